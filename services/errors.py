@@ -1,0 +1,132 @@
+"""The kinds of failure that a caller can meet, and nothing else.
+
+    ServiceError
+    ├── InvalidInput            the request itself is wrong; names each field
+    │   ├── InvalidSpec             a job's specification
+    │   └── InvalidUpload           uploaded bytes
+    ├── Unauthenticated         no credential, or not a known one
+    ├── NotFound                no such thing for this caller
+    ├── RequestIdReused         one request_id, two different requests
+    ├── PreconditionFailed      the thing exists but is in the wrong state
+    ├── QuotaExceeded           a limit of the plan; says which, how much is used, when it resets
+    ├── Unavailable             try again; nothing was charged
+    └── DeadlineTooShort        the caller leaves too little time to answer
+
+A class's docstring is its default message. `reason` is the stable UPPER_SNAKE word that goes to
+callers in `google.rpc.ErrorInfo`; `metadata` repeats every changing part of the message.
+Which gRPC code a kind becomes is decided in `services.rpc.status`, not here.
+"""
+
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing wrong with one field of a request."""
+
+    field: str
+    """Path of the field in the request, in proto spelling: `spec.image_to_video.prompt`."""
+    description: str
+    """What is wrong, the limit, and the way out, in one sentence for a person."""
+    reason: str = "INVALID_VALUE"
+    """UPPER_SNAKE word for programs."""
+
+
+class ServiceError(Exception):
+    """The service failed."""
+
+    def __init__(self, message: str = "", *, reason: str = "", metadata: Mapping[str, str] | None = None) -> None:
+        self.message = message or inspect.cleandoc(type(self).__doc__ or "")
+        self.reason = reason or re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).upper()
+        self.metadata = dict(metadata or {})
+        super().__init__(self.message)
+
+
+class InvalidInput(ServiceError):
+    """The request is not valid."""
+
+    def __init__(
+        self,
+        violations: Sequence[Violation],
+        message: str = "",
+        *,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        self.violations = tuple(violations)
+        listed = "; ".join(f"{v.field}: {v.description}" for v in self.violations)
+        super().__init__(message or listed, reason=reason, metadata=metadata)
+
+
+class InvalidSpec(InvalidInput):
+    """The job's specification is not valid, or is beyond what the model can make."""
+
+
+class InvalidUpload(InvalidInput):
+    """The uploaded bytes are not an acceptable asset."""
+
+
+class Unauthenticated(ServiceError):
+    """No valid API key was given. Send `authorization: Bearer <key>`."""
+
+
+class NotFound(ServiceError):
+    """There is no such thing, or it belongs to somebody else."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        self.kind = kind
+        self.name = name
+        super().__init__(f"There is no {kind} {name!r} for this caller.", metadata={"kind": kind, "name": name})
+
+
+class RequestIdReused(ServiceError):
+    """This request_id was used before with another request. Use a new UUID for a new request."""
+
+
+class PreconditionFailed(ServiceError):
+    """The thing is not in a state that allows this."""
+
+
+class QuotaExceeded(ServiceError):
+    """A limit of the plan is reached."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        subject: str,
+        limit: int,
+        used: int,
+        asked: int,
+        resets_at: datetime | None = None,
+        reason: str = "",
+    ) -> None:
+        self.subject = subject
+        self.resets_at = resets_at
+        metadata = {"subject": subject, "limit": str(limit), "used": str(used), "asked": str(asked)}
+        if resets_at is not None:
+            metadata["resets_at"] = resets_at.isoformat()
+        super().__init__(message, reason=reason, metadata=metadata)
+
+
+class Unavailable(ServiceError):
+    """The service cannot do this right now. Try again; nothing was charged."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after_s: float = 1.0,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message, reason=reason, metadata=metadata)
+
+
+class DeadlineTooShort(ServiceError):
+    """The caller's deadline leaves too little time to answer."""
