@@ -1,0 +1,75 @@
+"""Triton's side of the decoder: a sequence of requests is a clip, whose feature cache stays here between them."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+from decode import BadRequest, Clips, Decoder, TooManyClips
+
+
+class TritonPythonModel:
+    """Decodes latents to frames, one sequence per clip.
+
+    Requests carry sequence_id, sequence_start with the first and sequence_end with the last.
+    Input:
+        latents  FP32  (1, C, f, h, w)   normalised, the clip's next f latent frames; f = 0 decodes nothing, and with
+                                         sequence_end gives up a clip early
+    Output:
+        frames   UINT8 (F, 8h, 8w, 3)    RGB; F = 1 for the clip's first latent frame and 4 for each later one
+    A clip is forgotten at its end, on any error, and after max_sequence_idle_microseconds without a request.
+    Errors: INVALID_ARG for a wrong shape, another size than the clip began with, or an unknown clip; UNAVAILABLE when
+    max_candidate_sequences clips are held already; INTERNAL otherwise. Either concerns its own request only.
+    """
+
+    def initialize(self, args: dict[str, Any]) -> None:
+        folder = Path(args["model_repository"]) / args["model_version"]
+        config = json.loads(args["model_config"])
+        batching = config["sequence_batching"]
+        self.decoder = Decoder(folder, int(config["parameters"]["intra_op_thread_count"]["string_value"]))
+        self.decoder.warm_up()
+        self.frames = metric("i2v_vae_decoder_frames_total", "Frames that were decoded.", "COUNTER")
+        held = metric("i2v_vae_decoder_sequences", "Clips whose feature cache is held.", "GAUGE")
+        idle_s = batching["max_sequence_idle_microseconds"] / 1e6
+        self.clips = Clips(int(batching["oldest"]["max_candidate_sequences"]), float(idle_s), watch=held.set)
+        self.stopping = threading.Event()
+        self.sweeper = threading.Thread(target=self.sweep, args=(idle_s / 4,), daemon=True)
+        self.sweeper.start()
+
+    def sweep(self, every_s: float) -> None:
+        while not self.stopping.wait(every_s):
+            self.clips.sweep()
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request: Any) -> Any:
+        def tensor(name: str) -> Any:
+            return pb_utils.get_input_tensor_by_name(request, name).as_numpy()
+
+        start, end, key = (int(tensor(name).item()) for name in ("START", "END", "CORRID"))
+        try:
+            with self.clips.of(key, start=bool(start), end=bool(end)) as clip:
+                frames = self.decoder.decode(clip, tensor("latents"))
+        except BadRequest as bad:
+            return failed(str(bad), pb_utils.TritonError.INVALID_ARG)
+        except TooManyClips as full:
+            return failed(str(full), pb_utils.TritonError.UNAVAILABLE)
+        except Exception as failure:  # the boundary of one request: others must go on
+            return failed(f"{type(failure).__name__}: {failure}", pb_utils.TritonError.INTERNAL)
+        self.frames.increment(len(frames))
+        return pb_utils.InferenceResponse([pb_utils.Tensor("frames", frames)])
+
+    def finalize(self) -> None:
+        self.stopping.set()
+        self.sweeper.join()
+
+
+def failed(message: str, code: Any) -> Any:
+    return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message, code))
+
+
+def metric(name: str, description: str, kind: str) -> Any:
+    family = pb_utils.MetricFamily(name=name, description=description, kind=getattr(pb_utils.MetricFamily, kind))
+    return family.Metric(labels={})

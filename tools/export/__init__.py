@@ -1,0 +1,1 @@
+"""Builds the models of a profile into the repository. Read __main__, profile, build, then encoders, vae, transformer, graph."""

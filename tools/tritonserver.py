@@ -1,0 +1,293 @@
+"""Runs the `tritonserver` binary of the nvidia-pytriton wheel on our model repository: `python -m tools.tritonserver`.
+
+For development and tests only: the wheel's Triton is old and is never to be exposed. It listens on 127.0.0.1, ends with the process that
+started it, and leaves nothing behind but its log.
+"""
+
+import argparse
+import contextlib
+import filecmp
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+from uuid import uuid4
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from tools.export import stamp
+
+BACKENDS = Path(__file__).resolve().parent / "backends"
+"""Python-based backends of ours, one folder each."""
+
+HOST = "127.0.0.1"
+
+NEWS = re.compile(r"E\d{4} (?!.*CudaDriverHelper)")
+"""Lines of the log that say what is wrong; that there is no GPU is not."""
+
+# Runs before the server in its own process: dies with its parent (PR_SET_PDEATHSIG), even one that died just now.
+LEASH = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the parent is gone")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class TritonServerError(RuntimeError):
+    """The server cannot start; the message says why, and what to do."""
+
+
+class TritonServer:
+    """A Triton on this machine, as a context manager: ready after start(), gone after stop().
+
+    Must be started from a thread that lives as long as the server: the kernel ends it with the thread that started it.
+    """
+
+    def __init__(
+        self,
+        repository: Path = Path("model_repository"),
+        *,
+        state: Path = Path("var/triton"),
+        grpc_port: int | None = None,
+        http_port: int | None = None,
+        metrics_port: int | None = None,
+        ready_within_s: float = 90,
+    ) -> None:
+        """Nothing starts yet. A port that is not given is chosen free; `state` takes the backends and the logs."""
+        self.repository = repository.resolve()
+        self._state = state.resolve()
+        self._ready_within_s = ready_within_s
+        given = {"grpc": grpc_port, "http": http_port, "metrics": metrics_port}
+        self._given = {name: port for name, port in given.items() if port is not None}
+        self._ports: dict[str, int] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._shm = f"i2v_{uuid4().hex[:12]}_"
+        self.log = self._state / "logs" / f"triton-{os.getpid()}-{self._shm[4:-1]}.log"
+
+    @property
+    def grpc_address(self) -> str:
+        return f"{HOST}:{self._ports['grpc']}"
+
+    @property
+    def http_address(self) -> str:
+        return f"{HOST}:{self._ports['http']}"
+
+    @property
+    def metrics_address(self) -> str:
+        return f"{HOST}:{self._ports['metrics']}"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> Self:
+        """Starts the server and returns when every model is ready and a known tensor came back right.
+
+        Raises:
+            TritonServerError: something is missing, or the server failed; it is gone then.
+        """
+        if missing := stamp.missing(self.repository):
+            raise TritonServerError(f"{self.repository.name} lacks {missing[0]} and {len(missing) - 1} more: run `make models`")
+        wheel = find_wheel()
+        binary = wheel / "bin" / "tritonserver"
+        if not os.access(binary, os.X_OK):
+            install(binary, self._state / "bin" / binary.name, mode=0o755)
+            binary = self._state / "bin" / binary.name
+        backends = assemble_backends(wheel, self._state / "backends")
+        for attempt in range(3):
+            self._ports = free_ports() | self._given
+            self._launch(binary, backends, wheel)
+            try:
+                self._wait_until_ready()
+                self._self_test()
+                return self
+            except TritonServerError:
+                self.stop()
+                # Another process may have taken a free port before the server did.
+                if attempt == 2 or "Address already in use" not in self.log.read_text(errors="replace") or self._given:
+                    raise
+            except BaseException:
+                self.stop()
+                raise
+        raise AssertionError("unreachable")
+
+    def stop(self) -> None:
+        """Ends the server with everything that it started; harmless when it is not running."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=10)
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for region in Path("/dev/shm").glob(f"{self._shm}*"):
+            region.unlink(missing_ok=True)
+
+    def wait(self) -> int:
+        """Waits for the server to end by itself and returns its exit code."""
+        return 0 if self._process is None else self._process.wait()
+
+    def _launch(self, binary: Path, backends: Path, wheel: Path) -> None:
+        command = [str(binary), f"--model-repository={self.repository}", f"--backend-directory={backends}"]
+        for kind, port in self._ports.items():
+            command += [f"--{kind}-port={port}", f"--{kind}-address={HOST}"]
+        command += ["--disable-auto-complete-config", "--allow-gpu-metrics=false", "--exit-timeout-secs=5"]
+        command += ["--pinned-memory-pool-byte-size=0"]
+        # Every backend that is written in Python has its own shared memory.
+        for backend in ("python", *(folder.name for folder in BACKENDS.iterdir() if folder.is_dir())):
+            command.append(f"--backend-config={backend},shm-region-prefix-name={self._shm}{backend}")
+        packages = wheel.parent.parent
+        environment = os.environ | {
+            # The stub runs the first python3 of PATH, with the packages of this one.
+            "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
+            "PYTHONPATH": str(packages),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LD_LIBRARY_PATH": str(packages / "nvidia_pytriton.libs"),
+            "CUDA_VISIBLE_DEVICES": "",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        leashed = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                leashed, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + self._ready_within_s
+        with grpc.insecure_channel(self.grpc_address) as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            while self.running:
+                with contextlib.suppress(grpc.RpcError):
+                    if stub.ServerReady(service_pb2.ServerReadyRequest(), timeout=1).ready:
+                        return
+                if time.monotonic() > deadline:
+                    raise TritonServerError(f"Triton was not ready within {self._ready_within_s:.0f} s\n{self._complaint()}")
+                time.sleep(0.1)
+        raise TritonServerError(f"Triton did not start\n{self._complaint()}")
+
+    def _self_test(self) -> None:
+        """Sends a known tensor through: a wrong numpy beside the wheel's stub corrupts every tensor silently."""
+        probe = (0.5, -1.0, 3.25)
+        request = service_pb2.ModelInferRequest(model_name="profile")
+        request.inputs.add(name="probe", datatype="FP32", shape=[3])
+        request.outputs.add(name="echo")
+        request.raw_input_contents.append(struct.pack("<3f", *probe))
+        with grpc.insecure_channel(self.grpc_address) as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            try:
+                echo = stub.ModelInfer(request, timeout=10).raw_output_contents[0]
+            except grpc.RpcError as error:
+                raise TritonServerError(f"Triton failed its self-test: {error}") from error
+        if echo != struct.pack("<3f", *(2 * number for number in probe)):
+            raise TritonServerError("Triton corrupts tensors: its Python backend needs numpy < 2 in this environment")
+
+    def _complaint(self) -> str:
+        """The few lines of the log that say what went wrong."""
+        text = self.log.read_text(errors="replace")
+        lines = [re.sub(r"^E\d+ [\d:.]+ \d+ ", "", line) for line in text.splitlines() if re.match(NEWS, line)]
+        chosen = list(dict.fromkeys(lines))[:8] or text.splitlines()[-8:]
+        return "\n".join((*(f"  {line[:300]}" for line in chosen), f"  the whole log: {self.log}"))
+
+
+def find_wheel() -> Path:
+    """The wheel's folder `pytriton/tritonserver`.
+
+    Raises:
+        TritonServerError: the wheel is not installed.
+    """
+    found = importlib.util.find_spec("pytriton")
+    if found is None or found.origin is None:
+        raise TritonServerError("the package nvidia-pytriton is not installed: run `make setup`")
+    return Path(found.origin).parent / "tritonserver"
+
+
+def assemble_backends(wheel: Path, folder: Path) -> Path:
+    """A backend directory: the wheel's Python backend with the stub of this Python, and our own backends.
+
+    Copies, not links: Triton refuses a backend whose real path lies elsewhere.
+    """
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = wheel / "python_backend_stubs" / python / "triton_python_backend_stub"
+    if not stub.is_file():
+        raise TritonServerError(f"nvidia-pytriton has no stub for Python {python}")
+    install(stub, folder / "python" / stub.name, mode=0o755)
+    for file in (wheel / "backends" / "python").iterdir():
+        if file.is_file():
+            install(file, folder / "python" / file.name)
+    for file in BACKENDS.glob("*/*.py"):
+        install(file, folder / file.parent.name / file.name)
+    return folder
+
+
+def install(source: Path, target: Path, mode: int = 0o644) -> None:
+    """Copies a file unless it is there; at once, for another server may be starting from the same folder."""
+    if target.is_file() and os.access(target, os.X_OK) == bool(mode & 0o100) and filecmp.cmp(source, target, shallow=False):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.{uuid4().hex}")
+    shutil.copyfile(source, part)
+    part.chmod(mode)
+    part.replace(target)
+
+
+def free_ports() -> dict[str, int]:
+    with contextlib.ExitStack() as held:
+        sockets = {name: held.enter_context(socket.socket()) for name in ("grpc", "http", "metrics")}
+        for each in sockets.values():
+            each.bind((HOST, 0))
+        return {name: each.getsockname()[1] for name, each in sockets.items()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.tritonserver", description=__doc__)
+    parser.add_argument("--repository", type=Path, default=Path("model_repository"))
+    parser.add_argument("--state", type=Path, default=Path("var/triton"), help="where backends and logs go")
+    for kind in ("grpc", "http", "metrics"):
+        parser.add_argument(f"--{kind}-port", type=int, help="default: a free one")
+    options = parser.parse_args()
+    server = TritonServer(**vars(options))
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        with server:
+            print(f"ready: grpc {server.grpc_address}  http {server.http_address}  metrics {server.metrics_address}", flush=True)
+            print(f"log: {server.log}", flush=True)
+            code = server.wait()
+            print(f"Triton ended by itself with code {code}\n{server._complaint()}", file=sys.stderr)
+            return 1
+    except TritonServerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
