@@ -36,8 +36,11 @@ class TritonPythonModel:
         parameters = json.loads(args["model_config"])["parameters"]
         self.rollout = Rollout(folder, int(parameters["intra_op_thread_count"]["string_value"]))
         self.rollout.warm_up()
-        self.forwards = counter("i2v_transformer_forwards_total", "Forwards of the transformer that were finished.")
-        self.blocks = counter("i2v_transformer_blocks_total", "Latent blocks that were made.")
+        self.families = [
+            family("i2v_transformer_forwards_total", "Forwards of the transformer that were finished."),
+            family("i2v_transformer_blocks_total", "Latent blocks that were made."),
+        ]
+        self.forwards, self.blocks = (each.Metric(labels={}) for each in self.families)
 
     def execute(self, requests: list[Any]) -> None:
         for request in requests:
@@ -96,6 +99,6 @@ def read(request: Any) -> Request:
     )
 
 
-def counter(name: str, description: str) -> Any:
-    family = pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.COUNTER)
-    return family.Metric(labels={})
+def family(name: str, description: str) -> Any:
+    """A counter's family; it must live as long as the counter."""
+    return pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.COUNTER)

@@ -29,10 +29,13 @@ class TritonPythonModel:
         batching = config["sequence_batching"]
         self.decoder = Decoder(folder, int(config["parameters"]["intra_op_thread_count"]["string_value"]))
         self.decoder.warm_up()
-        self.frames = metric("i2v_vae_decoder_frames_total", "Frames that were decoded.", "COUNTER")
-        held = metric("i2v_vae_decoder_sequences", "Clips whose feature cache is held.", "GAUGE")
+        self.families = [
+            family("i2v_vae_decoder_frames_total", "Frames that were decoded.", pb_utils.MetricFamily.COUNTER),
+            family("i2v_vae_decoder_sequences", "Clips whose feature cache is held.", pb_utils.MetricFamily.GAUGE),
+        ]
+        self.frames, self.held = (each.Metric(labels={}) for each in self.families)
         idle_s = batching["max_sequence_idle_microseconds"] / 1e6
-        self.clips = Clips(int(batching["oldest"]["max_candidate_sequences"]), float(idle_s), watch=held.set)
+        self.clips = Clips(int(batching["oldest"]["max_candidate_sequences"]), float(idle_s), watch=self.held.set)
         self.stopping = threading.Event()
         self.sweeper = threading.Thread(target=self.sweep, args=(idle_s / 4,), daemon=True)
         self.sweeper.start()
@@ -70,6 +73,6 @@ def failed(message: str, code: Any) -> Any:
     return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message, code))
 
 
-def metric(name: str, description: str, kind: str) -> Any:
-    family = pb_utils.MetricFamily(name=name, description=description, kind=getattr(pb_utils.MetricFamily, kind))
-    return family.Metric(labels={})
+def family(name: str, description: str, kind: Any) -> Any:
+    """A metric's family; it must live as long as the metric."""
+    return pb_utils.MetricFamily(name=name, description=description, kind=kind)

@@ -1,0 +1,100 @@
+"""Tensors on Triton's wire, for tests: requests from arrays, arrays from responses, and the stream of a decoupled model."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.request import urlopen
+
+import grpc
+import numpy as np
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
+
+Arrays = dict[str, np.ndarray]
+
+OPTIONS = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+
+
+class Refused(Exception):
+    """The model answered a streamed request with an error; str() is its text."""
+
+
+@asynccontextmanager
+async def connect(address: str) -> AsyncIterator[Any]:
+    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+        yield service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+
+def message(model: str, inputs: Mapping[str, np.ndarray], **parameters: bool | int) -> service_pb2.ModelInferRequest:
+    """An inference request; parameters as Triton names them (sequence_id, sequence_start, ...)."""
+    request = service_pb2.ModelInferRequest(model_name=model)
+    for name, array in inputs.items():
+        request.inputs.add(name=name, datatype=np_to_triton_dtype(array.dtype), shape=array.shape)
+        request.raw_input_contents.append(np.ascontiguousarray(array).tobytes())
+    for name, value in parameters.items():
+        if isinstance(value, bool):
+            request.parameters[name].bool_param = value
+        else:
+            request.parameters[name].int64_param = value
+    return request
+
+
+def arrays(response: service_pb2.ModelInferResponse) -> Arrays:
+    """The outputs by name; one of type BYTES as its single string."""
+    found: Arrays = {}
+    for output, raw in zip(response.outputs, response.raw_output_contents, strict=True):
+        if output.datatype == "BYTES":
+            found[output.name] = np.array(raw[4:])
+        else:
+            found[output.name] = np.frombuffer(raw, triton_to_np_dtype(output.datatype)).reshape(tuple(output.shape))
+    return found
+
+
+async def infer(stub: Any, model: str, inputs: Mapping[str, np.ndarray], **parameters: bool | int) -> Arrays:
+    return arrays(await stub.ModelInfer(message(model, inputs, **parameters), timeout=60))
+
+
+class Stream:
+    """One decoupled request: iterate over its responses; `finals` counts the FINAL flags that came."""
+
+    def __init__(self, stub: Any, model: str, inputs: Mapping[str, np.ndarray]) -> None:
+        request = message(model, inputs, triton_enable_empty_final_response=True)
+        self.finals = 0
+        self._written = asyncio.Event()
+
+        async def requests() -> AsyncIterator[service_pb2.ModelInferRequest]:
+            yield request
+            await self._written.wait()  # Triton ends a stream whose requests have ended
+
+        self.call = stub.ModelStreamInfer(requests(), timeout=60)
+
+    async def __aiter__(self) -> AsyncIterator[Arrays]:
+        """Yields the tensors of each response.
+
+        Raises:
+            Refused: the model answered with an error.
+        """
+        async for answer in self.call:
+            final = answer.infer_response.parameters["triton_final_response"].bool_param
+            self.finals += final
+            if answer.error_message:
+                self._written.set()
+                raise Refused(answer.error_message)
+            if answer.infer_response.outputs:
+                yield arrays(answer.infer_response)
+            if final:
+                self._written.set()
+
+
+def metrics(address: str) -> dict[str, float]:
+    """Every sample on the metrics page without labels of a GPU: our own have none."""
+    with urlopen(f"http://{address}/metrics", timeout=10) as page:
+        return dict(samples(page.read().decode()))
+
+
+def samples(text: str) -> Iterator[tuple[str, float]]:
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            yield name.split("{")[0] if name.startswith("i2v_") else name, float(value)
