@@ -20,22 +20,22 @@ class TritonPythonModel:
         frames   UINT8 (F, 8h, 8w, 3)    RGB; F = 1 for the clip's first latent frame and 4 for each later one
     A clip is forgotten at its end, on any error, and after max_sequence_idle_microseconds without a request.
     Errors: INVALID_ARG for a wrong shape, another size than the clip began with, or an unknown clip; UNAVAILABLE when
-    max_candidate_sequences clips are held already; INTERNAL otherwise. Either concerns its own request only.
+    max_clips are held already; INTERNAL otherwise. Either concerns its own request only.
     """
 
     def initialize(self, args: dict[str, Any]) -> None:
         folder = Path(args["model_repository"]) / args["model_version"]
         config = json.loads(args["model_config"])
-        batching = config["sequence_batching"]
-        self.decoder = Decoder(folder, int(config["parameters"]["intra_op_thread_count"]["string_value"]))
+        setting = {name: int(value["string_value"]) for name, value in config["parameters"].items()}
+        idle_s = int(config["sequence_batching"]["max_sequence_idle_microseconds"]) / 1e6
+        self.decoder = Decoder(folder, setting["intra_op_thread_count"])
         self.decoder.warm_up()
         self.families = [
             family("i2v_vae_decoder_frames_total", "Frames that were decoded.", pb_utils.MetricFamily.COUNTER),
             family("i2v_vae_decoder_sequences", "Clips whose feature cache is held.", pb_utils.MetricFamily.GAUGE),
         ]
         self.frames, self.held = (each.Metric(labels={}) for each in self.families)
-        idle_s = batching["max_sequence_idle_microseconds"] / 1e6
-        self.clips = Clips(int(batching["oldest"]["max_candidate_sequences"]), float(idle_s), watch=self.held.set)
+        self.clips = Clips(setting["max_clips"], idle_s, watch=self.held.set)
         self.stopping = threading.Event()
         self.sweeper = threading.Thread(target=self.sweep, args=(idle_s / 4,), daemon=True)
         self.sweeper.start()
