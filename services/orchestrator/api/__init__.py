@@ -1,0 +1,1 @@
+"""The public API: proto in, domain, proto out. Servicers decide nothing and catch nothing."""

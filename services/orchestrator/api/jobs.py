@@ -1,0 +1,142 @@
+"""JobService: admission, queries, watch and cancel."""
+
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import grpc
+from i2v.v1 import job_pb2, job_pb2_grpc
+
+from services.orchestrator import admit
+from services.orchestrator.api import convert
+from services.orchestrator.api.tenants import Tenants
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.job import State
+from services.orchestrator.ports import Clock, Ids, Meter, Store
+from services.rpc import logs
+
+PAGE_DEFAULT = 50
+PAGE_MOST = 200
+EVENTS_AT_ONCE = 200
+HEARTBEAT_S = 15.0
+
+STATE_OF = {number: state for state, number in convert.STATES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class JobService(job_pb2_grpc.JobServiceServicer):
+    """See job.proto."""
+
+    store: Store
+    catalog: Catalog
+    tenants: Tenants
+    clock: Clock
+    ids: Ids
+    meter: Meter
+
+    async def SubmitJob(self, request: job_pb2.SubmitJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
+        """See job.proto."""
+        job = await admit.admit(
+            convert.spec_from_pb(request.spec),
+            self.tenants.caller(),
+            request_id=convert.request_id(request.request_id),
+            catalog=self.catalog,
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+        )
+        self.meter.admitted(job)
+        logs.bind(job_id=job.id)
+        return convert.job(job)
+
+    async def GetJob(self, request: job_pb2.GetJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
+        """See job.proto."""
+        return convert.job(await self._job(request.name))
+
+    async def ListJobs(
+        self, request: job_pb2.ListJobsRequest, context: grpc.ServicerContext
+    ) -> job_pb2.ListJobsResponse:
+        """See job.proto."""
+        size = request.page_size or PAGE_DEFAULT
+        if not 1 <= size <= PAGE_MOST:
+            raise convert.refuse("page_size", f"is {size}; 1 to {PAGE_MOST} are allowed", "PAGE_SIZE_OUT_OF_RANGE")
+        if request.state and request.state not in STATE_OF:
+            raise convert.refuse("state", f"is {request.state}, which is no state", "STATE_UNKNOWN")
+        state = STATE_OF[request.state] if request.state else None
+        caller = self.tenants.caller()
+        before = _before(request.page_token, state)
+        found = await self.store.jobs(caller.tenant, caller.user, state=state, before=before, limit=size + 1)
+        token = _token(found[size - 1].id, state) if len(found) > size else ""
+        return job_pb2.ListJobsResponse(jobs=[convert.job(job) for job in found[:size]], next_page_token=token)
+
+    async def WatchJob(
+        self, request: job_pb2.WatchJobRequest, context: grpc.ServicerContext
+    ) -> AsyncIterator[job_pb2.WatchJobResponse]:
+        """See job.proto."""
+        if request.after_sequence < 0:
+            raise convert.refuse(
+                "after_sequence", f"is {request.after_sequence}; 0 or more is allowed", "SEQUENCE_OUT_OF_RANGE"
+            )
+        job, after = await self._job(request.name), request.after_sequence
+        async with self.store.changes(job.id) as signal:
+            while True:
+                if not await signal.wait(HEARTBEAT_S):
+                    yield job_pb2.WatchJobResponse(heartbeat=job_pb2.Heartbeat())
+                while found := await self.store.events(job.id, after=after, limit=EVENTS_AT_ONCE):
+                    for event in found:
+                        yield job_pb2.WatchJobResponse(event=convert.event(event))
+                    after = found[-1].sequence
+                if (await self.store.job(job.id)).state.ended and not await self.store.events(job.id, after=after):
+                    return
+
+    async def CancelJob(self, request: job_pb2.CancelJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
+        """See job.proto."""
+        job = await self.store.record((await self._job(request.name)).id, jobs.cancel)
+        if job.state is State.CANCELLED and job.attempt == 0:
+            self.meter.ended(job)
+        return convert.job(job)
+
+    async def PreviewJob(
+        self, request: job_pb2.PreviewJobRequest, context: grpc.ServicerContext
+    ) -> job_pb2.PreviewJobResponse:
+        """See job.proto."""
+        found = await admit.preview(
+            convert.spec_from_pb(request.spec), self.tenants.caller(), catalog=self.catalog, store=self.store
+        )
+        return job_pb2.PreviewJobResponse(
+            spec=convert.spec_to_pb(found.spec),
+            quote=convert.money(found.quote_micros),
+            budget_left=convert.money(min(found.usage.tenant.left_micros, found.usage.user.left_micros)),
+            frames=found.frames,
+            queued_jobs=await self.store.queued(found.card.backend),
+        )
+
+    async def _job(self, name: str) -> jobs.Job:
+        caller = self.tenants.caller()
+        job_id = convert.resource_id(name, "jobs")
+        logs.bind(job_id=job_id)
+        return await self.store.job(job_id, tenant=caller.tenant, user=caller.user)
+
+
+def _token(before: str, state: State | None) -> str:
+    return base64.urlsafe_b64encode(json.dumps([before, state]).encode()).decode()
+
+
+def _before(token: str, state: State | None) -> str | None:
+    """Returns where a page begins. Raises InvalidInput when the token is not one of this method's, for this filter."""
+    if not token:
+        return None
+    try:
+        before, bound = json.loads(base64.urlsafe_b64decode(token.encode()))
+        if isinstance(before, str) and bound == state:
+            return convert.resource_id(f"jobs/{before}", "jobs")
+    except (ValueError, TypeError, binascii.Error):
+        pass
+    raise convert.refuse(
+        "page_token",
+        "is not one that this method gave for the same `state`; begin again without",
+        "PAGE_TOKEN_MALFORMED",
+    )

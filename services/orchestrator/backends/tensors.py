@@ -1,0 +1,137 @@
+"""Triton's gRPC protocol as arrays in, arrays out, over the package's raw stubs.
+
+Raw, because the ready-made asyncio client cannot ask for the empty final response, without which the end of a decoupled
+request cannot be seen.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
+
+from services.errors import Unavailable
+
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+
+CONNECT = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+]
+BUSY = ("Exceeds maximum queue size", "Request timeout expired", "not ready", "unloaded", "unavailable", "UNAVAILABLE")
+"""Words by which Triton says, in a text, that another attempt may succeed."""
+ANSWER_S = 60.0
+"""Longest wait for one answer of an encoder."""
+
+
+class EngineRefused(Exception):
+    """A model answered with an error; str() is its text."""
+
+
+def request(model: str, inputs: Mapping[str, Array], **parameters: bool | int) -> Any:
+    """Returns an inference request; parameters as Triton names them (`sequence_id`, `sequence_start`, …)."""
+    message = service_pb2.ModelInferRequest(model_name=model)
+    for name, array in inputs.items():
+        message.inputs.add(name=name, datatype=np_to_triton_dtype(array.dtype), shape=array.shape)
+        message.raw_input_contents.append(np.ascontiguousarray(array).tobytes())
+    for name, value in parameters.items():
+        if isinstance(value, bool):
+            message.parameters[name].bool_param = value
+        else:
+            message.parameters[name].int64_param = value
+    return message
+
+
+def _arrays(response: Any) -> Arrays:
+    found: Arrays = {}
+    for output, raw in zip(response.outputs, response.raw_output_contents, strict=True):
+        if output.datatype == "BYTES":  # one string: four bytes of length before it
+            found[output.name] = np.array([raw[4:]], dtype=np.object_)
+        else:
+            kind: Any = triton_to_np_dtype(output.datatype)
+            found[output.name] = np.frombuffer(raw, kind).reshape(tuple(output.shape))
+    return found
+
+
+def _refused(text: str) -> Exception:
+    if any(word in text for word in BUSY):
+        return Unavailable("The local engine is busy or still loading.", reason="ENGINE_BUSY")
+    return EngineRefused(text)
+
+
+def _unreachable(error: grpc.aio.AioRpcError) -> Exception:
+    code = error.code()
+    if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN):
+        return _refused(error.details() or "")
+    return Unavailable("The local engine cannot be reached.", reason="ENGINE_UNREACHABLE", metadata={"code": code.name})
+
+
+class Engine:
+    """One Triton server."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.aio.insecure_channel(address, options=CONNECT)
+        self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def infer(self, model: str, inputs: Mapping[str, Array]) -> Arrays:
+        """Returns a model's outputs. Raises Unavailable, EngineRefused."""
+        try:
+            return _arrays(await self._stub.ModelInfer(request(model, inputs), timeout=ANSWER_S))
+        except grpc.aio.AioRpcError as error:
+            raise _unreachable(error) from error
+
+    async def stream(self, requests: AsyncIterator[Any]) -> AsyncGenerator[tuple[Arrays, bool], None]:
+        """Yields (outputs, whether they are the last of their request) for requests sent on one stream, in order.
+
+        Closing the generator cancels the stream, which Triton tells its models. `requests` must stay open until every
+        answer has come: Triton ends a stream whose requests have ended. Raises Unavailable, EngineRefused.
+        """
+        call = self._stub.ModelStreamInfer(requests)
+        try:
+            async for answer in call:
+                if answer.error_message:
+                    raise _refused(answer.error_message)
+                response = answer.infer_response
+                yield _arrays(response), response.parameters["triton_final_response"].bool_param
+        except grpc.aio.AioRpcError as error:
+            raise _unreachable(error) from error
+        finally:
+            call.cancel()
+
+    async def ready(self, model: str) -> bool:
+        """Whether a model takes requests. Raises Unavailable when the server does not answer."""
+        try:
+            answer = await self._stub.ModelReady(service_pb2.ModelReadyRequest(name=model), timeout=5)
+        except grpc.aio.AioRpcError as error:
+            raise Unavailable("The local engine cannot be reached.", reason="ENGINE_UNREACHABLE") from error
+        return bool(answer.ready)
+
+    async def close(self) -> None:
+        """Gives back the connection."""
+        await self._channel.close()
+
+
+class Requests:
+    """Requests of one stream: `send` adds one, `close` ends them."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+
+    def send(self, message: Any) -> None:
+        """Sends a request."""
+        self._queue.put_nowait(message)
+
+    def close(self) -> None:
+        """Sends no more."""
+        self._queue.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncGenerator[Any, None]:
+        while (message := await self._queue.get()) is not None:
+            yield message

@@ -1,0 +1,258 @@
+"""The local engine: the pipeline over our models in Triton.
+
+    picture ─▶ image_encoder ─┐                       ┌─▶ vae_decoder ─▶ VideoWriter ─▶ fragments
+            └▶ vae_encoder  ──┼─▶ transformer ─blocks─┘        (one sequence a clip)
+    prompt  ─▶ text_encoder ──┘
+
+The transformer makes block k+1 while block k is decoded and block k-1 is encoded. The pipeline is here and not inside
+Triton, because a cancel would not reach an inner request there; here each model sees it at its next check.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from services.errors import Unavailable
+from services.orchestrator.backends.tensors import Array, Engine, EngineRefused, Requests, request
+from services.orchestrator.domain.event import JobError
+from services.orchestrator.domain.spec import ImageToVideo, Size
+from services.orchestrator.media.fit import fit, to_clip_pixels, to_pixels
+from services.orchestrator.media.video import VideoWriter
+from services.orchestrator.ports import Attempt, AttemptFailed, BackendEvent, Fragment, Output, Stage
+
+MODELS = ("text_encoder", "image_encoder", "vae_encoder", "transformer", "vae_decoder", "profile")
+ENCODED = 0.05
+"""Share of the work that is done when the inputs are encoded, for the progress bar."""
+GIVE_UP_S = 2.0
+PAD, END, FIRST_BYTE = 0, 1, 3
+"""The byte vocabulary of ByT5: 0 pads, 1 ends, byte b is b + 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the server serves, in its own words (the Triton model `profile`)."""
+
+    spatial_factor: int
+    temporal_factor: int
+    block_latents: int
+    max_latents: int
+    text_length: int
+    tokenizer: str
+    clip_size: int
+    clip_mean: tuple[float, ...]
+    clip_std: tuple[float, ...]
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> "Profile":
+        """Reads the model's JSON; what we do not use of it is left alone."""
+        told = json.loads(text)
+        values: dict[str, Any] = {name: told[name] for name in cls.__dataclass_fields__}
+        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What the encoders make of a request."""
+
+    embeddings: Array
+    """(1, L, D) float32."""
+    image_tokens: Array | None
+    """(1, T, D) float32."""
+    image_latent: Array | None
+    """(1, C, 1, h, w) float32: latent frame 0 of the video."""
+
+
+class TritonBackend:
+    """Makes videos on a Triton server of ours."""
+
+    def __init__(self, address: str) -> None:
+        self._engine = Engine(address)
+
+    async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
+        """See Backend."""
+        try:
+            async with aclosing(self._generate(attempt)) as happenings:
+                async for happening in happenings:
+                    yield happening
+        except EngineRefused as refusal:
+            raise AttemptFailed(JobError("ENGINE_FAILED", f"The local engine: {refusal}", retryable=True)) from refusal
+
+    async def check(self) -> None:
+        """See Backend."""
+        for model in MODELS:
+            if not await self._engine.ready(model):
+                raise Unavailable(f"The model {model} is not ready.", reason="ENGINE_LOADING")
+
+    async def close(self) -> None:
+        """Gives back the connection."""
+        await self._engine.close()
+
+    async def _generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
+        size, card = attempt.spec.size, attempt.card
+        assert size is not None
+        yield Stage("encode-inputs", 0.0)
+        profile = await self._profile()
+        total = card.frames(attempt.spec)
+        latents = _latents(profile, total)
+        inputs = await self._encode(attempt, profile, size)
+        yield Stage("generate", ENCODED)
+        writer = VideoWriter(size.width, size.height, card.fps)
+        held: list[Array] = []
+        made = 0
+        async with aclosing(self._frames(attempt, profile, inputs, latents, size)) as decoded:
+            async for frames in decoded:
+                held.append(frames)
+                if made == 0 and len(held) == 1:
+                    continue  # a single frame is not worth a fragment: it goes with the first block
+                block = np.concatenate(held) if len(held) > 1 else held[0]
+                held.clear()
+                made += len(block)
+                data = await asyncio.to_thread(writer.add, block)
+                yield Fragment(data, len(block), ENCODED + (1 - ENCODED) * made / total)
+        yield Stage("finish", 1.0)
+        path = attempt.workdir / "video.mp4"
+        await asyncio.to_thread(writer.finish, path)
+        yield Output(path)
+
+    async def _profile(self) -> Profile:
+        answer = await self._engine.infer("profile", {"probe": np.array([1.0, 2.0], np.float32)})
+        if answer["echo"].tolist() != [2.0, 4.0]:
+            raise EngineRefused("its tensors arrive corrupted; see docs/operations.md, 'numpy'")
+        return Profile.parse(answer["profile"].item())
+
+    async def _encode(self, attempt: Attempt, profile: Profile, size: Size) -> _Inputs:
+        """Runs the three encoders at once."""
+
+        async def text() -> Array:
+            tokens, mask = byte_tokens(attempt.spec.operation.prompt, profile.text_length)
+            answer = await self._engine.infer("text_encoder", {"input_ids": tokens, "attention_mask": mask})
+            return answer["embeddings"]
+
+        operation = attempt.spec.operation
+        if not isinstance(operation, ImageToVideo) or attempt.picture is None:
+            return _Inputs(await text(), None, None)
+        rgb = await asyncio.to_thread(fit, attempt.picture, size.width, size.height, operation.fit.value)
+
+        async def tokens() -> Array:
+            mean, std = profile.clip_mean, profile.clip_std
+            pixels = await asyncio.to_thread(to_clip_pixels, rgb, profile.clip_size, mean, std)
+            return (await self._engine.infer("image_encoder", {"pixels": pixels}))["tokens"]
+
+        async def latent() -> Array:
+            return (await self._engine.infer("vae_encoder", {"pixels": to_pixels(rgb)}))["latent"]
+
+        return _Inputs(*await asyncio.gather(text(), tokens(), latent()))
+
+    async def _frames(
+        self, attempt: Attempt, profile: Profile, inputs: _Inputs, latents: int, size: Size
+    ) -> AsyncGenerator[Array, None]:
+        """Yields (F, H, W, 3) uint8 frames, first the one of latent frame 0, then block by block."""
+        to_decode = Requests()
+        clip = _clip_id(attempt)
+
+        sent: list[Array] = []
+
+        def decode(block: Array, *, start: bool, end: bool) -> None:
+            sent[:] = [block]
+            to_decode.send(
+                request("vae_decoder", {"latents": block}, sequence_id=clip, sequence_start=start, sequence_end=end)
+            )
+
+        async def denoise() -> None:
+            """Hands every block on to the decoder as it comes."""
+            done = 0
+            if inputs.image_latent is not None:
+                decode(inputs.image_latent, start=True, end=False)
+                done = 1
+            async with aclosing(self._blocks(attempt, profile, inputs, latents, size)) as blocks:
+                async for block in blocks:
+                    decode(block, start=done == 0, end=done + block.shape[2] == latents)
+                    done += block.shape[2]
+            if done != latents:
+                raise EngineRefused(f"made {done} latent frames, not {latents}")
+
+        denoising = asyncio.create_task(denoise(), name=f"denoise-{attempt.job_id}")
+        # The decoder waits for blocks for ever, so a failing transformer has to end it.
+        denoising.add_done_callback(lambda task: to_decode.close() if _broke(task) else None)
+        frames, total = 0, attempt.card.frames(attempt.spec)
+        try:
+            async with aclosing(self._engine.stream(to_decode.__aiter__())) as answers:
+                async for outputs, _ in answers:
+                    yield outputs["frames"]
+                    frames += len(outputs["frames"])
+                    if frames == total:
+                        break
+            await denoising
+            if frames != total:
+                raise EngineRefused(f"made {frames} frames, not {total}")
+        finally:
+            denoising.cancel()
+            await asyncio.wait({denoising})
+            if frames != total:
+                await asyncio.shield(self._give_up(clip, sent[0]) if sent else asyncio.sleep(0))
+
+    async def _blocks(
+        self, attempt: Attempt, profile: Profile, inputs: _Inputs, latents: int, size: Size
+    ) -> AsyncGenerator[Array, None]:
+        """Yields (1, C, f, h, w) float32 latents, block by block. Closing it stops the transformer at its next forward."""
+        factor = profile.spatial_factor
+        tensors: dict[str, Array] = {
+            "prompt_embeddings": inputs.embeddings,
+            "latent_size": np.array([size.height // factor, size.width // factor], np.int32),
+            "latent_frames": np.array([latents], np.int32),
+            "seed": np.array([attempt.spec.seed], np.int64),
+        }
+        if inputs.image_latent is not None and inputs.image_tokens is not None:
+            tensors |= {"image_latent": inputs.image_latent, "image_tokens": inputs.image_tokens}
+        requests = Requests()
+        requests.send(request("transformer", tensors, triton_enable_empty_final_response=True))
+        async with aclosing(self._engine.stream(requests.__aiter__())) as answers:
+            async for outputs, final in answers:
+                if outputs:
+                    yield outputs["latents"]
+                if final:
+                    return
+
+    async def _give_up(self, clip: int, block: Array) -> None:
+        """Tells the decoder to forget a clip that will not be finished; if it cannot be told, it forgets by itself."""
+        nothing = request("vae_decoder", {"latents": block[:, :, :0]}, sequence_id=clip, sequence_end=True)
+
+        async def requests() -> AsyncIterator[Any]:
+            yield nothing
+
+        with suppress(Unavailable, EngineRefused, TimeoutError):
+            async with asyncio.timeout(GIVE_UP_S), aclosing(self._engine.stream(requests())) as answers:
+                await anext(answers, None)
+
+
+def byte_tokens(prompt: str, length: int) -> tuple[Array, Array]:
+    """Returns (1, length) int64 token ids and their mask for a byte vocabulary; what does not fit is cut off."""
+    ids: Sequence[int] = [byte + FIRST_BYTE for byte in prompt.encode()[: length - 1]] + [END]
+    tokens = np.full((1, length), PAD, np.int64)
+    tokens[0, : len(ids)] = ids
+    mask = np.zeros((1, length), np.int64)
+    mask[0, : len(ids)] = 1
+    return tokens, mask
+
+
+def _latents(profile: Profile, frames: int) -> int:
+    """Returns how many latent frames make so many frames. Raises EngineRefused when no whole number of blocks does."""
+    latents, rest = divmod(frames - 1, profile.temporal_factor)
+    if rest or latents % profile.block_latents or latents + 1 > profile.max_latents:
+        raise EngineRefused(f"its profile cannot make {frames} frames; the card and the profile disagree")
+    return latents + 1
+
+
+def _clip_id(attempt: Attempt) -> int:
+    digest = hashlib.sha256(f"{attempt.job_id}:{attempt.number}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1 or 1  # Triton takes a positive signed number
+
+
+def _broke(task: asyncio.Task[None]) -> bool:
+    return task.cancelled() or task.exception() is not None

@@ -1,0 +1,28 @@
+"""Assets: bytes with a name, their SHA-256, that belong to one user of one tenant."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.orchestrator.domain.media import PictureInfo, VideoInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """What is known of stored bytes."""
+
+    tenant: str
+    user: str
+    sha256: str
+    size_bytes: int
+    info: PictureInfo | VideoInfo
+    create_time: datetime
+
+    @property
+    def key(self) -> str:
+        """Where the bytes lie in the blob store. Users of one tenant share bytes, never rights."""
+        return blob_key(self.tenant, self.sha256)
+
+
+def blob_key(tenant: str, sha256: str) -> str:
+    """Returns the blob key of a tenant's bytes."""
+    return f"tenants/{tenant}/assets/{sha256}"

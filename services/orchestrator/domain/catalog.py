@@ -1,0 +1,191 @@
+"""Model cards: what each model makes, within which limits, for how much.
+
+A card decides alone whether a spec can be made; nothing that passes `ModelCard.check` is refused later for its shape.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from services.errors import InvalidSpec, NotFound, Violation
+from services.orchestrator.domain.media import PictureInfo
+from services.orchestrator.domain.price import price
+from services.orchestrator.domain.spec import SEED_MAX, ImageToVideo, Size, Spec
+
+TIMEOUT_MIN_MS = 1_000
+TIMEOUT_MAX_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One model of the catalog."""
+
+    id: str
+    display_name: str
+    description: str
+    backend: str
+    """Name of the backend that runs it: `triton`, `fake`."""
+    operations: tuple[str, ...]
+    sizes: tuple[Size, ...]
+    """The default first, unless the picture's shape is nearer to another."""
+    durations_ms: tuple[int, ...]
+    """The default first."""
+    fps: int
+    extra_frames: int
+    """Frames beyond fps x duration: 1 where the picture itself comes first."""
+    prompt_max_characters: int
+    prompt_max_bytes: int
+    """The same in UTF-8: a model that reads bytes cuts a longer prompt off, so it is refused instead."""
+    price_per_second_micros: int
+    default_timeout_ms: int
+
+    def check(self, spec: Spec) -> list[Violation]:
+        """Returns everything that is wrong with a spec for this model; empty when it can be made."""
+        wrong: list[Violation] = []
+        kind = spec.operation.kind
+        field = "spec." + kind.replace("-", "_")
+        if kind not in self.operations:
+            wrong.append(
+                Violation(
+                    field,
+                    f"the model {self.id!r} does not do {kind}; it does {', '.join(self.operations)}",
+                    "OPERATION_UNSUPPORTED",
+                )
+            )
+        prompt = spec.operation.prompt
+        if not prompt.strip():
+            wrong.append(Violation(f"{field}.prompt", "is empty; say in a few words what shall happen", "PROMPT_EMPTY"))
+        elif len(prompt) > self.prompt_max_characters:
+            wrong.append(
+                Violation(
+                    f"{field}.prompt",
+                    f"has {len(prompt)} characters; {self.id!r} takes at most {self.prompt_max_characters}",
+                    "PROMPT_TOO_LONG",
+                )
+            )
+        elif (size := len(prompt.encode(errors="replace"))) > self.prompt_max_bytes:
+            wrong.append(
+                Violation(
+                    f"{field}.prompt",
+                    f"takes {size} bytes in UTF-8; {self.id!r} reads at most {self.prompt_max_bytes}",
+                    "PROMPT_TOO_LONG",
+                )
+            )
+        elif "\x00" in prompt:
+            wrong.append(Violation(f"{field}.prompt", "holds a NUL character; leave it out", "PROMPT_MALFORMED"))
+        if isinstance(spec.operation, ImageToVideo) and not re.fullmatch(r"[0-9a-f]{64}", spec.operation.image):
+            wrong.append(
+                Violation(
+                    f"{field}.image",
+                    "is not the name of an asset; upload the picture and give `assets/{sha256}`",
+                    "ASSET_NAME_MALFORMED",
+                )
+            )
+        if spec.duration_ms is not None and spec.duration_ms not in self.durations_ms:
+            offered = ", ".join(f"{d / 1000:g} s" for d in sorted(self.durations_ms))
+            wrong.append(
+                Violation(
+                    "spec.duration",
+                    f"is {spec.duration_ms / 1000:g} s; {self.id!r} makes {offered}",
+                    "DURATION_UNSUPPORTED",
+                )
+            )
+        if spec.size is not None and spec.size not in self.sizes:
+            offered = ", ".join(str(s) for s in self.sizes)
+            wrong.append(
+                Violation(
+                    "spec.size", f"is {spec.size}; {self.id!r} makes {offered} (width x height)", "SIZE_UNSUPPORTED"
+                )
+            )
+        if spec.seed is not None and not 0 <= spec.seed <= SEED_MAX:
+            wrong.append(Violation("spec.seed", f"is {spec.seed}; a seed is 0 to 2^63 - 1", "SEED_OUT_OF_RANGE"))
+        if spec.timeout_ms is not None and not TIMEOUT_MIN_MS <= spec.timeout_ms <= TIMEOUT_MAX_MS:
+            wrong.append(
+                Violation(
+                    "spec.timeout", f"is {spec.timeout_ms / 1000:g} s; 1 s to 24 h are allowed", "TIMEOUT_OUT_OF_RANGE"
+                )
+            )
+        return wrong
+
+    def complete(self, spec: Spec, *, seed: int | None, picture: PictureInfo | None) -> Spec:
+        """Returns the spec with every default filled in: the one that is priced, stored and made."""
+        return replace(
+            spec,
+            duration_ms=spec.duration_ms if spec.duration_ms is not None else self.durations_ms[0],
+            size=spec.size or self._nearest_size(picture),
+            seed=spec.seed if spec.seed is not None else seed,
+            timeout_ms=spec.timeout_ms if spec.timeout_ms is not None else self.default_timeout_ms,
+        )
+
+    def quote(self, spec: Spec) -> int:
+        """Returns the price of a completed spec in micros."""
+        return price(spec.duration_ms or 0, self.price_per_second_micros)
+
+    def frames(self, spec: Spec) -> int:
+        """Returns how many frames the video of a completed spec has."""
+        return (spec.duration_ms or 0) * self.fps // 1000 + self.extra_frames
+
+    def _nearest_size(self, picture: PictureInfo | None) -> Size:
+        if picture is None:
+            return self.sizes[0]
+        shape = picture.width / picture.height
+
+        def distance(size: Size) -> float:
+            ours = size.width / size.height
+            return max(ours / shape, shape / ours)
+
+        return min(self.sizes, key=distance)  # min keeps the first of equals: the card's order
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Every model card, by id."""
+
+    cards: Mapping[str, ModelCard]
+
+    def __iter__(self) -> Iterator[ModelCard]:
+        return iter(sorted(self.cards.values(), key=lambda card: card.id))
+
+    def card(self, model: str) -> ModelCard:
+        """Returns a card. Raises NotFound."""
+        if model not in self.cards:
+            raise NotFound("model", model)
+        return self.cards[model]
+
+    def card_for(self, spec: Spec) -> ModelCard:
+        """Returns the card of a spec's model. Raises InvalidSpec, naming the models that there are."""
+        if spec.model not in self.cards:
+            known = ", ".join(sorted(self.cards))
+            what = f"is {spec.model!r}; there are {known}" if spec.model else f"is missing; there are {known}"
+            raise InvalidSpec([Violation("spec.model", what, "MODEL_UNKNOWN")], reason="MODEL_UNKNOWN")
+        return self.cards[spec.model]
+
+    @classmethod
+    def from_toml(cls, parsed: Mapping[str, Any]) -> "Catalog":
+        """Builds the catalog from the tables of `models.toml`. Raises KeyError or ValueError on a malformed card."""
+        return cls({model: _card(model, table) for model, table in parsed["models"].items()})
+
+
+def _card(model: str, table: Mapping[str, Any]) -> ModelCard:
+    sizes = tuple(Size(*(int(side) for side in text.split("x"))) for text in table["sizes"])
+    durations = tuple(round(float(seconds) * 1000) for seconds in table["durations_s"])
+    if not sizes or not durations or not table["operations"]:
+        raise ValueError(f"the card {model!r} needs at least one size, duration and operation")
+    if int(table["price_per_second_micros"]) < 0:
+        raise ValueError(f"the card {model!r} has a negative price")
+    return ModelCard(
+        id=model,
+        display_name=table["display_name"],
+        description=table["description"],
+        backend=table["backend"],
+        operations=tuple(table["operations"]),
+        sizes=sizes,
+        durations_ms=durations,
+        fps=int(table["fps"]),
+        extra_frames=int(table.get("extra_frames", 0)),
+        prompt_max_characters=int(table["prompt_max_characters"]),
+        prompt_max_bytes=int(table.get("prompt_max_bytes", 4 * int(table["prompt_max_characters"]))),
+        price_per_second_micros=int(table["price_per_second_micros"]),
+        default_timeout_ms=int(table["default_timeout_s"]) * 1000,
+    )

@@ -1,0 +1,110 @@
+"""The things that can happen to a job. A job's events, 1..n, are the truth; everything else is made from them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.orchestrator.domain.spec import Size
+
+
+@dataclass(frozen=True, slots=True)
+class VideoOutput:
+    """The video that a job made; every figure is probed from the file."""
+
+    asset: str
+    """SHA-256 of the MP4."""
+    size: Size
+    frames: int
+    fps: float
+    duration_ms: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job, or an attempt, could not go on."""
+
+    reason: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The job passed every check and its price is set aside. Always event 1."""
+
+    quote_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An attempt began. From here on only this attempt may write."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """Work went on."""
+
+    stage: str
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentReady:
+    """A playable piece of the video is stored."""
+
+    index: int
+    asset: str
+    frames: int
+    size_bytes: int
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Somebody asked for the job to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """The attempt could not go on; another begins at `retry_time`, at the earliest."""
+
+    error: JobError
+    retry_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The end: the video is there."""
+
+    output: VideoOutput
+    charged_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end: it could not be made."""
+
+    error: JobError
+    charged_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The end: it was stopped on request."""
+
+    charged_micros: int
+
+
+Terminal = Succeeded | Failed | Cancelled
+Body = Admitted | Started | Progressed | FragmentReady | CancelRequested | Retrying | Terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, with its place in the job's history."""
+
+    sequence: int
+    time: datetime
+    body: Body

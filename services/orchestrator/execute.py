@@ -1,0 +1,269 @@
+"""One attempt at a job: a backend's events become stored fragments, the job's events, and one settlement.
+
+Whatever goes wrong ends in exactly one of: the job has ended and is settled; the job waits for another attempt; another
+attempt has taken over and this one has written nothing more. A process that dies here leaves the job to the next attempt.
+"""
+
+import asyncio
+import hashlib
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from services.errors import ServiceError, Unavailable
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.event import (
+    Body,
+    Cancelled,
+    Failed,
+    FragmentReady,
+    JobError,
+    Progressed,
+    Retrying,
+    Succeeded,
+    VideoOutput,
+)
+from services.orchestrator.domain.job import Job, State, Superseded
+from services.orchestrator.domain.media import VideoInfo
+from services.orchestrator.domain.price import partial_charge
+from services.orchestrator.domain.spec import ImageToVideo, Size
+from services.orchestrator.ports import (
+    Attempt,
+    AttemptFailed,
+    Backend,
+    Blobs,
+    Clock,
+    Fragment,
+    Meter,
+    Output,
+    Probe,
+    Signal,
+    Stage,
+    Store,
+)
+
+RETRY_FIRST_S = 0.5
+RETRY_MOST_S = 15.0
+STOP_LOOK_S = 5.0
+"""How often a running attempt looks for a stop that it was not told of."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Made:
+    """What an attempt has made so far, for the charge of a cancelled job."""
+
+    frames: int = 0
+    fragments: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Runs attempts. Holds no state of its own."""
+
+    store: Store
+    blobs: Blobs
+    backends: Mapping[str, Backend]
+    catalog: Catalog
+    clock: Clock
+    probe: Probe
+    meter: Meter
+    workroot: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
+
+    async def attempt(self, job_id: str) -> float | None:
+        """Makes one attempt. Returns the seconds to wait before the next, or None when there is none to make."""
+        job = await self.store.record(job_id, jobs.start)
+        if job.state.ended:
+            return None
+        if job.attempt == 1:
+            self.meter.started(job, (self.clock.now() - job.create_time).total_seconds())
+        made = _Made()
+        async with self.store.stops(job_id) as signal:
+            work = asyncio.create_task(self._make(job, made), name=f"make-{job_id}")
+            stop = asyncio.create_task(self._stopped(job, signal), name=f"stop-{job_id}")
+            try:
+                left_s = (job.expire_time - self.clock.now()).total_seconds()
+                await asyncio.wait({work, stop}, timeout=max(0.0, left_s), return_when=asyncio.FIRST_COMPLETED)
+                if not work.done():
+                    work.cancel()
+                    await asyncio.wait({work})
+                outcome = self._outcome(job, made, work, stop)
+            finally:
+                for task in (work, stop):
+                    task.cancel()
+                await asyncio.wait({work, stop})
+        return await self._conclude(job, outcome)
+
+    def _outcome(self, job: Job, made: _Made, work: asyncio.Task[Succeeded], stop: asyncio.Task[State]) -> Body | None:
+        """Decides what the attempt came to; None when it is not this attempt's to say."""
+        if not work.cancelled():
+            return self._worked(job, work)
+        if stop.done() and stop.exception() is None:
+            if stop.result() is not State.CANCELLING:
+                return None
+            card = self.catalog.card(job.spec.model)
+            return Cancelled(partial_charge(job.quote_micros, made.frames, card.frames(job.spec)))
+        if stop.done():
+            raise stop.exception() or AssertionError
+        return _failed("DEADLINE_EXCEEDED", f"The job did not end by {job.expire_time:%H:%M:%S} UTC.")
+
+    def _worked(self, job: Job, work: asyncio.Task[Succeeded]) -> Body | None:
+        try:
+            return work.result()
+        except Superseded:
+            return None
+        except AttemptFailed as failure:
+            return Failed(failure.error, charged_micros=0)
+        except Unavailable as trouble:
+            return self._again(job, trouble)
+        except ServiceError as trouble:
+            return Failed(JobError(trouble.reason, trouble.message, retryable=False), charged_micros=0)
+        except Exception:
+            # The boundary of the attempt: a fault of ours must not leave a job, or its reservation, hanging.
+            log.exception("the attempt broke")
+            return _failed("INTERNAL", "The service failed to make this video; it has been logged.")
+
+    def _again(self, job: Job, trouble: Unavailable) -> Body:
+        error = JobError(trouble.reason, trouble.message, retryable=True)
+        wait_s = max(min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** (job.attempt - 1)), 0.0)
+        retry_time = self.clock.now() + timedelta(seconds=wait_s)
+        if retry_time >= job.expire_time:
+            return Failed(error, charged_micros=0)
+        return Retrying(error, retry_time)
+
+    async def _conclude(self, job: Job, outcome: Body | None) -> float | None:
+        if outcome is None:
+            log.info("another attempt has the job; this one leaves")
+            return None
+
+        def decide(now: Job) -> Body:
+            jobs.guard(now, job.attempt)
+            if isinstance(outcome, Retrying) and now.state is State.CANCELLING:
+                return Cancelled(charged_micros=0)
+            return outcome
+
+        try:
+            after = await self.store.record(job.id, decide)
+        except Superseded:
+            return None
+        if after.state.ended:
+            self.meter.ended(after)
+            log.info("job ended", extra={"state": after.state.value, "charged_micros": after.charged_micros})
+            return None
+        assert isinstance(outcome, Retrying)
+        log.warning("job waits for another attempt", extra={"reason": outcome.error.reason})
+        return max(0.0, (outcome.retry_time - self.clock.now()).total_seconds())
+
+    async def _stopped(self, job: Job, signal: Signal) -> State:
+        """Returns once the job is CANCELLING, or no longer this attempt's (any other state)."""
+        while True:
+            await signal.wait(STOP_LOOK_S)
+            try:
+                now = await self.store.job(job.id)
+            except Unavailable:
+                continue  # the database is away for a moment; the work need not suffer
+            if now.attempt != job.attempt or now.state not in (State.RUNNING, State.CANCELLING):
+                return State.QUEUED if not now.state.ended else now.state
+            if now.state is State.CANCELLING:
+                return State.CANCELLING
+
+    async def _make(self, job: Job, made: _Made) -> Succeeded:
+        """Drives the backend to its output. Raises what the backend raises, and Superseded."""
+        card = self.catalog.card(job.spec.model)
+        backend = self.backends.get(card.backend)
+        if backend is None:
+            raise AttemptFailed(JobError("BACKEND_UNKNOWN", f"No backend {card.backend!r} runs here.", retryable=True))
+        workdir = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="attempt-", dir=self.workroot))
+        try:
+            attempt = Attempt(job.id, job.attempt, job.spec, card, await self._picture(job), workdir)
+            async with aclosing(backend.generate(attempt)) as happenings:
+                async for happening in happenings:
+                    match happening:
+                        case Stage(name=name, progress=progress):
+                            await self._record(job, Progressed(name, progress))
+                        case Fragment():
+                            await self._fragment(job, happening, made, workdir)
+                        case Output(path=path):
+                            return await self._output(job, path)
+            raise RuntimeError("the backend ended without an output")
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, workdir, ignore_errors=True))
+
+    async def _picture(self, job: Job) -> bytes | None:
+        if not isinstance(job.spec.operation, ImageToVideo):
+            return None
+        asset = await self.store.asset(job.spec.operation.image, tenant=job.tenant, user=job.user)
+        return b"".join([chunk async for chunk in self.blobs.read(asset.key)])
+
+    async def _fragment(self, job: Job, fragment: Fragment, made: _Made, workdir: Path) -> None:
+        card, size = self.catalog.card(job.spec.model), _size(job)
+        info = VideoInfo("video/mp4", size.width, size.height, fragment.frames, card.fps, fragment.frames / card.fps)
+        path = workdir / f"fragment-{made.fragments}.mp4"
+        await asyncio.to_thread(path.write_bytes, fragment.data)
+        asset = Asset(
+            job.tenant, job.user, hashlib.sha256(fragment.data).hexdigest(), len(fragment.data), info, self.clock.now()
+        )
+        await self.blobs.put_file(asset.key, path, media_type=info.media_type)
+        told = FragmentReady(made.fragments, asset.sha256, fragment.frames, asset.size_bytes, fragment.progress)
+        await self._record(job, told, asset)
+        if made.fragments == 0:
+            self.meter.first_fragment(job, (self.clock.now() - job.create_time).total_seconds())
+        made.fragments += 1
+        made.frames += fragment.frames
+
+    async def _output(self, job: Job, path: Path) -> Succeeded:
+        """Looks inside the finished file, stores it and returns the event that says so; nothing is believed unseen."""
+        info = await asyncio.to_thread(self.probe, path)
+        size, frames = _size(job), self.catalog.card(job.spec.model).frames(job.spec)
+        if (info.width, info.height, info.frames) != (size.width, size.height, frames):
+            raise AttemptFailed(
+                JobError(
+                    "OUTPUT_WRONG",
+                    f"The backend made {info.frames} frames of {info.width}x{info.height}, not {frames} of {size}.",
+                    retryable=True,
+                )
+            )
+        sha256 = await asyncio.to_thread(_digest, path)
+        asset = Asset(job.tenant, job.user, sha256, path.stat().st_size, info, self.clock.now())
+        await self.blobs.put_file(asset.key, path, media_type=info.media_type)
+        await self.store.put_asset(asset)
+        output = VideoOutput(sha256, size, info.frames, info.fps, round(info.duration_s * 1000), asset.size_bytes)
+        return Succeeded(output, charged_micros=job.quote_micros)
+
+    async def _record(self, job: Job, body: Body, *assets: Asset) -> None:
+        def decide(now: Job) -> Body:
+            jobs.guard(now, job.attempt)
+            return body
+
+        await self.store.record(job.id, decide, assets=assets)
+
+
+def expire(now: datetime, job: Job, *, grace_s: float) -> Failed | None:
+    """Returns the end of a job that nobody began, or finished, in time; None when it is not (any more) such a job."""
+    begun = job.state is not State.QUEUED
+    if job.state.ended or job.expire_time + timedelta(seconds=grace_s if begun else 0) > now:
+        return None
+    why = "The job did not end" if begun else "No worker was free"
+    return _failed("DEADLINE_EXCEEDED", f"{why} by {job.expire_time:%H:%M:%S} UTC.")
+
+
+def _failed(reason: str, message: str) -> Failed:
+    return Failed(JobError(reason, message, retryable=True), charged_micros=0)
+
+
+def _size(job: Job) -> Size:
+    assert job.spec.size is not None, "an admitted spec is complete"
+    return job.spec.size
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,144 @@
+"""Ingest: how a caller's bytes become an asset. Nothing is kept unless all of it came and is what it should be.
+
+An upload is spooled to a file, so memory stays flat; hashing and writing happen beside the receiving of what comes next.
+"""
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from services.errors import InvalidUpload, Violation
+from services.orchestrator.domain.asset import Asset, blob_key
+from services.orchestrator.domain.media import PictureInfo, VideoInfo
+from services.orchestrator.ports import Blobs, Clock, Probe, Store
+
+BATCH_BYTES = 1 << 20
+PICTURES = ("image/png", "image/jpeg", "image/webp")
+VIDEO = "video/mp4"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What a caller says of the bytes that will come."""
+
+    media_type: str
+    size_bytes: int | None
+    sha256: str
+    """Empty: not given."""
+
+
+class Normalise(Protocol):
+    """Decodes a hostile picture in a cage and writes it anew, clean. Raises InvalidUpload naming `field`."""
+
+    def __call__(self, path: Path, out: Path, *, field: str) -> Awaitable[PictureInfo]: ...
+
+
+class _Spool:
+    """A file that grows, and the digest of what is in it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._hash = hashlib.sha256()
+
+    def add(self, batch: list[bytes]) -> None:
+        for data in batch:
+            self._hash.update(data)
+            self._file.write(data)
+
+    def close(self) -> str:
+        self._file.close()
+        return self._hash.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """Takes uploads."""
+
+    store: Store
+    blobs: Blobs
+    clock: Clock
+    normalise: Normalise
+    probe: Probe
+    spool: Path
+    """A folder on a local disk."""
+    picture_max_bytes: int = 10 * 1000 * 1000
+    video_max_bytes: int = 2 * 1000 * 1000 * 1000
+
+    async def take(self, upload: Upload, chunks: AsyncIterator[bytes], tenant: str, user: str) -> Asset:
+        """Stores an upload and returns its asset. Raises InvalidUpload, Unavailable."""
+        limit = self._limit(upload)
+        with tempfile.TemporaryDirectory(prefix="upload-", dir=self.spool, ignore_cleanup_errors=True) as folder:
+            received, clean = Path(folder) / "received", Path(folder) / "clean"
+            size, sha256 = await self._receive(upload, chunks, received, limit)
+            info: PictureInfo | VideoInfo
+            if upload.media_type == VIDEO:
+                info, clean = await asyncio.to_thread(self.probe, received), received
+            else:
+                info = await self.normalise(received, clean, field="data")
+                size, sha256 = await asyncio.to_thread(_measure, clean)
+            await self.blobs.put_file(blob_key(tenant, sha256), clean, media_type=info.media_type)
+            return await self.store.put_asset(Asset(tenant, user, sha256, size, info, self.clock.now()))
+
+    def _limit(self, upload: Upload) -> int:
+        if upload.media_type not in (*PICTURES, VIDEO):
+            raise _refuse(
+                "header.media_type",
+                f"is {upload.media_type[:80]!r}; {', '.join(PICTURES)} and {VIDEO} are taken",
+                "MEDIA_TYPE_UNSUPPORTED",
+            )
+        limit = self.video_max_bytes if upload.media_type == VIDEO else self.picture_max_bytes
+        if upload.size_bytes is not None and upload.size_bytes > limit:
+            raise _too_large("header.size_bytes", upload.size_bytes, limit)
+        if upload.sha256 and (len(upload.sha256) != 64 or set(upload.sha256) - set("0123456789abcdef")):
+            raise _refuse("header.sha256", "is not 64 hexadecimal digits", "CHECKSUM_MALFORMED")
+        return limit
+
+    async def _receive(self, upload: Upload, chunks: AsyncIterator[bytes], path: Path, limit: int) -> tuple[int, str]:
+        spool = _Spool(path)
+        size, batch, held, writing = 0, [], 0, None
+        try:
+            async for data in chunks:
+                size, held = size + len(data), held + len(data)
+                if size > limit:
+                    raise _too_large("data", size, limit, at_least=True)
+                batch.append(data)
+                if held >= BATCH_BYTES:
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.create_task(asyncio.to_thread(spool.add, batch))
+                    batch, held = [], 0
+            if writing is not None:
+                await writing
+            await asyncio.to_thread(spool.add, batch)
+        finally:
+            if writing is not None:
+                with suppress(asyncio.CancelledError, OSError):
+                    await writing
+            sha256 = spool.close()
+        if upload.size_bytes is not None and size != upload.size_bytes:
+            raise _refuse(
+                "data", f"was {size} bytes; the header said {upload.size_bytes}. Send it again", "SIZE_MISMATCH"
+            )
+        if upload.sha256 and sha256 != upload.sha256:
+            raise _refuse("data", "does not have the header's SHA-256. Send it again", "CHECKSUM_MISMATCH")
+        return size, sha256
+
+
+def _measure(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _too_large(field: str, size: int, limit: int, *, at_least: bool = False) -> InvalidUpload:
+    what = f"is {'at least ' if at_least else ''}{size} bytes; at most {limit} are taken. Send a smaller file"
+    return _refuse(field, what, "UPLOAD_TOO_LARGE")
+
+
+def _refuse(field: str, description: str, reason: str) -> InvalidUpload:
+    return InvalidUpload([Violation(field, description, reason)], reason=reason)

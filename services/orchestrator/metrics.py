@@ -1,0 +1,75 @@
+"""Our own Prometheus metrics, beside the standard gRPC ones of services.rpc.telemetry. docs/metrics.md lists them."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from services.orchestrator.domain.job import Job
+
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+
+
+class PrometheusMeter:
+    """The Meter port, kept in a Prometheus registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._admitted = Counter("i2v_jobs_admitted_total", "Jobs admitted.", ["model"], registry=registry)
+        self._quoted = Counter(
+            "i2v_quoted_micros_total", "Money set aside at admission, micros.", ["model"], registry=registry
+        )
+        self._ended = Counter("i2v_jobs_ended_total", "Jobs ended.", ["model", "state", "reason"], registry=registry)
+        self._charged = Counter("i2v_charged_micros_total", "Money charged, micros.", ["model"], registry=registry)
+        self._waited = Histogram(
+            "i2v_job_wait_seconds",
+            "From admission to the first attempt.",
+            ["model"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._first = Histogram(
+            "i2v_job_first_fragment_seconds",
+            "From admission to the first stored fragment.",
+            ["model"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._took = Histogram(
+            "i2v_job_seconds",
+            "From admission to the end.",
+            ["model", "state"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._queued = Gauge("i2v_jobs_queued", "Jobs that wait, by backend.", ["backend"], registry=registry)
+        self._imbalance = Gauge(
+            "i2v_ledger_imbalance_accounts",
+            "Accounts that differ from the sum of their ledger entries; anything but 0 is an alarm.",
+            registry=registry,
+        )
+
+    def admitted(self, job: Job) -> None:
+        """See Meter."""
+        self._admitted.labels(job.spec.model).inc()
+        self._quoted.labels(job.spec.model).inc(job.quote_micros)
+
+    def started(self, job: Job, waited_s: float) -> None:
+        """See Meter."""
+        self._waited.labels(job.spec.model).observe(waited_s)
+
+    def first_fragment(self, job: Job, after_s: float) -> None:
+        """See Meter."""
+        self._first.labels(job.spec.model).observe(after_s)
+
+    def ended(self, job: Job) -> None:
+        """See Meter."""
+        model, state = job.spec.model, job.state.value
+        self._ended.labels(model, state, job.error.reason if job.error else "").inc()
+        self._charged.labels(model).inc(job.charged_micros or 0)
+        if job.end_time is not None:
+            self._took.labels(model, state).observe((job.end_time - job.create_time).total_seconds())
+
+    def queued(self, backend: str, jobs: int) -> None:
+        """Jobs that wait for a backend now."""
+        self._queued.labels(backend).set(jobs)
+
+    def imbalance(self, accounts: int) -> None:
+        """Accounts that differ from their ledger now."""
+        self._imbalance.set(accounts)

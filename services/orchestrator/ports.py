@@ -1,0 +1,224 @@
+"""The sockets of the core: what it needs of the world, each a few methods. Adapters are chosen in app.py alone."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.catalog import ModelCard
+from services.orchestrator.domain.event import Body, Event, JobError
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.ledger import Entry
+from services.orchestrator.domain.media import VideoInfo
+from services.orchestrator.domain.quota import Plan, Usage
+from services.orchestrator.domain.spec import Spec
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> datetime:
+        """The moment, in UTC."""
+
+
+class Ids(Protocol):
+    """Everything that must be new or random."""
+
+    def job_id(self) -> str:
+        """A new job id: sortable by time of making, URL-safe."""
+
+    def seed(self) -> int:
+        """A random seed, 0 to 2^63 - 1."""
+
+
+# --- jobs and money -------------------------------------------------------------------------------------------------
+
+Decide = Callable[[Job], Body | None]
+"""Looks at a job under its row's lock and says what happens to it next; None leaves it as it is."""
+
+
+class Signal(Protocol):
+    """Wakes whoever waits for something to happen to one job."""
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Returns True once something may have happened since the last call, False after `timeout_s` of quiet."""
+
+
+class Store(Protocol):
+    """Jobs, their events, accounts, the ledger and what is known of assets, in one database.
+
+    Every method raises services.errors.Unavailable when the database cannot be reached.
+    """
+
+    async def tenant_of_key(self, key_sha256: str) -> tuple[str, str] | None:
+        """Returns (tenant id, plan name) of an API key by its digest, None when nobody has it."""
+
+    async def admit(self, job: Job, fingerprint: str, plan: Plan, backend: str) -> Job:
+        """Books, stores and queues a job in one transaction, or leaves no trace.
+
+        Idempotent per (tenant, user, request_id): a repeat with the same fingerprint returns the first job.
+
+        Raises:
+            QuotaExceeded: a rule of the plan refused.
+            RequestIdReused: the request_id came before with another fingerprint.
+        """
+
+    async def repeat(self, tenant: str, user: str, request_id: str, fingerprint: str) -> Job | None:
+        """Returns the job that a request_id made, if it did. Raises RequestIdReused when the fingerprint differs."""
+
+    async def record(self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = ()) -> Job:
+        """Adds the event that `decide` chooses, with the assets that it names, and returns the job after it.
+
+        A terminal event settles the job's reservation in the same transaction.
+
+        Raises: NotFound; whatever `decide` raises.
+        """
+
+    async def job(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
+        """Returns a job; with tenant and user, only if it is theirs. Raises NotFound."""
+
+    async def jobs(self, tenant: str, user: str, *, state: State | None, before: str | None, limit: int) -> list[Job]:
+        """Returns a user's jobs with ids below `before`, the newest first."""
+
+    async def events(self, job_id: str, *, after: int, limit: int = 200) -> list[Event]:
+        """Returns a job's events after a sequence number, in order."""
+
+    def changes(self, job_id: str) -> AbstractAsyncContextManager[Signal]:
+        """Wakes on every event of a job."""
+
+    def stops(self, job_id: str) -> AbstractAsyncContextManager[Signal]:
+        """Wakes when a job is asked to stop, or is taken over by another attempt."""
+
+    async def overdue(self, now: datetime, *, grace_s: float) -> list[str]:
+        """Returns the ids of jobs whose expire_time has passed; of begun ones, `grace_s` ago."""
+
+    async def queued(self, backend: str) -> int:
+        """Returns how many jobs wait for a backend."""
+
+    async def usage(self, tenant: str, user: str, plan: Plan) -> tuple[Usage, list[Entry]]:
+        """Returns the accounts of the current period and the user's newest ledger entries."""
+
+    async def put_asset(self, asset: Asset) -> Asset:
+        """Notes an asset; the one noted first is kept and returned."""
+
+    async def asset(self, sha256: str, *, tenant: str, user: str) -> Asset:
+        """Returns what is known of an asset if it is this user's. Raises NotFound."""
+
+    async def check(self) -> None:
+        """Raises Unavailable when the database cannot be used."""
+
+
+class Meter(Protocol):
+    """What is counted of jobs as they go."""
+
+    def admitted(self, job: Job) -> None:
+        """A job was admitted."""
+
+    def started(self, job: Job, waited_s: float) -> None:
+        """A job's first attempt began after waiting so long."""
+
+    def first_fragment(self, job: Job, after_s: float) -> None:
+        """A job's first piece was stored so long after its admission."""
+
+    def ended(self, job: Job) -> None:
+        """A job ended."""
+
+
+# --- making videos --------------------------------------------------------------------------------------------------
+
+
+class AttemptFailed(Exception):
+    """The backend says that this job cannot be made, and trying again at once would not help."""
+
+    def __init__(self, error: JobError) -> None:
+        self.error = error
+        super().__init__(f"{error.reason}: {error.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a job: all that a backend gets to see of it."""
+
+    job_id: str
+    number: int
+    spec: Spec
+    """Completed."""
+    card: ModelCard
+    picture: bytes | None
+    """The clean picture's file, for image-to-video."""
+    workdir: Path
+    """An empty folder of this attempt's own; it is removed afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A new stage of the work began."""
+
+    name: str
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A playable piece of the video."""
+
+    data: bytes
+    frames: int
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The whole video, a file in the attempt's workdir. The last event of a successful attempt."""
+
+    path: Path
+
+
+BackendEvent = Stage | Fragment | Output
+
+
+class Backend(Protocol):
+    """Makes videos. Closing or cancelling the iterator stops the work, wherever it runs."""
+
+    def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
+        """Yields what happens while the video is made; an Output comes last.
+
+        Raises:
+            services.errors.Unavailable: it cannot be reached or is overloaded; another attempt may succeed.
+            AttemptFailed: this job cannot be made.
+        """
+
+    async def check(self) -> None:
+        """Raises Unavailable when it could not take a job now."""
+
+
+Probe = Callable[[Path], VideoInfo]
+"""Looks inside a video file. Blocking. Raises InvalidUpload when it is not a playable H.264 MP4."""
+
+
+# --- bytes ----------------------------------------------------------------------------------------------------------
+
+
+class Blobs(Protocol):
+    """Where bytes live, by key. Keys are our own (`domain.asset.blob_key`), never a caller's text."""
+
+    async def put_file(self, key: str, path: Path, *, media_type: str) -> None:
+        """Stores a file's bytes, whole or not at all. The file stays. Idempotent. Raises Unavailable."""
+
+    def read(self, key: str, *, offset: int = 0) -> AsyncIterator[bytes]:
+        """Yields the bytes from `offset` in chunks of at most 1 MiB. Raises NotFound, Unavailable."""
+
+    async def size(self, key: str) -> int | None:
+        """Returns the stored size in bytes, None when nothing is stored there."""
+
+    async def delete(self, key: str) -> None:
+        """Removes what is stored there; nothing stored is fine."""
+
+    async def check(self) -> None:
+        """Raises Unavailable when the store cannot take writes."""
+
+    async def close(self) -> None:
+        """Gives back connections and threads."""

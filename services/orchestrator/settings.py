@@ -1,0 +1,135 @@
+"""Settings: every I2V_* environment variable there is, read once and checked, and the two files of the catalog."""
+
+import dataclasses
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.quota import Plan, plans_from_toml
+
+PREFIX = "I2V_"
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+class BadSetting(Exception):
+    """A setting cannot be used; the message names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each field is the variable of its name in capitals, with I2V_ in front."""
+
+    data: Path = Path("var")
+    """Where everything embedded is kept: PostgreSQL, local blobs, spooled uploads."""
+    database_url: str = ""
+    """`postgresql://…`. Empty: an embedded PostgreSQL under `data`."""
+    listen: str = "127.0.0.1:50051"
+    """Address of the gRPC API."""
+    metrics_listen: str = "127.0.0.1:9464"
+    """Address of /metrics."""
+    blobs: str = "local"
+    """`local` (under `data`) or `s3`."""
+    s3_endpoint: str = ""
+    """`host:port` of an S3-compatible store."""
+    s3_access_key: str = dataclasses.field(default="", repr=False)
+    """Access key."""
+    s3_secret_key: str = dataclasses.field(default="", repr=False)
+    """Secret key."""
+    s3_bucket: str = "i2v"
+    """Bucket; it is made when it is not there."""
+    s3_region: str = "us-east-1"
+    """Region."""
+    s3_secure: bool = True
+    """TLS towards the store."""
+    triton: str = "127.0.0.1:8001"
+    """gRPC address of the Triton server. Empty: this worker runs no local models."""
+    triton_slots: int = 1
+    """Jobs that this worker runs on Triton at a time."""
+    fake_slots: int = 0
+    """Jobs that this worker runs on the fake backend at a time. 0: it has none."""
+    worker_name: str = ""
+    """Stable name of this worker; what it left behind is found by it. Default: the host's name."""
+    models_file: Path = Path("deploy/config/models.toml")
+    """The catalog."""
+    plans_file: Path = Path("deploy/config/plans.toml")
+    """The plans."""
+    dev_key_file: str = ""
+    """For development: a tenant `development` is made, and a key for it, which is kept in this file."""
+    reflection: bool = True
+    """gRPC reflection. Switch it off for untrusted networks."""
+    tls_cert_file: str = ""
+    """Certificate chain of the API, PEM. Empty: plaintext."""
+    tls_key_file: str = ""
+    """Key of the certificate, PEM."""
+    drain_s: float = 5.0
+    """How long running RPCs may go on when the process is told to stop."""
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+    log_json: bool = True
+    """JSON lines; otherwise plain text."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Reads the settings. Raises BadSetting at an unknown I2V_ variable or a value that cannot be used."""
+        given = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in (os.environ if environment is None else environment).items()
+            if name.startswith(PREFIX) and not name.startswith(("I2V_TEST_", *CLIENT))
+        }
+        fields = {field.name: field.type for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(given) - set(fields)):
+            raise BadSetting(f"there is no setting {PREFIX}{unknown[0].upper()}")
+        settings = cls(**{name: _parsed(name, value, fields[name]) for name, value in given.items()})
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        if self.blobs not in ("local", "s3"):
+            raise BadSetting(f"I2V_BLOBS is {self.blobs!r}; it is `local` or `s3`")
+        if self.blobs == "s3" and not (self.s3_endpoint and self.s3_access_key and self.s3_secret_key):
+            raise BadSetting("I2V_BLOBS=s3 needs I2V_S3_ENDPOINT, I2V_S3_ACCESS_KEY and I2V_S3_SECRET_KEY")
+        if bool(self.tls_cert_file) != bool(self.tls_key_file):
+            raise BadSetting("I2V_TLS_CERT_FILE and I2V_TLS_KEY_FILE go together")
+        if min(self.triton_slots, self.fake_slots) < 0:
+            raise BadSetting("I2V_TRITON_SLOTS and I2V_FAKE_SLOTS are 0 or more")
+
+    @property
+    def worker(self) -> str:
+        """The worker's stable name."""
+        return self.worker_name or socket.gethostname()
+
+    def catalog(self) -> Catalog:
+        """Reads the model cards. Raises BadSetting."""
+        return Catalog.from_toml(_toml(self.models_file))
+
+    def plans(self) -> dict[str, Plan]:
+        """Reads the plans. Raises BadSetting."""
+        return plans_from_toml(_toml(self.plans_file))
+
+
+CLIENT = ("I2V_KEY", "I2V_SERVER", "I2V_USER")
+"""The client's own variables, which may stand in the same environment."""
+
+
+def _parsed(name: str, value: str, kind: Any) -> Any:
+    variable = PREFIX + name.upper()
+    try:
+        if kind is bool:
+            if value.lower() not in YES + NO:
+                raise ValueError("it is `true` or `false`")
+            return value.lower() in YES
+        return kind(value)
+    except ValueError as error:
+        raise BadSetting(f"{variable} cannot be {value!r}: {error}") from error
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BadSetting(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,81 @@
+"""The admission transaction: accounts, job, first event and ledger in one statement, then the queue entry.
+
+The queue entry is written first and the accounts last, so a tenant's account row, the one thing that submissions of one
+tenant contend for, stays locked for a single statement and the commit.
+"""
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.orchestrator.domain.event import Admitted
+from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.quota import Plan, Usage, period, period_end
+from services.orchestrator.domain.spec import to_json
+from services.orchestrator.store import rows
+
+BOOK = sa.text("""
+WITH booked AS (
+    INSERT INTO accounts AS held (tenant, "user", period, budget_micros, reserved_micros, spent_micros, active_jobs)
+    SELECT :tenant, asked."user", :period, asked.budget, :quote, 0, 1
+    FROM (VALUES (1, '', CAST(:tenant_budget AS bigint)), (2, CAST(:user AS text), CAST(:user_budget AS bigint)))
+        AS asked (place, "user", budget)
+    WHERE :quote <= asked.budget
+    ORDER BY asked.place  -- always the tenant's row first: no two submissions can wait for each other
+    ON CONFLICT (tenant, "user", period) DO UPDATE SET
+        budget_micros = excluded.budget_micros,
+        reserved_micros = held.reserved_micros + excluded.reserved_micros,
+        active_jobs = held.active_jobs + 1
+    WHERE held.reserved_micros + held.spent_micros + excluded.reserved_micros <= excluded.budget_micros
+    RETURNING id, "user", budget_micros, reserved_micros, spent_micros, active_jobs
+), admitted AS (
+    INSERT INTO jobs (id, tenant, "user", request_id, fingerprint, backend, spec, quote_micros, state, stage, progress,
+                      attempt, last_sequence, create_time, expire_time, tenant_account, user_account)
+    SELECT :id, :tenant, :user, :request_id, :fingerprint, :backend, CAST(:spec AS jsonb), :quote, 'queued', 'queued', 0,
+           0, 1, :now, :expire, tenants.id, users.id
+    FROM booked AS tenants, booked AS users
+    WHERE tenants."user" = '' AND users."user" = :user
+    RETURNING id, tenant_account, user_account
+), told AS (
+    INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
+    SELECT id, 1, :now, 'Admitted', CAST(:admitted AS jsonb), false FROM admitted
+), entered AS (
+    INSERT INTO ledger_entries (account, job_id, kind, reserved_micros, spent_micros, time)
+    SELECT booked.id, admitted.id, 'reserve', :quote, 0, :now FROM booked, admitted
+)
+SELECT "user", budget_micros, reserved_micros, spent_micros, active_jobs FROM booked
+""")
+
+
+async def book(connection: AsyncConnection, job: Job, fingerprint: str, plan: Plan, backend: str) -> Usage | None:
+    """Books and stores a job; the caller commits. Returns the accounts with it counted in.
+
+    Returns None, with nothing to commit, when an account cannot bear the quote.
+    Raises IntegrityError when the request_id is taken.
+    """
+    result = await connection.execute(BOOK, _values(job, fingerprint, plan, backend))
+    accounts = {row.user: rows.account(row) for row in result}
+    if len(accounts) < 2:
+        return None
+    return Usage(accounts[""], accounts[job.user], period_end(job.create_time))
+
+
+def _values(job: Job, fingerprint: str, plan: Plan, backend: str) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "tenant": job.tenant,
+        "user": job.user,
+        "request_id": job.request_id,
+        "fingerprint": fingerprint,
+        "backend": backend,
+        "spec": json.dumps(to_json(job.spec)),
+        "quote": job.quote_micros,
+        "now": job.create_time,
+        "expire": job.expire_time,
+        "period": period(job.create_time),
+        "tenant_budget": plan.tenant_budget_micros,
+        "user_budget": plan.user_budget_micros,
+        "admitted": json.dumps(rows.body_json(Admitted(job.quote_micros))),
+    }

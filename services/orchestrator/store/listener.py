@@ -1,0 +1,95 @@
+"""Wakes those who wait for a job, through one LISTEN connection a process.
+
+A notification is only a hint to look: whoever waits reads the tables, so a lost one costs time, never truth. When the
+connection breaks, everybody is woken and looks, and it is made anew.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import psycopg
+
+CHANGES = "i2v_job_changes"
+STOPS = "i2v_job_stops"
+RECONNECT_S = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class Signal:
+    """One waiter's flag. It is raised at first: what happened before it was listened for has not been seen yet."""
+
+    def __init__(self) -> None:
+        self._raised = asyncio.Event()
+        self._raised.set()
+
+    def raise_(self) -> None:
+        """Wakes the waiter."""
+        self._raised.set()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Returns True once something may have happened since the last call, False after `timeout_s` of quiet."""
+        try:
+            await asyncio.wait_for(self._raised.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        self._raised.clear()
+        return True
+
+
+class Listener:
+    """The process's LISTEN connection and everybody who waits on it."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._waiting: dict[tuple[str, str], set[Signal]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begins to listen."""
+        self._task = asyncio.create_task(self._listen(), name="job-listener")
+        await self._listening.wait()
+
+    async def stop(self) -> None:
+        """Ends listening; those who wait run into their time-outs."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    @asynccontextmanager
+    async def subscribe(self, channel: str, job_id: str) -> AsyncIterator[Signal]:
+        """Gives a signal that is raised by every notification for the job on the channel."""
+        signal = Signal()
+        waiting = self._waiting[(channel, job_id)]
+        waiting.add(signal)
+        try:
+            yield signal
+        finally:
+            waiting.discard(signal)
+            if not waiting:
+                self._waiting.pop((channel, job_id), None)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
+                    await connection.execute(f"LISTEN {CHANGES}".encode())
+                    await connection.execute(f"LISTEN {STOPS}".encode())
+                    self._listening.set()
+                    self._wake_all()
+                    async for notification in connection.notifies():
+                        for signal in self._waiting.get((notification.channel, notification.payload), ()):
+                            signal.raise_()
+            except psycopg.Error as error:
+                log.warning("the listening connection broke; making it anew", extra={"error": str(error)})
+            await asyncio.sleep(RECONNECT_S)
+
+    def _wake_all(self) -> None:
+        for signals in self._waiting.values():
+            for signal in signals:
+                signal.raise_()

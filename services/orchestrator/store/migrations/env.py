@@ -1,0 +1,9 @@
+"""Runs the migrations on the connection that `store.postgres.migrate` hands in."""
+
+from alembic import context
+
+from services.orchestrator.store.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+with context.begin_transaction():
+    context.run_migrations()

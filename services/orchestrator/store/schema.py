@@ -1,0 +1,166 @@
+"""The tables, with the invariants as constraints, so that no code can break them.
+
+* `accounts_within_budget`: reserved + spent never exceeds a budget, whatever runs at the same time.
+* `ledger_entries` is keyed by (account, job, kind): a job is reserved once and settled once on each account; and
+  `jobs_settled` demands the settlement of every job that has ended, at commit.
+* `job_events_follow`: an event's predecessor exists, carries the number before its own, and is not terminal.
+
+`migrations/` makes them; a test holds the two against each other.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+ENDED = "('succeeded', 'failed', 'cancelled')"
+STATES = "('queued', 'running', 'cancelling', 'reconciling', 'succeeded', 'failed', 'cancelled')"
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s",
+    }
+)
+
+_time = sa.DateTime(timezone=True)
+
+tenants = sa.Table(
+    "tenants",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("create_time", _time, nullable=False, server_default=sa.func.now()),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("sha256", sa.Text, primary_key=True, comment="Digest of the key; the key itself is kept nowhere."),
+    sa.Column("tenant", sa.Text, sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("create_time", _time, nullable=False, server_default=sa.func.now()),
+)
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("tenant", sa.Text, sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("user", sa.Text, nullable=False, comment="Empty: the account of the tenant as a whole."),
+    sa.Column("period", sa.Text, nullable=False),
+    sa.Column("budget_micros", sa.BigInteger, nullable=False),
+    sa.Column("reserved_micros", sa.BigInteger, nullable=False),
+    sa.Column("spent_micros", sa.BigInteger, nullable=False),
+    sa.Column("active_jobs", sa.Integer, nullable=False),
+    sa.UniqueConstraint("tenant", "user", "period"),
+    sa.CheckConstraint("reserved_micros >= 0 AND spent_micros >= 0 AND active_jobs >= 0", name="not_negative"),
+    sa.CheckConstraint("reserved_micros + spent_micros <= budget_micros", name="within_budget"),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    # No foreign key: the accounts have it, and a second one costs every submission a shared lock on the tenant's row.
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False, comment="Digest of the spec as it was asked."),
+    sa.Column("backend", sa.Text, nullable=False),
+    sa.Column("spec", JSONB, nullable=False),
+    sa.Column("quote_micros", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("progress", sa.Double, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("last_sequence", sa.BigInteger, nullable=False),
+    sa.Column("charged_micros", sa.BigInteger),
+    sa.Column("output", JSONB),
+    sa.Column("error", JSONB),
+    sa.Column("create_time", _time, nullable=False),
+    sa.Column("expire_time", _time, nullable=False),
+    sa.Column("start_time", _time),
+    sa.Column("end_time", _time),
+    sa.Column("tenant_account", sa.BigInteger, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("user_account", sa.BigInteger, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("settled_id", sa.Text, sa.Computed(f"CASE WHEN state IN {ENDED} THEN id END", persisted=True)),
+    sa.Column("settled_kind", sa.Text, sa.Computed(f"CASE WHEN state IN {ENDED} THEN 'settle' END", persisted=True)),
+    sa.UniqueConstraint("tenant", "user", "request_id"),
+    sa.Index("jobs_listing", "tenant", "user", "id"),
+    sa.Index("jobs_unfinished", "expire_time", postgresql_where=sa.text(f"state NOT IN {ENDED}")),
+    sa.CheckConstraint(f"state IN {STATES}", name="state_known"),
+    sa.CheckConstraint(f"(state IN {ENDED}) = (charged_micros IS NOT NULL)", name="charged_when_ended"),
+    sa.CheckConstraint("charged_micros BETWEEN 0 AND quote_micros", name="charged_within_quote"),
+    sa.CheckConstraint("(state = 'succeeded') = (output IS NOT NULL)", name="output_when_succeeded"),
+    sa.CheckConstraint("(state = 'failed') = (error IS NOT NULL)", name="error_when_failed"),
+    sa.ForeignKeyConstraint(
+        ["tenant_account", "settled_id", "settled_kind"],
+        ["ledger_entries.account", "ledger_entries.job_id", "ledger_entries.kind"],
+        name="jobs_settled",
+        deferrable=True,
+        initially="DEFERRED",
+        use_alter=True,
+    ),
+)
+
+job_events = sa.Table(
+    "job_events",
+    metadata,
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.id"), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("time", _time, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("body", JSONB, nullable=False),
+    sa.Column("terminal", sa.Boolean, nullable=False),
+    sa.Column("previous", sa.BigInteger, sa.Computed("NULLIF(sequence - 1, 0)", persisted=True)),
+    sa.Column("previous_terminal", sa.Boolean, sa.Computed("false", persisted=True)),
+    sa.UniqueConstraint("job_id", "sequence", "terminal"),
+    sa.ForeignKeyConstraint(
+        ["job_id", "previous", "previous_terminal"],
+        ["job_events.job_id", "job_events.sequence", "job_events.terminal"],
+        name="job_events_follow",
+    ),
+    sa.CheckConstraint("sequence >= 1", name="from_one"),
+)
+
+ledger_entries = sa.Table(
+    "ledger_entries",
+    metadata,
+    sa.Column("account", sa.BigInteger, sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.id"), primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("reserved_micros", sa.BigInteger, nullable=False),
+    sa.Column("spent_micros", sa.BigInteger, nullable=False),
+    sa.Column("time", _time, nullable=False),
+    sa.Index("ledger_entries_newest", "account", "time"),
+    sa.CheckConstraint(
+        "(kind = 'reserve' AND reserved_micros >= 0 AND spent_micros = 0)"
+        " OR (kind = 'settle' AND reserved_micros <= 0 AND spent_micros BETWEEN 0 AND -reserved_micros)",
+        name="booking_known",
+    ),
+)
+
+assets = sa.Table(
+    "assets",
+    metadata,
+    sa.Column("tenant", sa.Text, sa.ForeignKey("tenants.id"), primary_key=True),
+    sa.Column("user", sa.Text, primary_key=True),
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("media_type", sa.Text, nullable=False),
+    sa.Column("width", sa.Integer, nullable=False),
+    sa.Column("height", sa.Integer, nullable=False),
+    sa.Column("frames", sa.Integer),
+    sa.Column("fps", sa.Double),
+    sa.Column("duration_s", sa.Double),
+    sa.Column("create_time", _time, nullable=False),
+    sa.CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256_hex"),
+)
+
+executors = sa.Table(
+    "executors",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True, comment="Name of a worker; its jobs carry it in DBOS's tables."),
+    sa.Column("beat_time", _time, nullable=False),
+)

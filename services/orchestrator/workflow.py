@@ -1,0 +1,177 @@
+"""Durable execution: every admitted job is a DBOS workflow in the same database, run by whichever worker is free.
+
+The workflow is a loop around `Executor.attempt` and has no steps of its own: what a job has been through stands in its
+events, so a workflow that runs a second time, on this worker or another, simply goes on with the next attempt.
+
+Workers beat into a table. What a silent one left behind is taken over by any other; what nobody began or finished in time
+is ended by the reaper, so that no reservation hangs.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions
+
+from services.errors import Unavailable
+from services.orchestrator.domain.job import Job
+from services.orchestrator.execute import Executor, expire
+from services.orchestrator.ports import Clock, Store
+
+MAKE_VIDEO = "make_video"
+APPLICATION_VERSION = "1"
+"""Set by hand: DBOS recovers a workflow only under the version it was enqueued with. Raise it when old jobs must not run."""
+APPLICATION_NAME = "i2v-orchestrator"
+POLL_S = 0.05
+BEAT_S = 5.0
+SILENT_S = 30.0
+OVERDUE_GRACE_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+def migrate_queue(url: str) -> None:
+    """Brings DBOS's own tables, in the schema `dbos` of the same database, to the version of the library."""
+    DBOS.migrate(url)
+
+
+class Roll(Protocol):
+    """The list of workers that live."""
+
+    async def beat(self, executor: str) -> None:
+        """Notes that a worker lives."""
+
+    async def silent(self, since: datetime) -> list[str]:
+        """Returns the workers that have not been heard of since."""
+
+    async def bury(self, executor: str, since: datetime) -> bool:
+        """Takes a silent worker off the list; True for the one caller that did it."""
+
+
+class JobQueue:
+    """The sending end: puts jobs on their backend's queue, inside the admission transaction."""
+
+    def __init__(self, url: str) -> None:
+        self._client = DBOSClient(system_database_url=url, lazy=True, application_name=APPLICATION_NAME)
+
+    def enqueue(self, connection: sa.Connection, job: Job, backend: str) -> None:
+        """Queues a job in the caller's transaction. Each tenant is a partition, so none starves another."""
+        options: EnqueueOptions = {
+            "workflow_name": MAKE_VIDEO,
+            "queue_name": backend,
+            "workflow_id": job.id,
+            "app_version": APPLICATION_VERSION,
+            "queue_partition_key": job.tenant,
+        }
+        self._client.enqueue_in_transaction(connection, options, job.id)
+
+    def close(self) -> None:
+        """Gives back the client's connections."""
+        self._client.destroy()
+
+
+class Worker:
+    """The receiving end: runs jobs on this process's event loop until it is stopped. One a process."""
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        executor: Executor,
+        store: Store,
+        roll: Roll,
+        clock: Clock,
+        slots: Mapping[str, int],
+        gauge_queued: Callable[[str, int], None],
+    ) -> None:
+        self._url = url
+        self._name = name
+        self._executor = executor
+        self._store = store
+        self._roll = roll
+        self._clock = clock
+        self._slots = slots
+        self._gauge_queued = gauge_queued
+        self._running: set[asyncio.Task[object]] = set()
+        self._reaper: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Takes up the work: first what this worker left behind when it was killed, then the queues."""
+        config: DBOSConfig = {
+            "name": APPLICATION_NAME,
+            "system_database_url": self._url,
+            "application_version": APPLICATION_VERSION,
+            "executor_id": self._name,
+            "enable_otlp": False,
+            "log_level": "WARNING",
+            "sys_db_pool_size": 4,
+        }
+        DBOS(config=config)
+        DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=1_000_000)(self._make_video)
+        await self._roll.beat(self._name)
+        DBOS.launch()
+        for backend, slots in self._slots.items():
+            await DBOS.register_queue_async(
+                backend,
+                worker_concurrency=slots,
+                partition_concurrency=10_000,
+                polling_interval_sec=POLL_S,
+                on_conflict="always_update",
+            )
+        self._reaper = asyncio.create_task(self._reap(), name="reaper")
+
+    async def stop(self) -> None:
+        """Leaves the work at once; what was running goes on with the next attempt, here or elsewhere."""
+        self._stopping = True
+        tasks = [*self._running, *([self._reaper] if self._reaper else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(DBOS.destroy)
+
+    async def _make_video(self, job_id: str) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            wait_s: float | None = 0.0
+            while wait_s is not None:
+                await asyncio.sleep(wait_s)
+                try:
+                    wait_s = await self._executor.attempt(job_id)
+                except Unavailable:
+                    log.warning("the database is away; the attempt begins anew", exc_info=True)
+                    wait_s = 1.0
+        finally:
+            self._running.discard(task)
+
+    async def _reap(self) -> None:
+        while True:
+            with suppress(Unavailable):
+                await self._roll.beat(self._name)
+                await self._take_over()
+                await self._end_overdue()
+                for backend in self._slots:
+                    self._gauge_queued(backend, await self._store.queued(backend))
+            await asyncio.sleep(BEAT_S)
+
+    async def _take_over(self) -> None:
+        since = self._clock.now() - timedelta(seconds=SILENT_S)
+        for silent in await self._roll.silent(since):
+            left = await DBOS.list_workflows_async(status="PENDING", executor_id=silent, load_input=False)
+            for workflow in left:
+                await DBOS.resume_workflow_async(workflow.workflow_id)
+            if await self._roll.bury(silent, since):
+                log.warning("took over from a silent worker", extra={"worker": silent, "jobs": len(left)})
+
+    async def _end_overdue(self) -> None:
+        now = self._clock.now()
+        for job_id in await self._store.overdue(now, grace_s=OVERDUE_GRACE_S):
+            ended = await self._store.record(job_id, lambda job: expire(now, job, grace_s=OVERDUE_GRACE_S))
+            log.warning("an overdue job was ended", extra={"job_id": job_id, "state": ended.state.value})

@@ -1,0 +1,82 @@
+"""What every test may ask for: a clean environment and a database of its own on one real PostgreSQL."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from services.orchestrator.api.tenants import digest
+from services.orchestrator.store.embedded import EmbeddedPostgres
+from services.orchestrator.store.postgres import PostgresStore, driver_url, migrate
+from services.orchestrator.workflow import JobQueue, migrate_queue
+from tests.builders import FakeClock
+
+pytest_plugins = ["tests.triton_fixture", "tests.s3_fixture"]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No I2V_ variable of the person who runs the tests reaches them, but for those that are made for tests."""
+    for name in [name for name in os.environ if name.startswith("I2V_") and not name.startswith("I2V_TEST_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a server to make databases on: I2V_TEST_DATABASE_URL, or an embedded one."""
+    if url := os.environ.get("I2V_TEST_DATABASE_URL"):
+        yield url
+        return
+    # A socket's path must be short, so the server gets a folder near the root of the temporary ones.
+    server = EmbeddedPostgres(Path(tmp_path_factory.getbasetemp()) / "pg")
+    yield server.url
+    server.close()
+
+
+def with_database(url: str, name: str) -> str:
+    return sa.make_url(driver_url(url)).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def template(postgres: str) -> str:
+    """Name of a database with the schema in it, to be copied."""
+    admin = sa.create_engine(driver_url(postgres), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with admin.connect() as connection:
+        connection.execute(sa.text("DROP DATABASE IF EXISTS i2v_template WITH (FORCE)"))
+        connection.execute(sa.text("CREATE DATABASE i2v_template"))
+    url = with_database(postgres, "i2v_template")
+    migrate(url)
+    migrate_queue(url)
+    return "i2v_template"
+
+
+@pytest.fixture
+def database(postgres: str, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of an empty database of the test's own, with the schema."""
+    name = f"i2v_{abs(hash(request.node.nodeid)) % 10**12}"
+    admin = sa.create_engine(driver_url(postgres), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"))
+    yield with_database(postgres, name)
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def store(database: str, clock: FakeClock) -> AsyncIterator[PostgresStore]:
+    """A store with the tenants `studio` and `story`, whose keys are `studio-key` and `story-key`."""
+    queue = JobQueue(database)
+    store = PostgresStore(database, clock=clock, enqueue=queue.enqueue)
+    await store.start()
+    for tenant in ("studio", "story"):
+        await store.put_tenant(tenant, "test", digest(f"{tenant}-key"))
+    yield store
+    await store.stop()
+    queue.close()
