@@ -1,0 +1,1 @@
+"""Pictures and videos. Read header, pixels, sandbox, picture; then video, track; then fit."""

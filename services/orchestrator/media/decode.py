@@ -1,0 +1,106 @@
+"""The child process that opens hostile files: `python -m services.orchestrator.media.decode <pictures|videos> <s>`.
+
+Its life: load everything, give up memory, files and network, then answer one request at a time. A request brings
+the open files and no names; an answer is a small JSON object. It holds no secret: its environment is empty, its
+only ways out are the two files and the socket it was given.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import BinaryIO
+
+from services.orchestrator.media.header import Refused
+
+MEMORY_LIMIT_BYTES = 1 << 30
+OUTPUT_LIMIT_BYTES = 256 << 20
+FILES_PER_REQUEST = 2
+
+Work = Callable[[BinaryIO, BinaryIO], Callable[[], dict[str, object]]]
+
+
+def main(kind: str, limit_s: float) -> None:
+    """Serves requests until the other end of the socket on standard input is closed."""
+    channel = socket.socket(fileno=0)
+    work = _load(kind)  # a failure here is ours and goes to the parent's standard error
+    _confine()
+    channel.send(b"ready")
+    while True:
+        message, files, _, _ = socket.recv_fds(channel, 16, FILES_PER_REQUEST)
+        if not message:
+            return
+        # The parent waits as long; should it be gone, this process still ends. SIGALRM kills, whatever C code runs.
+        signal.setitimer(signal.ITIMER_REAL, limit_s)
+        with open(files[0], "rb") as source, open(files[1], "wb") as target:
+            answer = _answer(work, source, target)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        channel.send(json.dumps(answer).encode())
+        if "memory" in answer:
+            return  # a new process starts with a whole heap
+
+
+def _load(kind: str) -> Work:
+    if kind == "pictures":
+        from services.orchestrator.media import pixels
+
+        pixels.warm()
+        return pixels.clean
+    from services.orchestrator.media import track
+
+    track.warm()
+    return track.measure
+
+
+def _confine() -> None:
+    """Gives up what decoding does not need.
+
+    The files of a request fill every free descriptor, so nothing else can be opened and nobody called.
+    """
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # what libraries print about hostile files helps nobody
+    limits = {
+        resource.RLIMIT_AS: MEMORY_LIMIT_BYTES,
+        resource.RLIMIT_FSIZE: OUTPUT_LIMIT_BYTES,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: _open_files() + FILES_PER_REQUEST,
+    }
+    for which, limit in limits.items():
+        resource.setrlimit(which, (limit, limit))
+
+
+def _open_files() -> int:
+    highest = -1
+    for number in range(64):
+        with contextlib.suppress(OSError):
+            os.fstat(number)
+            highest = number
+    return highest + 1
+
+
+def _answer(work: Work, source: BinaryIO, target: BinaryIO) -> dict[str, object]:
+    try:
+        finish = work(source, target)
+    except Refused as refused:
+        return {"reason": refused.reason, "description": refused.description}
+    except MemoryError:
+        return {"memory": MEMORY_LIMIT_BYTES}
+    except Exception as error:  # decoders raise anything on broken data; this is where that ends
+        if isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno == errno.EMFILE):
+            raise  # not the file's fault: `warm` has left something out
+        return {"broken": True}
+    try:
+        return finish()
+    except MemoryError:
+        return {"memory": MEMORY_LIMIT_BYTES}
+    except OSError as error:
+        return {"unwritten": os.strerror(error.errno or 0)}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]))

@@ -1,0 +1,80 @@
+"""Every picture from outside passes here once; what comes out is small enough, still, and nothing but pixels.
+
+The bytes are opened in a child process only (sandbox.py), so the worst that a picture can do is to be refused.
+"""
+
+import asyncio
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from services.errors import InvalidUpload, Unavailable, Violation
+from services.orchestrator.domain.media import PictureInfo
+from services.orchestrator.media.header import MAX_FILE_BYTES
+from services.orchestrator.media.sandbox import DecoderDied, Sandbox
+
+LIMIT_S = 10.0
+#: Pictures decoded at the same time: each may take a gigabyte and a core.
+AT_ONCE = 2
+
+_sandbox = Sandbox("pictures", size=AT_ONCE, limit_s=LIMIT_S)
+# As many threads as children: who waits, waits in the queue, where cancelling is free.
+_threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="pictures")
+
+
+async def normalise(path: Path, out: Path, *, field: str) -> PictureInfo:
+    """Writes the picture in `path` to `out` as 8-bit RGB, upright, without metadata.
+
+    A JPEG stays one, the others become PNG; that may make the file larger than it was, and than the limit for uploads.
+    `out` appears whole or not at all; a call that is cancelled may still write it. `field` is named in the violation.
+
+    Raises:
+        InvalidUpload: not a still PNG, JPEG or WebP, not whole, or beyond a limit; the reason says which.
+        Unavailable: no decoder could be started, or `out` could not be written.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_threads, _normalise, path, out, field)
+
+
+def _normalise(path: Path, out: Path, field: str) -> PictureInfo:
+    with path.open("rb") as source:
+        size = os.fstat(source.fileno()).st_size
+        if size > MAX_FILE_BYTES:
+            limit = f"the limit is {MAX_FILE_BYTES:,} bytes; send a smaller picture or compress it more"
+            _refuse(field, "PICTURE_FILE_TOO_LARGE", f"is {size:,} bytes; {limit}")
+        target, name = tempfile.mkstemp(dir=out.parent, prefix=".picture-")
+        try:
+            info = _ask(source.fileno(), target, field)
+            os.replace(name, out)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+        finally:
+            os.close(target)
+    return info
+
+
+def _ask(source: int, target: int, field: str) -> PictureInfo:
+    try:
+        answer = _sandbox.call(source, target)
+    except DecoderDied as died:
+        if died.out_of_time:
+            _refuse(field, "PICTURE_TOO_COMPLEX", f"takes more than {LIMIT_S:.0f} s to decode; send a smaller picture")
+        _refuse(field, "PICTURE_MALFORMED", "crashes the decoder; save the picture again as PNG or JPEG")
+    if "memory" in answer:
+        limit = "takes more than 1 GiB of memory to decode, which is the limit"
+        _refuse(field, "PICTURE_TOO_COMPLEX", f"{limit}; send a smaller picture")
+    if "broken" in answer:
+        _refuse(field, "PICTURE_MALFORMED", "is broken: its data cannot be decoded; save the picture again")
+    if "reason" in answer:
+        _refuse(field, str(answer["reason"]), str(answer["description"]))
+    if "unwritten" in answer:
+        raise Unavailable(f"A picture could not be written: {answer['unwritten']}.", reason="DISK_UNAVAILABLE")
+    return PictureInfo(str(answer["media_type"]), int(str(answer["width"])), int(str(answer["height"])))
+
+
+def _refuse(field: str, reason: str, description: str) -> NoReturn:
+    raise InvalidUpload([Violation(field, description, reason)], reason=reason)

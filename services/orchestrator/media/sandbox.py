@@ -1,0 +1,116 @@
+"""The parent's side of the processes that open hostile files: start them, give them work, end them when they hang.
+
+A file can crash, stall or bloat a decoder; whatever it does, only its own child ends, and the next file gets a new
+one. Children are spawned, never forked: this process runs gRPC's threads.
+"""
+
+import atexit
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Literal
+
+from services.errors import Unavailable
+
+START_LIMIT_S = 20.0
+
+
+class DecoderDied(Exception):
+    """The child did not survive the file, or did not finish in time."""
+
+    def __init__(self, *, out_of_time: bool) -> None:
+        self.out_of_time = out_of_time
+        super().__init__("out of time" if out_of_time else "crashed")
+
+
+class Sandbox:
+    """A few children of one kind, started when first needed and kept warm. Blocking; safe from any thread."""
+
+    def __init__(self, kind: Literal["pictures", "videos"], *, size: int, limit_s: float) -> None:
+        self._kind = kind
+        self._limit_s = limit_s
+        self._turns = threading.BoundedSemaphore(size)
+        self._idle: list[_Child] = []
+        atexit.register(self.close)
+
+    def call(self, source: int, target: int) -> dict[str, object]:
+        """Lets a child work on two open files and returns its answer.
+
+        Raises:
+            DecoderDied: the file was too much for it.
+            Unavailable: no child could be started.
+        """
+        with self._turns:
+            child = self._child()
+            try:
+                answer = child.ask(source, target, self._limit_s + 1)
+            except BaseException:
+                child.end()
+                raise
+            if "memory" in answer:
+                child.end()
+            else:
+                self._idle.append(child)
+            return answer
+
+    def close(self) -> None:
+        """Ends the idle children; new ones start on the next call."""
+        while self._idle:
+            self._idle.pop().end()
+
+    def _child(self) -> "_Child":
+        while self._idle:
+            child = self._idle.pop()
+            if child.alive():
+                return child
+            child.end()
+        return _Child(self._kind, self._limit_s)
+
+
+class _Child:
+    def __init__(self, kind: str, limit_s: float) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-S", "-s", "-P", "-m", "services.orchestrator.media.decode", kind, str(limit_s)]
+        # Nothing of our environment goes along; the path stands for `site`, which -S leaves out to start sooner.
+        environment = {"PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path), "LC_ALL": "C.UTF-8"}
+        with theirs:
+            self._process = subprocess.Popen(
+                command,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                env=environment,
+                cwd="/",
+            )
+        self._socket.settimeout(START_LIMIT_S)
+        try:
+            ready = self._socket.recv(16) == b"ready"
+        except OSError:
+            ready = False
+        if not ready:
+            self.end()
+            raise Unavailable(f"The process that decodes {kind} does not start.", reason="DECODER_UNAVAILABLE")
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, source: int, target: int, limit_s: float) -> dict[str, object]:
+        self._socket.settimeout(limit_s)
+        started = time.monotonic()
+        try:
+            socket.send_fds(self._socket, [b"go"], [source, target])
+            answer = self._socket.recv(1 << 16)
+        except OSError:  # a timeout is one of these
+            answer = b""
+        if not answer:
+            # The child's own alarm goes off a second before ours.
+            raise DecoderDied(out_of_time=time.monotonic() - started >= limit_s - 1)
+        return dict(json.loads(answer))
+
+    def end(self) -> None:
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
