@@ -1,7 +1,7 @@
 """Tensors on Triton's wire, for tests: requests from arrays, arrays from responses, and the stream of a decoupled model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.request import urlopen
@@ -58,7 +58,15 @@ async def infer(stub: Any, model: str, inputs: Mapping[str, np.ndarray], **param
 class Stream:
     """One decoupled request: iterate over its responses; `finals` counts the FINAL flags that came."""
 
-    def __init__(self, stub: Any, model: str, inputs: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        stub: Any,
+        model: str,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        timeout_s: float = 60,
+        metadata: Sequence[tuple[str, str]] = (),
+    ) -> None:
         request = message(model, inputs, triton_enable_empty_final_response=True)
         self.finals = 0
         self._written = asyncio.Event()
@@ -67,7 +75,7 @@ class Stream:
             yield request
             await self._written.wait()  # Triton ends a stream whose requests have ended
 
-        self.call = stub.ModelStreamInfer(requests(), timeout=60)
+        self.call = stub.ModelStreamInfer(requests(), timeout=timeout_s, metadata=metadata)
 
     async def __aiter__(self) -> AsyncIterator[Arrays]:
         """Yields the tensors of each response.

@@ -36,14 +36,7 @@ HOST = "127.0.0.1"
 NEWS = re.compile(r"E\d{4} (?!.*CudaDriverHelper)")
 """Lines of the log that say what is wrong; that there is no GPU is not."""
 
-# Runs before the server in its own process: dies with its parent (PR_SET_PDEATHSIG), even one that died just now.
-LEASH = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the parent is gone")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
+LEASH = Path(__file__).resolve().parent / "leash.py"
 
 
 class TritonServerError(RuntimeError):
@@ -134,14 +127,8 @@ class TritonServer:
         """Ends the server with everything that it started; harmless when it is not running."""
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=10)
-                os.killpg(process.pid, signal.SIGKILL)
+            process.terminate()
             process.wait()
-        for region in Path("/dev/shm").glob(f"{self._shm}*"):
-            region.unlink(missing_ok=True)
 
     def wait(self) -> int:
         """Waits for the server to end by itself and returns its exit code."""
@@ -151,7 +138,7 @@ class TritonServer:
         command = [str(binary), f"--model-repository={self.repository}", f"--backend-directory={backends}"]
         for kind, port in self._ports.items():
             command += [f"--{kind}-port={port}", f"--{kind}-address={HOST}"]
-        command += ["--disable-auto-complete-config", "--allow-gpu-metrics=false", "--exit-timeout-secs=5"]
+        command += ["--disable-auto-complete-config", "--allow-gpu-metrics=false", "--exit-timeout-secs=3"]
         command += ["--pinned-memory-pool-byte-size=0"]
         # Every backend that is written in Python has its own shared memory.
         for backend in ("python", *(folder.name for folder in BACKENDS.iterdir() if folder.is_dir())):
@@ -167,7 +154,7 @@ class TritonServer:
             "OPENBLAS_NUM_THREADS": "1",
         }
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        leashed = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command]
+        leashed = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), self._shm, *command]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 leashed, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

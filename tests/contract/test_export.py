@@ -1,0 +1,194 @@
+"""Every exported graph against the libraries themselves, eager and uncached, on the same weights."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor
+from torch.nn.functional import scaled_dot_product_attention
+
+from tools.export import build, encoders, profile, stamp
+from tools.model_code import REPOSITORY, load
+
+NANO = profile.load("nano")
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def models() -> Iterator[build.Models]:
+    with torch.inference_mode():
+        yield build.Models.of(NANO)
+
+
+def run(model: str, **inputs: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(str(REPOSITORY / model / "1" / "model.onnx"), providers=["CPUExecutionProvider"])
+    made: np.ndarray = session.run(None, inputs)[0]
+    return made
+
+
+def random(*shape: int, key: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(key))
+
+
+def farthest(one: np.ndarray, other: torch.Tensor) -> float:
+    assert one.shape == tuple(other.shape)
+    return float(np.abs(one - other.numpy()).max())
+
+
+def test_the_repository_is_what_this_exporter_makes_of_this_profile() -> None:
+    assert stamp.is_built(REPOSITORY, NANO), "run `make models`"
+
+
+def test_exporting_again_does_nothing_and_takes_no_time() -> None:
+    began = time.monotonic()
+    command = [sys.executable, "-m", "tools.export", "--profile", "nano", "--repository", str(REPOSITORY)]
+    done = subprocess.run(command, cwd=REPOSITORY.parent, capture_output=True, text=True, check=True)
+    assert "nothing to do" in done.stdout
+    assert time.monotonic() - began < 2
+
+
+def test_a_changed_file_or_profile_asks_for_a_new_export(tmp_path: Path) -> None:
+    for file in (*stamp.FILES, str(stamp.STAMP)):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).symlink_to(REPOSITORY / file)
+    assert stamp.is_built(tmp_path, NANO)
+    changed = tmp_path / stamp.FILES[0]
+    changed.unlink()
+    assert stamp.missing(tmp_path) == [stamp.FILES[0]]
+    changed.write_bytes(b"something else")
+    assert not stamp.is_built(tmp_path, NANO)
+
+
+def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
+    with pytest.raises(profile.UnknownProfile, match="nano"):
+        profile.load("giga")
+
+
+def test_the_text_encoder_is_umt5_with_padding_zeroed(models: build.Models) -> None:
+    ids, mask = (torch.tensor([each]) for each in encoders.tokenize("a cat walks on the beach", NANO.text_encoder.length))
+    wanted = models.text_encoder.model(input_ids=ids, attention_mask=mask).last_hidden_state
+    wanted[0, int(mask.sum()) :] = 0
+    assert farthest(run("text_encoder", input_ids=ids.numpy(), attention_mask=mask.numpy()), wanted) < TOLERANCE
+
+
+def test_the_image_encoder_is_clip_up_to_its_last_layer_but_one(models: build.Models) -> None:
+    pixels = random(1, 3, NANO.image_encoder.size, NANO.image_encoder.size)
+    wanted = models.image_encoder.model(pixels, output_hidden_states=True).hidden_states[-2]
+    assert farthest(run("image_encoder", pixels=pixels.numpy()), wanted) < TOLERANCE
+
+
+@pytest.mark.parametrize(("height", "width"), [(128, 224), (224, 128), (160, 160)])
+def test_the_vae_encoder_gives_the_normalised_mean(models: build.Models, height: int, width: int) -> None:
+    pixels = random(1, 3, height, width).clamp(-1, 1)
+    mean, std = (torch.tensor(each).view(1, -1, 1, 1, 1) for each in latent_statistics(models))
+    wanted = (models.vae.encode(pixels.unsqueeze(2)).latent_dist.mean - mean) / std
+    assert farthest(run("vae_encoder", pixels=pixels.numpy()), wanted) < TOLERANCE
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 28), (28, 16), (20, 20)])
+def test_decoding_block_by_block_is_decoding_the_whole_clip(models: build.Models, height: int, width: int) -> None:
+    code = load("vae_decoder", "decode")
+    decoder = code.Decoder(REPOSITORY / "vae_decoder" / "1", threads=2)
+    latents = random(1, NANO.vae.channels, 4, height, width)
+    mean, std = (torch.tensor(each).view(1, -1, 1, 1, 1) for each in latent_statistics(models))
+    wanted = code.as_bytes(models.vae.decode(latents * std + mean).sample.numpy())
+    clip = code.Clip()
+    made = np.concatenate([decoder.decode(clip, latents[:, :, start:end].numpy()) for start, end in ((0, 1), (1, 3), (3, 4))])
+    assert made.shape == wanted.shape == (13, 8 * height, 8 * width, 3)
+    differences = np.abs(made.astype(int) - wanted.astype(int))
+    assert differences.max() <= 1  # a value on the edge may round either way
+    assert (differences > 0).mean() < 1e-3
+
+
+def latent_statistics(models: build.Models) -> tuple[list[float], list[float]]:
+    return models.vae.config.latents_mean, models.vae.config.latents_std
+
+
+class MaskedSelfAttention(WanAttnProcessor):
+    """The library's own, with a mask that it has no way to be given."""
+
+    mask: torch.Tensor
+
+    def __call__(self, attn: WanAttention, x: torch.Tensor, context: Any, _: Any, rotary: Any) -> torch.Tensor:
+        return super().__call__(attn, x, context, self.mask, rotary)
+
+
+class WanI2vCrossAttention:
+    """The library's own takes the prompt to have 512 tokens, so: text and image apart, their results added."""
+
+    def __call__(self, attn: WanAttention, x: torch.Tensor, context: torch.Tensor, *_: Any) -> torch.Tensor:
+        def heads(y: torch.Tensor) -> torch.Tensor:
+            return y.unflatten(2, (attn.heads, -1)).transpose(1, 2)
+
+        image, text = context[:, : -NANO.text_encoder.length], context[:, -NANO.text_encoder.length :]
+        query = heads(attn.norm_q(attn.to_q(x)))
+        from_text = scaled_dot_product_attention(query, heads(attn.norm_k(attn.to_k(text))), heads(attn.to_v(text)))
+        keys = heads(attn.norm_added_k(attn.add_k_proj(image)))
+        from_image = scaled_dot_product_attention(query, keys, heads(attn.add_v_proj(image)))
+        out: torch.Tensor = attn.to_out[0]((from_text + from_image).transpose(1, 2).flatten(2))
+        return out
+
+
+def reference_rollout(models: build.Models, request: Any) -> torch.Tensor:
+    """The video without any cache: each forward sees all frames so far, under a mask by which none sees a later block."""
+    model, (height, width) = models.transformer, request.latent_size
+    per_frame = height * width // 4
+    self_attention = MaskedSelfAttention()
+    for block in model.blocks:
+        block.attn1.set_processor(self_attention)
+        block.attn2.set_processor(WanI2vCrossAttention())
+    step_blocks = NANO.schedule.block_latents
+    steps = [1000 * 5 * t / (1000 + 4 * t) for t in (1000, 750, 500, 250)]
+
+    def flow(video: torch.Tensor, frames: int, timestep: float) -> torch.Tensor:
+        """Of the last `frames`, which are at `timestep`; all before them are clean, at 0."""
+        total = video.shape[2]
+        times = torch.zeros(total, per_frame)
+        times[total - frames :] = timestep
+        block_of = torch.tensor([(frame + step_blocks - 1) // step_blocks for frame in range(total)]).repeat_interleave(per_frame)
+        self_attention.mask = (block_of[:, None] >= block_of[None, :])[None, None]
+        out = model(
+            hidden_states=video,
+            timestep=times.view(1, -1),
+            encoder_hidden_states=torch.from_numpy(request.prompt_embeddings),
+            encoder_hidden_states_image=torch.from_numpy(request.image_tokens),
+        ).sample
+        return out[:, :, total - frames :]
+
+    noise = load("transformer", "rollout").noise
+    video = torch.from_numpy(request.image_latent)
+    for start in range(1, request.latent_frames, step_blocks):
+        end = start + step_blocks
+        fresh = [torch.from_numpy(noise(request.seed, start, end, n, NANO.vae.channels, (height, width))) for n in range(4)]
+        x = fresh[0]
+        for n, timestep in enumerate(steps):
+            clean = x - timestep / 1000 * flow(torch.cat((video, x), 2), step_blocks, timestep)
+            if n + 1 < len(steps):
+                sigma = steps[n + 1] / 1000
+                x = (1 - sigma) * clean + sigma * fresh[n + 1]
+        video = torch.cat((video, clean), 2)
+    return video[:, :, 1:]
+
+
+def test_a_rollout_over_the_cache_is_the_rollout_without_one() -> None:
+    code = load("transformer", "rollout")
+    request = code.Request(
+        prompt_embeddings=random(1, NANO.text_encoder.length, NANO.text_encoder.width, key=1).numpy(),
+        image_tokens=random(1, 37, NANO.image_encoder.width, key=2).numpy(),
+        image_latent=random(1, NANO.vae.channels, 1, 8, 12, key=3).numpy(),
+        latent_size=(8, 12),
+        latent_frames=7,
+        seed=11,
+    )
+    rollout = code.Rollout(REPOSITORY / "transformer" / "1", threads=2)
+    made = np.concatenate([block.latents for block in rollout.blocks(request)], axis=2)
+    with torch.inference_mode():
+        wanted = reference_rollout(build.Models.of(NANO), request)
+    assert farthest(made, wanted) < TOLERANCE

@@ -1,0 +1,274 @@
+"""Every model of the repository, as a real Triton serves it: tensors, order, cancel, errors, and that nothing outlives them."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from tritonclient.grpc import service_pb2
+
+from tests.triton_wire import Arrays, Refused, Stream, connect, infer, metrics
+from tools.tritonserver import TritonServer
+
+MODELS = {"text_encoder", "image_encoder", "vae_encoder", "transformer", "vae_decoder", "profile"}
+FORWARDS, BLOCKS = "i2v_transformer_forwards_total", "i2v_transformer_blocks_total"
+FRAMES, CLIPS = "i2v_vae_decoder_frames_total", "i2v_vae_decoder_sequences"
+
+ids = count(1)
+
+
+def a_request(height: int = 8, width: int = 12, frames: int = 5, **changes: np.ndarray | None) -> Arrays:
+    rng = np.random.default_rng(0)
+
+    def random(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    made = {
+        "prompt_embeddings": random(1, 256, 128),
+        "image_tokens": random(1, 37, 128),
+        "image_latent": random(1, 16, 1, height, width),
+        "latent_size": np.array([height, width], np.int32),
+        "latent_frames": np.array([frames], np.int32),
+        "seed": np.array([7]),
+    } | changes
+    return {name: array for name, array in made.items() if array is not None}
+
+
+async def rollout(stub: Any, request: Arrays) -> list[Arrays]:
+    stream = Stream(stub, "transformer", request)
+    responses = [each async for each in stream]
+    assert stream.finals == 1
+    return responses
+
+
+async def decode(stub: Any, key: int, latents: np.ndarray, *, start: bool = False, end: bool = False) -> np.ndarray:
+    parameters = {"sequence_id": key, "sequence_start": start, "sequence_end": end}
+    return (await infer(stub, "vae_decoder", {"latents": latents}, **parameters))["frames"]
+
+
+def some_latents(frames: int, key: int, height: int = 4, width: int = 6) -> np.ndarray:
+    return np.random.default_rng(key).standard_normal((1, 16, frames, height, width), dtype=np.float32)
+
+
+async def settles(value: Callable[[], float], wanted: float) -> None:
+    async with asyncio.timeout(10):
+        while value() != wanted:
+            await asyncio.sleep(0.02)
+
+
+def test_every_model_has_a_config_and_no_other_folder_is_there() -> None:
+    repository = Path(__file__).resolve().parents[2] / "model_repository"
+    assert {folder.name for folder in repository.iterdir() if folder.is_dir()} == MODELS
+    for model in MODELS:
+        config = (repository / model / "config.pbtxt").read_text()
+        assert re.search(r"instance_group \[ \{ kind: KIND_CPU count: 1 \} \]", config), model
+        assert model == "profile" or "intra_op_thread_count" in config, model
+
+
+async def test_every_model_is_ready(triton: TritonServer) -> None:
+    async with connect(triton.grpc_address) as stub:
+        for model in sorted(MODELS):
+            assert (await stub.ModelReady(service_pb2.ModelReadyRequest(name=model))).ready, model
+
+
+async def test_the_profile_describes_what_is_served(triton: TritonServer) -> None:
+    async with connect(triton.grpc_address) as stub:
+        answer = await infer(stub, "profile", {"probe": np.array([1.5, -2], np.float32)})
+    profile = json.loads(answer["profile"].item())
+    assert answer["echo"].tolist() == [3.0, -4.0]
+    assert (profile["name"], profile["trained"], profile["tokenizer"]) == ("nano", False, "bytes")
+    assert (profile["spatial_factor"], profile["temporal_factor"], profile["latent_channels"]) == (8, 4, 16)
+    assert (profile["max_latents"] - 1) % profile["block_latents"] == 0
+    assert re.fullmatch("[0-9a-f]{64}", profile["digest"])
+
+
+async def test_the_encoders_keep_their_contract(triton: TritonServer) -> None:
+    ids, mask = np.zeros((1, 256), np.int64), np.zeros((1, 256), np.int64)
+    ids[0, :4], mask[0, :4] = (100, 101, 102, 1), 1
+    async with connect(triton.grpc_address) as stub:
+        text = (await infer(stub, "text_encoder", {"input_ids": ids, "attention_mask": mask}))["embeddings"]
+        image = (await infer(stub, "image_encoder", {"pixels": np.ones((1, 3, 96, 96), np.float32)}))["tokens"]
+        assert (text.shape, text.dtype, image.shape, image.dtype) == ((1, 256, 128), np.float32, (1, 37, 128), np.float32)
+        assert np.abs(text[0, :4]).min(axis=1).all() and not text[0, 4:].any()
+        for height, width in ((128, 224), (224, 128), (160, 160)):
+            pixels = np.zeros((1, 3, height, width), np.float32)
+            latent = (await infer(stub, "vae_encoder", {"pixels": pixels}))["latent"]
+            assert (latent.shape, latent.dtype) == ((1, 16, 1, height // 8, width // 8), np.float32)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 28), (28, 16), (20, 20)])
+async def test_blocks_stream_in_order_and_decode_to_frames(triton: TritonServer, height: int, width: int) -> None:
+    request = a_request(height, width)
+    async with connect(triton.grpc_address) as stub:
+        blocks = await rollout(stub, request)
+        assert [int(each["start"][0]) for each in blocks] == [1, 3]
+        assert [int(each["forwards"][0]) for each in blocks] == [5, 10]
+        assert {each["latents"].shape for each in blocks} == {(1, 16, 2, height, width)}
+        key = next(ids)
+        first = await decode(stub, key, np.concatenate((request["image_latent"], blocks[0]["latents"]), 2), start=True)
+        rest = await decode(stub, key, blocks[1]["latents"], end=True)
+    assert (first.shape, rest.shape) == ((9, 8 * height, 8 * width, 3), (8, 8 * height, 8 * width, 3))
+    assert first.dtype == np.uint8 and first.std() > 5
+
+
+async def test_a_block_is_sent_while_the_next_is_still_to_be_made(triton: TritonServer) -> None:
+    before = metrics(triton.metrics_address)[BLOCKS]
+    async with connect(triton.grpc_address) as stub:
+        stream = Stream(stub, "transformer", a_request(32, 56, frames=21))
+        async for _ in stream:
+            assert metrics(triton.metrics_address)[BLOCKS] - before <= 2
+            stream.call.cancel()
+            break
+
+
+async def test_text_alone_makes_frame_0_too(triton: TritonServer) -> None:
+    async with connect(triton.grpc_address) as stub:
+        blocks = await rollout(stub, a_request(image_latent=None, image_tokens=None))
+    assert [(int(each["start"][0]), each["latents"].shape[2]) for each in blocks] == [(0, 1), (1, 2), (3, 2)]
+
+
+async def test_the_same_seed_gives_the_same_bytes_and_a_resumed_video_too(triton: TritonServer) -> None:
+    async with connect(triton.grpc_address) as stub:
+        once = await rollout(stub, a_request())
+        other = await rollout(stub, a_request(seed=np.array([8])))
+        again = await rollout(stub, a_request())
+        resumed = await rollout(stub, a_request(history=once[0]["latents"]))
+    assert [each["latents"].tobytes() for each in once] == [each["latents"].tobytes() for each in again]
+    assert [each["latents"].tobytes() for each in once[1:]] == [each["latents"].tobytes() for each in resumed]
+    assert once[0]["latents"].tobytes() != other[0]["latents"].tobytes()
+
+
+async def cancel_after_a_block(stream: Stream) -> None:
+    await anext(aiter(stream))
+    stream.call.cancel()
+
+
+async def miss_the_deadline(stream: Stream) -> None:
+    with pytest.raises(grpc.RpcError) as late:
+        async for _ in stream:
+            pass
+    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize(("give_up", "timeout_s"), [(cancel_after_a_block, 60), (miss_the_deadline, 0.5)])
+async def test_a_request_that_nobody_waits_for_stops_within_one_forward(
+    triton: TritonServer, give_up: Callable[[Stream], Awaitable[None]], timeout_s: float
+) -> None:
+    def forwards() -> float:
+        return metrics(triton.metrics_address)[FORWARDS]
+
+    async with connect(triton.grpc_address) as stub:
+        await give_up(Stream(stub, "transformer", a_request(32, 56, frames=21), timeout_s=timeout_s))
+        seen = forwards()
+        # This one is answered after the other has stopped, so nothing more of that can come.
+        await rollout(stub, a_request(frames=1, image_latent=None))
+        own = 4
+        # One forward is running when the cancel arrives; one more may have ended between the cancel and our look.
+        assert forwards() - seen <= own + 2
+
+
+async def test_two_clips_decoded_in_turn_are_each_as_alone(triton: TritonServer) -> None:
+    one, other = some_latents(5, 1), some_latents(5, 2, 6, 4)
+    async with connect(triton.grpc_address) as stub:
+        alone = [await decode(stub, next(ids), each, start=True, end=True) for each in (one, other)]
+        keys = next(ids), next(ids)
+        pieces: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        for start, end in ((0, 1), (1, 3), (3, 5)):
+            for key, latents, frames in zip(keys, (one, other), pieces, strict=True):
+                frames.append(await decode(stub, key, latents[:, :, start:end], start=start == 0, end=end == 5))
+    assert [np.concatenate(each).tobytes() for each in pieces] == [each.tobytes() for each in alone]
+
+
+async def test_the_decoder_counts_its_frames_and_the_clips_that_it_holds(triton: TritonServer) -> None:
+    before, key = metrics(triton.metrics_address), next(ids)
+    async with connect(triton.grpc_address) as stub:
+        await decode(stub, key, some_latents(3, 0), start=True)
+        during = metrics(triton.metrics_address)
+        assert (await decode(stub, key, some_latents(0, 0), end=True)).shape == (0, 32, 48, 3)
+    after = metrics(triton.metrics_address)
+    assert during[FRAMES] - before[FRAMES] == 9
+    assert (during[CLIPS] - before[CLIPS], after[CLIPS] - before[CLIPS]) == (1, 0)
+
+
+async def test_one_clip_more_than_there_is_room_for_is_turned_away_at_once(triton: TritonServer) -> None:
+    keys = [next(ids) for _ in range(9)]
+    async with connect(triton.grpc_address) as stub:
+        try:
+            for key in keys[:8]:
+                await decode(stub, key, some_latents(1, 0), start=True)
+            with pytest.raises(grpc.RpcError) as refused:
+                await decode(stub, keys[8], some_latents(1, 0), start=True)
+        finally:
+            for key in keys[:8]:
+                await decode(stub, key, some_latents(0, 0), end=True)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+BAD_REQUESTS: dict[str, dict[str, np.ndarray | None]] = {
+    "too many latents": {"latent_frames": np.array([23], np.int32)},
+    "half a block": {"latent_frames": np.array([4], np.int32)},
+    "an odd size": {"latent_size": np.array([7, 12], np.int32)},
+    "a picture of another size": {"image_latent": np.zeros((1, 16, 1, 8, 8), np.float32)},
+    "a negative seed": {"seed": np.array([-1])},
+    "no prompt": {"prompt_embeddings": None},
+    "another width": {"prompt_embeddings": np.zeros((1, 256, 64), np.float32)},
+    "infinite": {"image_tokens": np.full((1, 37, 128), np.inf, np.float32)},
+    "another type": {"seed": np.array([1.0])},
+}
+
+
+@pytest.mark.parametrize("changes", BAD_REQUESTS.values(), ids=BAD_REQUESTS)
+async def test_a_bad_request_is_refused_before_any_forward_and_the_model_goes_on(
+    triton: TritonServer, changes: dict[str, np.ndarray | None]
+) -> None:
+    before = metrics(triton.metrics_address)[FORWARDS]
+    async with connect(triton.grpc_address) as stub:
+        with pytest.raises(Refused):
+            await rollout(stub, a_request(**changes))
+        assert metrics(triton.metrics_address)[FORWARDS] == before
+        assert len(await rollout(stub, a_request(frames=3))) == 1
+
+
+async def test_a_stream_can_ask_for_errors_with_their_code(triton: TritonServer) -> None:
+    async with connect(triton.grpc_address) as stub:
+        request, wish = a_request(seed=np.array([-1])), (("triton_grpc_error", "true"),)
+        with pytest.raises(grpc.RpcError, match="seed") as refused:
+            await anext(aiter(Stream(stub, "transformer", request, metadata=wish)))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [((1, 16, 1, 4, 6), (1, 16, 1, 6, 4)), ((1, 16, 1, 4, 6), (1, 15, 1, 4, 6)), (None, (1, 16, 1, 4, 6))],
+    ids=["another size", "other channels", "never started"],
+)
+async def test_a_clip_that_goes_wrong_is_an_invalid_argument_and_others_go_on(
+    triton: TritonServer, first: tuple[int, ...] | None, second: tuple[int, ...]
+) -> None:
+    held, good, bad = metrics(triton.metrics_address)[CLIPS], next(ids), next(ids)
+    async with connect(triton.grpc_address) as stub:
+        await decode(stub, good, some_latents(1, 3), start=True)
+        if first:
+            await decode(stub, bad, np.zeros(first, np.float32), start=True)
+        with pytest.raises(grpc.RpcError) as refused:
+            await decode(stub, bad, np.zeros(second, np.float32))
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        with pytest.raises(grpc.RpcError, match="unknown|START"):
+            await decode(stub, bad, some_latents(1, 0), end=True)
+        assert (await decode(stub, good, some_latents(1, 4), end=True)).shape == (4, 32, 48, 3)
+    await settles(lambda: metrics(triton.metrics_address)[CLIPS], held)
+
+
+async def test_an_encoder_refuses_what_its_graph_does_not_take(triton: TritonServer) -> None:
+    async with connect(triton.grpc_address) as stub:
+        for inputs in ({"input_ids": np.zeros((1, 9), np.int64), "attention_mask": np.zeros((1, 9), np.int64)}, {}):
+            with pytest.raises(grpc.RpcError) as refused:
+                await infer(stub, "text_encoder", inputs)
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert (await stub.ServerReady(service_pb2.ServerReadyRequest())).ready
