@@ -1,0 +1,112 @@
+"""How a process tells what it does: one line a record on stderr, JSON for machines or text for people.
+
+Every line carries what is bound in its context, so all lines of a request are found by its id. Credentials must not get
+here; what looks like one is blotted out all the same.
+"""
+
+import json as jsonlib
+import logging
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any
+
+REDACTED = "[redacted]"
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+_context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=_NOTHING)
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_SECRET_NAMES = re.compile(r"authorization|password|passwd|secret|token|api_?key|credential", re.IGNORECASE)
+_SECRETS = re.compile(
+    r"""(\bbearer\s+)[^\s"',;)\]}]+                                   # Bearer abc
+      | (\bauthorization['"]?\s*[:=,]\s*['"]?)(?!bearer\b)[^\s"',;)\]}]+  # authorization: abc
+      | (://[^\s:/@]*:)[^\s@/]+(?=@)                                  # scheme://user:password@host
+      | (\b(?:password|secret|token|api_?key|x-amz-(?:signature|credential))['"]?\s*[:=]\s*['"]?)[^\s"',;)\]}&]+
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def redact(text: str) -> str:
+    """Returns the text with what looks like a credential blotted out."""
+    return _SECRETS.sub(lambda found: next(filter(None, found.groups()), "") + REDACTED, text)
+
+
+def bind(**fields: object) -> None:
+    """Adds fields to every later line of this context: the rest of a call, or of a task."""
+    _context.set({**_context.get(), **fields})
+
+
+@contextmanager
+def bound(**fields: object) -> Iterator[None]:
+    """Adds fields to every line in the block."""
+    token = _context.set({**_context.get(), **fields})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def request_id() -> str:
+    """Returns the id of the call that is being answered, or nothing outside of one."""
+    return str(_context.get().get("request_id", ""))
+
+
+def setup(level: str | int = "INFO", *, json: bool = True) -> None:
+    """Sends every record of the process to stderr. A second call replaces the first."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if json else TextLines())
+    logging.basicConfig(level=level.upper() if isinstance(level, str) else level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    """Returns what is bound and what the call gave as `extra`, without secrets."""
+    own = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    return {key: _safe(key, value) for key, value in {**_context.get(), **own}.items()}
+
+
+def _safe(key: str, value: object) -> object:
+    if _SECRET_NAMES.search(key):
+        return REDACTED
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redact(str(value))
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a record: time, level, logger, message, fields, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the line."""
+        line: dict[str, Any] = {
+            "time": _rfc3339(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        line |= {f"{key}_" if key in line else key: value for key, value in _fields(record).items()}
+        if record.exc_info:
+            line["exception"] = redact(self.formatException(record.exc_info))
+        if record.stack_info:
+            line["stack"] = redact(record.stack_info)
+        return jsonlib.dumps(line, ensure_ascii=False, separators=(",", ":"))
+
+
+class TextLines(logging.Formatter):
+    """One line a record for people; exceptions follow on lines of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the line."""
+        fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
+        line = f"{_rfc3339(record.created)} {record.levelname:<7} {record.name}: {redact(record.getMessage())} {fields}"
+        exception = redact(self.formatException(record.exc_info)) if record.exc_info else ""
+        return "\n".join(filter(None, (line.rstrip(), exception)))
+
+
+def _rfc3339(seconds: float) -> str:
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds % 1 * 1000):03d}Z"

@@ -1,0 +1,159 @@
+"""How a gRPC server of ours is put together, started and ended.
+
+Order of an end: health says NOT_SERVING, a delay lets the balancers notice, no call is taken any more and endless
+streams end with UNAVAILABLE so that their clients resume elsewhere, running calls have a grace, the rest is cut off.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry
+
+from services.rpc import auth
+from services.rpc.interceptor import CallInterceptor
+from services.rpc.telemetry import ServerMetrics
+
+LIVENESS = "liveness"
+"""Health service that does not follow `set_serving`: a process that waits for its database must not be restarted."""
+MESSAGE_BYTES = 4 * 1024 * 1024
+KEEPALIVE = (
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # A client may ping this often; one that pings more is cut off with "too many pings".
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+)
+
+Registration = Callable[[grpc.aio.Server], None]
+"""Adds a servicer: `lambda server: add_XServicer_to_server(servicer, server)`."""
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """PEM files."""
+
+    cert_file: Path
+    """The server's certificate chain."""
+    key_file: Path
+    """Its key."""
+    client_ca_file: Path | None = None
+    """Authority whose certificates clients must show. Default: clients need none."""
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Reads the files. Raises OSError."""
+        authority = self.client_ca_file.read_bytes() if self.client_ca_file else None
+        pair = (self.key_file.read_bytes(), self.cert_file.read_bytes())
+        return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
+
+
+class RpcServer:
+    """A running server."""
+
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        port: int,
+        services: Sequence[str],
+        health: health_aio.HealthServicer,
+        calls: CallInterceptor,
+    ) -> None:
+        self.port = port
+        """The port it listens on; the chosen one if 0 was asked for."""
+        self._server = server
+        self._services = services
+        self._health = health
+        self._calls = calls
+
+    async def set_serving(self, serving: bool) -> None:
+        """Tells health whether calls make sense now. Without effect once it drains."""
+        status = health_pb2.HealthCheckResponse
+        for name in ("", *self._services):
+            await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
+
+    async def drain(self, grace_s: float, delay_s: float = 0.0) -> None:
+        """Ends the server as this module's head says. Returns when it has ended; a second call waits for the first."""
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(delay_s)
+        self._calls.end_streams()
+        await self._server.stop(grace_s)
+
+    async def wait(self) -> None:
+        """Waits until the server has ended."""
+        await self._server.wait_for_termination()
+
+
+async def serve(
+    listen: str,
+    registrations: Sequence[Registration],
+    *,
+    services: Sequence[str],
+    registry: CollectorRegistry,
+    verify: auth.Verify | None,
+    endless: Collection[str] = (),
+    serving: bool = True,
+    reflect: bool = False,
+    tls: Tls | None = None,
+    max_message_bytes: int = MESSAGE_BYTES,
+    max_connection_age_s: float | None = None,
+    max_concurrent_calls: int | None = None,
+) -> RpcServer:
+    """Starts a server on `host:port`.
+
+    `services` are the full names of what is registered, for health and reflection. `endless` are the methods,
+    `/package.Service/Method`, whose streams have no end of their own. Without `verify` no call needs a key.
+
+    Raises:
+        CannotListen: the address is taken, or cannot be had.
+    """
+    calls = CallInterceptor(ServerMetrics(registry), verify=verify, endless=endless)
+    server = grpc.aio.server(
+        interceptors=[calls],
+        options=_options(max_message_bytes, max_connection_age_s),
+        maximum_concurrent_rpcs=max_concurrent_calls,
+    )
+    health = health_aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    for register in registrations:
+        register(server)
+    if reflect:
+        names = (*services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+    running = RpcServer(server, _listen(server, listen, tls), services, health, calls)
+    await health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+    await running.set_serving(serving)
+    await server.start()
+    return running
+
+
+def _options(max_message_bytes: int, max_connection_age_s: float | None) -> list[tuple[str, Any]]:
+    options: list[tuple[str, Any]] = [
+        *KEEPALIVE,
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        # Two processes on one port would share its calls at random; the second one shall fail instead.
+        ("grpc.so_reuseport", 0),
+    ]
+    if max_connection_age_s is not None:
+        # Clients connect anew now and then, so that new replicas get their share.
+        options.append(("grpc.max_connection_age_ms", round(max_connection_age_s * 1000)))
+    return options
+
+
+def _listen(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
+    try:
+        if tls is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, tls.credentials())
+    except RuntimeError as error:
+        raise CannotListen(f"cannot listen on {address}: it is in use, or not an address of this machine") from error
