@@ -1,0 +1,1 @@
+"""Where bytes live. Read key and stream, then local, then minio."""

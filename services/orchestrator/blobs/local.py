@@ -1,0 +1,157 @@
+"""Blobs in a folder: one file per key, under the key's own name.
+
+A file appears by a rename, after its bytes and before its folder are on the disk, so that a crash at any moment
+leaves the blob that was there, or the new one, or none; at worst a hidden temporary file stays behind.
+"""
+
+import asyncio
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from services.errors import NotFound, Unavailable
+from services.orchestrator.blobs.key import check_key
+from services.orchestrator.blobs.stream import Source, stream
+
+T = TypeVar("T")
+
+_THREADS = 16
+
+
+class LocalBlobs:
+    """The Blobs port over a folder of this machine, for one machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+
+    async def put_file(self, key: str, path: Path, *, media_type: str) -> None:
+        """Stores a file's bytes. A call that is cancelled may still store them.
+
+        A copy, not a link: the file stays its owner's, who may write on in it.
+        """
+        await self._run(lambda: self._put(self._path(key), path))
+
+    def read(self, key: str, *, offset: int = 0) -> AsyncIterator[bytes]:
+        """Yields the bytes from `offset`; none when that is behind the end."""
+        path = self._path(key)
+        if offset < 0:
+            raise ValueError(f"an offset is not negative: {offset}")
+        return stream(self._threads, lambda: _open(key, path, offset))
+
+    async def size(self, key: str) -> int | None:
+        """Returns the stored size in bytes, None when nothing is stored there."""
+        path = self._path(key)
+
+        def measure() -> int | None:
+            try:
+                found = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+        return await self._run(measure)
+
+    async def delete(self, key: str) -> None:
+        """Removes what is stored there; nothing stored is fine."""
+        path = self._path(key)
+
+        def remove() -> None:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
+                _sync(path.parent)
+
+        await self._run(remove)
+
+    async def check(self) -> None:
+        """Raises Unavailable when nothing can be written."""
+
+        def write() -> None:
+            self._root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._root) as file:
+                file.write(b"\0")
+
+        await self._run(write)
+
+    async def close(self) -> None:
+        """Ends the threads once their work is done."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    def _path(self, key: str) -> Path:
+        check_key(key)
+        return self._root / key
+
+    def _put(self, path: Path, source: Path) -> None:
+        self._make_folder(path.parent)
+        temporary, name = tempfile.mkstemp(dir=path.parent, prefix=".put-")
+        try:
+            with open(temporary, "wb") as copy, source.open("rb") as original:
+                shutil.copyfileobj(original, copy, 1 << 20)
+                copy.flush()
+                os.fsync(copy.fileno())
+            os.replace(name, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+        _sync(path.parent)
+
+    def _make_folder(self, folder: Path) -> None:
+        """Makes a folder and those above it, each on the disk before anything is put into it."""
+        missing = []
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for new in reversed(missing):
+            new.mkdir(exist_ok=True)
+            _sync(new.parent)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except OSError as error:
+            raise _unavailable(error) from error
+
+
+class _File:
+    def __init__(self, path: Path, offset: int) -> None:
+        # Unbuffered: a chunk is read by one system call, straight into the bytes that are sent.
+        self._file = path.open("rb", buffering=0)
+        self._file.seek(offset)
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            raise _unavailable(error) from error
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _open(key: str, path: Path, offset: int) -> Source:
+    try:
+        return _File(path, offset)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise NotFound("blob", key) from None
+    except OSError as error:
+        raise _unavailable(error) from error
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unavailable(error: OSError) -> Unavailable:
+    what = os.strerror(error.errno) if error.errno else type(error).__name__
+    return Unavailable(f"The blob folder cannot be used: {what}.", reason="BLOBS_UNAVAILABLE")

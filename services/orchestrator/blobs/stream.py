@@ -1,0 +1,44 @@
+"""How blocking bytes become an async stream: one chunk is read while the one before is being sent.
+
+At most two chunks are in memory. Whoever stops reading, by closing the stream or by being cancelled, leaves nothing
+open: the source is closed as soon as the read under way comes back, and reads have a time limit of their own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, Future
+from typing import Protocol
+
+CHUNK_BYTES = 1 << 20
+
+
+class Source(Protocol):
+    """Something to read from, in threads."""
+
+    def read(self, size: int, /) -> bytes:
+        """Returns up to `size` bytes, none at the end."""
+
+    def close(self) -> None:
+        """Gives back what was opened. Never raises."""
+
+
+async def stream(threads: Executor, opener: Callable[[], Source]) -> AsyncIterator[bytes]:
+    """Yields what the opened source holds. Raises what opening and reading raise."""
+    opening = threads.submit(opener)
+    try:
+        source = await asyncio.wrap_future(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_opened)
+        raise
+    ahead = threads.submit(source.read, CHUNK_BYTES)
+    try:
+        while chunk := await asyncio.wrap_future(ahead):
+            ahead = threads.submit(source.read, CHUNK_BYTES)
+            yield chunk
+    finally:
+        ahead.add_done_callback(lambda _: source.close())
+
+
+def _close_opened(opening: Future[Source]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

