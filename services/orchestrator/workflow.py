@@ -10,6 +10,7 @@ is ended by the reaper, so that no reservation hangs.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -27,6 +28,8 @@ APPLICATION_VERSION = "1"
 """Set by hand: DBOS recovers a workflow only under the version it was enqueued with. Raise it when old jobs must not run."""
 APPLICATION_NAME = "i2v-orchestrator"
 POLL_S = 0.05
+RECOVERIES = 1_000_000
+"""Never give a workflow up: a job ends by its own deadline."""
 BEAT_S = 5.0
 SILENT_S = 30.0
 OVERDUE_GRACE_S = 30.0
@@ -113,7 +116,11 @@ class Worker:
             "sys_db_pool_size": 4,
         }
         DBOS(config=config)
-        DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=1_000_000)(self._make_video)
+
+        async def make_video(job_id: str) -> None:
+            await self._make_video(job_id)
+
+        DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
         await self._roll.beat(self._name)
         DBOS.launch()
         for backend, slots in self._slots.items():
@@ -134,6 +141,8 @@ class Worker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(DBOS.destroy)
+        # DBOS made its own threads the loop's and has just ended them; what still stops after us needs some.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
     async def _make_video(self, job_id: str) -> None:
         task = asyncio.current_task()

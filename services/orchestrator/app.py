@@ -1,0 +1,226 @@
+"""The assembly: the only file that names concrete classes."""
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from services.errors import Unavailable
+from services.orchestrator.api.assets import AssetService
+from services.orchestrator.api.catalog import CatalogService
+from services.orchestrator.api.jobs import JobService
+from services.orchestrator.api.tenants import Tenants, digest
+from services.orchestrator.api.usage import UsageService
+from services.orchestrator.backends.fake import FakeBackend
+from services.orchestrator.backends.triton import TritonBackend
+from services.orchestrator.blobs.local import LocalBlobs
+from services.orchestrator.blobs.minio import MinioBlobs
+from services.orchestrator.execute import Executor
+from services.orchestrator.ingest import Ingest
+from services.orchestrator.media.picture import normalise
+from services.orchestrator.media.video import probe
+from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.ports import Backend, Blobs
+from services.orchestrator.settings import Settings
+from services.orchestrator.store.embedded import EmbeddedPostgres
+from services.orchestrator.store.postgres import PostgresStore, migrate
+from services.orchestrator.system import SystemClock, SystemIds
+from services.orchestrator.workflow import JobQueue, Worker, migrate_queue
+from services.rpc.server import Registration, RpcServer, Tls, serve
+from services.rpc.telemetry import serve_metrics
+
+WATCH = "/i2v.v1.JobService/WatchJob"
+SERVICES = ("i2v.v1.JobService", "i2v.v1.AssetService", "i2v.v1.CatalogService", "i2v.v1.UsageService")
+HEALTH_S = 2.0
+AUDIT_S = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Role(StrEnum):
+    """What this process does."""
+
+    API = "api"
+    WORKER = "worker"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A running orchestrator."""
+
+    store: PostgresStore
+    server: RpcServer
+    metrics_port: int
+
+
+@asynccontextmanager
+async def open_app(
+    settings: Settings,
+    role: Role,
+    *,
+    backends: Mapping[str, tuple[Backend, int]] | None = None,
+    registry: CollectorRegistry = REGISTRY,
+) -> AsyncIterator[App]:
+    """Starts an orchestrator; leaving the block drains and stops it.
+
+    `backends`, each with its slots, stand in for those of the settings.
+    """
+    async with AsyncExitStack() as stack:
+        url = settings.database_url
+        if not url:
+            embedded = await asyncio.to_thread(EmbeddedPostgres, settings.data / "postgres")
+            stack.callback(embedded.close)
+            url = embedded.url
+        await asyncio.to_thread(migrate, url)
+        await asyncio.to_thread(migrate_queue, url)
+        clock, meter = SystemClock(), PrometheusMeter(registry)
+        queue = JobQueue(url)
+        stack.callback(queue.close)
+        store = PostgresStore(url, clock=clock, enqueue=queue.enqueue)
+        await store.start()
+        stack.push_async_callback(store.stop)
+        blobs = _blobs(settings)
+        stack.push_async_callback(blobs.close)
+        spool = settings.data / "spool"
+        spool.mkdir(parents=True, exist_ok=True)
+
+        metrics_port, close_metrics = _metrics(settings, registry)
+        stack.callback(close_metrics)
+        services: list[Registration] = []
+        tenants = Tenants(store, settings.plans(), clock)
+        if role is not Role.WORKER:
+            if settings.dev_key_file:
+                await _development_tenant(store, Path(settings.dev_key_file))
+            ingest = Ingest(store, blobs, clock, normalise, probe, spool)
+            catalog = settings.catalog()
+            jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter)
+            assets = AssetService(store, blobs, ingest, tenants)
+            services = [
+                lambda server: job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server),
+                lambda server: asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, server),
+                lambda server: catalog_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogService(catalog), server),
+                lambda server: usage_pb2_grpc.add_UsageServiceServicer_to_server(
+                    UsageService(store, tenants, clock), server
+                ),
+            ]
+        if role is not Role.API:
+            running = backends if backends is not None else await _backends(settings, stack)
+            executor = Executor(
+                store=store,
+                blobs=blobs,
+                backends={name: backend for name, (backend, _) in running.items()},
+                catalog=settings.catalog(),
+                clock=clock,
+                probe=probe,
+                meter=meter,
+                workroot=spool,
+            )
+            worker = Worker(
+                url,
+                settings.worker,
+                executor=executor,
+                store=store,
+                roll=store,
+                clock=clock,
+                slots={name: slots for name, (_, slots) in running.items()},
+                gauge_queued=meter.queued,
+            )
+            await worker.start()
+            stack.push_async_callback(worker.stop)
+        server = await serve(
+            settings.listen,
+            services,
+            services=SERVICES if services else (),
+            registry=registry,
+            verify=tenants.verify,
+            endless=(WATCH,),
+            reflect=settings.reflection,
+            tls=_tls(settings),
+        )
+        stack.push_async_callback(server.drain, settings.drain_s)
+        stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, server, meter), name="look"))
+        log.info("ready", extra={"role": role.value, "port": server.port, "metrics_port": metrics_port})
+        yield App(store, server, metrics_port)
+        log.info("stopping", extra={"role": role.value})
+
+
+async def _look(store: PostgresStore, blobs: Blobs, server: RpcServer, meter: PrometheusMeter) -> None:
+    """Tells health whether jobs and assets can be taken, and the world whether the books are right."""
+    serving, rounds = True, 0
+    while True:
+        try:
+            await store.check()
+            await blobs.check()
+            if rounds % round(AUDIT_S / HEALTH_S) == 0:
+                meter.imbalance(await store.audit())
+        except Unavailable as trouble:
+            if serving:
+                log.warning("not serving", extra={"reason": trouble.reason})
+            serving = False
+        else:
+            if not serving:
+                log.info("serving again")
+            serving = True
+        await server.set_serving(serving)
+        rounds += 1
+        await asyncio.sleep(HEALTH_S)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _blobs(settings: Settings) -> Blobs:
+    if settings.blobs == "local":
+        return LocalBlobs(settings.data / "blobs")
+    return MinioBlobs(
+        settings.s3_endpoint,
+        settings.s3_access_key,
+        settings.s3_secret_key,
+        settings.s3_bucket,
+        region=settings.s3_region,
+        secure=settings.s3_secure,
+    )
+
+
+async def _backends(settings: Settings, stack: AsyncExitStack) -> dict[str, tuple[Backend, int]]:
+    backends: dict[str, tuple[Backend, int]] = {}
+    if settings.triton and settings.triton_slots:
+        triton = TritonBackend(settings.triton)
+        stack.push_async_callback(triton.close)
+        backends["triton"] = (triton, settings.triton_slots)
+    if settings.fake_slots:
+        backends["fake"] = (FakeBackend(), settings.fake_slots)
+    return backends
+
+
+def _metrics(settings: Settings, registry: CollectorRegistry) -> tuple[int, Callable[[], None]]:
+    host, _, port = settings.metrics_listen.rpartition(":")
+    return serve_metrics(int(port), registry, host)
+
+
+def _tls(settings: Settings) -> Tls | None:
+    if not settings.tls_cert_file:
+        return None
+    return Tls(cert_file=Path(settings.tls_cert_file), key_file=Path(settings.tls_key_file))
+
+
+async def _development_tenant(store: PostgresStore, file: Path) -> None:
+    """Makes the tenant `development`, with a key that only this file and its reader know."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(secrets.token_urlsafe(32) + "\n")
+    await store.put_tenant("development", "development", digest(file.read_text().strip()))
