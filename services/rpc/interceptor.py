@@ -208,14 +208,17 @@ class _Counted:
     """Messages, counted as they are taken."""
 
     def __init__(self, messages: AsyncIterator[Any], count: Callable[[], None]) -> None:
-        self._messages = aiter(messages)
+        self._messages = messages
         self._count = count
+        self._iterator: AsyncIterator[Any] | None = None
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
 
     async def __anext__(self) -> Any:
-        message = await anext(self._messages)
+        if self._iterator is None:  # Not before: a handler may use context.read() instead.
+            self._iterator = aiter(self._messages)
+        message = await anext(self._iterator)
         self._count()
         return message
 

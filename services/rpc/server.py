@@ -35,7 +35,7 @@ Registration = Callable[[grpc.aio.Server], None]
 """Adds a servicer: `lambda server: add_XServicer_to_server(servicer, server)`."""
 
 
-class CannotListen(Exception):
+class CannotListenError(Exception):
     """The address cannot be listened on."""
 
 
@@ -107,16 +107,18 @@ async def serve(
     max_message_bytes: int = MESSAGE_BYTES,
     max_connection_age_s: float | None = None,
     max_concurrent_calls: int | None = None,
+    least_time_s: float = 0.005,
 ) -> RpcServer:
     """Starts a server on `host:port`.
 
     `services` are the full names of what is registered, for health and reflection. `endless` are the methods,
     `/package.Service/Method`, whose streams have no end of their own. Without `verify` no call needs a key.
+    A call whose deadline is nearer than `least_time_s` is refused.
 
     Raises:
-        CannotListen: the address is taken, or cannot be had.
+        CannotListenError: the address is taken, or cannot be had.
     """
-    calls = CallInterceptor(ServerMetrics(registry), verify=verify, endless=endless)
+    calls = CallInterceptor(ServerMetrics(registry), verify=verify, endless=endless, least_time_s=least_time_s)
     server = grpc.aio.server(
         interceptors=[calls],
         options=_options(max_message_bytes, max_connection_age_s),
@@ -156,4 +158,6 @@ def _listen(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
             return server.add_insecure_port(address)
         return server.add_secure_port(address, tls.credentials())
     except RuntimeError as error:
-        raise CannotListen(f"cannot listen on {address}: it is in use, or not an address of this machine") from error
+        raise CannotListenError(
+            f"cannot listen on {address}: it is in use, or not an address of this machine"
+        ) from error

@@ -27,8 +27,10 @@ log = logging.getLogger(__name__)
 DOMAIN = "i2v"
 MESSAGE_CHARACTERS = 800
 TEXT_CHARACTERS = 400
-DETAILS_BYTES = 3500
-"""Base64 makes 4.7 KB of it; with the message beside it that stays under the 8 KiB that peers accept."""
+STATUS_BYTES = 3500
+"""Base64 makes 4.7 KB of it, the message beside it is up to 2.4 KB: together under the 8 KiB that peers accept."""
+PACKING_BYTES = 80
+"""What `Any` adds to a detail."""
 
 CODES: Mapping[type[errors.ServiceError], int] = {
     errors.InvalidInput: code_pb2.INVALID_ARGUMENT,
@@ -42,7 +44,11 @@ CODES: Mapping[type[errors.ServiceError], int] = {
 }
 
 
-def to_status(error: BaseException, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> status_pb2.Status:
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251  RetryInfo counts from the moment it is sent.
+
+
+def to_status(error: BaseException, *, now: Callable[[], datetime] = _now) -> status_pb2.Status:
     """Returns the status of a failure. What is not a ServiceError is logged, under the id that the caller is told."""
     if not isinstance(error, errors.ServiceError):
         return _internal(error)
@@ -66,9 +72,10 @@ def _status(
     info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN)
     info.metadata.update({key: _cut(value, TEXT_CHARACTERS) for key, value in metadata.items()})
     for detail in (info, *details):
-        while isinstance(detail, error_details_pb2.BadRequest) and detail.ByteSize() > DETAILS_BYTES:
+        room = STATUS_BYTES - status.ByteSize() - PACKING_BYTES
+        while isinstance(detail, error_details_pb2.BadRequest) and detail.ByteSize() > room:
             del detail.field_violations[-1]
-        if status.ByteSize() - len(status.message.encode()) + detail.ByteSize() <= DETAILS_BYTES:
+        if detail.ByteSize() <= room:
             status.details.add().Pack(detail)
     return status
 
@@ -122,9 +129,9 @@ def _retry(after_s: float) -> error_details_pb2.RetryInfo:
 
 
 def _cut(text: str, characters: int) -> str:
-    """Returns at most so many ASCII characters' worth of the text: others take three bytes each in a header."""
-    cut = text.encode()[:characters].decode(errors="ignore") if len(text.encode()) > characters else text
-    return cut if cut == text else cut[:-1] + "…"
+    """Returns at most so many characters of the text; fewer of those that take more bytes."""
+    encoded = text.encode()
+    return text if len(encoded) <= characters else encoded[: characters - 3].decode(errors="ignore") + "…"
 
 
 @dataclass(frozen=True, slots=True)
