@@ -91,12 +91,12 @@ class Parrot:
 
     def register(self, server: grpc.aio.Server) -> None:
         handlers: dict[str, Any] = {
-            "Say": grpc.unary_unary_rpc_method_handler(self.say),  # type: ignore[arg-type]
-            "Count": grpc.stream_unary_rpc_method_handler(self.count),  # type: ignore[arg-type]
-            "Repeat": grpc.unary_stream_rpc_method_handler(self.repeat),  # type: ignore[arg-type]
-            "Write": grpc.unary_stream_rpc_method_handler(self.write),  # type: ignore[arg-type]
-            "Echo": grpc.stream_stream_rpc_method_handler(self.echo),  # type: ignore[arg-type]
-            "EchoBack": grpc.stream_stream_rpc_method_handler(self.echo_back),  # type: ignore[arg-type]
+            "Say": grpc.unary_unary_rpc_method_handler(self.say),
+            "Count": grpc.stream_unary_rpc_method_handler(self.count),
+            "Repeat": grpc.unary_stream_rpc_method_handler(self.repeat),
+            "Write": grpc.unary_stream_rpc_method_handler(self.write),
+            "Echo": grpc.stream_stream_rpc_method_handler(self.echo),
+            "EchoBack": grpc.stream_stream_rpc_method_handler(self.echo_back),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
@@ -112,13 +112,16 @@ class Rig:
     parrot: Parrot
     registry: CollectorRegistry
     server: RpcServer
-    channel: grpc.aio.Channel
+    channel: Any  # Without serialisers its stubs have no types.
 
     def method(self, name: str) -> str:
         return f"/{SERVICE}/{name}"
 
     async def say(self, request: bytes, metadata: Any = KEY, timeout_s: float | None = 5) -> bytes:
-        return await self.channel.unary_unary(self.method("Say"))(request, metadata=metadata, timeout=timeout_s)
+        answer: bytes = await self.channel.unary_unary(self.method("Say"))(
+            request, metadata=metadata, timeout=timeout_s
+        )
+        return answer
 
     async def fails(self, request: bytes, metadata: Any = KEY, timeout_s: float = 5) -> grpc.aio.AioRpcError:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -170,7 +173,7 @@ async def three() -> AsyncIterator[bytes]:
         yield each
 
 
-CALLS: dict[str, tuple[str, int, int, Callable[[grpc.aio.Channel, str], Any]]] = {
+CALLS: dict[str, tuple[str, int, int, Callable[[Any, str], Any]]] = {
     "Say": ("unary", 1, 1, lambda channel, method: channel.unary_unary(method)(b"a", metadata=KEY)),
     "Count": ("client_stream", 3, 1, lambda channel, method: channel.stream_unary(method)(three(), metadata=KEY)),
     "Repeat": ("server_stream", 1, 3, lambda channel, method: channel.unary_stream(method)(b"a", metadata=KEY)),
@@ -231,7 +234,8 @@ async def test_health_needs_no_key_and_follows_set_serving(rig: Rig) -> None:
 async def test_a_client_that_balances_by_health_can_call(rig: Rig) -> None:
     config = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": SERVICE}}
     options = [("grpc.service_config", json.dumps(config))]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{rig.server.port}", options=options) as channel:
+    channel: Any = grpc.aio.insecure_channel(f"127.0.0.1:{rig.server.port}", options=options)
+    async with channel:
         assert await channel.unary_unary(rig.method("Say"))(b"a", metadata=KEY, timeout=5) == b"a"
 
 
