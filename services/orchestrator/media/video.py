@@ -5,7 +5,6 @@ part of the whole, from the very same packets. Blocking and pure CPU: call it in
 """
 
 import io
-import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -156,9 +155,9 @@ def probe(path: Path) -> VideoInfo:
         InvalidUpload: not a playable H.264 MP4; the reason says why.
         Unavailable: no decoder could be started.
     """
-    with path.open("rb") as source, open(os.devnull, "wb") as nothing:
+    with path.open("rb") as source:
         try:
-            answer = _sandbox.call(source.fileno(), nothing.fileno())
+            answer = _sandbox.call(source.fileno())
         except DecoderDied as died:
             what = f"takes more than {PROBE_LIMIT_S:.0f} s to look into" if died.out_of_time else "crashes the decoder"
             answer = {"reason": "VIDEO_UNREADABLE", "description": what}

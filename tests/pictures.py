@@ -1,0 +1,138 @@
+"""Pictures made by hand, most of them hostile: each builder says in one line what is wrong with what it makes."""
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import ExifTags, Image
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def a_chunk(name: bytes, body: bytes) -> bytes:
+    """One PNG chunk with its checksum."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def a_png(
+    width: int,
+    height: int,
+    *,
+    bits: int = 1,
+    colour: int = 0,
+    row: bytes | None = None,
+    rows: int | None = None,
+    extra: Sequence[bytes] = (),
+) -> bytes:
+    """A PNG of one repeated row: huge pictures in a few kilobytes. `rows` may differ from what the header says."""
+    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    row = b"\0" * ((width * samples * bits + 7) // 8) if row is None else row
+    packer = zlib.compressobj(9)
+    packed = [packer.compress((b"\0" + row) * 100) for _ in range((height if rows is None else rows) // 100)]
+    packed.append(packer.compress((b"\0" + row) * ((height if rows is None else rows) % 100)))
+    packed.append(packer.flush())
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    chunks = [a_chunk(b"IHDR", header), *extra, a_chunk(b"IDAT", b"".join(packed)), a_chunk(b"IEND", b"")]
+    return PNG_SIGNATURE + b"".join(chunks)
+
+
+def a_text_bomb(megabytes: int = 200) -> bytes:
+    """A zTXt chunk that unpacks to this much."""
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(megabytes)) + packer.flush()
+    return a_chunk(b"zTXt", b"Comment\0\0" + packed)
+
+
+def a_profile_bomb(megabytes: int = 200) -> bytes:
+    """An iCCP chunk that unpacks to this much."""
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(megabytes)) + packer.flush()
+    return a_chunk(b"iCCP", b"icc\0\0" + packed)
+
+
+def a_picture(width: int = 64, height: int = 48, mode: str = "RGB", form: str = "PNG", **options: Any) -> bytes:
+    """A correct picture: a slope in both directions, encoded by Pillow."""
+    slope = Image.linear_gradient("L").resize((width, height))
+    side = Image.linear_gradient("L").rotate(90).resize((width, height))
+    image = Image.merge("RGB", (slope, side, Image.new("L", (width, height), 90))).convert(mode)
+    return encoded(image, form, **options)
+
+
+def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
+    """What Pillow makes of it."""
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+def frames(count: int = 3) -> list[Image.Image]:
+    """Pictures that differ, for what moves."""
+    return [Image.new("RGB", (64, 48), (60 * number, 20, 20)) for number in range(count)]
+
+
+def animated(form: str) -> bytes:
+    """Moves: GIF, PNG or WEBP."""
+    first, *rest = frames()
+    return encoded(first, form, save_all=True, append_images=rest)
+
+
+def a_zip() -> bytes:
+    """A small archive, to be hidden behind a picture."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("evil.txt", "x" * 100)
+    return out.getvalue()
+
+
+def quadrants() -> Image.Image:
+    """64 x 48: red, green, blue, white, from the upper left to the lower right, so that turns and flips show."""
+    image = Image.new("RGB", (64, 48))
+    for place, colour in (((0, 0), "red"), ((32, 0), "lime"), ((0, 24), "blue"), ((32, 24), "white")):
+        image.paste(colour, (*place, place[0] + 32, place[1] + 24))
+    return image
+
+
+def turned(orientation: int, form: str = "JPEG") -> bytes:
+    """`quadrants`, stored so that this EXIF orientation puts it the right way up."""
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    image = quadrants()
+    stored = image.transpose(undo[orientation]) if orientation in undo else image
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.Base.Make] = "A camera that should be forgotten"
+    options = {"quality": 100, "subsampling": 0} if form == "JPEG" else {}
+    return encoded(stored, form, exif=exif, **options)
+
+
+def jpeg_segment(marker: int, body: bytes) -> bytes:
+    """One JPEG segment."""
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def without_adobe(jpeg: bytes) -> bytes:
+    """The same file without Adobe's note that its inks are inverted."""
+    start = jpeg.index(b"\xff\xee")
+    return jpeg[:start] + jpeg[start + 2 + int.from_bytes(jpeg[start + 2 : start + 4], "big") :]
+
+
+def with_second_picture(jpeg: bytes) -> bytes:
+    """As phones write them: a segment that announces more pictures, and another one behind the first."""
+    return jpeg[:2] + jpeg_segment(0xE2, b"MPF\0" + bytes(40)) + jpeg[2:] + a_picture(32, 32, "L", "JPEG")
+
+
+def of_many_scans(count: int) -> bytes:
+    """A progressive JPEG that asks for this many passes over 6000 x 6000 pixels."""
+    plain = a_picture(6000, 6000, "L", "JPEG", progressive=True)
+    start = plain.rindex(b"\xff\xda")
+    return plain[:-2] + plain[start:-2] * count + plain[-2:]

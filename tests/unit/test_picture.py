@@ -1,0 +1,423 @@
+"""Pictures from outside: what is taken and how it comes out, what is refused and why, and what it costs."""
+
+import asyncio
+import io
+import os
+import signal
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from services.errors import InvalidUpload
+from services.orchestrator.domain.media import PictureInfo
+from services.orchestrator.media.fit import fit, to_clip_pixels, to_pixels
+from services.orchestrator.media.picture import normalise
+from services.orchestrator.media.sandbox import DecoderDied, Sandbox
+from tests import pictures
+
+MIB = 1 << 20
+
+
+async def taken(data: bytes, folder: Path) -> tuple[PictureInfo, Image.Image]:
+    (folder / "in").write_bytes(data)
+    info = await normalise(folder / "in", folder / "out", field="picture")
+    image = Image.open(io.BytesIO((folder / "out").read_bytes()))
+    image.load()
+    assert (image.width, image.height, image.mode) == (info.width, info.height, "RGB")
+    assert image.format == {"image/png": "PNG", "image/jpeg": "JPEG"}[info.media_type]
+    return info, image
+
+
+async def refused(data: bytes, folder: Path) -> InvalidUpload:
+    (folder / "in").write_bytes(data)
+    with pytest.raises(InvalidUpload) as caught:
+        await normalise(folder / "in", folder / "out", field="picture")
+    (violation,) = caught.value.violations
+    assert violation.field == "picture"
+    assert violation.reason == caught.value.reason
+    assert [path.name for path in folder.iterdir()] == ["in"], "nothing is left behind"
+    return caught.value
+
+
+def differ(one: Image.Image, other: Image.Image) -> float:
+    return float(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
+
+
+# --- what is taken ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_png_keeps_every_pixel(tmp_path: Path) -> None:
+    data = pictures.a_picture(64, 48)
+    info, image = await taken(data, tmp_path)
+    assert info == PictureInfo("image/png", 64, 48)
+    assert differ(image, Image.open(io.BytesIO(data))) == 0
+
+
+async def test_a_jpeg_stays_one_at_full_colour_resolution(tmp_path: Path) -> None:
+    info, image = await taken(pictures.a_picture(64, 48, "RGB", "JPEG", quality=95), tmp_path)
+    assert info.media_type == "image/jpeg"
+    assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3  # type: ignore[attr-defined]
+    assert differ(image, Image.open(io.BytesIO(pictures.a_picture(64, 48)))) < 12
+
+
+@pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 90}, {"lossless": True, "exif": b"Exif\0\0MM\0*"}])
+async def test_a_webp_becomes_a_png(tmp_path: Path, options: dict[str, object]) -> None:
+    info, image = await taken(pictures.a_picture(64, 48, "RGB", "WEBP", **options), tmp_path)
+    assert info == PictureInfo("image/png", 64, 48)
+    assert differ(image, Image.open(io.BytesIO(pictures.a_picture(64, 48)))) < 40
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+async def test_it_is_turned_the_right_way_up(tmp_path: Path, orientation: int, form: str) -> None:
+    _, image = await taken(pictures.turned(orientation, form), tmp_path)
+    assert image.size == (64, 48)
+    for place in ((8, 8), (56, 8), (8, 40), (56, 40)):
+        assert np.allclose(image.getpixel(place), pictures.quadrants().getpixel(place), atol=40)
+
+
+async def test_metadata_are_gone(tmp_path: Path) -> None:
+    for form in ("JPEG", "PNG", "WEBP"):
+        _, image = await taken(pictures.turned(6, form), tmp_path)
+        assert not image.getexif()
+        assert b"forgotten" not in (tmp_path / "out").read_bytes()
+    await taken(pictures.a_picture(form="JPEG", comment=b"whoever reads this", icc_profile=b"p" * 200), tmp_path)
+    assert b"whoever" not in (tmp_path / "out").read_bytes()
+    assert b"ICC_PROFILE" not in (tmp_path / "out").read_bytes()
+
+
+async def test_what_is_transparent_becomes_white(tmp_path: Path) -> None:
+    see_through = Image.new("RGBA", (64, 48), (255, 0, 0, 0))
+    see_through.paste((0, 0, 255, 255), (0, 0, 32, 48))
+    palette = see_through.convert("P")
+    grey = Image.new("LA", (64, 48), (0, 0))
+    grey.paste((7, 255), (0, 0, 32, 48))
+    for data, left in (
+        (pictures.encoded(see_through, "PNG"), (0, 0, 255)),
+        (pictures.encoded(see_through, "WEBP", lossless=True), (0, 0, 255)),
+        (pictures.encoded(grey, "PNG"), (7, 7, 7)),
+        (pictures.encoded(palette, "PNG", transparency=palette.getpixel((40, 0))), (0, 0, 255)),
+        (pictures.encoded(see_through.convert("RGB"), "PNG", transparency=(255, 0, 0)), (0, 0, 255)),
+    ):
+        _, image = await taken(data, tmp_path)
+        assert (image.getpixel((5, 5)), image.getpixel((40, 5))) == (left, (255, 255, 255))
+
+
+async def test_half_transparent_is_mixed_with_white(tmp_path: Path) -> None:
+    _, image = await taken(pictures.encoded(Image.new("RGBA", (64, 48), (0, 0, 0, 128)), "PNG"), tmp_path)
+    assert image.getpixel((5, 5)) == (127, 127, 127)
+
+
+async def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    grey = np.linspace(0, 65535, 64, dtype=np.uint16)
+    row = b"".join(struct.pack(">H", value) for value in grey)
+    _, image = await taken(pictures.a_png(64, 48, bits=16, row=row), tmp_path)
+    assert np.abs(np.asarray(image)[0, :, 0] - grey / 257).max() < 1
+    row = b"".join(struct.pack(">HHH", value, 0, 65535) for value in grey)
+    _, image = await taken(pictures.a_png(64, 48, bits=16, colour=2, row=row), tmp_path)
+    assert np.abs(np.asarray(image)[0, :, 0] - grey / 257).max() < 1
+    assert image.getpixel((9, 9))[1:] == (0, 255)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P"])
+async def test_every_kind_of_png_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    data = pictures.a_picture(64, 48, mode)
+    _, image = await taken(data, tmp_path)
+    assert differ(image, Image.open(io.BytesIO(data)).convert("RGB")) == 0
+
+
+async def test_inks_are_read_as_they_were_meant(tmp_path: Path) -> None:
+    inks = Image.new("CMYK", (64, 48), (0, 255, 255, 0))  # red
+    adobe = pictures.encoded(inks, "JPEG", quality=95)
+    _, image = await taken(adobe, tmp_path)
+    assert np.allclose(image.getpixel((5, 5)), (255, 0, 0), atol=6)
+    # Without Adobe's note the inks count as they are stored: Pillow has stored them inverted.
+    _, image = await taken(pictures.without_adobe(adobe), tmp_path)
+    assert np.allclose(image.getpixel((5, 5)), (0, 0, 0), atol=6)
+
+
+async def test_the_second_picture_that_a_phone_puts_behind_the_first_is_dropped(tmp_path: Path) -> None:
+    info, _ = await taken(pictures.with_second_picture(pictures.a_picture(form="JPEG")), tmp_path)
+    assert info == PictureInfo("image/jpeg", 64, 48)
+    size = (tmp_path / "out").stat().st_size
+    await taken(pictures.a_picture(form="JPEG"), tmp_path)
+    assert (tmp_path / "out").stat().st_size == size
+
+
+async def test_a_broken_exif_is_no_broken_picture(tmp_path: Path) -> None:
+    for exif in (b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 30):
+        info, _ = await taken(pictures.a_picture(form="JPEG", exif=exif), tmp_path)
+        assert info.width == 64
+
+
+async def test_the_name_of_a_file_means_nothing(tmp_path: Path) -> None:
+    (tmp_path / "holiday.gif").write_bytes(pictures.a_picture(form="JPEG"))
+    info = await normalise(tmp_path / "holiday.gif", tmp_path / "out.txt", field="picture")
+    assert info.media_type == "image/jpeg"
+
+
+async def test_what_was_there_before_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"old" * 100_000)
+    await taken(pictures.a_picture(), tmp_path)
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+PNG = pictures.a_picture(64, 48)
+JPEG = pictures.a_picture(64, 48, "RGB", "JPEG")
+WEBP = pictures.a_picture(64, 48, "RGB", "WEBP")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "says"),
+    [
+        (b"", "PICTURE_FORMAT", "is empty"),
+        (b"just some text, no picture at all", "PICTURE_FORMAT", "PNG, JPEG or WebP"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "PICTURE_FORMAT", "PNG, JPEG or WebP"),
+        (pictures.a_picture(form="GIF"), "PICTURE_FORMAT", "is a GIF file"),
+        (pictures.a_picture(form="BMP"), "PICTURE_FORMAT", "is a BMP file"),
+        (pictures.a_picture(form="TIFF"), "PICTURE_FORMAT", "is a TIFF file"),
+        (pictures.a_zip(), "PICTURE_FORMAT", "is a ZIP file"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "PICTURE_FORMAT", "is a HEIC file"),
+        (pictures.animated("GIF"), "PICTURE_FORMAT", "is a GIF file"),
+        (pictures.animated("PNG"), "PICTURE_ANIMATED", "the limit is one frame"),
+        (pictures.animated("WEBP"), "PICTURE_ANIMATED", "the limit is one frame"),
+        (pictures.a_png(8193, 4000), "PICTURE_TOO_LARGE", "8193 x 4000 pixels; the limit is 8192 pixels a side"),
+        (pictures.a_png(8000, 8000), "PICTURE_TOO_LARGE", "64.0 megapixels; the limit is 50 megapixels"),
+        (pictures.a_png(1, 1), "PICTURE_TOO_SMALL", "is 1 x 1 pixels; the least is 32 pixels a side"),
+        (pictures.a_png(0, 0), "PICTURE_TOO_SMALL", "0 x 0"),
+        (pictures.a_png(64, 31), "PICTURE_TOO_SMALL", "64 x 31"),
+        (pictures.a_png(500, 100), "PICTURE_ASPECT_RATIO", "a ratio of 5.00:1; the limit is 4:1 either way"),
+        (pictures.a_png(100, 500), "PICTURE_ASPECT_RATIO", "a ratio of 5.00:1"),
+        (JPEG + pictures.a_zip(), "PICTURE_TRAILING_BYTES", f"{len(pictures.a_zip())} bytes behind the end"),
+        (JPEG + b"\0", "PICTURE_TRAILING_BYTES", "has 1 bytes behind"),
+        (PNG + b"<?php ?>", "PICTURE_TRAILING_BYTES", "has 8 bytes behind"),
+        (WEBP + b"more", "PICTURE_TRAILING_BYTES", "has 4 bytes behind"),
+        (
+            pictures.a_png(64, 48, extra=[pictures.a_chunk(b"IDAT", b"no zlib")]),
+            "PICTURE_MALFORMED",
+            "cannot be decoded",
+        ),
+        (PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:], "PICTURE_MALFORMED", "the checksum of a"),
+        (pictures.a_png(64, 48, extra=[pictures.a_chunk(b"EVIL", b"")]), "PICTURE_MALFORMED", "unknown critical chunk"),
+        (JPEG[:2] + JPEG[-2:], "PICTURE_MALFORMED", "no picture data"),
+        (pictures.of_many_scans(70), "PICTURE_TOO_COMPLEX", "64 scans"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+async def test_it_is_refused(tmp_path: Path, data: bytes, reason: str, says: str) -> None:
+    error = await refused(data, tmp_path)
+    assert error.reason == reason
+    assert says in error.violations[0].description
+
+
+async def test_the_limits_themselves_are_allowed(tmp_path: Path) -> None:
+    for width, height in ((8192, 2048), (2048, 8192), (32, 32), (32, 128)):
+        info, _ = await taken(pictures.a_png(width, height), tmp_path)
+        assert (info.width, info.height) == (width, height)
+
+
+async def test_a_file_may_have_ten_megabytes_and_no_more(tmp_path: Path) -> None:
+    room = 10_000_000 - len(pictures.a_png(64, 48)) - 12
+    await taken(pictures.a_png(64, 48, extra=[pictures.a_chunk(b"raNd", os.urandom(room))]), tmp_path)
+    (tmp_path / "out").unlink()
+    data = pictures.a_png(64, 48, extra=[pictures.a_chunk(b"raNd", os.urandom(room + 1))])
+    error = await refused(data, tmp_path)
+    assert error.reason == "PICTURE_FILE_TOO_LARGE"
+    assert "is 10,000,001 bytes; the limit is 10,000,000 bytes" in error.message
+
+
+@pytest.mark.parametrize("whole", [PNG, JPEG, WEBP, pictures.a_picture(form="JPEG", progressive=True)])
+async def test_a_file_that_is_cut_short_is_never_taken(tmp_path: Path, whole: bytes) -> None:
+    for length in range(20, len(whole), max(1, len(whole) // 25)):
+        error = await refused(whole[:length], tmp_path)
+        assert error.reason in ("PICTURE_TRUNCATED", "PICTURE_MALFORMED")
+    assert (await refused(whole[:-1], tmp_path)).reason == "PICTURE_TRUNCATED"
+
+
+async def test_a_header_that_lies_about_the_size_is_not_believed(tmp_path: Path) -> None:
+    second_header = pictures.a_chunk(b"IHDR", struct.pack(">IIBBBBB", 30000, 30000, 8, 6, 0, 0, 0))
+    data = pictures.a_png(64, 48, extra=[second_header])
+    assert (await refused(data, tmp_path)).reason == "PICTURE_MALFORMED"
+    canvas = pictures.a_picture(64, 48, "RGB", "WEBP", exif=b"Exif\0\0MM\0*")
+    at = canvas.index(b"VP8X") + 12
+    data = canvas[:at] + (999).to_bytes(3, "little") + canvas[at + 3 :]
+    assert (await refused(data, tmp_path)).reason == "PICTURE_MALFORMED"
+    # More rows than the header says are more than are read.
+    info, _ = await taken(pictures.a_png(64, 48, rows=5000), tmp_path)
+    assert info.height == 48
+
+
+async def test_rows_that_are_missing_show_nothing_of_the_picture_before(tmp_path: Path) -> None:
+    await taken(pictures.encoded(Image.new("RGB", (64, 48), "white"), "PNG"), tmp_path)
+    _, image = await taken(pictures.a_png(64, 48, bits=8, colour=2, rows=20), tmp_path)
+    assert image.getextrema() == ((0, 0),) * 3
+
+
+# --- what it costs ---------------------------------------------------------------------------------------------------
+
+
+def children() -> list[int]:
+    """The processes of ours that decode pictures."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                command = (entry / "cmdline").read_bytes()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if parent == os.getpid() and b"media.decode\0pictures" in command:
+                found.append(int(entry.name))
+    return found
+
+
+def peak(pid: int | str) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+@contextmanager
+def bounded(seconds: float) -> Iterator[None]:
+    before, started = peak("self"), time.monotonic()
+    yield
+    assert time.monotonic() - started < seconds
+    assert peak("self") - before < 64 * MIB
+    assert max(map(peak, children()), default=0) < 512 * MIB
+
+
+async def test_bombs_cost_nothing(tmp_path: Path) -> None:
+    bomb = pictures.a_png(12000, 12000)
+    assert len(bomb) < 25_000
+    with bounded(5):
+        await refused(bomb, tmp_path)
+        await refused(pictures.a_png(8000, 8000), tmp_path)
+        await refused(pictures.a_png(30000, 30000, rows=1), tmp_path)
+        (tmp_path / "out").write_bytes(b"")
+        await taken(pictures.a_png(64, 48, extra=[pictures.a_text_bomb()]), tmp_path)
+        await taken(pictures.a_png(64, 48, extra=[pictures.a_profile_bomb()]), tmp_path)
+
+
+async def test_the_largest_picture_that_is_allowed_stays_within_bounds(tmp_path: Path) -> None:
+    with bounded(20):
+        info, _ = await taken(pictures.a_png(7071, 7071, bits=8, colour=6), tmp_path)
+    assert info.width == 7071
+
+
+async def test_the_child_has_no_secrets_little_memory_and_no_file_to_spare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("I2V_TEST_SECRET", "hunter2")
+    for pid in children():
+        os.kill(pid, signal.SIGKILL)
+    await taken(pictures.a_picture(), tmp_path)
+    (pid,) = [pid for pid in children() if "(zombie)" not in Path(f"/proc/{pid}/status").read_text()]
+    names = [entry.split(b"=")[0] for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if entry]
+    assert set(names) <= {b"PYTHONPATH", b"LC_ALL"}
+    limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    allowed = {line[:26].strip(): line[26:].split()[0] for line in limits[1:]}
+    assert allowed["Max address space"] == str(1 << 30)
+    assert int(allowed["Max open files"]) == len(list(Path(f"/proc/{pid}/fd").iterdir())) + 2
+
+
+async def test_a_child_that_is_killed_is_replaced_and_the_picture_still_decoded(tmp_path: Path) -> None:
+    await taken(pictures.a_picture(), tmp_path)
+    for pid in children():
+        os.kill(pid, signal.SIGSTOP)
+    (tmp_path / "in").write_bytes(pictures.a_picture())
+    decoding = asyncio.create_task(normalise(tmp_path / "in", tmp_path / "out", field="picture"))
+    await asyncio.sleep(0.05)
+    for pid in children():
+        os.kill(pid, signal.SIGKILL)
+    assert (await decoding).width == 64
+
+
+def test_a_picture_that_takes_too_long_ends_its_child_and_no_more(tmp_path: Path) -> None:
+    sandbox = Sandbox("pictures", size=1, limit_s=0.05)
+    (tmp_path / "slow").write_bytes(pictures.a_png(7000, 7000, bits=8, colour=6))
+    (tmp_path / "quick").write_bytes(pictures.a_picture())
+    with (tmp_path / "out").open("wb") as out:
+        with (tmp_path / "slow").open("rb") as slow, pytest.raises(DecoderDied, match="out of time"):
+            sandbox.call(slow.fileno(), out.fileno())
+        with (tmp_path / "quick").open("rb") as quick:
+            assert sandbox.call(quick.fileno(), out.fileno())["width"] == 64
+    sandbox.close()
+
+
+async def test_many_at_once_are_all_answered(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(pictures.a_picture(256, 256))
+    calls = [normalise(tmp_path / "in", tmp_path / f"out{number}", field="picture") for number in range(20)]
+    assert len(set(await asyncio.gather(*calls))) == 1
+    assert len({path.read_bytes() for path in tmp_path.glob("out*")}) == 1
+
+
+SEEDS = [PNG, JPEG, WEBP, pictures.turned(6), pictures.a_picture(form="JPEG", progressive=True)]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(SEEDS), st.data())
+def test_no_mutation_gets_past_being_refused(tmp_path: Path, seed: bytes, data: st.DataObject) -> None:
+    broken = bytearray(seed)
+    for _ in range(data.draw(st.integers(1, 8))):
+        broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
+    if data.draw(st.booleans()):
+        del broken[data.draw(st.integers(1, len(broken))) :]
+    (tmp_path / "in").write_bytes(broken)
+    try:
+        info = asyncio.run(normalise(tmp_path / "in", tmp_path / "out", field="picture"))
+    except InvalidUpload as error:
+        assert error.reason.startswith("PICTURE_")
+        assert "crashes" not in error.message
+    else:
+        assert info.width >= 32
+
+
+# --- meeting a model -------------------------------------------------------------------------------------------------
+
+
+def test_cropping_fills_the_size_and_cuts_the_rest() -> None:
+    image = Image.new("RGB", (400, 100), "red")
+    image.paste("blue", (100, 0, 300, 100))
+    made = fit(pictures.encoded(image, "PNG"), 200, 100, "crop")
+    assert (made.shape, made.dtype) == ((100, 200, 3), np.uint8)
+    assert (made == (0, 0, 255)).all()
+
+
+def test_padding_shows_all_of_it_on_black() -> None:
+    made = fit(pictures.encoded(Image.new("RGB", (400, 100), "white"), "PNG"), 200, 100, "pad")
+    assert (made[:24] == 0).all()
+    assert (made[26:74] == 255).all()
+    assert (made[76:] == 0).all()
+
+
+@pytest.mark.parametrize("policy", ["crop", "pad"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_nothing_is_stretched(policy: str, form: str) -> None:
+    image = Image.new("RGB", (600, 400), "white")
+    image.paste("black", (250, 150, 350, 250))
+    made = fit(pictures.encoded(image, form), 224, 128, policy)  # type: ignore[arg-type]
+    dark = made[14:-14, 14 + 20 : -14 - 20, 0] < 128
+    assert abs(int(dark.any(0).sum()) - int(dark.any(1).sum())) <= 1
+
+
+def test_pixels_reach_from_minus_one_to_one() -> None:
+    made = np.zeros((4, 6, 3), np.uint8)
+    made[..., 1] = 255
+    pixels = to_pixels(made)
+    assert (pixels.shape, pixels.dtype) == ((1, 3, 4, 6), np.float32)
+    assert (pixels[0, 0].max(), pixels[0, 1].min()) == (-1, 1)
+
+
+def test_clip_pixels_are_a_normalised_square() -> None:
+    made = np.full((100, 200, 3), 255, np.uint8)
+    pixels = to_clip_pixels(made, 32, (0.5, 0.5, 0.0), (0.5, 0.25, 1.0))
+    assert (pixels.shape, pixels.dtype) == ((1, 3, 32, 32), np.float32)
+    assert np.allclose(pixels[0, :, 5, 5], (1, 2, 1))
