@@ -1,0 +1,74 @@
+"""What can go wrong for a caller, made from what the server said.
+
+I2VError
+├── InvalidRequest      mend the named fields; do not send it again unchanged
+├── QuotaExceeded       a limit of the plan; retry_after_s says when it resets, where it does
+├── NotFound            no such thing for this user
+├── Unauthenticated     the key is missing or unknown
+└── Unreachable         the server did not answer, or not any more; trying again is safe
+"""
+
+from collections.abc import Mapping
+
+import grpc
+
+from services.errors import Violation
+from services.rpc.status import Failure, from_call
+
+
+class I2VError(Exception):
+    """A call failed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.code: grpc.StatusCode = failure.code
+        self.reason: str = failure.reason
+        """The stable UPPER_SNAKE word; empty when something between here and the server answered."""
+        self.message: str = failure.message
+        self.violations: tuple[Violation, ...] = failure.violations
+        """What is wrong with which field."""
+        self.metadata: Mapping[str, str] = failure.metadata
+        """The changing parts of the message."""
+        self.retry_after_s: float | None = failure.retry_after_s
+        """When to come back, if the server said so."""
+
+
+class InvalidRequest(I2VError):
+    """The request is not acceptable."""
+
+
+class QuotaExceeded(I2VError):
+    """A limit of the plan is reached."""
+
+
+class NotFound(I2VError):
+    """There is no such thing for this user."""
+
+
+class Unauthenticated(I2VError):
+    """The key is missing or unknown."""
+
+
+class Unreachable(I2VError):
+    """The server does not answer."""
+
+
+KINDS: Mapping[grpc.StatusCode, type[I2VError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
+    grpc.StatusCode.ALREADY_EXISTS: InvalidRequest,
+    grpc.StatusCode.FAILED_PRECONDITION: InvalidRequest,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: QuotaExceeded,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.UNAVAILABLE: Unreachable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: Unreachable,
+}
+
+
+def error_of(failure: Failure | grpc.aio.AioRpcError) -> I2VError:
+    """Returns what to raise for a failure."""
+    if isinstance(failure, grpc.aio.AioRpcError):
+        failure = from_call(failure)
+    if failure.code is grpc.StatusCode.INTERNAL and not failure.reason and "RST_STREAM" in failure.message:
+        return Unreachable(failure)  # A proxy's way to cut a connection.
+    return KINDS.get(failure.code, I2VError)(failure)

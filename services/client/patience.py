@@ -1,0 +1,68 @@
+"""When a call that was not answered is made again, and when it is given up.
+
+Every call of this API may be repeated: a job's request_id makes its submission safe, the rest is idempotent by itself.
+So whatever is Unreachable is tried again, ever more slowly, until nothing was heard for longer than the caller waits.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable
+from time import monotonic
+from typing import Any, TypeVar
+
+import grpc
+
+from services.client.errors import Unreachable, error_of
+from services.rpc.status import Failure
+
+FIRST_S = 0.1
+MOST_S = 5.0
+SILENCE_S = 45.0
+"""A stream that brings nothing for three of the server's heartbeats is dead."""
+
+Response = TypeVar("Response")
+
+
+class Patience:
+    """Counts the time without contact, and waits between tries."""
+
+    def __init__(self, patience_s: float, *, now: Callable[[], float] = monotonic) -> None:
+        self._patience_s = patience_s
+        self._now = now
+        self.contact()
+
+    def contact(self) -> None:
+        """Something came from the server."""
+        self._since = self._now()
+        self._tries = 0
+
+    async def wait(self, error: Unreachable) -> None:
+        """Waits before the next try, as long as the server asks for at least. Raises the error if patience is over."""
+        pause_s = min(FIRST_S * 2**self._tries, MOST_S) * random.uniform(0.5, 1.0)
+        pause_s = max(pause_s, error.retry_after_s or 0.0)
+        if self._now() + pause_s - self._since > self._patience_s:
+            raise error
+        self._tries += 1
+        await asyncio.sleep(pause_s)
+
+
+async def messages(call: grpc.aio.UnaryStreamCall[Any, Response]) -> AsyncGenerator[Response, None]:
+    """Yields what a stream brings, and ends the call when the reader goes away.
+
+    Raises:
+        I2VError: the call failed; Unreachable also when it went silent.
+    """
+    try:
+        while True:
+            async with asyncio.timeout(SILENCE_S):
+                message = await call.read()
+            if message is grpc.aio.EOF:
+                return
+            yield message  # type: ignore[misc]
+    except grpc.aio.AioRpcError as error:
+        raise error_of(error) from error
+    except TimeoutError as error:
+        silence = Failure(grpc.StatusCode.UNAVAILABLE, f"Nothing was heard for {SILENCE_S:.0f} s.")
+        raise error_of(silence) from error
+    finally:
+        call.cancel()
