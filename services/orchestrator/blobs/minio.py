@@ -7,6 +7,7 @@ decision, so here only a connection that broke is tried once more.
 
 import asyncio
 import io
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -134,8 +135,7 @@ class MinioBlobs:
         """Raises Unavailable when the store cannot be reached, or does not take what we write."""
 
         def write() -> None:
-            if time.monotonic() < self._writable_until:
-                self._has_bucket = self._client.bucket_exists(self._bucket)
+            self._has_bucket = self._client.bucket_exists(self._bucket)
             if not self._has_bucket or time.monotonic() >= self._writable_until:
                 self._make_bucket()
                 self._client.put_object(self._bucket, _CHECK_KEY, io.BytesIO(b"\0"), 1)
@@ -187,10 +187,8 @@ class MinioBlobs:
     def _failures(self) -> Iterator[None]:
         try:
             yield
-        except S3Error as error:
-            raise self._unavailable(error.code or "an error without a code") from error
         except MinioException as error:
-            raise self._unavailable(f"HTTP status {_status(error)}") from error
+            raise self._unavailable(_code(error) or f"HTTP status {_status(error)}") from error
         except (urllib3.exceptions.HTTPError, OSError, ParseError, UnicodeDecodeError) as error:
             raise self._unavailable(type(error).__name__) from error
 
@@ -217,10 +215,20 @@ class _Response:
 def _status(error: MinioException) -> int | None:
     if isinstance(error, S3Error):
         return int(error.response.status)
-    if isinstance(error, InvalidResponseError):  # rclone sends its errors as text/xml, which the client does not read
+    if isinstance(error, InvalidResponseError):
         return int(error._code)
     return error.status_code if isinstance(error, ServerError) else None
 
 
+def _code(error: MinioException) -> str:
+    """Returns S3's word for what is wrong, if there is one."""
+    if isinstance(error, S3Error):
+        return error.code or ""
+    # Some servers, rclone for one, send their errors as text/xml, which the client does not read.
+    body = error._body if isinstance(error, InvalidResponseError) else None
+    found = re.search(r"<Code>(\w{1,64})</Code>", body or "")
+    return found[1] if found else ""
+
+
 def _is_absent(error: MinioException) -> bool:
-    return _status(error) == 404 and not (isinstance(error, S3Error) and error.code == "NoSuchBucket")
+    return _status(error) == 404 and _code(error) != "NoSuchBucket"
