@@ -1,6 +1,7 @@
 """What every test may ask for: a clean environment and a database of its own on one real PostgreSQL."""
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -24,15 +25,16 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """URL of a server to make databases on: I2V_TEST_DATABASE_URL, or an embedded one."""
     if url := os.environ.get("I2V_TEST_DATABASE_URL"):
         yield url
         return
-    # A socket's path must be short, so the server gets a folder near the root of the temporary ones.
-    server = EmbeddedPostgres(Path(tmp_path_factory.getbasetemp()) / "pg")
-    yield server.url
-    server.close()
+    # Not among pytest's own folders: another run's start takes their permissions back, and the server runs as another user.
+    with tempfile.TemporaryDirectory(prefix="i2v-pg-", ignore_cleanup_errors=True) as folder:
+        server = EmbeddedPostgres(Path(folder) / "data")
+        yield server.url
+        server.close()
 
 
 def with_database(url: str, name: str) -> str:

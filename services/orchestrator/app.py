@@ -127,6 +127,7 @@ async def open_app(
             worker = Worker(
                 url,
                 settings.worker,
+                queue=queue,
                 executor=executor,
                 store=store,
                 roll=store,

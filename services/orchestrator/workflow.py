@@ -28,6 +28,8 @@ APPLICATION_VERSION = "1"
 """Set by hand: DBOS recovers a workflow only under the version it was enqueued with. Raise it when old jobs must not run."""
 APPLICATION_NAME = "i2v-orchestrator"
 POLL_S = 0.05
+UNLIMITED = 10_000
+"""Jobs of one tenant at a time. A limit, however high, is what makes a queue take its tenants in turn."""
 RECOVERIES = 1_000_000
 """Never give a workflow up: a job ends by its own deadline."""
 BEAT_S = 5.0
@@ -56,7 +58,7 @@ class Roll(Protocol):
 
 
 class JobQueue:
-    """The sending end: puts jobs on their backend's queue, inside the admission transaction."""
+    """The sending end: one queue a backend, on which jobs are put inside the admission transaction."""
 
     def __init__(self, url: str) -> None:
         self._client = DBOSClient(system_database_url=url, lazy=True, application_name=APPLICATION_NAME)
@@ -72,6 +74,12 @@ class JobQueue:
         }
         self._client.enqueue_in_transaction(connection, options, job.id)
 
+    def register(self, backend: str, slots: int) -> None:
+        """Makes a backend's queue known; each worker takes `slots` of its jobs at a time. Blocking."""
+        self._client.register_queue(
+            backend, worker_concurrency=slots, partition_concurrency=UNLIMITED, polling_interval_sec=POLL_S
+        )
+
     def close(self) -> None:
         """Gives back the client's connections."""
         self._client.destroy()
@@ -85,6 +93,7 @@ class Worker:
         url: str,
         name: str,
         *,
+        queue: JobQueue,
         executor: Executor,
         store: Store,
         roll: Roll,
@@ -94,6 +103,7 @@ class Worker:
     ) -> None:
         self._url = url
         self._name = name
+        self._queue = queue
         self._executor = executor
         self._store = store
         self._roll = roll
@@ -122,15 +132,10 @@ class Worker:
 
         DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
         await self._roll.beat(self._name)
-        DBOS.launch()
+        # Before the launch, which looks for queues at once and then only every second.
         for backend, slots in self._slots.items():
-            await DBOS.register_queue_async(
-                backend,
-                worker_concurrency=slots,
-                partition_concurrency=10_000,
-                polling_interval_sec=POLL_S,
-                on_conflict="always_update",
-            )
+            await asyncio.to_thread(self._queue.register, backend, slots)
+        DBOS.launch()
         self._reaper = asyncio.create_task(self._reap(), name="reaper")
 
     async def stop(self) -> None:
@@ -140,7 +145,7 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(DBOS.destroy)
+        await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
         # DBOS made its own threads the loop's and has just ended them; what still stops after us needs some.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 

@@ -1,5 +1,6 @@
 """PostgresStore: the Store port over one PostgreSQL database."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -26,6 +27,9 @@ from services.orchestrator.ports import Clock, Decide, Signal
 from services.orchestrator.store import admission, rows, schema
 from services.orchestrator.store import record as recording
 from services.orchestrator.store.listener import CHANGES, STOPS, Listener
+
+STOP_LOOKS, STOP_LOOK_S = 100, 0.02
+"""How long `stop` waits for connections that are in use: two seconds."""
 
 Enqueue = Callable[[sa.Connection, Job, str], None]
 """Queues a job for a backend inside the given transaction."""
@@ -74,8 +78,13 @@ class PostgresStore:
         await self._listener.start()
 
     async def stop(self) -> None:
-        """Gives back every connection."""
+        """Gives back every connection, those of calls that are just ending too."""
         await self._listener.stop()
+        pool = self._engine.pool
+        for _ in range(STOP_LOOKS):
+            if not isinstance(pool, sa.QueuePool) or pool.checkedout() == 0:
+                break
+            await asyncio.sleep(STOP_LOOK_S)
         await self._engine.dispose()
 
     async def tenant_of_key(self, key_sha256: str) -> tuple[str, str] | None:

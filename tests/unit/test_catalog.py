@@ -1,0 +1,116 @@
+"""What a model card allows, completes and prices."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from services.errors import InvalidSpec, NotFound
+from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.media import PictureInfo
+from services.orchestrator.domain.quota import plans_from_toml
+from services.orchestrator.domain.spec import Fit, ImageToVideo, Size, Spec, TextToVideo, from_json, to_json
+from tests.builders import a_card, a_catalog, a_spec
+
+CONFIG = Path("deploy/config")
+IMAGE = "a" * 64
+
+
+def test_a_good_spec_passes() -> None:
+    assert a_card().check(a_spec()) == []
+    assert a_card().check(a_spec(operation=ImageToVideo(IMAGE, "it moves"), size=Size(64, 32), seed=2**63 - 1)) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "reason"),
+    [
+        (a_spec(""), "spec.text_to_video.prompt", "PROMPT_EMPTY"),
+        (a_spec("   "), "spec.text_to_video.prompt", "PROMPT_EMPTY"),
+        (a_spec("x" * 101), "spec.text_to_video.prompt", "PROMPT_TOO_LONG"),
+        (a_spec("a\x00b"), "spec.text_to_video.prompt", "PROMPT_MALFORMED"),
+        (a_spec(operation=ImageToVideo("cat.png", "x")), "spec.image_to_video.image", "ASSET_NAME_MALFORMED"),
+        (a_spec(operation=ImageToVideo("", "x")), "spec.image_to_video.image", "ASSET_NAME_MALFORMED"),
+        (a_spec(duration_ms=1500), "spec.duration", "DURATION_UNSUPPORTED"),
+        (a_spec(duration_ms=-1), "spec.duration", "DURATION_UNSUPPORTED"),
+        (a_spec(size=Size(32, 32)), "spec.size", "SIZE_UNSUPPORTED"),
+        (a_spec(seed=-1), "spec.seed", "SEED_OUT_OF_RANGE"),
+        (a_spec(seed=2**63), "spec.seed", "SEED_OUT_OF_RANGE"),
+        (a_spec(timeout_ms=999), "spec.timeout", "TIMEOUT_OUT_OF_RANGE"),
+        (a_spec(timeout_ms=86_400_001), "spec.timeout", "TIMEOUT_OUT_OF_RANGE"),
+    ],
+)
+def test_what_is_beyond_the_card_is_named(spec: Spec, field: str, reason: str) -> None:
+    assert [(wrong.field, wrong.reason) for wrong in a_card().check(spec)] == [(field, reason)]
+
+
+def test_everything_wrong_is_named_at_once() -> None:
+    wrong = a_card().check(a_spec("", duration_ms=7, size=Size(1, 1), seed=-1))
+    assert len(wrong) == 4
+
+
+def test_a_prompt_is_measured_in_bytes_too() -> None:
+    card = a_card(prompt_max_bytes=10)
+    assert [wrong.reason for wrong in card.check(a_spec("äöüäöü"))] == ["PROMPT_TOO_LONG"]
+    assert card.check(a_spec("äöüäö")) == []
+
+
+def test_an_operation_that_the_model_does_not_do_is_refused() -> None:
+    card = a_card(operations=("image-to-video",))
+    assert [wrong.reason for wrong in card.check(a_spec())] == ["OPERATION_UNSUPPORTED"]
+
+
+def test_an_unknown_model_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(InvalidSpec, match="'sora'; there are test-model"):
+        a_catalog().card_for(a_spec(model="sora"))
+    with pytest.raises(NotFound):
+        a_catalog().card("sora")
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size"), [(300, 200, Size(64, 32)), (200, 300, Size(32, 64)), (100, 100, Size(64, 32))]
+)
+def test_the_size_follows_the_shape_of_the_picture(width: int, height: int, size: Size) -> None:
+    spec = a_card().complete(a_spec(), seed=1, picture=PictureInfo("image/png", width, height))
+    assert spec.size == size
+
+
+def test_defaults_are_filled_in_and_what_was_asked_stays() -> None:
+    card = a_card()
+    assert card.complete(a_spec(), seed=5, picture=None) == Spec(
+        "test-model", TextToVideo("a wave"), 1000, Size(64, 32), 5, 60_000
+    )
+    asked = Spec("test-model", TextToVideo("x"), 2000, Size(32, 64), 0, 5000)
+    assert card.complete(asked, seed=None, picture=None) == asked
+    assert (card.quote(asked), card.frames(asked)) == (2000, 16)
+
+
+@pytest.mark.parametrize(
+    "spec", [a_spec(), Spec("m", ImageToVideo(IMAGE, "x", Fit.PAD), 2000, Size(32, 64), 2**63 - 1, 5000)]
+)
+def test_a_spec_comes_back_from_json_as_it_was(spec: Spec) -> None:
+    assert from_json(to_json(spec)) == spec
+
+
+def test_a_fingerprint_tells_specs_apart() -> None:
+    specs = [a_spec(), a_spec("b"), a_spec(seed=0), a_spec(seed=1), a_spec(operation=ImageToVideo(IMAGE, "a wave"))]
+    assert len({spec.fingerprint() for spec in specs}) == len(specs)
+    assert a_spec().fingerprint() == a_spec().fingerprint()
+
+
+def test_every_shipped_card_and_plan_is_well_formed() -> None:
+    catalog = Catalog.from_toml(tomllib.loads((CONFIG / "models.toml").read_text()))
+    for card in catalog:
+        for duration in card.durations_ms:
+            for size in card.sizes:
+                assert card.check(Spec(card.id, TextToVideo("x"), duration, size)) == []
+                assert card.frames(Spec(card.id, TextToVideo("x"), duration)) % 4 == 1
+    plans = plans_from_toml(tomllib.loads((CONFIG / "plans.toml").read_text()))
+    assert all(plan.user_budget_micros <= plan.tenant_budget_micros for plan in plans.values())
+
+
+@pytest.mark.parametrize("change", [{"sizes": []}, {"durations_s": []}, {"price_per_second_micros": -1}])
+def test_a_malformed_card_is_refused_when_it_is_read(change: dict[str, object]) -> None:
+    parsed = tomllib.loads((CONFIG / "models.toml").read_text())
+    parsed["models"]["nano"] |= change
+    with pytest.raises(ValueError, match="nano"):
+        Catalog.from_toml(parsed)

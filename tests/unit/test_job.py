@@ -1,0 +1,115 @@
+"""The life of a job: whatever happens in whatever order, it is refused or done, and the invariants hold."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain.event import (
+    Admitted,
+    Body,
+    Cancelled,
+    CancelRequested,
+    Event,
+    Failed,
+    FragmentReady,
+    JobError,
+    Progressed,
+    Retrying,
+    Started,
+    Succeeded,
+    VideoOutput,
+)
+from services.orchestrator.domain.job import IllegalEvent, Job, State, Superseded, apply
+from services.orchestrator.domain.spec import Size
+from tests.builders import NOON, an_admitted_job
+
+ERROR = JobError("ENGINE_BUSY", "busy", retryable=True)
+OUTPUT = VideoOutput("f" * 64, Size(64, 32), 8, 8.0, 1000, 99)
+
+BODIES = st.one_of(
+    st.builds(Started, st.integers(0, 3)),
+    st.builds(Progressed, st.just("generate"), st.floats(0, 1)),
+    st.builds(FragmentReady, st.integers(0, 9), st.just("a" * 64), st.just(4), st.just(9), st.floats(0, 1)),
+    st.just(CancelRequested()),
+    st.just(Retrying(ERROR, NOON)),
+    st.builds(Succeeded, st.just(OUTPUT), st.integers(-1, 1001)),
+    st.builds(Failed, st.just(ERROR), st.integers(-1, 1001)),
+    st.builds(Cancelled, st.integers(-1, 1001)),
+    st.just(Admitted(1000)),
+)
+
+
+def after(*bodies: Body) -> Job:
+    job = an_admitted_job()
+    for body in bodies:
+        job = apply(job, Event(job.last_sequence + 1, NOON, body))
+    return job
+
+
+@given(st.lists(BODIES, max_size=12))
+def test_any_sequence_of_events_is_refused_or_keeps_the_invariants(bodies: list[Body]) -> None:
+    job, taken = an_admitted_job(), 1
+    for body in bodies:
+        try:
+            changed = apply(job, Event(job.last_sequence + 1, NOON, body))
+        except IllegalEvent:
+            continue
+        taken += 1
+        assert not job.state.ended, "nothing follows the end"
+        assert changed.last_sequence == taken
+        assert changed.state.ended == (changed.charged_micros is not None)
+        assert changed.charged_micros is None or 0 <= changed.charged_micros <= changed.quote_micros
+        assert (changed.state is State.SUCCEEDED) == (changed.output is not None)
+        assert (changed.state is State.FAILED) == (changed.error is not None)
+        assert changed.attempt in (job.attempt, job.attempt + 1)
+        assert changed.progress >= job.progress or isinstance(body, Started | Retrying)
+        job = changed
+
+
+@pytest.mark.parametrize("sequence", [0, 1, 3])
+def test_an_event_out_of_sequence_is_refused(sequence: int) -> None:
+    with pytest.raises(IllegalEvent):
+        apply(an_admitted_job(), Event(sequence, NOON, Started(1)))
+
+
+def test_the_way_of_a_job_that_succeeds() -> None:
+    job = after(Started(1), Progressed("generate", 0.4), Succeeded(OUTPUT, 1000))
+    assert repr(job) == f"<Job {'0' * 32} succeeded attempt=1 done 100% #4>"
+
+
+def test_a_second_attempt_begins_at_nothing_and_keeps_the_first_start() -> None:
+    job = after(Started(1), Progressed("generate", 0.4))
+    again = apply(job, Event(4, NOON + timedelta(seconds=9), Started(2)))
+    assert (again.state, again.attempt, again.progress, again.start_time) == (State.RUNNING, 2, 0.0, NOON)
+
+
+def test_a_lost_worker_does_not_undo_a_request_to_stop() -> None:
+    assert after(Started(1), CancelRequested(), Started(2)).state is State.CANCELLING
+
+
+def test_what_a_request_to_stop_does() -> None:
+    assert jobs.cancel(after()) == Cancelled(0)
+    assert jobs.cancel(after(Started(1))) == CancelRequested()
+    assert jobs.cancel(after(Started(1), CancelRequested())) is None
+    assert jobs.cancel(after(Cancelled(0))) is None
+    assert jobs.cancel(after(Started(1), Retrying(ERROR, NOON))) == Cancelled(0)
+
+
+def test_only_the_current_attempt_may_write() -> None:
+    jobs.guard(after(Started(1)), 1)
+    jobs.guard(after(Started(1), CancelRequested()), 1)
+    for job, attempt in (
+        (after(Started(1), Started(2)), 1),
+        (after(Started(1), Retrying(ERROR, NOON)), 1),
+        (after(Started(1), Failed(ERROR, 0)), 1),
+    ):
+        with pytest.raises(Superseded):
+            jobs.guard(job, attempt)
+
+
+def test_a_job_that_has_ended_is_not_begun_again() -> None:
+    assert jobs.start(after()) == Started(1)
+    assert jobs.start(after(Cancelled(0))) is None
