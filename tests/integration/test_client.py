@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import io
+import json
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,8 @@ class Script(
     break_watch_after: list[int] = field(default_factory=list)
     end_watch_early: bool = False
     cut_download_at: list[int] = field(default_factory=list)
+    stubborn: bool = False
+    """A cancelled job goes on all the same."""
     endless: bool = False
     """The job goes on until it is cancelled."""
     asked: list[Any] = field(default_factory=list)
@@ -151,7 +155,8 @@ class Script(
 
     async def CancelJob(self, request: job_pb2.CancelJobRequest, context: Context) -> Job:
         self.asked.append(request)
-        self.cancelled.set()
+        if not self.stubborn:
+            self.cancelled.set()
         return Job(name="jobs/7", state=Job.CANCELLING)
 
     async def PreviewJob(self, request: job_pb2.PreviewJobRequest, context: Context) -> job_pb2.PreviewJobResponse:
@@ -391,3 +396,209 @@ async def test_each_refusal_is_an_error_of_its_kind(rig: Rig, failure: Exception
     assert caught.value.code in [code for code, of in errors.KINDS.items() if of is kind] or kind is I2VError
     assert caught.value.reason
     assert caught.value.message
+
+
+@dataclass
+class Ended:
+    """What a run of the command left."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Command:
+    """The `i2v` command as a process of its own."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        self.address = address
+        self.folder = folder
+
+    async def start(self, *arguments: str, key: str | None = KEY) -> asyncio.subprocess.Process:
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "I2V_SERVER": self.address}
+        if key is not None:
+            environment["I2V_KEY"] = key
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services.client.cli", *arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=self.folder,
+            env=environment,
+        )
+
+    async def __call__(self, *arguments: str, key: str | None = KEY) -> Ended:
+        return await self.end(await self.start(*arguments, key=key))
+
+    async def end(self, process: asyncio.subprocess.Process) -> Ended:
+        out, err = await process.communicate()
+        assert b"Traceback" not in err, err.decode()
+        return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+@pytest.fixture
+def i2v(rig: Rig, tmp_path: Path) -> Command:
+    (tmp_path / "cat.png").write_bytes(PICTURE)
+    return Command(rig.address, tmp_path)
+
+
+GENERATE = ("generate", "--image", "cat.png", "--prompt", "It moves.")
+
+
+async def test_the_command_makes_a_video_and_says_what_it_is_and_cost(rig: Rig, i2v: Command) -> None:
+    asked = ("--model", "nano", "--duration", "5", "--size", "224x128", "--seed", "7", "--fit", "pad")
+    ended = await i2v(*GENERATE, *asked, "--out", "out.mp4")
+    assert ended.out.splitlines() == [
+        "video  out.mp4",
+        "size   224x128, 81 frames, 5.06 s",
+        "cost   0.005000 USD",
+        "job    jobs/7",
+    ]
+    assert "fragment 0 arrived, 9 frames, 50%" in ended.err
+    assert "\x1b" not in ended.err + ended.out
+    assert ended.code == 0
+    assert (i2v.folder / "out.mp4").read_bytes() == VIDEO
+    [submitted] = rig.script.asked_for(job_pb2.SubmitJobRequest)
+    expected = job_spec(
+        "It moves.",
+        image=asset_name(PICTURE),
+        duration_s=5,
+        size=(224, 128),
+        seed=7,
+        fit=job_pb2.ImageToVideo.PAD,
+    )
+    assert submitted.spec == expected
+
+
+async def test_a_text_alone_makes_a_video_too(rig: Rig, i2v: Command) -> None:
+    assert (await i2v("generate", "--prompt", "A wave.", "--detach")).out == "jobs/7\n"
+    [submitted] = rig.script.asked_for(job_pb2.SubmitJobRequest)
+    assert submitted.spec.text_to_video.prompt == "A wave."
+
+
+async def test_a_program_gets_one_json_object_a_line(i2v: Command) -> None:
+    lines = [json.loads(line) for line in (await i2v(*GENERATE, "--json")).out.splitlines()]
+    assert [line.get("sequence") for line in lines] == ["1", "2", "3", "4", "5", "6", None]
+    assert (lines[-1]["name"], lines[-1]["state"]) == ("jobs/7", "SUCCEEDED")
+    refused = await i2v("job", "8", "--json")
+    assert json.loads(refused.err)["error"]["reason"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("jobs", "--limit", "3"), ["jobs/0", "jobs/2", "QUEUED"]),
+        (("job", "7"), ["SUCCEEDED", "0.005000 USD", OUTPUT.asset]),
+        (("watch", "7"), ["charged  0.005000 USD"]),
+        (("models",), ["nano", "image-to-video", "224x128", "5 s", "0.001000 USD"]),
+        (("usage",), ["Plan free, period 2026-11", "0.100000 USD", "0 of 4"]),
+        (("preview", "--image", "cat.png", "--prompt", "It moves."), ["0.005000 USD", "0.095000 USD", "81 frames"]),
+        (("cancel", "7"), ["CANCELLING"]),
+        (("upload", "cat.png"), [asset_name(PICTURE)]),
+        (("download", OUTPUT.asset, "--out", "a.mp4"), [f"a.mp4: {len(VIDEO)} bytes"]),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+async def test_each_command_says_what_it_found(i2v: Command, arguments: tuple[str, ...], says: list[str]) -> None:
+    ended = await i2v(*arguments)
+    assert ended.code == 0, ended.err
+    assert [text for text in says if text not in ended.out] == []
+
+
+async def test_wrong_use_is_2(i2v: Command) -> None:
+    assert (await i2v(*GENERATE, "--size", "big")).code == 2
+    assert (await i2v(*GENERATE, "--out", "nowhere/a.mp4")).code == 2
+
+
+async def test_a_key_is_no_argument(i2v: Command) -> None:
+    assert (await i2v("--key", KEY, "jobs")).code == 2
+
+
+async def test_invalid_input_is_3_and_names_the_option_the_limit_and_the_way_out(i2v: Command) -> None:
+    ended = await i2v("preview", "--prompt", "A wave.", "--duration", "60")
+    assert (ended.code, ended.err) == (3, "--duration: is 60 s; the model makes 1 to 5 s\n")
+
+
+async def test_a_reached_limit_is_3_and_says_when_to_come_back(rig: Rig, i2v: Command) -> None:
+    in_a_day = datetime.now(UTC) + timedelta(days=1, seconds=30)
+    spent = TooMuch("The budget is spent.", subject="user:ann", limit=1, used=1, asked=1, resets_at=in_a_day)
+    rig.script.fail_submit = [spent]
+    ended = await i2v(*GENERATE)
+    assert ended.code == 3
+    assert ended.err.startswith("The budget is spent.\nCome back in 1 d 0:00:")
+
+
+async def test_a_job_that_fails_is_4_and_says_what_was_charged(rig: Rig, i2v: Command) -> None:
+    error = job_pb2.JobError(reason="BACKEND_UNAVAILABLE", message="No worker answered.", retryable=True)
+    rig.script.events[-1] = job_pb2.JobEvent(sequence=6, failed=job_pb2.Failed(error=error, charged=usd(0)))
+    rig.script.job = Job(name="jobs/7", state=Job.FAILED, error=error, charged=usd(0), last_sequence=6)
+    ended = await i2v(*GENERATE)
+    assert (ended.code, ended.out) == (4, "")
+    assert "jobs/7 failed: No worker answered. (BACKEND_UNAVAILABLE)\n0.000000 USD was charged." in ended.err
+    assert not (i2v.folder / "cat.mp4").exists()
+
+
+async def test_no_server_is_5(rig: Rig, i2v: Command) -> None:
+    await rig.server.drain(0)
+    ended = await i2v("jobs")
+    assert ended.code == 5
+    assert f"The server at {rig.address} cannot be reached: Connection refused." in ended.err
+
+
+async def test_what_is_not_there_is_6_and_so_is_a_key_that_is_none(i2v: Command) -> None:
+    missing, unknown, none = await asyncio.gather(
+        i2v("job", "jobs/8"), i2v("jobs", key="bad-key"), i2v("jobs", key=None)
+    )
+    assert (missing.code, unknown.code, none.code) == (6, 6, 6)
+    assert "There is no job 'jobs/8'" in missing.err
+    assert "I2V_KEY" in unknown.err
+    assert "bad-key" not in unknown.err
+    assert "There is no API key." in none.err
+
+
+async def test_the_key_may_come_from_the_file_that_development_makes(i2v: Command) -> None:
+    (i2v.folder / "var").mkdir()
+    (i2v.folder / "var" / "dev-key").write_text(KEY + "\n")
+    assert (await i2v("jobs", key=None)).code == 0
+
+
+async def until(line: bytes, process: asyncio.subprocess.Process) -> None:
+    assert process.stderr is not None
+    async with asyncio.timeout(10):
+        async for each in process.stderr:
+            if line in each:
+                return
+    raise AssertionError(f"the command never said {line!r}")
+
+
+async def test_ctrl_c_cancels_the_job_and_says_what_was_charged(rig: Rig, i2v: Command) -> None:
+    rig.script.endless = True
+    process = await i2v.start(*GENERATE)
+    await until(b"fragment 0", process)
+    process.send_signal(signal.SIGINT)
+    ended = await i2v.end(process)
+    assert "jobs/7 was cancelled. 0.001500 USD was charged." in ended.err
+    assert ended.code == 130
+    assert len(rig.script.asked_for(job_pb2.CancelJobRequest)) == 1
+
+
+async def test_a_second_ctrl_c_leaves_at_once_and_says_that_the_job_goes_on(rig: Rig, i2v: Command) -> None:
+    rig.script.endless = rig.script.stubborn = True
+    process = await i2v.start(*GENERATE)
+    await until(b"fragment 0", process)
+    process.send_signal(signal.SIGINT)
+    await until(b"Asking jobs/7 to stop", process)
+    process.send_signal(signal.SIGINT)
+    ended = await i2v.end(process)
+    assert "jobs/7 goes on. `i2v watch jobs/7` shows it" in ended.err
+    assert ended.code == 130
+
+
+async def test_ctrl_c_while_watching_leaves_the_job_alone(rig: Rig, i2v: Command) -> None:
+    rig.script.endless = True
+    process = await i2v.start("watch", "7")
+    await until(b"fragment 0", process)
+    process.send_signal(signal.SIGINT)
+    ended = await i2v.end(process)
+    assert "jobs/7 goes on." in ended.err
+    assert ended.code == 130
+    assert rig.script.asked_for(job_pb2.CancelJobRequest) == []

@@ -1,0 +1,105 @@
+"""How the command line stays with a job: shows its events, carries out Ctrl-C, and brings the video home.
+
+Whatever ends the command early says what becomes of the job, because it goes on being made and paid for without us.
+"""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import click
+from i2v.v1 import job_pb2
+
+from services.client import money, show
+from services.client.client import Client
+from services.client.errors import I2VError, Unreachable
+from services.client.exits import Exit
+from services.client.interrupt import Interrupt
+from services.client.progress import Display, display
+
+PATIENCE_S = 120.0
+"""A job that runs is worth waiting for a server that restarts."""
+
+
+async def make(client: Client, spec: job_pb2.JobSpec, out: Path, *, json: bool) -> Exit:
+    """Submits a job, stays with it and downloads the video. Ctrl-C cancels the job."""
+    job: job_pb2.Job | None = None
+    interrupt = Interrupt()
+    try:
+        with interrupt:
+            job = await client.submit(spec)
+            if not json:
+                click.echo(f"{job.name} is admitted for {money.text(job.quote)}.", err=True)
+            with display(json=json) as shown:
+                cancelling = asyncio.create_task(_cancel(client, job.name, interrupt, shown))
+                try:
+                    async for event in client.watch(job.name, patience_s=PATIENCE_S):
+                        shown.event(event)
+                finally:
+                    cancelling.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await cancelling
+            job = await client.get(job.name)
+    except asyncio.CancelledError:
+        if not interrupt.left:
+            raise
+        _say(_goes_on(job.name) if job else "The job may have been submitted; `i2v jobs` tells.")
+        return Exit.INTERRUPTED
+    except Unreachable:
+        if job:
+            _say(_goes_on(job.name))
+        raise
+    code = await _bring(client, job, out, json=json)
+    return Exit.INTERRUPTED if interrupt.asked.is_set() else code
+
+
+async def watch(client: Client, name: str, *, after: int, json: bool) -> Exit:
+    """Stays with a job that somebody submitted. Ctrl-C leaves it alone."""
+    try:
+        with display(json=json) as shown:
+            async for event in client.watch(name, after, patience_s=PATIENCE_S):
+                shown.event(event)
+    except asyncio.CancelledError:
+        _say(_goes_on(name))
+        raise
+    job = await client.get(name)
+    succeeded = job.state == job_pb2.Job.SUCCEEDED
+    if json:
+        click.echo(show.as_json(job))
+    else:
+        click.echo(show.job(job) if succeeded else show.why_none(job))
+    return Exit.OK if succeeded else Exit.NO_VIDEO
+
+
+async def _cancel(client: Client, name: str, interrupt: Interrupt, shown: Display) -> None:
+    """Cancels the job when the first Ctrl-C comes."""
+    await interrupt.asked.wait()
+    shown.say(f"Asking {name} to stop. Press Ctrl-C again to leave it alone.")
+    try:
+        await client.cancel(name)
+    except I2VError as error:
+        shown.say(f"{name} could not be asked to stop: {error.message}")
+
+
+async def _bring(client: Client, job: job_pb2.Job, out: Path, *, json: bool) -> Exit:
+    if job.state == job_pb2.Job.SUCCEEDED:
+        try:
+            await client.download(job.output.asset, out)
+        except (asyncio.CancelledError, I2VError, OSError):
+            _say(f"The video was made but is not here. `i2v download {job.output.asset} --out {out}` brings it.")
+            raise
+    if json:
+        click.echo(show.as_json(job))
+    elif job.state == job_pb2.Job.SUCCEEDED:
+        click.echo(show.video(job, str(out)))
+    else:
+        _say(show.why_none(job))
+    return Exit.OK if job.state == job_pb2.Job.SUCCEEDED else Exit.NO_VIDEO
+
+
+def _goes_on(name: str) -> str:
+    return f"{name} goes on. `i2v watch {name}` shows it, `i2v cancel {name}` stops it."
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,75 @@
+"""How a command gets to the server: which key, which patience, and what an error does to the process.
+
+A key never stands on the command line, where every process reads it.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from services.client import show
+from services.client.client import Client
+from services.client.errors import I2VError
+from services.client.exits import Exit
+
+DEVELOPMENT_KEY = Path("var/dev-key")
+"""`make run` writes it."""
+PATIENCE_S = 5.0
+"""A person who typed a wrong address wants to know soon."""
+
+
+class NoKey(click.ClickException):
+    """There is no API key."""
+
+    exit_code = Exit.UNKNOWN
+
+
+@dataclass
+class Connection:
+    """Where the server is and who asks; what the options before the command say."""
+
+    server: str
+    user: str
+    key_file: Path | None
+    tls: bool
+    ca_file: Path | None
+    json: bool = False
+
+    def client(self) -> Client:
+        """Returns a client. Raises NoKey."""
+        tls = self.ca_file or self.tls
+        return Client(self.server, self.key(), self.user, tls=tls, patience_s=PATIENCE_S)
+
+    def key(self) -> str:
+        """Returns the key: the file that was named, else I2V_KEY, else the development key."""
+        if self.key_file is None and (key := os.environ.get("I2V_KEY", "").strip()):
+            return key
+        file = self.key_file or DEVELOPMENT_KEY
+        if file.is_file() and (key := file.read_text().strip()):
+            return key
+        raise NoKey("There is no API key. Put it into I2V_KEY, or name its file with --key-file.")
+
+    def run(self, work: Callable[[Client], Awaitable[Exit | None]]) -> None:
+        """Does the work and leaves the process with its exit code; says what went wrong, without a traceback."""
+
+        async def connected() -> Exit | None:
+            async with self.client() as client:
+                return await work(client)
+
+        try:
+            code = asyncio.run(connected()) or Exit.OK
+        except I2VError as error:
+            click.echo(show.error_json(error) if self.json else show.error(error, self.server), err=True)
+            code = Exit.of(error)
+        except OSError as error:
+            click.echo(f"{error.filename}: {error.strerror}" if error.filename else str(error), err=True)
+            code = Exit.USAGE
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            code = Exit.INTERRUPTED
+        sys.exit(code)

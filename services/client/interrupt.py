@@ -1,0 +1,32 @@
+"""Ctrl-C in two steps: the first is a wish that the program carries out, the second makes it leave at once."""
+
+import asyncio
+import signal
+from types import TracebackType
+from typing import Self
+
+
+class Interrupt:
+    """Counts Ctrl-C while its block runs; the second one cancels the block."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        """Set by the first Ctrl-C."""
+        self.left = False
+        """Whether a second one came."""
+
+    def __enter__(self) -> Self:
+        self._task = asyncio.current_task()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._hit)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+
+    def _hit(self) -> None:
+        if self.asked.is_set() and self._task is not None:
+            self.left = True
+            self._task.cancel()
+        self.asked.set()

@@ -1,0 +1,249 @@
+"""What the command line says: words for events, jobs, models, budgets and errors. Text in, text out; prints nothing."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from i2v.v1 import catalog_pb2, job_pb2, usage_pb2
+
+from services.client import money
+from services.client.errors import I2VError, QuotaExceeded, Unauthenticated, Unreachable
+from services.errors import Violation
+
+OPTION_OF_FIELD = {
+    "spec.image_to_video.prompt": "--prompt",
+    "spec.text_to_video.prompt": "--prompt",
+    "spec.image_to_video.image": "--image",
+    "spec.image_to_video.fit": "--fit",
+    "spec.duration": "--duration",
+    "spec.size": "--size",
+    "spec.seed": "--seed",
+    "spec.model": "--model",
+    "i2v-user": "--user",
+    "file": "--image",
+}
+"""What a person typed for a field of a request."""
+
+
+def as_json(message: Message) -> str:
+    """Returns a message on one line, in the standard JSON of protobuf with the field names of our files."""
+    text: str = MessageToJson(
+        message, indent=None, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return text
+
+
+def columns(rows: Iterable[Sequence[str]]) -> str:
+    """Returns rows with their cells one below the other."""
+    table = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def state(job: job_pb2.Job) -> str:
+    """Returns a job's state, as in the API."""
+    return job_pb2.Job.State.Name(job.state)
+
+
+def seconds(duration: Duration) -> str:
+    """Returns `5.06 s`."""
+    return f"{duration.ToMilliseconds() / 1000:.2f}".rstrip("0").rstrip(".") + " s"
+
+
+def size(of: job_pb2.Size) -> str:
+    """Returns `224x128`."""
+    return f"{of.width}x{of.height}"
+
+
+def moment(time: Timestamp) -> str:
+    """Returns a time in UTC, to the second."""
+    return time.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%SZ") if time.seconds else ""
+
+
+def event(happened: job_pb2.JobEvent) -> str:
+    """Returns what happened, in a line."""
+    match happened.WhichOneof("event"):
+        case "admitted":
+            return f"admitted, {money.text(happened.admitted.quote)} set aside"
+        case "started":
+            return f"attempt {happened.started.attempt} begins"
+        case "progressed":
+            return f"{happened.progressed.stage} {happened.progressed.progress:.0%}"
+        case "fragment_ready":
+            fragment = happened.fragment_ready
+            return f"fragment {fragment.index} arrived, {fragment.frames} frames, {fragment.progress:.0%}"
+        case "cancel_requested":
+            return "asked to stop"
+        case "retrying":
+            return f"cannot go on: {happened.retrying.error.message} It tries again."
+        case "succeeded":
+            return f"succeeded, {money.text(happened.succeeded.charged)} charged"
+        case "failed":
+            return f"failed: {happened.failed.error.message} {money.text(happened.failed.charged)} charged"
+        case "cancelled":
+            return f"cancelled, {money.text(happened.cancelled.charged)} charged"
+        case _:
+            return "something this version of the client does not know"
+
+
+def video(job: job_pb2.Job, path: str) -> str:
+    """Returns what a finished job brought."""
+    output = job.output
+    return columns(
+        [
+            ("video", path),
+            ("size", f"{size(output.size)}, {output.frames} frames, {seconds(output.duration)}"),
+            ("cost", money.text(job.charged)),
+            ("job", job.name),
+        ]
+    )
+
+
+def why_none(job: job_pb2.Job) -> str:
+    """Returns why a job ended without a video, what it cost, and what to do."""
+    if job.state == job_pb2.Job.CANCELLED:
+        return f"{job.name} was cancelled. {money.text(job.charged)} was charged."
+    advice = "The same request may succeed later." if job.error.retryable else "The same request would fail again."
+    why = f"{job.name} failed: {job.error.message} ({job.error.reason})"
+    return f"{why}\n{money.text(job.charged)} was charged. {advice}"
+
+
+def job(shown: job_pb2.Job) -> str:
+    """Returns all of a job that a person wants to know."""
+    operation = shown.spec.WhichOneof("operation") or ""
+    prompt = getattr(shown.spec, operation).prompt if operation else ""
+    rows = [
+        ("job", shown.name),
+        ("state", f"{state(shown)} {shown.progress:.0%} {shown.stage}".rstrip()),
+        ("model", f"{shown.spec.model} {operation.replace('_', '-')}".rstrip()),
+        ("prompt", prompt),
+        ("seed", str(shown.spec.seed) if shown.spec.HasField("seed") else ""),
+        ("quote", money.text(shown.quote)),
+        ("charged", money.text(shown.charged) if shown.HasField("charged") else ""),
+        ("attempt", str(shown.attempt or "")),
+        ("created", moment(shown.create_time)),
+        ("started", moment(shown.start_time)),
+        ("ended", moment(shown.end_time)),
+        ("video", shown.output.asset),
+        ("error", f"{shown.error.message} ({shown.error.reason})" if shown.HasField("error") else ""),
+    ]
+    return columns([row for row in rows if row[1]])
+
+
+def jobs(shown: Sequence[job_pb2.Job]) -> str:
+    """Returns a table of jobs."""
+    rows = [
+        (
+            each.name,
+            state(each),
+            f"{each.progress:.0%}",
+            each.spec.model,
+            money.text(each.quote),
+            moment(each.create_time),
+        )
+        for each in shown
+    ]
+    return columns([("JOB", "STATE", "DONE", "MODEL", "PRICE", "CREATED"), *rows]) if rows else "There are no jobs."
+
+
+def models(shown: Sequence[catalog_pb2.Model]) -> str:
+    """Returns a table of models."""
+    rows = [
+        (
+            each.name.removeprefix("models/"),
+            ", ".join(
+                catalog_pb2.Model.Operation.Name(operation).lower().replace("_", "-") for operation in each.operations
+            ),
+            ", ".join(size(one) for one in each.sizes),
+            ", ".join(seconds(one) for one in each.durations),
+            money.text(each.price_per_second),
+        )
+        for each in shown
+    ]
+    return columns([("MODEL", "MAKES", "SIZES", "LENGTHS", "PRICE OF A SECOND"), *rows])
+
+
+def usage(shown: usage_pb2.Usage) -> str:
+    """Returns budgets and bookings."""
+    accounts = [
+        (
+            whose,
+            money.text(account.budget),
+            money.text(account.reserved),
+            money.text(account.spent),
+            f"{account.active_jobs} of {account.active_jobs_limit}",
+        )
+        for whose, account in (("tenant", shown.tenant), ("user", shown.user))
+    ]
+    text = f"Plan {shown.plan}, period {shown.period}, fresh budgets at {moment(shown.reset_time)}.\n\n"
+    text += columns([("", "BUDGET", "RESERVED", "SPENT", "UNFINISHED JOBS"), *accounts])
+    entries = [
+        (
+            moment(entry.create_time),
+            usage_pb2.LedgerEntry.Kind.Name(entry.kind).lower(),
+            money.text(entry.reserved),
+            money.text(entry.spent),
+            entry.job,
+        )
+        for entry in shown.entries
+    ]
+    return f"{text}\n\n{columns([('TIME', 'BOOKED', 'RESERVED', 'SPENT', 'JOB'), *entries])}" if entries else text
+
+
+def preview(shown: job_pb2.PreviewJobResponse) -> str:
+    """Returns what a job would be."""
+    return columns(
+        [
+            ("price", money.text(shown.quote)),
+            ("budget left", money.text(shown.budget_left)),
+            ("video", f"{size(shown.spec.size)}, {shown.frames} frames, {seconds(shown.spec.duration)}"),
+            ("jobs before it", str(shown.queued_jobs)),
+        ]
+    )
+
+
+def error(failed: I2VError, server: str) -> str:
+    """Returns what went wrong and the way out, for a person."""
+    if isinstance(failed, Unreachable):
+        # What gRPC itself says ends in the cause, after a chain of its own layers.
+        why = failed.message if failed.reason else failed.message.rpartition(": ")[2]
+        where = f"The server at {server} cannot be reached: {why.rstrip('.')}."
+        return f"{where}\nIs it running? Another one is chosen with --server or I2V_SERVER."
+    if isinstance(failed, Unauthenticated):
+        return (
+            f"{failed.message}\nThe key is taken from I2V_KEY, or from the file that --key-file or I2V_KEY_FILE names."
+        )
+    if isinstance(failed, QuotaExceeded) and failed.retry_after_s is not None:
+        return f"{failed.message}\nCome back in {_span(failed.retry_after_s)}."
+    if failed.violations:
+        return "\n".join(_violation(violation) for violation in failed.violations)
+    return failed.message
+
+
+def _violation(violation: Violation) -> str:
+    return f"{OPTION_OF_FIELD.get(violation.field, violation.field)}: {violation.description}"
+
+
+def _span(length_s: float) -> str:
+    days, rest = divmod(timedelta(seconds=round(length_s)), timedelta(days=1))
+    return f"{days} d {rest}" if days else str(rest)
+
+
+def error_json(failed: I2VError) -> str:
+    """Returns what went wrong, for a program."""
+    found = {
+        "code": failed.code.name,
+        "reason": failed.reason,
+        "message": failed.message,
+        "violations": [
+            {"field": each.field, "description": each.description, "reason": each.reason} for each in failed.violations
+        ],
+        "metadata": dict(failed.metadata),
+        "retry_after_s": failed.retry_after_s,
+    }
+    return json.dumps({"error": found}, ensure_ascii=False)
