@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -136,3 +136,10 @@ def of_many_scans(count: int) -> bytes:
     plain = a_picture(6000, 6000, "L", "JPEG", progressive=True)
     start = plain.rindex(b"\xff\xda")
     return plain[:-2] + plain[start:-2] * count + plain[-2:]
+
+
+def a_profile_that_swaps_red_and_green() -> bytes:
+    """A colour profile whose effect cannot be overlooked: sRGB with two primaries exchanged, under another name."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    tags = profile[:400].replace(b"rXYZ", b"tXYZ").replace(b"gXYZ", b"rXYZ").replace(b"tXYZ", b"gXYZ")
+    return (tags + profile[400:]).replace("sRGB".encode("utf-16-be"), "Swap".encode("utf-16-be"))

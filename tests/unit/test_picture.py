@@ -144,6 +144,35 @@ async def test_inks_are_read_as_they_were_meant(tmp_path: Path) -> None:
     assert np.allclose(image.getpixel((5, 5)), (0, 0, 0), atol=6)
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+async def test_a_colour_profile_is_applied_and_dropped(tmp_path: Path, form: str, mode: str) -> None:
+    red = Image.new("RGB" if form == "JPEG" else mode, (64, 48), "red")
+    profile = pictures.a_profile_that_swaps_red_and_green()
+    _, image = await taken(pictures.encoded(red, form, icc_profile=profile), tmp_path)
+    assert np.allclose(image.getpixel((5, 5)), (0, 255, 0), atol=6)
+    assert "icc_profile" not in image.info
+
+
+async def test_a_palette_has_its_profile_and_its_transparency_too(tmp_path: Path) -> None:
+    flag = Image.new("P", (64, 48), 0)
+    flag.putpalette([255, 0, 0, 0, 0, 255])
+    flag.paste(1, (32, 0, 64, 48))
+    profile = pictures.a_profile_that_swaps_red_and_green()
+    _, image = await taken(pictures.encoded(flag, "PNG", icc_profile=profile, transparency=1), tmp_path)
+    assert np.allclose(image.getpixel((5, 5)), (0, 255, 0), atol=6)
+    assert image.getpixel((40, 5)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("profile", [b"p" * 200, b"\0" * 4, pictures.a_profile_that_swaps_red_and_green()[:300]])
+async def test_a_broken_colour_profile_is_no_broken_picture(tmp_path: Path, profile: bytes) -> None:
+    for form in ("JPEG", "PNG", "WEBP"):
+        for mode in ("RGB", "L"):
+            red = Image.new(mode, (64, 48), "red")
+            _, image = await taken(pictures.encoded(red, form, icc_profile=profile), tmp_path)
+            assert np.allclose(image.getpixel((5, 5)), red.convert("RGB").getpixel((5, 5)), atol=6)
+
+
 async def test_the_second_picture_that_a_phone_puts_behind_the_first_is_dropped(tmp_path: Path) -> None:
     info, _ = await taken(pictures.with_second_picture(pictures.a_picture(form="JPEG")), tmp_path)
     assert info == PictureInfo("image/jpeg", 64, 48)
@@ -359,7 +388,14 @@ async def test_many_at_once_are_all_answered(tmp_path: Path) -> None:
     assert len({path.read_bytes() for path in tmp_path.glob("out*")}) == 1
 
 
-SEEDS = [PNG, JPEG, WEBP, pictures.turned(6), pictures.a_picture(form="JPEG", progressive=True)]
+SEEDS = [
+    PNG,
+    JPEG,
+    WEBP,
+    pictures.turned(6),
+    pictures.a_picture(form="JPEG", progressive=True),
+    pictures.a_picture(form="JPEG", icc_profile=pictures.a_profile_that_swaps_red_and_green()),
+]
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))

@@ -27,6 +27,7 @@ Work = Callable[[BinaryIO, BinaryIO], Callable[[], dict[str, object]]]
 
 def main(kind: str, limit_s: float) -> None:
     """Serves requests until the other end of the socket on standard input is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the parent, who may want its pictures finished
     channel = socket.socket(fileno=0)
     work = _load(kind)  # a failure here is ours and goes to the parent's standard error
     _confine()

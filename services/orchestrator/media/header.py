@@ -20,6 +20,9 @@ MAX_ASPECT_RATIO = 4
 #: A progressive JPEG may ask for a pass over all its pixels with each scan of a few bytes; real ones have about ten.
 MAX_JPEG_SCANS = 64
 
+#: A colour profile of more is left out, as is one that unpacks to more.
+MAX_PROFILE_BYTES = 1 << 20
+
 Format = Literal["PNG", "JPEG", "WEBP"]
 
 _KNOWN_OTHERS = (
@@ -110,7 +113,7 @@ def _animated() -> Refused:
     return Refused("PICTURE_ANIMATED", "is animated; the limit is one frame; send a still picture")
 
 
-#: What Pillow needs of a PNG: profiles and texts, which may be bombs, are not in the list.
+#: What Pillow needs of a PNG: texts, which may be bombs, are not in the list; a profile must prove that it is none.
 _PNG_DRAWN = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
 
 
@@ -139,6 +142,8 @@ def _png(data: bytes) -> Header:
             if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
                 raise _malformed(f"the checksum of a {name.decode()} chunk is wrong")
             kept.append(chunk)
+        elif name == b"iCCP" and _unpacks_small(data[position + 8 : end - 4]):
+            kept.append(data[position:end])
         elif not name[0] & 0x20:
             raise _malformed("it has an unknown critical chunk")
         position = end
@@ -147,6 +152,16 @@ def _png(data: bytes) -> Header:
     if size is None:  # not reached: the first chunk is an IHDR, or the loop has raised
         raise _malformed("it has no IHDR chunk")
     return Header("PNG", *size, b"".join(kept))
+
+
+def _unpacks_small(profile: bytes) -> bool:
+    packed = profile.partition(b"\0")[2][1:]
+    unpacking = zlib.decompressobj()
+    try:
+        unpacking.decompress(packed, MAX_PROFILE_BYTES)
+    except zlib.error:
+        return False
+    return unpacking.eof
 
 
 #: The next marker within entropy-coded data: not a stuffed zero, not a restart, not fill.
@@ -213,9 +228,11 @@ def _jpeg_size(marker: int, frame: bytes) -> tuple[int, int]:
 
 
 def _jpeg_drawn(marker: int, segment: bytes) -> bool:
-    """Of the application segments only the orientation and Adobe's note on colours change how the picture looks."""
+    """Of the application segments only orientation, profile and Adobe's note on inks change how the picture looks."""
     if marker == 0xE1:
         return segment.startswith(b"Exif\0\0")
+    if marker == 0xE2:
+        return segment.startswith(b"ICC_PROFILE\0")
     if marker == 0xEE:
         return segment.startswith(b"Adobe")
     return marker not in range(0xE0, 0xF0) and marker != 0xFE

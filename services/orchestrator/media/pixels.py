@@ -1,4 +1,4 @@
-"""One hostile picture becomes one clean one: 8-bit RGB, the right way up, no metadata. Runs in the child only.
+"""One hostile picture becomes one clean one: 8-bit sRGB, the right way up, no metadata. Runs in the child only.
 
 The caller limits memory and time (decode.py); this module limits everything that can be told from the header.
 """
@@ -7,13 +7,17 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO
 
-from PIL import ExifTags, Image, ImageChops
+from PIL import ExifTags, Image, ImageChops, ImageCms
 
 from services.orchestrator.media import header
 from services.orchestrator.media.header import Refused
 
 # Ours are lower and refuse; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
+
+_SRGB = ImageCms.createProfile("sRGB")
+#: Makes a profile that counts as another than sRGB, for warming up.
+OTHER_NAME = ("sRGB".encode("utf-16-be"), "Wide".encode("utf-16-be"))
 
 
 def clean(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]:
@@ -76,10 +80,11 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "CMYK" and "adobe" not in image.info:
         # Adobe stores inks inverted and says so; Pillow takes every CMYK JPEG for Adobe's.
         image = ImageChops.invert(image)
-    if "transparency" in image.info and image.mode in ("1", "L", "P", "RGB"):
+    if image.mode in ("LA", "PA") or ("transparency" in image.info and image.mode in ("1", "L", "P", "RGB")):
         image = image.convert("RGBA")
-    if image.mode in ("LA", "PA"):
-        image = image.convert("RGBA")
+    elif image.mode == "P":
+        image = image.convert("RGB")
+    image = _in_srgb(image)
     if image.mode == "RGBA":
         # Pasting needs one picture beside the source; Image.alpha_composite would need two.
         page = Image.new("RGB", image.size, "white")
@@ -88,12 +93,30 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """Applies the picture's colour profile: phones store wide colours, which would look pale without it."""
+    profile = image.info.get("icc_profile", b"")
+    if not 0 < len(profile) <= header.MAX_PROFILE_BYTES or image.mode not in ("RGB", "RGBA", "CMYK"):
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if ImageCms.getProfileDescription(source).startswith("sRGB"):
+            return image
+        if image.mode == "CMYK":
+            return ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB") or image
+        ImageCms.profileToProfile(image, source, _SRGB, inPlace=True)
+        return image
+    except (ImageCms.PyCMSError, OSError):
+        return image  # many profiles are broken, or meant for another kind of picture
+
+
 def warm() -> None:
     """Loads all that decoding will need: afterwards no file can be opened."""
     tiny = Image.new("RGB", (header.MIN_SIDE, header.MIN_SIDE))
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
+    profile = ImageCms.ImageCmsProfile(_SRGB).tobytes()
     for name in ("PNG", "JPEG", "WEBP"):
         encoded = io.BytesIO()
-        tiny.save(encoded, name, exif=exif)
+        tiny.save(encoded, name, exif=exif, icc_profile=profile.replace(*OTHER_NAME))
         clean(io.BytesIO(encoded.getvalue()), io.BytesIO())()

@@ -91,6 +91,8 @@ class VideoWriter:
         encoder.color_primaries = ColorPrimaries.BT709
         encoder.color_trc = ColorTrc.BT709
         self._carrier.start_encoding()
+        # Container and stream hold each other; closed, they do not, and the encoder goes when the writer goes.
+        self._carrier.close()
 
     def add(self, frames: Frames) -> bytes:
         """Encodes the frames of one block and returns them, all of them, as a fragment.
@@ -167,7 +169,7 @@ def probe(path: Path) -> VideoInfo:
         answer = {"reason": "VIDEO_UNREADABLE", "description": "is broken, or no MP4: its data cannot be read"}
     if "reason" in answer:
         reason = str(answer["reason"])
-        raise InvalidUpload([Violation("video", str(answer["description"]), reason)], reason=reason)
+        raise InvalidUpload([Violation("data", str(answer["description"]), reason)], reason=reason)
     figures = cast(dict[str, float], answer)
     return VideoInfo(
         media_type="video/mp4",
