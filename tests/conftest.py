@@ -30,7 +30,7 @@ def postgres() -> Iterator[str]:
     if url := os.environ.get("I2V_TEST_DATABASE_URL"):
         yield url
         return
-    # Not among pytest's own folders: another run's start takes their permissions back, and the server runs as another user.
+    # Not among pytest's own folders: the start of another run takes back the permissions that the server's user needs.
     with tempfile.TemporaryDirectory(prefix="i2v-pg-", ignore_cleanup_errors=True) as folder:
         server = EmbeddedPostgres(Path(folder) / "data")
         yield server.url

@@ -1,4 +1,4 @@
-"""The whole stack on one machine, for development: `python -m tools.stack run` keeps it running, `demo` makes one video.
+"""The whole stack on one machine, for development: `python -m tools.stack run` keeps it, `demo` makes one video.
 
 PostgreSQL, Triton and the orchestrator are processes of their own; whatever ends this one ends them.
 """
@@ -36,7 +36,7 @@ class StackError(Exception):
 
 
 class Orchestrator:
-    """`python -m services.orchestrator all` as a child, as a context manager: serving after it was entered, gone after."""
+    """`python -m services.orchestrator all` as a child: serving once it was entered, gone once it was left."""
 
     def __init__(self, data: Path, triton: str, *, port: int, metrics_port: int) -> None:
         self.address = f"{HOST}:{port}"
@@ -106,9 +106,7 @@ def start(stack: ExitStack, data: Path, *, port: int, metrics_port: int) -> Orch
         orchestrator = stack.enter_context(
             Orchestrator(data, triton.grpc_address, port=port, metrics_port=metrics_port)
         )
-    say.print(
-        f"  [green]✓[/] PostgreSQL, i2v     {orchestrator.address}   [dim]{time.monotonic() - began:.1f} s[/]"
-    )
+    say.print(f"  [green]✓[/] PostgreSQL, i2v     {orchestrator.address}   [dim]{time.monotonic() - began:.1f} s[/]")
     return orchestrator
 
 

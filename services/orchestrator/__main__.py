@@ -11,7 +11,10 @@ from services.orchestrator.settings import BadSetting, Settings
 from services.rpc import logs
 from services.rpc.server import CannotListenError
 
-USAGE = "usage: python -m services.orchestrator api|worker|all\n\nSettings come from I2V_… variables; docs/settings.md lists them.\n"
+USAGE = """usage: python -m services.orchestrator api|worker|all
+
+Settings come from I2V_… variables; docs/settings.md lists them.
+"""
 
 
 async def run(role: Role, settings: Settings) -> None:

@@ -133,6 +133,7 @@ async def open_app(
                 roll=store,
                 clock=clock,
                 slots={name: slots for name, (_, slots) in running.items()},
+                silent_s=settings.silent_s,
                 gauge_queued=meter.queued,
             )
             await worker.start()
@@ -202,7 +203,7 @@ async def _backends(settings: Settings, stack: AsyncExitStack) -> dict[str, tupl
         stack.push_async_callback(triton.close)
         backends["triton"] = (triton, settings.triton_slots)
     if settings.fake_slots:
-        backends["fake"] = (FakeBackend(), settings.fake_slots)
+        backends["fake"] = (FakeBackend(pause_s=settings.fake_pause_s), settings.fake_slots)
     return backends
 
 

@@ -1,7 +1,8 @@
 """One attempt at a job: a backend's events become stored fragments, the job's events, and one settlement.
 
 Whatever goes wrong ends in exactly one of: the job has ended and is settled; the job waits for another attempt; another
-attempt has taken over and this one has written nothing more. A process that dies here leaves the job to the next attempt.
+attempt has taken over and this one has written nothing more. A process that dies here leaves the job to the next
+attempt.
 """
 
 import asyncio

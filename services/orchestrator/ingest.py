@@ -1,6 +1,7 @@
 """Ingest: how a caller's bytes become an asset. Nothing is kept unless all of it came and is what it should be.
 
-An upload is spooled to a file, so memory stays flat; hashing and writing happen beside the receiving of what comes next.
+An upload is spooled to a file, so memory stays flat; hashing and writing happen beside the receiving of what comes
+next.
 """
 
 import asyncio
@@ -36,7 +37,8 @@ class Upload:
 class Normalise(Protocol):
     """Decodes a hostile picture in a cage and writes it anew, clean. Raises InvalidUpload naming `field`."""
 
-    def __call__(self, path: Path, out: Path, *, field: str) -> Awaitable[PictureInfo]: ...
+    def __call__(self, path: Path, out: Path, *, field: str) -> Awaitable[PictureInfo]:
+        """Normalises `path` into `out`."""
 
 
 class _Spool:
@@ -47,11 +49,13 @@ class _Spool:
         self._hash = hashlib.sha256()
 
     def add(self, batch: list[bytes]) -> None:
+        """Appends. Blocking."""
         for data in batch:
             self._hash.update(data)
             self._file.write(data)
 
     def close(self) -> str:
+        """Returns the digest of everything."""
         self._file.close()
         return self._hash.hexdigest()
 

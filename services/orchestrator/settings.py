@@ -52,6 +52,10 @@ class Settings:
     """Jobs that this worker runs on Triton at a time."""
     fake_slots: int = 0
     """Jobs that this worker runs on the fake backend at a time. 0: it has none."""
+    fake_pause_s: float = 0.0
+    """How long the fake backend rests after each fragment, as if it worked."""
+    silent_s: float = 30.0
+    """A worker that has not been heard of for so long has died, and the others take its jobs over."""
     worker_name: str = ""
     """Stable name of this worker; what it left behind is found by it. Default: the host's name."""
     models_file: Path = Path("deploy/config/models.toml")

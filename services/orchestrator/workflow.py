@@ -3,8 +3,8 @@
 The workflow is a loop around `Executor.attempt` and has no steps of its own: what a job has been through stands in its
 events, so a workflow that runs a second time, on this worker or another, simply goes on with the next attempt.
 
-Workers beat into a table. What a silent one left behind is taken over by any other; what nobody began or finished in time
-is ended by the reaper, so that no reservation hangs.
+Workers beat into a table. What a silent one left behind is taken over by any other; what nobody began or finished in
+time is ended by the reaper, so that no reservation hangs.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from services.orchestrator.ports import Clock, Store
 
 MAKE_VIDEO = "make_video"
 APPLICATION_VERSION = "1"
-"""Set by hand: DBOS recovers a workflow only under the version it was enqueued with. Raise it when old jobs must not run."""
+"""Set by hand: DBOS runs a workflow only under the version it was enqueued with."""
 APPLICATION_NAME = "i2v-orchestrator"
 POLL_S = 0.05
 UNLIMITED = 10_000
@@ -33,7 +33,6 @@ UNLIMITED = 10_000
 RECOVERIES = 1_000_000
 """Never give a workflow up: a job ends by its own deadline."""
 BEAT_S = 5.0
-SILENT_S = 30.0
 OVERDUE_GRACE_S = 30.0
 
 log = logging.getLogger(__name__)
@@ -99,6 +98,7 @@ class Worker:
         roll: Roll,
         clock: Clock,
         slots: Mapping[str, int],
+        silent_s: float,
         gauge_queued: Callable[[str, int], None],
     ) -> None:
         self._url = url
@@ -109,6 +109,7 @@ class Worker:
         self._roll = roll
         self._clock = clock
         self._slots = slots
+        self._silent_s = silent_s
         self._gauge_queued = gauge_queued
         self._running: set[asyncio.Task[object]] = set()
         self._reaper: asyncio.Task[None] | None = None
@@ -173,10 +174,10 @@ class Worker:
                 await self._end_overdue()
                 for backend in self._slots:
                     self._gauge_queued(backend, await self._store.queued(backend))
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(min(BEAT_S, self._silent_s / 3))
 
     async def _take_over(self) -> None:
-        since = self._clock.now() - timedelta(seconds=SILENT_S)
+        since = self._clock.now() - timedelta(seconds=self._silent_s)
         for silent in await self._roll.silent(since):
             left = await DBOS.list_workflows_async(status="PENDING", executor_id=silent, load_input=False)
             for workflow in left:

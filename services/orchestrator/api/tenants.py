@@ -1,7 +1,7 @@
 """Who calls: from an API key to a tenant and its plan. Keys are known by their SHA-256 alone.
 
-A key is 32 random bytes, so a fast digest guards it as well as a slow one would. What a key is good for is remembered for
-half a minute; a revoked one works no longer than that.
+A key is 32 random bytes, so a fast digest guards it as well as a slow one would. What a key is good for is remembered
+for half a minute; a revoked one works no longer than that.
 """
 
 import hashlib

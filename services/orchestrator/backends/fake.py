@@ -1,4 +1,4 @@
-"""A backend without a model: the picture slowly zooms. For tests of everything around a model, and for trying the API."""
+"""A backend without a model: the picture slowly zooms. For trying the API, and all that is around a model."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator
 import numpy as np
 from numpy.typing import NDArray
 
+from services.orchestrator.domain.spec import ImageToVideo
 from services.orchestrator.media.fit import fit
 from services.orchestrator.media.video import VideoWriter
 from services.orchestrator.ports import Attempt, BackendEvent, Fragment, Output, Stage
-from services.orchestrator.domain.spec import ImageToVideo
 
 FRAMES_A_FRAGMENT = 16
 ZOOM = 0.2
@@ -54,4 +54,4 @@ def _zoomed(picture: NDArray[np.uint8], amount: float) -> NDArray[np.uint8]:
     height, width, _ = picture.shape
     ys = np.linspace(height * amount / 2, height * (1 - amount / 2) - 1, height).astype(int)
     xs = np.linspace(width * amount / 2, width * (1 - amount / 2) - 1, width).astype(int)
-    return picture[ys][:, xs]
+    return np.ascontiguousarray(picture[ys][:, xs])

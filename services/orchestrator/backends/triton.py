@@ -52,8 +52,9 @@ class Profile:
     def parse(cls, text: str | bytes) -> "Profile":
         """Reads the model's JSON; what we do not use of it is left alone."""
         told = json.loads(text)
-        values: dict[str, Any] = {name: told[name] for name in cls.__dataclass_fields__}
-        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
+        mean, std = tuple(told.pop("clip_mean")), tuple(told.pop("clip_std"))
+        fields = {name: told[name] for name in cls.__dataclass_fields__ if name in told}
+        return cls(clip_mean=mean, clip_std=std, **fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ class TritonBackend:
     async def _blocks(
         self, attempt: Attempt, profile: Profile, inputs: _Inputs, latents: int, size: Size
     ) -> AsyncGenerator[Array, None]:
-        """Yields (1, C, f, h, w) float32 latents, block by block. Closing it stops the transformer at its next forward."""
+        """Yields (1, C, f, h, w) float32 latents by blocks. Closing it stops the transformer at its next forward."""
         factor = profile.spatial_factor
         tensors: dict[str, Array] = {
             "prompt_embeddings": inputs.embeddings,

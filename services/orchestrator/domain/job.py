@@ -82,7 +82,8 @@ class Job:
     end_time: datetime | None = None
 
     def __repr__(self) -> str:
-        return f"<Job {self.id} {self.state} attempt={self.attempt} {self.stage} {self.progress:.0%} #{self.last_sequence}>"
+        done = f"{self.stage} {self.progress:.0%} #{self.last_sequence}"
+        return f"<Job {self.id} {self.state} attempt={self.attempt} {done}>"
 
 
 def apply(job: Job, event: Event) -> Job:

