@@ -1,0 +1,149 @@
+"""Kill -9: whatever a worker is doing when it dies, its jobs end elsewhere or later, each with one settlement."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from i2v.v1 import job_pb2
+
+from services.orchestrator.app import Role
+from tests.served import GOLDEN, Served, served, text_spec
+
+FRAGMENTS = 3
+
+
+@pytest.fixture
+async def api(database: str, tmp_path: Path) -> AsyncIterator[Served]:
+    """The API alone, in this process; workers are processes of their own."""
+    models = tmp_path / "models.toml"
+    text = (GOLDEN / "models.toml").read_text().replace('backend = "test"', 'backend = "fake"')
+    models.write_text(text.replace("fps = 8", "fps = 40"))  # 40 frames: three fragments of the fake backend
+
+    def change(values: dict[str, object]) -> None:
+        values["models_file"] = models
+
+    async with served(database, tmp_path, {}, role=Role.API, change=change) as running:
+        yield running
+        assert await running.app.store.audit() == 0
+
+
+@contextmanager
+def worker(database: str, data: Path, name: str = "worker-0", **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process on the fake backend, which rests a while after each fragment."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
+        "GRPC_VERBOSITY": "ERROR",
+        "I2V_DATABASE_URL": database,
+        "I2V_DATA": str(data),
+        "I2V_MODELS_FILE": str(data / "models.toml"),
+        "I2V_LISTEN": "127.0.0.1:0",
+        "I2V_METRICS_LISTEN": "127.0.0.1:0",
+        "I2V_TRITON": "",
+        "I2V_FAKE_SLOTS": "4",
+        "I2V_FAKE_PAUSE_S": "0.3",
+        "I2V_WORKER_NAME": name,
+    } | settings
+    log = (data / f"{name}.log").open("ab")
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "services.orchestrator", "worker"], env=environment, stderr=log
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
+
+
+async def fragment(i2v: Served, name: str, index: int) -> None:
+    """Waits for a fragment of a job."""
+    async for event in i2v.watch(name):
+        if event.WhichOneof("event") == "fragment_ready" and event.fragment_ready.index == index:
+            return
+    raise AssertionError(f"{name} ended before fragment {index}")
+
+
+def settlements(events: list[job_pb2.JobEvent]) -> int:
+    return sum(event.WhichOneof("event") in ("succeeded", "failed", "cancelled") for event in events)
+
+
+async def test_a_job_ends_with_one_settlement_wherever_its_worker_was_killed(
+    api: Served, database: str, tmp_path: Path
+) -> None:
+    jobs = [await api.submit(text_spec(seed=n)) for n in range(4)]
+    # Killed while it begins, after each fragment, and between: the last life may finish.
+    for life in range(FRAGMENTS):
+        with worker(database, tmp_path) as process:
+            await fragment(api, jobs[life].name, life)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    with worker(database, tmp_path):
+        for number, job in enumerate(jobs):
+            ended = await api.ended(job.name)
+            assert (ended.state, ended.charged.amount_micros) == (job_pb2.Job.SUCCEEDED, 1000), ended
+            events = [event async for event in api.watch(job.name)]
+            assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+            assert settlements(events) == 1
+            attempts = [event.started.attempt for event in events if event.WhichOneof("event") == "started"]
+            assert attempts == list(range(1, len(attempts) + 1)) and len(attempts) > 1
+            assert ended.spec.seed == number
+    usage = await api.usage()
+    assert (usage.user.spent.amount_micros, usage.user.reserved.amount_micros) == (4000, 0)
+
+
+async def test_another_worker_takes_over_what_a_dead_one_left(api: Served, database: str, tmp_path: Path) -> None:
+    job = await api.submit(text_spec())
+    with worker(database, tmp_path, "worker-0", I2V_SILENT_S="2") as process:
+        await fragment(api, job.name, 0)
+        process.kill()
+        process.wait()
+    with worker(database, tmp_path, "worker-1", I2V_SILENT_S="2"):
+        async with asyncio.timeout(30):
+            ended = await api.ended(job.name)
+    assert (ended.state, ended.attempt) == (job_pb2.Job.SUCCEEDED, 2)
+
+
+async def test_a_worker_that_slept_through_its_own_funeral_writes_nothing(
+    api: Served, database: str, tmp_path: Path
+) -> None:
+    job = await api.submit(text_spec())
+    with worker(database, tmp_path, "worker-0", I2V_SILENT_S="2") as sleeper:
+        await fragment(api, job.name, 0)
+        sleeper.send_signal(signal.SIGSTOP)
+        with worker(database, tmp_path, "worker-1", I2V_SILENT_S="2"):
+            async with asyncio.timeout(30):
+                ended = await api.ended(job.name)
+            sleeper.send_signal(signal.SIGCONT)
+            await asyncio.sleep(2)  # long enough for its two remaining fragments and its settlement
+    assert await api.job(job.name) == ended
+    assert settlements([event async for event in api.watch(job.name)]) == 1
+
+
+async def test_a_stop_that_was_asked_of_a_dead_worker_is_kept(api: Served, database: str, tmp_path: Path) -> None:
+    job = await api.submit(text_spec())
+    with worker(database, tmp_path) as process:
+        await fragment(api, job.name, 0)
+        process.kill()
+        process.wait()
+    assert (await api.cancel(job.name)).state == job_pb2.Job.CANCELLING
+    with worker(database, tmp_path):
+        ended = await api.ended(job.name)
+    assert ended.state == job_pb2.Job.CANCELLED
+
+
+async def test_a_job_that_nobody_begins_fails_at_its_deadline(api: Served, database: str, tmp_path: Path) -> None:
+    spec = text_spec()
+    spec.timeout.seconds = 1
+    job = await api.submit(spec)
+    with worker(database, tmp_path, I2V_FAKE_SLOTS="0", I2V_TRITON="127.0.0.1:9", I2V_TRITON_SLOTS="1"):
+        async with asyncio.timeout(30):
+            ended = await api.ended(job.name)
+    assert (ended.state, ended.error.reason) == (job_pb2.Job.FAILED, "DEADLINE_EXCEEDED")
+    assert (ended.error.retryable, ended.charged.amount_micros) == (True, 0)
