@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -30,6 +31,8 @@ from services.rpc.status import Failure
 ENDED = (job_pb2.Job.SUCCEEDED, job_pb2.Job.FAILED, job_pb2.Job.CANCELLED)
 TERMINAL = ("succeeded", "failed", "cancelled")
 """The events that end a job."""
+PRINTABLE = re.compile(r"[ -~]+")
+USER_CHARACTERS = 128
 OPTIONS = (
     # The server allows a ping every 10 s.
     ("grpc.keepalive_time_ms", 30_000),
@@ -83,7 +86,15 @@ class Client:
         patience_s: float = 30.0,
         timeout_s: float = 20.0,
     ) -> None:
-        """`tls` may name a file of authorities to trust. After `patience_s` without any contact a call is given up."""
+        """`tls` may name a file of authorities to trust. After `patience_s` without any contact a call is given up.
+
+        Raises:
+            ValueError: the key or the user's name cannot be sent: they are 1 or more printable ASCII characters.
+        """
+        if not PRINTABLE.fullmatch(key):
+            raise ValueError("the key is empty, or has other than printable ASCII characters")
+        if not PRINTABLE.fullmatch(user) or len(user) > USER_CHARACTERS:
+            raise ValueError(f"the user's name is 1 to {USER_CHARACTERS} printable ASCII characters")
         self._address = address
         self._tls = tls
         self._patience_s = patience_s

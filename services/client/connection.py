@@ -19,7 +19,7 @@ from services.client.exits import Exit
 
 DEVELOPMENT_KEY = Path("var/dev-key")
 """`make run` writes it."""
-PATIENCE_S = 5.0
+PATIENCE_S = 3.0
 """A person who typed a wrong address wants to know soon."""
 
 
@@ -42,8 +42,10 @@ class Connection:
 
     def client(self) -> Client:
         """Returns a client. Raises NoKey."""
-        tls = self.ca_file or self.tls
-        return Client(self.server, self.key(), self.user, tls=tls, patience_s=PATIENCE_S)
+        try:
+            return Client(self.server, self.key(), self.user, tls=self.ca_file or self.tls, patience_s=PATIENCE_S)
+        except ValueError as error:
+            raise NoKey(f"That cannot be a key: {error}.") from error
 
     def key(self) -> str:
         """Returns the key: the file that was named, else I2V_KEY, else the development key."""
@@ -61,11 +63,15 @@ class Connection:
             async with self.client() as client:
                 return await work(client)
 
+        # gRPC's core writes of every lost connection to stderr; we use our own words. It looks here when it begins.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         try:
             code = asyncio.run(connected()) or Exit.OK
         except I2VError as error:
             click.echo(show.error_json(error) if self.json else show.error(error, self.server), err=True)
             code = Exit.of(error)
+        except BrokenPipeError:
+            raise  # `i2v jobs | head`: click knows what to do.
         except OSError as error:
             click.echo(f"{error.filename}: {error.strerror}" if error.filename else str(error), err=True)
             code = Exit.USAGE

@@ -73,7 +73,7 @@ class Bar:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[fragments]} fragments", markup=False),
+            TextColumn("fragments {task.fields[fragments]}", markup=False),
             TimeElapsedColumn(),
             console=console,
         )

@@ -30,6 +30,7 @@ REQUEST_ID = "x-request-id"
 REQUEST_ID_FORM = re.compile(r"[!-~]{1,128}")
 
 CANCELED = CODE_NAMES[grpc.StatusCode.CANCELLED.value[0]]
+DEADLINE_EXCEEDED = CODE_NAMES[grpc.StatusCode.DEADLINE_EXCEEDED.value[0]]
 
 Context = Any
 """grpc.aio's ServicerContext, or a stand-in that counts."""
@@ -129,6 +130,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except asyncio.CancelledError as error:
             ours = self._ending and stream in self._streams
             if task is None or (task.uncancel() if ours else task.cancelling()):
+                if context.time_remaining() == 0:
+                    code = DEADLINE_EXCEEDED
                 raise  # The caller is gone.
             status = to_status(_going_down() if ours else error)
             code = CODE_NAMES[status.code]

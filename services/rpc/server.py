@@ -12,11 +12,11 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
 from services.rpc import auth
+from services.rpc.health import HealthService
 from services.rpc.interceptor import CallInterceptor
 from services.rpc.telemetry import ServerMetrics
 
@@ -65,7 +65,7 @@ class RpcServer:
         server: grpc.aio.Server,
         port: int,
         services: Sequence[str],
-        health: health_aio.HealthServicer,
+        health: HealthService,
         calls: CallInterceptor,
     ) -> None:
         self.port = port
@@ -77,13 +77,12 @@ class RpcServer:
 
     async def set_serving(self, serving: bool) -> None:
         """Tells health whether calls make sense now. Without effect once it drains."""
-        status = health_pb2.HealthCheckResponse
         for name in ("", *self._services):
-            await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
+            await self._health.set(name, serving=serving)
 
     async def drain(self, grace_s: float, delay_s: float = 0.0) -> None:
         """Ends the server as this module's head says. Returns when it has ended; a second call waits for the first."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.shut_down()
         await asyncio.sleep(delay_s)
         self._calls.end_streams()
         await self._server.stop(grace_s)
@@ -124,7 +123,7 @@ async def serve(
         options=_options(max_message_bytes, max_connection_age_s),
         maximum_concurrent_rpcs=max_concurrent_calls,
     )
-    health = health_aio.HealthServicer()
+    health = HealthService(("", LIVENESS, *services))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     for register in registrations:
         register(server)
@@ -132,7 +131,7 @@ async def serve(
         names = (*services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
     running = RpcServer(server, _listen(server, listen, tls), services, health, calls)
-    await health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+    await health.set(LIVENESS, serving=True)
     await running.set_serving(serving)
     await server.start()
     return running

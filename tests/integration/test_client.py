@@ -374,6 +374,12 @@ async def test_what_is_no_picture_is_not_sent(rig: Rig) -> None:
     assert rig.script.asked == []
 
 
+async def test_a_key_or_a_user_that_cannot_be_sent_is_refused_at_once() -> None:
+    for key, user in (("", "ann"), ("a\nb", "ann"), (KEY, ""), (KEY, "ö"), (KEY, "x" * 129)):
+        with pytest.raises(ValueError, match="printable ASCII"):
+            Client("127.0.0.1:1", key, user)
+
+
 async def test_every_page_of_jobs_comes(rig: Rig) -> None:
     assert [job.name async for job in rig.client.jobs(page_size=2)] == [f"jobs/{n}" for n in range(6)]
 
@@ -545,10 +551,11 @@ async def test_no_server_is_5(rig: Rig, i2v: Command) -> None:
 
 
 async def test_what_is_not_there_is_6_and_so_is_a_key_that_is_none(i2v: Command) -> None:
-    missing, unknown, none = await asyncio.gather(
-        i2v("job", "jobs/8"), i2v("jobs", key="bad-key"), i2v("jobs", key=None)
+    missing, unknown, none, odd = await asyncio.gather(
+        i2v("job", "jobs/8"), i2v("jobs", key="bad-key"), i2v("jobs", key=None), i2v("jobs", key="ключ")
     )
-    assert (missing.code, unknown.code, none.code) == (6, 6, 6)
+    assert (missing.code, unknown.code, none.code, odd.code) == (6, 6, 6, 6)
+    assert "That cannot be a key" in odd.err
     assert "There is no job 'jobs/8'" in missing.err
     assert "I2V_KEY" in unknown.err
     assert "bad-key" not in unknown.err
@@ -568,6 +575,22 @@ async def until(line: bytes, process: asyncio.subprocess.Process) -> None:
             if line in each:
                 return
     raise AssertionError(f"the command never said {line!r}")
+
+
+async def test_a_restart_of_the_server_does_not_show(rig: Rig, i2v: Command) -> None:
+    rig.script.endless = True
+    process = await i2v.start("watch", "7")
+    await until(b"fragment 0", process)
+    await rig.server.drain(0)
+    rig.script.endless = False
+    second = await serving(rig.script, rig.address)
+    ended = await i2v.end(process)
+    await second.drain(0)
+    assert [line.split("  ")[-1] for line in ended.err.splitlines()] == [
+        "finish 90%",
+        "succeeded, 0.005000 USD charged",
+    ]
+    assert ended.code == 0
 
 
 async def test_ctrl_c_cancels_the_job_and_says_what_was_charged(rig: Rig, i2v: Command) -> None:

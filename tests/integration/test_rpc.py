@@ -3,11 +3,13 @@
 import asyncio
 import json
 import logging
+import shutil
 import socket
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from services.errors import InvalidInput, NotFound, Unauthenticated, Violation
 from services.rpc import logs
 from services.rpc.auth import principal
-from services.rpc.server import CannotListenError, RpcServer, serve
+from services.rpc.server import CannotListenError, RpcServer, Tls, serve
 from services.rpc.status import from_call
 from services.rpc.telemetry import serve_metrics
 
@@ -130,7 +132,7 @@ class Rig:
 
     def metric(self, name: str, method: str, **more: str) -> float:
         """One sample, whatever its type; 0 if there is none."""
-        labels = {"grpc_service": SERVICE, "grpc_method": method, **more}
+        labels = {"grpc_method": method, **more}
         samples = [each for family in self.registry.collect() for each in family.samples if each.name == name]
         return sum(each.value for each in samples if labels.items() <= each.labels.items())
 
@@ -208,6 +210,11 @@ async def test_a_cancelled_stream_is_counted_and_gives_its_resources_back(rig: R
     assert rig.parrot.closed.is_set()
 
 
+async def test_a_call_that_outlives_its_deadline_is_counted_as_that(rig: Rig) -> None:
+    assert (await rig.fails(b"wait", timeout_s=0.05)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    await rig.metric_becomes(1, "grpc_server_handled_total", "Say", grpc_code="DeadlineExceeded")
+
+
 async def test_metrics_are_served_over_http(rig: Rig) -> None:
     await rig.say(b"a")
     port, close = serve_metrics(0, rig.registry)
@@ -229,6 +236,18 @@ async def test_health_needs_no_key_and_follows_set_serving(rig: Rig) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await health.Check(health_pb2.HealthCheckRequest(service="nobody"))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_watcher_of_health_that_leaves_does_not_deafen_the_others(rig: Rig) -> None:
+    health = health_pb2_grpc.HealthStub(rig.channel)
+    leaves, stays = (health.Watch(health_pb2.HealthCheckRequest(service=SERVICE)) for _ in range(2))
+    assert (await leaves.read()).status == (await stays.read()).status == SERVING
+    leaves.cancel()
+    await rig.metric_becomes(1, "grpc_server_handled_total", "Watch", grpc_code="Canceled")
+    await rig.server.set_serving(False)
+    assert (await stays.read()).status == NOT_SERVING
+    unknown = health.Watch(health_pb2.HealthCheckRequest(service="nobody"))
+    assert (await unknown.read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 async def test_a_client_that_balances_by_health_can_call(rig: Rig) -> None:
@@ -400,6 +419,22 @@ async def test_a_port_that_is_taken_is_said_plainly() -> None:
 async def test_two_servers_never_share_a_port(rig: Rig) -> None:
     with pytest.raises(CannotListenError):
         await serve(f"127.0.0.1:{rig.server.port}", [], services=[], registry=CollectorRegistry(), verify=None)
+
+
+async def test_with_tls_a_client_that_trusts_the_authority_can_call(start: Start, tmp_path: Path) -> None:
+    openssl = shutil.which("openssl") or pytest.skip("needs a certificate: install the openssl command")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = await asyncio.create_subprocess_exec(
+        *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
+        *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await made.wait() == 0
+    rig = await start(tls=Tls(cert_file=cert, key_file=key))
+    trusting = grpc.ssl_channel_credentials(cert.read_bytes())
+    channel: Any = grpc.aio.secure_channel(f"localhost:{rig.server.port}", trusting)
+    async with channel:
+        assert await channel.unary_unary(rig.method("Say"))(b"a", metadata=KEY, timeout=5) == b"a"
 
 
 async def test_a_message_beyond_the_limit_is_refused(rig: Rig) -> None:
