@@ -38,29 +38,29 @@ class Sandbox:
         atexit.register(self.close)
 
     def call(self, source: int, target: int | None = None) -> dict[str, object]:
-        """Lets a child read one open file, and write another from its start, and returns its answer.
+        """Lets a child read one open file and write another, which is empty, and returns its answer.
 
         Raises:
             DecoderDied: the file was too much for it.
             Unavailable: no child could be started.
         """
         with self._turns, open(os.devnull, "wb") as nowhere:
+            sink = nowhere.fileno() if target is None else target
             try:
-                return self._ask(source, target, nowhere.fileno())
+                return self._ask(self._idle_child() or self._new_child(), source, sink)
             except DecoderDied as died:
                 if died.out_of_time:
                     raise
-            # A child may also be killed for what others do, when the machine is short of memory: once more decides.
-            return self._ask(source, target, nowhere.fileno())
+            # A child may also be killed for what others do, when the machine is short of memory: a new one decides.
+            if target is not None:
+                os.ftruncate(target, 0)
+                os.lseek(target, 0, os.SEEK_SET)
+            return self._ask(self._new_child(), source, sink)
 
-    def _ask(self, source: int, target: int | None, nowhere: int) -> dict[str, object]:
+    def _ask(self, child: "_Child", source: int, target: int) -> dict[str, object]:
         os.lseek(source, 0, os.SEEK_SET)
-        if target is not None:
-            os.ftruncate(target, 0)
-            os.lseek(target, 0, os.SEEK_SET)
-        child = self._child()
         try:
-            answer = child.ask(source, nowhere if target is None else target, self._limit_s + 1)
+            answer = child.ask(source, target, self._limit_s + 1)
         except BaseException:
             child.end()
             raise
@@ -75,12 +75,15 @@ class Sandbox:
         while self._idle:
             self._idle.pop().end()
 
-    def _child(self) -> "_Child":
+    def _idle_child(self) -> "_Child | None":
         while self._idle:
             child = self._idle.pop()
             if child.alive():
                 return child
             child.end()
+        return None
+
+    def _new_child(self) -> "_Child":
         return _Child(self._kind, self._limit_s)
 
 
