@@ -211,7 +211,8 @@ def error(failed: I2VError, server: str) -> str:
     """Returns what went wrong and the way out, for a person."""
     if isinstance(failed, Unreachable):
         # What gRPC itself says ends in the cause, after a chain of its own layers.
-        why = failed.message if failed.reason else failed.message.rpartition(": ")[2]
+        layers = [layer for layer in failed.message.split(": ") if layer != "OK"]
+        why = failed.message if failed.reason else layers[-1]
         where = f"The server at {server} cannot be reached: {why.rstrip('.')}."
         return f"{where}\nIs it running? Another one is chosen with --server or I2V_SERVER."
     if isinstance(failed, Unauthenticated):

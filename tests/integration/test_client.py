@@ -39,6 +39,7 @@ from services.client import (
     Unreachable,
     errors,
     job_spec,
+    show,
 )
 from services.errors import (
     InvalidSpec,
@@ -49,6 +50,7 @@ from services.errors import NotFound as NoSuchThing
 from services.errors import QuotaExceeded as TooMuch
 from services.errors import Unauthenticated as NoKey
 from services.rpc.server import RpcServer, serve
+from services.rpc.status import Failure
 
 Job = job_pb2.Job
 Response = job_pb2.WatchJobResponse
@@ -548,6 +550,18 @@ async def test_no_server_is_5(rig: Rig, i2v: Command) -> None:
     ended = await i2v("jobs")
     assert ended.code == 5
     assert f"The server at {rig.address} cannot be reached: Connection refused." in ended.err
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("failed to connect; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused", "Connection refused."),
+        ("last error: UNKNOWN: SSL_ERROR_SSL: self signed certificate: OK", "self signed certificate."),
+    ],
+)
+def test_of_a_lost_connection_only_the_cause_is_shown(said: str, shown: str) -> None:
+    error = Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, said))
+    assert show.error(error, "far:1").splitlines()[0] == f"The server at far:1 cannot be reached: {shown}"
 
 
 async def test_what_is_not_there_is_6_and_so_is_a_key_that_is_none(i2v: Command) -> None:
