@@ -36,9 +36,10 @@ class StackError(Exception):
 
 
 class Orchestrator:
-    """`python -m services.orchestrator all` as a child: serving once it was entered, gone once it was left."""
+    """`python -m services.orchestrator` as a child: serving once it was entered, gone once it was left."""
 
-    def __init__(self, data: Path, triton: str, *, port: int, metrics_port: int) -> None:
+    def __init__(self, data: Path, triton: str, *, port: int, metrics_port: int, role: str = "all") -> None:
+        self._role = role
         self.address = f"{HOST}:{port}"
         self.metrics = f"http://{HOST}:{metrics_port}/metrics"
         self.key_file = data / "dev-key"
@@ -55,7 +56,7 @@ class Orchestrator:
 
     def __enter__(self) -> Self:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "services.orchestrator", "all"]
+        command = [sys.executable, "-m", "services.orchestrator", self._role]
         leashed = [sys.executable, "-I", "-S", leash, str(os.getpid()), f"i2v_{uuid4().hex}", *command]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -67,6 +68,12 @@ class Orchestrator:
             self.__exit__()
             raise
         return self
+
+    @property
+    def pid(self) -> int:
+        """The process that holds the orchestrator on its leash."""
+        assert self._process is not None
+        return self._process.pid
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:

@@ -206,7 +206,10 @@ class Blobs(Protocol):
     """Where bytes live, by key. Keys are our own (`domain.asset.blob_key`), never a caller's text."""
 
     async def put_file(self, key: str, path: Path, *, media_type: str) -> None:
-        """Stores a file's bytes, whole or not at all. The file stays. Idempotent. Raises Unavailable."""
+        """Stores a file's bytes, whole or not at all; nobody writes to the file any more. Idempotent.
+
+        Raises: Unavailable.
+        """
 
     def read(self, key: str, *, offset: int = 0) -> AsyncIterator[bytes]:
         """Yields the bytes from `offset` in chunks of at most 1 MiB. Raises NotFound, Unavailable."""

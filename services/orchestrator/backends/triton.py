@@ -11,7 +11,7 @@ Triton, because a cancel would not reach an inner request there; here each model
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,7 @@ from services.orchestrator.ports import Attempt, AttemptFailed, BackendEvent, Fr
 MODELS = ("text_encoder", "image_encoder", "vae_encoder", "transformer", "vae_decoder", "profile")
 ENCODED = 0.05
 """Share of the work that is done when the inputs are encoded, for the progress bar."""
-GIVE_UP_S = 2.0
+GIVE_UP_S, GIVE_UP_AGAIN_S = 3.0, 0.05
 PAD, END, FIRST_BYTE = 0, 1, 3
 """The byte vocabulary of ByT5: 0 pads, 1 ends, byte b is b + 3."""
 
@@ -221,15 +221,23 @@ class TritonBackend:
                     return
 
     async def _give_up(self, clip: int, block: Array) -> None:
-        """Tells the decoder to forget a clip that will not be finished; if it cannot be told, it forgets by itself."""
-        nothing = request("vae_decoder", {"latents": block[:, :, :0]}, sequence_id=clip, sequence_end=True)
+        """Tells the decoder to forget a clip that will not be finished; if it cannot be told, it forgets by itself.
 
-        async def requests() -> AsyncIterator[Any]:
-            yield nothing
-
+        Triton ends the sequence with the cancelled stream, without a word to the model, and answers emptily until that
+        is done. So a new sequence of the same number, of nothing, is begun and ended until the model itself answers.
+        """
+        nothing = {"latents": block[:, :, :0]}
         with suppress(Unavailable, EngineRefused, TimeoutError):
-            async with asyncio.timeout(GIVE_UP_S), aclosing(self._engine.stream(requests())) as answers:
-                await anext(answers, None)
+            async with asyncio.timeout(GIVE_UP_S):
+                told = False
+                while not told:
+                    goodbye = Requests()
+                    goodbye.send(
+                        request("vae_decoder", nothing, sequence_id=clip, sequence_start=True, sequence_end=True)
+                    )
+                    async with aclosing(self._engine.stream(goodbye.__aiter__())) as answers:
+                        told = "frames" in (await anext(answers))[0]
+                    await asyncio.sleep(GIVE_UP_AGAIN_S)
 
 
 def byte_tokens(prompt: str, length: int) -> tuple[Array, Array]:

@@ -34,7 +34,7 @@ class LocalBlobs:
     async def put_file(self, key: str, path: Path, *, media_type: str) -> None:
         """Stores a file's bytes. A call that is cancelled may still store them.
 
-        A copy, not a link: the file stays its owner's, who may write on in it.
+        On the same disk the file and the blob become two names of the same bytes, so the caller must not write on.
         """
         await self._run(lambda: self._put(self._path(key), path))
 
@@ -89,17 +89,15 @@ class LocalBlobs:
 
     def _put(self, path: Path, source: Path) -> None:
         self._make_folder(path.parent)
-        temporary, name = tempfile.mkstemp(dir=path.parent, prefix=".put-")
-        try:
-            with open(temporary, "wb") as copy, source.open("rb") as original:
-                shutil.copyfileobj(original, copy, 1 << 20)
-                copy.flush()
-                os.fsync(copy.fileno())
-            os.replace(name, path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(name)
-            raise
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".put-", ignore_cleanup_errors=True) as folder:
+            new = Path(folder) / "new"
+            try:
+                os.link(source, new)
+            except OSError:  # another disk, or one that knows no links
+                shutil.copyfile(source, new)
+            with new.open("rb") as written:
+                os.fsync(written.fileno())
+            new.replace(path)
         _sync(path.parent)
 
     def _make_folder(self, folder: Path) -> None:

@@ -1,0 +1,268 @@
+"""What the platform itself costs: submissions and bytes, over real sockets, against a server in a process of its own."""
+
+import asyncio
+import hashlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psutil
+from i2v.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc
+
+from tools.stack import Orchestrator, free_port
+
+MIB = 1 << 20
+CHUNK = 256 * 1024
+FILE_BYTES = 256 * MIB
+SECONDS = 10.0
+CONCURRENCY = 48
+USERS = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    what: str
+    measured: str
+    wanted: str
+    met: bool
+
+
+def measure() -> Iterator[Row]:
+    """Yields the rows as they are measured; a minute or two in all."""
+    with tempfile.TemporaryDirectory(prefix="i2v-bench-") as folder, ExitStack() as stack:
+        server = stack.enter_context(
+            Orchestrator(Path(folder), "127.0.0.1:9", port=free_port(), metrics_port=free_port(), role="api")
+        )
+        bare = stack.enter_context(_bare_server())
+        yield from asyncio.run(_measure(server, bare, Path(folder)))
+
+
+async def _measure(server: Orchestrator, bare: str, folder: Path) -> list[Row]:
+    async with grpc.aio.insecure_channel(server.address) as channel, grpc.aio.insecure_channel(bare) as plain:
+        who = (("authorization", f"Bearer {server.key_file.read_text().strip()}"),)
+        return [*await _submit(channel, who), *await _bytes(channel, plain, who, server, folder)]
+
+
+# --- submissions ----------------------------------------------------------------------------------------------------
+
+
+async def _submit(channel: grpc.aio.Channel, who: tuple[tuple[str, str], ...]) -> list[Row]:
+    stub: Any = job_pb2_grpc.JobServiceStub(channel)
+    spec = job_pb2.JobSpec(model="nano", text_to_video=job_pb2.TextToVideo(prompt="a wave"), seed=1)
+    spec.duration.seconds = 1
+    count = 0
+
+    async def one() -> float:
+        nonlocal count
+        count += 1
+        request = job_pb2.SubmitJobRequest(request_id=str(uuid.uuid4()), spec=spec)
+        began = time.perf_counter()
+        await stub.SubmitJob(request, metadata=(*who, ("i2v-user", f"user-{count % USERS}")))
+        return (time.perf_counter() - began) * 1000
+
+    for _ in range(300):
+        await one()
+    paced = sorted(await _paced(one, rate=100.0))
+    median, p99 = statistics.median(paced), paced[int(len(paced) * 0.99)]
+    rate = await _flat_out(one)
+    return [
+        Row("SubmitJob at 100/s, median", f"{median:.1f} ms", "≤ 4 ms", median <= 4),
+        Row("SubmitJob at 100/s, 99th percentile", f"{p99:.1f} ms", "≤ 20 ms", p99 <= 20),
+        Row(f"SubmitJob flat out, {CONCURRENCY} at a time", f"{rate:.0f}/s", "≥ 500/s", rate >= 500),
+    ]
+
+
+async def _paced(one: Callable[[], Awaitable[float]], rate: float) -> list[float]:
+    """Starts a call every 1/rate seconds, whether the ones before have been answered or not."""
+    began, tasks = time.perf_counter(), []
+    for number in range(int(rate * SECONDS)):
+        await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+        tasks.append(asyncio.ensure_future(one()))
+    return list(await asyncio.gather(*tasks))
+
+
+async def _flat_out(one: Callable[[], Awaitable[float]]) -> float:
+    """Returns calls a second with so many at a time."""
+    end, done = time.perf_counter() + SECONDS, 0
+
+    async def worker() -> None:
+        nonlocal done
+        while time.perf_counter() < end:
+            await one()
+            done += 1
+
+    await asyncio.gather(*(worker() for _ in range(CONCURRENCY)))
+    return done / SECONDS
+
+
+# --- bytes ----------------------------------------------------------------------------------------------------------
+
+
+async def _bytes(
+    channel: grpc.aio.Channel, plain: grpc.aio.Channel, who: Any, server: Orchestrator, folder: Path
+) -> list[Row]:
+    stub: Any = asset_pb2_grpc.AssetServiceStub(channel)
+    file = _large_video(folder)
+    memory = _Memory(server.pid)
+    up, down, bare_up, bare_down = [], [], [], []
+    asset = await _upload(stub, file, who)
+    before = memory.peak()
+    for _ in range(3):  # in turn, so that a slow moment of the machine meets all of them
+        bare_up.append(await _timed(_bare_upload(plain, file)))
+        up.append(await _timed(_upload(stub, file, who)))
+        bare_down.append(await _timed(_bare_download(plain)))
+        down.append(await _timed(_download(stub, asset.name, who)))
+    grown = (memory.peak() - before) / MIB
+
+    def ratio(ours: list[float], bare: list[float]) -> float:
+        return statistics.median(b / o for o, b in zip(ours, bare, strict=True))
+
+    up_ratio, down_ratio = ratio(up, bare_up), ratio(down, bare_down)
+    mib = FILE_BYTES / MIB
+    return [
+        Row(
+            "Upload of 256 MiB: spooled, hashed, probed, stored",
+            f"{up_ratio:.2f} of bare ({mib / statistics.median(up):.0f} of {mib / statistics.median(bare_up):.0f} MiB/s)",
+            "≥ 0.7",
+            up_ratio >= 0.7,
+        ),
+        Row(
+            "Download of 256 MiB",
+            f"{down_ratio:.2f} of bare"
+            f" ({mib / statistics.median(down):.0f} of {mib / statistics.median(bare_down):.0f} MiB/s)",
+            "≥ 0.7",
+            down_ratio >= 0.7,
+        ),
+        Row("Server's peak memory after 1.5 GiB more", f"+ {grown:.0f} MiB", "flat", grown < 64),
+    ]
+
+
+def _large_video(folder: Path) -> Path:
+    """Writes a real, short video with a large `free` box in it: an MP4 of any size that is quick to make."""
+    import numpy as np
+
+    from services.orchestrator.media.video import VideoWriter
+
+    path = folder / "large.mp4"
+    writer = VideoWriter(64, 64, 16)
+    writer.add(np.zeros((16, 64, 64, 3), np.uint8))
+    writer.finish(path)
+    filler = FILE_BYTES - path.stat().st_size
+    with path.open("ab") as opened:
+        opened.write(filler.to_bytes(4, "big") + b"free")
+        noise = os.urandom(MIB)
+        for _ in range((filler - 8) // MIB):
+            opened.write(noise)
+        opened.write(noise[: (filler - 8) % MIB])
+    return path
+
+
+async def _timed(work: Awaitable[object]) -> float:
+    began = time.perf_counter()
+    await work
+    return time.perf_counter() - began
+
+
+async def _upload(stub: Any, file: Path, who: Any) -> Any:
+    async def parts() -> AsyncIterator[asset_pb2.WriteAssetRequest]:
+        yield asset_pb2.WriteAssetRequest(
+            header=asset_pb2.WriteAssetHeader(media_type="video/mp4", size_bytes=FILE_BYTES)
+        )
+        with file.open("rb") as opened:
+            while data := opened.read(CHUNK):
+                yield asset_pb2.WriteAssetRequest(data=data)
+
+    return await stub.WriteAsset(parts(), metadata=who)
+
+
+async def _download(stub: Any, name: str, who: Any) -> None:
+    size = 0
+    async for answer in stub.ReadAsset(asset_pb2.ReadAssetRequest(name=name), metadata=who):
+        size += len(answer.data)
+    assert size == FILE_BYTES
+
+
+class _Memory:
+    """The peak of a process's resident memory, as the kernel keeps it."""
+
+    def __init__(self, pid: int) -> None:
+        # The process that was started holds the server on a leash; the server is its child.
+        self._pid = max(psutil.Process(pid).children(recursive=True), key=lambda p: p.memory_info().rss).pid
+
+    def peak(self) -> int:
+        """Bytes."""
+        for line in Path(f"/proc/{self._pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise RuntimeError("the kernel does not tell VmHWM")
+
+
+# --- the bare stream, for comparison --------------------------------------------------------------------------------
+
+BARE = "/bare.Bytes/"
+
+
+@contextmanager
+def _bare_server() -> Iterator[str]:
+    """A grpc.aio server in a process of its own that takes bytes and throws them away, or sends them from memory."""
+    address = f"127.0.0.1:{free_port()}"
+    process = subprocess.Popen([sys.executable, "-m", "tools.bench_service", address])
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def _bare_upload(channel: grpc.aio.Channel, file: Path) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        with file.open("rb") as opened:
+            while data := opened.read(CHUNK):
+                yield data
+
+    await channel.stream_unary(f"{BARE}Up")(parts(), wait_for_ready=True)
+
+
+async def _bare_download(channel: grpc.aio.Channel) -> None:
+    size = 0
+    async for data in channel.unary_stream(f"{BARE}Down")(b"", wait_for_ready=True):
+        size += len(data)
+    assert size == FILE_BYTES
+
+
+async def _serve_bare(address: str) -> None:
+    async def up(requests: AsyncIterator[bytes], context: object) -> bytes:
+        async for _ in requests:
+            pass
+        return b""
+
+    async def down(request: bytes, context: object) -> AsyncIterator[bytes]:
+        data = os.urandom(MIB)
+        for _ in range(FILE_BYTES // MIB):
+            yield data
+
+    handlers = {
+        "Up": grpc.stream_unary_rpc_method_handler(up),
+        "Down": grpc.unary_stream_rpc_method_handler(down),
+    }
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bare.Bytes", handlers),))
+    server.add_insecure_port(address)
+    await server.start()
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve_bare(sys.argv[1]))
