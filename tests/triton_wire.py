@@ -1,4 +1,4 @@
-"""Tensors on Triton's wire, for tests: requests from arrays, arrays from responses, and the stream of a decoupled model."""
+"""Tensors on Triton's wire, for tests: requests from arrays, arrays from responses, streams of a decoupled model."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence

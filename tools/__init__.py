@@ -1,1 +1,1 @@
-"""Tools that run beside the services: export.py makes the local models, tritonserver.py serves them, bench_models.py times them."""
+"""What runs beside the services: export makes the local models, tritonserver serves them, bench_models times them."""

@@ -1,7 +1,8 @@
 """`python -m tools.bench_models`: what the exported models cost, beside the same weights in torch.
 
-One video of 81 frames at 128x224 with profile nano: encoders, the whole denoising loop, the whole decode; in this process, without Triton.
-torch runs the same computation by the same libraries, eagerly: the loop over the KV cache, the decoder latent by latent.
+One video of 81 frames at 128x224 with profile nano: encoders, the whole denoising loop, the whole decode; in this
+process, without Triton. torch runs the same computation by the same libraries, eagerly: the loop over the KV cache, the
+decoder latent by latent.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,8 @@ HEIGHT, WIDTH = 128, 224
 
 @dataclass(frozen=True)
 class Row:
+    """One line of the table."""
+
     stage: str
     exported_s: float
     torch_s: float | None
@@ -32,11 +36,13 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
+        """How many times faster the exported stage is."""
         return None if self.torch_s is None else self.torch_s / self.exported_s
 
 
 @contextmanager
 def timed(times: dict[str, float], name: str) -> Iterator[None]:
+    """Puts the seconds that the body takes into `times`."""
     began = time.perf_counter()
     yield
     times[name] = time.perf_counter() - began
@@ -58,12 +64,14 @@ def measure(name: str = "nano", threads: int = 2) -> list[Row]:
 
 
 def conditions(chosen: profile.Profile, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What the text encoder and the image encoder read: token ids, their mask, the picture as a square."""
     ids, mask = encoders.tokenize("a cat walks along the beach at sunset", chosen.text_encoder.length)
     side = chosen.image_encoder.size
     return torch.tensor([ids]), torch.tensor([mask]), torch.nn.functional.interpolate(pixels, (side, side))
 
 
 def exported_times(chosen: profile.Profile, pixels: torch.Tensor, threads: int) -> dict[str, float]:
+    """Seconds of each stage on the exported graphs."""
     rollout_code, decode_code = load("transformer", "rollout"), load("vae_decoder", "decode")
     rollout = rollout_code.Rollout(REPOSITORY / "transformer" / "1", threads)
     decoder = decode_code.Decoder(REPOSITORY / "vae_decoder" / "1", threads)
@@ -103,7 +111,13 @@ def exported_times(chosen: profile.Profile, pixels: torch.Tensor, threads: int) 
         clip = decode_code.Clip()
         for each in (latent, *blocks):
             decoder.decode(clip, each)
-    overlapped(times, rollout.blocks(request(frames)), lambda clip, each: decoder.decode(clip, each), decode_code.Clip(), latent)
+    overlapped(
+        times,
+        rollout.blocks(request(frames)),
+        lambda clip, each: decoder.decode(clip, each),
+        decode_code.Clip(),
+        latent,
+    )
     return times
 
 
@@ -139,6 +153,7 @@ def overlapped(
 
 
 def torch_times(chosen: profile.Profile, pixels: torch.Tensor) -> dict[str, float]:
+    """Seconds of each stage in torch."""
     models = build.Models.of(chosen)
     context, block = transformer.Context(models.transformer), transformer.Block(models.transformer)
     ids, mask, square = conditions(chosen, pixels)
@@ -169,7 +184,7 @@ def torch_times(chosen: profile.Profile, pixels: torch.Tensor) -> dict[str, floa
         steps = [*chosen.schedule.warped, 0.0]
         for start in range(1, frames, chosen.schedule.block_latents):
             x = torch.randn(1, latent.shape[1], chosen.schedule.block_latents, height, width)
-            for timestep, following in zip(steps[:-1], steps[1:], strict=True):
+            for timestep, following in pairwise(steps):
                 clean = x - timestep / 1000 * forward(x, start, timestep)[0]
                 x = (1 - following / 1000) * clean + following / 1000 * torch.randn_like(x)
             made.append(clean)
@@ -191,6 +206,7 @@ def torch_times(chosen: profile.Profile, pixels: torch.Tensor) -> dict[str, floa
 
 
 def main() -> int:
+    """Prints the table."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench_models", description=__doc__)
     parser.add_argument("--profile", default="nano")
     parser.add_argument("--threads", type=int, default=2)

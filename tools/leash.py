@@ -1,8 +1,8 @@
-"""Runs one command on a leash: `python leash.py PARENT SHM_PREFIX COMMAND...`; nothing of it outlives this process or its parent.
+"""Runs one command on a leash, `python leash.py PARENT SHM_PREFIX COMMAND...`, so that nothing of it is left behind.
 
-Started by tritonserver.py with the standard library alone. Ends the command when asked to (SIGTERM, SIGINT) or when the process PARENT has
-died, first politely, then with everything it started; then removes the shared memory whose names begin with SHM_PREFIX, which a server
-that had to be killed leaves behind. Exits as the command did.
+Started by tritonserver.py with the standard library alone. Ends the command when asked to (SIGTERM, SIGINT) or when the
+process PARENT has died, first politely, then with everything it started; then removes the shared memory whose names
+begin with SHM_PREFIX, which a server that had to be killed leaves behind. Exits as the command did.
 """
 
 import contextlib
@@ -25,6 +25,8 @@ def die_with_parent() -> None:
 
 
 def main(parent: int, shm_prefix: str, command: list[str]) -> int:
+    """Runs the command to its end, natural or not, and returns its exit code."""
+
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 

@@ -1,7 +1,7 @@
 """Runs the `tritonserver` binary of the nvidia-pytriton wheel on our model repository: `python -m tools.tritonserver`.
 
-For development and tests only: the wheel's Triton is old and is never to be exposed. It listens on 127.0.0.1, ends with the process that
-started it, and leaves nothing behind but its log.
+For development and tests only: the wheel's Triton is old and is never to be exposed. It listens on 127.0.0.1, ends with
+the process that started it, and leaves nothing behind but its log.
 """
 
 import argparse
@@ -72,24 +72,30 @@ class TritonServer:
 
     @property
     def grpc_address(self) -> str:
+        """`host:port` of the gRPC service."""
         return f"{HOST}:{self._ports['grpc']}"
 
     @property
     def http_address(self) -> str:
+        """`host:port` of the HTTP service."""
         return f"{HOST}:{self._ports['http']}"
 
     @property
     def metrics_address(self) -> str:
+        """`host:port` of the Prometheus page, /metrics."""
         return f"{HOST}:{self._ports['metrics']}"
 
     @property
     def running(self) -> bool:
+        """Whether the process is there, ready or not."""
         return self._process is not None and self._process.poll() is None
 
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def start(self) -> Self:
@@ -99,7 +105,9 @@ class TritonServer:
             TritonServerError: something is missing, or the server failed; it is gone then.
         """
         if missing := stamp.missing(self.repository):
-            raise TritonServerError(f"{self.repository.name} lacks {missing[0]} and {len(missing) - 1} more: run `make models`")
+            raise TritonServerError(
+                f"{self.repository.name} lacks {missing[0]} and {len(missing) - 1} more: run `make models`"
+            )
         wheel = find_wheel()
         binary = wheel / "bin" / "tritonserver"
         if not os.access(binary, os.X_OK):
@@ -169,7 +177,9 @@ class TritonServer:
                     if stub.ServerReady(service_pb2.ServerReadyRequest(), timeout=1).ready:
                         return
                 if time.monotonic() > deadline:
-                    raise TritonServerError(f"Triton was not ready within {self._ready_within_s:.0f} s\n{self._complaint()}")
+                    raise TritonServerError(
+                        f"Triton was not ready within {self._ready_within_s:.0f} s\n{self._complaint()}"
+                    )
                 time.sleep(0.1)
         raise TritonServerError(f"Triton did not start\n{self._complaint()}")
 
@@ -229,7 +239,11 @@ def assemble_backends(wheel: Path, folder: Path) -> Path:
 
 def install(source: Path, target: Path, mode: int = 0o644) -> None:
     """Copies a file unless it is there; at once, for another server may be starting from the same folder."""
-    if target.is_file() and os.access(target, os.X_OK) == bool(mode & 0o100) and filecmp.cmp(source, target, shallow=False):
+    if (
+        target.is_file()
+        and os.access(target, os.X_OK) == bool(mode & 0o100)
+        and filecmp.cmp(source, target, shallow=False)
+    ):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{uuid4().hex}")
@@ -239,6 +253,7 @@ def install(source: Path, target: Path, mode: int = 0o644) -> None:
 
 
 def free_ports() -> dict[str, int]:
+    """Three ports that nobody listens on just now."""
     with contextlib.ExitStack() as held:
         sockets = {name: held.enter_context(socket.socket()) for name in ("grpc", "http", "metrics")}
         for each in sockets.values():
@@ -247,6 +262,7 @@ def free_ports() -> dict[str, int]:
 
 
 def main() -> int:
+    """Serves until it is told to stop."""
     parser = argparse.ArgumentParser(prog="python -m tools.tritonserver", description=__doc__)
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     parser.add_argument("--state", type=Path, default=Path("var/triton"), help="where backends and logs go")
@@ -264,7 +280,10 @@ def main() -> int:
     signal.signal(signal.SIGINT, stop)
     try:
         with server:
-            print(f"ready: grpc {server.grpc_address}  http {server.http_address}  metrics {server.metrics_address}", flush=True)
+            print(
+                f"ready: grpc {server.grpc_address}  http {server.http_address}  metrics {server.metrics_address}",
+                flush=True,
+            )
             print(f"log: {server.log}", flush=True)
             code = server.wait()
             print(f"Triton ended by itself with code {code}\n{server._complaint()}", file=sys.stderr)

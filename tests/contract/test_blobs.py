@@ -12,11 +12,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -234,12 +235,13 @@ async def test_a_put_of_a_file_that_is_missing_leaves_nothing(place: Place, tmp_
 
 
 async def test_a_put_that_breaks_on_the_disk_leaves_what_was_there(tmp_path: Path) -> None:
-    key = a_key()
+    key, stack = a_key(), ExitStack()
     first, data = a_file(tmp_path, 1000)
     blobs = LocalBlobs(tmp_path / "blobs")
     await blobs.put_file(key, first, media_type="video/mp4")
-    # A process of its own may write no file larger than 1 MiB, as if the disk were full.
-    second, _ = a_file(tmp_path, 5 * MIB)
+    # From another disk, so that it is copied, by a process that may write no file larger than 1 MiB, as if this were full.
+    folder = stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm"))
+    second, _ = a_file(Path(folder), 5 * MIB)
     script = f"""
         import asyncio, resource
         from pathlib import Path
@@ -256,6 +258,7 @@ async def test_a_put_that_breaks_on_the_disk_leaves_what_was_there(tmp_path: Pat
     assert await content(blobs, key) == data
     assert [path.name for path in (tmp_path / "blobs" / key).parent.iterdir()] == [key.split("/")[-1]]
     await blobs.close()
+    stack.close()
 
 
 class Cutter:

@@ -28,7 +28,9 @@ def models() -> Iterator[build.Models]:
 
 
 def run(model: str, **inputs: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(str(REPOSITORY / model / "1" / "model.onnx"), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        str(REPOSITORY / model / "1" / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
     made: np.ndarray = session.run(None, inputs)[0]
     return made
 
@@ -72,7 +74,9 @@ def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
 
 
 def test_the_text_encoder_is_umt5_with_padding_zeroed(models: build.Models) -> None:
-    ids, mask = (torch.tensor([each]) for each in encoders.tokenize("a cat walks on the beach", NANO.text_encoder.length))
+    ids, mask = (
+        torch.tensor([each]) for each in encoders.tokenize("a cat walks on the beach", NANO.text_encoder.length)
+    )
     wanted = models.text_encoder.model(input_ids=ids, attention_mask=mask).last_hidden_state
     wanted[0, int(mask.sum()) :] = 0
     assert farthest(run("text_encoder", input_ids=ids.numpy(), attention_mask=mask.numpy()), wanted) < TOLERANCE
@@ -100,7 +104,9 @@ def test_decoding_block_by_block_is_decoding_the_whole_clip(models: build.Models
     mean, std = (torch.tensor(each).view(1, -1, 1, 1, 1) for each in latent_statistics(models))
     wanted = code.as_bytes(models.vae.decode(latents * std + mean).sample.numpy())
     clip = code.Clip()
-    made = np.concatenate([decoder.decode(clip, latents[:, :, start:end].numpy()) for start, end in ((0, 1), (1, 3), (3, 4))])
+    made = np.concatenate(
+        [decoder.decode(clip, latents[:, :, start:end].numpy()) for start, end in ((0, 1), (1, 3), (3, 4))]
+    )
     assert made.shape == wanted.shape == (13, 8 * height, 8 * width, 3)
     differences = np.abs(made.astype(int) - wanted.astype(int))
     assert differences.max() <= 1  # a value on the edge may round either way
@@ -137,7 +143,7 @@ class WanI2vCrossAttention:
 
 
 def reference_rollout(models: build.Models, request: Any) -> torch.Tensor:
-    """The video without any cache: each forward sees all frames so far, under a mask by which none sees a later block."""
+    """The video without any cache: each forward sees all frames so far, masked so that none sees a later block."""
     model, (height, width) = models.transformer, request.latent_size
     per_frame = height * width // 4
     self_attention = MaskedSelfAttention()
@@ -152,7 +158,8 @@ def reference_rollout(models: build.Models, request: Any) -> torch.Tensor:
         total = video.shape[2]
         times = torch.zeros(total, per_frame)
         times[total - frames :] = timestep
-        block_of = torch.tensor([(frame + step_blocks - 1) // step_blocks for frame in range(total)]).repeat_interleave(per_frame)
+        blocks = torch.tensor([(frame + step_blocks - 1) // step_blocks for frame in range(total)])
+        block_of = blocks.repeat_interleave(per_frame)
         self_attention.mask = (block_of[:, None] >= block_of[None, :])[None, None]
         out = model(
             hidden_states=video,
@@ -166,7 +173,9 @@ def reference_rollout(models: build.Models, request: Any) -> torch.Tensor:
     video = torch.from_numpy(request.image_latent)
     for start in range(1, request.latent_frames, step_blocks):
         end = start + step_blocks
-        fresh = [torch.from_numpy(noise(request.seed, start, end, n, NANO.vae.channels, (height, width))) for n in range(4)]
+        fresh = [
+            torch.from_numpy(noise(request.seed, start, end, n, NANO.vae.channels, (height, width))) for n in range(4)
+        ]
         x = fresh[0]
         for n, timestep in enumerate(steps):
             clean = x - timestep / 1000 * flow(torch.cat((video, x), 2), step_blocks, timestep)

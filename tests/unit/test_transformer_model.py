@@ -47,7 +47,13 @@ class Sender:
         return self._left < 0
 
     def send(self, response: Any = None, flags: int = 0) -> None:
-        kind = "" if response is None else response.error.code if response.error else f"block {response.tensors['start'][0]}"
+        kind = (
+            ""
+            if response is None
+            else response.error.code
+            if response.error
+            else f"block {response.tensors['start'][0]}"
+        )
         self.sent.append(f"{kind} FINAL".strip() if flags == FINAL else kind)
 
 

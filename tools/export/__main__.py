@@ -10,6 +10,7 @@ from tools.export.profile import UnknownProfile, load
 
 
 def main() -> int:
+    """Builds what is asked for; 0 when it is there."""
     parser = argparse.ArgumentParser(prog="python -m tools.export", description=__doc__)
     parser.add_argument("--profile", default="nano", help="a file of tools/profiles without its .toml (default: nano)")
     parser.add_argument("--repository", type=Path, default=Path("model_repository"), help="the Triton model repository")
@@ -27,7 +28,8 @@ def main() -> int:
     from tools.export import build, graph
 
     print(f"Building profile {profile.name} into {options.repository}.")
-    print("Its weights are UNTRAINED random numbers: they prove the machinery, and the videos mean nothing.")
+    print("Its weights are UNTRAINED: random numbers, some set by hand so that the picture shows through.")
+    print("They prove the machinery; nothing is learned, and the videos mean nothing.")
     began = time.monotonic()
     try:
         build.build(profile, options.repository, say=print)

@@ -1,4 +1,4 @@
-"""Every graph of a profile, one after the other: what is traced, on which sizes it is checked, and what the server will say of it."""
+"""Every graph of a profile: what is traced, on which sizes it is checked, and what the server will say of it."""
 
 import time
 from collections.abc import Callable
@@ -27,6 +27,7 @@ class Models:
 
     @classmethod
     def of(cls, profile: Profile) -> "Models":
+        """Draws them; takes about a second."""
         return cls(
             text_encoder=encoders.text_encoder(profile),
             image_encoder=encoders.image_encoder(profile),
@@ -36,6 +37,7 @@ class Models:
 
     @property
     def parameters(self) -> int:
+        """How many numbers the models hold, all together."""
         parts = (self.text_encoder, self.image_encoder, self.vae, self.transformer)
         return sum(weight.numel() for part in parts for weight in part.parameters())
 
@@ -94,7 +96,9 @@ def graphs(profile: Profile, models: Models, generator: torch.Generator) -> dict
         return torch.randn(1, profile.vae.channels, 1, height, width, generator=generator)
 
     side = profile.image_encoder.size
-    prompts = [encoders.tokenize(text, profile.text_encoder.length) for text in ("a cat walks on the beach", "", "rain" * 99)]
+    prompts = [
+        encoders.tokenize(text, profile.text_encoder.length) for text in ("a cat walks on the beach", "", "rain" * 99)
+    ]
     context, block = transformer.Context(models.transformer), transformer.Block(models.transformer)
     layers = profile.transformer.layers
     keys_and_values = [f"{kind}_{layer}" for layer in range(layers) for kind in ("key", "value")]
@@ -110,7 +114,9 @@ def graphs(profile: Profile, models: Models, generator: torch.Generator) -> dict
     return {
         "text_encoder/1/model.onnx": {
             "module": models.text_encoder,
-            "examples": [{"input_ids": torch.tensor([ids]), "attention_mask": torch.tensor([mask])} for ids, mask in prompts],
+            "examples": [
+                {"input_ids": torch.tensor([ids]), "attention_mask": torch.tensor([mask])} for ids, mask in prompts
+            ],
             "inputs": ["input_ids", "attention_mask"],
             "outputs": ["embeddings"],
             "dynamic": {},
@@ -140,7 +146,12 @@ def graphs(profile: Profile, models: Models, generator: torch.Generator) -> dict
             "module": block,
             "examples": [
                 transformer.example(profile, frames=frames, height=height, width=width, past_frames=past)
-                for frames, past, (height, width) in ((2, 3, (16, 28)), (1, 0, (28, 16)), (2, 1, (20, 20)), (2, 19, (16, 28)))
+                for frames, past, (height, width) in (
+                    (2, 3, (16, 28)),
+                    (1, 0, (28, 16)),
+                    (2, 1, (20, 20)),
+                    (2, 19, (16, 28)),
+                )
             ],
             "inputs": ["latents", "timesteps", "cos", "sin", *cross, *(f"past_{name}" for name in keys_and_values)],
             "outputs": ["flow", *(f"new_{name}" for name in keys_and_values)],
@@ -169,6 +180,7 @@ def graphs(profile: Profile, models: Models, generator: torch.Generator) -> dict
 
 
 def context_example(profile: Profile, models: Models, text: str) -> dict[str, torch.Tensor]:
+    """Inputs of transformer.Context: a prompt that is encoded, and a picture of noise that is."""
     ids, mask = encoders.tokenize(text, profile.text_encoder.length)
     side = profile.image_encoder.size
     with torch.no_grad():

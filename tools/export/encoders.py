@@ -10,26 +10,28 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """What CLIP's pictures in [0, 1] are normalised with, per channel."""
 
 
-class TextEncoder(torch.nn.Module):
-    """`input_ids`, `attention_mask` INT64 (1, L) -> `embeddings` FP32 (1, L, D); the rows of padding are zero."""
+class TextEncoder(torch.nn.Module):  # type: ignore[misc]
+    """umT5, as Wan2.1 uses it: what is padding comes out as zero."""
 
     def __init__(self, model: UMT5EncoderModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Both INT64 (1, L) -> embeddings FP32 (1, L, D)."""
         hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (1, L, D)
         return hidden * attention_mask.unsqueeze(-1).to(hidden.dtype)
 
 
-class ImageEncoder(torch.nn.Module):
-    """`pixels` FP32 (1, 3, S, S), CLIP-normalised -> `tokens` FP32 (1, T, D): the last hidden state but one."""
+class ImageEncoder(torch.nn.Module):  # type: ignore[misc]
+    """CLIP vision, as Wan2.1 uses it: the last hidden state but one."""
 
     def __init__(self, model: CLIPVisionModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels FP32 (1, 3, S, S), CLIP-normalised -> tokens FP32 (1, T, D)."""
         tokens: torch.Tensor = self.model(pixel_values=pixels, output_hidden_states=True).hidden_states[-2]
         return tokens
 

@@ -40,8 +40,8 @@ def export(
 ) -> float:
     """Exports `module` to `path` and returns the largest difference to torch over all `examples`.
 
-    The first example is traced; the others should differ in every axis that `dynamic` gives to an argument. `metadata` goes into the file,
-    each value as JSON. The file appears only after the comparison, by a rename.
+    The first example is traced; the others should differ in every axis that `dynamic` gives to an argument.
+    `metadata` goes into the file, each value as JSON. The file appears only after the comparison, by a rename.
 
     Raises:
         ExportError: an output differs by more than TOLERANCE.
@@ -73,9 +73,10 @@ def trace(
     outputs: Sequence[str],
     dynamic: Mapping[str, Sequence[int]],
 ) -> None:
+    """Writes the graph of one forward on `example`, with the axes that `dynamic` names left open."""
     shapes: dict[str, Any] = {}
     for name, value in example.items():
-        shape = {axis: torch.export.Dim.DYNAMIC for axis in dynamic.get(name, ())} or None
+        shape = dict.fromkeys(dynamic.get(name, ()), torch.export.Dim.DYNAMIC) or None
         shapes[name] = [shape] * len(value) if isinstance(value, list) else shape
     for noisy in ("torch.onnx", "onnxscript", "torch.export"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

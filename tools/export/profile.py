@@ -14,6 +14,8 @@ class UnknownProfile(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class TextEncoder:
+    """umT5 over bytes."""
+
     length: int
     """Tokens of a prompt, padding included."""
     vocabulary: int
@@ -26,6 +28,8 @@ class TextEncoder:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageEncoder:
+    """CLIP vision."""
+
     size: int
     """Pixels a side of the square picture that it reads."""
     patch: int
@@ -37,6 +41,8 @@ class ImageEncoder:
 
 @dataclass(frozen=True, kw_only=True)
 class Vae:
+    """AutoencoderKLWan, 8 times smaller in space and 4 in time."""
+
     base_width: int
     channels: int
     """Channels of a latent."""
@@ -44,6 +50,8 @@ class Vae:
 
 @dataclass(frozen=True, kw_only=True)
 class Transformer:
+    """WanTransformer3DModel with image cross-attention."""
+
     heads: int
     head_width: int
     feed_forward: int
@@ -53,6 +61,8 @@ class Transformer:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
+    """How videos are made: in which blocks, how long, in which steps."""
+
     block_latents: int
     """Latent frames that one block denoises together."""
     max_latents: int
@@ -69,6 +79,8 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
+    """All of it; `seed` draws the weights, `fps` is what the videos are meant for."""
+
     name: str
     seed: int
     fps: int

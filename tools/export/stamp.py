@@ -40,6 +40,7 @@ def source_of(profile: Profile) -> str:
 
 
 def hashes(repository: Path) -> dict[str, str]:
+    """SHA-256 of every built file."""
     return {file: hashlib.sha256((repository / file).read_bytes()).hexdigest() for file in FILES}
 
 
@@ -51,11 +52,11 @@ def is_built(repository: Path, profile: Profile) -> bool:
         stamp = json.loads((repository / STAMP).read_text())
     except ValueError:
         return False
-    return stamp.get("source") == source_of(profile) and stamp.get("files") == hashes(repository)
+    return bool(stamp.get("source") == source_of(profile) and stamp.get("files") == hashes(repository))
 
 
 def write(repository: Path, profile: Profile, served: dict[str, Any]) -> str:
-    """Writes the stamp: `served`, what the model `profile` tells its callers, with the digest added. Returns the digest."""
+    """Writes the stamp, with `served`, what the model `profile` tells its callers. Returns the digest, added to it."""
     files = hashes(repository)
     digest = hashlib.sha256("".join(f"{name} {files[name]}\n" for name in FILES).encode()).hexdigest()
     stamp = {"profile": {**served, "digest": digest}, "source": source_of(profile), "files": files}

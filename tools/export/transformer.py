@@ -1,8 +1,9 @@
 """The transformer: WanTransformer3DModel made causal from outside, as two graphs.
 
-`context` runs once a video: it projects prompt and picture to the keys and values of every cross-attention. `block` is one forward over the
-latents of one block: their keys and values come out, those of all earlier frames go in. The library's modules are used as they are; only
-the attention processors are ours, and the rotary table is an input, so that frames have their absolute positions.
+`context` runs once a video: it projects prompt and picture to the keys and values of every cross-attention. `block` is
+one forward over the latents of one block: their keys and values come out, those of all earlier frames go in. The modules
+are the library's; only the attention processors are ours, and the rotary table is an input, so that frames have their
+absolute positions.
 """
 
 from typing import Any, cast
@@ -13,15 +14,18 @@ from diffusers.models.transformers.transformer_wan import WanAttention
 from torch.nn.functional import scaled_dot_product_attention
 
 from tools.export.profile import Profile
+from tools.export.start_transformer import carry_frames
 
 KeyValue = tuple[torch.Tensor, torch.Tensor]  # each (1, heads, tokens, width)
 
 
 def split(x: torch.Tensor, heads: int) -> torch.Tensor:
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)  # (1, tokens, heads * width) -> (1, heads, tokens, width)
+    """(1, tokens, heads * width) -> (1, heads, tokens, width)."""
+    return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
 def join(x: torch.Tensor) -> torch.Tensor:
+    """(1, heads, tokens, width) -> (1, tokens, heads * width)."""
     return x.transpose(1, 2).flatten(2)
 
 
@@ -38,8 +42,14 @@ class SelfAttention:
     new: KeyValue
 
     def __call__(
-        self, attn: WanAttention, x: torch.Tensor, _context: None, _mask: None, rotary: tuple[torch.Tensor, torch.Tensor]
+        self,
+        attn: WanAttention,
+        x: torch.Tensor,
+        _context: None,
+        _mask: None,
+        rotary: tuple[torch.Tensor, torch.Tensor],
     ) -> torch.Tensor:
+        """(1, tokens, dim) -> (1, tokens, dim)."""
         query = rotate(split(attn.norm_q(attn.to_q(x)), attn.heads), *rotary)
         key = rotate(split(attn.norm_k(attn.to_k(x)), attn.heads), *rotary)
         value = split(attn.to_v(x), attn.heads)
@@ -55,23 +65,26 @@ class CrossAttention:
     def __call__(
         self, attn: WanAttention, x: torch.Tensor, context: tuple[KeyValue, KeyValue], _mask: None, _rotary: None
     ) -> torch.Tensor:
+        """(1, tokens, dim) -> (1, tokens, dim)."""
         query = split(attn.norm_q(attn.to_q(x)), attn.heads)
         text, image = (scaled_dot_product_attention(query, *each) for each in context)
         out: torch.Tensor = attn.to_out[0](join(text + image))
         return out
 
 
-class Context(torch.nn.Module):
-    """`prompt_embeddings` FP32 (1, L, D), `image_tokens` FP32 (1, T, D') -> for each layer the text's key and value, then the image's.
-
-    Each FP32 (1, heads, L or T, width). A picture that is not there is zeros in both of its tensors: attention then adds nothing.
-    """
+class Context(torch.nn.Module):  # type: ignore[misc]
+    """What the forwards of a video attend to besides its latents."""
 
     def __init__(self, model: WanTransformer3DModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, prompt_embeddings: torch.Tensor, image_tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """FP32 (1, L, D) and (1, T, D') -> for each layer the text's key and value, then the image's.
+
+        FP32 (1, heads, L or T, width). A picture that is not there is zeros in both of its tensors, for attention over
+        zero values adds nothing.
+        """
         text = self.model.condition_embedder.text_embedder(prompt_embeddings)
         image = self.model.condition_embedder.image_embedder(image_tokens)
         out: list[torch.Tensor] = []
@@ -84,13 +97,8 @@ class Context(torch.nn.Module):
         return tuple(out)
 
 
-class Block(torch.nn.Module):
-    """One forward over the F latent frames of a block.
-
-    `latents` FP32 (1, C, F, h, w); `timesteps` FP32 (F,) in [0, 1000], one a frame; `cos`, `sin` FP32 (F*h/2*w/2, width/2), the rotary
-    table; `context` as Context makes it; `past` for each layer key and value, FP32 (1, heads, earlier tokens, width), rotated.
-    -> `flow` FP32 (1, C, F, h, w), noise minus clean; for each layer the new key and value, in the form of `past`.
-    """
+class Block(torch.nn.Module):  # type: ignore[misc]
+    """One forward over the latent frames of a block. Takes the model over: its attention processors are replaced."""
 
     def __init__(self, model: WanTransformer3DModel) -> None:
         super().__init__()
@@ -109,6 +117,12 @@ class Block(torch.nn.Module):
         context: list[torch.Tensor],
         past: list[torch.Tensor],
     ) -> tuple[torch.Tensor, ...]:
+        """The flow, noise minus clean, FP32 (1, C, F, h, w); then each layer's new key and value, shaped as `past`.
+
+        `latents` FP32 (1, C, F, h, w); `timesteps` FP32 (F,) in [0, 1000], one a frame; `cos`, `sin` FP32
+        (F * h/2 * w/2, width / 2), the rotary table; `context` as Context makes it; `past` each layer's key and value,
+        FP32 (1, heads, earlier tokens, width), rotated.
+        """
         model = self.model
         _, _, frames, height, width = latents.shape
         x = model.patch_embedding(latents)  # (1, dim, F, h/2, w/2)
@@ -140,7 +154,7 @@ def transformer(profile: Profile) -> WanTransformer3DModel:
     """A seeded, untrained transformer."""
     size = profile.transformer
     torch.manual_seed(profile.seed + 3)
-    return WanTransformer3DModel(
+    made = WanTransformer3DModel(
         num_attention_heads=size.heads,
         attention_head_dim=size.head_width,
         in_channels=profile.vae.channels,
@@ -152,12 +166,15 @@ def transformer(profile: Profile) -> WanTransformer3DModel:
         image_dim=profile.image_encoder.width,
         added_kv_proj_dim=size.heads * size.head_width,
     ).eval()
+    carry_frames(made)
+    return made
 
 
 def rotary(head_width: int, start: int, frames: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The rotary table of `frames` latent frames from absolute frame `start`: cos and sin, (tokens, head_width / 2).
 
-    Height and width count patches. A third of the pairs each for rows and columns, the rest for frames; computed in float64.
+    Height and width count patches. A third of the pairs each for rows and for columns, the rest for frames; computed in
+    float64.
     """
     side = head_width // 6
     angles = []

@@ -12,10 +12,11 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 from torch.nn import functional
 
+from tools.export import start_vae
 from tools.export.profile import Profile
 
 
-class Normalised(torch.nn.Module):
+class Normalised(torch.nn.Module):  # type: ignore[misc]
     """A part of the VAE that speaks normalised latents, (z - mean) / std per channel."""
 
     mean: torch.Tensor
@@ -29,9 +30,10 @@ class Normalised(torch.nn.Module):
 
 
 class Encoder(Normalised):
-    """`pixels` FP32 (1, 3, H, W) in [-1, 1] -> `latent` FP32 (1, C, 1, H/8, W/8): the mean of the posterior."""
+    """A picture's latent: the mean of the posterior."""
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels FP32 (1, 3, H, W) in [-1, 1] -> latent FP32 (1, C, 1, H/8, W/8)."""
         self.vae.clear_cache()
         x = self.vae.encoder(pixels.unsqueeze(2), feat_cache=self.vae._enc_feat_map, feat_idx=[0])
         mean: torch.Tensor = self.vae.quant_conv(x).chunk(2, dim=1)[0]
@@ -39,9 +41,10 @@ class Encoder(Normalised):
 
 
 class FirstDecoder(Normalised):
-    """`latent` FP32 (1, C, 1, h, w) -> `frames` FP32 (1, 3, 1, 8h, 8w) in [-1, 1], then every cache FP32 (1, c, 2, y, x)."""
+    """The first latent frame of a clip."""
 
     def forward(self, latent: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """FP32 (1, C, 1, h, w) -> frames FP32 (1, 3, 1, 8h, 8w) in [-1, 1], then each cache FP32 (1, c, 2, y, x)."""
         self.vae.clear_cache()
         cache: list[Any] = self.vae._feat_map[: convolutions(self.vae)]
         x = self.vae.post_quant_conv(latent * self.std + self.mean)
@@ -57,9 +60,10 @@ class FirstDecoder(Normalised):
 
 
 class NextDecoder(Normalised):
-    """As FirstDecoder, for every later latent: takes the caches too, and makes 4 frames (1, 3, 4, 8h, 8w)."""
+    """Every later latent frame of a clip."""
 
     def forward(self, latent: torch.Tensor, caches: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """As FirstDecoder, but takes the caches too, and makes 4 frames (1, 3, 4, 8h, 8w)."""
         cache = list(caches)
         x = self.vae.post_quant_conv(latent * self.std + self.mean)
         frames = self.vae.decoder(x, feat_cache=cache, feat_idx=[0], first_chunk=False).clamp(-1, 1)
@@ -72,6 +76,10 @@ def convolutions(vae: AutoencoderKLWan) -> int:
 
 
 def vae(profile: Profile) -> AutoencoderKLWan:
-    """A seeded, untrained VAE."""
+    """A seeded, untrained VAE, through which colours pass; its latents are normalised over random pictures."""
     torch.manual_seed(profile.seed + 2)
-    return AutoencoderKLWan(base_dim=profile.vae.base_width, z_dim=profile.vae.channels).eval()
+    made = AutoencoderKLWan(base_dim=profile.vae.base_width, z_dim=profile.vae.channels).eval()
+    start_vae.carry_picture(made)
+    mean, std = start_vae.latent_statistics(made, profile.seed)
+    made.register_to_config(latents_mean=mean, latents_std=std)
+    return made

@@ -15,9 +15,9 @@ class TritonPythonModel:
         probe    FP32  (n,)   any numbers
     Outputs:
         echo     FP32  (n,)   2 * probe: anything else means that tensors are corrupted on their way
-        profile  BYTES (1,)   a JSON object: name, trained, parameters, fps, spatial_factor, temporal_factor, latent_channels,
-                              block_latents, max_latents, text_length, text_dim, tokenizer, clip_size, clip_mean, clip_std,
-                              steps, shift, digest
+        profile  BYTES (1,)   a JSON object: name, trained, parameters, fps, spatial_factor, temporal_factor,
+                              latent_channels, block_latents, max_latents, text_length, text_dim, tokenizer,
+                              clip_size, clip_mean, clip_std, steps, shift, digest
     """
 
     def initialize(self, args: dict[str, Any]) -> None:

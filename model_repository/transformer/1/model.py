@@ -17,12 +17,13 @@ class TritonPythonModel:
     Inputs:
         prompt_embeddings  FP32  (1, L, D)         from text_encoder
         image_tokens       FP32  (1, T, D')        from image_encoder; absent: no attention to a picture
-        image_latent       FP32  (1, C, 1, h, w)   from vae_encoder: latent frame 0; absent: it is made, as a block of one
+        image_latent       FP32  (1, C, 1, h, w)   from vae_encoder: latent frame 0; absent: it is made, a block of one
         latent_size        INT32 (2,)              (h, w), both even
         latent_frames      INT32 (1,)              of the whole video: 1 + k * block_latents, at most max_latents
         seed               INT64 (1,)              0 to 2**63 - 1
-        history            FP32  (1, C, n, h, w)   optional: latents that an interrupted run of the same request has made, in
-                                                   whole blocks from the first made frame on; the rest comes out as it would have
+        history            FP32  (1, C, n, h, w)   absent, or what an interrupted run of the same request has made, in
+                                                   whole blocks from the first made frame on: only the rest is made
+                                                   then, with the same bytes as if nothing had been interrupted
     Responses, one for each block in order, as soon as its latents are final:
         latents            FP32  (1, C, f, h, w)   normalised; f is block_latents, or 1 for a made frame 0
         start              INT32 (1,)              absolute latent frame of the first

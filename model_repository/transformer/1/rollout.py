@@ -200,7 +200,7 @@ class _Video:
 
 
 def noise(seed: int, start: int, end: int, step: int, channels: int, size: tuple[int, int]) -> Floats:
-    """Standard normal noise (1, C, end - start, h, w): each frame has its own generator, keyed by seed, frame and step."""
+    """Standard normal noise (1, C, end - start, h, w); each frame has a generator of its seed, number and step."""
     frames = [
         np.random.Generator(np.random.Philox(key=[seed, frame << 32 | step])).standard_normal(
             (channels, *size), dtype=np.float32
@@ -213,7 +213,8 @@ def noise(seed: int, start: int, end: int, step: int, channels: int, size: tuple
 def rotary(head_width: int, start: int, frames: int, height: int, width: int) -> tuple[Floats, Floats]:
     """The rotary table of `frames` latent frames from frame `start`, rows and columns counting tokens.
 
-    cos and sin, each (frames * height * width, head_width / 2): a third of the pairs each for rows and columns, the rest for frames.
+    cos and sin, each (frames * height * width, head_width / 2): a third of the pairs each for rows and for columns,
+    the rest for frames.
     """
     side = head_width // 6
     angles = np.empty((frames, height, width, head_width // 2))

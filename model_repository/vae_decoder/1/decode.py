@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +54,7 @@ class Decoder:
         if latents.ndim != 5 or latents.shape[:2] != (1, self.channels) or 0 in latents.shape[3:]:
             raise BadRequest(f"latents must have the shape (1, {self.channels}, f, h, w), not {latents.shape}")
         if clip.size is not None and clip.size != latents.shape[3:]:
-            raise BadRequest(f"latents of a clip that began with {clip.size} must keep that size, not {latents.shape[3:]}")
+            raise BadRequest(f"latents must keep the size that the clip began with, {clip.size}")
         if not np.isfinite(latents).all():
             raise BadRequest("latents must be finite")
 
@@ -82,7 +81,7 @@ class Decoder:
 
 
 class Clips:
-    """The clips being decoded, by their sequence's id: at most `limit`, each given up after `idle_s` without a request."""
+    """The clips being decoded, by the id of their sequence: at most `limit`, each given up after `idle_s` of idling."""
 
     def __init__(
         self,
@@ -115,7 +114,9 @@ class Clips:
             if start:
                 self._clips.pop(key, None)
             if clip is None:
-                raise UnknownClip(f"sequence {key} is unknown: it was never started, has ended, failed, or idled too long")
+                raise UnknownClip(
+                    f"sequence {key} is unknown: it was never started, has ended, failed, or idled too long"
+                )
             if len(self._clips) >= self._limit:
                 raise TooManyClips(f"{self._limit} clips are being decoded; no room for another")
         try:

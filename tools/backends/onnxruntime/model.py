@@ -1,7 +1,7 @@
 """A stand-in for Triton's native `onnxruntime` backend, where there is none: a Python-based backend.
 
-Serves any model whose config says `backend: "onnxruntime"` from its `<version>/model.onnx`, with the same inputs, outputs and the
-parameter `intra_op_thread_count`, so that one repository runs here and in NVIDIA's container.
+Serves any model whose config says `backend: "onnxruntime"` from its `<version>/model.onnx`, with the same inputs and
+outputs and the parameter `intra_op_thread_count`, so that one repository runs here and in NVIDIA's container.
 """
 
 import json
@@ -20,6 +20,7 @@ class TritonPythonModel:
     """
 
     def initialize(self, args: dict[str, Any]) -> None:
+        """Loads the graph and runs it once."""
         config = json.loads(args["model_config"])
         options = onnxruntime.SessionOptions()
         threads = config["parameters"].get("intra_op_thread_count", {"string_value": "0"})
@@ -40,9 +41,11 @@ class TritonPythonModel:
         self.session.run(self.outputs, inputs)
 
     def execute(self, requests: list[Any]) -> list[Any]:
+        """Answers each request by itself."""
         return [self.answer(request) for request in requests]
 
     def answer(self, request: Any) -> Any:
+        """The outputs of one request, or its error."""
         inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
         try:
             made = self.session.run(self.outputs, inputs)
