@@ -12,12 +12,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -234,19 +233,33 @@ async def test_a_put_of_a_file_that_is_missing_leaves_nothing(place: Place, tmp_
     assert await place.blobs.size(key) is None
 
 
+async def test_a_folder_holds_nothing_but_its_blobs(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path / "blobs")
+    path, _ = a_file(tmp_path, 1000)
+    for _ in range(3):  # the same file: renaming one name of it to another would do nothing, and leave both
+        await blobs.put_file("tenants/t/assets/video", path, media_type="video/mp4")
+    path.unlink()
+    assert len(await content(blobs, "tenants/t/assets/video")) == 1000
+    assert [found.name for found in (tmp_path / "blobs").rglob("*")] == ["tenants", "t", "assets", "video"]
+    await blobs.close()
+
+
 async def test_a_put_that_breaks_on_the_disk_leaves_what_was_there(tmp_path: Path) -> None:
-    key, stack = a_key(), ExitStack()
+    key = a_key()
     first, data = a_file(tmp_path, 1000)
+    second, _ = a_file(tmp_path, 5 * MIB)
     blobs = LocalBlobs(tmp_path / "blobs")
     await blobs.put_file(key, first, media_type="video/mp4")
-    # From another disk, so that it is copied, by a process that may write no file larger than 1 MiB, as if this were full.
-    folder = stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm"))
-    second, _ = a_file(Path(folder), 5 * MIB)
+    # In a process of its own, for which the file is on another disk, and which may write no file over 1 MiB, as if
+    # this one were full.
     script = f"""
-        import asyncio, resource
+        import asyncio, errno, os, resource
         from pathlib import Path
         from services.errors import Unavailable
         from services.orchestrator.blobs.local import LocalBlobs
+        def link(*_):
+            raise OSError(errno.EXDEV, "another disk")
+        os.link = link
         resource.setrlimit(resource.RLIMIT_FSIZE, ({MIB}, {MIB}))
         blobs = LocalBlobs(Path({str(tmp_path / "blobs")!r}))
         try:
@@ -258,7 +271,6 @@ async def test_a_put_that_breaks_on_the_disk_leaves_what_was_there(tmp_path: Pat
     assert await content(blobs, key) == data
     assert [path.name for path in (tmp_path / "blobs" / key).parent.iterdir()] == [key.split("/")[-1]]
     await blobs.close()
-    stack.close()
 
 
 class Cutter:
