@@ -1,7 +1,7 @@
 """What the platform itself costs: submissions and bytes, over real sockets, against a server in a process of its own."""
 
 import asyncio
-import hashlib
+
 import os
 import statistics
 import subprocess
@@ -21,6 +21,8 @@ from i2v.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc
 
 from tools.stack import Orchestrator, free_port
 
+MEMORY = Path("/dev/shm")
+"""A file system in memory, where syncing costs nothing: what is left is our own work."""
 MIB = 1 << 20
 CHUNK = 256 * 1024
 FILE_BYTES = 256 * MIB
@@ -41,25 +43,29 @@ class Row:
 
 def measure() -> Iterator[Row]:
     """Yields the rows as they are measured; a minute or two in all."""
-    with tempfile.TemporaryDirectory(prefix="i2v-bench-") as folder, ExitStack() as stack:
-        server = stack.enter_context(
-            Orchestrator(Path(folder), "127.0.0.1:9", port=free_port(), metrics_port=free_port(), role="api")
-        )
-        bare = stack.enter_context(_bare_server())
-        yield from asyncio.run(_measure(server, bare, Path(folder)))
-
-
-async def _measure(server: Orchestrator, bare: str, folder: Path) -> list[Row]:
-    async with grpc.aio.insecure_channel(server.address) as channel, grpc.aio.insecure_channel(bare) as plain:
-        who = (("authorization", f"Bearer {server.key_file.read_text().strip()}"),)
-        return [*await _submit(channel, who), *await _bytes(channel, plain, who, server, folder)]
+    for place, parent, work in (("disk", None, _submit), ("disk", None, _bytes), ("memory", MEMORY, _bytes)):
+        if parent is not None and not parent.is_dir():
+            continue
+        with tempfile.TemporaryDirectory(prefix="i2v-bench-", dir=parent) as folder, ExitStack() as stack:
+            server = stack.enter_context(
+                Orchestrator(Path(folder), "127.0.0.1:9", port=free_port(), metrics_port=free_port(), role="api")
+            )
+            yield from asyncio.run(work(server, place))
 
 
 # --- submissions ----------------------------------------------------------------------------------------------------
 
 
-async def _submit(channel: grpc.aio.Channel, who: tuple[tuple[str, str], ...]) -> list[Row]:
-    stub: Any = job_pb2_grpc.JobServiceStub(channel)
+async def _submit(server: Orchestrator, place: str) -> list[Row]:
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        return await _submissions(job_pb2_grpc.JobServiceStub(channel), _who(server))
+
+
+def _who(server: Orchestrator) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {server.key_file.read_text().strip()}"),)
+
+
+async def _submissions(stub: Any, who: tuple[tuple[str, str], ...]) -> list[Row]:
     spec = job_pb2.JobSpec(model="nano", text_to_video=job_pb2.TextToVideo(prompt="a wave"), seed=1)
     spec.duration.seconds = 1
     count = 0
@@ -110,12 +116,15 @@ async def _flat_out(one: Callable[[], Awaitable[float]]) -> float:
 # --- bytes ----------------------------------------------------------------------------------------------------------
 
 
-async def _bytes(
-    channel: grpc.aio.Channel, plain: grpc.aio.Channel, who: Any, server: Orchestrator, folder: Path
-) -> list[Row]:
-    stub: Any = asset_pb2_grpc.AssetServiceStub(channel)
-    file = _large_video(folder)
-    memory = _Memory(server.pid)
+async def _bytes(server: Orchestrator, place: str) -> list[Row]:
+    with _bare_server() as bare, tempfile.TemporaryDirectory(prefix="i2v-bench-") as folder:
+        async with grpc.aio.insecure_channel(server.address) as channel, grpc.aio.insecure_channel(bare) as plain:
+            stub = asset_pb2_grpc.AssetServiceStub(channel)
+            return await _transfers(stub, plain, _large_video(Path(folder)), server, place)
+
+
+async def _transfers(stub: Any, plain: grpc.aio.Channel, file: Path, server: Orchestrator, place: str) -> list[Row]:
+    memory, who = _Memory(server.pid), _who(server)
     up, down, bare_up, bare_down = [], [], [], []
     asset = await _upload(stub, file, who)
     before = memory.peak()
@@ -133,19 +142,19 @@ async def _bytes(
     mib = FILE_BYTES / MIB
     return [
         Row(
-            "Upload of 256 MiB: spooled, hashed, probed, stored",
+            f"Upload of 256 MiB: spooled, hashed, probed, stored in {place}",
             f"{up_ratio:.2f} of bare ({mib / statistics.median(up):.0f} of {mib / statistics.median(bare_up):.0f} MiB/s)",
             "≥ 0.7",
             up_ratio >= 0.7,
         ),
         Row(
-            "Download of 256 MiB",
+            f"Download of 256 MiB from {place}",
             f"{down_ratio:.2f} of bare"
             f" ({mib / statistics.median(down):.0f} of {mib / statistics.median(bare_down):.0f} MiB/s)",
             "≥ 0.7",
             down_ratio >= 0.7,
         ),
-        Row("Server's peak memory after 1.5 GiB more", f"+ {grown:.0f} MiB", "flat", grown < 64),
+        Row(f"Server's peak memory after 1.5 GiB more, {place}", f"+ {grown:.0f} MiB", "flat", grown < 64),
     ]
 
 

@@ -139,9 +139,9 @@ def demo() -> int:
         orchestrator = start(stack, Path("var/demo"), port=free_port(), metrics_port=free_port())
         out = Path("var/demo/cat.mp4")
         say.print(f"  [dim]the nano model is untrained: its video shows the way, not beauty[/]\n\n  {PICTURE} ⟶ {out}")
-        command = [sys.executable, "-m", "services.client.cli", "generate", "--server", orchestrator.address]
-        command += ["--key-file", str(orchestrator.key_file), "--image", str(PICTURE), "--prompt", PROMPT]
-        command += ["--out", str(out)]
+        command = [sys.executable, "-m", "services.client.cli", "--server", orchestrator.address]
+        command += ["--key-file", str(orchestrator.key_file), "generate"]
+        command += ["--image", str(PICTURE), "--prompt", PROMPT, "--out", str(out)]
         client = subprocess.Popen(command, env=os.environ | {"GRPC_VERBOSITY": "ERROR"})
         while True:
             try:

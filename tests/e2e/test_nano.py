@@ -136,7 +136,7 @@ async def test_a_triton_that_dies_in_the_middle_costs_an_attempt_not_the_job(
 ) -> None:
     port = free_ports()["grpc"]
     backend = TritonBackend(f"127.0.0.1:{port}")
-    async with served(database, tmp_path, {"triton": (backend, 1)}, change=nano) as i2v:
+    async with served(database, tmp_path, {"triton": (backend, 2)}, change=nano) as i2v:
         picture = await i2v.upload(CAT)
         with TritonServer(triton.repository, state=tmp_path / "triton", grpc_port=port):
             job = await i2v.submit(a_spec(picture.name, seconds=5))
