@@ -1,9 +1,10 @@
 """The transformer: WanTransformer3DModel made causal from outside, as two graphs.
 
 `context` runs once a video: it projects prompt and picture to the keys and values of every cross-attention. `block` is
-one forward over the latents of one block: their keys and values come out, those of all earlier frames go in. The modules
-are the library's; only the attention processors are ours, and the rotary table is an input, so that frames have their
-absolute positions.
+one forward over the latents of one block: their keys and values come out, those of all earlier frames go in.
+
+The modules are the library's; only the attention processors are ours, and the rotary table is an input, so that frames
+have their absolute positions.
 """
 
 from typing import Any, cast
