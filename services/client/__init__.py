@@ -1,6 +1,7 @@
-"""The Python client and the `i2v` command line.
+"""The Python client and the `i2v` command line. Imports nothing, so that `cli` can speak before gRPC is there.
 
-Reading order: errors, patience, files, client; then money, show, progress, cli. Ten lines make a video:
+Reading order: errors, patience, files, client; then money, show, progress, attend, connection, commands, cli.
+A video in ten lines, with `from services.client.client import Client, job_spec`:
 
     async with Client("127.0.0.1:50051", key) as client:
         picture = await client.upload("cat.png")
@@ -10,17 +11,3 @@ Reading order: errors, patience, files, client; then money, show, progress, cli.
         job = await client.get(job.name)
         await client.download(job.output.asset, "cat.mp4")
 """
-
-from services.client.client import Client, job_spec
-from services.client.errors import I2VError, InvalidRequest, NotFound, QuotaExceeded, Unauthenticated, Unreachable
-
-__all__ = [
-    "Client",
-    "I2VError",
-    "InvalidRequest",
-    "NotFound",
-    "QuotaExceeded",
-    "Unauthenticated",
-    "Unreachable",
-    "job_spec",
-]

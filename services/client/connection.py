@@ -63,8 +63,6 @@ class Connection:
             async with self.client() as client:
                 return await work(client)
 
-        # gRPC's core writes of every lost connection to stderr; we use our own words. It looks here when it begins.
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         try:
             code = asyncio.run(connected()) or Exit.OK
         except I2VError as error:

@@ -29,18 +29,9 @@ from i2v.v1 import (
 )
 from prometheus_client import CollectorRegistry
 
-from services.client import (
-    Client,
-    I2VError,
-    InvalidRequest,
-    NotFound,
-    QuotaExceeded,
-    Unauthenticated,
-    Unreachable,
-    errors,
-    job_spec,
-    show,
-)
+from services.client import errors, show
+from services.client.client import Client, job_spec
+from services.client.errors import I2VError, InvalidRequest, NotFound, QuotaExceeded, Unauthenticated, Unreachable
 from services.errors import (
     InvalidSpec,
     Unavailable,

@@ -1,0 +1,240 @@
+"""The commands of `i2v`: what a person can do with the service, and what a script can read of it.
+
+Results go to stdout, everything else to stderr.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from i2v.v1 import job_pb2
+
+from services.client import attend, exits, show
+from services.client.client import Client, job_spec
+from services.client.connection import Connection
+from services.client.exits import Exit
+
+STATES = [name for name in job_pb2.Job.State.keys() if name != "STATE_UNSPECIFIED"]  # noqa: SIM118  No dict.
+FITS = {"crop": job_pb2.ImageToVideo.CROP, "pad": job_pb2.ImageToVideo.PAD}
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _user(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"[ -~]{1,128}", value):
+        raise click.BadParameter("1 to 128 printable ASCII characters")
+    return value
+
+
+def _size(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    if not (found := re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", value)):
+        raise click.BadParameter("give WIDTHxHEIGHT, such as 224x128")
+    return int(found[1]), int(found[2])
+
+
+def _in(collection: str) -> Callable[[click.Context, click.Parameter, str], str]:
+    """Completes a name: `7` and `jobs/7` are the same job."""
+    return lambda context, parameter, value: value if "/" in value else f"{collection}/{value}"
+
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(epilog=exits.HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--server", envvar="I2V_SERVER", default="127.0.0.1:50051", show_default=True, show_envvar=True)
+@click.option("--user", envvar="I2V_USER", default="default", show_default=True, show_envvar=True, callback=_user)
+@click.option(
+    "--key-file",
+    envvar="I2V_KEY_FILE",
+    type=FILE,
+    show_envvar=True,
+    help="File with the API key. Default: what I2V_KEY holds, else var/dev-key if it is there.",
+)
+@click.option("--tls", envvar="I2V_SERVER_TLS", is_flag=True, show_envvar=True, help="The server speaks TLS.")
+@click.option(
+    "--ca-file",
+    envvar="I2V_SERVER_CA_FILE",
+    type=FILE,
+    show_envvar=True,
+    help="Authorities to trust instead of the system's; implies --tls.",
+)
+@click.pass_context
+def i2v(context: click.Context, server: str, user: str, key_file: Path | None, tls: bool, ca_file: Path | None) -> None:
+    """Makes videos out of pictures, with the service of the same name."""
+    context.obj = Connection(server, user, key_file, tls, ca_file)
+
+
+def _command(name: str) -> Callable[[Command], click.Command]:
+    """Makes a command that takes --json and gets the connection."""
+
+    def made(function: Command) -> click.Command:
+        def take(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+            context.find_object(Connection).json = value  # type: ignore[union-attr]
+
+        as_json = click.option(
+            "--json", is_flag=True, expose_value=False, callback=take, help="JSON, one object a line."
+        )
+        return i2v.command(name)(as_json(click.pass_obj(function)))
+
+    return made
+
+
+def _makes(function: Command) -> Command:
+    """Adds the options that say what to make."""
+    for option in reversed(
+        [
+            click.option(
+                "--image", type=FILE, help="The picture that moves. Without one the text alone makes the video."
+            ),
+            click.option("--prompt", required=True, help="What shall happen."),
+            click.option("--model", default="nano", show_default=True),
+            click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="Seconds."),
+            click.option("--size", callback=_size, help="WIDTHxHEIGHT, such as 224x128."),
+            click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed makes the same video."),
+            click.option("--fit", type=click.Choice(list(FITS)), default="crop", show_default=True),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+async def _spec(client: Client, image: Path | None, prompt: str, fit: str, duration: float | None, **given: Any) -> Any:
+    """Uploads the picture and returns the spec."""
+    asset = (await client.upload(image)).name if image is not None else ""
+    return job_spec(prompt, image=asset, fit=FITS[fit], duration_s=duration, **given)
+
+
+@_command("generate")
+@_makes
+@click.option(
+    "--out", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Default: the picture's name."
+)
+@click.option("--detach", is_flag=True, help="Only submit; print the job's name.")
+def generate(connection: Connection, image: Path | None, out: Path | None, detach: bool, **given: Any) -> None:
+    """Makes a video and downloads it. Ctrl-C cancels the job, a second one leaves it alone."""
+    out = out or Path(f"{image.stem if image else 'video'}.mp4")
+    if not detach and not out.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
+
+    async def work(client: Client) -> Exit:
+        spec = await _spec(client, image, **given)
+        if not detach:
+            return await attend.make(client, spec, out, json=connection.json)
+        job = await client.submit(spec)
+        click.echo(show.as_json(job) if connection.json else job.name)
+        return Exit.OK
+
+    connection.run(work)
+
+
+@_command("preview")
+@_makes
+def preview(connection: Connection, image: Path | None, **given: Any) -> None:
+    """Tells what generate would make and cost. Charges nothing."""
+
+    async def work(client: Client) -> None:
+        found = await client.preview(await _spec(client, image, **given))
+        click.echo(show.as_json(found) if connection.json else show.preview(found))
+
+    connection.run(work)
+
+
+@_command("jobs")
+@click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only jobs in this state.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+def jobs(connection: Connection, state: str | None, limit: int) -> None:
+    """Lists jobs, the newest first."""
+
+    async def work(client: Client) -> None:
+        wanted = job_pb2.Job.State.Value(state or "STATE_UNSPECIFIED")
+        found: list[job_pb2.Job] = []
+        async for job in client.jobs(wanted, page_size=min(limit, 200)):
+            found.append(job)
+            if len(found) == limit:
+                break
+        click.echo("\n".join(map(show.as_json, found)) if connection.json else show.jobs(found))
+
+    connection.run(work)
+
+
+@_command("job")
+@click.argument("name", callback=_in("jobs"))
+def job(connection: Connection, name: str) -> None:
+    """Shows a job."""
+
+    async def work(client: Client) -> None:
+        found = await client.get(name)
+        click.echo(show.as_json(found) if connection.json else show.job(found))
+
+    connection.run(work)
+
+
+@_command("watch")
+@click.argument("name", callback=_in("jobs"))
+@click.option("--after", type=click.IntRange(0), default=0, help="Last sequence number already seen.")
+def watch(connection: Connection, name: str, after: int) -> None:
+    """Shows a job's events until it ends. Ctrl-C leaves the job alone."""
+    connection.run(lambda client: attend.watch(client, name, after=after, json=connection.json))
+
+
+@_command("cancel")
+@click.argument("name", callback=_in("jobs"))
+def cancel(connection: Connection, name: str) -> None:
+    """Asks a job to stop. What was made by then is charged."""
+
+    async def work(client: Client) -> None:
+        found = await client.cancel(name)
+        click.echo(show.as_json(found) if connection.json else show.job(found))
+
+    connection.run(work)
+
+
+@_command("models")
+def models(connection: Connection) -> None:
+    """Lists the models, what they make and what it costs."""
+
+    async def work(client: Client) -> None:
+        found = await client.models()
+        click.echo("\n".join(map(show.as_json, found)) if connection.json else show.models(found))
+
+    connection.run(work)
+
+
+@_command("usage")
+def usage(connection: Connection) -> None:
+    """Shows the budgets, what was spent, and the newest bookings."""
+
+    async def work(client: Client) -> None:
+        found = await client.usage()
+        click.echo(show.as_json(found) if connection.json else show.usage(found))
+
+    connection.run(work)
+
+
+@_command("upload")
+@click.argument("file", type=FILE)
+def upload(connection: Connection, file: Path) -> None:
+    """Uploads a picture and prints its asset's name."""
+
+    async def work(client: Client) -> None:
+        found = await client.upload(file)
+        click.echo(show.as_json(found) if connection.json else found.name)
+
+    connection.run(work)
+
+
+@_command("download")
+@click.argument("asset", callback=_in("assets"))
+@click.option("--out", required=True, type=click.Path(dir_okay=False, writable=True, path_type=Path))
+def download(connection: Connection, asset: str, out: Path) -> None:
+    """Downloads a video or a picture, whole and checked."""
+
+    async def work(client: Client) -> None:
+        size = await client.download(asset, out)
+        click.echo(f"{out}: {size} bytes", err=connection.json)
+
+    connection.run(work)
