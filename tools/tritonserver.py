@@ -151,13 +151,10 @@ class TritonServer:
         # Every backend that is written in Python has its own shared memory.
         for backend in ("python", *(folder.name for folder in BACKENDS.iterdir() if folder.is_dir())):
             command.append(f"--backend-config={backend},shm-region-prefix-name={self._shm}{backend}")
-        packages = wheel.parent.parent
         environment = os.environ | {
-            # The stub runs the first python3 of PATH, with the packages of this one.
+            # The stub embeds a Python that takes the packages of the first python3 of PATH, and heeds no PYTHONPATH.
             "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
-            "PYTHONPATH": str(packages),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "LD_LIBRARY_PATH": str(packages / "nvidia_pytriton.libs"),
+            "LD_LIBRARY_PATH": str(wheel.parent.parent / "nvidia_pytriton.libs"),
             "CUDA_VISIBLE_DEVICES": "",
             "OPENBLAS_NUM_THREADS": "1",
         }

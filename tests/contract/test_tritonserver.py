@@ -1,0 +1,67 @@
+"""The launcher: what it says when it cannot start, and that nothing outlives it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.triton_fixture import REPOSITORY
+from tools.tritonserver import TritonServer, TritonServerError
+
+
+def test_a_repository_without_models_is_told_how_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(TritonServerError, match="make models"):
+        TritonServer(tmp_path, state=tmp_path / "state").start()
+
+
+def test_a_model_that_fails_is_named_in_a_few_lines(tmp_path: Path) -> None:
+    repository = tmp_path / "models"
+    repository.mkdir()
+    for model in REPOSITORY.iterdir():
+        (repository / model.name).symlink_to(model)
+    (repository / "profile").unlink()
+    (repository / "profile" / "1").mkdir(parents=True)
+    for file in ("config.pbtxt", "1/profile.json"):
+        (repository / "profile" / file).write_bytes((REPOSITORY / "profile" / file).read_bytes())
+    (repository / "profile" / "1" / "model.py").write_text("raise RuntimeError('out of order')\n")
+    server = TritonServer(repository, state=tmp_path / "state")
+    with pytest.raises(TritonServerError, match=r"failed to load 'profile'.*out of order") as failed:
+        server.start()
+    assert len(str(failed.value).splitlines()) < 15
+    assert not server.running
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_outlives_the_launcher(tmp_path: Path, how: signal.Signals) -> None:
+    command = [sys.executable, "-m", "tools.tritonserver", "--repository", str(REPOSITORY), "--state", str(tmp_path)]
+    with subprocess.Popen(command, cwd=REPOSITORY.parent, stdout=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline().startswith("ready:")
+        log = launcher.stdout.readline().removeprefix("log: ").strip()
+        left = mentioned(tmp_path)
+        assert left, "the server must be running"
+        launcher.send_signal(how)
+    shm = "i2v_" + Path(log).stem.rpartition("-")[2]
+    deadline = time.monotonic() + 15
+    while mentioned(tmp_path) or list(Path("/dev/shm").glob(f"{shm}*")):
+        assert time.monotonic() < deadline, json.dumps(mentioned(tmp_path))
+        time.sleep(0.05)
+
+
+def mentioned(folder: Path) -> list[str]:
+    """Command lines of processes that mention a folder, but for this one."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            try:
+                line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:  # it has just ended
+                continue
+            if str(folder) in line:
+                found.append(line)
+    return found
