@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,6 +203,15 @@ def test_paths_tests_and_constraints_that_are_named_exist(page: Path) -> None:
             assert re.search(rf"def {code}\b", tests), code
         elif re.fullmatch(r"(accounts|jobs|job_events|ledger_entries)(_[a-z_]+)?", code):
             assert code in named, code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_examples_in_python_import_what_exists(page: Path) -> None:
+    for example in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        for node in ast.walk(ast.parse(example)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("services"):
+                module = importlib.import_module(node.module)
+                assert not [alias.name for alias in node.names if not hasattr(module, alias.name)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
