@@ -9,9 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from services.orchestrator.api.tenants import digest
+from services.orchestrator.store.admission import Queue
 from services.orchestrator.store.embedded import EmbeddedPostgres
 from services.orchestrator.store.postgres import PostgresStore, driver_url, migrate
-from services.orchestrator.workflow import JobQueue, migrate_queue
+from services.orchestrator.workflow import migrate_queue
 from tests.builders import FakeClock
 
 pytest_plugins = ["tests.triton_fixture", "tests.s3_fixture"]
@@ -74,11 +75,9 @@ def clock() -> FakeClock:
 @pytest.fixture
 async def store(database: str, clock: FakeClock) -> AsyncIterator[PostgresStore]:
     """A store with the tenants `studio` and `story`, whose keys are `studio-key` and `story-key`."""
-    queue = JobQueue(database)
-    store = PostgresStore(database, clock=clock, enqueue=queue.enqueue)
+    store = PostgresStore(database, clock=clock, queue=Queue("make_video", "i2v-test", "1"))
     await store.start()
     for tenant in ("studio", "story"):
         await store.put_tenant(tenant, "test", digest(f"{tenant}-key"))
     yield store
     await store.stop()
-    queue.close()

@@ -30,10 +30,11 @@ from services.orchestrator.media.video import probe
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports import Backend, Blobs
 from services.orchestrator.settings import Settings
+from services.orchestrator.store.admission import Queue
 from services.orchestrator.store.embedded import EmbeddedPostgres
 from services.orchestrator.store.postgres import PostgresStore, migrate
 from services.orchestrator.system import SystemClock, SystemIds
-from services.orchestrator.workflow import JobQueue, Worker, migrate_queue
+from services.orchestrator.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, Worker, migrate_queue
 from services.rpc.server import Registration, RpcServer, Tls, serve
 from services.rpc.telemetry import serve_metrics
 
@@ -83,9 +84,8 @@ async def open_app(
         await asyncio.to_thread(migrate, url)
         await asyncio.to_thread(migrate_queue, url)
         clock, meter = SystemClock(), PrometheusMeter(registry)
-        queue = JobQueue(url)
-        stack.callback(queue.close)
-        store = PostgresStore(url, clock=clock, enqueue=queue.enqueue)
+        queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
+        store = PostgresStore(url, clock=clock, queue=queue)
         await store.start()
         stack.push_async_callback(store.stop)
         blobs = _blobs(settings)
@@ -127,7 +127,6 @@ async def open_app(
             worker = Worker(
                 url,
                 settings.worker,
-                queue=queue,
                 executor=executor,
                 store=store,
                 roll=store,

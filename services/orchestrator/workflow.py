@@ -15,11 +15,9 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
-import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions
+from dbos import DBOS, DBOSClient, DBOSConfig
 
 from services.errors import Unavailable
-from services.orchestrator.domain.job import Job
 from services.orchestrator.execute import Executor, expire
 from services.orchestrator.ports import Clock, Store
 
@@ -43,6 +41,21 @@ def migrate_queue(url: str) -> None:
     DBOS.migrate(url)
 
 
+def _register(url: str, slots: Mapping[str, int]) -> None:
+    """Makes the queues known, one a backend, each worker taking so many of its jobs at a time.
+
+    By a client, before the launch: that looks for queues at once, and then only every second.
+    """
+    client = DBOSClient(system_database_url=url, application_name=APPLICATION_NAME)
+    try:
+        for backend, at_a_time in slots.items():
+            client.register_queue(
+                backend, worker_concurrency=at_a_time, partition_concurrency=UNLIMITED, polling_interval_sec=POLL_S
+            )
+    finally:
+        client.destroy()
+
+
 class Roll(Protocol):
     """The list of workers that live."""
 
@@ -56,34 +69,6 @@ class Roll(Protocol):
         """Takes a silent worker off the list; True for the one caller that did it."""
 
 
-class JobQueue:
-    """The sending end: one queue a backend, on which jobs are put inside the admission transaction."""
-
-    def __init__(self, url: str) -> None:
-        self._client = DBOSClient(system_database_url=url, lazy=True, application_name=APPLICATION_NAME)
-
-    def enqueue(self, connection: sa.Connection, job: Job, backend: str) -> None:
-        """Queues a job in the caller's transaction. Each tenant is a partition, so none starves another."""
-        options: EnqueueOptions = {
-            "workflow_name": MAKE_VIDEO,
-            "queue_name": backend,
-            "workflow_id": job.id,
-            "app_version": APPLICATION_VERSION,
-            "queue_partition_key": job.tenant,
-        }
-        self._client.enqueue_in_transaction(connection, options, job.id)
-
-    def register(self, backend: str, slots: int) -> None:
-        """Makes a backend's queue known; each worker takes `slots` of its jobs at a time. Blocking."""
-        self._client.register_queue(
-            backend, worker_concurrency=slots, partition_concurrency=UNLIMITED, polling_interval_sec=POLL_S
-        )
-
-    def close(self) -> None:
-        """Gives back the client's connections."""
-        self._client.destroy()
-
-
 class Worker:
     """The receiving end: runs jobs on this process's event loop until it is stopped. One a process."""
 
@@ -92,7 +77,6 @@ class Worker:
         url: str,
         name: str,
         *,
-        queue: JobQueue,
         executor: Executor,
         store: Store,
         roll: Roll,
@@ -103,7 +87,6 @@ class Worker:
     ) -> None:
         self._url = url
         self._name = name
-        self._queue = queue
         self._executor = executor
         self._store = store
         self._roll = roll
@@ -133,9 +116,7 @@ class Worker:
 
         DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
         await self._roll.beat(self._name)
-        # Before the launch, which looks for queues at once and then only every second.
-        for backend, slots in self._slots.items():
-            await asyncio.to_thread(self._queue.register, backend, slots)
+        await asyncio.to_thread(_register, self._url, self._slots)
         DBOS.launch()
         self._reaper = asyncio.create_task(self._reap(), name="reaper")
 

@@ -1,10 +1,11 @@
-"""The admission transaction: accounts, job, first event and ledger in one statement, then the queue entry.
+"""The admission statement: accounts, job, first event, ledger and queue entry, all or nothing.
 
-The queue entry is written first and the accounts last, so a tenant's account row, the one thing that submissions of one
-tenant contend for, stays locked for a single statement and the commit.
+It is one statement, so a tenant's account row, the one thing that submissions of one tenant contend for, stays locked
+for it and the commit alone. The queue entry is made by DBOS's own SQL function, part of its public interface.
 """
 
 import json
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,18 +45,36 @@ WITH booked AS (
 ), entered AS (
     INSERT INTO ledger_entries (account, job_id, kind, reserved_micros, spent_micros, time)
     SELECT booked.id, admitted.id, 'reserve', :quote, 0, :now FROM booked, admitted
+), queued AS (
+    SELECT dbos.enqueue_workflow(
+        workflow_name => :workflow, queue_name => :backend, positional_args => ARRAY[to_json(id)], workflow_id => id,
+        app_version => :version, queue_partition_key => :tenant, application_name => :application
+    ) AS workflow_id FROM admitted
 )
-SELECT "user", budget_micros, reserved_micros, spent_micros, active_jobs FROM booked
+SELECT "user", budget_micros, reserved_micros, spent_micros, active_jobs,
+    (SELECT count(*) FROM queued) AS queued  -- what nothing reads is not run
+FROM booked
 """)
 
 
-async def book(connection: AsyncConnection, job: Job, fingerprint: str, plan: Plan, backend: str) -> Usage | None:
-    """Books and stores a job; the caller commits. Returns the accounts with it counted in.
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Where the workflow that runs a job is found: DBOS's names. Each tenant is a partition of a backend's queue."""
+
+    workflow: str
+    application: str
+    version: str
+
+
+async def book(
+    connection: AsyncConnection, queue: Queue, job: Job, fingerprint: str, plan: Plan, backend: str
+) -> Usage | None:
+    """Books, stores and queues a job; the caller commits. Returns the accounts with it counted in.
 
     Returns None, with nothing to commit, when an account cannot bear the quote.
     Raises IntegrityError when the request_id is taken.
     """
-    result = await connection.execute(BOOK, _values(job, fingerprint, plan, backend))
+    result = await connection.execute(BOOK, asdict(queue) | _values(job, fingerprint, plan, backend))
     accounts = {row.user: rows.account(row) for row in result}
     if len(accounts) < 2:
         return None

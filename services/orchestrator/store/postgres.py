@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,13 +26,11 @@ from services.orchestrator.domain.quota import Account, Plan, Usage
 from services.orchestrator.ports import Clock, Decide, Signal
 from services.orchestrator.store import admission, rows, schema
 from services.orchestrator.store import record as recording
+from services.orchestrator.store.admission import Queue
 from services.orchestrator.store.listener import CHANGES, STOPS, Listener
 
 STOP_LOOKS, STOP_LOOK_S = 100, 0.02
 """How long `stop` waits for connections that are in use: two seconds."""
-
-Enqueue = Callable[[sa.Connection, Job, str], None]
-"""Queues a job for a backend inside the given transaction."""
 
 
 AUDIT = sa.text("""
@@ -65,9 +63,9 @@ def migrate(url: str) -> None:
 class PostgresStore:
     """Everything the core remembers. Use `start` and `stop` around it; one a process."""
 
-    def __init__(self, url: str, *, clock: Clock, enqueue: Enqueue, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, clock: Clock, queue: Queue, pool_size: int = 10) -> None:
         self._clock = clock
-        self._enqueue = enqueue
+        self._queue = queue
         self._engine = create_async_engine(
             driver_url(url), pool_size=pool_size, max_overflow=0, pool_timeout=10, pool_pre_ping=False
         )
@@ -114,8 +112,7 @@ class PostgresStore:
         refusal: QuotaExceeded | None = None
         try:
             async with self._writing() as connection:
-                await connection.run_sync(lambda sync: self._enqueue(sync, job, backend))
-                usage = await admission.book(connection, job, fingerprint, plan, backend)
+                usage = await admission.book(connection, self._queue, job, fingerprint, plan, backend)
                 if usage is not None:
                     quota.check(plan, usage, job.quote_micros)
                     await connection.commit()
