@@ -56,11 +56,16 @@ def measure(name: str = "nano", threads: int = 2) -> list[Row]:
     """
     chosen = profile.load(name)
     torch.set_num_threads(threads)
-    pixels = torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    pixels = a_picture()
     exported, of_torch = exported_times(chosen, pixels, threads), torch_times(chosen, pixels)
     rows = [Row(stage, exported.pop(stage), seconds) for stage, seconds in of_torch.items()]
     rows.append(Row("all, one after the other", sum(row.exported_s for row in rows), sum(of_torch.values())))
     return rows + [Row(stage, seconds, None) for stage, seconds in exported.items()]
+
+
+def a_picture() -> torch.Tensor:
+    """(1, 3, H, W) in [-1, 1]: always the same."""
+    return torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
 def conditions(chosen: profile.Profile, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -22,7 +22,7 @@ from tools.stack import Orchestrator, free_port
 MEMORY = Path("/dev/shm")
 """A file system in memory, where syncing costs nothing: what is left is our own work."""
 MIB = 1 << 20
-CHUNK = 256 * 1024
+CHUNK = 512 * 1024
 FILE_BYTES = 256 * MIB
 SECONDS = 10.0
 CONCURRENCY = 48
@@ -220,6 +220,7 @@ class _Memory:
 
 
 # --- the bare stream, for comparison --------------------------------------------------------------------------------
+
 
 @contextmanager
 def _bare_server() -> Iterator[str]:

@@ -17,7 +17,7 @@ from services.client.errors import InvalidRequest
 from services.errors import Violation
 from services.rpc.status import Failure
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.domain.quota import Plan, Usage
 from services.orchestrator.domain.spec import ImageToVideo, Spec
-from services.orchestrator.ports import Clock, Ids, Store
+from services.orchestrator.ports import Clock, Ids, Meter, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Preview:
 
 
 async def admit(
-    spec: Spec, caller: Caller, *, request_id: str, catalog: Catalog, store: Store, clock: Clock, ids: Ids
+    spec: Spec, caller: Caller, *, request_id: str, catalog: Catalog, store: Store, clock: Clock, ids: Ids, meter: Meter
 ) -> Job:
     """Admits one job and returns it QUEUED.
 
@@ -72,7 +72,10 @@ async def admit(
         expire_time=now + timedelta(milliseconds=completed.timeout_ms or card.default_timeout_ms),
     )
     # The fingerprint is of the spec as asked: a repeat with an unset seed must match though the seed was drawn.
-    return await store.admit(job, spec.fingerprint(), caller.plan, card.backend)
+    admitted = await store.admit(job, spec.fingerprint(), caller.plan, card.backend)
+    if admitted.id == job.id:  # not a repeat
+        meter.admitted(admitted)
+    return admitted
 
 
 async def preview(spec: Spec, caller: Caller, *, catalog: Catalog, store: Store) -> Preview:

@@ -133,7 +133,6 @@ async def open_app(
                 clock=clock,
                 slots={name: slots for name, (_, slots) in running.items()},
                 silent_s=settings.silent_s,
-                gauge_queued=meter.queued,
             )
             await worker.start()
             stack.push_async_callback(worker.stop)
@@ -147,7 +146,7 @@ async def open_app(
             reflect=settings.reflection,
             tls=_tls(settings),
         )
-        stack.push_async_callback(server.drain, settings.drain_s)
+        stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
         stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, server, meter), name="look"))
         log.info("ready", extra={"role": role.value, "port": server.port, "metrics_port": metrics_port})
         yield App(store, server, metrics_port)
@@ -166,6 +165,9 @@ async def _look(store: PostgresStore, blobs: Blobs, server: RpcServer, meter: Pr
         except Unavailable as trouble:
             if serving:
                 log.warning("not serving", extra={"reason": trouble.reason})
+            serving = False
+        except Exception:
+            log.exception("the look at health stumbled")
             serving = False
         else:
             if not serving:

@@ -62,6 +62,7 @@ log = logging.getLogger(__name__)
 class _Made:
     """What an attempt has made so far, for the charge of a cancelled job."""
 
+    of_frames: int
     frames: int = 0
     fragments: int = 0
 
@@ -86,7 +87,11 @@ class Executor:
             return None
         if job.attempt == 1:
             self.meter.started(job, (self.clock.now() - job.create_time).total_seconds())
-        made = _Made()
+        card = self.catalog.cards.get(job.spec.model)
+        if card is None:
+            gone = JobError("MODEL_GONE", f"The model {job.spec.model!r} is no longer in the catalog.", retryable=False)
+            return await self._conclude(job, Failed(gone, charged_micros=0))
+        made = _Made(card.frames(job.spec))
         async with self.store.stops(job_id) as signal:
             work = asyncio.create_task(self._make(job, made), name=f"make-{job_id}")
             stop = asyncio.create_task(self._stopped(job, signal), name=f"stop-{job_id}")
@@ -110,8 +115,7 @@ class Executor:
         if stop.done() and stop.exception() is None:
             if stop.result() is not State.CANCELLING:
                 return None
-            card = self.catalog.card(job.spec.model)
-            return Cancelled(partial_charge(job.quote_micros, made.frames, card.frames(job.spec)))
+            return Cancelled(partial_charge(job.quote_micros, made.frames, made.of_frames))
         if stop.done():
             raise stop.exception() or AssertionError
         return _failed("DEADLINE_EXCEEDED", f"The job did not end by {job.expire_time:%H:%M:%S} UTC.")

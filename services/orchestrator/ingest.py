@@ -8,18 +8,19 @@ import asyncio
 import hashlib
 import os
 import tempfile
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from services.errors import InvalidUpload, Violation
+from services.errors import InvalidUpload, Unavailable, Violation
 from services.orchestrator.domain.asset import Asset, blob_key
 from services.orchestrator.domain.media import PictureInfo, VideoInfo
 from services.orchestrator.ports import Blobs, Clock, Probe, Store
 
-BATCH_BYTES = 1 << 20
+BATCH_BYTES, BATCHES_BEHIND = 1 << 20, 8
 PICTURES = ("image/png", "image/jpeg", "image/webp")
 VIDEO = "video/mp4"
 
@@ -104,27 +105,33 @@ class Ingest:
         return limit
 
     async def _receive(self, upload: Upload, chunks: AsyncIterator[bytes], path: Path, limit: int) -> tuple[int, str]:
-        spool = _Spool(path)
-        size, batch, held, writing = 0, [], 0, None
-        try:
-            async for data in chunks:
-                size, held = size + len(data), held + len(data)
-                if size > limit:
-                    raise _too_large("data", size, limit, at_least=True)
-                batch.append(data)
-                if held >= BATCH_BYTES:
-                    if writing is not None:
-                        await writing
-                    writing = asyncio.create_task(asyncio.to_thread(spool.add, batch))
-                    batch, held = [], 0
-            if writing is not None:
-                await writing
-            await asyncio.to_thread(spool.add, batch)
-        finally:
-            if writing is not None:
-                with suppress(asyncio.CancelledError, OSError):
-                    await writing
-            sha256 = spool.close()
+        """Spools the bytes. One thread writes and hashes, in order, a few batches behind what comes."""
+        loop, spool = asyncio.get_running_loop(), _Spool(path)
+        writing: deque[asyncio.Future[None]] = deque()
+        batch: list[bytes] = []
+        size = held = 0
+        with ThreadPoolExecutor(1, thread_name_prefix="spool") as thread:
+            try:
+                async for data in chunks:
+                    size, held = size + len(data), held + len(data)
+                    if size > limit:
+                        raise _too_large("data", size, limit, at_least=True)
+                    batch.append(data)
+                    if held >= BATCH_BYTES:
+                        writing.append(loop.run_in_executor(thread, spool.add, batch))
+                        batch, held = [], 0
+                    if len(writing) > BATCHES_BEHIND:
+                        await writing.popleft()
+                writing.append(loop.run_in_executor(thread, spool.add, batch))
+            finally:
+                # Whatever happened: nobody writes to the file any more once this returns.
+                written = await asyncio.gather(*writing, return_exceptions=True)
+                sha256 = spool.close()
+        for failure in written:
+            if isinstance(failure, OSError):
+                raise Unavailable("The upload cannot be spooled. Try again.", reason="SPOOL_UNAVAILABLE") from failure
+            if isinstance(failure, BaseException):
+                raise failure
         if upload.size_bytes is not None and size != upload.size_bytes:
             raise _refuse(
                 "data", f"was {size} bytes; the header said {upload.size_bytes}. Send it again", "SIZE_MISMATCH"

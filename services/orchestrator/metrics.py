@@ -39,6 +39,7 @@ class PrometheusMeter:
             registry=registry,
         )
         self._queued = Gauge("i2v_jobs_queued", "Jobs that wait, by backend.", ["backend"], registry=registry)
+        self._ready = Gauge("i2v_backend_ready", "1 while a backend could take a job.", ["backend"], registry=registry)
         self._imbalance = Gauge(
             "i2v_ledger_imbalance_accounts",
             "Accounts that differ from the sum of their ledger entries; anything but 0 is an alarm.",
@@ -67,8 +68,12 @@ class PrometheusMeter:
             self._took.labels(model, state).observe((job.end_time - job.create_time).total_seconds())
 
     def queued(self, backend: str, jobs: int) -> None:
-        """Jobs that wait for a backend now."""
+        """See Meter."""
         self._queued.labels(backend).set(jobs)
+
+    def backend_ready(self, backend: str, ready: bool) -> None:
+        """See Meter."""
+        self._ready.labels(backend).set(ready)
 
     def imbalance(self, accounts: int) -> None:
         """Accounts that differ from their ledger now."""

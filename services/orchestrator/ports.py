@@ -112,7 +112,13 @@ class Store(Protocol):
 
 
 class Meter(Protocol):
-    """What is counted of jobs as they go."""
+    """What is counted of jobs as they go, and of what makes them."""
+
+    def queued(self, backend: str, jobs: int) -> None:
+        """So many jobs wait for a backend now."""
+
+    def backend_ready(self, backend: str, ready: bool) -> None:
+        """A backend could take a job now, or could not."""
 
     def admitted(self, job: Job) -> None:
         """A job was admitted."""

@@ -2,17 +2,24 @@
 
 import dataclasses
 import os
+import re
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.quota import Plan, plans_from_toml
 
+T = TypeVar("T")
+
 PREFIX = "I2V_"
+CLIENT = {"I2V_KEY", "I2V_KEY_FILE", "I2V_SERVER", "I2V_SERVER_TLS", "I2V_SERVER_CA_FILE", "I2V_USER"}
+"""The client's own variables, which may stand in the same environment."""
+KUBERNETES = re.compile(r"I2V(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)|I2V_PORT")
+"""What Kubernetes puts there by itself for a Service called i2v or i2v-something."""
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -72,6 +79,8 @@ class Settings:
     """Key of the certificate, PEM."""
     drain_s: float = 5.0
     """How long running RPCs may go on when the process is told to stop."""
+    drain_delay_s: float = 0.0
+    """How long it says NOT_SERVING before that, so that load balancers notice. In Kubernetes: 5."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     log_json: bool = True
@@ -83,7 +92,7 @@ class Settings:
         given = {
             name.removeprefix(PREFIX).lower(): value
             for name, value in (os.environ if environment is None else environment).items()
-            if name.startswith(PREFIX) and not name.startswith(("I2V_TEST_", *CLIENT))
+            if name.startswith(PREFIX) and not _somebody_elses(name)
         }
         fields = {field.name: field.type for field in dataclasses.fields(cls)}
         if unknown := sorted(set(given) - set(fields)):
@@ -99,6 +108,9 @@ class Settings:
             raise BadSetting("I2V_BLOBS=s3 needs I2V_S3_ENDPOINT, I2V_S3_ACCESS_KEY and I2V_S3_SECRET_KEY")
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             raise BadSetting("I2V_TLS_CERT_FILE and I2V_TLS_KEY_FILE go together")
+        for name, address in (("LISTEN", self.listen), ("METRICS_LISTEN", self.metrics_listen)):
+            if not re.fullmatch(r"\S+:\d{1,5}", address):
+                raise BadSetting(f"{PREFIX}{name} is {address!r}; it is `host:port`")
         if min(self.triton_slots, self.fake_slots) < 0:
             raise BadSetting("I2V_TRITON_SLOTS and I2V_FAKE_SLOTS are 0 or more")
 
@@ -109,15 +121,15 @@ class Settings:
 
     def catalog(self) -> Catalog:
         """Reads the model cards. Raises BadSetting."""
-        return Catalog.from_toml(_toml(self.models_file))
+        return _built(self.models_file, Catalog.from_toml)
 
     def plans(self) -> dict[str, Plan]:
         """Reads the plans. Raises BadSetting."""
-        return plans_from_toml(_toml(self.plans_file))
+        return _built(self.plans_file, plans_from_toml)
 
 
-CLIENT = ("I2V_KEY", "I2V_SERVER", "I2V_USER")
-"""The client's own variables, which may stand in the same environment."""
+def _somebody_elses(name: str) -> bool:
+    return name in CLIENT or name.startswith("I2V_TEST_") or KUBERNETES.fullmatch(name) is not None
 
 
 def _parsed(name: str, value: str, kind: Any) -> Any:
@@ -132,8 +144,11 @@ def _parsed(name: str, value: str, kind: Any) -> Any:
         raise BadSetting(f"{variable} cannot be {value!r}: {error}") from error
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _built(path: Path, build: Callable[[dict[str, Any]], T]) -> T:
     try:
-        return tomllib.loads(path.read_text())
+        return build(tomllib.loads(path.read_text()))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise BadSetting(f"{path} cannot be read: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise BadSetting(f"{path} cannot be used: {what}") from error

@@ -9,9 +9,8 @@ time is ended by the reaper, so that no reservation hangs.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -83,7 +82,6 @@ class Worker:
         clock: Clock,
         slots: Mapping[str, int],
         silent_s: float,
-        gauge_queued: Callable[[str, int], None],
     ) -> None:
         self._url = url
         self._name = name
@@ -93,7 +91,6 @@ class Worker:
         self._clock = clock
         self._slots = slots
         self._silent_s = silent_s
-        self._gauge_queued = gauge_queued
         self._running: set[asyncio.Task[object]] = set()
         self._reaper: asyncio.Task[None] | None = None
         self._stopping = False
@@ -117,6 +114,8 @@ class Worker:
         DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
         await self._roll.beat(self._name)
         await asyncio.to_thread(_register, self._url, self._slots)
+        # Only what this worker can make: another's queue may be in the same database.
+        DBOS.listen_queues(list(self._slots))
         DBOS.launch()
         self._reaper = asyncio.create_task(self._reap(), name="reaper")
 
@@ -149,20 +148,35 @@ class Worker:
 
     async def _reap(self) -> None:
         while True:
-            with suppress(Unavailable):
+            try:
                 await self._roll.beat(self._name)
                 await self._take_over()
                 await self._end_overdue()
-                for backend in self._slots:
-                    self._gauge_queued(backend, await self._store.queued(backend))
+                await self._look()
+            except Unavailable:
+                log.warning("the database is away; the reaper waits")
+            except Exception:
+                log.exception("the reaper stumbled")  # and goes on: without it nobody takes anything over
             await asyncio.sleep(min(BEAT_S, self._silent_s / 3))
+
+    async def _look(self) -> None:
+        for name, backend in self._executor.backends.items():
+            self._executor.meter.queued(name, await self._store.queued(name))
+            try:
+                await backend.check()
+            except Unavailable as trouble:
+                self._executor.meter.backend_ready(name, False)
+                log.warning("a backend is not ready", extra={"backend": name, "reason": trouble.reason})
+            else:
+                self._executor.meter.backend_ready(name, True)
 
     async def _take_over(self) -> None:
         since = self._clock.now() - timedelta(seconds=self._silent_s)
         for silent in await self._roll.silent(since):
             left = await DBOS.list_workflows_async(status="PENDING", executor_id=silent, load_input=False)
             for workflow in left:
-                await DBOS.resume_workflow_async(workflow.workflow_id)
+                # Back onto its own queue: DBOS's internal one knows neither slots nor backends.
+                await DBOS.resume_workflow_async(workflow.workflow_id, queue_name=workflow.queue_name)
             if await self._roll.bury(silent, since):
                 log.warning("took over from a silent worker", extra={"worker": silent, "jobs": len(left)})
 
@@ -170,4 +184,5 @@ class Worker:
         now = self._clock.now()
         for job_id in await self._store.overdue(now, grace_s=OVERDUE_GRACE_S):
             ended = await self._store.record(job_id, lambda job: expire(now, job, grace_s=OVERDUE_GRACE_S))
+            self._executor.meter.ended(ended)
             log.warning("an overdue job was ended", extra={"job_id": job_id, "state": ended.state.value})

@@ -47,8 +47,8 @@ class JobService(job_pb2_grpc.JobServiceServicer):
             store=self.store,
             clock=self.clock,
             ids=self.ids,
+            meter=self.meter,
         )
-        self.meter.admitted(job)
         logs.bind(job_id=job.id)
         return convert.job(job)
 
@@ -94,8 +94,9 @@ class JobService(job_pb2_grpc.JobServiceServicer):
 
     async def CancelJob(self, request: job_pb2.CancelJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
-        job = await self.store.record((await self._job(request.name)).id, jobs.cancel)
-        if job.state is State.CANCELLED and job.attempt == 0:
+        before = await self._job(request.name)
+        job = await self.store.record(before.id, jobs.cancel)
+        if job.state is State.CANCELLED and not before.state.ended:
             self.meter.ended(job)
         return convert.job(job)
 

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from services.errors import Unauthenticated
+from services.errors import PreconditionFailed, Unauthenticated
 from services.orchestrator.admit import Caller
 from services.orchestrator.domain.quota import Plan
 from services.orchestrator.ports import Clock, Store
@@ -43,6 +43,12 @@ class Tenants:
             self._known.pop(hashed, None)
             raise Unauthenticated("This API key is not known. Ask the operators for one.", reason="API_KEY_UNKNOWN")
         tenant, plan = found
+        if plan not in self._plans:
+            raise PreconditionFailed(
+                f"The plan {plan!r} of this tenant is not configured. Tell the operators.",
+                reason="PLAN_UNKNOWN",
+                metadata={"plan": plan},
+            )
         if len(self._known) >= REMEMBER_AT_MOST:
             self._known.clear()
         self._known[hashed] = (now + REMEMBER, tenant)

@@ -25,7 +25,7 @@ CONNECT = [
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
-BUSY = ("Exceeds maximum queue size", "Request timeout expired", "not ready", "unloaded", "unavailable", "UNAVAILABLE")
+BUSY = ("Exceeds maximum queue size", "Request timeout expired", "not ready", "unloaded", "unavailable", "no room")
 """Words by which Triton says, in a text, that another attempt may succeed."""
 ANSWER_S = 60.0
 """Longest wait for one answer of an encoder."""

@@ -103,18 +103,12 @@ class TritonBackend:
         inputs = await self._encode(attempt, profile, size)
         yield Stage("generate", ENCODED)
         writer = VideoWriter(size.width, size.height, card.fps)
-        held: list[Array] = []
         made = 0
         async with aclosing(self._frames(attempt, profile, inputs, latents, size)) as decoded:
             async for frames in decoded:
-                held.append(frames)
-                if made == 0 and len(held) == 1:
-                    continue  # a single frame is not worth a fragment: it goes with the first block
-                block = np.concatenate(held) if len(held) > 1 else held[0]
-                held.clear()
-                made += len(block)
-                data = await asyncio.to_thread(writer.add, block)
-                yield Fragment(data, len(block), ENCODED + (1 - ENCODED) * made / total)
+                made += len(frames)
+                data = await asyncio.to_thread(writer.add, frames)
+                yield Fragment(data, len(frames), ENCODED + (1 - ENCODED) * made / total)
         yield Stage("finish", 1.0)
         path = attempt.workdir / "video.mp4"
         await asyncio.to_thread(writer.finish, path)
@@ -152,7 +146,7 @@ class TritonBackend:
     async def _frames(
         self, attempt: Attempt, profile: Profile, inputs: _Inputs, latents: int, size: Size
     ) -> AsyncGenerator[Array, None]:
-        """Yields (F, H, W, 3) uint8 frames, first the one of latent frame 0, then block by block."""
+        """Yields (F, H, W, 3) uint8 frames, block by block."""
         to_decode = Requests()
         clip = _clip_id(attempt)
 
@@ -165,15 +159,21 @@ class TritonBackend:
             )
 
         async def denoise() -> None:
-            """Hands every block on to the decoder as it comes."""
-            done = 0
-            if inputs.image_latent is not None:
-                decode(inputs.image_latent, start=True, end=False)
-                done = 1
+            """Hands every block on to the decoder as it comes.
+
+            Latent frame 0 goes with the first block: one frame alone is not worth a fragment, and the decoder, which
+            holds few clips, is not asked to hold this one while the transformer is busy with others.
+            """
+            done, ahead = 0, [inputs.image_latent] if inputs.image_latent is not None else []
             async with aclosing(self._blocks(attempt, profile, inputs, latents, size)) as blocks:
                 async for block in blocks:
-                    decode(block, start=done == 0, end=done + block.shape[2] == latents)
-                    done += block.shape[2]
+                    ahead.append(block)
+                    if len(ahead) == 1 and block.shape[2] == 1 < latents:
+                        continue
+                    whole = np.concatenate(ahead, axis=2)
+                    ahead.clear()
+                    decode(whole, start=done == 0, end=done + whole.shape[2] == latents)
+                    done += whole.shape[2]
             if done != latents:
                 raise EngineRefused(f"made {done} latent frames, not {latents}")
 

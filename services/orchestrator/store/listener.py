@@ -33,7 +33,9 @@ class Signal:
     async def wait(self, timeout_s: float) -> bool:
         """Returns True once something may have happened since the last call, False after `timeout_s` of quiet."""
         try:
-            await asyncio.wait_for(self._raised.wait(), timeout_s)
+            # Not wait_for: in Python 3.11 it swallows a cancel that comes together with the signal.
+            async with asyncio.timeout(timeout_s):
+                await self._raised.wait()
         except TimeoutError:
             return False
         self._raised.clear()

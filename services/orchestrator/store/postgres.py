@@ -97,7 +97,9 @@ class PostgresStore:
         return None if row is None else (row.id, row.plan)
 
     async def put_tenant(self, tenant: str, plan: str, key_sha256: str) -> None:
-        """Notes a tenant, or its new plan, and one of its keys."""
+        """Notes a tenant, or its new plan, and one of its keys. Raises ValueError at an id that cannot be one."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", tenant):  # it becomes a part of blob keys
+            raise ValueError(f"a tenant's id is 1 to 63 of a-z, 0-9 and -, not {tenant!r}")
         async with self._writing() as connection:
             values = {"id": tenant, "plan": plan}
             await connection.execute(
