@@ -219,7 +219,7 @@ class Executor:
         await self.blobs.put_file(asset.key, path, media_type=info.media_type)
         told = FragmentReady(made.fragments, asset.sha256, fragment.frames, asset.size_bytes, fragment.progress)
         await self._record(job, told, asset)
-        if made.fragments == 0:
+        if made.fragments == 0 and job.attempt == 1:
             self.meter.first_fragment(job, (self.clock.now() - job.create_time).total_seconds())
         made.fragments += 1
         made.frames += fragment.frames

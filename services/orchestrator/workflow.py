@@ -40,10 +40,11 @@ def migrate_queue(url: str) -> None:
     DBOS.migrate(url)
 
 
-def _register(url: str, slots: Mapping[str, int]) -> None:
-    """Makes the queues known, one a backend, each worker taking so many of its jobs at a time.
+def _prepare(url: str, worker: str, slots: Mapping[str, int]) -> None:
+    """Makes the queues known, one a backend, and puts what this worker left behind back onto them.
 
-    By a client, before the launch: that looks for queues at once, and then only every second.
+    By a client, before the launch. The launch looks for queues at once, and then only every second; and what it finds
+    left behind it puts onto a queue of its own, which knows neither slots nor backends.
     """
     client = DBOSClient(system_database_url=url, application_name=APPLICATION_NAME)
     try:
@@ -51,6 +52,8 @@ def _register(url: str, slots: Mapping[str, int]) -> None:
             client.register_queue(
                 backend, worker_concurrency=at_a_time, partition_concurrency=UNLIMITED, polling_interval_sec=POLL_S
             )
+        for left in client.list_workflows(status="PENDING", executor_id=worker, load_input=False):
+            client.resume_workflow(left.workflow_id, queue_name=left.queue_name)
     finally:
         client.destroy()
 
@@ -113,7 +116,7 @@ class Worker:
 
         DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
         await self._roll.beat(self._name)
-        await asyncio.to_thread(_register, self._url, self._slots)
+        await asyncio.to_thread(_prepare, self._url, self._name, self._slots)
         # Only what this worker can make: another's queue may be in the same database.
         DBOS.listen_queues(list(self._slots))
         DBOS.launch()
@@ -175,7 +178,7 @@ class Worker:
         for silent in await self._roll.silent(since):
             left = await DBOS.list_workflows_async(status="PENDING", executor_id=silent, load_input=False)
             for workflow in left:
-                # Back onto its own queue: DBOS's internal one knows neither slots nor backends.
+                # Onto its own queue again, as in _prepare.
                 await DBOS.resume_workflow_async(workflow.workflow_id, queue_name=workflow.queue_name)
             if await self._roll.bury(silent, since):
                 log.warning("took over from a silent worker", extra={"worker": silent, "jobs": len(left)})

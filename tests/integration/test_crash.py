@@ -138,6 +138,14 @@ async def test_a_stop_that_was_asked_of_a_dead_worker_is_kept(api: Served, datab
     assert ended.state == job_pb2.Job.CANCELLED
 
 
+async def test_a_worker_takes_only_jobs_that_it_can_make(api: Served, database: str, tmp_path: Path) -> None:
+    elsewhere = {"I2V_FAKE_SLOTS": "0", "I2V_TRITON": "127.0.0.1:9", "I2V_TRITON_SLOTS": "1"}
+    with worker(database, tmp_path, "worker-1"), worker(database, tmp_path, "worker-0", **elsewhere):
+        jobs = [await api.submit(text_spec()) for _ in range(6)]
+        ended = [await api.ended(job.name) for job in jobs]
+    assert {(job.state, job.attempt) for job in ended} == {(job_pb2.Job.SUCCEEDED, 1)}
+
+
 async def test_a_job_that_nobody_begins_fails_at_its_deadline(api: Served, database: str, tmp_path: Path) -> None:
     spec = text_spec()
     spec.timeout.seconds = 1

@@ -254,7 +254,10 @@ async def test_a_worker_that_is_told_to_stop_leaves_its_job_to_the_next(
 
 
 async def test_the_metrics_tell_of_jobs_and_money(i2v: Served) -> None:
-    await i2v.ended((await i2v.submit(text_spec())).name)
+    request_id = str(uuid.uuid4())
+    job = await i2v.ended((await i2v.submit(text_spec(), request_id)).name)
+    await i2v.submit(text_spec(), request_id)  # a repeat, and a cancel of what has ended, count as nothing
+    await i2v.cancel(job.name)
 
     def value(name: str, **labels: str) -> float | None:
         return i2v.registry.get_sample_value(name, labels)
