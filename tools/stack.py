@@ -21,6 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 
 from tools.leash import __file__ as leash
+from tools.leash import die_with_parent
 from tools.tritonserver import TritonServer, TritonServerError
 
 HOST = "127.0.0.1"
@@ -28,7 +29,7 @@ PICTURE = Path("tests/golden/cat.png")
 PROMPT = "the cat turns its head and looks into the camera"
 READY_S = 60.0
 
-say = Console(highlight=False)
+say = Console(highlight=False, soft_wrap=True)
 
 
 class StackError(Exception):
@@ -142,7 +143,8 @@ def demo() -> int:
         command = [sys.executable, "-m", "services.client.cli", "--server", orchestrator.address]
         command += ["--key-file", str(orchestrator.key_file), "generate"]
         command += ["--image", str(PICTURE), "--prompt", PROMPT, "--out", str(out)]
-        client = subprocess.Popen(command, env=os.environ | {"GRPC_VERBOSITY": "ERROR"})
+        environment = os.environ | {"GRPC_VERBOSITY": "ERROR"}
+        client = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
         while True:
             try:
                 return client.wait()
@@ -159,7 +161,9 @@ def main() -> int:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    # Both by hand: a shell's background job is born with SIGINT ignored, and Python leaves that so.
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     try:
         return run() if what == "run" else demo()
     except (StackError, TritonServerError) as error:
