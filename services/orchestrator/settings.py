@@ -56,9 +56,9 @@ class Settings:
     triton: str = "127.0.0.1:8001"
     """gRPC address of the Triton server. Empty: this worker runs no local models."""
     triton_slots: int = 1
-    """Jobs that this worker runs on Triton at a time."""
+    """Jobs that each worker runs on Triton at a time; the worker that starts last sets it for all."""
     fake_slots: int = 0
-    """Jobs that this worker runs on the fake backend at a time. 0: it has none."""
+    """Jobs that each worker runs on the fake backend at a time, likewise. 0: it has none."""
     fake_pause_s: float = 0.0
     """How long the fake backend rests after each fragment, as if it worked."""
     silent_s: float = 30.0
@@ -71,6 +71,8 @@ class Settings:
     """The plans."""
     dev_key_file: str = ""
     """For development: a tenant `development` is made, and a key for it, which is kept in this file."""
+    max_calls: int = 2000
+    """Calls, watches among them, that this process answers at a time; more are refused."""
     reflection: bool = True
     """gRPC reflection. Switch it off for untrusted networks."""
     tls_cert_file: str = ""

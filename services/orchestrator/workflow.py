@@ -17,6 +17,8 @@ from typing import Protocol
 from dbos import DBOS, DBOSClient, DBOSConfig
 
 from services.errors import Unavailable
+from services.orchestrator.domain.event import Failed
+from services.orchestrator.domain.job import Job
 from services.orchestrator.execute import Executor, expire
 from services.orchestrator.ports import Clock, Store
 
@@ -29,6 +31,7 @@ UNLIMITED = 10_000
 """Jobs of one tenant at a time. A limit, however high, is what makes a queue take its tenants in turn."""
 RECOVERIES = 1_000_000
 """Never give a workflow up: a job ends by its own deadline."""
+AGAIN_S, AGAIN_BROKEN_S = 1.0, 15.0
 BEAT_S = 5.0
 OVERDUE_GRACE_S = 30.0
 
@@ -61,13 +64,19 @@ def _prepare(url: str, worker: str, slots: Mapping[str, int]) -> None:
 class Roll(Protocol):
     """The list of workers that live."""
 
-    async def beat(self, executor: str) -> None:
+    async def claim(self, worker: str) -> None:
+        """Takes a name for as long as this process lives. Raises when another living worker has it."""
+
+    async def release(self) -> None:
+        """Gives the name back."""
+
+    async def beat(self, worker: str) -> None:
         """Notes that a worker lives."""
 
     async def silent(self, since: datetime) -> list[str]:
         """Returns the workers that have not been heard of since."""
 
-    async def bury(self, executor: str, since: datetime) -> bool:
+    async def bury(self, worker: str, since: datetime) -> bool:
         """Takes a silent worker off the list; True for the one caller that did it."""
 
 
@@ -96,7 +105,6 @@ class Worker:
         self._silent_s = silent_s
         self._running: set[asyncio.Task[object]] = set()
         self._reaper: asyncio.Task[None] | None = None
-        self._stopping = False
 
     async def start(self) -> None:
         """Takes up the work: first what this worker left behind when it was killed, then the queues."""
@@ -115,6 +123,7 @@ class Worker:
             await self._make_video(job_id)
 
         DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
+        await self._roll.claim(self._name)
         await self._roll.beat(self._name)
         await asyncio.to_thread(_prepare, self._url, self._name, self._slots)
         # Only what this worker can make: another's queue may be in the same database.
@@ -124,12 +133,12 @@ class Worker:
 
     async def stop(self) -> None:
         """Leaves the work at once; what was running goes on with the next attempt, here or elsewhere."""
-        self._stopping = True
         tasks = [*self._running, *([self._reaper] if self._reaper else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
+        await self._roll.release()
         # DBOS made its own threads the loop's and has just ended them; what still stops after us needs some.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
@@ -145,22 +154,27 @@ class Worker:
                     wait_s = await self._executor.attempt(job_id)
                 except Unavailable:
                     log.warning("the database is away; the attempt begins anew", exc_info=True)
-                    wait_s = 1.0
+                    wait_s = AGAIN_S
+                except Exception:
+                    # Ending here would leave the job with nobody. Its deadline, at the latest, ends this.
+                    log.exception("the attempt broke outside of its boundary; it begins anew")
+                    wait_s = AGAIN_BROKEN_S
         finally:
             self._running.discard(task)
 
     async def _reap(self) -> None:
         while True:
-            try:
-                await self._roll.beat(self._name)
-                await self._take_over()
-                await self._end_overdue()
-                await self._look()
-            except Unavailable:
-                log.warning("the database is away; the reaper waits")
-            except Exception:
-                log.exception("the reaper stumbled")  # and goes on: without it nobody takes anything over
+            for duty in (self._beat, self._take_over, self._end_overdue, self._look):
+                try:
+                    await duty()
+                except Unavailable:
+                    log.warning("the database is away; the reaper waits")
+                except Exception:
+                    log.exception("the reaper stumbled")  # and goes on: its other duties are somebody's only hope
             await asyncio.sleep(min(BEAT_S, self._silent_s / 3))
+
+    async def _beat(self) -> None:
+        await self._roll.beat(self._name)
 
     async def _look(self) -> None:
         for name, backend in self._executor.backends.items():
@@ -186,6 +200,17 @@ class Worker:
     async def _end_overdue(self) -> None:
         now = self._clock.now()
         for job_id in await self._store.overdue(now, grace_s=OVERDUE_GRACE_S):
-            ended = await self._store.record(job_id, lambda job: expire(now, job, grace_s=OVERDUE_GRACE_S))
-            self._executor.meter.ended(ended)
-            log.warning("an overdue job was ended", extra={"job_id": job_id, "state": ended.state.value})
+            ending: list[Failed] = []
+
+            def decide(job: Job, ending: list[Failed] = ending) -> Failed | None:
+                ending[:] = [end] if (end := expire(now, job, grace_s=OVERDUE_GRACE_S)) else []
+                return ending[0] if ending else None
+
+            try:
+                ended = await self._store.record(job_id, decide)
+            except Exception:
+                log.exception("an overdue job cannot be ended", extra={"job_id": job_id})
+                continue
+            if ending:
+                self._executor.meter.ended(ended)
+                log.warning("an overdue job was ended", extra={"job_id": job_id})

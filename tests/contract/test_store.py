@@ -22,6 +22,7 @@ from services.orchestrator.store import schema
 from services.orchestrator.store.admission import Queue
 from services.orchestrator.store.listener import Signal
 from services.orchestrator.store.postgres import PostgresStore, driver_url, migrate
+from services.orchestrator.store.roll import NameTaken, PostgresRoll
 from tests.builders import NOON, FakeClock, a_job, a_plan
 
 OUTPUT = VideoOutput("f" * 64, Size(64, 32), 8, 8.0, 1000, 1234)
@@ -212,7 +213,7 @@ async def test_nothing_follows_a_terminal_event(store: PostgresStore) -> None:
 async def test_the_database_itself_refuses_to_break_an_invariant(store: PostgresStore, statement: str) -> None:
     await admit(store, a_job())
     with pytest.raises(IntegrityError):
-        async with store._writing() as connection:
+        async with store.writing() as connection:
             await connection.execute(sa.text(statement))
 
 
@@ -220,7 +221,7 @@ async def test_the_database_itself_refuses_an_event_after_a_terminal_one(store: 
     job = await admit(store, a_job())
     await store.record(job.id, jobs.cancel)
     with pytest.raises(IntegrityError):
-        async with store._writing() as connection:
+        async with store.writing() as connection:
             await connection.execute(
                 sa.text(
                     "INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)"
@@ -298,7 +299,7 @@ async def test_waiters_survive_a_broken_connection(store: PostgresStore) -> None
     job = await admit(store, a_job())
     async with store.changes(job.id) as changes:
         await changes.wait(5)
-        async with store._writing() as connection:
+        async with store.writing() as connection:
             await connection.execute(
                 sa.text(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -321,17 +322,33 @@ async def test_overdue_jobs_are_found_begun_ones_after_a_grace(store: PostgresSt
 
 
 async def test_keys_are_known_by_digest_alone(store: PostgresStore) -> None:
-    async with store._reading() as connection:
+    async with store.reading() as connection:
         kept = str((await connection.execute(sa.select(schema.api_keys))).all())
     assert "studio-key" not in kept
     assert await store.tenant_of_key("0" * 64) is None
 
 
-async def test_a_silent_worker_is_buried_by_one_alone(store: PostgresStore, clock: FakeClock) -> None:
-    await store.beat("worker-0")
+async def test_a_silent_worker_is_buried_by_one_alone(store: PostgresStore, database: str, clock: FakeClock) -> None:
+    roll = PostgresRoll(store, database, clock)
+    await roll.beat("worker-0")
     since = clock.now() + timedelta(seconds=1)
-    assert await store.silent(since) == ["worker-0"]
-    assert sorted(await asyncio.gather(*(store.bury("worker-0", since) for _ in range(5)))) == [False] * 4 + [True]
+    assert await roll.silent(since) == ["worker-0"]
+    assert sorted(await asyncio.gather(*(roll.bury("worker-0", since) for _ in range(5)))) == [False] * 4 + [True]
+
+
+async def test_a_name_is_one_workers_until_it_is_given_back(
+    store: PostgresStore, database: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.orchestrator.store.roll.CLAIM_TRIES", 1)
+    first, second = PostgresRoll(store, database, clock), PostgresRoll(store, database, clock)
+    await first.claim("worker-0")
+    with pytest.raises(NameTaken):
+        await second.claim("worker-0")
+    await second.claim("worker-1")
+    await first.release()
+    await first.claim("worker-0")
+    await first.release()
+    await second.release()
 
 
 async def test_an_unreachable_database_is_unavailable(clock: FakeClock) -> None:

@@ -62,4 +62,6 @@ async def _data(requests: AsyncIterator[asset_pb2.WriteAssetRequest]) -> AsyncIt
     async for request in requests:
         if request.WhichOneof("part") != "data":
             raise convert.refuse("header", "must come once only", "HEADER_REPEATED")
+        if not request.data:
+            raise convert.refuse("data", "is empty; leave such a message out", "DATA_EMPTY")
         yield request.data

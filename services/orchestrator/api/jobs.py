@@ -20,6 +20,7 @@ from services.rpc import logs
 
 PAGE_DEFAULT = 50
 PAGE_MOST = 200
+TOKEN_MOST = 300
 EVENTS_AT_ONCE = 200
 HEARTBEAT_S = 15.0
 
@@ -131,6 +132,8 @@ def _before(token: str, state: State | None) -> str | None:
     if not token:
         return None
     try:
+        if len(token) > TOKEN_MOST:
+            raise ValueError
         before, bound = json.loads(base64.urlsafe_b64decode(token.encode()))
         if isinstance(before, str) and bound == state:
             return convert.resource_id(f"jobs/{before}", "jobs")

@@ -137,7 +137,7 @@ def _open(key: str, path: Path, offset: int) -> Source:
     try:
         return _File(path, offset)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise NotFound("blob", key) from None
+        raise NotFound("blob", key.rpartition("/")[2]) from None
     except OSError as error:
         raise _unavailable(error) from error
 

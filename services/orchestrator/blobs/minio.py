@@ -166,7 +166,7 @@ class MinioBlobs:
                 response = self._client.get_object(self._bucket, key, offset=offset)
             except MinioException as error:
                 if _is_absent(error):
-                    raise NotFound("blob", key) from None
+                    raise NotFound("blob", key.rpartition("/")[2]) from None
                 if _status(error) == 416:
                     return io.BytesIO()  # the offset is at the end or behind it
                 raise

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -29,6 +29,8 @@ from services.orchestrator.store import record as recording
 from services.orchestrator.store.admission import Queue
 from services.orchestrator.store.listener import CHANGES, STOPS, Listener
 
+PASSING = ("08", "25006", "40", "53", "57")
+"""SQLSTATEs, or their classes, of what passes: no connection, read-only after a failover, conflicts, full, ending."""
 STOP_LOOKS, STOP_LOOK_S = 100, 0.02
 """How long `stop` waits for connections that are in use: two seconds."""
 
@@ -49,15 +51,27 @@ def driver_url(url: str) -> str:
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", url)
 
 
+def plain_url(url: str) -> str:
+    """Returns a PostgreSQL URL as psycopg itself wants it."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
+
+
 def migrate(url: str) -> None:
-    """Brings the schema to the newest version. Several processes may do so at once: one works, the others wait."""
+    """Brings the schema to the newest version. Several processes may do so at once: one works, the others wait.
+
+    Raises: Unavailable.
+    """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    engine = sa.create_engine(driver_url(url), poolclass=sa.NullPool)
-    with engine.begin() as connection:
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('i2v-migrations'))"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    try:
+        engine = sa.create_engine(driver_url(url), poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('i2v-migrations'))"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except (OperationalError, ArgumentError) as error:
+        why = str(getattr(error, "orig", error)).splitlines()[0]
+        raise Unavailable(f"The database cannot be used: {why}", reason="DATABASE_UNAVAILABLE") from error
 
 
 class PostgresStore:
@@ -69,7 +83,7 @@ class PostgresStore:
         self._engine = create_async_engine(
             driver_url(url), pool_size=pool_size, max_overflow=0, pool_timeout=10, pool_pre_ping=False
         )
-        self._listener = Listener(re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url))
+        self._listener = Listener(plain_url(url))
 
     async def start(self) -> None:
         """Connects and begins to listen."""
@@ -92,7 +106,7 @@ class PostgresStore:
             .join(schema.api_keys, schema.api_keys.c.tenant == schema.tenants.c.id)
             .where(schema.api_keys.c.sha256 == key_sha256)
         )
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else (row.id, row.plan)
 
@@ -100,7 +114,7 @@ class PostgresStore:
         """Notes a tenant, or its new plan, and one of its keys. Raises ValueError at an id that cannot be one."""
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", tenant):  # it becomes a part of blob keys
             raise ValueError(f"a tenant's id is 1 to 63 of a-z, 0-9 and -, not {tenant!r}")
-        async with self._writing() as connection:
+        async with self.writing() as connection:
             values = {"id": tenant, "plan": plan}
             await connection.execute(
                 insert(schema.tenants).values(values).on_conflict_do_update(index_elements=["id"], set_={"plan": plan})
@@ -113,7 +127,7 @@ class PostgresStore:
         """See Store."""
         refusal: QuotaExceeded | None = None
         try:
-            async with self._writing() as connection:
+            async with self.writing() as connection:
                 usage = await admission.book(connection, self._queue, job, fingerprint, plan, backend)
                 if usage is not None:
                     quota.check(plan, usage, job.quote_micros)
@@ -139,7 +153,7 @@ class PostgresStore:
         """See Store."""
         table = schema.jobs
         query = sa.select(table).where(table.c.tenant == tenant, table.c.user == user, table.c.request_id == request_id)
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             return None
@@ -149,7 +163,7 @@ class PostgresStore:
 
     async def record(self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = ()) -> Job:
         """See Store."""
-        async with self._writing() as connection:
+        async with self.writing() as connection:
             return await recording.record(connection, job_id, decide, assets, self._clock.now())
 
     async def job(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
@@ -158,7 +172,7 @@ class PostgresStore:
         query = sa.select(table).where(table.c.id == job_id)
         if tenant is not None:
             query = query.where(table.c.tenant == tenant, table.c.user == user)
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise NotFound("job", f"jobs/{job_id}")
@@ -172,7 +186,7 @@ class PostgresStore:
             query = query.where(table.c.state == state.value)
         if before is not None:
             query = query.where(table.c.id < before)
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             result = await connection.execute(query.order_by(table.c.id.desc()).limit(limit))
             return [rows.job(row) for row in result]
 
@@ -185,7 +199,7 @@ class PostgresStore:
             .order_by(table.c.sequence)
             .limit(limit)
         )
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             return [rows.event_of(row) for row in await connection.execute(query)]
 
     def changes(self, job_id: str) -> AbstractAsyncContextManager[Signal]:
@@ -204,8 +218,14 @@ class PostgresStore:
             table.c.state.in_([State.RUNNING.value, State.CANCELLING.value]),
             table.c.expire_time < now - timedelta(seconds=grace_s),
         )
-        async with self._reading() as connection:
-            return list((await connection.execute(sa.select(table.c.id).where(waiting | begun).limit(500))).scalars())
+        async with self.reading() as connection:
+            return list(
+                (
+                    await connection.execute(
+                        sa.select(table.c.id).where(waiting | begun).order_by(table.c.expire_time).limit(500)
+                    )
+                ).scalars()
+            )
 
     async def queued(self, backend: str) -> int:
         """See Store."""
@@ -215,7 +235,7 @@ class PostgresStore:
             .select_from(table)
             .where(table.c.state == State.QUEUED.value, table.c.backend == backend)
         )
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             return int((await connection.execute(query)).scalar_one())
 
     async def usage(self, tenant: str, user: str, plan: Plan) -> tuple[Usage, list[Entry]]:
@@ -225,7 +245,7 @@ class PostgresStore:
         query = sa.select(table).where(
             table.c.tenant == tenant, table.c.user.in_(["", user]), table.c.period == quota.period(now)
         )
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             found = {row.user: row for row in await connection.execute(query)}
             entries: list[Entry] = []
             if user in found:
@@ -245,7 +265,7 @@ class PostgresStore:
 
     async def put_asset(self, asset: Asset) -> Asset:
         """See Store."""
-        async with self._writing() as connection:
+        async with self.writing() as connection:
             await connection.execute(insert(schema.assets).values(rows.asset_columns(asset)).on_conflict_do_nothing())
         return await self.asset(asset.sha256, tenant=asset.tenant, user=asset.user)
 
@@ -253,56 +273,32 @@ class PostgresStore:
         """See Store."""
         table = schema.assets
         query = sa.select(table).where(table.c.tenant == tenant, table.c.user == user, table.c.sha256 == sha256)
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise NotFound("asset", f"assets/{sha256}")
         return rows.asset(row)
 
-    async def beat(self, executor: str) -> None:
-        """Notes that a worker lives."""
-        table = schema.executors
-        now = self._clock.now()
-        async with self._writing() as connection:
-            await connection.execute(
-                insert(table)
-                .values(id=executor, beat_time=now)
-                .on_conflict_do_update(index_elements=["id"], set_={"beat_time": now})
-            )
-
-    async def bury(self, executor: str, since: datetime) -> bool:
-        """Takes a worker off the list if it has been silent since; True for the one caller that did it."""
-        table = schema.executors
-        async with self._writing() as connection:
-            result = await connection.execute(
-                sa.delete(table).where(table.c.id == executor, table.c.beat_time < since).returning(table.c.id)
-            )
-            return result.one_or_none() is not None
-
-    async def silent(self, since: datetime) -> list[str]:
-        """Returns the workers that have not been heard of since."""
-        table = schema.executors
-        async with self._reading() as connection:
-            return list((await connection.execute(sa.select(table.c.id).where(table.c.beat_time < since))).scalars())
-
     async def check(self) -> None:
         """See Store."""
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             await connection.execute(sa.text("SELECT 1"))
 
     async def audit(self) -> int:
         """Returns how many accounts differ from the sums of their ledger entries and unfinished jobs: 0, always."""
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             return int((await connection.execute(AUDIT)).scalar_one())
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Gives a connection for single statements. Raises Unavailable."""
         async with _reachable(), self._engine.connect() as connection:
             # One statement sees one moment anyway; without BEGIN and COMMIT a read is one round trip.
             yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Gives a connection in a transaction, committed when the block is left well. Raises Unavailable."""
         async with _reachable(), self._engine.connect() as connection:
             yield connection
             await connection.commit()
@@ -314,7 +310,9 @@ async def _reachable() -> AsyncIterator[None]:
         yield
     except (DBAPIError, PoolTimeout, OSError) as error:
         if isinstance(error, DBAPIError) and not (
-            error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+            error.connection_invalidated
+            or isinstance(error, OperationalError | InterfaceError)
+            or (getattr(error.orig, "sqlstate", None) or "").startswith(PASSING)
         ):
             raise  # the database answered and refused: a fault of this program, not of the connection
         raise Unavailable("The database cannot be reached. Try again.", reason="DATABASE_UNAVAILABLE") from error
