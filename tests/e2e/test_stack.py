@@ -1,10 +1,11 @@
-"""The front door: `make demo` makes a video and leaves nothing running, however it ends."""
+"""The front door: `make demo` and `make run` leave nothing running, however they end."""
 
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,18 +14,19 @@ from pathlib import Path
 import pytest
 
 from services.orchestrator.media.video import probe
+from tools.stack import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 
-class Demo:
-    """One run of the demo, whose processes are known by a mark in their environment."""
+class Stack:
+    """One run of the demo or the stack, whose processes are known by a mark in their environment."""
 
-    def __init__(self) -> None:
+    def __init__(self, *arguments: str) -> None:
         self.mark = f"I2V_TEST_MARK={uuid.uuid4().hex}"
         name, _, value = self.mark.partition("=")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tools.stack", "demo"],
+            [sys.executable, "-m", "tools.stack", *arguments],
             env=os.environ | {name: value, "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -42,55 +44,118 @@ class Demo:
                 return seen
         raise AssertionError(f"{wanted!r} never came:\n{seen}")
 
-    def left(self) -> list[str]:
+    def left(self) -> dict[int, str]:
         """Command lines of the processes that it started and that still run."""
-        found = []
+        found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 if self.mark.encode() in (folder / "environ").read_bytes():
-                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120])
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:300]
             except OSError:
                 continue  # it has just ended, or is not ours
         return found
 
-    def wait_until_gone(self) -> list[str]:
+    def wait_until_gone(self) -> dict[int, str]:
         """Gives the last of them a few seconds."""
         deadline = time.monotonic() + 20
         while (left := self.left()) and time.monotonic() < deadline:
             time.sleep(0.2)
         return left
 
+    def end(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
 
 @pytest.fixture
-def demo() -> Iterator[Demo]:
-    running = Demo()
+def demo() -> Iterator[Stack]:
+    running = Stack("demo")
     yield running
-    if running.process.poll() is None:
-        os.killpg(running.process.pid, signal.SIGKILL)
-    running.process.wait()
-    assert running.process.stdout is not None
-    running.process.stdout.close()
+    running.end()
 
 
-def test_the_demo_makes_a_video_says_what_it_cost_and_leaves_nothing_running(demo: Demo) -> None:
+class Kept:
+    """Runs of the stack on the same folder and ports."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.port, self.metrics_port = free_port(), free_port()
+        self.runs: list[Stack] = []
+
+    def start(self) -> Stack:
+        ports = ("--port", str(self.port), "--metrics-port", str(self.metrics_port))
+        self.runs.append(Stack("run", "--data", str(self.data), *ports))
+        return self.runs[-1]
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    # Not among pytest's own folders: PostgreSQL's user must be able to read the way to it.
+    with tempfile.TemporaryDirectory(prefix="i2v-stack-", ignore_cleanup_errors=True) as folder:
+        runs = Kept(Path(folder))
+        yield runs
+        for each in runs.runs:
+            each.end()
+            each.wait_until_gone()
+
+
+def test_the_demo_makes_a_video_says_what_it_cost_and_leaves_nothing_running(demo: Stack) -> None:
     said = demo.read_until("fragment 0 arrived") + demo.read_until("job ")
     assert demo.process.wait(60) == 0
     assert re.search(r"video +var/demo/cat\.mp4\nsize +224x128, 81 frames, 5\.06 s\ncost +0\.005000 USD\n", said), said
     assert probe(Path("var/demo/cat.mp4")).frames == 81
-    assert demo.wait_until_gone() == []
+    assert demo.wait_until_gone() == {}
 
 
-def test_ctrl_c_cancels_the_job_and_stops_everything(demo: Demo) -> None:
+def test_ctrl_c_cancels_the_job_and_stops_everything(demo: Stack) -> None:
     demo.read_until("fragment 0 arrived")
     os.killpg(demo.process.pid, signal.SIGINT)
     said = demo.read_until("was cancelled")
     assert re.search(r"0\.00[0-4]\d+ USD was charged", said), said
     assert demo.process.wait(60) == 130
-    assert demo.wait_until_gone() == []
+    assert demo.wait_until_gone() == {}
 
 
-def test_a_killed_demo_takes_everything_with_it(demo: Demo) -> None:
+def test_a_killed_demo_takes_everything_with_it(demo: Stack) -> None:
     demo.read_until("is admitted")
     demo.process.kill()
     demo.process.wait()
-    assert demo.wait_until_gone() == []
+    assert demo.wait_until_gone() == {}
+
+
+@pytest.mark.parametrize("which", ["services.orchestrator all", "tritonserver --model-repository"])
+def test_when_a_part_is_killed_everything_stops_and_a_second_run_is_as_if_nothing_had_been(
+    kept: Kept, which: str
+) -> None:
+    first = kept.start()
+    first.read_until("Ctrl-C stops everything")
+    [killed] = [pid for pid, command in first.left().items() if which in command and "leash.py" not in command]
+    os.kill(killed, signal.SIGKILL)
+    said = first.read_until("has died; everything is stopped") + first.read_until("the whole log: ")
+    assert ("the orchestrator has died" in said) == which.startswith("services"), said
+    assert first.process.wait(20) == 1
+    assert first.wait_until_gone() == {}
+    second = kept.start()
+    second.read_until("Ctrl-C stops everything")
+    second.process.send_signal(signal.SIGINT)
+    assert second.process.wait(20) == 0
+    assert second.wait_until_gone() == {}
+    assert not (kept.data / "postgres" / "postmaster.pid").exists()
+
+
+def test_a_second_run_beside_the_first_is_refused_and_leaves_it_alone(kept: Kept) -> None:
+    first = kept.start()
+    first.read_until("Ctrl-C stops everything")
+    log = kept.data / "orchestrator.log"
+    before = log.stat()
+    second = kept.start()
+    said = second.read_until("--metrics-port")
+    assert f"the gRPC port 127.0.0.1:{kept.port} cannot be had: Address already in use" in said
+    assert second.process.wait(20) == 1
+    assert (log.stat().st_ino, log.stat().st_size >= before.st_size) == (before.st_ino, True)
+    first.process.send_signal(signal.SIGTERM)
+    assert first.process.wait(20) == 0
+    assert first.wait_until_gone() == {}

@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
+import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
+from services.orchestrator.store.postgres import driver_url
 from tests.served import GOLDEN, Served, served, text_spec
 
 FRAGMENTS = 3
@@ -136,6 +139,78 @@ async def test_a_stop_that_was_asked_of_a_dead_worker_is_kept(api: Served, datab
     with worker(database, tmp_path):
         ended = await api.ended(job.name)
     assert ended.state == job_pb2.Job.CANCELLED
+
+
+async def test_a_worker_that_is_told_to_stop_leaves_its_jobs_to_the_next(
+    api: Served, database: str, tmp_path: Path
+) -> None:
+    job = await api.submit(text_spec())
+    with worker(database, tmp_path) as process:
+        await fragment(api, job.name, 0)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    with worker(database, tmp_path):
+        ended = await api.ended(job.name)
+    assert (ended.state, ended.attempt) == (job_pb2.Job.SUCCEEDED, 2)
+
+
+async def test_two_workers_of_one_name_do_not_take_each_others_jobs(api: Served, database: str, tmp_path: Path) -> None:
+    job = await api.submit(text_spec())
+    with worker(database, tmp_path) as first:
+        await fragment(api, job.name, 0)
+        with worker(database, tmp_path) as second:
+            ended = await api.ended(job.name)
+            assert (ended.state, ended.attempt, first.poll()) == (job_pb2.Job.SUCCEEDED, 1, None)
+            assert await asyncio.to_thread(second.wait, 30) == 1, "the second gave up"
+    assert "another living worker" in (tmp_path / "worker-0.log").read_text()
+
+
+async def test_the_reaper_gets_past_a_job_that_it_cannot_read(api: Served, database: str, tmp_path: Path) -> None:
+    spec = text_spec()
+    spec.timeout.seconds = 1
+    jobs = [await api.submit(spec) for _ in range(3)]
+    async with api.app.store.writing() as connection:
+        await connection.execute(
+            sa.text("UPDATE jobs SET spec = '{}' WHERE id = :id"), {"id": jobs[0].name.removeprefix("jobs/")}
+        )
+    elsewhere = {"I2V_FAKE_SLOTS": "0", "I2V_TRITON": "127.0.0.1:9", "I2V_TRITON_SLOTS": "1", "I2V_SILENT_S": "3"}
+    with worker(database, tmp_path, **elsewhere):
+        async with asyncio.timeout(30):
+            ended = [await api.ended(job.name) for job in jobs[1:]]
+    assert {job.error.reason for job in ended} == {"DEADLINE_EXCEEDED"}
+
+
+async def test_a_database_that_refuses_for_a_while_costs_no_job(api: Served, database: str, tmp_path: Path) -> None:
+    job = await api.submit(text_spec())
+    name = sa.make_url(database).database
+    admin = sa.create_engine(driver_url(database), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+
+    def read_only(value: str) -> None:
+        """As after a failover: what writes is refused, and old connections are cut."""
+        with admin.connect() as connection:
+            connection.execute(sa.text("SET default_transaction_read_only = off"))
+            connection.execute(sa.text(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}"))
+            connection.execute(
+                sa.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+
+    with worker(database, tmp_path):
+        await fragment(api, job.name, 0)
+        await asyncio.to_thread(read_only, "on")
+        await asyncio.sleep(3)
+        await asyncio.to_thread(read_only, "off")
+        ended = None
+        async with asyncio.timeout(60):
+            while ended is None:
+                try:
+                    ended = await api.ended(job.name)
+                except grpc.aio.AioRpcError as error:
+                    assert error.code() is grpc.StatusCode.UNAVAILABLE
+                    await asyncio.sleep(0.5)
+    assert ended.state == job_pb2.Job.SUCCEEDED
 
 
 async def test_a_worker_takes_only_jobs_that_it_can_make(api: Served, database: str, tmp_path: Path) -> None:

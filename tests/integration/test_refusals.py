@@ -162,6 +162,7 @@ async def test_names_and_numbers_that_cannot_be_are_refused(i2v: Served) -> None
         await refused(jobs.ListJobs(job_pb2.ListJobsRequest(page_size=-1), **who)),
         await refused(jobs.ListJobs(job_pb2.ListJobsRequest(page_size=201), **who)),
         await refused(jobs.ListJobs(job_pb2.ListJobsRequest(page_token="nonsense"), **who)),
+        await refused(jobs.ListJobs(job_pb2.ListJobsRequest(page_token="W" * 200_000), **who)),
         await refused(jobs.ListJobs(job_pb2.ListJobsRequest(page_token="WyJhIiwgInF1ZXVlZCJd"), **who)),
         await refused(jobs.ListJobs(job_pb2.ListJobsRequest(state=99), **who)),  # type: ignore[arg-type]
         await refused(anext(aiter(i2v.watch("jobs/1", after=-1)))),
@@ -173,6 +174,7 @@ async def test_names_and_numbers_that_cannot_be_are_refused(i2v: Served) -> None
         "name",
         "page_size",
         "page_size",
+        "page_token",
         "page_token",
         "page_token",
         "state",
@@ -236,6 +238,9 @@ async def test_a_wrong_checksum_size_or_order_is_refused(i2v: Served) -> None:
         "SIZE_MISMATCH": parts(header(media_type="image/png", size_bytes=5, sha256=right), CAT),
         "UPLOAD_TOO_LARGE": parts(header(media_type="image/png", size_bytes=10**12), b""),
         "HEADER_MISSING": _only(asset_pb2.WriteAssetRequest(data=CAT)),
+        "DATA_EMPTY": _only(
+            asset_pb2.WriteAssetRequest(header=header(media_type="image/png")), asset_pb2.WriteAssetRequest(data=b"")
+        ),
         "HEADER_REPEATED": _only(*[asset_pb2.WriteAssetRequest(header=header(media_type="image/png"))] * 2),
     }
     for reason, requests in cases.items():
