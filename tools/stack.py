@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
@@ -25,15 +26,18 @@ from tools.leash import die_with_parent
 from tools.tritonserver import TritonServer, TritonServerError
 
 HOST = "127.0.0.1"
+DATA = Path("var")
+PORT = 50051
 PICTURE = Path("tests/golden/cat.png")
 PROMPT = "the cat turns its head and looks into the camera"
 READY_S = 60.0
+LOOK_S = 1.0
 
 say = Console(highlight=False, soft_wrap=True)
 
 
 class StackError(Exception):
-    """The stack cannot start; the message says why."""
+    """The stack cannot start or go on; the message says why."""
 
 
 class Orchestrator:
@@ -43,6 +47,7 @@ class Orchestrator:
         self._role = role
         self.address = f"{HOST}:{port}"
         self.metrics = f"http://{HOST}:{metrics_port}/metrics"
+        self._ports = {"gRPC": port, "metrics": metrics_port}
         self.key_file = data / "dev-key"
         self.log = data / "orchestrator.log"
         self._environment = os.environ | {
@@ -56,6 +61,7 @@ class Orchestrator:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        refuse_taken(self._ports)  # before the log of whoever has them is emptied
         self.log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "services.orchestrator", self._role]
         leashed = [sys.executable, "-I", "-S", leash, str(os.getpid()), f"i2v_{uuid4().hex}", *command]
@@ -76,6 +82,11 @@ class Orchestrator:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def lives(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.terminate()
@@ -89,11 +100,33 @@ class Orchestrator:
             while self._process.poll() is None and time.monotonic() < deadline:
                 with suppress(grpc.RpcError):
                     answer = health.Check(health_pb2.HealthCheckRequest(), timeout=1)
-                    if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    # The answer may be another one's, on the same port, while ours has given up.
+                    if answer.status == health_pb2.HealthCheckResponse.SERVING and self.lives:
                         return
                 time.sleep(0.05)
-        last = "\n".join(f"  {line[:300]}" for line in self.log.read_text(errors="replace").splitlines()[-6:])
-        raise StackError(f"the orchestrator did not start\n{last}\n  the whole log: {self.log}")
+        raise StackError(f"the orchestrator did not start\n{tail(self.log)}")
+
+
+def tail(log: Path) -> str:
+    """Returns a log's last lines and where the others are."""
+    last = [f"  {line[:300]}" for line in log.read_text(errors="replace").splitlines()[-6:]]
+    return "\n".join((*last, f"  the whole log: {log}"))
+
+
+def refuse_taken(ports: Mapping[str, int]) -> None:
+    """Raises StackError if somebody listens on one of the ports."""
+    for name, port in ports.items():
+        with socket.socket() as probe:
+            # As servers do: connections that ended a moment ago do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError as error:
+                raise StackError(
+                    f"the {name} port {HOST}:{port} cannot be had: {error.strerror}\n"
+                    "  Stop what uses it, perhaps another `make run`, or take other ports and another folder:\n"
+                    "  .venv/bin/python -m tools.stack run --port 50061 --metrics-port 9474 --data var/second"
+                ) from error
 
 
 def free_port() -> int:
@@ -103,8 +136,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(stack: ExitStack, data: Path, *, port: int, metrics_port: int) -> Orchestrator:
+def start(stack: ExitStack, data: Path, *, port: int, metrics_port: int) -> tuple[TritonServer, Orchestrator]:
     """Starts Triton, then PostgreSQL and the orchestrator. Raises StackError, TritonServerError."""
+    refuse_taken({"gRPC": port, "metrics": metrics_port})
     began = time.monotonic()
     with say.status("starting Triton with its models …"):
         triton = stack.enter_context(TritonServer(state=data / "triton"))
@@ -115,29 +149,38 @@ def start(stack: ExitStack, data: Path, *, port: int, metrics_port: int) -> Orch
             Orchestrator(data, triton.grpc_address, port=port, metrics_port=metrics_port)
         )
     say.print(f"  [green]✓[/] PostgreSQL, i2v     {orchestrator.address}   [dim]{time.monotonic() - began:.1f} s[/]")
-    return orchestrator
+    return triton, orchestrator
 
 
-def run() -> int:
-    """Keeps the stack running until Ctrl-C or SIGTERM."""
+def run(data: Path, port: int, metrics_port: int) -> int:
+    """Keeps the stack running until Ctrl-C or SIGTERM. Raises StackError when a part of it has died."""
     with ExitStack() as stack:
-        orchestrator = start(stack, Path("var"), port=50051, metrics_port=9464)
+        triton, orchestrator = start(stack, data, port=port, metrics_port=metrics_port)
+        i2v = ".venv/bin/i2v"
+        if (data, port) != (DATA, PORT):
+            i2v += f" --server {orchestrator.address} --key-file {orchestrator.key_file}"
         say.print(
             f"\n  gRPC      {orchestrator.address}\n"
             f"  metrics   {orchestrator.metrics}\n"
             f"  key       in {orchestrator.key_file} (tenant `development`)\n"
             f"  log       {orchestrator.log}\n\n"
-            f"  try:      .venv/bin/i2v generate --image {PICTURE} --prompt 'it looks up' --out cat.mp4\n\n"
+            f"  try:      {i2v} generate --image {PICTURE} --prompt 'it looks up' --out cat.mp4\n\n"
             "  Ctrl-C stops everything."
         )
         while True:
-            signal.pause()
+            time.sleep(LOOK_S)
+            for name, lives, log in (
+                ("Triton", triton.running, triton.log),
+                ("the orchestrator", orchestrator.lives, orchestrator.log),
+            ):
+                if not lives:
+                    raise StackError(f"{name} has died; everything is stopped\n{tail(log)}")
 
 
 def demo() -> int:
     """Turns a picture of the repository into a video, on free ports and with data of its own."""
     with ExitStack() as stack:
-        orchestrator = start(stack, Path("var/demo"), port=free_port(), metrics_port=free_port())
+        _, orchestrator = start(stack, Path("var/demo"), port=free_port(), metrics_port=free_port())
         out = Path("var/demo/cat.mp4")
         say.print(f"  [dim]the nano model is untrained: its video shows the way, not beauty[/]\n\n  {PICTURE} ⟶ {out}")
         command = [sys.executable, "-m", "services.client.cli", "--server", orchestrator.address]
@@ -155,8 +198,13 @@ def demo() -> int:
 def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.stack", description=__doc__)
-    parser.add_argument("what", choices=("run", "demo"))
-    what = parser.parse_args().what
+    commands = parser.add_subparsers(dest="what", required=True)
+    commands.add_parser("demo", help="makes one video")
+    kept = commands.add_parser("run", help="keeps the stack running")
+    kept.add_argument("--data", type=Path, default=DATA)
+    kept.add_argument("--port", type=int, default=PORT)
+    kept.add_argument("--metrics-port", type=int, default=9464)
+    given = parser.parse_args()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -165,13 +213,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
-        return run() if what == "run" else demo()
+        return demo() if given.what == "demo" else run(given.data, given.port, given.metrics_port)
     except (StackError, TritonServerError) as error:
         say.print(f"[red]{error}[/]")
         return 1
     except KeyboardInterrupt:
         say.print("\n  stopped")
-        return 130 if what == "demo" else 0
+        return 130 if given.what == "demo" else 0
 
 
 if __name__ == "__main__":
