@@ -135,6 +135,19 @@ async def test_a_new_period_begins_with_a_fresh_budget_and_an_old_job_settles_in
     assert await store.audit() == 0
 
 
+async def test_a_job_of_the_last_period_is_still_unfinished_in_the_new(store: PostgresStore, clock: FakeClock) -> None:
+    old = await admit(store, numbered(1))
+    clock.time = NOON + timedelta(days=30)
+    with pytest.raises(QuotaExceeded) as refused:
+        await admit(store, numbered(2, create_time=clock.time), user_active_jobs=1)
+    assert refused.value.reason == "USER_ACTIVE_JOBS_EXCEEDED"
+    usage, _ = await store.usage("studio", "ann", a_plan())
+    assert usage.user.active_jobs == usage.tenant.active_jobs == 1
+    await store.record(old.id, jobs.cancel)
+    await admit(store, numbered(2, create_time=clock.time), user_active_jobs=1)
+    assert await store.audit() == 0
+
+
 async def test_success_charges_the_quote_and_failure_nothing(store: PostgresStore) -> None:
     for number, end in enumerate([Succeeded(OUTPUT, 1000), Failed(JobError("X", "x", retryable=True), 0)]):
         job = await admit(store, numbered(number))

@@ -51,7 +51,11 @@ WITH booked AS (
         app_version => :version, queue_partition_key => :tenant, application_name => :application
     ) AS workflow_id FROM admitted
 )
-SELECT "user", budget_micros, reserved_micros, spent_micros, active_jobs,
+SELECT "user", budget_micros, reserved_micros, spent_micros,
+    active_jobs + (  -- a job that was begun in an earlier period is unfinished in this one too
+        SELECT coalesce(sum(earlier.active_jobs), 0) FROM accounts AS earlier
+        WHERE earlier.tenant = :tenant AND earlier."user" = booked."user" AND earlier.period <> :period
+    ) AS active_jobs,
     (SELECT count(*) FROM queued) AS queued  -- what nothing reads is not run
 FROM booked
 """)

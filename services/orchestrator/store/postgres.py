@@ -242,11 +242,10 @@ class PostgresStore:
         """See Store."""
         now = self._clock.now()
         table, ledger = schema.accounts, schema.ledger_entries
-        query = sa.select(table).where(
-            table.c.tenant == tenant, table.c.user.in_(["", user]), table.c.period == quota.period(now)
-        )
+        query = sa.select(table).where(table.c.tenant == tenant, table.c.user.in_(["", user]))
         async with self.reading() as connection:
-            found = {row.user: row for row in await connection.execute(query)}
+            held = list(await connection.execute(query))
+            found = {row.user: row for row in held if row.period == quota.period(now)}
             entries: list[Entry] = []
             if user in found:
                 newest = sa.select(ledger).where(ledger.c.account == found[user].id)
@@ -254,11 +253,12 @@ class PostgresStore:
                 entries = [rows.entry(row) for row in await connection.execute(newest)]
 
         def account(name: str, budget: int) -> Account:
+            # A job that was begun in an earlier period is unfinished in this one too.
+            active = sum(row.active_jobs for row in held if row.user == name)
             if name not in found:
-                return Account(budget)
-            held = rows.account(found[name])
+                return Account(budget, active_jobs=active)
             # The row carries the budget of the last admission; the plan's is the one that counts from now on.
-            return Account(budget, held.reserved_micros, held.spent_micros, held.active_jobs)
+            return Account(budget, found[name].reserved_micros, found[name].spent_micros, active)
 
         tenants, users = account("", plan.tenant_budget_micros), account(user, plan.user_budget_micros)
         return Usage(tenants, users, quota.period_end(now)), entries
