@@ -3,6 +3,7 @@
 Results go to stdout, everything else to stderr.
 """
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,13 @@ from services.client import attend, exits, show
 from services.client.client import Client, job_spec
 from services.client.connection import Connection
 from services.client.exits import Exit
+from services.client.files import try_folder
 
 STATES = [name for name in job_pb2.Job.State.keys() if name != "STATE_UNSPECIFIED"]  # noqa: SIM118  No dict.
 FITS = {"crop": job_pb2.ImageToVideo.CROP, "pad": job_pb2.ImageToVideo.PAD}
+
+LONGEST_S = 315_576_000_000.0
+"""What a protobuf Duration holds: ten thousand years. The models' own limits are the server's matter."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,9 +41,40 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     return int(found[1]), int(found[2])
 
 
+def _seconds(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and 0 < value <= LONGEST_S):
+        raise click.BadParameter("give a number of seconds, more than 0")
+    return value
+
+
+def _text(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise click.BadParameter("this is not UTF-8") from error
+    return value
+
+
 def _in(collection: str) -> Callable[[click.Context, click.Parameter, str], str]:
     """Completes a name: `7` and `jobs/7` are the same job."""
-    return lambda context, parameter, value: value if "/" in value else f"{collection}/{value}"
+
+    def complete(context: click.Context, parameter: click.Parameter, value: str) -> str:
+        name = _text(context, parameter, value)
+        return name if "/" in name else f"{collection}/{name}"
+
+    return complete
+
+
+def _check_out(out: Path, image: Path | None) -> None:
+    """Refuses a file that could not be written when the video is there, paid for, and one that is still needed."""
+    if not out.name or not out.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
+    if image is not None and out.exists() and out.samefile(image):
+        raise click.BadParameter(f"{out} is the picture itself", param_hint="--out")
+    try:
+        try_folder(out)
+    except OSError as error:
+        raise click.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error
 
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -90,9 +126,9 @@ def _makes(function: Command) -> Command:
             click.option(
                 "--image", type=FILE, help="The picture that moves. Without one the text alone makes the video."
             ),
-            click.option("--prompt", required=True, help="What shall happen."),
-            click.option("--model", default="nano", show_default=True),
-            click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="Seconds."),
+            click.option("--prompt", required=True, callback=_text, help="What shall happen."),
+            click.option("--model", default="nano", show_default=True, callback=_text),
+            click.option("--duration", type=float, callback=_seconds, help="Seconds."),
             click.option("--size", callback=_size, help="WIDTHxHEIGHT, such as 224x128."),
             click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed makes the same video."),
             click.option("--fit", type=click.Choice(list(FITS)), default="crop", show_default=True),
@@ -117,8 +153,8 @@ async def _spec(client: Client, image: Path | None, prompt: str, fit: str, durat
 def generate(connection: Connection, image: Path | None, out: Path | None, detach: bool, **given: Any) -> None:
     """Makes a video and downloads it. Ctrl-C cancels the job, a second one leaves it alone."""
     out = out or Path(f"{image.stem if image else 'video'}.mp4")
-    if not detach and not out.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
+    if not detach:
+        _check_out(out, image)
 
     async def work(client: Client) -> Exit:
         spec = await _spec(client, image, **given)
@@ -219,6 +255,7 @@ def usage(connection: Connection) -> None:
 @click.argument("file", type=FILE)
 def upload(connection: Connection, file: Path) -> None:
     """Uploads a picture and prints its asset's name."""
+    connection.file = str(file)
 
     async def work(client: Client) -> None:
         found = await client.upload(file)

@@ -5,6 +5,7 @@ A key never stands on the command line, where every process reads it.
 
 import asyncio
 import os
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -39,9 +40,17 @@ class Connection:
     tls: bool
     ca_file: Path | None
     json: bool = False
+    file: str = "--image"
+    """What the person typed for the file that is uploaded."""
 
     def client(self) -> Client:
-        """Returns a client. Raises NoKey."""
+        """Returns a client. Raises NoKey, click.BadParameter."""
+        if self.ca_file is not None:
+            try:
+                ssl.create_default_context(cafile=self.ca_file)
+            except ssl.SSLError as error:  # gRPC would only fail to connect, and not say why
+                holds = f"{self.ca_file} holds no certificates in PEM; TLS needs those of the authorities to trust"
+                raise click.BadParameter(holds, param_hint="--ca-file") from error
         try:
             return Client(self.server, self.key(), self.user, tls=self.ca_file or self.tls, patience_s=PATIENCE_S)
         except ValueError as error:
@@ -66,7 +75,8 @@ class Connection:
         try:
             code = asyncio.run(connected()) or Exit.OK
         except I2VError as error:
-            click.echo(show.error_json(error) if self.json else show.error(error, self.server), err=True)
+            said = show.error_json(error) if self.json else show.error(error, self.server, file=self.file)
+            click.echo(said, err=True)
             code = Exit.of(error)
         except BrokenPipeError:
             raise  # `i2v jobs | head`: click knows what to do.

@@ -63,10 +63,17 @@ def _media_type(start: bytes) -> str:
     raise InvalidRequest(Failure(grpc.StatusCode.INVALID_ARGUMENT, message, unknown.reason, {}, (unknown,)))
 
 
+def try_folder(path: Path) -> None:
+    """Raises OSError if `whole_file` cannot write this file. Permissions alone do not tell, so it writes one."""
+    part = _part(path)
+    part.open("xb").close()
+    part.unlink()
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Opens a file that takes its name when the block ends well, and leaves nothing behind when it does not."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part = _part(path)
     try:
         with part.open("xb") as file:
             yield file
@@ -75,3 +82,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")

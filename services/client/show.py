@@ -1,6 +1,7 @@
 """What the command line says: words for events, jobs, models, budgets and errors. Text in, text out; prints nothing."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, timedelta
 
@@ -24,9 +25,13 @@ OPTION_OF_FIELD = {
     "spec.seed": "--seed",
     "spec.model": "--model",
     "i2v-user": "--user",
-    "file": "--image",
 }
 """What a person typed for a field of a request."""
+NO_TLS = "WRONG_VERSION_NUMBER"
+OF_TLS = re.compile(f"{NO_TLS}|SSL|TLS|security handshaker|certificate|Hostname Verification", re.IGNORECASE)
+"""How gRPC speaks of a connection that failed for its TLS alone."""
+RESOLVING = re.compile(r"\[field:[^:]* error:(.*)\]$")
+"""How gRPC wraps what is wrong with a name."""
 
 
 def as_json(message: Message) -> str:
@@ -207,14 +212,10 @@ def preview(shown: job_pb2.PreviewJobResponse) -> str:
     )
 
 
-def error(failed: I2VError, server: str) -> str:
-    """Returns what went wrong and the way out, for a person."""
+def error(failed: I2VError, server: str, *, file: str = "--image") -> str:
+    """Returns what went wrong and the way out, for a person who typed `file` for what was uploaded."""
     if isinstance(failed, Unreachable):
-        # What gRPC itself says ends in the cause, after a chain of its own layers.
-        layers = [layer for layer in failed.message.split(": ") if layer != "OK"]
-        why = failed.message if failed.reason else layers[-1]
-        where = f"The server at {server} cannot be reached: {why.rstrip('.')}."
-        return f"{where}\nIs it running? Another one is chosen with --server or I2V_SERVER."
+        return _unreachable(failed, server)
     if isinstance(failed, Unauthenticated):
         return (
             f"{failed.message}\nThe key is taken from I2V_KEY, or from the file that --key-file or I2V_KEY_FILE names."
@@ -222,12 +223,27 @@ def error(failed: I2VError, server: str) -> str:
     if isinstance(failed, QuotaExceeded) and failed.retry_after_s is not None:
         return f"{failed.message}\nCome back in {_span(failed.retry_after_s)}."
     if failed.violations:
-        return "\n".join(_violation(violation) for violation in failed.violations)
+        return "\n".join(_violation(violation, file) for violation in failed.violations)
     return failed.message
 
 
-def _violation(violation: Violation) -> str:
-    return f"{OPTION_OF_FIELD.get(violation.field, violation.field)}: {violation.description}"
+def _unreachable(failed: Unreachable, server: str) -> str:
+    # What gRPC itself says ends in the cause, after a chain of its own layers.
+    resolving = RESOLVING.search(failed.message)
+    said = resolving[1] if resolving else failed.message
+    layers = [layer for layer in said.split(": ") if layer != "OK"]
+    why, advice = layers[-1], "Is it running? Another one is chosen with --server or I2V_SERVER."
+    if failed.reason:
+        why = failed.message
+    elif not resolving and OF_TLS.search(said):
+        why = "it does not speak TLS" if NO_TLS in said else why
+        advice = "TLS failed. It is chosen with --tls or I2V_SERVER_TLS, whom to trust with --ca-file."
+    return f"The server at {server} cannot be reached: {why.rstrip('.')}.\n{advice}"
+
+
+def _violation(violation: Violation, file: str) -> str:
+    typed = file if violation.field == "file" else OPTION_OF_FIELD.get(violation.field, violation.field)
+    return f"{typed}: {violation.description}"
 
 
 def _span(length_s: float) -> str:

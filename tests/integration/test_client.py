@@ -508,6 +508,66 @@ async def test_wrong_use_is_2(i2v: Command) -> None:
     assert (await i2v(*GENERATE, "--out", "nowhere/a.mp4")).code == 2
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e300", "0", "-1", "many"])
+async def test_a_duration_that_is_none_is_refused_before_anything_is_sent(rig: Rig, i2v: Command, seconds: str) -> None:
+    ended = await i2v(*GENERATE, "--duration", seconds)
+    assert (ended.code, rig.script.asked) == (2, [])
+    assert "--duration" in ended.err
+
+
+async def test_a_text_that_is_not_utf8_is_refused_before_anything_is_sent(rig: Rig, i2v: Command) -> None:
+    ended = await i2v("generate", "--image", "cat.png", "--prompt", os.fsdecode(b"It m\xf6ves."))
+    assert (ended.code, rig.script.asked) == (2, [])
+    assert "'--prompt': this is not UTF-8" in ended.err
+    assert (await i2v("job", os.fsdecode(b"\xff"))).code == 2
+
+
+async def test_the_picture_is_not_overwritten(rig: Rig, i2v: Command) -> None:
+    (i2v.folder / "link.mp4").symlink_to("cat.png")
+    for same in ("cat.png", "./cat.png", str(i2v.folder / "cat.png"), "link.mp4"):
+        ended = await i2v(*GENERATE, "--out", same)
+        assert (ended.code, rig.script.asked) == (2, [])
+        assert "is the picture itself" in ended.err
+    assert (i2v.folder / "cat.png").read_bytes() == PICTURE
+
+
+async def test_another_file_is_overwritten(i2v: Command) -> None:
+    (i2v.folder / "cat.mp4").write_bytes(b"the one before")
+    assert (await i2v(*GENERATE)).code == 0
+    assert (i2v.folder / "cat.mp4").read_bytes() == VIDEO
+
+
+@pytest.mark.parametrize("out", ["/proc/a.mp4", "x" * 255, ""])  # where not even root makes a file
+async def test_where_no_video_can_be_written_none_is_ordered(rig: Rig, i2v: Command, out: str) -> None:
+    ended = await i2v(*GENERATE, "--out", out)
+    assert (ended.code, rig.script.asked) == (2, [])
+    assert "--out" in ended.err
+
+
+async def test_a_bad_file_is_named_as_it_was_typed(i2v: Command) -> None:
+    (i2v.folder / "bad.gif").write_bytes(b"GIF89a")
+    uploaded, made = await asyncio.gather(
+        i2v("upload", "bad.gif"), i2v("generate", "--image", "bad.gif", "--prompt", "It moves.")
+    )
+    assert (uploaded.code, made.code) == (3, 3)
+    assert uploaded.err.startswith("bad.gif: is not a PNG")
+    assert made.err.startswith("--image: is not a PNG")
+
+
+async def test_a_file_without_authorities_is_wrong_use_and_speaks_of_tls(i2v: Command) -> None:
+    (i2v.folder / "ca.pem").write_text("nobody")
+    ended = await i2v("--ca-file", "ca.pem", "jobs")
+    assert ended.code == 2
+    assert "--ca-file: ca.pem holds no certificates in PEM; TLS needs" in ended.err
+
+
+async def test_tls_to_a_server_that_speaks_none_is_said(rig: Rig, i2v: Command) -> None:
+    ended = await i2v("--tls", "jobs")
+    assert ended.code == 5
+    assert ended.err.startswith(f"The server at {rig.address} cannot be reached: it does not speak TLS.\nTLS failed. ")
+    assert "Is it running?" not in ended.err
+
+
 async def test_a_key_is_no_argument(i2v: Command) -> None:
     assert (await i2v("--key", KEY, "jobs")).code == 2
 
@@ -543,16 +603,24 @@ async def test_no_server_is_5(rig: Rig, i2v: Command) -> None:
     assert f"The server at {rig.address} cannot be reached: Connection refused." in ended.err
 
 
+NO_NAME = "Domain name not found."
+
+
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
         ("failed to connect; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused", "Connection refused."),
         ("last error: UNKNOWN: SSL_ERROR_SSL: self signed certificate: OK", "self signed certificate."),
+        ("errors resolving a: [field:hostname lookup error:lookup failed for a: Domain name not found]", NO_NAME),
+        ("errors resolving tls: [field:hostname lookup error:lookup failed for tls: Domain name not found]", NO_NAME),
+        ("errors resolving a: [field:hostname lookup error:a: Misformatted domain name]", "Misformatted domain name."),
     ],
 )
 def test_of_a_lost_connection_only_the_cause_is_shown(said: str, shown: str) -> None:
     error = Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, said))
-    assert show.error(error, "far:1").splitlines()[0] == f"The server at far:1 cannot be reached: {shown}"
+    cause, advice = show.error(error, "far:1").splitlines()
+    assert cause == f"The server at far:1 cannot be reached: {shown}"
+    assert ("TLS failed." in advice, "Is it running?" in advice) == ("SSL" in said, "SSL" not in said)
 
 
 async def test_what_is_not_there_is_6_and_so_is_a_key_that_is_none(i2v: Command) -> None:
