@@ -24,7 +24,7 @@ MEMORY = Path("/dev/shm")
 MIB = 1 << 20
 CHUNK = 512 * 1024
 FILE_BYTES = 256 * MIB
-SECONDS = 10.0
+SECONDS = 6.0
 CONCURRENCY = 48
 USERS = 20
 
@@ -78,9 +78,13 @@ async def _submissions(stub: Any, who: tuple[tuple[str, str], ...]) -> list[Row]
 
     for _ in range(300):
         await one()
-    paced = sorted(await _paced(one, rate=100.0))
-    median, p99 = statistics.median(paced), paced[int(len(paced) * 0.99)]
-    rate = await _flat_out(one)
+    rounds, rates = [], []
+    for _ in range(3):
+        rounds.append(sorted(await _paced(one, rate=100.0)))
+        rates.append(await _flat_out(one))
+    median = statistics.median(statistics.median(paced) for paced in rounds)
+    p99 = statistics.median(paced[int(len(paced) * 0.99)] for paced in rounds)
+    rate = statistics.median(rates)
     return [
         Row("SubmitJob at 100/s, median", f"{median:.1f} ms", "≤ 4 ms", median <= 4),
         Row("SubmitJob at 100/s, 99th percentile", f"{p99:.1f} ms", "≤ 20 ms", p99 <= 20),
