@@ -120,12 +120,12 @@ async def open_app(
             registry=registry,
             verify=tenants.verify,
             endless=(WATCH,),
+            serving=False,
             max_concurrent_calls=settings.max_calls,
             reflect=settings.reflection,
             tls=_tls(settings),
         )
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
-        stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, server, meter), name="look"))
         if role is not Role.API:
             running = backends if backends is not None else await _backends(settings, stack)
             executor = Executor(
@@ -150,6 +150,7 @@ async def open_app(
             )
             await worker.start()
             stack.push_async_callback(worker.stop)
+        stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, server, meter), name="look"))
         log.info("ready", extra={"role": role.value, "port": server.port, "metrics_port": metrics_port})
         yield App(store, server, metrics_port)
         log.info("stopping", extra={"role": role.value})
@@ -157,7 +158,7 @@ async def open_app(
 
 async def _look(store: PostgresStore, blobs: Blobs, server: RpcServer, meter: PrometheusMeter) -> None:
     """Tells health whether jobs and assets can be taken, and the world whether the books are right."""
-    serving, rounds = True, 0
+    serving, rounds = False, 0
     while True:
         try:
             await store.check()
@@ -165,7 +166,7 @@ async def _look(store: PostgresStore, blobs: Blobs, server: RpcServer, meter: Pr
             if rounds % round(AUDIT_S / HEALTH_S) == 0:
                 meter.imbalance(await store.audit())
         except Unavailable as trouble:
-            if serving:
+            if serving or rounds == 0:
                 log.warning("not serving", extra={"reason": trouble.reason})
             serving = False
         except Exception:
@@ -173,7 +174,7 @@ async def _look(store: PostgresStore, blobs: Blobs, server: RpcServer, meter: Pr
             serving = False
         else:
             if not serving:
-                log.info("serving again")
+                log.info("serving")
             serving = True
         await server.set_serving(serving)
         rounds += 1

@@ -95,6 +95,8 @@ class Executor:
         if card is None:
             gone = JobError("MODEL_GONE", f"The model {job.spec.model!r} is no longer in the catalog.", retryable=False)
             return await self._conclude(job, Failed(gone, charged_micros=0))
+        if job.state is State.CANCELLING:  # asked of a worker that was lost
+            return await self._conclude(job, Cancelled(charged_micros=0))
         made = _Made(card.frames(job.spec))
         async with self.store.stops(job_id) as signal:
             work = asyncio.create_task(self._make(job, made), name=f"make-{job_id}")

@@ -5,6 +5,7 @@ import binascii
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import get_args
 
 import grpc
 from i2v.v1 import job_pb2, job_pb2_grpc
@@ -14,6 +15,7 @@ from services.orchestrator.api import convert
 from services.orchestrator.api.tenants import Tenants
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.event import Terminal
 from services.orchestrator.domain.job import State
 from services.orchestrator.ports import Clock, Ids, Meter, Store
 from services.rpc import logs
@@ -82,15 +84,24 @@ class JobService(job_pb2_grpc.JobServiceServicer):
                 "after_sequence", f"is {request.after_sequence}; 0 or more is allowed", "SEQUENCE_OUT_OF_RANGE"
             )
         job, after = await self._job(request.name), request.after_sequence
+        if job.state.ended and after >= job.last_sequence:
+            return
         async with self.store.changes(job.id) as signal:
             while True:
-                if not await signal.wait(HEARTBEAT_S):
+                quiet = not await signal.wait(HEARTBEAT_S)
+                if quiet:
                     yield job_pb2.WatchJobResponse(heartbeat=job_pb2.Heartbeat())
-                while found := await self.store.events(job.id, after=after, limit=EVENTS_AT_ONCE):
+                more = True
+                while more:
+                    found = await self.store.events(job.id, after=after, limit=EVENTS_AT_ONCE)
                     for event in found:
                         yield job_pb2.WatchJobResponse(event=convert.event(event))
-                    after = found[-1].sequence
-                if (await self.store.job(job.id)).state.ended and not await self.store.events(job.id, after=after):
+                        if isinstance(event.body, get_args(Terminal)):
+                            return
+                        after = event.sequence
+                    more = len(found) == EVENTS_AT_ONCE
+                # Somebody who asked for what lies behind the end would wait for ever.
+                if quiet and (await self.store.job(job.id)).state.ended:
                     return
 
     async def CancelJob(self, request: job_pb2.CancelJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
