@@ -109,7 +109,8 @@ async def test_what_is_not_there_is_not_found(place: Place) -> None:
     for offset in (0, 5):
         with pytest.raises(NotFound) as caught:
             await content(place.blobs, key, offset)
-        assert (caught.value.kind, caught.value.name) == ("blob", key)
+        # Whose it is stays inside: the error may reach a caller.
+        assert (caught.value.kind, caught.value.name) == ("blob", key.rpartition("/")[2])
     await place.blobs.delete(key)
 
 

@@ -1,6 +1,7 @@
 """The roll of workers: who lives, by what name, and whose work is to be taken over."""
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 
 import psycopg
@@ -51,6 +52,8 @@ class PostgresRoll:
     async def release(self) -> None:
         """Gives the name back."""
         if self._claim is not None:
+            with suppress(psycopg.Error):  # a broken connection has given it back already
+                await self._claim.execute("SELECT pg_advisory_unlock_all()")
             await self._claim.close()
             self._claim = None
 
