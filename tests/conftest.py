@@ -1,6 +1,7 @@
 """What every test may ask for: a clean environment and a database of its own on one real PostgreSQL."""
 
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from services.orchestrator.store.embedded import EmbeddedPostgres
 from services.orchestrator.store.postgres import PostgresStore, driver_url, migrate
 from services.orchestrator.workflow import migrate_queue
 from tests.builders import FakeClock
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job is born deaf to Ctrl-C, and so would be every process that a test sends one to.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.triton_fixture", "tests.s3_fixture"]
 
