@@ -105,8 +105,10 @@ class TritonServer:
             TritonServerError: something is missing, or the server failed; it is gone then.
         """
         if missing := stamp.missing(self.repository):
+            raise TritonServerError(f"{self.repository.name} lacks {missing[0]}: run `make models`")
+        if damaged := stamp.damaged(self.repository):
             raise TritonServerError(
-                f"{self.repository.name} lacks {missing[0]} and {len(missing) - 1} more: run `make models`"
+                f"{self.repository.name}: {damaged[0]} is not as it was built: run `make models` again"
             )
         wheel = find_wheel()
         binary = wheel / "bin" / "tritonserver"

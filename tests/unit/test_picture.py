@@ -18,7 +18,7 @@ from PIL import Image
 
 from services.errors import InvalidUpload
 from services.orchestrator.domain.media import PictureInfo
-from services.orchestrator.media.fit import fit, to_clip_pixels, to_pixels
+from services.orchestrator.media.fit import fit, to_pixels
 from services.orchestrator.media.picture import normalise
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
 from tests import pictures
@@ -459,10 +459,3 @@ def test_pixels_reach_from_minus_one_to_one() -> None:
     pixels = to_pixels(made)
     assert (pixels.shape, pixels.dtype) == ((1, 3, 4, 6), np.float32)
     assert (pixels[0, 0].max(), pixels[0, 1].min()) == (-1, 1)
-
-
-def test_clip_pixels_are_a_normalised_square() -> None:
-    made = np.full((100, 200, 3), 255, np.uint8)
-    pixels = to_clip_pixels(made, 32, (0.5, 0.5, 0.0), (0.5, 0.25, 1.0))
-    assert (pixels.shape, pixels.dtype) == ((1, 3, 32, 32), np.float32)
-    assert np.allclose(pixels[0, :, 5, 5], (1, 2, 1))

@@ -5,35 +5,55 @@ import sys
 import time
 from pathlib import Path
 
-from tools.export import stamp
-from tools.export.profile import UnknownProfile, load
+from tools.export import repository, stamp
+from tools.export.profile import BadProfile, UnknownProfile, load
 
 
 def main() -> int:
     """Builds what is asked for; 0 when it is there."""
     parser = argparse.ArgumentParser(prog="python -m tools.export", description=__doc__)
     parser.add_argument("--profile", default="nano", help="a file of tools/profiles without its .toml (default: nano)")
-    parser.add_argument("--repository", type=Path, default=Path("model_repository"), help="the Triton model repository")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a file or folder with weights, as published; may be given several times, a later one wins",
+    )
+    parser.add_argument("--random", action="store_true", help="noise in place of weights, to measure speed")
+    parser.add_argument(
+        "--repository",
+        type=Path,
+        help="the Triton model repository (default: model_repository for nano, var/models/PROFILE for others)",
+    )
     parser.add_argument("--force", action="store_true", help="build even what is there already")
     options = parser.parse_args()
     try:
         profile = load(options.profile)
-    except UnknownProfile as error:
+    except (UnknownProfile, BadProfile) as error:
         parser.error(str(error))
-    if not options.force and stamp.is_built(options.repository, profile):
-        print(f"{options.repository}: profile {profile.name} is built already; nothing to do")
+    if options.random and options.weights:
+        parser.error("--random and --weights exclude each other")
+    if absent := [path for path in options.weights if not path.exists()]:
+        parser.error(f"--weights {absent[0]}: there is no such file or folder")
+    target = options.repository or repository.default(profile)
+    source = stamp.source_of(profile, options.weights, random=options.random)
+    if not options.force and stamp.is_built(target, source):
+        print(f"{target}: profile {profile.name} is built already; nothing to do")
         return 0
 
     # The libraries take seconds to import, so only when there is work for them.
     from tools.export import build, graph
+    from tools.export.weights import WeightsError
 
-    print(f"Building profile {profile.name} into {options.repository}.")
-    print("Its weights are UNTRAINED: random numbers, some set by hand so that the picture shows through.")
-    print("They prove the machinery; nothing is learned, and the videos mean nothing.")
+    print(f"Building profile {profile.name} into {target}.")
+    if not profile.trained or options.random:
+        print("Its weights are UNTRAINED: they prove the machinery; nothing is learned, and the videos mean nothing.")
     began = time.monotonic()
     try:
-        build.build(profile, options.repository, say=print)
-    except graph.ExportError as error:
+        build.build(profile, target, say=print, paths=options.weights, random=options.random)
+    except (graph.ExportError, WeightsError) as error:
         print(f"failed: {error}", file=sys.stderr)
         return 1
     print(f"Done in {time.monotonic() - began:.0f} s.")

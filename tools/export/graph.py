@@ -1,24 +1,31 @@
 """One graph: traced from torch, held against torch on other inputs, then put in place whole or not at all."""
 
-import json
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import onnxruntime
 import torch
 
-TOLERANCE = 1e-4
-"""The largest difference to torch, in any output, that a graph may have."""
+from tools.export.profile import Precision
+
+TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 3e-2, "bf16": 2e-1}
+"""The largest difference to torch that an output of a graph may have, over its largest value if that is more than 1."""
 
 OPSET = 23
 """The first with Attention as one node, which ONNX Runtime computes faster than its parts."""
+
+DTYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+INLINE_BYTES = 1 << 30
+"""Weights beyond this lie in a file beside the graph; a protobuf ends at 2 GiB."""
 
 Inputs = Mapping[str, torch.Tensor | list[torch.Tensor]]
 """Arguments of a module's forward, in its order; a list is one input of the graph for each of its tensors."""
@@ -28,87 +35,97 @@ class ExportError(RuntimeError):
     """A graph does not compute what torch computes."""
 
 
-def export(
-    module: torch.nn.Module,
-    *,
-    path: Path,
-    examples: Sequence[Inputs],
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    dynamic: Mapping[str, Sequence[int]],
-    metadata: Mapping[str, Any] | None = None,
-) -> float:
-    """Exports `module` to `path` and returns the largest difference to torch over all `examples`.
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """A file of the repository that is traced from a module."""
 
-    The first example is traced; the others should differ in every axis that `dynamic` gives to an argument.
-    `metadata` goes into the file, each value as JSON. The file appears only after the comparison, by a rename.
+    file: str
+    """Relative to the repository."""
+    module: torch.nn.Module
+    examples: Sequence[Inputs]
+    """The first is traced; the others should differ in every axis that `dynamic` gives to an argument."""
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    dynamic: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    precision: Precision = "fp32"
 
-    Raises:
-        ExportError: an output differs by more than TOLERANCE.
-    """
-    module.eval()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        trace(module, part, examples[0], inputs, outputs, dynamic)
-        if metadata:
-            model = onnx.load(str(part))
-            onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
-            onnx.save(model, str(part))
-        session = onnxruntime.InferenceSession(str(part), providers=["CPUExecutionProvider"])
-        difference = max(compare(module, session, example, inputs) for example in examples)
-        if not difference <= TOLERANCE:
-            raise ExportError(f"{path.name} differs from torch by {difference:.1e}, more than {TOLERANCE:.0e}")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return difference
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Files that belong to it: its weights, where they are too many for one file."""
+        weights = sum(each.numel() * each.element_size() for each in self.module.parameters())
+        return (f"{self.file}.data",) if weights > INLINE_BYTES else ()
+
+    def write(self, repository: Path) -> str:
+        """Exports it and returns how it compared. The files appear only afterwards, by renames.
+
+        Raises:
+            ExportError: an output differs by more than TOLERANCE.
+        """
+        self.module.eval()
+        target = repository / self.file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
+            part = Path(folder) / target.name
+            trace(self, part)
+            told = self._held_against_torch(part)
+            for companion in self.companions:
+                os.replace(part.with_name(Path(companion).name), repository / companion)
+            os.replace(part, target)
+        return told
+
+    def _held_against_torch(self, part: Path) -> str:
+        providers = onnxruntime.get_available_providers()
+        if self.precision == "bf16" and "CUDAExecutionProvider" not in providers:
+            return "NOT compared with torch: ONNX Runtime has bf16 on a GPU only"
+        session = onnxruntime.InferenceSession(str(part), providers=providers)
+        difference = max(compare(self, session, example) for example in self.examples)
+        if not difference <= TOLERANCE[self.precision]:
+            raise ExportError(
+                f"{self.file} differs from torch by {difference:.1e}, more than {TOLERANCE[self.precision]:.0e}"
+            )
+        return f"differs from torch by {difference:.1e}"
 
 
-def trace(
-    module: torch.nn.Module,
-    path: Path,
-    example: Inputs,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    dynamic: Mapping[str, Sequence[int]],
-) -> None:
-    """Writes the graph of one forward on `example`, with the axes that `dynamic` names left open."""
+def trace(graph: Graph, path: Path) -> None:
+    """Writes the graph of one forward on the first example, with the axes that `dynamic` names left open."""
     shapes: dict[str, Any] = {}
-    for name, value in example.items():
-        shape = dict.fromkeys(dynamic.get(name, ()), torch.export.Dim.DYNAMIC) or None
+    for name, value in graph.examples[0].items():
+        shape = dict.fromkeys(graph.dynamic.get(name, ()), torch.export.Dim.DYNAMIC) or None
         shapes[name] = [shape] * len(value) if isinstance(value, list) else shape
     for noisy in ("torch.onnx", "onnxscript", "torch.export"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module,
+            graph.module,
             (),
             str(path),
-            kwargs=dict(example),
-            input_names=list(inputs),
-            output_names=list(outputs),
+            kwargs=dict(graph.examples[0]),
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
             dynamic_shapes=shapes,
             dynamo=True,
             opset_version=OPSET,
-            external_data=False,
+            external_data=bool(graph.companions),
             verbose=False,
         )
 
 
-def compare(
-    module: torch.nn.Module, session: onnxruntime.InferenceSession, example: Inputs, inputs: Sequence[str]
-) -> float:
-    """The largest absolute difference of any output between torch and the graph on one set of inputs."""
-    got = session.run(None, feed(example, inputs))
+def compare(graph: Graph, session: onnxruntime.InferenceSession, example: Inputs) -> float:
+    """The largest difference of any output between torch and the graph on one set of inputs, as TOLERANCE has it."""
+    got = session.run(None, feed(example, graph.inputs))
     with torch.no_grad():
-        wanted = module(**example)
+        wanted = graph.module(**example)
     wanted = wanted if isinstance(wanted, tuple) else (wanted,)
-    return max(
-        float(np.abs(one - other.numpy()).max(initial=0.0)) if one.shape == tuple(other.shape) else float("inf")
-        for one, other in zip(got, wanted, strict=True)
-    )
+    return max(_difference(one, other) for one, other in zip(got, wanted, strict=True))
+
+
+def _difference(got: npt.NDArray[Any], wanted: torch.Tensor) -> float:
+    if got.shape != tuple(wanted.shape):
+        return float("inf")
+    other = wanted.float().numpy()
+    size = max(1.0, float(np.abs(other).max(initial=0.0)))
+    return float(np.abs(got.astype(np.float32) - other).max(initial=0.0)) / size
 
 
 def feed(example: Inputs, inputs: Sequence[str]) -> dict[str, npt.NDArray[Any]]:

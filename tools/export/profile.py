@@ -1,9 +1,12 @@
-"""What a profile says: the sizes of every model and the schedule, read from `tools/profiles/<name>.toml`."""
+"""What a profile says: the sizes of every model, how videos are made, and where; `tools/profiles/<name>.toml`.
+
+A profile with `base = "other"` says only what it changes of the other.
+"""
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_type_hints
 
 PROFILES = Path(__file__).resolve().parent.parent / "profiles"
 
@@ -12,10 +15,16 @@ class UnknownProfile(ValueError):
     """There is no profile of this name."""
 
 
+class BadProfile(ValueError):
+    """A profile's file cannot be used; the message says which and why."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextEncoder:
-    """umT5 over bytes."""
+    """umT5."""
 
+    tokenizer: Literal["bytes", "umt5"]
+    """`bytes`: byte b is token b + 3, as in ByT5. `umt5`: the tokenizer.json that comes with the weights."""
     length: int
     """Tokens of a prompt, padding included."""
     vocabulary: int
@@ -28,7 +37,7 @@ class TextEncoder:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageEncoder:
-    """CLIP vision."""
+    """CLIP vision; profiles whose transformer does not attend to the picture have none."""
 
     size: int
     """Pixels a side of the square picture that it reads."""
@@ -37,6 +46,11 @@ class ImageEncoder:
     heads: int
     feed_forward: int
     layers: int
+
+    @property
+    def tokens(self) -> int:
+        """How many it makes, the class token among them."""
+        return (self.size // self.patch) ** 2 + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,64 +63,201 @@ class Vae:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TinyVae:
+    """TAEHV's decoder: the quality `fast`."""
+
+    widths: tuple[int, ...]
+    """Channels of its four levels, the coarsest first; TAEHV's own are 256, 128, 64, 64."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Transformer:
-    """WanTransformer3DModel with image cross-attention."""
+    """WanTransformer3DModel; it has image cross-attention when the profile has an image encoder."""
 
     heads: int
     head_width: int
     feed_forward: int
     layers: int
     time_width: int
+    condition_channels: int = 0
+    """Channels beside the noisy latents: 20, the mask and the picture's latents, in bidirectional image-to-video."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How videos are made: in which blocks, how long, in which steps."""
+    """How a causal profile makes videos: in which blocks, how long, in which steps."""
 
     block_latents: int
     """Latent frames that one block denoises together."""
     max_latents: int
-    """Latent frames of the longest video; the KV cache never grows beyond it."""
+    """Latent frames of the longest video."""
     timesteps: tuple[float, ...]
     """Before the shift, falling, the first 1000."""
     shift: float
+    first_timesteps: tuple[float, ...] = ()
+    """Of the first block that is made, where it takes others."""
+    independent_first_frame: bool = True
+    """Whether latent frame 0 is a block of its own, also where it is made and not given."""
+    window_latents: int = 0
+    """Latent frames that a block attends to, its own and the sink's among them; 0: all. What lies between is
+    forgotten, so that a video can be longer than the cache: a departure from how the models were trained."""
+    sink_latents: int = 0
+    """Of them, the first ones of the video, which are never forgotten."""
 
     @property
-    def warped(self) -> tuple[float, ...]:
+    def cache_latents(self) -> int:
+        """Latent frames that the KV cache has room for."""
+        return self.window_latents or self.max_latents
+
+    def warped(self, timesteps: tuple[float, ...]) -> tuple[float, ...]:
         """The timesteps that the transformer sees: 1000 * s*u / (1 + (s - 1)*u) for u = t / 1000."""
-        return tuple(1000 * self.shift * t / (1000 + (self.shift - 1) * t) for t in self.timesteps)
+        return tuple(1000 * self.shift * t / (1000 + (self.shift - 1) * t) for t in timesteps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """How a bidirectional profile makes videos: all frames at once, by UniPC over the flow, with guidance."""
+
+    max_latents: int
+    steps: int
+    shift: float
+    guidance: float
+    """Scale of classifier-free guidance; 1 is none, and one forward a step instead of two."""
+    negative_prompt: str = ""
+
+
+Device = Literal["cpu", "gpu"]
+Precision = Literal["fp32", "fp16", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Where and how the models run."""
+
+    device: Device = "cpu"
+    """Of all models but the text encoder."""
+    precision: Precision = "fp32"
+    """Of their weights and their caches; what goes in and out stays fp32."""
+    runtime: Literal["onnx", "torch"] = "onnx"
+    """Of the transformer."""
+    text_device: Device = "cpu"
+    text_precision: Precision = "fp32"
+    text_on_demand: bool = False
+    """Whether the text encoder is loaded for each new prompt and unloaded afterwards, to give its memory back."""
+    slots: int = 1
+    """Videos that the transformer makes at once, each with a KV cache of its own; others wait."""
+    clips: int = 8
+    """Videos that a decoder holds the feature cache of."""
+    threads: int = 2
+    """Of each model on a CPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What the catalog says of a profile's model, beside what follows from the rest."""
+
+    display_name: str
+    description: str
+    operations: tuple[str, ...]
+    sizes: tuple[str, ...]
+    """`WIDTHxHEIGHT`, the default first."""
+    durations_s: tuple[float, ...]
+    """The default first."""
+    durations_s_by_operation: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    prompt_max_characters: int = 1000
+    price_per_second_micros: int = 0
+    default_timeout_s: int = 1800
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """All of it; `seed` draws the weights, `fps` is what the videos are meant for."""
+    """All of it."""
 
     name: str
-    seed: int
+    pipeline: Literal["causal", "bidirectional"]
     fps: int
+    """Frames a second that the videos are meant for."""
+    trained: bool = True
+    seed: int = 0
+    """Draws the weights of a profile that needs none from outside."""
     text_encoder: TextEncoder
-    image_encoder: ImageEncoder
+    image_encoder: ImageEncoder | None = None
     vae: Vae
+    tiny_vae: TinyVae | None = None
     transformer: Transformer
-    schedule: Schedule
+    schedule: Schedule | None = None
+    sampler: Sampler | None = None
+    engine: Engine
+    card: Card
+
+    @property
+    def max_latents(self) -> int:
+        """Latent frames of the longest video."""
+        how = self.schedule or self.sampler
+        assert how is not None, "a profile has a schedule or a sampler"
+        return how.max_latents
 
 
 Section = TypeVar("Section")
 
 
-def load(name: str) -> Profile:
+def known() -> list[str]:
+    """The names of all profiles."""
+    return sorted(file.stem for file in PROFILES.glob("*.toml"))
+
+
+def load(name: str, folder: Path = PROFILES) -> Profile:
     """Reads one profile.
 
     Raises:
         UnknownProfile: no such file.
-        TypeError: a key is missing, or one is there that means nothing.
+        BadProfile: a key is missing, or one is there that means nothing.
     """
-    file = PROFILES / f"{name}.toml"
+    try:
+        profile = _parse(Profile, _raw(name, folder))
+    except (TypeError, ValueError) as error:
+        if isinstance(error, UnknownProfile):
+            raise
+        raise BadProfile(f"the profile {name!r} cannot be used: {error}") from error
+    wanted = {"causal": profile.schedule, "bidirectional": profile.sampler}
+    if profile.pipeline not in wanted or wanted[profile.pipeline] is None:
+        raise BadProfile(f"the profile {name!r} lacks what its pipeline, {profile.pipeline!r}, needs")
+    return profile
+
+
+def _raw(name: str, folder: Path) -> dict[str, Any]:
+    file = folder / f"{name}.toml"
     if not file.is_file():
-        known = ", ".join(sorted(each.stem for each in PROFILES.glob("*.toml")))
-        raise UnknownProfile(f"no profile {name!r}; there is {known}")
+        raise UnknownProfile(f"no profile {name!r}; there is {', '.join(known())}")
     raw = tomllib.loads(file.read_text())
-    raw["schedule"]["timesteps"] = tuple(float(t) for t in raw["schedule"]["timesteps"])
-    sections = {field.name: field.type for field in fields(Profile) if isinstance(raw.get(field.name), dict)}
-    made: dict[str, Any] = {key: kind(**raw[key]) for key, kind in sections.items() if isinstance(kind, type)}
-    return Profile(**{**raw, **made})
+    if "base" not in raw:
+        return raw
+    return _over(_raw(raw.pop("base"), folder), raw)
+
+
+def _over(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _over(base[key], value) if both else value
+    return merged
+
+
+def _parse(kind: type[Section], raw: dict[str, Any]) -> Section:
+    """Builds a dataclass of ours from a table; lists become tuples."""
+    types = get_type_hints(kind)
+    sections = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    made = {}
+    for key, value in raw.items():
+        if key not in sections:
+            raise BadProfile(f"{kind.__name__} has no {key!r}")
+        choices = [each for each in (types[key], *getattr(types[key], "__args__", ())) if isinstance(each, type)]
+        section = next((each for each in choices if hasattr(each, "__dataclass_fields__")), None)
+        made[key] = _parse(section, value) if section is not None and isinstance(value, dict) else _tuples(value)
+    return kind(**made)
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples(each) for key, each in value.items()}
+    return tuple(value) if isinstance(value, list) else value

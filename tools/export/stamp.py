@@ -6,6 +6,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,55 +15,59 @@ from tools.export.profile import Profile
 
 STAMP = Path("profile/1/profile.json")
 
-FILES = (
-    "text_encoder/1/model.onnx",
-    "image_encoder/1/model.onnx",
-    "vae_encoder/1/model.onnx",
-    "transformer/1/context.onnx",
-    "transformer/1/block.onnx",
-    "vae_decoder/1/first.onnx",
-    "vae_decoder/1/next.onnx",
-)
-"""Everything that an export builds, relative to the repository, but the stamp itself."""
-
 
 def missing(repository: Path) -> list[str]:
-    """The built files that the repository lacks."""
-    return [file for file in (*FILES, str(STAMP)) if not (repository / file).is_file()]
+    """The built files that the repository lacks; the stamp, if it was never built or not to the end."""
+    return [file for file in _read(repository).get("files", [str(STAMP)]) if not (repository / file).is_file()]
 
 
-def source_of(profile: Profile) -> str:
-    """SHA-256 over the profile and the exporter's own source: whatever changes either asks for a new build."""
-    digest = hashlib.sha256(json.dumps(asdict(profile), sort_keys=True).encode())
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+def damaged(repository: Path) -> list[str]:
+    """The built files that are not as they were written."""
+    files = _read(repository).get("files", {})
+    return [file for file, digest in files.items() if digest != _sha256(repository / file)]
+
+
+def source_of(profile: Profile, weights: Sequence[Path] = (), *, random: bool = False) -> str:
+    """SHA-256 over the profile, the exporter's own source, and the names, sizes and times of weights.
+
+    Whatever changes any of them asks for a new build.
+    """
+    digest = hashlib.sha256(json.dumps([asdict(profile), random], sort_keys=True).encode())
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())
+    for path in weights:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            state = file.stat()
+            digest.update(f"{file.name} {state.st_size} {state.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
-def hashes(repository: Path) -> dict[str, str]:
-    """SHA-256 of every built file."""
-    return {file: hashlib.sha256((repository / file).read_bytes()).hexdigest() for file in FILES}
+def is_built(repository: Path, source: str) -> bool:
+    """Whether the repository holds what was made from this source, and every file is as it was written."""
+    return _read(repository).get("source") == source and not missing(repository) and not damaged(repository)
 
 
-def is_built(repository: Path, profile: Profile) -> bool:
-    """Whether the repository holds this profile, made by this exporter, and every file is as it was written."""
-    if missing(repository):
-        return False
-    try:
-        stamp = json.loads((repository / STAMP).read_text())
-    except ValueError:
-        return False
-    return bool(stamp.get("source") == source_of(profile) and stamp.get("files") == hashes(repository))
-
-
-def write(repository: Path, profile: Profile, served: dict[str, Any]) -> str:
+def write(repository: Path, source: str, files: Sequence[str], served: dict[str, Any]) -> str:
     """Writes the stamp, with `served`, what the model `profile` tells its callers. Returns the digest, added to it."""
-    files = hashes(repository)
-    digest = hashlib.sha256("".join(f"{name} {files[name]}\n" for name in FILES).encode()).hexdigest()
-    stamp = {"profile": {**served, "digest": digest}, "source": source_of(profile), "files": files}
+    hashes = {file: _sha256(repository / file) for file in files}
+    digest = hashlib.sha256("".join(f"{name} {hashes[name]}\n" for name in files).encode()).hexdigest()
+    stamp = {"profile": {**served, "digest": digest}, "source": source, "files": hashes}
     path = repository / STAMP
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     part.write_text(json.dumps(stamp, indent=1) + "\n")
     os.replace(part, path)
     return digest
+
+
+def _read(repository: Path) -> dict[str, Any]:
+    try:
+        stamp = json.loads((repository / STAMP).read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

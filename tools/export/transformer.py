@@ -7,6 +7,8 @@ The modules are the library's; only the attention processors are ours, and the r
 have their absolute positions.
 """
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any, cast
 
 import torch
@@ -14,6 +16,9 @@ from diffusers import WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttention
 from torch.nn.functional import scaled_dot_product_attention
 
+from tools.export.artefact import Artefact, Document
+from tools.export.filling import Filling
+from tools.export.graph import DTYPES, Graph
 from tools.export.profile import Profile
 from tools.export.start_transformer import carry_frames
 
@@ -151,24 +156,101 @@ def spread(x: torch.Tensor, per_frame: int) -> torch.Tensor:
     return x.unsqueeze(1).expand(-1, per_frame, -1, -1).flatten(0, 1).unsqueeze(0)
 
 
-def transformer(profile: Profile) -> WanTransformer3DModel:
-    """A seeded, untrained transformer."""
-    size = profile.transformer
-    torch.manual_seed(profile.seed + 3)
-    made = WanTransformer3DModel(
-        num_attention_heads=size.heads,
-        attention_head_dim=size.head_width,
-        in_channels=profile.vae.channels,
-        out_channels=profile.vae.channels,
-        text_dim=profile.text_encoder.width,
-        freq_dim=size.time_width,
-        ffn_dim=size.feed_forward,
-        num_layers=size.layers,
-        image_dim=profile.image_encoder.width,
-        added_kv_proj_dim=size.heads * size.head_width,
-    ).eval()
-    carry_frames(made)
-    return made
+def transformer(profile: Profile, filling: Filling) -> WanTransformer3DModel:
+    """The profile's transformer; through a drawn one frames pass."""
+    size, image = profile.transformer, profile.image_encoder
+
+    def make() -> WanTransformer3DModel:
+        return WanTransformer3DModel(
+            num_attention_heads=size.heads,
+            attention_head_dim=size.head_width,
+            in_channels=profile.vae.channels + size.condition_channels,
+            out_channels=profile.vae.channels,
+            text_dim=profile.text_encoder.width,
+            freq_dim=size.time_width,
+            ffn_dim=size.feed_forward,
+            num_layers=size.layers,
+            image_dim=None if image is None else image.width,
+            added_kv_proj_dim=None if image is None else size.heads * size.head_width,
+        )
+
+    return filling.module("transformer", make, dtype=DTYPES[profile.engine.precision], start=carry_frames)
+
+
+def graphs(profile: Profile, filling: Filling) -> Iterator[Artefact]:
+    """The two graphs, and what the rollout has to know."""
+    made = transformer(profile, filling)
+    context, block = Context(made), Block(made)
+    layers, image = profile.transformer.layers, profile.image_encoder
+    keys_and_values = [f"{kind}_{layer}" for layer in range(layers) for kind in ("key", "value")]
+    cross = [f"{of}_{kind}_{layer}" for layer in range(layers) for of in ("text", "image") for kind in ("key", "value")]
+    assert image is not None
+    yield Graph(
+        file="transformer/1/context.onnx",
+        module=context,
+        examples=[
+            {
+                "prompt_embeddings": torch.randn(1, profile.text_encoder.length, profile.text_encoder.width),
+                "image_tokens": torch.randn(1, image.tokens, image.width),
+            }
+            for _ in range(2)
+        ],
+        inputs=["prompt_embeddings", "image_tokens"],
+        outputs=cross,
+        precision=profile.engine.precision,
+    )
+    yield Graph(
+        file="transformer/1/block.onnx",
+        module=block,
+        examples=[
+            example(profile, frames=frames, height=height, width=width, past_frames=past)
+            for frames, past, (height, width) in (
+                (2, 3, (16, 28)),
+                (1, 0, (28, 16)),
+                (2, 1, (20, 20)),
+                (2, 19, (16, 28)),
+            )
+        ],
+        inputs=["latents", "timesteps", "cos", "sin", *cross, *(f"past_{name}" for name in keys_and_values)],
+        outputs=["flow", *(f"new_{name}" for name in keys_and_values)],
+        dynamic={"latents": (2, 3, 4), "timesteps": (0,), "cos": (0,), "sin": (0,), "past": (2,)},
+        precision=profile.engine.precision,
+    )
+    yield settings(profile)
+
+
+def settings(profile: Profile) -> Document:
+    """`settings.json`: what the loop has to know beside the weights."""
+    schedule, size, image = profile.schedule, profile.transformer, profile.image_encoder
+    content: dict[str, Any] = {
+        "pipeline": profile.pipeline,
+        "runtime": profile.engine.runtime,
+        "precision": profile.engine.precision,
+        "channels": profile.vae.channels,
+        "condition_channels": size.condition_channels,
+        "heads": size.heads,
+        "head_width": size.head_width,
+        "layers": size.layers,
+        "feed_forward": size.feed_forward,
+        "time_width": size.time_width,
+        "text_length": profile.text_encoder.length,
+        "text_width": profile.text_encoder.width,
+        "image_tokens": 0 if image is None else image.tokens,
+        "image_width": 0 if image is None else image.width,
+        "max_latents": profile.max_latents,
+    }
+    if schedule is not None:
+        content |= {
+            "block_latents": schedule.block_latents,
+            "independent_first_frame": schedule.independent_first_frame,
+            "timesteps": schedule.warped(schedule.timesteps),
+            "first_timesteps": schedule.warped(schedule.first_timesteps or schedule.timesteps),
+            "window_latents": schedule.window_latents,
+            "sink_latents": schedule.sink_latents,
+        }
+    if profile.sampler is not None:
+        content |= {key: value for key, value in asdict(profile.sampler).items() if key != "negative_prompt"}
+    return Document(file="transformer/1/settings.json", content=content)
 
 
 def rotary(head_width: int, start: int, frames: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -203,7 +285,7 @@ def example(profile: Profile, *, frames: int, height: int, width: int, past_fram
     def random(count: int) -> torch.Tensor:
         return torch.randn(1, size.heads, count, size.head_width)
 
-    image_tokens = (profile.image_encoder.size // profile.image_encoder.patch) ** 2 + 1
+    image_tokens = profile.image_encoder.tokens if profile.image_encoder else 0
     lengths = (profile.text_encoder.length,) * 2 + (image_tokens,) * 2
     return {
         "latents": torch.randn(1, profile.vae.channels, frames, height, width),

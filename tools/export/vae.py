@@ -5,6 +5,7 @@ makes 4 and renews it: two graphs, for the library's code takes two paths. The c
 last two frames that it saw; before the first frame there are zeros, as its padding has it, so one shape serves always.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,7 +14,12 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 from torch.nn import functional
 
 from tools.export import start_vae
+from tools.export.filling import Filling
+from tools.export.graph import DTYPES, Graph
 from tools.export.profile import Profile
+
+LATENT_SIZES = ((16, 28), (28, 16), (20, 20))
+"""Latent heights and widths on which graphs are checked: 128x224, 224x128 and 160x160 pixels."""
 
 
 class Normalised(torch.nn.Module):  # type: ignore[misc]
@@ -25,6 +31,7 @@ class Normalised(torch.nn.Module):  # type: ignore[misc]
     def __init__(self, vae: AutoencoderKLWan) -> None:
         super().__init__()
         self.vae = vae
+        self.dtype = next(vae.parameters()).dtype
         self.register_buffer("mean", torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1))
         self.register_buffer("std", torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1))
 
@@ -35,8 +42,8 @@ class Encoder(Normalised):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels FP32 (1, 3, H, W) in [-1, 1] -> latent FP32 (1, C, 1, H/8, W/8)."""
         self.vae.clear_cache()
-        x = self.vae.encoder(pixels.unsqueeze(2), feat_cache=self.vae._enc_feat_map, feat_idx=[0])
-        mean: torch.Tensor = self.vae.quant_conv(x).chunk(2, dim=1)[0]
+        x = self.vae.encoder(pixels.unsqueeze(2).to(self.dtype), feat_cache=self.vae._enc_feat_map, feat_idx=[0])
+        mean: torch.Tensor = self.vae.quant_conv(x).chunk(2, dim=1)[0].float()
         return (mean - self.mean) / self.std
 
 
@@ -47,8 +54,8 @@ class FirstDecoder(Normalised):
         """FP32 (1, C, 1, h, w) -> frames FP32 (1, 3, 1, 8h, 8w) in [-1, 1], then each cache FP32 (1, c, 2, y, x)."""
         self.vae.clear_cache()
         cache: list[Any] = self.vae._feat_map[: convolutions(self.vae)]
-        x = self.vae.post_quant_conv(latent * self.std + self.mean)
-        frames = self.vae.decoder(x, feat_cache=cache, feat_idx=[0], first_chunk=True).clamp(-1, 1)
+        x = self.vae.post_quant_conv((latent * self.std + self.mean).to(self.dtype))
+        frames = self.vae.decoder(x, feat_cache=cache, feat_idx=[0], first_chunk=True).float().clamp(-1, 1)
         for index, seen in enumerate(cache):
             # The two convolutions in time have seen nothing yet; each stands behind one of the same shape.
             cache[index] = (
@@ -65,8 +72,8 @@ class NextDecoder(Normalised):
     def forward(self, latent: torch.Tensor, caches: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """As FirstDecoder, but takes the caches too, and makes 4 frames (1, 3, 4, 8h, 8w)."""
         cache = list(caches)
-        x = self.vae.post_quant_conv(latent * self.std + self.mean)
-        frames = self.vae.decoder(x, feat_cache=cache, feat_idx=[0], first_chunk=False).clamp(-1, 1)
+        x = self.vae.post_quant_conv((latent * self.std + self.mean).to(self.dtype))
+        frames = self.vae.decoder(x, feat_cache=cache, feat_idx=[0], first_chunk=False).float().clamp(-1, 1)
         return frames, *cache
 
 
@@ -75,11 +82,59 @@ def convolutions(vae: AutoencoderKLWan) -> int:
     return sum(isinstance(each, WanCausalConv3d) and each.kernel_size[0] > 1 for each in vae.decoder.modules())
 
 
-def vae(profile: Profile) -> AutoencoderKLWan:
-    """A seeded, untrained VAE, through which colours pass; its latents are normalised over random pictures."""
-    torch.manual_seed(profile.seed + 2)
-    made = AutoencoderKLWan(base_dim=profile.vae.base_width, z_dim=profile.vae.channels).eval()
-    start_vae.carry_picture(made)
-    mean, std = start_vae.latent_statistics(made, profile.seed)
-    made.register_to_config(latents_mean=mean, latents_std=std)
-    return made
+def vae(profile: Profile, filling: Filling) -> AutoencoderKLWan:
+    """The profile's VAE. Through a drawn one colours pass, and its latents are normalised over random pictures."""
+    size, dtype = profile.vae, DTYPES[profile.engine.precision]
+
+    def start(made: AutoencoderKLWan) -> None:
+        start_vae.carry_picture(made)
+        mean, std = start_vae.latent_statistics(made, profile.seed)
+        made.register_to_config(latents_mean=mean, latents_std=std)
+
+    def make() -> AutoencoderKLWan:
+        return AutoencoderKLWan(base_dim=size.base_width, z_dim=size.channels)
+
+    return filling.module("vae", make, dtype=dtype, start=start)
+
+
+def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
+    """The encoder's graph, and the decoder's two."""
+    made, precision = vae(profile, filling), profile.engine.precision
+    first, later = FirstDecoder(made), NextDecoder(made)
+    caches = [f"cache_{index}" for index in range(convolutions(made))]
+
+    def latent(height: int, width: int) -> torch.Tensor:
+        return torch.randn(1, profile.vae.channels, 1, height, width)
+
+    def after_first(height: int, width: int) -> dict[str, Any]:
+        with torch.no_grad():
+            _, *cache = first(latent(height, width))
+        return {"latent": latent(height, width), "caches": cache}
+
+    yield Graph(
+        file="vae_encoder/1/model.onnx",
+        module=Encoder(made),
+        examples=[{"pixels": torch.rand(1, 3, 8 * height, 8 * width) * 2 - 1} for height, width in LATENT_SIZES],
+        inputs=["pixels"],
+        outputs=["latent"],
+        dynamic={"pixels": (2, 3)},
+        precision=precision,
+    )
+    yield Graph(
+        file="vae_decoder/1/first.onnx",
+        module=first,
+        examples=[{"latent": latent(height, width)} for height, width in LATENT_SIZES],
+        inputs=["latent"],
+        outputs=["frames", *(f"new_{name}" for name in caches)],
+        dynamic={"latent": (3, 4)},
+        precision=precision,
+    )
+    yield Graph(
+        file="vae_decoder/1/next.onnx",
+        module=later,
+        examples=[after_first(height, width) for height, width in LATENT_SIZES],
+        inputs=["latent", *caches],
+        outputs=["frames", *(f"new_{name}" for name in caches)],
+        dynamic={"latent": (3, 4), "caches": (3, 4)},
+        precision=precision,
+    )

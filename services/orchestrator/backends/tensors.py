@@ -40,13 +40,19 @@ def request(model: str, inputs: Mapping[str, Array], **parameters: bool | int) -
     message = service_pb2.ModelInferRequest(model_name=model)
     for name, array in inputs.items():
         message.inputs.add(name=name, datatype=np_to_triton_dtype(array.dtype), shape=array.shape)
-        message.raw_input_contents.append(np.ascontiguousarray(array).tobytes())
+        message.raw_input_contents.append(_raw(array))
     for name, value in parameters.items():
         if isinstance(value, bool):
             message.parameters[name].bool_param = value
         else:
             message.parameters[name].int64_param = value
     return message
+
+
+def _raw(array: Array) -> bytes:
+    if array.dtype == np.object_:  # strings: four bytes of length before each
+        return b"".join(len(each).to_bytes(4, "little") + each for each in array.ravel())
+    return np.ascontiguousarray(array).tobytes()
 
 
 def _arrays(response: Any) -> Arrays:

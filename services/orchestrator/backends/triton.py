@@ -11,7 +11,7 @@ Triton, because a cancel would not reach an inner request there; here each model
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
@@ -21,16 +21,14 @@ from services.errors import Unavailable
 from services.orchestrator.backends.tensors import Array, Engine, EngineRefused, Requests, request
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.spec import ImageToVideo, Size
-from services.orchestrator.media.fit import fit, to_clip_pixels, to_pixels
+from services.orchestrator.media.fit import fit, to_pixels
 from services.orchestrator.media.video import VideoWriter
 from services.orchestrator.ports import Attempt, AttemptFailed, BackendEvent, Fragment, Output, Stage
 
-MODELS = ("text_encoder", "image_encoder", "vae_encoder", "transformer", "vae_decoder", "profile")
+MODELS = ("tokenizer", "text_encoder", "vae_encoder", "transformer", "vae_decoder", "profile")
 ENCODED = 0.05
 """Share of the work that is done when the inputs are encoded, for the progress bar."""
 GIVE_UP_S, GIVE_UP_AGAIN_S = 3.0, 0.05
-PAD, END, FIRST_BYTE = 0, 1, 3
-"""The byte vocabulary of ByT5: 0 pads, 1 ends, byte b is b + 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +39,14 @@ class Profile:
     temporal_factor: int
     block_latents: int
     max_latents: int
-    text_length: int
-    tokenizer: str
-    clip_size: int
-    clip_mean: tuple[float, ...]
-    clip_std: tuple[float, ...]
+    image_encoder: bool
+    """Whether there is one: its transformer attends to the picture."""
 
     @classmethod
     def parse(cls, text: str | bytes) -> "Profile":
         """Reads the model's JSON; what we do not use of it is left alone."""
         told = json.loads(text)
-        mean, std = tuple(told.pop("clip_mean")), tuple(told.pop("clip_std"))
-        fields = {name: told[name] for name in cls.__dataclass_fields__ if name in told}
-        return cls(clip_mean=mean, clip_std=std, **fields)
+        return cls(**{name: told[name] for name in cls.__dataclass_fields__ if name in told})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +117,22 @@ class TritonBackend:
         """Runs the three encoders at once."""
 
         async def text() -> Array:
-            tokens, mask = byte_tokens(attempt.spec.operation.prompt, profile.text_length)
-            answer = await self._engine.infer("text_encoder", {"input_ids": tokens, "attention_mask": mask})
-            return answer["embeddings"]
+            prompt = np.array([attempt.spec.operation.prompt.encode()], np.object_)
+            tokens = await self._engine.infer("tokenizer", {"prompt": prompt})
+            return (await self._engine.infer("text_encoder", tokens))["embeddings"]
 
         operation = attempt.spec.operation
         if not isinstance(operation, ImageToVideo) or attempt.picture is None:
             return _Inputs(await text(), None, None)
-        rgb = await asyncio.to_thread(fit, attempt.picture, size.width, size.height, operation.fit.value)
+        pixels = to_pixels(await asyncio.to_thread(fit, attempt.picture, size.width, size.height, operation.fit.value))
 
-        async def tokens() -> Array:
-            mean, std = profile.clip_mean, profile.clip_std
-            pixels = await asyncio.to_thread(to_clip_pixels, rgb, profile.clip_size, mean, std)
+        async def tokens() -> Array | None:
+            if not profile.image_encoder:
+                return None
             return (await self._engine.infer("image_encoder", {"pixels": pixels}))["tokens"]
 
         async def latent() -> Array:
-            return (await self._engine.infer("vae_encoder", {"pixels": to_pixels(rgb)}))["latent"]
+            return (await self._engine.infer("vae_encoder", {"pixels": pixels}))["latent"]
 
         return _Inputs(*await asyncio.gather(text(), tokens(), latent()))
 
@@ -208,8 +201,10 @@ class TritonBackend:
             "latent_frames": np.array([latents], np.int32),
             "seed": np.array([attempt.spec.seed], np.int64),
         }
-        if inputs.image_latent is not None and inputs.image_tokens is not None:
-            tensors |= {"image_latent": inputs.image_latent, "image_tokens": inputs.image_tokens}
+        if inputs.image_latent is not None:
+            tensors["image_latent"] = inputs.image_latent
+        if inputs.image_tokens is not None:
+            tensors["image_tokens"] = inputs.image_tokens
         requests = Requests()
         requests.send(request("transformer", tensors, triton_enable_empty_final_response=True))
         async with aclosing(self._engine.stream(requests.__aiter__())) as answers:
@@ -237,16 +232,6 @@ class TritonBackend:
                     async with aclosing(self._engine.stream(goodbye.__aiter__())) as answers:
                         told = "frames" in (await anext(answers))[0]
                     await asyncio.sleep(GIVE_UP_AGAIN_S)
-
-
-def byte_tokens(prompt: str, length: int) -> tuple[Array, Array]:
-    """Returns (1, length) int64 token ids and their mask for a byte vocabulary; what does not fit is cut off."""
-    ids: Sequence[int] = [byte + FIRST_BYTE for byte in prompt.encode()[: length - 1]] + [END]
-    tokens = np.full((1, length), PAD, np.int64)
-    tokens[0, : len(ids)] = ids
-    mask = np.zeros((1, length), np.int64)
-    mask[0, : len(ids)] = 1
-    return tokens, mask
 
 
 def _latents(profile: Profile, frames: int) -> int:

@@ -4,7 +4,6 @@ Takes clean stored pictures (picture.py made them), so it decodes in this proces
 """
 
 import io
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -31,9 +30,3 @@ def to_pixels(rgb: Rgb) -> Tensor:
     """Returns what an image-to-video VAE takes: (1, 3, H, W), -1 is black and 1 is white."""
     return np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], np.float32) / np.float32(127.5) - np.float32(1)
 
-
-def to_clip_pixels(rgb: Rgb, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Returns what a CLIP image encoder takes: the middle square at (1, 3, size, size), normalised per channel."""
-    square = ImageOps.fit(Image.fromarray(rgb), (size, size), Image.Resampling.BICUBIC)
-    pixels = (np.asarray(square, np.float32) / 255 - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])

@@ -1,0 +1,100 @@
+"""Where the weights of a module come from: files, a seed and a start by hand, or chance, to measure speed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import nn
+
+from tools.export.weights import Weights, load_into
+
+Module = TypeVar("Module", bound=nn.Module)
+
+ORDER = ("text_encoder", "image_encoder", "vae", "transformer", "tiny_vae")
+"""Parts by the number that is added to a profile's seed."""
+
+DEVIATION = 0.02
+"""Of weights that are drawn to measure speed."""
+
+
+def as_made(_module: Any) -> None:
+    """The start of a module that needs none."""
+
+
+class Filling(Protocol):
+    """Makes modules with their weights in them."""
+
+    def module(
+        self, part: str, make: Callable[[], Module], *, dtype: torch.dtype, start: Callable[[Module], None] = as_made
+    ) -> Module:
+        """The module of a part, for use; `start` sets weights by hand where none come from files.
+
+        Raises:
+            WeightsError: the files do not hold exactly what the module needs.
+        """
+
+
+class Drawn:
+    """Weights from a seed, as the libraries initialise them, then `start`."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def module(
+        self, part: str, make: Callable[[], Module], *, dtype: torch.dtype, start: Callable[[Module], None] = as_made
+    ) -> Module:
+        """See Filling."""
+        torch.manual_seed(self._seed + ORDER.index(part))
+        made = make().eval()
+        start(made)
+        return made if dtype is torch.float32 else made.to(dtype)
+
+
+class Loaded:
+    """Weights from files."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+
+    def module(
+        self, part: str, make: Callable[[], Module], *, dtype: torch.dtype, start: Callable[[Module], None] = as_made
+    ) -> Module:
+        """See Filling."""
+        tensors = self._weights.read(part)
+        with weightless():
+            made = make().eval()
+        load_into(made, tensors, part=part, source=self._weights.sources[part], dtype=dtype)
+        return made
+
+
+class Random:
+    """Noise of one deviation everywhere: the right sizes and speed, nothing else."""
+
+    def module(
+        self, part: str, make: Callable[[], Module], *, dtype: torch.dtype, start: Callable[[Module], None] = as_made
+    ) -> Module:
+        """See Filling."""
+        torch.manual_seed(ORDER.index(part))
+        with weightless():
+            made = make().eval()
+        for owner in made.modules():
+            for name, parameter in list(owner.named_parameters(recurse=False)):
+                drawn = torch.empty(parameter.shape, dtype=dtype).normal_(std=DEVIATION)
+                setattr(owner, name, nn.Parameter(drawn, requires_grad=False))
+        return made if dtype is torch.float32 else made.to(dtype)
+
+
+@contextmanager
+def weightless() -> Iterator[None]:
+    """Modules made within hold their parameters on the meta device, which take no memory; their buffers are real."""
+    register = nn.Module.register_parameter
+
+    def on_meta(self: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        register(self, name, None if parameter is None else nn.Parameter(parameter.to("meta"), requires_grad=False))
+
+    nn.Module.register_parameter = on_meta
+    try:
+        yield
+    finally:
+        nn.Module.register_parameter = register
