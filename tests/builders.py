@@ -13,7 +13,7 @@ from services.orchestrator.domain.job import Job, apply
 from services.orchestrator.domain.quota import Plan
 from services.orchestrator.domain.spec import Size, Spec, TextToVideo
 from services.orchestrator.media.video import VideoWriter
-from services.orchestrator.ports import Attempt, BackendEvent, Fragment, Output, Stage
+from services.orchestrator.ports import Attempt, BackendEvent, Checkpoint, Continues, Fragment, Output, Stage
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -117,7 +117,10 @@ def some_frames(count: int, size: Size, seed: int = 0) -> np.ndarray:
 
 
 class ScriptedBackend:
-    """A backend that a test conducts: it makes real, small videos in fragments of 4 frames, and does as it is told."""
+    """A backend that a test conducts: it makes real, small videos in fragments of 4 frames, and does as it is told.
+
+    After each fragment it leaves a checkpoint, and takes up those that it finds.
+    """
 
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
@@ -128,6 +131,8 @@ class ScriptedBackend:
         self.gate.set()
         self.begun = asyncio.Event()
         """Set once the first fragment has been yielded."""
+        self.made: list[int] = []
+        """Fragments that were made, not taken from a checkpoint; over all attempts."""
         self.closed = 0
         """Attempts that were stopped before their end."""
         self.frames: Callable[[int, Size, int], np.ndarray] = some_frames
@@ -143,8 +148,15 @@ class ScriptedBackend:
             yield Stage("generate", 0.0)
             writer = VideoWriter(size.width, size.height, attempt.card.fps)
             frames = self.frames(total, size, seed % 100)
-            for first in range(0, len(frames), 4):
+            known = len(attempt.checkpoints)
+            assert attempt.checkpoints == tuple(b"checkpoint %d" % index for index in range(known))
+            if known:
+                yield Continues(known, min(1.0, known * 4 / total))
+            for index, first in enumerate(range(0, len(frames), 4)):
                 data = await asyncio.to_thread(writer.add, frames[first : first + 4])
+                if index >= known:
+                    self.made.append(index)
+                    yield Checkpoint(index, b"checkpoint %d" % index)
                 yield Fragment(data, len(frames[first : first + 4]), min(1.0, (first + 4) / total))
                 self.begun.set()
                 await self.gate.wait()

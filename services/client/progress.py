@@ -97,8 +97,9 @@ class Bar:
             case "fragment_ready":
                 self._fragments = event.fragment_ready.index + 1
                 self._update(None, event.fragment_ready.progress)
+            case "continued":
+                self._update(None, event.continued.progress)
             case "started" if event.started.attempt > 1:
-                self._fragments = 0
                 self._update(f"attempt {event.started.attempt}", 0.0)
             case "succeeded":
                 self._update("succeeded", 1.0)

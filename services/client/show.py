@@ -77,6 +77,8 @@ def event(happened: job_pb2.JobEvent) -> str:
             return f"admitted, {money.text(happened.admitted.quote)} set aside"
         case "started":
             return f"attempt {happened.started.attempt} begins"
+        case "continued":
+            return f"goes on from block {happened.continued.block}, {happened.continued.progress:.0%}"
         case "progressed":
             return f"{happened.progressed.stage} {happened.progressed.progress:.0%}"
         case "fragment_ready":

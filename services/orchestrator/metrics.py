@@ -38,6 +38,15 @@ class PrometheusMeter:
             buckets=SECONDS,
             registry=registry,
         )
+        self._continued = Counter(
+            "i2v_jobs_continued_total", "Attempts that went on from checkpoints.", ["model"], registry=registry
+        )
+        self._unstored = Counter(
+            "i2v_checkpoint_failures_total",
+            "Checkpoints that could not be stored at once.",
+            ["model"],
+            registry=registry,
+        )
         self._queued = Gauge("i2v_jobs_queued", "Jobs that wait, by backend.", ["backend"], registry=registry)
         self._ready = Gauge("i2v_backend_ready", "1 while a backend could take a job.", ["backend"], registry=registry)
         self._imbalance = Gauge(
@@ -58,6 +67,14 @@ class PrometheusMeter:
     def first_fragment(self, job: Job, after_s: float) -> None:
         """See Meter."""
         self._first.labels(job.spec.model).observe(after_s)
+
+    def continued(self, job: Job) -> None:
+        """See Meter."""
+        self._continued.labels(job.spec.model).inc()
+
+    def checkpoint_failed(self, job: Job) -> None:
+        """See Meter."""
+        self._unstored.labels(job.spec.model).inc()
 
     def ended(self, job: Job) -> None:
         """See Meter."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.catalog import ModelCard
-from services.orchestrator.domain.event import Body, Event, JobError
+from services.orchestrator.domain.event import Body, Event, FragmentReady, JobError
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.ledger import Entry
 from services.orchestrator.domain.media import VideoInfo
@@ -86,6 +86,9 @@ class Store(Protocol):
     async def events(self, job_id: str, *, after: int, limit: int = 200) -> list[Event]:
         """Returns a job's events after a sequence number, in order."""
 
+    async def fragments(self, job_id: str) -> list[FragmentReady]:
+        """Returns what was told of a job's fragments, by all its attempts, in order."""
+
     def changes(self, job_id: str) -> AbstractAsyncContextManager[Signal]:
         """Wakes on every event of a job."""
 
@@ -129,6 +132,12 @@ class Meter(Protocol):
     def first_fragment(self, job: Job, after_s: float) -> None:
         """A job's first piece was stored so long after its admission."""
 
+    def continued(self, job: Job) -> None:
+        """An attempt goes on from what an earlier one made."""
+
+    def checkpoint_failed(self, job: Job) -> None:
+        """A checkpoint could not be stored now."""
+
     def ended(self, job: Job) -> None:
         """A job ended."""
 
@@ -157,6 +166,8 @@ class Attempt:
     """The clean picture's file, for image-to-video."""
     workdir: Path
     """An empty folder of this attempt's own; it is removed afterwards."""
+    checkpoints: tuple[bytes, ...] = ()
+    """What earlier attempts yielded as Checkpoint, from index 0 on. May be damaged, or of another time: look first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +179,25 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a later attempt needs in order not to do this part of the work again; the backend's own format."""
+
+    index: int
+    """0, 1, 2, … in order; the first that an attempt yields may follow those that it was given."""
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Continues:
+    """The attempt begins with its checkpoints: blocks before this one are not made again."""
+
+    block: int
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fragment:
-    """A playable piece of the video."""
+    """A playable piece of the video. Those that the checkpoints stand for are yielded too, from the first on."""
 
     data: bytes
     frames: int
@@ -183,7 +211,7 @@ class Output:
     path: Path
 
 
-BackendEvent = Stage | Fragment | Output
+BackendEvent = Stage | Continues | Checkpoint | Fragment | Output
 
 
 class Backend(Protocol):
@@ -209,7 +237,7 @@ Probe = Callable[[Path], VideoInfo]
 
 
 class Blobs(Protocol):
-    """Where bytes live, by key. Keys are our own (`domain.asset.blob_key`), never a caller's text."""
+    """Where bytes live, by key. Keys are our own (`domain.asset`), never a caller's text."""
 
     async def put_file(self, key: str, path: Path, *, media_type: str) -> None:
         """Stores a file's bytes, whole or not at all; nobody writes to the file any more. Idempotent.

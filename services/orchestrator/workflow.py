@@ -18,8 +18,8 @@ from dbos import DBOS, DBOSClient, DBOSConfig
 
 from services.errors import Unavailable
 from services.orchestrator.domain.event import Failed
-from services.orchestrator.domain.job import Job
-from services.orchestrator.execute import Executor, expire
+from services.orchestrator.domain.job import Job, expire
+from services.orchestrator.execute import Executor
 from services.orchestrator.ports import Clock, Store
 
 MAKE_VIDEO = "make_video"
@@ -213,4 +213,5 @@ class Worker:
                 continue
             if ending:
                 self._executor.meter.ended(ended)
+                await self._executor.forget(ended)
                 log.warning("an overdue job was ended", extra={"job_id": job_id})

@@ -53,6 +53,15 @@ async def test_an_admitted_job_is_stored_booked_and_told(store: PostgresStore) -
     assert await store.audit() == 0
 
 
+async def test_the_fragments_of_all_attempts_are_told_in_order(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    told = [events.FragmentReady(index, "a" * 64, 4, 99, 0.5) for index in (0, 1, 0)]
+    for body in (Started(1), *told[:2], Started(2), events.Continued(1, 0.5), told[2]):
+        await store.record(job.id, lambda _, body=body: body)
+    assert await store.fragments(job.id) == told
+    assert events.Continued(1, 0.5) in [event.body for event in await store.events(job.id, after=0)]
+
+
 async def test_a_repeat_returns_the_first_job_and_books_nothing(store: PostgresStore) -> None:
     first = await admit(store, a_job())
     second = await admit(store, a_job(id="1" * 32))

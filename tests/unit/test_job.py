@@ -12,6 +12,7 @@ from services.orchestrator.domain.event import (
     Body,
     Cancelled,
     CancelRequested,
+    Continued,
     Event,
     Failed,
     FragmentReady,
@@ -31,6 +32,7 @@ OUTPUT = VideoOutput("f" * 64, Size(64, 32), 8, 8.0, 1000, 99)
 
 BODIES = st.one_of(
     st.builds(Started, st.integers(0, 3)),
+    st.builds(Continued, st.integers(1, 9), st.floats(0, 1)),
     st.builds(Progressed, st.just("generate"), st.floats(0, 1)),
     st.builds(FragmentReady, st.integers(0, 9), st.just("a" * 64), st.just(4), st.just(9), st.floats(0, 1)),
     st.just(CancelRequested()),
@@ -84,6 +86,11 @@ def test_a_second_attempt_begins_at_nothing_and_keeps_the_first_start() -> None:
     job = after(Started(1), Progressed("generate", 0.4))
     again = apply(job, Event(4, NOON + timedelta(seconds=9), Started(2)))
     assert (again.state, again.attempt, again.progress, again.start_time) == (State.RUNNING, 2, 0.0, NOON)
+
+
+def test_an_attempt_that_continues_begins_with_what_was_done() -> None:
+    job = after(Started(1), Progressed("generate", 0.4), Started(2), Continued(3, 0.3), Progressed("generate", 0.1))
+    assert (job.attempt, job.progress) == (2, 0.3)
 
 
 def test_a_lost_worker_does_not_undo_a_request_to_stop() -> None:

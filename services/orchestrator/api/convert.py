@@ -195,6 +195,8 @@ def event(given: Event) -> job_pb2.JobEvent:
             result.admitted.quote.CopyFrom(money(quote))
         case events.Started(attempt=attempt):
             result.started.attempt = attempt
+        case events.Continued(block=block, progress=progress):
+            result.continued.block, result.continued.progress = block, progress
         case events.Progressed(stage=stage, progress=progress):
             result.progressed.stage, result.progressed.progress = stage, progress
         case events.FragmentReady() as ready:

@@ -23,6 +23,11 @@ class Asset:
         return blob_key(self.tenant, self.sha256)
 
 
+def checkpoint_key(job_id: str, index: int) -> str:
+    """Returns the blob key of one of a job's checkpoints. Flat, so that a folder store keeps no empty folders."""
+    return f"checkpoints/{job_id}.{index:04d}"
+
+
 def blob_key(tenant: str, sha256: str) -> str:
     """Returns the blob key of a tenant's bytes."""
     return f"tenants/{tenant}/assets/{sha256}"

@@ -43,6 +43,14 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Continued:
+    """The attempt goes on from what an earlier one made: blocks before this one are not made again."""
+
+    block: int
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
 class Progressed:
     """Work went on."""
 
@@ -52,7 +60,7 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class FragmentReady:
-    """A playable piece of the video is stored."""
+    """A playable piece of the video is stored. It replaces an earlier one of its index, and all after that."""
 
     index: int
     asset: str
@@ -98,7 +106,7 @@ class Cancelled:
 
 
 Terminal = Succeeded | Failed | Cancelled
-Body = Admitted | Started | Progressed | FragmentReady | CancelRequested | Retrying | Terminal
+Body = Admitted | Started | Continued | Progressed | FragmentReady | CancelRequested | Retrying | Terminal
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ still writes is refused as Superseded.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.orchestrator.domain.event import (
@@ -19,6 +19,7 @@ from services.orchestrator.domain.event import (
     Body,
     Cancelled,
     CancelRequested,
+    Continued,
     Event,
     Failed,
     FragmentReady,
@@ -114,6 +115,8 @@ def _fold(job: Job, body: Body, time: datetime) -> Job:
                 progress=0.0,
                 start_time=job.start_time or time,
             )
+        case Continued(progress=progress) if running:
+            return replace(job, progress=max(job.progress, progress))
         case Progressed(stage=stage, progress=progress) if running:
             return replace(job, stage=stage, progress=max(job.progress, progress))
         case FragmentReady(progress=progress) if running:
@@ -147,6 +150,15 @@ def cancel(job: Job) -> Cancelled | CancelRequested | None:
     if job.state is State.QUEUED:
         return Cancelled(charged_micros=0)
     return CancelRequested() if job.state is State.RUNNING else None
+
+
+def expire(now: datetime, job: Job, *, grace_s: float) -> Failed | None:
+    """Returns the end of a job that nobody began, or finished, in time; None when it is not (any more) such a job."""
+    begun = job.state is not State.QUEUED
+    if job.state.ended or job.expire_time + timedelta(seconds=grace_s if begun else 0) > now:
+        return None
+    why = f"{'The job did not end' if begun else 'No worker was free'} by {job.expire_time:%H:%M:%S} UTC."
+    return Failed(JobError("DEADLINE_EXCEEDED", why, retryable=True), charged_micros=0)
 
 
 def guard(job: Job, attempt: int) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from services.errors import NotFound, QuotaExceeded, RequestIdReused, Unavailable
 from services.orchestrator.domain import quota
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.domain.event import Event
+from services.orchestrator.domain.event import Event, FragmentReady
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.ledger import Entry
 from services.orchestrator.domain.quota import Account, Plan, Usage
@@ -201,6 +201,17 @@ class PostgresStore:
         )
         async with self.reading() as connection:
             return [rows.event_of(row) for row in await connection.execute(query)]
+
+    async def fragments(self, job_id: str) -> list[FragmentReady]:
+        """See Store."""
+        table = schema.job_events
+        query = (
+            sa.select(table.c.body)
+            .where(table.c.job_id == job_id, table.c.kind == FragmentReady.__name__)
+            .order_by(table.c.sequence)
+        )
+        async with self.reading() as connection:
+            return [FragmentReady(**body) for body in (await connection.execute(query)).scalars()]
 
     def changes(self, job_id: str) -> AbstractAsyncContextManager[Signal]:
         """See Store."""
