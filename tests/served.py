@@ -111,7 +111,8 @@ async def parts(
 
 
 def text_spec(prompt: str = "a wave", seconds: int = 1, **fields: Any) -> job_pb2.JobSpec:
-    spec = job_pb2.JobSpec(model="test-model", text_to_video=job_pb2.TextToVideo(prompt=prompt), **fields)
+    fields = {"model": "test-model"} | fields
+    spec = job_pb2.JobSpec(text_to_video=job_pb2.TextToVideo(prompt=prompt), **fields)
     spec.duration.seconds = seconds
     return spec
 

@@ -57,9 +57,10 @@ def job_spec(
     size: tuple[int, int] | None = None,
     seed: int | None = None,
     fit: "job_pb2.ImageToVideo.Fit.ValueType" = job_pb2.ImageToVideo.FIT_UNSPECIFIED,
+    quality: "job_pb2.JobSpec.Quality.ValueType" = job_pb2.JobSpec.QUALITY_UNSPECIFIED,
 ) -> job_pb2.JobSpec:
     """Returns a spec: image-to-video when `image` names an asset, else text-to-video."""
-    spec = job_pb2.JobSpec(model=model, seed=seed)
+    spec = job_pb2.JobSpec(model=model, seed=seed, quality=quality)
     if image:
         spec.image_to_video.CopyFrom(job_pb2.ImageToVideo(image=image, prompt=prompt, fit=fit))
     else:

@@ -23,6 +23,7 @@ OPTION_OF_FIELD = {
     "spec.duration": "--duration",
     "spec.size": "--size",
     "spec.seed": "--seed",
+    "spec.quality": "--quality",
     "spec.model": "--model",
     "i2v-user": "--user",
 }
@@ -162,17 +163,26 @@ def models(shown: Sequence[catalog_pb2.Model]) -> str:
     """Returns a table of models."""
     rows = [
         (
-            each.name.removeprefix("models/"),
+            each.name.removeprefix("models/") + (" (experimental)" if each.engine.experimental else ""),
             ", ".join(
                 catalog_pb2.Model.Operation.Name(operation).lower().replace("_", "-") for operation in each.operations
             ),
             ", ".join(size(one) for one in each.sizes),
-            ", ".join(seconds(one) for one in each.durations),
+            _lengths(each),
             money.text(each.price_per_second),
         )
         for each in shown
     ]
     return columns([("MODEL", "MAKES", "SIZES", "LENGTHS", "PRICE OF A SECOND"), *rows])
+
+
+def _lengths(model: catalog_pb2.Model) -> str:
+    """Returns `5 s, 2 s`, and what holds for single operations: `5 s; image-to-video 4.5 s`."""
+    parts = [", ".join(map(seconds, model.durations))]
+    for own in model.durations_by_operation:
+        kind = catalog_pb2.Model.Operation.Name(own.operation).lower().replace("_", "-")
+        parts.append(f"{kind} {', '.join(map(seconds, own.durations))}")
+    return "; ".join(parts)
 
 
 def usage(shown: usage_pb2.Usage) -> str:

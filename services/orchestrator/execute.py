@@ -179,7 +179,8 @@ class Executor:
         job = run.job
         if outcome is None:
             log.info("another attempt has the job; this one leaves")
-            return await self._leave(run)
+            await self._leave(run)
+            return None
 
         def decide(now: Job) -> Body:
             jobs.guard(now, job.attempt)
@@ -190,7 +191,8 @@ class Executor:
         try:
             after = await self._insist(job, decide)
         except Superseded:
-            return await self._leave(run)
+            await self._leave(run)
+            return None
         if after.state.ended:
             await run.checkpoints.discard()
             self.meter.ended(after)

@@ -572,6 +572,13 @@ async def test_a_key_is_no_argument(i2v: Command) -> None:
     assert (await i2v("--key", KEY, "jobs")).code == 2
 
 
+async def test_the_quality_that_was_chosen_is_asked_for(rig: Rig, i2v: Command) -> None:
+    ended = await i2v("generate", "--prompt", "A wave.", "--quality", "fast", "--detach")
+    assert ended.code == 0
+    [submitted] = rig.script.asked_for(job_pb2.SubmitJobRequest)
+    assert submitted.spec.quality == job_pb2.JobSpec.FAST
+
+
 async def test_invalid_input_is_3_and_names_the_option_the_limit_and_the_way_out(i2v: Command) -> None:
     ended = await i2v("preview", "--prompt", "A wave.", "--duration", "60")
     assert (ended.code, ended.err) == (3, "--duration: is 60 s; the model makes 1 to 5 s\n")

@@ -8,13 +8,13 @@ from pathlib import Path
 import av
 import grpc
 import pytest
-from i2v.v1 import job_pb2
+from i2v.v1 import catalog_pb2, job_pb2
 
 from services.errors import Unavailable
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.ports import AttemptFailed
 from tests.builders import ScriptedBackend
-from tests.served import Served, caller, image_spec, served, text_spec
+from tests.served import GOLDEN, Served, caller, image_spec, served, text_spec
 
 CAT = Path("tests/golden/cat.png").read_bytes()
 State = job_pb2.Job
@@ -58,6 +58,29 @@ async def test_a_picture_becomes_a_video(i2v: Served, backend: ScriptedBackend, 
                 assert sum(1 for _ in fragment.decode(video=0)) == event.fragment_ready.frames == 4
     assert backend.attempts[0].picture is not None
     await books_are_right(i2v, spent=1000)
+
+
+async def test_the_catalog_says_what_a_model_offers_and_what_makes_it(database: str, tmp_path: Path) -> None:
+    test, own = (GOLDEN / "models.toml").read_text(), tmp_path / "own.toml"
+    ours = test.replace("models.test-model", "models.ours").replace('backend = "test"', 'backend = "triton-b"')
+    stated = ['profile = "tiny"', "steps = 4", "experimental = true", 'qualities = ["fast", "quality"]']
+    stated += ['durations_s_by_operation = { "image-to-video" = [4.5, 3] }']
+    own.write_text("\n".join([test, ours, *stated]))
+
+    def change(values: dict[str, object]) -> None:
+        values["models_file"] = own
+
+    async with served(database, tmp_path, {}, change=change) as i2v:
+        answer = await i2v.catalog.ListModels(catalog_pb2.ListModelsRequest(), metadata=caller())
+        spec = text_spec(model="ours", quality=job_pb2.JobSpec.QUALITY)
+        found = await i2v.jobs.PreviewJob(job_pb2.PreviewJobRequest(spec=spec), metadata=caller())
+    listed, other = answer.models
+    assert list(listed.qualities) == [job_pb2.JobSpec.FAST, job_pb2.JobSpec.QUALITY]
+    (lengths,) = listed.durations_by_operation
+    assert [each.ToMilliseconds() for each in lengths.durations] == [4500, 3000]
+    assert (listed.engine.profile, listed.engine.steps, listed.engine.experimental) == ("tiny", 4, True)
+    assert not other.HasField("engine") and not listed.engine.HasField("memory_bytes")
+    assert found.spec.quality == job_pb2.JobSpec.QUALITY
 
 
 async def test_fragments_come_while_the_rest_is_being_made(i2v: Served, backend: ScriptedBackend) -> None:

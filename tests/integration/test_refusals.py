@@ -71,6 +71,8 @@ def without(spec: job_pb2.JobSpec, field: str) -> job_pb2.JobSpec:
         (text_spec(seconds=-1), "spec.duration", "DURATION_UNSUPPORTED"),
         (text_spec(size=job_pb2.Size(width=65, height=32)), "spec.size", "SIZE_UNSUPPORTED"),
         (text_spec(size=job_pb2.Size()), "spec.size", "SIZE_UNSUPPORTED"),
+        (text_spec(quality=job_pb2.JobSpec.FAST), "spec.quality", "QUALITY_UNSUPPORTED"),
+        (text_spec(quality=7), "spec.quality", "QUALITY_UNKNOWN"),
         (text_spec(seed=-1), "spec.seed", "SEED_OUT_OF_RANGE"),
         (without(text_spec(), "text_to_video"), "spec.operation", "OPERATION_MISSING"),
         (without(text_spec(), "model"), "spec.model", "MODEL_UNKNOWN"),

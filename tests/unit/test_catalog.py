@@ -1,15 +1,28 @@
 """What a model card allows, completes and prices."""
 
+import hashlib
+import json
 import tomllib
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from services.errors import InvalidSpec, NotFound
-from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.catalog import Catalog, EngineNeeds
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.domain.quota import plans_from_toml
-from services.orchestrator.domain.spec import Fit, ImageToVideo, Size, Spec, TextToVideo, from_json, to_json
+from services.orchestrator.domain.spec import (
+    FAST,
+    QUALITY,
+    Fit,
+    ImageToVideo,
+    Size,
+    Spec,
+    TextToVideo,
+    from_json,
+    to_json,
+)
 from tests.builders import a_card, a_catalog, a_spec
 
 CONFIG = Path("deploy/config")
@@ -33,6 +46,7 @@ def test_a_good_spec_passes() -> None:
         (a_spec(duration_ms=1500), "spec.duration", "DURATION_UNSUPPORTED"),
         (a_spec(duration_ms=-1), "spec.duration", "DURATION_UNSUPPORTED"),
         (a_spec(size=Size(32, 32)), "spec.size", "SIZE_UNSUPPORTED"),
+        (a_spec(quality=FAST), "spec.quality", "QUALITY_UNSUPPORTED"),
         (a_spec(seed=-1), "spec.seed", "SEED_OUT_OF_RANGE"),
         (a_spec(seed=2**63), "spec.seed", "SEED_OUT_OF_RANGE"),
         (a_spec(timeout_ms=999), "spec.timeout", "TIMEOUT_OUT_OF_RANGE"),
@@ -77,18 +91,26 @@ def test_the_size_follows_the_shape_of_the_picture(width: int, height: int, size
 def test_defaults_are_filled_in_and_what_was_asked_stays() -> None:
     card = a_card()
     assert card.complete(a_spec(), seed=5, picture=None) == Spec(
-        "test-model", TextToVideo("a wave"), 1000, Size(64, 32), 5, 60_000
+        "test-model", TextToVideo("a wave"), 1000, Size(64, 32), 5, 60_000, QUALITY
     )
-    asked = Spec("test-model", TextToVideo("x"), 2000, Size(32, 64), 0, 5000)
+    asked = Spec("test-model", TextToVideo("x"), 2000, Size(32, 64), 0, 5000, FAST)
     assert card.complete(asked, seed=None, picture=None) == asked
     assert (card.quote(asked), card.frames(asked)) == (2000, 16)
 
 
 @pytest.mark.parametrize(
-    "spec", [a_spec(), Spec("m", ImageToVideo(IMAGE, "x", Fit.PAD), 2000, Size(32, 64), 2**63 - 1, 5000)]
+    "spec", [a_spec(), Spec("m", ImageToVideo(IMAGE, "x", Fit.PAD), 2000, Size(32, 64), 2**63 - 1, 5000, FAST)]
 )
 def test_a_spec_comes_back_from_json_as_it_was(spec: Spec) -> None:
     assert from_json(to_json(spec)) == spec
+
+
+def test_a_spec_from_before_there_was_a_quality_still_loads_and_has_its_fingerprint() -> None:
+    stored = to_json(a_spec())
+    del stored["quality"]
+    assert from_json(stored).quality == QUALITY
+    before = hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()
+    assert a_spec().fingerprint() == before
 
 
 def test_a_fingerprint_tells_specs_apart() -> None:
@@ -97,20 +119,71 @@ def test_a_fingerprint_tells_specs_apart() -> None:
     assert a_spec().fingerprint() == a_spec().fingerprint()
 
 
+def test_a_quality_of_the_card_passes_and_its_first_is_the_default() -> None:
+    card = a_card(qualities=(FAST, QUALITY))
+    assert card.check(a_spec(quality=QUALITY)) == []
+    assert card.complete(a_spec(), seed=1, picture=None).quality == FAST
+
+
+def test_operations_can_have_lengths_of_their_own() -> None:
+    card = a_card(durations_ms_by_operation={"image-to-video": (4500, 3000)})
+    picture = ImageToVideo(IMAGE, "it moves")
+    assert card.check(a_spec(operation=picture, duration_ms=4500)) == []
+    assert card.complete(a_spec(operation=picture), seed=1, picture=None).duration_ms == 4500
+    assert card.complete(a_spec(), seed=1, picture=None).duration_ms == 1000
+    (wrong,) = card.check(a_spec(operation=picture, duration_ms=1000))
+    assert (wrong.reason, wrong.description) == (
+        "DURATION_UNSUPPORTED",
+        "is 1 s; 'test-model' makes 3 s, 4.5 s for image-to-video",
+    )
+
+
+@pytest.mark.parametrize(("ms", "frames"), [(4500, 73), (750, 13), (5000, 81)])
+def test_frames_are_exact_for_parts_of_a_second(ms: int, frames: int) -> None:
+    assert a_card(fps=16, extra_frames=1).frames(a_spec(duration_ms=ms)) == frames
+
+
+def nano(**changes: object) -> Catalog:
+    parsed = tomllib.loads((CONFIG / "models.toml").read_text())
+    return Catalog.from_toml({"models": {"nano": parsed["models"]["nano"] | changes}})
+
+
+def test_a_card_of_ours_says_what_it_needs_of_its_engine() -> None:
+    assert nano().card("nano").engine == EngineNeeds("nano")
+    stated = {"profile": "big", "steps": 4, "precision": "bf16", "memory_bytes": 10**10, "experimental": True}
+    assert nano(backend="triton-14b", **stated).card("nano").engine == EngineNeeds("big", 4, "bf16", 10**10, True)
+    assert nano(backend="fake").card("nano").engine is None
+
+
 def test_every_shipped_card_and_plan_is_well_formed() -> None:
     catalog = Catalog.from_toml(tomllib.loads((CONFIG / "models.toml").read_text()))
     for card in catalog:
-        for duration in card.durations_ms:
-            for size in card.sizes:
-                assert card.check(Spec(card.id, TextToVideo("x"), duration, size)) == []
-                assert card.frames(Spec(card.id, TextToVideo("x"), duration)) % 4 == 1
+        operations = {"text-to-video": TextToVideo("x"), "image-to-video": ImageToVideo(IMAGE, "x")}
+        for kind in card.operations:
+            for duration, size in product(card.durations(kind), card.sizes):
+                for quality in card.qualities:
+                    spec = Spec(card.id, operations[kind], duration, size, quality=quality)
+                    assert card.check(spec) == []
+                    assert card.frames(spec) % 4 == 1
     plans = plans_from_toml(tomllib.loads((CONFIG / "plans.toml").read_text()))
     assert all(plan.user_budget_micros <= plan.tenant_budget_micros for plan in plans.values())
 
 
-@pytest.mark.parametrize("change", [{"sizes": []}, {"durations_s": []}, {"price_per_second_micros": -1}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sizes": []},
+        {"durations_s": []},
+        {"durations_s": [1.3]},
+        {"durations_s_by_operation": {"image-to-video": [0.3]}},
+        {"durations_s_by_operation": {"image-to-video": []}},
+        {"durations_s_by_operation": {"scene-animation": [1]}},
+        {"qualities": []},
+        {"qualities": ["best"]},
+        {"backend": "fake", "steps": 4},
+        {"price_per_second_micros": -1},
+    ],
+)
 def test_a_malformed_card_is_refused_when_it_is_read(change: dict[str, object]) -> None:
-    parsed = tomllib.loads((CONFIG / "models.toml").read_text())
-    parsed["models"]["nano"] |= change
     with pytest.raises(ValueError, match="nano"):
-        Catalog.from_toml(parsed)
+        nano(**change)

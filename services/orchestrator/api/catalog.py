@@ -1,6 +1,6 @@
 """CatalogService: the model cards."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import grpc
 from i2v.v1 import catalog_pb2, catalog_pb2_grpc
@@ -33,7 +33,7 @@ class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
 
 
 def _model(card: ModelCard) -> catalog_pb2.Model:
-    return catalog_pb2.Model(
+    model = catalog_pb2.Model(
         name=f"models/{card.id}",
         display_name=card.display_name,
         description=card.description,
@@ -44,4 +44,14 @@ def _model(card: ModelCard) -> catalog_pb2.Model:
         prompt_max_characters=card.prompt_max_characters,
         price_per_second=convert.money(card.price_per_second_micros),
         default_timeout=convert.duration(card.default_timeout_ms),
+        qualities=[convert.QUALITY_OF[quality] for quality in card.qualities],
+        durations_by_operation=[
+            catalog_pb2.Model.OperationDurations(
+                operation=OPERATIONS[kind], durations=[convert.duration(ms) for ms in durations]
+            )
+            for kind, durations in card.durations_ms_by_operation.items()
+        ],
     )
+    if card.engine is not None:
+        model.engine.CopyFrom(catalog_pb2.Model.Engine(**asdict(card.engine)))
+    return model

@@ -15,7 +15,7 @@ from services.orchestrator.domain.event import Event, JobError, VideoOutput
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.media import VideoInfo
 from services.orchestrator.domain.price import CURRENCY
-from services.orchestrator.domain.spec import Fit, ImageToVideo, Operation, Size, Spec, TextToVideo
+from services.orchestrator.domain.spec import FAST, QUALITY, Fit, ImageToVideo, Operation, Size, Spec, TextToVideo
 
 STATES = {
     State.QUEUED: job_pb2.Job.QUEUED,
@@ -31,6 +31,12 @@ FITS = {
     job_pb2.ImageToVideo.CROP: Fit.CROP,
     job_pb2.ImageToVideo.PAD: Fit.PAD,
 }
+QUALITIES = {
+    job_pb2.JobSpec.QUALITY_UNSPECIFIED: None,
+    job_pb2.JobSpec.QUALITY: QUALITY,
+    job_pb2.JobSpec.FAST: FAST,
+}
+QUALITY_OF = {name: number for number, name in QUALITIES.items()}
 
 
 def refuse(field: str, description: str, reason: str) -> InvalidInput:
@@ -59,7 +65,9 @@ def request_id(text: str) -> str:
 
 
 def spec_from_pb(spec: job_pb2.JobSpec) -> Spec:
-    """Returns the spec. Raises InvalidSpec when it has no operation or a duration that is none."""
+    """Returns the spec. Raises InvalidSpec when it has no operation, or a duration or quality that is none."""
+    if spec.quality not in QUALITIES:
+        raise _invalid("spec.quality", f"is {spec.quality}; give QUALITY or FAST", "QUALITY_UNKNOWN")
     return Spec(
         model=spec.model,
         operation=_operation(spec),
@@ -67,6 +75,7 @@ def spec_from_pb(spec: job_pb2.JobSpec) -> Spec:
         size=Size(spec.size.width, spec.size.height) if spec.HasField("size") else None,
         seed=spec.seed if spec.HasField("seed") else None,
         timeout_ms=_milliseconds(spec.timeout, "spec.timeout") if spec.HasField("timeout") else None,
+        quality=QUALITIES[spec.quality],
     )
 
 
@@ -138,6 +147,7 @@ def spec_to_pb(spec: Spec) -> job_pb2.JobSpec:
         result.seed = spec.seed
     if spec.timeout_ms is not None:
         result.timeout.CopyFrom(duration(spec.timeout_ms))
+    result.quality = QUALITY_OF[spec.quality]
     return result
 
 

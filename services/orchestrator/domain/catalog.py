@@ -4,17 +4,34 @@ A card decides alone whether a spec can be made; nothing that passes `ModelCard.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.errors import InvalidSpec, NotFound, Violation
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.domain.price import price
-from services.orchestrator.domain.spec import SEED_MAX, ImageToVideo, Size, Spec
+from services.orchestrator.domain.spec import FAST, QUALITY, SEED_MAX, ImageToVideo, Size, Spec
 
 TIMEOUT_MIN_MS = 1_000
 TIMEOUT_MAX_MS = 24 * 3600 * 1000
+
+
+ENGINE = re.compile(r"triton(-[a-z0-9-]+)?")
+"""Names of the backends that are engines of our own: Triton servers."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineNeeds:
+    """What a model of our own needs of its Triton server."""
+
+    profile: str
+    """Name of the profile that the server must serve."""
+    steps: int | None = None
+    precision: str = ""
+    memory_bytes: int | None = None
+    """Of a GPU, for one server."""
+    experimental: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +42,12 @@ class ModelCard:
     display_name: str
     description: str
     backend: str
-    """Name of the backend that runs it: `triton`, `fake`."""
+    """Name of the backend that runs it: `triton`, `triton-…`, `fake`."""
     operations: tuple[str, ...]
     sizes: tuple[Size, ...]
     """The default first, unless the picture's shape is nearer to another."""
     durations_ms: tuple[int, ...]
-    """The default first."""
+    """The default first; for operations that `durations_ms_by_operation` does not name."""
     fps: int
     extra_frames: int
     """Frames beyond fps x duration: 1 where the picture itself comes first."""
@@ -39,6 +56,15 @@ class ModelCard:
     """The same in UTF-8: a model that reads bytes cuts a longer prompt off, so it is refused instead."""
     price_per_second_micros: int
     default_timeout_ms: int
+    qualities: tuple[str, ...] = (QUALITY,)
+    """The default first."""
+    durations_ms_by_operation: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    engine: EngineNeeds | None = None
+    """None for what is not ours."""
+
+    def durations(self, kind: str) -> tuple[int, ...]:
+        """Returns the lengths that an operation can have, the default first."""
+        return self.durations_ms_by_operation.get(kind, self.durations_ms)
 
     def check(self, spec: Spec) -> list[Violation]:
         """Returns everything that is wrong with a spec for this model; empty when it can be made."""
@@ -82,8 +108,9 @@ class ModelCard:
                     "ASSET_NAME_MALFORMED",
                 )
             )
-        if spec.duration_ms is not None and spec.duration_ms not in self.durations_ms:
-            offered = ", ".join(f"{d / 1000:g} s" for d in sorted(self.durations_ms))
+        if spec.duration_ms is not None and spec.duration_ms not in (durations := self.durations(kind)):
+            offered = ", ".join(f"{d / 1000:g} s" for d in sorted(durations))
+            offered += f" for {kind}" if kind in self.durations_ms_by_operation else ""
             wrong.append(
                 Violation(
                     "spec.duration",
@@ -97,6 +124,11 @@ class ModelCard:
                 Violation(
                     "spec.size", f"is {spec.size}; {self.id!r} makes {offered} (width x height)", "SIZE_UNSUPPORTED"
                 )
+            )
+        if spec.quality is not None and spec.quality not in self.qualities:
+            offered = ", ".join(self.qualities)
+            wrong.append(
+                Violation("spec.quality", f"is {spec.quality}; {self.id!r} offers {offered}", "QUALITY_UNSUPPORTED")
             )
         if spec.seed is not None and not 0 <= spec.seed <= SEED_MAX:
             wrong.append(Violation("spec.seed", f"is {spec.seed}; a seed is 0 to 2^63 - 1", "SEED_OUT_OF_RANGE"))
@@ -112,10 +144,11 @@ class ModelCard:
         """Returns the spec with every default filled in: the one that is priced, stored and made."""
         return replace(
             spec,
-            duration_ms=spec.duration_ms if spec.duration_ms is not None else self.durations_ms[0],
+            duration_ms=spec.duration_ms if spec.duration_ms is not None else self.durations(spec.operation.kind)[0],
             size=spec.size or self._nearest_size(picture),
             seed=spec.seed if spec.seed is not None else seed,
             timeout_ms=spec.timeout_ms if spec.timeout_ms is not None else self.default_timeout_ms,
+            quality=spec.quality or self.qualities[0],
         )
 
     def quote(self, spec: Spec) -> int:
@@ -124,7 +157,7 @@ class ModelCard:
 
     def frames(self, spec: Spec) -> int:
         """Returns how many frames the video of a completed spec has."""
-        return (spec.duration_ms or 0) * self.fps // 1000 + self.extra_frames
+        return (spec.duration_ms or 0) * self.fps // 1000 + self.extra_frames  # whole: _card has seen to it
 
     def _nearest_size(self, picture: PictureInfo | None) -> Size:
         if picture is None:
@@ -169,23 +202,49 @@ class Catalog:
 
 def _card(model: str, table: Mapping[str, Any]) -> ModelCard:
     sizes = tuple(Size(*(int(side) for side in text.split("x"))) for text in table["sizes"])
-    durations = tuple(round(float(seconds) * 1000) for seconds in table["durations_s"])
-    if not sizes or not durations or not table["operations"]:
-        raise ValueError(f"the card {model!r} needs at least one size, duration and operation")
+    operations, qualities = tuple(table["operations"]), tuple(table.get("qualities", (QUALITY,)))
+    durations = _milliseconds(table["durations_s"])
+    by_operation = {kind: _milliseconds(each) for kind, each in table.get("durations_s_by_operation", {}).items()}
+    if not (sizes and durations and operations and qualities and all(by_operation.values())):
+        raise ValueError(f"the card {model!r} needs at least one size, duration, quality and operation")
+    if unknown := set(by_operation) - set(operations):
+        raise ValueError(f"the card {model!r} has lengths for {min(unknown)!r}, which it does not do")
+    if unknown := set(qualities) - {QUALITY, FAST}:
+        raise ValueError(f"the card {model!r} has the quality {min(unknown)!r}; there are {QUALITY} and {FAST}")
     if int(table["price_per_second_micros"]) < 0:
         raise ValueError(f"the card {model!r} has a negative price")
+    fps = int(table["fps"])
+    for ms in (*durations, *(ms for each in by_operation.values() for ms in each)):
+        if ms <= 0 or ms * fps % 1000:
+            raise ValueError(f"the card {model!r} has a length of {ms / 1000:g} s, which is no whole number of frames")
     return ModelCard(
         id=model,
         display_name=table["display_name"],
         description=table["description"],
         backend=table["backend"],
-        operations=tuple(table["operations"]),
+        operations=operations,
         sizes=sizes,
         durations_ms=durations,
-        fps=int(table["fps"]),
+        fps=fps,
         extra_frames=int(table.get("extra_frames", 0)),
         prompt_max_characters=int(table["prompt_max_characters"]),
         prompt_max_bytes=int(table.get("prompt_max_bytes", 4 * int(table["prompt_max_characters"]))),
         price_per_second_micros=int(table["price_per_second_micros"]),
         default_timeout_ms=int(table["default_timeout_s"]) * 1000,
+        qualities=qualities,
+        durations_ms_by_operation=by_operation,
+        engine=_engine(model, table),
     )
+
+
+def _engine(model: str, table: Mapping[str, Any]) -> EngineNeeds | None:
+    stated = {name: table[name] for name in EngineNeeds.__dataclass_fields__ if name in table}
+    if not ENGINE.fullmatch(table["backend"]):
+        if stated:
+            raise ValueError(f"the card {model!r} states {min(stated)!r}, but its backend is no Triton of ours")
+        return None
+    return EngineNeeds(**({"profile": model} | stated))
+
+
+def _milliseconds(seconds: Iterable[float]) -> tuple[int, ...]:
+    return tuple(round(float(each) * 1000) for each in seconds)

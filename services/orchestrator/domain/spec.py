@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 SEED_MAX = 2**63 - 1
+QUALITY, FAST = "quality", "fast"
+"""How a video is decoded: by the model's full VAE, or by a tiny one."""
 
 
 class Fit(StrEnum):
@@ -61,10 +63,14 @@ class Spec:
     size: Size | None = None
     seed: int | None = None
     timeout_ms: int | None = None
+    quality: str | None = None
 
     def fingerprint(self) -> str:
         """Returns a digest that two specs share exactly when they ask for the same."""
-        return hashlib.sha256(json.dumps(to_json(self), sort_keys=True).encode()).hexdigest()
+        asked = to_json(self)
+        if asked["quality"] is None:
+            del asked["quality"]  # digests that were stored before there was a choice stay what they are
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def to_json(spec: Spec) -> dict[str, Any]:
@@ -79,11 +85,12 @@ def to_json(spec: Spec) -> dict[str, Any]:
         "size": [spec.size.width, spec.size.height] if spec.size else None,
         "seed": spec.seed,
         "timeout_ms": spec.timeout_ms,
+        "quality": spec.quality,
     }
 
 
 def from_json(stored: dict[str, Any]) -> Spec:
-    """Returns the spec that `to_json` was given."""
+    """Returns the spec that `to_json` was given. One from before there was a choice of quality has the only one."""
     given = stored["operation"]
     operation: Operation
     if given["kind"] == ImageToVideo.kind:
@@ -97,4 +104,5 @@ def from_json(stored: dict[str, Any]) -> Spec:
         size=Size(*stored["size"]) if stored["size"] else None,
         seed=stored["seed"],
         timeout_ms=stored["timeout_ms"],
+        quality=stored.get("quality", QUALITY),
     )

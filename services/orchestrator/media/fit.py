@@ -29,4 +29,3 @@ def fit(picture: bytes, width: int, height: int, policy: Literal["crop", "pad"])
 def to_pixels(rgb: Rgb) -> Tensor:
     """Returns what an image-to-video VAE takes: (1, 3, H, W), -1 is black and 1 is white."""
     return np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], np.float32) / np.float32(127.5) - np.float32(1)
-
