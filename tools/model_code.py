@@ -1,5 +1,10 @@
-"""Loads the code beside a Triton model, `model_repository/<model>/1/<name>.py`, where there is no Triton."""
+"""Loads the code beside a Triton model, `model_repository/<model>/1/<name>.py`, where there is no Triton.
 
+As under Triton, a model's modules import one another by their plain names; in one process, which has the code of all
+models, no two may therefore share a name. Only each model's own `model` is loaded apart.
+"""
+
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -8,18 +13,27 @@ from types import ModuleType
 REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
 
 
-def load(model: str, name: str, repository: Path = REPOSITORY) -> ModuleType:
+def load(model: str, name: str) -> ModuleType:
     """The module, loaded once a process.
 
     Raises:
-        FileNotFoundError: no such model or module.
+        ImportError: no such model or module, or another one has taken the name.
     """
-    full = f"{repository.name}.{model}.{name}"
+    folder = REPOSITORY / model / "1"
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    file = folder / f"{name}.py"
+    module = _apart(f"{model}.model", file) if name == "model" else importlib.import_module(name)
+    if module.__file__ is None or Path(module.__file__) != file:
+        raise ImportError(f"{name} is {module.__file__}, not {file}: two modules share the name")
+    return module
+
+
+def _apart(full: str, file: Path) -> ModuleType:
     if full not in sys.modules:
-        file = repository / model / "1" / f"{name}.py"
         spec = importlib.util.spec_from_file_location(full, file)
         if spec is None or spec.loader is None:
-            raise FileNotFoundError(file)
+            raise ImportError(file)
         module = importlib.util.module_from_spec(spec)
         sys.modules[full] = module
         try:
