@@ -1,9 +1,11 @@
 """Every exported graph against the libraries themselves, eager and uncached, on the same weights."""
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,41 @@ import torch
 from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor
 from torch.nn.functional import scaled_dot_product_attention
 
-from tools.export import build, encoders, profile, stamp
+from tools.export import encoders, profile, stamp, transformer, vae
+from tools.export.filling import Drawn
 from tools.model_code import REPOSITORY, load
 
 NANO = profile.load("nano")
+assert NANO.image_encoder is not None
+assert NANO.schedule is not None
 TOLERANCE = 1e-4
 
 
+@dataclass(frozen=True)
+class Models:
+    """The modules that nano was exported from, in torch."""
+
+    text_encoder: encoders.TextEncoder
+    image_encoder: encoders.ImageEncoder
+    vae: Any
+    transformer: Any
+
+    @classmethod
+    def of(cls, chosen: profile.Profile) -> "Models":
+        drawn = Drawn(chosen.seed)
+        assert chosen.image_encoder is not None
+        return cls(
+            encoders.text_encoder(chosen, drawn),
+            encoders.image_encoder(chosen.image_encoder, drawn, torch.float32),
+            vae.vae(chosen, drawn),
+            transformer.transformer(chosen, drawn),
+        )
+
+
 @pytest.fixture(scope="module")
-def models() -> Iterator[build.Models]:
+def models() -> Iterator[Models]:
     with torch.inference_mode():
-        yield build.Models.of(NANO)
+        yield Models.of(NANO)
 
 
 def run(model: str, **inputs: np.ndarray) -> np.ndarray:
@@ -45,7 +71,7 @@ def farthest(one: np.ndarray, other: torch.Tensor) -> float:
 
 
 def test_the_repository_is_what_this_exporter_makes_of_this_profile() -> None:
-    assert stamp.is_built(REPOSITORY, NANO), "run `make models`"
+    assert stamp.is_built(REPOSITORY, stamp.source_of(NANO)), "run `make models`"
 
 
 def test_exporting_again_does_nothing_and_takes_no_time() -> None:
@@ -57,15 +83,33 @@ def test_exporting_again_does_nothing_and_takes_no_time() -> None:
 
 
 def test_a_changed_file_or_profile_asks_for_a_new_export(tmp_path: Path) -> None:
-    for file in (*stamp.FILES, str(stamp.STAMP)):
+    source = stamp.source_of(NANO)
+    files = json.loads((REPOSITORY / stamp.STAMP).read_text())["files"]
+    for file in (*files, str(stamp.STAMP)):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).symlink_to(REPOSITORY / file)
-    assert stamp.is_built(tmp_path, NANO)
-    changed = tmp_path / stamp.FILES[0]
+    assert stamp.is_built(tmp_path, source)
+    assert not stamp.is_built(tmp_path, stamp.source_of(replace(NANO, fps=24)))
+    assert not stamp.is_built(tmp_path, stamp.source_of(NANO, random=True))
+    changed = tmp_path / next(iter(files))
     changed.unlink()
-    assert stamp.missing(tmp_path) == [stamp.FILES[0]]
+    assert stamp.missing(tmp_path) == [next(iter(files))]
     changed.write_bytes(b"something else")
-    assert not stamp.is_built(tmp_path, NANO)
+    assert stamp.damaged(tmp_path) == [next(iter(files))]
+    assert not stamp.is_built(tmp_path, source)
+
+
+def test_a_repository_that_was_never_built_lacks_its_stamp(tmp_path: Path) -> None:
+    assert stamp.missing(tmp_path) == [str(stamp.STAMP)]
+
+
+def test_changed_weights_ask_for_a_new_export(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pt"
+    file.write_bytes(b"1")
+    before = stamp.source_of(NANO, [file])
+    assert before == stamp.source_of(NANO, [tmp_path]) != stamp.source_of(NANO)
+    file.write_bytes(b"22")
+    assert stamp.source_of(NANO, [file]) != before
 
 
 def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
@@ -73,23 +117,28 @@ def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
         profile.load("giga")
 
 
-def test_the_text_encoder_is_umt5_with_padding_zeroed(models: build.Models) -> None:
+def test_the_text_encoder_is_umt5_with_padding_zeroed(models: Models) -> None:
     ids, mask = (
-        torch.tensor([each]) for each in encoders.tokenize("a cat walks on the beach", NANO.text_encoder.length)
+        torch.tensor([each]) for each in encoders.byte_tokens("a cat walks on the beach", NANO.text_encoder.length)
     )
     wanted = models.text_encoder.model(input_ids=ids, attention_mask=mask).last_hidden_state
     wanted[0, int(mask.sum()) :] = 0
     assert farthest(run("text_encoder", input_ids=ids.numpy(), attention_mask=mask.numpy()), wanted) < TOLERANCE
 
 
-def test_the_image_encoder_is_clip_up_to_its_last_layer_but_one(models: build.Models) -> None:
-    pixels = random(1, 3, NANO.image_encoder.size, NANO.image_encoder.size)
+@pytest.mark.parametrize(("height", "width"), [(128, 224), (480, 832), (96, 96)])
+def test_the_image_encoder_is_clip_up_to_its_last_layer_but_one(models: Models, height: int, width: int) -> None:
+    """As Wan feeds it: resized without a filter and without keeping the shape, then normalised."""
+    side, picture = NANO.image_encoder.size, random(1, 3, height, width).clamp(-1, 1)
+    mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (encoders.CLIP_MEAN, encoders.CLIP_STD))
+    square = torch.nn.functional.interpolate(picture, (side, side), mode="bicubic", align_corners=False)
+    pixels = square.mul(0.5).add(0.5).sub(mean).div(std)
     wanted = models.image_encoder.model(pixels, output_hidden_states=True).hidden_states[-2]
-    assert farthest(run("image_encoder", pixels=pixels.numpy()), wanted) < TOLERANCE
+    assert farthest(run("image_encoder", pixels=picture.numpy()), wanted) < TOLERANCE * float(wanted.abs().max())
 
 
 @pytest.mark.parametrize(("height", "width"), [(128, 224), (224, 128), (160, 160)])
-def test_the_vae_encoder_gives_the_normalised_mean(models: build.Models, height: int, width: int) -> None:
+def test_the_vae_encoder_gives_the_normalised_mean(models: Models, height: int, width: int) -> None:
     pixels = random(1, 3, height, width).clamp(-1, 1)
     mean, std = (torch.tensor(each).view(1, -1, 1, 1, 1) for each in latent_statistics(models))
     wanted = (models.vae.encode(pixels.unsqueeze(2)).latent_dist.mean - mean) / std
@@ -97,7 +146,7 @@ def test_the_vae_encoder_gives_the_normalised_mean(models: build.Models, height:
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 28), (28, 16), (20, 20)])
-def test_decoding_block_by_block_is_decoding_the_whole_clip(models: build.Models, height: int, width: int) -> None:
+def test_decoding_block_by_block_is_decoding_the_whole_clip(models: Models, height: int, width: int) -> None:
     code = load("vae_decoder", "decode")
     decoder = code.Decoder(REPOSITORY / "vae_decoder" / "1", threads=2)
     latents = random(1, NANO.vae.channels, 4, height, width)
@@ -113,7 +162,7 @@ def test_decoding_block_by_block_is_decoding_the_whole_clip(models: build.Models
     assert (differences > 0).mean() < 1e-3
 
 
-def latent_statistics(models: build.Models) -> tuple[list[float], list[float]]:
+def latent_statistics(models: Models) -> tuple[list[float], list[float]]:
     return models.vae.config.latents_mean, models.vae.config.latents_std
 
 
@@ -142,7 +191,7 @@ class WanI2vCrossAttention:
         return out
 
 
-def reference_rollout(models: build.Models, request: Any) -> torch.Tensor:
+def reference_rollout(models: Models, request: Any) -> torch.Tensor:
     """The video without any cache: each forward sees all frames so far, masked so that none sees a later block."""
     model, (height, width) = models.transformer, request.latent_size
     per_frame = height * width // 4
@@ -199,5 +248,5 @@ def test_a_rollout_over_the_cache_is_the_rollout_without_one() -> None:
     rollout = code.Rollout(REPOSITORY / "transformer" / "1", threads=2)
     made = np.concatenate([block.latents for block in rollout.blocks(request)], axis=2)
     with torch.inference_mode():
-        wanted = reference_rollout(build.Models.of(NANO), request)
+        wanted = reference_rollout(Models.of(NANO), request)
     assert farthest(made, wanted) < TOLERANCE

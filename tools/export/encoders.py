@@ -110,7 +110,7 @@ def image_graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
     """The image encoder's graph, if the profile has one, on pictures of several shapes."""
     if profile.image_encoder is None:
         return
-    precision = profile.engine.precision
+    precision = profile.engine.picture_precision
     yield Graph(
         file="image_encoder/1/model.onnx",
         module=image_encoder(profile.image_encoder, filling, DTYPES[precision]),

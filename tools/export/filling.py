@@ -85,6 +85,17 @@ class Random:
         return made if dtype is torch.float32 else made.to(dtype)
 
 
+class Unfilled:
+    """No weights at all: modules on the meta device, to count and to measure."""
+
+    def module(
+        self, part: str, make: Callable[[], Module], *, dtype: torch.dtype, start: Callable[[Module], None] = as_made
+    ) -> Module:
+        """See Filling."""
+        with torch.device("meta"):
+            return make().eval()
+
+
 @contextmanager
 def weightless() -> Iterator[None]:
     """Modules made within hold their parameters on the meta device, which take no memory; their buffers are real."""

@@ -137,7 +137,9 @@ class Engine:
     device: Device = "cpu"
     """Of all models but the text encoder."""
     precision: Precision = "fp32"
-    """Of their weights and their caches; what goes in and out stays fp32."""
+    """Of the transformer and its cache; what goes in and out of any model stays fp32."""
+    picture_precision: Precision = "fp32"
+    """Of what sees pictures: the image encoder and the VAEs."""
     runtime: Literal["onnx", "torch"] = "onnx"
     """Of the transformer."""
     text_device: Device = "cpu"
@@ -202,8 +204,8 @@ Section = TypeVar("Section")
 
 
 def known() -> list[str]:
-    """The names of all profiles."""
-    return sorted(file.stem for file in PROFILES.glob("*.toml"))
+    """The names of all profiles; a file whose name begins with _ is only a base of others."""
+    return sorted(file.stem for file in PROFILES.glob("[!_]*.toml"))
 
 
 def load(name: str, folder: Path = PROFILES) -> Profile:

@@ -84,7 +84,7 @@ def convolutions(vae: AutoencoderKLWan) -> int:
 
 def vae(profile: Profile, filling: Filling) -> AutoencoderKLWan:
     """The profile's VAE. Through a drawn one colours pass, and its latents are normalised over random pictures."""
-    size, dtype = profile.vae, DTYPES[profile.engine.precision]
+    size, dtype = profile.vae, DTYPES[profile.engine.picture_precision]
 
     def start(made: AutoencoderKLWan) -> None:
         start_vae.carry_picture(made)
@@ -99,7 +99,7 @@ def vae(profile: Profile, filling: Filling) -> AutoencoderKLWan:
 
 def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
     """The encoder's graph, and the decoder's two."""
-    made, precision = vae(profile, filling), profile.engine.precision
+    made, precision = vae(profile, filling), profile.engine.picture_precision
     first, later = FirstDecoder(made), NextDecoder(made)
     caches = [f"cache_{index}" for index in range(convolutions(made))]
 

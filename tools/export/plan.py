@@ -1,0 +1,125 @@
+"""The memory plan: what a profile's models take of the GPU and of the host, before anything is exported.
+
+Weights and caches are counted; what a forward needs in passing is estimated from its largest tensors, and a CUDA
+context is charged to every process that has one, for each model of ours is a process of its own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from tools.export import encoders, tiny_vae, transformer, vae
+from tools.export.filling import Filling, Unfilled
+from tools.export.graph import DTYPES
+from tools.export.profile import Device, Precision, Profile
+
+CONTEXT_BYTES = 500 << 20
+"""What a process takes of a GPU by merely using it."""
+
+TRANSFORMER_LIVE = 10
+"""Tensors as wide as the residual stream, in fp32, that a forward holds at once, beside two of the feed-forward."""
+
+DECODER_LIVE = 4
+"""Tensors at full size, six frames deep (four new, two remembered), that the VAE holds at once in its last level."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that takes memory."""
+
+    model: str
+    what: str
+    device: Device
+    size: int
+    """Bytes."""
+    passing: bool = False
+    """Needed only while the model works; of those, the largest counts."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that takes memory when one server runs a profile at a size."""
+
+    width: int
+    height: int
+    items: tuple[Item, ...]
+
+    def total(self, device: Device) -> int:
+        """Bytes that the device must have."""
+        here = [item for item in self.items if item.device == device]
+        lasting = sum(item.size for item in here if not item.passing)
+        return lasting + max((item.size for item in here if item.passing), default=0)
+
+    def lines(self) -> Iterator[str]:
+        """The plan as a table."""
+        yield f"memory at {self.width}x{self.height}:"
+        for item in self.items:
+            note = "  while it works" if item.passing else ""
+            yield f"  {item.device:4}{item.model:18}{item.what:44}{item.size / 1e9:8.2f} GB{note}"
+        for device in ("gpu", "cpu"):
+            if total := self.total(device):  # type: ignore[arg-type]
+                yield f"  {device:4}in all{'':56}{total / 1e9:8.2f} GB"
+
+
+def plan(profile: Profile) -> Plan:
+    """The plan for the largest size of the profile's card."""
+    sizes = [tuple(int(side) for side in size.split("x")) for size in profile.card.sizes]
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    return Plan(width, height, tuple(_items(profile, width, height)))
+
+
+def _items(profile: Profile, width: int, height: int) -> Iterator[Item]:
+    engine, latent = profile.engine, (height // 8, width // 8)
+    filling = Unfilled()
+
+    def weights(module: torch.nn.Module, precision: Precision) -> int:
+        return sum(each.numel() for each in module.parameters()) * DTYPES[precision].itemsize
+
+    text = weights(encoders.text_encoder(profile, filling), engine.text_precision)
+    yield Item("text_encoder", "weights", engine.text_device, text, passing=engine.text_on_demand)
+    if profile.image_encoder is not None:
+        image = encoders.image_encoder(profile.image_encoder, filling, DTYPES[engine.picture_precision])
+        yield Item("image_encoder", "weights", engine.device, weights(image, engine.picture_precision))
+    yield from _transformer(profile, filling, latent)
+    full = weights(vae.vae(profile, filling), engine.picture_precision)
+    pixels = width * height * DTYPES[engine.picture_precision].itemsize
+    widest = DECODER_LIVE * 6 * profile.vae.base_width * pixels
+    yield Item("vae_encoder", "weights", engine.device, full // 2)
+    yield Item("vae_decoder", "weights", engine.device, full // 2)
+    caches = engine.clips * vae.cache_bytes(profile, *latent)
+    yield Item("vae_decoder", f"feature caches of {engine.clips} clips", engine.device, caches)
+    yield Item("vae_decoder", "activations (estimate)", engine.device, widest, passing=True)
+    if profile.tiny_vae is not None:
+        small = weights(tiny_vae.tiny_vae(profile, filling), engine.picture_precision)
+        caches = engine.clips * tiny_vae.cache_bytes(profile, *latent)
+        yield Item("vae_decoder_tiny", "weights", engine.device, small)
+        yield Item("vae_decoder_tiny", f"feature caches of {engine.clips} clips", engine.device, caches)
+    for device, processes in (
+        (engine.device, 4 + (profile.image_encoder is not None) + (profile.tiny_vae is not None)),
+        (engine.text_device, 1),
+    ):
+        if device == "gpu":
+            yield Item("all", f"CUDA contexts of {processes} processes", device, processes * CONTEXT_BYTES)
+
+
+def _transformer(profile: Profile, filling: Filling, latent: tuple[int, int]) -> Iterator[Item]:
+    engine, size = profile.engine, profile.transformer
+    wide, itemsize = size.heads * size.head_width, DTYPES[engine.precision].itemsize
+    count = sum(each.numel() for each in transformer.transformer(profile, filling).parameters())
+    yield Item("transformer", "weights", engine.device, count * itemsize)
+    tokens = latent[0] * latent[1] // 4
+    pairs, branches, together = 2 * size.layers * wide * itemsize, 1, profile.max_latents
+    if profile.schedule is not None:
+        kept = engine.slots * pairs * profile.schedule.cache_latents * tokens
+        name = f"KV cache: {engine.slots} slots of {profile.schedule.cache_latents} latent frames"
+        yield Item("transformer", name, engine.device, kept)
+        together = profile.schedule.block_latents
+    elif profile.sampler is not None and profile.sampler.guidance > 1:
+        branches = 2
+    read = profile.text_encoder.length + (profile.image_encoder.tokens if profile.image_encoder else 0)
+    yield Item(
+        "transformer", "keys and values of prompts and pictures", engine.device, engine.slots * branches * pairs * read
+    )
+    passing = together * tokens * (TRANSFORMER_LIVE * wide * 4 + 2 * size.feed_forward * itemsize)
+    yield Item("transformer", "activations (estimate)", engine.device, passing, passing=True)
