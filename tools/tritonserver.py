@@ -71,6 +71,15 @@ class TritonServer:
         self.log = self._state / "logs" / f"triton-{os.getpid()}-{self._shm[4:-1]}.log"
 
     @property
+    def _models(self) -> set[str]:
+        return {file.parent.name for file in self.repository.glob("*/config.pbtxt")}
+
+    @property
+    def _on_demand(self) -> set[str]:
+        """Models that are loaded and unloaded as they are needed."""
+        return {"text_encoder"} if stamp.served(self.repository)["text_on_demand"] else set()
+
+    @property
     def grpc_address(self) -> str:
         """`host:port` of the gRPC service."""
         return f"{HOST}:{self._ports['grpc']}"
@@ -149,6 +158,9 @@ class TritonServer:
         for kind, port in self._ports.items():
             command += [f"--{kind}-port={port}", f"--{kind}-address={HOST}"]
         command += ["--disable-auto-complete-config", "--allow-gpu-metrics=false", "--exit-timeout-secs=3"]
+        if self._on_demand:
+            command.append("--model-control-mode=explicit")
+            command += [f"--load-model={model}" for model in sorted(self._models - self._on_demand)]
         command += ["--pinned-memory-pool-byte-size=0"]
         # Every backend that is written in Python has its own shared memory.
         for backend in ("python", *(folder.name for folder in BACKENDS.iterdir() if folder.is_dir())):
@@ -157,9 +169,10 @@ class TritonServer:
             # The stub embeds a Python that takes the packages of the first python3 of PATH, and heeds no PYTHONPATH.
             "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
             "LD_LIBRARY_PATH": str(wheel.parent.parent / "nvidia_pytriton.libs"),
-            "CUDA_VISIBLE_DEVICES": "",
             "OPENBLAS_NUM_THREADS": "1",
         }
+        if not any("KIND_GPU" in (self.repository / model / "config.pbtxt").read_text() for model in self._models):
+            environment["CUDA_VISIBLE_DEVICES"] = ""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         leashed = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), self._shm, *command]
         with self.log.open("wb") as log:

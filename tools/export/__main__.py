@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from tools.export import repository, stamp
-from tools.export.profile import BadProfile, UnknownProfile, load
+from tools.export.profile import BadProfile, Profile, UnknownProfile, load, with_engine
 
 
 def main() -> int:
@@ -28,11 +28,22 @@ def main() -> int:
         help="the Triton model repository (default: model_repository for nano, var/models/PROFILE for others)",
     )
     parser.add_argument("--force", action="store_true", help="build even what is there already")
+    parser.add_argument(
+        "--engine",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="changes where and how the models run, such as text_device=cpu, text_on_demand=true, precision=fp16",
+    )
+    parser.add_argument("--plan", action="store_true", help="print what memory the profile takes, and build nothing")
+    parser.add_argument("--card", action="store_true", help="print the profile's model card, and build nothing")
     options = parser.parse_args()
     try:
-        profile = load(options.profile)
+        profile = with_engine(load(options.profile), options.engine)
     except (UnknownProfile, BadProfile) as error:
         parser.error(str(error))
+    if options.plan or options.card:
+        return describe(profile, card=options.card)
     if options.random and options.weights:
         parser.error("--random and --weights exclude each other")
     if absent := [path for path in options.weights if not path.exists()]:
@@ -57,6 +68,17 @@ def main() -> int:
         print(f"failed: {error}", file=sys.stderr)
         return 1
     print(f"Done in {time.monotonic() - began:.0f} s.")
+    return 0
+
+
+def describe(profile: Profile, *, card: bool) -> int:
+    """Prints the memory plan, or the card."""
+    from tools.export import card as cards
+    from tools.export.plan import plan
+
+    made = plan(profile)
+    for line in cards.toml(profile, made) if card else made.lines():
+        print(line)
     return 0
 
 

@@ -95,4 +95,5 @@ def served(profile: Profile, *, random: bool = False) -> dict[str, Any]:
         "negative_prompt": sampler.negative_prompt if sampler else "",
         "precision": profile.engine.precision,
         "runtime": profile.engine.runtime,
+        "memory": {},
     }

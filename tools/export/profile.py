@@ -4,9 +4,10 @@ A profile with `base = "other"` says only what it changes of the other.
 """
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 PROFILES = Path(__file__).resolve().parent.parent / "profiles"
 
@@ -225,6 +226,27 @@ def load(name: str, folder: Path = PROFILES) -> Profile:
     if profile.pipeline not in wanted or wanted[profile.pipeline] is None:
         raise BadProfile(f"the profile {name!r} lacks what its pipeline, {profile.pipeline!r}, needs")
     return profile
+
+
+def with_engine(profile: Profile, changes: Sequence[str]) -> Profile:
+    """The profile with some of its engine changed, each as `key=value`.
+
+    Raises:
+        BadProfile: there is no such key, or the value cannot be one of it.
+    """
+    engine, kinds = profile.engine, get_type_hints(Engine)
+    for change in changes:
+        key, _, text = change.partition("=")
+        if key not in kinds:
+            raise BadProfile(f"an engine has no {key!r}; it has {', '.join(kinds)}")
+        choices = (
+            {"true": True, "false": False} if kinds[key] is bool else {each: each for each in get_args(kinds[key])}
+        )
+        value = choices.get(text) if choices else int(text) if text.isdecimal() else None
+        if value is None:
+            raise BadProfile(f"{key} cannot be {text!r}; it is {' or '.join(choices) or 'a number'}")
+        engine = replace(engine, **{key: value})
+    return replace(profile, engine=engine)
 
 
 def _raw(name: str, folder: Path) -> dict[str, Any]:

@@ -27,6 +27,12 @@ def damaged(repository: Path) -> list[str]:
     return [file for file, digest in files.items() if digest != _sha256(repository / file)]
 
 
+def served(repository: Path) -> dict[str, Any]:
+    """What the model `profile` tells of a built repository."""
+    told: dict[str, Any] = _read(repository)["profile"]
+    return told
+
+
 def source_of(profile: Profile, weights: Sequence[Path] = (), *, random: bool = False) -> str:
     """SHA-256 over the profile, the exporter's own source, and the names, sizes and times of weights.
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import memory
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
@@ -15,14 +16,17 @@ class TritonPythonModel:
         probe    FP32  (n,)   any numbers
     Outputs:
         echo     FP32  (n,)   2 * probe: anything else means that tensors are corrupted on their way
-        profile  BYTES (1,)   a JSON object: name, trained, parameters, fps, spatial_factor, temporal_factor,
-                              latent_channels, block_latents, max_latents, text_length, text_dim, tokenizer,
-                              clip_size, clip_mean, clip_std, steps, shift, digest
+        profile  BYTES (1,)   a JSON object: name, trained, pipeline, fps, spatial_factor, temporal_factor,
+                              size_multiple, latent_channels, block_latents, max_latents, independent_first_frame,
+                              text_length, text_on_demand, image_encoder, decoders, steps, guidance, negative_prompt,
+                              precision, runtime, memory, digest (`served` in tools/export/build.py)
+    It does not load, and so the server is not ready, when the machine has less memory than the profile takes.
     """
 
     def initialize(self, args: dict[str, Any]) -> None:
         file = Path(args["model_repository"]) / args["model_version"] / "profile.json"
         profile = json.loads(file.read_text())["profile"]
+        memory.check(profile["memory"], profile["name"], memory.present())
         self.profile = np.array([json.dumps(profile).encode()], dtype=np.object_)
 
     def execute(self, requests: list[Any]) -> list[Any]:

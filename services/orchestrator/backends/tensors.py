@@ -5,7 +5,9 @@ request cannot be seen.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -29,6 +31,10 @@ BUSY = ("Exceeds maximum queue size", "Request timeout expired", "not ready", "u
 """Words by which Triton says, in a text, that another attempt may succeed."""
 ANSWER_S = 60.0
 """Longest wait for one answer of an encoder."""
+
+
+LOAD_S = 300.0
+"""Longest wait for a model to be loaded on demand."""
 
 
 class EngineRefused(Exception):
@@ -85,6 +91,8 @@ class Engine:
     def __init__(self, address: str) -> None:
         self._channel = grpc.aio.insecure_channel(address, options=CONNECT)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._borrowers: Counter[str] = Counter()
+        self._loading = asyncio.Lock()
 
     async def infer(self, model: str, inputs: Mapping[str, Array]) -> Arrays:
         """Returns a model's outputs. Raises Unavailable, EngineRefused."""
@@ -110,6 +118,33 @@ class Engine:
             raise _unreachable(error) from error
         finally:
             call.cancel()
+
+    @asynccontextmanager
+    async def borrowed(self, model: str) -> AsyncGenerator[None, None]:
+        """Has a model loaded while anybody here needs it, and unloaded afterwards.
+
+        Another worker of the same server may unload it meanwhile: its use then ends as Unavailable, and may be tried
+        again. Raises Unavailable, EngineRefused.
+        """
+        async with self._loading:
+            await self._control(self._stub.RepositoryModelLoad, service_pb2.RepositoryModelLoadRequest, model)
+            self._borrowers[model] += 1
+        try:
+            yield
+        finally:
+            self._borrowers[model] -= 1
+            async with self._loading:
+                if not self._borrowers[model]:
+                    with suppress(Unavailable, EngineRefused):  # it stays loaded: that costs memory, not the answer
+                        await self._control(
+                            self._stub.RepositoryModelUnload, service_pb2.RepositoryModelUnloadRequest, model
+                        )
+
+    async def _control(self, call: Any, kind: Any, model: str) -> None:
+        try:
+            await call(kind(model_name=model), timeout=LOAD_S)
+        except grpc.aio.AioRpcError as error:
+            raise _unreachable(error) from error
 
     async def ready(self, model: str) -> bool:
         """Whether a model takes requests. Raises Unavailable when the server does not answer."""

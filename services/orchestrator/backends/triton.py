@@ -1,52 +1,52 @@
 """The local engine: the pipeline over our models in Triton.
 
     picture ─▶ image_encoder ─┐                       ┌─▶ vae_decoder ─▶ VideoWriter ─▶ fragments
-            └▶ vae_encoder  ──┼─▶ transformer ─blocks─┘        (one sequence a clip)
-    prompt  ─▶ text_encoder ──┘
+            └▶ vae_encoder  ──┼─▶ transformer ─blocks─┤        (one sequence a clip)
+    prompt  ─▶ text_encoder ──┘                       └─▶ checkpoints
 
 The transformer makes block k+1 while block k is decoded and block k-1 is encoded. The pipeline is here and not inside
 Triton, because a cancel would not reach an inner request there; here each model sees it at its next check.
+
+An attempt with checkpoints gives the blocks in them to the transformer, which only reads them into its cache, and sends
+them through the decoder again, whose own cache they fill: the same frames come out, and the same fragments.
 """
 
 import asyncio
 import hashlib
-import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 
 from services.errors import Unavailable
-from services.orchestrator.backends.tensors import Array, Engine, EngineRefused, Requests, request
+from services.orchestrator.backends import latents
+from services.orchestrator.backends.clip import Clip
+from services.orchestrator.backends.embeddings import Recent
+from services.orchestrator.backends.profile import BIDIRECTIONAL, Plan, Profile
+from services.orchestrator.backends.tensors import Array, Arrays, Engine, EngineRefused, Requests, request
+from services.orchestrator.domain.catalog import ModelCard
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.spec import ImageToVideo, Size
 from services.orchestrator.media.fit import fit, to_pixels
 from services.orchestrator.media.video import VideoWriter
-from services.orchestrator.ports import Attempt, AttemptFailed, BackendEvent, Fragment, Output, Stage
+from services.orchestrator.ports import (
+    Attempt,
+    AttemptFailed,
+    BackendEvent,
+    Checkpoint,
+    Continues,
+    Fragment,
+    Output,
+    Stage,
+)
 
-MODELS = ("tokenizer", "text_encoder", "vae_encoder", "transformer", "vae_decoder", "profile")
 ENCODED = 0.05
 """Share of the work that is done when the inputs are encoded, for the progress bar."""
-GIVE_UP_S, GIVE_UP_AGAIN_S = 3.0, 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What the server serves, in its own words (the Triton model `profile`)."""
-
-    spatial_factor: int
-    temporal_factor: int
-    block_latents: int
-    max_latents: int
-    image_encoder: bool
-    """Whether there is one: its transformer attends to the picture."""
-
-    @classmethod
-    def parse(cls, text: str | bytes) -> "Profile":
-        """Reads the model's JSON; what we do not use of it is left alone."""
-        told = json.loads(text)
-        return cls(**{name: told[name] for name in cls.__dataclass_fields__ if name in told})
+DENOISED = 0.9
+"""Share of the rest that is done when a bidirectional transformer has made its one block."""
+TELL_S = 1.0
+"""How often the progress inside a block is told, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +55,22 @@ class _Inputs:
 
     embeddings: Array
     """(1, L, D) float32."""
+    negative: Array | None
+    """The same, of what shall not be seen."""
     image_tokens: Array | None
     """(1, T, D) float32."""
     image_latent: Array | None
-    """(1, C, 1, h, w) float32: latent frame 0 of the video."""
+    """(1, C, 1, h, w) float32: latent frame 0 of the video; of a bidirectional profile, (1, C, n, h, w)."""
 
 
 class TritonBackend:
     """Makes videos on a Triton server of ours."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, cards: Sequence[ModelCard] = ()) -> None:
+        """`cards` are those that the server is for."""
         self._engine = Engine(address)
+        self._cards = tuple(cards)
+        self._prompts, self._pictures = Recent(), Recent()
 
     async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
         """See Backend."""
@@ -74,13 +79,19 @@ class TritonBackend:
                 async for happening in happenings:
                     yield happening
         except EngineRefused as refusal:
-            raise AttemptFailed(JobError("ENGINE_FAILED", f"The local engine: {refusal}", retryable=True)) from refusal
+            raise AttemptFailed(_error(refusal)) from refusal
 
     async def check(self) -> None:
         """See Backend."""
-        for model in MODELS:
-            if not await self._engine.ready(model):
-                raise Unavailable(f"The model {model} is not ready.", reason="ENGINE_LOADING")
+        try:
+            profile = await self._profile()
+            for model in profile.models:
+                if not await self._engine.ready(model):
+                    raise Unavailable(f"The model {model} is not ready.", reason="ENGINE_LOADING")
+        except EngineRefused as refusal:
+            raise AttemptFailed(_error(refusal)) from refusal
+        for card in self._cards:
+            profile.check(card)
 
     async def close(self) -> None:
         """Gives back the connection."""
@@ -91,17 +102,18 @@ class TritonBackend:
         assert size is not None
         yield Stage("encode-inputs", 0.0)
         profile = await self._profile()
-        total = card.frames(attempt.spec)
-        latents = _latents(profile, total)
+        plan = profile.plan(card, attempt.spec)
+        made = await asyncio.to_thread(latents.history, plan, attempt.checkpoints)
+        done = ENCODED
+        if made:
+            done = _share(profile, plan, plan.frames_before(plan.spans[len(made) - 1][1]))
+            yield Continues(len(made), done)
         inputs = await self._encode(attempt, profile, size)
-        yield Stage("generate", ENCODED)
+        yield Stage("generate", done)
         writer = VideoWriter(size.width, size.height, card.fps)
-        made = 0
-        async with aclosing(self._frames(attempt, profile, inputs, latents, size)) as decoded:
-            async for frames in decoded:
-                made += len(frames)
-                data = await asyncio.to_thread(writer.add, frames)
-                yield Fragment(data, len(frames), ENCODED + (1 - ENCODED) * made / total)
+        async with aclosing(self._make(attempt, profile, plan, inputs, made, writer)) as happenings:
+            async for happening in happenings:
+                yield happening
         yield Stage("finish", 1.0)
         path = attempt.workdir / "video.mp4"
         await asyncio.to_thread(writer.finish, path)
@@ -114,138 +126,149 @@ class TritonBackend:
         return Profile.parse(answer["profile"].item())
 
     async def _encode(self, attempt: Attempt, profile: Profile, size: Size) -> _Inputs:
-        """Runs the three encoders at once."""
+        """Runs the encoders, all at once."""
+        texts = [attempt.spec.operation.prompt, *([profile.negative_prompt] if profile.guidance > 1 else [])]
+        (positive, *negative), picture = await asyncio.gather(
+            asyncio.gather(*(self._text(profile, text) for text in texts)), self._picture(attempt, profile, size)
+        )
+        return _Inputs(positive, negative[0] if negative else None, picture.get("tokens"), picture.get("latent"))
 
-        async def text() -> Array:
-            prompt = np.array([attempt.spec.operation.prompt.encode()], np.object_)
-            tokens = await self._engine.infer("tokenizer", {"prompt": prompt})
-            return (await self._engine.infer("text_encoder", tokens))["embeddings"]
+    async def _text(self, profile: Profile, text: str) -> Array:
+        async def encode() -> Arrays:
+            tokens = await self._engine.infer("tokenizer", {"prompt": np.array([text.encode()], np.object_)})
+            async with self._engine.borrowed("text_encoder") if profile.text_on_demand else nullcontext():
+                return await self._engine.infer("text_encoder", tokens)
 
-        operation = attempt.spec.operation
-        if not isinstance(operation, ImageToVideo) or attempt.picture is None:
-            return _Inputs(await text(), None, None)
-        pixels = to_pixels(await asyncio.to_thread(fit, attempt.picture, size.width, size.height, operation.fit.value))
+        return (await self._prompts.get(profile.digest, text.encode(), encode))["embeddings"]
 
-        async def tokens() -> Array | None:
-            if not profile.image_encoder:
-                return None
-            return (await self._engine.infer("image_encoder", {"pixels": pixels}))["tokens"]
+    async def _picture(self, attempt: Attempt, profile: Profile, size: Size) -> Arrays:
+        operation, picture = attempt.spec.operation, attempt.picture
+        if not isinstance(operation, ImageToVideo) or picture is None:
+            return {}
 
-        async def latent() -> Array:
-            return (await self._engine.infer("vae_encoder", {"pixels": pixels}))["latent"]
+        async def encode() -> Arrays:
+            rgb = await asyncio.to_thread(fit, picture, size.width, size.height, operation.fit.value)
+            models = ("vae_encoder", *(("image_encoder",) if profile.image_encoder else ()))
+            answers = await asyncio.gather(*(self._engine.infer(model, {"pixels": to_pixels(rgb)}) for model in models))
+            return {name: array for answer in answers for name, array in answer.items()}
 
-        return _Inputs(*await asyncio.gather(text(), tokens(), latent()))
+        return await self._pictures.get(profile.digest, f"{size} {operation.fit} ".encode() + picture, encode)
 
-    async def _frames(
-        self, attempt: Attempt, profile: Profile, inputs: _Inputs, latents: int, size: Size
-    ) -> AsyncGenerator[Array, None]:
-        """Yields (F, H, W, 3) uint8 frames, block by block."""
-        to_decode = Requests()
-        clip = _clip_id(attempt)
+    async def _make(
+        self,
+        attempt: Attempt,
+        profile: Profile,
+        plan: Plan,
+        inputs: _Inputs,
+        made: Sequence[Array],
+        writer: VideoWriter,
+    ) -> AsyncGenerator[BackendEvent, None]:
+        """Yields checkpoints and fragments as they come, from the blocks that are made already and those that are not.
 
-        sent: list[Array] = []
-
-        def decode(block: Array, *, start: bool, end: bool) -> None:
-            sent[:] = [block]
-            to_decode.send(
-                request("vae_decoder", {"latents": block}, sequence_id=clip, sequence_start=start, sequence_end=end)
-            )
+        A block's checkpoint comes before its fragments, and does not wait for them.
+        """
+        clip = Clip(self._engine, plan.decoder, _clip_number(attempt), plan.latents)
+        events: asyncio.Queue[BackendEvent | None] = asyncio.Queue()
+        shown = 0
 
         async def denoise() -> None:
-            """Hands every block on to the decoder as it comes.
+            if plan.given and inputs.image_latent is not None:
+                clip.send(inputs.image_latent)
+            for block in made:
+                clip.send(block)
+            before, told = made[-1] if made else None, asyncio.get_running_loop().time()
+            spans = iter(list(enumerate(plan.spans))[len(made) :])
+            if len(made) < len(plan.spans):
+                async with aclosing(self._blocks(attempt, plan, inputs, made)) as answers:
+                    async for answer in answers:
+                        block, now = answer["latents"], asyncio.get_running_loop().time()
+                        if block.shape[2] == 0:  # a sign of life from inside a block
+                            if now >= told + TELL_S:
+                                done = DENOISED * int(answer["forwards"].item()) / int(answer["total"].item())
+                                events.put_nowait(Stage("generate", ENCODED + (1 - ENCODED) * done))
+                                told = now
+                            continue
+                        index, (start, end) = next(spans, (0, (0, 0)))
+                        if block.shape[2] != end - start:
+                            raise EngineRefused(f"made a block of {block.shape[2]} latent frames, not {end - start}")
+                        events.put_nowait(Checkpoint(index, latents.pack(plan, start, block, before)))
+                        clip.send(block)
+                        before = block
+            if clip.sent != plan.latents:
+                raise EngineRefused(f"made {clip.sent} latent frames, not {plan.latents}")
 
-            Latent frame 0 goes with the first block: one frame alone is not worth a fragment, and the decoder, which
-            holds few clips, is not asked to hold this one while the transformer is busy with others.
-            """
-            done, ahead = 0, [inputs.image_latent] if inputs.image_latent is not None else []
-            async with aclosing(self._blocks(attempt, profile, inputs, latents, size)) as blocks:
-                async for block in blocks:
-                    ahead.append(block)
-                    if len(ahead) == 1 and block.shape[2] == 1 < latents:
-                        continue
-                    whole = np.concatenate(ahead, axis=2)
-                    ahead.clear()
-                    decode(whole, start=done == 0, end=done + whole.shape[2] == latents)
-                    done += whole.shape[2]
-            if done != latents:
-                raise EngineRefused(f"made {done} latent frames, not {latents}")
-
-        denoising = asyncio.create_task(denoise(), name=f"denoise-{attempt.job_id}")
-        # The decoder waits for blocks for ever, so a failing transformer has to end it.
-        denoising.add_done_callback(lambda task: to_decode.close() if _broke(task) else None)
-        frames, total = 0, attempt.card.frames(attempt.spec)
-        try:
-            async with aclosing(self._engine.stream(to_decode.__aiter__())) as answers:
-                async for outputs, _ in answers:
-                    yield outputs["frames"]
-                    frames += len(outputs["frames"])
-                    if frames == total:
+        async def decode() -> None:
+            nonlocal shown
+            async with aclosing(clip.frames()) as pieces:
+                async for frames in pieces:
+                    data = await asyncio.to_thread(writer.add, frames)
+                    shown += len(frames)
+                    events.put_nowait(Fragment(data, len(frames), _share(profile, plan, shown)))
+                    if shown >= plan.frames:
                         break
-            await denoising
-            if frames != total:
-                raise EngineRefused(f"made {frames} frames, not {total}")
+            if shown != plan.frames:
+                raise EngineRefused(f"made {shown} frames, not {plan.frames}")
+
+        tasks = [asyncio.create_task(each(), name=f"{each.__name__}-{attempt.job_id}") for each in (denoise, decode)]
+        for task in tasks:
+            task.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            running = set(tasks)
+            while running:
+                event = await events.get()
+                if event is not None:
+                    yield event
+                    continue
+                ended = {task for task in running if task.done()}
+                for task in ended:
+                    task.result()
+                running -= ended
         finally:
-            denoising.cancel()
-            await asyncio.wait({denoising})
-            if frames != total:
-                await asyncio.shield(self._give_up(clip, sent[0]) if sent else asyncio.sleep(0))
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            if shown != plan.frames:
+                await asyncio.shield(clip.give_up())
 
     async def _blocks(
-        self, attempt: Attempt, profile: Profile, inputs: _Inputs, latents: int, size: Size
-    ) -> AsyncGenerator[Array, None]:
-        """Yields (1, C, f, h, w) float32 latents by blocks. Closing it stops the transformer at its next forward."""
-        factor = profile.spatial_factor
+        self, attempt: Attempt, plan: Plan, inputs: _Inputs, made: Sequence[Array]
+    ) -> AsyncGenerator[Arrays, None]:
+        """Yields the transformer's answers. Closing it stops the transformer at its next forward."""
         tensors: dict[str, Array] = {
             "prompt_embeddings": inputs.embeddings,
-            "latent_size": np.array([size.height // factor, size.width // factor], np.int32),
-            "latent_frames": np.array([latents], np.int32),
+            "latent_size": np.array(plan.latent_size, np.int32),
+            "latent_frames": np.array([plan.latents], np.int32),
             "seed": np.array([attempt.spec.seed], np.int64),
         }
-        if inputs.image_latent is not None:
-            tensors["image_latent"] = inputs.image_latent
-        if inputs.image_tokens is not None:
-            tensors["image_tokens"] = inputs.image_tokens
+        optional = {
+            "negative_embeddings": inputs.negative,
+            "image_tokens": inputs.image_tokens,
+            "image_latent": inputs.image_latent,
+            "history": np.concatenate(made, axis=2) if made else None,
+        }
+        tensors |= {name: array for name, array in optional.items() if array is not None}
         requests = Requests()
         requests.send(request("transformer", tensors, triton_enable_empty_final_response=True))
         async with aclosing(self._engine.stream(requests.__aiter__())) as answers:
             async for outputs, final in answers:
                 if outputs:
-                    yield outputs["latents"]
+                    yield outputs
                 if final:
                     return
 
-    async def _give_up(self, clip: int, block: Array) -> None:
-        """Tells the decoder to forget a clip that will not be finished; if it cannot be told, it forgets by itself.
 
-        Triton ends the sequence with the cancelled stream, without a word to the model, and answers emptily until that
-        is done. So a new sequence of the same number, of nothing, is begun and ended until the model itself answers.
-        """
-        nothing = {"latents": block[:, :, :0]}
-        with suppress(Unavailable, EngineRefused, TimeoutError):
-            async with asyncio.timeout(GIVE_UP_S):
-                told = False
-                while not told:
-                    goodbye = Requests()
-                    goodbye.send(
-                        request("vae_decoder", nothing, sequence_id=clip, sequence_start=True, sequence_end=True)
-                    )
-                    async with aclosing(self._engine.stream(goodbye.__aiter__())) as answers:
-                        told = "frames" in (await anext(answers))[0]
-                    await asyncio.sleep(GIVE_UP_AGAIN_S)
+def _share(profile: Profile, plan: Plan, frames: int) -> float:
+    """Returns the share of the work that is done when so many frames are there."""
+    part = frames / plan.frames
+    if profile.pipeline == BIDIRECTIONAL:  # by then the long part is over
+        part = DENOISED + (1 - DENOISED) * part
+    return ENCODED + (1 - ENCODED) * part
 
 
-def _latents(profile: Profile, frames: int) -> int:
-    """Returns how many latent frames make so many frames. Raises EngineRefused when no whole number of blocks does."""
-    latents, rest = divmod(frames - 1, profile.temporal_factor)
-    if rest or latents % profile.block_latents or latents + 1 > profile.max_latents:
-        raise EngineRefused(f"its profile cannot make {frames} frames; the card and the profile disagree")
-    return latents + 1
+def _error(refusal: EngineRefused) -> JobError:
+    return JobError("ENGINE_FAILED", f"The local engine: {refusal}", retryable=True)
 
 
-def _clip_id(attempt: Attempt) -> int:
+def _clip_number(attempt: Attempt) -> int:
     digest = hashlib.sha256(f"{attempt.job_id}:{attempt.number}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1 or 1  # Triton takes a positive signed number
-
-
-def _broke(task: asyncio.Task[None]) -> bool:
-    return task.cancelled() or task.exception() is not None
