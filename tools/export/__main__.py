@@ -12,7 +12,9 @@ from tools.export.profile import BadProfile, Profile, UnknownProfile, load, with
 def main() -> int:
     """Builds what is asked for; 0 when it is there."""
     parser = argparse.ArgumentParser(prog="python -m tools.export", description=__doc__)
-    parser.add_argument("--profile", default="nano", help="a file of tools/profiles without its .toml (default: nano)")
+    parser.add_argument(
+        "--profile", default="nano", help="a file of tools/profiles without its .toml, or any .toml (default: nano)"
+    )
     parser.add_argument(
         "--weights",
         type=Path,

@@ -209,15 +209,15 @@ def known() -> list[str]:
     return sorted(file.stem for file in PROFILES.glob("[!_]*.toml"))
 
 
-def load(name: str, folder: Path = PROFILES) -> Profile:
-    """Reads one profile.
+def load(name: str) -> Profile:
+    """Reads one profile: of `tools/profiles` by its name, or any file that ends in .toml.
 
     Raises:
         UnknownProfile: no such file.
         BadProfile: a key is missing, or one is there that means nothing.
     """
     try:
-        profile = _parse(Profile, _raw(name, folder))
+        profile = _parse(Profile, _raw(name))
     except (TypeError, ValueError) as error:
         if isinstance(error, UnknownProfile):
             raise
@@ -249,14 +249,12 @@ def with_engine(profile: Profile, changes: Sequence[str]) -> Profile:
     return replace(profile, engine=engine)
 
 
-def _raw(name: str, folder: Path) -> dict[str, Any]:
-    file = folder / f"{name}.toml"
+def _raw(name: str) -> dict[str, Any]:
+    file = Path(name) if name.endswith(".toml") else PROFILES / f"{name}.toml"
     if not file.is_file():
         raise UnknownProfile(f"no profile {name!r}; there is {', '.join(known())}")
     raw = tomllib.loads(file.read_text())
-    if "base" not in raw:
-        return raw
-    return _over(_raw(raw.pop("base"), folder), raw)
+    return _over(_raw(raw.pop("base")), raw) if "base" in raw else raw
 
 
 def _over(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
