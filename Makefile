@@ -19,16 +19,17 @@ help: ## Lists the targets
 demo: setup models ## Starts the stack, turns a picture of the repository into a video, stops everything
 	@$(RUN) -m tools.stack demo
 
-run: setup models ## Starts the stack and keeps it running until Ctrl-C
-	@$(RUN) -m tools.stack run
+run: setup $(if $(filter nano,$(PROFILE)),models) ## Starts the stack with PROFILE and keeps it running until Ctrl-C
+	@$(RUN) -m tools.stack run --profile $(PROFILE)
 
 test: lint models ## Runs every check and every test
 	@$(BIN)/pytest $(ARGS)
 
 setup: .venv/.installed gen/.built ## Makes the virtual environment and the stubs
 proto: gen/.built ## Builds the stubs from proto/ into gen/
-models: setup ## Exports the models of PROFILE (default nano) into model_repository/
-	@$(RUN) -m tools.export --profile $(PROFILE)
+models: setup ## Exports PROFILE (default nano); WEIGHTS='PATH …' ENGINE='key=value …' OPTIONS='--plan …'
+	@$(RUN) -m tools.export --profile $(PROFILE) $(OPTIONS) \
+		$(foreach path,$(WEIGHTS),--weights $(path)) $(foreach change,$(ENGINE),--engine $(change))
 
 lint: setup ## ruff, mypy, import contracts, buf
 	@$(BIN)/ruff check -q $(SOURCES) && $(BIN)/ruff format -q --check $(SOURCES)
@@ -54,7 +55,7 @@ lock: setup ## Writes constraints.txt from the environment
 
 clean: ## Removes everything that was built; data under var/ too
 	rm -rf .venv gen var .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find model_repository -name '*.onnx*' -delete
+	find model_repository \( -name '*.onnx*' -o -name '*.json' -o -name '*.safetensors' \) -delete
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"Python 3.11 is needed, {sys.executable} is {v[0]}.{v[1]}; name one with PYTHON=…")'

@@ -21,6 +21,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 
+from tools.export import repository, stamp
 from tools.leash import __file__ as leash
 from tools.leash import die_with_parent
 from tools.tritonserver import TritonServer, TritonServerError
@@ -30,7 +31,12 @@ DATA = Path("var")
 PORT = 50051
 PICTURE = Path("tests/golden/cat.png")
 PROMPT = "the cat turns its head and looks into the camera"
+NANO = "nano"
+CARDS = Path("deploy/config/cards")
+"""The cards of the profiles that are not served by default."""
 READY_S = 60.0
+READY_MODELS_S = 600.0
+"""Gigabytes of weights take their time."""
 LOOK_S = 1.0
 
 say = Console(highlight=False, soft_wrap=True)
@@ -43,7 +49,9 @@ class StackError(Exception):
 class Orchestrator:
     """`python -m services.orchestrator` as a child: serving once it was entered, gone once it was left."""
 
-    def __init__(self, data: Path, triton: str, *, port: int, metrics_port: int, role: str = "all") -> None:
+    def __init__(
+        self, data: Path, triton: str, *, port: int, metrics_port: int, role: str = "all", cards: Path | None = None
+    ) -> None:
         self._role = role
         self.address = f"{HOST}:{port}"
         self.metrics = f"http://{HOST}:{metrics_port}/metrics"
@@ -58,6 +66,8 @@ class Orchestrator:
             "I2V_TRITON": triton,
             "I2V_DEV_KEY_FILE": str(self.key_file),
         }
+        if cards is not None:
+            self._environment["I2V_MODELS_FILE"] = str(cards)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -136,26 +146,32 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(stack: ExitStack, data: Path, *, port: int, metrics_port: int) -> tuple[TritonServer, Orchestrator]:
+def start(
+    stack: ExitStack, data: Path, *, port: int, metrics_port: int, profile: str = NANO
+) -> tuple[TritonServer, Orchestrator]:
     """Starts Triton, then PostgreSQL and the orchestrator. Raises StackError, TritonServerError."""
     refuse_taken({"gRPC": port, "metrics": metrics_port})
+    models = repository.default(profile)
+    cards = None if profile == NANO else CARDS / f"{profile}.toml"
+    if not (models / stamp.STAMP).is_file():
+        raise StackError(f"the profile {profile!r} is not built: make models PROFILE={profile} WEIGHTS='PATH …'")
     began = time.monotonic()
     with say.status("starting Triton with its models …"):
-        triton = stack.enter_context(TritonServer(state=data / "triton"))
+        triton = stack.enter_context(TritonServer(models, state=data / "triton", ready_within_s=READY_MODELS_S))
     say.print(f"  [green]✓[/] Triton              {triton.grpc_address}   [dim]{time.monotonic() - began:.1f} s[/]")
     began = time.monotonic()
     with say.status("starting PostgreSQL and the orchestrator …"):
         orchestrator = stack.enter_context(
-            Orchestrator(data, triton.grpc_address, port=port, metrics_port=metrics_port)
+            Orchestrator(data, triton.grpc_address, port=port, metrics_port=metrics_port, cards=cards)
         )
     say.print(f"  [green]✓[/] PostgreSQL, i2v     {orchestrator.address}   [dim]{time.monotonic() - began:.1f} s[/]")
     return triton, orchestrator
 
 
-def run(data: Path, port: int, metrics_port: int) -> int:
+def run(data: Path, port: int, metrics_port: int, profile: str) -> int:
     """Keeps the stack running until Ctrl-C or SIGTERM. Raises StackError when a part of it has died."""
     with ExitStack() as stack:
-        triton, orchestrator = start(stack, data, port=port, metrics_port=metrics_port)
+        triton, orchestrator = start(stack, data, port=port, metrics_port=metrics_port, profile=profile)
         i2v = ".venv/bin/i2v"
         if (data, port) != (DATA, PORT):
             i2v += f" --server {orchestrator.address} --key-file {orchestrator.key_file}"
@@ -204,6 +220,7 @@ def main() -> int:
     kept.add_argument("--data", type=Path, default=DATA)
     kept.add_argument("--port", type=int, default=PORT)
     kept.add_argument("--metrics-port", type=int, default=9464)
+    kept.add_argument("--profile", default=NANO, help="which of the profiles that are built")
     given = parser.parse_args()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -213,7 +230,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
-        return demo() if given.what == "demo" else run(given.data, given.port, given.metrics_port)
+        return demo() if given.what == "demo" else run(given.data, given.port, given.metrics_port, given.profile)
     except (StackError, TritonServerError) as error:
         say.print(f"[red]{error}[/]")
         return 1

@@ -50,7 +50,7 @@ def main() -> int:
         parser.error("--random and --weights exclude each other")
     if absent := [path for path in options.weights if not path.exists()]:
         parser.error(f"--weights {absent[0]}: there is no such file or folder")
-    target = options.repository or repository.default(profile)
+    target = options.repository or repository.default(profile.name)
     source = stamp.source_of(profile, options.weights, random=options.random)
     if not options.force and stamp.is_built(target, source):
         print(f"{target}: profile {profile.name} is built already; nothing to do")

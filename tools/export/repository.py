@@ -13,9 +13,9 @@ from tools.export.profile import Profile
 SOURCE = Path(__file__).resolve().parents[2] / "model_repository"
 
 
-def default(profile: Profile) -> Path:
-    """Where a profile is built when nothing else is said."""
-    return Path("model_repository") if profile.name == "nano" else Path("var/models") / profile.name
+def default(profile: str) -> Path:
+    """Where the profile of a name is built when nothing else is said."""
+    return Path("model_repository") if profile == "nano" else Path("var/models") / profile
 
 
 def models(profile: Profile) -> list[str]:
