@@ -1,12 +1,8 @@
 """Kill -9: whatever a worker is doing when it dies, its jobs end elsewhere or later, each with one settlement."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -17,6 +13,7 @@ from i2v.v1 import job_pb2
 from services.orchestrator.app import Role
 from services.orchestrator.store.postgres import driver_url
 from tests.served import GOLDEN, Served, served, text_spec
+from tests.worker_process import worker
 
 FRAGMENTS = 3
 
@@ -34,35 +31,6 @@ async def api(database: str, tmp_path: Path) -> AsyncIterator[Served]:
     async with served(database, tmp_path, {}, role=Role.API, change=change) as running:
         yield running
         assert await running.app.store.audit() == 0
-
-
-@contextmanager
-def worker(database: str, data: Path, name: str = "worker-0", **settings: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker process on the fake backend, which rests a while after each fragment."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
-        "GRPC_VERBOSITY": "ERROR",
-        "I2V_DATABASE_URL": database,
-        "I2V_DATA": str(data),
-        "I2V_MODELS_FILE": str(data / "models.toml"),
-        "I2V_LISTEN": "127.0.0.1:0",
-        "I2V_METRICS_LISTEN": "127.0.0.1:0",
-        "I2V_TRITON": "",
-        "I2V_FAKE_SLOTS": "4",
-        "I2V_FAKE_PAUSE_S": "0.3",
-        "I2V_WORKER_NAME": name,
-    } | settings
-    log = (data / f"{name}.log").open("ab")
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "services.orchestrator", "worker"], env=environment, stderr=log
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        log.close()
 
 
 async def fragment(i2v: Served, name: str, index: int) -> None:

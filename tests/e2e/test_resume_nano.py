@@ -1,0 +1,111 @@
+"""Kill -9 in the middle of a video: the rest is made, the rest alone, and the bytes are as if nothing had happened."""
+
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from i2v.v1 import job_pb2
+
+from services.orchestrator.app import Role
+from services.orchestrator.backends.triton import TritonBackend
+from tests.served import Served, image_spec, served
+from tests.triton_wire import metrics
+from tests.worker_process import worker
+from tools.tritonserver import TritonServer, free_ports
+
+pytestmark = pytest.mark.e2e
+
+CAT = Path("tests/golden/cat.png").read_bytes()
+MODELS = Path("deploy/config/models.toml")
+BLOCKS = 10
+"""Of a video of five seconds, two latent frames each; from a text there is one more, of frame 0 alone."""
+
+
+def nano(values: dict[str, object]) -> None:
+    values["models_file"] = MODELS
+
+
+@pytest.fixture
+async def api(database: str, tmp_path: Path) -> AsyncIterator[Served]:
+    (tmp_path / "models.toml").write_text(MODELS.read_text())
+    async with served(database, tmp_path, {}, role=Role.API, change=nano) as running:
+        yield running
+        assert await running.app.store.audit() == 0
+
+
+def a_spec(image: str, seed: int = 7) -> job_pb2.JobSpec:
+    if image:
+        return image_spec(image, "the cat looks up", model="nano", seed=seed)
+    return job_pb2.JobSpec(model="nano", text_to_video=job_pb2.TextToVideo(prompt="waves"), seed=seed)
+
+
+def blocks_made(triton: TritonServer) -> int:
+    return int(metrics(triton.metrics_address)["i2v_transformer_blocks_total"])
+
+
+async def third_fragment(i2v: Served, name: str) -> None:
+    async for event in i2v.watch(name):
+        if event.WhichOneof("event") == "fragment_ready" and event.fragment_ready.index == 2:
+            return
+    raise AssertionError(f"{name} ended early")
+
+
+async def continued_and_told_once(i2v: Served, name: str) -> int:
+    """The block from which the job went on; its fragments were told once each."""
+    events = [event async for event in i2v.watch(name)]
+    (block,) = [event.continued.block for event in events if event.WhichOneof("event") == "continued"]
+    told = [event.fragment_ready.index for event in events if event.WhichOneof("event") == "fragment_ready"]
+    assert told == list(range(len(told)))
+    return block
+
+
+@pytest.mark.parametrize("kind", ["image", "text"])
+async def test_a_killed_workers_video_is_finished_from_its_last_block(
+    api: Served, database: str, tmp_path: Path, triton: TritonServer, kind: str
+) -> None:
+    spec = a_spec((await api.upload(CAT)).name if kind == "image" else "")
+    blocks = BLOCKS + (kind == "text")
+    setting = {"I2V_FAKE_SLOTS": "0", "I2V_TRITON": triton.grpc_address, "I2V_TRITON_SLOTS": "1"}
+    job = await api.submit(spec)
+    with worker(database, tmp_path, **setting) as process:
+        await third_fragment(api, job.name)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    # Triton makes at most one more forward once its caller is gone, so no block after this.
+    with worker(database, tmp_path, **setting):
+        await api.until(job.name, "continued")
+        before = blocks_made(triton)
+        ended = await api.ended(job.name)
+        assert ended.state == job_pb2.Job.SUCCEEDED, ended
+        made = blocks_made(triton) - before
+        undisturbed = await api.ended((await api.submit(spec)).name)
+        assert blocks_made(triton) - before - made == blocks
+    block = await continued_and_told_once(api, job.name)
+    assert block >= 2 and made <= blocks - block
+    assert (ended.attempt, undisturbed.attempt, ended.output) == (2, 1, undisturbed.output)
+    assert ended.charged == ended.quote
+
+
+async def test_a_triton_that_was_killed_costs_no_block_that_was_finished(
+    database: str, tmp_path: Path, triton: TritonServer
+) -> None:
+    port = free_ports()["grpc"]
+    backend = TritonBackend(f"127.0.0.1:{port}")
+    async with served(database, tmp_path, {"triton": (backend, 1)}, change=nano) as i2v:
+        spec = a_spec((await i2v.upload(CAT)).name)
+        with TritonServer(triton.repository, state=tmp_path / "triton", grpc_port=port):
+            job = await i2v.submit(spec)
+            await third_fragment(i2v, job.name)
+        await i2v.until(job.name, "retrying")
+        with TritonServer(triton.repository, state=tmp_path / "triton", grpc_port=port) as again:
+            ended = await i2v.ended(job.name)
+            made = blocks_made(again)
+            undisturbed = await i2v.ended((await i2v.submit(spec)).name)
+        events = [event async for event in i2v.watch(job.name)]
+        assert await i2v.app.store.audit() == 0
+    await backend.close()
+    assert ended.state == job_pb2.Job.SUCCEEDED
+    block = max(event.continued.block for event in events if event.WhichOneof("event") == "continued")
+    assert block >= 2 and made == BLOCKS - block
+    assert ended.output == undisturbed.output
