@@ -13,10 +13,15 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 
 
+NO_MEMORY = ("Failed to allocate memory", "out of memory")
+"""What ONNX Runtime and CUDA say then."""
+
+
 class TritonPythonModel:
     """Inputs and outputs are those of the graph, as the model's config.pbtxt names them.
 
-    Errors: INVALID_ARG for inputs that the graph does not take. They concern their own request only.
+    Errors: INVALID_ARG for inputs that the graph does not take; INTERNAL, its text beginning with OUT_OF_MEMORY, when
+    there was no memory for them. They concern their own request only.
     """
 
     def initialize(self, args: dict[str, Any]) -> None:
@@ -27,7 +32,10 @@ class TritonPythonModel:
         options.intra_op_num_threads = int(threads["string_value"])
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         file = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
-        self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        providers: list[Any] = ["CPUExecutionProvider"]
+        if args["model_instance_kind"] == "GPU":
+            providers.insert(0, ("CUDAExecutionProvider", {"device_id": args["model_instance_device_id"]}))
+        self.session = onnxruntime.InferenceSession(str(file), options, providers=providers)
         self.outputs = [each["name"] for each in config["output"]]
         self.warm_up()
 
@@ -50,7 +58,9 @@ class TritonPythonModel:
         try:
             made = self.session.run(self.outputs, inputs)
         except Exception as refused:  # the boundary of one request: others must go on
-            error = pb_utils.TritonError(str(refused), pb_utils.TritonError.INVALID_ARG)
+            starved = isinstance(refused, MemoryError) or any(word in str(refused) for word in NO_MEMORY)
+            kind = pb_utils.TritonError.INTERNAL if starved else pb_utils.TritonError.INVALID_ARG
+            error = pb_utils.TritonError(f"OUT_OF_MEMORY: {refused}" if starved else str(refused), kind)
             return pb_utils.InferenceResponse(output_tensors=[], error=error)
         pairs = zip(self.outputs, made, strict=True)
         return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in pairs])
