@@ -12,7 +12,6 @@ import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
 
-
 NO_MEMORY = ("Failed to allocate memory", "out of memory")
 """What ONNX Runtime and CUDA say then."""
 
