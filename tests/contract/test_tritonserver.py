@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,18 @@ def test_a_model_that_fails_is_named_in_a_few_lines(tmp_path: Path) -> None:
         server.start()
     assert len(str(failed.value).splitlines()) < 15
     assert not server.running
+
+
+def test_a_corrupt_graph_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    for model in (each for each in REPOSITORY.iterdir() if each.is_dir() and each.name != "text_encoder"):
+        (tmp_path / model.name).symlink_to(model)
+    shutil.copytree(REPOSITORY / "text_encoder", tmp_path / "text_encoder")
+    graph = tmp_path / "text_encoder" / "1" / "model.onnx"
+    with graph.open("r+b") as file:
+        file.seek(graph.stat().st_size // 2)
+        file.write(b"\0\1\2\3")
+    with pytest.raises(TritonServerError, match=r"text_encoder/1/model\.onnx is not as it was built"):
+        TritonServer(tmp_path, state=tmp_path / "state").start()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
