@@ -9,11 +9,22 @@ import pytest
 from tools.model_code import REPOSITORY, load
 
 code = load("transformer", "rollout")
+FOLDER = REPOSITORY / "transformer" / "1"
+
+
+def a_runtime() -> Any:
+    settings = load("transformer", "settings").Settings.read(FOLDER)
+    return load("transformer", "runtime_onnx").OnnxRuntime(FOLDER, settings, threads=1, device="cpu")
 
 
 @pytest.fixture(scope="module")
-def rollout() -> Any:
-    return code.Rollout(REPOSITORY / "transformer" / "1", threads=1)
+def runtime() -> Any:
+    return a_runtime()
+
+
+@pytest.fixture(scope="module")
+def rollout(runtime: Any) -> Any:
+    return code.Rollout(runtime)
 
 
 def a_request(rollout: Any, key: int = 0, **changes: Any) -> Any:
@@ -24,9 +35,9 @@ def a_request(rollout: Any, key: int = 0, **changes: Any) -> Any:
         return rng.standard_normal(shape, dtype=np.float32)
 
     request = code.Request(
-        prompt_embeddings=random(*rollout.prompt_shape),
-        image_tokens=random(*rollout.image_shape),
-        image_latent=random(1, rollout.channels, 1, 4, 6),
+        prompt_embeddings=random(*rollout.settings.prompt_shape),
+        image_tokens=random(*rollout.settings.image_shape),
+        image_latent=random(1, rollout.settings.channels, 1, 4, 6),
         latent_size=(4, 6),
         latent_frames=5,
         seed=7,
@@ -43,10 +54,10 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_blocks_come_in_order_and_each_forward_is_counted(rollout: Any) -> None:
-    steps = len(rollout.timesteps)
+    steps = len(rollout.settings.timesteps)
     blocks = list(rollout.blocks(a_request(rollout)))
     assert [(block.start, block.latents.shape) for block in blocks] == [(1, (1, 16, 2, 4, 6)), (3, (1, 16, 2, 4, 6))]
-    assert [block.forwards for block in blocks] == [1 + steps, 1 + steps + 1 + steps]
+    assert [(block.forwards, block.total) for block in blocks] == [(1 + steps, 2 + 2 * steps), (2 + 2 * steps,) * 2]
 
 
 def test_without_a_picture_frame_0_is_a_block_of_its_own(rollout: Any) -> None:
@@ -59,7 +70,7 @@ def test_the_same_request_gives_the_same_bytes_whatever_ran_before(rollout: Any)
     first = latents(rollout, a_request(rollout)).tobytes()
     latents(rollout, a_request(rollout, key=5, seed=99, latent_frames=3))
     assert latents(rollout, a_request(rollout)).tobytes() == first
-    fresh = code.Rollout(REPOSITORY / "transformer" / "1", threads=1)
+    fresh = code.Rollout(a_runtime())
     assert latents(fresh, a_request(fresh)).tobytes() == first
 
 
@@ -125,6 +136,7 @@ def test_every_seed_of_the_range_serves(rollout: Any, seed: int) -> None:
         ({"latent_frames": 4}, r"1 \+ k \* 2"),
         ({"latent_frames": 23}, "at most 21"),
         ({"seed": -1}, "seed"),
+        ({"negative_embeddings": np.zeros((1, 256, 128), np.float32)}, "no guidance"),
         ({"latent_size": (3, 6)}, "even"),
         ({"latent_size": (0, 6)}, "even"),
         ({"latent_size": (4, 8)}, "image_latent"),
@@ -156,4 +168,4 @@ def test_a_block_is_handed_out_before_its_clean_pass(rollout: Any) -> None:
     forwards: list[int] = []
     blocks = rollout.blocks(a_request(rollout), count=forwards.append)
     next(blocks)
-    assert len(forwards) == 1 + len(rollout.timesteps)
+    assert len(forwards) == 1 + len(rollout.settings.timesteps)

@@ -1,10 +1,13 @@
 """The transformer: WanTransformer3DModel made causal from outside, as two graphs.
 
 `context` runs once a video: it projects prompt and picture to the keys and values of every cross-attention. `block` is
-one forward over the latents of one block: their keys and values come out, those of all earlier frames go in.
+one forward over the latents of one block: it writes their keys and values into the caches that it is given, and attends
+to all that is in them.
 
-The modules are the library's; only the attention processors are ours, and the rotary table is an input, so that frames
-have their absolute positions.
+The modules are the library's; only the attention processors are ours. Rotary table and waves of the timestep are
+inputs, so that frames have their absolute positions and both can be computed in float64. Keys and values keep their
+heads side by side, (tokens, heads * width): so the first frames of a cache are a prefix of its memory, and a runtime
+that binds a cache's input and output to the same place has nothing copied.
 """
 
 from collections.abc import Iterator
@@ -14,7 +17,6 @@ from typing import Any, cast
 import torch
 from diffusers import WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttention
-from torch.nn.functional import scaled_dot_product_attention
 
 from tools.export.artefact import Artefact, Document
 from tools.export.filling import Filling
@@ -22,30 +24,37 @@ from tools.export.graph import DTYPES, Graph
 from tools.export.profile import Profile
 from tools.export.start_transformer import carry_frames
 
-KeyValue = tuple[torch.Tensor, torch.Tensor]  # each (1, heads, tokens, width)
+KeyValue = tuple[torch.Tensor, torch.Tensor]  # each (1, tokens, heads * width)
 
 
-def split(x: torch.Tensor, heads: int) -> torch.Tensor:
-    """(1, tokens, heads * width) -> (1, heads, tokens, width)."""
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int) -> torch.Tensor:
+    """Turns each pair of neighbours in (1, tokens, heads * width) by its angle, FP32 (tokens, width / 2), in FP32."""
+    even, odd = x.float().unflatten(2, (heads, -1, 2)).unbind(-1)  # (1, tokens, heads, width / 2) each
+    cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
+    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(2).type_as(x)
 
 
-def join(x: torch.Tensor) -> torch.Tensor:
-    """(1, heads, tokens, width) -> (1, tokens, heads * width)."""
-    return x.transpose(1, 2).flatten(2)
+def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, heads: int) -> torch.Tensor:
+    """Attention over (1, tokens, heads * width), as one node that takes the heads side by side."""
+    out: torch.Tensor = torch.onnx.ops.attention(query, keys, values, q_num_heads=heads, kv_num_heads=heads)[0]
+    return out
 
 
-def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Turns each pair of neighbours in (1, heads, tokens, width) by its angle, (tokens, width / 2)."""
-    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
+def written(cache: torch.Tensor, places: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """The cache, (tokens, dim), with rows put into their places."""
+    if not torch.onnx.is_in_onnx_export():
+        return cache.index_copy(0, places, rows)
+    # The exporter would make five nodes of it, some of which copy; this one writes in place where memory is bound so.
+    inputs = (cache, places.unsqueeze(1), rows)
+    out: torch.Tensor = torch.onnx.ops.symbolic("ScatterND", inputs, dtype=cache.dtype, shape=cache.shape, version=18)
+    return out
 
 
 class SelfAttention:
-    """A processor that puts the cached keys and values in front of the new ones, and keeps the new ones."""
+    """A processor that puts the new keys and values into the caches and attends to all of them."""
 
-    past: KeyValue
-    new: KeyValue
+    places: torch.Tensor
+    caches: KeyValue  # before, then after: each (tokens, heads * width)
 
     def __call__(
         self,
@@ -56,12 +65,13 @@ class SelfAttention:
         rotary: tuple[torch.Tensor, torch.Tensor],
     ) -> torch.Tensor:
         """(1, tokens, dim) -> (1, tokens, dim)."""
-        query = rotate(split(attn.norm_q(attn.to_q(x)), attn.heads), *rotary)
-        key = rotate(split(attn.norm_k(attn.to_k(x)), attn.heads), *rotary)
-        value = split(attn.to_v(x), attn.heads)
-        self.new = key, value
-        keys, values = (torch.cat(pair, dim=2) for pair in zip(self.past, self.new, strict=True))
-        out: torch.Tensor = attn.to_out[0](join(scaled_dot_product_attention(query, keys, values)))
+        query = rotate(attn.norm_q(attn.to_q(x)), *rotary, attn.heads)
+        new = rotate(attn.norm_k(attn.to_k(x)), *rotary, attn.heads), attn.to_v(x)
+        keys, values = (
+            written(cache, self.places, rows.squeeze(0)) for cache, rows in zip(self.caches, new, strict=True)
+        )
+        self.caches = keys, values
+        out: torch.Tensor = attn.to_out[0](attend(query, keys.unsqueeze(0), values.unsqueeze(0), attn.heads))
         return out
 
 
@@ -69,12 +79,12 @@ class CrossAttention:
     """A processor over the keys and values that `context` made: of the prompt and, added to it, of the picture."""
 
     def __call__(
-        self, attn: WanAttention, x: torch.Tensor, context: tuple[KeyValue, KeyValue], _mask: None, _rotary: None
+        self, attn: WanAttention, x: torch.Tensor, context: tuple[KeyValue, ...], _mask: None, _rotary: None
     ) -> torch.Tensor:
         """(1, tokens, dim) -> (1, tokens, dim)."""
-        query = split(attn.norm_q(attn.to_q(x)), attn.heads)
-        text, image = (scaled_dot_product_attention(query, *each) for each in context)
-        out: torch.Tensor = attn.to_out[0](join(text + image))
+        query = attn.norm_q(attn.to_q(x))
+        text, *image = (attend(query, *each, attn.heads) for each in context)
+        out: torch.Tensor = attn.to_out[0](sum(image, start=text))
         return out
 
 
@@ -85,21 +95,24 @@ class Context(torch.nn.Module):  # type: ignore[misc]
         super().__init__()
         self.model = model
 
-    def forward(self, prompt_embeddings: torch.Tensor, image_tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """FP32 (1, L, D) and (1, T, D') -> for each layer the text's key and value, then the image's.
+    def forward(
+        self, prompt_embeddings: torch.Tensor, image_tokens: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, ...]:
+        """Prompt and, where the model attends to one, picture -> for each layer the text's key and value, the image's.
 
-        FP32 (1, heads, L or T, width). A picture that is not there is zeros in both of its tensors, for attention over
-        zero values adds nothing.
+        FP32 (1, L, D) and (1, T, D') -> (1, L or T, heads * width) each. A picture that is not there is zeros in both of its tensors, for attention over zero
+        values adds nothing.
         """
-        text = self.model.condition_embedder.text_embedder(prompt_embeddings)
-        image = self.model.condition_embedder.image_embedder(image_tokens)
+        embedder = self.model.condition_embedder
+        dtype = self.model.patch_embedding.weight.dtype
+        text = embedder.text_embedder(prompt_embeddings.to(dtype))
+        image = None if image_tokens is None else embedder.image_embedder(image_tokens.to(dtype))
         out: list[torch.Tensor] = []
         for block in self.model.blocks:
             attn = cast(WanAttention, block.attn2)
-            out.append(split(attn.norm_k(attn.to_k(text)), attn.heads))
-            out.append(split(attn.to_v(text), attn.heads))
-            out.append(split(attn.norm_added_k(attn.add_k_proj(image)), attn.heads))
-            out.append(split(attn.add_v_proj(image), attn.heads))
+            out += attn.norm_k(attn.to_k(text)), attn.to_v(text)
+            if image is not None:
+                out += attn.norm_added_k(attn.add_k_proj(image)), attn.add_v_proj(image)
         return tuple(out)
 
 
@@ -117,43 +130,40 @@ class Block(torch.nn.Module):  # type: ignore[misc]
     def forward(
         self,
         latents: torch.Tensor,
-        timesteps: torch.Tensor,
+        waves: torch.Tensor,
         cos: torch.Tensor,
         sin: torch.Tensor,
+        places: torch.Tensor,
         context: list[torch.Tensor],
-        past: list[torch.Tensor],
+        caches: list[torch.Tensor],
     ) -> tuple[torch.Tensor, ...]:
-        """The flow, noise minus clean, FP32 (1, C, F, h, w); then each layer's new key and value, shaped as `past`.
+        """The flow, noise minus clean, FP32 (1, C, F, h, w); then each layer's key and value cache, shaped as `caches`.
 
-        `latents` FP32 (1, C, F, h, w); `timesteps` FP32 (F,) in [0, 1000], one a frame; `cos`, `sin` FP32
-        (F * h/2 * w/2, width / 2), the rotary table; `context` as Context makes it; `past` each layer's key and value,
-        FP32 (1, heads, earlier tokens, width), rotated.
+        `latents` FP32 (1, C, F, h, w); `waves` FP32 (1, time width), the sinusoidal embedding of the timestep of all of
+        them; `cos`, `sin` FP32 (F * h/2 * w/2, width / 2), the rotary table; `places` INT64 (F * h/2 * w/2,), the rows
+        of the caches for the new tokens; `context` as Context makes it; `caches` each layer's keys, rotated, and
+        values, (earlier and new tokens, heads * width).
         """
         model = self.model
         _, _, frames, height, width = latents.shape
-        x = model.patch_embedding(latents)  # (1, dim, F, h/2, w/2)
-        per_frame = x.shape[3] * x.shape[4]
-        x = x.flatten(2).transpose(1, 2)  # (1, tokens, dim)
+        dtype = model.patch_embedding.weight.dtype
+        x = model.patch_embedding(latents.to(dtype)).flatten(2).transpose(1, 2)  # (1, tokens, dim)
         embedder = model.condition_embedder
-        time = embedder.time_embedder(embedder.timesteps_proj(timesteps))  # (F, dim)
-        modulation = embedder.time_proj(embedder.act_fn(time)).unflatten(1, (6, -1))  # (F, 6, dim)
-        modulation = spread(modulation, per_frame)  # (1, tokens, 6, dim)
-        new: list[torch.Tensor] = []
+        time = embedder.time_embedder(waves).to(dtype)  # (1, dim)
+        modulation = embedder.time_proj(embedder.act_fn(time)).unflatten(1, (6, -1))  # (1, 6, dim)
+        after: list[torch.Tensor] = []
+        pairs = list(zip(context[::2], context[1::2], strict=True))
+        of_layer = len(pairs) // len(model.blocks)
         for layer, block in enumerate(model.blocks):
-            self.attentions[layer].past = past[2 * layer], past[2 * layer + 1]
-            text, image = context[4 * layer : 4 * layer + 2], context[4 * layer + 2 : 4 * layer + 4]
-            x = block(x, (tuple(text), tuple(image)), modulation, (cos, sin))
-            new.extend(self.attentions[layer].new)
-        shift, scale = spread(model.scale_shift_table + time.unsqueeze(1), per_frame).unbind(2)  # (1, tokens, dim) each
-        x = model.proj_out(model.norm_out(x) * (1 + scale) + shift)  # (1, tokens, 4 * C)
+            attention = self.attentions[layer]
+            attention.places, attention.caches = places, (caches[2 * layer], caches[2 * layer + 1])
+            x = block(x, tuple(pairs[of_layer * layer : of_layer * (layer + 1)]), modulation, (cos, sin))
+            after += attention.caches
+        shift, scale = (model.scale_shift_table + time.unsqueeze(1)).chunk(2, dim=1)  # (1, 1, dim) each
+        x = model.proj_out((model.norm_out(x.float()) * (1 + scale) + shift).to(dtype))  # (1, tokens, 4 * C)
         x = x.unflatten(2, (2, 2, -1)).unflatten(1, (frames, height // 2, width // 2))
         flow = x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)
-        return flow, *new
-
-
-def spread(x: torch.Tensor, per_frame: int) -> torch.Tensor:
-    """(F, n, dim) -> (1, F * per_frame, n, dim): what is true of a frame, for each of its tokens."""
-    return x.unsqueeze(1).expand(-1, per_frame, -1, -1).flatten(0, 1).unsqueeze(0)
+        return flow.float(), *after
 
 
 def transformer(profile: Profile, filling: Filling) -> WanTransformer3DModel:
@@ -174,34 +184,40 @@ def transformer(profile: Profile, filling: Filling) -> WanTransformer3DModel:
             added_kv_proj_dim=None if image is None else size.heads * size.head_width,
         )
 
-    return filling.module("transformer", make, dtype=DTYPES[profile.engine.precision], start=carry_frames)
+    made = filling.module("transformer", make, dtype=torch.float32, start=carry_frames)
+    return in_precision(made, DTYPES[profile.engine.precision])
+
+
+def in_precision(model: WanTransformer3DModel, dtype: torch.dtype) -> WanTransformer3DModel:
+    """The model with its weights in `dtype`, but for those that the library keeps in FP32: norms, time, modulation."""
+    kept = set(model._keep_in_fp32_modules)
+    for name, parameter in model.named_parameters():
+        if kept.isdisjoint(name.split(".")):
+            parameter.data = parameter.data.to(dtype)
+    return model
 
 
 def graphs(profile: Profile, filling: Filling) -> Iterator[Artefact]:
     """The two graphs, and what the rollout has to know."""
     made = transformer(profile, filling)
-    context, block = Context(made), Block(made)
-    layers, image = profile.transformer.layers, profile.image_encoder
-    keys_and_values = [f"{kind}_{layer}" for layer in range(layers) for kind in ("key", "value")]
-    cross = [f"{of}_{kind}_{layer}" for layer in range(layers) for of in ("text", "image") for kind in ("key", "value")]
-    assert image is not None
+    layers, image = range(profile.transformer.layers), profile.image_encoder
+    caches = [f"{kind}_{layer}" for layer in layers for kind in ("key", "value")]
+    sources = ("text",) if image is None else ("text", "image")
+    cross = [f"{of}_{kind}_{layer}" for layer in layers for of in sources for kind in ("key", "value")]
+    read = {"prompt_embeddings": (1, profile.text_encoder.length, profile.text_encoder.width)}
+    if image is not None:
+        read["image_tokens"] = (1, image.tokens, image.width)
     yield Graph(
         file="transformer/1/context.onnx",
-        module=context,
-        examples=[
-            {
-                "prompt_embeddings": torch.randn(1, profile.text_encoder.length, profile.text_encoder.width),
-                "image_tokens": torch.randn(1, image.tokens, image.width),
-            }
-            for _ in range(2)
-        ],
-        inputs=["prompt_embeddings", "image_tokens"],
+        module=Context(made),
+        examples=[{name: torch.randn(shape) for name, shape in read.items()} for _ in range(2)],
+        inputs=list(read),
         outputs=cross,
         precision=profile.engine.precision,
     )
     yield Graph(
         file="transformer/1/block.onnx",
-        module=block,
+        module=Block(made),
         examples=[
             example(profile, frames=frames, height=height, width=width, past_frames=past)
             for frames, past, (height, width) in (
@@ -211,9 +227,9 @@ def graphs(profile: Profile, filling: Filling) -> Iterator[Artefact]:
                 (2, 19, (16, 28)),
             )
         ],
-        inputs=["latents", "timesteps", "cos", "sin", *cross, *(f"past_{name}" for name in keys_and_values)],
-        outputs=["flow", *(f"new_{name}" for name in keys_and_values)],
-        dynamic={"latents": (2, 3, 4), "timesteps": (0,), "cos": (0,), "sin": (0,), "past": (2,)},
+        inputs=["latents", "waves", "cos", "sin", "places", *cross, *caches],
+        outputs=["flow", *(f"{name}_after" for name in caches)],
+        dynamic={"latents": (2, 3, 4), "cos": (0,), "sin": (0,), "places": (0,), "caches": (0,)},
         precision=profile.engine.precision,
     )
     yield settings(profile)
@@ -253,45 +269,21 @@ def settings(profile: Profile) -> Document:
     return Document(file="transformer/1/settings.json", content=content)
 
 
-def rotary(head_width: int, start: int, frames: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The rotary table of `frames` latent frames from absolute frame `start`: cos and sin, (tokens, head_width / 2).
-
-    Height and width count patches. A third of the pairs each for rows and for columns, the rest for frames; computed in
-    float64.
-    """
-    side = head_width // 6
-    angles = []
-    for count, pairs in ((start + frames, head_width // 2 - 2 * side), (height, side), (width, side)):
-        rate = 10000.0 ** -(torch.arange(pairs, dtype=torch.float64) / pairs)
-        angles.append(torch.outer(torch.arange(count, dtype=torch.float64), rate))
-    shape = (frames, height, width, -1)
-    table = torch.cat(
-        (
-            angles[0][start:, None, None].expand(*shape),
-            angles[1][None, :, None].expand(*shape),
-            angles[2][None, None].expand(*shape),
-        ),
-        dim=-1,
-    ).flatten(0, 2)
-    return table.cos().float(), table.sin().float()
-
-
 def example(profile: Profile, *, frames: int, height: int, width: int, past_frames: int) -> dict[str, Any]:
     """Random inputs of Block for latents of `height` x `width` after `past_frames` earlier frames."""
-    size = profile.transformer
-    tokens = height * width // 4
-    cos, sin = rotary(size.head_width, past_frames, frames, height // 2, width // 2)
-
-    def random(count: int) -> torch.Tensor:
-        return torch.randn(1, size.heads, count, size.head_width)
-
-    image_tokens = profile.image_encoder.tokens if profile.image_encoder else 0
-    lengths = (profile.text_encoder.length,) * 2 + (image_tokens,) * 2
+    size, dtype = profile.transformer, DTYPES[profile.engine.precision]
+    new, dim = frames * height * width // 4, size.heads * size.head_width
+    total = new + past_frames * height * width // 4
+    angles = 2 * torch.pi * torch.rand(new, size.head_width // 2)
+    lengths = [profile.text_encoder.length] * 2
+    if profile.image_encoder is not None:
+        lengths += [profile.image_encoder.tokens] * 2
     return {
         "latents": torch.randn(1, profile.vae.channels, frames, height, width),
-        "timesteps": torch.linspace(625, 1000, frames),
-        "cos": cos,
-        "sin": sin,
-        "context": [random(length) for _ in range(size.layers) for length in lengths],
-        "past": [random(past_frames * tokens) for _ in range(2 * size.layers)],
+        "waves": torch.randn(1, size.time_width).sin(),
+        "cos": angles.cos(),
+        "sin": angles.sin(),
+        "places": torch.randperm(total)[:new],
+        "context": [torch.randn(1, length, dim, dtype=dtype) for _ in range(size.layers) for length in lengths],
+        "caches": [torch.randn(total, dim, dtype=dtype) for _ in range(2 * size.layers)],
     }

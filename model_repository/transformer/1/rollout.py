@@ -1,99 +1,69 @@
-"""The denoising loop: a video's latents, block by block, over a KV cache of everything before.
+"""The causal pipeline: a video's latents, block by block, over a KV cache of everything before.
 
 The picture's latent, when there is one, is latent frame 0: one forward at t = 0 puts it into the cache. Each block then
 starts as noise and takes one forward per timestep, with fresh noise between; a last forward at t = 0, the clean pass,
-puts what came out into the cache for the blocks that follow. Plain numpy over two ONNX graphs; knows nothing of Triton.
+puts what came out into the cache for the blocks that follow. Where the cache holds only a window, the oldest frames
+after the sink make room for each block. Plain numpy over a `Runtime`; knows nothing of Triton.
+
+The computation is that of Self-Forcing (https://github.com/guandeh17/Self-Forcing) and, with other steps for the first
+block, of Causal-Forcing (https://github.com/thu-ml/Causal-Forcing).
 """
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
-
-Floats = npt.NDArray[np.float32]
-
-PATCH = 2
-"""Latent pixels a side of one token."""
-
-
-class BadRequest(ValueError):
-    """The request can never be served; the message says what is wrong with it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    prompt_embeddings: Floats
-    """(1, L, D), rows of padding zero."""
-    image_tokens: Floats | None = None
-    """(1, T, D'), or none: nothing attends to a picture then."""
-    image_latent: Floats | None = None
-    """(1, C, 1, h, w), normalised: latent frame 0, or none: then it is made, as a first block of one frame."""
-    latent_size: tuple[int, int]
-    """(h, w), both even."""
-    latent_frames: int
-    """Of the whole video, frame 0 included: 1 + k * block_latents."""
-    seed: int
-    """0 to 2**63 - 1."""
-    history: Floats | None = None
-    """(1, C, n, h, w): latents of this very request that are made already, from the first that it would make on."""
-
-
-@dataclass(frozen=True)
-class Block:
-    latents: Floats
-    """(1, C, f, h, w), normalised, final."""
-    start: int
-    """Absolute latent frame of its first."""
-    forwards: int
-    """Of the transformer, since the request began."""
+from embedding import MAX_FRAMES
+from request import BadRequest, Block, Floats, Request, check_arrays, noise
+from runtime import PATCH, Runtime
 
 
 class Rollout:
-    """Makes videos with one profile's transformer. Not thread-safe; each video has its own cache."""
+    """Makes one video at a time with one profile's transformer. Not thread-safe: it has one slot of the runtime."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        self._context = session(folder / "context.onnx", threads)
-        self._block = session(folder / "block.onnx", threads)
-        shapes = {each.name: each.shape for each in (*self._context.get_inputs(), *self._block.get_inputs())}
-        stated = {key: json.loads(value) for key, value in self._block.get_modelmeta().custom_metadata_map.items()}
-        self.block_latents: int = stated["block_latents"]
-        self.max_latents: int = stated["max_latents"]
-        self.timesteps: list[float] = stated["timesteps"]
-        self.channels: int = shapes["latents"][1]
-        self.prompt_shape: tuple[int, ...] = tuple(shapes["prompt_embeddings"])
-        self.image_shape: tuple[int, ...] = tuple(shapes["image_tokens"])
-        _, self._heads, _, self._width = shapes["past_key_0"]
-        self._cross = [each.name for each in self._context.get_outputs()]
-        self._new = [each.name for each in self._block.get_outputs()[1:]]
+    def __init__(self, runtime: Runtime) -> None:
+        """Takes a slot.
+
+        Raises:
+            OutOfMemory: there is no room for one.
+            ValueError: the profile's window has no room for a block beside the sink.
+        """
+        self.settings = runtime.settings
+        window, least = self.settings.window_latents, self.settings.sink_latents + self.settings.block_latents
+        if window and window < least:
+            raise ValueError(f"window_latents must be at least sink_latents + block_latents, {least}, not {window}")
+        self.max_latents = min(self.settings.max_latents, MAX_FRAMES)
+        self._slot = runtime.slot()
+
+    @property
+    def cache_bytes(self) -> int:
+        """What the buffers of its slot take."""
+        return self._slot.bytes
 
     def check(self, request: Request) -> None:
         """Raises BadRequest for what cannot be served; costs nothing."""
+        settings = self.settings
         height, width = request.latent_size
         if height < PATCH or width < PATCH or height % PATCH or width % PATCH:
             raise BadRequest(f"latent_size must be two even numbers from {PATCH}, not {height} x {width}")
-        frames = request.latent_frames
-        if frames < 1 or (frames - 1) % self.block_latents:
-            raise BadRequest(f"latent_frames must be 1 + k * {self.block_latents}, not {frames}")
+        frames, block = request.latent_frames, settings.block_latents
+        alone = int(self._frame_0_is_alone(request))
+        if frames < 1 or (frames - alone) % block:
+            rule = f"1 + k * {block}" if alone else f"k * {block} without a picture"
+            raise BadRequest(f"latent_frames must be {rule}, not {frames}")
         if frames > self.max_latents:
-            raise BadRequest(f"latent_frames must be at most {self.max_latents}, not {frames}: the cache holds no more")
+            raise BadRequest(f"latent_frames must be at most {self.max_latents}, not {frames}")
         if not 0 <= request.seed < 2**63:
             raise BadRequest(f"seed must be from 0 to 2**63 - 1, not {request.seed}")
+        if request.negative_embeddings is not None:
+            raise BadRequest("negative_embeddings must be absent: this model has no guidance")
         made = 0 if request.history is None else request.history.shape[2] if request.history.ndim == 5 else -1
-        for name, given, wanted in (
-            ("prompt_embeddings", request.prompt_embeddings, self.prompt_shape),
-            ("image_tokens", request.image_tokens, self.image_shape),
-            ("image_latent", request.image_latent, (1, self.channels, 1, height, width)),
-            ("history", request.history, (1, self.channels, made, height, width)),
-        ):
-            if given is not None and given.shape != wanted:
-                raise BadRequest(f"{name} must have the shape {wanted}, not {given.shape}")
-            if given is not None and not np.isfinite(given).all():
-                raise BadRequest(f"{name} must be finite")
+        check_arrays(
+            prompt_embeddings=(request.prompt_embeddings, settings.prompt_shape),
+            image_tokens=(request.image_tokens, settings.image_shape),
+            image_latent=(request.image_latent, (1, settings.channels, 1, height, width)),
+            history=(request.history, (1, settings.channels, made, height, width)),
+        )
         if made not in {0, *(end - self._first(request) for _, end in self._spans(request))}:
             raise BadRequest(f"history must end where a block ends, not after {made} latent frames")
 
@@ -105,52 +75,70 @@ class Rollout:
     ) -> Iterator[Block]:
         """Yields each block as soon as its latents are final, before the clean pass.
 
-        The same request gives the same bytes, whatever ran before: all noise comes from the seed, the frame and the
-        step. `cancelled` is asked before every forward, and the iteration ends when it says so; `count` is called with
-        1 after every forward.
+        The same request gives the same bytes, whatever runs before or beside it: all noise comes from the seed, the
+        frame and the step. `cancelled` is asked before every forward, and the iteration ends when it says so; `count`
+        is called with 1 after every forward. A video is over when the iteration ends or is closed.
 
         Raises:
             BadRequest: before any work.
+            OutOfMemory: nothing more can be made here; take another rollout.
         """
         self.check(request)
-        video = _Video(self, request, count)
-        if request.image_latent is not None:
-            if cancelled():
-                return
-            video.remember(request.image_latent, 0)
-        made = self._first(request) + (0 if request.history is None else request.history.shape[2])
-        for start, end in self._spans(request):
-            if end <= made and request.history is not None:
-                offset = start - self._first(request)
-                latents = np.ascontiguousarray(request.history[:, :, offset : offset + end - start])
-            else:
-                latents = noise(request.seed, start, end, 0, self.channels, request.latent_size)
-                for step, timestep in enumerate(self.timesteps):
-                    if cancelled():
-                        return
-                    clean = latents - np.float32(timestep / 1000) * video.forward(latents, start, timestep)[0]
-                    if step + 1 == len(self.timesteps):
-                        latents = clean
-                        break
-                    sigma = np.float32(self.timesteps[step + 1] / 1000)
-                    fresh = noise(request.seed, start, end, step + 1, self.channels, request.latent_size)
-                    latents = (np.float32(1) - sigma) * clean + sigma * fresh
-                yield Block(latents, start, video.forwards)
-            if end < request.latent_frames:
-                if cancelled():
-                    return
-                video.remember(latents, start)
+        spans, total = self._spans(request), self._total(request)
+        first = self._first(request)
+        made = first + (0 if request.history is None else request.history.shape[2])
+        if not spans:
+            return
+        self._slot.begin(request.prompt_embeddings, request.image_tokens, request.latent_size)
+        video = _Video(self, request.latent_size, cancelled, count)
+        try:
+            if request.image_latent is not None:
+                video.remember(request.image_latent, 0)
+            for start, end in spans:
+                video.make_room(end - start)
+                if end <= made and request.history is not None:
+                    latents = np.ascontiguousarray(request.history[:, :, start - first : end - first])
+                else:
+                    latents = self._denoise(video, request, start, end)
+                    yield Block(latents, start, video.forwards, total)
+                if end < request.latent_frames:
+                    video.remember(latents, start)
+        except _Cancelled:
+            return
+        finally:
+            self._slot.end()
 
     def warm_up(self) -> None:
-        """Runs both graphs once on the smallest picture, so that the first request does not pay for it."""
-        prompt = np.zeros(self.prompt_shape, np.float32)
-        image = np.zeros((1, self.channels, 1, PATCH, PATCH), np.float32)
-        frames = min(1 + self.block_latents, self.max_latents)
+        """Makes a video of the smallest picture, so that the first request does not pay for what is done once."""
+        settings = self.settings
         request = Request(
-            prompt_embeddings=prompt, image_latent=image, latent_size=(PATCH, PATCH), latent_frames=frames, seed=0
+            prompt_embeddings=np.zeros(settings.prompt_shape, np.float32),
+            image_latent=np.zeros((1, settings.channels, 1, PATCH, PATCH), np.float32),
+            latent_size=(PATCH, PATCH),
+            latent_frames=min(1 + settings.block_latents, self.max_latents),
+            seed=0,
         )
         for _ in self.blocks(request):
             pass
+
+    def _denoise(self, video: "_Video", request: Request, start: int, end: int) -> Floats:
+        """One block: from noise, by an estimate of the clean latents at each timestep, noised again in between."""
+        timesteps = self._timesteps(request, start)
+        drawn = [
+            noise(request.seed, start, end, step, self.settings.channels, request.latent_size)
+            for step in range(len(timesteps))
+        ]
+        latents = drawn[0]
+        for step, timestep in enumerate(timesteps):
+            clean = without_noise(latents, video.forward(latents, timestep, start), sigma_at(timestep))
+            if step + 1 == len(timesteps):
+                break
+            sigma = sigma_at(timesteps[step + 1])
+            latents = (np.float32(1) - sigma) * clean + sigma * drawn[step + 1]
+        return clean
+
+    def _frame_0_is_alone(self, request: Request) -> bool:
+        return request.image_latent is not None or self.settings.independent_first_frame
 
     def _first(self, request: Request) -> int:
         """The first latent frame that is to be made."""
@@ -158,81 +146,75 @@ class Rollout:
 
     def _spans(self, request: Request) -> list[tuple[int, int]]:
         """The blocks of a request, as absolute latent frames: [start, end)."""
-        rest = [(at, at + self.block_latents) for at in range(1, request.latent_frames, self.block_latents)]
-        return rest if request.image_latent is not None else [(0, 1), *rest]
+        block, alone = self.settings.block_latents, int(self._frame_0_is_alone(request))
+        rest = [(at, at + block) for at in range(alone, request.latent_frames, block)]
+        return [(0, 1), *rest] if alone > self._first(request) else rest
+
+    def _timesteps(self, request: Request, start: int) -> tuple[float, ...]:
+        """Of the block that begins at frame `start`; the first that is made may have others, also after a picture."""
+        return self.settings.first_timesteps if start == self._first(request) else self.settings.timesteps
+
+    def _total(self, request: Request) -> int:
+        """Forwards of the whole request: of what is still to be made, and of every clean pass but the last block's."""
+        spans = self._spans(request)
+        made = self._first(request) + (0 if request.history is None else request.history.shape[2])
+        steps = sum(len(self._timesteps(request, start)) for start, end in spans if end > made)
+        return steps + max(len(spans) - 1, 0) + int(request.image_latent is not None and bool(spans))
+
+
+class _Cancelled(Exception):
+    """Nobody waits for the video any more."""
 
 
 class _Video:
-    """One request on its way: what its blocks attend to, and how many forwards it has taken."""
+    """One request on its way: how much of it is in the cache, and how many forwards it has taken."""
 
-    def __init__(self, rollout: Rollout, request: Request, count: Callable[[int], object]) -> None:
+    def __init__(
+        self, rollout: Rollout, size: tuple[int, int], cancelled: Callable[[], bool], count: Callable[[int], object]
+    ) -> None:
         self.forwards = 0
+        self._slot = rollout._slot
+        self._settings = rollout.settings
+        self._size = size
+        self._cancelled = cancelled
         self._count = count
-        self._rollout = rollout
-        self._size = request.latent_size
-        image = request.image_tokens
-        tokens = np.zeros(rollout.image_shape, np.float32) if image is None else image
-        context = rollout._context.run(None, {"prompt_embeddings": request.prompt_embeddings, "image_tokens": tokens})
-        self._fixed: dict[str, Any] = dict(zip(rollout._cross, context, strict=True))
-        if image is None:
-            # Attention over zero values adds nothing, whatever its keys.
-            self._fixed.update({name: np.zeros_like(self._fixed[name]) for name in self._fixed if "image" in name})
-        empty = np.zeros((1, rollout._heads, 0, rollout._width), np.float32)
-        self._past = {name.replace("new_", "past_"): empty for name in rollout._new}
+        self._past = 0
 
-    def forward(self, latents: Floats, start: int, timestep: float) -> list[Floats]:
-        """The flow (1, C, f, h, w) of a block that starts at frame `start`, and its keys and values of each layer."""
-        frames = latents.shape[2]
-        height, width = self._size
-        cos, sin = rotary(self._rollout._width, start, frames, height // PATCH, width // PATCH)
-        timesteps = np.full((frames,), timestep, np.float32)
-        inputs = {"latents": latents, "timesteps": timesteps, "cos": cos, "sin": sin, **self._fixed, **self._past}
-        outputs: list[Floats] = self._rollout._block.run(None, inputs)
+    def forward(self, latents: Floats, timestep: float, start: int, *, keep: bool = False) -> Floats:
+        """The flow (1, C, f, h, w) of a block that starts at frame `start`.
+
+        Raises:
+            _Cancelled: before any work.
+        """
+        if self._cancelled():
+            raise _Cancelled
+        flow = self._slot.forward(latents, timestep, start, self._past, keep=keep)
         self.forwards += 1
         self._count(1)
-        return outputs
+        return flow
 
     def remember(self, latents: Floats, start: int) -> None:
-        """The clean pass: appends the keys and values of final latents to the cache."""
-        _, *new = self.forward(latents, start, 0.0)
-        for name, added in zip(self._past, new, strict=True):
-            self._past[name] = np.concatenate((self._past[name], added), axis=2)
+        """The clean pass: the keys and values of final latents stay in the cache."""
+        self.forward(latents, 0.0, start, keep=True)
+        self._past += latents.shape[2]
+
+    def make_room(self, frames: int) -> None:
+        """Forgets the oldest frames after the sink, as many as the window has too few for `frames` more.
+
+        What stays keeps its absolute positions, as in Self-Forcing, with its `local_attn_size` and `sink_size`.
+        """
+        excess = self._past + frames - self._settings.cache_latents
+        if excess > 0:
+            self._slot.forget(self._settings.sink_latents, excess)
+            self._past -= excess
 
 
-def noise(seed: int, start: int, end: int, step: int, channels: int, size: tuple[int, int]) -> Floats:
-    """Standard normal noise (1, C, end - start, h, w); each frame has a generator of its seed, number and step."""
-    frames = [
-        np.random.Generator(np.random.Philox(key=[seed, frame << 32 | step])).standard_normal(
-            (channels, *size), dtype=np.float32
-        )
-        for frame in range(start, end)
-    ]
-    return np.stack(frames, axis=1)[None]
+def sigma_at(timestep: float) -> np.float32:
+    """The share of noise at a timestep: in rectified flow, latents = (1 - sigma) * clean + sigma * noise."""
+    return np.float32(timestep / 1000)
 
 
-def rotary(head_width: int, start: int, frames: int, height: int, width: int) -> tuple[Floats, Floats]:
-    """The rotary table of `frames` latent frames from frame `start`, rows and columns counting tokens.
-
-    cos and sin, each (frames * height * width, head_width / 2): a third of the pairs each for rows and for columns,
-    the rest for frames.
-    """
-    side = head_width // 6
-    angles = np.empty((frames, height, width, head_width // 2))
-    time = head_width // 2 - 2 * side
-    angles[..., :time] = _angles(np.arange(start, start + frames), time)[:, None, None]
-    angles[..., time : time + side] = _angles(np.arange(height), side)[None, :, None]
-    angles[..., time + side :] = _angles(np.arange(width), side)[None, None]
-    table = angles.reshape(-1, head_width // 2)
-    return np.cos(table).astype(np.float32), np.sin(table).astype(np.float32)
-
-
-def _angles(positions: npt.NDArray[Any], pairs: int) -> npt.NDArray[np.float64]:
-    return np.outer(positions, 10000.0 ** -(np.arange(pairs) / pairs))
-
-
-def session(file: Path, threads: int) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session that leaves the cores to others while it waits."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+def without_noise(latents: Floats, flow: Floats, sigma: np.float32) -> Floats:
+    """The clean latents that a flow, noise minus clean, points to; in float64, as the difference cancels digits."""
+    exact: npt.NDArray[np.float64] = latents.astype(np.float64) - float(sigma) * flow.astype(np.float64)
+    return exact.astype(np.float32)
