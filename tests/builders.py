@@ -135,6 +135,10 @@ class ScriptedBackend:
         """Fragments that were made, not taken from a checkpoint; over all attempts."""
         self.closed = 0
         """Attempts that were stopped before their end."""
+        self.looks: asyncio.Queue[None] = asyncio.Queue()
+        """One for each look at whether it could take a job."""
+        self.unfit: Exception | None = None
+        """What such a look finds."""
         self.frames: Callable[[int, Size, int], np.ndarray] = some_frames
 
     async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
@@ -168,4 +172,6 @@ class ScriptedBackend:
             self.closed += not ended
 
     async def check(self) -> None:
-        return None
+        self.looks.put_nowait(None)
+        if self.unfit is not None:
+            raise self.unfit

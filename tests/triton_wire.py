@@ -42,12 +42,17 @@ def message(model: str, inputs: Mapping[str, np.ndarray], **parameters: bool | i
 
 def arrays(response: service_pb2.ModelInferResponse) -> Arrays:
     """The outputs by name; one of type BYTES as its single string."""
+    return arrays_of(response.outputs, response.raw_output_contents)
+
+
+def arrays_of(tensors: Any, contents: Any) -> Arrays:
+    """The tensors of a request or a response by name."""
     found: Arrays = {}
-    for output, raw in zip(response.outputs, response.raw_output_contents, strict=True):
-        if output.datatype == "BYTES":
-            found[output.name] = np.array(raw[4:])
+    for tensor, raw in zip(tensors, contents, strict=True):
+        if tensor.datatype == "BYTES":
+            found[tensor.name] = np.array(raw[4:])
         else:
-            found[output.name] = np.frombuffer(raw, triton_to_np_dtype(output.datatype)).reshape(tuple(output.shape))
+            found[tensor.name] = np.frombuffer(raw, triton_to_np_dtype(tensor.datatype)).reshape(tuple(tensor.shape))
     return found
 
 

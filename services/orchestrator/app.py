@@ -202,10 +202,12 @@ def _blobs(settings: Settings) -> Blobs:
 
 async def _backends(settings: Settings, stack: AsyncExitStack) -> dict[str, tuple[Backend, int]]:
     backends: dict[str, tuple[Backend, int]] = {}
-    if settings.triton and settings.triton_slots:
-        triton = TritonBackend(settings.triton)
-        stack.push_async_callback(triton.close)
-        backends["triton"] = (triton, settings.triton_slots)
+    catalog = settings.catalog()
+    for name, (address, slots) in settings.tritons().items():
+        if slots:
+            triton = TritonBackend(address, [card for card in catalog if card.backend == name])
+            stack.push_async_callback(triton.close)
+            backends[name] = (triton, slots)
     if settings.fake_slots:
         backends["fake"] = (FakeBackend(pause_s=settings.fake_pause_s), settings.fake_slots)
     return backends

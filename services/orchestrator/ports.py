@@ -226,7 +226,12 @@ class Backend(Protocol):
         """
 
     async def check(self) -> None:
-        """Raises Unavailable when it could not take a job now."""
+        """Looks whether it could take a job now.
+
+        Raises:
+            services.errors.Unavailable: not now.
+            AttemptFailed: not before somebody mends it; it is not what the cards say.
+        """
 
 
 Probe = Callable[[Path], VideoInfo]

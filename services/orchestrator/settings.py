@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.catalog import ENGINE, Catalog
 from services.orchestrator.domain.quota import Plan, plans_from_toml
 
 T = TypeVar("T")
@@ -54,9 +54,9 @@ class Settings:
     s3_secure: bool = True
     """TLS towards the store."""
     triton: str = "127.0.0.1:8001"
-    """gRPC address of the Triton server. Empty: this worker runs no local models."""
-    triton_slots: int = 1
-    """Jobs that each worker runs on Triton at a time; the worker that starts last sets it for all."""
+    """gRPC address of the Triton server, or `name=host:port,…`, by the backends that cards name. Empty: none."""
+    triton_slots: str = "1"
+    """Jobs that each worker runs on a Triton at a time, or `name=number,…`; the worker that starts last decides."""
     fake_slots: int = 0
     """Jobs that each worker runs on the fake backend at a time, likewise. 0: it has none."""
     fake_pause_s: float = 0.0
@@ -113,8 +113,21 @@ class Settings:
         for name, address in (("LISTEN", self.listen), ("METRICS_LISTEN", self.metrics_listen)):
             if not re.fullmatch(r"\S+:\d{1,5}", address):
                 raise BadSetting(f"{PREFIX}{name} is {address!r}; it is `host:port`")
-        if min(self.triton_slots, self.fake_slots) < 0:
-            raise BadSetting("I2V_TRITON_SLOTS and I2V_FAKE_SLOTS are 0 or more")
+        if self.fake_slots < 0:
+            raise BadSetting("I2V_FAKE_SLOTS is 0 or more")
+        self.tritons()
+
+    def tritons(self) -> dict[str, tuple[str, int]]:
+        """Returns address and slots of each Triton server, by the name of its backend. Raises BadSetting."""
+        addresses = _by_name("I2V_TRITON", self.triton, r"[^\s=,]+:\d{1,5}", "host:port")
+        slots = _by_name("I2V_TRITON_SLOTS", self.triton_slots, r"\d{1,4}", "number")
+        if not addresses:
+            return {}
+        if "" in addresses:
+            addresses = {"triton": addresses[""]}
+        if unknown := set(slots) - set(addresses) - {""}:
+            raise BadSetting(f"I2V_TRITON_SLOTS names {min(unknown)!r}, which I2V_TRITON does not")
+        return {name: (address, int(slots.get(name, slots.get("", "1")))) for name, address in addresses.items()}
 
     @property
     def worker(self) -> str:
@@ -132,6 +145,20 @@ class Settings:
 
 def _somebody_elses(name: str) -> bool:
     return name in CLIENT or name.startswith("I2V_TEST_") or KUBERNETES.fullmatch(name) is not None
+
+
+def _by_name(variable: str, text: str, form: str, word: str) -> dict[str, str]:
+    """Reads `value`, which comes under the empty name, or `name=value,name=value`."""
+    wrong = BadSetting(f"{variable} is {text!r}; it is `{word}`, or `triton-…={word},triton-…={word}`")
+    found: dict[str, str] = {}
+    for part in filter(None, text.split(",")) if "=" in text else filter(None, [text]):
+        name, named, value = part.strip().rpartition("=")
+        if not re.fullmatch(form, value) or name in found or (named and not ENGINE.fullmatch(name)):
+            raise wrong
+        found[name] = value
+    if "" in found and len(found) > 1:
+        raise wrong
+    return found
 
 
 def _parsed(name: str, value: str, kind: Any) -> Any:

@@ -20,7 +20,7 @@ from services.errors import Unavailable
 from services.orchestrator.domain.event import Failed
 from services.orchestrator.domain.job import Job, expire
 from services.orchestrator.execute import Executor
-from services.orchestrator.ports import Clock, Store
+from services.orchestrator.ports import AttemptFailed, Backend, Clock, Store
 
 MAKE_VIDEO = "make_video"
 APPLICATION_VERSION = "1"
@@ -59,6 +59,17 @@ def _prepare(url: str, worker: str, slots: Mapping[str, int]) -> None:
             client.resume_workflow(left.workflow_id, queue_name=left.queue_name)
     finally:
         client.destroy()
+
+
+async def _trouble(backend: Backend) -> tuple[str, str]:
+    """Returns why a backend could not take a job now, as a word and a sentence; empty when it could."""
+    try:
+        await backend.check()
+    except Unavailable as trouble:
+        return trouble.reason, trouble.message
+    except AttemptFailed as failure:
+        return failure.error.reason, failure.error.message
+    return "", ""
 
 
 class Roll(Protocol):
@@ -105,6 +116,8 @@ class Worker:
         self._silent_s = silent_s
         self._running: set[asyncio.Task[object]] = set()
         self._reaper: asyncio.Task[None] | None = None
+        self._troubles: dict[str, str] = {}
+        """Why each backend is not ready, as it was said last."""
 
     async def start(self) -> None:
         """Takes up the work: first what this worker left behind when it was killed, then the queues."""
@@ -179,13 +192,14 @@ class Worker:
     async def _look(self) -> None:
         for name, backend in self._executor.backends.items():
             self._executor.meter.queued(name, await self._store.queued(name))
-            try:
-                await backend.check()
-            except Unavailable as trouble:
-                self._executor.meter.backend_ready(name, False)
-                log.warning("a backend is not ready", extra={"backend": name, "reason": trouble.reason})
-            else:
-                self._executor.meter.backend_ready(name, True)
+            reason, why = await _trouble(backend)
+            self._executor.meter.backend_ready(name, not reason)
+            if why != self._troubles.get(name, ""):  # said once, not at every look
+                self._troubles[name] = why
+                if reason:
+                    log.warning("a backend is not ready", extra={"backend": name, "reason": reason, "why": why})
+                else:
+                    log.info("a backend is ready", extra={"backend": name})
 
     async def _take_over(self) -> None:
         since = self._clock.now() - timedelta(seconds=self._silent_s)

@@ -276,6 +276,26 @@ async def test_a_worker_that_is_told_to_stop_leaves_its_job_to_the_next(
         await books_are_right(second, spent=1000)
 
 
+async def test_a_backend_that_is_not_what_its_cards_say_is_told_of_once(
+    database: str, tmp_path: Path, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    def often(values: dict[str, object]) -> None:
+        values["silent_s"] = 0.3  # a third of it passes between looks
+
+    caplog.set_level("INFO", "services.orchestrator.workflow")
+    backend.unfit = AttemptFailed(JobError("PROFILE_MISMATCH", "this and that", retryable=False))
+    async with served(database, tmp_path, {"test": (backend, 1)}, change=often) as i2v:
+        for _ in range(3):
+            await backend.looks.get()
+        assert i2v.registry.get_sample_value("i2v_backend_ready", {"backend": "test"}) == 0
+        backend.unfit = None
+        while not i2v.registry.get_sample_value("i2v_backend_ready", {"backend": "test"}):
+            await backend.looks.get()
+    told = [record for record in caplog.records if record.getMessage().startswith("a backend is ")]
+    assert [record.getMessage() for record in told] == ["a backend is not ready", "a backend is ready"]
+    assert (told[0].__dict__["reason"], told[0].__dict__["why"]) == ("PROFILE_MISMATCH", "this and that")
+
+
 async def test_the_metrics_tell_of_jobs_and_money(i2v: Served) -> None:
     request_id = str(uuid.uuid4())
     job = await i2v.ended((await i2v.submit(text_spec(), request_id)).name)

@@ -53,7 +53,7 @@ class Clip:
 
     async def frames(self) -> AsyncGenerator[Array, None]:
         """Yields (F, H, W, 3) uint8 frames, piece by piece, for ever: closing it ends it. Raises as Engine.stream."""
-        async with aclosing(self._engine.stream(self._requests.__aiter__())) as answers:
+        async with aclosing(self._engine.stream(self._requests)) as answers:
             async for outputs, _ in answers:
                 yield outputs["frames"]
 
@@ -74,6 +74,6 @@ class Clip:
                     goodbye.send(
                         request(self._model, nothing, sequence_id=self._number, sequence_start=True, sequence_end=True)
                     )
-                    async with aclosing(self._engine.stream(goodbye.__aiter__())) as answers:
+                    async with aclosing(self._engine.stream(goodbye)) as answers:
                         told = "frames" in (await anext(answers))[0]
                     await asyncio.sleep(GIVE_UP_AGAIN_S)

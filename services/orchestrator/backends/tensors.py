@@ -6,7 +6,7 @@ request cannot be seen.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -29,6 +29,12 @@ CONNECT = [
 ]
 BUSY = ("Exceeds maximum queue size", "Request timeout expired", "not ready", "unloaded", "unavailable", "no room")
 """Words by which Triton says, in a text, that another attempt may succeed."""
+ANSWERS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+"""Codes with which a model, and not the way to it, has failed."""
+CODES = (("triton_grpc_error", "true"),)
+"""Metadata by which a stream ends with the code of an error, and not only with its text."""
+BROKEN = "Internal error from Core"
+"""What grpc.aio says, as INTERNAL, when it writes to a stream that the other side has ended."""
 ANSWER_S = 60.0
 """Longest wait for one answer of an encoder."""
 
@@ -39,6 +45,11 @@ LOAD_S = 300.0
 
 class EngineRefused(Exception):
     """A model answered with an error; str() is its text."""
+
+    def __init__(self, text: str, *, invalid: bool = False) -> None:
+        """`invalid`: it says that this request can never be served."""
+        self.invalid = invalid
+        super().__init__(text)
 
 
 def request(model: str, inputs: Mapping[str, Array], **parameters: bool | int) -> Any:
@@ -72,16 +83,20 @@ def _arrays(response: Any) -> Arrays:
     return found
 
 
-def _refused(text: str) -> Exception:
-    if any(word in text for word in BUSY):
+def _refused(text: str, *, invalid: bool = False) -> Exception:
+    if _is_busy(text):
         return Unavailable("The local engine is busy or still loading.", reason="ENGINE_BUSY")
-    return EngineRefused(text)
+    return EngineRefused(text, invalid=invalid)
+
+
+def _is_busy(text: str) -> bool:
+    return any(word in text for word in BUSY)
 
 
 def _unreachable(error: grpc.aio.AioRpcError) -> Exception:
-    code = error.code()
-    if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN):
-        return _refused(error.details() or "")
+    code, text = error.code(), error.details() or ""
+    if (code in ANSWERS and text != BROKEN) or _is_busy(text):
+        return _refused(text, invalid=code is grpc.StatusCode.INVALID_ARGUMENT)
     return Unavailable("The local engine cannot be reached.", reason="ENGINE_UNREACHABLE", metadata={"code": code.name})
 
 
@@ -101,13 +116,16 @@ class Engine:
         except grpc.aio.AioRpcError as error:
             raise _unreachable(error) from error
 
-    async def stream(self, requests: AsyncIterator[Any]) -> AsyncGenerator[tuple[Arrays, bool], None]:
+    async def stream(self, requests: "Requests", *, single: bool = False) -> AsyncGenerator[tuple[Arrays, bool], None]:
         """Yields (outputs, whether they are the last of their request) for requests sent on one stream, in order.
 
         Closing the generator cancels the stream, which Triton tells its models. `requests` must stay open until every
-        answer has come: Triton ends a stream whose requests have ended. Raises Unavailable, EngineRefused.
+        answer has come: Triton ends a stream whose requests have ended. Where there is but a single one, errors come
+        with their code; elsewhere that would end the stream while we write to it, and the error would be lost.
+
+        Raises: Unavailable, EngineRefused.
         """
-        call = self._stub.ModelStreamInfer(requests)
+        call = self._stub.ModelStreamInfer(requests.__aiter__(), metadata=CODES if single else ())
         try:
             async for answer in call:
                 if answer.error_message:
@@ -118,6 +136,7 @@ class Engine:
             raise _unreachable(error) from error
         finally:
             call.cancel()
+            requests.close()
 
     @asynccontextmanager
     async def borrowed(self, model: str) -> AsyncGenerator[None, None]:

@@ -47,6 +47,8 @@ DENOISED = 0.9
 """Share of the rest that is done when a bidirectional transformer has made its one block."""
 TELL_S = 1.0
 """How often the progress inside a block is told, at most."""
+NO_MEMORY = ("OUT_OF_MEMORY", "out of memory", "Failed to allocate memory")
+"""What our own models say, what CUDA says, what ONNX Runtime says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,7 @@ class TritonBackend:
         tensors |= {name: array for name, array in optional.items() if array is not None}
         requests = Requests()
         requests.send(request("transformer", tensors, triton_enable_empty_final_response=True))
-        async with aclosing(self._engine.stream(requests.__aiter__())) as answers:
+        async with aclosing(self._engine.stream(requests, single=True)) as answers:
             async for outputs, final in answers:
                 if outputs:
                     yield outputs
@@ -266,6 +268,11 @@ def _share(profile: Profile, plan: Plan, frames: int) -> float:
 
 
 def _error(refusal: EngineRefused) -> JobError:
+    if any(word in str(refusal) for word in NO_MEMORY):
+        way_out = "The other jobs go on; a smaller size or a shorter video needs less."
+        return JobError("ENGINE_OUT_OF_MEMORY", f"The local engine has no memory left. {way_out}", retryable=True)
+    if refusal.invalid:
+        return JobError("ENGINE_REFUSED", f"The local engine cannot make this: {refusal}", retryable=False)
     return JobError("ENGINE_FAILED", f"The local engine: {refusal}", retryable=True)
 
 

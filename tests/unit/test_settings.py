@@ -1,0 +1,38 @@
+"""The environment is read once, and whatever cannot be used is named."""
+
+import pytest
+
+from services.orchestrator.settings import BadSetting, Settings
+
+
+def settings(**variables: str) -> Settings:
+    return Settings.from_environment({f"I2V_{name}": value for name, value in variables.items()})
+
+
+@pytest.mark.parametrize(
+    ("triton", "slots", "found"),
+    [
+        ("127.0.0.1:8001", "1", {"triton": ("127.0.0.1:8001", 1)}),
+        ("triton.i2v:8001", "triton=3", {"triton": ("triton.i2v:8001", 3)}),
+        ("", "1", {}),
+        ("triton=a:1, triton-14b=b:2", "2", {"triton": ("a:1", 2), "triton-14b": ("b:2", 2)}),
+        ("triton=a:1,triton-14b=b:2", "triton=2", {"triton": ("a:1", 2), "triton-14b": ("b:2", 1)}),
+        ("triton-14b=b:2", "triton-14b=0", {"triton-14b": ("b:2", 0)}),
+    ],
+)
+def test_one_triton_or_several_by_name(triton: str, slots: str, found: dict[str, tuple[str, int]]) -> None:
+    assert settings(TRITON=triton, TRITON_SLOTS=slots).tritons() == found
+
+
+@pytest.mark.parametrize(
+    "triton", ["a", "a:x", "a:1,b:2", "triton=a:1,b:2", "nano=a:1", "triton=a:1,triton=b:2", "Triton-b=a:1"]
+)
+def test_addresses_of_tritons_that_cannot_be_read_are_named(triton: str) -> None:
+    with pytest.raises(BadSetting, match="I2V_TRITON is "):
+        settings(TRITON=triton)
+
+
+@pytest.mark.parametrize("slots", ["-1", "two", "triton=x", "1,2", "triton-14b=1"])
+def test_slots_that_cannot_be_read_are_named(slots: str) -> None:
+    with pytest.raises(BadSetting, match="I2V_TRITON_SLOTS"):
+        settings(TRITON_SLOTS=slots)
