@@ -98,7 +98,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             return {"embeddings": inputs["input_ids"][..., None].astype(np.float32)}
         if model == "image_encoder":
             return {"tokens": np.ones((1, 2, 2), np.float32)}
-        frames = self.profile["max_latents"] if self.profile.get("pipeline") == "bidirectional" else 1
+        frames = inputs["latent_frames"].item() if "latent_frames" in inputs else 1
         height, width = (side // 8 for side in inputs["pixels"].shape[-2:])
         return {"latent": np.full((1, CHANNELS, frames, height, width), inputs["pixels"].mean(), np.float32)}
 

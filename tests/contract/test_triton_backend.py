@@ -183,7 +183,7 @@ async def test_a_block_wise_profile_divides_texts_and_pictures_otherwise(rig: Ri
 async def test_a_bidirectional_profile_makes_one_block_and_shows_how_far_it_is(
     rig: Rig, triton: ScriptedTriton
 ) -> None:
-    triton.profile |= {"pipeline": "bidirectional", "guidance": 5.0, "negative_prompt": "blurred", "max_latents": 5}
+    triton.profile |= {"pipeline": "bidirectional", "guidance": 5.0, "negative_prompt": "blurred"}
     triton.signs = 4
     card = the_card()
     events = await rig.events(a_spec(), card)
@@ -197,6 +197,18 @@ async def test_a_bidirectional_profile_makes_one_block_and_shows_how_far_it_is(
     assert asked["image_latent"].shape[2] == 5
     assert asked["negative_embeddings"].shape == asked["prompt_embeddings"].shape
     assert [each["prompt"].item() for each in triton.of("tokenizer")] == [b"it moves", b"blurred"]
+
+
+async def test_the_progress_inside_a_block_is_told(triton: ScriptedTriton, tmp_path: Path) -> None:
+    triton.profile |= {"pipeline": "bidirectional"}
+    triton.signs = 3
+    async with serving(triton) as address:
+        backend = TritonBackend(address, tell_s=0)
+        events = await Rig(backend, tmp_path).events(a_spec(), the_card())
+        await backend.close()
+    progress = [event.progress for event in events if isinstance(event, Stage | Fragment)]
+    assert progress == sorted(progress)
+    assert [round(event.progress, 3) for event in of(Stage, events)] == [0.0, 0.05, 0.335, 0.62, 0.905, 1.0]
 
 
 async def test_the_quality_chooses_the_decoder(rig: Rig, triton: ScriptedTriton) -> None:
@@ -228,6 +240,7 @@ async def test_a_text_encoder_on_demand_is_there_only_while_it_is_needed(rig: Ri
     ("code", "text", "found"),
     [
         (Code.INTERNAL, "OUT_OF_MEMORY: 3 GB more are needed", ("ENGINE_OUT_OF_MEMORY", True)),
+        (Code.UNAVAILABLE, "OUT_OF_MEMORY: there is no room for the video", ("ENGINE_OUT_OF_MEMORY", True)),
         (Code.INVALID_ARGUMENT, "latent_frames must be at most 21", ("ENGINE_REFUSED", False)),
         (Code.INTERNAL, "ValueError: what is this", ("ENGINE_FAILED", True)),
     ],

@@ -572,6 +572,16 @@ async def test_a_key_is_no_argument(i2v: Command) -> None:
     assert (await i2v("--key", KEY, "jobs")).code == 2
 
 
+async def test_a_job_that_goes_on_elsewhere_is_shown_to_go_on(rig: Rig, i2v: Command) -> None:
+    lost = [*THE_EVENTS[:4], job_pb2.JobEvent(sequence=5, started=job_pb2.Started(attempt=2))]
+    lost.append(job_pb2.JobEvent(sequence=6, continued=job_pb2.Continued(block=3, progress=0.5)))
+    lost.append(job_pb2.JobEvent(sequence=7, succeeded=job_pb2.Succeeded(output=OUTPUT, charged=usd(5000))))
+    rig.script.events = lost
+    ended = await i2v("watch", "7")
+    assert "attempt 2 begins\n" in ended.err
+    assert "goes on from block 3, 50%\n" in ended.err
+
+
 async def test_the_quality_that_was_chosen_is_asked_for(rig: Rig, i2v: Command) -> None:
     ended = await i2v("generate", "--prompt", "A wave.", "--quality", "fast", "--detach")
     assert ended.code == 0

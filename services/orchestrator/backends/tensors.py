@@ -6,7 +6,7 @@ request cannot be seen.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -29,6 +29,8 @@ CONNECT = [
 ]
 BUSY = ("Exceeds maximum queue size", "Request timeout expired", "not ready", "unloaded", "unavailable", "no room")
 """Words by which Triton says, in a text, that another attempt may succeed."""
+NO_MEMORY = ("OUT_OF_MEMORY", "out of memory", "Failed to allocate memory")
+"""What our own models say, what CUDA says, what ONNX Runtime says; whatever the code is that comes with it."""
 ANSWERS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 """Codes with which a model, and not the way to it, has failed."""
 CODES = (("triton_grpc_error", "true"),)
@@ -50,6 +52,10 @@ class EngineRefused(Exception):
         """`invalid`: it says that this request can never be served."""
         self.invalid = invalid
         super().__init__(text)
+
+
+class EngineOutOfMemory(EngineRefused):
+    """A model had no memory for it; str() is its text."""
 
 
 def request(model: str, inputs: Mapping[str, Array], **parameters: bool | int) -> Any:
@@ -84,18 +90,20 @@ def _arrays(response: Any) -> Arrays:
 
 
 def _refused(text: str, *, invalid: bool = False) -> Exception:
-    if _is_busy(text):
+    if _says(text, NO_MEMORY):
+        return EngineOutOfMemory(text)
+    if _says(text, BUSY):
         return Unavailable("The local engine is busy or still loading.", reason="ENGINE_BUSY")
     return EngineRefused(text, invalid=invalid)
 
 
-def _is_busy(text: str) -> bool:
-    return any(word in text for word in BUSY)
+def _says(text: str, words: Sequence[str]) -> bool:
+    return any(word in text for word in words)
 
 
 def _unreachable(error: grpc.aio.AioRpcError) -> Exception:
     code, text = error.code(), error.details() or ""
-    if (code in ANSWERS and text != BROKEN) or _is_busy(text):
+    if (code in ANSWERS and text != BROKEN) or _says(text, BUSY + NO_MEMORY):
         return _refused(text, invalid=code is grpc.StatusCode.INVALID_ARGUMENT)
     return Unavailable("The local engine cannot be reached.", reason="ENGINE_UNREACHABLE", metadata={"code": code.name})
 

@@ -24,7 +24,15 @@ from services.orchestrator.backends import latents
 from services.orchestrator.backends.clip import Clip
 from services.orchestrator.backends.embeddings import Recent
 from services.orchestrator.backends.profile import BIDIRECTIONAL, Plan, Profile
-from services.orchestrator.backends.tensors import Array, Arrays, Engine, EngineRefused, Requests, request
+from services.orchestrator.backends.tensors import (
+    Array,
+    Arrays,
+    Engine,
+    EngineOutOfMemory,
+    EngineRefused,
+    Requests,
+    request,
+)
 from services.orchestrator.domain.catalog import ModelCard
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.spec import ImageToVideo, Size
@@ -47,8 +55,6 @@ DENOISED = 0.9
 """Share of the rest that is done when a bidirectional transformer has made its one block."""
 TELL_S = 1.0
 """How often the progress inside a block is told, at most."""
-NO_MEMORY = ("OUT_OF_MEMORY", "out of memory", "Failed to allocate memory")
-"""What our own models say, what CUDA says, what ONNX Runtime says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +74,9 @@ class _Inputs:
 class TritonBackend:
     """Makes videos on a Triton server of ours."""
 
-    def __init__(self, address: str, cards: Sequence[ModelCard] = ()) -> None:
-        """`cards` are those that the server is for."""
+    def __init__(self, address: str, cards: Sequence[ModelCard] = (), *, tell_s: float = TELL_S) -> None:
+        """`cards` are those that the server is for; `tell_s` is between tellings of the progress inside a block."""
+        self._tell_s = tell_s
         self._engine = Engine(address)
         self._cards = tuple(cards)
         self._prompts, self._pictures = Recent(), Recent()
@@ -110,7 +117,7 @@ class TritonBackend:
         if made:
             done = _share(profile, plan, plan.frames_before(plan.spans[len(made) - 1][1]))
             yield Continues(len(made), done)
-        inputs = await self._encode(attempt, profile, size)
+        inputs = await self._encode(attempt, profile, plan, size)
         yield Stage("generate", done)
         writer = VideoWriter(size.width, size.height, card.fps)
         async with aclosing(self._make(attempt, profile, plan, inputs, made, writer)) as happenings:
@@ -127,11 +134,11 @@ class TritonBackend:
             raise EngineRefused("its tensors arrive corrupted; see docs/operations.md, 'numpy'")
         return Profile.parse(answer["profile"].item())
 
-    async def _encode(self, attempt: Attempt, profile: Profile, size: Size) -> _Inputs:
+    async def _encode(self, attempt: Attempt, profile: Profile, plan: Plan, size: Size) -> _Inputs:
         """Runs the encoders, all at once."""
         texts = [attempt.spec.operation.prompt, *([profile.negative_prompt] if profile.guidance > 1 else [])]
         (positive, *negative), picture = await asyncio.gather(
-            asyncio.gather(*(self._text(profile, text) for text in texts)), self._picture(attempt, profile, size)
+            asyncio.gather(*(self._text(profile, text) for text in texts)), self._picture(attempt, profile, plan, size)
         )
         return _Inputs(positive, negative[0] if negative else None, picture.get("tokens"), picture.get("latent"))
 
@@ -143,18 +150,23 @@ class TritonBackend:
 
         return (await self._prompts.get(profile.digest, text.encode(), encode))["embeddings"]
 
-    async def _picture(self, attempt: Attempt, profile: Profile, size: Size) -> Arrays:
+    async def _picture(self, attempt: Attempt, profile: Profile, plan: Plan, size: Size) -> Arrays:
         operation, picture = attempt.spec.operation, attempt.picture
         if not isinstance(operation, ImageToVideo) or picture is None:
             return {}
 
         async def encode() -> Arrays:
             rgb = await asyncio.to_thread(fit, picture, size.width, size.height, operation.fit.value)
-            models = ("vae_encoder", *(("image_encoder",) if profile.image_encoder else ()))
-            answers = await asyncio.gather(*(self._engine.infer(model, {"pixels": to_pixels(rgb)}) for model in models))
+            asked: dict[str, Arrays] = {"vae_encoder": {"pixels": to_pixels(rgb)}}
+            if profile.image_encoder:
+                asked["image_encoder"] = dict(asked["vae_encoder"])
+            if profile.pipeline == BIDIRECTIONAL:
+                asked["vae_encoder"]["latent_frames"] = np.array([plan.latents], np.int32)
+            answers = await asyncio.gather(*(self._engine.infer(model, inputs) for model, inputs in asked.items()))
             return {name: array for answer in answers for name, array in answer.items()}
 
-        return await self._pictures.get(profile.digest, f"{size} {operation.fit} ".encode() + picture, encode)
+        key = f"{size} {operation.fit} {plan.latents} ".encode() + picture
+        return await self._pictures.get(profile.digest, key, encode)
 
     async def _make(
         self,
@@ -185,7 +197,7 @@ class TritonBackend:
                     async for answer in answers:
                         block, now = answer["latents"], asyncio.get_running_loop().time()
                         if block.shape[2] == 0:  # a sign of life from inside a block
-                            if now >= told + TELL_S:
+                            if now >= told + self._tell_s:
                                 done = DENOISED * int(answer["forwards"].item()) / int(answer["total"].item())
                                 events.put_nowait(Stage("generate", ENCODED + (1 - ENCODED) * done))
                                 told = now
@@ -268,7 +280,7 @@ def _share(profile: Profile, plan: Plan, frames: int) -> float:
 
 
 def _error(refusal: EngineRefused) -> JobError:
-    if any(word in str(refusal) for word in NO_MEMORY):
+    if isinstance(refusal, EngineOutOfMemory):
         way_out = "The other jobs go on; a smaller size or a shorter video needs less."
         return JobError("ENGINE_OUT_OF_MEMORY", f"The local engine has no memory left. {way_out}", retryable=True)
     if refusal.invalid:
