@@ -149,10 +149,14 @@ def nano(**changes: object) -> Catalog:
 
 
 def test_a_card_of_ours_says_what_it_needs_of_its_engine() -> None:
-    assert nano().card("nano").engine == EngineNeeds("nano")
+    shipped = nano().card("nano").engine
+    assert shipped is not None
+    assert (shipped.profile, shipped.steps, shipped.precision, shipped.experimental) == ("nano", 4, "fp32", False)
+    assert 10**8 < (shipped.memory_bytes or 0) < 10**10
     stated = {"profile": "big", "steps": 4, "precision": "bf16", "memory_bytes": 10**10, "experimental": True}
     assert nano(backend="triton-14b", **stated).card("nano").engine == EngineNeeds("big", 4, "bf16", 10**10, True)
-    assert nano(backend="fake").card("nano").engine is None
+    with pytest.raises(ValueError, match="is no Triton"):
+        nano(backend="fake")
 
 
 def test_every_shipped_card_and_plan_is_well_formed() -> None:

@@ -4,8 +4,10 @@ Weights and caches are counted; what a forward needs in passing is estimated fro
 context is charged to every process that has one, for each model of ours is a process of its own.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -33,8 +35,8 @@ class Item:
     device: Device
     size: int
     """Bytes."""
-    passing: bool = False
-    """Needed only while the model works; of those, the largest counts."""
+    phase: Literal["", "encode", "generate"] = ""
+    """When it is needed; empty: always. Of the phases, the one that takes most counts: a job is in one at a time."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +49,26 @@ class Plan:
 
     def total(self, device: Device) -> int:
         """Bytes that the device must have."""
-        here = [item for item in self.items if item.device == device]
-        lasting = sum(item.size for item in here if not item.passing)
-        return lasting + max((item.size for item in here if item.passing), default=0)
+        phases = Counter[str]()
+        for item in self.items:
+            if item.device == device:
+                phases[item.phase] += item.size
+        return phases.pop("", 0) + max(phases.values(), default=0)
+
+    @property
+    def totals(self) -> dict[Device, int]:
+        """Bytes of either device."""
+        return {"gpu": self.total("gpu"), "cpu": self.total("cpu")}
 
     def lines(self) -> Iterator[str]:
         """The plan as a table."""
         yield f"memory at {self.width}x{self.height}:"
         for item in self.items:
-            note = "  while it works" if item.passing else ""
+            note = f"  to {item.phase}" if item.phase else ""
             yield f"  {item.device:4}{item.model:18}{item.what:44}{item.size / 1e9:8.2f} GB{note}"
-        for device in ("gpu", "cpu"):
-            if total := self.total(device):  # type: ignore[arg-type]
-                yield f"  {device:4}in all{'':56}{total / 1e9:8.2f} GB"
+        for device, total in self.totals.items():
+            if total:
+                yield f"  {device:4}{'in all':62}{total / 1e9:8.2f} GB"
 
 
 def plan(profile: Profile) -> Plan:
@@ -77,7 +86,7 @@ def _items(profile: Profile, width: int, height: int) -> Iterator[Item]:
         return sum(each.numel() for each in module.parameters()) * DTYPES[precision].itemsize
 
     text = weights(encoders.text_encoder(profile, filling), engine.text_precision)
-    yield Item("text_encoder", "weights", engine.text_device, text, passing=engine.text_on_demand)
+    yield Item("text_encoder", "weights", engine.text_device, text, "encode" if engine.text_on_demand else "")
     if profile.image_encoder is not None:
         image = encoders.image_encoder(profile.image_encoder, filling, DTYPES[engine.picture_precision])
         yield Item("image_encoder", "weights", engine.device, weights(image, engine.picture_precision))
@@ -89,7 +98,7 @@ def _items(profile: Profile, width: int, height: int) -> Iterator[Item]:
     yield Item("vae_decoder", "weights", engine.device, full // 2)
     caches = engine.clips * vae.cache_bytes(profile, *latent)
     yield Item("vae_decoder", f"feature caches of {engine.clips} clips", engine.device, caches)
-    yield Item("vae_decoder", "activations (estimate)", engine.device, widest, passing=True)
+    yield Item("vae_decoder", "activations (estimate)", engine.device, widest, "generate")
     if profile.tiny_vae is not None:
         small = weights(tiny_vae.tiny_vae(profile, filling), engine.picture_precision)
         caches = engine.clips * tiny_vae.cache_bytes(profile, *latent)
@@ -100,7 +109,7 @@ def _items(profile: Profile, width: int, height: int) -> Iterator[Item]:
         (engine.text_device, 1),
     ):
         if device == "gpu":
-            yield Item("all", f"CUDA contexts of {processes} processes", device, processes * CONTEXT_BYTES)
+            yield Item("all", f"CUDA contexts ({processes})", device, processes * CONTEXT_BYTES)
 
 
 def _transformer(profile: Profile, filling: Filling, latent: tuple[int, int]) -> Iterator[Item]:
@@ -122,4 +131,4 @@ def _transformer(profile: Profile, filling: Filling, latent: tuple[int, int]) ->
         "transformer", "keys and values of prompts and pictures", engine.device, engine.slots * branches * pairs * read
     )
     passing = together * tokens * (TRANSFORMER_LIVE * wide * 4 + 2 * size.feed_forward * itemsize)
-    yield Item("transformer", "activations (estimate)", engine.device, passing, passing=True)
+    yield Item("transformer", "activations (estimate)", engine.device, passing, "generate")

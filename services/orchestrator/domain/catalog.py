@@ -30,7 +30,7 @@ class EngineNeeds:
     steps: int | None = None
     precision: str = ""
     memory_bytes: int | None = None
-    """Of a GPU, for one server."""
+    """Of the GPU, or of the host where the profile runs on the CPU; for one server."""
     experimental: bool = False
 
 
