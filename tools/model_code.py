@@ -21,19 +21,22 @@ def load(model: str, name: str) -> ModuleType:
     """
     folder = REPOSITORY / model / "1"
     if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-    file = folder / f"{name}.py"
-    module = _apart(f"{model}.model", file) if name == "model" else importlib.import_module(name)
-    if module.__file__ is None or Path(module.__file__) != file:
-        raise ImportError(f"{name} is {module.__file__}, not {file}: two modules share the name")
+        sys.path.append(str(folder))  # for what is imported later
+    sys.path.insert(0, str(folder))
+    try:
+        module = _apart(f"{model}.model", folder) if name == "model" else importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder))
+    if module.__file__ is None or Path(module.__file__) != folder / f"{name}.py":
+        raise ImportError(f"{name} is {module.__file__}, not {model}'s: two modules share the name")
     return module
 
 
-def _apart(full: str, file: Path) -> ModuleType:
+def _apart(full: str, folder: Path) -> ModuleType:
     if full not in sys.modules:
-        spec = importlib.util.spec_from_file_location(full, file)
+        spec = importlib.util.spec_from_file_location(full, folder / "model.py")
         if spec is None or spec.loader is None:
-            raise ImportError(file)
+            raise ImportError(folder)
         module = importlib.util.module_from_spec(spec)
         sys.modules[full] = module
         try:
