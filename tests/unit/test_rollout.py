@@ -12,19 +12,15 @@ code = load("transformer", "rollout")
 FOLDER = REPOSITORY / "transformer" / "1"
 
 
-def a_runtime() -> Any:
-    settings = load("transformer", "settings").Settings.read(FOLDER)
-    return load("transformer", "runtime_onnx").OnnxRuntime(FOLDER, settings, threads=1, device="cpu")
+def a_rollout(**changes: Any) -> Any:
+    """With a profile of its own; what `changes` says of it is in no graph."""
+    settings = replace(load("transformer", "settings").Settings.read(FOLDER), **changes)
+    return code.Rollout(load("transformer", "runtime_onnx").OnnxRuntime(FOLDER, settings, threads=1, device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def runtime() -> Any:
-    return a_runtime()
-
-
-@pytest.fixture(scope="module")
-def rollout(runtime: Any) -> Any:
-    return code.Rollout(runtime)
+def rollout() -> Any:
+    return a_rollout()
 
 
 def a_request(rollout: Any, key: int = 0, **changes: Any) -> Any:
@@ -70,7 +66,7 @@ def test_the_same_request_gives_the_same_bytes_whatever_ran_before(rollout: Any)
     first = latents(rollout, a_request(rollout)).tobytes()
     latents(rollout, a_request(rollout, key=5, seed=99, latent_frames=3))
     assert latents(rollout, a_request(rollout)).tobytes() == first
-    fresh = code.Rollout(a_runtime())
+    fresh = a_rollout()
     assert latents(fresh, a_request(fresh)).tobytes() == first
 
 
@@ -93,6 +89,73 @@ def test_a_video_without_a_picture_can_be_resumed_too(rollout: Any) -> None:
     whole = latents(rollout, request)
     rest = latents(rollout, replace(request, history=whole[:, :, :3]))
     assert rest.tobytes() == whole[:, :, 3:].tobytes()
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "other steps for the first block": {"first_timesteps": (1000.0, 833.3), "timesteps": (1000.0,)},
+    "a window": {"window_latents": 5, "sink_latents": 1, "max_latents": 99},
+    "a window without a sink": {"window_latents": 4, "max_latents": 99},
+    "the first frame not alone": {"independent_first_frame": False},
+}
+
+
+@pytest.mark.parametrize("made", [2, 4, 6])
+@pytest.mark.parametrize("given", [True, False], ids=["picture", "text"])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_each_way_gives_the_same_bytes_again_and_resumed(way: dict[str, Any], given: bool, made: int) -> None:
+    rollout = a_rollout(**way)
+    alone = int(given or rollout.settings.independent_first_frame)
+    request = a_request(rollout, latent_frames=10 + alone, **({} if given else {"image_latent": None}))
+    whole = latents(rollout, request)
+    assert latents(rollout, request).tobytes() == whole.tobytes()
+    made += alone - given  # a frame 0 made alone is a block before them
+    rest = list(rollout.blocks(replace(request, history=whole[:, :, :made])))
+    assert np.concatenate([block.latents for block in rest], axis=2).tobytes() == whole[:, :, made:].tobytes()
+    forwards: list[int] = []
+    list(rollout.blocks(replace(request, history=whole[:, :, :made]), count=forwards.append))
+    assert {block.total for block in rest} == {len(forwards)}
+
+
+def test_the_first_block_that_is_made_takes_its_own_steps() -> None:
+    rollout = a_rollout(first_timesteps=(1000.0, 900.0, 800.0), timesteps=(1000.0,))
+    for given, wanted in ((True, [4, 6]), (False, [3, 5, 7])):
+        request = a_request(rollout, **({} if given else {"image_latent": None}))
+        assert [block.forwards for block in rollout.blocks(request)] == wanted
+
+
+def test_without_a_picture_all_blocks_can_be_alike() -> None:
+    rollout = a_rollout(independent_first_frame=False)
+    request = a_request(rollout, image_latent=None, latent_frames=4)
+    assert [(block.start, block.latents.shape[2]) for block in rollout.blocks(request)] == [(0, 2), (2, 2)]
+    with pytest.raises(code.BadRequest, match=r"k \* 2 without a picture, not 5"):
+        rollout.check(replace(request, latent_frames=5))
+    rollout.check(a_request(rollout, latent_frames=5))
+
+
+def test_a_video_may_be_longer_than_the_window_but_not_than_the_rotary_table() -> None:
+    rollout = a_rollout(window_latents=5, sink_latents=1, max_latents=4001)
+    made = latents(rollout, a_request(rollout, latent_frames=31))
+    assert np.isfinite(made).all()
+    assert made.std(axis=(0, 1, 3, 4)).min() > 0.2
+    rollout.check(a_request(rollout, latent_frames=1023))
+    with pytest.raises(code.BadRequest, match="at most 1024"):
+        rollout.check(a_request(rollout, latent_frames=1025))
+
+
+def test_a_window_without_room_for_a_block_is_no_profile() -> None:
+    with pytest.raises(ValueError, match="sink_latents"):
+        a_rollout(window_latents=3, sink_latents=2)
+
+
+def test_the_cache_is_as_long_as_the_window_and_is_used_again() -> None:
+    short, long = a_rollout(window_latents=5), a_rollout(max_latents=10)
+    for rollout in (short, long):
+        latents(rollout, a_request(rollout))
+    assert short.cache_bytes < long.cache_bytes
+    held = long.cache_bytes
+    next(long.blocks(a_request(long)))  # given up at once
+    latents(long, a_request(long, latent_frames=3))
+    assert long.cache_bytes == held
 
 
 @pytest.mark.parametrize(
