@@ -1,20 +1,19 @@
 """The VAE: AutoencoderKLWan as three graphs, with the decoder's feature cache as inputs and outputs.
 
 The decoder takes one latent frame at a time. The first of a clip makes 1 frame and starts the cache; each later one
-makes 4 and renews it: two graphs, for the library's code takes two paths. The cache of every causal convolution is the
-last two frames that it saw; before the first frame there are zeros, as its padding has it, so one shape serves always.
+makes 4 and renews it: two graphs, for they take two paths. The cache of every causal convolution is the last two frames
+that it saw; before the first frame there are zeros, as its padding has it, so one shape serves always.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
-from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
-from torch.nn import functional
 
-from tools.export import start_vae
-from tools.export.filling import Filling
+from tools.export import start_vae, vae_frames
+from tools.export.filling import Filling, Unfilled
 from tools.export.graph import DTYPES, Graph
 from tools.export.profile import Profile
 
@@ -47,39 +46,50 @@ class Encoder(Normalised):
         return (mean - self.mean) / self.std
 
 
-class FirstDecoder(Normalised):
+class Decoder(Normalised):
+    """Frames of one latent frame, by the library's modules with time in the batch."""
+
+    def decoded(self, latent: torch.Tensor, caches: Sequence[torch.Tensor] | None) -> tuple[torch.Tensor, ...]:
+        """What the two graphs below have in common."""
+        memory = vae_frames.Memory(caches)
+        x = self.vae.post_quant_conv((latent * self.std + self.mean).to(self.dtype)).squeeze(2)
+        return as_pixels(vae_frames.decode(self.vae.decoder, x, memory)), *memory.new
+
+
+class FirstDecoder(Decoder):
     """The first latent frame of a clip."""
 
     def forward(self, latent: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """FP32 (1, C, 1, h, w) -> frames FP32 (1, 3, 1, 8h, 8w) in [-1, 1], then each cache FP32 (1, c, 2, y, x)."""
-        self.vae.clear_cache()
-        cache: list[Any] = self.vae._feat_map[: convolutions(self.vae)]
-        x = self.vae.post_quant_conv((latent * self.std + self.mean).to(self.dtype))
-        frames = self.vae.decoder(x, feat_cache=cache, feat_idx=[0], first_chunk=True).float().clamp(-1, 1)
-        for index, seen in enumerate(cache):
-            # The two convolutions in time have seen nothing yet; each stands behind one of the same shape.
-            cache[index] = (
-                functional.pad(seen, (0, 0, 0, 0, 1, 0))
-                if isinstance(seen, torch.Tensor)
-                else torch.zeros_like(cache[index - 1])
-            )
-        return frames, *cache
+        """FP32 (1, C, 1, h, w) -> frames UINT8 (1, 8h, 8w, 3), then each cache (2, c, y, x) in the VAE's precision."""
+        return self.decoded(latent, None)
 
 
-class NextDecoder(Normalised):
+class NextDecoder(Decoder):
     """Every later latent frame of a clip."""
 
     def forward(self, latent: torch.Tensor, caches: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """As FirstDecoder, but takes the caches too, and makes 4 frames (1, 3, 4, 8h, 8w)."""
-        cache = list(caches)
-        x = self.vae.post_quant_conv((latent * self.std + self.mean).to(self.dtype))
-        frames = self.vae.decoder(x, feat_cache=cache, feat_idx=[0], first_chunk=False).float().clamp(-1, 1)
-        return frames, *cache
+        """As FirstDecoder, but takes the caches too, and makes 4 frames (4, 8h, 8w, 3)."""
+        return self.decoded(latent, caches)
 
 
-def convolutions(vae: AutoencoderKLWan) -> int:
-    """How many of the decoder's convolutions keep a cache: all that look back in time."""
-    return sum(isinstance(each, WanCausalConv3d) and each.kernel_size[0] > 1 for each in vae.decoder.modules())
+def as_pixels(frames: torch.Tensor) -> torch.Tensor:
+    """(F, 3, H, W), clamped to [-1, 1] -> UINT8 (F, H, W, 3), halves to even: only bytes leave a device."""
+    scaled = (frames.float().clamp(-1, 1) * 127.5 + 127.5).round()
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def cache_shapes(profile: Profile, height: int, width: int) -> list[tuple[int, ...]]:
+    """Shapes of the tensors of one clip's feature cache, for latents of this size."""
+    with torch.device("meta"), torch.no_grad():
+        first = FirstDecoder(vae(profile, Unfilled()))
+        _, *caches = first(torch.empty(1, profile.vae.channels, 1, height, width))
+    return [tuple(each.shape) for each in caches]
+
+
+def cache_bytes(profile: Profile, height: int, width: int) -> int:
+    """Bytes that the decoder remembers of one clip, for latents of this size."""
+    itemsize: int = DTYPES[profile.engine.picture_precision].itemsize
+    return sum(math.prod(shape) for shape in cache_shapes(profile, height, width)) * itemsize
 
 
 def vae(profile: Profile, filling: Filling) -> AutoencoderKLWan:
@@ -101,7 +111,7 @@ def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
     """The encoder's graph, and the decoder's two."""
     made, precision = vae(profile, filling), profile.engine.picture_precision
     first, later = FirstDecoder(made), NextDecoder(made)
-    caches = [f"cache_{index}" for index in range(convolutions(made))]
+    caches = [f"cache_{index}" for index in range(len(cache_shapes(profile, *LATENT_SIZES[0])))]
 
     def latent(height: int, width: int) -> torch.Tensor:
         return torch.randn(1, profile.vae.channels, 1, height, width)
@@ -135,6 +145,6 @@ def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
         examples=[after_first(height, width) for height, width in LATENT_SIZES],
         inputs=["latent", *caches],
         outputs=["frames", *(f"new_{name}" for name in caches)],
-        dynamic={"latent": (3, 4), "caches": (3, 4)},
+        dynamic={"latent": (3, 4), "caches": (2, 3)},
         precision=precision,
     )

@@ -1,15 +1,17 @@
-"""Latents to frames, with the VAE's feature cache kept between the blocks of a clip.
+"""Latents to frames, with the decoder's feature cache kept between the blocks of a clip.
 
 The first latent frame of a clip makes 1 frame, each later one 4; decoding block by block gives what decoding the whole
-clip at once would give. Plain numpy over two ONNX graphs; knows nothing of Triton.
+clip at once would give. Two ONNX graphs do the work: frames come out of them as bytes, and the cache stays where they
+run, untouched by numpy. Knows nothing of Triton, nor which decoder it runs.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,15 @@ import onnxruntime
 
 Floats = npt.NDArray[np.float32]
 Frames = npt.NDArray[np.uint8]
+
+PIXELS = 8
+"""Pixels a side of one latent pixel."""
+
+FRAMES = 4
+"""Frames of each latent frame but the first."""
+
+NO_MEMORY = ("failed to allocate memory", "out of memory", "bad_alloc", "bad allocation")
+"""What ONNX Runtime, CUDA and C++ say then, in small letters."""
 
 
 class BadRequest(ValueError):
@@ -31,23 +42,50 @@ class TooManyClips(RuntimeError):
     """Every place is taken by a clip that is not idle; try again later."""
 
 
+class OutOfMemory(RuntimeError):
+    """There is no memory for this clip, which is then over. Its text begins with `OUT_OF_MEMORY: `."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where graphs run and caches lie."""
+
+    kind: str = "cpu"
+    """`cpu` or `cuda`."""
+    index: int = 0
+
+    @property
+    def providers(self) -> list[Any]:
+        """ONNX Runtime's name of it. What a GPU cannot do, a graph's CPU part does."""
+        if self.kind == "cpu":
+            return ["CPUExecutionProvider"]
+        # Caches are large and all of one size: memory that doubles whenever it grows would be half empty.
+        settings = {"device_id": self.index, "arena_extend_strategy": "kSameAsRequested"}
+        return [("CUDAExecutionProvider", settings), "CPUExecutionProvider"]
+
+
 @dataclass
 class Clip:
-    """A clip on its way: what the decoder's convolutions remember of it, None before its first latent."""
+    """A clip on its way: what the decoder remembers of it, on the device; None before its first latent frame."""
 
-    cache: dict[str, Floats] | None = None
+    cache: Sequence[onnxruntime.OrtValue] | None = None
     size: tuple[int, int] | None = None
     used: float = field(default=0.0, repr=False)
 
+    @property
+    def bytes(self) -> int:
+        """What the cache takes."""
+        return sum(each.tensor_size_in_bytes() for each in self.cache or ())
+
 
 class Decoder:
-    """The VAE's decoder. Holds nothing of any clip."""
+    """A decoder of latents. Holds nothing of any clip."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        self._first = session(folder / "first.onnx", threads)
-        self._next = session(folder / "next.onnx", threads)
+    def __init__(self, folder: Path, threads: int, device: Device | None = None) -> None:
+        self._device = device or Device()
+        self._first = session(folder / "first.onnx", threads, self._device)
+        self._next = session(folder / "next.onnx", threads, self._device)
         self.channels: int = self._first.get_inputs()[0].shape[1]
-        self._caches = [each.name for each in self._next.get_inputs()[1:]]
 
     def check(self, clip: Clip, latents: Floats) -> None:
         """Raises BadRequest for latents that do not continue the clip; costs nothing."""
@@ -59,21 +97,41 @@ class Decoder:
             raise BadRequest("latents must be finite")
 
     def decode(self, clip: Clip, latents: Floats) -> Frames:
-        """Decodes latents (1, C, f, h, w), normalised, to frames (F, 8h, 8w, 3), RGB, and moves the clip on.
+        """Decodes latents FP32 (1, C, f, h, w), normalised, to frames (F, 8h, 8w, 3), RGB, and moves the clip on.
 
         Raises:
             BadRequest: before any work; the clip is as it was.
+            OutOfMemory: the clip cannot go on.
         """
         self.check(clip, latents)
-        clip.size = latents.shape[3], latents.shape[4]
-        frames = []
-        for index in range(latents.shape[2]):
-            latent = np.ascontiguousarray(latents[:, :, index : index + 1])
-            graph, inputs = (self._first, {}) if clip.cache is None else (self._next, clip.cache)
-            made, *cache = graph.run(None, {"latent": latent, **inputs})
-            clip.cache = dict(zip(self._caches, cache, strict=True))
-            frames.append(as_bytes(made))
-        return np.concatenate(frames) if frames else np.empty((0, 8 * clip.size[0], 8 * clip.size[1], 3), np.uint8)
+        count, height, width = latents.shape[2:]
+        clip.size = height, width
+        with memory_told(f"decoding latents of {height} x {width}"):
+            made = max(0, FRAMES * count - (FRAMES - 1 if clip.cache is None else 0))
+            frames = np.empty((made, PIXELS * height, PIXELS * width, 3), np.uint8)
+            done = 0
+            for index in range(count):
+                latent = np.ascontiguousarray(latents[:, :, index : index + 1])
+                following = done + (1 if clip.cache is None else FRAMES)
+                clip.cache = self._run(latent, clip.cache, frames[done:following])
+                done = following
+        return frames
+
+    def _run(
+        self, latent: Floats, cache: Sequence[onnxruntime.OrtValue] | None, frames: Frames
+    ) -> Sequence[onnxruntime.OrtValue]:
+        """One graph on one latent frame. It writes straight into `frames`; the renewed cache stays where it is made."""
+        graph = self._first if cache is None else self._next
+        binding = graph.io_binding()
+        binding.bind_cpu_input("latent", latent)
+        for place, seen in zip(graph.get_inputs()[1:], cache or (), strict=True):
+            binding.bind_ortvalue_input(place.name, seen)
+        binding.bind_output("frames", "cpu", 0, np.uint8, frames.shape, frames.ctypes.data)
+        for place in graph.get_outputs()[1:]:
+            binding.bind_output(place.name, self._device.kind, self._device.index)
+        graph.run_with_iobinding(binding)
+        renewed: Sequence[onnxruntime.OrtValue] = binding.get_outputs()[1:]
+        return renewed
 
     def warm_up(self) -> None:
         """Runs both graphs once on a small picture, so that the first clip does not pay for it."""
@@ -81,14 +139,17 @@ class Decoder:
 
 
 class Clips:
-    """The clips being decoded, by the id of their sequence: at most `limit`, each given up after `idle_s` of idling."""
+    """The clips being decoded, by the id of their sequence: at most `limit`, each given up after `idle_s` of idling.
+
+    `watch` is told how many there are and how many bytes their caches take, whenever that may have changed.
+    """
 
     def __init__(
         self,
         limit: int,
         idle_s: float,
         clock: Callable[[], float] = time.monotonic,
-        watch: Callable[[int], None] = lambda count: None,
+        watch: Callable[[int, int], None] = lambda count, size: None,
     ) -> None:
         self._clips: dict[int, Clip] = {}
         self._limit = limit
@@ -122,13 +183,13 @@ class Clips:
         try:
             yield clip
         except BaseException:
-            self._watch(len(self))
+            self._tell()
             raise
         with self._lock:
             if not end:
                 clip.used = self._clock()
                 self._clips[key] = clip
-        self._watch(len(self))
+        self._tell()
 
     def sweep(self) -> None:
         """Forgets every clip that has idled too long."""
@@ -138,18 +199,35 @@ class Clips:
             for key in idle:
                 del self._clips[key]
         if idle:
-            self._watch(len(self))
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            count, size = len(self._clips), sum(clip.bytes for clip in self._clips.values())
+        self._watch(count, size)
 
 
-def as_bytes(frames: Floats) -> Frames:
-    """(1, 3, F, H, W) in [-1, 1] -> (F, H, W, 3) in 0..255."""
-    scaled = np.rint(frames[0] * np.float32(127.5) + np.float32(127.5)).astype(np.uint8)
-    return np.ascontiguousarray(scaled.transpose(1, 2, 3, 0))
+@contextmanager
+def memory_told(doing: str) -> Iterator[None]:
+    """Makes every way in which memory can be missing one error, OutOfMemory."""
+    try:
+        yield
+    except Exception as failure:  # ONNX Runtime's own errors have no class in common, and no code for memory
+        if not isinstance(failure, MemoryError) and not any(said in str(failure).lower() for said in NO_MEMORY):
+            raise
+        raise OutOfMemory(f"OUT_OF_MEMORY: no room for {doing}: {failure}") from failure
 
 
-def session(file: Path, threads: int) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session that leaves the cores to others while it waits."""
+def session(file: Path, threads: int, device: Device) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session that leaves the cores to others while it waits.
+
+    Raises:
+        RuntimeError: this ONNX Runtime cannot use the device; it would go on without, slowly and with a mere warning.
+    """
+    wanted = "CUDAExecutionProvider"
+    if device.kind == "cuda" and wanted not in onnxruntime.get_available_providers():
+        raise RuntimeError(f"this ONNX Runtime has no {wanted}: install onnxruntime-gpu, or serve from the CPU")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(file), options, providers=device.providers)

@@ -1,4 +1,7 @@
-"""Triton's side of the decoder: a sequence of requests is a clip, whose feature cache stays here between them."""
+"""Triton's side of a decoder: a sequence of requests is a clip, whose feature cache stays here between them.
+
+Serves `vae_decoder` and, loaded by that model's own file, `vae_decoder_tiny`.
+"""
 
 import json
 import threading
@@ -6,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from decode import BadRequest, Clips, Decoder, TooManyClips
+from decode import BadRequest, Clips, Decoder, Device, OutOfMemory, TooManyClips
 
 
 class TritonPythonModel:
@@ -20,7 +23,8 @@ class TritonPythonModel:
         frames   UINT8 (F, 8h, 8w, 3)    RGB; F = 1 for the clip's first latent frame and 4 for each later one
     A clip is forgotten at its end, on any error, and after max_sequence_idle_microseconds without a request.
     Errors: INVALID_ARG for a wrong shape, another size than the clip began with, or an unknown clip; UNAVAILABLE when
-    max_clips are held already; INTERNAL otherwise. Either concerns its own request only.
+    max_clips are held already; INTERNAL otherwise, with a text that begins with OUT_OF_MEMORY when there was no memory
+    for it. Either concerns its own request only.
     """
 
     def initialize(self, args: dict[str, Any]) -> None:
@@ -28,17 +32,27 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         setting = {name: int(value["string_value"]) for name, value in config["parameters"].items()}
         idle_s = int(config["sequence_batching"]["max_sequence_idle_microseconds"]) / 1e6
-        self.decoder = Decoder(folder, setting["intra_op_thread_count"])
+        on_gpu = args["model_instance_kind"] == "GPU"
+        device = Device("cuda", int(args["model_instance_device_id"])) if on_gpu else Device()
+        self.decoder = Decoder(folder, setting["intra_op_thread_count"], device)
         self.decoder.warm_up()
+        counter, gauge = pb_utils.MetricFamily.COUNTER, pb_utils.MetricFamily.GAUGE
         self.families = [
-            family("i2v_vae_decoder_frames_total", "Frames that were decoded.", pb_utils.MetricFamily.COUNTER),
-            family("i2v_vae_decoder_sequences", "Clips whose feature cache is held.", pb_utils.MetricFamily.GAUGE),
+            family("i2v_vae_decoder_frames_total", "Frames that were decoded.", counter),
+            family("i2v_vae_decoder_sequences", "Clips whose feature cache is held.", gauge),
+            family("i2v_vae_decoder_cache_bytes", "What the feature caches of these clips take.", gauge),
         ]
-        self.frames, self.held = (each.Metric(labels={}) for each in self.families)
-        self.clips = Clips(setting["max_clips"], idle_s, watch=self.held.set)
+        self.frames, self.held, self.taken = (
+            each.Metric(labels={"model": args["model_name"]}) for each in self.families
+        )
+        self.clips = Clips(setting["max_clips"], idle_s, watch=self.watch)
         self.stopping = threading.Event()
         self.sweeper = threading.Thread(target=self.sweep, args=(idle_s / 4,), daemon=True)
         self.sweeper.start()
+
+    def watch(self, clips: int, size: int) -> None:
+        self.held.set(clips)
+        self.taken.set(size)
 
     def sweep(self, every_s: float) -> None:
         while not self.stopping.wait(every_s):
@@ -59,6 +73,8 @@ class TritonPythonModel:
             return failed(str(bad), pb_utils.TritonError.INVALID_ARG)
         except TooManyClips as full:
             return failed(str(full), pb_utils.TritonError.UNAVAILABLE)
+        except OutOfMemory as full:
+            return failed(str(full), pb_utils.TritonError.INTERNAL)
         except Exception as failure:  # the boundary of one request: others must go on
             return failed(f"{type(failure).__name__}: {failure}", pb_utils.TritonError.INTERNAL)
         self.frames.increment(len(frames))
