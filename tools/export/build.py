@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tools.export import encoders, repository, stamp, transformer, vae
+from tools.export import encoders, repository, stamp, tiny_vae, transformer, vae
 from tools.export.artefact import Artefact, Copied, Document
 from tools.export.filling import Drawn, Filling, Loaded, Random
 from tools.export.profile import Profile
@@ -69,6 +69,7 @@ def artefacts(profile: Profile, filling: Filling, weights: Weights | None) -> It
     yield from encoders.image_graphs(profile, filling)
     yield from transformer.graphs(profile, filling)
     yield from vae.graphs(profile, filling)
+    yield from tiny_vae.graphs(profile, filling)
 
 
 def served(profile: Profile, *, random: bool = False) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def served(profile: Profile, *, random: bool = False) -> dict[str, Any]:
         "text_length": profile.text_encoder.length,
         "text_on_demand": profile.engine.text_on_demand,
         "image_encoder": profile.image_encoder is not None,
-        "decoders": {"quality": "vae_decoder"},
+        "decoders": {"quality": "vae_decoder"} | ({"fast": "vae_decoder_tiny"} if profile.tiny_vae else {}),
         "steps": len(schedule.timesteps) if schedule else sampler.steps if sampler else 0,
         "guidance": sampler.guidance if sampler else 1.0,
         "negative_prompt": sampler.negative_prompt if sampler else "",

@@ -64,6 +64,8 @@ class Loaded:
         tensors = self._weights.read(part)
         with weightless():
             made = make().eval()
+        if hasattr(made, "fitted"):  # its files may hold more than it takes
+            tensors = made.fitted(tensors)
         load_into(made, tensors, part=part, source=self._weights.sources[part], dtype=dtype)
         return made
 

@@ -1,0 +1,197 @@
+"""The tiny decoder: TAEHV's, of the quality `fast`, as two graphs with the interface of the VAE's own.
+
+TAEHV (Ollin Boer Bohan, https://github.com/madebyollin/taehv, MIT) is a small network that was trained to undo the Wan
+VAE's encoder; `taew2_1.pth` is its file for Wan2.1. It reads normalised latents as the transformer makes them. A block
+looks back one frame, in a network without any other time: so what a clip needs to go on is that frame of each block.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tools.export import start_tiny_vae, vae
+from tools.export.filling import Filling, Unfilled
+from tools.export.graph import DTYPES, Graph
+from tools.export.profile import Profile
+
+GROWTH = (1, 2, 2)
+"""Frames that one becomes at the end of each level; pixels double in all three."""
+
+BLOCKS = 3
+"""Of a level."""
+
+TRIMMED = math.prod(GROWTH) - 1
+"""Frames of the first latent frame that are thrown away: its last one is the clip's first."""
+
+
+class Clamp(nn.Module):  # type: ignore[misc]
+    """Keeps latents softly within -3 and 3."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Any shape."""
+        return torch.tanh(x / 3) * 3
+
+
+class MemBlock(nn.Module):  # type: ignore[misc]
+    """A residual block that sees each frame beside the one before it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv2d(2 * width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
+
+    def forward(self, x: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        """Frames (T, c, y, x), and of each the one before it, to as many."""
+        return functional.relu(self.conv(torch.cat((x, before), dim=1)) + x)
+
+
+class TGrow(nn.Module):  # type: ignore[misc]
+    """Makes `growth` frames of each."""
+
+    def __init__(self, width: int, growth: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width * growth, 1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(T, c, y, x) -> (growth * T, c, y, x)."""
+        return self.conv(x).reshape(-1, *x.shape[1:])
+
+
+class TinyVae(nn.Sequential):  # type: ignore[misc]
+    """TAEHV's decoder. Its parameters have the names of the file's, without `decoder.`."""
+
+    def __init__(self, channels: int, widths: Sequence[int]) -> None:
+        layers: list[nn.Module] = [Clamp(), nn.Conv2d(channels, widths[0], 3, padding=1), nn.ReLU()]
+        for width, following, growth in zip(widths, (*widths[1:], widths[-1]), GROWTH, strict=False):
+            layers += [MemBlock(width) for _ in range(BLOCKS)]
+            layers += [nn.Upsample(scale_factor=2), TGrow(width, growth)]
+            layers += [nn.Conv2d(width, following, 3, padding=1, bias=False)]
+        super().__init__(*layers, nn.ReLU(), nn.Conv2d(widths[-1], 3, 3, padding=1))
+        self.channels = channels
+
+    def fitted(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """A file's tensors as this module takes them.
+
+        A file may grow more frames than are wanted here: its rows are those of one frame after another, and the last
+        are kept, as TAEHV itself does.
+        """
+        grown = {f"{name}.conv.weight": layer for name, layer in self.named_children() if isinstance(layer, TGrow)}
+        return {
+            name: each[-grown[name].conv.out_channels :] if name in grown else each for name, each in tensors.items()
+        }
+
+    def decoded(
+        self, latent: torch.Tensor, memory: Sequence[torch.Tensor] | None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Latent frames (T, C, h, w), normalised, to frames (4T, 3, 8h, 8w) in [-1, 1], and what is to be remembered.
+
+        `memory` is what was remembered of the frames before, (1, c, y, x) a block; None: nothing, as zeros.
+        """
+        x, remembered = latent, list[torch.Tensor]()
+        for layer in self:
+            if isinstance(layer, MemBlock):
+                before = torch.zeros_like(x[:1]) if memory is None else memory[len(remembered)]
+                remembered.append(x[-1:])
+                x = layer(x, torch.cat((before, x[:-1])))
+            else:
+                x = layer(x)
+        return x.float().clamp(0, 1) * 2 - 1, remembered
+
+
+class Decoder(nn.Module):  # type: ignore[misc]
+    """What the two graphs have in common."""
+
+    def __init__(self, decoder: TinyVae) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.dtype = next(decoder.parameters()).dtype
+
+
+class FirstDecoder(Decoder):
+    """The first latent frame of a clip."""
+
+    def forward(self, latent: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """FP32 (1, C, 1, h, w) -> frames UINT8 (1, 8h, 8w, 3), then each cache (1, c, y, x) in the VAE's precision."""
+        frames, memory = self.decoder.decoded(latent.squeeze(2).to(self.dtype), None)
+        return vae.as_pixels(frames[TRIMMED:]), *memory
+
+
+class NextDecoder(Decoder):
+    """Every later latent frame of a clip."""
+
+    def forward(self, latent: torch.Tensor, caches: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """As FirstDecoder, but takes the caches too, and makes 4 frames (4, 8h, 8w, 3)."""
+        frames, memory = self.decoder.decoded(latent.squeeze(2).to(self.dtype), caches)
+        return vae.as_pixels(frames), *memory
+
+
+def tiny_vae(profile: Profile, filling: Filling) -> TinyVae:
+    """The profile's tiny decoder, which it must have. A drawn one shows what the drawn VAE shows."""
+    assert profile.tiny_vae is not None, f"the profile {profile.name!r} has no tiny decoder"
+    widths = profile.tiny_vae.widths
+
+    def make() -> TinyVae:
+        return TinyVae(profile.vae.channels, widths)
+
+    def start(made: TinyVae) -> None:
+        start_tiny_vae.carry_picture(made, vae.vae(profile, filling).float(), profile.seed)
+
+    return filling.module("tiny_vae", make, dtype=DTYPES[profile.engine.picture_precision], start=start)
+
+
+def cache_shapes(profile: Profile, height: int, width: int) -> list[tuple[int, ...]]:
+    """Shapes of the tensors of one clip's feature cache, for latents of this size."""
+    latent = torch.empty(1, profile.vae.channels, height, width, device="meta")
+    _, memory = tiny_vae(profile, Unfilled()).decoded(latent, None)
+    return [tuple(each.shape) for each in memory]
+
+
+def cache_bytes(profile: Profile, height: int, width: int) -> int:
+    """Bytes that the decoder remembers of one clip, for latents of this size."""
+    itemsize: int = DTYPES[profile.engine.picture_precision].itemsize
+    return sum(math.prod(shape) for shape in cache_shapes(profile, height, width)) * itemsize
+
+
+def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
+    """The decoder's two graphs, where the profile has one."""
+    if profile.tiny_vae is None:
+        return
+    made, precision = tiny_vae(profile, filling), profile.engine.picture_precision
+    first, later = FirstDecoder(made), NextDecoder(made)
+    caches = [f"cache_{index}" for index in range(BLOCKS * len(GROWTH))]
+
+    def latent(height: int, width: int) -> torch.Tensor:
+        return torch.randn(1, profile.vae.channels, 1, height, width)
+
+    def after_first(height: int, width: int) -> dict[str, Any]:
+        with torch.no_grad():
+            _, *cache = first(latent(height, width))
+        return {"latent": latent(height, width), "caches": cache}
+
+    yield Graph(
+        file="vae_decoder_tiny/1/first.onnx",
+        module=first,
+        examples=[{"latent": latent(height, width)} for height, width in vae.LATENT_SIZES],
+        inputs=["latent"],
+        outputs=["frames", *(f"new_{name}" for name in caches)],
+        dynamic={"latent": (3, 4)},
+        precision=precision,
+    )
+    yield Graph(
+        file="vae_decoder_tiny/1/next.onnx",
+        module=later,
+        examples=[after_first(height, width) for height, width in vae.LATENT_SIZES],
+        inputs=["latent", *caches],
+        outputs=["frames", *(f"new_{name}" for name in caches)],
+        dynamic={"latent": (3, 4), "caches": (2, 3)},
+        precision=precision,
+    )
