@@ -218,7 +218,7 @@ def reference_rollout(models: Models, request: Any) -> torch.Tensor:
         ).sample
         return out[:, :, total - frames :]
 
-    noise = load("transformer", "rollout").noise
+    noise = load("transformer", "request").noise
     video = torch.from_numpy(request.image_latent)
     for start in range(1, request.latent_frames, step_blocks):
         end = start + step_blocks
@@ -236,8 +236,9 @@ def reference_rollout(models: Models, request: Any) -> torch.Tensor:
 
 
 def test_a_rollout_over_the_cache_is_the_rollout_without_one() -> None:
-    code = load("transformer", "rollout")
-    request = code.Request(
+    folder = REPOSITORY / "transformer" / "1"
+    settings = load("transformer", "settings").Settings.read(folder)
+    request = load("transformer", "request").Request(
         prompt_embeddings=random(1, NANO.text_encoder.length, NANO.text_encoder.width, key=1).numpy(),
         image_tokens=random(1, 37, NANO.image_encoder.width, key=2).numpy(),
         image_latent=random(1, NANO.vae.channels, 1, 8, 12, key=3).numpy(),
@@ -245,7 +246,8 @@ def test_a_rollout_over_the_cache_is_the_rollout_without_one() -> None:
         latent_frames=7,
         seed=11,
     )
-    rollout = code.Rollout(REPOSITORY / "transformer" / "1", threads=2)
+    runtime = load("transformer", "runtime_onnx").OnnxRuntime(folder, settings, threads=2, device="cpu")
+    rollout = load("transformer", "rollout").Rollout(runtime)
     made = np.concatenate([block.latents for block in rollout.blocks(request)], axis=2)
     with torch.inference_mode():
         wanted = reference_rollout(Models.of(NANO), request)

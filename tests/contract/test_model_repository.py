@@ -1,5 +1,6 @@
 """Every model of the repository, as a real Triton serves it: tensors, order, cancel, errors, and what follows them."""
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,8 @@ from tools.tritonserver import TritonServer
 
 MODELS = {"text_encoder", "image_encoder", "vae_encoder", "transformer", "vae_decoder", "profile"}
 FORWARDS, BLOCKS = "i2v_transformer_forwards_total", "i2v_transformer_blocks_total"
+SECONDS, VIDEOS = "i2v_transformer_block_seconds_total", "i2v_transformer_videos"
+CACHES = "i2v_transformer_cache_bytes"
 FRAMES, CLIPS = "i2v_vae_decoder_frames_total", "i2v_vae_decoder_sequences"
 
 ids = count(1)
@@ -107,6 +110,7 @@ async def test_blocks_stream_in_order_and_decode_to_frames(triton: TritonServer,
         blocks = await rollout(stub, request)
         assert [int(each["start"][0]) for each in blocks] == [1, 3]
         assert [int(each["forwards"][0]) for each in blocks] == [5, 10]
+        assert [int(each["total"][0]) for each in blocks] == [10, 10]
         assert {each["latents"].shape for each in blocks} == {(1, 16, 2, height, width)}
         key = next(ids)
         first = await decode(stub, key, np.concatenate((request["image_latent"], blocks[0]["latents"]), 2), start=True)
@@ -154,21 +158,65 @@ async def miss_the_deadline(stream: Stream) -> None:
     assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+def after_all_videos(triton: TritonServer) -> dict[str, float]:
+    """The metrics as soon as no video is being made any more."""
+    while (now := metrics(triton.metrics_address))[VIDEOS]:
+        pass
+    return now
+
+
 @pytest.mark.parametrize(("give_up", "timeout_s"), [(cancel_after_a_block, 60), (miss_the_deadline, 0.5)])
 async def test_a_request_that_nobody_waits_for_stops_within_one_forward(
     triton: TritonServer, give_up: Callable[[Stream], Awaitable[None]], timeout_s: float
 ) -> None:
-    def forwards() -> float:
-        return metrics(triton.metrics_address)[FORWARDS]
-
     async with connect(triton.grpc_address) as stub:
         await give_up(Stream(stub, "transformer", a_request(32, 56, frames=21), timeout_s=timeout_s))
-        seen = forwards()
-        # This one is answered after the other has stopped, so nothing more of that can come.
-        await rollout(stub, a_request(frames=1, image_latent=None))
-        own = 4
+        seen = metrics(triton.metrics_address)[FORWARDS]
         # One forward is running when the cancel arrives; one more may have ended between the cancel and our look.
-        assert forwards() - seen <= own + 2
+        assert after_all_videos(triton)[FORWARDS] - seen <= 2
+
+
+async def test_videos_made_at_once_are_each_as_alone_and_others_wait(triton: TritonServer) -> None:
+    requests = [a_request(frames=9, seed=np.array([seed])) for seed in (1, 2, 3)]
+    async with connect(triton.grpc_address) as stub:
+        alone = [await rollout(stub, each) for each in requests]
+        before = metrics(triton.metrics_address)
+        beside = await asyncio.gather(*(rollout(stub, each) for each in requests))
+        after = after_all_videos(triton)
+    for one, other in zip(alone, beside, strict=True):
+        assert [each["latents"].tobytes() for each in one] == [each["latents"].tobytes() for each in other]
+    assert after[FORWARDS] - before[FORWARDS] == sum(int(each[-1]["total"][0]) for each in alone)
+    assert after[SECONDS] > before[SECONDS]
+
+
+async def test_a_request_that_is_given_up_while_it_waits_costs_no_forward(triton: TritonServer) -> None:
+    async with connect(triton.grpc_address) as stub:
+        before = metrics(triton.metrics_address)[FORWARDS]
+        running = [Stream(stub, "transformer", a_request(32, 56, frames=5)) for _ in range(2)]
+        for each in running:
+            await anext(aiter(each))  # both slots are taken
+        waiting = Stream(stub, "transformer", a_request(), timeout_s=0.05)
+        with pytest.raises(grpc.RpcError):
+            await anext(aiter(waiting))
+        for each in running:
+            async for _ in each:
+                pass
+        assert after_all_videos(triton)[FORWARDS] - before == 2 * 10
+
+
+async def test_what_there_is_no_memory_for_is_unavailable_and_others_go_on(triton: TritonServer) -> None:
+    giant = a_request(image_latent=None, latent_size=np.array([2**21, 2**21], np.int32))
+    wish = (("triton_grpc_error", "true"),)
+    async with connect(triton.grpc_address) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await anext(aiter(Stream(stub, "transformer", giant, metadata=wish)))
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert (refused.value.details() or "").startswith("OUT_OF_MEMORY: no room for")
+        held = set()
+        for _ in range(3):
+            await asyncio.gather(*(rollout(stub, a_request(20, 20)) for _ in range(2)))
+            held.add(after_all_videos(triton)[CACHES])
+        assert len(held) == 1 and 0 not in held  # both slots serve, and what they hold does not grow
 
 
 async def test_two_clips_decoded_in_turn_are_each_as_alone(triton: TritonServer) -> None:
@@ -213,6 +261,7 @@ BAD_REQUESTS: dict[str, dict[str, np.ndarray | None]] = {
     "half a block": {"latent_frames": np.array([4], np.int32)},
     "an odd size": {"latent_size": np.array([7, 12], np.int32)},
     "a picture of another size": {"image_latent": np.zeros((1, 16, 1, 8, 8), np.float32)},
+    "guidance": {"negative_embeddings": np.zeros((1, 256, 128), np.float32)},
     "a negative seed": {"seed": np.array([-1])},
     "no prompt": {"prompt_embeddings": None},
     "another width": {"prompt_embeddings": np.zeros((1, 256, 64), np.float32)},

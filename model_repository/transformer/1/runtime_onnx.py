@@ -63,7 +63,7 @@ class OnnxRuntime:
         Raises:
             OutOfMemory: there is no room.
         """
-        with memory():
+        with memory(f"no room for {size / 1e9:.3g} GB on the {self.kind}"):
             return OrtValue.ortvalue_from_shape_and_type((size,), np.uint8, self.kind, self.number)
 
     def run(self, binding: IOBinding, options: onnxruntime.RunOptions) -> None:
@@ -237,22 +237,21 @@ class OnnxSlot:
 
 
 @contextmanager
-def memory() -> Iterator[None]:
+def memory(what: str = "") -> Iterator[None]:
     """Tells failures of memory from others.
 
     Raises:
-        OutOfMemory: in place of what ONNX Runtime raises for want of memory.
+        OutOfMemory: in place of what ONNX Runtime raises for want of memory; it says `what`, or else the same.
     """
     try:
         yield
-    except MemoryError as error:
-        raise OutOfMemory(error or "no room") from error
     except OutOfMemory:
         raise
     except Exception as error:
-        said = str(error).lower()
-        if "out of memory" in said or "failed to allocate memory" in said or "bad allocation" in said:
-            raise OutOfMemory(error) from error
+        said = str(error)
+        signs = ("out of memory", "failed to allocate memory", "bad allocation", "bad_alloc")
+        if isinstance(error, MemoryError) or any(sign in said.lower() for sign in signs):
+            raise OutOfMemory(what or said or "no room") from error
         raise
 
 
