@@ -16,13 +16,16 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from torch.nn.functional import scaled_dot_product_attention
 
-from tools.export import build, encoders, profile, transformer
+from tools.export import encoders, profile, transformer, vae
+from tools.export.filling import Drawn
 from tools.model_code import REPOSITORY, load
 
 HEIGHT, WIDTH = 128, 224
+PROMPT = "a cat walks along the beach at sunset"
 
 
 @dataclass(frozen=True)
@@ -68,33 +71,28 @@ def a_picture() -> torch.Tensor:
     return torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def conditions(chosen: profile.Profile, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What the text encoder and the image encoder read: token ids, their mask, the picture as a square."""
-    ids, mask = encoders.tokenize("a cat walks along the beach at sunset", chosen.text_encoder.length)
-    side = chosen.image_encoder.size
-    return torch.tensor([ids]), torch.tensor([mask]), torch.nn.functional.interpolate(pixels, (side, side))
-
-
 def exported_times(chosen: profile.Profile, pixels: torch.Tensor, threads: int) -> dict[str, float]:
     """Seconds of each stage on the exported graphs."""
-    rollout_code, decode_code = load("transformer", "rollout"), load("vae_decoder", "decode")
-    rollout = rollout_code.Rollout(REPOSITORY / "transformer" / "1", threads)
+    code, decode_code = load("transformer", "rollout"), load("vae_decoder", "decode")
+    runtime, folder = load("transformer", "runtime_onnx"), REPOSITORY / "transformer" / "1"
+    settings = load("transformer", "settings").Settings.read(folder)
+    rollout = code.Rollout(runtime.OnnxRuntime(folder, settings, threads, "cpu"))
     decoder = decode_code.Decoder(REPOSITORY / "vae_decoder" / "1", threads)
-    sessions: dict[str, onnxruntime.InferenceSession] = {
-        each: rollout_code.session(REPOSITORY / each / "1" / "model.onnx", threads)
-        for each in ("text_encoder", "image_encoder", "vae_encoder")
-    }
-    ids, mask, square = (each.numpy() for each in conditions(chosen, pixels))
+    picture_encoder = load("vae_encoder", "encode").Encoder(REPOSITORY / "vae_encoder" / "1", threads)
+    text, image = (
+        runtime.session(REPOSITORY / each / "1" / "model.onnx", threads) for each in ("text_encoder", "image_encoder")
+    )
+    ids, mask = (np.array([each]) for each in encoders.byte_tokens(PROMPT, chosen.text_encoder.length))
 
     def encode() -> Any:
         return (
-            sessions["text_encoder"].run(None, {"input_ids": ids, "attention_mask": mask})[0],
-            sessions["image_encoder"].run(None, {"pixels": square})[0],
-            sessions["vae_encoder"].run(None, {"pixels": pixels.numpy()})[0],
+            text.run(None, {"input_ids": ids, "attention_mask": mask})[0],
+            image.run(None, {"pixels": pixels.numpy()})[0],
+            picture_encoder.encode(pixels.numpy()),
         )
 
     def request(frames: int) -> Any:
-        return rollout_code.Request(
+        return code.Request(
             prompt_embeddings=prompt,
             image_tokens=tokens,
             image_latent=latent,
@@ -104,25 +102,26 @@ def exported_times(chosen: profile.Profile, pixels: torch.Tensor, threads: int) 
         )
 
     prompt, tokens, latent = encode()
-    frames, block = chosen.schedule.max_latents, chosen.schedule.block_latents
-    warm = [made.latents for made in rollout.blocks(request(1 + block))]
+    rollout.warm_up()
+    warm = [made.latents for made in rollout.blocks(request(1 + settings.block_latents))]
     decoder.decode(decode_code.Clip(), np.concatenate((latent, *warm), 2))
     times: dict[str, float] = {}
     with timed(times, "encoders"):
         encode()
     with timed(times, "transformer"):
-        blocks = [made.latents for made in rollout.blocks(request(frames))]
+        blocks = [made.latents for made in rollout.blocks(request(settings.max_latents))]
     with timed(times, "VAE decode"):
         clip = decode_code.Clip()
         for each in (latent, *blocks):
             decoder.decode(clip, each)
-    overlapped(
-        times,
-        rollout.blocks(request(frames)),
-        lambda clip, each: decoder.decode(clip, each),
-        decode_code.Clip(),
-        latent,
-    )
+    if chosen.tiny_vae is not None:
+        tiny = decode_code.Decoder(REPOSITORY / "vae_decoder_tiny" / "1", threads)
+        tiny.decode(decode_code.Clip(), np.concatenate((latent, *warm), 2))
+        with timed(times, "tiny VAE decode"):
+            clip = decode_code.Clip()
+            for each in (latent, *blocks):
+                tiny.decode(clip, each)
+    overlapped(times, rollout.blocks(request(settings.max_latents)), decoder.decode, decode_code.Clip(), latent)
     return times
 
 
@@ -157,56 +156,126 @@ def overlapped(
     times["  of which to the first block"] = first or 0.0
 
 
+class CachedAttention:
+    """Self-attention over a cache, as anyone would write it in torch: what is new is put behind what was there."""
+
+    past: tuple[torch.Tensor, ...] = ()
+    new: tuple[torch.Tensor, ...] = ()
+
+    def __call__(self, attn: Any, x: torch.Tensor, _context: None, _mask: None, rotary: Any) -> torch.Tensor:
+        """(1, tokens, dim) -> (1, tokens, dim)."""
+        query, key = (
+            transformer.rotate(projected, rotary[0], rotary[1], attn.heads)
+            .unflatten(2, (attn.heads, -1))
+            .transpose(1, 2)
+            for projected in (attn.norm_q(attn.to_q(x)), attn.norm_k(attn.to_k(x)))
+        )
+        self.new = key, attn.to_v(x).unflatten(2, (attn.heads, -1)).transpose(1, 2)
+        out: torch.Tensor = attn.to_out[0](
+            scaled_dot_product_attention(query, *self.whole()).transpose(1, 2).flatten(2)
+        )
+        return out
+
+    def whole(self) -> tuple[torch.Tensor, ...]:
+        """Keys and values, (1, heads, tokens, width), of the cache and what is new."""
+        if not self.past:
+            return self.new
+        return tuple(torch.cat(pair, dim=2) for pair in zip(self.past, self.new, strict=True))
+
+
+class PreparedAttention:
+    """Cross-attention over keys and values that were projected once a video."""
+
+    def __call__(self, attn: Any, x: torch.Tensor, context: Any, _mask: None, _rotary: None) -> torch.Tensor:
+        """(1, tokens, dim) -> (1, tokens, dim)."""
+        query = attn.norm_q(attn.to_q(x)).unflatten(2, (attn.heads, -1)).transpose(1, 2)
+        read = [scaled_dot_product_attention(query, *pair) for pair in context]
+        out: torch.Tensor = attn.to_out[0](torch.stack(read).sum(0).transpose(1, 2).flatten(2))
+        return out
+
+
+class TorchLoop:
+    """The denoising loop in torch, eagerly, on the library's own blocks."""
+
+    def __init__(self, model: WanTransformer3DModel, schedule: profile.Schedule) -> None:
+        self.model, self.schedule = model, schedule
+        self.context = transformer.Context(model)
+        self.rotary = load("transformer", "embedding")
+        self.attentions = [CachedAttention() for _ in model.blocks]
+        for block, attention in zip(model.blocks, self.attentions, strict=True):
+            block.attn1.set_processor(attention)
+            block.attn2.set_processor(PreparedAttention())
+
+    def video(self, prompt: torch.Tensor, tokens: torch.Tensor, latent: torch.Tensor, frames: int) -> torch.Tensor:
+        """Latents (1, C, frames, h, w), the picture's first."""
+        heads = self.model.config.num_attention_heads
+        flat = [each.unflatten(2, (heads, -1)).transpose(1, 2) for each in self.context(prompt, tokens)]
+        self.cross = [[flat[at : at + 2], flat[at + 2 : at + 4]] for at in range(0, len(flat), 4)]
+        for attention in self.attentions:
+            attention.past = ()
+        self.remember(latent, 0)
+        made, steps, size = [latent], [*self.schedule.warped(self.schedule.timesteps), 0.0], self.schedule.block_latents
+        for start in range(1, frames, size):
+            x = torch.randn(1, latent.shape[1], size, *latent.shape[3:])
+            for timestep, following in pairwise(steps):
+                clean = x - timestep / 1000 * self.forward(x, start, timestep)
+                x = (1 - following / 1000) * clean + following / 1000 * torch.randn_like(x)
+            made.append(clean)
+            if start + size < frames:
+                self.remember(clean, start)
+        return torch.cat(made, dim=2)
+
+    def forward(self, latents: torch.Tensor, start: int, timestep: float) -> torch.Tensor:
+        """The flow, (1, C, F, h, w)."""
+        model, (_, _, frames, height, width) = self.model, latents.shape
+        rotary = [
+            torch.from_numpy(each)
+            for each in self.rotary.rotary(model.config.attention_head_dim, start, frames, height // 2, width // 2)
+        ]
+        x = model.patch_embedding(latents).flatten(2).transpose(1, 2)
+        embedder = model.condition_embedder
+        time_ = embedder.time_embedder(embedder.timesteps_proj(torch.tensor([timestep])))
+        modulation = embedder.time_proj(embedder.act_fn(time_)).unflatten(1, (6, -1))
+        for block, context in zip(model.blocks, self.cross, strict=True):
+            x = block(x, context, modulation, rotary)
+        shift, scale = (model.scale_shift_table + time_.unsqueeze(1)).chunk(2, dim=1)
+        x = model.proj_out(model.norm_out(x) * (1 + scale) + shift)
+        x = x.unflatten(2, (2, 2, -1)).unflatten(1, (frames, height // 2, width // 2))
+        flow: torch.Tensor = x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)
+        return flow
+
+    def remember(self, latents: torch.Tensor, start: int) -> None:
+        """The clean pass."""
+        self.forward(latents, start, 0.0)
+        for attention in self.attentions:
+            attention.past = attention.whole()
+
+
 def torch_times(chosen: profile.Profile, pixels: torch.Tensor) -> dict[str, float]:
-    """Seconds of each stage in torch."""
-    models = build.Models.of(chosen)
-    context, block = transformer.Context(models.transformer), transformer.Block(models.transformer)
-    ids, mask, square = conditions(chosen, pixels)
+    """Seconds of each stage by the libraries' own modules, eager, on the same weights."""
+    drawn, schedule = Drawn(chosen.seed), chosen.schedule
+    assert chosen.image_encoder is not None
+    assert schedule is not None
+    text = encoders.text_encoder(chosen, drawn)
+    image = encoders.image_encoder(chosen.image_encoder, drawn, torch.float32)
+    whole: AutoencoderKLWan = vae.vae(chosen, drawn)
+    loop = TorchLoop(transformer.transformer(chosen, drawn), schedule)
+    ids, mask = (torch.tensor([each]) for each in encoders.byte_tokens(PROMPT, chosen.text_encoder.length))
     times: dict[str, float] = {}
 
     def encode() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        moments = models.vae.encode(pixels.unsqueeze(2)).latent_dist.mean
-        return models.text_encoder(ids, mask), models.image_encoder(square), moments
-
-    def loop(frames: int) -> torch.Tensor:
-        size = chosen.transformer
-        cross = list(context(prompt, tokens))
-        past = [torch.zeros(1, size.heads, 0, size.head_width) for _ in range(2 * size.layers)]
-        height, width = latent.shape[3:]
-        made = [latent]
-
-        def forward(latents: torch.Tensor, start: int, timestep: float) -> tuple[torch.Tensor, list[torch.Tensor]]:
-            count = latents.shape[2]
-            cos, sin = transformer.rotary(size.head_width, start, count, height // 2, width // 2)
-            flow, *new = block(latents, torch.full((count,), timestep), cos, sin, cross, past)
-            return flow, new
-
-        def remember(latents: torch.Tensor, start: int) -> None:
-            _, new = forward(latents, start, 0.0)
-            past[:] = [torch.cat(pair, dim=2) for pair in zip(past, new, strict=True)]
-
-        remember(latent, 0)
-        steps = [*chosen.schedule.warped, 0.0]
-        for start in range(1, frames, chosen.schedule.block_latents):
-            x = torch.randn(1, latent.shape[1], chosen.schedule.block_latents, height, width)
-            for timestep, following in pairwise(steps):
-                clean = x - timestep / 1000 * forward(x, start, timestep)[0]
-                x = (1 - following / 1000) * clean + following / 1000 * torch.randn_like(x)
-            made.append(clean)
-            if start + chosen.schedule.block_latents < frames:
-                remember(clean, start)
-        return torch.cat(made, dim=2)
+        return text(ids, mask), image(pixels), whole.encode(pixels.unsqueeze(2)).latent_dist.mean
 
     with torch.inference_mode():
         prompt, tokens, latent = encode()
-        loop(1 + chosen.schedule.block_latents)
-        models.vae.decode(latent)
+        loop.video(prompt, tokens, latent, 1 + schedule.block_latents)
+        whole.decode(latent)
         with timed(times, "encoders"):
             encode()
         with timed(times, "transformer"):
-            latents = loop(chosen.schedule.max_latents)
+            latents = loop.video(prompt, tokens, latent, schedule.max_latents)
         with timed(times, "VAE decode"):
-            models.vae.decode(latents)
+            whole.decode(latents)
     return times
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from tools.export import encoders, repository, stamp, tiny_vae, transformer, vae
+from tools.export import bidirectional, encoders, repository, stamp, tiny_vae, transformer, vae
 from tools.export.artefact import Artefact, Copied, Document
 from tools.export.filling import Drawn, Filling, Loaded, Random
+from tools.export.plan import plan
 from tools.export.profile import Profile
 from tools.export.weights import Weights, WeightsError
 
@@ -67,7 +68,7 @@ def artefacts(profile: Profile, filling: Filling, weights: Weights | None) -> It
         yield Copied(file="tokenizer/1/tokenizer.json", source=weights.tokenizer())
     yield from encoders.text_graphs(profile, filling)
     yield from encoders.image_graphs(profile, filling)
-    yield from transformer.graphs(profile, filling)
+    yield from (transformer if profile.pipeline == "causal" else bidirectional).graphs(profile, filling)
     yield from vae.graphs(profile, filling)
     yield from tiny_vae.graphs(profile, filling)
 
@@ -96,5 +97,5 @@ def served(profile: Profile, *, random: bool = False) -> dict[str, Any]:
         "negative_prompt": sampler.negative_prompt if sampler else "",
         "precision": profile.engine.precision,
         "runtime": profile.engine.runtime,
-        "memory": {},
+        "memory": plan(profile).totals,
     }

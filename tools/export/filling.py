@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import nn
@@ -48,7 +48,7 @@ class Drawn:
         torch.manual_seed(self._seed + ORDER.index(part))
         made = make().eval()
         start(made)
-        return made if dtype is torch.float32 else made.to(dtype)
+        return cast(Module, made if dtype is torch.float32 else made.to(dtype))
 
 
 class Loaded:
@@ -67,7 +67,7 @@ class Loaded:
         if hasattr(made, "fitted"):  # its files may hold more than it takes
             tensors = made.fitted(tensors)
         load_into(made, tensors, part=part, source=self._weights.sources[part], dtype=dtype)
-        return made
+        return cast(Module, made)
 
 
 class Random:
@@ -84,7 +84,7 @@ class Random:
             for name, parameter in list(owner.named_parameters(recurse=False)):
                 drawn = torch.empty(parameter.shape, dtype=dtype).normal_(std=DEVIATION)
                 setattr(owner, name, nn.Parameter(drawn, requires_grad=False))
-        return made if dtype is torch.float32 else made.to(dtype)
+        return cast(Module, made if dtype is torch.float32 else made.to(dtype))
 
 
 class Unfilled:
@@ -95,7 +95,7 @@ class Unfilled:
     ) -> Module:
         """See Filling."""
         with torch.device("meta"):
-            return make().eval()
+            return cast(Module, make().eval())
 
 
 @contextmanager

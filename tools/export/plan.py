@@ -83,7 +83,8 @@ def _items(profile: Profile, width: int, height: int) -> Iterator[Item]:
     filling = Unfilled()
 
     def weights(module: torch.nn.Module, precision: Precision) -> int:
-        return sum(each.numel() for each in module.parameters()) * DTYPES[precision].itemsize
+        numbers: int = sum(each.numel() for each in module.parameters())
+        return numbers * int(DTYPES[precision].itemsize)
 
     text = weights(encoders.text_encoder(profile, filling), engine.text_precision)
     yield Item("text_encoder", "weights", engine.text_device, text, "encode" if engine.text_on_demand else "")

@@ -245,7 +245,8 @@ def with_engine(profile: Profile, changes: Sequence[str]) -> Profile:
         value = choices.get(text) if choices else int(text) if text.isdecimal() else None
         if value is None:
             raise BadProfile(f"{key} cannot be {text!r}; it is {' or '.join(choices) or 'a number'}")
-        engine = replace(engine, **{key: value})
+        changed: dict[str, Any] = {key: value}
+        engine = replace(engine, **changed)
     return replace(profile, engine=engine)
 
 

@@ -1,4 +1,4 @@
-"""The VAE: AutoencoderKLWan as three graphs, with the decoder's feature cache as inputs and outputs.
+"""The VAE: AutoencoderKLWan as graphs of one latent frame each, with the feature caches as inputs and outputs.
 
 The decoder takes one latent frame at a time. The first of a clip makes 1 frame and starts the cache; each later one
 makes 4 and renews it: two graphs, for they take two paths. The cache of every causal convolution is the last two frames
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan
 
-from tools.export import start_vae, vae_frames
+from tools.export import start_vae, vae_encoder_frames, vae_frames
 from tools.export.filling import Filling, Unfilled
 from tools.export.graph import DTYPES, Graph
 from tools.export.profile import Profile
@@ -36,14 +36,37 @@ class Normalised(torch.nn.Module):  # type: ignore[misc]
 
 
 class Encoder(Normalised):
-    """A picture's latent: the mean of the posterior."""
+    """The normalised mean of one latent frame, by the library's modules with time in the batch."""
 
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Pixels FP32 (1, 3, H, W) in [-1, 1] -> latent FP32 (1, C, 1, H/8, W/8)."""
-        self.vae.clear_cache()
-        x = self.vae.encoder(pixels.unsqueeze(2).to(self.dtype), feat_cache=self.vae._enc_feat_map, feat_idx=[0])
-        mean: torch.Tensor = self.vae.quant_conv(x).chunk(2, dim=1)[0].float()
+    def encoded(self, pixels: torch.Tensor, memory: vae_frames.Memory) -> torch.Tensor:
+        """What the two graphs below have in common."""
+        x = vae_encoder_frames.encode(self.vae.encoder, pixels.to(self.dtype), memory)
+        mean: torch.Tensor = self.vae.quant_conv(x.unsqueeze(2)).chunk(2, dim=1)[0].float()
         return (mean - self.mean) / self.std
+
+
+class FirstEncoder(Encoder):
+    """The first latent frame of a clip: a picture's."""
+
+    def __init__(self, vae: AutoencoderKLWan, *, alone: bool) -> None:
+        """`alone`: no other will follow, so nothing need be remembered."""
+        super().__init__(vae)
+        self.alone = alone
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """FP32 (1, 3, 8h, 8w) in [-1, 1] -> latent FP32 (1, C, 1, h, w), then each cache (2, c, y, x) as the VAE is."""
+        memory = vae_frames.Memory(None)
+        latent = self.encoded(pixels, memory)
+        return (latent,) if self.alone else (latent, *memory.new)
+
+
+class NextEncoder(Encoder):
+    """Every later latent frame of a clip."""
+
+    def forward(self, pixels: torch.Tensor, caches: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """As FirstEncoder, but takes four frames (4, 3, 8h, 8w), and the caches too."""
+        memory = vae_frames.Memory(caches)
+        return self.encoded(pixels, memory), *memory.new
 
 
 class Decoder(Normalised):
@@ -108,8 +131,9 @@ def vae(profile: Profile, filling: Filling) -> AutoencoderKLWan:
 
 
 def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
-    """The encoder's graph, and the decoder's two."""
+    """The encoder's graphs, and the decoder's."""
     made, precision = vae(profile, filling), profile.engine.picture_precision
+    yield from encoder_graphs(profile, made)
     first, later = FirstDecoder(made), NextDecoder(made)
     caches = [f"cache_{index}" for index in range(len(cache_shapes(profile, *LATENT_SIZES[0])))]
 
@@ -121,15 +145,6 @@ def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
             _, *cache = first(latent(height, width))
         return {"latent": latent(height, width), "caches": cache}
 
-    yield Graph(
-        file="vae_encoder/1/model.onnx",
-        module=Encoder(made),
-        examples=[{"pixels": torch.rand(1, 3, 8 * height, 8 * width) * 2 - 1} for height, width in LATENT_SIZES],
-        inputs=["pixels"],
-        outputs=["latent"],
-        dynamic={"pixels": (2, 3)},
-        precision=precision,
-    )
     yield Graph(
         file="vae_decoder/1/first.onnx",
         module=first,
@@ -148,3 +163,39 @@ def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
         dynamic={"latent": (3, 4), "caches": (2, 3)},
         precision=precision,
     )
+
+
+def encoder_graphs(profile: Profile, made: AutoencoderKLWan) -> Iterator[Graph]:
+    """The encoder's graph of a picture and, where videos are conditioned on a whole clip, that of what follows it."""
+    alone, precision = profile.pipeline != "bidirectional", profile.engine.picture_precision
+    first = FirstEncoder(made, alone=alone)
+
+    def pixels(frames: int, height: int, width: int) -> torch.Tensor:
+        return torch.rand(frames, 3, 8 * height, 8 * width) * 2 - 1
+
+    def after_first(height: int, width: int) -> dict[str, Any]:
+        with torch.no_grad():
+            _, *cache = first(pixels(1, height, width))
+        return {"pixels": pixels(4, height, width), "caches": cache}
+
+    later = [] if alone else [after_first(*size) for size in LATENT_SIZES]
+    caches = [f"cache_{index}" for index in range(len(later[0]["caches"]) if later else 0)]
+    yield Graph(
+        file="vae_encoder/1/first.onnx",
+        module=first,
+        examples=[{"pixels": pixels(1, *size)} for size in LATENT_SIZES],
+        inputs=["pixels"],
+        outputs=["latent", *(f"new_{name}" for name in caches)],
+        dynamic={"pixels": (2, 3)},
+        precision=precision,
+    )
+    if later:
+        yield Graph(
+            file="vae_encoder/1/next.onnx",
+            module=NextEncoder(made),
+            examples=later,
+            inputs=["pixels", *caches],
+            outputs=["latent", *(f"new_{name}" for name in caches)],
+            dynamic={"pixels": (2, 3), "caches": (2, 3)},
+            precision=precision,
+        )
