@@ -101,6 +101,8 @@ async def test_the_encoders_keep_their_contract(triton: TritonServer) -> None:
             pixels = np.zeros((1, 3, height, width), np.float32)
             latent = (await infer(stub, "vae_encoder", {"pixels": pixels}))["latent"]
             assert (latent.shape, latent.dtype) == ((1, 16, 1, height // 8, width // 8), np.float32)
+        one = {"pixels": pixels, "latent_frames": np.array([1], np.int32)}
+        assert (await infer(stub, "vae_encoder", one))["latent"].tobytes() == latent.tobytes()
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 28), (28, 16), (20, 20)])
@@ -310,6 +312,28 @@ async def test_a_clip_that_goes_wrong_is_an_invalid_argument_and_others_go_on(
             await decode(stub, bad, some_latents(1, 0), end=True)
         assert (await decode(stub, good, some_latents(1, 4), end=True)).shape == (4, 32, 48, 3)
     assert metrics(triton.metrics_address)[CLIPS] == held
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"latent_frames": np.array([2], np.int32)}, r"must be 1, not 2.*next\.onnx"),
+        ({"latent_frames": np.array([0], np.int32)}, "latent_frames"),
+        ({"latent_frames": np.array([1, 1], np.int32)}, "latent_frames"),
+        ({"pixels": np.zeros((1, 3, 40, 48), np.float32)}, "multiples of 16"),
+        ({"pixels": np.full((1, 3, 32, 48), np.inf, np.float32)}, "finite"),
+        ({"pixels": np.zeros((1, 4, 32, 48), np.float32)}, "pixels"),
+    ],
+)
+async def test_a_picture_that_cannot_be_encoded_is_an_invalid_argument(
+    triton: TritonServer, changes: Arrays, complaint: str
+) -> None:
+    good = {"pixels": np.zeros((1, 3, 32, 48), np.float32)}
+    async with connect(triton.grpc_address) as stub:
+        with pytest.raises(grpc.RpcError, match=complaint) as refused:
+            await infer(stub, "vae_encoder", good | changes)
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert (await infer(stub, "vae_encoder", good))["latent"].shape == (1, 16, 1, 4, 6)
 
 
 async def test_an_encoder_refuses_what_its_graph_does_not_take(triton: TritonServer) -> None:
