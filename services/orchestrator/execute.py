@@ -56,8 +56,6 @@ from services.orchestrator.ports import (
     Store,
 )
 
-RETRY_FIRST_S = 0.5
-RETRY_MOST_S = 15.0
 INSIST_S = 1.0
 EARLY = timedelta(seconds=0.5)
 """By how much a timer may ring before the clock says so."""
@@ -159,21 +157,13 @@ class Executor:
         except AttemptFailed as failure:
             return Failed(failure.error, charged_micros=0)
         except Unavailable as trouble:
-            return self._again(job, trouble)
+            return jobs.again(self.clock.now(), job, JobError(trouble.reason, trouble.message, retryable=True))
         except ServiceError as trouble:
             return Failed(JobError(trouble.reason, trouble.message, retryable=False), charged_micros=0)
         except Exception:
             # The boundary of the attempt: a fault of ours must not leave a job, or its reservation, hanging.
             log.exception("the attempt broke")
             return _failed("INTERNAL", "The service failed to make this video; it has been logged.")
-
-    def _again(self, job: Job, trouble: Unavailable) -> Body:
-        error = JobError(trouble.reason, trouble.message, retryable=True)
-        wait_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** min(job.attempt - 1, 10))
-        retry_time = self.clock.now() + timedelta(seconds=wait_s)
-        if retry_time >= job.expire_time:
-            return Failed(error, charged_micros=0)
-        return Retrying(error, retry_time)
 
     async def _conclude(self, run: _Run, outcome: Body | None) -> float | None:
         job = run.job

@@ -32,6 +32,9 @@ from services.orchestrator.domain.event import (
 )
 from services.orchestrator.domain.spec import Spec
 
+RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
+"""The wait after the first attempt that could not go on; it doubles up to the most."""
+
 
 class State(StrEnum):
     """Where a job is."""
@@ -159,6 +162,13 @@ def expire(now: datetime, job: Job, *, grace_s: float) -> Failed | None:
         return None
     why = f"{'The job did not end' if begun else 'No worker was free'} by {job.expire_time:%H:%M:%S} UTC."
     return Failed(JobError("DEADLINE_EXCEEDED", why, retryable=True), charged_micros=0)
+
+
+def again(now: datetime, job: Job, error: JobError) -> Retrying | Failed:
+    """Returns what an attempt that could not go on comes to: another one after a while, or the end for want of time."""
+    wait_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** min(job.attempt - 1, 10))
+    retry_time = now + timedelta(seconds=wait_s)
+    return Retrying(error, retry_time) if retry_time < job.expire_time else Failed(error, charged_micros=0)
 
 
 def guard(job: Job, attempt: int) -> None:
