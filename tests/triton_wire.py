@@ -101,13 +101,18 @@ class Stream:
 
 
 def metrics(address: str) -> dict[str, float]:
-    """Every sample on the metrics page without labels of a GPU: our own have none."""
+    """Every sample on the metrics page by its name and labels; ours also by the name alone, summed over the labels."""
     with urlopen(f"http://{address}/metrics", timeout=10) as page:
-        return dict(samples(page.read().decode()))
+        found = dict(samples(page.read().decode()))
+    for name, value in list(found.items()):
+        if name.startswith("i2v_") and "{" in name:
+            bare = name.split("{")[0]
+            found[bare] = found.get(bare, 0) + value
+    return found
 
 
 def samples(text: str) -> Iterator[tuple[str, float]]:
     for line in text.splitlines():
         if not line.startswith("#"):
             name, _, value = line.rpartition(" ")
-            yield name.split("{")[0] if name.startswith("i2v_") else name, float(value)
+            yield name, float(value)

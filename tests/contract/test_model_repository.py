@@ -14,13 +14,20 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from tests.triton_wire import Arrays, Refused, Stream, connect, infer, metrics
+from tools.export import profile as profiles
+from tools.export import tiny_vae, vae
 from tools.tritonserver import TritonServer
 
-MODELS = {"text_encoder", "image_encoder", "vae_encoder", "transformer", "vae_decoder", "profile"}
+WITHOUT_GRAPHS = {"profile", "tokenizer"}
+MODELS = {"text_encoder", "image_encoder", "vae_encoder", "transformer", "vae_decoder", "vae_decoder_tiny"}
+MODELS |= WITHOUT_GRAPHS
 FORWARDS, BLOCKS = "i2v_transformer_forwards_total", "i2v_transformer_blocks_total"
 SECONDS, VIDEOS = "i2v_transformer_block_seconds_total", "i2v_transformer_videos"
 CACHES = "i2v_transformer_cache_bytes"
-FRAMES, CLIPS = "i2v_vae_decoder_frames_total", "i2v_vae_decoder_sequences"
+FRAMES, CLIPS, HELD = "i2v_vae_decoder_frames_total", "i2v_vae_decoder_sequences", "i2v_vae_decoder_cache_bytes"
+DECODERS = ("vae_decoder", "vae_decoder_tiny")
+
+NANO = profiles.load("nano")
 
 ids = count(1)
 
@@ -49,9 +56,11 @@ async def rollout(stub: Any, request: Arrays) -> list[Arrays]:
     return responses
 
 
-async def decode(stub: Any, key: int, latents: np.ndarray, *, start: bool = False, end: bool = False) -> np.ndarray:
+async def decode(
+    stub: Any, key: int, latents: np.ndarray, *, start: bool = False, end: bool = False, model: str = DECODERS[0]
+) -> np.ndarray:
     parameters = {"sequence_id": key, "sequence_start": start, "sequence_end": end}
-    return (await infer(stub, "vae_decoder", {"latents": latents}, **parameters))["frames"]
+    return (await infer(stub, model, {"latents": latents}, **parameters))["frames"]
 
 
 def some_latents(frames: int, key: int, height: int = 4, width: int = 6) -> np.ndarray:
@@ -64,7 +73,7 @@ def test_every_model_has_a_config_and_no_other_folder_is_there() -> None:
     for model in MODELS:
         config = (repository / model / "config.pbtxt").read_text()
         assert re.search(r"instance_group \[ \{ kind: KIND_CPU count: 1 \} \]", config), model
-        assert model == "profile" or "intra_op_thread_count" in config, model
+        assert model in WITHOUT_GRAPHS or "intra_op_thread_count" in config, model
 
 
 async def test_every_model_is_ready(triton: TritonServer) -> None:
@@ -221,27 +230,34 @@ async def test_what_there_is_no_memory_for_is_unavailable_and_others_go_on(trito
         assert len(held) == 1 and 0 not in held  # both slots serve, and what they hold does not grow
 
 
-async def test_two_clips_decoded_in_turn_are_each_as_alone(triton: TritonServer) -> None:
+@pytest.mark.parametrize("model", DECODERS)
+async def test_two_clips_decoded_in_turn_are_each_as_alone(triton: TritonServer, model: str) -> None:
     one, other = some_latents(5, 1), some_latents(5, 2, 6, 4)
     async with connect(triton.grpc_address) as stub:
-        alone = [await decode(stub, next(ids), each, start=True, end=True) for each in (one, other)]
+        alone = [await decode(stub, next(ids), each, start=True, end=True, model=model) for each in (one, other)]
         keys = next(ids), next(ids)
         pieces: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
         for start, end in ((0, 1), (1, 3), (3, 5)):
             for key, latents, frames in zip(keys, (one, other), pieces, strict=True):
-                frames.append(await decode(stub, key, latents[:, :, start:end], start=start == 0, end=end == 5))
+                piece = latents[:, :, start:end]
+                frames.append(await decode(stub, key, piece, start=start == 0, end=end == 5, model=model))
     assert [np.concatenate(each).tobytes() for each in pieces] == [each.tobytes() for each in alone]
 
 
-async def test_the_decoder_counts_its_frames_and_the_clips_that_it_holds(triton: TritonServer) -> None:
+@pytest.mark.parametrize("model", DECODERS)
+async def test_a_decoder_counts_its_frames_and_the_clips_that_it_holds(triton: TritonServer, model: str) -> None:
+    """By its name, for the two decoders share the metrics' names."""
+    sizes = {"vae_decoder": vae.cache_bytes, "vae_decoder_tiny": tiny_vae.cache_bytes}
+    frames, clips, held = (f'{each}{{model="{model}"}}' for each in (FRAMES, CLIPS, HELD))
     before, key = metrics(triton.metrics_address), next(ids)
     async with connect(triton.grpc_address) as stub:
-        await decode(stub, key, some_latents(3, 0), start=True)
+        await decode(stub, key, some_latents(3, 0), start=True, model=model)
         during = metrics(triton.metrics_address)
-        assert (await decode(stub, key, some_latents(0, 0), end=True)).shape == (0, 32, 48, 3)
+        assert (await decode(stub, key, some_latents(0, 0), end=True, model=model)).shape == (0, 32, 48, 3)
     after = metrics(triton.metrics_address)
-    assert during[FRAMES] - before[FRAMES] == 9
-    assert (during[CLIPS] - before[CLIPS], after[CLIPS] - before[CLIPS]) == (1, 0)
+    assert during[frames] - before[frames] == during[FRAMES] - before[FRAMES] == 9
+    assert (during[clips] - before[clips], after[clips] - before[clips]) == (1, 0)
+    assert (during[held] - before[held], after[held] - before[held]) == (sizes[model](NANO, 4, 6), 0)
 
 
 async def test_one_clip_more_than_there_is_room_for_is_turned_away_at_once(triton: TritonServer) -> None:

@@ -89,10 +89,13 @@ def metrics_of_processes() -> dict[str, tuple[str, str]]:
 
 
 def metrics_of_models() -> dict[str, tuple[str, str]]:
-    text = "".join(file.read_text() for file in sorted(ROOT.glob("model_repository/*/1/model.py")))
-    names = re.findall(r'family\(\s*"(i2v_\w+)"', text)
-    assert names
-    return {name: ("counter" if name.endswith("_total") else "gauge", "") for name in names}
+    found = {}
+    for file in sorted(ROOT.glob("model_repository/*/1/model.py")):
+        labels = ", ".join(re.findall(r'labels=\{"(\w+)"', file.read_text()))
+        for name in re.findall(r'family\(\s*"(i2v_\w+)"', file.read_text()):
+            found[name] = ("counter" if name.endswith("_total") else "gauge", labels)
+    assert found
+    return found
 
 
 def test_every_metric_is_described_with_its_type_and_labels() -> None:
