@@ -1,6 +1,7 @@
 """The bidirectional pipeline as it is exported, against diffusers' own on the same small, random weights."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,13 @@ import torch
 from diffusers import UniPCMultistepScheduler, WanImageToVideoPipeline
 
 from tests.small_profiles import Seeded, bidirectional
+from tests.triton_wire import Refused, Stream, connect, infer
 from tools.export import bidirectional as exported
-from tools.export import encoders, transformer, vae
+from tools.export import build, encoders, stamp, transformer, vae
+from tools.export import repository as exports
 from tools.export.artefact import Artefact
-from tools.model_code import load
+from tools.model_code import REPOSITORY, load
+from tools.tritonserver import TritonServer
 
 TOLERANCE = 1e-4
 PROFILE = bidirectional()
@@ -246,28 +250,43 @@ def test_a_video_is_that_of_the_library_on_the_grid_of_the_library(repository: P
     assert farthest(authors, wanted) > 10 * TOLERANCE, "the grids differ, and so do the videos"
 
 
-def flowing(latents: torch.Tensor, timestep: float) -> torch.Tensor:
-    """Stands in for a transformer: what it says depends on both, and not evenly."""
-    mixing = random(latents.shape[1], latents.shape[1], key=8).to(latents.dtype) / 2
-    return torch.tanh(torch.einsum("ij,bjfhw->bifhw", mixing, latents)) + timestep / 1000 * latents
+@pytest.fixture(scope="module")
+def served(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """A real Triton on what has been exported."""
+    for model in (models := ("profile", "text_encoder", "image_encoder", "vae_encoder", "transformer")):
+        source, target = REPOSITORY / model, repository / model
+        shutil.copytree(
+            source / "1", target / "1", ignore=shutil.ignore_patterns("*.onnx", "*.json"), dirs_exist_ok=True
+        )
+        config = (source / "config.pbtxt").read_text()
+        (target / "config.pbtxt").write_text(exports.configured(config, model, PROFILE))
+    graphs = [str(file.relative_to(repository)) for model in models for file in (repository / model).glob("1/*.onnx")]
+    stamp.write(repository, stamp.source_of(PROFILE), graphs, build.served(PROFILE))
+    with TritonServer(repository, state=tmp_path_factory.mktemp("triton")) as server:
+        yield server
 
 
-@pytest.mark.parametrize("kind", [AuthorsGrid, UniPCMultistepScheduler])
-@pytest.mark.parametrize("shift", [1.0, 3.0, 5.0])
-@pytest.mark.parametrize("steps", [1, 2, 3, 20, 50])
-def test_each_step_of_the_solver_is_that_of_the_library(
-    kind: type[UniPCMultistepScheduler], shift: float, steps: int
-) -> None:
-    """In float64, which shows that nothing but rounding differs."""
-    scheduler = kind(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift)
-    scheduler.set_timesteps(steps)
-    grid = unipc.Schedule(tuple(scheduler.sigmas.tolist()), tuple(scheduler.timesteps.tolist()))
-    assert (grid == unipc.schedule(steps, shift)) == (kind is AuthorsGrid)
-    scheduler.sigmas = scheduler.sigmas.double()
-    wanted = random(1, 6, 2, 4, 4).double()
-    made, solver = wanted.numpy(), unipc.UniPC(grid.sigmas)
-    for timestep in scheduler.timesteps:
-        flow = flowing(torch.from_numpy(made), float(timestep)).numpy()
-        made = solver.step(made, flow)
-        wanted = scheduler.step(flowing(wanted, float(timestep)), timestep, wanted, return_dict=False)[0]
-        assert np.abs(made - wanted.numpy()).max() < 1e-12
+async def test_triton_tells_each_step_and_then_the_video(served: TritonServer) -> None:
+    pixels, sampler = random(1, 3, HEIGHT, WIDTH).clamp(-1, 1).numpy(), PROFILE.sampler
+    async with connect(served.grpc_address) as stub:
+        frames = {"latent_frames": np.array([FRAMES], np.int32)}
+        latent = (await infer(stub, "vae_encoder", {"pixels": pixels} | frames))["latent"]
+        assert latent.shape == (1, 16, FRAMES, *SIZE)
+        prompt = (1, PROFILE.text_encoder.length, PROFILE.text_encoder.width)
+        request = frames | {
+            "prompt_embeddings": random(*prompt, key=1).numpy(),
+            "negative_embeddings": random(*prompt, key=2).numpy(),
+            "image_tokens": random(1, PROFILE.image_encoder.tokens, PROFILE.image_encoder.width).numpy(),
+            "image_latent": latent,
+            "latent_size": np.array(SIZE, np.int32),
+            "seed": np.array([SEED]),
+        }
+        stream = Stream(stub, "transformer", request)
+        told = [each async for each in stream]
+        assert stream.finals == 1
+        assert [each["latents"].shape[2] for each in told] == [0] * (sampler.steps - 1) + [FRAMES]
+        assert [int(each["forwards"][0]) for each in told] == [2 * step for step in range(1, sampler.steps + 1)]
+        assert {int(each["total"][0]) for each in told} == {2 * sampler.steps}
+        del request["negative_embeddings"]
+        with pytest.raises(Refused, match="negative_embeddings must be given"):
+            await anext(aiter(Stream(stub, "transformer", request)))
