@@ -3,8 +3,9 @@
 Zhao et al., UniPC: A Unified Predictor-Corrector Framework for Fast Sampling of Diffusion Models, 2023
 (https://arxiv.org/abs/2302.04867), in its variant B2(h) = e^h - 1 and in terms of the clean latents, as Wan2.1 has it
 (`FlowUniPCMultistepScheduler`) and diffusers too (`UniPCMultistepScheduler` with flow sigmas). The steps of both are
-the same; the grids are not, and ours is the authors': before the shift it falls evenly from 0.999 to 0. That of
-diffusers 0.42 falls from 1, less 1e-6 after the shift, to 0.001. A grid of any kind can be given.
+the same; the grids are not, and ours is the authors': before the shift it falls evenly from 0.999 to 0. Earlier
+versions of diffusers had the same; that of 0.42 falls from 1, less 1e-6 after the shift, to 0.001. A grid of any kind
+can be given.
 
 At noise level sigma the latents are x = (1 - sigma) * clean + sigma * noise, and the flow is noise - clean. The solver
 steps evenly in lambda = log((1 - sigma) / sigma). Computed in float64.
