@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.reference.rollout import Schedule, Way, rollout
 from tests.reference.small import IMAGE, TEXT_LENGTH, checkpoint, profile, wan
@@ -184,3 +185,15 @@ def test_in_half_precision_it_is_nearly_the_reference(export: Export) -> None:
     video = VIDEOS["a picture that is attended to, blocks of two"]
     difference = farthest(video.as_served(export(True, "fp16")), video.by_the_reference())
     assert 1e-5 < difference < 2e-2
+
+
+def test_for_a_runtime_without_graphs_the_weights_are_written_under_the_library_s_names(tmp_path: Path) -> None:
+    told, filling = loaded(tmp_path, True, "fp16")
+    told = replace(told, engine=replace(told.engine, runtime="torch"))
+    written = [artefact.write(tmp_path) and artefact.file for artefact in transformer.graphs(told, filling)]
+    assert written[0] == "transformer/1/weights.safetensors"
+    got, wanted = load_file(tmp_path / "transformer/1/weights.safetensors"), transformer.transformer(told, filling)
+    assert {name: each.dtype for name, each in got.items()} == {n: p.dtype for n, p in wanted.named_parameters()}
+    assert got["scale_shift_table"].dtype == got["blocks.0.norm2.weight"].dtype == torch.float32
+    assert got["blocks.0.attn1.norm_q.weight"].dtype == got["proj_out.weight"].dtype == torch.float16
+    assert all(torch.equal(got[name], each) for name, each in wanted.named_parameters())

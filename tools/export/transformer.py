@@ -18,7 +18,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttention
 
-from tools.export.artefact import Artefact, Document
+from tools.export.artefact import Artefact, Document, Tensors
 from tools.export.filling import Filling
 from tools.export.graph import DTYPES, Graph
 from tools.export.profile import Profile
@@ -100,8 +100,8 @@ class Context(torch.nn.Module):  # type: ignore[misc]
     ) -> tuple[torch.Tensor, ...]:
         """Prompt and, where the model attends to one, picture -> for each layer the text's key and value, the image's.
 
-        FP32 (1, L, D) and (1, T, D') -> (1, L or T, heads * width) each. A picture that is not there is zeros in both of its tensors, for attention over zero
-        values adds nothing.
+        FP32 (1, L, D) and (1, T, D') -> (1, L or T, heads * width) each. A picture that is not there is zeros in both
+        of its tensors, for attention over zero values adds nothing.
         """
         embedder = self.model.condition_embedder
         dtype = self.model.patch_embedding.weight.dtype
@@ -198,8 +198,12 @@ def in_precision(model: WanTransformer3DModel, dtype: torch.dtype) -> WanTransfo
 
 
 def graphs(profile: Profile, filling: Filling) -> Iterator[Artefact]:
-    """The two graphs, and what the rollout has to know."""
+    """The two graphs, or the weights for the runtime that needs no graph; and what the rollout has to know."""
     made = transformer(profile, filling)
+    if profile.engine.runtime == "torch":
+        yield Tensors(file="transformer/1/weights.safetensors", tensors=made.state_dict())
+        yield settings(profile)
+        return
     layers, image = range(profile.transformer.layers), profile.image_encoder
     caches = [f"{kind}_{layer}" for layer in layers for kind in ("key", "value")]
     sources = ("text",) if image is None else ("text", "image")

@@ -1,6 +1,6 @@
 """What is asked of the transformer and what comes of it, whatever the pipeline; and the noise that both start from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,8 +62,10 @@ class Pipeline(Protocol):
 
     def blocks(
         self, request: Request, cancelled: Callable[[], bool], count: Callable[[int], object]
-    ) -> Iterator[Block]:
-        """Makes a video; `cancelled` is asked before every forward, `count` called with 1 after.
+    ) -> Generator[Block, None, None]:
+        """Makes a video; `cancelled` is asked before every forward, `count` called with 1 after each.
+
+        A block of no frames only tells how far it is. A video is over when the generator ends or is closed.
 
         Raises:
             BadRequest: before any work.

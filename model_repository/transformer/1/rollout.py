@@ -9,7 +9,7 @@ The computation is that of Self-Forcing (https://github.com/guandeh17/Self-Forci
 block, of Causal-Forcing (https://github.com/thu-ml/Causal-Forcing).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +72,7 @@ class Rollout:
         request: Request,
         cancelled: Callable[[], bool] = lambda: False,
         count: Callable[[int], object] = lambda forwards: None,
-    ) -> Iterator[Block]:
+    ) -> Generator[Block, None, None]:
         """Yields each block as soon as its latents are final, before the clean pass.
 
         The same request gives the same bytes, whatever runs before or beside it: all noise comes from the seed, the
