@@ -1,7 +1,11 @@
 """The decoder without Triton: whose feature cache is held, where and for how long, and what is refused."""
 
+import json
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -211,3 +215,82 @@ def test_an_idle_clip_is_forgotten_and_gives_back_its_memory(decoder: Any) -> No
     clips.sweep()
     assert (len(clips), held) == (0, [(1, clip.bytes), (0, 0)])
     touch(clips, 2, start=True)
+
+
+# --- under Triton ---------------------------------------------------------------------------------------------------
+
+
+class Error:
+    INVALID_ARG, UNAVAILABLE, INTERNAL = "INVALID_ARG", "UNAVAILABLE", "INTERNAL"
+
+    def __init__(self, message: str, code: str) -> None:
+        self.message, self.code = message, code
+
+
+class Family:
+    COUNTER, GAUGE = "counter", "gauge"
+
+    def __init__(self, name: str, description: str, kind: str) -> None:
+        self.name = name
+
+    def Metric(self, labels: dict[str, str]) -> Any:
+        metric = SimpleNamespace(name=self.name, labels=labels, value=0)
+        metric.set = lambda value: setattr(metric, "value", value)
+        metric.increment = lambda value: setattr(metric, "value", metric.value + value)
+        return metric
+
+
+@pytest.fixture
+def tiny() -> Iterator[Any]:
+    """The tiny decoder's model, begun as Triton does it."""
+    utils: Any = SimpleNamespace(
+        MetricFamily=Family,
+        TritonError=Error,
+        Tensor=lambda name, array: array,
+        InferenceResponse=lambda output_tensors, error=None: SimpleNamespace(made=output_tensors, error=error),
+        get_input_tensor_by_name=lambda request, name: SimpleNamespace(as_numpy=lambda: request[name]),
+    )
+    parameters = {name: {"string_value": "1"} for name in ("intra_op_thread_count", "max_clips")}
+    config = {"parameters": parameters, "sequence_batching": {"max_sequence_idle_microseconds": "60000000"}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "triton_python_backend_utils", utils)
+        made = load("vae_decoder_tiny", "model").TritonPythonModel()
+        made.initialize(
+            {
+                "model_repository": str(REPOSITORY / "vae_decoder_tiny"),
+                "model_version": "1",
+                "model_name": "vae_decoder_tiny",
+                "model_config": json.dumps(config),
+                "model_instance_kind": "CPU",
+                "model_instance_device_id": "0",
+            }
+        )
+        yield made
+        made.finalize()
+
+
+def a_request(key: int, frames: int, *, start: bool = True, end: bool = False) -> Any:
+    flags = {"START": start, "END": end, "CORRID": key}
+    return {name: np.array([value]) for name, value in flags.items()} | {"latents": latents(frames)}
+
+
+def test_the_tiny_decoder_is_the_others_code_over_its_own_graphs(tiny: Any, decoder: Any) -> None:
+    (answer,) = tiny.execute([a_request(1, 2)])
+    assert answer.made[0].shape == (5, 32, 48, 3)
+    assert answer.made[0].tobytes() != decoder.decode(code.Clip(), latents(2)).tobytes()
+    held = {metric.name: metric.value for metric in (tiny.frames, tiny.held, tiny.taken)}
+    assert held["i2v_vae_decoder_frames_total"] == 5 and held["i2v_vae_decoder_sequences"] == 1
+    assert held["i2v_vae_decoder_cache_bytes"] > 0
+    assert {metric.labels["model"] for metric in (tiny.frames, tiny.held, tiny.taken)} == {"vae_decoder_tiny"}
+
+
+def test_a_request_without_memory_fails_alone_and_with_its_word(tiny: Any, tmp_path: Path) -> None:
+    able, tiny.decoder = tiny.decoder, code.Decoder(hungry(tmp_path), threads=1)
+    (starved,) = tiny.execute([a_request(1, 1)])
+    tiny.decoder = able
+    assert starved.error.code == "INTERNAL" and starved.error.message.startswith("OUT_OF_MEMORY: ")
+    assert tiny.held.value == 0
+    gone, begun = tiny.execute([a_request(1, 1, start=False), a_request(2, 1)])
+    assert gone.error.code == "INVALID_ARG" and begun.error is None
+    (full,) = tiny.execute([a_request(3, 1)])
+    assert full.error.code == "UNAVAILABLE"
