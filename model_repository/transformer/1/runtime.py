@@ -57,7 +57,10 @@ class Slot(Protocol):
         """
 
     def forget(self, first: int, count: int) -> None:
-        """Drops cached latent frames `first` to `first + count`: those after them move up, turned as they are."""
+        """Drops cached latent frames `first` to `first + count`: those after them move up, turned as they are.
+
+        At most as many as the forwards that follow bring anew.
+        """
 
     def end(self) -> None:
         """The video is over, or was given up. The buffers stay for the next."""
