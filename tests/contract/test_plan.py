@@ -53,8 +53,8 @@ def test_a_text_encoder_on_the_host_or_on_demand_spares_the_gpu() -> None:
     text = item(whole, "text_encoder", "weights").size
     assert whole.total("gpu") - host.total("gpu") == text + plan.CONTEXT_BYTES
     assert host.total("cpu") == 2 * text
-    working = sum(each.size for each in whole.items if each.phase == "generate")
-    assert whole.total("gpu") - lent.total("gpu") == working  # the encoder outweighs the work, and replaces it
+    assert item(lent, "transformer", "KV cache").phase == "generate"  # given back at the end of a video, then
+    assert whole.total("gpu") - lent.total("gpu") > 6e9
 
 
 def test_a_profile_on_the_cpu_takes_nothing_of_a_gpu() -> None:

@@ -95,16 +95,20 @@ def _items(profile: Profile, width: int, height: int) -> Iterator[Item]:
     full = weights(vae.vae(profile, filling), engine.picture_precision)
     pixels = width * height * DTYPES[engine.picture_precision].itemsize
     widest = DECODER_LIVE * 6 * profile.vae.base_width * pixels
-    yield Item("vae_encoder", "weights", engine.device, full // 2)
-    yield Item("vae_decoder", "weights", engine.device, full // 2)
-    caches = engine.clips * vae.cache_bytes(profile, *latent)
-    yield Item("vae_decoder", f"feature caches of {engine.clips} clips", engine.device, caches)
+    ways = 1 if profile.sampler is None else 2
+    yield Item("vae_encoder", "weights, once a graph", engine.device, ways * full // 2)
+    if remembered := 2 * vae.encoder_cache_bytes(profile, *latent):
+        yield Item("vae_encoder", "feature cache, old and new", engine.device, remembered, "encode")
+    yield Item("vae_encoder", "activations (estimate)", engine.device, widest, "encode")
+    yield Item("vae_decoder", "weights, once a graph", engine.device, full)
+    caches = (engine.clips + 1) * vae.cache_bytes(profile, *latent)
+    yield Item("vae_decoder", f"feature caches of {engine.clips} clips and a new one", engine.device, caches)
     yield Item("vae_decoder", "activations (estimate)", engine.device, widest, "generate")
     if profile.tiny_vae is not None:
         small = weights(tiny_vae.tiny_vae(profile, filling), engine.picture_precision)
-        caches = engine.clips * tiny_vae.cache_bytes(profile, *latent)
-        yield Item("vae_decoder_tiny", "weights", engine.device, small)
-        yield Item("vae_decoder_tiny", f"feature caches of {engine.clips} clips", engine.device, caches)
+        caches = (engine.clips + 1) * tiny_vae.cache_bytes(profile, *latent)
+        yield Item("vae_decoder_tiny", "weights, once a graph", engine.device, 2 * small)
+        yield Item("vae_decoder_tiny", f"feature caches of {engine.clips} clips and a new one", engine.device, caches)
     for device, processes in (
         (engine.device, 4 + (profile.image_encoder is not None) + (profile.tiny_vae is not None)),
         (engine.text_device, 1),
@@ -123,7 +127,8 @@ def _transformer(profile: Profile, filling: Filling, latent: tuple[int, int]) ->
     if profile.schedule is not None:
         kept = engine.slots * pairs * profile.schedule.cache_latents * tokens
         name = f"KV cache: {engine.slots} slots of {profile.schedule.cache_latents} latent frames"
-        yield Item("transformer", name, engine.device, kept)
+        # Where the text encoder comes and goes, so does the cache: the one needs the room of the other.
+        yield Item("transformer", name, engine.device, kept, "generate" if engine.text_on_demand else "")
         together = profile.schedule.block_latents
     elif profile.sampler is not None and profile.sampler.guidance > 1:
         branches = 2

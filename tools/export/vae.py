@@ -115,6 +115,16 @@ def cache_bytes(profile: Profile, height: int, width: int) -> int:
     return sum(math.prod(shape) for shape in cache_shapes(profile, height, width)) * itemsize
 
 
+def encoder_cache_bytes(profile: Profile, height: int, width: int) -> int:
+    """Bytes that the encoder remembers of one clip, for latents of this size; a picture alone leaves nothing."""
+    if profile.pipeline != "bidirectional":
+        return 0
+    with torch.device("meta"), torch.no_grad():
+        _, *caches = FirstEncoder(vae(profile, Unfilled()), alone=False)(torch.empty(1, 3, 8 * height, 8 * width))
+    numbers: int = sum(each.numel() for each in caches)
+    return numbers * int(DTYPES[profile.engine.picture_precision].itemsize)
+
+
 def vae(profile: Profile, filling: Filling) -> AutoencoderKLWan:
     """The profile's VAE. Through a drawn one colours pass, and its latents are normalised over random pictures."""
     size, dtype = profile.vae, DTYPES[profile.engine.picture_precision]
