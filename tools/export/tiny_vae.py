@@ -185,6 +185,7 @@ def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
         outputs=["frames", *(f"new_{name}" for name in caches)],
         dynamic={"latent": (3, 4)},
         precision=precision,
+        optimize=False,
     )
     yield Graph(
         file="vae_decoder_tiny/1/next.onnx",
@@ -194,4 +195,5 @@ def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
         outputs=["frames", *(f"new_{name}" for name in caches)],
         dynamic={"latent": (3, 4), "caches": (2, 3)},
         precision=precision,
+        optimize=False,
     )
