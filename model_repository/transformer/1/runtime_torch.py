@@ -3,7 +3,7 @@
 New frames are cached right after those that are; what is forgotten leaves a hole, which the last of the cached frames
 fills, for attention does not care for the order of keys. So the keys of every forward are a prefix of the cache.
 
-On a GPU (device `cuda:<number>`) the stages of the network go through torch.compile, and the second forward of each
+On a GPU (device `cuda:<number>`) the stages of the network go through torch.compile, and the first forward of each
 number of frames over each number of cached ones is recorded as a CUDA graph, which later ones replay; either can be
 turned off. One forward runs at a time: a video alone fills a GPU, and a recording bears nothing beside it. On a CPU
 the same code runs eagerly. Needs torch, safetensors and numpy only.
@@ -78,13 +78,13 @@ class TorchRuntime:
         return TorchSlot(self)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """The body has the device to itself, of all the slots.
+    def turn(self, give_back: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """The body has the device to itself, of all the slots; `give_back` is called where memory fails.
 
         Raises:
             OutOfMemory: in place of what torch raises for want of memory; what the body had made is freed by then.
         """
-        with self._lock, torch.inference_mode(), memory(), ExitStack() as stack:
+        with self._lock, torch.inference_mode(), memory(give_back), ExitStack() as stack:
             if self.on_gpu:
                 stack.enter_context(torch.cuda.device(self.device))
                 stack.enter_context(sdpa_kernel(self.attention, set_priority=True))
@@ -132,7 +132,7 @@ class TorchSlot:
     def begin(self, prompt_embeddings: Floats, image_tokens: Floats | None, latent_size: tuple[int, int]) -> None:
         """See runtime.Slot."""
         runtime = self._runtime
-        with self._turn():
+        with runtime.turn(self._release):
             self._places = []
             if latent_size != self._size or self._memory is None:
                 self._release()
@@ -156,7 +156,7 @@ class TorchSlot:
                 f"{frames} latent frames from {start} after {past} of {len(self._places)}: "
                 f"the cache has room for {settings.cache_latents}, the rotary table for {MAX_FRAMES}"
             )
-        with self._turn():
+        with self._runtime.turn(self._release):
             self._close_up(past)
             if frames not in self._buffers:
                 self._buffers[frames] = Buffers(self._runtime, frames, self._size)
@@ -187,9 +187,8 @@ class TorchSlot:
         self.begin(np.zeros(settings.prompt_shape, np.float32), picture, latent_size)
         for frames, past in positions(settings):
             latents = np.zeros((1, settings.channels, frames, *latent_size), np.float32)
-            for _ in range(2):  # the second is recorded
-                self._places = list(range(past))
-                self.forward(latents, 0.0, past, past, keep=False)
+            self._places = list(range(past))
+            self.forward(latents, 0.0, past, past, keep=False)
         self.end()
 
     def _close_up(self, past: int) -> None:
@@ -202,30 +201,21 @@ class TorchSlot:
                 self._memory.move(place, self._places[index])
 
     def _run(self, ends: Ends, frames: int, past: int) -> None:
-        """Computes at the first call for these numbers, records at the second, replays from then on."""
-        compute = partial(self._runtime.network, ends, self._memory, past)
-        record, key = self._runtime.record, (frames, past)
-        if record is None or key not in self._replays:
-            compute()
-            self._replays[key] = None
+        """Computes at the first call for these numbers, and replays from then on where forwards are recorded."""
+        replay = self._replays.get((frames, past))
+        if replay is not None:
+            replay()
             return
-        replay = self._replays[key] = self._replays[key] or record(compute)
-        replay()
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """See TorchRuntime.turn; where memory fails, the slot gives back all that it has."""
-        try:
-            with self._runtime.turn():
-                yield
-        except OutOfMemory:
-            self._release()
-            torch.cuda.empty_cache()
-            raise
+        compute = partial(self._runtime.network, ends, self._memory, past)
+        compute()
+        if self._runtime.record is not None:
+            # At once: libraries keep what they set up for a shape in the thread that ran it.
+            self._replays[frames, past] = self._runtime.record(compute)
 
     def _release(self) -> None:
+        """Gives back all that it has."""
         # Recordings go first: they point into the buffers.
-        self._replays: dict[tuple[int, int], Replay | None] = {}  # by frames and past
+        self._replays: dict[tuple[int, int], Replay] = {}  # by frames and past
         self._buffers: dict[int, Buffers] = {}  # by frames
         self._memory: Memory | None = None
         self._size = (0, 0)
@@ -257,8 +247,8 @@ SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "alloc_f
 
 
 @contextmanager
-def memory() -> Iterator[None]:
-    """Tells failures of memory from others, and frees what was on its way when one came.
+def memory(give_back: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Tells failures of memory from others; where one comes, frees what was on its way and what `give_back` lets go.
 
     Raises:
         OutOfMemory: in place of what torch raises for want of memory.
@@ -274,6 +264,7 @@ def memory() -> Iterator[None]:
         if cause is None:
             raise
         traceback.clear_frames(error.__traceback__)  # their variables hold tensors
+        give_back()
         torch.cuda.empty_cache()
         raise OutOfMemory(str(cause).partition("\n")[0] or "no room") from None
 

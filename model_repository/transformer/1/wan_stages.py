@@ -113,8 +113,8 @@ def leave(ways: Ways, x: Tensor, time: Tensor, grid: tuple[int, int, int]) -> Te
 
 def attend(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Attention over (tokens, heads, head_width) each, as FlashAttention has its heads: (tokens, dim)."""
-    out = scaled_dot_product_attention(*(each.transpose(0, 1).unsqueeze(0) for each in (query, keys, values)))
-    return out[0].transpose(0, 1).flatten(1)
+    out = scaled_dot_product_attention(*(each.unsqueeze(0).transpose(1, 2) for each in (query, keys, values)))
+    return out.transpose(1, 2).flatten(2)[0]
 
 
 def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
