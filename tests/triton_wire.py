@@ -31,13 +31,20 @@ def message(model: str, inputs: Mapping[str, np.ndarray], **parameters: bool | i
     request = service_pb2.ModelInferRequest(model_name=model)
     for name, array in inputs.items():
         request.inputs.add(name=name, datatype=np_to_triton_dtype(array.dtype), shape=array.shape)
-        request.raw_input_contents.append(np.ascontiguousarray(array).tobytes())
+        request.raw_input_contents.append(raw(array))
     for name, value in parameters.items():
         if isinstance(value, bool):
             request.parameters[name].bool_param = value
         else:
             request.parameters[name].int64_param = value
     return request
+
+
+def raw(array: np.ndarray) -> bytes:
+    """An array's bytes; strings each with their length before them."""
+    if array.dtype == np.object_:
+        return b"".join(len(each).to_bytes(4, "little") + each for each in array.ravel())
+    return np.ascontiguousarray(array).tobytes()
 
 
 def arrays(response: service_pb2.ModelInferResponse) -> Arrays:

@@ -82,12 +82,25 @@ async def test_every_model_is_ready(triton: TritonServer) -> None:
             assert (await stub.ModelReady(service_pb2.ModelReadyRequest(name=model))).ready, model
 
 
+async def test_a_prompt_becomes_tokens(triton: TritonServer) -> None:
+    async with connect(triton.grpc_address) as stub:
+        made = await infer(stub, "tokenizer", {"prompt": np.array([b"ab"], np.object_)})
+        assert made["input_ids"][0, :4].tolist() == [100, 101, 1, 0]
+        assert (made["input_ids"].shape, int(made["attention_mask"].sum())) == ((1, 256), 3)
+        with pytest.raises(grpc.aio.AioRpcError, match="prompt: .utf-8. codec"):
+            await infer(stub, "tokenizer", {"prompt": np.array([b"\xff"], np.object_)})
+        with pytest.raises(grpc.aio.AioRpcError, match="prompt"):
+            await infer(stub, "tokenizer", {"prompt": np.array([b"a", b"b"], np.object_)})
+
+
 async def test_the_profile_describes_what_is_served(triton: TritonServer) -> None:
     async with connect(triton.grpc_address) as stub:
         answer = await infer(stub, "profile", {"probe": np.array([1.5, -2], np.float32)})
     profile = json.loads(answer["profile"].item())
     assert answer["echo"].tolist() == [3.0, -4.0]
-    assert (profile["name"], profile["trained"], profile["tokenizer"]) == ("nano", False, "bytes")
+    assert (profile["name"], profile["trained"], profile["pipeline"]) == ("nano", False, "causal")
+    assert profile["decoders"] == {"quality": "vae_decoder", "fast": "vae_decoder_tiny"}
+    assert 10**8 < profile["memory"]["cpu"] < 10**10
     assert (profile["spatial_factor"], profile["temporal_factor"], profile["latent_channels"]) == (8, 4, 16)
     assert (profile["max_latents"] - 1) % profile["block_latents"] == 0
     assert re.fullmatch("[0-9a-f]{64}", profile["digest"])

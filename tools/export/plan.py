@@ -73,8 +73,7 @@ class Plan:
 
 def plan(profile: Profile) -> Plan:
     """The plan for the largest size of the profile's card."""
-    sizes = [tuple(int(side) for side in size.split("x")) for size in profile.card.sizes]
-    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    width, height = max(profile.sizes, key=lambda size: size[0] * size[1])
     return Plan(width, height, tuple(_items(profile, width, height)))
 
 

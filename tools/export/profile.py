@@ -143,10 +143,13 @@ class Engine:
     """Of what sees pictures: the image encoder and the VAEs."""
     runtime: Literal["onnx", "torch"] = "onnx"
     """Of the transformer."""
+    compile: bool = True
+    """Whether the torch runtime uses torch.compile on a GPU; it needs a C compiler there."""
     text_device: Device = "cpu"
     text_precision: Precision = "fp32"
     text_on_demand: bool = False
-    """Whether the text encoder is loaded for each new prompt and unloaded afterwards, to give its memory back."""
+    """Whether the text encoder is loaded for each new prompt and unloaded afterwards, and the KV cache given back at
+    the end of each video: so the one can have the room of the other."""
     slots: int = 1
     """Videos that the transformer makes at once, each with a KV cache of its own; others wait."""
     clips: int = 8
@@ -199,6 +202,12 @@ class Profile:
         how = self.schedule or self.sampler
         assert how is not None, "a profile has a schedule or a sampler"
         return how.max_latents
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Widths and heights of the card, the default first."""
+        pairs = [size.split("x") for size in self.card.sizes]
+        return [(int(width), int(height)) for width, height in pairs]
 
 
 Section = TypeVar("Section")

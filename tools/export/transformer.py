@@ -258,6 +258,11 @@ def settings(profile: Profile) -> Document:
         "image_tokens": 0 if image is None else image.tokens,
         "image_width": 0 if image is None else image.width,
         "max_latents": profile.max_latents,
+        "warm_up_size": [2, 2]
+        if profile.engine.device == "cpu"
+        else [side // 8 for side in reversed(profile.sizes[0])],
+        "compile": profile.engine.compile,
+        "keep_cache": not profile.engine.text_on_demand,
     }
     if schedule is not None:
         content |= {

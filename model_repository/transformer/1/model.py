@@ -133,7 +133,7 @@ def maker(folder: Path, settings: Settings, threads: int, device: str) -> Callab
     if settings.runtime == "torch":
         from runtime_torch import TorchRuntime
 
-        runtime = TorchRuntime(folder, settings, device)
+        runtime = TorchRuntime(folder, settings, device, compile=settings.compile and device != "cpu")
     else:
         from runtime_onnx import OnnxRuntime
 

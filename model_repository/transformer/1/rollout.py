@@ -109,17 +109,8 @@ class Rollout:
             self._slot.end()
 
     def warm_up(self) -> None:
-        """Makes a video of the smallest picture, so that the first request does not pay for what is done once."""
-        settings = self.settings
-        request = Request(
-            prompt_embeddings=np.zeros(settings.prompt_shape, np.float32),
-            image_latent=np.zeros((1, settings.channels, 1, PATCH, PATCH), np.float32),
-            latent_size=(PATCH, PATCH),
-            latent_frames=min(1 + settings.block_latents, self.max_latents),
-            seed=0,
-        )
-        for _ in self.blocks(request):
-            pass
+        """Does what is done once, so that the first request does not pay for it. Raises OutOfMemory."""
+        self._slot.warm_up(self.settings.warm_up_size)
 
     def _denoise(self, video: "_Video", request: Request, start: int, end: int) -> Floats:
         """One block: from noise, by an estimate of the clean latents at each timestep, noised again in between."""

@@ -63,7 +63,14 @@ class Slot(Protocol):
         """
 
     def end(self) -> None:
-        """The video is over, or was given up. The buffers stay for the next."""
+        """The video is over, or was given up. The buffers stay for the next, if the settings say so."""
+
+    def warm_up(self, latent_size: tuple[int, int]) -> None:
+        """Does before the first request what is done once for videos of this size.
+
+        Raises:
+            OutOfMemory: no room for such a video.
+        """
 
 
 class Runtime(Protocol):

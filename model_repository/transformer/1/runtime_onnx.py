@@ -165,10 +165,24 @@ class OnnxSlot:
     def end(self) -> None:
         """See runtime.Slot."""
         self._places = []
+        if not self._runtime.settings.keep_cache:
+            self._release()
+
+    def warm_up(self, latent_size: tuple[int, int]) -> None:
+        """See runtime.Slot."""
+        settings = self._runtime.settings
+        self.begin(np.zeros(settings.prompt_shape, np.float32), None, latent_size)
+        self.forward(
+            np.zeros((1, settings.channels, settings.block_latents, *latent_size), np.float32), 0.0, 0, 0, keep=True
+        )
+        self.end()
+
+    def _release(self) -> None:
+        self._bindings, self._ends, self._caches, self._size = {}, {}, {}, (0, 0)
 
     def _allocate(self, size: tuple[int, int]) -> None:
         """Gives the caches back and takes those of another size."""
-        self._bindings, self._ends, self._caches, self._size = {}, {}, {}, (0, 0)
+        self._release()
         settings = self._runtime.settings
         tokens = settings.cache_latents * prod(size) // PATCH**2
         names = [f"{kind}_{layer}" for layer in range(settings.layers) for kind in ("key", "value")]

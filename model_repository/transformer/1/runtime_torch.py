@@ -175,6 +175,11 @@ class TorchSlot:
     def end(self) -> None:
         """See runtime.Slot."""
         self._places = []
+        if not self._runtime.settings.keep_cache:
+            with self._turn():
+                self._release()
+                if self._runtime.on_gpu:
+                    torch.cuda.empty_cache()
 
     def warm_up(self, latent_size: tuple[int, int]) -> None:
         """Compiles and records every forward that a video of this size can take, so that none has to wait for it.

@@ -35,6 +35,13 @@ class Settings:
     max_latents: int
     """Latent frames of the longest video."""
 
+    warm_up_size: tuple[int, int] = (2, 2)
+    """Latent (h, w) for which everything is made ready before the first request: the default size's on a GPU."""
+    compile: bool = True
+    """Whether torch.compile may be used on a GPU; it needs a C compiler there."""
+    keep_cache: bool = True
+    """Whether a slot keeps its buffers from video to video; else they are given back at the end of each."""
+
     # Of a causal pipeline.
     block_latents: int = 0
     """Latent frames that one block denoises together."""
