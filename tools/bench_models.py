@@ -6,6 +6,7 @@ decoder latent by latent.
 """
 
 import argparse
+import queue
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from tools.export.filling import Drawn
 from tools.model_code import REPOSITORY, load
 
 HEIGHT, WIDTH = 128, 224
+OVERLAPPED = "loop and decode overlapped"
 PROMPT = "a cat walks along the beach at sunset"
 
 
@@ -51,8 +53,8 @@ def timed(times: dict[str, float], name: str) -> Iterator[None]:
     times[name] = time.perf_counter() - began
 
 
-def measure(name: str = "nano", threads: int = 2) -> list[Row]:
-    """Times every stage once, after a warm-up, on `threads` threads; the last rows are totals.
+def measure(name: str = "nano", threads: int = 2) -> tuple[list[Row], list["Span"]]:
+    """Times every stage once, after a warm-up, on `threads` threads; the last rows are totals. Then the trace of it.
 
     Raises:
         FileNotFoundError: the profile is not exported.
@@ -60,10 +62,10 @@ def measure(name: str = "nano", threads: int = 2) -> list[Row]:
     chosen = profile.load(name)
     torch.set_num_threads(threads)
     pixels = a_picture()
-    exported, of_torch = exported_times(chosen, pixels, threads), torch_times(chosen, pixels)
+    (exported, spans), of_torch = exported_times(chosen, pixels, threads), torch_times(chosen, pixels)
     rows = [Row(stage, exported.pop(stage), seconds) for stage, seconds in of_torch.items()]
     rows.append(Row("all, one after the other", sum(row.exported_s for row in rows), sum(of_torch.values())))
-    return rows + [Row(stage, seconds, None) for stage, seconds in exported.items()]
+    return rows + [Row(stage, seconds, None) for stage, seconds in exported.items()], spans
 
 
 def a_picture() -> torch.Tensor:
@@ -71,8 +73,10 @@ def a_picture() -> torch.Tensor:
     return torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def exported_times(chosen: profile.Profile, pixels: torch.Tensor, threads: int) -> dict[str, float]:
-    """Seconds of each stage on the exported graphs."""
+def exported_times(
+    chosen: profile.Profile, pixels: torch.Tensor, threads: int
+) -> tuple[dict[str, float], list["Span"]]:
+    """Seconds of each stage on the exported graphs, and when each block was made and decoded."""
     code, decode_code = load("transformer", "rollout"), load("vae_decoder", "decode")
     runtime, folder = load("transformer", "runtime_onnx"), REPOSITORY / "transformer" / "1"
     settings = load("transformer", "settings").Settings.read(folder)
@@ -121,39 +125,69 @@ def exported_times(chosen: profile.Profile, pixels: torch.Tensor, threads: int) 
             clip = decode_code.Clip()
             for each in (latent, *blocks):
                 tiny.decode(clip, each)
-    overlapped(times, rollout.blocks(request(settings.max_latents)), decoder.decode, decode_code.Clip(), latent)
-    return times
+    clip = decode_code.Clip()
+    spans = overlapped(rollout.blocks(request(settings.max_latents)), lambda each: decoder.decode(clip, each), latent)
+    times[OVERLAPPED] = max(span.end_s for span in spans)
+    times["  of which to the first block"] = min(span.end_s for span in spans if span.what == "decoder")
+    return times, spans
 
 
-def overlapped(
-    times: dict[str, float], blocks: Iterator[Any], decode: Callable[[Any, Any], Any], clip: Any, latent: Any
-) -> None:
+@dataclass(frozen=True)
+class Span:
+    """When a block was made, or decoded; seconds since the video began."""
+
+    what: str
+    block: int
+    begin_s: float
+    end_s: float
+
+
+def overlapped(blocks: Iterator[Any], decode: Callable[[Any], Any], latent: Any) -> list[Span]:
     """The loop and the decoder at once, as Triton runs them: a block is decoded while the next is made."""
     began = time.perf_counter()
-    ready = threading.Semaphore(0)
-    waiting: list[Any] = []
+    spans: list[Span] = []
+    made: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def make() -> None:
-        for made in blocks:
-            waiting.append(made.latents)
-            ready.release()
-        waiting.append(None)
-        ready.release()
+        last = 0.0
+        for index, block in enumerate(blocks):
+            now = time.perf_counter() - began
+            spans.append(Span("transformer", index, last, now))
+            made.put(block.latents)
+            last = now
+        made.put(None)
 
     maker = threading.Thread(target=make)
     maker.start()
-    decode(clip, latent)
-    first = None
-    while True:
-        ready.acquire()
-        latents = waiting.pop(0)
-        if latents is None:
-            break
-        decode(clip, latents)
-        first = first or time.perf_counter() - began
+    decode(latent)
+    for index, latents in enumerate(iter(made.get, None)):
+        begin = time.perf_counter() - began
+        decode(latents)
+        spans.append(Span("decoder", index, begin, time.perf_counter() - began))
     maker.join()
-    times["loop and decode overlapped"] = time.perf_counter() - began
-    times["  of which to the first block"] = first or 0.0
+    return spans
+
+
+def trace(spans: list[Span], width: int = 72) -> Iterator[str]:
+    """The spans as lines, a block each: = while the transformer makes it, # while it is decoded."""
+    end = max(span.end_s for span in spans)
+    for block in range(1 + max(span.block for span in spans)):
+        line = [" "] * (width + 1)
+        for span in spans:
+            if span.block == block:
+                for at in range(round(width * span.begin_s / end), round(width * span.end_s / end)):
+                    line[at] = "=" if span.what == "transformer" else "#"
+        yield f"  block {block:2} |{''.join(line).rstrip():{width}}|"
+
+
+def share_overlapped(spans: list[Span]) -> float:
+    """Share of the transformer's time, its first block left out, in which the decoder works too."""
+    making = [span for span in spans if span.what == "transformer" and span.block > 0]
+    decoding = [span for span in spans if span.what == "decoder"]
+    both = sum(
+        max(0.0, min(one.end_s, other.end_s) - max(one.begin_s, other.begin_s)) for one in making for other in decoding
+    )
+    return both / sum(span.end_s - span.begin_s for span in making)
 
 
 class CachedAttention:
@@ -285,12 +319,16 @@ def main() -> int:
     parser.add_argument("--profile", default="nano")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    rows = measure(options.profile, options.threads)
+    rows, spans = measure(options.profile, options.threads)
     print(f"{options.profile}: 81 frames, {HEIGHT}x{WIDTH}, {options.threads} threads; seconds")
     print(f"{'':32}{'exported':>10}{'torch':>10}{'ratio':>8}")
     for row in rows:
         compared = "" if row.torch_s is None else f"{row.torch_s:10.2f}{row.ratio:8.1f}"
         print(f"{row.stage:32}{row.exported_s:10.2f}{compared}")
+    print("\nwhen each block is made (=) and decoded (#):")
+    for line in trace(spans):
+        print(line)
+    print(f"while blocks after the first are made, the decoder works {share_overlapped(spans):.0%} of the time")
     return 0
 
 
