@@ -5,9 +5,12 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
+from diffusers.utils import logging
 from torch import nn
 
 from tools.export.weights import Weights, load_into
+
+logging.set_verbosity_error()  # it warns of every cast that it has not made itself
 
 Module = TypeVar("Module", bound=nn.Module)
 
