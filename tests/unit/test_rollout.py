@@ -175,6 +175,21 @@ def test_values_stay_in_the_range_of_latents(rollout: Any) -> None:
     assert np.abs(made).max() < 15
 
 
+def test_a_slot_that_keeps_nothing_gives_its_cache_back_and_makes_the_same_video(rollout: Any) -> None:
+    lending = a_rollout(keep_cache=False)
+    wanted = latents(rollout, a_request(rollout)).tobytes()
+    lending.warm_up()
+    before = lending.cache_bytes
+    for _ in range(2):
+        assert latents(lending, a_request(lending)).tobytes() == wanted
+        assert lending.cache_bytes == before
+    stopped = lending.blocks(a_request(lending))
+    next(stopped)
+    assert lending.cache_bytes > before
+    stopped.close()
+    assert lending.cache_bytes == before
+
+
 def test_noise_depends_on_seed_frame_and_step_alone() -> None:
     together = code.noise(3, 5, 9, 1, 16, (4, 6))
     alone = [code.noise(3, frame, frame + 1, 1, 16, (4, 6)) for frame in range(5, 9)]

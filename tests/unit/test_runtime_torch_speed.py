@@ -145,3 +145,15 @@ def test_more_sizes_are_compiled_than_torch_would_in_any_thread(export: Exports)
     thread.start()
     thread.join()
     assert made == [2 * size for size in range(2, 22)]
+
+
+def test_a_slot_that_keeps_nothing_has_nothing_after_a_video(export: Exports) -> None:
+    runtime = a_runtime(export())
+    runtime.settings = replace(runtime.settings, keep_cache=False)
+    slot = runtime.slot()
+    begin(slot)
+    before = slot.forward(latents(7), 500.0, 0, 0, keep=True)
+    slot.end()
+    assert slot.bytes == 0
+    begin(slot)
+    assert slot.forward(latents(7), 500.0, 0, 0, keep=True).tobytes() == before.tobytes()
