@@ -137,7 +137,8 @@ class Given:
 def diffusion_of(repository: Path, *, guidance: float, steps: int) -> Any:
     folder = repository / "transformer" / "1"
     stated = json.loads((folder / "settings.json").read_text()) | {"guidance": guidance, "steps": steps}
-    return diffusion.Diffusion(folder, settings.Settings(**stated), 1, "cpu")
+    made = settings.Settings(**stated)
+    return diffusion.Diffusion(load("transformer", "denoise_onnx").OnnxDenoiser(folder, made, 1, "cpu"))
 
 
 def ours(repository: Path, given: Given, maker: Any) -> np.ndarray:

@@ -35,6 +35,16 @@ def test_weights_are_as_many_as_those_of_the_published_models(name: str, part: s
     assert item(plan.plan(load(name)), part, "weights").size / 2 == pytest.approx(billions * 1e9, rel=0.01)
 
 
+def test_a_bidirectional_forward_keeps_the_keys_and_values_of_one_layer() -> None:
+    """Over torch, of 21 * 1560 tokens, 40 heads of 128, two bytes each; ONNX Runtime has its own among activations."""
+    profile = load("wan2.1-i2v-14b")
+    scratch = item(plan.plan(profile), "transformer", "keys and values of a forward")
+    assert (scratch.size, scratch.phase) == (2 * 32760 * 40 * 128 * 2, "generate")
+    two, onnx = (plan.plan(with_engine(profile, [change])) for change in ("slots=2", "runtime=onnx"))
+    assert item(two, "transformer", "keys and values of a forward").size == 2 * scratch.size
+    assert onnx.total("gpu") == plan.plan(profile).total("gpu") - scratch.size
+
+
 def test_slots_and_a_window_set_the_size_of_the_cache() -> None:
     profile = load("causal-forcing-1.3b")
     one, long = plan.plan(profile), plan.plan(load("causal-forcing-1.3b-long"))

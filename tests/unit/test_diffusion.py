@@ -102,7 +102,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def a_diffusion(folder: Path, **changes: Any) -> Any:
-    return code.Diffusion(folder, replace(SETTINGS, **changes), 1, "cpu")
+    denoiser = load("transformer", "denoise_onnx").OnnxDenoiser(folder, replace(SETTINGS, **changes), 1, "cpu")
+    return code.Diffusion(denoiser)
 
 
 def a_request(key: int = 0, frames: int = 3, **changes: Any) -> Any:

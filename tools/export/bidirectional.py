@@ -84,7 +84,10 @@ class Denoise(torch.nn.Module):  # type: ignore[misc]
 
 
 def graphs(profile: Profile, filling: Filling) -> Iterator[Artefact]:
-    """The two graphs, and what the loop has to know."""
+    """The two graphs, or the weights for the runtime that needs no graph; and what the loop has to know."""
+    if profile.engine.runtime == "torch":
+        yield from transformer.graphs(profile, filling)  # weights have no direction
+        return
     made = transformer.transformer(profile, filling)
     size, image = profile.transformer, profile.image_encoder
     sources = ("text",) if image is None else ("text", "image")

@@ -129,8 +129,11 @@ def _transformer(profile: Profile, filling: Filling, latent: tuple[int, int]) ->
         # Where the text encoder comes and goes, so does the cache: the one needs the room of the other.
         yield Item("transformer", name, engine.device, kept, "generate" if engine.text_on_demand else "")
         together = profile.schedule.block_latents
-    elif profile.sampler is not None and profile.sampler.guidance > 1:
-        branches = 2
+    elif profile.sampler is not None:
+        branches = 2 if profile.sampler.guidance > 1 else 1
+        if engine.runtime == "torch":
+            scratch = engine.slots * pairs // size.layers * together * tokens
+            yield Item("transformer", "keys and values of a forward, one layer's", engine.device, scratch, "generate")
     read = profile.text_encoder.length + (profile.image_encoder.tokens if profile.image_encoder else 0)
     yield Item(
         "transformer", "keys and values of prompts and pictures", engine.device, engine.slots * branches * pairs * read

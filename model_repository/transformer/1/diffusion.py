@@ -2,23 +2,21 @@
 
 What the transformer reads has 20 channels beside the noisy latents: a mask, which is 1 where the video is given, and
 the latents of a clip that shows the picture and then mid-grey. With guidance each step takes two forwards, one told
-what to show and one told what not to; the flow is led from the second past the first. Plain numpy over two ONNX graphs;
-knows nothing of Triton.
+what to show and one told what not to; the flow is led from the second past the first. Plain numpy over a `Denoiser`,
+which computes the forwards; knows nothing of Triton.
 
 The computation is that of Wan2.1 (https://github.com/Wan-Video/Wan2.1, `wan/image2video.py`): its order of channels,
 its mask, its guidance and its solver; the noise is ours.
 """
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Generator
+from contextlib import closing
 
 import numpy as np
-from embedding import MAX_FRAMES, rotary, waves
-from onnxruntime import IOBinding, OrtValue
+from denoiser import Denoiser
+from embedding import MAX_FRAMES
 from request import BadRequest, Block, Floats, Request, check_arrays, noise
 from runtime import PATCH
-from runtime_onnx import memory, session
-from settings import Settings
 from unipc import UniPC, schedule
 
 MASK = 4
@@ -28,13 +26,12 @@ MASK = 4
 class Diffusion:
     """Makes videos with one profile's transformer. Thread-safe: each video has buffers of its own."""
 
-    def __init__(self, folder: Path, settings: Settings, threads: int, device: str) -> None:
-        """Loads the graphs in `folder`; `device` is `cpu`, which uses `threads` cores, or `cuda:<number>`.
-
+    def __init__(self, denoiser: Denoiser) -> None:
+        """
         Raises:
-            OutOfMemory: the weights have no room.
             ValueError: the profile's transformer does not take a mask and a picture's latents.
         """
+        settings = denoiser.settings
         if settings.condition_channels != MASK + settings.channels:
             raise ValueError(
                 f"condition_channels must be {MASK} + {settings.channels}, mask and picture, "
@@ -44,10 +41,7 @@ class Diffusion:
         self.max_latents = min(settings.max_latents, MAX_FRAMES)
         self.schedule = schedule(settings.steps, settings.shift)
         """May be replaced by another grid."""
-        self._device = device
-        with memory():
-            self._context = session(folder / "context.onnx", threads, device)
-            self._denoise = session(folder / "denoise.onnx", threads, device)
+        self._denoiser = denoiser
 
     @property
     def cache_bytes(self) -> int:
@@ -94,7 +88,7 @@ class Diffusion:
         request: Request,
         cancelled: Callable[[], bool] = lambda: False,
         count: Callable[[int], object] = lambda forwards: None,
-    ) -> Iterator[Block]:
+    ) -> Generator[Block, None, None]:
         """Yields one block, the whole video, at the end; before, after every step, a sign of life: one of no frames.
 
         The same request gives the same bytes, whatever runs before or beside it. `cancelled` is asked before every
@@ -108,112 +102,46 @@ class Diffusion:
         self.check(request)
         if request.history is not None and request.history.shape[2]:
             return
+        assert request.image_latent is not None  # checked before
         settings, frames = self.settings, request.latent_frames
-        video = _Video(self, request)
+        given = (request.prompt_embeddings, request.negative_embeddings)
+        prompts = [each for each in given if each is not None]
+        condition = np.concatenate((mask(request.image_latent), request.image_latent), axis=1)
         solver = UniPC(self.schedule.sigmas)
         latents = noise(request.seed, 0, frames, 0, settings.channels, request.latent_size).astype(np.float64)
-        forwards, total = 0, video.prompts * len(self.schedule.timesteps)
-        for timestep in self.schedule.timesteps:
-            video.set(latents.astype(np.float32), timestep)
-            flows: list[Floats] = []
-            for prompt in range(video.prompts):
-                if cancelled():
-                    return
-                flows.append(video.forward(prompt))
-                forwards += 1
-                count(1)
-            latents = solver.step(latents, led(flows, settings.guidance))
-            made = frames if forwards == total else 0
-            yield Block(latents[:, :, :made].astype(np.float32), 0, forwards, total)
+        forwards, total = 0, len(prompts) * len(self.schedule.timesteps)
+        video = self._denoiser.video(prompts, request.image_tokens, (frames, *request.latent_size))
+        try:
+            for timestep in self.schedule.timesteps:
+                read = np.concatenate((latents.astype(np.float32), condition), axis=1)
+                flows: list[Floats] = []
+                for prompt in range(len(prompts)):
+                    if cancelled():
+                        return
+                    flows.append(video.forward(prompt, read, timestep))
+                    forwards += 1
+                    count(1)
+                latents = solver.step(latents, led(flows, settings.guidance))
+                made = frames if forwards == total else 0
+                yield Block(latents[:, :, :made].astype(np.float32), 0, forwards, total)
+        finally:
+            video.end()
 
     def warm_up(self) -> None:
-        """Takes one step of the smallest picture, so that the first request does not pay for what is done once."""
-        settings = self.settings
+        """Takes one step of a longest video, so that the first request does not pay for what is done once a size."""
+        settings, size, frames = self.settings, self.settings.warm_up_size, self.max_latents
         prompt = np.zeros(settings.prompt_shape, np.float32)
         request = Request(
             prompt_embeddings=prompt,
             negative_embeddings=prompt if self.guided else None,
             image_tokens=np.zeros(settings.image_shape, np.float32) if settings.image_tokens else None,
-            image_latent=np.zeros((1, settings.channels, 1, PATCH, PATCH), np.float32),
-            latent_size=(PATCH, PATCH),
-            latent_frames=1,
+            image_latent=np.zeros((1, settings.channels, frames, *size), np.float32),
+            latent_size=size,
+            latent_frames=frames,
             seed=0,
         )
-        next(self.blocks(request))
-
-
-class _Video:
-    """One request on its way: all that its forwards read and write, in the memory of the device."""
-
-    def __init__(self, diffusion: Diffusion, request: Request) -> None:
-        """Projects the prompts and the picture to what every forward attends to.
-
-        Raises:
-            OutOfMemory: there is no room for it.
-        """
-        self._diffusion = diffusion
-        settings, (height, width) = diffusion.settings, request.latent_size
-        kind, _, number = diffusion._device.partition(":")
-        self._where = kind, int(number or 0)
-        assert request.image_latent is not None  # checked before
-        noisy = np.zeros((1, settings.channels, request.latent_frames, height, width), np.float32)
-        self._latents: Floats = np.concatenate((noisy, mask(request.image_latent), request.image_latent), axis=1)
-        cos, sin = rotary(settings.head_width, 0, request.latent_frames, height // PATCH, width // PATCH)
-        given = {"latents": self._latents, "waves": waves(settings.time_width, 0), "cos": cos, "sin": sin}
-        with memory():
-            self._inputs = {name: OrtValue.ortvalue_from_numpy(array, *self._where) for name, array in given.items()}
-            self._flow = OrtValue.ortvalue_from_shape_and_type(noisy.shape, np.float32, *self._where)
-        self._bindings = [self._bound(context) for context in self._contexts(request)]
-
-    @property
-    def prompts(self) -> int:
-        """How many there are: one, or with guidance two."""
-        return len(self._bindings)
-
-    def set(self, latents: Floats, timestep: float) -> None:
-        """What the next forwards are over: noisy latents (1, C, F, h, w), all at one timestep."""
-        self._latents[:, : latents.shape[1]] = latents
-        with memory():
-            self._inputs["latents"].update_inplace(self._latents)
-            self._inputs["waves"].update_inplace(waves(self._diffusion.settings.time_width, timestep))
-
-    def forward(self, prompt: int) -> Floats:
-        """The flow, noise minus clean, FP32 (1, C, F, h, w), by the prompt of this number.
-
-        Raises:
-            OutOfMemory: there is no room for what is computed on the way.
-        """
-        with memory():
-            self._diffusion._denoise.run_with_iobinding(self._bindings[prompt])
-            return np.array(self._flow.numpy())
-
-    def _contexts(self, request: Request) -> list[dict[str, OrtValue]]:
-        """The keys and values of every cross-attention, for each prompt; those of the picture are shared."""
-        graph = self._diffusion._context
-        names = [each.name for each in graph.get_outputs()]
-        made: list[dict[str, OrtValue]] = []
-        for prompt in (request.prompt_embeddings, request.negative_embeddings):
-            if prompt is None:
-                continue
-            binding = graph.io_binding()
-            binding.bind_cpu_input("prompt_embeddings", np.ascontiguousarray(prompt, np.float32))
-            if request.image_tokens is not None:
-                binding.bind_cpu_input("image_tokens", np.ascontiguousarray(request.image_tokens, np.float32))
-            for name in names:
-                binding.bind_output(name, *self._where)
-            with memory():
-                graph.run_with_iobinding(binding)
-                values = dict(zip(names, binding.get_outputs(), strict=True))
-            shared = {name: value for name, value in (made[0] if made else {}).items() if name.startswith("image")}
-            made.append(values | shared)
-        return made
-
-    def _bound(self, context: dict[str, OrtValue]) -> IOBinding:
-        binding = self._diffusion._denoise.io_binding()
-        for name, value in (self._inputs | context).items():
-            binding.bind_ortvalue_input(name, value)
-        binding.bind_ortvalue_output("flow", self._flow)
-        return binding
+        with closing(self.blocks(request)) as blocks:
+            next(blocks)
 
 
 def mask(image_latent: Floats) -> Floats:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from denoiser import Denoiser
 from request import BadRequest, Pipeline, Request
 from rollout import Rollout
 from runtime import OutOfMemory
@@ -128,17 +129,33 @@ def maker(folder: Path, settings: Settings, threads: int, device: str) -> Callab
     if settings.pipeline == "bidirectional":
         from diffusion import Diffusion
 
-        shared = Diffusion(folder, settings, threads, device)
+        shared = Diffusion(denoiser(folder, settings, threads, device))
         return lambda: shared
     if settings.runtime == "torch":
-        from runtime_torch import TorchRuntime
-
-        runtime = TorchRuntime(folder, settings, device, compile=settings.compile and device != "cpu")
+        runtime = torch_runtime(folder, settings, device)
     else:
         from runtime_onnx import OnnxRuntime
 
         runtime = OnnxRuntime(folder, settings, threads, device)
     return lambda: Rollout(runtime)
+
+
+def denoiser(folder: Path, settings: Settings, threads: int, device: str) -> Denoiser:
+    """What computes the forwards of a bidirectional profile."""
+    if settings.runtime == "torch":
+        from denoise_torch import TorchDenoiser
+
+        return TorchDenoiser(torch_runtime(folder, settings, device))
+    from denoise_onnx import OnnxDenoiser
+
+    return OnnxDenoiser(folder, settings, threads, device)
+
+
+def torch_runtime(folder: Path, settings: Settings, device: str) -> Any:
+    """The profile's weights over PyTorch, which is imported only where it is wanted."""
+    from runtime_torch import TorchRuntime
+
+    return TorchRuntime(folder, settings, device, compile=settings.compile and device != "cpu")
 
 
 def read(request: Any) -> Request:

@@ -1,4 +1,4 @@
-"""The port between the loops that make videos and what computes their forwards.
+"""The port between the loop that makes a video block by block and what computes its forwards.
 
 A `Runtime` holds one profile's weights; each of its slots holds the memory of one video at a time, so as many videos
 can be made at once as there are slots. `runtime_onnx` and `runtime_torch` implement both.

@@ -98,12 +98,12 @@ class Buffers:
 
     def __init__(self, runtime: TorchRuntime, frames: int, size: tuple[int, int]) -> None:
         settings = runtime.settings
-        shape = (1, settings.channels, frames, *size)
+        shape, flow = ((1, channels, frames, *size) for channels in (settings.input_channels, settings.channels))
         parts = [prod(shape), settings.time_width, frames]
         self._host = torch.empty(sum(parts), pin_memory=runtime.on_gpu)
         self._inputs = self._host.to(runtime.device)  # on a CPU the same memory
         latents, times, numbers = self._inputs.split(parts)
-        self.ends = Ends(latents.view(shape), times.view(1, -1), numbers, torch.empty(shape, device=runtime.device))
+        self.ends = Ends(latents.view(shape), times.view(1, -1), numbers, torch.empty(flow, device=runtime.device))
 
     def put(self, latents: Floats, times: Floats, start: int) -> None:
         """Sets the inputs, in one copy; what was put before must have been used."""

@@ -62,6 +62,11 @@ class Settings:
     guidance: float = 1.0
 
     @property
+    def input_channels(self) -> int:
+        """That the transformer reads."""
+        return self.channels + self.condition_channels
+
+    @property
     def cache_latents(self) -> int:
         """Latent frames that the cache of one video has room for."""
         return self.window_latents or self.max_latents

@@ -60,7 +60,7 @@ class Ends:
     """What goes into a forward, and comes out of it: FP32, always in the same place."""
 
     latents: Tensor
-    """(1, C, f, h, w)"""
+    """(1, input channels, f, h, w)"""
     waves: Tensor
     """(1, time_width), of the timestep of all frames."""
     frames: Tensor
@@ -74,7 +74,10 @@ class Memory:
     """What forwards over one video read and write besides: caches, and tables for its size."""
 
     keys: Tensor
-    """(layers, cache tokens, heads, head_width), frame after frame; those of one layer up to a frame are contiguous."""
+    """(layers, cache tokens, heads, head_width), frame after frame; those of one layer up to a frame are contiguous.
+
+    Where nothing is cached, (1, tokens of a forward, heads, head_width): each layer writes over what the last did.
+    """
     values: Tensor
     """As `keys`, and no part of the same storage: a compiled stage writes to both."""
     text: Tensor
@@ -88,24 +91,27 @@ class Memory:
     """FP32 (2, tokens of a frame, the other channels): of those that turn with row and column."""
 
     @classmethod
-    def allocate(cls, settings: Settings, size: tuple[int, int], device: torch.device) -> "Memory":
-        """For one video of latent `size` (h, w)."""
+    def allocate(
+        cls, settings: Settings, size: tuple[int, int], device: torch.device, *, alone: int | None = None
+    ) -> "Memory":
+        """For one video of latent `size` (h, w); with `alone`, for forwards over so many frames and none cached."""
         rows, columns = (side // PATCH for side in size)
         heads = settings.heads, settings.head_width
         side = settings.head_width // 6  # as embedding.rotary divides the pairs
         time = settings.head_width - 4 * side
 
-        def room(*tokens: int) -> Tensor:
-            return torch.empty(settings.layers, *tokens, *heads, dtype=DTYPES[settings.precision], device=device)
+        def room(layers: int, *tokens: int) -> Tensor:
+            return torch.empty(layers, *tokens, *heads, dtype=DTYPES[settings.precision], device=device)
 
-        keys, values = (room(settings.cache_latents * rows * columns) for _ in range(2))
+        cached, frames = (settings.layers, settings.cache_latents) if alone is None else (1, alone)
+        keys, values = (room(cached, frames * rows * columns) for _ in range(2))
         by_frame = channel_turns(*rotary(settings.head_width, 0, MAX_FRAMES, 1, 1))
         by_place = channel_turns(*rotary(settings.head_width, 0, 1, rows, columns))
         return cls(
             keys=keys,
             values=values,
-            text=room(2, settings.text_length),
-            picture=room(2, settings.image_tokens),
+            text=room(settings.layers, 2, settings.text_length),
+            picture=room(settings.layers, 2, settings.image_tokens),
             time_turns=by_frame[..., :time].to(device, copy=True),
             place_turns=by_place[..., time:].to(device, copy=True),
         )
@@ -137,7 +143,7 @@ class Wan:
         dim, self._patch = settings.heads * settings.head_width, settings.channels * PATCH**2
         embedder = "condition_embedder"
         self.ways = Ways(
-            patch=self._patches(dim, settings.channels),
+            patch=self._patches(dim, settings.input_channels),
             time=(
                 self._linear(f"{embedder}.time_embedder.linear_1", dim, settings.time_width, dtype=torch.float32),
                 self._linear(f"{embedder}.time_embedder.linear_2", dim, dim, dtype=torch.float32),
@@ -201,7 +207,8 @@ class Wan:
         )
         start, end = past * memory.tokens, (past + count) * memory.tokens
         for number, layer in enumerate(self.layers):
-            keys, values, shifts = memory.keys[number], memory.values[number], modulation[number]
+            place = number % len(memory.keys)  # 0 in memory without a cache
+            keys, values, shifts = memory.keys[place], memory.values[place], modulation[number]
             query = self._before(layer, x, shifts, cos, sin, keys[start:end], values[start:end])
             x, query = self._between(layer, x, attend(query, keys[:end], values[:end]), shifts, self._heads)
             seen = attend(query, *memory.text[number])
