@@ -176,7 +176,7 @@ class TorchSlot:
         """See runtime.Slot."""
         self._places = []
         if not self._runtime.settings.keep_cache:
-            with self._turn():
+            with self._runtime.turn():
                 self._release()
                 if self._runtime.on_gpu:
                     torch.cuda.empty_cache()
