@@ -4,12 +4,16 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.small_profiles import Seeded, bidirectional
+from tools.export import bidirectional as exported
 from tools.model_code import REPOSITORY, load
 
 FINAL = 1
@@ -275,3 +279,15 @@ def test_finalizing_waits_for_the_videos_that_are_being_made(code: Any, model: A
     release.set()
     ending.join(PATIENCE_S)
     assert sender.sent == ["block 1", "block 3", "FINAL"]
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "torch"])
+def test_slots_of_a_bidirectional_profile_share_what_makes_its_videos(code: Any, tmp_path: Path, runtime: str) -> None:
+    told = bidirectional()
+    for artefact in exported.graphs(replace(told, engine=replace(told.engine, runtime=runtime)), Seeded()):
+        artefact.write(tmp_path)
+    folder = tmp_path / "transformer" / "1"
+    make = code.maker(folder, load("transformer", "settings").Settings.read(folder), 1, "cpu")
+    make().warm_up()
+    assert make() is make()
+    assert make().cache_bytes == 0
