@@ -31,6 +31,7 @@ import torch
 
 from tools.export import profile
 from tools.export.profile import Profile
+from tools.export.settings import settings_of
 from tools.model_code import load
 
 PEAK_TFLOPS = 790.0
@@ -100,31 +101,9 @@ def blocks(told: Profile) -> list[Block]:
 
 def settings(told: Profile) -> Any:
     """What the exporter would write for the runtime."""
-    size, image, schedule = told.transformer, told.image_encoder, told.schedule
-    assert schedule is not None
-    return load("transformer", "settings").Settings(
-        pipeline=told.pipeline,
-        runtime=told.engine.runtime,
-        precision=told.engine.precision,
-        channels=told.vae.channels,
-        condition_channels=size.condition_channels,
-        heads=size.heads,
-        head_width=size.head_width,
-        layers=size.layers,
-        feed_forward=size.feed_forward,
-        time_width=size.time_width,
-        text_length=told.text_encoder.length,
-        text_width=told.text_encoder.width,
-        image_tokens=image.tokens if image else 0,
-        image_width=image.width if image else 0,
-        max_latents=told.max_latents,
-        block_latents=schedule.block_latents,
-        independent_first_frame=schedule.independent_first_frame,
-        timesteps=schedule.warped(schedule.timesteps),
-        first_timesteps=schedule.warped(schedule.first_timesteps or schedule.timesteps),
-        window_latents=schedule.window_latents,
-        sink_latents=schedule.sink_latents,
-    )
+    assert told.schedule is not None, "the bench goes block by block"
+    content = {key: tuple(each) if isinstance(each, list) else each for key, each in settings_of(told).items()}
+    return load("transformer", "settings").Settings(**content)
 
 
 def runtime(told: Profile, device: str, **how: Any) -> Any:

@@ -11,7 +11,6 @@ that binds a cache's input and output to the same place has nothing copied.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any, cast
 
 import torch
@@ -22,6 +21,7 @@ from tools.export.artefact import Artefact, Document, Tensors
 from tools.export.filling import Filling
 from tools.export.graph import DTYPES, Graph
 from tools.export.profile import Profile
+from tools.export.settings import settings_of
 from tools.export.start_transformer import carry_frames
 
 KeyValue = tuple[torch.Tensor, torch.Tensor]  # each (1, tokens, heads * width)
@@ -241,41 +241,7 @@ def graphs(profile: Profile, filling: Filling) -> Iterator[Artefact]:
 
 def settings(profile: Profile) -> Document:
     """`settings.json`: what the loop has to know beside the weights."""
-    schedule, size, image = profile.schedule, profile.transformer, profile.image_encoder
-    content: dict[str, Any] = {
-        "pipeline": profile.pipeline,
-        "runtime": profile.engine.runtime,
-        "precision": profile.engine.precision,
-        "channels": profile.vae.channels,
-        "condition_channels": size.condition_channels,
-        "heads": size.heads,
-        "head_width": size.head_width,
-        "layers": size.layers,
-        "feed_forward": size.feed_forward,
-        "time_width": size.time_width,
-        "text_length": profile.text_encoder.length,
-        "text_width": profile.text_encoder.width,
-        "image_tokens": 0 if image is None else image.tokens,
-        "image_width": 0 if image is None else image.width,
-        "max_latents": profile.max_latents,
-        "warm_up_size": [2, 2]
-        if profile.engine.device == "cpu"
-        else [side // 8 for side in reversed(profile.sizes[0])],
-        "compile": profile.engine.compile,
-        "keep_cache": not profile.engine.text_on_demand,
-    }
-    if schedule is not None:
-        content |= {
-            "block_latents": schedule.block_latents,
-            "independent_first_frame": schedule.independent_first_frame,
-            "timesteps": schedule.warped(schedule.timesteps),
-            "first_timesteps": schedule.warped(schedule.first_timesteps or schedule.timesteps),
-            "window_latents": schedule.window_latents,
-            "sink_latents": schedule.sink_latents,
-        }
-    if profile.sampler is not None:
-        content |= {key: value for key, value in asdict(profile.sampler).items() if key != "negative_prompt"}
-    return Document(file="transformer/1/settings.json", content=content)
+    return Document(file="transformer/1/settings.json", content=settings_of(profile))
 
 
 def example(profile: Profile, *, frames: int, height: int, width: int, past_frames: int) -> dict[str, Any]:
