@@ -261,3 +261,11 @@ def test_a_rollout_over_the_cache_is_the_rollout_without_one() -> None:
     with torch.inference_mode():
         wanted = reference_rollout(Models.of(NANO), request)
     assert farthest(made, wanted) < TOLERANCE
+
+
+def test_a_text_encoder_in_half_precision_keeps_whole_what_would_overflow(tmp_path: Path) -> None:
+    half = profile.with_engine(NANO, ["text_precision=fp16"])
+    (graph,) = encoders.text_graphs(half, Drawn(NANO.seed))
+    kinds = {name.split(".")[-2]: parameter.dtype for name, parameter in graph.module.named_parameters()}
+    assert (kinds["wo"], kinds["wi_0"], kinds["q"]) == (torch.float32, torch.float16, torch.float16)
+    assert "differs from torch" in graph.write(tmp_path)

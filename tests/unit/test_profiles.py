@@ -101,6 +101,9 @@ def test_an_engine_is_changed_by_words() -> None:
         ("text_on_demand=maybe", "true or false"),
         ("slots=-1", "a number"),
         ("slots", "a number"),
+        ("slots=0", "from 1 to 256"),
+        ("clips=0", "from 1 to 256"),
+        ("threads=999999", "from 1 to 256"),
     ],
 )
 def test_a_bad_change_says_what_there_is(change: str, complaint: str) -> None:
@@ -118,12 +121,23 @@ def test_a_bad_change_says_what_there_is(change: str, complaint: str) -> None:
         ('base = "nano"\npipeline = "bidirectional"', "lacks what its pipeline"),
         ('base = "nano"\npipeline = "sideways"', "lacks what its pipeline"),
         ('base = "nanu"', "no profile 'nanu'"),
+        ('base = "nano"\n[engine]\nprecision = "fp8"', "fp32 or fp16 or bf16"),
+        ('base = "nano"\n[engine]\nslots = "two"', "a number from 1"),
+        ('base = "nano"\n[card]\nsizes = ["big"]', "sizes such as 832x480"),
+        ('base = "nano"\n[schedule]\ntimesteps = []', "no timesteps"),
     ],
 )
 def test_a_bad_profile_says_what_is_wrong(tmp_path: Path, text: str, complaint: str) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(text)
     with pytest.raises((BadProfile, UnknownProfile), match=complaint):
+        load(str(file))
+
+
+def test_a_profile_that_stands_on_itself_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'base = "{file}"\n')
+    with pytest.raises(BadProfile, match="stands on itself"):
         load(str(file))
 
 

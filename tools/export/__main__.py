@@ -52,6 +52,10 @@ def main() -> int:
         parser.error(f"--weights {absent[0]}: there is no such file or folder")
     target = options.repository or repository.default(profile.name)
     source = stamp.source_of(profile, options.weights, random=options.random)
+    try:
+        repository.prepare(profile, target)  # also where nothing is to be built: its code may be of another day
+    except repository.NotTheirs as error:
+        parser.error(str(error))
     if not options.force and stamp.is_built(target, source):
         print(f"{target}: profile {profile.name} is built already; nothing to do")
         return 0

@@ -34,6 +34,7 @@ def build(
         say(line)
     repository.prepare(profile, target)
     (target / stamp.STAMP).unlink(missing_ok=True)
+    repository.clear(target)
     files: list[str] = []
     torch.manual_seed(0)
     for artefact in artefacts(profile, filling, weights):
@@ -63,8 +64,10 @@ def _filling(profile: Profile, weights: Weights | None, random: bool) -> Filling
 def artefacts(profile: Profile, filling: Filling, weights: Weights | None) -> Iterator[Artefact]:
     """Everything that an export writes but the stamp, part by part: one part's modules are in memory at a time."""
     size = profile.text_encoder
-    yield Document(file="tokenizer/1/settings.json", content={"tokenizer": size.tokenizer, "length": size.length})
-    if size.tokenizer != "bytes" and weights is not None:
+    # Without weights there is no vocabulary either: to measure speed, bytes are tokens enough.
+    tokenizer = size.tokenizer if weights is not None else "bytes"
+    yield Document(file="tokenizer/1/settings.json", content={"tokenizer": tokenizer, "length": size.length})
+    if tokenizer != "bytes" and weights is not None:
         yield Copied(file="tokenizer/1/tokenizer.json", source=weights.tokenizer())
     yield from encoders.text_graphs(profile, filling)
     yield from encoders.image_graphs(profile, filling)

@@ -70,7 +70,20 @@ def text_encoder(profile: Profile, filling: Filling) -> TextEncoder:
         eos_token_id=1,
     )
     dtype = DTYPES[profile.engine.text_precision]
-    return TextEncoder(filling.module("text_encoder", lambda: UMT5EncoderModel(config), dtype=dtype))
+    made = filling.module("text_encoder", lambda: UMT5EncoderModel(config), dtype=dtype)
+    if dtype is torch.float16:
+        for name, parameter in made.named_parameters():
+            if kept_whole(name):
+                parameter.data = parameter.data.float()
+    return TextEncoder(made)
+
+
+def kept_whole(name: str) -> bool:
+    """Whether a parameter of umT5 stays in FP32 where the rest is FP16, in which its products would overflow.
+
+    The library keeps the same ones so, and adds in FP32 from there on (`_keep_in_fp32_modules`).
+    """
+    return "wo" in name.split(".")
 
 
 def image_encoder(size: profiles.ImageEncoder, filling: Filling, dtype: torch.dtype) -> ImageEncoder:
@@ -103,6 +116,7 @@ def text_graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
         inputs=["input_ids", "attention_mask"],
         outputs=["embeddings"],
         precision=profile.engine.text_precision,
+        optimize=profile.engine.text_precision == "fp32",  # tidied, two precisions meet where they must not
     )
 
 

@@ -85,7 +85,10 @@ def _items(profile: Profile, width: int, height: int) -> Iterator[Item]:
         numbers: int = sum(each.numel() for each in module.parameters())
         return numbers * int(DTYPES[precision].itemsize)
 
-    text = weights(encoders.text_encoder(profile, filling), engine.text_precision)
+    text_encoder = encoders.text_encoder(profile, filling)
+    text = weights(text_encoder, engine.text_precision)
+    if engine.text_precision == "fp16":
+        text += sum(2 * each.numel() for name, each in text_encoder.named_parameters() if encoders.kept_whole(name))
     yield Item("text_encoder", "weights", engine.text_device, text, "encode" if engine.text_on_demand else "")
     if profile.image_encoder is not None:
         image = encoders.image_encoder(profile.image_encoder, filling, DTYPES[engine.picture_precision])

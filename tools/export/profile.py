@@ -3,6 +3,7 @@
 A profile with `base = "other"` says only what it changes of the other.
 """
 
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -129,6 +130,8 @@ class Sampler:
 
 Device = Literal["cpu", "gpu"]
 Precision = Literal["fp32", "fp16", "bf16"]
+MOST = 256
+"""Slots, clips or threads that make any sense."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +159,16 @@ class Engine:
     """Videos that a decoder holds the feature cache of."""
     threads: int = 2
     """Of each model on a CPU."""
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(Engine).items():
+            value, choices = getattr(self, name), get_args(kind)
+            if choices and value not in choices:
+                raise BadProfile(f"{name} cannot be {value!r}; it is {' or '.join(choices)}")
+            if kind is bool and not isinstance(value, bool):
+                raise BadProfile(f"{name} cannot be {value!r}; it is true or false")
+            if kind is int and (type(value) is not int or not 1 <= value <= MOST):
+                raise BadProfile(f"{name} cannot be {value!r}; it is a number from 1 to {MOST}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,10 +240,17 @@ def load(name: str) -> Profile:
     """
     try:
         profile = _parse(Profile, _raw(name))
+    except RecursionError as error:
+        raise BadProfile(f"the profile {name!r} stands on itself") from error
     except (TypeError, ValueError) as error:
         if isinstance(error, UnknownProfile):
             raise
         raise BadProfile(f"the profile {name!r} cannot be used: {error}") from error
+    sizes = profile.card.sizes
+    if not sizes or not all(re.fullmatch(r"[1-9]\d{1,3}x[1-9]\d{1,3}", str(size)) for size in sizes):
+        raise BadProfile(f"the profile {name!r} needs sizes such as 832x480, not {sizes}")
+    if profile.schedule is not None and not profile.schedule.timesteps:
+        raise BadProfile(f"the profile {name!r} has no timesteps")
     wanted = {"causal": profile.schedule, "bidirectional": profile.sampler}
     if profile.pipeline not in wanted or wanted[profile.pipeline] is None:
         raise BadProfile(f"the profile {name!r} lacks what its pipeline, {profile.pipeline!r}, needs")
@@ -248,12 +268,8 @@ def with_engine(profile: Profile, changes: Sequence[str]) -> Profile:
         key, _, text = change.partition("=")
         if key not in kinds:
             raise BadProfile(f"an engine has no {key!r}; it has {', '.join(kinds)}")
-        choices = (
-            {"true": True, "false": False} if kinds[key] is bool else {each: each for each in get_args(kinds[key])}
-        )
-        value = choices.get(text) if choices else int(text) if text.isdecimal() else None
-        if value is None:
-            raise BadProfile(f"{key} cannot be {text!r}; it is {' or '.join(choices) or 'a number'}")
+        words: dict[str, Any] = {"true": True, "false": False}
+        value = words.get(text, int(text) if text.isdecimal() else text)
         changed: dict[str, Any] = {key: value}
         engine = replace(engine, **changed)
     return replace(profile, engine=engine)

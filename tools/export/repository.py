@@ -8,9 +8,12 @@ import re
 import shutil
 from pathlib import Path
 
-from tools.export.profile import Profile
+from tools.export.profile import Profile, load
 
 SOURCE = Path(__file__).resolve().parents[2] / "model_repository"
+
+BUILT = (".onnx", ".data", ".safetensors", ".json")
+"""What an export writes; everything else of a model is source."""
 
 
 def default(profile: str) -> Path:
@@ -28,17 +31,44 @@ def models(profile: Profile) -> list[str]:
     return [name for name in names if optional.get(name, True)]
 
 
+class NotTheirs(ValueError):
+    """The repository in git is nano's, as its profile says, and nobody else's."""
+
+
 def prepare(profile: Profile, target: Path) -> None:
-    """Puts configurations and code into the repository; the one in git is left as it is."""
+    """Puts configurations and code into the repository, and takes away what an earlier profile had more.
+
+    Raises:
+        NotTheirs: the target is the repository in git, and the profile is not nano as it is shipped.
+    """
     if target.resolve() == SOURCE:
+        if profile != load("nano"):
+            raise NotTheirs(
+                f"{target} is nano's own, whose configurations are in git: build {profile.name!r} with this engine "
+                "into a folder of its own, with --repository"
+            )
         return
-    for model in models(profile):
-        for file in sorted((SOURCE / model).glob("1/*.py")):
-            (target / model / "1").mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target / model / "1" / file.name)
-        (target / model / "1").mkdir(parents=True, exist_ok=True)
+    wanted = models(profile)
+    for folder in target.iterdir() if target.is_dir() else ():
+        if (folder / "config.pbtxt").is_file() and folder.name not in wanted:
+            shutil.rmtree(folder)
+    for model in wanted:
+        version = target / model / "1"
+        version.mkdir(parents=True, exist_ok=True)
+        code = sorted((SOURCE / model).glob("1/*.py"))
+        for stale in {file.name for file in version.glob("*.py")} - {file.name for file in code}:
+            (version / stale).unlink()
+        for file in code:
+            shutil.copyfile(file, version / file.name)
         text = (SOURCE / model / "config.pbtxt").read_text()
         (target / model / "config.pbtxt").write_text(configured(text, model, profile))
+
+
+def clear(target: Path) -> None:
+    """Takes away what an earlier export built: a graph too many would be loaded too."""
+    for file in target.glob("*/1/*"):
+        if file.suffix in BUILT:
+            file.unlink()
 
 
 def configured(text: str, model: str, profile: Profile) -> str:

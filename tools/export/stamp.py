@@ -43,7 +43,7 @@ def source_of(profile: Profile, weights: Sequence[Path] = (), *, random: bool = 
         digest.update(file.read_bytes())
     for path in weights:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            state = file.stat()
+            state = file.lstat()  # a link may lead nowhere
             digest.update(f"{file.name} {state.st_size} {state.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 

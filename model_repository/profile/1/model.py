@@ -1,5 +1,6 @@
 """Says which profile this server serves, and proves that tensors arrive whole."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ class TritonPythonModel:
         profile  BYTES (1,)   a JSON object: name, trained, pipeline, fps, spatial_factor, temporal_factor,
                               size_multiple, latent_channels, block_latents, max_latents, independent_first_frame,
                               text_length, text_on_demand, image_encoder, decoders, steps, guidance, negative_prompt,
-                              precision, runtime, memory, digest (`served` in tools/export/build.py)
+                              precision, runtime, memory (`served` in tools/export/build.py); digest, of all files
+                              that were built and of the code that runs them
     It does not load, and so the server is not ready, when the machine has less memory than the profile takes.
     """
 
@@ -27,6 +29,7 @@ class TritonPythonModel:
         file = Path(args["model_repository"]) / args["model_version"] / "profile.json"
         profile = json.loads(file.read_text())["profile"]
         memory.check(profile["memory"], profile["name"], memory.present())
+        profile["digest"] = with_code(profile["digest"], Path(args["model_repository"]).parent)
         self.profile = np.array([json.dumps(profile).encode()], dtype=np.object_)
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -36,3 +39,11 @@ class TritonPythonModel:
         probe = pb_utils.get_input_tensor_by_name(request, "probe").as_numpy()
         outputs = {"echo": 2 * probe, "profile": self.profile}
         return pb_utils.InferenceResponse([pb_utils.Tensor(*each) for each in outputs.items()])
+
+
+def with_code(digest: str, repository: Path) -> str:
+    """The digest of what was built, and of the models' code, as far as it lies beside this model."""
+    whole = hashlib.sha256(digest.encode())
+    for file in sorted(repository.glob("*/1/*.py")):
+        whole.update(file.read_bytes())
+    return whole.hexdigest()

@@ -33,6 +33,8 @@ class TritonPythonModel:
         file = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
         providers: list[Any] = ["CPUExecutionProvider"]
         if args["model_instance_kind"] == "GPU":
+            if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+                raise RuntimeError("it is to run on a GPU, and this ONNX Runtime has none: install onnxruntime-gpu")
             providers.insert(0, ("CUDAExecutionProvider", {"device_id": args["model_instance_device_id"]}))
         self.session = onnxruntime.InferenceSession(str(file), options, providers=providers)
         self.outputs = [each["name"] for each in config["output"]]

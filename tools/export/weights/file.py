@@ -71,7 +71,10 @@ def shards(index: Path) -> dict[str, str]:
     beginning(index)
     try:
         where = json.loads(index.read_bytes())["weight_map"]
-        return {str(name): str(file) for name, file in where.items()}
+        found = {str(name): str(file) for name, file in where.items()}
+        if odd := [file for file in found.values() if not file or Path(file).name != file]:
+            raise ValueError(odd[0])
+        return found
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise WeightsError(f"{index.name} is no index of shards: it has no weight_map. Download it again.") from error
 

@@ -1,5 +1,6 @@
 """Which parts a path holds: a file, a folder of the official layout, or a folder with one subfolder a part."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -80,8 +81,11 @@ def _files(folder: Path) -> Iterator[Path]:
 def _take(found: Found, path: Path, ema: bool) -> None:
     """Opens a file, and takes it in where it is a part."""
     if path.name == "tokenizer.json":
-        if not beginning(path).lstrip().startswith(b"{"):
-            raise WeightsError("tokenizer: tokenizer.json is not JSON. Download it again.")
+        beginning(path)
+        try:
+            json.loads(path.read_bytes())
+        except ValueError as error:
+            raise WeightsError("tokenizer: tokenizer.json is not JSON. Download it again.") from error
         found.add(Source("tokenizer", path, "diffusers" if path.parent.name == "tokenizer" else "wan2.1"))
         return
     if SHARD.fullmatch(path.name):
