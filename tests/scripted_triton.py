@@ -39,9 +39,17 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     """The transformer fails only once it has made so many blocks."""
     signs: int = 0
     """Signs of life that a bidirectional transformer sends before its block."""
+    silent: set[str] = field(default_factory=set)
+    """Models that never answer in a stream, from the request after `fail_after` blocks on for the transformer."""
+    dead: bool = False
+    """Whether those answer what Triton answers for a process that has died, when they are looked after."""
+    load_fails: tuple[grpc.StatusCode, str] | None = None
+    load_hangs: bool = False
     asked: list[tuple[str, Arrays]] = field(default_factory=list)
     not_ready: set[str] = field(default_factory=set)
     loaded: list[str] = field(default_factory=list)
+    looks: list[str] = field(default_factory=list)
+    """Models that were looked after."""
     _clips: dict[int, int] = field(default_factory=dict)
 
     def of(self, model: str) -> list[Arrays]:
@@ -53,6 +61,10 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:
         self.loaded.append(f"+{request.model_name}")
+        if self.load_fails:
+            await context.abort(*self.load_fails)
+        if self.load_hangs:
+            await asyncio.sleep(60)
         return service_pb2.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:
@@ -69,7 +81,16 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         coded = "triton_grpc_error" in dict(context.invocation_metadata())
         async for request in requests:
             inputs = arrays_of(request.inputs, request.raw_input_contents)
+            if _is_pulse(inputs):
+                self.looks.append(request.model_name)
+                if request.model_name in self.silent and self.dead:
+                    await context.abort(
+                        grpc.StatusCode.INTERNAL, f"Stub process '{request.model_name}' is not healthy."
+                    )
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this cannot be made")
             self.asked.append((request.model_name, inputs))
+            if request.model_name in self.silent and not (request.model_name == "transformer" and self.fail_after):
+                await asyncio.sleep(60)
             if request.model_name == "transformer":
                 async for outputs in self._blocks(inputs, context):
                     yield service_pb2.ModelStreamInferResponse(infer_response=response(outputs))
@@ -119,6 +140,8 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             }
         while at < total:
             if count == self.fail_after:
+                if "transformer" in self.silent:
+                    await asyncio.sleep(60)
                 await self._fail("transformer", context)
             length = total if bidirectional else 1 if alone and at == 0 else self.profile["block_latents"]
             values = np.arange(at, at + length, dtype=np.float32)[:, None, None] / total + seed % 7 + before / 1e6
@@ -140,6 +163,10 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         shades = [latents[0, 0, each, 0, 0] for each in range(count) for _ in range(1 if seen + each == 0 else 4)]
         frames = np.array(shades)[:, None, None, None] * np.ones((8 * latents.shape[3], 8 * latents.shape[4], 3))
         return {"frames": (frames * 30 % 256).astype(np.uint8)}
+
+
+def _is_pulse(inputs: Arrays) -> bool:
+    return inputs["latents"].shape[1] == 1 if "latents" in inputs else not inputs["latent_frames"].item()
 
 
 def response(outputs: Arrays) -> service_pb2.ModelInferResponse:

@@ -1,5 +1,6 @@
 """The pipeline over a Triton that does as it is told: what it asks for, what it yields, and how it fails."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
@@ -12,6 +13,9 @@ import grpc
 import pytest
 
 from services.errors import Unavailable
+from services.orchestrator.backends import clip as clip_side
+from services.orchestrator.backends import triton as triton_side
+from services.orchestrator.backends.profile import Profile
 from services.orchestrator.backends.triton import TritonBackend
 from services.orchestrator.domain.catalog import EngineNeeds, ModelCard
 from services.orchestrator.domain.spec import FAST, QUALITY, ImageToVideo, Size, Spec, TextToVideo
@@ -123,6 +127,9 @@ async def test_a_later_attempt_has_only_the_rest_made_and_the_same_comes_out(
         lambda data: b"",
         lambda data: b"nonsense",
         lambda data: b"{}\n" + data,
+        lambda data: b"[" * 100_000 + data,
+        lambda data: b'{"shape": [1e999]}\n' + data,
+        lambda data: b'{"shape": [1, 4, 2, 4611686018427387904, 4]}\n' + data,
         lambda data: data.replace(b'"start": 3', b'"start": 1'),
     ],
 )
@@ -262,6 +269,11 @@ async def test_a_models_error_says_what_to_do(
         ("vae_decoder", Code.UNAVAILABLE, "there is no room for another clip", "ENGINE_BUSY"),
         ("transformer", Code.UNAVAILABLE, "Exceeds maximum queue size", "ENGINE_BUSY"),
         ("transformer", Code.UNAVAILABLE, "Socket closed", "ENGINE_UNREACHABLE"),
+        ("transformer", Code.INTERNAL, "Stub process 'transformer_0_0' is not healthy.", "ENGINE_UNREACHABLE"),
+        ("vae_decoder", Code.INTERNAL, "Stub process 'vae_decoder_0_0' is not healthy.", "ENGINE_UNREACHABLE"),
+        ("text_encoder", Code.INTERNAL, "Stub process 'text_encoder_0_0' is not healthy.", "ENGINE_UNREACHABLE"),
+        ("vae_decoder", Code.INVALID_ARGUMENT, "sequence 7 is unknown: it was never started, has ended", "ENGINE_BUSY"),
+        ("vae_decoder", Code.INVALID_ARGUMENT, "correlation ID 7 must specify the START flag on", "ENGINE_BUSY"),
         ("transformer", Code.INTERNAL, "Internal error from Core", "ENGINE_UNREACHABLE"),
     ],
 )
@@ -294,3 +306,87 @@ async def test_a_look_at_the_engine_finds_what_a_card_cannot_have(rig: Rig, trit
     with pytest.raises(AttemptFailed, match="promises 33 frames") as caught:
         await rig.backend.check()
     assert failure(caught) == ("PROFILE_MISMATCH", False)
+
+
+@pytest.mark.parametrize("model", ["transformer", "vae_decoder"])
+@pytest.mark.parametrize("after", [0, 2])
+async def test_a_model_that_died_in_silence_is_noticed(
+    triton: ScriptedTriton, tmp_path: Path, model: str, after: int
+) -> None:
+    triton.silent, triton.dead, triton.fail_after = {model}, True, after
+    async with serving(triton) as address:
+        backend = TritonBackend(address, look_s=0.1)
+        card = the_card(durations_ms=(2000,))
+        with pytest.raises(Unavailable, match="has died") as caught:
+            async with asyncio.timeout(10):
+                await Rig(backend, tmp_path).events(a_spec(card), card)
+        with pytest.raises(Unavailable, match="has died"):
+            await backend.check()
+        await backend.close()
+    assert caught.value.reason == "ENGINE_UNREACHABLE"
+
+
+@pytest.mark.parametrize(("model", "limits"), [("transformer", triton_side), ("vae_decoder", clip_side)])
+async def test_silence_has_an_end_though_the_process_is_there(
+    triton: ScriptedTriton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, limits: Any
+) -> None:
+    monkeypatch.setattr(limits, "STALL_S", 0.5)
+    triton.silent = {model}
+    async with serving(triton) as address:
+        backend = TritonBackend(address, look_s=0.1)
+        with pytest.raises(Unavailable, match="does not answer"):
+            async with asyncio.timeout(10):
+                await Rig(backend, tmp_path).events(a_spec(), the_card())
+        await backend.check()
+        await backend.close()
+    assert triton.looks.count(model) >= 2
+
+
+async def test_the_decoder_gets_the_history_only_when_the_transformer_has_answered(
+    triton: ScriptedTriton, tmp_path: Path
+) -> None:
+    async with serving(triton) as address:
+        backend = TritonBackend(address, look_s=0.1)
+        rig, card = Rig(backend, tmp_path), the_card(durations_ms=(2000,))
+        checkpoints = [event.data for event in of(Checkpoint, await rig.events(a_spec(card), card))]
+        pieces = len(triton.of("vae_decoder"))
+        triton.silent, triton.dead = {"transformer"}, True
+        with pytest.raises(Unavailable):
+            await rig.events(a_spec(card), card, 2, *checkpoints[:2])
+        await backend.close()
+    assert len(triton.of("vae_decoder")) == pieces
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": 3}, {"block_latents": "2"}, {"temporal_factor": 0}, {"decoders": ["vae_decoder"]}, {"guidance": None}],
+)
+async def test_a_profile_that_cannot_be_read_says_so(rig: Rig, triton: ScriptedTriton, change: dict[str, Any]) -> None:
+    triton.profile |= change
+    with pytest.raises(AttemptFailed, match=f"cannot be read .{next(iter(change))} is") as caught:
+        await rig.events(a_spec(), the_card())
+    assert failure(caught) == ("PROFILE_MISMATCH", False)
+    with pytest.raises(AttemptFailed, match="cannot be read"):
+        await rig.backend.check()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"name": "tiny"}', "[" * 100_000])
+def test_a_profile_of_another_age_says_so(text: str) -> None:
+    with pytest.raises(AttemptFailed, match="cannot be read"):
+        Profile.parse(text)
+
+
+async def test_a_load_that_finds_no_memory_is_tried_again(rig: Rig, triton: ScriptedTriton) -> None:
+    triton.profile["text_on_demand"] = True
+    triton.load_fails = (Code.INTERNAL, "failed to load 'text_encoder': CUDA out of memory")
+    with pytest.raises(Unavailable) as caught:
+        await rig.events(a_spec(), the_card())
+    assert caught.value.reason == "ENGINE_BUSY"
+
+
+async def test_a_load_that_is_given_up_is_undone(rig: Rig, triton: ScriptedTriton) -> None:
+    triton.profile["text_on_demand"], triton.load_hangs = True, True
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await rig.events(a_spec(), the_card())
+    assert triton.loaded == ["+text_encoder", "-text_encoder"]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,15 @@ from services.orchestrator.backends.tensors import Array, Engine, EngineRefused,
 
 PIECE = 3
 """Latent frames that are decoded at a time, at most: what is shown soon, and what fits into memory."""
+STALL_S = 300.0
+"""Longest silence while pieces wait for their frames: minutes above what a piece takes, with other clips before it."""
 GIVE_UP_S, GIVE_UP_AGAIN_S = 3.0, 0.05
+
+
+def pulse(model: str, number: int = 1) -> Any:
+    """Returns a request that a decoder refuses at once; `number` is no clip's. See Engine.look."""
+    nothing = np.zeros((1, 1, 0, 1, 1), np.float32)
+    return request(model, {"latents": nothing}, sequence_id=number, sequence_start=True, sequence_end=True)
 
 
 class Clip:
@@ -53,7 +62,10 @@ class Clip:
 
     async def frames(self) -> AsyncGenerator[Array, None]:
         """Yields (F, H, W, 3) uint8 frames, piece by piece, for ever: closing it ends it. Raises as Engine.stream."""
-        async with aclosing(self._engine.stream(self._requests)) as answers:
+        stream = self._engine.stream(
+            self._requests, stall_s=STALL_S, pulse=lambda: pulse(self._model, self._number ^ 1 or 2)
+        )
+        async with aclosing(stream) as answers:
             async for outputs, _ in answers:
                 yield outputs["frames"]
 

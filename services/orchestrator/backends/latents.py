@@ -9,6 +9,7 @@ block before: a block is good only after the very block that it was made after.
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ def _unpack(plan: Plan, start: int, end: int, data: bytes, before: Array | None)
         header: dict[str, Any] = json.loads(line)
         shape = tuple(int(side) for side in header["shape"])
         told = (header["mark"], header["start"], header["follows"], header["sha256"])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise BadCheckpoint("it has no header that can be read") from error
     if told[0] != plan.mark:
         raise BadCheckpoint("it is of another profile or another spec")
@@ -64,7 +65,7 @@ def _unpack(plan: Plan, start: int, end: int, data: bytes, before: Array | None)
         raise BadCheckpoint(f"it is not the block from latent frame {start} to {end}")
     if told[2] != _digest(before):
         raise BadCheckpoint("it was not made after the block before it")
-    if len(raw) != 4 * int(np.prod(shape)):
+    if len(raw) != 4 * math.prod(shape):
         raise BadCheckpoint("it is not as long as it says")
     block: Array = np.frombuffer(raw, "<f4").reshape(shape)
     if not np.isfinite(block).all():

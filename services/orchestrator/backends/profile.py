@@ -74,9 +74,26 @@ class Profile:
 
     @classmethod
     def parse(cls, text: str | bytes) -> "Profile":
-        """Reads the model's JSON; what we do not use of it is left alone."""
-        told = json.loads(text)
-        return cls(**{name: told[name] for name in cls.__dataclass_fields__ if name in told})
+        """Reads the model's JSON; what we do not use of it is left alone.
+
+        Raises AttemptFailed (PROFILE_MISMATCH) when it is not what a profile of today looks like.
+        """
+        try:
+            told = json.loads(text)
+            if not isinstance(told, dict):
+                raise TypeError("it is no object")
+            known = {name: told[name] for name in cls.__dataclass_fields__ if name in told}
+            for name, value in known.items():
+                _hold(name, value, cls.__dataclass_fields__[name].type)
+            return cls(**known)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise AttemptFailed(
+                JobError(
+                    "PROFILE_MISMATCH",
+                    f"Triton serves a profile that cannot be read ({error}). Operators build it anew: `make models`.",
+                    retryable=False,
+                )
+            ) from error
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -137,3 +154,12 @@ class Profile:
                 retryable=False,
             )
         )
+
+
+def _hold(name: str, value: object, kind: object) -> None:
+    """Holds a value of the JSON against a field's type. Raises TypeError, ValueError."""
+    kinds: dict[object, type | tuple[type, ...]] = {float: (int, float), str: str, int: int, bool: bool}
+    if not isinstance(value, kinds.get(kind, dict)) or isinstance(value, bool) != (kind is bool):
+        raise TypeError(f"{name} is {value!r}")
+    if kind is int and isinstance(value, int) and value < 1:
+        raise ValueError(f"{name} is {value}")

@@ -5,9 +5,10 @@ request cannot be seen.
 """
 
 import asyncio
+import math
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -29,6 +30,10 @@ CONNECT = [
 ]
 BUSY = ("Exceeds maximum queue size", "Request timeout expired", "not ready", "unloaded", "unavailable", "no room")
 """Words by which Triton says, in a text, that another attempt may succeed."""
+FORGOTTEN = ("must specify the START flag", "is unknown: it was never started")
+"""What Triton, or our decoder, says of a clip that was idle for too long. Another attempt begins it again."""
+DEAD = ("Stub process", "is not healthy", "unhealthy")
+"""What Triton says of a model whose process has died. It serves again once the server was restarted."""
 NO_MEMORY = ("OUT_OF_MEMORY", "out of memory", "Failed to allocate memory")
 """What our own models say, what CUDA says, what ONNX Runtime says; whatever the code is that comes with it."""
 ANSWERS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
@@ -38,9 +43,13 @@ CODES = (("triton_grpc_error", "true"),)
 BROKEN = "Internal error from Core"
 """What grpc.aio says, as INTERNAL, when it writes to a stream that the other side has ended."""
 ANSWER_S = 60.0
-"""Longest wait for one answer of an encoder."""
-
-
+"""Longest wait for one answer of a model that has little to do."""
+ENCODE_S = 600.0
+"""The same of an encoder: umT5-XXL takes 90 s on a CPU, and others may be before us. Only what hangs meets it."""
+LOOK_S = 10.0
+"""How long a stream is silent before the model's process is looked after, and from one look to the next."""
+PULSE_S = 5.0
+"""Longest wait at such a look. Triton says within 1 s that a process is dead; one that is merely busy may be silent."""
 LOAD_S = 300.0
 """Longest wait for a model to be loaded on demand."""
 
@@ -92,7 +101,9 @@ def _arrays(response: Any) -> Arrays:
 def _refused(text: str, *, invalid: bool = False) -> Exception:
     if _says(text, NO_MEMORY):
         return EngineOutOfMemory(text)
-    if _says(text, BUSY):
+    if _says(text, DEAD):
+        return Unavailable("A model of the local engine has died.", reason="ENGINE_UNREACHABLE")
+    if _says(text, BUSY + FORGOTTEN):
         return Unavailable("The local engine is busy or still loading.", reason="ENGINE_BUSY")
     return EngineRefused(text, invalid=invalid)
 
@@ -103,39 +114,72 @@ def _says(text: str, words: Sequence[str]) -> bool:
 
 def _unreachable(error: grpc.aio.AioRpcError) -> Exception:
     code, text = error.code(), error.details() or ""
-    if (code in ANSWERS and text != BROKEN) or _says(text, BUSY + NO_MEMORY):
+    if (code in ANSWERS and text != BROKEN) or _says(text, BUSY + FORGOTTEN + DEAD + NO_MEMORY):
         return _refused(text, invalid=code is grpc.StatusCode.INVALID_ARGUMENT)
     return Unavailable("The local engine cannot be reached.", reason="ENGINE_UNREACHABLE", metadata={"code": code.name})
+
+
+async def _next(answers: AsyncIterator[Any]) -> Any:
+    return await anext(answers, None)
 
 
 class Engine:
     """One Triton server."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, look_s: float = LOOK_S) -> None:
+        """`look_s` is how long a stream is silent before its model is looked after."""
+        self._look_s = look_s
         self._channel = grpc.aio.insecure_channel(address, options=CONNECT)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._borrowers: Counter[str] = Counter()
         self._loading = asyncio.Lock()
 
-    async def infer(self, model: str, inputs: Mapping[str, Array]) -> Arrays:
+    async def infer(self, model: str, inputs: Mapping[str, Array], *, within_s: float = ANSWER_S) -> Arrays:
         """Returns a model's outputs. Raises Unavailable, EngineRefused."""
         try:
-            return _arrays(await self._stub.ModelInfer(request(model, inputs), timeout=ANSWER_S))
+            return _arrays(await self._stub.ModelInfer(request(model, inputs), timeout=within_s))
         except grpc.aio.AioRpcError as error:
             raise _unreachable(error) from error
 
-    async def stream(self, requests: "Requests", *, single: bool = False) -> AsyncGenerator[tuple[Arrays, bool], None]:
+    async def stream(
+        self,
+        requests: "Requests",
+        *,
+        single: bool = False,
+        stall_s: float = math.inf,
+        pulse: Callable[[], Any] | None = None,
+    ) -> AsyncGenerator[tuple[Arrays, bool], None]:
         """Yields (outputs, whether they are the last of their request) for requests sent on one stream, in order.
 
         Closing the generator cancels the stream, which Triton tells its models. `requests` must stay open until every
         answer has come: Triton ends a stream whose requests have ended. Where there is but a single one, errors come
-        with their code; elsewhere that would end the stream while we write to it, and the error would be lost.
+        with their code; elsewhere that would end the stream while we write to it, and the error would be lost. There,
+        too, each request has one answer.
+
+        A model whose process dies leaves its streams silent. So while an answer is due, `pulse` makes a request by
+        which to look after it now and then (see `look`), and silence for `stall_s` is the end.
 
         Raises: Unavailable, EngineRefused.
         """
         call = self._stub.ModelStreamInfer(requests.__aiter__(), metadata=CODES if single else ())
+        answers, answered, reading = aiter(call), 0, None
+        clock = asyncio.get_running_loop().time
+        since = clock()
         try:
-            async for answer in call:
+            while True:
+                reading = reading or asyncio.ensure_future(_next(answers))
+                if not (await asyncio.wait({reading}, timeout=min(self._look_s, stall_s)))[0]:
+                    if not single and answered >= requests.sent:
+                        since = clock()
+                    elif clock() - since >= stall_s:
+                        raise Unavailable("The local engine does not answer.", reason="ENGINE_UNREACHABLE")
+                    elif pulse is not None:
+                        await self.look(pulse())
+                    continue
+                answer, reading = reading.result(), None
+                if answer is None:
+                    return
+                answered, since = answered + 1, clock()
                 if answer.error_message:
                     raise _refused(answer.error_message)
                 response = answer.infer_response
@@ -145,6 +189,27 @@ class Engine:
         finally:
             call.cancel()
             requests.close()
+            if reading is not None:
+                reading.cancel()
+                await asyncio.wait({reading})
+
+    async def look(self, pulse: Any) -> None:
+        """Asks a model something that costs it nothing, to learn whether its process is there; silence proves nothing.
+
+        ModelReady does not tell: Triton calls a model ready whose process has died.
+
+        Raises Unavailable when it is dead, or the server away.
+        """
+        asked = Requests()
+        asked.send(pulse)
+        try:
+            async with asyncio.timeout(PULSE_S), aclosing(self.stream(asked, single=True)) as answers:
+                await anext(answers, None)
+        except Unavailable as trouble:
+            if trouble.reason != "ENGINE_BUSY":
+                raise
+        except (EngineRefused, TimeoutError):
+            return
 
     @asynccontextmanager
     async def borrowed(self, model: str) -> AsyncGenerator[None, None]:
@@ -153,10 +218,14 @@ class Engine:
         Another worker of the same server may unload it meanwhile: its use then ends as Unavailable, and may be tried
         again. Raises Unavailable, EngineRefused.
         """
-        async with self._loading:
-            await self._control(self._stub.RepositoryModelLoad, service_pb2.RepositoryModelLoadRequest, model)
-            self._borrowers[model] += 1
+        self._borrowers[model] += 1  # before the load, which may be cancelled when the server has it half done
         try:
+            async with self._loading:
+                try:
+                    await self._control(self._stub.RepositoryModelLoad, service_pb2.RepositoryModelLoadRequest, model)
+                except EngineOutOfMemory as full:
+                    message = f"The local engine has no memory for {model} just now."
+                    raise Unavailable(message, reason="ENGINE_BUSY") from full
             yield
         finally:
             self._borrowers[model] -= 1
@@ -191,9 +260,12 @@ class Requests:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Any] = asyncio.Queue()
+        self.sent = 0
+        """Requests so far."""
 
     def send(self, message: Any) -> None:
         """Sends a request."""
+        self.sent += 1
         self._queue.put_nowait(message)
 
     def close(self) -> None:

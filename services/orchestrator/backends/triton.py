@@ -16,15 +16,18 @@ import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from services.errors import Unavailable
 from services.orchestrator.backends import latents
-from services.orchestrator.backends.clip import Clip
+from services.orchestrator.backends.clip import Clip, pulse
 from services.orchestrator.backends.embeddings import Recent
 from services.orchestrator.backends.profile import BIDIRECTIONAL, Plan, Profile
 from services.orchestrator.backends.tensors import (
+    ENCODE_S,
+    LOOK_S,
     Array,
     Arrays,
     Engine,
@@ -55,6 +58,9 @@ DENOISED = 0.9
 """Share of the rest that is done when a bidirectional transformer has made its one block."""
 TELL_S = 1.0
 """How often the progress inside a block is told, at most."""
+STALL_S = 900.0
+"""Longest silence of the transformer: the blocks of a CPU are slow, and a slot may have to be waited for. A process
+that has died is seen much earlier; this is for what hangs otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +80,15 @@ class _Inputs:
 class TritonBackend:
     """Makes videos on a Triton server of ours."""
 
-    def __init__(self, address: str, cards: Sequence[ModelCard] = (), *, tell_s: float = TELL_S) -> None:
-        """`cards` are those that the server is for; `tell_s` is between tellings of the progress inside a block."""
+    def __init__(
+        self, address: str, cards: Sequence[ModelCard] = (), *, tell_s: float = TELL_S, look_s: float = LOOK_S
+    ) -> None:
+        """`cards` are those that the server is for; `tell_s` is between tellings of the progress inside a block.
+
+        `look_s` is how long a model is silent before it is looked after.
+        """
         self._tell_s = tell_s
-        self._engine = Engine(address)
+        self._engine = Engine(address, look_s=look_s)
         self._cards = tuple(cards)
         self._prompts, self._pictures = Recent(), Recent()
 
@@ -97,6 +108,8 @@ class TritonBackend:
             for model in profile.models:
                 if not await self._engine.ready(model):
                     raise Unavailable(f"The model {model} is not ready.", reason="ENGINE_LOADING")
+            pulses = [_pulse(), *(pulse(decoder) for decoder in profile.decoders.values())]
+            await asyncio.gather(*(self._engine.look(each) for each in pulses))
         except EngineRefused as refusal:
             raise AttemptFailed(_error(refusal)) from refusal
         for card in self._cards:
@@ -146,7 +159,7 @@ class TritonBackend:
         async def encode() -> Arrays:
             tokens = await self._engine.infer("tokenizer", {"prompt": np.array([text.encode()], np.object_)})
             async with self._engine.borrowed("text_encoder") if profile.text_on_demand else nullcontext():
-                return await self._engine.infer("text_encoder", tokens)
+                return await self._engine.infer("text_encoder", tokens, within_s=ENCODE_S)
 
         return (await self._prompts.get(profile.digest, text.encode(), encode))["embeddings"]
 
@@ -162,7 +175,9 @@ class TritonBackend:
                 asked["image_encoder"] = dict(asked["vae_encoder"])
             if profile.pipeline == BIDIRECTIONAL:
                 asked["vae_encoder"]["latent_frames"] = np.array([plan.latents], np.int32)
-            answers = await asyncio.gather(*(self._engine.infer(model, inputs) for model, inputs in asked.items()))
+            answers = await asyncio.gather(
+                *(self._engine.infer(model, inputs, within_s=ENCODE_S) for model, inputs in asked.items())
+            )
             return {name: array for answer in answers for name, array in answer.items()}
 
         key = f"{size} {operation.fit} {plan.latents} ".encode() + picture
@@ -185,11 +200,15 @@ class TritonBackend:
         events: asyncio.Queue[BackendEvent | None] = asyncio.Queue()
         shown = 0
 
-        async def denoise() -> None:
+        def replay() -> None:
             if plan.given and inputs.image_latent is not None:
                 clip.send(inputs.image_latent)
             for block in made:
                 clip.send(block)
+
+        async def denoise() -> None:
+            if len(made) == len(plan.spans):
+                replay()
             before, told = made[-1] if made else None, asyncio.get_running_loop().time()
             spans = iter(list(enumerate(plan.spans))[len(made) :])
             if len(made) < len(plan.spans):
@@ -202,6 +221,8 @@ class TritonBackend:
                                 events.put_nowait(Stage("generate", ENCODED + (1 - ENCODED) * done))
                                 told = now
                             continue
+                        if not clip.sent:  # not before: the decoder forgets a clip whose next piece is long in coming
+                            replay()
                         index, (start, end) = next(spans, (0, (0, 0)))
                         if block.shape[2] != end - start:
                             raise EngineRefused(f"made a block of {block.shape[2]} latent frames, not {end - start}")
@@ -263,12 +284,24 @@ class TritonBackend:
         tensors |= {name: array for name, array in optional.items() if array is not None}
         requests = Requests()
         requests.send(request("transformer", tensors, triton_enable_empty_final_response=True))
-        async with aclosing(self._engine.stream(requests, single=True)) as answers:
+        stream = self._engine.stream(requests, single=True, stall_s=STALL_S, pulse=_pulse)
+        async with aclosing(stream) as answers:
             async for outputs, final in answers:
                 if outputs:
                     yield outputs
                 if final:
                     return
+
+
+def _pulse() -> Any:
+    """Returns a request that the transformer refuses before any work. See Engine.look."""
+    tensors: dict[str, Array] = {
+        "prompt_embeddings": np.zeros((1, 1, 1), np.float32),
+        "latent_size": np.zeros(2, np.int32),
+        "latent_frames": np.zeros(1, np.int32),
+        "seed": np.zeros(1, np.int64),
+    }
+    return request("transformer", tensors, triton_enable_empty_final_response=True)
 
 
 def _share(profile: Profile, plan: Plan, frames: int) -> float:
