@@ -1,14 +1,18 @@
 """What a model card allows, completes and prices."""
 
+import asyncio
 import hashlib
 import json
 import tomllib
 from itertools import product
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from i2v.v1 import catalog_pb2
 
 from services.errors import InvalidSpec, NotFound
+from services.orchestrator.api.catalog import CatalogService
 from services.orchestrator.domain.catalog import Catalog, EngineNeeds
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.domain.quota import plans_from_toml
@@ -174,20 +178,88 @@ def test_every_shipped_card_and_plan_is_well_formed() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("key", "values"),
     [
-        {"sizes": []},
-        {"durations_s": []},
-        {"durations_s": [1.3]},
-        {"durations_s_by_operation": {"image-to-video": [0.3]}},
-        {"durations_s_by_operation": {"image-to-video": []}},
-        {"durations_s_by_operation": {"scene-animation": [1]}},
-        {"qualities": []},
-        {"qualities": ["best"]},
-        {"backend": "fake", "steps": 4},
-        {"price_per_second_micros": -1},
+        ("display_name", ["", 3]),
+        ("description", [" ", None]),
+        ("backend", ["", 3]),
+        ("operations", [[], ["dance"], ["image-to-video", "image-to-video"], "image-to-video", [3], [["x"]]]),
+        ("sizes", [[], "64x32", ["0x0"], ["-16x16"], ["8192x8192"], ["65x32"], ["64x33"], ["64x32", "64x32"]]),
+        ("sizes", [["64"], ["64x32x3"], ["064x32"], ["64×32"], [64], [" 64x32"], ["8x8"], [["64x32"]]]),
+        ("durations_s", [[], 1, [0], [-1], [1, 1], [1, 1.0], [True], ["1"], [float("nan")], [float("inf")], [3601]]),
+        ("durations_s", [[1.0001], [0.0004], [10**400]]),
+        ("durations_s_by_operation", [{"image-to-video": []}, {"image-to-video": [0]}, {"scene-animation": [1]}, [1]]),
+        ("qualities", [[], ["best"], ["fast", "fast"], "fast", [3]]),
+        ("fps", [0, -16, 121, 16.0, "16", True]),
+        ("extra_frames", [-1, 0.5, "1", True, 2**31]),
+        ("prompt_max_characters", [0, -1, "many", 2**31, True]),
+        ("prompt_max_bytes", [0, "many", 2**31]),
+        ("price_per_second_micros", [-1, 0.5, "much", 2**63, True]),
+        ("default_timeout_s", [0, -1, 86_401, 0.5, "600", True]),
+        ("profile", ["", 3]),
+        ("steps", ["four", 0, 10**12, 2**31, True, 4.0]),
+        ("precision", ["", 16]),
+        ("memory_bytes", ["a lot", 0, -1, 2**63, True, 1e9]),
+        ("experimental", ["no", 0]),
     ],
 )
-def test_a_malformed_card_is_refused_when_it_is_read(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="nano"):
+def test_a_malformed_value_is_refused_with_the_card_and_the_key(key: str, values: list[object]) -> None:
+    for value in values:
+        with pytest.raises(ValueError, match=f"^the card 'nano' has {key} = .*; it is (a|true) "):
+            nano(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"quality": ["fast"]}, "'nano' has the key 'quality'; there are .*qualities"),
+        ({"durations_s": [1.3]}, "'nano' has a length of 1.3 s, which is no whole number of frames"),
+        ({"durations_s_by_operation": {"image-to-video": [0.3]}}, "'nano' has a length of 0.3 s"),
+        (
+            {"operations": ["text-to-video"], "durations_s_by_operation": {"image-to-video": [1]}},
+            "'nano' has durations_s_by_operation for 'image-to-video', which is none of its operations",
+        ),
+        ({"backend": "fake", "steps": 4}, "'nano' states .*, but its backend is no Triton"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         nano(**change)
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ({"a/b": {}}, "'a/b' needs another name"),
+        ({"nano": 3}, "'nano' is no table"),
+        ({"nano": {}}, "'nano' lacks 'display_name'; it is a text"),
+        ([], "a table for each card"),
+    ],
+)
+def test_a_file_of_no_cards_is_refused(models: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Catalog.from_toml({"models": models})
+    with pytest.raises(ValueError, match="no table 'model'"):
+        Catalog.from_toml({"models": {}, "model": {}})
+
+
+def test_what_may_be_left_out_may_be_left_out_and_the_widest_card_can_be_listed() -> None:
+    table = tomllib.loads(Path("tests/golden/models.toml").read_text())["models"]["test-model"]
+    assert Catalog.from_toml({"models": {"x": table}}).card("x").engine is None
+    wide = {
+        "sizes": ["4096x4096", "16x16"],
+        "durations_s": [3600, 0.125],
+        "fps": 120,
+        "extra_frames": 100,
+        "prompt_max_characters": 2**31 - 1,
+        "prompt_max_bytes": 2**31 - 1,
+        "price_per_second_micros": (2**63 - 1) // 3_600_000,
+        "default_timeout_s": 86_400,
+        "steps": 2**31 - 1,
+        "memory_bytes": 2**63 - 1,
+        "experimental": True,
+    }
+    catalog = nano(**wide)
+    answer = asyncio.run(CatalogService(catalog).ListModels(catalog_pb2.ListModelsRequest(), Mock()))
+    assert [(model.name, model.engine.memory_bytes) for model in answer.models] == [("models/nano", 2**63 - 1)]
+    assert catalog.card("nano").quote(a_spec(duration_ms=3_600_000)) < 2**63

@@ -9,13 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.errors import InvalidSpec, NotFound, Violation
+from services.orchestrator.domain.card_file import TIMEOUT_MAX_MS, TIMEOUT_MIN_MS, hold
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.domain.price import price
-from services.orchestrator.domain.spec import FAST, QUALITY, SEED_MAX, ImageToVideo, Size, Spec
-
-TIMEOUT_MIN_MS = 1_000
-TIMEOUT_MAX_MS = 24 * 3600 * 1000
-
+from services.orchestrator.domain.spec import QUALITY, SEED_MAX, ImageToVideo, Size, Spec
 
 ENGINE = re.compile(r"triton(-[a-z0-9-]+)?")
 """Names of the backends that are engines of our own: Triton servers."""
@@ -196,26 +193,30 @@ class Catalog:
 
     @classmethod
     def from_toml(cls, parsed: Mapping[str, Any]) -> "Catalog":
-        """Builds the catalog from the tables of `models.toml`. Raises KeyError or ValueError on a malformed card."""
-        return cls({model: _card(model, table) for model, table in parsed["models"].items()})
+        """Builds the catalog from the tables of `models.toml`.
+
+        Raises KeyError without any models, ValueError on a malformed card: it names the card, the key and what it is.
+        """
+        models = parsed["models"]
+        if unknown := set(parsed) - {"models"}:
+            raise ValueError(f"there is no table {min(unknown)!r}; the cards are in `models`")
+        if not isinstance(models, dict):
+            raise ValueError("`models` holds a table for each card")
+        return cls({model: _card(model, table) for model, table in models.items()})
 
 
-def _card(model: str, table: Mapping[str, Any]) -> ModelCard:
-    sizes = tuple(Size(*(int(side) for side in text.split("x"))) for text in table["sizes"])
-    operations, qualities = tuple(table["operations"]), tuple(table.get("qualities", (QUALITY,)))
+def _card(model: str, table: Any) -> ModelCard:
+    hold(model, table)
+    operations = tuple(table["operations"])
     durations = _milliseconds(table["durations_s"])
     by_operation = {kind: _milliseconds(each) for kind, each in table.get("durations_s_by_operation", {}).items()}
-    if not (sizes and durations and operations and qualities and all(by_operation.values())):
-        raise ValueError(f"the card {model!r} needs at least one size, duration, quality and operation")
     if unknown := set(by_operation) - set(operations):
-        raise ValueError(f"the card {model!r} has lengths for {min(unknown)!r}, which it does not do")
-    if unknown := set(qualities) - {QUALITY, FAST}:
-        raise ValueError(f"the card {model!r} has the quality {min(unknown)!r}; there are {QUALITY} and {FAST}")
-    if int(table["price_per_second_micros"]) < 0:
-        raise ValueError(f"the card {model!r} has a negative price")
-    fps = int(table["fps"])
+        raise ValueError(
+            f"the card {model!r} has durations_s_by_operation for {min(unknown)!r}, which is none of its operations"
+        )
+    fps, characters = table["fps"], table["prompt_max_characters"]
     for ms in (*durations, *(ms for each in by_operation.values() for ms in each)):
-        if ms <= 0 or ms * fps % 1000:
+        if ms * fps % 1000:
             raise ValueError(f"the card {model!r} has a length of {ms / 1000:g} s, which is no whole number of frames")
     return ModelCard(
         id=model,
@@ -223,15 +224,15 @@ def _card(model: str, table: Mapping[str, Any]) -> ModelCard:
         description=table["description"],
         backend=table["backend"],
         operations=operations,
-        sizes=sizes,
+        sizes=tuple(Size(*(int(side) for side in text.split("x"))) for text in table["sizes"]),
         durations_ms=durations,
         fps=fps,
-        extra_frames=int(table.get("extra_frames", 0)),
-        prompt_max_characters=int(table["prompt_max_characters"]),
-        prompt_max_bytes=int(table.get("prompt_max_bytes", 4 * int(table["prompt_max_characters"]))),
-        price_per_second_micros=int(table["price_per_second_micros"]),
-        default_timeout_ms=int(table["default_timeout_s"]) * 1000,
-        qualities=qualities,
+        extra_frames=table.get("extra_frames", 0),
+        prompt_max_characters=characters,
+        prompt_max_bytes=table.get("prompt_max_bytes", 4 * characters),
+        price_per_second_micros=table["price_per_second_micros"],
+        default_timeout_ms=table["default_timeout_s"] * 1000,
+        qualities=tuple(table.get("qualities", (QUALITY,))),
         durations_ms_by_operation=by_operation,
         engine=_engine(model, table),
     )
@@ -247,4 +248,4 @@ def _engine(model: str, table: Mapping[str, Any]) -> EngineNeeds | None:
 
 
 def _milliseconds(seconds: Iterable[float]) -> tuple[int, ...]:
-    return tuple(round(float(each) * 1000) for each in seconds)
+    return tuple(round(each * 1000) for each in seconds)

@@ -1,0 +1,104 @@
+"""What may stand in a card's table in `models.toml`: a check for each key, so that a slip is told at the start."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.orchestrator.domain.spec import FAST, QUALITY, ImageToVideo, TextToVideo
+
+TIMEOUT_MIN_MS = 1_000
+TIMEOUT_MAX_MS = 24 * 3600 * 1000
+SIDE_MIN, SIDE_MAX = 16, 4096
+LENGTH_MAX_S = 3600
+INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
+"""What the proto's fields hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What a key of a card must be."""
+
+    holds: Callable[[Any], bool]
+    what: str
+    """The same in words."""
+    needed: bool = True
+
+
+def _whole(least: int, most: int, *, needed: bool = True) -> _Key:
+    what = f"a whole number from {least} to {most}"
+    return _Key(lambda value: type(value) is int and least <= value <= most, what, needed)
+
+
+def _text(*, needed: bool = True) -> _Key:
+    return _Key(lambda value: isinstance(value, str) and value.strip() != "", "a text that is not empty", needed)
+
+
+def _some(holds: Callable[[Any], bool], what: str, *, needed: bool = True) -> _Key:
+    def all_hold(value: Any) -> bool:
+        return isinstance(value, list) and value != [] and all(map(holds, value)) and len(set(value)) == len(value)
+
+    return _Key(all_hold, f"a list of {what}, at least one and none twice", needed)
+
+
+def _one_of(*words: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: isinstance(value, str) and value in words, " or ".join(map(repr, words))
+
+
+def _is_size(value: Any) -> bool:
+    sides = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", value) if isinstance(value, str) else None
+    return sides is not None and all(
+        SIDE_MIN <= int(side) <= SIDE_MAX and int(side) % 2 == 0 for side in sides.groups()
+    )
+
+
+def _is_length(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value <= LENGTH_MAX_S and round(value, 3) == value
+
+
+def _are_lengths_by_operation(value: Any) -> bool:
+    return isinstance(value, dict) and all(kind in OPERATIONS and LENGTHS.holds(each) for kind, each in value.items())
+
+
+OPERATIONS = (ImageToVideo.kind, TextToVideo.kind)
+LENGTHS = _some(_is_length, f"seconds up to {LENGTH_MAX_S}, in whole milliseconds")
+KEYS: Mapping[str, _Key] = {
+    "display_name": _text(),
+    "description": _text(),
+    "backend": _text(),
+    "operations": _some(*_one_of(*OPERATIONS)),
+    "sizes": _some(_is_size, f"'WIDTHxHEIGHT' with even sides from {SIDE_MIN} to {SIDE_MAX}"),
+    "durations_s": LENGTHS,
+    "durations_s_by_operation": _Key(
+        _are_lengths_by_operation, f"a table with, for an operation of the card, {LENGTHS.what}", needed=False
+    ),
+    "fps": _whole(1, 120),
+    "extra_frames": _whole(0, 100, needed=False),
+    "prompt_max_characters": _whole(1, INT32_MAX),
+    "prompt_max_bytes": _whole(1, INT32_MAX, needed=False),
+    "price_per_second_micros": _whole(0, INT64_MAX // (1000 * LENGTH_MAX_S)),  # the quote is an int64 too
+    "default_timeout_s": _whole(TIMEOUT_MIN_MS // 1000, TIMEOUT_MAX_MS // 1000),
+    "qualities": _some(*_one_of(QUALITY, FAST), needed=False),
+    "profile": _text(needed=False),
+    "steps": _whole(1, INT32_MAX, needed=False),
+    "precision": _text(needed=False),
+    "memory_bytes": _whole(1, INT64_MAX, needed=False),
+    "experimental": _Key(lambda value: isinstance(value, bool), "true or false", needed=False),
+}
+"""Every key of a card. What the API tells of a card that holds to them fits into its messages."""
+
+
+def hold(model: str, table: Any) -> None:
+    """Holds each key of a card for itself against `KEYS`. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", model):
+        raise ValueError(f"the card {model!r} needs another name: 1 to 128 letters, digits, dots, dashes, underscores")
+    if not isinstance(table, dict):
+        raise ValueError(f"the card {model!r} is no table")
+    if unknown := sorted(set(table) - set(KEYS)):
+        raise ValueError(f"the card {model!r} has the key {unknown[0]!r}; there are {', '.join(KEYS)}")
+    for name, key in KEYS.items():
+        if name not in table:
+            if key.needed:
+                raise ValueError(f"the card {model!r} lacks {name!r}; it is {key.what}")
+        elif not key.holds(table[name]):
+            raise ValueError(f"the card {model!r} has {name} = {str(table[name])[:100]!r}; it is {key.what}")
