@@ -13,6 +13,7 @@ from i2v.v1 import catalog_pb2
 
 from services.errors import InvalidSpec, NotFound
 from services.orchestrator.api.catalog import CatalogService
+from services.orchestrator.backends.profile import Profile
 from services.orchestrator.domain.catalog import Catalog, EngineNeeds
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.domain.quota import plans_from_toml
@@ -27,7 +28,9 @@ from services.orchestrator.domain.spec import (
     from_json,
     to_json,
 )
+from services.orchestrator.ports import AttemptFailed
 from tests.builders import a_card, a_catalog, a_spec
+from tools.export import build, profile
 
 CONFIG = Path("deploy/config")
 IMAGE = "a" * 64
@@ -263,3 +266,29 @@ def test_what_may_be_left_out_may_be_left_out_and_the_widest_card_can_be_listed(
     answer = asyncio.run(CatalogService(catalog).ListModels(catalog_pb2.ListModelsRequest(), Mock()))
     assert [(model.name, model.engine.memory_bytes) for model in answer.models] == [("models/nano", 2**63 - 1)]
     assert catalog.card("nano").quote(a_spec(duration_ms=3_600_000)) < 2**63
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fps": 8}, "the model 'nano' says fps = 16; the profile has 8"),
+        ({"steps": 2}, "the model 'nano' says steps = 4; the profile has 2"),
+        ({"precision": "bf16"}, "the model 'nano' says precision = fp32; the profile has bf16"),
+    ],
+)
+def test_a_card_is_held_against_the_numbers_of_the_profile_that_is_served(
+    change: dict[str, object], message: str
+) -> None:
+    served = build.served(profile.load("nano")) | {"digest": "of no files"}
+    with pytest.raises(AttemptFailed, match=message) as failed:
+        Profile.parse(json.dumps(served | change)).check(nano().card("nano"))
+    assert failed.value.error.reason == "PROFILE_MISMATCH"
+    older = {key: value for key, value in served.items() if key not in change}
+    Profile.parse(json.dumps(older)).check(nano().card("nano"))
+
+
+def test_what_a_card_does_not_state_is_not_held_against_the_profile() -> None:
+    table = tomllib.loads((CONFIG / "models.toml").read_text())["models"]["nano"]
+    terse = {key: value for key, value in table.items() if key not in ("steps", "precision", "memory_bytes")}
+    served = build.served(profile.load("nano")) | {"digest": "of no files", "steps": 7, "precision": "bf16"}
+    Profile.parse(json.dumps(served)).check(Catalog.from_toml({"models": {"nano": terse}}).card("nano"))

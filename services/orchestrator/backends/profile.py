@@ -71,6 +71,10 @@ class Profile:
     negative_prompt: str = ""
     text_on_demand: bool = False
     """Whether the text encoder is loaded only while it is needed, because the memory does not hold everything."""
+    fps: int = 0
+    steps: int = 0
+    precision: str = ""
+    """These three only to hold cards against; empty where the profile is of before it told them."""
 
     @classmethod
     def parse(cls, text: str | bytes) -> "Profile":
@@ -127,6 +131,12 @@ class Profile:
             operation: Operation = ImageToVideo("", "") if kind == ImageToVideo.kind else TextToVideo("")
             for ms, size, quality in product(card.durations(kind), card.sizes, card.qualities):
                 self.plan(card, Spec(card.id, operation, ms, Size(size.width, size.height), quality=quality))
+        stated: list[tuple[str, int | str | None, int | str]] = [("fps", card.fps, self.fps)]
+        if card.engine is not None:
+            stated += [("steps", card.engine.steps, self.steps), ("precision", card.engine.precision, self.precision)]
+        for what, promised, served in stated:
+            if promised and served and promised != served:
+                raise self._mismatch(card, f"says {what} = {promised}; the profile has {served}")
 
     def _spans(self, card: ModelCard, frames: int, *, given: bool) -> tuple[tuple[int, int], ...]:
         more, rest = divmod(frames - 1, self.temporal_factor)
