@@ -119,8 +119,8 @@ class Settings:
 
     def tritons(self) -> dict[str, tuple[str, int]]:
         """Returns address and slots of each Triton server, by the name of its backend. Raises BadSetting."""
-        addresses = _by_name("I2V_TRITON", self.triton, r"[^\s=,]+:\d{1,5}", "host:port")
-        slots = _by_name("I2V_TRITON_SLOTS", self.triton_slots, r"\d{1,4}", "number")
+        addresses = _by_name("I2V_TRITON", self.triton, _is_address, "host:port")
+        slots = _by_name("I2V_TRITON_SLOTS", self.triton_slots, re.compile(r"[0-9]{1,4}").fullmatch, "number")
         if not addresses:
             return {}
         if "" in addresses:
@@ -147,17 +147,25 @@ def _somebody_elses(name: str) -> bool:
     return name in CLIENT or name.startswith("I2V_TEST_") or KUBERNETES.fullmatch(name) is not None
 
 
-def _by_name(variable: str, text: str, form: str, word: str) -> dict[str, str]:
+def _is_address(text: str) -> bool:
+    """Whether it is `host:port`, or `[host]:port` for an IPv6 address; a URL is not."""
+    found = re.fullmatch(r"([^\s=,:/\[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", text)
+    return found is not None and 1 <= int(found[2]) <= 65535
+
+
+def _by_name(variable: str, text: str, good: Callable[[str], object], word: str) -> dict[str, str]:
     """Reads `value`, which comes under the empty name, or `name=value,name=value`."""
-    wrong = BadSetting(f"{variable} is {text!r}; it is `{word}`, or `triton-…={word},triton-…={word}`")
+    wrong = f"{variable} is {text!r}; it is `{word}`, or `triton-…={word},triton-…={word}`"
     found: dict[str, str] = {}
     for part in filter(None, text.split(",")) if "=" in text else filter(None, [text]):
         name, named, value = part.strip().rpartition("=")
-        if not re.fullmatch(form, value) or name in found or (named and not ENGINE.fullmatch(name)):
-            raise wrong
+        if not good(value) or (named and not ENGINE.fullmatch(name)):
+            raise BadSetting(wrong)
+        if named and name in found:
+            raise BadSetting(f"{wrong}; the name {name!r} comes twice")
         found[name] = value
     if "" in found and len(found) > 1:
-        raise wrong
+        raise BadSetting(wrong)
     return found
 
 

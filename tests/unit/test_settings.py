@@ -17,6 +17,7 @@ def settings(**variables: str) -> Settings:
         ("", "1", {}),
         ("triton=a:1, triton-14b=b:2", "2", {"triton": ("a:1", 2), "triton-14b": ("b:2", 2)}),
         ("triton=a:1,triton-14b=b:2", "triton=2", {"triton": ("a:1", 2), "triton-14b": ("b:2", 1)}),
+        ("[::1]:8001", "1", {"triton": ("[::1]:8001", 1)}),
         ("triton-14b=b:2", "triton-14b=0", {"triton-14b": ("b:2", 0)}),
     ],
 )
@@ -25,14 +26,36 @@ def test_one_triton_or_several_by_name(triton: str, slots: str, found: dict[str,
 
 
 @pytest.mark.parametrize(
-    "triton", ["a", "a:x", "a:1,b:2", "triton=a:1,b:2", "nano=a:1", "triton=a:1,triton=b:2", "Triton-b=a:1"]
+    "triton",
+    [
+        "a",
+        "a:x",
+        "a:1,b:2",
+        "triton=a:1,b:2",
+        "nano=a:1",
+        "Triton-b=a:1",
+        "http://h:8001",
+        "triton=grpc://h:8001",
+        "h:99999",
+        "h:65536",
+        "h:0",
+        ":8001",
+        "h:8001/",
+        "::1:8001",
+    ],
 )
 def test_addresses_of_tritons_that_cannot_be_read_are_named(triton: str) -> None:
-    with pytest.raises(BadSetting, match="I2V_TRITON is "):
+    with pytest.raises(BadSetting, match=r"I2V_TRITON is .*; it is `host:port`"):
         settings(TRITON=triton)
 
 
-@pytest.mark.parametrize("slots", ["-1", "two", "triton=x", "1,2", "triton-14b=1"])
+@pytest.mark.parametrize("triton", ["triton=h:1,triton=h:2", "triton=h:1,triton=h:1"])
+def test_a_triton_that_is_named_twice_is_told_so(triton: str) -> None:
+    with pytest.raises(BadSetting, match=r"I2V_TRITON is .*; the name 'triton' comes twice"):
+        settings(TRITON=triton)
+
+
+@pytest.mark.parametrize("slots", ["-1", "two", "triton=x", "1,2", "triton-14b=1", "triton=1,triton=2"])
 def test_slots_that_cannot_be_read_are_named(slots: str) -> None:
     with pytest.raises(BadSetting, match="I2V_TRITON_SLOTS"):
         settings(TRITON_SLOTS=slots)
