@@ -1,12 +1,16 @@
 """Kill -9 in the middle of a video: the rest is made, the rest alone, and the bytes are as if nothing had happened."""
 
+import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from i2v.v1 import job_pb2
 
+from services.errors import Unavailable
 from services.orchestrator.app import Role
 from services.orchestrator.backends.triton import TritonBackend
 from tests.served import Served, image_spec, served
@@ -109,3 +113,44 @@ async def test_a_triton_that_was_killed_costs_no_block_that_was_finished(
     block = max(event.continued.block for event in events if event.WhichOneof("event") == "continued")
     assert block >= 2 and made == BLOCKS - block
     assert ended.output == undisturbed.output
+
+
+async def test_a_video_whose_transformer_died_waits_for_a_restart_and_goes_on(
+    database: str, tmp_path: Path, triton: TritonServer
+) -> None:
+    port = free_ports()["grpc"]
+    backend = TritonBackend(f"127.0.0.1:{port}", look_s=1)
+    async with served(database, tmp_path, {"triton": (backend, 1)}, change=nano) as i2v:
+        spec = a_spec((await i2v.upload(CAT)).name)
+        with TritonServer(triton.repository, state=tmp_path / "triton", grpc_port=port) as dying:
+            job = await i2v.submit(spec)
+            # Fragments come later: by then it may have made all.
+            while blocks_made(dying) < 3:  # noqa: ASYNC110 - another process makes them
+                await asyncio.sleep(0.02)
+            os.kill(stub_of(dying, "transformer"), signal.SIGKILL)
+            await i2v.until(job.name, "retrying")
+            with pytest.raises(Unavailable, match="has died"):
+                await backend.check()
+        with TritonServer(triton.repository, state=tmp_path / "triton", grpc_port=port) as again:
+            ended = await i2v.ended(job.name)
+            made = blocks_made(again)
+            undisturbed = await i2v.ended((await i2v.submit(spec)).name)
+        events = [event async for event in i2v.watch(job.name)]
+        assert await i2v.app.store.audit() == 0
+    await backend.close()
+    assert ended.state == job_pb2.Job.SUCCEEDED
+    block = max(event.continued.block for event in events if event.WhichOneof("event") == "continued")
+    assert block >= 1 and made == BLOCKS - block
+    assert ended.output == undisturbed.output
+
+
+def stub_of(server: TritonServer, model: str) -> int:
+    """The process in which a Triton of ours runs a model; its memory's name, which the log's has too, tells whose."""
+    whose = server.log.stem.rpartition("-")[2].encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            stub = words[0].endswith(b"triton_python_backend_stub")
+            if stub and f"/{model}/".encode() in words[1] and whose in words[2]:
+                return int(process.name)
+    raise AssertionError(f"{model} has no process")
