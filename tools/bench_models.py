@@ -160,7 +160,9 @@ def overlapped(blocks: Iterator[Any], decode: Callable[[Any], Any], latent: Any)
     maker = threading.Thread(target=make)
     maker.start()
     decode(latent)
-    for index, latents in enumerate(iter(made.get, None)):
+    index = -1
+    while (latents := made.get()) is not None:
+        index += 1
         begin = time.perf_counter() - began
         decode(latents)
         spans.append(Span("decoder", index, begin, time.perf_counter() - began))
