@@ -19,7 +19,7 @@ from tests.triton_fixture import REPOSITORY
 from tools.export import card, plan, profile, tiny_vae
 from tools.tritonserver import TritonServer
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]  # an export on the way
 
 PROFILE = """
 base = "self-forcing-1.3b"

@@ -18,7 +18,7 @@ from tests.triton_wire import metrics
 from tests.worker_process import worker
 from tools.tritonserver import TritonServer, free_ports
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 CAT = Path("tests/golden/cat.png").read_bytes()
 MODELS = Path("deploy/config/models.toml")

@@ -16,7 +16,7 @@ from tests.triton_fixture import REPOSITORY
 from tests.triton_wire import connect
 from tools.tritonserver import TritonServer, TritonServerError
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 def changed(folder: Path, **changes: Any) -> Path:
