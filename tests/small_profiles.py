@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from tools.export import profile
-from tools.export.filling import ORDER, as_made
+from tools.export.filling import ORDER
 
 
 def bidirectional(*, steps: int = 4, shift: float = 3.0, guidance: float = 5.0, **changes: Any) -> profile.Profile:
@@ -18,11 +18,20 @@ def bidirectional(*, steps: int = 4, shift: float = 3.0, guidance: float = 5.0, 
         nano,
         name="small-bidirectional",
         pipeline="bidirectional",
+        weights="",
         text_encoder=replace(
-            nano.text_encoder, length=512, width=32, head_width=16, heads=2, feed_forward=48, layers=1
+            nano.text_encoder,
+            tokenizer="bytes",
+            vocabulary=384,
+            length=512,
+            width=32,
+            head_width=16,
+            heads=2,
+            feed_forward=48,
+            layers=1,
         ),
         image_encoder=replace(nano.image_encoder, size=32, patch=8, width=48, heads=2, feed_forward=64, layers=2),
-        vae=replace(nano.vae, base_width=4),
+        vae=profile.Vae(base_width=4, channels=16),
         tiny_vae=None,
         transformer=profile.Transformer(
             heads=2, head_width=24, feed_forward=64, layers=2, time_width=32, condition_channels=20
@@ -36,9 +45,7 @@ def bidirectional(*, steps: int = 4, shift: float = 3.0, guidance: float = 5.0, 
 class Seeded:
     """A Filling with weights as the libraries initialise them, but for what would hardly be heard of a prompt."""
 
-    def module(
-        self, part: str, make: Callable[[], Any], *, dtype: torch.dtype, start: Callable[[Any], None] = as_made
-    ) -> Any:
+    def module(self, part: str, make: Callable[[], Any], *, dtype: torch.dtype) -> Any:
         """See Filling."""
         torch.manual_seed(ORDER.index(part))
         made = make().eval()

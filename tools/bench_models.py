@@ -22,7 +22,8 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from torch.nn.functional import scaled_dot_product_attention
 
 from tools.export import encoders, profile, transformer, vae
-from tools.export.filling import Drawn
+from tools.export.filling import Loaded
+from tools.export.weights import Weights
 from tools.model_code import REPOSITORY, load
 
 HEIGHT, WIDTH = 128, 224
@@ -86,7 +87,7 @@ def exported_times(
     text, image = (
         runtime.session(REPOSITORY / each / "1" / "model.onnx", threads) for each in ("text_encoder", "image_encoder")
     )
-    ids, mask = (np.array([each]) for each in encoders.byte_tokens(PROMPT, chosen.text_encoder.length))
+    ids, mask = load("tokenizer", "tokenize_prompt").PromptTokenizer(REPOSITORY / "tokenizer" / "1")(PROMPT)
 
     def encode() -> Any:
         return (
@@ -283,20 +284,27 @@ class TorchLoop:
     def remember(self, latents: torch.Tensor, start: int) -> None:
         """The clean pass."""
         self.forward(latents, start, 0.0)
+        tokens = latents.shape[3] * latents.shape[4] // 4
+        most, sink = (self.schedule.cache_latents - self.schedule.block_latents), self.schedule.sink_latents
         for attention in self.attentions:
             attention.past = attention.whole()
+            count = attention.past[0].shape[2] // tokens
+            if count > most:  # the oldest frames after the sink leave the window
+                kept = [*range(sink * tokens), *range((sink + count - most) * tokens, count * tokens)]
+                attention.past = tuple(each[:, :, kept] for each in attention.past)
 
 
 def torch_times(chosen: profile.Profile, pixels: torch.Tensor) -> dict[str, float]:
     """Seconds of each stage by the libraries' own modules, eager, on the same weights."""
-    drawn, schedule = Drawn(chosen.seed), chosen.schedule
+    learnt, schedule = Loaded(Weights.find(chosen.shipped)), chosen.schedule
     assert chosen.image_encoder is not None
     assert schedule is not None
-    text = encoders.text_encoder(chosen, drawn)
-    image = encoders.image_encoder(chosen.image_encoder, drawn, torch.float32)
-    whole: AutoencoderKLWan = vae.vae(chosen, drawn)
-    loop = TorchLoop(transformer.transformer(chosen, drawn), schedule)
-    ids, mask = (torch.tensor([each]) for each in encoders.byte_tokens(PROMPT, chosen.text_encoder.length))
+    text = encoders.text_encoder(chosen, learnt)
+    image = encoders.image_encoder(chosen.image_encoder, learnt, torch.float32)
+    whole: AutoencoderKLWan = vae.vae(chosen, learnt)
+    loop = TorchLoop(transformer.transformer(chosen, learnt), schedule)
+    tokenizer = load("tokenizer", "tokenize_prompt").PromptTokenizer(REPOSITORY / "tokenizer" / "1")
+    ids, mask = (torch.from_numpy(each) for each in tokenizer(PROMPT))
     times: dict[str, float] = {}
 
     def encode() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -30,7 +30,7 @@ HOST = "127.0.0.1"
 DATA = Path("var")
 PORT = 50051
 PICTURE = Path("tests/golden/cat.png")
-PROMPT = "the cat turns its head and looks into the camera"
+PROMPT = "the camera slowly zooms in on the eyes of the cat"
 NANO = "nano"
 CARDS = Path("deploy/config/cards")
 """The cards of the profiles that are not served by default."""
@@ -198,7 +198,7 @@ def demo() -> int:
     with ExitStack() as stack:
         _, orchestrator = start(stack, Path("var/demo"), port=free_port(), metrics_port=free_port())
         out = Path("var/demo/cat.mp4")
-        say.print(f"  [dim]the nano model is untrained: its video shows the way, not beauty[/]\n\n  {PICTURE} ⟶ {out}")
+        say.print(f"\n  {PICTURE} ⟶ {out}   [dim]“{PROMPT}”[/]")
         command = [sys.executable, "-m", "services.client.cli", "--server", orchestrator.address]
         command += ["--key-file", str(orchestrator.key_file), "generate"]
         command += ["--image", str(PICTURE), "--prompt", PROMPT, "--out", str(out)]

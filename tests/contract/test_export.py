@@ -17,7 +17,8 @@ from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnP
 from torch.nn.functional import scaled_dot_product_attention
 
 from tools.export import encoders, profile, stamp, transformer, vae
-from tools.export.filling import Drawn
+from tools.export.filling import Loaded
+from tools.export.weights import Weights
 from tools.model_code import REPOSITORY, load
 
 NANO = profile.load("nano")
@@ -37,13 +38,13 @@ class Models:
 
     @classmethod
     def of(cls, chosen: profile.Profile) -> "Models":
-        drawn = Drawn(chosen.seed)
+        loaded = Loaded(Weights.find(chosen.shipped))
         assert chosen.image_encoder is not None
         return cls(
-            encoders.text_encoder(chosen, drawn),
-            encoders.image_encoder(chosen.image_encoder, drawn, torch.float32),
-            vae.vae(chosen, drawn),
-            transformer.transformer(chosen, drawn),
+            encoders.text_encoder(chosen, loaded),
+            encoders.image_encoder(chosen.image_encoder, loaded, torch.float32),
+            vae.vae(chosen, loaded),
+            transformer.transformer(chosen, loaded),
         )
 
 
@@ -71,7 +72,9 @@ def farthest(one: np.ndarray, other: torch.Tensor) -> float:
 
 
 def test_the_repository_is_what_this_exporter_makes_of_this_profile() -> None:
-    assert stamp.is_built(REPOSITORY, stamp.source_of(NANO)), "run `make models`"
+    assert stamp.is_built(REPOSITORY, stamp.source_of(NANO, NANO.shipped)), (
+        "run `make models` and commit what it builds"
+    )
 
 
 def test_exporting_again_does_nothing_and_takes_no_time() -> None:
@@ -83,13 +86,13 @@ def test_exporting_again_does_nothing_and_takes_no_time() -> None:
 
 
 def test_a_changed_file_or_profile_asks_for_a_new_export(tmp_path: Path) -> None:
-    source = stamp.source_of(NANO)
+    source = stamp.source_of(NANO, NANO.shipped)
     files = json.loads((REPOSITORY / stamp.STAMP).read_text())["files"]
     for file in (*files, str(stamp.STAMP)):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).symlink_to(REPOSITORY / file)
     assert stamp.is_built(tmp_path, source)
-    assert not stamp.is_built(tmp_path, stamp.source_of(replace(NANO, fps=24)))
+    assert not stamp.is_built(tmp_path, stamp.source_of(replace(NANO, fps=24), NANO.shipped))
     assert not stamp.is_built(tmp_path, stamp.source_of(NANO, random=True))
     changed = tmp_path / next(iter(files))
     changed.unlink()
@@ -201,14 +204,17 @@ class WanI2vCrossAttention:
 
 
 def reference_rollout(models: Models, request: Any) -> torch.Tensor:
-    """The video without any cache: each forward sees all frames so far, masked so that none sees a later block."""
+    """The video without any cache: each forward has all frames so far, masked so that none sees a later block, nor what
+    had left its window.
+    """
     model, (height, width) = models.transformer, request.latent_size
     per_frame = height * width // 4
     self_attention = MaskedSelfAttention()
     for block in model.blocks:
         block.attn1.set_processor(self_attention)
         block.attn2.set_processor(WanI2vCrossAttention())
-    step_blocks = NANO.schedule.block_latents
+    step_blocks, sink = NANO.schedule.block_latents, NANO.schedule.sink_latents
+    kept = NANO.schedule.window_latents - sink - step_blocks
     steps = [1000 * 5 * t / (1000 + 4 * t) for t in (1000, 750, 500, 250)]
 
     def flow(video: torch.Tensor, frames: int, timestep: float) -> torch.Tensor:
@@ -217,8 +223,10 @@ def reference_rollout(models: Models, request: Any) -> torch.Tensor:
         times = torch.zeros(total, per_frame)
         times[total - frames :] = timestep
         blocks = torch.tensor([(frame + step_blocks - 1) // step_blocks for frame in range(total)])
-        block_of = blocks.repeat_interleave(per_frame)
-        self_attention.mask = (block_of[:, None] >= block_of[None, :])[None, None]
+        at, block_of = (each.repeat_interleave(per_frame) for each in (torch.arange(total), blocks))
+        begin = (1 + step_blocks * (block_of - 1)).clamp(min=0)
+        near = (at[None, :] < sink) | (at[None, :] >= begin[:, None] - kept)
+        self_attention.mask = ((block_of[:, None] >= block_of[None, :]) & near)[None, None]
         out = model(
             hidden_states=video,
             timestep=times.view(1, -1),
@@ -265,7 +273,7 @@ def test_a_rollout_over_the_cache_is_the_rollout_without_one() -> None:
 
 def test_a_text_encoder_in_half_precision_keeps_whole_what_would_overflow(tmp_path: Path) -> None:
     half = profile.with_engine(NANO, ["text_precision=fp16"])
-    (graph,) = encoders.text_graphs(half, Drawn(NANO.seed))
+    (graph,) = encoders.text_graphs(half, Loaded(Weights.find(NANO.shipped)))
     kinds = {name.split(".")[-2]: parameter.dtype for name, parameter in graph.module.named_parameters()}
     assert (kinds["wo"], kinds["wi_0"], kinds["q"]) == (torch.float32, torch.float16, torch.float16)
     assert "differs from torch" in graph.write(tmp_path)

@@ -28,6 +28,7 @@ FRAMES, CLIPS, HELD = "i2v_vae_decoder_frames_total", "i2v_vae_decoder_sequences
 DECODERS = ("vae_decoder", "vae_decoder_tiny")
 
 NANO = profiles.load("nano")
+LENGTH = NANO.text_encoder.length
 
 ids = count(1)
 
@@ -39,7 +40,7 @@ def a_request(height: int = 8, width: int = 12, frames: int = 5, **changes: np.n
         return rng.standard_normal(shape, dtype=np.float32)
 
     made = {
-        "prompt_embeddings": random(1, 256, 128),
+        "prompt_embeddings": random(1, LENGTH, 128),
         "image_tokens": random(1, 37, 128),
         "image_latent": random(1, 16, 1, height, width),
         "latent_size": np.array([height, width], np.int32),
@@ -84,9 +85,11 @@ async def test_every_model_is_ready(triton: TritonServer) -> None:
 
 async def test_a_prompt_becomes_tokens(triton: TritonServer) -> None:
     async with connect(triton.grpc_address) as stub:
-        made = await infer(stub, "tokenizer", {"prompt": np.array([b"ab"], np.object_)})
-        assert made["input_ids"][0, :4].tolist() == [100, 101, 1, 0]
-        assert (made["input_ids"].shape, int(made["attention_mask"].sum())) == ((1, 256), 3)
+        made = await infer(stub, "tokenizer", {"prompt": np.array([b"The CAT"], np.object_)})
+        same = await infer(stub, "tokenizer", {"prompt": np.array([b" the  cat"], np.object_)})
+        assert made["input_ids"].tolist() == same["input_ids"].tolist()
+        assert made["input_ids"][0, 2:4].tolist() == [1, 0], "a word each, the end, padding"
+        assert (made["input_ids"].shape, int(made["attention_mask"].sum())) == ((1, LENGTH), 3)
         with pytest.raises(grpc.aio.AioRpcError, match="prompt: 'utf-8' codec"):
             await infer(stub, "tokenizer", {"prompt": np.array([b"\xff"], np.object_)})
         with pytest.raises(grpc.aio.AioRpcError, match="prompt"):
@@ -98,7 +101,7 @@ async def test_the_profile_describes_what_is_served(triton: TritonServer) -> Non
         answer = await infer(stub, "profile", {"probe": np.array([1.5, -2], np.float32)})
     profile = json.loads(answer["profile"].item())
     assert answer["echo"].tolist() == [3.0, -4.0]
-    assert (profile["name"], profile["trained"], profile["pipeline"]) == ("nano", False, "causal")
+    assert (profile["name"], profile["trained"], profile["pipeline"]) == ("nano", True, "causal")
     assert profile["decoders"] == {"quality": "vae_decoder", "fast": "vae_decoder_tiny"}
     assert 10**8 < profile["memory"]["cpu"] < 10**10
     assert (profile["spatial_factor"], profile["temporal_factor"], profile["latent_channels"]) == (8, 4, 16)
@@ -107,13 +110,13 @@ async def test_the_profile_describes_what_is_served(triton: TritonServer) -> Non
 
 
 async def test_the_encoders_keep_their_contract(triton: TritonServer) -> None:
-    ids, mask = np.zeros((1, 256), np.int64), np.zeros((1, 256), np.int64)
+    ids, mask = np.zeros((1, LENGTH), np.int64), np.zeros((1, LENGTH), np.int64)
     ids[0, :4], mask[0, :4] = (100, 101, 102, 1), 1
     async with connect(triton.grpc_address) as stub:
         text = (await infer(stub, "text_encoder", {"input_ids": ids, "attention_mask": mask}))["embeddings"]
         image = (await infer(stub, "image_encoder", {"pixels": np.ones((1, 3, 96, 96), np.float32)}))["tokens"]
         assert (text.shape, text.dtype, image.shape, image.dtype) == (
-            (1, 256, 128),
+            (1, LENGTH, 128),
             np.float32,
             (1, 37, 128),
             np.float32,
@@ -292,10 +295,10 @@ BAD_REQUESTS: dict[str, dict[str, np.ndarray | None]] = {
     "half a block": {"latent_frames": np.array([4], np.int32)},
     "an odd size": {"latent_size": np.array([7, 12], np.int32)},
     "a picture of another size": {"image_latent": np.zeros((1, 16, 1, 8, 8), np.float32)},
-    "guidance": {"negative_embeddings": np.zeros((1, 256, 128), np.float32)},
+    "guidance": {"negative_embeddings": np.zeros((1, LENGTH, 128), np.float32)},
     "a negative seed": {"seed": np.array([-1])},
     "no prompt": {"prompt_embeddings": None},
-    "another width": {"prompt_embeddings": np.zeros((1, 256, 64), np.float32)},
+    "another width": {"prompt_embeddings": np.zeros((1, LENGTH, 64), np.float32)},
     "infinite": {"image_tokens": np.full((1, 37, 128), np.inf, np.float32)},
     "another type": {"seed": np.array([1.0])},
 }

@@ -12,18 +12,19 @@ from torch.nn import functional
 
 from tests import weights_files
 from tools.export import profile, tiny_vae, vae
-from tools.export.filling import Drawn, Loaded
+from tools.export.filling import Loaded
 from tools.export.weights import Weights
 from tools.model_code import REPOSITORY, load
 
 NANO = profile.load("nano")
+LEARNT = Loaded(Weights.find(NANO.shipped))
 CAT = Path(__file__).resolve().parents[1] / "golden" / "cat.png"
 code = load("vae_decoder", "decode")
 
 
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[tiny_vae.TinyVae]:
-    """As large as nano's, with weights that let every path be seen: nano's own make all but one faint."""
+    """As large as nano's, with weights that let every path be seen."""
     torch.manual_seed(0)
     with torch.no_grad():
         made = tiny_vae.TinyVae(16, (32, 32, 16, 16))
@@ -99,7 +100,7 @@ def test_decoding_in_pieces_is_taehvs_decode_of_the_whole(tiny: tiny_vae.TinyVae
 
 
 def test_the_graphs_decode_as_taehv_does(tiny: tiny_vae.TinyVae) -> None:
-    weights = tiny_vae.tiny_vae(NANO, Drawn(NANO.seed)).state_dict()
+    weights = tiny_vae.tiny_vae(NANO, LEARNT).state_dict()
     decoder = code.Decoder(REPOSITORY / "vae_decoder_tiny" / "1", threads=1)
     for height, width in ((6, 10), (16, 28)):
         latents = random(1, 16, 4, height, width)
@@ -132,7 +133,7 @@ def test_a_clips_memory_is_what_the_plan_counts(precision: str, tmp_path: Path) 
     chosen = profile.with_engine(NANO, [f"picture_precision={precision}"])
     folder = REPOSITORY / "vae_decoder_tiny" / "1"
     if precision == "fp16":
-        for graph in tiny_vae.graphs(chosen, Drawn(NANO.seed)):
+        for graph in tiny_vae.graphs(chosen, LEARNT):
             graph.write(tmp_path)
         folder = tmp_path / "vae_decoder_tiny" / "1"
     clip, reference = code.Clip(), code.Clip()
@@ -146,14 +147,13 @@ def test_a_clips_memory_is_what_the_plan_counts(precision: str, tmp_path: Path) 
 def test_a_profile_without_one_has_no_graphs() -> None:
     chosen = profile.load("nano")
     without: Any = type(chosen)(**{**vars(chosen), "tiny_vae": None})
-    assert list(tiny_vae.graphs(without, Drawn(NANO.seed))) == []
+    assert list(tiny_vae.graphs(without, LEARNT)) == []
 
 
 def test_nanos_fast_video_shows_what_its_quality_video_shows() -> None:
     """Of a picture, of the same mirrored, and of noise about it, between which it moves."""
-    drawn = Drawn(NANO.seed)
     with torch.inference_mode():
-        model = vae.vae(NANO, drawn)
+        model = vae.vae(NANO, LEARNT)
         picture = torch.from_numpy(np.array(Image.open(CAT).convert("RGB").resize((224, 128)))).permute(2, 0, 1)
         statistics = model.config.latents_mean, model.config.latents_std
         mean, std = (torch.tensor(each).view(1, -1, 1, 1, 1) for each in statistics)

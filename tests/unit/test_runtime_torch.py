@@ -27,8 +27,9 @@ from tests.torch_runtime import (
 )
 from tools.export import profile as profiles
 from tools.export import transformer
-from tools.export.filling import Drawn
+from tools.export.filling import Loaded
 from tools.export.profile import Precision
+from tools.export.weights import Weights
 from tools.model_code import REPOSITORY, load
 
 embedding = load("transformer", "embedding")
@@ -103,7 +104,7 @@ def test_a_video_is_the_reference_s(export: Exports, video: Video) -> None:
 def test_a_video_is_that_of_the_other_runtime(tmp_path: Path, given: bool) -> None:
     nano, folder = profiles.load("nano"), REPOSITORY / "transformer" / "1"
     told = replace(nano, engine=replace(nano.engine, runtime="torch"))
-    for artefact in transformer.graphs(told, Drawn(nano.seed)):
+    for artefact in transformer.graphs(told, Loaded(Weights.find(nano.shipped))):
         artefact.write(tmp_path)
     stated = load("transformer", "settings").Settings.read(folder)
     request = load("transformer", "request").Request(

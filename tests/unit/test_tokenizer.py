@@ -33,7 +33,7 @@ def umt5(tmp_path: Path) -> Any:
     tokenizer.enable_padding(length=30)
     tokenizer.enable_truncation(max_length=4)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    (tmp_path / "settings.json").write_text(json.dumps({"tokenizer": "umt5", "length": 6}))
+    (tmp_path / "settings.json").write_text(json.dumps({"tokenizer": "file", "length": 6}))
     return code.PromptTokenizer(tmp_path)
 
 

@@ -51,6 +51,8 @@ def main() -> int:
     if absent := [path for path in options.weights if not path.exists()]:
         parser.error(f"--weights {absent[0]}: there is no such file or folder")
     target = options.repository or repository.default(profile.name)
+    if not options.weights and not options.random:
+        options.weights = profile.shipped
     source = stamp.source_of(profile, options.weights, random=options.random)
     try:
         repository.prepare(profile, target)  # also where nothing is to be built: its code may be of another day
@@ -65,8 +67,8 @@ def main() -> int:
     from tools.export.weights import WeightsError
 
     print(f"Building profile {profile.name} into {target}.")
-    if not profile.trained or options.random:
-        print("Its weights are UNTRAINED: they prove the machinery; nothing is learned, and the videos mean nothing.")
+    if options.random:
+        print("Its weights are NOISE: they prove the machinery, and the videos mean nothing.")
     began = time.monotonic()
     try:
         build.build(profile, target, say=print, paths=options.weights, random=options.random)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import torch
 
 from tools.export import bidirectional, encoders, repository, stamp, tiny_vae, transformer, vae
 from tools.export.artefact import Artefact, Copied, Document
-from tools.export.filling import Drawn, Filling, Loaded, Random
+from tools.export.filling import Filling, Loaded, Random
+from tools.export.graph import Graph
 from tools.export.plan import plan
 from tools.export.profile import Profile
 from tools.export.weights import Weights, WeightsError
@@ -20,7 +22,7 @@ def build(
 ) -> str:
     """Builds the profile into a repository and returns its digest; every step is told to `say`.
 
-    `paths` hold the weights of a trained profile; `random` stands in for them.
+    `paths` hold the weights of a trained profile, unless they come with it; `random` stands in for them.
 
     Raises:
         WeightsError: weights are missing, or are not this profile's.
@@ -28,6 +30,7 @@ def build(
 
     The stamp is then not written.
     """
+    paths = paths or ([] if random else profile.shipped)
     weights = Weights.find(paths) if paths else None
     filling = _filling(profile, weights, random)
     for line in weights.describe() if weights is not None else ():
@@ -39,6 +42,8 @@ def build(
     torch.manual_seed(0)
     for artefact in artefacts(profile, filling, weights):
         began = time.monotonic()
+        if isinstance(artefact, Graph) and profile.shipped:
+            artefact = replace(artefact, halved=True)
         told = artefact.write(target)
         files += [artefact.file, *artefact.companions]
         size = sum((target / file).stat().st_size for file in (artefact.file, *artefact.companions)) / 1e6
@@ -53,8 +58,6 @@ def _filling(profile: Profile, weights: Weights | None, random: bool) -> Filling
         return Loaded(weights)
     if random:
         return Random()
-    if not profile.trained:
-        return Drawn(profile.seed)
     raise WeightsError(
         f"the profile {profile.name!r} needs trained weights: name the files or folders that hold them with --weights "
         "(docs/models.md says which), or give --random to measure speed without any"
@@ -81,7 +84,7 @@ def served(profile: Profile, *, random: bool = False) -> dict[str, Any]:
     schedule, sampler = profile.schedule, profile.sampler
     return {
         "name": profile.name,
-        "trained": profile.trained and not random,
+        "trained": not random,
         "pipeline": profile.pipeline,
         "fps": profile.fps,
         "spatial_factor": 8,

@@ -24,7 +24,7 @@ def table(profile: Profile, plan: Plan) -> dict[str, Any]:
     }
     if said.durations_s_by_operation:
         made["durations_s_by_operation"] = said.durations_s_by_operation
-    if profile.schedule is not None and profile.schedule.window_latents:
+    if profile.schedule is not None and profile.schedule.window_latents and not profile.schedule.window_learnt:
         made["experimental"] = True
     made |= {
         "fps": profile.fps,

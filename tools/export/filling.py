@@ -1,8 +1,8 @@
-"""Where the weights of a module come from: files, a seed and a start by hand, or chance, to measure speed."""
+"""Where the weights of a module come from: files, a seed, from which to train, or chance, to measure speed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 import torch
 from diffusers.utils import logging
@@ -21,17 +21,11 @@ DEVIATION = 0.02
 """Of weights that are drawn to measure speed."""
 
 
-def as_made(_module: Any) -> None:
-    """The start of a module that needs none."""
-
-
 class Filling(Protocol):
     """Makes modules with their weights in them."""
 
-    def module(
-        self, part: str, make: Callable[[], Module], *, dtype: torch.dtype, start: Callable[[Module], None] = as_made
-    ) -> Module:
-        """The module of a part, for use; `start` sets weights by hand where none come from files.
+    def module(self, part: str, make: Callable[[], Module], *, dtype: torch.dtype) -> Module:
+        """The module of a part, for use.
 
         Raises:
             WeightsError: the files do not hold exactly what the module needs.
@@ -39,18 +33,15 @@ class Filling(Protocol):
 
 
 class Drawn:
-    """Weights from a seed, as the libraries initialise them, then `start`."""
+    """Weights from a seed, as the libraries initialise them: where training begins."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def module(
-        self, part: str, make: Callable[[], Module], *, dtype: torch.dtype, start: Callable[[Module], None] = as_made
-    ) -> Module:
+    def module(self, part: str, make: Callable[[], Module], *, dtype: torch.dtype) -> Module:
         """See Filling."""
         torch.manual_seed(self._seed + ORDER.index(part))
         made = make().eval()
-        start(made)
         return cast(Module, made if dtype is torch.float32 else made.to(dtype))
 
 
@@ -60,9 +51,7 @@ class Loaded:
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
 
-    def module(
-        self, part: str, make: Callable[[], Module], *, dtype: torch.dtype, start: Callable[[Module], None] = as_made
-    ) -> Module:
+    def module(self, part: str, make: Callable[[], Module], *, dtype: torch.dtype) -> Module:
         """See Filling."""
         tensors = self._weights.read(part)
         with weightless():
@@ -76,9 +65,7 @@ class Loaded:
 class Random:
     """Noise of one deviation everywhere: the right sizes and speed, nothing else."""
 
-    def module(
-        self, part: str, make: Callable[[], Module], *, dtype: torch.dtype, start: Callable[[Module], None] = as_made
-    ) -> Module:
+    def module(self, part: str, make: Callable[[], Module], *, dtype: torch.dtype) -> Module:
         """See Filling."""
         torch.manual_seed(ORDER.index(part))
         with weightless():
@@ -93,9 +80,7 @@ class Random:
 class Unfilled:
     """No weights at all: modules on the meta device, to count and to measure."""
 
-    def module(
-        self, part: str, make: Callable[[], Module], *, dtype: torch.dtype, start: Callable[[Module], None] = as_made
-    ) -> Module:
+    def module(self, part: str, make: Callable[[], Module], *, dtype: torch.dtype) -> Module:
         """See Filling."""
         with torch.device("meta"):
             return cast(Module, make().eval())

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime
 import torch
 
@@ -26,6 +27,9 @@ DTYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.
 
 INLINE_BYTES = 1 << 30
 """Weights beyond this lie in a file beside the graph; a protobuf ends at 2 GiB."""
+
+SMALL = 256
+"""Numbers of a weight that is not worth a Cast."""
 
 Inputs = Mapping[str, torch.Tensor | list[torch.Tensor]]
 """Arguments of a module's forward, in its order; a list is one input of the graph for each of its tensors."""
@@ -48,6 +52,9 @@ class Graph:
     outputs: Sequence[str]
     dynamic: Mapping[str, Sequence[int]] = field(default_factory=dict)
     precision: Precision = "fp32"
+    halved: bool = False
+    """Whether the file holds in FP16 what loses nothing by it: weights that were published so. They are made FP32 again
+    when the graph is loaded, and computed with as before."""
     optimize: bool = True
     """Whether the exporter tidies the graph. ONNX Runtime does so too when it loads it; large graphs take half as long
     to export without, and run as fast."""
@@ -70,6 +77,8 @@ class Graph:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
             part = Path(folder) / target.name
             trace(self, part)
+            if self.halved:
+                halve(part)
             told = self._held_against_torch(part)
             for companion in self.companions:
                 os.replace(part.with_name(Path(companion).name), repository / companion)
@@ -115,6 +124,28 @@ def trace(graph: Graph, path: Path) -> None:
             verbose=False,
             optimize=graph.optimize,
         )
+
+
+def halve(path: Path) -> None:
+    """Stores every large weight of a graph that FP16 holds exactly as FP16, with a Cast behind it."""
+    model = onnx.load(path)
+    casts = []
+    for tensor in model.graph.initializer:
+        value = onnx.numpy_helper.to_array(tensor)
+        if value.dtype != np.float32 or value.size < SMALL:
+            continue
+        with np.errstate(over="ignore"):
+            half = value.astype(np.float16)
+        if np.array_equal(half.astype(np.float32), value):
+            name = tensor.name
+            tensor.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}_half"))
+            casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:], model.graph.value_info[:]
+    for node in nodes:
+        del node.metadata_props[:]  # where in whose source it came from
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)
 
 
 def compare(graph: Graph, session: onnxruntime.InferenceSession, example: Inputs) -> float:

@@ -25,8 +25,8 @@ class BadProfile(ValueError):
 class TextEncoder:
     """umT5."""
 
-    tokenizer: Literal["bytes", "umt5"]
-    """`bytes`: byte b is token b + 3, as in ByT5. `umt5`: the tokenizer.json that comes with the weights."""
+    tokenizer: Literal["bytes", "file"]
+    """`bytes`: byte b is token b + 3, as in ByT5. `file`: the tokenizer.json that comes with the weights."""
     length: int
     """Tokens of a prompt, padding included."""
     vocabulary: int
@@ -62,6 +62,18 @@ class Vae:
     base_width: int
     channels: int
     """Channels of a latent."""
+    multiples: tuple[int, ...] = (1, 2, 4, 4)
+    """Width of each level over the base's; sides halve, and double, between two of them."""
+    blocks: int = 2
+    """Residual blocks of a level."""
+    residual: bool = False
+    """Whether levels have shortcuts around them, as in Wan2.2."""
+    patch: int = 1
+    """Sides of the squares of pixels that become channels first, as in Wan2.2."""
+
+    def __post_init__(self) -> None:
+        if self.patch * 2 ** (len(self.multiples) - 1) != 8:
+            raise BadProfile(f"a VAE makes pictures 8 times smaller; {self.multiples} and {self.patch} do not")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +117,8 @@ class Schedule:
     forgotten, so that a video can be longer than the cache: a departure from how the models were trained."""
     sink_latents: int = 0
     """Of them, the first ones of the video, which are never forgotten."""
+    window_learnt: bool = False
+    """Whether the models were trained with this window; otherwise the profile is an experiment."""
 
     @property
     def cache_latents(self) -> int:
@@ -196,9 +210,8 @@ class Profile:
     pipeline: Literal["causal", "bidirectional"]
     fps: int
     """Frames a second that the videos are meant for."""
-    trained: bool = True
-    seed: int = 0
-    """Draws the weights of a profile that needs none from outside."""
+    weights: str = ""
+    """The folder of weights that come with this repository, relative to it; else they are given at the export."""
     text_encoder: TextEncoder
     image_encoder: ImageEncoder | None = None
     vae: Vae
@@ -208,6 +221,11 @@ class Profile:
     sampler: Sampler | None = None
     engine: Engine
     card: Card
+
+    @property
+    def shipped(self) -> list[Path]:
+        """Where the weights are that come with this repository, if they do."""
+        return [PROFILES.parent.parent / self.weights] if self.weights else []
 
     @property
     def max_latents(self) -> int:

@@ -16,6 +16,11 @@ from tools.export.profile import Profile
 STAMP = Path("profile/1/profile.json")
 
 
+def files(repository: Path) -> list[str]:
+    """What was built, and the stamp itself."""
+    return [*_read(repository).get("files", []), str(STAMP)]
+
+
 def missing(repository: Path) -> list[str]:
     """The built files that the repository lacks; the stamp, if it was never built or not to the end."""
     return [file for file in _read(repository).get("files", [str(STAMP)]) if not (repository / file).is_file()]
@@ -36,6 +41,7 @@ def served(repository: Path) -> dict[str, Any]:
 def source_of(profile: Profile, weights: Sequence[Path] = (), *, random: bool = False) -> str:
     """SHA-256 over the profile, the exporter's own source, and the names, sizes and times of weights.
 
+    Of weights that come with the repository it is their bytes that count, for every clone has times of its own.
     Whatever changes any of them asks for a new build.
     """
     digest = hashlib.sha256(json.dumps([asdict(profile), random], sort_keys=True).encode())
@@ -43,6 +49,9 @@ def source_of(profile: Profile, weights: Sequence[Path] = (), *, random: bool = 
         digest.update(file.read_bytes())
     for path in weights:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if path in profile.shipped:
+                digest.update(f"{file.name} {_sha256(file) if file.is_file() else ''}\n".encode())
+                continue
             state = file.lstat()  # a link may lead nowhere
             digest.update(f"{file.name} {state.st_size} {state.st_mtime_ns}\n".encode())
     return digest.hexdigest()

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tools.export import start_tiny_vae, vae
+from tools.export import vae
 from tools.export.filling import Filling, Unfilled
 from tools.export.graph import DTYPES, Graph
 from tools.export.profile import Profile
@@ -135,17 +135,14 @@ class NextDecoder(Decoder):
 
 
 def tiny_vae(profile: Profile, filling: Filling) -> TinyVae:
-    """The profile's tiny decoder, which it must have. A drawn one shows what the drawn VAE shows."""
+    """The profile's tiny decoder, which it must have."""
     assert profile.tiny_vae is not None, f"the profile {profile.name!r} has no tiny decoder"
     widths = profile.tiny_vae.widths
 
     def make() -> TinyVae:
         return TinyVae(profile.vae.channels, widths)
 
-    def start(made: TinyVae) -> None:
-        start_tiny_vae.carry_picture(made, vae.vae(profile, filling).float(), profile.seed)
-
-    return filling.module("tiny_vae", make, dtype=DTYPES[profile.engine.picture_precision], start=start)
+    return filling.module("tiny_vae", make, dtype=DTYPES[profile.engine.picture_precision])
 
 
 def cache_shapes(profile: Profile, height: int, width: int) -> list[tuple[int, ...]]:

@@ -22,7 +22,6 @@ from tools.export.filling import Filling
 from tools.export.graph import DTYPES, Graph
 from tools.export.profile import Profile
 from tools.export.settings import settings_of
-from tools.export.start_transformer import carry_frames
 
 KeyValue = tuple[torch.Tensor, torch.Tensor]  # each (1, tokens, heads * width)
 
@@ -167,25 +166,26 @@ class Block(torch.nn.Module):  # type: ignore[misc]
 
 
 def transformer(profile: Profile, filling: Filling) -> WanTransformer3DModel:
-    """The profile's transformer; through a drawn one frames pass."""
-    size, image = profile.transformer, profile.image_encoder
-
-    def make() -> WanTransformer3DModel:
-        return WanTransformer3DModel(
-            num_attention_heads=size.heads,
-            attention_head_dim=size.head_width,
-            in_channels=profile.vae.channels + size.condition_channels,
-            out_channels=profile.vae.channels,
-            text_dim=profile.text_encoder.width,
-            freq_dim=size.time_width,
-            ffn_dim=size.feed_forward,
-            num_layers=size.layers,
-            image_dim=None if image is None else image.width,
-            added_kv_proj_dim=None if image is None else size.heads * size.head_width,
-        )
-
-    made = filling.module("transformer", make, dtype=torch.float32, start=carry_frames)
+    """The profile's transformer."""
+    made = filling.module("transformer", lambda: fresh(profile), dtype=torch.float32)
     return in_precision(made, DTYPES[profile.engine.precision])
+
+
+def fresh(profile: Profile) -> WanTransformer3DModel:
+    """A transformer of the profile's sizes, as the library starts it."""
+    size, image = profile.transformer, profile.image_encoder
+    return WanTransformer3DModel(
+        num_attention_heads=size.heads,
+        attention_head_dim=size.head_width,
+        in_channels=profile.vae.channels + size.condition_channels,
+        out_channels=profile.vae.channels,
+        text_dim=profile.text_encoder.width,
+        freq_dim=size.time_width,
+        ffn_dim=size.feed_forward,
+        num_layers=size.layers,
+        image_dim=None if image is None else image.width,
+        added_kv_proj_dim=None if image is None else size.heads * size.head_width,
+    )
 
 
 def in_precision(model: WanTransformer3DModel, dtype: torch.dtype) -> WanTransformer3DModel:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan
 
-from tools.export import start_vae, vae_encoder_frames, vae_frames
+from tools.export import profile as profiles
+from tools.export import vae_encoder_frames, vae_frames
 from tools.export.filling import Filling, Unfilled
 from tools.export.graph import DTYPES, Graph
 from tools.export.profile import Profile
@@ -40,7 +41,8 @@ class Encoder(Normalised):
 
     def encoded(self, pixels: torch.Tensor, memory: vae_frames.Memory) -> torch.Tensor:
         """What the two graphs below have in common."""
-        x = vae_encoder_frames.encode(self.vae.encoder, pixels.to(self.dtype), memory)
+        patched = vae_frames.patched(pixels.to(self.dtype), self.vae.config.patch_size)
+        x = vae_encoder_frames.encode(self.vae.encoder, patched, memory)
         mean: torch.Tensor = self.vae.quant_conv(x.unsqueeze(2)).chunk(2, dim=1)[0].float()
         return (mean - self.mean) / self.std
 
@@ -76,7 +78,8 @@ class Decoder(Normalised):
         """What the two graphs below have in common."""
         memory = vae_frames.Memory(caches)
         x = self.vae.post_quant_conv((latent * self.std + self.mean).to(self.dtype)).squeeze(2)
-        return as_pixels(vae_frames.decode(self.vae.decoder, x, memory)), *memory.new
+        frames = vae_frames.decode(self.vae.decoder, x, memory)
+        return as_pixels(vae_frames.unpatched(frames, self.vae.config.patch_size)), *memory.new
 
 
 class FirstDecoder(Decoder):
@@ -126,18 +129,26 @@ def encoder_cache_bytes(profile: Profile, height: int, width: int) -> int:
 
 
 def vae(profile: Profile, filling: Filling) -> AutoencoderKLWan:
-    """The profile's VAE. Through a drawn one colours pass, and its latents are normalised over random pictures."""
-    size, dtype = profile.vae, DTYPES[profile.engine.picture_precision]
+    """The profile's VAE."""
+    return filling.module("vae", lambda: fresh(profile.vae), dtype=DTYPES[profile.engine.picture_precision])
 
-    def start(made: AutoencoderKLWan) -> None:
-        start_vae.carry_picture(made)
-        mean, std = start_vae.latent_statistics(made, profile.seed)
-        made.register_to_config(latents_mean=mean, latents_std=std)
 
-    def make() -> AutoencoderKLWan:
-        return AutoencoderKLWan(base_dim=size.base_width, z_dim=size.channels)
-
-    return filling.module("vae", make, dtype=dtype, start=start)
+def fresh(size: profiles.Vae) -> AutoencoderKLWan:
+    """A VAE of this size, as the library starts it; latents are normalised by the published statistics."""
+    colours = 3 * size.patch**2
+    return AutoencoderKLWan(
+        base_dim=size.base_width,
+        z_dim=size.channels,
+        dim_mult=list(size.multiples),
+        num_res_blocks=size.blocks,
+        temperal_downsample=[False] * (len(size.multiples) - 3) + [True, True],
+        is_residual=size.residual,
+        patch_size=size.patch if size.patch > 1 else None,
+        in_channels=colours,
+        out_channels=colours,
+        scale_factor_spatial=8,
+        scale_factor_temporal=4,
+    )
 
 
 def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:

@@ -14,7 +14,11 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import (
     WanDecoder3d,
     WanResample,
     WanResidualBlock,
+    WanResidualUpBlock,
     WanRMS_norm,
+    WanUpBlock,
+    patchify,
+    unpatchify,
 )
 from torch.nn import functional
 
@@ -46,7 +50,7 @@ class Memory:
 
 
 def decode(decoder: WanDecoder3d, latent: torch.Tensor, memory: Memory) -> torch.Tensor:
-    """One latent frame (1, C, h, w), after post_quant_conv, to frames (F, 3, 8h, 8w): 1 for a clip's first, then 4.
+    """One latent frame (1, C, h, w), after post_quant_conv, to patched frames (F, ..): 1 for a clip's first, then 4.
 
     What is remembered is afterwards in `memory.new`, in the order in which it is asked for.
     """
@@ -56,11 +60,36 @@ def decode(decoder: WanDecoder3d, latent: torch.Tensor, memory: Memory) -> torch
     for attention, block in zip(middle.attentions, middle.resnets[1:], strict=True):
         x = residual(block, attention(x.unsqueeze(2)).squeeze(2), memory)  # here a frame is still alone
     for up in decoder.up_blocks:
+        before = x
         for block in up.resnets:
             x = residual(block, x, memory)
-        for resample in up.upsamplers or ():
+        for resample in upsamplers(up):
             x = upsampled(resample, x, memory)
+        if isinstance(up, WanResidualUpBlock) and up.avg_shortcut is not None:
+            x = x + up.avg_shortcut(as_volume(before), first_chunk=memory.empty)[0].transpose(0, 1)
     return causal(decoder.conv_out, functional.silu(normalised(decoder.norm_out, x)), memory)
+
+
+def upsamplers(up: WanUpBlock | WanResidualUpBlock) -> Sequence[WanResample]:
+    """What a level doubles the sides with, if it does."""
+    if isinstance(up, WanResidualUpBlock):
+        return () if up.upsampler is None else (up.upsampler,)
+    return up.upsamplers or ()
+
+
+def as_volume(x: torch.Tensor) -> torch.Tensor:
+    """(T, c, y, x) as the library has it, (1, c, T, y, x)."""
+    return x.transpose(0, 1).unsqueeze(0)
+
+
+def patched(frames: torch.Tensor, side: int | None) -> torch.Tensor:
+    """Squares of pixels as channels, (T, 3, y, x) -> (T, 3 side^2, y / side, x / side), where there are any."""
+    return frames if side is None else patchify(as_volume(frames), side)[0].transpose(0, 1)
+
+
+def unpatched(frames: torch.Tensor, side: int | None) -> torch.Tensor:
+    """The inverse of `patched`."""
+    return frames if side is None else unpatchify(as_volume(frames), side)[0].transpose(0, 1)
 
 
 def residual(block: WanResidualBlock, x: torch.Tensor, memory: Memory) -> torch.Tensor:

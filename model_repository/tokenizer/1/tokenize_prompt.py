@@ -1,4 +1,4 @@
-"""Prompts to tokens: bytes, or umT5's own vocabulary after the cleaning that Wan does. Knows nothing of Triton."""
+"""Prompts to tokens: bytes, or the vocabulary of a file after the cleaning that Wan does. Knows nothing of Triton."""
 
 import html
 import json
@@ -41,7 +41,7 @@ def split_bytes(prompt: str) -> list[int]:
 
 
 def load(file: Path) -> Callable[[str], list[int]]:
-    """A tokenizer of the `tokenizers` library, as published with umT5; gives tokens without the end."""
+    """A tokenizer of the `tokenizers` library, such as the one published with umT5; gives tokens without the end."""
     # Only profiles with such a tokenizer need these.
     from ftfy import fix_text
     from tokenizers import Tokenizer

@@ -1,0 +1,96 @@
+"""The shipped weights of nano: they are small, they build the shipped graphs, and the graphs do as they are told."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from tools.export import build, profile, stamp
+from tools.export.filling import Loaded
+from tools.export.weights import Weights
+from tools.model_code import REPOSITORY
+from tools.nano import judge
+from tools.nano.maker import Frames, Maker
+from tools.tritonserver import TritonServer, TritonServerError
+
+NANO = profile.load("nano")
+(WEIGHTS,) = NANO.shipped
+CAT = Path(__file__).resolve().parents[1] / "golden" / "cat.png"
+MOST_BYTES = 25_000_000
+"""Of weights and graphs together."""
+
+
+@pytest.fixture(scope="module")
+def maker() -> Maker:
+    return Maker()
+
+
+@pytest.fixture(scope="module")
+def cat() -> Frames:
+    """Cropped to the shape of the video."""
+    image = Image.open(CAT).convert("RGB")
+    height = image.width * 128 // 224
+    top = (image.height - height) // 2
+    return np.asarray(image.crop((0, top, image.width, top + height)).resize((224, 128), Image.Resampling.LANCZOS))
+
+
+def test_weights_and_graphs_are_small_enough_for_git() -> None:
+    graphs = [REPOSITORY / file for file in stamp.files(REPOSITORY)]
+    size = sum(file.stat().st_size for file in (*graphs, *WEIGHTS.rglob("*")) if file.is_file())
+    assert 5_000_000 < size <= MOST_BYTES
+
+
+def test_every_weight_is_in_half_precision_and_finite() -> None:
+    for file in WEIGHTS.rglob("*.safetensors"):
+        for name, tensor in load_file(file).items():
+            assert tensor.dtype == torch.float16 and torch.isfinite(tensor).all(), f"{file.parent.name}: {name}"
+
+
+@pytest.mark.parametrize(
+    "model", ["text_encoder/1/model.onnx", "vae_encoder/1/first.onnx", "vae_decoder_tiny/1/next.onnx"]
+)
+def test_an_export_builds_the_shipped_graphs_of_the_shipped_weights(model: str, tmp_path: Path) -> None:
+    weights = Weights.find(NANO.shipped)
+    (artefact,) = (each for each in build.artefacts(NANO, Loaded(weights), weights) if each.file == model)
+    artefact.write(tmp_path)
+    assert (tmp_path / model).read_bytes() == (REPOSITORY / model).read_bytes()
+
+
+def test_a_damaged_file_is_refused_with_the_way_to_rebuild_it(tmp_path: Path) -> None:
+    repository = tmp_path / "models"
+    shutil.copytree(REPOSITORY, repository)
+    file = repository / "vae_decoder" / "1" / "next.onnx"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(TritonServerError, match=r"vae_decoder/1/next\.onnx is not as it was built: run `make models`"):
+        TritonServer(repository, state=tmp_path / "triton").__enter__()
+
+
+def test_the_first_frame_is_the_picture(maker: Maker, cat: Frames) -> None:
+    assert judge.psnr(maker.video(cat, "zoom in", latents=3)[0], cat) > 26
+
+
+@pytest.mark.parametrize("asked", ["pan left", "zoom in", "zoom out", "clockwise"])
+def test_the_cat_moves_as_the_prompt_says(maker: Maker, cat: Frames, asked: str) -> None:
+    prompt, _ = judge.PROMPTS[asked]
+    video = maker.video(cat, prompt, latents=9)
+    assert video.shape == (33, 128, 224, 3)
+    assert judge.read(video).told == asked
+
+
+def test_the_cat_stays_still_when_it_is_told_to(maker: Maker, cat: Frames) -> None:
+    video = maker.video(cat, "the cat stays still, static camera", latents=9)
+    assert judge.read(video).told == "still"
+    assert judge.psnr(video[-1], video[0]) > 24
+
+
+@pytest.mark.parametrize("prompt", judge.STRANGE)
+def test_a_prompt_that_was_never_learnt_moves_gently_and_stays_clean(maker: Maker, cat: Frames, prompt: str) -> None:
+    video = maker.video(cat, prompt, latents=9)
+    assert judge.speed(video) < 1
+    assert 0.5 < judge.sharpness(video[-1]) / judge.sharpness(video[0]) < 1.5

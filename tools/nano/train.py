@@ -1,0 +1,306 @@
+"""`python -m tools.nano.train STAGE`: trains one part of nano after another, each from where it was left.
+
+The stages in their order: `pictures` and `clips` (the VAE), `text`, `latents` (what the others are trained on),
+`onset`, `transformer`, `steady` (it goes on over pasts of its own making) and `tiny` (the decoder of the quality fast).
+Everything is kept under var/nano; `python -m tools.nano.publish` makes of it what is shipped.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from tokenizers import Tokenizer
+from torch import nn
+
+from tools.export import encoders, profile
+from tools.export import transformer as exported
+from tools.export import vae as exported_vae
+from tools.export.filling import Drawn
+from tools.export.tiny_vae import TRIMMED, TinyVae
+from tools.nano import captions, latents, motion, text, transformer, vae
+from tools.nano.training import Plan, train
+
+ROOT = Path("var/nano")
+SEED = 20261128
+PLAIN = ("shared", "embed_tokens", "relative_attention", "scale_shift_table", "position_embedding", "class_embedding")
+"""Words in the names of tables."""
+
+
+def plan(stage: str, steps: int, rate: float, limit_s: float) -> Plan:
+    """A stage's plan."""
+    return Plan(folder=ROOT / stage, steps=steps, rate=rate, seed=SEED, limit_s=limit_s, plain=PLAIN)
+
+
+def trained(module: nn.Module, stage: str, key: str = "module") -> bool:
+    """Loads what a stage has learnt, if it has run."""
+    file = ROOT / stage / "state.pt"
+    if file.is_file():
+        module.load_state_dict(torch.load(file, weights_only=True)[key])
+    return file.is_file()
+
+
+def the_vae(*stages: str) -> AutoencoderKLWan:
+    """The VAE as the last of these stages that has run left it."""
+    torch.manual_seed(SEED)
+    made = exported_vae.fresh(profile.load("nano").vae)
+    if not any(trained(made, stage) for stage in stages) and stages:
+        sys.exit(f"run `python -m tools.nano.train {stages[-1]}` first")
+    return made
+
+
+def pictures(steps: int, limit_s: float) -> bool:
+    """The VAE on pictures."""
+    made = the_vae()
+    done = train(made, lambda rng, _: vae.picture_loss(made, rng), plan("pictures", steps, 0.02, limit_s))
+    print(f"{vae.psnr(made):.2f} dB on the pictures that judge")
+    return done
+
+
+def clips(steps: int, limit_s: float) -> bool:
+    """The VAE on clips, and still on pictures."""
+    made = the_vae("pictures")
+
+    def loss(rng: np.random.Generator, _: int) -> dict[str, torch.Tensor]:
+        return dict(vae.picture_loss(made, rng, 6) if rng.random() < 0.3 else vae.clip_loss(made, rng))
+
+    done = train(made, loss, plan("clips", steps, 0.01, limit_s))
+    print(f"{vae.psnr(made):.2f} dB on the pictures that judge")
+    mean, std = latents.statistics(made, SEED)
+    torch.save({"mean": mean, "std": std}, ROOT / "clips/statistics.pt")
+    return done
+
+
+def the_reader() -> tuple[text.Reader, Tokenizer]:
+    """The reader of captions and its vocabulary, which is learnt at the first call."""
+    torch.manual_seed(SEED)
+    file = ROOT / "text/tokenizer.json"
+    if not file.is_file():
+        text.saved(text.vocabulary(SEED), file.parent)
+    encoder = encoders.text_encoder(profile.load("nano"), Drawn(SEED)).model
+    reader = text.Reader(encoder.train().requires_grad_())
+    text.made_loud(reader)
+    return reader, Tokenizer.from_file(str(file))
+
+
+def reading(steps: int, limit_s: float) -> bool:
+    """The prompt's encoder."""
+    reader, tokenizer = the_reader()
+    return train(reader, lambda rng, _: text.reading_loss(reader, tokenizer, rng), plan("text", steps, 0.01, limit_s))
+
+
+def statistics() -> dict[str, torch.Tensor]:
+    """Mean and deviation of each channel of the VAE's latents."""
+    known: dict[str, torch.Tensor] = torch.load(ROOT / "clips/statistics.pt", weights_only=True)
+    return known
+
+
+def encode(steps: int, limit_s: float) -> bool:
+    """Clips as latents, `steps` files of them."""
+    made, folder, known = the_vae("clips"), ROOT / "latents", statistics()
+    mean, std = (known[name].view(-1, 1, 1) for name in ("mean", "std"))
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    for index in range(steps):
+        file = folder / f"{index:05}.safetensors"
+        if file.is_file():
+            continue
+        if time.monotonic() - began > limit_s:
+            return False
+        shard = latents.make(made, SEED, index)
+        normal = [((each.float() - mean) / std).half() for each in (shard.latents, shard.soft)]
+        latents.write(latents.Shard(normal[0], shard.pictures, normal[1], shard.wishes), file)
+    return True
+
+
+def the_tiny_vae() -> TinyVae:
+    """The decoder of the quality `fast`, as it starts."""
+    torch.manual_seed(SEED)
+    nano = profile.load("nano")
+    assert nano.tiny_vae is not None
+    return TinyVae(nano.vae.channels, nano.tiny_vae.widths)
+
+
+def tiny(steps: int, limit_s: float) -> bool:
+    """The decoder of the quality `fast`: latents of the VAE, and the pixels that they came of."""
+    made, shards = the_tiny_vae(), list(latents.read(ROOT / "latents"))
+
+    def loss(rng: np.random.Generator, _step: int) -> dict[str, torch.Tensor]:
+        shard, clip = shards[rng.integers(len(shards))], rng.integers(latents.CLIPS)
+        count = (1, 4, 7)[int(rng.integers(3))]
+        first = shard.pictures[clip].float() / 127.5 - 1
+        wanted = motion.clip(first, shard.wishes[clip].motion, 1 + 4 * (count - 1))
+        told = shard.latents[clip, :count].float()
+        frames, _ = made.decoded(told + vae.NOISE * torch.randn_like(told), None)
+        return vae.apart(frames[TRIMMED:], wanted)
+
+    return train(made, loss, plan("tiny", steps, 0.01, limit_s))
+
+
+class Mover(nn.Module):  # type: ignore[misc]
+    """What is trained together: the transformer and the picture's encoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(SEED)
+        nano = profile.load("nano")
+        assert nano.image_encoder is not None
+        self.transformer: WanTransformer3DModel = exported.fresh(nano)
+        transformer.bias_free(self.transformer)
+        self.image = encoders.image_encoder(nano.image_encoder, Drawn(SEED), torch.float32).train()
+        self.requires_grad_()
+
+
+class Sampler:
+    """Draws batches from the shards, with captions that are worded anew each time."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+        nano = profile.load("nano")
+        assert nano.schedule is not None
+        self.schedule, self.length = nano.schedule, nano.text_encoder.length
+        reader, self.tokenizer = the_reader()
+        trained(reader, "text")
+        self.text = encoders.TextEncoder(reader.encoder.eval().requires_grad_(False))
+        self.made: dict[int, torch.Tensor] = {}
+        """For each shard, the latents that a rollout made of its first frames, FP16."""
+        self.shards: dict[tuple[int, ...], list[latents.Shard]] = {}
+        for shard in latents.read(ROOT / "latents"):
+            self.shards.setdefault(tuple(shard.pictures.shape[2:]), []).append(shard)
+
+    def embedded(self, rng: np.random.Generator, wishes: list[captions.Wish]) -> torch.Tensor:
+        """Captions of these wishes, read."""
+        worded = [text.misspelt(rng, captions.caption(rng, each)) for each in wishes]
+        with torch.no_grad():
+            return self.text(*text.tokens(self.tokenizer, worded, self.length))
+
+    def loss(self, mover: Mover, rng: np.random.Generator, *, onset: bool = False) -> dict[str, torch.Tensor]:
+        """Flow matching on one batch; `onset`: of the first block alone."""
+        size, most, blocks = self.schedule.block_latents, self.schedule.max_latents, 1 if onset else 3
+        starts = range(1, most - size * blocks + 1, size)
+        start = 1 if onset or rng.random() < 0.35 else int(rng.choice(starts))
+        shapes = list(self.shards)
+        odds = np.array([len(self.shards[each]) for each in shapes], dtype=float)
+        shards = self.shards[shapes[rng.choice(len(shapes), p=odds / odds.sum())]]
+        shards = [each for each in shards if each.latents.shape[1] >= start + size * blocks]
+        chosen = [(shards[int(rng.integers(len(shards)))], int(rng.integers(latents.CLIPS))) for _ in range(self.batch)]
+        words = self.embedded(rng, [shard.wishes[clip] for shard, clip in chosen])
+        if not onset and rng.random() < 0.05:
+            soft = torch.stack([shard.soft[int(rng.integers(latents.SOFT))] for shard, _ in chosen]).float()
+            none = soft[:, :0]
+            return self.flow(mover, rng, soft, none, transformer.alone(), words, None)
+        frames = transformer.stretch(self.schedule, start, blocks)
+        every = torch.stack([shard.latents[clip][list(frames.indices)] for shard, clip in chosen]).float()
+        past, clean = every[:, : frames.clean], every[:, frames.clean :]
+        if self.made and rng.random() < 0.7:
+            seen = list(frames.indices[: frames.clean])
+            past = torch.stack([self.made[id(shard)][clip][seen] for shard, clip in chosen]).float()
+        elif rng.random() < 0.5:  # what was made is never quite right
+            past = past + rng.uniform(0, 0.25) * torch.randn_like(past)
+            past[:, 0] = every[:, 0]
+        image = None
+        if rng.random() > 0.08:
+            seen = torch.stack([shard.pictures[clip] for shard, clip in chosen]).float() / 127.5 - 1
+            image = mover.image(seen)
+        return self.flow(mover, rng, clean, past, frames, words, image)
+
+    def flow(self, mover: Mover, rng: np.random.Generator, *rest: object) -> dict[str, torch.Tensor]:
+        """See flow_loss."""
+        clean, past, frames, words, image = rest
+        with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
+            return dict(
+                transformer.flow_loss(mover.transformer, self.schedule, rng, clean, past, frames, words, image)  # type: ignore[arg-type]
+            )
+
+
+BF16 = True
+"""Whether matrices are multiplied in bf16."""
+
+
+def moving(steps: int, limit_s: float) -> bool:
+    """The transformer."""
+    mover, average, sampler = Mover(), Mover(), Sampler(8)
+    if not trained(mover, "onset"):
+        sys.exit("run `python -m tools.nano.train onset` first")
+    return train(
+        mover, lambda rng, _: sampler.loss(mover, rng), plan("transformer", steps, 0.015, limit_s), average=average
+    )
+
+
+def starting(steps: int, limit_s: float) -> bool:
+    """The transformer on first blocks alone, which nothing but the prompt can tell how to move: so it learns to read.
+
+    Over whole stretches it would learn to go on as the past went, and hear nothing of the prompt for a long time.
+    """
+    mover, sampler = Mover(), Sampler(32)
+    told = replace(plan("onset", steps, 0.02, limit_s), falling=0.01)
+    return train(mover, lambda rng, _: sampler.loss(mover, rng, onset=True), told)
+
+
+def roll(mover: Mover, sampler: Sampler, seed: int) -> None:
+    """Makes every clip of the shards by the model itself, for `Sampler.made`."""
+    rng = np.random.default_rng((SEED, 3, seed))
+    torch.manual_seed(SEED + seed)
+    for shard in (each for same in sampler.shards.values() for each in same):
+        words = sampler.embedded(rng, list(shard.wishes))
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=BF16):
+            image = mover.image(shard.pictures.float() / 127.5 - 1)
+            first, count = shard.latents[:, :1].float(), shard.latents.shape[1]
+            sampler.made[id(shard)] = transformer.rollout(
+                mover.transformer, sampler.schedule, first, count, words, image
+            ).half()
+
+
+def steadying(steps: int, limit_s: float) -> bool:
+    """The transformer over pasts that it has made itself, to mend what it got wrong and not add to it."""
+    mover, average, sampler = Mover(), Mover(), Sampler(8)
+    told = plan("steady", steps, 0.006, limit_s)
+    for each in (mover, average):
+        if not trained(each, "transformer", "average"):
+            sys.exit("run `python -m tools.nano.train transformer` first")
+    trained(mover, "steady")
+
+    def loss(rng: np.random.Generator, step: int) -> dict[str, torch.Tensor]:
+        if step % REFRESHED == 0 or not sampler.made:
+            roll(mover, sampler, step // REFRESHED)
+        return sampler.loss(mover, rng)
+
+    return train(mover, loss, told, average=average)
+
+
+REFRESHED = 300
+"""Steps after which pasts are made anew."""
+
+STAGES: dict[str, tuple[Callable[[int, float], bool], int]] = {
+    "pictures": (pictures, 2200),
+    "clips": (clips, 900),
+    "text": (reading, 3000),
+    "latents": (encode, 75),
+    "onset": (starting, 400),
+    "transformer": (moving, 1200),
+    "steady": (steadying, 600),
+    "tiny": (tiny, 1500),
+}
+"""Each with its usual steps."""
+
+
+def main() -> int:
+    """Trains what is asked for; 0 when all steps are done, 2 when time ran out before."""
+    parser = argparse.ArgumentParser(prog="python -m tools.nano.train", description=__doc__)
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--steps", type=int, help="how many in all (default: the stage's own)")
+    parser.add_argument(
+        "--limit-s", type=float, default=float("inf"), help="stop after so many seconds; run again to go on"
+    )
+    options = parser.parse_args()
+    stage, steps = STAGES[options.stage]
+    return 0 if stage(options.steps or steps, options.limit_s) else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
