@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tools.export import bidirectional, encoders, repository, stamp, tiny_vae, transformer, vae
+from tools.export import bidirectional, encoders, repository, sharing, stamp, tiny_vae, transformer, vae
 from tools.export.artefact import Artefact, Copied, Document
 from tools.export.filling import Filling, Loaded, Random
 from tools.export.graph import Graph
@@ -48,6 +48,8 @@ def build(
         files += [artefact.file, *artefact.companions]
         size = sum((target / file).stat().st_size for file in (artefact.file, *artefact.companions)) / 1e6
         say(f"{artefact.file:34}{size:8.1f} MB {time.monotonic() - began:6.1f} s  {told}")
+    if profile.shipped:
+        files += sharing.share(target, files)
     digest = stamp.write(target, stamp.source_of(profile, paths, random=random), files, served(profile, random=random))
     say(f"digest {digest[:16]}")
     return digest

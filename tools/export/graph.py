@@ -127,9 +127,17 @@ def trace(graph: Graph, path: Path) -> None:
 
 
 def halve(path: Path) -> None:
-    """Stores every large weight of a graph that FP16 holds exactly as FP16, with a Cast behind it."""
+    """Stores every large weight of a graph that FP16 holds exactly as FP16, with a Cast behind it; equal ones once."""
     model = onnx.load(path)
-    casts = []
+    casts, first, again = [], dict[tuple[int, bytes], str](), dict[str, str]()
+    for tensor in list(model.graph.initializer):
+        key = tensor.data_type, bytes(str(tensor.dims), "ascii") + tensor.raw_data
+        if len(tensor.raw_data) >= SMALL and first.setdefault(key, tensor.name) != tensor.name:
+            again[tensor.name] = first[key]
+            model.graph.initializer.remove(tensor)
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = again.get(name, name)
     for tensor in model.graph.initializer:
         value = onnx.numpy_helper.to_array(tensor)
         if value.dtype != np.float32 or value.size < SMALL:

@@ -25,15 +25,15 @@ LATENT_SIZES = ((8, 14), (14, 8), (10, 10))
 class Normalised(torch.nn.Module):  # type: ignore[misc]
     """A part of the VAE that speaks normalised latents, (z - mean) / std per channel."""
 
-    mean: torch.Tensor
-    std: torch.Tensor
+    latents_mean: torch.Tensor
+    latents_std: torch.Tensor
 
     def __init__(self, vae: AutoencoderKLWan) -> None:
         super().__init__()
         self.vae = vae
         self.dtype = next(vae.parameters()).dtype
-        self.register_buffer("mean", torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1))
-        self.register_buffer("std", torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1))
+        self.register_buffer("latents_mean", torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1))
+        self.register_buffer("latents_std", torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1))
 
 
 class Encoder(Normalised):
@@ -44,7 +44,7 @@ class Encoder(Normalised):
         patched = vae_frames.patched(pixels.to(self.dtype), self.vae.config.patch_size)
         x = vae_encoder_frames.encode(self.vae.encoder, patched, memory)
         mean: torch.Tensor = self.vae.quant_conv(x.unsqueeze(2)).chunk(2, dim=1)[0].float()
-        return (mean - self.mean) / self.std
+        return (mean - self.latents_mean) / self.latents_std
 
 
 class FirstEncoder(Encoder):
@@ -77,7 +77,7 @@ class Decoder(Normalised):
     def decoded(self, latent: torch.Tensor, caches: Sequence[torch.Tensor] | None) -> tuple[torch.Tensor, ...]:
         """What the two graphs below have in common."""
         memory = vae_frames.Memory(caches)
-        x = self.vae.post_quant_conv((latent * self.std + self.mean).to(self.dtype)).squeeze(2)
+        x = self.vae.post_quant_conv((latent * self.latents_std + self.latents_mean).to(self.dtype)).squeeze(2)
         frames = vae_frames.decode(self.vae.decoder, x, memory)
         return as_pixels(vae_frames.unpatched(frames, self.vae.config.patch_size)), *memory.new
 

@@ -1,8 +1,10 @@
 """`python -m tools.nano.publish`: what was learnt, as the files that an export reads, in half precision.
 
-They lie under tools/nano/weights in the layout of diffusers, and `make models` builds the graphs of them.
+They lie under tools/nano/weights in the layout of diffusers, and `make models` builds the graphs of them. `--restore`
+is the way back: on a machine that has none of the training's state, later stages go on from what is shipped.
 """
 
+import argparse
 import json
 import shutil
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from tools.export import profile
 from tools.nano import train
@@ -20,7 +22,18 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 
 def main() -> int:
-    """Writes every part that is trained; 0 when all are."""
+    """Publishes, or restores; 0 when it is done."""
+    parser = argparse.ArgumentParser(prog="python -m tools.nano.publish", description=__doc__)
+    parser.add_argument("--restore", action="store_true", help="make state for training of the shipped weights")
+    if parser.parse_args().restore:
+        restore()
+    else:
+        publish()
+    return 0
+
+
+def publish() -> None:
+    """Writes every part that is trained."""
     mover = train.Mover()
     if not any(train.trained(mover, stage, "average") for stage in ("steady", "transformer")):
         sys.exit("run `python -m tools.nano.train transformer` first")
@@ -37,7 +50,32 @@ def main() -> int:
     (WEIGHTS / "tokenizer").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(train.ROOT / "text/tokenizer.json", WEIGHTS / "tokenizer/tokenizer.json")
     (WEIGHTS / "training.json").write_text(json.dumps(history(), indent=1) + "\n")
-    return 0
+
+
+def restore() -> None:
+    """Makes of the shipped weights what the stages after `clips` and `text` begin with, and `steady`.
+
+    The statistics of the latents are then those of every Wan VAE, under which the weights are published.
+    """
+    mover, made = train.Mover(), train.the_vae()
+    mover.transformer.load_state_dict(shipped("transformer"))
+    mover.image.model.load_state_dict(shipped("image_encoder"))
+    made.load_state_dict(shipped("vae"))
+    folder = train.ROOT / "text"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(WEIGHTS / "tokenizer/tokenizer.json", folder / "tokenizer.json")
+    reader, _ = train.the_reader()
+    reader.encoder.load_state_dict(shipped("text_encoder"), strict=False)  # of tensors that are the same, one is there
+    for stage, module in (("clips", made), ("text", reader), ("transformer", mover)):
+        (train.ROOT / stage).mkdir(parents=True, exist_ok=True)
+        torch.save({"module": module.state_dict()}, train.ROOT / stage / "state.pt")
+    known = {"mean": torch.tensor(made.config.latents_mean), "std": torch.tensor(made.config.latents_std)}
+    torch.save(known, train.ROOT / "clips/statistics.pt")
+
+
+def shipped(part: str) -> dict[str, torch.Tensor]:
+    """The tensors of a published part."""
+    return {name: each.float() for name, each in load_file(WEIGHTS / part / "model.safetensors").items()}
 
 
 def put(part: str, tensors: Mapping[str, torch.Tensor]) -> None:

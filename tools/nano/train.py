@@ -159,16 +159,13 @@ class Mover(nn.Module):  # type: ignore[misc]
 class Sampler:
     """Draws batches from the shards, with captions that are worded anew each time."""
 
-    def __init__(self, batch: int) -> None:
-        self.batch = batch
+    def __init__(self) -> None:
         nano = profile.load("nano")
         assert nano.schedule is not None
         self.schedule, self.length = nano.schedule, nano.text_encoder.length
         reader, self.tokenizer = the_reader()
         trained(reader, "text")
         self.text = encoders.TextEncoder(reader.encoder.eval().requires_grad_(False))
-        self.made: dict[int, torch.Tensor] = {}
-        """For each shard, the latents that a rollout made of its first frames, FP16."""
         self.shards: dict[tuple[int, ...], list[latents.Shard]] = {}
         for shard in latents.read(ROOT / "latents"):
             self.shards.setdefault(tuple(shard.pictures.shape[2:]), []).append(shard)
@@ -179,16 +176,21 @@ class Sampler:
         with torch.no_grad():
             return self.text(*text.tokens(self.tokenizer, worded, self.length))
 
-    def loss(self, mover: Mover, rng: np.random.Generator, *, onset: bool = False) -> dict[str, torch.Tensor]:
-        """Flow matching on one batch; `onset`: of the first block alone."""
+    def loss(
+        self, mover: Mover, rng: np.random.Generator, *, onset: bool = False, own: bool = False
+    ) -> dict[str, torch.Tensor]:
+        """Flow matching on one batch; `onset`: of first blocks alone; `own`: over pasts of the model's own making."""
         size, most, blocks = self.schedule.block_latents, self.schedule.max_latents, 1 if onset else 3
         starts = range(1, most - size * blocks + 1, size)
-        start = 1 if onset or rng.random() < 0.35 else int(rng.choice(starts))
+        start = 1 if onset or rng.random() < (0.6 if own else 0.35) else int(rng.choice(starts))
         shapes = list(self.shards)
         odds = np.array([len(self.shards[each]) for each in shapes], dtype=float)
         shards = self.shards[shapes[rng.choice(len(shapes), p=odds / odds.sum())]]
         shards = [each for each in shards if each.latents.shape[1] >= start + size * blocks]
-        chosen = [(shards[int(rng.integers(len(shards)))], int(rng.integers(latents.CLIPS))) for _ in range(self.batch)]
+        chosen = [
+            (shards[int(rng.integers(len(shards)))], int(rng.integers(latents.CLIPS)))
+            for _ in range(32 if onset else 8)
+        ]
         words = self.embedded(rng, [shard.wishes[clip] for shard, clip in chosen])
         if not onset and rng.random() < 0.05:
             soft = torch.stack([shard.soft[int(rng.integers(latents.SOFT))] for shard, _ in chosen]).float()
@@ -197,16 +199,16 @@ class Sampler:
         frames = transformer.stretch(self.schedule, start, blocks)
         every = torch.stack([shard.latents[clip][list(frames.indices)] for shard, clip in chosen]).float()
         past, clean = every[:, : frames.clean], every[:, frames.clean :]
-        if self.made and rng.random() < 0.7:
-            seen = list(frames.indices[: frames.clean])
-            past = torch.stack([self.made[id(shard)][clip][seen] for shard, clip in chosen]).float()
-        elif rng.random() < 0.5:  # what was made is never quite right
-            past = past + rng.uniform(0, 0.25) * torch.randn_like(past)
-            past[:, 0] = every[:, 0]
         image = None
         if rng.random() > 0.08:
             seen = torch.stack([shard.pictures[clip] for shard, clip in chosen]).float() / 127.5 - 1
             image = mover.image(seen)
+        if own and not onset:
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=BF16):
+                past = transformer.own_past(mover.transformer, self.schedule, past, frames, start, words, image)
+        elif rng.random() < 0.5:  # what was made is never quite right
+            past = past + rng.uniform(0, 0.25) * torch.randn_like(past)
+            past[:, 0] = every[:, 0]
         return self.flow(mover, rng, clean, past, frames, words, image)
 
     def flow(self, mover: Mover, rng: np.random.Generator, *rest: object) -> dict[str, torch.Tensor]:
@@ -224,7 +226,7 @@ BF16 = True
 
 def moving(steps: int, limit_s: float) -> bool:
     """The transformer."""
-    mover, average, sampler = Mover(), Mover(), Sampler(8)
+    mover, average, sampler = Mover(), Mover(), Sampler()
     if not trained(mover, "onset"):
         sys.exit("run `python -m tools.nano.train onset` first")
     return train(
@@ -237,44 +239,27 @@ def starting(steps: int, limit_s: float) -> bool:
 
     Over whole stretches it would learn to go on as the past went, and hear nothing of the prompt for a long time.
     """
-    mover, sampler = Mover(), Sampler(32)
+    mover, sampler = Mover(), Sampler()
     told = replace(plan("onset", steps, 0.02, limit_s), falling=0.01)
     return train(mover, lambda rng, _: sampler.loss(mover, rng, onset=True), told)
 
 
-def roll(mover: Mover, sampler: Sampler, seed: int) -> None:
-    """Makes every clip of the shards by the model itself, for `Sampler.made`."""
-    rng = np.random.default_rng((SEED, 3, seed))
-    torch.manual_seed(SEED + seed)
-    for shard in (each for same in sampler.shards.values() for each in same):
-        words = sampler.embedded(rng, list(shard.wishes))
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=BF16):
-            image = mover.image(shard.pictures.float() / 127.5 - 1)
-            first, count = shard.latents[:, :1].float(), shard.latents.shape[1]
-            sampler.made[id(shard)] = transformer.rollout(
-                mover.transformer, sampler.schedule, first, count, words, image
-            ).half()
-
-
 def steadying(steps: int, limit_s: float) -> bool:
-    """The transformer over pasts that it has made itself, to mend what it got wrong and not add to it."""
-    mover, average, sampler = Mover(), Mover(), Sampler(8)
-    told = plan("steady", steps, 0.006, limit_s)
+    """The transformer over pasts that it has made itself, to mend what it got wrong and not add to it.
+
+    A past that moves as it should tells all that a prompt could; one's own tells less, so the prompt is heard. Between,
+    the onset again, for everything follows from it.
+    """
+    mover, average, sampler = Mover(), Mover(), Sampler()
     for each in (mover, average):
-        if not trained(each, "transformer", "average"):
+        if not trained(each, "transformer"):
             sys.exit("run `python -m tools.nano.train transformer` first")
-    trained(mover, "steady")
 
-    def loss(rng: np.random.Generator, step: int) -> dict[str, torch.Tensor]:
-        if step % REFRESHED == 0 or not sampler.made:
-            roll(mover, sampler, step // REFRESHED)
-        return sampler.loss(mover, rng)
+    def loss(rng: np.random.Generator, _step: int) -> dict[str, torch.Tensor]:
+        return sampler.loss(mover, rng, onset=rng.random() < 0.4, own=True)
 
-    return train(mover, loss, told, average=average)
+    return train(mover, loss, replace(plan("steady", steps, 0.012, limit_s), falling=0.35), average=average)
 
-
-REFRESHED = 300
-"""Steps after which pasts are made anew."""
 
 STAGES: dict[str, tuple[Callable[[int, float], bool], int]] = {
     "pictures": (pictures, 2200),
@@ -282,8 +267,8 @@ STAGES: dict[str, tuple[Callable[[int, float], bool], int]] = {
     "text": (reading, 3000),
     "latents": (encode, 75),
     "onset": (starting, 400),
-    "transformer": (moving, 1200),
-    "steady": (steadying, 600),
+    "transformer": (moving, 1300),
+    "steady": (steadying, 1000),
     "tiny": (tiny, 1500),
 }
 """Each with its usual steps."""

@@ -280,6 +280,43 @@ def rollout(
     return torch.cat(made, dim=1)
 
 
+def own_past(
+    model: WanTransformer3DModel,
+    schedule: Schedule,
+    past: torch.Tensor,
+    frames: Frames,
+    start: int,
+    text: torch.Tensor,
+    image: torch.Tensor | None,
+) -> torch.Tensor:
+    """The clean frames of a stretch, (B, clean, C, h, w), those from `start` on as the model makes them in one step.
+
+    What comes before is taken as it is.
+    """
+    cache, size, given = Past(), schedule.block_latents, frames.indices.index(start)
+    made = [past[:, :given]]
+    count = past.shape[0]
+
+    def keep(latents: torch.Tensor, first: int) -> None:
+        cache.forget(schedule.sink_latents, schedule.cache_latents - size)
+        cache.keep = True
+        zeros = torch.zeros(count, latents.shape[1])
+        flow(model, latents, zeros, seen(first, latents.shape[1], cache), text, image, cache)
+        cache.keep = False
+
+    keep(past[:, : schedule.sink_latents], 0)
+    for place in range(schedule.sink_latents, given, size):
+        keep(past[:, place : place + size], frames.indices[place])
+    for begin in range(start, start + frames.clean - given, size):
+        cache.forget(schedule.sink_latents, schedule.cache_latents - size)
+        noise = torch.randn_like(past[:, :size])
+        times = torch.full((count, size), 1000.0)
+        clean = noise - flow(model, noise, times, seen(begin, size, cache), text, image, cache)
+        made.append(clean)
+        keep(clean, begin)
+    return torch.cat(made, dim=1).float()
+
+
 def seen(start: int, count: int, past: Past) -> Frames:
     """Frames that attend to all that is kept and to themselves."""
     places = tuple(range(count))
