@@ -70,8 +70,8 @@ async def start() -> AsyncIterator[Start]:
             llm = await stack.enter_async_context(LlmSimulator(key=KEY).serving())
             values: dict[str, Any] = {
                 "listen": "127.0.0.1:0",
-                "metrics_listen": "127.0.0.1:0",
-                "caller_key": CALLER,
+                "metrics_listen": "",
+                "access_key": CALLER,
                 "llm_url": llm.url,
                 "llm_model": MODEL,
                 "llm_key": KEY,
@@ -110,6 +110,19 @@ async def test_an_answer_in_json_is_the_prompt(rig: Rig) -> None:
     assert (answer.cost_micros, answer.currency_code, answer.warning) == (150 + 60, "USD", "")
     assert rig.llm.calls[0]["response_format"] == {"type": "json_object"}
     assert rig.llm.headers[0]["authorization"] == f"Bearer {KEY}"
+
+
+async def test_variables_of_the_library_reach_no_endpoint(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_API_KEY", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/elsewhere")
+    rig = await start()
+    assert (await rig.write()).source == Response.JSON
+    assert "elsewhere" not in str(rig.llm.headers)
+
+
+async def test_many_prompts_are_written_at_the_same_time(rig: Rig) -> None:
+    answers = await asyncio.gather(*[rig.write(scene=f"Scene number {n} at the pier") for n in range(150)])
+    assert [answer.prompt.split(":")[0] for answer in answers] == [f"Scene number {n} at the pier" for n in range(150)]
 
 
 async def test_the_simulator_answers_without_a_script(rig: Rig) -> None:
@@ -204,6 +217,9 @@ UNUSABLE = {
     "marks": (f"{BEGIN.lower()} as told above, {GOOD}", "repeats our instructions"),
     "json leak": (json.dumps({"prompt": TASKS[Kind.ANIMATION][:300]}), "repeats our instructions"),
     "secret": (f"{GOOD} {KEY}", "holds a secret"),
+    "hidden secret": (f'{{"prompt": "{GOOD} \\u0073{KEY[1:]}"}}', "holds a secret"),
+    "secret in the negative": (json.dumps({"prompt": GOOD, "negative_prompt": KEY}), "holds a secret"),
+    "half a sign": ('{"prompt": "' + GOOD + '\\ud800"}', "has control characters"),
 }
 
 
@@ -219,7 +235,7 @@ async def test_an_answer_that_cannot_be_used_gives_the_template_and_is_paid(rig:
     calls = len(rig.llm.calls)
     assert (answer.input_tokens, answer.output_tokens, answer.llm) == (101 * calls, 11 * calls, MODEL)
     assert answer.cost_micros == -(-(101 * 150_000 + 11 * 600_000) * calls // 1_000_000)
-    assert calls == (1 if case == "secret" else 2)
+    assert calls == (1 if "secret" in case else 2)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +246,7 @@ async def test_an_answer_that_cannot_be_used_gives_the_template_and_is_paid(rig:
         says("I'm sorry, but I can't help with that request."),
         says("I cannot write a prompt about this scene, sorry."),
         writes("Unfortunately, I am unable to describe this scene."),
+        says('{"prompt": "Sorry, \\ud800 but I cannot."}'),
         says("As an AI language model I do not describe such things."),
     ],
 )
@@ -237,7 +254,7 @@ async def test_a_refusal_gives_the_template_and_is_not_asked_again(rig: Rig, ref
     rig.next(refusal)
     answer = await rig.write()
     assert (answer.source, answer.cost_micros, len(rig.llm.calls)) == (Response.TEMPLATE, 45, 1)
-    assert "refusal" in answer.warning
+    assert answer.warning == "The language model's answer is a refusal: a template wrote the prompt."
 
 
 @pytest.mark.parametrize(
@@ -443,7 +460,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "long story": ({"story": "x" * 8001}, "story", "TEXT_TOO_LONG"),
     "control": ({"scene": "a\x00b"}, "scene", "TEXT_MALFORMED"),
     "details": ({"details": {f"k{n}": "v" for n in range(17)}}, "details", "TOO_MANY_DETAILS"),
-    "long key": ({"details": {"k" * 65: "v"}}, "details (a key)", "TEXT_TOO_LONG"),
+    "long key": ({"details": {"k" * 65: "v"}}, "details", "TEXT_TOO_LONG"),
     "no key": ({"details": {"": "v"}}, "details", "DETAIL_UNNAMED"),
     "long value": ({"details": {"k": "v" * 513}}, "details['k']", "TEXT_TOO_LONG"),
     "too few": ({"max_characters": 14}, "max_characters", "MAX_CHARACTERS_OUT_OF_RANGE"),
@@ -577,7 +594,7 @@ async def test_both_processes_start_answer_and_stop(tmp_path: Path) -> None:
         "services.providers.prompt",
         I2V_PROMPT_LISTEN="127.0.0.1:0",
         I2V_PROMPT_METRICS_LISTEN="127.0.0.1:0",
-        I2V_PROMPT_CALLER_KEY_FILE=str(caller_file),
+        I2V_PROMPT_ACCESS_KEY_FILE=str(caller_file),
         I2V_PROMPT_LLM_URL=url,
         I2V_PROMPT_LLM_MODEL=MODEL,
         I2V_PROMPT_LLM_KEY_FILE=str(key_file),

@@ -77,6 +77,14 @@ def test_a_prompt_that_only_begins_like_something_else_is_a_prompt(prompt: str) 
     assert read(prompt).prompt == prompt
 
 
+@pytest.mark.parametrize(
+    "content", ["```" + "\n" * 30_000 + "x", "```\n" + " " * 30_000 + "```x", "prompt" + " " * 30_000]
+)
+def test_an_answer_that_is_made_to_be_slow_to_read_is_not(content: str) -> None:
+    with pytest.raises(Unusable):
+        read(content)
+
+
 def test_words_of_our_rules_that_the_scene_has_too_may_come_back() -> None:
     quoted = "Work out how this person comes across while speaking: the face"
     rules = system_message(Kind.TALKING, Form.TEXT, 400)

@@ -25,7 +25,7 @@ def settings(**variables: str) -> Settings:
 
 def test_nothing_set_is_a_writer_of_templates_on_this_machine_alone() -> None:
     found = settings()
-    assert (found.endpoint(), found.caller_secret(), found.listen) == (None, "", "127.0.0.1:50061")
+    assert (found.endpoint(), found.access_secret(), found.listen) == (None, "", "127.0.0.1:50071")
 
 
 def test_a_language_model_is_an_address_a_name_a_key_and_two_prices() -> None:
@@ -72,7 +72,8 @@ def test_a_key_may_lie_in_a_file(tmp_path: Path) -> None:
         ({"LLM_PLAINTEXT": "perhaps"}, "I2V_PROMPT_LLM_PLAINTEXT cannot be 'perhaps'"),
         ({"CURRENCY": "usd"}, "I2V_PROMPT_CURRENCY is three capital letters"),
         ({"LISTEN": "50061"}, "I2V_PROMPT_LISTEN is not `host:port`"),
-        ({"LISTEN": "0.0.0.0:50061"}, "I2V_PROMPT_CALLER_KEY is needed"),
+        ({"METRICS_LISTEN": "9475"}, "I2V_PROMPT_METRICS_LISTEN is not `host:port`"),
+        ({"LISTEN": "0.0.0.0:50061"}, "I2V_PROMPT_ACCESS_KEY is needed"),
         ({"TLS_CERT_FILE": "cert.pem"}, "I2V_PROMPT_TLS_CERT_FILE goes together"),
         ({"MODEL": "x"}, "there is no setting I2V_PROMPT_MODEL"),
     ],
@@ -89,8 +90,8 @@ def test_plain_http_is_for_this_machine_or_for_who_asks_for_it() -> None:
     assert settings(**{**LLM, "LLM_URL": "http://vllm.models:8000/v1", "LLM_PLAINTEXT": "true"}).endpoint()
 
 
-def test_a_caller_key_opens_other_addresses() -> None:
-    assert settings(LISTEN="0.0.0.0:50061", CALLER_KEY=SECRET).caller_secret() == SECRET
+def test_a_access_key_opens_other_addresses() -> None:
+    assert settings(LISTEN="0.0.0.0:50061", ACCESS_KEY=SECRET).access_secret() == SECRET
 
 
 def test_what_kubernetes_sets_and_what_others_have_is_passed_over() -> None:
@@ -106,7 +107,7 @@ def test_what_kubernetes_sets_and_what_others_have_is_passed_over() -> None:
 
 
 def test_secrets_are_not_in_the_representation() -> None:
-    assert SECRET not in repr(settings(**LLM, CALLER_KEY=SECRET))
+    assert SECRET not in repr(settings(**LLM, ACCESS_KEY=SECRET))
 
 
 def test_every_setting_is_described_with_its_default() -> None:

@@ -19,7 +19,7 @@ NEGATIVE_CHARACTERS = 500
 """The least that a vendor takes."""
 RUN_WORDS = 8
 """So many words of our instructions in a row are no coincidence."""
-FENCE = re.compile(r"```[a-z]*\s*\n(.*?)\n?\s*```", re.DOTALL)
+FENCE = "```"
 LABEL = re.compile(r"(?:\*\*)?(?:(?:video|animation|final)\s+)?prompt(?:\*\*)?\s*:\s*(?:\*\*)?\s*", re.IGNORECASE)
 QUOTES = {'"': '"', "“": "”", "«": "»", "„": "“", "'": "'"}
 REFUSAL = re.compile(
@@ -64,16 +64,15 @@ def read_answer(content: str, *, max_characters: int, instructions: str, told: s
     """
     if len(content) > ANSWER_CHARACTERS:
         raise Unusable(f"has {len(content)} characters")
-    text = content.strip()
+    text = _unfenced(content.strip())
     if not text:
         raise Unusable("is empty")
-    if fenced := FENCE.fullmatch(text):
-        text = fenced[1].strip()
     form, prompt, negative, notes = _taken_apart(text)
     prompt = _line(prompt)
-    if refusal := REFUSAL.match(prompt):
-        raise Unusable(f"is a refusal ({refusal[0].lower()})", final=True)
-    _check_signs(prompt)
+    if REFUSAL.match(prompt):
+        raise Unusable("is a refusal", final=True)
+    if why := _wrong_signs(prompt):
+        raise Unusable(why)
     if CHAT.match(prompt):
         raise Unusable("talks to the reader")
     if _repeats(prompt, instructions, told):
@@ -88,6 +87,13 @@ def read_answer(content: str, *, max_characters: int, instructions: str, told: s
         notes.append(f"had a negative prompt that {why} and was left out")
         negative = ""
     return Draft(form, prompt, negative, tuple(notes))
+
+
+def _unfenced(text: str) -> str:
+    """Returns what is in a code fence that is around all of the text."""
+    head, _, inner = text.removeprefix(FENCE).removesuffix(FENCE).partition("\n")
+    fenced = text.startswith(FENCE) and text.endswith(FENCE) and (not head.strip() or head.strip().isalnum())
+    return inner.strip() if fenced else text
 
 
 def _taken_apart(text: str) -> tuple[Form, str, str, list[str]]:
@@ -115,11 +121,6 @@ def _line(text: str) -> str:
     if len(line) > 1 and QUOTES.get(line[0]) == line[-1] and line[0] not in line[1:-1] and line[-1] not in line[1:-1]:
         line = line[1:-1].strip()
     return line
-
-
-def _check_signs(prompt: str) -> None:
-    if why := _wrong_signs(prompt):
-        raise Unusable(why)
 
 
 def _wrong_signs(text: str) -> str:

@@ -31,6 +31,7 @@ class App:
 
     server: RpcServer
     metrics_port: int
+    """0: there are none."""
 
 
 @asynccontextmanager
@@ -47,19 +48,14 @@ async def open_app(
         llm = OpenAiLlm(endpoint, sleep=sleep) if endpoint is not None else None
         if llm is not None:
             stack.push_async_callback(llm.close)
-        host, _, port = settings.metrics_listen.rpartition(":")
-        try:
-            metrics_port, close_metrics = serve_metrics(int(port), registry, host)
-        except OSError as error:
-            raise CannotListenError(f"cannot listen on {settings.metrics_listen}: {error.strerror}") from error
-        stack.callback(close_metrics)
+        metrics_port = _serve_metrics(settings.metrics_listen, registry, stack) if settings.metrics_listen else 0
         service = PromptService(Writer(llm, settings.price(), patience_s=settings.llm_patience_s))
         server = await serve(
             settings.listen,
             [lambda server: prompt_pb2_grpc.add_PromptWriterServicer_to_server(service, server)],
             services=[SERVICE],
             registry=registry,
-            verify=_verify(settings.caller_secret()),
+            verify=_verify(settings.access_secret()),
             reflect=settings.reflection,
             tls=_tls(settings),
             max_concurrent_calls=settings.max_calls,
@@ -71,6 +67,16 @@ async def open_app(
         )
         yield App(server, metrics_port)
         log.info("stopping")
+
+
+def _serve_metrics(listen: str, registry: CollectorRegistry, stack: AsyncExitStack) -> int:
+    host, _, port = listen.rpartition(":")
+    try:
+        metrics_port, close = serve_metrics(int(port), registry, host)
+    except OSError as error:
+        raise CannotListenError(f"cannot listen on {listen}: {error.strerror}") from error
+    stack.callback(close)
+    return metrics_port
 
 
 def _verify(secret: str) -> Verify | None:

@@ -37,6 +37,8 @@ MOST_TOKENS = 10_000_000
 """A count beyond is no count."""
 ENVELOPE_TOKENS = 64
 """What roles and marks around the messages add at most."""
+KEY_CHARACTERS = 16
+"""A key with fewer is no secret."""
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +90,10 @@ class OpenAiLlm:
         self.model = endpoint.model
         self._endpoint = endpoint
         self._sleep = sleep
+        # As many connections as callers: how many those are is the server's to limit.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
         client = httpx2.AsyncClient(
-            transport=BoundedTransport(httpx2.AsyncHTTPTransport(trust_env=False), ANSWER_BYTES),
+            transport=BoundedTransport(httpx2.AsyncHTTPTransport(trust_env=False, limits=limits), ANSWER_BYTES),
             timeout=httpx2.Timeout(endpoint.timeout_s, connect=endpoint.connect_timeout_s),
             follow_redirects=False,
             trust_env=False,  # Neither a proxy nor a .netrc of the machine gets the key.
@@ -97,10 +101,16 @@ class OpenAiLlm:
         self._client = openai.AsyncOpenAI(
             api_key=endpoint.key or "none", base_url=endpoint.url, max_retries=0, http_client=client
         )
+        # The library takes these from variables that belong to another endpoint, perhaps.
+        self._client.organization = self._client.project = None
 
     async def close(self) -> None:
         """Closes every connection."""
         await self._client.close()
+
+    def is_given_away(self, text: str) -> bool:
+        """Whether the key stands in a text. Short ones are words such as `none`, which endpoints without keys take."""
+        return len(self._endpoint.key) >= KEY_CHARACTERS and self._endpoint.key in text
 
     async def ask(self, system: str, user: str, form: Form) -> Answer:
         """Returns an answer, usable or not.
@@ -161,8 +171,10 @@ class OpenAiLlm:
                 return PreconditionFailed(message, reason="LLM_KEY", metadata={"llm": self.model})
             case Fault.REFUSED:
                 return Unusable(f"is a refusal of the request (HTTP {status})")
-            case Fault.BUSY | Fault.BROKEN:
+            case Fault.BUSY:
                 return _down(f"{self.model} answered with HTTP {status}", asked_s)
+            case Fault.BROKEN:
+                return _down(f"{self.model} answered with HTTP {status}; check its address and name", asked_s)
 
     def _read(self, body: bytes, sent: Sent) -> Answer:
         try:
@@ -184,8 +196,6 @@ class OpenAiLlm:
         content = message.get("content")
         if not isinstance(content, str):
             return self._answered(Unusable("is empty"), usage, sent)
-        if self._endpoint.key and self._endpoint.key in content:
-            return self._answered(Unusable("holds a secret", final=True), usage, sent)
         return self._answered(content, usage, sent)
 
     def _answered(self, found: str | Unusable, usage: Usage | None, sent: Sent) -> Answer:

@@ -64,15 +64,15 @@ class Scene:
                 break
             if not key.strip():
                 yield Violation("details", "has an entry without a name; give it one", "DETAIL_UNNAMED")
-            yield from _too_long("details (a key)", key, KEY_CHARACTERS)
+            yield from _too_long("details", key, KEY_CHARACTERS, "has a name with")
             yield from _too_long(f"details[{key[:KEY_CHARACTERS]!r}]", value, VALUE_CHARACTERS)
         if not LEAST_CHARACTERS <= self.max_characters <= MOST_CHARACTERS:
             description = f"is {self.max_characters}; it is {LEAST_CHARACTERS} to {MOST_CHARACTERS}"
             yield Violation("max_characters", description, "MAX_CHARACTERS_OUT_OF_RANGE")
 
 
-def _too_long(name: str, text: str, limit: int) -> Iterator[Violation]:
+def _too_long(name: str, text: str, limit: int, has: str = "has") -> Iterator[Violation]:
     if len(text) > limit:
-        yield Violation(name, f"has {len(text)} characters; shorten it to {limit}", "TEXT_TOO_LONG")
+        yield Violation(name, f"{has} {len(text)} characters; shorten it to {limit}", "TEXT_TOO_LONG")
     elif any(unicodedata.category(each) == "Cc" and each not in WHITE for each in text):
-        yield Violation(name, "has control characters; only line breaks and tabs are taken", "TEXT_MALFORMED")
+        yield Violation(name, f"{has} control characters; only line breaks and tabs are taken", "TEXT_MALFORMED")

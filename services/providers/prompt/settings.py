@@ -32,13 +32,13 @@ class BadSetting(Exception):
 class Settings:
     """Each field is the variable of its name in capitals, with I2V_PROMPT_ in front."""
 
-    listen: str = "127.0.0.1:50061"
+    listen: str = "127.0.0.1:50071"
     """Address of the gRPC server."""
-    metrics_listen: str = "127.0.0.1:9474"
-    """Address of /metrics."""
-    caller_key: str = field(default="", repr=False)
+    metrics_listen: str = "127.0.0.1:9475"
+    """Address of /metrics. Empty: there are none."""
+    access_key: str = field(default="", repr=False)
     """What the orchestrator must show. Empty: anybody may call; only where nobody else can reach it."""
-    caller_key_file: str = ""
+    access_key_file: str = ""
     """A file that holds it instead."""
     llm_url: str = ""
     """Of an OpenAI-compatible endpoint, up to and with `/v1`. Empty: no language model, the template writes."""
@@ -103,9 +103,9 @@ class Settings:
         settings._check()
         return settings
 
-    def caller_secret(self) -> str:
+    def access_secret(self) -> str:
         """Returns what callers must show, or nothing. Raises BadSetting."""
-        return _secret("CALLER_KEY", self.caller_key, self.caller_key_file)
+        return _secret("ACCESS_KEY", self.access_key, self.access_key_file)
 
     def price(self) -> Price:
         """Returns what tokens cost."""
@@ -128,11 +128,12 @@ class Settings:
         )
 
     def _check(self) -> None:
-        for name in ("listen", "metrics_listen"):
-            if not ADDRESS.fullmatch(getattr(self, name)):
-                raise _bad(name, "is not `host:port`")
-        if not self.caller_secret() and not _is_own(self.listen):
-            raise _bad("caller_key", f"is needed: {self.listen} can be reached from elsewhere")
+        if not ADDRESS.fullmatch(self.listen):
+            raise _bad("listen", "is not `host:port`")
+        if self.metrics_listen and not ADDRESS.fullmatch(self.metrics_listen):
+            raise _bad("metrics_listen", "is not `host:port`")
+        if not self.access_secret() and not _is_own(self.listen):
+            raise _bad("access_key", f"is needed: {self.listen} can be reached from elsewhere")
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             raise _bad("tls_cert_file", f"goes together with {PREFIX}TLS_KEY_FILE")
         for name in ("llm_timeout_s", "llm_connect_timeout_s", "llm_patience_s"):

@@ -99,7 +99,10 @@ class Writer:
         if answer.trouble is not None:
             raise answer.trouble
         told = "\n".join((scene.scene, scene.story, *scene.details, *scene.details.values()))
-        return read_answer(answer.content, max_characters=scene.max_characters, instructions=instructions, told=told)
+        draft = read_answer(answer.content, max_characters=scene.max_characters, instructions=instructions, told=told)
+        if llm.is_given_away(f"{draft.prompt}\n{draft.negative_prompt}"):
+            raise Unusable("holds a secret", final=True)
+        return draft
 
     def _from_draft(self, draft: Draft, bill: Bill, llm: str) -> Written:
         warning = f"The language model's answer {' and '.join(draft.notes)}" if draft.notes else ""
