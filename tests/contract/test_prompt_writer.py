@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx2
 import pytest
 from i2v.provider.v1 import prompt_pb2, prompt_pb2_grpc
 from prometheus_client import CollectorRegistry
@@ -285,11 +286,20 @@ async def test_a_body_that_is_no_completion_gives_the_template_at_the_most_it_ca
     assert answer.warning.endswith("did not count its tokens, and the cost is the most that it can be.")
 
 
-async def test_a_packed_body_is_not_opened(rig: Rig) -> None:
+async def test_a_body_that_is_too_large_is_not_read_and_a_packed_one_not_opened(rig: Rig) -> None:
+    large = Step(body=b" " * (1024 * 1024 + 1))
     bomb = Step(body=gzip.compress(b" " * 50_000_000), headers=(("content-encoding", "gzip"),))
-    rig.next(bomb, bomb)
-    assert (await rig.write()).source == Response.TEMPLATE
+    for step in (large, bomb):
+        rig.next(step, step)
+        answer = await rig.write()
+        assert answer.source == Response.TEMPLATE
+        assert answer.warning.startswith("The language model's answer is too large: a template wrote the prompt;")
     assert rig.llm.headers[0]["accept-encoding"] == "identity"
+
+
+async def test_a_large_error_is_the_error_that_it_is(rig: Rig) -> None:
+    rig.next(Step(503, b"x" * 5_000_000), Step(402, b"x" * 5_000_000))
+    assert ((await rig.fails()).reason, rig.waits) == ("LLM_QUOTA", [0.5])
 
 
 @pytest.mark.parametrize(
@@ -373,7 +383,7 @@ async def test_a_call_that_may_yet_succeed_is_repeated(rig: Rig, fault: str) -> 
 
 @pytest.mark.parametrize("fault", ["busy", "down", "broken", "drop", "silence", "drip"])
 async def test_an_endpoint_that_stays_away_is_an_error_after_the_last_repeat(start: Start, fault: str) -> None:
-    rig = await start(llm_timeout_s=0.2 if fault in ("silence", "drip") else 30.0)
+    rig = await start(llm_timeout_s=0.5 if fault in ("silence", "drip") else 30.0)
     rig.next(*[FAULTS[fault]] * 9)
     failure = await rig.fails()
     assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "LLM_DOWN")
@@ -620,6 +630,16 @@ async def test_both_processes_start_answer_and_stop(tmp_path: Path) -> None:
     assert (writer.returncode, simulator.returncode) == (0, 0)
     assert KEY.encode() not in said + rest
     assert CALLER.encode() not in said + rest
+
+
+async def test_the_simulator_is_scripted_over_http_and_says_what_a_script_is() -> None:
+    async with LlmSimulator().serving() as simulator, httpx2.AsyncClient(trust_env=False) as client:
+        script = simulator.url.replace("/v1", "/script")
+        assert (await client.post(script, content=b'["busy", "quota"]')).json() == {"scripted": 2}
+        assert list(simulator.script) == [FAULTS["busy"], FAULTS["quota"]]
+        for wrong in (b"", b"{}", b'["nonsense"]', b"[[]]"):
+            answer = await client.post(script, content=wrong)
+            assert (answer.status_code, "busy" in answer.text) == (400, True)
 
 
 async def test_a_setting_that_cannot_be_used_ends_the_process_with_one_line() -> None:

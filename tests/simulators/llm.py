@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
@@ -141,8 +142,7 @@ class LlmSimulator:
 
     def _step(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Step:
         if (method, path) == ("POST", "/script"):
-            self.script.extend(FAULTS[name] for name in json.loads(body))
-            return Step(body=b"{}")
+            return self._scripted(body)
         if (method, path) != ("POST", "/v1/chat/completions"):
             return fails(404, None, f"there is no {path}")
         self.headers.append(headers)
@@ -154,6 +154,14 @@ class LlmSimulator:
         if step.body is None and step.status == 200 and not (step.silent or step.dropped or step.dripping):
             return says(written(self.calls[-1]), usage=counted(self.calls[-1]))
         return step
+
+    def _scripted(self, body: bytes) -> Step:
+        with contextlib.suppress(ValueError):
+            names = json.loads(body)
+            if isinstance(names, list) and all(isinstance(name, str) and name in FAULTS for name in names):
+                self.script.extend(FAULTS[name] for name in names)
+                return Step(body=json.dumps({"scripted": len(self.script)}).encode())
+        return fails(400, None, f"a script is a JSON list of names out of {', '.join(FAULTS)}")
 
     async def _answer(self, step: Step, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if step.dropped:
@@ -194,13 +202,18 @@ async def main(arguments: list[str]) -> None:
     parser.add_argument("--key", default="", help="what callers must show")
     parser.add_argument("--faults", default="", help=f"what the first calls get: {', '.join(FAULTS)}")
     given = parser.parse_args(arguments)
-    script = deque(FAULTS[name] for name in given.faults.split(",") if name)
+    names = [name for name in given.faults.split(",") if name]
+    if unknown := [name for name in names if name not in FAULTS]:
+        parser.error(f"there is no fault {unknown[0]!r}; there are {', '.join(FAULTS)}")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    script = deque(FAULTS[name] for name in names)
     async with LlmSimulator(key=given.key, script=script, port=given.port).serving() as simulator:
         sys.stdout.write(f"simulated language model {MODEL} at {simulator.url}\n")
         sys.stdout.flush()
-        await asyncio.Event().wait()
+        await stop.wait()
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(sys.argv[1:]))
+    asyncio.run(main(sys.argv[1:]))
