@@ -114,7 +114,8 @@ def _exchange(entry: Entry, settings: Settings, meter: VendorMeter, clock: Clock
     others = () if settings.url else entry.upload_hosts
     return Exchange(
         url,
-        {"authorization": f"{entry.authorization} {settings.key}"},
+        entry.authorization,
+        settings.key,
         destinations=Destinations([*own, *others]),
         patience=Patience(connect_s=settings.connect_s, submit_s=settings.submit_s, look_s=settings.look_s),
         meter=meter,

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from services.providers.task import Input
 
@@ -94,9 +93,7 @@ def _length(part: bytes | Inline | Path) -> int:
 
 
 async def _read(path: Path) -> AsyncIterator[bytes]:
-    file: BinaryIO = await asyncio.to_thread(path.open, "rb")
-    try:
+    # Opened here and not in a thread: a request that is cancelled meanwhile would leave it open.
+    with path.open("rb") as file:
         while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
             yield piece
-    finally:
-        file.close()

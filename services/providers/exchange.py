@@ -26,6 +26,8 @@ from services.providers.vendor import Charge, Failed, Troubled
 T = TypeVar("T")
 
 ANSWER_BYTES = 1 << 20
+KEY_BYTES = 6
+"""What is shorter is no key, and would be found everywhere."""
 PLAIN = {"accept": "application/json", "accept-encoding": "identity"}
 DELAY_S = 3600.0
 """No vendor keeps us waiting for longer than this."""
@@ -70,12 +72,13 @@ def dig(data: object, *path: str | int, kind: type[T]) -> T | None:
 
 
 class Exchange:
-    """The way to one vendor's API. `credentials` are headers of its requests, and go nowhere else."""
+    """The way to one vendor's API. The key goes into `authorization`, and nowhere else."""
 
     def __init__(
         self,
         base: str,
-        credentials: Mapping[str, str],
+        scheme: str,
+        key: str,
         *,
         destinations: Destinations,
         patience: Patience,
@@ -83,7 +86,8 @@ class Exchange:
         clock: Clock,
     ) -> None:
         self._base = base.rstrip("/")
-        self._credentials = dict(credentials)
+        self._credentials = {"authorization": f"{scheme} {key}"}
+        self._key = key.encode()
         self._patience = patience
         self._meter = meter
         self._clock = clock
@@ -180,12 +184,16 @@ class Exchange:
         delay_s = self._delay_s(response.headers.get("retry-after", ""))
         data = None
         try:
-            data = parsed(await _limited(response))
+            data = parsed(self._blotted(await _limited(response)))
         except httpx.HTTPError:
             # A refusal is one by its status alone; only what was accepted needs its words.
             if response.status_code < 400:
                 raise
         return Answer(response.status_code, data, kept, delay_s)
+
+    def _blotted(self, text: bytes) -> bytes:
+        """Returns an answer without our key: a vendor that quotes it would have us show it to callers."""
+        return text.replace(self._key, b"[key]") if len(self._key) >= KEY_BYTES else text
 
     def _delay_s(self, text: str) -> float | None:
         """Returns the seconds that a Retry-After header asks for, in either of its two forms."""

@@ -51,7 +51,8 @@ class Spool:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def __aenter__(self) -> "Spool":
-        self._folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="task-", dir=self._parent)
+        # Not in a thread: a call that is cancelled meanwhile would leave it behind.
+        self._folder = tempfile.TemporaryDirectory(prefix="task-", dir=self._parent)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -79,7 +80,7 @@ class Spool:
     async def _one(self, each: Announced, path: Path, waiting: bytes, chunks: AsyncIterator[bytes]) -> bytes:
         """Writes one input and returns what came after it."""
         digest, missing, head = hashlib.sha256(), each.size_bytes, b""
-        with await asyncio.to_thread(path.open, "wb") as file:
+        with path.open("wb") as file:
             while missing:
                 piece = waiting or await anext(chunks, b"")
                 if not piece:

@@ -101,7 +101,12 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
         self._quiet.clear()
         try:
             async with AsyncExitStack() as stack:
-                task = await self._received(request_iterator, stack)
+                try:
+                    task = await self._received(request_iterator, stack)
+                except InvalidInput:
+                    # A client of grpc.aio that is still writing when it is refused sees INTERNAL, not the refusal.
+                    await _drain(request_iterator)
+                    raise
                 ref = await self._parts.submissions.submit(task, stack.pop_all())
             yield convert.accepted(ref)
         except Failed as failure:
@@ -258,6 +263,15 @@ async def _next(requests: AsyncIterator[pb.GenerateRequest]) -> pb.GenerateReque
             return await anext(requests, None)
     except TimeoutError as error:
         raise wrong("chunk", f"is missing: nothing came for {CHUNK_S:.0f} seconds") from error
+
+
+async def _drain(requests: AsyncIterator[pb.GenerateRequest]) -> None:
+    try:
+        async with asyncio.timeout(CHUNK_S):
+            async for _ in requests:
+                pass
+    except TimeoutError:
+        return
 
 
 async def _chunks(requests: AsyncIterator[pb.GenerateRequest]) -> AsyncIterator[bytes]:

@@ -17,8 +17,9 @@ class Scenario:
     """`queue` or `work`: it stays there until the simulator is told to `release` it."""
     submit: str = ""
     """What becomes of submissions: `refused` (with `status`), `moderation`, `bad-key`, `no-credit`, `lost` (taken, and
-    the connection is cut instead of an answer), `hang` (taken, no answer), `half` (taken, half of an answer),
-    `garbage`, `no-id`, `bad-id`, `types`, `deep`, `huge`, `envelope` (a refusal with HTTP 200)."""
+    the connection is cut instead of an answer), `hang` (taken, no answer), `hold` (no answer before it is let go on),
+    `half` (taken, half of an answer), `garbage`, `no-id`, `bad-id`, `types`, `deep`, `huge`, `envelope` (a refusal
+    with HTTP 200)."""
     status: int = 0
     """HTTP status of refusals."""
     retry_after: str = ""

@@ -82,12 +82,18 @@ class Simulator:
         self.lengths: list[int] = []
         self.works: dict[str, Work] = {}
         self.uploads: dict[str, bytes] = {}
+        self.keep_inputs = True
+        """Whether `submitted` grows; a thousand tasks with pictures would be a gigabyte."""
         self.host = "127.0.0.1"
         self.port = 0
         self._fps = fps
         self._any_key = any_key
         self._ids = itertools.count(1)
         self._never = asyncio.Event()
+        self.arrived = asyncio.Event()
+        """A submission that is held has arrived."""
+        self.held = asyncio.Event()
+        """Lets it go on."""
         self.application = web.Application(client_max_size=200_000_000)
         self.application.router.add_get("/outputs/{ref}.mp4", self._output)
         self.application.router.add_get("/control/counts", self._tell_counts)
@@ -148,12 +154,18 @@ class Simulator:
             wanted = read(fields)
         except Refusal as refusal:
             return self._refuse(refusal.status, refusal.words)
-        self.submitted.append(fields)
+        if self.keep_inputs:
+            self.submitted.append(fields)
+        else:
+            wanted.fields = {}
         work = self._begin(wanted)
         if scenario.submit == "lost":
             abort(request)
         if scenario.submit == "hang":
             await self._never.wait()
+        if scenario.submit == "hold":
+            self.arrived.set()
+            await self.held.wait()
         answer = self.acceptance(work)
         if scenario.submit == "half":
             return await half(request, json.dumps(answer).encode())
@@ -259,11 +271,11 @@ class Simulator:
         response = web.StreamResponse(status=206 if first else 200, headers=headers)
         response.content_length = len(data) - first
         await response.prepare(request)
-        once = how in ("cut-once", "cut-no-range", "changed") and work.cut == 1
-        if once or how in ("cut", "stall"):
-            await response.write(data[first : first + max(64, (len(data) - first) // 2)] if how != "cut" else b"")
-            if how == "stall":
-                await self._never.wait()
+        if how == "stall":
+            await response.write(data[first : len(data) // 2])
+            await self._never.wait()
+        if how == "cut" or (how in ("cut-once", "cut-no-range", "changed") and work.cut == 1):
+            await response.write(data[first : len(data) // 2])
             abort(request)
         if how == "slow":
             for start in range(first, len(data), 16_384):
