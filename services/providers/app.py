@@ -70,6 +70,7 @@ async def open_app(
             spool=settings.data,
             rhythm=Rhythm(
                 look_every_s=settings.look_every_s,
+                look_seldom_s=settings.look_seldom_s,
                 longest_pause_s=settings.longest_pause_s,
                 watch_s=settings.watch_s,
                 long_watch_s=settings.long_watch_s,

@@ -55,12 +55,14 @@ class Settings:
     look_s: float = 30.0
     """Likewise while the vendor is asked how it goes on."""
     look_every_s: float = 2.0
-    """From one look to the next."""
+    """From one look to the next, while a task is young."""
+    look_seldom_s: float = 10.0
+    """Likewise when it is old."""
     longest_pause_s: float = 30.0
     """Between looks that fail."""
     watch_s: float = 1800.0
     """How long a task is watched."""
-    long_watch_s: float = 21600.0
+    long_watch_s: float = 28800.0
     """Likewise, of a model that may work for hours."""
     inline_bytes: int = 4_000_000
     """An input that is larger is uploaded."""

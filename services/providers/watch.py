@@ -14,16 +14,21 @@ from services.providers.vendor import Charge, Failed, Finished, Troubled, Vendor
 
 log = logging.getLogger(__name__)
 
+AGE_SHARE = 0.05
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rhythm:
     """When to look, in seconds."""
 
     look_every_s: float = 2.0
+    """While a task is young."""
+    look_seldom_s: float = 10.0
+    """When it is old: a look costs a millisecond or two, and a thousand tasks are a thousand looks."""
     longest_pause_s: float = 30.0
     """Between looks that fail; a vendor that asks for more gets at most ten times this."""
     watch_s: float = 1800.0
-    long_watch_s: float = 21600.0
+    long_watch_s: float = 28800.0
     """For models whose work may take hours: 30 s a second of video, for 600 s of it, makes five."""
 
 
@@ -37,11 +42,12 @@ async def watch(
     """
     loop = asyncio.get_running_loop()
     patience_s = rhythm.long_watch_s if vendor.models[model].long else rhythm.watch_s
-    ends = loop.time() + patience_s
+    began = loop.time()
+    ends = began + patience_s
     failures = 0
     while True:
         wake.clear()
-        pause_s = rhythm.look_every_s
+        pause_s = _calm_s(rhythm, loop.time() - began)
         try:
             seen = await vendor.look(ref, model)
         except Troubled as trouble:
@@ -68,6 +74,11 @@ async def watch(
             await asyncio.wait_for(wake.wait(), min(pause_s, left_s))
         except TimeoutError:
             continue
+
+
+def _calm_s(rhythm: Rhythm, age_s: float) -> float:
+    """Returns the pause after a look that went well: a share of the task's age, so that little is added to it."""
+    return min(max(rhythm.look_every_s, AGE_SHARE * age_s), max(rhythm.look_every_s, rhythm.look_seldom_s))
 
 
 def _pause_s(rhythm: Rhythm, failures: int, asked_s: float | None) -> float:

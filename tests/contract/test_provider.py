@@ -464,7 +464,7 @@ async def process(
 
 def generate(stub: Any, submission_id: str, data: bytes) -> Any:
     given = [(pb.Input.IMAGE, "image/png", data)]
-    return stub.Generate(messages(a_task(submission_id), given), timeout=100)
+    return stub.Generate(messages(a_task(submission_id), given))
 
 
 async def test_going_down_lets_a_submission_end_and_its_caller_know(tmp_path: Path) -> None:
@@ -486,9 +486,13 @@ async def test_going_down_lets_a_submission_end_and_its_caller_know(tmp_path: Pa
         assert simulator.key not in log
 
 
+@pytest.mark.timeout(600)
 async def test_a_thousand_tasks_wait_in_one_process_with_little_memory(tmp_path: Path) -> None:
     data = PICTURE + bytes(100_000)
-    async with WaveSpeedSimulator().running() as simulator, process(simulator, tmp_path) as (made, stub):
+    async with (
+        WaveSpeedSimulator().running() as simulator,
+        process(simulator, tmp_path, LOOK_EVERY_S="5") as (made, stub),
+    ):
         simulator.scenario = Scenario(stay="work")
         simulator.keep_inputs = False
         gate = asyncio.Semaphore(100)

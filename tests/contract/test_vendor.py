@@ -60,10 +60,14 @@ async def test_a_task_becomes_a_video(rig: Provided) -> None:
 
 
 async def test_a_slow_vendor_is_waited_for(rig: Provided) -> None:
-    rig.play(queue_s=0.15, work_s=0.15)
-    told = await rig.generate()
-    assert told.stages == ["vendor-queue", "vendor-work", "download"]
-    assert told.done
+    rig.play(stay="queue")
+    call = rig.start()
+    await until(call, "progress", "vendor-queue")
+    rig.simulator.scenario.stay = "work"
+    await until(call, "progress", "vendor-work")
+    rig.simulator.release()
+    await until(call, "progress", "download")
+    assert await until(call, "done")
     assert rig.simulator.paid == 1
 
 
