@@ -19,6 +19,7 @@ from services.providers.clock import Clock, system_clock
 from services.providers.destinations import Destinations
 from services.providers.download import Downloader, DownloadLimits
 from services.providers.exchange import Exchange, Patience
+from services.providers.inputs import sweep
 from services.providers.listener import Listener
 from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.service import NAME, STREAMS, Parts, ProviderService
@@ -64,6 +65,7 @@ async def open_app(
         downloader = _downloader(entry, settings, meter)
         stack.push_async_callback(downloader.close)
         settings.data.mkdir(parents=True, exist_ok=True)
+        sweep(settings.data, clock())
         parts = Parts(
             vendor=speaks,
             simulation=settings.simulation,

@@ -1,8 +1,10 @@
 """The inputs of a task on their way in: written to disk as they come, checked, and gone as soon as they are sent."""
 
 import asyncio
+import contextlib
 import hashlib
 import re
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from typing import BinaryIO
 from services.errors import InvalidInput, Violation
 from services.providers.task import Input, Role
 
+FOLDER = "task-"
+LEFT_BEHIND_S = 86_400.0
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _HEADS = {
@@ -43,6 +47,14 @@ class Announced:
         return Input(self.media_type, self.size_bytes)
 
 
+def sweep(parent: Path, now: float) -> None:
+    """Removes what processes that were killed have left in a folder; `now` is in seconds since 1970."""
+    for folder in parent.glob(f"{FOLDER}*"):
+        with contextlib.suppress(OSError):
+            if now - folder.stat().st_mtime > LEFT_BEHIND_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 class Spool:
     """A folder of one task's inputs."""
 
@@ -52,7 +64,7 @@ class Spool:
 
     async def __aenter__(self) -> "Spool":
         # Not in a thread: a call that is cancelled meanwhile would leave it behind.
-        self._folder = tempfile.TemporaryDirectory(prefix="task-", dir=self._parent)
+        self._folder = tempfile.TemporaryDirectory(prefix=FOLDER, dir=self._parent)
         return self
 
     async def __aexit__(self, *error: object) -> None:

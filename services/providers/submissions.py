@@ -76,15 +76,18 @@ class Submissions:
                 raise wrong("task.submission_id", "was used before; a second submission would pay again")
             self._admit()
             self._under_way.add(task.submission_id)
+            certainly_not = False
             try:
                 ref = await self._vendor.submit(task)
                 self.learn(task.submission_id, ref)
             except Failed as failed:
                 self._note(failed)
-                if failed.charge is Charge.UNKNOWN:
-                    self._note_known(task.submission_id, None)
+                certainly_not = failed.charge is Charge.NOT_CHARGED
                 raise
             finally:
+                # Whatever else has happened, a fault of ours too: it may have been taken.
+                if not certainly_not:
+                    self._note_known(task.submission_id, None)
                 self._under_way.discard(task.submission_id)
         self._breaker.succeeded()
         self._account.accepted()
