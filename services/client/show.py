@@ -87,6 +87,16 @@ def event(happened: job_pb2.JobEvent) -> str:
             return f"fragment {fragment.index} arrived, {fragment.frames} frames, {fragment.progress:.0%}"
         case "cancel_requested":
             return "asked to stop"
+        case "submitting":
+            return f"handed to {happened.submitting.provider}"
+        case "accepted":
+            return f"{happened.accepted.provider} has it"
+        case "released":
+            return f"nothing to pay to {happened.released.provider}"
+        case "reconciling":
+            return f"waits for certainty: {happened.reconciling.error.message}"
+        case "resumed":
+            return "goes on with what was paid for"
         case "retrying":
             return f"cannot go on: {happened.retrying.error.message} It tries again."
         case "succeeded":
@@ -117,6 +127,8 @@ def why_none(job: job_pb2.Job) -> str:
     if job.state == job_pb2.Job.CANCELLED:
         return f"{job.name} was cancelled. {money.text(job.charged)} was charged."
     advice = "The same request may succeed later." if job.error.retryable else "The same request would fail again."
+    if job.error.resumable:
+        advice = f"The work is paid for and may still bring the video: `i2v resume {job.name}` costs nothing again."
     why = f"{job.name} failed: {job.error.message} ({job.error.reason})"
     return f"{why}\n{money.text(job.charged)} was charged. {advice}"
 

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from services.errors import InvalidSpec, NotFound, ServiceError, Violation
 from services.orchestrator.domain import quota
-from services.orchestrator.domain.catalog import Catalog, ModelCard
+from services.orchestrator.domain.card import ModelCard
+from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.domain.quota import Plan, Usage
@@ -67,7 +68,8 @@ async def admit(
         user=caller.user,
         request_id=request_id,
         spec=completed,
-        quote_micros=card.quote(completed),
+        quote_micros=(quote := card.quote(completed)),
+        price_micros=quote,
         create_time=now,
         expire_time=now + timedelta(milliseconds=completed.timeout_ms or card.default_timeout_ms),
     )

@@ -20,6 +20,7 @@ from services.orchestrator.api.jobs import JobService
 from services.orchestrator.api.tenants import Tenants, digest
 from services.orchestrator.api.usage import UsageService
 from services.orchestrator.backends.fake import FakeBackend
+from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.backends.triton import TritonBackend
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.blobs.minio import MinioBlobs
@@ -28,11 +29,12 @@ from services.orchestrator.ingest import Ingest
 from services.orchestrator.media.picture import normalise
 from services.orchestrator.media.video import probe
 from services.orchestrator.metrics import PrometheusMeter
-from services.orchestrator.ports import Backend, Blobs
+from services.orchestrator.ports import Backend, Blobs, Limits
+from services.orchestrator.reconcile import Reconciler
 from services.orchestrator.settings import Settings
-from services.orchestrator.store.admission import Queue
 from services.orchestrator.store.embedded import EmbeddedPostgres
 from services.orchestrator.store.postgres import PostgresStore, migrate
+from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.roll import PostgresRoll
 from services.orchestrator.system import SystemClock, SystemIds
 from services.orchestrator.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, Worker, migrate_queue
@@ -69,7 +71,7 @@ async def open_app(
     settings: Settings,
     role: Role,
     *,
-    backends: Mapping[str, tuple[Backend, int]] | None = None,
+    backends: Mapping[str, tuple[Backend, int | Limits]] | None = None,
     registry: CollectorRegistry = REGISTRY,
 ) -> AsyncIterator[App]:
     """Starts an orchestrator; leaving the block drains and stops it.
@@ -142,11 +144,14 @@ async def open_app(
                 url,
                 settings.worker,
                 executor=executor,
+                reconciler=Reconciler(store, clock, meter),
                 store=store,
                 roll=PostgresRoll(store, url, clock),
                 clock=clock,
-                slots={name: slots for name, (_, slots) in running.items()},
+                slots={name: Limits(n) if isinstance(n, int) else n for name, (_, n) in running.items()},
                 silent_s=settings.silent_s,
+                refund_window_s=settings.refund_window_s,
+                find_s=settings.find_s,
             )
             await worker.start()
             stack.push_async_callback(worker.stop)
@@ -200,14 +205,18 @@ def _blobs(settings: Settings) -> Blobs:
     )
 
 
-async def _backends(settings: Settings, stack: AsyncExitStack) -> dict[str, tuple[Backend, int]]:
-    backends: dict[str, tuple[Backend, int]] = {}
+async def _backends(settings: Settings, stack: AsyncExitStack) -> Mapping[str, tuple[Backend, int | Limits]]:
+    backends: dict[str, tuple[Backend, int | Limits]] = {}
     catalog = settings.catalog()
     for name, (address, slots) in settings.tritons().items():
         if slots:
             triton = TritonBackend(address, [card for card in catalog if card.backend == name])
             stack.push_async_callback(triton.close)
             backends[name] = (triton, slots)
+    for name, (address, limits) in settings.vendors().items():
+        vendor = ProviderBackend(address, settings.provider_key())
+        stack.push_async_callback(vendor.close)
+        backends[name] = (vendor, limits)
     if settings.fake_slots:
         backends["fake"] = (FakeBackend(pause_s=settings.fake_pause_s), settings.fake_slots)
     return backends

@@ -6,7 +6,8 @@ import grpc
 from i2v.v1 import catalog_pb2, catalog_pb2_grpc
 
 from services.orchestrator.api import convert
-from services.orchestrator.domain.catalog import Catalog, ModelCard
+from services.orchestrator.domain.card import ModelCard
+from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.spec import ImageToVideo, TextToVideo
 
 OPERATIONS = {

@@ -194,7 +194,9 @@ def output(given: VideoOutput) -> job_pb2.VideoOutput:
 
 def error(given: JobError) -> job_pb2.JobError:
     """Returns why a job failed."""
-    return job_pb2.JobError(reason=given.reason, message=given.message, retryable=given.retryable)
+    return job_pb2.JobError(
+        reason=given.reason, message=given.message, retryable=given.retryable, resumable=given.resumable
+    )
 
 
 def event(given: Event) -> job_pb2.JobEvent:
@@ -219,6 +221,16 @@ def event(given: Event) -> job_pb2.JobEvent:
                     progress=ready.progress,
                 )
             )
+        case events.Submitting(provider=provider):
+            result.submitting.provider = provider
+        case events.Accepted(provider=provider):
+            result.accepted.provider = provider
+        case events.Released(provider=provider, reason=reason):
+            result.released.provider, result.released.reason = provider, reason
+        case events.Reconciling(error=why):
+            result.reconciling.error.CopyFrom(error(why))
+        case events.Resumed(expire_time=expires):
+            result.resumed.expire_time.CopyFrom(timestamp(expires))
         case events.CancelRequested():
             result.cancel_requested.SetInParent()
         case events.Retrying(error=why, retry_time=at):

@@ -26,6 +26,8 @@ class JobError:
     reason: str
     message: str
     retryable: bool
+    resumable: bool = False
+    """Whether the work was paid for and may still bring the video: a resume costs nothing again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,42 @@ class FragmentReady:
 
 
 @dataclass(frozen=True, slots=True)
+class Submitting:
+    """One task of paid work is about to be handed to a provider. Until it is answered, nobody knows what it costs."""
+
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The vendor has the task: it is paid for. From now on attempts attach to it."""
+
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """It is certain that the task costs nothing; another may be handed over."""
+
+    provider: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciling:
+    """The answer to a submission was lost: the reservation stays until somebody knows what became of it."""
+
+    error: JobError
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The job waits again, now for an attempt that attaches to what was paid for."""
+
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """Somebody asked for the job to stop."""
 
@@ -106,7 +144,21 @@ class Cancelled:
 
 
 Terminal = Succeeded | Failed | Cancelled
-Body = Admitted | Started | Continued | Progressed | FragmentReady | CancelRequested | Retrying | Terminal
+Paid = Submitting | Accepted | Released
+"""What the journal of paid calls notes in the same transaction."""
+Body = (
+    Admitted
+    | Started
+    | Continued
+    | Progressed
+    | FragmentReady
+    | Paid
+    | Reconciling
+    | Resumed
+    | CancelRequested
+    | Retrying
+    | Terminal
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,13 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import Event, FragmentReady
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.ledger import Entry
+from services.orchestrator.domain.paid_call import PaidCall
 from services.orchestrator.domain.quota import Account, Plan, Usage
 from services.orchestrator.ports import Clock, Decide, Signal
 from services.orchestrator.store import admission, rows, schema
 from services.orchestrator.store import record as recording
-from services.orchestrator.store.admission import Queue
 from services.orchestrator.store.listener import CHANGES, STOPS, Listener
+from services.orchestrator.store.queue import Queue
 
 PASSING = ("08", "25006", "40", "53", "57")
 """SQLSTATEs, or their classes, of what passes: no connection, read-only after a failover, conflicts, full, ending."""
@@ -161,10 +162,25 @@ class PostgresStore:
             raise RequestIdReused(metadata={"request_id": request_id, "job": f"jobs/{row.id}"})
         return rows.job(row)
 
-    async def record(self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = ()) -> Job:
+    async def record(self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = (), note: str = "") -> Job:
         """See Store."""
         async with self.writing() as connection:
-            return await recording.record(connection, job_id, decide, assets, self._clock.now())
+            return await recording.record(connection, self._queue, job_id, decide, assets, note, self._clock.now())
+
+    async def paid_call(self, job: Job) -> PaidCall | None:
+        """See Store."""
+        table = schema.paid_calls
+        query = sa.select(table).where(table.c.job_id == (job.resumes or job.id), table.c.state != "released")
+        async with self.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else rows.paid_call(row)
+
+    async def reconciling(self, limit: int = 500) -> list[Job]:
+        """See Store."""
+        table = schema.jobs
+        query = sa.select(table).where(table.c.state == State.RECONCILING.value).order_by(table.c.create_time)
+        async with self.reading() as connection:
+            return [rows.job(row) for row in await connection.execute(query.limit(limit))]
 
     async def job(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
         """See Store."""
