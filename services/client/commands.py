@@ -56,7 +56,7 @@ def _text(context: click.Context, parameter: click.Parameter, value: str) -> str
     return value
 
 
-def _in(collection: str) -> Callable[[click.Context, click.Parameter, str], str]:
+def named(collection: str) -> Callable[[click.Context, click.Parameter, str], str]:
     """Completes a name: `7` and `jobs/7` are the same job."""
 
     def complete(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -79,6 +79,7 @@ def _check_out(out: Path, image: Path | None) -> None:
 
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
 @click.group(epilog=exits.HELP, context_settings={"help_option_names": ["-h", "--help"]})
@@ -105,7 +106,7 @@ def i2v(context: click.Context, server: str, user: str, key_file: Path | None, t
     context.obj = Connection(server, user, key_file, tls, ca_file)
 
 
-def _command(name: str) -> Callable[[Command], click.Command]:
+def command(name: str, group: click.Group = i2v) -> Callable[[Command], click.Command]:
     """Makes a command that takes --json and gets the connection."""
 
     def made(function: Command) -> click.Command:
@@ -115,7 +116,7 @@ def _command(name: str) -> Callable[[Command], click.Command]:
         as_json = click.option(
             "--json", is_flag=True, expose_value=False, callback=take, help="JSON, one object a line."
         )
-        return i2v.command(name)(as_json(click.pass_obj(function)))
+        return group.command(name)(as_json(click.pass_obj(function)))
 
     return made
 
@@ -157,11 +158,9 @@ async def _spec(
     return job_spec(prompt, image=asset, fit=FITS[fit], quality=chosen, duration_s=duration, **given)
 
 
-@_command("generate")
+@command("generate")
 @_makes
-@click.option(
-    "--out", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Default: the picture's name."
-)
+@click.option("--out", type=OUT, help="Default: the picture's name.")
 @click.option("--detach", is_flag=True, help="Only submit; print the job's name.")
 def generate(connection: Connection, image: Path | None, out: Path | None, detach: bool, **given: Any) -> None:
     """Makes a video and downloads it. Ctrl-C cancels the job, a second one leaves it alone."""
@@ -180,7 +179,7 @@ def generate(connection: Connection, image: Path | None, out: Path | None, detac
     connection.run(work)
 
 
-@_command("preview")
+@command("preview")
 @_makes
 def preview(connection: Connection, image: Path | None, **given: Any) -> None:
     """Tells what generate would make and cost. Charges nothing."""
@@ -192,7 +191,7 @@ def preview(connection: Connection, image: Path | None, **given: Any) -> None:
     connection.run(work)
 
 
-@_command("jobs")
+@command("jobs")
 @click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only jobs in this state.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 def jobs(connection: Connection, state: str | None, limit: int) -> None:
@@ -210,8 +209,8 @@ def jobs(connection: Connection, state: str | None, limit: int) -> None:
     connection.run(work)
 
 
-@_command("job")
-@click.argument("name", callback=_in("jobs"))
+@command("job")
+@click.argument("name", callback=named("jobs"))
 def job(connection: Connection, name: str) -> None:
     """Shows a job."""
 
@@ -222,16 +221,16 @@ def job(connection: Connection, name: str) -> None:
     connection.run(work)
 
 
-@_command("watch")
-@click.argument("name", callback=_in("jobs"))
+@command("watch")
+@click.argument("name", callback=named("jobs"))
 @click.option("--after", type=click.IntRange(0), default=0, help="Last sequence number already seen.")
 def watch(connection: Connection, name: str, after: int) -> None:
     """Shows a job's events until it ends. Ctrl-C leaves the job alone."""
     connection.run(lambda client: attend.watch(client, name, after=after, json=connection.json))
 
 
-@_command("cancel")
-@click.argument("name", callback=_in("jobs"))
+@command("cancel")
+@click.argument("name", callback=named("jobs"))
 def cancel(connection: Connection, name: str) -> None:
     """Asks a job to stop. What was made by then is charged."""
 
@@ -242,7 +241,16 @@ def cancel(connection: Connection, name: str) -> None:
     connection.run(work)
 
 
-@_command("models")
+@command("resume")
+@click.argument("name", callback=named("jobs"))
+@click.option("--out", type=OUT, default=Path("video.mp4"), show_default=True)
+def resume(connection: Connection, name: str, out: Path) -> None:
+    """Fetches the video of a job that failed though a vendor was paid for it. Costs nothing again."""
+    _check_out(out, None)
+    connection.run(lambda client: attend.fetch(client, name, out, json=connection.json))
+
+
+@command("models")
 def models(connection: Connection) -> None:
     """Lists the models, what they make and what it costs."""
 
@@ -253,7 +261,7 @@ def models(connection: Connection) -> None:
     connection.run(work)
 
 
-@_command("usage")
+@command("usage")
 def usage(connection: Connection) -> None:
     """Shows the budgets, what was spent, and the newest bookings."""
 
@@ -264,7 +272,7 @@ def usage(connection: Connection) -> None:
     connection.run(work)
 
 
-@_command("upload")
+@command("upload")
 @click.argument("file", type=FILE)
 def upload(connection: Connection, file: Path) -> None:
     """Uploads a picture and prints its asset's name."""
@@ -277,9 +285,9 @@ def upload(connection: Connection, file: Path) -> None:
     connection.run(work)
 
 
-@_command("download")
-@click.argument("asset", callback=_in("assets"))
-@click.option("--out", required=True, type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@command("download")
+@click.argument("asset", callback=named("assets"))
+@click.option("--out", required=True, type=OUT)
 def download(connection: Connection, asset: str, out: Path) -> None:
     """Downloads a video or a picture, whole and checked."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from i2v.admin.v1 import reconcile_pb2_grpc
 from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
@@ -17,6 +18,7 @@ from services.errors import Unavailable
 from services.orchestrator.api.assets import AssetService
 from services.orchestrator.api.catalog import CatalogService
 from services.orchestrator.api.jobs import JobService
+from services.orchestrator.api.reconcile import ReconcileService
 from services.orchestrator.api.tenants import Tenants, digest
 from services.orchestrator.api.usage import UsageService
 from services.orchestrator.backends.fake import FakeBackend
@@ -42,7 +44,13 @@ from services.rpc.server import CannotListenError, Registration, RpcServer, Tls,
 from services.rpc.telemetry import serve_metrics
 
 WATCH = "/i2v.v1.JobService/WatchJob"
-SERVICES = ("i2v.v1.JobService", "i2v.v1.AssetService", "i2v.v1.CatalogService", "i2v.v1.UsageService")
+SERVICES = (
+    "i2v.v1.JobService",
+    "i2v.v1.AssetService",
+    "i2v.v1.CatalogService",
+    "i2v.v1.UsageService",
+    "i2v.admin.v1.ReconcileService",
+)
 HEALTH_S = 2.0
 AUDIT_S = 60.0
 
@@ -99,7 +107,8 @@ async def open_app(
         metrics_port, close_metrics = _metrics(settings, registry)
         stack.callback(close_metrics)
         services: list[Registration] = []
-        tenants = Tenants(store, settings.plans(), clock)
+        tenants = Tenants(store, settings.plans(), clock, settings.operator_key())
+        reconciler = Reconciler(store, clock, meter)
         if role is not Role.WORKER:
             if settings.dev_key_file:
                 await _development_tenant(store, Path(settings.dev_key_file))
@@ -113,6 +122,9 @@ async def open_app(
                 lambda server: catalog_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogService(catalog), server),
                 lambda server: usage_pb2_grpc.add_UsageServiceServicer_to_server(
                     UsageService(store, tenants, clock), server
+                ),
+                lambda server: reconcile_pb2_grpc.add_ReconcileServiceServicer_to_server(
+                    ReconcileService(store, tenants, reconciler), server
                 ),
             ]
         server = await serve(
@@ -144,7 +156,7 @@ async def open_app(
                 url,
                 settings.worker,
                 executor=executor,
-                reconciler=Reconciler(store, clock, meter),
+                reconciler=reconciler,
                 store=store,
                 roll=PostgresRoll(store, url, clock),
                 clock=clock,

@@ -94,6 +94,9 @@ class Executor:
             run.fragments = Fragments.of(await self.store.fragments(job_id))
         if job.call is Call.ACCEPTED and (call := await self.store.paid_call(job)) is not None:
             run.external_ref = call.external_ref or ""
+        if job.call is Call.ACCEPTED and not run.external_ref:
+            gone = JobError("TASK_GONE", "The vendor gave back what it was paid for this job.", retryable=True)
+            return await self._conclude(run, lambda now: jobs.fail(now, gone))
         if job.state is State.CANCELLING:  # asked of a worker that was lost
             await self._stop_at_vendor(run)
             return await self._conclude(run, lambda now: jobs.stopped(now, run.partial_charge()))

@@ -60,7 +60,8 @@ class Store(Protocol):
     async def admit(self, job: Job, fingerprint: str, plan: Plan, backend: str) -> Job:
         """Books, stores and queues a job in one transaction, or leaves no trace.
 
-        Idempotent per (tenant, user, request_id): a repeat with the same fingerprint returns the first job.
+        Idempotent per (tenant, user, request_id): a repeat with the same fingerprint returns the first job. A job that
+        resumes another is that one's only one under way: a second returns the first.
 
         Raises:
             QuotaExceeded: a rule of the plan refused.
@@ -77,7 +78,7 @@ class Store(Protocol):
         and a resumed job is queued again. `note` is, of Submitting, the model by the name that the provider knows; of
         Accepted, the vendor's reference.
 
-        Raises: NotFound; whatever `decide` raises.
+        Raises: NotFound; PreconditionFailed when another job has the reference of Accepted; whatever `decide` raises.
         """
 
     async def paid_call(self, job: Job) -> PaidCall | None:

@@ -51,20 +51,29 @@ class Reconciler:
             return await self._release(job.id, call.provider, LOST)
         return job
 
+    async def call(self, job_id: str) -> PaidCall:
+        """Returns the paid call of a job whose outcome is unknown. Raises PreconditionFailed, NotFound."""
+        job = await self.store.job(job_id)
+        _demand_unknown(job)
+        call = await self.store.paid_call(job)
+        if call is None:
+            raise PreconditionFailed("This job has no paid call.", reason="NOT_RECONCILING")
+        return call
+
     async def attach(self, job_id: str, external_ref: str) -> Job:
         """Goes on with a task that was found. Raises PreconditionFailed, NotFound."""
-        call = await self._call(job_id)
+        call = await self.call(job_id)
         await self.store.record(job_id, _while_unknown(Accepted(call.provider)), note=external_ref)
         self.meter.paid_call(call.provider, "accepted")
         return await self._resume(job_id)
 
     async def release(self, job_id: str) -> Job:
         """Ends a job whose task certainly costs nothing. Raises PreconditionFailed, NotFound."""
-        return await self._release(job_id, (await self._call(job_id)).provider, SETTLED)
+        return await self._release(job_id, (await self.call(job_id)).provider, SETTLED)
 
     async def charge(self, job_id: str) -> Job:
         """Ends a job whose task was charged, and will not bring a video. Raises PreconditionFailed, NotFound."""
-        call = await self._call(job_id)
+        call = await self.call(job_id)
 
         def decide(now: Job) -> Body:
             _demand_unknown(now)
@@ -108,14 +117,6 @@ class Reconciler:
             return Resumed(self.clock.now() + timedelta(milliseconds=now.spec.timeout_ms or 0))
 
         return await self.store.record(job_id, decide)
-
-    async def _call(self, job_id: str) -> PaidCall:
-        job = await self.store.job(job_id)
-        _demand_unknown(job)
-        call = await self.store.paid_call(job)
-        if call is None:
-            raise PreconditionFailed("This job has no paid call.", reason="NOT_RECONCILING")
-        return call
 
 
 def _demand_unknown(job: Job) -> None:

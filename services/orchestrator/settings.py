@@ -71,6 +71,8 @@ class Settings:
     """What the vendors' accounts allow, `name=jobs at a time/jobs a minute,…`, over all workers."""
     provider_key_file: str = ""
     """File with the credential that providers know the orchestrator by. Empty: they ask for none."""
+    operator_key_file: str = ""
+    """File with the operators' credential, for `i2v admin`. Empty: nobody is an operator."""
     refund_window_s: float = 10_800.0
     """After so long a vendor has given back what it took for a task that nobody can find."""
     find_s: float = 60.0
@@ -161,6 +163,10 @@ class Settings:
     def provider_key(self) -> str:
         """Reads the credential for providers. Raises BadSetting."""
         return _secret("I2V_PROVIDER_KEY_FILE", self.provider_key_file)
+
+    def operator_key(self) -> str:
+        """Reads the operators' credential. Raises BadSetting."""
+        return _secret("I2V_OPERATOR_KEY_FILE", self.operator_key_file)
 
     @property
     def worker(self) -> str:

@@ -166,6 +166,7 @@ def job(given: Job) -> job_pb2.Job:
         last_sequence=given.last_sequence,
         create_time=timestamp(given.create_time),
         expire_time=timestamp(given.expire_time),
+        resumes=f"jobs/{given.resumes}" if given.resumes else "",
     )
     if given.charged_micros is not None:
         result.charged.CopyFrom(money(given.charged_micros))

@@ -1,4 +1,4 @@
-"""JobService: admission, queries, watch and cancel."""
+"""JobService: admission, queries, watch, cancel and resume."""
 
 import base64
 import binascii
@@ -10,7 +10,7 @@ from typing import get_args
 import grpc
 from i2v.v1 import job_pb2, job_pb2_grpc
 
-from services.orchestrator import admit
+from services.orchestrator import admit, resume
 from services.orchestrator.api import convert
 from services.orchestrator.api.tenants import Tenants
 from services.orchestrator.domain import job as jobs
@@ -110,6 +110,20 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         job = await self.store.record(before.id, jobs.cancel)
         if job.state is State.CANCELLED and not before.state.ended:
             self.meter.ended(job)
+        return convert.job(job)
+
+    async def ResumeJob(self, request: job_pb2.ResumeJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
+        """See job.proto."""
+        job = await resume.resume(
+            convert.resource_id(request.name, "jobs"),
+            self.tenants.caller(),
+            request_id=convert.request_id(request.request_id),
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            meter=self.meter,
+        )
+        logs.bind(job_id=job.id)
         return convert.job(job)
 
     async def PreviewJob(

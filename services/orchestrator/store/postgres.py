@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceE
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from services.errors import NotFound, QuotaExceeded, RequestIdReused, Unavailable
+from services.errors import NotFound, PreconditionFailed, QuotaExceeded, RequestIdReused, Unavailable
 from services.orchestrator.domain import quota
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import Event, FragmentReady
@@ -136,6 +136,8 @@ class PostgresStore:
                     return replace(job, last_sequence=1)
                 await connection.rollback()
         except IntegrityError as error:
+            if "jobs_one_resume" in str(error.orig):
+                return await self._resume_of(job.resumes)
             if "jobs_tenant_user_request_id_key" not in str(error.orig):
                 raise
         except QuotaExceeded as error:
@@ -149,6 +151,18 @@ class PostgresStore:
         quota.check(plan, now.counting(job.quote_micros), job.quote_micros)
         # Between the refusal and this look somebody gave something back: now it fits.
         raise Unavailable("The budget changed while the job was being admitted. Try again.", reason="BUDGET_CONTENDED")
+
+    async def _resume_of(self, job_id: str) -> Job:
+        """Returns the job under way that resumes another."""
+        table = schema.jobs
+        query = sa.select(table).where(table.c.resumes == job_id, table.c.end_time.is_(None))
+        async with self.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:  # it has ended since
+            raise Unavailable(
+                "The job was resumed, and has ended just now. Try again.", reason="JOB_CHANGED"
+            )
+        return rows.job(row)
 
     async def repeat(self, tenant: str, user: str, request_id: str, fingerprint: str) -> Job | None:
         """See Store."""
@@ -164,8 +178,14 @@ class PostgresStore:
 
     async def record(self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = (), note: str = "") -> Job:
         """See Store."""
-        async with self.writing() as connection:
-            return await recording.record(connection, self._queue, job_id, decide, assets, note, self._clock.now())
+        try:
+            async with self.writing() as connection:
+                return await recording.record(connection, self._queue, job_id, decide, assets, note, self._clock.now())
+        except IntegrityError as error:
+            if "paid_calls_provider_external_ref_key" not in str(error.orig):
+                raise
+            taken = "Another job has this task of the vendor's already."
+            raise PreconditionFailed(taken, reason="REFERENCE_TAKEN") from error
 
     async def paid_call(self, job: Job) -> PaidCall | None:
         """See Store."""
