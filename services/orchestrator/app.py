@@ -22,6 +22,7 @@ from services.orchestrator.api.reconcile import ReconcileService
 from services.orchestrator.api.tenants import Tenants, digest
 from services.orchestrator.api.usage import UsageService
 from services.orchestrator.backends.fake import FakeBackend
+from services.orchestrator.backends.prompt_writer import RemotePromptWriter
 from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.backends.triton import TritonBackend
 from services.orchestrator.blobs.local import LocalBlobs
@@ -29,7 +30,7 @@ from services.orchestrator.blobs.minio import MinioBlobs
 from services.orchestrator.execute import Executor
 from services.orchestrator.ingest import Ingest
 from services.orchestrator.media.picture import normalise
-from services.orchestrator.media.video import probe
+from services.orchestrator.media.probe import probe, probe_audio, probe_output
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports import Backend, Blobs, Limits
 from services.orchestrator.reconcile import Reconciler
@@ -112,7 +113,7 @@ async def open_app(
         if role is not Role.WORKER:
             if settings.dev_key_file:
                 await _development_tenant(store, Path(settings.dev_key_file))
-            ingest = Ingest(store, blobs, clock, normalise, probe, spool)
+            ingest = Ingest(store, blobs, clock, normalise, probe, probe_audio, spool)
             catalog = settings.catalog()
             jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter)
             assets = AssetService(store, blobs, ingest, tenants)
@@ -149,7 +150,9 @@ async def open_app(
                 catalog=settings.catalog(),
                 clock=clock,
                 probe=probe,
+                probe_output=probe_output,
                 meter=meter,
+                writer=_writer(settings, stack),
                 workroot=spool,
             )
             worker = Worker(
@@ -232,6 +235,14 @@ async def _backends(settings: Settings, stack: AsyncExitStack) -> Mapping[str, t
     if settings.fake_slots:
         backends["fake"] = (FakeBackend(pause_s=settings.fake_pause_s), settings.fake_slots)
     return backends
+
+
+def _writer(settings: Settings, stack: AsyncExitStack) -> RemotePromptWriter | None:
+    if not settings.prompt_writer:
+        return None
+    writer = RemotePromptWriter(settings.prompt_writer, settings.provider_key())
+    stack.push_async_callback(writer.close)
+    return writer
 
 
 def _metrics(settings: Settings, registry: CollectorRegistry) -> tuple[int, Callable[[], None]]:

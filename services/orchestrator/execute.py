@@ -32,6 +32,7 @@ from services.orchestrator.ports import (
     Decide,
     Meter,
     Probe,
+    PromptWriter,
     Signal,
     Store,
     TaskFailed,
@@ -60,7 +61,9 @@ class Executor:
     catalog: Catalog
     clock: Clock
     probe: Probe
+    probe_output: Probe
     meter: Meter
+    writer: PromptWriter | None = None
     workroot: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
 
     async def attempt(self, job_id: str, workflow: str = "") -> float | None:
@@ -126,7 +129,16 @@ class Executor:
 
     def _maker(self) -> Maker:
         return Maker(
-            self.store, self.blobs, self.backends, self.catalog, self.clock, self.probe, self.meter, self.workroot
+            store=self.store,
+            blobs=self.blobs,
+            backends=self.backends,
+            catalog=self.catalog,
+            clock=self.clock,
+            probe=self.probe,
+            probe_output=self.probe_output,
+            writer=self.writer,
+            meter=self.meter,
+            workroot=self.workroot,
         )
 
     async def _stop_at_vendor(self, run: Run) -> None:

@@ -37,7 +37,7 @@ from services.orchestrator.domain.job import Job, Superseded
 from services.orchestrator.domain.media import VideoInfo
 from services.orchestrator.domain.paid_call import Call, Charge, submission_id
 from services.orchestrator.domain.price import partial_charge
-from services.orchestrator.domain.spec import Size
+from services.orchestrator.domain.spec import SceneAnimation, Size, TalkingAvatar
 from services.orchestrator.ports import (
     Attempt,
     AttemptFailed,
@@ -52,6 +52,7 @@ from services.orchestrator.ports import (
     Meter,
     Output,
     Probe,
+    PromptWriter,
     Receipt,
     Stage,
     Store,
@@ -59,6 +60,8 @@ from services.orchestrator.ports import (
 )
 
 INSIST_S = 1.0
+PROMPT_MOST = 2500
+"""Characters that a prompt writer may be asked for."""
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +101,9 @@ class Maker:
     catalog: Catalog
     clock: Clock
     probe: Probe
+    probe_output: Probe
+    """The same for what vendors made."""
+    writer: PromptWriter | None
     meter: Meter
     workroot: Path
 
@@ -110,6 +116,8 @@ class Maker:
             raise AttemptFailed(error)
         workdir = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="attempt-", dir=self.workroot))
         try:
+            if job.spec.written and job.written is None and not run.external_ref:
+                run.job = job = await self._write(run, card)
             attempt = await self._attempt(run, card, workdir)
             async with aclosing(backend.generate(attempt)) as happenings:
                 async for happening in happenings:
@@ -146,6 +154,25 @@ class Maker:
         await self._paid(run, Released(self.catalog.card(run.job.spec.model).backend, reason))
         run.submitting = False
 
+    async def _write(self, run: Run, card: ModelCard) -> Job:
+        """Has the prompt written, and returns the job with it. A crash before it is noted costs the writing again."""
+        operation = run.job.spec.operation
+        assert isinstance(operation, SceneAnimation | TalkingAvatar)
+        if self.writer is None:
+            error = JobError("PROMPT_WRITER_MISSING", "No prompt writer is reached from here.", retryable=True)
+            raise AttemptFailed(error)
+        await self._record(run, Progressed("write-prompt", 0.0))
+        most = card.prompt_max_characters
+        if card.remote is not None and card.remote.written_prompt_max_characters is not None:
+            most = card.remote.written_prompt_max_characters
+        written = await self.writer.write(operation.kind, operation.scene, min(most, PROMPT_MOST))
+
+        def decide(now: Job) -> Body:
+            jobs.guard(now, run.job.attempt)
+            return written
+
+        return await self.store.record(run.job.id, decide)
+
     async def _attempt(self, run: Run, card: ModelCard, workdir: Path) -> Attempt:
         """Gathers all that the backend gets to see."""
         job = run.job
@@ -164,7 +191,8 @@ class Maker:
             picture=picture,
             workdir=workdir,
             checkpoints=await run.checkpoints.load(),
-            prompt=job.spec.operation.prompt,
+            prompt=job.prompt,
+            negative_prompt=_negative(job, card),
             inputs=inputs,
             submission_id=submission_id(job.id, job.attempt),
             external_ref=run.external_ref,
@@ -204,7 +232,8 @@ class Maker:
 
     async def _output(self, job: Job, card: ModelCard, output: Output) -> VideoOutput:
         """Looks inside the finished file, stores it and returns what it is; nothing is believed unseen."""
-        info = await asyncio.to_thread(self.probe, output.path)
+        probe = self.probe if card.remote is None else self.probe_output
+        info = await asyncio.to_thread(probe, output.path)
         size = Size(info.width, info.height)
         if card.remote is None and (size, info.frames) != (wanted := (_size(job), card.frames(job.spec))):
             raise AttemptFailed(
@@ -215,7 +244,8 @@ class Maker:
                 )
             )
         sha256 = await asyncio.to_thread(_digest, output.path)
-        asset = Asset(job.tenant, job.user, sha256, output.path.stat().st_size, info, self.clock.now())
+        size_bytes = output.path.stat().st_size
+        asset = Asset(job.tenant, job.user, sha256, size_bytes, info, self.clock.now(), output.promised)
         await self.blobs.put_file(asset.key, output.path, media_type=info.media_type)
         await self.store.put_asset(asset)
         return VideoOutput(sha256, size, info.frames, info.fps, round(info.duration_s * 1000), asset.size_bytes)
@@ -255,6 +285,16 @@ class Maker:
             else:
                 self.meter.paid_call(body.provider, type(body).__name__.lower())
                 return
+
+
+def _negative(job: Job, card: ModelCard) -> str | None:
+    """Returns what shall not be seen: as the spec says, else as it was written, where the model takes such a thing."""
+    given: str | None = getattr(job.spec.operation, "negative_prompt", None)
+    if given is not None or job.written is None or not job.written.negative_prompt:
+        return given
+    if card.remote is None or "negative-prompt" not in card.remote.takes:
+        return None
+    return job.written.negative_prompt[: card.remote.negative_prompt_max_characters]
 
 
 def _size(job: Job) -> Size:

@@ -9,13 +9,13 @@ from typing import Protocol, runtime_checkable
 
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.card import ModelCard
-from services.orchestrator.domain.event import Body, Event, FragmentReady, JobError
+from services.orchestrator.domain.event import Body, Event, FragmentReady, JobError, PromptWritten
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.ledger import Entry
-from services.orchestrator.domain.media import VideoInfo
+from services.orchestrator.domain.media import AudioInfo, VideoInfo
 from services.orchestrator.domain.paid_call import Charge, Finding, PaidCall
 from services.orchestrator.domain.quota import Plan, Usage
-from services.orchestrator.domain.spec import Spec
+from services.orchestrator.domain.spec import Scene, Spec
 
 
 class Clock(Protocol):
@@ -207,6 +207,8 @@ class Attempt:
     """What earlier attempts yielded as Checkpoint, from index 0 on. May be damaged, or of another time: look first."""
     prompt: str = ""
     """What shall happen: the spec's, or the one that was written from its scene."""
+    negative_prompt: str | None = None
+    """What shall not be seen, likewise; None where the model takes none or none was given."""
     inputs: tuple[Input, ...] = ()
     """For a remote model, which must not be given what `external_ref` stands for again: empty then."""
     submission_id: str = ""
@@ -296,6 +298,18 @@ class Backend(Protocol):
         """
 
 
+class PromptWriter(Protocol):
+    """Writes prompts from scenes."""
+
+    async def write(self, kind: str, scene: Scene, most_characters: int) -> PromptWritten:
+        """Writes the prompt of an operation of this kind.
+
+        Raises:
+            services.errors.Unavailable: not now; nothing was charged.
+            AttemptFailed: not before somebody acts.
+        """
+
+
 @runtime_checkable
 class Vendor(Backend, Protocol):
     """A backend that costs money. What it yields while it generates is Handover, Receipt, Stage and Output.
@@ -323,7 +337,10 @@ class Limits:
 
 
 Probe = Callable[[Path], VideoInfo]
-"""Looks inside a video file. Blocking. Raises InvalidUpload when it is not a playable H.264 MP4."""
+"""Looks inside a video file. Blocking. Raises InvalidUpload when it is not a playable MP4."""
+
+Listen = Callable[[Path], AudioInfo]
+"""Looks inside a sound file. Blocking. Raises InvalidUpload when there is nothing to hear in it."""
 
 
 # --- bytes ----------------------------------------------------------------------------------------------------------

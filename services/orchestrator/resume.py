@@ -43,6 +43,7 @@ async def resume(
         expire_time=now + timedelta(milliseconds=failed.spec.timeout_ms or 0),
         resumes=root,
         call=Call.ACCEPTED,
+        written=failed.written,
     )
     admitted = await store.admit(job, f"resume:{root}", caller.plan, call.provider)
     if admitted.id == job.id:

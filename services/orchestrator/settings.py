@@ -71,6 +71,10 @@ class Settings:
     """What the vendors' accounts allow, `name=jobs at a time/jobs a minute,…`, over all workers."""
     provider_key_file: str = ""
     """File with the credential that providers know the orchestrator by. Empty: they ask for none."""
+    prompt_writer: str = ""
+    """Process that writes prompts from scenes, `host:port`. Empty: such jobs are refused."""
+    prompt_most_micros: int = 20_000
+    """What the writing of a prompt may cost; set aside with the price of a job that needs one."""
     operator_key_file: str = ""
     """File with the operators' credential, for `i2v admin`. Empty: nobody is an operator."""
     refund_window_s: float = 10_800.0
@@ -87,6 +91,8 @@ class Settings:
     """Stable name of this worker; what it left behind is found by it. Default: the host's name."""
     models_file: Path = Path("deploy/config/models.toml")
     """The catalog."""
+    remote_models: Path = Path("deploy/config/remote")
+    """Folder with the cards of remote models; those of the providers that are named are in the catalog."""
     plans_file: Path = Path("deploy/config/plans.toml")
     """The plans."""
     dev_key_file: str = ""
@@ -135,6 +141,10 @@ class Settings:
                 raise BadSetting(f"{PREFIX}{name} is {address!r}; it is `host:port`")
         if self.fake_slots < 0:
             raise BadSetting("I2V_FAKE_SLOTS is 0 or more")
+        if self.prompt_writer and not _is_address(self.prompt_writer):
+            raise BadSetting(f"I2V_PROMPT_WRITER is {self.prompt_writer!r}; it is `host:port`")
+        if not 0 <= self.prompt_most_micros <= 1_000_000_000:
+            raise BadSetting("I2V_PROMPT_MOST_MICROS is 0 to 1000000000")
         if self.refund_window_s < 0 or self.find_s <= 0:
             raise BadSetting("I2V_REFUND_WINDOW_S is 0 or more, I2V_FIND_S more than 0")
         self.tritons()
@@ -175,7 +185,15 @@ class Settings:
 
     def catalog(self) -> Catalog:
         """Reads the model cards. Raises BadSetting."""
-        return _built(self.models_file, Catalog.from_toml)
+        allowance = self.prompt_most_micros if self.prompt_writer else None
+        catalog, vendors = _built(self.models_file, Catalog.from_toml), self.vendors()
+        cards = dict(catalog.cards)
+        for file in sorted(self.remote_models.glob("*.toml")) if vendors else ():
+            found = _built(file, Catalog.from_toml)
+            if twice := sorted(set(cards) & set(found.cards)):
+                raise BadSetting(f"{file} cannot be used: there is a card {twice[0]!r} already")
+            cards |= {card.id: card for card in found if card.backend in vendors}
+        return Catalog(cards, allowance)
 
     def plans(self) -> dict[str, Plan]:
         """Reads the plans. Raises BadSetting."""

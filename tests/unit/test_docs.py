@@ -121,7 +121,7 @@ def test_no_metric_is_named_that_does_not_exist(page: Path) -> None:
 KINDS = {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.ServiceError)
 }
-MAKERS = KINDS | {"Violation", "JobError", "Refused", "Failure", "refuse", "_refuse", "_invalid", "_failed", "_status"}
+MAKERS = KINDS | {"Violation", "JobError", "Refused", "Failure", "refuse", "_refuse", "invalid", "_failed", "_status"}
 
 
 def reasons_of(tree: ast.AST) -> Iterator[str]:

@@ -11,7 +11,7 @@ import grpc
 from i2v.v1 import job_pb2, job_pb2_grpc
 
 from services.orchestrator import admit, resume
-from services.orchestrator.api import convert
+from services.orchestrator.api import convert, history, spec
 from services.orchestrator.api.tenants import Tenants
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.catalog import Catalog
@@ -26,7 +26,7 @@ TOKEN_MOST = 300
 EVENTS_AT_ONCE = 200
 HEARTBEAT_S = 15.0
 
-STATE_OF = {number: state for state, number in convert.STATES.items()}
+STATE_OF = {number: state for state, number in history.STATES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def SubmitJob(self, request: job_pb2.SubmitJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
         job = await admit.admit(
-            convert.spec_from_pb(request.spec),
+            spec.from_pb(request.spec),
             self.tenants.caller(),
             request_id=convert.request_id(request.request_id),
             catalog=self.catalog,
@@ -53,11 +53,11 @@ class JobService(job_pb2_grpc.JobServiceServicer):
             meter=self.meter,
         )
         logs.bind(job_id=job.id)
-        return convert.job(job)
+        return history.job(job)
 
     async def GetJob(self, request: job_pb2.GetJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
-        return convert.job(await self._job(request.name))
+        return history.job(await self._job(request.name))
 
     async def ListJobs(
         self, request: job_pb2.ListJobsRequest, context: grpc.ServicerContext
@@ -73,7 +73,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         before = _before(request.page_token, state)
         found = await self.store.jobs(caller.tenant, caller.user, state=state, before=before, limit=size + 1)
         token = _token(found[size - 1].id, state) if len(found) > size else ""
-        return job_pb2.ListJobsResponse(jobs=[convert.job(job) for job in found[:size]], next_page_token=token)
+        return job_pb2.ListJobsResponse(jobs=[history.job(job) for job in found[:size]], next_page_token=token)
 
     async def WatchJob(
         self, request: job_pb2.WatchJobRequest, context: grpc.ServicerContext
@@ -95,7 +95,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
                 while more:
                     found = await self.store.events(job.id, after=after, limit=EVENTS_AT_ONCE)
                     for event in found:
-                        yield job_pb2.WatchJobResponse(event=convert.event(event))
+                        yield job_pb2.WatchJobResponse(event=history.event(event))
                         if isinstance(event.body, get_args(Terminal)):
                             return
                         after = event.sequence
@@ -110,7 +110,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         job = await self.store.record(before.id, jobs.cancel)
         if job.state is State.CANCELLED and not before.state.ended:
             self.meter.ended(job)
-        return convert.job(job)
+        return history.job(job)
 
     async def ResumeJob(self, request: job_pb2.ResumeJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
@@ -124,17 +124,17 @@ class JobService(job_pb2_grpc.JobServiceServicer):
             meter=self.meter,
         )
         logs.bind(job_id=job.id)
-        return convert.job(job)
+        return history.job(job)
 
     async def PreviewJob(
         self, request: job_pb2.PreviewJobRequest, context: grpc.ServicerContext
     ) -> job_pb2.PreviewJobResponse:
         """See job.proto."""
         found = await admit.preview(
-            convert.spec_from_pb(request.spec), self.tenants.caller(), catalog=self.catalog, store=self.store
+            spec.from_pb(request.spec), self.tenants.caller(), catalog=self.catalog, store=self.store
         )
         return job_pb2.PreviewJobResponse(
-            spec=convert.spec_to_pb(found.spec),
+            spec=spec.to_pb(found.spec),
             quote=convert.money(found.quote_micros),
             budget_left=convert.money(min(found.usage.tenant.left_micros, found.usage.user.left_micros)),
             frames=found.frames,

@@ -240,11 +240,10 @@ def _task(attempt: Attempt, model: str) -> provider_pb2.Task:
     )
     if attempt.card.durations_ms:  # else the audio decides
         task.duration_s = (spec.duration_ms or 0) // 1000
-    if isinstance(operation, ImageToVideo | SceneAnimation):
-        if operation.negative_prompt is not None:
-            task.negative_prompt = operation.negative_prompt
-        if operation.guidance_scale is not None:
-            task.guidance_scale = operation.guidance_scale
+    if attempt.negative_prompt is not None:
+        task.negative_prompt = attempt.negative_prompt
+    if isinstance(operation, ImageToVideo | SceneAnimation) and operation.guidance_scale is not None:
+        task.guidance_scale = operation.guidance_scale
     if isinstance(operation, ImageToVideo) and operation.prompt_expansion is not None:
         task.prompt_expansion = operation.prompt_expansion
     return task

@@ -15,6 +15,19 @@ class Catalog:
     """Every model card, by id."""
 
     cards: Mapping[str, ModelCard]
+    prompt_most_micros: int | None = None
+    """What the writing of a prompt may cost: set aside beside the video's price. None: there is no prompt writer."""
+
+    def allowance(self, spec: Spec) -> int:
+        """Returns what is set aside for the writing of a spec's prompt, in micros."""
+        return (self.prompt_most_micros or 0) if spec.written else 0
+
+    def unwritable(self, spec: Spec) -> list[Violation]:
+        """Returns what is wrong with a spec whose prompt nobody can write; empty otherwise."""
+        if not spec.written or self.prompt_most_micros is not None:
+            return []
+        at = "spec." + spec.operation.kind.replace("-", "_")
+        return [Violation(f"{at}.scene", "needs a prompt writer, and none is set up here", "PROMPT_WRITER_MISSING")]
 
     def __iter__(self) -> Iterator[ModelCard]:
         return iter(sorted(self.cards.values(), key=lambda card: card.id))

@@ -72,6 +72,20 @@ class FragmentReady:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptWritten:
+    """The prompt was written from the scene: once, for all attempts."""
+
+    prompt: str
+    negative_prompt: str
+    source: str
+    """`json`, `text` or `template`."""
+    llm: str
+    cost_micros: int
+    """What it really cost."""
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Submitting:
     """One task of paid work is about to be handed to a provider. Until it is answered, nobody knows what it costs."""
 
@@ -152,6 +166,7 @@ Body = (
     | Continued
     | Progressed
     | FragmentReady
+    | PromptWritten
     | Paid
     | Reconciling
     | Resumed

@@ -32,6 +32,7 @@ from services.orchestrator.domain.event import (
     FragmentReady,
     JobError,
     Progressed,
+    PromptWritten,
     Reconciling,
     Released,
     Resumed,
@@ -93,6 +94,8 @@ class Job:
     """The job whose paid work this one attaches to; empty: it does its own."""
     state: State = State.QUEUED
     call: Call = Call.NONE
+    written: PromptWritten | None = None
+    """The prompt that was written from the spec's scene."""
     workflow: str = ""
     """The queue entry that may make attempts; empty: the one of the admission."""
     stage: str = "queued"
@@ -104,6 +107,16 @@ class Job:
     error: JobError | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
+
+    @property
+    def prompt(self) -> str:
+        """What the model is told; empty while it is still to be written."""
+        return self.written.prompt if self.written else self.spec.operation.prompt
+
+    @property
+    def prompt_cost_micros(self) -> int:
+        """What the writing of the prompt is charged: its cost, as far as the quote provides for it."""
+        return min(self.written.cost_micros, self.quote_micros - self.price_micros) if self.written else 0
 
     def __repr__(self) -> str:
         done = f"{self.stage} {self.progress:.0%} #{self.last_sequence}"
@@ -144,6 +157,8 @@ def _fold(job: Job, body: Body, time: datetime) -> Job:
             return replace(job, stage=stage, progress=max(job.progress, progress))
         case FragmentReady(progress=progress) if running:
             return replace(job, stage="generate", progress=max(job.progress, progress))
+        case PromptWritten() if running and job.written is None:
+            return replace(job, written=body)
         case Submitting() if state is State.RUNNING and job.call is Call.NONE and not job.resumes:
             return replace(job, call=Call.SUBMITTING, stage="submit")
         case Accepted() if job.call is Call.SUBMITTING:
@@ -175,7 +190,7 @@ def _may_start(job: Job) -> bool:
 def _ended(job: Job, state: State, charged: int, time: datetime) -> Job:
     if not 0 <= charged <= job.quote_micros:
         raise IllegalEvent(f"{job!r} cannot be charged {charged} of {job.quote_micros}")
-    if job.call.live and charged < owed(job):
+    if charged < owed(job):
         raise IllegalEvent(f"{job!r} cannot be charged {charged}: what may be paid for costs {owed(job)}")
     call = Call.CHARGED if job.call.live else job.call
     return replace(job, state=state, call=call, charged_micros=charged, end_time=time)
@@ -183,7 +198,7 @@ def _ended(job: Job, state: State, charged: int, time: datetime) -> Job:
 
 def owed(job: Job) -> int:
     """Returns what the job costs if it ends now without a video: what vendors were, or may have been, paid for it."""
-    return job.price_micros if job.call.live else 0
+    return job.prompt_cost_micros + (job.price_micros if job.call.live else 0)
 
 
 def start(job: Job, workflow: str = "") -> Started | Reconciling | None:
@@ -241,7 +256,7 @@ def charge(job: Job, error: JobError) -> Failed:
 
 def succeed(job: Job, output: VideoOutput) -> Succeeded:
     """Returns the end of a job whose video is there."""
-    return Succeeded(output, charged_micros=job.price_micros)
+    return Succeeded(output, charged_micros=job.price_micros + job.prompt_cost_micros)
 
 
 def stopped(job: Job, made_micros: int) -> Cancelled | Reconciling:

@@ -34,10 +34,10 @@ WITH booked AS (
     RETURNING id, "user", budget_micros, reserved_micros, spent_micros, active_jobs
 ), admitted AS (
     INSERT INTO jobs (id, tenant, "user", request_id, fingerprint, backend, spec, quote_micros, price_micros,
-                      resumes, call, state, stage, progress, attempt, last_sequence, create_time, expire_time,
+                      resumes, call, written, state, stage, progress, attempt, last_sequence, create_time, expire_time,
                       tenant_account, user_account)
     SELECT :id, :tenant, :user, :request_id, :fingerprint, :backend, CAST(:spec AS jsonb), :quote, :price,
-           :resumes, :call, 'queued', 'queued', 0, 0, 1, :now, :expire, tenants.id, users.id
+           :resumes, :call, CAST(:written AS jsonb), 'queued', 'queued', 0, 0, 1, :now, :expire, tenants.id, users.id
     FROM booked AS tenants, booked AS users
     WHERE tenants."user" = '' AND users."user" = :user
     RETURNING id, tenant_account, user_account
@@ -91,6 +91,7 @@ def _values(job: Job, fingerprint: str, plan: Plan, backend: str) -> dict[str, A
         "price": job.price_micros,
         "resumes": job.resumes or None,
         "call": job.call.value,
+        "written": json.dumps(rows.body_json(job.written)) if job.written else None,
         "now": job.create_time,
         "expire": job.expire_time,
         "period": period(job.create_time),

@@ -159,9 +159,7 @@ class PostgresStore:
         async with self.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:  # it has ended since
-            raise Unavailable(
-                "The job was resumed, and has ended just now. Try again.", reason="JOB_CHANGED"
-            )
+            raise Unavailable("The job was resumed, and has ended just now. Try again.", reason="JOB_CHANGED")
         return rows.job(row)
 
     async def repeat(self, tenant: str, user: str, request_id: str, fingerprint: str) -> Job | None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import NotFound
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.domain.event import CancelRequested, Event, Started, Terminal
+from services.orchestrator.domain.event import CancelRequested, Event, PromptWritten, Started, Terminal
 from services.orchestrator.domain.job import Job, apply
 from services.orchestrator.ports import Decide
 from services.orchestrator.store import journal, rows
@@ -90,6 +90,12 @@ async def record(
             "stops": STOPS if terminal or isinstance(body, CancelRequested | Started) else None,
         },
     )
+    if isinstance(body, PromptWritten):  # too rare to be in the statement that every fragment runs
+        written = json.dumps(rows.body_json(body))
+        await connection.execute(
+            sa.text("UPDATE jobs SET written = CAST(:written AS jsonb) WHERE id = :id"),
+            {"written": written, "id": job.id},
+        )
     await journal.keep(connection, queue, job, after, body, note, now)
     if terminal:
         await connection.execute(

@@ -8,10 +8,10 @@ from sqlalchemy import Row
 
 from services.orchestrator.domain import spec
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.domain.event import Body, Event, JobError, VideoOutput
+from services.orchestrator.domain.event import Body, Event, JobError, PromptWritten, VideoOutput
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.ledger import Entry, Kind
-from services.orchestrator.domain.media import PictureInfo, VideoInfo
+from services.orchestrator.domain.media import AudioInfo, PictureInfo, VideoInfo
 from services.orchestrator.domain.paid_call import Call, PaidCall
 from services.orchestrator.domain.quota import Account
 from services.orchestrator.domain.spec import Size
@@ -31,6 +31,7 @@ def job(row: Row[Any]) -> Job:
         price_micros=row.price_micros,
         resumes=row.resumes or "",
         call=Call(row.call),
+        written=PromptWritten(**row.written) if row.written else None,
         workflow=row.workflow,
         create_time=row.create_time,
         expire_time=row.expire_time,
@@ -87,30 +88,30 @@ def body_json(body: Body) -> dict[str, Any]:
 
 def asset(row: Row[Any]) -> Asset:
     """Returns the asset of an `assets` row."""
-    info: PictureInfo | VideoInfo
-    if row.frames is None:
+    info: PictureInfo | VideoInfo | AudioInfo
+    if row.sample_rate is not None:
+        info = AudioInfo(row.media_type, row.duration_s, row.sample_rate, row.channels)
+    elif row.frames is None:
         info = PictureInfo(row.media_type, row.width, row.height)
     else:
-        info = VideoInfo(row.media_type, row.width, row.height, row.frames, row.fps, row.duration_s)
-    return Asset(row.tenant, row.user, row.sha256, row.size_bytes, info, row.create_time)
+        info = VideoInfo(row.media_type, row.width, row.height, row.frames, row.fps, row.duration_s, row.audio_s)
+    return Asset(row.tenant, row.user, row.sha256, row.size_bytes, info, row.create_time, row.promised or {})
+
+
+MEASURES = ("width", "height", "frames", "fps", "duration_s", "audio_s", "sample_rate", "channels")
 
 
 def asset_columns(asset: Asset) -> dict[str, Any]:
     """Returns the columns of an asset."""
-    video = asset.info if isinstance(asset.info, VideoInfo) else None
     return {
         "tenant": asset.tenant,
         "user": asset.user,
         "sha256": asset.sha256,
         "size_bytes": asset.size_bytes,
         "media_type": asset.info.media_type,
-        "width": asset.info.width,
-        "height": asset.info.height,
-        "frames": video.frames if video else None,
-        "fps": video.fps if video else None,
-        "duration_s": video.duration_s if video else None,
         "create_time": asset.create_time,
-    }
+        "promised": dict(asset.promised) or None,
+    } | {name: getattr(asset.info, name, None) for name in MEASURES}
 
 
 def account(row: Row[Any]) -> Account:

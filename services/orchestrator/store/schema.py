@@ -76,6 +76,7 @@ jobs = sa.Table(
     sa.Column("price_micros", sa.BigInteger, nullable=False, comment="The part of the quote that the video costs."),
     sa.Column("resumes", sa.Text, sa.ForeignKey("jobs.id"), comment="The job whose paid work this one attaches to."),
     sa.Column("call", sa.Text, nullable=False, server_default="none"),
+    sa.Column("written", JSONB, comment="The prompt that was written from the spec's scene."),
     sa.Column("workflow", sa.Text, nullable=False, server_default="", comment="Empty: that of the admission."),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("stage", sa.Text, nullable=False),
@@ -166,13 +167,22 @@ assets = sa.Table(
     sa.Column("sha256", sa.Text, primary_key=True),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("media_type", sa.Text, nullable=False),
-    sa.Column("width", sa.Integer, nullable=False),
-    sa.Column("height", sa.Integer, nullable=False),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
     sa.Column("frames", sa.Integer),
     sa.Column("fps", sa.Double),
     sa.Column("duration_s", sa.Double),
+    sa.Column("audio_s", sa.Double, comment="Of the sound of a video; NULL: it has none."),
+    sa.Column("sample_rate", sa.Integer),
+    sa.Column("channels", sa.Integer),
+    sa.Column("promised", JSONB, comment="What a vendor said of it."),
     sa.Column("create_time", _time, nullable=False),
     sa.CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256_hex"),
+    sa.CheckConstraint(
+        "CASE WHEN media_type LIKE 'audio/%' THEN num_nonnulls(duration_s, sample_rate, channels) = 3"
+        " ELSE num_nonnulls(width, height) = 2 END",
+        name="measured",
+    ),
 )
 
 paid_calls = sa.Table(
