@@ -105,6 +105,8 @@ def event(happened: job_pb2.JobEvent) -> str:
             return f"fragment {fragment.index} arrived, {fragment.frames} frames, {fragment.progress:.0%}"
         case "cancel_requested":
             return "asked to stop"
+        case "warned":
+            return f"warning: {happened.warned.message}"
         case "prompt_written":
             return f"prompt written: {happened.prompt_written.prompt}"
         case "submitting":
@@ -160,6 +162,7 @@ def job(shown: job_pb2.Job) -> str:
     rows = [
         ("job", shown.name),
         ("state", f"{state(shown)} {shown.progress:.0%} {shown.stage}".rstrip()),
+        ("place", f"{shown.queue_place} in the queue" if shown.queue_place else ""),
         ("model", f"{shown.spec.model} {operation.replace('_', '-')}".rstrip()),
         ("prompt", prompt),
         ("seed", str(shown.spec.seed) if shown.spec.HasField("seed") else ""),

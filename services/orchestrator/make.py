@@ -35,6 +35,7 @@ from services.orchestrator.domain.event import (
 from services.orchestrator.domain.fragments import Fragments
 from services.orchestrator.domain.job import Job, Superseded
 from services.orchestrator.domain.media import VideoInfo
+from services.orchestrator.domain.mismatch import mismatches
 from services.orchestrator.domain.paid_call import Call, Charge, submission_id
 from services.orchestrator.domain.price import partial_charge
 from services.orchestrator.domain.spec import SceneAnimation, Size, TalkingAvatar
@@ -139,7 +140,7 @@ class Maker:
                             run.external_ref, run.submitting = external_ref, False
                             run.answered.set()
                         case Output():
-                            return await self._output(job, card, happening)
+                            return await self._output(run, card, happening)
             raise RuntimeError("the backend ended without an output")
         except TaskFailed as failure:
             if failure.charge is Charge.NOT_CHARGED:
@@ -165,13 +166,7 @@ class Maker:
         most = card.prompt_max_characters
         if card.remote is not None and card.remote.written_prompt_max_characters is not None:
             most = card.remote.written_prompt_max_characters
-        written = await self.writer.write(operation.kind, operation.scene, min(most, PROMPT_MOST))
-
-        def decide(now: Job) -> Body:
-            jobs.guard(now, run.job.attempt)
-            return written
-
-        return await self.store.record(run.job.id, decide)
+        return await self._tell(run, await self.writer.write(operation.kind, operation.scene, min(most, PROMPT_MOST)))
 
     async def _attempt(self, run: Run, card: ModelCard, workdir: Path) -> Attempt:
         """Gathers all that the backend gets to see."""
@@ -230,8 +225,9 @@ class Maker:
         if ready.index == 0 and job.attempt == 1:
             self.meter.first_fragment(job, (self.clock.now() - job.create_time).total_seconds())
 
-    async def _output(self, job: Job, card: ModelCard, output: Output) -> VideoOutput:
+    async def _output(self, run: Run, card: ModelCard, output: Output) -> VideoOutput:
         """Looks inside the finished file, stores it and returns what it is; nothing is believed unseen."""
+        job = run.job
         probe = self.probe if card.remote is None else self.probe_output
         info = await asyncio.to_thread(probe, output.path)
         size = Size(info.width, info.height)
@@ -248,14 +244,20 @@ class Maker:
         asset = Asset(job.tenant, job.user, sha256, size_bytes, info, self.clock.now(), output.promised)
         await self.blobs.put_file(asset.key, output.path, media_type=info.media_type)
         await self.store.put_asset(asset)
+        for warning in mismatches(job.spec, info, output.promised) if card.remote is not None else ():
+            await self._tell(run, warning)
+            self.meter.warned(job, warning.reason)
         return VideoOutput(sha256, size, info.frames, info.fps, round(info.duration_s * 1000), asset.size_bytes)
 
-    async def _record(self, run: Run, body: Progressed | Continued | FragmentReady, *assets: Asset) -> None:
+    async def _tell(self, run: Run, body: Body, *assets: Asset) -> Job:
         def decide(now: Job) -> Body:
             jobs.guard(now, run.job.attempt)
             return body
 
-        await self.store.record(run.job.id, decide, assets=assets)
+        return await self.store.record(run.job.id, decide, assets=assets)
+
+    async def _record(self, run: Run, body: Progressed | Continued | FragmentReady, *assets: Asset) -> None:
+        await self._tell(run, body, *assets)
         run.progress = max(run.progress, body.progress)
 
     async def _paid(self, run: Run, body: Paid, note: str = "") -> None:

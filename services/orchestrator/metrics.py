@@ -52,6 +52,9 @@ class PrometheusMeter:
         self._calls = Counter(
             "i2v_paid_calls_total", "Steps of paid calls, by provider.", ["provider", "step"], registry=registry
         )
+        self._warned = Counter(
+            "i2v_output_warnings_total", "Mismatches of vendors' videos.", ["model", "reason"], registry=registry
+        )
         self._reconciling = Gauge(
             "i2v_jobs_reconciling", "Jobs with a paid call whose outcome nobody knows.", registry=registry
         )
@@ -93,6 +96,10 @@ class PrometheusMeter:
     def paid_call(self, provider: str, step: str) -> None:
         """See Meter."""
         self._calls.labels(provider, step).inc()
+
+    def warned(self, job: Job, reason: str) -> None:
+        """See Meter."""
+        self._warned.labels(job.spec.model, reason).inc()
 
     def reconciling(self, jobs: int) -> None:
         """See Meter."""

@@ -111,6 +111,9 @@ class Store(Protocol):
     async def queued(self, backend: str) -> int:
         """Returns how many jobs wait for a backend."""
 
+    async def place(self, job_id: str) -> int:
+        """Returns how many jobs wait for a job's backend since before it or as it does; 0 when it does not wait."""
+
     async def usage(self, tenant: str, user: str, plan: Plan) -> tuple[Usage, list[Entry]]:
         """Returns the accounts of the current period and the user's newest ledger entries."""
 
@@ -153,6 +156,9 @@ class Meter(Protocol):
 
     def paid_call(self, provider: str, step: str) -> None:
         """A paid call went a step: `submitting`, `accepted`, `released`, `charged` or `lost`."""
+
+    def warned(self, job: Job, reason: str) -> None:
+        """A vendor's video is not quite what was asked for or promised."""
 
     def reconciling(self, jobs: int) -> None:
         """So many jobs have a paid call whose outcome nobody knows."""

@@ -58,7 +58,7 @@ def _prepare(url: str, worker: str, slots: Mapping[str, Limits]) -> None:
                 worker_concurrency=limits.of_a_worker,
                 global_concurrency=limits.together,
                 limiter={"limit": limits.a_minute, "period": 60.0} if limits.a_minute else None,
-                partition_concurrency=UNLIMITED,
+                partition_concurrency=min(UNLIMITED, limits.together or UNLIMITED),
                 polling_interval_sec=POLL_S,
             )
         for left in client.list_workflows(status="PENDING", executor_id=worker, load_input=False):

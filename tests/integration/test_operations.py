@@ -227,3 +227,16 @@ async def test_the_catalog_tells_what_a_remote_model_takes_and_costs(i2v: Served
     assert (list(talk.takes), talk.audio_max.seconds) == (["audio", "mask", "seed"], 600)
     assert "models/fal-wan-2.5" not in models, "its provider is not there"
     assert models["models/test-model"].price_per_second.amount_micros == 1000
+
+
+async def test_what_came_is_held_against_what_was_asked_and_promised(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.promised = {"width": "854", "height": "32", "fps": "many"}
+    song = (await i2v.upload(sounds.a_sound("audio/mpeg", 4), "audio/mpeg")).name
+    moves = job_pb2.ImageToVideo(image=await picture(i2v), prompt="it moves", audio=song)
+    spec = job_pb2.JobSpec(model="wavespeed-wan-2.5", image_to_video=moves)
+    spec.duration.seconds = 10
+    job = await i2v.submit(spec)
+    warnings = [event.warned.reason async for event in i2v.watch(job.name) if event.HasField("warned")]
+    assert warnings == ["OUTPUT_SIZE", "OUTPUT_SIZE", "OUTPUT_LENGTH", "OUTPUT_SILENT"]
+    ended = await i2v.job(job.name)
+    assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 1_000_000), "it is paid for"

@@ -19,8 +19,8 @@ STATES = {
 }
 
 
-def job(given: Job) -> job_pb2.Job:
-    """Returns a job."""
+def job(given: Job, place: int = 0) -> job_pb2.Job:
+    """Returns a job; `place` is the one in its queue."""
     result = job_pb2.Job(
         name=f"jobs/{given.id}",
         state=STATES[given.state],
@@ -35,6 +35,7 @@ def job(given: Job) -> job_pb2.Job:
         create_time=timestamp(given.create_time),
         expire_time=timestamp(given.expire_time),
         prompt=given.prompt,
+        queue_place=place,
         resumes=f"jobs/{given.resumes}" if given.resumes else "",
     )
     if given.charged_micros is not None:
@@ -102,6 +103,8 @@ def event(given: Event) -> job_pb2.JobEvent:
                     warning=written.warning,
                 )
             )
+        case events.Warned(reason=reason, message=message):
+            result.warned.reason, result.warned.message = reason, message
         case events.Submitting(provider=provider):
             result.submitting.provider = provider
         case events.Accepted(provider=provider):

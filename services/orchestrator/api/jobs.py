@@ -15,7 +15,7 @@ from services.orchestrator.api import convert, history, spec
 from services.orchestrator.api.tenants import Tenants
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.event import Terminal
+from services.orchestrator.domain.event import Admitted, Resumed, Retrying, Terminal
 from services.orchestrator.domain.job import State
 from services.orchestrator.ports import Clock, Ids, Meter, Store
 from services.rpc import logs
@@ -25,6 +25,10 @@ PAGE_MOST = 200
 TOKEN_MOST = 300
 EVENTS_AT_ONCE = 200
 HEARTBEAT_S = 15.0
+PLACE_S = 3.0
+"""How often a watcher of a job that waits is told of its place."""
+QUEUES = (Admitted, Retrying, Resumed)
+"""The events after which a job waits."""
 
 STATE_OF = {number: state for state, number in history.STATES.items()}
 
@@ -57,7 +61,8 @@ class JobService(job_pb2_grpc.JobServiceServicer):
 
     async def GetJob(self, request: job_pb2.GetJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
-        return history.job(await self._job(request.name))
+        job = await self._job(request.name)
+        return history.job(job, await self.store.place(job.id) if job.state is State.QUEUED else 0)
 
     async def ListJobs(
         self, request: job_pb2.ListJobsRequest, context: grpc.ServicerContext
@@ -86,11 +91,16 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         job, after = await self._job(request.name), request.after_sequence
         if job.state.ended and after >= job.last_sequence:
             return
+        waits, place, quiet_s = job.state is State.QUEUED, 0, 0.0
         async with self.store.changes(job.id) as signal:
             while True:
-                quiet = not await signal.wait(HEARTBEAT_S)
-                if quiet:
-                    yield job_pb2.WatchJobResponse(heartbeat=job_pb2.Heartbeat())
+                span_s = PLACE_S if waits else HEARTBEAT_S
+                quiet = not await signal.wait(span_s)
+                quiet_s = quiet_s + span_s if quiet else 0.0
+                before, place = place, await self.store.place(job.id) if waits else 0
+                if quiet_s >= HEARTBEAT_S or (waits and place != before):
+                    yield job_pb2.WatchJobResponse(heartbeat=job_pb2.Heartbeat(queue_place=place))
+                    quiet_s = 0.0
                 more = True
                 while more:
                     found = await self.store.events(job.id, after=after, limit=EVENTS_AT_ONCE)
@@ -99,6 +109,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
                         if isinstance(event.body, get_args(Terminal)):
                             return
                         after = event.sequence
+                        waits = isinstance(event.body, QUEUES)
                     more = len(found) == EVENTS_AT_ONCE
                 # Somebody who asked for what lies behind the end would wait for ever.
                 if quiet and (await self.store.job(job.id)).state.ended:

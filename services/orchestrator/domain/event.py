@@ -122,6 +122,14 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """The video is there, and is not quite what was asked for or promised."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """Somebody asked for the job to stop."""
 
@@ -167,6 +175,7 @@ Body = (
     | Progressed
     | FragmentReady
     | PromptWritten
+    | Warned
     | Paid
     | Reconciling
     | Resumed

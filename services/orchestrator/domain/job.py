@@ -41,6 +41,7 @@ from services.orchestrator.domain.event import (
     Submitting,
     Succeeded,
     VideoOutput,
+    Warned,
 )
 from services.orchestrator.domain.paid_call import Call
 from services.orchestrator.domain.spec import Spec
@@ -157,6 +158,8 @@ def _fold(job: Job, body: Body, time: datetime) -> Job:
             return replace(job, stage=stage, progress=max(job.progress, progress))
         case FragmentReady(progress=progress) if running:
             return replace(job, stage="generate", progress=max(job.progress, progress))
+        case Warned() if running:
+            return job
         case PromptWritten() if running and job.written is None:
             return replace(job, written=body)
         case Submitting() if state is State.RUNNING and job.call is Call.NONE and not job.resumes:

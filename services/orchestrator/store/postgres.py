@@ -283,6 +283,18 @@ class PostgresStore:
         async with self.reading() as connection:
             return int((await connection.execute(query)).scalar_one())
 
+    async def place(self, job_id: str) -> int:
+        """See Store."""
+        asked, others = schema.jobs.alias("asked"), schema.jobs.alias("others")
+        queued = State.QUEUED.value
+        query = (
+            sa.select(sa.func.count())
+            .select_from(asked.join(others, others.c.backend == asked.c.backend))
+            .where(asked.c.id == job_id, asked.c.state == queued, others.c.state == queued, others.c.id <= asked.c.id)
+        )
+        async with self.reading() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
     async def usage(self, tenant: str, user: str, plan: Plan) -> tuple[Usage, list[Entry]]:
         """See Store."""
         now = self._clock.now()
