@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from services.orchestrator.media.video import probe
+from services.orchestrator.media.probe import probe
 from tools.stack import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]

@@ -119,3 +119,7 @@ def test_every_setting_is_described_with_its_default() -> None:
     }  # fmt: skip
     needed = dict.fromkeys(("INPUT_PRICE_MICROS", "OUTPUT_PRICE_MICROS"), "needed")
     assert dict(rows) == found | needed
+
+
+def test_what_the_orchestrator_reads_about_this_process_is_passed_over() -> None:
+    assert settings(WRITER="127.0.0.1:50071", MOST_MICROS="20000") == settings()

@@ -18,6 +18,8 @@ KUBERNETES = re.compile(
     r"I2V_PROMPT(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)|I2V_PROMPT_PORT"
 )
 """What Kubernetes puts there by itself for a Service of such a name."""
+ORCHESTRATOR = {"I2V_PROMPT_WRITER", "I2V_PROMPT_MOST_MICROS"}
+"""The orchestrator's settings about this process, which may stand in the same environment."""
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SECRET = re.compile(r"[!-~]{1,4096}")
@@ -94,7 +96,7 @@ class Settings:
         given = {
             name.removeprefix(PREFIX).lower(): value
             for name, value in found.items()
-            if name.startswith(PREFIX) and not KUBERNETES.fullmatch(name)
+            if name.startswith(PREFIX) and name not in ORCHESTRATOR and not KUBERNETES.fullmatch(name)
         }
         fields = {each.name: each.type for each in dataclasses.fields(cls)}
         if unknown := sorted(set(given) - set(fields)):
