@@ -105,6 +105,9 @@ def event(happened: job_pb2.JobEvent) -> str:
             return f"fragment {fragment.index} arrived, {fragment.frames} frames, {fragment.progress:.0%}"
         case "cancel_requested":
             return "asked to stop"
+        case "rerouted":
+            moved = happened.rerouted
+            return f"{moved.before} does not make it: {moved.error.message} {moved.model} is asked."
         case "warned":
             return f"warning: {happened.warned.message}"
         case "prompt_written":

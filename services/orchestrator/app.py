@@ -40,6 +40,7 @@ from services.orchestrator.store.postgres import PostgresStore, migrate
 from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.roll import PostgresRoll
 from services.orchestrator.system import SystemClock, SystemIds
+from services.orchestrator.vendors import Vendors
 from services.orchestrator.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, Worker, migrate_queue
 from services.rpc.server import CannotListenError, Registration, RpcServer, Tls, serve
 from services.rpc.telemetry import serve_metrics
@@ -108,6 +109,10 @@ async def open_app(
         metrics_port, close_metrics = _metrics(settings, registry)
         stack.callback(close_metrics)
         services: list[Registration] = []
+        if backends is None:
+            backends = await _backends(settings, stack, everything=role is not Role.API)
+        vendors = Vendors({name: backend for name, (backend, _) in backends.items()})
+        stack.push_async_callback(_ended, asyncio.create_task(vendors.watch(), name="vendors"))
         tenants = Tenants(store, settings.plans(), clock, settings.operator_key())
         reconciler = Reconciler(store, clock, meter)
         if role is not Role.WORKER:
@@ -115,12 +120,14 @@ async def open_app(
                 await _development_tenant(store, Path(settings.dev_key_file))
             ingest = Ingest(store, blobs, clock, normalise, probe, probe_audio, spool)
             catalog = settings.catalog()
-            jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter)
+            jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter, vendors)
             assets = AssetService(store, blobs, ingest, tenants)
             services = [
                 lambda server: job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server),
                 lambda server: asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, server),
-                lambda server: catalog_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogService(catalog), server),
+                lambda server: catalog_pb2_grpc.add_CatalogServiceServicer_to_server(
+                    CatalogService(catalog, vendors), server
+                ),
                 lambda server: usage_pb2_grpc.add_UsageServiceServicer_to_server(
                     UsageService(store, tenants, clock), server
                 ),
@@ -142,17 +149,17 @@ async def open_app(
         )
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
         if role is not Role.API:
-            running = backends if backends is not None else await _backends(settings, stack)
             executor = Executor(
                 store=store,
                 blobs=blobs,
-                backends={name: backend for name, (backend, _) in running.items()},
+                backends={name: backend for name, (backend, _) in backends.items()},
                 catalog=settings.catalog(),
                 clock=clock,
                 probe=probe,
                 probe_output=probe_output,
                 meter=meter,
                 writer=_writer(settings, stack),
+                available=vendors.available,
                 workroot=spool,
             )
             worker = Worker(
@@ -163,7 +170,7 @@ async def open_app(
                 store=store,
                 roll=PostgresRoll(store, url, clock),
                 clock=clock,
-                slots={name: Limits(n) if isinstance(n, int) else n for name, (_, n) in running.items()},
+                slots={name: Limits(n) if isinstance(n, int) else n for name, (_, n) in backends.items()},
                 silent_s=settings.silent_s,
                 refund_window_s=settings.refund_window_s,
                 find_s=settings.find_s,
@@ -220,11 +227,13 @@ def _blobs(settings: Settings) -> Blobs:
     )
 
 
-async def _backends(settings: Settings, stack: AsyncExitStack) -> Mapping[str, tuple[Backend, int | Limits]]:
+async def _backends(
+    settings: Settings, stack: AsyncExitStack, *, everything: bool
+) -> Mapping[str, tuple[Backend, int | Limits]]:
     backends: dict[str, tuple[Backend, int | Limits]] = {}
     catalog = settings.catalog()
     for name, (address, slots) in settings.tritons().items():
-        if slots:
+        if slots and everything:
             triton = TritonBackend(address, [card for card in catalog if card.backend == name])
             stack.push_async_callback(triton.close)
             backends[name] = (triton, slots)
@@ -232,7 +241,7 @@ async def _backends(settings: Settings, stack: AsyncExitStack) -> Mapping[str, t
         vendor = ProviderBackend(address, settings.provider_key())
         stack.push_async_callback(vendor.close)
         backends[name] = (vendor, limits)
-    if settings.fake_slots:
+    if settings.fake_slots and everything:
         backends["fake"] = (FakeBackend(pause_s=settings.fake_pause_s), settings.fake_slots)
     return backends
 

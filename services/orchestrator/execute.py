@@ -11,18 +11,21 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
-from services.errors import InvalidInput, ServiceError, Unavailable
+from services.errors import InvalidInput, InvalidSpec, ServiceError, Unavailable
 from services.orchestrator.checkpoint import Checkpoints
 from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain import route
+from services.orchestrator.domain.card import assets_of
 from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.event import Body, JobError, Retrying, VideoOutput
+from services.orchestrator.domain.event import Body, JobError, Rerouted, Retrying, VideoOutput
 from services.orchestrator.domain.fragments import Fragments
 from services.orchestrator.domain.job import Job, State, Superseded
 from services.orchestrator.domain.paid_call import Call, Charge
+from services.orchestrator.domain.route import Available
 from services.orchestrator.make import INSIST_S, Maker, Run
 from services.orchestrator.ports import (
     AttemptFailed,
@@ -64,6 +67,8 @@ class Executor:
     probe_output: Probe
     meter: Meter
     writer: PromptWriter | None = None
+    available: Available = lambda _: True
+    """Whether a backend takes work now."""
     workroot: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
 
     async def attempt(self, job_id: str, workflow: str = "") -> float | None:
@@ -119,6 +124,8 @@ class Executor:
                 for task in (work, stop):
                     task.cancel()
                 await asyncio.wait({work, stop})
+        if outcome is not None and not work.cancelled() and (trouble := _trouble(work)) is not None:
+            outcome = await self._elsewhere(run, trouble, outcome)
         if work.cancelled() and outcome is not None and stop.done() and not stop.cancelled():
             await self._stop_at_vendor(run)
         return await self._conclude(run, outcome)
@@ -126,6 +133,33 @@ class Executor:
     async def forget(self, job: Job) -> None:
         """Removes what attempts left of a job that was ended elsewhere. Fails nothing."""
         await Checkpoints(self.blobs, self.meter, job).discard()
+
+    async def _elsewhere(self, run: Run, trouble: JobError, otherwise: Decide) -> Decide:
+        """What a vendor's own trouble comes to where a capability was asked for: another model, if there is one left.
+
+        Only if it is certain, when the end is decided, that nothing was charged. `otherwise` decides else.
+        """
+        job = run.job
+        if job.spec.capability is None or trouble.reason not in route.PASSES_ON:
+            return otherwise
+        roles = assets_of(job.spec).items()
+        assets = {role: await self.store.asset(each, tenant=job.tenant, user=job.user) for role, each in roles}
+        untried = [card for card in self.catalog if card.id not in (*job.tried, job.spec.model)]
+        most = job.quote_micros - self.catalog.allowance(job.spec)
+        try:
+            asked = replace(job.spec, price_most_micros=most)
+            able = route.candidates(untried, asked, assets, self.clock.now().date(), self.available)
+        except InvalidSpec:
+            return otherwise
+        card = able[0]
+        price = route.price_of(card, job.spec, assets)
+
+        def decide(now: Job) -> Body | None:
+            if now.state is not State.RUNNING or now.call is not Call.NONE or now.resumes:
+                return otherwise(now)
+            return Rerouted(card.id, card.backend, price, now.spec.model, trouble)
+
+        return decide
 
     def _maker(self) -> Maker:
         return Maker(
@@ -230,6 +264,9 @@ class Executor:
             self.meter.paid_call(self.catalog.card(job.spec.model).backend, "lost")
             log.error("nobody knows what the vendor has done; the job is being reconciled")
             return None
+        if isinstance(taken[0], Rerouted):
+            log.warning("another model is asked", extra={"model": taken[0].model, "reason": taken[0].error.reason})
+            return None  # its own queue entry makes the next attempt
         (waits,) = taken
         assert isinstance(waits, Retrying)
         log.warning("job waits for another attempt", extra={"reason": waits.error.reason})
@@ -269,6 +306,20 @@ class Executor:
                 return State.QUEUED if not now.state.ended else now.state
             if now.state is State.CANCELLING:
                 return State.CANCELLING
+
+
+def _trouble(work: asyncio.Task[VideoOutput]) -> JobError | None:
+    """Returns what kept a backend from making the video, where that is its own trouble and certainly free."""
+    match work.exception():
+        case TaskFailed(charge=Charge.NOT_CHARGED, error=error):
+            return error
+        case TaskFailed():
+            return None
+        case AttemptFailed(error=error):
+            return error
+        case Unavailable() as trouble:
+            return JobError(trouble.reason, trouble.message, retryable=True)
+    return None
 
 
 async def _answered(run: Run) -> None:

@@ -316,12 +316,27 @@ class PromptWriter(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a vendor takes work now."""
+
+    state: str
+    """`available`, `broken` (its circuit breaker is open), `no-key`, `no-credit` or `unreachable`."""
+    reason: str = ""
+    """One sentence for a person; empty when available."""
+    simulation: bool = False
+    """It is a simulator, and no money is spent."""
+
+
 @runtime_checkable
 class Vendor(Backend, Protocol):
     """A backend that costs money. What it yields while it generates is Handover, Receipt, Stage and Output.
 
     `generate` also raises TaskFailed. Closing its iterator neither stops nor refunds the task.
     """
+
+    async def look(self) -> Availability:
+        """Asks whether it takes work now. Raises nothing: what cannot be asked is unreachable."""
 
     async def stop(self, external_ref: str, model: str) -> bool:
         """Asks the vendor to stop a task; True when it did, and the task costs nothing. Raises Unavailable."""

@@ -21,6 +21,7 @@ from services.orchestrator.domain.event import (
     Progressed,
     Reconciling,
     Released,
+    Rerouted,
     Resumed,
     Retrying,
     Started,
@@ -52,6 +53,7 @@ BODIES = st.one_of(
     st.just(Released("vendor", "MODERATION")),
     st.just(Reconciling(ERROR)),
     st.just(Resumed(NOON + timedelta(hours=1))),
+    st.builds(Rerouted, st.sampled_from("abc"), st.just("vendor"), st.integers(-1, 1001), st.just("x"), st.just(ERROR)),
 )
 
 
@@ -81,7 +83,7 @@ def test_any_sequence_of_events_is_refused_or_keeps_the_invariants(bodies: list[
         assert not (changed.state.ended and changed.call.live), "who ends has paid, or owes nothing"
         assert changed.call is not Call.CHARGED or (changed.charged_micros or 0) >= changed.price_micros
         assert changed.state is not State.RECONCILING or changed.attempt == job.attempt
-        assert changed.progress >= job.progress or isinstance(body, Started | Retrying)
+        assert changed.progress >= job.progress or isinstance(body, Started | Retrying | Rerouted)
         job = changed
 
 
@@ -153,6 +155,19 @@ def test_a_task_is_handed_over_only_when_no_earlier_one_can_cost_money(bodies: l
 HANDED_OVER = (Started(1), Submitting("vendor"))
 PAID = (*HANDED_OVER, Accepted("vendor"))
 LOST = (*HANDED_OVER, Reconciling(ERROR))
+
+
+def test_another_model_is_asked_only_when_nothing_can_cost_money() -> None:
+    elsewhere = Rerouted("other", "vendor", 900, "test-model", ERROR)
+    for before in ((), HANDED_OVER, PAID, LOST, (Started(1), CancelRequested())):
+        with pytest.raises(IllegalEvent):
+            after(*before, elsewhere)
+    job = after(*PAID, Released("vendor", "NO_CREDIT"), elsewhere)
+    assert (job.state, job.spec.model, job.price_micros, job.quote_micros) == (State.QUEUED, "other", 900, 1000)
+    assert (job.tried, job.workflow) == (("test-model",), f"{job.id}.6")
+    for again in ("test-model", "other"):
+        with pytest.raises(IllegalEvent):
+            apply(apply(job, Event(7, NOON, Started(2))), Event(8, NOON, Rerouted(again, "v", 1, "other", ERROR)))
 
 
 def test_a_submission_that_was_under_way_is_reconciled_not_repeated() -> None:

@@ -11,6 +11,7 @@ from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.remote import ANY, Remote
 from services.orchestrator.domain.spec import ImageToVideo, SceneAnimation, TalkingAvatar, TextToVideo
+from services.orchestrator.vendors import Vendors
 
 OPERATIONS = {
     ImageToVideo.kind: catalog_pb2.Model.IMAGE_TO_VIDEO,
@@ -19,22 +20,38 @@ OPERATIONS = {
     TalkingAvatar.kind: catalog_pb2.Model.TALKING_AVATAR,
 }
 
+AVAILABILITIES = {
+    "available": catalog_pb2.Model.Remote.AVAILABLE,
+    "broken": catalog_pb2.Model.Remote.BROKEN,
+    "no-key": catalog_pb2.Model.Remote.NO_KEY,
+    "no-credit": catalog_pb2.Model.Remote.NO_CREDIT,
+    "unreachable": catalog_pb2.Model.Remote.UNREACHABLE,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
     """See catalog.proto."""
 
     catalog: Catalog
+    vendors: Vendors
 
     async def ListModels(
         self, request: catalog_pb2.ListModelsRequest, context: grpc.ServicerContext
     ) -> catalog_pb2.ListModelsResponse:
         """See catalog.proto."""
-        return catalog_pb2.ListModelsResponse(models=[_model(card) for card in self.catalog])
+        return catalog_pb2.ListModelsResponse(models=[self._model(card) for card in self.catalog])
 
     async def GetModel(self, request: catalog_pb2.GetModelRequest, context: grpc.ServicerContext) -> catalog_pb2.Model:
         """See catalog.proto."""
-        return _model(self.catalog.card(convert.resource_id(request.name, "models")))
+        return self._model(self.catalog.card(convert.resource_id(request.name, "models")))
+
+    def _model(self, card: ModelCard) -> catalog_pb2.Model:
+        model = _model(card)
+        if card.remote is not None and (told := self.vendors.of(card.backend)) is not None:
+            model.remote.availability = AVAILABILITIES[told.state]
+            model.remote.availability_reason, model.remote.simulation = told.reason, told.simulation
+        return model
 
 
 def _model(card: ModelCard) -> catalog_pb2.Model:

@@ -103,6 +103,12 @@ def event(given: Event) -> job_pb2.JobEvent:
                     warning=written.warning,
                 )
             )
+        case events.Rerouted() as moved:
+            result.rerouted.CopyFrom(
+                job_pb2.Rerouted(
+                    model=moved.model, before=moved.before, error=error(moved.error), price=money(moved.price_micros)
+                )
+            )
         case events.Warned(reason=reason, message=message):
             result.warned.reason, result.warned.message = reason, message
         case events.Submitting(provider=provider):

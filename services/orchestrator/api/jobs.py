@@ -18,6 +18,7 @@ from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Admitted, Resumed, Retrying, Terminal
 from services.orchestrator.domain.job import State
 from services.orchestrator.ports import Clock, Ids, Meter, Store
+from services.orchestrator.vendors import Vendors
 from services.rpc import logs
 
 PAGE_DEFAULT = 50
@@ -43,6 +44,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     clock: Clock
     ids: Ids
     meter: Meter
+    vendors: Vendors
 
     async def SubmitJob(self, request: job_pb2.SubmitJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
@@ -55,6 +57,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
             clock=self.clock,
             ids=self.ids,
             meter=self.meter,
+            available=self.vendors.available,
         )
         logs.bind(job_id=job.id)
         return history.job(job)
@@ -142,7 +145,12 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     ) -> job_pb2.PreviewJobResponse:
         """See job.proto."""
         found = await admit.preview(
-            spec.from_pb(request.spec), self.tenants.caller(), catalog=self.catalog, store=self.store
+            spec.from_pb(request.spec),
+            self.tenants.caller(),
+            catalog=self.catalog,
+            store=self.store,
+            clock=self.clock,
+            available=self.vendors.available,
         )
         return job_pb2.PreviewJobResponse(
             spec=spec.to_pb(found.spec),

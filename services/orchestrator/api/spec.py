@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from i2v.v1 import job_pb2
 
-from services.orchestrator.api.convert import duration, invalid, milliseconds, size
+from services.orchestrator.api.convert import duration, invalid, milliseconds, money, size
+from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import (
     FAST,
     QUALITY,
@@ -45,7 +46,17 @@ def from_pb(spec: job_pb2.JobSpec) -> Spec:
         timeout_ms=milliseconds(spec.timeout, "spec.timeout") if spec.HasField("timeout") else None,
         quality=QUALITIES[spec.quality],
         resolution=spec.resolution or None,
+        capability=spec.capability or None,
+        price_most_micros=_price(spec),
     )
+
+
+def _price(spec: job_pb2.JobSpec) -> int | None:
+    if not spec.HasField("price_max"):
+        return None
+    if spec.price_max.currency_code not in ("", CURRENCY) or spec.price_max.amount_micros < 0:
+        raise invalid("spec.price_max", f"is no amount of {CURRENCY}, 0 or more", "PRICE_MALFORMED")
+    return spec.price_max.amount_micros
 
 
 def _operation(spec: job_pb2.JobSpec) -> Operation:
@@ -101,8 +112,14 @@ def _scene(scene: str, story: str, details: Mapping[str, str]) -> Scene:
 def to_pb(spec: Spec) -> job_pb2.JobSpec:
     """Returns the spec; what is None stays unset."""
     result = job_pb2.JobSpec(
-        model=spec.model, seed=spec.seed, quality=QUALITY_OF[spec.quality], resolution=spec.resolution or ""
+        model=spec.model,
+        seed=spec.seed,
+        quality=QUALITY_OF[spec.quality],
+        resolution=spec.resolution or "",
+        capability=spec.capability or "",
     )
+    if spec.price_most_micros is not None:
+        result.price_max.CopyFrom(money(spec.price_most_micros))
     match spec.operation:
         case ImageToVideo() as moves:
             result.image_to_video.CopyFrom(

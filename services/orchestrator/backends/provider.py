@@ -24,6 +24,7 @@ from services.orchestrator.domain.spec import ImageToVideo, SceneAnimation
 from services.orchestrator.ports import (
     Attempt,
     AttemptFailed,
+    Availability,
     BackendEvent,
     Handover,
     Input,
@@ -63,6 +64,12 @@ FINDINGS = {
 }
 SHARES = {"vendor-queue": (0.01, 0.0), "vendor-work": (0.02, 0.88), "download": (0.9, 0.1)}
 """Where a stage of a task begins in the whole job, and its share."""
+STATES = {
+    provider_pb2.Capabilities.AVAILABLE: "available",
+    provider_pb2.Capabilities.BROKEN: "broken",
+    provider_pb2.Capabilities.NO_KEY: "no-key",
+    provider_pb2.Capabilities.NO_CREDIT: "no-credit",
+}
 UNFIT = {
     provider_pb2.Capabilities.NO_KEY: JobError("BAD_KEY", "The vendor refuses our key.", retryable=False),
     provider_pb2.Capabilities.NO_CREDIT: JobError("NO_CREDIT", "The vendor's account is empty.", retryable=False),
@@ -129,6 +136,14 @@ class ProviderBackend:
         request = provider_pb2.GetCapabilitiesRequest()
         told: provider_pb2.Capabilities = await self._short(self._stub.GetCapabilities, request)
         return told
+
+    async def look(self) -> Availability:
+        """See Vendor."""
+        try:
+            told = await self.capabilities()
+        except Unavailable as trouble:
+            return Availability("unreachable", trouble.message)
+        return Availability(STATES.get(told.availability, "unreachable"), told.reason, told.simulation)
 
     async def stop(self, external_ref: str, model: str) -> bool:
         """See Vendor."""

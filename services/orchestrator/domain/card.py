@@ -3,13 +3,15 @@
 A card decides alone whether a spec can be made; nothing that passes `ModelCard.check` is refused later for its shape.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from services.errors import Violation
+from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.card_file import TIMEOUT_MAX_MS, TIMEOUT_MIN_MS
-from services.orchestrator.domain.media import PictureInfo
+from services.orchestrator.domain.media import AudioInfo, PictureInfo
 from services.orchestrator.domain.price import price
 from services.orchestrator.domain.remote import Remote, check_scene, refused_locally
 from services.orchestrator.domain.spec import QUALITY, SEED_MAX, Size, Spec, TalkingAvatar
@@ -144,6 +146,17 @@ class ModelCard:
                 )
             )
         return wrong
+
+    def fill(self, spec: Spec, assets: Mapping[str, Asset], *, seed: int | None) -> Spec:
+        """Returns the spec completed by its assets, by role."""
+        image, audio = assets.get("image"), assets.get("audio")
+        return self.complete(
+            spec,
+            seed=seed,
+            picture=image.info if image is not None and isinstance(image.info, PictureInfo) else None,
+            # Rounded up: a vendor bills a second that has begun.
+            audio_ms=math.ceil(audio.info.duration_s * 1000) if audio and isinstance(audio.info, AudioInfo) else None,
+        )
 
     def complete(
         self, spec: Spec, *, seed: int | None, picture: PictureInfo | None, audio_ms: int | None = None

@@ -122,6 +122,19 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class Rerouted:
+    """Another model of the capability is asked; the one before has certainly taken no money."""
+
+    model: str
+    backend: str
+    price_micros: int
+    before: str
+    """The model that was asked before."""
+    error: JobError
+    """Why it does not make the video."""
+
+
+@dataclass(frozen=True, slots=True)
 class Warned:
     """The video is there, and is not quite what was asked for or promised."""
 
@@ -176,6 +189,7 @@ Body = (
     | FragmentReady
     | PromptWritten
     | Warned
+    | Rerouted
     | Paid
     | Reconciling
     | Resumed

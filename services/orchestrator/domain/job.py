@@ -35,6 +35,7 @@ from services.orchestrator.domain.event import (
     PromptWritten,
     Reconciling,
     Released,
+    Rerouted,
     Resumed,
     Retrying,
     Started,
@@ -95,6 +96,8 @@ class Job:
     """The job whose paid work this one attaches to; empty: it does its own."""
     state: State = State.QUEUED
     call: Call = Call.NONE
+    tried: tuple[str, ...] = ()
+    """Models of the capability that were asked before the one of the spec."""
     written: PromptWritten | None = None
     """The prompt that was written from the spec's scene."""
     workflow: str = ""
@@ -158,6 +161,8 @@ def _fold(job: Job, body: Body, time: datetime) -> Job:
             return replace(job, stage=stage, progress=max(job.progress, progress))
         case FragmentReady(progress=progress) if running:
             return replace(job, stage="generate", progress=max(job.progress, progress))
+        case Rerouted() if state is State.RUNNING and job.call is Call.NONE and not job.resumes:
+            return _rerouted(job, body)
         case Warned() if running:
             return job
         case PromptWritten() if running and job.written is None:
@@ -184,6 +189,21 @@ def _fold(job: Job, body: Body, time: datetime) -> Job:
         case Cancelled(charged_micros=charged) if state in (State.QUEUED, State.CANCELLING):
             return _ended(job, State.CANCELLED, charged, time)
     raise IllegalEvent(f"{job!r} cannot take {body!r}")
+
+
+def _rerouted(job: Job, body: Rerouted) -> Job:
+    if body.model in (*job.tried, job.spec.model) or not 0 <= body.price_micros <= job.quote_micros:
+        raise IllegalEvent(f"{job!r} cannot go from {job.spec.model} to {body.model} for {body.price_micros}")
+    return replace(
+        job,
+        state=State.QUEUED,
+        stage="queued",
+        progress=0.0,
+        spec=replace(job.spec, model=body.model),
+        price_micros=body.price_micros,
+        tried=(*job.tried, job.spec.model),
+        workflow=f"{job.id}.{job.last_sequence + 1}",
+    )
 
 
 def _may_start(job: Job) -> bool:

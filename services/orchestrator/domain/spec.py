@@ -118,6 +118,10 @@ class Spec:
     quality: str | None = None
     resolution: str | None = None
     """Such as `720p`, where the card has them."""
+    capability: str | None = None
+    """The class of models that may make it, in place of one model; the model is then the one that was chosen."""
+    price_most_micros: int | None = None
+    """What it may cost at most, where a capability is named."""
 
     @property
     def written(self) -> bool:
@@ -137,6 +141,10 @@ class Spec:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
+LATER = ("resolution", "capability", "price_most_micros")
+"""What specs that were stored earlier do not have."""
+
+
 def to_json(spec: Spec) -> dict[str, Any]:
     """Returns the spec as plain JSON values, for storing. What came later and is not given is left out."""
     given = asdict(spec.operation)
@@ -151,7 +159,8 @@ def to_json(spec: Spec) -> dict[str, Any]:
         "timeout_ms": spec.timeout_ms,
         "quality": spec.quality,
     }
-    return stored | ({"resolution": spec.resolution} if spec.resolution is not None else {})
+    later = {name: getattr(spec, name) for name in LATER}
+    return stored | {name: value for name, value in later.items() if value is not None}
 
 
 def from_json(stored: dict[str, Any]) -> Spec:
@@ -171,5 +180,5 @@ def from_json(stored: dict[str, Any]) -> Spec:
         seed=stored["seed"],
         timeout_ms=stored["timeout_ms"],
         quality=stored.get("quality", QUALITY),
-        resolution=stored.get("resolution"),
+        **{name: stored.get(name) for name in LATER},
     )

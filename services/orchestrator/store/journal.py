@@ -7,7 +7,7 @@ from typing import get_args
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.event import Accepted, Body, Released, Resumed, Submitting, Terminal
+from services.orchestrator.domain.event import Accepted, Body, Released, Rerouted, Resumed, Submitting, Terminal
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.paid_call import submission_id
 from services.orchestrator.store.queue import ENQUEUE, Queue
@@ -57,7 +57,7 @@ async def keep(
             await _change(connection, job_id, "released", settle_time=now)
             if before.resumes:
                 await connection.execute(REFUND, {"id": job_id, "now": now})
-        case Resumed():
+        case Resumed() | Rerouted():
             await connection.execute(ENQUEUE, asdict(queue) | {"id": before.id, "entry": after.workflow})
         case _ if isinstance(body, get_args(Terminal)) and before.call.live and not before.resumes:
             await _change(connection, job_id, "charged", settle_time=now)

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import NotFound
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.domain.event import CancelRequested, Event, PromptWritten, Started, Terminal
+from services.orchestrator.domain.event import CancelRequested, Event, PromptWritten, Rerouted, Started, Terminal
 from services.orchestrator.domain.job import Job, apply
+from services.orchestrator.domain.spec import to_json
 from services.orchestrator.ports import Decide
 from services.orchestrator.store import journal, rows
 from services.orchestrator.store.listener import CHANGES, STOPS
@@ -95,6 +96,20 @@ async def record(
         await connection.execute(
             sa.text("UPDATE jobs SET written = CAST(:written AS jsonb) WHERE id = :id"),
             {"written": written, "id": job.id},
+        )
+    if isinstance(body, Rerouted):
+        await connection.execute(
+            sa.text(
+                "UPDATE jobs SET spec = CAST(:spec AS jsonb), backend = :backend, price_micros = :price,"
+                " tried = CAST(:tried AS jsonb) WHERE id = :id"
+            ),
+            {
+                "spec": json.dumps(to_json(after.spec)),
+                "backend": body.backend,
+                "price": after.price_micros,
+                "tried": json.dumps(after.tried),
+                "id": job.id,
+            },
         )
     await journal.keep(connection, queue, job, after, body, note, now)
     if terminal:

@@ -31,6 +31,7 @@ def job(row: Row[Any]) -> Job:
         price_micros=row.price_micros,
         resumes=row.resumes or "",
         call=Call(row.call),
+        tried=tuple(row.tried or ()),
         written=PromptWritten(**row.written) if row.written else None,
         workflow=row.workflow,
         create_time=row.create_time,

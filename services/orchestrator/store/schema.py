@@ -76,6 +76,7 @@ jobs = sa.Table(
     sa.Column("price_micros", sa.BigInteger, nullable=False, comment="The part of the quote that the video costs."),
     sa.Column("resumes", sa.Text, sa.ForeignKey("jobs.id"), comment="The job whose paid work this one attaches to."),
     sa.Column("call", sa.Text, nullable=False, server_default="none"),
+    sa.Column("tried", JSONB, comment="Models of the capability that were asked before the one of the spec."),
     sa.Column("written", JSONB, comment="The prompt that was written from the spec's scene."),
     sa.Column("workflow", sa.Text, nullable=False, server_default="", comment="Empty: that of the admission."),
     sa.Column("state", sa.Text, nullable=False),
