@@ -31,8 +31,8 @@ class DownloadLimits:
 
     size_bytes: int = 500_000_000
     connect_s: float = 10.0
-    stall_s: float = 30.0
-    """Without a byte."""
+    stall_s: float = 10.0
+    """Without a byte. Short, because it costs little to ask for the rest, and a caller wants to hear something."""
     whole_s: float = 1800.0
     tries: int = 4
     """In a row that bring nothing new."""
@@ -83,7 +83,7 @@ class Download:
         return self._hash.hexdigest()
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yields the video.
+        """Yields the video, and nothing (`b""`) before each pause.
 
         Raises:
             Failed: OUTPUT_UNAVAILABLE or OUTPUT_WRONG. The task was charged.
@@ -109,6 +109,7 @@ class Download:
                 log.warning("download broke off", extra={"cause": cause, "at_bytes": self.size_bytes})
                 if fruitless >= self._limits.tries or loop.time() > ends:
                     raise _unavailable(f"The last try ended with: {cause}.") from error
+            yield b""
             await asyncio.sleep(self._limits.pause_s * 2 ** (fruitless - 1))
 
     def _take(self, chunk: bytes) -> None:

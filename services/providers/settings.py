@@ -70,7 +70,7 @@ class Settings:
     """Between two signs of life of an upload."""
     output_bytes: int = 500_000_000
     """A video that is larger is not fetched."""
-    stall_s: float = 30.0
+    stall_s: float = 10.0
     """Without a byte of a video, until it is asked for again."""
     download_s: float = 1800.0
     """For a whole video."""
