@@ -201,7 +201,7 @@ def models(shown: Sequence[catalog_pb2.Model]) -> str:
     """Returns a table of models."""
     rows = [
         (
-            each.name.removeprefix("models/") + (" (experimental)" if each.engine.experimental else ""),
+            each.name.removeprefix("models/") + _mark(each),
             ", ".join(
                 catalog_pb2.Model.Operation.Name(operation).lower().replace("_", "-") for operation in each.operations
             ),
@@ -212,6 +212,11 @@ def models(shown: Sequence[catalog_pb2.Model]) -> str:
         for each in shown
     ]
     return columns([("MODEL", "MAKES", "SIZES", "LENGTHS", "PRICE OF A SECOND"), *rows])
+
+
+def _mark(model: catalog_pb2.Model) -> str:
+    marks = ("experimental",) * model.engine.experimental + ("SIMULATED",) * model.remote.simulation
+    return f" ({', '.join(marks)})" if marks else ""
 
 
 def _price(model: catalog_pb2.Model) -> str:

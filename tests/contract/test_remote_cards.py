@@ -83,7 +83,7 @@ def test_what_is_stored_of_a_picture_is_a_kind_that_the_model_takes(card: ModelC
 
 def test_the_prices_are_the_vendors_own() -> None:
     prices = {
-        card.id: {name: (tariff.per_second_micros, tariff.per_run_micros) for name, tariff in card.remote.prices.items()}
+        card.id: {name: (each.per_second_micros, each.per_run_micros) for name, each in card.remote.prices.items()}
         for card in CARDS
         if card.remote and card.backend == "wavespeed"
     }

@@ -36,6 +36,8 @@ class Scenario:
     `empty`, `huge`, `private`, `redirect`, `elsewhere`, `file`, `packed`, `slow`."""
     video_s: float | None = None
     """Length of the video, when it is not what was asked for."""
+    padding_bytes: int = 0
+    """What the video has behind its end, in a box that players pass over: to make it large. At least 8."""
     silent: bool = False
     """No sound, though there should be some."""
 

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import json
 import re
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -236,7 +237,9 @@ class Simulator:
         wanted, scenario = work.request, work.scenario
         seconds = scenario.video_s if scenario.video_s is not None else wanted.seconds
         sound = None if scenario.silent else wanted.sound
-        return make_video(wanted.picture, wanted.short_side, seconds, self._fps, sound)
+        made = make_video(wanted.picture, wanted.short_side, seconds, self._fps, sound)
+        size = scenario.padding_bytes
+        return made + struct.pack(">I4s", size, b"free") + bytes(size - 8) if size else made
 
     async def _output(self, request: web.Request) -> web.StreamResponse:
         self.counts["output"] += 1
