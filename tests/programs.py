@@ -19,7 +19,7 @@ from tests.simulators.simulator import Simulator
 from tests.simulators.wavespeed import WaveSpeedSimulator
 from tools.program import free_port
 
-READY_S = 60.0
+READY_S = 120.0
 ACCESS = "what-the-orchestrator-shows"
 OPERATORS = "what-operators-show"
 

@@ -83,7 +83,7 @@ def _simulator(stack: ExitStack, found: Vendors, name: str, data: Path) -> dict[
     found.programs.append(stack.enter_context(simulator))
     url = f"http://{simulator.address}"
     upload = {"UPLOAD_URL": url} if name == "fal" else {}
-    return {"KEY": "simulated", "URL": url, "SIMULATION": "true", "OUTPUT_HOSTS": simulator.address, **upload}
+    return {"KEY": "a-key-that-opens-nothing", "URL": url, "SIMULATION": "true", "OUTPUT_HOSTS": simulator.address, **upload}
 
 
 def _real(name: str, key: str) -> dict[str, str]:
