@@ -19,8 +19,8 @@ help: ## Lists the targets
 demo: runtime ## Starts the stack, moves a picture of the repository as a prompt says, stops everything
 	@$(RUN) -m tools.stack demo
 
-run: runtime ## Starts the stack with PROFILE and keeps it running until Ctrl-C
-	@$(RUN) -m tools.stack run --profile $(PROFILE)
+run: $(if $(filter-out 0,$(SIMULATE)),setup,runtime) ## Starts the stack with PROFILE until Ctrl-C; SIMULATE=1: vendors too
+	@$(RUN) -m tools.stack run --profile $(PROFILE) $(if $(filter-out 0,$(SIMULATE)),--simulate)
 
 test: lint models ## Runs every check and every test
 	@$(BIN)/pytest $(ARGS)

@@ -5,6 +5,7 @@
     │   ├── InvalidSpec             a job's specification
     │   └── InvalidUpload           uploaded bytes
     ├── Unauthenticated         no credential, or not a known one
+    ├── PermissionDenied        a known credential that may not do this
     ├── NotFound                no such thing for this caller
     ├── RequestIdReused         one request_id, two different requests
     ├── PreconditionFailed      the thing exists but is in the wrong state
@@ -72,6 +73,10 @@ class InvalidUpload(InvalidInput):
 
 class Unauthenticated(ServiceError):
     """No valid API key was given. Send `authorization: Bearer <key>`."""
+
+
+class PermissionDenied(ServiceError):
+    """This credential may not do this."""
 
 
 class NotFound(ServiceError):

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from services.orchestrator.admit import Caller
-from services.orchestrator.domain.catalog import Catalog, ModelCard
+from services.orchestrator.domain.card import ModelCard
+from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Admitted, Event
 from services.orchestrator.domain.job import Job, apply
 from services.orchestrator.domain.quota import Plan
@@ -98,6 +99,7 @@ def a_job(**changes: object) -> Job:
         "request_id": "6f9619ff-8b86-4011-b42d-00c04fc964ff",
         "spec": spec,
         "quote_micros": card.quote(spec),
+        "price_micros": card.quote(spec),
         "create_time": NOON,
         "expire_time": NOON + timedelta(minutes=1),
     }

@@ -14,9 +14,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import bench_service
+from tools import bench_remote, bench_service
 from tools.bench_service import Row
-from tools.stack import PICTURE, PROMPT, Orchestrator, free_port
+from tools.program import free_port
+from tools.stack import PICTURE, PROMPT, Orchestrator
 from tools.tritonserver import TritonServer
 
 ROUNDS = 3
@@ -102,10 +103,10 @@ def machine() -> str:
 def main() -> int:
     """Prints the table; exits 0 whether the targets are met or not: a busy machine is no fault of the code."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
-    parser.add_argument("--only", choices=("service", "nano"))
+    parser.add_argument("--only", choices=("service", "nano", "remote"))
     only = parser.parse_args().only
     print(f"`make bench` on {machine()}\n\n| what | measured | wanted | |\n|---|---|---|---|", flush=True)
-    for name, measure in (("service", bench_service.measure), ("nano", nano)):
+    for name, measure in (("service", bench_service.measure), ("nano", nano), ("remote", bench_remote.measure)):
         if only in (None, name):
             for row in measure():
                 print(f"| {row.what} | {row.measured} | {row.wanted} | {'✓' if row.met else '✗'} |", flush=True)

@@ -17,7 +17,8 @@ from typing import Any
 import grpc
 from i2v.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc
 
-from tools.stack import Orchestrator, free_port
+from tools.program import free_port
+from tools.stack import Orchestrator
 
 MEMORY = Path("/dev/shm")
 """A file system in memory, where syncing costs nothing: what is left is our own work."""
@@ -127,7 +128,7 @@ async def _bytes(server: Orchestrator, place: str) -> list[Row]:
 
 
 async def _transfers(stub: Any, bare: Any, file: Path, server: Orchestrator, place: str) -> list[Row]:
-    memory, who = _Memory(server.pid), _who(server)
+    memory, who = Memory(server.pid), _who(server)
     up, down, bare_up, bare_down = [], [], [], []
     asset = await _upload(stub, file, who)
     await _upload(bare, file, who)
@@ -208,7 +209,7 @@ async def _download(stub: Any, name: str, who: Any) -> None:
     assert size == FILE_BYTES
 
 
-class _Memory:
+class Memory:
     """The peak of a process's resident memory, as the kernel keeps it."""
 
     def __init__(self, pid: int) -> None:

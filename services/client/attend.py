@@ -53,6 +53,21 @@ async def make(client: Client, spec: job_pb2.JobSpec, out: Path, *, json: bool) 
     return Exit.INTERRUPTED if interrupt.asked.is_set() else code
 
 
+async def fetch(client: Client, name: str, out: Path, *, json: bool) -> Exit:
+    """Resumes a job, stays with the one that fetches the video, and downloads it. Ctrl-C leaves it alone."""
+    job = await client.resume(name)
+    if not json:
+        click.echo(f"{job.name} fetches what was paid for.", err=True)
+    try:
+        with display(json=json) as shown:
+            async for event in client.watch(job.name, patience_s=PATIENCE_S):
+                shown.event(event)
+    except asyncio.CancelledError:
+        _say(_goes_on(job.name))
+        raise
+    return await _bring(client, await client.get(job.name), out, json=json)
+
+
 async def watch(client: Client, name: str, *, after: int, json: bool) -> Exit:
     """Stays with a job that somebody submitted. Ctrl-C leaves it alone."""
     try:

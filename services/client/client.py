@@ -179,6 +179,11 @@ class Client:
         """Asks for a job to stop. Returns it: CANCELLED, CANCELLING, or as it had ended before."""
         return await self._call(self._jobs.CancelJob, job_pb2.CancelJobRequest(name=name))
 
+    async def resume(self, name: str, request_id: str = "") -> job_pb2.Job:
+        """Fetches the video of a job that failed though it was paid for. Returns the new job, which costs nothing."""
+        request = job_pb2.ResumeJobRequest(request_id=request_id or str(uuid.uuid4()), name=name)
+        return await self._call(self._jobs.ResumeJob, request)
+
     async def preview(self, spec: job_pb2.JobSpec) -> job_pb2.PreviewJobResponse:
         """Tells what `submit` would do and cost. Charges nothing."""
         return await self._call(self._jobs.PreviewJob, job_pb2.PreviewJobRequest(spec=spec))
@@ -259,6 +264,14 @@ class Client:
     async def usage(self) -> usage_pb2.Usage:
         """Returns the budgets and the newest ledger entries."""
         return await self._call(self._usage.GetUsage, usage_pb2.GetUsageRequest())
+
+    def channel(self) -> grpc.aio.Channel:
+        """The connection, for services that this class has no methods for; see `call`."""
+        return self._channel
+
+    async def call(self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request) -> Response:
+        """Makes a call of such a service as this class makes its own."""
+        return await self._call(method, request)
 
     async def _call(self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request) -> Response:
         return await self._patiently(lambda: method(request, metadata=self._metadata, timeout=self._timeout_s))

@@ -3,7 +3,6 @@
 Results go to stdout, everything else to stderr.
 """
 
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,17 +12,14 @@ import click
 from i2v.v1 import job_pb2
 
 from services.client import attend, exits, show
-from services.client.client import Client, job_spec
+from services.client.asked import FILE, asked_spec, makes, utf8
+from services.client.client import Client
 from services.client.connection import Connection
 from services.client.exits import Exit
 from services.client.files import try_folder
 
 STATES = [name for name in job_pb2.Job.State.keys() if name != "STATE_UNSPECIFIED"]  # noqa: SIM118  No dict.
-FITS = {"crop": job_pb2.ImageToVideo.CROP, "pad": job_pb2.ImageToVideo.PAD}
-QUALITIES = {"quality": job_pb2.JobSpec.QUALITY, "fast": job_pb2.JobSpec.FAST}
 
-LONGEST_S = 315_576_000_000.0
-"""What a protobuf Duration holds: ten thousand years. The models' own limits are the server's matter."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -34,33 +30,11 @@ def _user(context: click.Context, parameter: click.Parameter, value: str) -> str
     return value
 
 
-def _size(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    if not (found := re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", value)):
-        raise click.BadParameter("give WIDTHxHEIGHT, such as 224x128")
-    return int(found[1]), int(found[2])
-
-
-def _seconds(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not (math.isfinite(value) and 0 < value <= LONGEST_S):
-        raise click.BadParameter("give a number of seconds, more than 0")
-    return value
-
-
-def _text(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise click.BadParameter("this is not UTF-8") from error
-    return value
-
-
-def _in(collection: str) -> Callable[[click.Context, click.Parameter, str], str]:
+def named(collection: str) -> Callable[[click.Context, click.Parameter, str], str]:
     """Completes a name: `7` and `jobs/7` are the same job."""
 
     def complete(context: click.Context, parameter: click.Parameter, value: str) -> str:
-        name = _text(context, parameter, value)
+        name = utf8(context, parameter, value)
         return name if "/" in name else f"{collection}/{name}"
 
     return complete
@@ -78,7 +52,7 @@ def _check_out(out: Path, image: Path | None) -> None:
         raise click.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error
 
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
 @click.group(epilog=exits.HELP, context_settings={"help_option_names": ["-h", "--help"]})
@@ -105,7 +79,7 @@ def i2v(context: click.Context, server: str, user: str, key_file: Path | None, t
     context.obj = Connection(server, user, key_file, tls, ca_file)
 
 
-def _command(name: str) -> Callable[[Command], click.Command]:
+def command(name: str, group: click.Group = i2v) -> Callable[[Command], click.Command]:
     """Makes a command that takes --json and gets the connection."""
 
     def made(function: Command) -> click.Command:
@@ -115,53 +89,14 @@ def _command(name: str) -> Callable[[Command], click.Command]:
         as_json = click.option(
             "--json", is_flag=True, expose_value=False, callback=take, help="JSON, one object a line."
         )
-        return i2v.command(name)(as_json(click.pass_obj(function)))
+        return group.command(name)(as_json(click.pass_obj(function)))
 
     return made
 
 
-def _makes(function: Command) -> Command:
-    """Adds the options that say what to make."""
-    for option in reversed(
-        [
-            click.option(
-                "--image", type=FILE, help="The picture that moves. Without one the text alone makes the video."
-            ),
-            click.option("--prompt", required=True, callback=_text, help="What shall happen."),
-            click.option("--model", default="nano", show_default=True, callback=_text),
-            click.option("--duration", type=float, callback=_seconds, help="Seconds."),
-            click.option("--size", callback=_size, help="WIDTHxHEIGHT, such as 224x128."),
-            click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed makes the same video."),
-            click.option(
-                "--quality", type=click.Choice(list(QUALITIES)), help="`fast`: less sharp, much sooner there."
-            ),
-            click.option("--fit", type=click.Choice(list(FITS)), default="crop", show_default=True),
-        ]
-    ):
-        function = option(function)
-    return function
-
-
-async def _spec(
-    client: Client,
-    image: Path | None,
-    prompt: str,
-    fit: str,
-    quality: str | None,
-    duration: float | None,
-    **given: Any,
-) -> Any:
-    """Uploads the picture and returns the spec."""
-    asset = (await client.upload(image)).name if image is not None else ""
-    chosen = QUALITIES.get(quality or "", job_pb2.JobSpec.QUALITY_UNSPECIFIED)
-    return job_spec(prompt, image=asset, fit=FITS[fit], quality=chosen, duration_s=duration, **given)
-
-
-@_command("generate")
-@_makes
-@click.option(
-    "--out", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Default: the picture's name."
-)
+@command("generate")
+@makes
+@click.option("--out", type=OUT, help="Default: the picture's name.")
 @click.option("--detach", is_flag=True, help="Only submit; print the job's name.")
 def generate(connection: Connection, image: Path | None, out: Path | None, detach: bool, **given: Any) -> None:
     """Makes a video and downloads it. Ctrl-C cancels the job, a second one leaves it alone."""
@@ -170,7 +105,7 @@ def generate(connection: Connection, image: Path | None, out: Path | None, detac
         _check_out(out, image)
 
     async def work(client: Client) -> Exit:
-        spec = await _spec(client, image, **given)
+        spec = await asked_spec(client, image=image, **given)
         if not detach:
             return await attend.make(client, spec, out, json=connection.json)
         job = await client.submit(spec)
@@ -180,19 +115,19 @@ def generate(connection: Connection, image: Path | None, out: Path | None, detac
     connection.run(work)
 
 
-@_command("preview")
-@_makes
+@command("preview")
+@makes
 def preview(connection: Connection, image: Path | None, **given: Any) -> None:
     """Tells what generate would make and cost. Charges nothing."""
 
     async def work(client: Client) -> None:
-        found = await client.preview(await _spec(client, image, **given))
+        found = await client.preview(await asked_spec(client, image=image, **given))
         click.echo(show.as_json(found) if connection.json else show.preview(found))
 
     connection.run(work)
 
 
-@_command("jobs")
+@command("jobs")
 @click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only jobs in this state.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 def jobs(connection: Connection, state: str | None, limit: int) -> None:
@@ -210,8 +145,8 @@ def jobs(connection: Connection, state: str | None, limit: int) -> None:
     connection.run(work)
 
 
-@_command("job")
-@click.argument("name", callback=_in("jobs"))
+@command("job")
+@click.argument("name", callback=named("jobs"))
 def job(connection: Connection, name: str) -> None:
     """Shows a job."""
 
@@ -222,16 +157,16 @@ def job(connection: Connection, name: str) -> None:
     connection.run(work)
 
 
-@_command("watch")
-@click.argument("name", callback=_in("jobs"))
+@command("watch")
+@click.argument("name", callback=named("jobs"))
 @click.option("--after", type=click.IntRange(0), default=0, help="Last sequence number already seen.")
 def watch(connection: Connection, name: str, after: int) -> None:
     """Shows a job's events until it ends. Ctrl-C leaves the job alone."""
     connection.run(lambda client: attend.watch(client, name, after=after, json=connection.json))
 
 
-@_command("cancel")
-@click.argument("name", callback=_in("jobs"))
+@command("cancel")
+@click.argument("name", callback=named("jobs"))
 def cancel(connection: Connection, name: str) -> None:
     """Asks a job to stop. What was made by then is charged."""
 
@@ -242,7 +177,16 @@ def cancel(connection: Connection, name: str) -> None:
     connection.run(work)
 
 
-@_command("models")
+@command("resume")
+@click.argument("name", callback=named("jobs"))
+@click.option("--out", type=OUT, default=Path("video.mp4"), show_default=True)
+def resume(connection: Connection, name: str, out: Path) -> None:
+    """Fetches the video of a job that failed though a vendor was paid for it. Costs nothing again."""
+    _check_out(out, None)
+    connection.run(lambda client: attend.fetch(client, name, out, json=connection.json))
+
+
+@command("models")
 def models(connection: Connection) -> None:
     """Lists the models, what they make and what it costs."""
 
@@ -253,7 +197,7 @@ def models(connection: Connection) -> None:
     connection.run(work)
 
 
-@_command("usage")
+@command("usage")
 def usage(connection: Connection) -> None:
     """Shows the budgets, what was spent, and the newest bookings."""
 
@@ -264,7 +208,7 @@ def usage(connection: Connection) -> None:
     connection.run(work)
 
 
-@_command("upload")
+@command("upload")
 @click.argument("file", type=FILE)
 def upload(connection: Connection, file: Path) -> None:
     """Uploads a picture and prints its asset's name."""
@@ -277,9 +221,9 @@ def upload(connection: Connection, file: Path) -> None:
     connection.run(work)
 
 
-@_command("download")
-@click.argument("asset", callback=_in("assets"))
-@click.option("--out", required=True, type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@command("download")
+@click.argument("asset", callback=named("assets"))
+@click.option("--out", required=True, type=OUT)
 def download(connection: Connection, asset: str, out: Path) -> None:
     """Downloads a video or a picture, whole and checked."""
 

@@ -4,7 +4,7 @@ I2VError
 ├── InvalidRequest      mend the named fields; do not send it again unchanged
 ├── QuotaExceeded       a limit of the plan; retry_after_s says when it resets, where it does
 ├── NotFound            no such thing for this user
-├── Unauthenticated     the key is missing or unknown
+├── Unauthenticated     the key is missing, unknown, or not one for this
 └── Unreachable         the server did not answer, or not any more; trying again is safe
 """
 
@@ -60,6 +60,7 @@ KINDS: Mapping[grpc.StatusCode, type[I2VError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: QuotaExceeded,
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: Unauthenticated,
     grpc.StatusCode.UNAVAILABLE: Unreachable,
     grpc.StatusCode.DEADLINE_EXCEEDED: Unreachable,
 }

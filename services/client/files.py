@@ -57,7 +57,17 @@ def _media_type(start: bytes) -> str:
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "image/webp"
     if start[4:8] == b"ftyp":
-        return "video/mp4"
+        return "audio/mp4" if start[8:11] == b"M4A" else "video/mp4"
+    if start[:4] == b"RIFF" and start[8:12] == b"WAVE":
+        return "audio/wav"
+    if start[:4] == b"OggS":
+        return "audio/ogg"
+    if start[:4] == b"fLaC":
+        return "audio/flac"
+    if start[:2] in (b"\xff\xf1", b"\xff\xf9"):
+        return "audio/aac"
+    if start[:3] == b"ID3" or start[:2] in (b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa"):
+        return "audio/mpeg"
     unknown = Violation("file", "is not a PNG, JPEG or WebP picture, nor an MP4 video", "MEDIA_TYPE_UNKNOWN")
     message = f"{unknown.field}: {unknown.description}"
     raise InvalidRequest(Failure(grpc.StatusCode.INVALID_ARGUMENT, message, unknown.reason, {}, (unknown,)))

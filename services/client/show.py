@@ -20,6 +20,24 @@ OPTION_OF_FIELD = {
     "spec.text_to_video.prompt": "--prompt",
     "spec.image_to_video.image": "--image",
     "spec.image_to_video.fit": "--fit",
+    "spec.image_to_video.audio": "--audio",
+    "spec.image_to_video.negative_prompt": "--negative",
+    "spec.image_to_video.prompt_expansion": "--expand",
+    "spec.image_to_video.guidance_scale": "--guidance",
+    "spec.scene_animation.image": "--image",
+    "spec.scene_animation.scene": "--scene",
+    "spec.scene_animation.story": "--story",
+    "spec.scene_animation.details": "--detail",
+    "spec.scene_animation.negative_prompt": "--negative",
+    "spec.scene_animation.guidance_scale": "--guidance",
+    "spec.talking_avatar.image": "--image",
+    "spec.talking_avatar.audio": "--audio",
+    "spec.talking_avatar.mask": "--mask",
+    "spec.talking_avatar.prompt": "--prompt",
+    "spec.talking_avatar.scene": "--scene",
+    "spec.talking_avatar.story": "--story",
+    "spec.talking_avatar.details": "--detail",
+    "spec.resolution": "--resolution",
     "spec.duration": "--duration",
     "spec.size": "--size",
     "spec.seed": "--seed",
@@ -87,6 +105,23 @@ def event(happened: job_pb2.JobEvent) -> str:
             return f"fragment {fragment.index} arrived, {fragment.frames} frames, {fragment.progress:.0%}"
         case "cancel_requested":
             return "asked to stop"
+        case "rerouted":
+            moved = happened.rerouted
+            return f"{moved.before} does not make it: {moved.error.message} {moved.model} is asked."
+        case "warned":
+            return f"warning: {happened.warned.message}"
+        case "prompt_written":
+            return f"prompt written: {happened.prompt_written.prompt}"
+        case "submitting":
+            return f"handed to {happened.submitting.provider}"
+        case "accepted":
+            return f"{happened.accepted.provider} has it"
+        case "released":
+            return f"nothing to pay to {happened.released.provider}"
+        case "reconciling":
+            return f"waits for certainty: {happened.reconciling.error.message}"
+        case "resumed":
+            return "goes on with what was paid for"
         case "retrying":
             return f"cannot go on: {happened.retrying.error.message} It tries again."
         case "succeeded":
@@ -117,6 +152,8 @@ def why_none(job: job_pb2.Job) -> str:
     if job.state == job_pb2.Job.CANCELLED:
         return f"{job.name} was cancelled. {money.text(job.charged)} was charged."
     advice = "The same request may succeed later." if job.error.retryable else "The same request would fail again."
+    if job.error.resumable:
+        advice = f"The work is paid for and may still bring the video: `i2v resume {job.name}` costs nothing again."
     why = f"{job.name} failed: {job.error.message} ({job.error.reason})"
     return f"{why}\n{money.text(job.charged)} was charged. {advice}"
 
@@ -124,10 +161,11 @@ def why_none(job: job_pb2.Job) -> str:
 def job(shown: job_pb2.Job) -> str:
     """Returns all of a job that a person wants to know."""
     operation = shown.spec.WhichOneof("operation") or ""
-    prompt = getattr(shown.spec, operation).prompt if operation else ""
+    prompt = shown.prompt or getattr(getattr(shown.spec, operation, None), "prompt", "")
     rows = [
         ("job", shown.name),
         ("state", f"{state(shown)} {shown.progress:.0%} {shown.stage}".rstrip()),
+        ("place", f"{shown.queue_place} in the queue" if shown.queue_place else ""),
         ("model", f"{shown.spec.model} {operation.replace('_', '-')}".rstrip()),
         ("prompt", prompt),
         ("seed", str(shown.spec.seed) if shown.spec.HasField("seed") else ""),
@@ -163,22 +201,39 @@ def models(shown: Sequence[catalog_pb2.Model]) -> str:
     """Returns a table of models."""
     rows = [
         (
-            each.name.removeprefix("models/") + (" (experimental)" if each.engine.experimental else ""),
+            each.name.removeprefix("models/") + _mark(each),
             ", ".join(
                 catalog_pb2.Model.Operation.Name(operation).lower().replace("_", "-") for operation in each.operations
             ),
-            ", ".join(size(one) for one in each.sizes),
+            ", ".join(size(one) for one in each.sizes) or ", ".join(each.remote.resolutions),
             _lengths(each),
-            money.text(each.price_per_second),
+            _price(each),
         )
         for each in shown
     ]
     return columns([("MODEL", "MAKES", "SIZES", "LENGTHS", "PRICE OF A SECOND"), *rows])
 
 
+def _mark(model: catalog_pb2.Model) -> str:
+    marks = ("experimental",) * model.engine.experimental + ("SIMULATED",) * model.remote.simulation
+    return f" ({', '.join(marks)})" if marks else ""
+
+
+def _price(model: catalog_pb2.Model) -> str:
+    """Returns the price of a second; of a remote model that of each resolution, and when it was looked up."""
+    if not model.HasField("remote"):
+        return money.text(model.price_per_second)
+    prices = []
+    for each in model.remote.prices:
+        by_run = each.per_run.amount_micros
+        price = f"{money.text(each.per_run)} a video" if by_run else money.text(each.per_second)
+        prices.append(f"{each.resolution} {price}".strip())
+    return f"{'; '.join(prices)} ({model.remote.price_as_of})"
+
+
 def _lengths(model: catalog_pb2.Model) -> str:
     """Returns `5 s, 2 s`, and what holds for single operations: `5 s; image-to-video 4.5 s`."""
-    parts = [", ".join(map(seconds, model.durations))]
+    parts = [", ".join(map(seconds, model.durations)) or "as its audio"]
     for own in model.durations_by_operation:
         kind = catalog_pb2.Model.Operation.Name(own.operation).lower().replace("_", "-")
         parts.append(f"{kind} {', '.join(map(seconds, own.durations))}")
@@ -218,10 +273,17 @@ def preview(shown: job_pb2.PreviewJobResponse) -> str:
         [
             ("price", money.text(shown.quote)),
             ("budget left", money.text(shown.budget_left)),
-            ("video", f"{size(shown.spec.size)}, {shown.frames} frames, {seconds(shown.spec.duration)}"),
+            ("video", _what(shown)),
             ("jobs before it", str(shown.queued_jobs)),
         ]
     )
+
+
+def _what(shown: job_pb2.PreviewJobResponse) -> str:
+    length = seconds(shown.spec.duration)
+    if not shown.frames:  # the vendor decides
+        return f"{shown.spec.resolution}, {length}".lstrip(", ")
+    return f"{size(shown.spec.size)}, {shown.frames} frames, {length}"
 
 
 def error(failed: I2VError, server: str, *, file: str = "--image") -> str:

@@ -4,16 +4,20 @@ A job that exists has passed every check here and its price is already set aside
 a crash leaves nothing, or an admitted job.
 """
 
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
 from services.errors import InvalidSpec, NotFound, ServiceError, Violation
-from services.orchestrator.domain import quota
-from services.orchestrator.domain.catalog import Catalog, ModelCard
+from services.orchestrator.domain import quota, route
+from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.card import ModelCard, assets_of
+from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.media import PictureInfo
+from services.orchestrator.domain.media import AudioInfo, PictureInfo
 from services.orchestrator.domain.quota import Plan, Usage
-from services.orchestrator.domain.spec import ImageToVideo, Spec
+from services.orchestrator.domain.route import Available
+from services.orchestrator.domain.spec import Spec
 from services.orchestrator.ports import Clock, Ids, Meter, Store
 
 
@@ -40,26 +44,37 @@ class Preview:
 
 
 async def admit(
-    spec: Spec, caller: Caller, *, request_id: str, catalog: Catalog, store: Store, clock: Clock, ids: Ids, meter: Meter
+    spec: Spec,
+    caller: Caller,
+    *,
+    request_id: str,
+    catalog: Catalog,
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+    meter: Meter,
+    available: Available = lambda _: True,
 ) -> Job:
-    """Admits one job and returns it QUEUED.
+    """Admits one job and returns it QUEUED. `available` tells whether a backend takes work now.
 
     Idempotent per (tenant, user, request_id): a repeat returns the first job and charges nothing.
 
     Raises:
         InvalidSpec: the spec is malformed, or beyond the model's limits; names each field.
-        NotFound: the picture is not an asset of this user.
+        NotFound: a picture or a sound is not an asset of this user.
         QuotaExceeded: a rule of the plan refused; metadata says which limit and when it resets.
         RequestIdReused: the same request_id came with a different spec.
     """
     try:
-        card, picture = await _check(spec, caller, catalog, store)
+        routed = await _route(spec, caller, catalog, store, clock.now().date(), available)
     except ServiceError:
         # What was admitted once stays the answer, though its card or picture may be gone since.
         if (earlier := await store.repeat(caller.tenant, caller.user, request_id, spec.fingerprint())) is not None:
             return earlier
         raise
-    completed = card.complete(spec, seed=ids.seed() if spec.seed is None else None, picture=picture)
+    card = routed.card
+    completed = card.fill(spec, routed.assets, seed=ids.seed() if spec.seed is None else None)
+    completed = replace(completed, model=card.id)
     now = clock.now()
     job = Job(
         id=ids.job_id(),
@@ -67,7 +82,8 @@ async def admit(
         user=caller.user,
         request_id=request_id,
         spec=completed,
-        quote_micros=card.quote(completed),
+        quote_micros=routed.most_micros + catalog.allowance(completed),
+        price_micros=card.quote(completed),
         create_time=now,
         expire_time=now + timedelta(milliseconds=completed.timeout_ms or card.default_timeout_ms),
     )
@@ -78,39 +94,90 @@ async def admit(
     return admitted
 
 
-async def preview(spec: Spec, caller: Caller, *, catalog: Catalog, store: Store) -> Preview:
+async def preview(
+    spec: Spec,
+    caller: Caller,
+    *,
+    catalog: Catalog,
+    store: Store,
+    clock: Clock,
+    available: Available = lambda _: True,
+) -> Preview:
     """Tells what `admit` would do; charges, reserves and stores nothing.
 
     Raises: InvalidSpec, NotFound, QuotaExceeded, as `admit`.
     """
-    card, picture = await _check(spec, caller, catalog, store)
-    completed = card.complete(spec, seed=None, picture=picture)
-    quote = card.quote(completed)
+    routed = await _route(spec, caller, catalog, store, clock.now().date(), available)
+    card = routed.card
+    completed = replace(card.fill(spec, routed.assets, seed=None), model=card.id)
+    quote = routed.most_micros + catalog.allowance(completed)
     usage, _ = await store.usage(caller.tenant, caller.user, caller.plan)
     with_it = usage.counting(quote)
     quota.check(caller.plan, with_it, quote)
     return Preview(completed, card, quote, with_it, card.frames(completed))
 
 
-async def _check(spec: Spec, caller: Caller, catalog: Catalog, store: Store) -> tuple[ModelCard, PictureInfo | None]:
-    card = catalog.card_for(spec)
-    if wrong := card.check(spec):
+@dataclass(frozen=True, slots=True)
+class _Routed:
+    """The model that is asked first, and what the dearest that may be asked costs."""
+
+    card: ModelCard
+    assets: Mapping[str, Asset]
+    most_micros: int
+
+
+async def _route(
+    spec: Spec, caller: Caller, catalog: Catalog, store: Store, today: date, available: Available
+) -> _Routed:
+    """Finds who can make a spec. Raises InvalidSpec, NotFound."""
+    if spec.capability is None:
+        card = catalog.card_for(spec)
+        gone = route.standing(card, today)
+        if wrong := [*([gone] if gone else []), *card.check(spec), *catalog.unwritable(spec), *_priced(spec)]:
+            raise InvalidSpec(wrong, reason=wrong[0].reason)
+        assets = await _assets(spec, caller, store)
+        if wrong := route.check(card, spec, assets):
+            raise InvalidSpec(wrong, reason=wrong[0].reason)
+        return _Routed(card, assets, card.quote(card.fill(spec, assets, seed=None)))
+    if spec.model:
+        both = Violation("spec.capability", "comes together with a model; give one of them", "MODEL_AND_CAPABILITY")
+        raise InvalidSpec([both], reason=both.reason)
+    if wrong := catalog.unwritable(spec):
         raise InvalidSpec(wrong, reason=wrong[0].reason)
-    if not isinstance(spec.operation, ImageToVideo):
-        return card, None
-    try:
-        asset = await store.asset(spec.operation.image, tenant=caller.tenant, user=caller.user)
-    except NotFound as error:
-        raise NotFound("picture", f"assets/{spec.operation.image}", field="spec.image_to_video.image") from error
-    if not isinstance(asset.info, PictureInfo):
-        raise InvalidSpec(
-            [
-                Violation(
-                    "spec.image_to_video.image",
-                    f"is {asset.info.media_type}; give a picture (PNG, JPEG or WebP)",
-                    "ASSET_NOT_A_PICTURE",
-                )
-            ],
-            reason="ASSET_NOT_A_PICTURE",
-        )
-    return card, asset.info
+    route.candidates(catalog, spec, {}, today, available)  # what is wrong without its assets, before they are sought
+    assets = await _assets(spec, caller, store)
+    able = route.candidates(catalog, spec, assets, today, available)
+    return _Routed(able[0], assets, max(route.price_of(card, spec, assets) for card in able))
+
+
+def _priced(spec: Spec) -> list[Violation]:
+    if spec.price_most_micros is None:
+        return []
+    what = "goes with a capability; a model has its price, and PreviewJob tells it"
+    return [Violation("spec.price_max", what, "PARAMETER_UNSUPPORTED")]
+
+
+async def _assets(spec: Spec, caller: Caller, store: Store) -> Mapping[str, Asset]:
+    """Returns a spec's assets by role. Raises NotFound, and InvalidSpec where one is of another kind."""
+    found: dict[str, Asset] = {}
+    wrong: list[Violation] = []
+    at = "spec." + spec.operation.kind.replace("-", "_")
+    for role, sha256 in assets_of(spec).items():
+        try:
+            found[role] = await store.asset(sha256, tenant=caller.tenant, user=caller.user)
+        except NotFound as error:
+            kind = "sound" if role == "audio" else "picture"
+            raise NotFound(kind, f"assets/{sha256}", field=f"{at}.{role}") from error
+        wrong += _kind(f"{at}.{role}", found[role], AudioInfo if role == "audio" else PictureInfo)
+    if wrong:
+        raise InvalidSpec(wrong, reason=wrong[0].reason)
+    return found
+
+
+def _kind(field: str, asset: Asset, wanted: type[PictureInfo] | type[AudioInfo]) -> list[Violation]:
+    if isinstance(asset.info, wanted):
+        return []
+    if wanted is PictureInfo:
+        what = f"is {asset.info.media_type}; give a picture (PNG, JPEG or WebP)"
+        return [Violation(field, what, "ASSET_NOT_A_PICTURE")]
+    return [Violation(field, f"is {asset.info.media_type}; give a sound", "ASSET_NOT_A_SOUND")]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from i2v.admin.v1 import reconcile_pb2_grpc
 from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
@@ -17,30 +18,41 @@ from services.errors import Unavailable
 from services.orchestrator.api.assets import AssetService
 from services.orchestrator.api.catalog import CatalogService
 from services.orchestrator.api.jobs import JobService
+from services.orchestrator.api.reconcile import ReconcileService
 from services.orchestrator.api.tenants import Tenants, digest
 from services.orchestrator.api.usage import UsageService
 from services.orchestrator.backends.fake import FakeBackend
+from services.orchestrator.backends.prompt_writer import RemotePromptWriter
+from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.backends.triton import TritonBackend
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.blobs.minio import MinioBlobs
 from services.orchestrator.execute import Executor
 from services.orchestrator.ingest import Ingest
 from services.orchestrator.media.picture import normalise
-from services.orchestrator.media.video import probe
+from services.orchestrator.media.probe import probe, probe_audio, probe_output
 from services.orchestrator.metrics import PrometheusMeter
-from services.orchestrator.ports import Backend, Blobs
+from services.orchestrator.ports import Backend, Blobs, Limits
+from services.orchestrator.reconcile import Reconciler
 from services.orchestrator.settings import Settings
-from services.orchestrator.store.admission import Queue
 from services.orchestrator.store.embedded import EmbeddedPostgres
 from services.orchestrator.store.postgres import PostgresStore, migrate
+from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.roll import PostgresRoll
 from services.orchestrator.system import SystemClock, SystemIds
+from services.orchestrator.vendors import Vendors
 from services.orchestrator.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, Worker, migrate_queue
 from services.rpc.server import CannotListenError, Registration, RpcServer, Tls, serve
 from services.rpc.telemetry import serve_metrics
 
 WATCH = "/i2v.v1.JobService/WatchJob"
-SERVICES = ("i2v.v1.JobService", "i2v.v1.AssetService", "i2v.v1.CatalogService", "i2v.v1.UsageService")
+SERVICES = (
+    "i2v.v1.JobService",
+    "i2v.v1.AssetService",
+    "i2v.v1.CatalogService",
+    "i2v.v1.UsageService",
+    "i2v.admin.v1.ReconcileService",
+)
 HEALTH_S = 2.0
 AUDIT_S = 60.0
 
@@ -69,7 +81,7 @@ async def open_app(
     settings: Settings,
     role: Role,
     *,
-    backends: Mapping[str, tuple[Backend, int]] | None = None,
+    backends: Mapping[str, tuple[Backend, int | Limits]] | None = None,
     registry: CollectorRegistry = REGISTRY,
 ) -> AsyncIterator[App]:
     """Starts an orchestrator; leaving the block drains and stops it.
@@ -97,20 +109,30 @@ async def open_app(
         metrics_port, close_metrics = _metrics(settings, registry)
         stack.callback(close_metrics)
         services: list[Registration] = []
-        tenants = Tenants(store, settings.plans(), clock)
+        if backends is None:
+            backends = await _backends(settings, stack, everything=role is not Role.API)
+        vendors = Vendors({name: backend for name, (backend, _) in backends.items()})
+        stack.push_async_callback(_ended, asyncio.create_task(vendors.watch(), name="vendors"))
+        tenants = Tenants(store, settings.plans(), clock, settings.operator_key())
+        reconciler = Reconciler(store, clock, meter)
         if role is not Role.WORKER:
             if settings.dev_key_file:
                 await _development_tenant(store, Path(settings.dev_key_file))
-            ingest = Ingest(store, blobs, clock, normalise, probe, spool)
+            ingest = Ingest(store, blobs, clock, normalise, probe, probe_audio, spool)
             catalog = settings.catalog()
-            jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter)
+            jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter, vendors)
             assets = AssetService(store, blobs, ingest, tenants)
             services = [
                 lambda server: job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server),
                 lambda server: asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, server),
-                lambda server: catalog_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogService(catalog), server),
+                lambda server: catalog_pb2_grpc.add_CatalogServiceServicer_to_server(
+                    CatalogService(catalog, vendors), server
+                ),
                 lambda server: usage_pb2_grpc.add_UsageServiceServicer_to_server(
                     UsageService(store, tenants, clock), server
+                ),
+                lambda server: reconcile_pb2_grpc.add_ReconcileServiceServicer_to_server(
+                    ReconcileService(store, tenants, reconciler), server
                 ),
             ]
         server = await serve(
@@ -127,26 +149,31 @@ async def open_app(
         )
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
         if role is not Role.API:
-            running = backends if backends is not None else await _backends(settings, stack)
             executor = Executor(
                 store=store,
                 blobs=blobs,
-                backends={name: backend for name, (backend, _) in running.items()},
+                backends={name: backend for name, (backend, _) in backends.items()},
                 catalog=settings.catalog(),
                 clock=clock,
                 probe=probe,
+                probe_output=probe_output,
                 meter=meter,
+                writer=_writer(settings, stack),
+                available=vendors.available,
                 workroot=spool,
             )
             worker = Worker(
                 url,
                 settings.worker,
                 executor=executor,
+                reconciler=reconciler,
                 store=store,
                 roll=PostgresRoll(store, url, clock),
                 clock=clock,
-                slots={name: slots for name, (_, slots) in running.items()},
+                slots={name: Limits(n) if isinstance(n, int) else n for name, (_, n) in backends.items()},
                 silent_s=settings.silent_s,
+                refund_window_s=settings.refund_window_s,
+                find_s=settings.find_s,
             )
             await worker.start()
             stack.push_async_callback(worker.stop)
@@ -200,17 +227,31 @@ def _blobs(settings: Settings) -> Blobs:
     )
 
 
-async def _backends(settings: Settings, stack: AsyncExitStack) -> dict[str, tuple[Backend, int]]:
-    backends: dict[str, tuple[Backend, int]] = {}
+async def _backends(
+    settings: Settings, stack: AsyncExitStack, *, everything: bool
+) -> Mapping[str, tuple[Backend, int | Limits]]:
+    backends: dict[str, tuple[Backend, int | Limits]] = {}
     catalog = settings.catalog()
     for name, (address, slots) in settings.tritons().items():
-        if slots:
+        if slots and everything:
             triton = TritonBackend(address, [card for card in catalog if card.backend == name])
             stack.push_async_callback(triton.close)
             backends[name] = (triton, slots)
-    if settings.fake_slots:
+    for name, (address, limits) in settings.vendors().items():
+        vendor = ProviderBackend(address, settings.provider_key())
+        stack.push_async_callback(vendor.close)
+        backends[name] = (vendor, limits)
+    if settings.fake_slots and everything:
         backends["fake"] = (FakeBackend(pause_s=settings.fake_pause_s), settings.fake_slots)
     return backends
+
+
+def _writer(settings: Settings, stack: AsyncExitStack) -> RemotePromptWriter | None:
+    if not settings.prompt_writer:
+        return None
+    writer = RemotePromptWriter(settings.prompt_writer, settings.provider_key())
+    stack.push_async_callback(writer.close)
+    return writer
 
 
 def _metrics(settings: Settings, registry: CollectorRegistry) -> tuple[int, Callable[[], None]]:

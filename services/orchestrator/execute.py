@@ -1,88 +1,57 @@
-"""One attempt at a job: a backend's events become stored fragments, the job's events, and one settlement.
+"""One attempt at a job, from its beginning to exactly one outcome.
 
-Whatever goes wrong ends in exactly one of: the job has ended and is settled; the job waits for another attempt; another
-attempt has taken over and this one has written nothing more. A process that dies here leaves the job to the next
-attempt.
+Whatever goes wrong ends in one of: the job has ended and is settled; the job waits for another attempt; nobody knows
+what a vendor has done, and the job is RECONCILING; another attempt has taken over and this one has written nothing
+more. What it comes to is decided under the lock of the job's row, by what the job is then. A process that dies here
+leaves the job to the next attempt.
 """
 
 import asyncio
-import hashlib
 import logging
-import shutil
 import tempfile
 from collections.abc import Mapping
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
-from services.errors import ServiceError, Unavailable
+from services.errors import InvalidInput, InvalidSpec, ServiceError, Unavailable
 from services.orchestrator.checkpoint import Checkpoints
 from services.orchestrator.domain import job as jobs
-from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain import route
+from services.orchestrator.domain.card import assets_of
 from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.event import (
-    Body,
-    Cancelled,
-    Continued,
-    Failed,
-    FragmentReady,
-    JobError,
-    Progressed,
-    Retrying,
-    Succeeded,
-    VideoOutput,
-)
+from services.orchestrator.domain.event import Body, JobError, Rerouted, Retrying, VideoOutput
 from services.orchestrator.domain.fragments import Fragments
 from services.orchestrator.domain.job import Job, State, Superseded
-from services.orchestrator.domain.media import VideoInfo
-from services.orchestrator.domain.price import partial_charge
-from services.orchestrator.domain.spec import ImageToVideo, Size
+from services.orchestrator.domain.paid_call import Call, Charge
+from services.orchestrator.domain.route import Available
+from services.orchestrator.make import INSIST_S, Maker, Run
 from services.orchestrator.ports import (
-    Attempt,
     AttemptFailed,
     Backend,
     Blobs,
-    Checkpoint,
     Clock,
-    Continues,
     Decide,
-    Fragment,
     Meter,
-    Output,
     Probe,
+    PromptWriter,
     Signal,
-    Stage,
     Store,
+    TaskFailed,
+    Vendor,
 )
 
-INSIST_S = 1.0
 EARLY = timedelta(seconds=0.5)
 """By how much a timer may ring before the clock says so."""
 STOP_LOOK_S = 5.0
 """How often a running attempt looks for a stop that it was not told of."""
+ANSWER_S = 20.0
+"""How long an attempt that must end waits for the answer to a submission under way: else nobody will know it."""
+STOP_S = 30.0
+"""How long a vendor may take to say whether it stops a task."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Run:
-    """One attempt under way."""
-
-    job: Job
-    """As the attempt began."""
-    checkpoints: Checkpoints
-    fragments: Fragments
-    """Those of the earlier attempts too."""
-    frames: int
-    """Of the whole video."""
-    made: int = 0
-    """Fragments that this attempt has made, told or not."""
-    progress: float = 0.0
-
-    def partial_charge(self) -> int:
-        """Returns what the job costs if it is stopped now."""
-        return partial_charge(self.job.quote_micros, self.fragments.frames, self.frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,88 +64,189 @@ class Executor:
     catalog: Catalog
     clock: Clock
     probe: Probe
+    probe_output: Probe
     meter: Meter
+    writer: PromptWriter | None = None
+    available: Available = lambda _: True
+    """Whether a backend takes work now."""
     workroot: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
 
-    async def attempt(self, job_id: str) -> float | None:
-        """Makes one attempt. Returns the seconds to wait before the next, or None when there is none to make."""
-        job = await self.store.record(job_id, jobs.start)
-        run = _Run(job, Checkpoints(self.blobs, self.meter, job), Fragments(), 0)
+    async def attempt(self, job_id: str, workflow: str = "") -> float | None:
+        """Makes one attempt. Returns the seconds to wait before the next, or None when there is none to make.
+
+        `workflow` is the queue entry that asks; one that the job has left behind makes none.
+        """
+        seen: list[Job] = []
+
+        def begin(now: Job) -> Body | None:
+            seen[:] = [now]
+            return jobs.start(now, workflow)
+
+        job = await self.store.record(job_id, begin)
+        run = Run(job, Checkpoints(self.blobs, self.meter, job))
         if job.state.ended:
             await run.checkpoints.discard()
+            return None
+        if job.attempt == seen[0].attempt:
+            if job.state is not seen[0].state:
+                log.warning("a submission was under way when its worker was lost")
             return None
         if job.attempt == 1:
             self.meter.started(job, (self.clock.now() - job.create_time).total_seconds())
         card = self.catalog.cards.get(job.spec.model)
         if card is None:
             gone = JobError("MODEL_GONE", f"The model {job.spec.model!r} is no longer in the catalog.", retryable=False)
-            return await self._conclude(run, Failed(gone, charged_micros=0))
+            return await self._conclude(run, lambda now: jobs.fail(now, gone))
         run.frames = card.frames(job.spec)
         if job.attempt > 1:
             run.fragments = Fragments.of(await self.store.fragments(job_id))
+        if job.call is Call.ACCEPTED and (call := await self.store.paid_call(job)) is not None:
+            run.external_ref = call.external_ref or ""
+        if job.call is Call.ACCEPTED and not run.external_ref:
+            gone = JobError("TASK_GONE", "The vendor gave back what it was paid for this job.", retryable=True)
+            return await self._conclude(run, lambda now: jobs.fail(now, gone))
         if job.state is State.CANCELLING:  # asked of a worker that was lost
-            return await self._conclude(run, Cancelled(run.partial_charge()))
+            await self._stop_at_vendor(run)
+            return await self._conclude(run, lambda now: jobs.stopped(now, run.partial_charge()))
         async with self.store.stops(job_id) as signal:
-            work = asyncio.create_task(self._make(run), name=f"make-{job_id}")
+            work = asyncio.create_task(self._maker().make(run), name=f"make-{job_id}")
             stop = asyncio.create_task(self._stopped(job, signal), name=f"stop-{job_id}")
             try:
                 left_s = (job.expire_time - self.clock.now()).total_seconds()
                 await asyncio.wait({work, stop}, timeout=max(0.0, left_s), return_when=asyncio.FIRST_COMPLETED)
                 if not work.done():
+                    await _answered(run)
                     work.cancel()
                     await asyncio.wait({work})
                 outcome = self._outcome(run, work, stop)
             finally:
+                await _answered(run)
                 for task in (work, stop):
                     task.cancel()
                 await asyncio.wait({work, stop})
+        if outcome is not None and not work.cancelled() and (trouble := _trouble(work)) is not None:
+            outcome = await self._elsewhere(run, trouble, outcome)
+        if work.cancelled() and outcome is not None and stop.done() and not stop.cancelled():
+            await self._stop_at_vendor(run)
         return await self._conclude(run, outcome)
 
     async def forget(self, job: Job) -> None:
         """Removes what attempts left of a job that was ended elsewhere. Fails nothing."""
         await Checkpoints(self.blobs, self.meter, job).discard()
 
-    def _outcome(self, run: _Run, work: asyncio.Task[Succeeded], stop: asyncio.Task[State]) -> Body | None:
+    async def _elsewhere(self, run: Run, trouble: JobError, otherwise: Decide) -> Decide:
+        """What a vendor's own trouble comes to where a capability was asked for: another model, if there is one left.
+
+        Only if it is certain, when the end is decided, that nothing was charged. `otherwise` decides else.
+        """
+        job = run.job
+        if job.spec.capability is None or trouble.reason not in route.PASSES_ON:
+            return otherwise
+        roles = assets_of(job.spec).items()
+        assets = {role: await self.store.asset(each, tenant=job.tenant, user=job.user) for role, each in roles}
+        untried = [card for card in self.catalog if card.id not in (*job.tried, job.spec.model)]
+        most = job.quote_micros - self.catalog.allowance(job.spec)
+        try:
+            asked = replace(job.spec, price_most_micros=most)
+            able = route.candidates(untried, asked, assets, self.clock.now().date(), self.available)
+        except InvalidSpec:
+            return otherwise
+        card = able[0]
+        price = route.price_of(card, job.spec, assets)
+
+        def decide(now: Job) -> Body | None:
+            if now.state is not State.RUNNING or now.call is not Call.NONE or now.resumes:
+                return otherwise(now)
+            return Rerouted(card.id, card.backend, price, now.spec.model, trouble)
+
+        return decide
+
+    def _maker(self) -> Maker:
+        return Maker(
+            store=self.store,
+            blobs=self.blobs,
+            backends=self.backends,
+            catalog=self.catalog,
+            clock=self.clock,
+            probe=self.probe,
+            probe_output=self.probe_output,
+            writer=self.writer,
+            meter=self.meter,
+            workroot=self.workroot,
+        )
+
+    async def _stop_at_vendor(self, run: Run) -> None:
+        """Asks the vendor to stop what it is paid for. What cannot be asked, or stopped, costs what it costs."""
+        card = self.catalog.card(run.job.spec.model)
+        backend = self.backends.get(card.backend)
+        if not run.external_ref or card.remote is None or not isinstance(backend, Vendor):
+            return
+        try:
+            async with asyncio.timeout(STOP_S):
+                if await backend.stop(run.external_ref, card.remote.model):
+                    await self._maker().release(run, "CANCELLED")
+        except Superseded:
+            return  # whoever has the job concludes it
+        except (Unavailable, TimeoutError):
+            log.warning("the vendor could not be asked to stop; the task is paid for")
+
+    def _outcome(self, run: Run, work: asyncio.Task[VideoOutput], stop: asyncio.Task[State]) -> Decide | None:
         """Decides what the attempt came to; None when it is not this attempt's to say."""
         job = run.job
         if not work.cancelled():
-            return self._worked(job, work)
+            return self._worked(work)
         if stop.done():
             if stop.result() is not State.CANCELLING:
                 return None
-            return Cancelled(run.partial_charge())
+            return lambda now: jobs.stopped(now, run.partial_charge())
         if self.clock.now() + EARLY < job.expire_time:
-            return _failed("INTERNAL", "The backend gave up by itself; it has been logged.")
-        return _failed("DEADLINE_EXCEEDED", f"The job did not end by {job.expire_time:%H:%M:%S} UTC.")
+            return _failing("INTERNAL", "The backend gave up by itself; it has been logged.")
+        return _failing("DEADLINE_EXCEEDED", f"The job did not end by {job.expire_time:%H:%M:%S} UTC.")
 
-    def _worked(self, job: Job, work: asyncio.Task[Succeeded]) -> Body | None:
+    def _worked(self, work: asyncio.Task[VideoOutput]) -> Decide | None:
         try:
-            return work.result()
+            output = work.result()
+            return lambda now: jobs.succeed(now, output)
         except Superseded:
             return None
         except AttemptFailed as failure:
-            return Failed(failure.error, charged_micros=0)
+            return self._refused(failure)
         except Unavailable as trouble:
-            return jobs.again(self.clock.now(), job, JobError(trouble.reason, trouble.message, retryable=True))
+            later = JobError(trouble.reason, trouble.message, retryable=True)
+            return lambda now: jobs.again(self.clock.now(), now, later)
         except ServiceError as trouble:
-            return Failed(JobError(trouble.reason, trouble.message, retryable=False), charged_micros=0)
+            resumable = not isinstance(trouble, InvalidInput)  # what is no video will not become one
+            error = JobError(trouble.reason, trouble.message, retryable=False, resumable=resumable)
+            return lambda now: jobs.fail(now, error)
         except Exception:
             # The boundary of the attempt: a fault of ours must not leave a job, or its reservation, hanging.
             log.exception("the attempt broke")
-            return _failed("INTERNAL", "The service failed to make this video; it has been logged.")
+            return _failing("INTERNAL", "The service failed to make this video; it has been logged.")
 
-    async def _conclude(self, run: _Run, outcome: Body | None) -> float | None:
+    def _refused(self, failure: AttemptFailed) -> Decide:
+        """What a backend's refusal comes to; of a task of paid work, what is known of the money decides."""
+        error, charge = failure.error, failure.charge if isinstance(failure, TaskFailed) else None
+        if charge is Charge.CHARGED:
+            return lambda now: jobs.charge(now, error)
+        if charge is Charge.NOT_CHARGED and error.retryable:
+            return lambda now: jobs.again(self.clock.now(), now, error)
+        return lambda now: jobs.fail(now, error)
+
+    async def _conclude(self, run: Run, outcome: Decide | None) -> float | None:
         job = run.job
         if outcome is None:
             log.info("another attempt has the job; this one leaves")
             await self._leave(run)
             return None
+        taken: list[Body] = []
 
-        def decide(now: Job) -> Body:
+        def decide(now: Job) -> Body | None:
             jobs.guard(now, job.attempt)
-            if isinstance(outcome, Retrying) and now.state is State.CANCELLING:
-                return Cancelled(run.partial_charge())
-            return outcome
+            body = outcome(now)
+            if isinstance(body, Retrying) and now.state is State.CANCELLING:
+                body = jobs.stopped(now, run.partial_charge())
+            taken[:] = [] if body is None else [body]
+            return body
 
         try:
             after = await self._insist(job, decide)
@@ -186,13 +256,23 @@ class Executor:
         if after.state.ended:
             await run.checkpoints.discard()
             self.meter.ended(after)
+            if after.call is Call.CHARGED:
+                self.meter.paid_call(self.catalog.card(job.spec.model).backend, "charged")
             log.info("job ended", extra={"state": after.state.value, "charged_micros": after.charged_micros})
             return None
-        assert isinstance(outcome, Retrying)
-        log.warning("job waits for another attempt", extra={"reason": outcome.error.reason})
-        return max(0.0, (outcome.retry_time - self.clock.now()).total_seconds())
+        if after.state is State.RECONCILING:
+            self.meter.paid_call(self.catalog.card(job.spec.model).backend, "lost")
+            log.error("nobody knows what the vendor has done; the job is being reconciled")
+            return None
+        if isinstance(taken[0], Rerouted):
+            log.warning("another model is asked", extra={"model": taken[0].model, "reason": taken[0].error.reason})
+            return None  # its own queue entry makes the next attempt
+        (waits,) = taken
+        assert isinstance(waits, Retrying)
+        log.warning("job waits for another attempt", extra={"reason": waits.error.reason})
+        return max(0.0, (waits.retry_time - self.clock.now()).total_seconds())
 
-    async def _leave(self, run: _Run) -> None:
+    async def _leave(self, run: Run) -> None:
         """Leaves a job that is another's, or has ended: then what this attempt still stored is nobody's."""
         with suppress(Unavailable):  # to begin anew for that would take the job from whoever has it
             if (await self.store.job(run.job.id)).state.ended:
@@ -227,98 +307,29 @@ class Executor:
             if now.state is State.CANCELLING:
                 return State.CANCELLING
 
-    async def _make(self, run: _Run) -> Succeeded:
-        """Drives the backend to its output. Raises what the backend raises, and Superseded."""
-        job = run.job
-        card = self.catalog.card(job.spec.model)
-        backend = self.backends.get(card.backend)
-        if backend is None:
-            raise AttemptFailed(JobError("BACKEND_UNKNOWN", f"No backend {card.backend!r} runs here.", retryable=True))
-        workdir = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="attempt-", dir=self.workroot))
-        try:
-            picture, earlier = await self._picture(job), await run.checkpoints.load()
-            attempt = Attempt(job.id, job.attempt, job.spec, card, picture, workdir, earlier)
-            async with aclosing(backend.generate(attempt)) as happenings:
-                async for happening in happenings:
-                    match happening:
-                        case Stage(name=name, progress=progress):
-                            await self._record(run, Progressed(name, progress))
-                        case Continues(block=block, progress=progress):
-                            await self._record(run, Continued(block, progress))
-                            self.meter.continued(job)
-                        case Checkpoint():
-                            await run.checkpoints.save(happening, workdir)
-                        case Fragment():
-                            await self._fragment(run, happening, workdir)
-                        case Output(path=path):
-                            return await self._output(job, path)
-            raise RuntimeError("the backend ended without an output")
-        finally:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, workdir, ignore_errors=True))
 
-    async def _picture(self, job: Job) -> bytes | None:
-        if not isinstance(job.spec.operation, ImageToVideo):
+def _trouble(work: asyncio.Task[VideoOutput]) -> JobError | None:
+    """Returns what kept a backend from making the video, where that is its own trouble and certainly free."""
+    match work.exception():
+        case TaskFailed(charge=Charge.NOT_CHARGED, error=error):
+            return error
+        case TaskFailed():
             return None
-        asset = await self.store.asset(job.spec.operation.image, tenant=job.tenant, user=job.user)
-        return b"".join([chunk async for chunk in self.blobs.read(asset.key)])
-
-    async def _fragment(self, run: _Run, fragment: Fragment, workdir: Path) -> None:
-        """Stores a fragment and tells of it, unless an earlier attempt has told of the same."""
-        job, sha256 = run.job, hashlib.sha256(fragment.data).hexdigest()
-        ready = FragmentReady(run.made, sha256, fragment.frames, len(fragment.data), fragment.progress)
-        run.made += 1
-        if run.fragments.hold(ready):
-            if fragment.progress > run.progress:  # made again, though
-                await self._record(run, Progressed("generate", fragment.progress))
-            return
-        card, size = self.catalog.card(job.spec.model), _size(job)
-        info = VideoInfo("video/mp4", size.width, size.height, fragment.frames, card.fps, fragment.frames / card.fps)
-        path = workdir / f"fragment-{ready.index}.mp4"
-        await asyncio.to_thread(path.write_bytes, fragment.data)
-        asset = Asset(job.tenant, job.user, sha256, len(fragment.data), info, self.clock.now())
-        await self.blobs.put_file(asset.key, path, media_type=info.media_type)
-        await self._record(run, ready, asset)
-        run.fragments.tell(ready)
-        if ready.index == 0 and job.attempt == 1:
-            self.meter.first_fragment(job, (self.clock.now() - job.create_time).total_seconds())
-
-    async def _output(self, job: Job, path: Path) -> Succeeded:
-        """Looks inside the finished file, stores it and returns the event that says so; nothing is believed unseen."""
-        info = await asyncio.to_thread(self.probe, path)
-        size, frames = _size(job), self.catalog.card(job.spec.model).frames(job.spec)
-        if (info.width, info.height, info.frames) != (size.width, size.height, frames):
-            raise AttemptFailed(
-                JobError(
-                    "OUTPUT_WRONG",
-                    f"The backend made {info.frames} frames of {info.width}x{info.height}, not {frames} of {size}.",
-                    retryable=True,
-                )
-            )
-        sha256 = await asyncio.to_thread(_digest, path)
-        asset = Asset(job.tenant, job.user, sha256, path.stat().st_size, info, self.clock.now())
-        await self.blobs.put_file(asset.key, path, media_type=info.media_type)
-        await self.store.put_asset(asset)
-        output = VideoOutput(sha256, size, info.frames, info.fps, round(info.duration_s * 1000), asset.size_bytes)
-        return Succeeded(output, charged_micros=job.quote_micros)
-
-    async def _record(self, run: _Run, body: Progressed | Continued | FragmentReady, *assets: Asset) -> None:
-        def decide(now: Job) -> Body:
-            jobs.guard(now, run.job.attempt)
-            return body
-
-        await self.store.record(run.job.id, decide, assets=assets)
-        run.progress = max(run.progress, body.progress)
+        case AttemptFailed(error=error):
+            return error
+        case Unavailable() as trouble:
+            return JobError(trouble.reason, trouble.message, retryable=True)
+    return None
 
 
-def _failed(reason: str, message: str) -> Failed:
-    return Failed(JobError(reason, message, retryable=True), charged_micros=0)
+async def _answered(run: Run) -> None:
+    """Waits for the answer to a submission under way, for a while."""
+    if run.submitting:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                await run.answered.wait()
 
 
-def _size(job: Job) -> Size:
-    assert job.spec.size is not None, "an admitted spec is complete"
-    return job.spec.size
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _failing(reason: str, message: str) -> Decide:
+    error = JobError(reason, message, retryable=True, resumable=True)
+    return lambda now: jobs.fail(now, error)

@@ -17,12 +17,13 @@ from typing import Protocol
 
 from services.errors import InvalidUpload, Unavailable, Violation
 from services.orchestrator.domain.asset import Asset, blob_key
-from services.orchestrator.domain.media import PictureInfo, VideoInfo
-from services.orchestrator.ports import Blobs, Clock, Probe, Store
+from services.orchestrator.domain.media import AudioInfo, PictureInfo, VideoInfo
+from services.orchestrator.ports import Blobs, Clock, Listen, Probe, Store
 
 BATCH_BYTES, BATCHES_BEHIND = 1 << 20, 8
 PICTURES = ("image/png", "image/jpeg", "image/webp")
 VIDEO = "video/mp4"
+SOUNDS = ("audio/mpeg", "audio/wav", "audio/ogg", "audio/flac", "audio/mp4", "audio/aac")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,12 @@ class Ingest:
     clock: Clock
     normalise: Normalise
     probe: Probe
+    listen: Listen
     spool: Path
     """A folder on a local disk."""
     picture_max_bytes: int = 10 * 1000 * 1000
     video_max_bytes: int = 2 * 1000 * 1000 * 1000
+    sound_max_bytes: int = 50 * 1000 * 1000
     stall_s: float = 30.0
     """How long an upload may pause before it is given up."""
     at_once: int = 16
@@ -95,9 +98,11 @@ class Ingest:
         with tempfile.TemporaryDirectory(prefix="upload-", dir=self.spool, ignore_cleanup_errors=True) as folder:
             received, clean = Path(folder) / "received", Path(folder) / "clean"
             size, sha256 = await self._receive(upload, chunks, received, limit)
-            info: PictureInfo | VideoInfo
+            info: PictureInfo | VideoInfo | AudioInfo
             if upload.media_type == VIDEO:
                 info, clean = await asyncio.to_thread(self.probe, received), received
+            elif upload.media_type in SOUNDS:
+                info, clean = await asyncio.to_thread(self.listen, received), received
             else:
                 info = await self.normalise(received, clean, field="data")
                 size, sha256 = await asyncio.to_thread(_measure, clean)
@@ -119,13 +124,17 @@ class Ingest:
             yield data
 
     def _limit(self, upload: Upload) -> int:
-        if upload.media_type not in (*PICTURES, VIDEO):
+        if upload.media_type not in (*PICTURES, VIDEO, *SOUNDS):
             raise _refuse(
                 "header.media_type",
-                f"is {upload.media_type[:80]!r}; {', '.join(PICTURES)} and {VIDEO} are taken",
+                f"is {upload.media_type[:80]!r}; {', '.join((*PICTURES, VIDEO, *SOUNDS))} are taken",
                 "MEDIA_TYPE_UNSUPPORTED",
             )
-        limit = self.video_max_bytes if upload.media_type == VIDEO else self.picture_max_bytes
+        limit = self.picture_max_bytes
+        if upload.media_type == VIDEO:
+            limit = self.video_max_bytes
+        elif upload.media_type in SOUNDS:
+            limit = self.sound_max_bytes
         if upload.size_bytes is not None and upload.size_bytes > limit:
             raise _too_large("header.size_bytes", upload.size_bytes, limit)
         if upload.sha256 and (len(upload.sha256) != 64 or set(upload.sha256) - set("0123456789abcdef")):

@@ -49,6 +49,15 @@ class PrometheusMeter:
         )
         self._queued = Gauge("i2v_jobs_queued", "Jobs that wait, by backend.", ["backend"], registry=registry)
         self._ready = Gauge("i2v_backend_ready", "1 while a backend could take a job.", ["backend"], registry=registry)
+        self._calls = Counter(
+            "i2v_paid_calls_total", "Steps of paid calls, by provider.", ["provider", "step"], registry=registry
+        )
+        self._warned = Counter(
+            "i2v_output_warnings_total", "Mismatches of vendors' videos.", ["model", "reason"], registry=registry
+        )
+        self._reconciling = Gauge(
+            "i2v_jobs_reconciling", "Jobs with a paid call whose outcome nobody knows.", registry=registry
+        )
         self._imbalance = Gauge(
             "i2v_ledger_imbalance_accounts",
             "Accounts that differ from the sum of their ledger entries; anything but 0 is an alarm.",
@@ -83,6 +92,18 @@ class PrometheusMeter:
         self._charged.labels(model).inc(job.charged_micros or 0)
         if job.end_time is not None:
             self._took.labels(model, state).observe((job.end_time - job.create_time).total_seconds())
+
+    def paid_call(self, provider: str, step: str) -> None:
+        """See Meter."""
+        self._calls.labels(provider, step).inc()
+
+    def warned(self, job: Job, reason: str) -> None:
+        """See Meter."""
+        self._warned.labels(job.spec.model, reason).inc()
+
+    def reconciling(self, jobs: int) -> None:
+        """See Meter."""
+        self._reconciling.set(jobs)
 
     def queued(self, backend: str, jobs: int) -> None:
         """See Meter."""

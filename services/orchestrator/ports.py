@@ -1,20 +1,21 @@
 """The sockets of the core: what it needs of the world, each a few methods. Adapters are chosen in app.py alone."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.domain.catalog import ModelCard
-from services.orchestrator.domain.event import Body, Event, FragmentReady, JobError
+from services.orchestrator.domain.card import ModelCard
+from services.orchestrator.domain.event import Body, Event, FragmentReady, JobError, PromptWritten
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.ledger import Entry
-from services.orchestrator.domain.media import VideoInfo
+from services.orchestrator.domain.media import AudioInfo, VideoInfo
+from services.orchestrator.domain.paid_call import Charge, Finding, PaidCall
 from services.orchestrator.domain.quota import Plan, Usage
-from services.orchestrator.domain.spec import Spec
+from services.orchestrator.domain.spec import Scene, Spec
 
 
 class Clock(Protocol):
@@ -59,7 +60,8 @@ class Store(Protocol):
     async def admit(self, job: Job, fingerprint: str, plan: Plan, backend: str) -> Job:
         """Books, stores and queues a job in one transaction, or leaves no trace.
 
-        Idempotent per (tenant, user, request_id): a repeat with the same fingerprint returns the first job.
+        Idempotent per (tenant, user, request_id): a repeat with the same fingerprint returns the first job. A job that
+        resumes another is that one's only one under way: a second returns the first.
 
         Raises:
             QuotaExceeded: a rule of the plan refused.
@@ -69,13 +71,21 @@ class Store(Protocol):
     async def repeat(self, tenant: str, user: str, request_id: str, fingerprint: str) -> Job | None:
         """Returns the job that a request_id made, if it did. Raises RequestIdReused when the fingerprint differs."""
 
-    async def record(self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = ()) -> Job:
+    async def record(self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = (), note: str = "") -> Job:
         """Adds the event that `decide` chooses, with the assets that it names, and returns the job after it.
 
-        A terminal event settles the job's reservation in the same transaction.
+        In the same transaction a terminal event settles the job's reservation, an event of a paid call is journalled,
+        and a resumed job is queued again. `note` is, of Submitting, the model by the name that the provider knows; of
+        Accepted, the vendor's reference.
 
-        Raises: NotFound; whatever `decide` raises.
+        Raises: NotFound; PreconditionFailed when another job has the reference of Accepted; whatever `decide` raises.
         """
+
+    async def paid_call(self, job: Job) -> PaidCall | None:
+        """Returns the call of a job, or of the job that it resumes, that costs or may cost money; None without one."""
+
+    async def reconciling(self, limit: int = 500) -> list[Job]:
+        """Returns the jobs whose paid call has an unknown outcome, the oldest first."""
 
     async def job(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
         """Returns a job; with tenant and user, only if it is theirs. Raises NotFound."""
@@ -100,6 +110,9 @@ class Store(Protocol):
 
     async def queued(self, backend: str) -> int:
         """Returns how many jobs wait for a backend."""
+
+    async def place(self, job_id: str) -> int:
+        """Returns how many jobs wait for a job's backend since before it or as it does; 0 when it does not wait."""
 
     async def usage(self, tenant: str, user: str, plan: Plan) -> tuple[Usage, list[Entry]]:
         """Returns the accounts of the current period and the user's newest ledger entries."""
@@ -141,6 +154,15 @@ class Meter(Protocol):
     def ended(self, job: Job) -> None:
         """A job ended."""
 
+    def paid_call(self, provider: str, step: str) -> None:
+        """A paid call went a step: `submitting`, `accepted`, `released`, `charged` or `lost`."""
+
+    def warned(self, job: Job, reason: str) -> None:
+        """A vendor's video is not quite what was asked for or promised."""
+
+    def reconciling(self, jobs: int) -> None:
+        """So many jobs have a paid call whose outcome nobody knows."""
+
 
 # --- making videos --------------------------------------------------------------------------------------------------
 
@@ -151,6 +173,27 @@ class AttemptFailed(Exception):
     def __init__(self, error: JobError) -> None:
         self.error = error
         super().__init__(f"{error.reason}: {error.message}")
+
+
+class TaskFailed(AttemptFailed):
+    """A task of paid work came to nothing, and this is known of the money."""
+
+    def __init__(self, error: JobError, charge: Charge) -> None:
+        self.charge = charge
+        super().__init__(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file that a remote model is given."""
+
+    role: str
+    """`image`, `audio` or `mask`."""
+    media_type: str
+    size_bytes: int
+    sha256: str
+    path: Path
+    """In the attempt's workdir."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +211,16 @@ class Attempt:
     """An empty folder of this attempt's own; it is removed afterwards."""
     checkpoints: tuple[bytes, ...] = ()
     """What earlier attempts yielded as Checkpoint, from index 0 on. May be damaged, or of another time: look first."""
+    prompt: str = ""
+    """What shall happen: the spec's, or the one that was written from its scene."""
+    negative_prompt: str | None = None
+    """What shall not be seen, likewise; None where the model takes none or none was given."""
+    inputs: tuple[Input, ...] = ()
+    """For a remote model, which must not be given what `external_ref` stands for again: empty then."""
+    submission_id: str = ""
+    """Name of the one submission that this attempt may make."""
+    external_ref: str = ""
+    """Not empty: the work is paid for already. Attach to it, and submit nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +258,30 @@ class Fragment:
 
 
 @dataclass(frozen=True, slots=True)
+class Handover:
+    """A task of paid work is handed over as soon as the iterator is asked for more: not before that is journalled."""
+
+    model: str
+    """By the name that the provider knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The vendor has the task. Nothing else of it comes before this is journalled."""
+
+    external_ref: str
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """The whole video, a file in the attempt's workdir. The last event of a successful attempt."""
 
     path: Path
+    promised: Mapping[str, str] = field(default_factory=dict)
+    """What a vendor says of it, by its own keys."""
 
 
-BackendEvent = Stage | Continues | Checkpoint | Fragment | Output
+BackendEvent = Stage | Continues | Checkpoint | Fragment | Handover | Receipt | Output
 
 
 class Backend(Protocol):
@@ -234,8 +304,64 @@ class Backend(Protocol):
         """
 
 
+class PromptWriter(Protocol):
+    """Writes prompts from scenes."""
+
+    async def write(self, kind: str, scene: Scene, most_characters: int) -> PromptWritten:
+        """Writes the prompt of an operation of this kind.
+
+        Raises:
+            services.errors.Unavailable: not now; nothing was charged.
+            AttemptFailed: not before somebody acts.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a vendor takes work now."""
+
+    state: str
+    """`available`, `broken` (its circuit breaker is open), `no-key`, `no-credit` or `unreachable`."""
+    reason: str = ""
+    """One sentence for a person; empty when available."""
+    simulation: bool = False
+    """It is a simulator, and no money is spent."""
+
+
+@runtime_checkable
+class Vendor(Backend, Protocol):
+    """A backend that costs money. What it yields while it generates is Handover, Receipt, Stage and Output.
+
+    `generate` also raises TaskFailed. Closing its iterator neither stops nor refunds the task.
+    """
+
+    async def look(self) -> Availability:
+        """Asks whether it takes work now. Raises nothing: what cannot be asked is unreachable."""
+
+    async def stop(self, external_ref: str, model: str) -> bool:
+        """Asks the vendor to stop a task; True when it did, and the task costs nothing. Raises Unavailable."""
+
+    async def find(self, call: PaidCall) -> tuple[Finding, str]:
+        """Looks for the task of a submission; its reference comes with FOUND. Raises Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many jobs of one backend may run: what its queue holds to."""
+
+    of_a_worker: int
+    """At a time, in each worker."""
+    together: int | None = None
+    """At a time, over all workers; None: no limit."""
+    a_minute: int | None = None
+    """Begun in any minute, over all workers; None: no limit."""
+
+
 Probe = Callable[[Path], VideoInfo]
-"""Looks inside a video file. Blocking. Raises InvalidUpload when it is not a playable H.264 MP4."""
+"""Looks inside a video file. Blocking. Raises InvalidUpload when it is not a playable MP4."""
+
+Listen = Callable[[Path], AudioInfo]
+"""Looks inside a sound file. Blocking. Raises InvalidUpload when there is nothing to hear in it."""
 
 
 # --- bytes ----------------------------------------------------------------------------------------------------------

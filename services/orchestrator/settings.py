@@ -10,17 +10,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from services.orchestrator.domain.catalog import ENGINE, Catalog
+from services.orchestrator.domain.card import ENGINE
+from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.quota import Plan, plans_from_toml
+from services.orchestrator.ports import Limits
 
 T = TypeVar("T")
 
 PREFIX = "I2V_"
+VENDOR_SLOTS = 1000
+"""Jobs of one provider that a worker runs at a time where no limit is set: they mostly wait."""
+NEIGHBOUR = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_PROMPT_[A-Z0-9_]+")
+"""Variables of a provider's process, by its vendor, and of the prompt writer's, which may stand there too."""
 CLIENT = {"I2V_KEY", "I2V_KEY_FILE", "I2V_SERVER", "I2V_SERVER_TLS", "I2V_SERVER_CA_FILE", "I2V_USER"}
 """The client's own variables, which may stand in the same environment."""
 KUBERNETES = re.compile(r"I2V(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)|I2V_PORT")
 """What Kubernetes puts there by itself for a Service called i2v or i2v-something."""
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+PROVIDER = re.compile(r"[a-z][a-z0-9-]{0,62}")
+LIMITS = re.compile(r"([1-9][0-9]{0,4})/([1-9][0-9]{0,5})")
 
 
 class BadSetting(Exception):
@@ -57,6 +67,22 @@ class Settings:
     """gRPC address of the Triton server, or `name=host:port,…`, by the backends that cards name. Empty: none."""
     triton_slots: str = "1"
     """Jobs that each worker runs on a Triton at a time, or `name=number,…`; the worker that starts last decides."""
+    providers: str = ""
+    """Processes that speak with a vendor each, `name=host:port,…`, by the backends that cards name."""
+    provider_limits: str = ""
+    """What the vendors' accounts allow, `name=jobs at a time/jobs a minute,…`, over all workers."""
+    provider_key_file: str = ""
+    """File with the credential that providers know the orchestrator by. Empty: they ask for none."""
+    prompt_writer: str = ""
+    """Process that writes prompts from scenes, `host:port`. Empty: such jobs are refused."""
+    prompt_most_micros: int = 20_000
+    """What the writing of a prompt may cost; set aside with the price of a job that needs one."""
+    operator_key_file: str = ""
+    """File with the operators' credential, for `i2v admin`. Empty: nobody is an operator."""
+    refund_window_s: float = 10_800.0
+    """After so long a vendor has given back what it took for a task that nobody can find."""
+    find_s: float = 60.0
+    """How often a vendor is asked for a task whose answer was lost."""
     fake_slots: int = 0
     """Jobs that each worker runs on the fake backend at a time, likewise. 0: it has none."""
     fake_pause_s: float = 0.0
@@ -67,6 +93,8 @@ class Settings:
     """Stable name of this worker; what it left behind is found by it. Default: the host's name."""
     models_file: Path = Path("deploy/config/models.toml")
     """The catalog."""
+    remote_models: Path = Path("deploy/config/remote")
+    """Folder with the cards of remote models; those of the providers that are named are in the catalog."""
     plans_file: Path = Path("deploy/config/plans.toml")
     """The plans."""
     dev_key_file: str = ""
@@ -91,12 +119,13 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """Reads the settings. Raises BadSetting at an unknown I2V_ variable or a value that cannot be used."""
+        fields = {field.name: field.type for field in dataclasses.fields(cls)}
+        own = {PREFIX + name.upper() for name in fields}
         given = {
             name.removeprefix(PREFIX).lower(): value
             for name, value in (os.environ if environment is None else environment).items()
-            if name.startswith(PREFIX) and not _somebody_elses(name)
+            if name.startswith(PREFIX) and (name in own or not _somebody_elses(name))
         }
-        fields = {field.name: field.type for field in dataclasses.fields(cls)}
         if unknown := sorted(set(given) - set(fields)):
             raise BadSetting(f"there is no setting {PREFIX}{unknown[0].upper()}")
         settings = cls(**{name: _parsed(name, value, fields[name]) for name, value in given.items()})
@@ -115,7 +144,14 @@ class Settings:
                 raise BadSetting(f"{PREFIX}{name} is {address!r}; it is `host:port`")
         if self.fake_slots < 0:
             raise BadSetting("I2V_FAKE_SLOTS is 0 or more")
+        if self.prompt_writer and not _is_address(self.prompt_writer):
+            raise BadSetting(f"I2V_PROMPT_WRITER is {self.prompt_writer!r}; it is `host:port`")
+        if not 0 <= self.prompt_most_micros <= 1_000_000_000:
+            raise BadSetting("I2V_PROMPT_MOST_MICROS is 0 to 1000000000")
+        if self.refund_window_s < 0 or self.find_s <= 0:
+            raise BadSetting("I2V_REFUND_WINDOW_S is 0 or more, I2V_FIND_S more than 0")
         self.tritons()
+        self.vendors()
 
     def tritons(self) -> dict[str, tuple[str, int]]:
         """Returns address and slots of each Triton server, by the name of its backend. Raises BadSetting."""
@@ -129,6 +165,22 @@ class Settings:
             raise BadSetting(f"I2V_TRITON_SLOTS names {min(unknown)!r}, which I2V_TRITON does not")
         return {name: (address, int(slots.get(name, slots.get("", "1")))) for name, address in addresses.items()}
 
+    def vendors(self) -> dict[str, tuple[str, Limits]]:
+        """Returns address and limits of each provider, by the name of its backend. Raises BadSetting."""
+        addresses = _providers("I2V_PROVIDERS", self.providers, _is_address, "host:port")
+        limits = _providers("I2V_PROVIDER_LIMITS", self.provider_limits, LIMITS.fullmatch, "3/5")
+        if unknown := set(limits) - set(addresses):
+            raise BadSetting(f"I2V_PROVIDER_LIMITS names {min(unknown)!r}, which I2V_PROVIDERS does not")
+        return {name: (address, _limits(limits.get(name, ""))) for name, address in addresses.items()}
+
+    def provider_key(self) -> str:
+        """Reads the credential for providers. Raises BadSetting."""
+        return _secret("I2V_PROVIDER_KEY_FILE", self.provider_key_file)
+
+    def operator_key(self) -> str:
+        """Reads the operators' credential. Raises BadSetting."""
+        return _secret("I2V_OPERATOR_KEY_FILE", self.operator_key_file)
+
     @property
     def worker(self) -> str:
         """The worker's stable name."""
@@ -136,7 +188,15 @@ class Settings:
 
     def catalog(self) -> Catalog:
         """Reads the model cards. Raises BadSetting."""
-        return _built(self.models_file, Catalog.from_toml)
+        allowance = self.prompt_most_micros if self.prompt_writer else None
+        catalog, vendors = _built(self.models_file, Catalog.from_toml), self.vendors()
+        cards = dict(catalog.cards)
+        for file in sorted(self.remote_models.glob("*.toml")) if vendors else ():
+            found = _built(file, Catalog.from_toml)
+            if twice := sorted(set(cards) & set(found.cards)):
+                raise BadSetting(f"{file} cannot be used: there is a card {twice[0]!r} already")
+            cards |= {card.id: card for card in found if card.backend in vendors}
+        return Catalog(cards, allowance)
 
     def plans(self) -> dict[str, Plan]:
         """Reads the plans. Raises BadSetting."""
@@ -144,13 +204,42 @@ class Settings:
 
 
 def _somebody_elses(name: str) -> bool:
-    return name in CLIENT or name.startswith("I2V_TEST_") or KUBERNETES.fullmatch(name) is not None
+    known = name in CLIENT or name.startswith("I2V_TEST_")
+    return known or any(form.fullmatch(name) for form in (NEIGHBOUR, KUBERNETES))
 
 
 def _is_address(text: str) -> bool:
     """Whether it is `host:port`, or `[host]:port` for an IPv6 address; a URL is not."""
     found = re.fullmatch(r"([^\s=,:/\[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", text)
     return found is not None and 1 <= int(found[2]) <= 65535
+
+
+def _providers(variable: str, text: str, good: Callable[[str], object], word: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.strip().partition("=")
+        if not PROVIDER.fullmatch(name) or ENGINE.fullmatch(name) or name in found or not good(value):
+            raise BadSetting(f"{variable} is {text!r}; it is `name={word},name={word}`, each name once")
+        found[name] = value
+    return found
+
+
+def _limits(text: str) -> Limits:
+    found = LIMITS.fullmatch(text)
+    return Limits(int(found[1]), int(found[1]), int(found[2])) if found else Limits(VENDOR_SLOTS)
+
+
+def _secret(variable: str, file: str) -> str:
+    """Reads a credential's file; an empty name is none."""
+    if not file:
+        return ""
+    try:
+        secret = Path(file).read_text().strip()
+    except OSError as error:
+        raise BadSetting(f"{variable} names {file}, which cannot be read: {error.strerror}") from error
+    if not re.fullmatch(r"[!-~]+", secret):
+        raise BadSetting(f"{variable} names {file}, which holds no credential: printable ASCII without spaces")
+    return secret
 
 
 def _by_name(variable: str, text: str, good: Callable[[str], object], word: str) -> dict[str, str]:

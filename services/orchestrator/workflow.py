@@ -16,11 +16,12 @@ from typing import Protocol
 
 from dbos import DBOS, DBOSClient, DBOSConfig
 
-from services.errors import Unavailable
-from services.orchestrator.domain.event import Failed
-from services.orchestrator.domain.job import Job, expire
+from services.errors import PreconditionFailed, Unavailable
+from services.orchestrator.domain.event import Failed, Reconciling
+from services.orchestrator.domain.job import Job, State, expire
 from services.orchestrator.execute import Executor
-from services.orchestrator.ports import AttemptFailed, Backend, Clock, Store
+from services.orchestrator.ports import AttemptFailed, Backend, Clock, Limits, Store
+from services.orchestrator.reconcile import Reconciler
 
 MAKE_VIDEO = "make_video"
 APPLICATION_VERSION = "1"
@@ -43,7 +44,7 @@ def migrate_queue(url: str) -> None:
     DBOS.migrate(url)
 
 
-def _prepare(url: str, worker: str, slots: Mapping[str, int]) -> None:
+def _prepare(url: str, worker: str, slots: Mapping[str, Limits]) -> None:
     """Makes the queues known, one a backend, and puts what this worker left behind back onto them.
 
     By a client, before the launch. The launch looks for queues at once, and then only every second; and what it finds
@@ -51,9 +52,14 @@ def _prepare(url: str, worker: str, slots: Mapping[str, int]) -> None:
     """
     client = DBOSClient(system_database_url=url, application_name=APPLICATION_NAME)
     try:
-        for backend, at_a_time in slots.items():
+        for backend, limits in slots.items():
             client.register_queue(
-                backend, worker_concurrency=at_a_time, partition_concurrency=UNLIMITED, polling_interval_sec=POLL_S
+                backend,
+                worker_concurrency=limits.of_a_worker,
+                global_concurrency=limits.together,
+                limiter={"limit": limits.a_minute, "period": 60.0} if limits.a_minute else None,
+                partition_concurrency=min(UNLIMITED, limits.together or UNLIMITED),
+                polling_interval_sec=POLL_S,
             )
         for left in client.list_workflows(status="PENDING", executor_id=worker, load_input=False):
             client.resume_workflow(left.workflow_id, queue_name=left.queue_name)
@@ -100,20 +106,28 @@ class Worker:
         name: str,
         *,
         executor: Executor,
+        reconciler: Reconciler,
         store: Store,
         roll: Roll,
         clock: Clock,
-        slots: Mapping[str, int],
+        slots: Mapping[str, Limits],
         silent_s: float,
+        refund_window_s: float,
+        find_s: float,
     ) -> None:
         self._url = url
         self._name = name
         self._executor = executor
+        self._reconciler = reconciler
         self._store = store
         self._roll = roll
         self._clock = clock
         self._slots = slots
         self._silent_s = silent_s
+        self._refund_window_s = refund_window_s
+        self._find = timedelta(seconds=find_s)
+        self._looks: dict[str, datetime] = {}
+        """When each job that is being reconciled is looked at again."""
         self._running: set[asyncio.Task[object]] = set()
         self._reaper: asyncio.Task[None] | None = None
         self._troubles: dict[str, str] = {}
@@ -164,7 +178,7 @@ class Worker:
             while wait_s is not None:
                 await asyncio.sleep(wait_s)
                 try:
-                    wait_s = await self._executor.attempt(job_id)
+                    wait_s = await self._executor.attempt(job_id, DBOS.workflow_id or "")
                 except Unavailable:
                     log.warning("the database is away; the attempt begins anew", exc_info=True)
                     wait_s = AGAIN_S
@@ -177,7 +191,7 @@ class Worker:
 
     async def _reap(self) -> None:
         while True:
-            for duty in (self._beat, self._take_over, self._end_overdue, self._look):
+            for duty in (self._beat, self._take_over, self._end_overdue, self._reconcile, self._look):
                 try:
                     await duty()
                 except Unavailable:
@@ -201,6 +215,30 @@ class Worker:
                 else:
                     log.info("a backend is ready", extra={"backend": name})
 
+    async def _reconcile(self) -> None:
+        """Looks at every job whose paid call has an unknown outcome, each no more often than vendors shall be asked.
+
+        Every worker does: asking twice costs nothing, and one that cannot reach a vendor must not be the only one.
+        """
+        unknown, now = await self._store.reconciling(), self._clock.now()
+        self._executor.meter.reconciling(len(unknown))
+        looks = {job.id: self._looks.get(job.id, now) for job in unknown}
+        for job in unknown:
+            if looks[job.id] <= now:
+                looks[job.id] = now + self._find
+                try:
+                    after = await self._reconciler.look(job, self._executor.backends, self._refund_window_s)
+                except PreconditionFailed:
+                    continue  # somebody else was quicker
+                except Unavailable:
+                    raise
+                except Exception:
+                    log.exception("a job cannot be reconciled", extra={"job_id": job.id})
+                    continue
+                if after.state is not State.RECONCILING:
+                    log.warning("a job was reconciled", extra={"job_id": job.id, "state": after.state.value})
+        self._looks = looks
+
     async def _take_over(self) -> None:
         since = self._clock.now() - timedelta(seconds=self._silent_s)
         for silent in await self._roll.silent(since):
@@ -214,9 +252,9 @@ class Worker:
     async def _end_overdue(self) -> None:
         now = self._clock.now()
         for job_id in await self._store.overdue(now, grace_s=OVERDUE_GRACE_S):
-            ending: list[Failed] = []
+            ending: list[Failed | Reconciling] = []
 
-            def decide(job: Job, ending: list[Failed] = ending) -> Failed | None:
+            def decide(job: Job, ending: list[Failed | Reconciling] = ending) -> Failed | Reconciling | None:
                 ending[:] = [end] if (end := expire(now, job, grace_s=OVERDUE_GRACE_S)) else []
                 return ending[0] if ending else None
 
@@ -225,7 +263,7 @@ class Worker:
             except Exception:
                 log.exception("an overdue job cannot be ended", extra={"job_id": job_id})
                 continue
-            if ending:
+            if ending and ended.state.ended:
                 self._executor.meter.ended(ended)
                 await self._executor.forget(ended)
                 log.warning("an overdue job was ended", extra={"job_id": job_id})

@@ -35,6 +35,7 @@ PACKING_BYTES = 80
 CODES: Mapping[type[errors.ServiceError], int] = {
     errors.InvalidInput: code_pb2.INVALID_ARGUMENT,
     errors.Unauthenticated: code_pb2.UNAUTHENTICATED,
+    errors.PermissionDenied: code_pb2.PERMISSION_DENIED,
     errors.NotFound: code_pb2.NOT_FOUND,
     errors.RequestIdReused: code_pb2.ALREADY_EXISTS,
     errors.PreconditionFailed: code_pb2.FAILED_PRECONDITION,

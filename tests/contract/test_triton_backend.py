@@ -17,7 +17,7 @@ from services.orchestrator.backends import clip as clip_side
 from services.orchestrator.backends import triton as triton_side
 from services.orchestrator.backends.profile import Profile
 from services.orchestrator.backends.triton import TritonBackend
-from services.orchestrator.domain.catalog import EngineNeeds, ModelCard
+from services.orchestrator.domain.card import EngineNeeds, ModelCard
 from services.orchestrator.domain.spec import FAST, QUALITY, ImageToVideo, Size, Spec, TextToVideo
 from services.orchestrator.ports import (
     Attempt,

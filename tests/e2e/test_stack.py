@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from services.orchestrator.media.video import probe
-from tools.stack import free_port
+from services.orchestrator.media.probe import probe
+from tools.program import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -85,9 +85,9 @@ class Kept:
         self.port, self.metrics_port = free_port(), free_port()
         self.runs: list[Stack] = []
 
-    def start(self) -> Stack:
+    def start(self, *options: str) -> Stack:
         ports = ("--port", str(self.port), "--metrics-port", str(self.metrics_port))
-        self.runs.append(Stack("run", "--data", str(self.data), *ports))
+        self.runs.append(Stack("run", "--data", str(self.data), *ports, *options))
         return self.runs[-1]
 
 
@@ -159,3 +159,15 @@ def test_a_second_run_beside_the_first_is_refused_and_leaves_it_alone(kept: Kept
     first.process.send_signal(signal.SIGTERM)
     assert first.process.wait(20) == 0
     assert first.wait_until_gone() == {}
+
+
+@pytest.mark.parametrize("which", ["services.providers wavespeed", "services.providers.prompt", "tests.simulators.fal"])
+def test_the_programs_of_simulated_vendors_end_with_the_stack_and_the_stack_with_them(kept: Kept, which: str) -> None:
+    running = kept.start("--simulate")
+    said = running.read_until("Ctrl-C stops everything")
+    assert "wavespeed, fal: SIMULATED" in said and "Remote models are SIMULATED" in said, said
+    [killed] = [pid for pid, command in running.left().items() if which in command and "leash.py" not in command]
+    os.kill(killed, signal.SIGKILL)
+    running.read_until("has died; everything is stopped")
+    assert running.process.wait(30) == 1
+    assert running.wait_until_gone() == {}

@@ -14,7 +14,8 @@ from i2v.v1 import catalog_pb2
 from services.errors import InvalidSpec, NotFound
 from services.orchestrator.api.catalog import CatalogService
 from services.orchestrator.backends.profile import Profile
-from services.orchestrator.domain.catalog import Catalog, EngineNeeds
+from services.orchestrator.domain.card import EngineNeeds
+from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.domain.quota import plans_from_toml
 from services.orchestrator.domain.spec import (

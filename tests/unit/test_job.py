@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.event import (
+    Accepted,
     Admitted,
     Body,
     Cancelled,
@@ -18,12 +19,18 @@ from services.orchestrator.domain.event import (
     FragmentReady,
     JobError,
     Progressed,
+    Reconciling,
+    Released,
+    Rerouted,
+    Resumed,
     Retrying,
     Started,
+    Submitting,
     Succeeded,
     VideoOutput,
 )
 from services.orchestrator.domain.job import IllegalEvent, Job, State, Superseded, apply
+from services.orchestrator.domain.paid_call import Call
 from services.orchestrator.domain.spec import Size
 from tests.builders import NOON, an_admitted_job
 
@@ -41,6 +48,12 @@ BODIES = st.one_of(
     st.builds(Failed, st.just(ERROR), st.integers(-1, 1001)),
     st.builds(Cancelled, st.integers(-1, 1001)),
     st.just(Admitted(1000)),
+    st.just(Submitting("vendor")),
+    st.just(Accepted("vendor")),
+    st.just(Released("vendor", "MODERATION")),
+    st.just(Reconciling(ERROR)),
+    st.just(Resumed(NOON + timedelta(hours=1))),
+    st.builds(Rerouted, st.sampled_from("abc"), st.just("vendor"), st.integers(-1, 1001), st.just("x"), st.just(ERROR)),
 )
 
 
@@ -67,7 +80,10 @@ def test_any_sequence_of_events_is_refused_or_keeps_the_invariants(bodies: list[
         assert (changed.state is State.SUCCEEDED) == (changed.output is not None)
         assert (changed.state is State.FAILED) == (changed.error is not None)
         assert changed.attempt in (job.attempt, job.attempt + 1)
-        assert changed.progress >= job.progress or isinstance(body, Started | Retrying)
+        assert not (changed.state.ended and changed.call.live), "who ends has paid, or owes nothing"
+        assert changed.call is not Call.CHARGED or (changed.charged_micros or 0) >= changed.price_micros
+        assert changed.state is not State.RECONCILING or changed.attempt == job.attempt
+        assert changed.progress >= job.progress or isinstance(body, Started | Retrying | Rerouted)
         job = changed
 
 
@@ -120,3 +136,84 @@ def test_only_the_current_attempt_may_write() -> None:
 def test_a_job_that_has_ended_is_not_begun_again() -> None:
     assert jobs.start(after()) == Started(1)
     assert jobs.start(after(Cancelled(0))) is None
+
+
+@given(st.lists(BODIES, max_size=20), st.integers(0, 1000))
+def test_a_task_is_handed_over_only_when_no_earlier_one_can_cost_money(bodies: list[Body], price: int) -> None:
+    job, live = an_admitted_job(price_micros=price), False
+    for body in bodies:
+        try:
+            job = apply(job, Event(job.last_sequence + 1, NOON, body))
+        except IllegalEvent:
+            continue
+        if isinstance(body, Submitting):
+            assert not live, "an earlier task may be paid for"
+        live = (live or isinstance(body, Submitting)) and not isinstance(body, Released)
+        assert not (live and job.state.ended and (job.charged_micros or 0) < price), "paid work is never given back"
+
+
+HANDED_OVER = (Started(1), Submitting("vendor"))
+PAID = (*HANDED_OVER, Accepted("vendor"))
+LOST = (*HANDED_OVER, Reconciling(ERROR))
+
+
+def test_another_model_is_asked_only_when_nothing_can_cost_money() -> None:
+    elsewhere = Rerouted("other", "vendor", 900, "test-model", ERROR)
+    for before in ((), HANDED_OVER, PAID, LOST, (Started(1), CancelRequested())):
+        with pytest.raises(IllegalEvent):
+            after(*before, elsewhere)
+    job = after(*PAID, Released("vendor", "NO_CREDIT"), elsewhere)
+    assert (job.state, job.spec.model, job.price_micros, job.quote_micros) == (State.QUEUED, "other", 900, 1000)
+    assert (job.tried, job.workflow) == (("test-model",), f"{job.id}.6")
+    for again in ("test-model", "other"):
+        with pytest.raises(IllegalEvent):
+            apply(apply(job, Event(7, NOON, Started(2))), Event(8, NOON, Rerouted(again, "v", 1, "other", ERROR)))
+
+
+def test_a_submission_that_was_under_way_is_reconciled_not_repeated() -> None:
+    begun = jobs.start(after(*HANDED_OVER))
+    assert isinstance(begun, Reconciling) and begun.error.reason == "ANSWER_LOST"
+    assert jobs.start(after(*LOST)) is None
+    assert jobs.start(after(*PAID)) == Started(2)
+    for body in (Started(2), Submitting("vendor"), Cancelled(0), Failed(ERROR, 999), Progressed("generate", 1)):
+        with pytest.raises(IllegalEvent):
+            after(*LOST, body)
+
+
+def test_what_was_found_waits_for_an_attempt_by_a_new_queue_entry() -> None:
+    job = after(*LOST, Accepted("vendor"), Resumed(NOON + timedelta(hours=3)))
+    assert (job.state, job.call, job.expire_time) == (State.QUEUED, Call.ACCEPTED, NOON + timedelta(hours=3))
+    assert job.workflow == f"{job.id}.6"
+    assert jobs.start(job, job.id) is None, "the entry of the admission has no say any more"
+    assert jobs.start(job, job.workflow) == Started(2)
+
+
+def test_what_an_attempt_that_cannot_go_on_comes_to() -> None:
+    error = JobError("TIMED_OUT", "late", retryable=True, resumable=True)
+    assert jobs.fail(after(Started(1)), error) == Failed(JobError("TIMED_OUT", "late", retryable=True), 0)
+    assert jobs.fail(after(*PAID), error) == Failed(error, 1000)
+    assert isinstance(jobs.fail(after(*HANDED_OVER), error), Reconciling)
+    assert jobs.charge(after(*PAID), ERROR) == Failed(ERROR, 1000)
+    assert isinstance(jobs.again(NOON, after(*PAID), ERROR), Retrying)
+    assert isinstance(jobs.again(NOON, after(*HANDED_OVER), ERROR), Reconciling)
+    assert jobs.again(NOON + timedelta(hours=1), after(*PAID), ERROR) == Failed(
+        JobError("ENGINE_BUSY", "busy", retryable=True, resumable=True), 1000
+    )
+
+
+def test_a_stop_pays_for_what_a_vendor_is_paid() -> None:
+    assert jobs.stopped(after(*PAID, CancelRequested()), 0) == Cancelled(1000)
+    assert jobs.stopped(after(*PAID, Released("vendor", "CANCELLED"), CancelRequested()), 0) == Cancelled(0)
+    assert isinstance(jobs.stopped(after(*HANDED_OVER, CancelRequested()), 0), Reconciling)
+    waiting = after(*PAID, Retrying(ERROR, NOON))
+    assert jobs.cancel(waiting) == CancelRequested(), "not for nothing: the vendor is paid"
+    assert jobs.cancel(after(*LOST)) is None
+
+
+def test_the_reaper_leaves_what_is_being_reconciled_and_keeps_what_was_paid() -> None:
+    late = NOON + timedelta(hours=9)
+    assert jobs.expire(late, after(*LOST), grace_s=0) is None
+    assert isinstance(jobs.expire(late, after(*HANDED_OVER), grace_s=0), Reconciling)
+    for job in (after(*PAID), after(*PAID, Retrying(ERROR, NOON))):
+        end = jobs.expire(late, job, grace_s=0)
+        assert isinstance(end, Failed) and (end.charged_micros, end.error.resumable) == (1000, True)

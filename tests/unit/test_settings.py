@@ -59,3 +59,10 @@ def test_a_triton_that_is_named_twice_is_told_so(triton: str) -> None:
 def test_slots_that_cannot_be_read_are_named(slots: str) -> None:
     with pytest.raises(BadSetting, match="I2V_TRITON_SLOTS"):
         settings(TRITON_SLOTS=slots)
+
+
+def test_the_variables_of_providers_and_of_the_prompt_writer_are_passed_over() -> None:
+    found = settings(PROVIDER_WAVESPEED_KEY="sk", PROVIDER_FAL_LISTEN="h:1", PROMPT_LISTEN="h:2", PROMPT_WRITER="h:3")
+    assert found == settings(PROMPT_WRITER="h:3")
+    with pytest.raises(BadSetting, match="there is no setting I2V_PROVIDER_LIMIT"):
+        settings(PROVIDER_LIMIT="wavespeed=3/5")

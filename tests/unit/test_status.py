@@ -22,6 +22,7 @@ ONE_OF_EACH = [
     (errors.InvalidSpec([A_VIOLATION]), code_pb2.INVALID_ARGUMENT),
     (errors.InvalidUpload([A_VIOLATION]), code_pb2.INVALID_ARGUMENT),
     (errors.Unauthenticated(), code_pb2.UNAUTHENTICATED),
+    (errors.PermissionDenied(), code_pb2.PERMISSION_DENIED),
     (errors.NotFound("job", "jobs/7"), code_pb2.NOT_FOUND),
     (errors.RequestIdReused(), code_pb2.ALREADY_EXISTS),
     (errors.PreconditionFailed(), code_pb2.FAILED_PRECONDITION),

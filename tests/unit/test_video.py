@@ -13,7 +13,8 @@ import pytest
 
 from services.errors import InvalidUpload
 from services.orchestrator.domain.media import VideoInfo
-from services.orchestrator.media.video import VideoWriter, probe
+from services.orchestrator.media.probe import probe
+from services.orchestrator.media.video import VideoWriter
 
 Frames = npt.NDArray[np.uint8]
 

@@ -1,4 +1,4 @@
-"""JobService: admission, queries, watch and cancel."""
+"""JobService: admission, queries, watch, cancel and resume."""
 
 import base64
 import binascii
@@ -10,14 +10,15 @@ from typing import get_args
 import grpc
 from i2v.v1 import job_pb2, job_pb2_grpc
 
-from services.orchestrator import admit
-from services.orchestrator.api import convert
+from services.orchestrator import admit, resume
+from services.orchestrator.api import convert, history, spec
 from services.orchestrator.api.tenants import Tenants
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.event import Terminal
+from services.orchestrator.domain.event import Admitted, Resumed, Retrying, Terminal
 from services.orchestrator.domain.job import State
 from services.orchestrator.ports import Clock, Ids, Meter, Store
+from services.orchestrator.vendors import Vendors
 from services.rpc import logs
 
 PAGE_DEFAULT = 50
@@ -25,8 +26,12 @@ PAGE_MOST = 200
 TOKEN_MOST = 300
 EVENTS_AT_ONCE = 200
 HEARTBEAT_S = 15.0
+PLACE_S = 3.0
+"""How often a watcher of a job that waits is told of its place."""
+QUEUES = (Admitted, Retrying, Resumed)
+"""The events after which a job waits."""
 
-STATE_OF = {number: state for state, number in convert.STATES.items()}
+STATE_OF = {number: state for state, number in history.STATES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,12 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     clock: Clock
     ids: Ids
     meter: Meter
+    vendors: Vendors
 
     async def SubmitJob(self, request: job_pb2.SubmitJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
         job = await admit.admit(
-            convert.spec_from_pb(request.spec),
+            spec.from_pb(request.spec),
             self.tenants.caller(),
             request_id=convert.request_id(request.request_id),
             catalog=self.catalog,
@@ -51,13 +57,15 @@ class JobService(job_pb2_grpc.JobServiceServicer):
             clock=self.clock,
             ids=self.ids,
             meter=self.meter,
+            available=self.vendors.available,
         )
         logs.bind(job_id=job.id)
-        return convert.job(job)
+        return history.job(job)
 
     async def GetJob(self, request: job_pb2.GetJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
-        return convert.job(await self._job(request.name))
+        job = await self._job(request.name)
+        return history.job(job, await self.store.place(job.id) if job.state is State.QUEUED else 0)
 
     async def ListJobs(
         self, request: job_pb2.ListJobsRequest, context: grpc.ServicerContext
@@ -73,7 +81,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         before = _before(request.page_token, state)
         found = await self.store.jobs(caller.tenant, caller.user, state=state, before=before, limit=size + 1)
         token = _token(found[size - 1].id, state) if len(found) > size else ""
-        return job_pb2.ListJobsResponse(jobs=[convert.job(job) for job in found[:size]], next_page_token=token)
+        return job_pb2.ListJobsResponse(jobs=[history.job(job) for job in found[:size]], next_page_token=token)
 
     async def WatchJob(
         self, request: job_pb2.WatchJobRequest, context: grpc.ServicerContext
@@ -86,19 +94,25 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         job, after = await self._job(request.name), request.after_sequence
         if job.state.ended and after >= job.last_sequence:
             return
+        waits, place, quiet_s = job.state is State.QUEUED, 0, 0.0
         async with self.store.changes(job.id) as signal:
             while True:
-                quiet = not await signal.wait(HEARTBEAT_S)
-                if quiet:
-                    yield job_pb2.WatchJobResponse(heartbeat=job_pb2.Heartbeat())
+                span_s = PLACE_S if waits else HEARTBEAT_S
+                quiet = not await signal.wait(span_s)
+                quiet_s = quiet_s + span_s if quiet else 0.0
+                before, place = place, await self.store.place(job.id) if waits else 0
+                if quiet_s >= HEARTBEAT_S or (waits and place != before):
+                    yield job_pb2.WatchJobResponse(heartbeat=job_pb2.Heartbeat(queue_place=place))
+                    quiet_s = 0.0
                 more = True
                 while more:
                     found = await self.store.events(job.id, after=after, limit=EVENTS_AT_ONCE)
                     for event in found:
-                        yield job_pb2.WatchJobResponse(event=convert.event(event))
+                        yield job_pb2.WatchJobResponse(event=history.event(event))
                         if isinstance(event.body, get_args(Terminal)):
                             return
                         after = event.sequence
+                        waits = isinstance(event.body, QUEUES)
                     more = len(found) == EVENTS_AT_ONCE
                 # Somebody who asked for what lies behind the end would wait for ever.
                 if quiet and (await self.store.job(job.id)).state.ended:
@@ -110,17 +124,36 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         job = await self.store.record(before.id, jobs.cancel)
         if job.state is State.CANCELLED and not before.state.ended:
             self.meter.ended(job)
-        return convert.job(job)
+        return history.job(job)
+
+    async def ResumeJob(self, request: job_pb2.ResumeJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
+        """See job.proto."""
+        job = await resume.resume(
+            convert.resource_id(request.name, "jobs"),
+            self.tenants.caller(),
+            request_id=convert.request_id(request.request_id),
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            meter=self.meter,
+        )
+        logs.bind(job_id=job.id)
+        return history.job(job)
 
     async def PreviewJob(
         self, request: job_pb2.PreviewJobRequest, context: grpc.ServicerContext
     ) -> job_pb2.PreviewJobResponse:
         """See job.proto."""
         found = await admit.preview(
-            convert.spec_from_pb(request.spec), self.tenants.caller(), catalog=self.catalog, store=self.store
+            spec.from_pb(request.spec),
+            self.tenants.caller(),
+            catalog=self.catalog,
+            store=self.store,
+            clock=self.clock,
+            available=self.vendors.available,
         )
         return job_pb2.PreviewJobResponse(
-            spec=convert.spec_to_pb(found.spec),
+            spec=spec.to_pb(found.spec),
             quote=convert.money(found.quote_micros),
             budget_left=convert.money(min(found.usage.tenant.left_micros, found.usage.user.left_micros)),
             frames=found.frames,

@@ -12,7 +12,11 @@ from services.orchestrator.domain.ledger import Entry, Kind
 from services.orchestrator.domain.quota import Account
 from services.orchestrator.ports import Clock, Store
 
-KINDS = {Kind.RESERVE: usage_pb2.LedgerEntry.RESERVE, Kind.SETTLE: usage_pb2.LedgerEntry.SETTLE}
+KINDS = {
+    Kind.RESERVE: usage_pb2.LedgerEntry.RESERVE,
+    Kind.SETTLE: usage_pb2.LedgerEntry.SETTLE,
+    Kind.REFUND: usage_pb2.LedgerEntry.REFUND,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""What makes videos, behind the Backend port: `fake` (small, correct, shipped), `triton` (our own GPUs)."""
+"""What makes videos, behind the Backend port: `fake` (small), `triton` (our own GPUs), `provider` (vendors)."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 
-from services.orchestrator.domain.catalog import ModelCard
+from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.spec import QUALITY, ImageToVideo, Operation, Size, Spec, TextToVideo
 from services.orchestrator.ports import AttemptFailed

@@ -36,7 +36,7 @@ from services.orchestrator.backends.tensors import (
     Requests,
     request,
 )
-from services.orchestrator.domain.catalog import ModelCard
+from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.spec import ImageToVideo, Size
 from services.orchestrator.media.fit import fit, to_pixels

@@ -1,1 +1,1 @@
-"""The nouns and rules of a job, pure. Reading order: price, spec, catalog, quota, job, event."""
+"""The nouns and rules of a job, pure. Read price, spec, card, remote, catalog; then quota, paid_call, job, event."""

@@ -1,9 +1,10 @@
 """Assets: bytes with a name, their SHA-256, that belong to one user of one tenant."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.orchestrator.domain.media import PictureInfo, VideoInfo
+from services.orchestrator.domain.media import AudioInfo, PictureInfo, VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +15,10 @@ class Asset:
     user: str
     sha256: str
     size_bytes: int
-    info: PictureInfo | VideoInfo
+    info: PictureInfo | VideoInfo | AudioInfo
     create_time: datetime
+    promised: Mapping[str, str] = field(default_factory=dict)
+    """What a vendor said of it, by its own keys; `info` is what came."""
 
     @property
     def key(self) -> str:

@@ -26,6 +26,8 @@ class JobError:
     reason: str
     message: str
     retryable: bool
+    resumable: bool = False
+    """Whether the work was paid for and may still bring the video: a resume costs nothing again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,77 @@ class FragmentReady:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptWritten:
+    """The prompt was written from the scene: once, for all attempts."""
+
+    prompt: str
+    negative_prompt: str
+    source: str
+    """`json`, `text` or `template`."""
+    llm: str
+    cost_micros: int
+    """What it really cost."""
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitting:
+    """One task of paid work is about to be handed to a provider. Until it is answered, nobody knows what it costs."""
+
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The vendor has the task: it is paid for. From now on attempts attach to it."""
+
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """It is certain that the task costs nothing; another may be handed over."""
+
+    provider: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciling:
+    """The answer to a submission was lost: the reservation stays until somebody knows what became of it."""
+
+    error: JobError
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The job waits again, now for an attempt that attaches to what was paid for."""
+
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rerouted:
+    """Another model of the capability is asked; the one before has certainly taken no money."""
+
+    model: str
+    backend: str
+    price_micros: int
+    before: str
+    """The model that was asked before."""
+    error: JobError
+    """Why it does not make the video."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """The video is there, and is not quite what was asked for or promised."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """Somebody asked for the job to stop."""
 
@@ -106,7 +179,24 @@ class Cancelled:
 
 
 Terminal = Succeeded | Failed | Cancelled
-Body = Admitted | Started | Continued | Progressed | FragmentReady | CancelRequested | Retrying | Terminal
+Paid = Submitting | Accepted | Released
+"""What the journal of paid calls notes in the same transaction."""
+Body = (
+    Admitted
+    | Started
+    | Continued
+    | Progressed
+    | FragmentReady
+    | PromptWritten
+    | Warned
+    | Rerouted
+    | Paid
+    | Reconciling
+    | Resumed
+    | CancelRequested
+    | Retrying
+    | Terminal
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,12 @@
 
 A lost worker's job is started again from RUNNING or CANCELLING, with the next attempt number; what the old attempt
 still writes is refused as Superseded.
+
+Where a vendor is paid, the job carries its call (`paid_call`). A call whose answer was lost makes the job RECONCILING
+until it is known what became of it:
+
+    RUNNING | CANCELLING ─Reconciling─▶ RECONCILING ─Accepted, Resumed─▶ QUEUED
+                                             └─Released, Failed | Failed, charged─▶ (ended)
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +21,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.orchestrator.domain.event import (
+    Accepted,
     Admitted,
     Body,
     Cancelled,
@@ -25,11 +32,19 @@ from services.orchestrator.domain.event import (
     FragmentReady,
     JobError,
     Progressed,
+    PromptWritten,
+    Reconciling,
+    Released,
+    Rerouted,
+    Resumed,
     Retrying,
     Started,
+    Submitting,
     Succeeded,
     VideoOutput,
+    Warned,
 )
+from services.orchestrator.domain.paid_call import Call
 from services.orchestrator.domain.spec import Spec
 
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
@@ -72,9 +87,21 @@ class Job:
     spec: Spec
     """Completed: every default is filled in."""
     quote_micros: int
+    """What was set aside: the most that the job can cost."""
+    price_micros: int
+    """The part of it that the video costs."""
     create_time: datetime
     expire_time: datetime
+    resumes: str = ""
+    """The job whose paid work this one attaches to; empty: it does its own."""
     state: State = State.QUEUED
+    call: Call = Call.NONE
+    tried: tuple[str, ...] = ()
+    """Models of the capability that were asked before the one of the spec."""
+    written: PromptWritten | None = None
+    """The prompt that was written from the spec's scene."""
+    workflow: str = ""
+    """The queue entry that may make attempts; empty: the one of the admission."""
     stage: str = "queued"
     progress: float = 0.0
     attempt: int = 0
@@ -84,6 +111,16 @@ class Job:
     error: JobError | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
+
+    @property
+    def prompt(self) -> str:
+        """What the model is told; empty while it is still to be written."""
+        return self.written.prompt if self.written else self.spec.operation.prompt
+
+    @property
+    def prompt_cost_micros(self) -> int:
+        """What the writing of the prompt is charged: its cost, as far as the quote provides for it."""
+        return min(self.written.cost_micros, self.quote_micros - self.price_micros) if self.written else 0
 
     def __repr__(self) -> str:
         done = f"{self.stage} {self.progress:.0%} #{self.last_sequence}"
@@ -108,7 +145,7 @@ def _fold(job: Job, body: Body, time: datetime) -> Job:
     match body:
         case Admitted() if job.last_sequence == 0:
             return job
-        case Started(attempt=attempt) if attempt == job.attempt + 1:
+        case Started(attempt=attempt) if attempt == job.attempt + 1 and _may_start(job):
             again = State.CANCELLING if state is State.CANCELLING else State.RUNNING
             return replace(
                 job,
@@ -124,7 +161,24 @@ def _fold(job: Job, body: Body, time: datetime) -> Job:
             return replace(job, stage=stage, progress=max(job.progress, progress))
         case FragmentReady(progress=progress) if running:
             return replace(job, stage="generate", progress=max(job.progress, progress))
-        case CancelRequested() if state is State.RUNNING:
+        case Rerouted() if state is State.RUNNING and job.call is Call.NONE and not job.resumes:
+            return _rerouted(job, body)
+        case Warned() if running:
+            return job
+        case PromptWritten() if running and job.written is None:
+            return replace(job, written=body)
+        case Submitting() if state is State.RUNNING and job.call is Call.NONE and not job.resumes:
+            return replace(job, call=Call.SUBMITTING, stage="submit")
+        case Accepted() if job.call is Call.SUBMITTING:
+            return replace(job, call=Call.ACCEPTED)
+        case Released() if job.call.live and (running or state is State.RECONCILING):
+            return replace(job, call=Call.NONE)
+        case Reconciling() if running and job.call is Call.SUBMITTING:
+            return replace(job, state=State.RECONCILING, stage="reconcile")
+        case Resumed(expire_time=expire_time) if state is State.RECONCILING and job.call is Call.ACCEPTED:
+            entry = f"{job.id}.{job.last_sequence + 1}"
+            return replace(job, state=State.QUEUED, stage="queued", expire_time=expire_time, workflow=entry)
+        case CancelRequested() if state is State.RUNNING or (state is State.QUEUED and job.call.live):
             return replace(job, state=State.CANCELLING)
         case Retrying() if state is State.RUNNING:
             return replace(job, state=State.QUEUED, stage="queued", progress=0.0)
@@ -137,41 +191,113 @@ def _fold(job: Job, body: Body, time: datetime) -> Job:
     raise IllegalEvent(f"{job!r} cannot take {body!r}")
 
 
+def _rerouted(job: Job, body: Rerouted) -> Job:
+    if body.model in (*job.tried, job.spec.model) or not 0 <= body.price_micros <= job.quote_micros:
+        raise IllegalEvent(f"{job!r} cannot go from {job.spec.model} to {body.model} for {body.price_micros}")
+    return replace(
+        job,
+        state=State.QUEUED,
+        stage="queued",
+        progress=0.0,
+        spec=replace(job.spec, model=body.model),
+        price_micros=body.price_micros,
+        tried=(*job.tried, job.spec.model),
+        workflow=f"{job.id}.{job.last_sequence + 1}",
+    )
+
+
+def _may_start(job: Job) -> bool:
+    return job.state is not State.RECONCILING and job.call is not Call.SUBMITTING
+
+
 def _ended(job: Job, state: State, charged: int, time: datetime) -> Job:
     if not 0 <= charged <= job.quote_micros:
         raise IllegalEvent(f"{job!r} cannot be charged {charged} of {job.quote_micros}")
-    return replace(job, state=state, charged_micros=charged, end_time=time)
+    if charged < owed(job):
+        raise IllegalEvent(f"{job!r} cannot be charged {charged}: what may be paid for costs {owed(job)}")
+    call = Call.CHARGED if job.call.live else job.call
+    return replace(job, state=state, call=call, charged_micros=charged, end_time=time)
 
 
-def start(job: Job) -> Started | None:
-    """Returns the event that begins the next attempt, or None when the job has ended already."""
-    return None if job.state.ended else Started(job.attempt + 1)
+def owed(job: Job) -> int:
+    """Returns what the job costs if it ends now without a video: what vendors were, or may have been, paid for it."""
+    return job.prompt_cost_micros + (job.price_micros if job.call.live else 0)
+
+
+def start(job: Job, workflow: str = "") -> Started | Reconciling | None:
+    """Returns what begins the next attempt; None when there is none to begin, or not by this queue entry.
+
+    A submission that was under way when its worker was lost is not made again: the job is RECONCILING.
+    """
+    if job.state.ended or job.state is State.RECONCILING or workflow not in ("", job.workflow or job.id):
+        return None
+    if job.call is Call.SUBMITTING:
+        return lost(job)
+    return Started(job.attempt + 1)
+
+
+def lost(job: Job) -> Reconciling:
+    """Returns what a submission without an answer comes to."""
+    return Reconciling(
+        JobError("ANSWER_LOST", "The vendor's answer was lost. It is being asked what became of it.", retryable=False)
+    )
 
 
 def cancel(job: Job) -> Cancelled | CancelRequested | None:
     """Returns what a request to stop does to the job, or None when there is nothing to stop."""
     if job.state is State.QUEUED:
-        return Cancelled(charged_micros=0)
+        return CancelRequested() if job.call.live else Cancelled(charged_micros=owed(job))
     return CancelRequested() if job.state is State.RUNNING else None
 
 
-def expire(now: datetime, job: Job, *, grace_s: float) -> Failed | None:
+def expire(now: datetime, job: Job, *, grace_s: float) -> Failed | Reconciling | None:
     """Returns the end of a job that nobody began, or finished, in time; None when it is not (any more) such a job."""
     begun = job.state is not State.QUEUED
     if job.state.ended or job.expire_time + timedelta(seconds=grace_s if begun else 0) > now:
         return None
+    if job.state is State.RECONCILING:
+        return None
     why = f"{'The job did not end' if begun else 'No worker was free'} by {job.expire_time:%H:%M:%S} UTC."
-    return Failed(JobError("DEADLINE_EXCEEDED", why, retryable=True), charged_micros=0)
+    return fail(job, JobError("DEADLINE_EXCEEDED", why, retryable=True, resumable=True))
 
 
-def again(now: datetime, job: Job, error: JobError) -> Retrying | Failed:
+def fail(job: Job, error: JobError) -> Failed | Reconciling:
+    """Returns what a job that cannot go on comes to: an end that pays what it owes, or RECONCILING where none knows.
+
+    What was not paid for cannot be resumed, whatever the error says.
+    """
+    if job.call is Call.SUBMITTING:
+        return lost(job)
+    resumable = error.resumable and job.call is Call.ACCEPTED
+    return Failed(replace(error, resumable=resumable), charged_micros=owed(job))
+
+
+def charge(job: Job, error: JobError) -> Failed:
+    """Returns the end of a job whose task was paid for and brought nothing."""
+    return Failed(replace(error, resumable=error.resumable and job.call.live), charged_micros=owed(job))
+
+
+def succeed(job: Job, output: VideoOutput) -> Succeeded:
+    """Returns the end of a job whose video is there."""
+    return Succeeded(output, charged_micros=job.price_micros + job.prompt_cost_micros)
+
+
+def stopped(job: Job, made_micros: int) -> Cancelled | Reconciling:
+    """Returns what a job that was asked to stop comes to: it pays for what was made, or for what a vendor is paid."""
+    return lost(job) if job.call is Call.SUBMITTING else Cancelled(max(made_micros, owed(job)))
+
+
+def again(now: datetime, job: Job, error: JobError) -> Retrying | Failed | Reconciling:
     """Returns what an attempt that could not go on comes to: another one after a while, or the end for want of time."""
     wait_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** min(job.attempt - 1, 10))
     retry_time = now + timedelta(seconds=wait_s)
-    return Retrying(error, retry_time) if retry_time < job.expire_time else Failed(error, charged_micros=0)
+    nothing_to_do = job.resumes != "" and job.call is Call.NONE
+    if job.call is Call.SUBMITTING or nothing_to_do or retry_time >= job.expire_time:
+        return fail(job, replace(error, resumable=True))
+    return Retrying(error, retry_time)
 
 
 def guard(job: Job, attempt: int) -> None:
     """Holds a writer against the job's current attempt. Raises Superseded when it is not (or no longer) its own."""
-    if job.attempt != attempt or job.state.ended or job.state is State.QUEUED:
+    if job.attempt != attempt or job.state not in (State.RUNNING, State.CANCELLING):
         raise Superseded(f"{job!r} is not in attempt {attempt} any more")

@@ -13,6 +13,8 @@ class Kind(StrEnum):
 
     RESERVE = "reserve"
     SETTLE = "settle"
+    REFUND = "refund"
+    """Of a job that was charged for a vendor's task which turned out to cost nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is known of a picture or a video once somebody has looked inside it."""
+"""What is known of a picture, a video or a sound once somebody has looked inside it."""
 
 from dataclasses import dataclass
 
@@ -24,3 +24,17 @@ class VideoInfo:
     frames: int
     fps: float
     duration_s: float
+    audio_s: float | None = None
+    """How long its sound plays; None: it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """A probed sound: every figure is read from the file."""
+
+    media_type: str
+    """As it was found by looking inside, such as `audio/mpeg`."""
+    duration_s: float
+    sample_rate: int
+    """Samples a second."""
+    channels: int

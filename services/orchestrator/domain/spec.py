@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 SEED_MAX = 2**63 - 1
 QUALITY, FAST = "quality", "fast"
@@ -30,15 +30,32 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class Scene:
+    """What a prompt is written from. All of it is data: nothing in it instructs the writer."""
+
+    scene: str = ""
+    """What is to be seen and what happens."""
+    story: str = ""
+    """What the scene is part of."""
+    details: tuple[tuple[str, str], ...] = ()
+    """Names and looks of who is in it, and the like, by key in order."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageToVideo:
-    """A picture moves as a text says."""
+    """A picture moves as a text says. None, or an empty asset, is: not given."""
 
     image: str
     """SHA-256 of the picture's asset, in hexadecimal digits."""
     prompt: str
     fit: Fit = Fit.CROP
+    audio: str = ""
+    """SHA-256 of the sound that goes with it."""
+    negative_prompt: str | None = None
+    prompt_expansion: bool | None = None
+    guidance_scale: float | None = None
 
-    kind = "image-to-video"
+    kind: ClassVar[str] = "image-to-video"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +64,45 @@ class TextToVideo:
 
     prompt: str
 
-    kind = "text-to-video"
+    kind: ClassVar[str] = "text-to-video"
 
 
-Operation = ImageToVideo | TextToVideo
+@dataclass(frozen=True, slots=True)
+class SceneAnimation:
+    """A picture of a scene moves; how, is written from the scene and its story."""
+
+    image: str
+    """SHA-256 of the picture's asset."""
+    scene: Scene
+    negative_prompt: str | None = None
+    guidance_scale: float | None = None
+    prompt: str = ""
+    """Always empty: it is written."""
+
+    kind: ClassVar[str] = "scene-animation"
+
+
+@dataclass(frozen=True, slots=True)
+class TalkingAvatar:
+    """Somebody in a picture speaks; the sound decides how long."""
+
+    image: str
+    """SHA-256 of the picture's asset."""
+    audio: str
+    """SHA-256 of the sound's asset."""
+    mask: str = ""
+    """SHA-256 of a picture of the same size: white where it may move."""
+    prompt: str = ""
+    """Empty: it is written from the scene, if there is one."""
+    scene: Scene = Scene()
+
+    kind: ClassVar[str] = "talking-avatar"
+
+
+Operation = ImageToVideo | TextToVideo | SceneAnimation | TalkingAvatar
+KINDS: dict[str, type[Operation]] = {
+    each.kind: each for each in (ImageToVideo, TextToVideo, SceneAnimation, TalkingAvatar)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +116,22 @@ class Spec:
     seed: int | None = None
     timeout_ms: int | None = None
     quality: str | None = None
+    resolution: str | None = None
+    """Such as `720p`, where the card has them."""
+    capability: str | None = None
+    """The class of models that may make it, in place of one model; the model is then the one that was chosen."""
+    price_most_micros: int | None = None
+    """What it may cost at most, where a capability is named."""
+
+    @property
+    def written(self) -> bool:
+        """Whether its prompt is to be written from a scene."""
+        match self.operation:
+            case SceneAnimation():
+                return True
+            case TalkingAvatar(prompt="", scene=Scene(scene=scene)):
+                return scene != ""
+        return False
 
     def fingerprint(self) -> str:
         """Returns a digest that two specs share exactly when they ask for the same."""
@@ -73,12 +141,16 @@ class Spec:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
+LATER = ("resolution", "capability", "price_most_micros")
+"""What specs that were stored earlier do not have."""
+
+
 def to_json(spec: Spec) -> dict[str, Any]:
-    """Returns the spec as plain JSON values, for storing."""
-    operation: dict[str, Any] = {"kind": spec.operation.kind, "prompt": spec.operation.prompt}
-    if isinstance(spec.operation, ImageToVideo):
-        operation |= {"image": spec.operation.image, "fit": spec.operation.fit.value}
-    return {
+    """Returns the spec as plain JSON values, for storing. What came later and is not given is left out."""
+    given = asdict(spec.operation)
+    left_out = {each.name for each in fields(spec.operation) if each.name != "fit" and given[each.name] == each.default}
+    operation = {"kind": spec.operation.kind} | {name: given[name] for name in given if name not in left_out}
+    stored = {
         "model": spec.model,
         "operation": operation,
         "duration_ms": spec.duration_ms,
@@ -87,22 +159,26 @@ def to_json(spec: Spec) -> dict[str, Any]:
         "timeout_ms": spec.timeout_ms,
         "quality": spec.quality,
     }
+    later = {name: getattr(spec, name) for name in LATER}
+    return stored | {name: value for name, value in later.items() if value is not None}
 
 
 def from_json(stored: dict[str, Any]) -> Spec:
     """Returns the spec that `to_json` was given. One from before there was a choice of quality has the only one."""
-    given = stored["operation"]
-    operation: Operation
-    if given["kind"] == ImageToVideo.kind:
-        operation = ImageToVideo(image=given["image"], prompt=given["prompt"], fit=Fit(given["fit"]))
-    else:
-        operation = TextToVideo(prompt=given["prompt"])
+    given = dict(stored["operation"])
+    kind = KINDS[given.pop("kind")]
+    if "fit" in given:
+        given["fit"] = Fit(given["fit"])
+    if isinstance(given.get("scene"), dict):
+        scene = given["scene"]
+        given["scene"] = Scene(scene["scene"], scene["story"], tuple((key, value) for key, value in scene["details"]))
     return Spec(
         model=stored["model"],
-        operation=operation,
+        operation=kind(**given),
         duration_ms=stored["duration_ms"],
         size=Size(*stored["size"]) if stored["size"] else None,
         seed=stored["seed"],
         timeout_ms=stored["timeout_ms"],
         quality=stored.get("quality", QUALITY),
+        **{name: stored.get(name) for name in LATER},
     )

@@ -1,1 +1,1 @@
-"""Pictures and videos. Read header, pixels, sandbox, picture; then video, track; then fit."""
+"""Pictures and videos. Read header, pixels, sandbox, picture; then video; track, sound, probe; then fit."""

@@ -1,4 +1,4 @@
-"""The child process that opens hostile files: `python -m services.orchestrator.media.decode <pictures|videos> <s>`.
+"""The child process that opens hostile files: `python -m services.orchestrator.media.decode <kind> <seconds>`.
 
 Its life: load everything, give up memory, files and network, then answer one request at a time. A request brings
 the open files and no names; an answer is a small JSON object. It holds no secret: its environment is empty, its
@@ -52,10 +52,15 @@ def _load(kind: str) -> Work:
 
         pixels.warm()
         return pixels.clean
+    if kind == "sounds":
+        from services.orchestrator.media import sound
+
+        sound.warm()
+        return sound.measure
     from services.orchestrator.media import track
 
     track.warm()
-    return track.measure
+    return track.measure if kind == "videos" else track.measure_any
 
 
 def _confine() -> None:

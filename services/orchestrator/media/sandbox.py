@@ -30,7 +30,7 @@ class DecoderDied(Exception):
 class Sandbox:
     """A few children of one kind, started when first needed and kept warm. Blocking; safe from any thread."""
 
-    def __init__(self, kind: Literal["pictures", "videos"], *, size: int, limit_s: float) -> None:
+    def __init__(self, kind: Literal["pictures", "videos", "outputs", "sounds"], *, size: int, limit_s: float) -> None:
         self._kind = kind
         self._limit_s = limit_s
         self._turns = threading.BoundedSemaphore(size)

@@ -3,10 +3,12 @@
 import importlib
 import io
 import pkgutil
-from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, BinaryIO, cast
 
 import av
+from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
@@ -15,53 +17,86 @@ from services.orchestrator.media.header import Refused
 MAX_SIDE = 8192
 
 
-def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, object]]:
+def measure(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]:
     """Walks all packets of the first video track and decodes one frame.
 
     Raises:
         Refused: not H.264 in MP4, or nothing to see in it; also whatever PyAV raises on broken data.
     """
+    return _measure(source, demanded="h264")
+
+
+def measure_any(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]:
+    """The same, for a video that was paid for: coded in whatever this PyAV can decode."""
+    return _measure(source, demanded="")
+
+
+def _measure(source: BinaryIO, demanded: str) -> Callable[[], dict[str, object]]:
     # A file object: whatever the file names as its parts elsewhere, there is no way to open it.
     with av.open(source, "r", format="mp4") as container:
-        if container.metadata.get("major_brand", "").startswith("qt"):
+        if demanded and container.metadata.get("major_brand", "").startswith("qt"):
             raise Refused("VIDEO_FORMAT", "is a QuickTime file; only MP4 is kept")
         if not container.streams.video:
             raise Refused("VIDEO_UNREADABLE", "has no video track")
         stream = container.streams.video[0]
         codec = stream.codec_context
-        if codec.name != "h264":
+        if demanded and codec.name != demanded:
             raise Refused("VIDEO_FORMAT", f"is coded as {codec.name}; only H.264 is kept")
         if not (0 < codec.width <= MAX_SIDE and 0 < codec.height <= MAX_SIDE):
             size = f"is {codec.width} x {codec.height} pixels"
             raise Refused("VIDEO_TOO_LARGE", f"{size}; the limit is {MAX_SIDE} pixels a side")
         codec.thread_count = 1
-        figures = _walk(container.demux(stream), stream, codec)
+        figures = _walk(container, stream, codec)
     return lambda: figures
 
 
-def _walk(
-    packets: "Iterator[av.Packet[VideoStream]]", stream: VideoStream, codec: VideoCodecContext
-) -> dict[str, object]:
-    frames = 0
-    first = last = None
-    seen = False
-    for packet in packets:
+def _walk(container: InputContainer, stream: VideoStream, codec: VideoCodecContext) -> dict[str, object]:
+    sound = container.streams.audio[0] if container.streams.audio else None
+    frames, seen = 0, False
+    seen_span, heard_span = Span(), Span()
+    for packet in container.demux(*([stream] if sound is None else [stream, sound])):
+        if packet.stream is not stream:
+            heard_span.take(packet)
+            continue
         if packet.pts is not None and packet.size:
             frames += 1
-            first = packet.pts if first is None else min(first, packet.pts)
-            last = max(last or 0, packet.pts + (packet.duration or 0))
+            seen_span.take(packet)
         if not seen:
-            seen = any((frame.width, frame.height) == (codec.width, codec.height) for frame in codec.decode(packet))
-    if not frames or not seen or first is None or last is None or last <= first or stream.time_base is None:
+            decoded = codec.decode(cast("av.Packet[VideoStream]", packet))
+            seen = any((frame.width, frame.height) == (codec.width, codec.height) for frame in decoded)
+    duration = seen_span.length(stream.time_base)
+    if not frames or not seen or duration <= 0:
         raise Refused("VIDEO_UNREADABLE", "has no frame that can be decoded")
-    duration = (last - first) * stream.time_base
+    heard = heard_span.length(sound.time_base) if sound is not None else Fraction(0)
     return {
         "width": codec.width,
         "height": codec.height,
         "frames": frames,
         "fps": float(frames / duration),
         "duration_s": float(duration),
+        "audio_s": float(heard) if heard > 0 else None,
     }
+
+
+class Span:
+    """From the beginning of the first packet of a track to the end of the last."""
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+        self._last = 0
+
+    def take(self, packet: "av.Packet[Any]") -> None:
+        """Takes a packet in; one without a time is passed over."""
+        if packet.pts is None or not packet.size:
+            return
+        self._first = packet.pts if self._first is None else min(self._first, packet.pts)
+        self._last = max(self._last, packet.pts + (packet.duration or 0))
+
+    def length(self, time_base: Fraction | None) -> Fraction:
+        """Returns the length in seconds; 0 before the first packet."""
+        if self._first is None or time_base is None:
+            return Fraction(0)
+        return (self._last - self._first) * time_base
 
 
 def warm() -> None:

@@ -1,4 +1,4 @@
-"""Videos as H.264 in MP4: written block by block while they are made, and looked into when they come from elsewhere.
+"""Videos as H.264 in MP4, written block by block while they are made.
 
 Each block of frames is encoded once and handed out twice: at once as a fragment that plays alone, and in the end as
 part of the whole, from the very same packets. Blocking and pure CPU: call it in a thread.
@@ -8,7 +8,6 @@ import io
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
@@ -21,14 +20,8 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
 
-from services.errors import InvalidUpload, Violation
-from services.orchestrator.domain.media import VideoInfo
-from services.orchestrator.media.sandbox import DecoderDied, Sandbox
-
 Frames = npt.NDArray[np.uint8]
 """(F, H, W, 3), RGB"""
-
-PROBE_LIMIT_S = 10.0
 
 #: Below this many pixels a frame, a second thread costs more than it brings.
 _PIXELS_FOR_TWO_THREADS = 640 * 360
@@ -48,8 +41,6 @@ _FRAGMENT = {
     "movflags": "empty_moov+default_base_moof+frag_custom+frag_discont+skip_trailer",
     "avoid_negative_ts": "disabled",
 }
-
-_sandbox = Sandbox("videos", size=2, limit_s=PROBE_LIMIT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,34 +139,3 @@ class VideoWriter:
             muxed.duration = 1
             muxed.is_keyframe = packet.is_key
             container.mux(muxed)
-
-
-def probe(path: Path) -> VideoInfo:
-    """Looks inside a video file, in a child process: counts its frames and decodes the first.
-
-    Raises:
-        InvalidUpload: not a playable H.264 MP4; the reason says why.
-        Unavailable: no decoder could be started.
-    """
-    with path.open("rb") as source:
-        try:
-            answer = _sandbox.call(source.fileno())
-        except DecoderDied as died:
-            what = f"takes more than {PROBE_LIMIT_S:.0f} s to look into" if died.out_of_time else "crashes the decoder"
-            answer = {"reason": "VIDEO_UNREADABLE", "description": what}
-    if "memory" in answer:
-        answer = {"reason": "VIDEO_UNREADABLE", "description": "takes more than 1 GiB of memory to look into"}
-    if "broken" in answer:
-        answer = {"reason": "VIDEO_UNREADABLE", "description": "is broken, or no MP4: its data cannot be read"}
-    if "reason" in answer:
-        reason = str(answer["reason"])
-        raise InvalidUpload([Violation("data", str(answer["description"]), reason)], reason=reason)
-    figures = cast(dict[str, float], answer)
-    return VideoInfo(
-        media_type="video/mp4",
-        width=int(figures["width"]),
-        height=int(figures["height"]),
-        frames=int(figures["frames"]),
-        fps=figures["fps"],
-        duration_s=figures["duration_s"],
-    )

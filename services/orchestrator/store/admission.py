@@ -1,11 +1,11 @@
 """The admission statement: accounts, job, first event, ledger and queue entry, all or nothing.
 
 It is one statement, so a tenant's account row, the one thing that submissions of one tenant contend for, stays locked
-for it and the commit alone. The queue entry is made by DBOS's own SQL function, part of its public interface.
+for it and the commit alone.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.quota import Plan, Usage, period, period_end
 from services.orchestrator.domain.spec import to_json
 from services.orchestrator.store import rows
+from services.orchestrator.store.queue import Queue
 
 BOOK = sa.text("""
 WITH booked AS (
@@ -32,10 +33,11 @@ WITH booked AS (
     WHERE held.reserved_micros + held.spent_micros + excluded.reserved_micros <= excluded.budget_micros
     RETURNING id, "user", budget_micros, reserved_micros, spent_micros, active_jobs
 ), admitted AS (
-    INSERT INTO jobs (id, tenant, "user", request_id, fingerprint, backend, spec, quote_micros, state, stage,
-                      progress, attempt, last_sequence, create_time, expire_time, tenant_account, user_account)
-    SELECT :id, :tenant, :user, :request_id, :fingerprint, :backend, CAST(:spec AS jsonb), :quote, 'queued', 'queued',
-           0, 0, 1, :now, :expire, tenants.id, users.id
+    INSERT INTO jobs (id, tenant, "user", request_id, fingerprint, backend, spec, quote_micros, price_micros,
+                      resumes, call, written, state, stage, progress, attempt, last_sequence, create_time, expire_time,
+                      tenant_account, user_account)
+    SELECT :id, :tenant, :user, :request_id, :fingerprint, :backend, CAST(:spec AS jsonb), :quote, :price,
+           :resumes, :call, CAST(:written AS jsonb), 'queued', 'queued', 0, 0, 1, :now, :expire, tenants.id, users.id
     FROM booked AS tenants, booked AS users
     WHERE tenants."user" = '' AND users."user" = :user
     RETURNING id, tenant_account, user_account
@@ -59,15 +61,6 @@ SELECT "user", budget_micros, reserved_micros, spent_micros,
     (SELECT count(*) FROM queued) AS queued  -- what nothing reads is not run
 FROM booked
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """Where the workflow that runs a job is found: DBOS's names. Each tenant is a partition of a backend's queue."""
-
-    workflow: str
-    application: str
-    version: str
 
 
 async def book(
@@ -95,6 +88,10 @@ def _values(job: Job, fingerprint: str, plan: Plan, backend: str) -> dict[str, A
         "backend": backend,
         "spec": json.dumps(to_json(job.spec)),
         "quote": job.quote_micros,
+        "price": job.price_micros,
+        "resumes": job.resumes or None,
+        "call": job.call.value,
+        "written": json.dumps(rows.body_json(job.written)) if job.written else None,
         "now": job.create_time,
         "expire": job.expire_time,
         "period": period(job.create_time),

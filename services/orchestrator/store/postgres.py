@@ -16,18 +16,19 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceE
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from services.errors import NotFound, QuotaExceeded, RequestIdReused, Unavailable
+from services.errors import NotFound, PreconditionFailed, QuotaExceeded, RequestIdReused, Unavailable
 from services.orchestrator.domain import quota
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import Event, FragmentReady
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.ledger import Entry
+from services.orchestrator.domain.paid_call import PaidCall
 from services.orchestrator.domain.quota import Account, Plan, Usage
 from services.orchestrator.ports import Clock, Decide, Signal
 from services.orchestrator.store import admission, rows, schema
 from services.orchestrator.store import record as recording
-from services.orchestrator.store.admission import Queue
 from services.orchestrator.store.listener import CHANGES, STOPS, Listener
+from services.orchestrator.store.queue import Queue
 
 PASSING = ("08", "25006", "40", "53", "57")
 """SQLSTATEs, or their classes, of what passes: no connection, read-only after a failover, conflicts, full, ending."""
@@ -135,6 +136,8 @@ class PostgresStore:
                     return replace(job, last_sequence=1)
                 await connection.rollback()
         except IntegrityError as error:
+            if "jobs_one_resume" in str(error.orig):
+                return await self._resume_of(job.resumes)
             if "jobs_tenant_user_request_id_key" not in str(error.orig):
                 raise
         except QuotaExceeded as error:
@@ -149,6 +152,16 @@ class PostgresStore:
         # Between the refusal and this look somebody gave something back: now it fits.
         raise Unavailable("The budget changed while the job was being admitted. Try again.", reason="BUDGET_CONTENDED")
 
+    async def _resume_of(self, job_id: str) -> Job:
+        """Returns the job under way that resumes another."""
+        table = schema.jobs
+        query = sa.select(table).where(table.c.resumes == job_id, table.c.end_time.is_(None))
+        async with self.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:  # it has ended since
+            raise Unavailable("The job was resumed, and has ended just now. Try again.", reason="JOB_CHANGED")
+        return rows.job(row)
+
     async def repeat(self, tenant: str, user: str, request_id: str, fingerprint: str) -> Job | None:
         """See Store."""
         table = schema.jobs
@@ -161,10 +174,31 @@ class PostgresStore:
             raise RequestIdReused(metadata={"request_id": request_id, "job": f"jobs/{row.id}"})
         return rows.job(row)
 
-    async def record(self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = ()) -> Job:
+    async def record(self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = (), note: str = "") -> Job:
         """See Store."""
-        async with self.writing() as connection:
-            return await recording.record(connection, job_id, decide, assets, self._clock.now())
+        try:
+            async with self.writing() as connection:
+                return await recording.record(connection, self._queue, job_id, decide, assets, note, self._clock.now())
+        except IntegrityError as error:
+            if "paid_calls_provider_external_ref_key" not in str(error.orig):
+                raise
+            taken = "Another job has this task of the vendor's already."
+            raise PreconditionFailed(taken, reason="REFERENCE_TAKEN") from error
+
+    async def paid_call(self, job: Job) -> PaidCall | None:
+        """See Store."""
+        table = schema.paid_calls
+        query = sa.select(table).where(table.c.job_id == (job.resumes or job.id), table.c.state != "released")
+        async with self.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else rows.paid_call(row)
+
+    async def reconciling(self, limit: int = 500) -> list[Job]:
+        """See Store."""
+        table = schema.jobs
+        query = sa.select(table).where(table.c.state == State.RECONCILING.value).order_by(table.c.create_time)
+        async with self.reading() as connection:
+            return [rows.job(row) for row in await connection.execute(query.limit(limit))]
 
     async def job(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
         """See Store."""
@@ -245,6 +279,18 @@ class PostgresStore:
             sa.select(sa.func.count())
             .select_from(table)
             .where(table.c.state == State.QUEUED.value, table.c.backend == backend)
+        )
+        async with self.reading() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def place(self, job_id: str) -> int:
+        """See Store."""
+        asked, others = schema.jobs.alias("asked"), schema.jobs.alias("others")
+        queued = State.QUEUED.value
+        query = (
+            sa.select(sa.func.count())
+            .select_from(asked.join(others, others.c.backend == asked.c.backend))
+            .where(asked.c.id == job_id, asked.c.state == queued, others.c.state == queued, others.c.id <= asked.c.id)
         )
         async with self.reading() as connection:
             return int((await connection.execute(query)).scalar_one())

@@ -11,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import NotFound
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.domain.event import CancelRequested, Event, Started, Terminal
+from services.orchestrator.domain.event import CancelRequested, Event, PromptWritten, Rerouted, Started, Terminal
 from services.orchestrator.domain.job import Job, apply
+from services.orchestrator.domain.spec import to_json
 from services.orchestrator.ports import Decide
-from services.orchestrator.store import rows
+from services.orchestrator.store import journal, rows
 from services.orchestrator.store.listener import CHANGES, STOPS
+from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.schema import assets as assets_table
 from services.orchestrator.store.schema import jobs
 
@@ -25,9 +27,10 @@ WITH told AS (
     INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
     VALUES (:id, :last_sequence, :now, :kind, CAST(:body AS jsonb), :terminal)
 ), changed AS (
-    UPDATE jobs SET state = :state, stage = :stage, progress = :progress, attempt = :attempt,
-        last_sequence = :last_sequence, charged_micros = :charged_micros, output = CAST(:output AS jsonb),
-        error = CAST(:error AS jsonb), start_time = :start_time, end_time = :end_time
+    UPDATE jobs SET state = :state, stage = :stage, progress = :progress, attempt = :attempt, call = :call,
+        workflow = :workflow, expire_time = :expire_time, last_sequence = :last_sequence,
+        charged_micros = :charged_micros, output = CAST(:output AS jsonb), error = CAST(:error AS jsonb),
+        start_time = :start_time, end_time = :end_time
     WHERE id = :id
 )
 SELECT pg_notify(:changes, :id), CASE WHEN CAST(:stops AS text) IS NOT NULL THEN pg_notify(:stops, :id) END
@@ -49,7 +52,13 @@ FROM held WHERE accounts.id = held.id
 
 
 async def record(
-    connection: AsyncConnection, job_id: str, decide: Decide, assets: Sequence[Asset], now: datetime
+    connection: AsyncConnection,
+    queue: Queue,
+    job_id: str,
+    decide: Decide,
+    assets: Sequence[Asset],
+    note: str,
+    now: datetime,
 ) -> Job:
     """Writes what `decide` chooses; the caller commits. Raises NotFound, and whatever `decide` raises."""
     found = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id).with_for_update())).one_or_none()
@@ -82,6 +91,27 @@ async def record(
             "stops": STOPS if terminal or isinstance(body, CancelRequested | Started) else None,
         },
     )
+    if isinstance(body, PromptWritten):  # too rare to be in the statement that every fragment runs
+        written = json.dumps(rows.body_json(body))
+        await connection.execute(
+            sa.text("UPDATE jobs SET written = CAST(:written AS jsonb) WHERE id = :id"),
+            {"written": written, "id": job.id},
+        )
+    if isinstance(body, Rerouted):
+        await connection.execute(
+            sa.text(
+                "UPDATE jobs SET spec = CAST(:spec AS jsonb), backend = :backend, price_micros = :price,"
+                " tried = CAST(:tried AS jsonb) WHERE id = :id"
+            ),
+            {
+                "spec": json.dumps(to_json(after.spec)),
+                "backend": body.backend,
+                "price": after.price_micros,
+                "tried": json.dumps(after.tried),
+                "id": job.id,
+            },
+        )
+    await journal.keep(connection, queue, job, after, body, note, now)
     if terminal:
         await connection.execute(
             SETTLE, {"id": job.id, "quote": job.quote_micros, "charged": after.charged_micros, "now": now}

@@ -4,6 +4,8 @@
 * `ledger_entries` is keyed by (account, job, kind): a job is reserved once and settled once on each account; and
   `jobs_settled` demands the settlement of every job that has ended, at commit.
 * `job_events_follow`: an event's predecessor exists, carries the number before its own, and is not terminal.
+* `paid_calls_one_live`: a job hands over no task while an earlier one may cost money; and `jobs_paid_when_ended`: it
+  does not end without paying for one that may.
 
 `migrations/` makes them; a test holds the two against each other.
 """
@@ -12,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 ENDED = "('succeeded', 'failed', 'cancelled')"
+CALLS = "('none', 'submitting', 'accepted', 'charged')"
 STATES = "('queued', 'running', 'cancelling', 'reconciling', 'succeeded', 'failed', 'cancelled')"
 
 metadata = sa.MetaData(
@@ -70,6 +73,12 @@ jobs = sa.Table(
     sa.Column("backend", sa.Text, nullable=False),
     sa.Column("spec", JSONB, nullable=False),
     sa.Column("quote_micros", sa.BigInteger, nullable=False),
+    sa.Column("price_micros", sa.BigInteger, nullable=False, comment="The part of the quote that the video costs."),
+    sa.Column("resumes", sa.Text, sa.ForeignKey("jobs.id"), comment="The job whose paid work this one attaches to."),
+    sa.Column("call", sa.Text, nullable=False, server_default="none"),
+    sa.Column("tried", JSONB, comment="Models of the capability that were asked before the one of the spec."),
+    sa.Column("written", JSONB, comment="The prompt that was written from the spec's scene."),
+    sa.Column("workflow", sa.Text, nullable=False, server_default="", comment="Empty: that of the admission."),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("stage", sa.Text, nullable=False),
     sa.Column("progress", sa.Double, nullable=False),
@@ -89,7 +98,16 @@ jobs = sa.Table(
     sa.UniqueConstraint("tenant", "user", "request_id"),
     sa.Index("jobs_listing", "tenant", "user", "id"),
     sa.Index("jobs_unfinished", "expire_time", postgresql_where=sa.text(f"state NOT IN {ENDED}")),
+    sa.Index("jobs_one_resume", "resumes", unique=True, postgresql_where=sa.text(f"state NOT IN {ENDED}")),
+    sa.Index("jobs_reconciling", "create_time", postgresql_where=sa.text("state = 'reconciling'")),
     sa.CheckConstraint(f"state IN {STATES}", name="state_known"),
+    sa.CheckConstraint(f"call IN {CALLS}", name="call_known"),
+    sa.CheckConstraint("price_micros BETWEEN 0 AND quote_micros", name="price_within_quote"),
+    sa.CheckConstraint(
+        f"CASE WHEN state IN {ENDED} THEN call = 'none' OR (call = 'charged' AND charged_micros >= price_micros)"
+        " ELSE call <> 'charged' END",
+        name="paid_when_ended",
+    ),
     sa.CheckConstraint(f"(state IN {ENDED}) = (charged_micros IS NOT NULL)", name="charged_when_ended"),
     sa.CheckConstraint("charged_micros BETWEEN 0 AND quote_micros", name="charged_within_quote"),
     sa.CheckConstraint("(state = 'succeeded') = (output IS NOT NULL)", name="output_when_succeeded"),
@@ -136,7 +154,8 @@ ledger_entries = sa.Table(
     sa.Index("ledger_entries_newest", "account", "time"),
     sa.CheckConstraint(
         "(kind = 'reserve' AND reserved_micros >= 0 AND spent_micros = 0)"
-        " OR (kind = 'settle' AND reserved_micros <= 0 AND spent_micros BETWEEN 0 AND -reserved_micros)",
+        " OR (kind = 'settle' AND reserved_micros <= 0 AND spent_micros BETWEEN 0 AND -reserved_micros)"
+        " OR (kind = 'refund' AND reserved_micros = 0 AND spent_micros <= 0)",
         name="booking_known",
     ),
 )
@@ -149,13 +168,46 @@ assets = sa.Table(
     sa.Column("sha256", sa.Text, primary_key=True),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("media_type", sa.Text, nullable=False),
-    sa.Column("width", sa.Integer, nullable=False),
-    sa.Column("height", sa.Integer, nullable=False),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
     sa.Column("frames", sa.Integer),
     sa.Column("fps", sa.Double),
     sa.Column("duration_s", sa.Double),
+    sa.Column("audio_s", sa.Double, comment="Of the sound of a video; NULL: it has none."),
+    sa.Column("sample_rate", sa.Integer),
+    sa.Column("channels", sa.Integer),
+    sa.Column("promised", JSONB, comment="What a vendor said of it."),
     sa.Column("create_time", _time, nullable=False),
     sa.CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256_hex"),
+    sa.CheckConstraint(
+        "CASE WHEN media_type LIKE 'audio/%' THEN num_nonnulls(duration_s, sample_rate, channels) = 3"
+        " ELSE num_nonnulls(width, height) = 2 END",
+        name="measured",
+    ),
+)
+
+paid_calls = sa.Table(
+    "paid_calls",
+    metadata,
+    sa.Column("submission_id", sa.Text, primary_key=True),
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.id"), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("external_ref", sa.Text, comment="The vendor's name of the task."),
+    sa.Column("submit_time", _time, nullable=False),
+    sa.Column("answer_time", _time),
+    sa.Column("settle_time", _time),
+    sa.UniqueConstraint("job_id", "attempt"),
+    sa.UniqueConstraint("provider", "external_ref"),
+    sa.Index("paid_calls_one_live", "job_id", unique=True, postgresql_where=sa.text("state <> 'released'")),
+    sa.CheckConstraint("state IN ('submitting', 'accepted', 'charged', 'released')", name="state_known"),
+    sa.CheckConstraint(
+        "(state <> 'submitting' OR external_ref IS NULL) AND (state <> 'accepted' OR external_ref IS NOT NULL)",
+        name="accepted_by_reference",
+    ),
+    sa.CheckConstraint("(state IN ('charged', 'released')) = (settle_time IS NOT NULL)", name="settled_when_known"),
 )
 
 executors = sa.Table(

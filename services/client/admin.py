@@ -1,0 +1,93 @@
+"""`i2v admin`: what operators do. The key that is used must be the operators'."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
+from i2v.v1 import job_pb2
+
+from services.client import money, show
+from services.client.client import Client
+from services.client.commands import command, i2v, named
+from services.client.connection import Connection
+
+JOB = click.argument("job", callback=named("jobs"))
+
+
+@i2v.group()
+def admin() -> None:
+    """For operators, with their key."""
+
+
+@admin.group()
+def reconcile() -> None:
+    """Settles jobs whose vendor's answer was lost. Look into the vendor's own list of tasks first."""
+
+
+def _show(connection: Connection, found: Sequence[reconcile_pb2.PaidCall]) -> None:
+    if connection.json:
+        click.echo("\n".join(map(show.as_json, found)))
+        return
+    rows = [
+        (
+            each.job,
+            each.job_state,
+            each.provider,
+            each.model,
+            each.submission_id,
+            show.moment(each.submit_time),
+            money.text(job_pb2.Money(amount_micros=each.price_micros, currency_code=each.currency_code)),
+            f"{each.tenant}/{each.user}",
+        )
+        for each in found
+    ]
+    head = ("JOB", "STATE", "PROVIDER", "MODEL", "SUBMISSION", "SUBMITTED", "PRICE", "WHOSE")
+    click.echo(show.columns([head, *rows]) if rows else "No paid call has an unknown outcome.")
+
+
+def _call(connection: Connection, method: str, request: Any) -> None:
+    async def work(client: Client) -> None:
+        stub = reconcile_pb2_grpc.ReconcileServiceStub(client.channel())
+        found = await client.call(getattr(stub, method), request)
+        _show(connection, found.paid_calls if method == "ListPaidCalls" else [found])
+
+    connection.run(work)
+
+
+@command("list", reconcile)
+def list_(connection: Connection) -> None:
+    """Lists the jobs, the oldest first."""
+    _call(connection, "ListPaidCalls", reconcile_pb2.ListPaidCallsRequest())
+
+
+@command("show", reconcile)
+@JOB
+def show_(connection: Connection, job: str) -> None:
+    """Shows one."""
+    _call(connection, "GetPaidCall", reconcile_pb2.GetPaidCallRequest(job=job))
+
+
+@command("attach", reconcile)
+@JOB
+@click.argument("reference")
+def attach(connection: Connection, job: str, reference: str) -> None:
+    """The vendor has the task, by this name of its own: fetch its video."""
+    _call(connection, "AttachPaidCall", reconcile_pb2.AttachPaidCallRequest(job=job, external_ref=reference))
+
+
+@command("release", reconcile)
+@JOB
+def release(connection: Connection, job: str) -> None:
+    """The vendor certainly charged nothing: end the job for nothing."""
+    _call(connection, "ReleasePaidCall", reconcile_pb2.ReleasePaidCallRequest(job=job))
+
+
+@command("charge", reconcile)
+@JOB
+def charge(connection: Connection, job: str) -> None:
+    """The vendor charged the task and has no video: end the job at its price."""
+    _call(connection, "ChargePaidCall", reconcile_pb2.ChargePaidCallRequest(job=job))
+
+
+__all__ = ["i2v"]

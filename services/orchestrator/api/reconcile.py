@@ -1,0 +1,98 @@
+"""ReconcileService: what operators may do about paid calls whose outcome nobody knows."""
+
+from dataclasses import dataclass
+
+import grpc
+from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
+
+from services.errors import PreconditionFailed
+from services.orchestrator.api import convert
+from services.orchestrator.api.tenants import Tenants
+from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.paid_call import PaidCall
+from services.orchestrator.domain.price import CURRENCY
+from services.orchestrator.ports import Store
+from services.orchestrator.reconcile import Reconciler
+from services.rpc import logs
+
+REFERENCE_MOST = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
+    """See reconcile.proto."""
+
+    store: Store
+    tenants: Tenants
+    reconciler: Reconciler
+
+    async def ListPaidCalls(
+        self, request: reconcile_pb2.ListPaidCallsRequest, context: grpc.ServicerContext
+    ) -> reconcile_pb2.ListPaidCallsResponse:
+        """See reconcile.proto."""
+        self.tenants.demand_operator()
+        found = []
+        for job in await self.store.reconciling():
+            if (call := await self.store.paid_call(job)) is not None:
+                found.append(_paid_call(job, call))
+        return reconcile_pb2.ListPaidCallsResponse(paid_calls=found)
+
+    async def GetPaidCall(
+        self, request: reconcile_pb2.GetPaidCallRequest, context: grpc.ServicerContext
+    ) -> reconcile_pb2.PaidCall:
+        """See reconcile.proto."""
+        job_id = self._job_id(request.job)
+        job = await self.store.job(job_id)
+        call = await self.store.paid_call(job)
+        if call is None:
+            raise PreconditionFailed("This job has no paid call.", reason="NOT_RECONCILING")
+        return _paid_call(job, call)
+
+    async def AttachPaidCall(
+        self, request: reconcile_pb2.AttachPaidCallRequest, context: grpc.ServicerContext
+    ) -> reconcile_pb2.PaidCall:
+        """See reconcile.proto."""
+        job_id = self._job_id(request.job)
+        if not 1 <= len(request.external_ref) <= REFERENCE_MOST or not request.external_ref.isprintable():
+            what = f"is 1 to {REFERENCE_MOST} printable characters: the vendor's own name of the task"
+            raise convert.refuse("external_ref", what, "REFERENCE_MALFORMED")
+        call = await self.reconciler.call(job_id)
+        return _paid_call(await self.reconciler.attach(job_id, request.external_ref), call, "accepted")
+
+    async def ReleasePaidCall(
+        self, request: reconcile_pb2.ReleasePaidCallRequest, context: grpc.ServicerContext
+    ) -> reconcile_pb2.PaidCall:
+        """See reconcile.proto."""
+        job_id = self._job_id(request.job)
+        call = await self.reconciler.call(job_id)
+        return _paid_call(await self.reconciler.release(job_id), call, "released")
+
+    async def ChargePaidCall(
+        self, request: reconcile_pb2.ChargePaidCallRequest, context: grpc.ServicerContext
+    ) -> reconcile_pb2.PaidCall:
+        """See reconcile.proto."""
+        job_id = self._job_id(request.job)
+        call = await self.reconciler.call(job_id)
+        return _paid_call(await self.reconciler.charge(job_id), call, "charged")
+
+    def _job_id(self, name: str) -> str:
+        self.tenants.demand_operator()
+        job_id = convert.resource_id(name, "jobs", field="job")
+        logs.bind(job_id=job_id)
+        return job_id
+
+
+def _paid_call(job: Job, call: PaidCall, state: str = "") -> reconcile_pb2.PaidCall:
+    return reconcile_pb2.PaidCall(
+        job=f"jobs/{job.id}",
+        tenant=job.tenant,
+        user=job.user,
+        job_state=job.state.value,
+        state=state or call.state,
+        provider=call.provider,
+        model=call.model,
+        submission_id=call.submission_id,
+        submit_time=convert.timestamp(call.submit_time),
+        price_micros=job.price_micros,
+        currency_code=CURRENCY,
+    )

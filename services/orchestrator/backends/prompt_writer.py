@@ -1,0 +1,73 @@
+"""RemotePromptWriter: the process that writes prompts by a language model, behind `i2v.provider.v1.PromptWriter`."""
+
+from typing import Any
+
+import grpc
+from i2v.provider.v1 import prompt_pb2, prompt_pb2_grpc
+
+from services.errors import Unavailable
+from services.orchestrator.domain.event import JobError, PromptWritten
+from services.orchestrator.domain.price import CURRENCY
+from services.orchestrator.domain.spec import Scene, SceneAnimation, TalkingAvatar
+from services.orchestrator.ports import AttemptFailed
+
+WRITE_S = 90.0
+"""How long a prompt may take: a language model may answer slowly, and then be asked once more."""
+KINDS = {
+    SceneAnimation.kind: prompt_pb2.WritePromptRequest.ANIMATION,
+    TalkingAvatar.kind: prompt_pb2.WritePromptRequest.TALKING,
+}
+SOURCES = {
+    prompt_pb2.WritePromptResponse.JSON: "json",
+    prompt_pb2.WritePromptResponse.TEXT: "text",
+}
+
+
+class RemotePromptWriter:
+    """The PromptWriter port over that process. Use `close` at the end."""
+
+    def __init__(self, address: str, key: str = "") -> None:
+        """`key` is the credential that providers know the orchestrator by."""
+        self._channel = grpc.aio.insecure_channel(address, options=(("grpc.enable_retries", 0),))
+        self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
+        self._stub: Any = prompt_pb2_grpc.PromptWriterStub(self._channel)
+
+    async def close(self) -> None:
+        """Gives the connection back."""
+        await self._channel.close()
+
+    async def write(self, kind: str, scene: Scene, most_characters: int) -> PromptWritten:
+        """See PromptWriter."""
+        request = prompt_pb2.WritePromptRequest(
+            kind=KINDS[kind],
+            scene=scene.scene,
+            story=scene.story,
+            details=dict(scene.details),
+            max_characters=most_characters,
+        )
+        try:
+            told = await self._stub.WritePrompt(request, metadata=self._metadata, timeout=WRITE_S)
+        except grpc.aio.AioRpcError as error:
+            raise _trouble(error) from error
+        foreign = told.cost_micros and told.currency_code != CURRENCY
+        warning = f"Its cost is in {told.currency_code!r}." if foreign else ""
+        return PromptWritten(
+            prompt=told.prompt[:most_characters],
+            negative_prompt=told.negative_prompt,
+            source=SOURCES.get(told.source, "template"),
+            llm=told.llm,
+            cost_micros=max(0, told.cost_micros),
+            warning=" ".join(filter(None, (told.warning, warning))),
+        )
+
+
+def _trouble(error: grpc.aio.AioRpcError) -> Exception:
+    said = error.details() or error.code().name
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        what = "The account at the language model has nothing left. Tell the operators."
+        return AttemptFailed(JobError("LLM_QUOTA", what, retryable=True))
+    if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+        return AttemptFailed(JobError("LLM_KEY", "The language model refuses our key.", retryable=True))
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return Unavailable(f"The prompt cannot be written now: {said}", reason="PROMPT_WRITER_UNREACHABLE")
+    return AttemptFailed(JobError("PROMPT_WRITER_REFUSED", f"The prompt cannot be written: {said}", retryable=False))

@@ -1,0 +1,303 @@
+"""ProviderBackend: a vendor's models, behind the process that speaks `i2v.provider.v1` with it.
+
+Nothing here decides about money; it only never says more than is known. A stream that breaks before the vendor has
+accepted leaves the outcome UNKNOWN, unless the provider says that nothing was submitted. One that breaks afterwards is
+a reason to attach again.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from i2v.provider.v1 import provider_pb2, provider_pb2_grpc
+
+from services.errors import Unavailable
+from services.orchestrator.domain.event import JobError
+from services.orchestrator.domain.paid_call import Charge, Finding, PaidCall
+from services.orchestrator.domain.spec import ImageToVideo, SceneAnimation
+from services.orchestrator.ports import (
+    Attempt,
+    AttemptFailed,
+    Availability,
+    BackendEvent,
+    Handover,
+    Input,
+    Output,
+    Receipt,
+    Stage,
+    TaskFailed,
+)
+from services.rpc.status import from_call
+
+CHUNK_BYTES = 256 * 1024
+SHORT_S = 10.0
+"""How long a provider may take to answer what needs no vendor's work."""
+SILENCE_S = 120.0
+"""How long an accepted task may say nothing; a provider says something every 15 seconds."""
+OPTIONS = (
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    # A repeat of Generate pays again: nothing below us may decide to make one.
+    ("grpc.enable_retries", 0),
+)
+ROLES = {
+    "image": provider_pb2.Input.IMAGE,
+    "audio": provider_pb2.Input.AUDIO,
+    "mask": provider_pb2.Input.MASK,
+}
+CHARGES = {
+    provider_pb2.Failed.NOT_CHARGED: Charge.NOT_CHARGED,
+    provider_pb2.Failed.CHARGED: Charge.CHARGED,
+}
+FINDINGS = {
+    provider_pb2.FindResponse.FOUND: Finding.FOUND,
+    provider_pb2.FindResponse.ABSENT: Finding.ABSENT,
+}
+SHARES = {"vendor-queue": (0.01, 0.0), "vendor-work": (0.02, 0.88), "download": (0.9, 0.1)}
+"""Where a stage of a task begins in the whole job, and its share."""
+STATES = {
+    provider_pb2.Capabilities.AVAILABLE: "available",
+    provider_pb2.Capabilities.BROKEN: "broken",
+    provider_pb2.Capabilities.NO_KEY: "no-key",
+    provider_pb2.Capabilities.NO_CREDIT: "no-credit",
+}
+UNFIT = {
+    provider_pb2.Capabilities.NO_KEY: JobError("BAD_KEY", "The vendor refuses our key.", retryable=False),
+    provider_pb2.Capabilities.NO_CREDIT: JobError("NO_CREDIT", "The vendor's account is empty.", retryable=False),
+}
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What was told of a task last, so that only news is told."""
+
+    stage: str = ""
+    share: float = 0.0
+
+    def news(self, told: provider_pb2.Progress) -> Stage | None:
+        begin, share = SHARES.get(told.stage, (0.02, 0.0))
+        now = max(self.share, begin + share * min(1.0, max(0.0, told.fraction)))
+        if told.stage == self.stage and now < self.share + 0.01:
+            return None
+        self.stage, self.share = told.stage, now
+        return Stage(told.stage, now)
+
+
+class ProviderBackend:
+    """The Vendor port over one provider. Use `close` at the end."""
+
+    def __init__(self, address: str, key: str = "") -> None:
+        """`key` is the credential that the provider knows the orchestrator by."""
+        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+        self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
+        # The generated stubs are typed for the synchronous API.
+        self._stub: Any = provider_pb2_grpc.ProviderServiceStub(self._channel)
+
+    async def close(self) -> None:
+        """Gives the connection back."""
+        await self._channel.close()
+
+    async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
+        """See Vendor."""
+        assert attempt.card.remote is not None
+        model = attempt.card.remote.model
+        if attempt.external_ref:
+            request = provider_pb2.AttachRequest(external_ref=attempt.external_ref, model=model)
+            call = self._stub.Attach(request, metadata=self._metadata)
+        else:
+            await self.check()  # before anything is journalled: most of what can be wrong is wrong already
+            yield Handover(model)
+            call = self._stub.Generate(_parts(attempt, model), metadata=self._metadata)
+        try:
+            async for event in self._events(call, attempt):
+                yield event
+        finally:
+            call.cancel()
+
+    async def check(self) -> None:
+        """See Backend."""
+        told = await self.capabilities()
+        if told.availability in UNFIT:
+            raise AttemptFailed(UNFIT[told.availability])
+        if told.availability == provider_pb2.Capabilities.BROKEN:
+            raise Unavailable(told.reason or "Too many calls to the vendor failed lately.", reason="CIRCUIT_OPEN")
+
+    async def capabilities(self) -> provider_pb2.Capabilities:
+        """Asks the provider what it can do, and whether it can now. Raises Unavailable."""
+        request = provider_pb2.GetCapabilitiesRequest()
+        told: provider_pb2.Capabilities = await self._short(self._stub.GetCapabilities, request)
+        return told
+
+    async def look(self) -> Availability:
+        """See Vendor."""
+        try:
+            told = await self.capabilities()
+        except Unavailable as trouble:
+            return Availability("unreachable", trouble.message)
+        return Availability(STATES.get(told.availability, "unreachable"), told.reason, told.simulation)
+
+    async def stop(self, external_ref: str, model: str) -> bool:
+        """See Vendor."""
+        request = provider_pb2.CancelRequest(external_ref=external_ref, model=model)
+        answer = await self._short(self._stub.Cancel, request, timeout_s=3 * SHORT_S)
+        return bool(answer.outcome == provider_pb2.CancelResponse.STOPPED)
+
+    async def find(self, call: PaidCall) -> tuple[Finding, str]:
+        """See Vendor."""
+        submitted = Timestamp()
+        submitted.FromDatetime(call.submit_time)
+        request = provider_pb2.FindRequest(submission_id=call.submission_id, model=call.model, submit_time=submitted)
+        answer = await self._short(self._stub.Find, request, timeout_s=3 * SHORT_S)
+        finding = FINDINGS.get(answer.outcome, Finding.UNKNOWN)
+        if finding is Finding.FOUND and not answer.external_ref:
+            return Finding.UNKNOWN, ""
+        return finding, answer.external_ref
+
+    async def _short(self, method: Any, request: Any, *, timeout_s: float = SHORT_S) -> Any:
+        try:
+            return await method(request, metadata=self._metadata, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise _away(error) from error
+
+    async def _events(self, call: Any, attempt: Attempt) -> AsyncIterator[BackendEvent]:
+        """Yields what happens to a task. Raises TaskFailed, and Unavailable where attaching again may bring more."""
+        accepted, progress = bool(attempt.external_ref), _Progress()
+        video = _Video(attempt.workdir / "video.mp4")
+        try:
+            while (told := await _next(call, accepted)) is not None:
+                match told.WhichOneof("event"):
+                    case "accepted":
+                        if not attempt.external_ref and told.accepted.external_ref:
+                            accepted = True
+                            yield Receipt(told.accepted.external_ref)
+                    case "progress":
+                        if (news := progress.news(told.progress)) is not None:
+                            yield news
+                    case "output":
+                        await asyncio.to_thread(video.add, told.output.data)
+                    case "done":
+                        if not video.is_whole(told.done):
+                            raise Unavailable("The video did not come whole.", reason="OUTPUT_UNAVAILABLE")
+                        yield Output(video.path, _promised(told.done.facts))
+                        return
+                    case "failed":
+                        raise _failed(told.failed)
+        except grpc.aio.AioRpcError as error:
+            raise _broken(error, accepted) from error
+        finally:
+            video.close()
+        raise _broken(None, accepted)
+
+
+async def _next(call: Any, accepted: bool) -> provider_pb2.TaskEvent | None:
+    """Returns the next event of a stream, None at its end. Raises AioRpcError, and Unavailable after a long silence."""
+    try:
+        # Before the vendor has the task there is no telling how long its upload takes, and nothing to attach to.
+        async with asyncio.timeout(SILENCE_S if accepted else None):
+            told = await call.read()
+    except TimeoutError:
+        raise _away(None) from None
+    return None if told is grpc.aio.EOF else told
+
+
+class _Video:
+    """The video's file, and the digest of what is in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("wb", buffering=0)
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def add(self, data: bytes) -> None:
+        """Appends. Blocking."""
+        self._file.write(data)
+        self._hash.update(data)
+        self._size += len(data)
+
+    def is_whole(self, done: provider_pb2.Done) -> bool:
+        return self._size == done.size_bytes and self._hash.hexdigest() == done.sha256
+
+    def close(self) -> None:
+        self._file.close()
+
+
+async def _parts(attempt: Attempt, model: str) -> AsyncIterator[provider_pb2.GenerateRequest]:
+    """Yields the header of a task and the bytes of its inputs; the files are not needed afterwards."""
+    yield provider_pb2.GenerateRequest(task=_task(attempt, model))
+    for given in attempt.inputs:
+        with given.path.open("rb") as file:
+            while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                yield provider_pb2.GenerateRequest(chunk=provider_pb2.InputChunk(data=data))
+        with suppress(OSError):
+            given.path.unlink()
+
+
+def _task(attempt: Attempt, model: str) -> provider_pb2.Task:
+    spec, operation, remote = attempt.spec, attempt.spec.operation, attempt.card.remote
+    assert remote is not None
+    task = provider_pb2.Task(
+        submission_id=attempt.submission_id,
+        model=model,
+        prompt=attempt.prompt,
+        resolution=spec.resolution,
+        seed=spec.seed,
+        inputs=[_input(given) for given in attempt.inputs],
+    )
+    if attempt.card.durations_ms:  # else the audio decides
+        task.duration_s = (spec.duration_ms or 0) // 1000
+    if attempt.negative_prompt is not None:
+        task.negative_prompt = attempt.negative_prompt
+    if isinstance(operation, ImageToVideo | SceneAnimation) and operation.guidance_scale is not None:
+        task.guidance_scale = operation.guidance_scale
+    if isinstance(operation, ImageToVideo) and operation.prompt_expansion is not None:
+        task.prompt_expansion = operation.prompt_expansion
+    return task
+
+
+def _input(given: Input) -> provider_pb2.Input:
+    return provider_pb2.Input(
+        role=ROLES[given.role], media_type=given.media_type, size_bytes=given.size_bytes, sha256=given.sha256
+    )
+
+
+def _promised(facts: provider_pb2.VendorFacts) -> dict[str, str]:
+    promised = {key[:256]: value[:256] for key, value in list(facts.promised.items())[:32]}
+    if facts.model:
+        promised["model"] = facts.model[:256]
+    if facts.HasField("nsfw"):
+        promised["nsfw"] = str(facts.nsfw).lower()
+    if facts.HasField("inference"):
+        promised["inference_ms"] = str(facts.inference.ToMilliseconds())
+    return promised
+
+
+def _failed(failed: provider_pb2.Failed) -> TaskFailed:
+    error = JobError(failed.reason, failed.message, retryable=failed.retryable, resumable=failed.resumable)
+    return TaskFailed(error, CHARGES.get(failed.charge, Charge.UNKNOWN))
+
+
+def _broken(error: grpc.aio.AioRpcError | None, accepted: bool) -> Exception:
+    """Returns what a stream means that ended without a last word."""
+    if error is not None and not accepted and from_call(error).reason == "NOTHING_SUBMITTED":
+        retryable = error.code() is not grpc.StatusCode.INVALID_ARGUMENT
+        what = JobError("NOTHING_SUBMITTED", f"The provider did not take the task: {error.details()}", retryable)
+        return TaskFailed(what, Charge.NOT_CHARGED)
+    if accepted:
+        return _away(error)
+    lost = JobError("ANSWER_LOST", "The provider's stream broke before the vendor's answer.", retryable=False)
+    return TaskFailed(lost, Charge.UNKNOWN)
+
+
+def _away(error: grpc.aio.AioRpcError | None) -> Unavailable:
+    why = "its stream broke" if error is None else error.details()
+    return Unavailable(f"The provider cannot be reached: {why}", reason="PROVIDER_UNREACHABLE")

@@ -1,0 +1,74 @@
+"""The paid call: one submission of a job to a vendor, as the journal keeps it.
+
+    NONE ─Submitting─▶ SUBMITTING ─Accepted─▶ ACCEPTED ─an end─▶ CHARGED
+     ▲                     │                     │
+     └──────Released───────┴─────────────────────┘
+
+A job hands over no task while an earlier one may cost money, and does not end without paying for one that may.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Call(StrEnum):
+    """Where the paid call of a job is."""
+
+    NONE = "none"
+    """There is none, or it is certain that it costs nothing."""
+    SUBMITTING = "submitting"
+    """It is being made. Whoever finds it so, and is not making it, must not make it again."""
+    ACCEPTED = "accepted"
+    """The vendor has the task, and its reference is journalled."""
+    CHARGED = "charged"
+    """The job has ended and has paid for it."""
+
+    @property
+    def live(self) -> bool:
+        """Whether money may go, or has gone, to the vendor, and the job has not paid yet."""
+        return self in (Call.SUBMITTING, Call.ACCEPTED)
+
+
+class Charge(StrEnum):
+    """What a provider says of the money of a task that came to nothing."""
+
+    NOT_CHARGED = "not-charged"
+    """Certainly not charged."""
+    UNKNOWN = "unknown"
+    """It may have been; nobody knows yet."""
+    CHARGED = "charged"
+    """The vendor has charged it, or will."""
+
+
+class Finding(StrEnum):
+    """What looking for a submission whose answer was lost came to."""
+
+    FOUND = "found"
+    ABSENT = "absent"
+    """The vendor certainly has no such task, and will not charge one."""
+    UNKNOWN = "unknown"
+    """It cannot be told, or not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaidCall:
+    """One row of the journal."""
+
+    submission_id: str
+    """Ours; the vendor is told it where it keeps such a thing."""
+    job_id: str
+    attempt: int
+    provider: str
+    model: str
+    """By the name that the provider knows."""
+    state: str
+    """`submitting`, `accepted`, `charged` or `released`."""
+    external_ref: str | None
+    """The vendor's name of the task. Never leaves the journal and the provider."""
+    submit_time: datetime
+
+
+def submission_id(job_id: str, attempt: int) -> str:
+    """Returns the name of an attempt's one submission."""
+    return f"{job_id}.{attempt}"

@@ -1,0 +1,309 @@
+"""Making: a backend's events become stored fragments, the journal of what is paid for, and the job's events.
+
+Money first: a task of paid work is journalled before it is handed over, and the vendor's reference before anything
+else happens. While the database is away both wait; the vendor can be told of nothing that is not written down.
+"""
+
+import asyncio
+import hashlib
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.errors import Unavailable
+from services.orchestrator.checkpoint import Checkpoints
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.card import ModelCard, assets_of
+from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.event import (
+    Accepted,
+    Body,
+    Continued,
+    FragmentReady,
+    JobError,
+    Paid,
+    Progressed,
+    Released,
+    Submitting,
+    VideoOutput,
+)
+from services.orchestrator.domain.fragments import Fragments
+from services.orchestrator.domain.job import Job, Superseded
+from services.orchestrator.domain.media import VideoInfo
+from services.orchestrator.domain.mismatch import mismatches
+from services.orchestrator.domain.paid_call import Call, Charge, submission_id
+from services.orchestrator.domain.price import partial_charge
+from services.orchestrator.domain.spec import SceneAnimation, Size, TalkingAvatar
+from services.orchestrator.ports import (
+    Attempt,
+    AttemptFailed,
+    Backend,
+    Blobs,
+    Checkpoint,
+    Clock,
+    Continues,
+    Fragment,
+    Handover,
+    Input,
+    Meter,
+    Output,
+    Probe,
+    PromptWriter,
+    Receipt,
+    Stage,
+    Store,
+    TaskFailed,
+)
+
+INSIST_S = 1.0
+PROMPT_MOST = 2500
+"""Characters that a prompt writer may be asked for."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Run:
+    """One attempt under way."""
+
+    job: Job
+    """As the attempt began."""
+    checkpoints: Checkpoints
+    fragments: Fragments = field(default_factory=Fragments)
+    """Those of the earlier attempts too."""
+    frames: int = 0
+    """Of the whole video; 0 where a vendor decides."""
+    made: int = 0
+    """Fragments that this attempt has made, told or not."""
+    progress: float = 0.0
+    external_ref: str = ""
+    """The vendor's name of the task, once it has it."""
+    submitting: bool = False
+    """A task is being handed over, and its answer has not come."""
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def partial_charge(self) -> int:
+        """Returns what the frames cost that were made by now."""
+        return partial_charge(self.job.quote_micros, self.fragments.frames, self.frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Makes videos by backends. Holds no state of its own."""
+
+    store: Store
+    blobs: Blobs
+    backends: Mapping[str, Backend]
+    catalog: Catalog
+    clock: Clock
+    probe: Probe
+    probe_output: Probe
+    """The same for what vendors made."""
+    writer: PromptWriter | None
+    meter: Meter
+    workroot: Path
+
+    async def make(self, run: Run) -> VideoOutput:
+        """Drives the backend to its output, which is stored. Raises what the backend raises, and Superseded."""
+        job, card = run.job, self.catalog.card(run.job.spec.model)
+        backend = self.backends.get(card.backend)
+        if backend is None:
+            error = JobError("BACKEND_UNKNOWN", f"No backend {card.backend!r} runs here.", retryable=True)
+            raise AttemptFailed(error)
+        workdir = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="attempt-", dir=self.workroot))
+        try:
+            if job.spec.written and job.written is None and not run.external_ref:
+                run.job = job = await self._write(run, card)
+            attempt = await self._attempt(run, card, workdir)
+            async with aclosing(backend.generate(attempt)) as happenings:
+                async for happening in happenings:
+                    match happening:
+                        case Stage(name=name, progress=progress):
+                            await self._record(run, Progressed(name, progress))
+                        case Continues(block=block, progress=progress):
+                            await self._record(run, Continued(block, progress))
+                            self.meter.continued(job)
+                        case Checkpoint():
+                            await run.checkpoints.save(happening, workdir)
+                        case Fragment():
+                            await self._fragment(run, happening, workdir)
+                        case Handover(model=model):
+                            await self._paid(run, Submitting(card.backend), model)
+                            run.submitting = True
+                        case Receipt(external_ref=external_ref):
+                            await self._paid(run, Accepted(card.backend), external_ref)
+                            run.external_ref, run.submitting = external_ref, False
+                            run.answered.set()
+                        case Output():
+                            return await self._output(run, card, happening)
+            raise RuntimeError("the backend ended without an output")
+        except TaskFailed as failure:
+            if failure.charge is Charge.NOT_CHARGED:
+                await self.release(run, failure.error.reason)
+            raise
+        finally:
+            run.answered.set()
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, workdir, ignore_errors=True))
+
+    async def release(self, run: Run, reason: str) -> None:
+        """Notes that the job's task certainly costs nothing, if there is one. Raises Superseded."""
+        await self._paid(run, Released(self.catalog.card(run.job.spec.model).backend, reason))
+        run.submitting = False
+
+    async def _write(self, run: Run, card: ModelCard) -> Job:
+        """Has the prompt written, and returns the job with it. A crash before it is noted costs the writing again."""
+        operation = run.job.spec.operation
+        assert isinstance(operation, SceneAnimation | TalkingAvatar)
+        if self.writer is None:
+            error = JobError("PROMPT_WRITER_MISSING", "No prompt writer is reached from here.", retryable=True)
+            raise AttemptFailed(error)
+        await self._record(run, Progressed("write-prompt", 0.0))
+        most = card.prompt_max_characters
+        if card.remote is not None and card.remote.written_prompt_max_characters is not None:
+            most = card.remote.written_prompt_max_characters
+        return await self._tell(run, await self.writer.write(operation.kind, operation.scene, min(most, PROMPT_MOST)))
+
+    async def _attempt(self, run: Run, card: ModelCard, workdir: Path) -> Attempt:
+        """Gathers all that the backend gets to see."""
+        job = run.job
+        picture: bytes | None = None
+        inputs: tuple[Input, ...] = ()
+        if card.remote is None:
+            if image := assets_of(job.spec).get("image"):
+                picture = b"".join([chunk async for chunk in self.blobs.read((await self._asset(job, image)).key)])
+        elif not run.external_ref:
+            inputs = tuple([await self._input(job, *each, workdir) for each in assets_of(job.spec).items()])
+        return Attempt(
+            job_id=job.id,
+            number=job.attempt,
+            spec=job.spec,
+            card=card,
+            picture=picture,
+            workdir=workdir,
+            checkpoints=await run.checkpoints.load(),
+            prompt=job.prompt,
+            negative_prompt=_negative(job, card),
+            inputs=inputs,
+            submission_id=submission_id(job.id, job.attempt),
+            external_ref=run.external_ref,
+        )
+
+    async def _asset(self, job: Job, sha256: str) -> Asset:
+        return await self.store.asset(sha256, tenant=job.tenant, user=job.user)
+
+    async def _input(self, job: Job, role: str, sha256: str, workdir: Path) -> Input:
+        """Brings an asset's bytes into the workdir, never whole in memory: then nothing of it fails at the handover."""
+        asset = await self._asset(job, sha256)
+        path = workdir / role
+        with path.open("wb") as file:
+            async for chunk in self.blobs.read(asset.key):
+                await asyncio.to_thread(file.write, chunk)
+        return Input(role, asset.info.media_type, asset.size_bytes, asset.sha256, path)
+
+    async def _fragment(self, run: Run, fragment: Fragment, workdir: Path) -> None:
+        """Stores a fragment and tells of it, unless an earlier attempt has told of the same."""
+        job, sha256 = run.job, hashlib.sha256(fragment.data).hexdigest()
+        ready = FragmentReady(run.made, sha256, fragment.frames, len(fragment.data), fragment.progress)
+        run.made += 1
+        if run.fragments.hold(ready):
+            if fragment.progress > run.progress:  # made again, though
+                await self._record(run, Progressed("generate", fragment.progress))
+            return
+        card, size = self.catalog.card(job.spec.model), _size(job)
+        info = VideoInfo("video/mp4", size.width, size.height, fragment.frames, card.fps, fragment.frames / card.fps)
+        path = workdir / f"fragment-{ready.index}.mp4"
+        await asyncio.to_thread(path.write_bytes, fragment.data)
+        asset = Asset(job.tenant, job.user, sha256, len(fragment.data), info, self.clock.now())
+        await self.blobs.put_file(asset.key, path, media_type=info.media_type)
+        await self._record(run, ready, asset)
+        run.fragments.tell(ready)
+        if ready.index == 0 and job.attempt == 1:
+            self.meter.first_fragment(job, (self.clock.now() - job.create_time).total_seconds())
+
+    async def _output(self, run: Run, card: ModelCard, output: Output) -> VideoOutput:
+        """Looks inside the finished file, stores it and returns what it is; nothing is believed unseen."""
+        job = run.job
+        probe = self.probe if card.remote is None else self.probe_output
+        info = await asyncio.to_thread(probe, output.path)
+        size = Size(info.width, info.height)
+        if card.remote is None and (size, info.frames) != (wanted := (_size(job), card.frames(job.spec))):
+            raise AttemptFailed(
+                JobError(
+                    "OUTPUT_WRONG",
+                    f"The backend made {info.frames} frames of {size}, not {wanted[1]} of {wanted[0]}.",
+                    retryable=True,
+                )
+            )
+        sha256 = await asyncio.to_thread(_digest, output.path)
+        size_bytes = output.path.stat().st_size
+        asset = Asset(job.tenant, job.user, sha256, size_bytes, info, self.clock.now(), output.promised)
+        await self.blobs.put_file(asset.key, output.path, media_type=info.media_type)
+        await self.store.put_asset(asset)
+        for warning in mismatches(job.spec, info, output.promised) if card.remote is not None else ():
+            await self._tell(run, warning)
+            self.meter.warned(job, warning.reason)
+        return VideoOutput(sha256, size, info.frames, info.fps, round(info.duration_s * 1000), asset.size_bytes)
+
+    async def _tell(self, run: Run, body: Body, *assets: Asset) -> Job:
+        def decide(now: Job) -> Body:
+            jobs.guard(now, run.job.attempt)
+            return body
+
+        return await self.store.record(run.job.id, decide, assets=assets)
+
+    async def _record(self, run: Run, body: Progressed | Continued | FragmentReady, *assets: Asset) -> None:
+        await self._tell(run, body, *assets)
+        run.progress = max(run.progress, body.progress)
+
+    async def _paid(self, run: Run, body: Paid, note: str = "") -> None:
+        """Journals a step of the paid call, again and again while the database is away. Raises Superseded.
+
+        What another has made of the job meanwhile does not matter to an answer: the money went, or did not.
+        """
+
+        def decide(now: Job) -> Body | None:
+            if now.attempt != run.job.attempt or now.state.ended:
+                raise Superseded(f"{now!r} is not in attempt {run.job.attempt} any more")
+            match body:
+                case Submitting():
+                    jobs.guard(now, run.job.attempt)
+                    return None if now.call is Call.SUBMITTING else body  # an earlier try has committed
+                case Accepted():
+                    return None if now.call is Call.ACCEPTED else body
+                case Released():
+                    return body if now.call.live else None
+
+        while True:
+            try:
+                await self.store.record(run.job.id, decide, note=note)
+            except Unavailable:
+                log.warning("a step of a paid call cannot be journalled yet")
+                await asyncio.sleep(INSIST_S)
+            else:
+                self.meter.paid_call(body.provider, type(body).__name__.lower())
+                return
+
+
+def _negative(job: Job, card: ModelCard) -> str | None:
+    """Returns what shall not be seen: as the spec says, else as it was written, where the model takes such a thing."""
+    given: str | None = getattr(job.spec.operation, "negative_prompt", None)
+    if given is not None or job.written is None or not job.written.negative_prompt:
+        return given
+    if card.remote is None or "negative-prompt" not in card.remote.takes:
+        return None
+    return job.written.negative_prompt[: card.remote.negative_prompt_max_characters]
+
+
+def _size(job: Job) -> Size:
+    assert job.spec.size is not None, "an admitted spec is complete"
+    return job.spec.size
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

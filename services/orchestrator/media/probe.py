@@ -1,0 +1,74 @@
+"""Looks inside videos and sounds that come from elsewhere, in child processes.
+
+The worst that a file can do is to be refused. Blocking: call it in a thread.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from services.errors import InvalidUpload, Violation
+from services.orchestrator.domain.media import AudioInfo, VideoInfo
+from services.orchestrator.media.sandbox import DecoderDied, Sandbox
+
+PROBE_LIMIT_S = 10.0
+
+_videos = Sandbox("videos", size=2, limit_s=PROBE_LIMIT_S)
+_outputs = Sandbox("outputs", size=2, limit_s=PROBE_LIMIT_S)
+_sounds = Sandbox("sounds", size=2, limit_s=PROBE_LIMIT_S)
+
+
+def probe(path: Path) -> VideoInfo:
+    """Counts the frames of a video file and decodes the first.
+
+    Raises:
+        InvalidUpload: not a playable H.264 MP4; the reason says why.
+        Unavailable: no decoder could be started.
+    """
+    return _video(_look(_videos, path, "VIDEO_UNREADABLE", "MP4"))
+
+
+def probe_output(path: Path) -> VideoInfo:
+    """The same, for a video that a vendor made: an MP4 in any coding that can be decoded here. Raises as `probe`."""
+    return _video(_look(_outputs, path, "VIDEO_UNREADABLE", "MP4"))
+
+
+def probe_audio(path: Path) -> AudioInfo:
+    """Measures a sound file. Which kind it is, is read from its bytes.
+
+    Raises:
+        InvalidUpload: no MP3, WAV, Ogg, FLAC, M4A or AAC, nothing to hear in it, or more than an hour.
+        Unavailable: no decoder could be started.
+    """
+    figures = _look(_sounds, path, "AUDIO_UNREADABLE", "sound")
+    return AudioInfo(
+        str(figures["media_type"]), figures["duration_s"], int(figures["sample_rate"]), int(figures["channels"])
+    )
+
+
+def _video(figures: dict[str, Any]) -> VideoInfo:
+    return VideoInfo(
+        media_type="video/mp4",
+        width=int(figures["width"]),
+        height=int(figures["height"]),
+        frames=int(figures["frames"]),
+        fps=figures["fps"],
+        duration_s=figures["duration_s"],
+        audio_s=figures["audio_s"],
+    )
+
+
+def _look(sandbox: Sandbox, path: Path, unreadable: str, what: str) -> dict[str, Any]:
+    with path.open("rb") as source:
+        try:
+            answer = sandbox.call(source.fileno())
+        except DecoderDied as died:
+            told = f"takes more than {PROBE_LIMIT_S:.0f} s to look into" if died.out_of_time else "crashes the decoder"
+            answer = {"reason": unreadable, "description": told}
+    if "memory" in answer:
+        answer = {"reason": unreadable, "description": "takes more than 1 GiB of memory to look into"}
+    if "broken" in answer:
+        answer = {"reason": unreadable, "description": f"is broken, or no {what}: its data cannot be read"}
+    if "reason" in answer:
+        reason = str(answer["reason"])
+        raise InvalidUpload([Violation("data", str(answer["description"]), reason)], reason=reason)
+    return answer

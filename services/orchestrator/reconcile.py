@@ -1,0 +1,133 @@
+"""Reconciling: what becomes of a job whose vendor's answer was lost. It is never submitted again.
+
+The vendor is asked for the task; a person may know better. When neither brings anything until the vendor's own refund
+window is over, the vendor has given back whatever it took, and the job fails for nothing. Each step is one event, so a
+process that dies between two leaves the next to whoever looks next.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.errors import PreconditionFailed, Unavailable
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain.event import Accepted, Body, Failed, JobError, Released, Resumed
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.paid_call import Call, Finding, PaidCall
+from services.orchestrator.ports import Backend, Clock, Decide, Meter, Store, Vendor
+
+LOST = JobError("ANSWER_LOST", "The vendor's answer was lost, and it has no such task.", retryable=True)
+SETTLED = JobError("SETTLED_BY_OPERATOR", "The vendor's answer was lost; a person has settled it.", retryable=True)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Brings RECONCILING jobs to an end, or back to work. Holds no state of its own."""
+
+    store: Store
+    clock: Clock
+    meter: Meter
+
+    async def look(self, job: Job, backends: Mapping[str, Backend], refund_window_s: float) -> Job:
+        """Does what can be done for a job now, and returns it. Raises Unavailable.
+
+        A vendor that none of `backends` reaches is not asked; the window counts all the same.
+        """
+        if job.state is not State.RECONCILING:
+            return job
+        if job.call is Call.ACCEPTED:
+            return await self._resume(job.id)
+        call = await self.store.paid_call(job)
+        if job.call is Call.NONE or call is None:
+            return await self._end(job.id, LOST)
+        finding, external_ref = await self._found(call, backends.get(call.provider))
+        if finding is Finding.FOUND:
+            return await self.attach(job.id, external_ref)
+        over = self.clock.now() > call.submit_time + timedelta(seconds=refund_window_s)
+        if finding is Finding.ABSENT or over:
+            return await self._release(job.id, call.provider, LOST)
+        return job
+
+    async def call(self, job_id: str) -> PaidCall:
+        """Returns the paid call of a job whose outcome is unknown. Raises PreconditionFailed, NotFound."""
+        job = await self.store.job(job_id)
+        _demand_unknown(job)
+        call = await self.store.paid_call(job)
+        if call is None:
+            raise PreconditionFailed("This job has no paid call.", reason="NOT_RECONCILING")
+        return call
+
+    async def attach(self, job_id: str, external_ref: str) -> Job:
+        """Goes on with a task that was found. Raises PreconditionFailed, NotFound."""
+        call = await self.call(job_id)
+        await self.store.record(job_id, _while_unknown(Accepted(call.provider)), note=external_ref)
+        self.meter.paid_call(call.provider, "accepted")
+        return await self._resume(job_id)
+
+    async def release(self, job_id: str) -> Job:
+        """Ends a job whose task certainly costs nothing. Raises PreconditionFailed, NotFound."""
+        return await self._release(job_id, (await self.call(job_id)).provider, SETTLED)
+
+    async def charge(self, job_id: str) -> Job:
+        """Ends a job whose task was charged, and will not bring a video. Raises PreconditionFailed, NotFound."""
+        call = await self.call(job_id)
+
+        def decide(now: Job) -> Body:
+            _demand_unknown(now)
+            return jobs.charge(now, SETTLED)
+
+        job = await self.store.record(job_id, decide)
+        self.meter.paid_call(call.provider, "charged")
+        self.meter.ended(job)
+        return job
+
+    async def _found(self, call: PaidCall, backend: Backend | None) -> tuple[Finding, str]:
+        if not isinstance(backend, Vendor):
+            return Finding.UNKNOWN, ""
+        try:
+            return await backend.find(call)
+        except Unavailable:
+            log.warning("the vendor cannot be asked for a lost task", extra={"provider": call.provider})
+            return Finding.UNKNOWN, ""
+
+    async def _release(self, job_id: str, provider: str, error: JobError) -> Job:
+        await self.store.record(job_id, _while_unknown(Released(provider, error.reason)))
+        self.meter.paid_call(provider, "released")
+        return await self._end(job_id, error)
+
+    async def _end(self, job_id: str, error: JobError) -> Job:
+        ended: list[bool] = []
+
+        def decide(now: Job) -> Failed | None:
+            ended[:] = [now.state is State.RECONCILING and now.call is Call.NONE]
+            return Failed(error, jobs.owed(now)) if ended[0] else None
+
+        job = await self.store.record(job_id, decide)
+        if ended[0]:
+            self.meter.ended(job)
+        return job
+
+    async def _resume(self, job_id: str) -> Job:
+        def decide(now: Job) -> Resumed | None:
+            if now.state is not State.RECONCILING or now.call is not Call.ACCEPTED:
+                return None
+            return Resumed(self.clock.now() + timedelta(milliseconds=now.spec.timeout_ms or 0))
+
+        return await self.store.record(job_id, decide)
+
+
+def _demand_unknown(job: Job) -> None:
+    if job.state is not State.RECONCILING or job.call is not Call.SUBMITTING:
+        what = f"The job is {job.state.value.upper()}; what became of its paid call is known."
+        raise PreconditionFailed(what, reason="NOT_RECONCILING", metadata={"job": f"jobs/{job.id}"})
+
+
+def _while_unknown(body: Accepted | Released) -> Decide:
+    def decide(now: Job) -> Body:
+        _demand_unknown(now)
+        return body
+
+    return decide

@@ -1,0 +1,203 @@
+"""The assembly of one vendor's process: the only file that knows how everything is put together."""
+
+import hashlib
+import hmac
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from i2v.provider.v1 import provider_pb2_grpc
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from services.errors import Unauthenticated
+from services.providers.account import Account
+from services.providers.breaker import Breaker
+from services.providers.clock import Clock, system_clock
+from services.providers.destinations import Destinations
+from services.providers.download import Downloader, DownloadLimits
+from services.providers.exchange import Exchange, Patience
+from services.providers.inputs import sweep
+from services.providers.listener import Listener
+from services.providers.metrics import VendorMeter, VendorMetrics
+from services.providers.service import NAME, STREAMS, Parts, ProviderService
+from services.providers.settings import Settings
+from services.providers.submissions import Submissions
+from services.providers.vendor import Troubled, Vendor
+from services.providers.vendors import VENDORS, Entry, Options
+from services.providers.wakes import Wakes
+from services.providers.watch import Rhythm
+from services.providers.webhook import Webhooks
+from services.rpc import auth
+from services.rpc.server import CannotListenError, RpcServer, Tls, serve
+from services.rpc.telemetry import serve_metrics
+
+log = logging.getLogger(__name__)
+
+CALLER = "orchestrator"
+GRACE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A running provider."""
+
+    server: RpcServer
+    metrics_port: int
+    webhook_port: int | None
+
+
+@asynccontextmanager
+async def open_app(
+    vendor: str, settings: Settings, *, registry: CollectorRegistry = REGISTRY, clock: Clock = system_clock
+) -> AsyncIterator[App]:
+    """Starts the provider of a vendor; leaving the block lets submissions end, then drains and stops it."""
+    entry = VENDORS[vendor]
+    async with AsyncExitStack() as stack:
+        meter = VendorMeter(VendorMetrics(registry), vendor)
+        breaker = Breaker(clock, meter, failures=settings.breaker_failures, rest_s=settings.breaker_s)
+        account = Account(clock, has_key=bool(settings.key))
+        exchange = await stack.enter_async_context(_exchange(entry, settings, meter, clock))
+        speaks = entry.open(exchange, _options(settings))
+        submissions, wakes = Submissions(speaks, breaker, account), Wakes()
+        downloader = _downloader(entry, settings, meter)
+        stack.push_async_callback(downloader.close)
+        settings.data.mkdir(parents=True, exist_ok=True)
+        sweep(settings.data, clock())
+        parts = Parts(
+            vendor=speaks,
+            simulation=settings.simulation,
+            spool=settings.data,
+            rhythm=Rhythm(
+                look_every_s=settings.look_every_s,
+                look_seldom_s=settings.look_seldom_s,
+                longest_pause_s=settings.longest_pause_s,
+                watch_s=settings.watch_s,
+                long_watch_s=settings.long_watch_s,
+            ),
+            clock=clock,
+            meter=meter,
+            breaker=breaker,
+            account=account,
+            submissions=submissions,
+            downloader=downloader,
+            wakes=wakes,
+        )
+        service = ProviderService(parts)
+        metrics_port, close_metrics = _metrics(settings, registry)
+        stack.callback(close_metrics)
+        webhook_port = await _webhooks(speaks, settings, clock, wakes, submissions, stack)
+        server = await serve(
+            settings.listen,
+            [lambda server: provider_pb2_grpc.add_ProviderServiceServicer_to_server(service, server)],
+            services=(NAME,),
+            registry=registry,
+            verify=_verify(settings.access_key) if settings.access_key else None,
+            endless=STREAMS,
+            max_concurrent_calls=settings.max_calls,
+            tls=Tls(cert_file=Path(settings.tls_cert_file), key_file=Path(settings.tls_key_file))
+            if settings.tls_cert_file
+            else None,
+        )
+        stack.push_async_callback(server.drain, GRACE_S)
+        stack.push_async_callback(service.settle, settings.settle_s)
+        stack.push_async_callback(server.set_serving, False)
+        told = {"vendor": vendor, "port": server.port, "simulation": settings.simulation}
+        log.info("ready", extra={**told, "metrics_port": metrics_port, "webhook_port": webhook_port})
+        yield App(server, metrics_port, webhook_port)
+        log.info("stopping", extra=told)
+
+
+def _exchange(entry: Entry, settings: Settings, meter: VendorMeter, clock: Clock) -> Exchange:
+    url = settings.url or entry.url
+    own = [_host(each) for each in (url, settings.upload_url) if each]
+    # A simulator takes everything itself; with it, nothing goes to the real vendor by mistake.
+    others = () if settings.url else entry.upload_hosts
+    return Exchange(
+        url,
+        entry.authorization,
+        settings.key,
+        destinations=Destinations([*own, *others]),
+        patience=Patience(connect_s=settings.connect_s, submit_s=settings.submit_s, look_s=settings.look_s),
+        meter=meter,
+        clock=clock,
+    )
+
+
+def _downloader(entry: Entry, settings: Settings, meter: VendorMeter) -> Downloader:
+    named = [each.strip() for each in settings.output_hosts.split(",") if each.strip()]
+    limits = DownloadLimits(
+        size_bytes=settings.output_bytes,
+        connect_s=settings.connect_s,
+        stall_s=settings.stall_s,
+        whole_s=settings.download_s,
+        pause_s=settings.look_every_s,
+    )
+    return Downloader(Destinations([*entry.output_hosts, *named]), limits, meter)
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{host}:{parts.port}" if parts.port else host
+
+
+def _options(settings: Settings) -> Options:
+    return Options(
+        inline_bytes=settings.inline_bytes,
+        upload_s=settings.upload_s,
+        webhook_url=settings.webhook_url,
+        kandinsky_image_field=settings.kandinsky_image_field,
+        upload_url=settings.upload_url,
+    )
+
+
+async def _webhooks(
+    vendor: Vendor,
+    settings: Settings,
+    clock: Clock,
+    wakes: Wakes,
+    submissions: Submissions,
+    stack: AsyncExitStack,
+) -> int | None:
+    """Listens for webhooks and returns the port. Without them looks do all the work, so nothing here is fatal."""
+    if not settings.webhook_listen:
+        return None
+    secret = settings.webhook_secret
+    if not secret:
+        try:
+            secret = await vendor.webhook_secret()
+        except Troubled as trouble:
+            log.warning("no webhooks: their secret could not be had", extra={"cause": str(trouble)})
+    if not secret:
+        return None
+    listener = Listener(Webhooks(secret, clock, wakes, submissions).take)
+    host, _, port = settings.webhook_listen.rpartition(":")
+    try:
+        found = await listener.start(host, int(port))
+    except OSError as error:
+        raise CannotListenError(f"cannot listen on {settings.webhook_listen}: {error.strerror}") from error
+    stack.push_async_callback(listener.stop)
+    return found
+
+
+def _verify(access_key: str) -> auth.Verify:
+    known = hashlib.sha256(access_key.encode()).digest()
+
+    async def verify(token: str) -> str:
+        # Digests are of one length, so that the comparison tells nothing of the key's.
+        if not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), known):
+            raise Unauthenticated(reason="API_KEY_UNKNOWN")
+        return CALLER
+
+    return verify
+
+
+def _metrics(settings: Settings, registry: CollectorRegistry) -> tuple[int, Callable[[], None]]:
+    host, _, port = settings.metrics_listen.rpartition(":")
+    try:
+        return serve_metrics(int(port), registry, host)
+    except OSError as error:
+        raise CannotListenError(f"cannot listen on {settings.metrics_listen}: {error.strerror}") from error

@@ -1,0 +1,120 @@
+"""The ways in which a task ends without a video, in one wording for all vendors."""
+
+from services.providers.vendor import REF, Charge, Failed, Troubled, quoted
+
+MISSING_LOOKS = 5
+"""A task that has just been submitted may not be seen everywhere at once."""
+MISSING_TASKS = 10_000
+
+
+def accepted(ref: str | None) -> str | None:
+    """Returns the id if it can be one."""
+    return ref if ref is not None and REF.fullmatch(ref) else None
+
+
+def no_answer(status: int) -> Failed:
+    """An answer to a submission that is neither a task nor a refusal."""
+    return Failed(
+        f"The vendor answered with HTTP {status} and no task; it may have taken it all the same.",
+        reason="ANSWER_LOST",
+        charge=Charge.UNKNOWN,
+    )
+
+
+def broke_down(status: int) -> Failed:
+    """A server error in answer to a submission."""
+    return Failed(
+        f"The vendor failed with HTTP {status} when it was given the task; it may have taken it all the same.",
+        reason="VENDOR_DOWN",
+        charge=Charge.UNKNOWN,
+    )
+
+
+def refused(status: int, words: str, retry_delay_s: float | None, *, credit: bool, moderation: bool) -> Failed:
+    """A refusal (4xx) of a submission: certainly not charged. `credit` and `moderation`: whether the words say so."""
+    if status == 402 or credit:
+        return Failed(
+            "The vendor's account has no credit left.", reason="NO_CREDIT", charge=Charge.NOT_CHARGED, retryable=True
+        )
+    if moderation:
+        return moderated(words, Charge.NOT_CHARGED)
+    if status in (401, 403):
+        return Failed("The vendor refused the key.", reason="BAD_KEY", charge=Charge.NOT_CHARGED, retryable=True)
+    if status == 429:
+        return Failed(
+            "The vendor takes no more work of this account just now.",
+            reason="RATE_LIMITED",
+            charge=Charge.NOT_CHARGED,
+            retryable=True,
+            retry_delay_s=retry_delay_s,
+        )
+    if status in (408, 425):
+        return Failed(
+            "The vendor did not receive all of the request.",
+            reason="VENDOR_DOWN",
+            charge=Charge.NOT_CHARGED,
+            retryable=True,
+        )
+    return Failed(f"The vendor refused it: {quoted(words)}", reason="VENDOR_REFUSED", charge=Charge.NOT_CHARGED)
+
+
+def moderated(words: str, charge: Charge) -> Failed:
+    """The vendor's moderation has stopped it."""
+    return Failed(f"The vendor's moderation refused it: {quoted(words)}", reason="MODERATION", charge=charge)
+
+
+def not_uploaded() -> Failed:
+    """An input did not reach the vendor, so nothing was submitted."""
+    return Failed(
+        "An input could not be uploaded to the vendor; nothing was submitted.",
+        reason="VENDOR_DOWN",
+        charge=Charge.NOT_CHARGED,
+        retryable=True,
+    )
+
+
+def failed(words: str, charge: Charge) -> Failed:
+    """The vendor says that the task has failed."""
+    message = f"The vendor failed: {quoted(words)}"
+    return Failed(message, reason="TASK_FAILED", charge=charge, retryable=charge is Charge.NOT_CHARGED)
+
+
+def cancelled() -> Failed:
+    """Somebody stopped it, in the queue or at work: nobody knows what it costs."""
+    return Failed("Somebody cancelled the task.", reason="TASK_CANCELLED", charge=Charge.UNKNOWN)
+
+
+def gone() -> Failed:
+    """The vendor does not have it any more."""
+    return Failed("The vendor does not know the task any more.", reason="TASK_GONE", charge=Charge.UNKNOWN)
+
+
+def key_refused() -> Failed:
+    """The key of a task that is under way was refused."""
+    return Failed(
+        "The vendor refused the key when it was asked how the task goes on; with a good one it can be asked again.",
+        reason="BAD_KEY",
+        charge=Charge.UNKNOWN,
+        resumable=True,
+    )
+
+
+class Missing:
+    """Tasks that the vendor says it does not have. It is believed only when it says so again and again."""
+
+    def __init__(self) -> None:
+        self._looks: dict[str, int] = {}
+
+    def seen(self, ref: str) -> None:
+        """The vendor has it."""
+        self._looks.pop(ref, None)
+
+    def unseen(self, ref: str) -> Failed | Troubled:
+        """The vendor says that it does not. Returns what to make of it."""
+        looks = self._looks[ref] = self._looks.pop(ref, 0) + 1
+        if looks > MISSING_LOOKS:
+            del self._looks[ref]
+            return gone()
+        if len(self._looks) > MISSING_TASKS:
+            del self._looks[next(iter(self._looks))]
+        return Troubled("HTTP 404", down=False)

@@ -1,0 +1,240 @@
+"""One request to a vendor and its answer, with the two rules that keep money safe.
+
+The request that costs money is sent once, over a connection of its own: on a kept one, a server that closes it just
+then makes it impossible to tell whether the request arrived. And whatever cannot be proved not to have arrived counts
+as arrived. Everything else is free and may be asked again.
+
+Answers are hostile: read up to a limit, never unpacked, parsed without trust in depth, size or types.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from services.providers.body import Body
+from services.providers.clock import Clock
+from services.providers.destinations import Destinations, GuardedTransport
+from services.providers.metrics import VendorMeter
+from services.providers.vendor import Charge, Failed, Troubled
+
+T = TypeVar("T")
+
+ANSWER_BYTES = 1 << 20
+KEY_BYTES = 6
+"""What is shorter is no key, and would be found everywhere."""
+PLAIN = {"accept": "application/json", "accept-encoding": "identity"}
+DELAY_S = 3600.0
+"""No vendor keeps us waiting for longer than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a request may take, in seconds."""
+
+    connect_s: float = 10.0
+    submit_s: float = 60.0
+    """Between two signs of life while the paid request is sent and answered."""
+    look_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `data` is None where it was no JSON."""
+
+    status: int
+    data: object = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    retry_delay_s: float | None = None
+
+    def get(self, *path: str | int, kind: type[T]) -> T | None:
+        """Returns the value at a path of keys and positions if it is there and of the kind; a bool is no number."""
+        return dig(self.data, *path, kind=kind)
+
+
+def dig(data: object, *path: str | int, kind: type[T]) -> T | None:
+    """See Answer.get."""
+    for step in path:
+        if isinstance(step, str) and isinstance(data, dict):
+            data = data.get(step)
+        elif isinstance(step, int) and isinstance(data, list) and step < len(data):
+            data = data[step]
+        else:
+            return None
+    if isinstance(data, bool) and kind is not bool:
+        return None
+    return data if isinstance(data, kind) else None
+
+
+class Exchange:
+    """The way to one vendor's API. The key goes into `authorization`, and nowhere else."""
+
+    def __init__(
+        self,
+        base: str,
+        scheme: str,
+        key: str,
+        *,
+        destinations: Destinations,
+        patience: Patience,
+        meter: VendorMeter,
+        clock: Clock,
+    ) -> None:
+        self._base = base.rstrip("/")
+        self._credentials = {"authorization": f"{scheme} {key}"}
+        self._key = key.encode()
+        self._patience = patience
+        self._meter = meter
+        self._clock = clock
+        self._paid = _client(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=0))
+        self._free = _client(destinations, httpx.Limits(max_connections=100, max_keepalive_connections=100))
+
+    async def pay(self, path: str, body: Body, headers: Mapping[str, str] | None = None) -> Answer:
+        """Sends the one request that costs money, once.
+
+        Raises:
+            Failed: certainly not sent, or nobody knows; which of the two, `charge` says.
+        """
+        timeout = httpx.Timeout(self._patience.submit_s, connect=self._patience.connect_s, pool=None)
+        try:
+            # The time between two bytes is limited by httpx, the whole of it by us: an answer may trickle.
+            async with asyncio.timeout(4 * self._patience.submit_s):
+                answer = await self._send(self._paid, "POST", path, body, headers or {}, timeout)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            self._meter.requested("submit", "not-sent")
+            raise Failed(
+                "The vendor could not be reached; nothing was sent to it.",
+                reason="VENDOR_DOWN",
+                charge=Charge.NOT_CHARGED,
+                retryable=True,
+            ) from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            self._meter.requested("submit", "lost")
+            raise Failed(
+                "The vendor was asked and its answer did not arrive.",
+                reason="ANSWER_LOST",
+                charge=Charge.UNKNOWN,
+            ) from error
+        self._meter.requested("submit", f"{answer.status // 100}xx")
+        return answer
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        kind: str,
+        body: Body | None = None,
+        timeout_s: float | None = None,
+        with_key: bool = True,
+    ) -> Answer:
+        """Sends a request that costs nothing.
+
+        `kind` is the word for the metrics: `look`, `cancel`, `find`, `upload` or `webhook`. A URL that the vendor has
+        named is asked for without our key.
+
+        Raises:
+            Troubled: no answer came. An answer of any status is returned.
+        """
+        timeout = httpx.Timeout(timeout_s or self._patience.look_s, connect=self._patience.connect_s)
+        try:
+            async with asyncio.timeout(4 * (timeout_s or self._patience.look_s)):
+                answer = await self._send(self._free, method, path, body, {}, timeout, with_key=with_key)
+        except (httpx.HTTPError, TimeoutError) as error:
+            self._meter.requested(kind, "lost")
+            raise Troubled(f"no answer: {type(error).__name__}") from error
+        self._meter.requested(kind, f"{answer.status // 100}xx")
+        return answer
+
+    async def _send(
+        self,
+        client: httpx.AsyncClient,
+        method: str,
+        path: str,
+        body: Body | None,
+        headers: Mapping[str, str],
+        timeout: httpx.Timeout,
+        *,
+        with_key: bool = True,
+    ) -> Answer:
+        url = path if path.startswith(("https://", "http://")) else f"{self._base}{path}"
+        own = {**PLAIN, **(self._credentials if with_key else {}), **headers}
+        if body is not None:
+            own |= {"content-type": body.content_type, "content-length": str(body.length)}
+        request = client.build_request(
+            method,
+            url,
+            headers=own,
+            content=body.pieces() if body is not None else None,
+            timeout=timeout,
+        )
+        response = await client.send(request, stream=True)
+        try:
+            return await self._read(response)
+        finally:
+            await response.aclose()
+
+    async def _read(self, response: httpx.Response) -> Answer:
+        kept = {name: response.headers.get(name, "") for name in ("x-fal-error-type",)}
+        delay_s = self._delay_s(response.headers.get("retry-after", ""))
+        data = None
+        try:
+            data = parsed(self._blotted(await _limited(response)))
+        except httpx.HTTPError:
+            # A refusal is one by its status alone; only what was accepted needs its words.
+            if response.status_code < 400:
+                raise
+        return Answer(response.status_code, data, kept, delay_s)
+
+    def _blotted(self, text: bytes) -> bytes:
+        """Returns an answer without our key: a vendor that quotes it would have us show it to callers."""
+        return text.replace(self._key, b"[key]") if len(self._key) >= KEY_BYTES else text
+
+    def _delay_s(self, text: str) -> float | None:
+        """Returns the seconds that a Retry-After header asks for, in either of its two forms."""
+        if text.isascii() and text.isdigit() and len(text) < 10:
+            return min(float(text), DELAY_S)
+        try:
+            return min(max(parsedate_to_datetime(text).timestamp() - self._clock(), 0.0), DELAY_S)
+        except (ValueError, TypeError, OverflowError):
+            return None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._paid.aclose()
+        await self._free.aclose()
+
+
+def _client(destinations: Destinations, limits: httpx.Limits) -> httpx.AsyncClient:
+    transport = GuardedTransport(destinations, limits)
+    # No proxy, no .netrc: the environment has no say in where money goes.
+    return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
+
+
+async def _limited(response: httpx.Response) -> bytes:
+    """Returns the body, or nothing where it is too large or packed."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return b""
+    found = bytearray()
+    async for chunk in response.aiter_raw():
+        found += chunk
+        if len(found) > ANSWER_BYTES:
+            return b""
+    return bytes(found)
+
+
+def parsed(text: bytes) -> object:
+    """Returns what JSON says, or None where it is none, or too deep."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

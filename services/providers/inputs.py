@@ -1,0 +1,120 @@
+"""The inputs of a task on their way in: written to disk as they come, checked, and gone as soon as they are sent."""
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from services.errors import InvalidInput, Violation
+from services.providers.task import Input, Role
+
+FOLDER = "task-"
+LEFT_BEHIND_S = 86_400.0
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_HEADS = {
+    "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "image/jpeg": re.compile(rb"\xff\xd8\xff"),
+    "image/webp": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+    "audio/wav": re.compile(rb"RIFF.{4}WAVE", re.DOTALL),
+    "audio/mpeg": re.compile(rb"ID3|\xff[\xe2-\xff]"),
+    "audio/flac": re.compile(rb"fLaC"),
+    "audio/ogg": re.compile(rb"OggS"),
+    "audio/webm": re.compile(rb"\x1a\x45\xdf\xa3"),
+    "audio/mp4": re.compile(rb".{4}ftyp", re.DOTALL),
+    "audio/aac": re.compile(rb"\xff[\xf0-\xf9]"),
+}
+"""How files of a type begin. What is not here is not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """An input as the header announces it."""
+
+    role: Role
+    media_type: str
+    size_bytes: int
+    sha256: str
+
+    def unseen(self) -> Input:
+        """Returns it as an input that has not come yet."""
+        return Input(self.media_type, self.size_bytes)
+
+
+def sweep(parent: Path, now: float) -> None:
+    """Removes what processes that were killed have left in a folder; `now` is in seconds since 1970."""
+    for folder in parent.glob(f"{FOLDER}*"):
+        with contextlib.suppress(OSError):
+            if now - folder.stat().st_mtime > LEFT_BEHIND_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+class Spool:
+    """A folder of one task's inputs."""
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    async def __aenter__(self) -> "Spool":
+        # Not in a thread: a call that is cancelled meanwhile would leave it behind.
+        self._folder = tempfile.TemporaryDirectory(prefix=FOLDER, dir=self._parent)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        # Not in a thread: this must also happen while the call is being cancelled.
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    async def receive(self, announced: Sequence[Announced], chunks: AsyncIterator[bytes]) -> dict[Role, Input]:
+        """Returns the inputs, once the chunks have brought all of them and nothing else.
+
+        Raises:
+            InvalidInput: they are not what was announced. Nothing was submitted.
+        """
+        assert self._folder is not None
+        stored = {}
+        waiting = b""
+        for each in announced:
+            path = Path(self._folder.name) / each.role.value
+            waiting = await self._one(each, path, waiting, chunks)
+            stored[each.role] = Input(each.media_type, each.size_bytes, path)
+        if waiting or await anext(chunks, None) is not None:
+            raise wrong("chunk", "brings more bytes than the inputs have")
+        return stored
+
+    async def _one(self, each: Announced, path: Path, waiting: bytes, chunks: AsyncIterator[bytes]) -> bytes:
+        """Writes one input and returns what came after it."""
+        digest, missing, head = hashlib.sha256(), each.size_bytes, b""
+        with path.open("wb") as file:
+            while missing:
+                piece = waiting or await anext(chunks, b"")
+                if not piece:
+                    raise wrong("chunk", f"is missing: the {each.role.value} lacks {missing} bytes")
+                piece, waiting = piece[:missing], piece[missing:]
+                if len(head) < 16:
+                    head += piece[:16]
+                await asyncio.to_thread(_write, file, digest, piece)
+                missing -= len(piece)
+        if digest.hexdigest() != each.sha256:
+            raise wrong("chunk", f"has changed on its way: the checksum of the {each.role.value} is another")
+        begins = _HEADS.get(each.media_type)
+        if begins is None or not begins.match(head):
+            raise wrong("task.inputs", f"have a {each.role.value} that is not of the type that it is said to be")
+        return waiting
+
+
+def _write(file: BinaryIO, digest: "hashlib._Hash", piece: bytes) -> None:
+    digest.update(piece)
+    file.write(piece)
+
+
+def wrong(field: str, description: str) -> InvalidInput:
+    """Returns what refuses a malformed request, before anything was submitted."""
+    return InvalidInput([Violation(field, description)], reason="NOTHING_SUBMITTED")

@@ -1,0 +1,76 @@
+"""A provider's own Prometheus metrics, beside the standard gRPC ones. docs/metrics.md lists them."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
+
+
+class VendorMetrics:
+    """The metrics. One per registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "i2v_vendor_requests_total",
+            "Requests to a vendor by what they were for and what came back.",
+            ["vendor", "kind", "outcome"],
+            registry=registry,
+        )
+        self.tasks = Counter(
+            "i2v_vendor_tasks_total",
+            "Calls of Generate and Attach that ended with a video or with Failed.",
+            ["vendor", "model", "reason", "charge"],
+            registry=registry,
+        )
+        self.open = Gauge("i2v_vendor_tasks_open", "Tasks that are watched now.", ["vendor"], registry=registry)
+        self.seconds = Histogram(
+            "i2v_vendor_work_seconds",
+            "From acceptance to the end of the vendor's work, as we saw it.",
+            ["vendor", "model"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.bytes = Counter(
+            "i2v_vendor_download_bytes_total", "Bytes of videos fetched.", ["vendor"], registry=registry
+        )
+        self.broken = Gauge(
+            "i2v_vendor_breaker_open", "1 while the circuit breaker is open.", ["vendor"], registry=registry
+        )
+
+
+class VendorMeter:
+    """What one vendor's process counts."""
+
+    def __init__(self, metrics: VendorMetrics, vendor: str) -> None:
+        self._metrics = metrics
+        self._vendor = vendor
+        self._open = metrics.open.labels(vendor)
+        self._broken = metrics.broken.labels(vendor)
+        self._bytes = metrics.bytes.labels(vendor)
+
+    def requested(self, kind: str, outcome: str) -> None:
+        """Counts a request: `2xx` and so on, `lost`, or `not-sent`."""
+        self._metrics.requests.labels(self._vendor, kind, outcome).inc()
+
+    def opened(self) -> None:
+        """A task is watched."""
+        self._open.inc()
+
+    def closed(self) -> None:
+        """It is not any more."""
+        self._open.dec()
+
+    def ended(self, model: str, reason: str = "", charge: str = "charged") -> None:
+        """Counts an end; without a reason it is a video."""
+        self._metrics.tasks.labels(self._vendor, model, reason, charge).inc()
+
+    def worked(self, model: str, seconds: float) -> None:
+        """Notes how long the vendor had a task."""
+        self._metrics.seconds.labels(self._vendor, model).observe(seconds)
+
+    def fetched(self, size_bytes: int) -> None:
+        """Counts bytes of a video."""
+        self._bytes.inc(size_bytes)
+
+    def broke(self, is_open: bool) -> None:
+        """Notes the circuit breaker's state."""
+        self._broken.set(is_open)

@@ -1,0 +1,231 @@
+"""A language model behind any OpenAI-compatible endpoint.
+
+The library's own retries are off: it would repeat a call to an account that is used up, and wait as long as two minutes
+because the endpoint says so. Ours are few and short, and never repeat what cannot succeed. A repeated call may be paid
+for twice; it costs a thousandth of the video that waits for it.
+
+The key stands in the client's header and nowhere else. Errors and log lines hold no word of the endpoint's answer.
+"""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import openai
+
+from services.errors import PreconditionFailed, QuotaExceeded, Unavailable
+from services.providers.prompt.answer import Unusable
+from services.providers.prompt.fault import Fault, fault_of
+from services.providers.prompt.instructions import SCHEMA, Form
+from services.providers.prompt.price import Usage
+from services.providers.prompt.transport import BoundedTransport, TooLarge
+
+ANSWER_BYTES = 1024 * 1024
+WAIT_S = 0.5
+"""Before the first repeat; twice as long before each further one."""
+LONGEST_WAIT_S = 5.0
+"""An endpoint that wants more is not waited for: whoever called us comes again."""
+RETRY_AFTER_S = 30.0
+"""When to come again, where the endpoint does not say."""
+LONGEST_RETRY_AFTER_S = 3600.0
+MOST_TOKENS = 10_000_000
+"""A count beyond is no count."""
+ENVELOPE_TOKENS = 64
+"""What roles and marks around the messages add at most."""
+KEY_CHARACTERS = 16
+"""A key with fewer is no secret."""
+
+log = logging.getLogger(__name__)
+
+Sleep = Callable[[float], Awaitable[None]]
+Sent = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a language model is and how it is spoken to."""
+
+    url: str
+    """Up to and with `/v1`, without a query."""
+    model: str
+    """Its name there."""
+    key: str
+    """Empty: none is needed."""
+    timeout_s: float
+    """For one call, from the first byte to the last."""
+    connect_timeout_s: float
+    """To be connected."""
+    retries: int
+    """Repeats of a call that may yet succeed."""
+    max_tokens: int
+    """Tokens that an answer may have, thoughts included."""
+    max_tokens_field: str
+    """`max_tokens`, or `max_completion_tokens` where the endpoint wants that."""
+    json_mode: str
+    """How JSON is asked for: `object`, `schema`, or `off` for by words alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, and was paid for."""
+
+    content: str
+    trouble: Unusable | None
+    """Why there is no content, if there is none."""
+    usage: Usage | None
+    """Tokens as the endpoint counted them; None where it did not."""
+    most: Usage
+    """Tokens that it can have taken at most."""
+
+
+class OpenAiLlm:
+    """Asks for one completion at a time; any number of callers."""
+
+    def __init__(self, endpoint: Endpoint, *, sleep: Sleep = asyncio.sleep) -> None:
+        self.model = endpoint.model
+        self._endpoint = endpoint
+        self._sleep = sleep
+        # As many connections as callers: how many those are is the server's to limit.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
+        client = httpx2.AsyncClient(
+            transport=BoundedTransport(httpx2.AsyncHTTPTransport(trust_env=False, limits=limits), ANSWER_BYTES),
+            timeout=httpx2.Timeout(endpoint.timeout_s, connect=endpoint.connect_timeout_s),
+            follow_redirects=False,
+            trust_env=False,  # Neither a proxy nor a .netrc of the machine gets the key.
+        )
+        self._client = openai.AsyncOpenAI(
+            api_key=endpoint.key or "none", base_url=endpoint.url, max_retries=0, http_client=client
+        )
+        # The library takes these from variables that belong to another endpoint, perhaps.
+        self._client.organization = self._client.project = None
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._client.close()
+
+    def is_given_away(self, text: str) -> bool:
+        """Whether the key stands in a text. Short ones are words such as `none`, which endpoints without keys take."""
+        return len(self._endpoint.key) >= KEY_CHARACTERS and self._endpoint.key in text
+
+    async def ask(self, system: str, user: str, form: Form) -> Answer:
+        """Returns an answer, usable or not.
+
+        Raises:
+            QuotaExceeded: LLM_QUOTA.
+            PreconditionFailed: LLM_KEY.
+            Unavailable: LLM_DOWN, after as many repeats as the settings have.
+            Unusable: the endpoint does not take this request; nothing was paid.
+        """
+        sent = self._request(system, user, form)
+        for repeat in range(self._endpoint.retries + 1):
+            wait_s = min(WAIT_S * 2**repeat, LONGEST_WAIT_S)
+            try:
+                async with asyncio.timeout(self._endpoint.timeout_s):
+                    raw = await self._client.chat.completions.with_raw_response.create(**sent)
+                return self._read(raw.content, sent)
+            except openai.APIStatusError as error:
+                fault = fault_of(error.status_code, error.body)
+                self._log(f"HTTP {error.status_code}", fault.name)
+                asked_s = _retry_after_s(error.response.headers.get("retry-after", ""))
+                trouble, wait_s = self._trouble(fault, error.status_code, asked_s), max(wait_s, asked_s or 0.0)
+                if fault is not Fault.BUSY or wait_s > LONGEST_WAIT_S:
+                    raise trouble from None
+            except (openai.APIConnectionError, TimeoutError) as error:
+                if isinstance(error.__cause__, TooLarge):
+                    self._log("too large", "")
+                    return self._answered(Unusable("is too large"), None, sent)
+                late = isinstance(error, TimeoutError | openai.APITimeoutError)
+                self._log("timed out" if late else "not reached", "")
+                trouble = _down(f"{self.model} did not answer in time" if late else f"{self.model} was not reached")
+            if repeat == self._endpoint.retries:
+                raise trouble from None
+            await self._sleep(wait_s)
+        raise AssertionError("the last repeat returns or raises")
+
+    def _request(self, system: str, user: str, form: Form) -> Sent:
+        sent: Sent = {
+            "model": self.model,
+            "messages": [{"role": "system", "content": system}, {"role": "user", "content": user}],
+            self._endpoint.max_tokens_field: self._endpoint.max_tokens,
+        }
+        if form is Form.JSON and self._endpoint.json_mode == "object":
+            sent["response_format"] = {"type": "json_object"}
+        if form is Form.JSON and self._endpoint.json_mode == "schema":
+            schema = {"name": "video_prompt", "strict": True, "schema": SCHEMA}
+            sent["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return sent
+
+    def _trouble(self, fault: Fault, status: int, asked_s: float | None) -> Exception:
+        match fault:
+            case Fault.QUOTA:
+                message = f"The account at the language model {self.model} has nothing left. Top it up."
+                subject = f"llm:{self.model}"
+                return QuotaExceeded(message, subject=subject, limit=0, used=0, asked=1, reason="LLM_QUOTA")
+            case Fault.KEY:
+                message = f"The language model {self.model} refused the key (HTTP {status}). Give the service another."
+                return PreconditionFailed(message, reason="LLM_KEY", metadata={"llm": self.model})
+            case Fault.REFUSED:
+                return Unusable(f"is a refusal of the request (HTTP {status})")
+            case Fault.BUSY:
+                return _down(f"{self.model} answered with HTTP {status}", asked_s)
+            case Fault.BROKEN:
+                return _down(f"{self.model} answered with HTTP {status}; check its address and name", asked_s)
+
+    def _read(self, body: bytes, sent: Sent) -> Answer:
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            return self._answered(Unusable("is no JSON"), None, sent)
+        if not isinstance(document, dict):
+            return self._answered(Unusable("is no completion"), None, sent)
+        usage = _usage(document.get("usage"))
+        choices = document.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if not isinstance(choice, dict) or not isinstance(message, dict):
+            return self._answered(Unusable("is no completion"), usage, sent)
+        if message.get("refusal") or choice.get("finish_reason") == "content_filter":
+            return self._answered(Unusable("is a refusal", final=True), usage, sent)
+        if choice.get("finish_reason") == "length":
+            return self._answered(Unusable(f"was cut off at {self._endpoint.max_tokens} tokens"), usage, sent)
+        content = message.get("content")
+        if not isinstance(content, str):
+            return self._answered(Unusable("is empty"), usage, sent)
+        return self._answered(content, usage, sent)
+
+    def _answered(self, found: str | Unusable, usage: Usage | None, sent: Sent) -> Answer:
+        # A token stands for a byte at least.
+        read = sum(len(each["content"].encode()) for each in sent["messages"]) + ENVELOPE_TOKENS
+        most = Usage(read, self._endpoint.max_tokens)
+        if isinstance(found, Unusable):
+            return Answer("", found, usage, most)
+        return Answer(found, None, usage, most)
+
+    def _log(self, outcome: str, fault: str) -> None:
+        log.warning("the language model did not answer", extra={"llm": self.model, "outcome": outcome, "fault": fault})
+
+
+def _usage(told: object) -> Usage | None:
+    """Returns the tokens of an answer, if what it says can be true."""
+    if not isinstance(told, dict):
+        return None
+    counts = [told.get("prompt_tokens"), told.get("completion_tokens")]
+    numbers = [each for each in counts if isinstance(each, int) and not isinstance(each, bool)]
+    if len(numbers) != len(counts) or not all(0 <= each <= MOST_TOKENS for each in numbers):
+        return None
+    return Usage(*numbers)
+
+
+def _retry_after_s(header: str) -> float | None:
+    """Returns what a Retry-After in seconds asks for; a date is not read."""
+    return float(header) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", header) else None
+
+
+def _down(what: str, asked_s: float | None = None) -> Unavailable:
+    after_s = RETRY_AFTER_S if asked_s is None else min(asked_s, LONGEST_RETRY_AFTER_S)
+    return Unavailable(f"The language model {what}. Try again.", retry_after_s=after_s, reason="LLM_DOWN")

@@ -1,0 +1,212 @@
+"""fal, by its queue API.
+
+Not by its client, whose submit repeats a request that may have been taken. Addresses are built from the model's name
+and the task's id, as the documentation describes them, rather than taken from the answer: our key goes with each.
+
+Its rules of money: a server error is never charged, an input that is refused late (422) may be, and what is removed
+from the queue has not run. Not in its documentation, and assumed: what the status of a removed task says, and how long
+a result is kept. Its webhooks are signed with Ed25519 keys and are not used.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from services.providers import endings
+from services.providers.body import Inline, data_uri, json_body, raw_body
+from services.providers.exchange import Answer, Exchange
+from services.providers.model import MB, Model, Takes
+from services.providers.task import Input, Role, Task
+from services.providers.vendor import Charge, Facts, Failed, Finished, Found, Stop, Troubled, Working, promises
+from services.providers.vendors.options import Options
+
+STORAGE = "https://rest.fal.ai"
+PICTURES = ("image/png", "image/jpeg", "image/webp")
+
+MODELS: Mapping[str, Model] = {
+    "wan-2.5": Model(
+        path="fal-ai/wan-25-preview/image-to-video",
+        prompt_characters=800,
+        negative_prompt_characters=500,
+        durations_s=(5, 10),
+        resolutions=("480p", "720p", "1080p"),
+        seeds=range(2**31),
+        prompt_expansion=True,
+        inputs={
+            Role.IMAGE: Takes(PICTURES, 10 * MB, required=True),
+            Role.AUDIO: Takes(("audio/mpeg", "audio/wav"), 15 * MB),
+        },
+    ),
+}
+
+HEADERS = {
+    # Otherwise another model may answer, at another price.
+    "x-app-fal-disable-fallback": "true",
+}
+CANCELLATIONS = ("request_cancelled", "request_canceled", "cancelled", "canceled", "client_cancelled")
+
+
+class Fal:
+    """See Vendor."""
+
+    name = "fal"
+    models = MODELS
+    can_cancel = True
+
+    def __init__(self, exchange: Exchange, options: Options) -> None:
+        self._exchange = exchange
+        self._options = options
+        self._missing = endings.Missing()
+
+    async def submit(self, task: Task) -> str:
+        """See Vendor."""
+        fields: dict[str, object] = {
+            "prompt": task.prompt,
+            "image_url": await self._given(task.inputs[Role.IMAGE]),
+            "resolution": task.resolution,
+            "duration": str(task.duration_s),
+            "enable_prompt_expansion": bool(task.prompt_expansion),
+            "negative_prompt": task.negative_prompt,
+            "seed": task.seed,
+        }
+        if Role.AUDIO in task.inputs:
+            # "Must be publicly accessible": a data URI is offered for the picture only.
+            fields["audio_url"] = await self._uploaded(task.inputs[Role.AUDIO])
+        given = {key: value for key, value in fields.items() if value is not None}
+        answer = await self._exchange.pay(f"/{MODELS[task.model].path}", json_body(given), HEADERS)
+        return _accepted(answer)
+
+    async def _given(self, given: Input) -> Inline | str:
+        return data_uri(given) if given.size_bytes <= self._options.inline_bytes else await self._uploaded(given)
+
+    async def _uploaded(self, given: Input) -> str:
+        """Returns the URL of an input after its upload, which takes two requests and costs nothing."""
+        storage = (self._options.upload_url or STORAGE).rstrip("/")
+        name = f"input.{given.media_type.partition('/')[2]}"
+        wish = json_body({"file_name": name, "content_type": given.media_type})
+        try:
+            ticket = await self._exchange.ask(
+                "POST", f"{storage}/storage/upload/initiate?storage_type=fal-cdn-v3", kind="upload", body=wish
+            )
+            url, target = ticket.get("file_url", kind=str), ticket.get("upload_url", kind=str)
+            if 400 <= ticket.status < 500:
+                raise _refused(ticket)
+            if url is None or target is None or not target.startswith("http"):
+                raise endings.not_uploaded()
+            sent = await self._exchange.ask(
+                "PUT",
+                target,
+                kind="upload",
+                body=raw_body(given),
+                timeout_s=self._options.upload_s,
+                with_key=False,
+            )
+        except Troubled as trouble:
+            raise endings.not_uploaded() from trouble
+        if sent.status >= 300:
+            raise endings.not_uploaded()
+        return url
+
+    async def look(self, ref: str, model: str) -> Working | Finished:
+        """See Vendor."""
+        answer = await self._exchange.ask("GET", f"{_request(ref, model)}/status", kind="look")
+        status = answer.get("status", kind=str)
+        if answer.status == 404:
+            raise self._missing.unseen(ref)
+        if answer.status in (401, 403):
+            raise endings.key_refused()
+        if answer.status not in (200, 202) or status is None:
+            busy = answer.status == 429
+            raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s, down=not busy)
+        self._missing.seen(ref)
+        if status == "IN_QUEUE":
+            return Working("vendor-queue")
+        if status in ("CANCELLED", "CANCELED"):
+            raise endings.cancelled()
+        if status != "COMPLETED":
+            return Working("vendor-work")
+        kind = answer.get("error_type", kind=str)
+        if kind in CANCELLATIONS:
+            raise endings.cancelled()
+        return await self._result(ref, model, answer)
+
+    async def _result(self, ref: str, model: str, status: Answer) -> Finished:
+        answer = await self._exchange.ask("GET", _request(ref, model), kind="look")
+        url = answer.get("video", "url", kind=str)
+        if answer.status == 200 and url is not None:
+            return Finished(url, _facts(answer, status, model))
+        # A server error of the request itself names its kind; one without is of the way to the answer: look again.
+        named = answer.headers.get("x-fal-error-type") or answer.get("error_type", kind=str)
+        named = named or status.get("error_type", kind=str) or status.get("error", kind=str)
+        if named in CANCELLATIONS:
+            raise endings.cancelled()
+        if answer.status in (401, 403):
+            raise endings.key_refused()
+        if answer.status in (400, 422):
+            if _is_moderation(answer):
+                raise endings.moderated(_words(answer), Charge.UNKNOWN)
+            raise endings.failed(_words(answer), Charge.UNKNOWN)
+        if answer.status >= 500 and named:
+            raise endings.failed(_words(answer), Charge.NOT_CHARGED)
+        raise Troubled(f"completed, but HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
+
+    async def stop(self, ref: str, model: str) -> Stop:
+        """See Vendor. Only what was taken from the queue certainly costs nothing."""
+        answer = await self._exchange.ask("PUT", f"{_request(ref, model)}/cancel", kind="cancel")
+        status = answer.get("status", kind=str)
+        if status == "ALREADY_COMPLETED":
+            return Stop.ENDED
+        if answer.status == 200 and status == "OK":
+            return Stop.STOPPED
+        if answer.status in (202, 404):
+            return Stop.GOES_ON
+        raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
+
+    async def find(self, model: str, submit_time: datetime, now: datetime) -> Found:
+        """See Vendor. It has no list that could be searched."""
+        return Found(None)
+
+    async def webhook_secret(self) -> str:
+        """See Vendor."""
+        return ""
+
+
+def _request(ref: str, model: str) -> str:
+    """Returns the path of a request: it has the owner and the app of the model, and not the rest of its name."""
+    owner, app = MODELS[model].path.split("/")[:2]
+    return f"/{owner}/{app}/requests/{ref}"
+
+
+def _accepted(answer: Answer) -> str:
+    """Returns the id of what was accepted. Raises Failed for each other way in which a submission can end."""
+    ref = endings.accepted(answer.get("request_id", kind=str))
+    if 200 <= answer.status < 300 and ref is not None:
+        return ref
+    if 400 <= answer.status < 500:
+        raise _refused(answer)
+    raise endings.broke_down(answer.status) if answer.status >= 500 else endings.no_answer(answer.status)
+
+
+def _refused(answer: Answer) -> Failed:
+    words = _words(answer)
+    locked = answer.status == 403 and ("balance" in words.lower() or "TOP_UP" in words)
+    return endings.refused(answer.status, words, answer.retry_delay_s, credit=locked, moderation=_is_moderation(answer))
+
+
+def _words(answer: Answer) -> str:
+    detail = answer.get("detail", kind=str) or answer.get("detail", 0, "msg", kind=str)
+    return detail or answer.get("message", kind=str) or ""
+
+
+def _is_moderation(answer: Answer) -> bool:
+    return answer.get("detail", 0, "type", kind=str) == "content_policy_violation"
+
+
+def _facts(answer: Answer, status: Answer, model: str) -> Facts:
+    seconds = status.get("metrics", "inference_time", kind=float)
+    promised = {"seed": answer.get("seed", kind=int), **(answer.get("video", kind=dict) or {})}
+    promised.pop("url", None)
+    return Facts(
+        model=MODELS[model].path,
+        inference_s=seconds if seconds is not None and 0 <= seconds < 10**6 else None,
+        promised=promises(promised),
+    )

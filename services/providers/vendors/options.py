@@ -1,0 +1,19 @@
+"""What an operator may set for a vendor, beside how to reach it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Plain values from the settings."""
+
+    inline_bytes: int = 4_000_000
+    """An input that is larger is uploaded instead of being part of the request."""
+    upload_s: float = 120.0
+    """Between two signs of life of an upload."""
+    webhook_url: str = ""
+    """Where the vendor may tell us that a task has ended; the submission's id is appended. Empty: it may not."""
+    kandinsky_image_field: str = "image"
+    """WaveSpeed: its documentation names it in two ways."""
+    upload_url: str = ""
+    """fal: of its storage API. Empty: its own."""

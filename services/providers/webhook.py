@@ -1,0 +1,65 @@
+"""What a vendor says by webhook, if it was the vendor who said it. It only makes us look sooner: looks are the truth.
+
+The signature is `v3,` and the hexadecimal HMAC-SHA256 of `{id}.{timestamp}.{body}`, keyed by the secret as it is, but
+without its `whsec_`; what is older than five minutes, or from the future by as much, is refused.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+from services.providers.clock import Clock
+from services.providers.exchange import dig, parsed
+from services.providers.submissions import Submissions
+from services.providers.vendor import REF
+from services.providers.wakes import Wakes
+
+MAX_AGE_S = 300
+VERSION = "v3"
+ID_CHARACTERS = 256
+
+
+def signature(secret: str, webhook_id: str, timestamp: str, body: bytes) -> str:
+    """Returns the value of `webhook-signature`."""
+    signed = f"{webhook_id}.{timestamp}.".encode() + body
+    return f"{VERSION},{hmac.new(secret.removeprefix('whsec_').encode(), signed, hashlib.sha256).hexdigest()}"
+
+
+def is_genuine(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> bool:
+    """Whether a webhook is from the holder of the secret, and not an old one again. Header names are in lower case."""
+    webhook_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    given = headers.get("webhook-signature", "")
+    if not secret or not 1 <= len(webhook_id) <= ID_CHARACTERS:
+        return False
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
+        return False
+    if abs(now - int(timestamp)) > MAX_AGE_S:
+        return False
+    expected = signature(secret, webhook_id, timestamp, body)
+    # Several signatures may stand side by side while a secret is being changed.
+    return any(hmac.compare_digest(expected.encode(), each.encode()) for each in given.split(" ")[:8])
+
+
+class Webhooks:
+    """Takes webhooks in: wakes who watches the task, and learns which task a submission has become."""
+
+    def __init__(self, secret: str, clock: Clock, wakes: Wakes, submissions: Submissions) -> None:
+        self._secret = secret
+        self._clock = clock
+        self._wakes = wakes
+        self._submissions = submissions
+
+    def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
+        """Returns the HTTP status of the answer: 204, 401 when it is not genuine, 400 when it says nothing."""
+        if not is_genuine(self._secret, headers, body, self._clock()):
+            return 401
+        ref = dig(parsed(body), "id", kind=str)
+        if ref is None or not REF.fullmatch(ref):
+            return 400
+        submission_id = path.partition("?")[0].rstrip("/").rpartition("/")[2]
+        # The URL is the one that we gave to the vendor with the submission, but it is not part of what is signed: so it
+        # may fill a gap, and never change what the vendor has answered.
+        if self._submissions.is_lost(submission_id):
+            self._submissions.learn(submission_id, ref)
+        self._wakes.ring(ref)
+        return 204

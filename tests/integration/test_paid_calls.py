@@ -1,0 +1,290 @@
+"""Paid work: submitted once whatever happens, never forgotten, never paid for twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from i2v.v1 import job_pb2
+
+from services.orchestrator.app import Role
+from services.orchestrator.backends.provider import ProviderBackend
+from tests.scripted_provider import Cancelled, Failed, Found, ScriptedProvider, a_failure, a_video, providing
+from tests.served import GOLDEN, Served, served, text_spec
+from tests.worker_process import worker
+
+State = job_pb2.Job
+VIDEO = a_video()
+
+
+def remote(values: dict[str, Any]) -> None:
+    values |= {"models_file": GOLDEN / "remote.toml", "find_s": 0.1, "silent_s": 0.6}
+
+
+@pytest.fixture
+def vendor() -> ScriptedProvider:
+    return ScriptedProvider(VIDEO)
+
+
+@pytest.fixture
+async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider) -> AsyncIterator[Served]:
+    async with providing(vendor) as address:
+        backend = ProviderBackend(address, "the-key")
+        async with served(database, tmp_path, {"vendor": (backend, 4)}, change=remote) as running:
+            yield running
+            assert await running.app.store.audit() == 0
+        await backend.close()
+
+
+def spec(**fields: Any) -> job_pb2.JobSpec:
+    return text_spec(seconds=5, model="remote-text", **fields)
+
+
+async def kinds(i2v: Served, name: str) -> list[str]:
+    events = [event async for event in i2v.watch(name)]
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    return [event.WhichOneof("event") or "" for event in events]
+
+
+async def money(i2v: Served) -> tuple[int, int]:
+    """What is reserved, and what is spent."""
+    usage = await i2v.usage()
+    return usage.user.reserved.amount_micros, usage.user.spent.amount_micros
+
+
+async def journal(i2v: Served) -> list[str]:
+    async with i2v.app.store.reading() as connection:
+        return list((await connection.execute(sa.text("SELECT state FROM paid_calls ORDER BY submit_time"))).scalars())
+
+
+@asynccontextmanager
+async def life(database: str, data: Path, vendor: ScriptedProvider) -> AsyncIterator[tuple[Served, dict[str, str]]]:
+    """The API in this process, and the settings of workers that are processes of their own."""
+    async with providing(vendor) as address, served(database, data, {}, role=Role.API, change=remote) as i2v:
+        settings = {
+            "I2V_PROVIDERS": f"vendor={address}",
+            "I2V_FAKE_SLOTS": "0",
+            "I2V_FIND_S": "0.1",
+            "I2V_SILENT_S": "3",
+            "I2V_MODELS_FILE": str(GOLDEN / "remote.toml"),
+        }
+        yield i2v, settings
+        assert await i2v.app.store.audit() == 0
+
+
+async def test_a_remote_job_looks_like_a_local_one(i2v: Served, vendor: ScriptedProvider) -> None:
+    job = await i2v.submit(spec(), "6f9619ff-8b86-4011-b42d-00c04fc964f1")
+    ended = await i2v.ended(job.name)
+    assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 5000)
+    assert (ended.output.size.width, ended.output.frames, ended.output.duration.seconds) == (64, 40, 5)
+    assert await i2v.download(ended.output.asset) == VIDEO
+    assert await kinds(i2v, job.name) == [
+        *("admitted", "started", "submitting", "accepted"),
+        *("progressed", "progressed", "progressed", "succeeded"),
+    ]
+    (task,) = vendor.submitted
+    assert (task.model, task.prompt, task.duration_s) == ("text", "a wave", 5)
+    assert task.submission_id == f"{job.name.removeprefix('jobs/')}.1"
+    assert not task.HasField("seed") and not task.HasField("resolution")
+    assert vendor.keys == {"Bearer the-key"}
+    assert await journal(i2v) == ["charged"]
+    assert await money(i2v) == (0, 5000)
+
+
+async def test_a_refusal_that_cost_nothing_is_free(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.refusals = [a_failure("MODERATION", Failed.NOT_CHARGED)]
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.error.reason, ended.charged.amount_micros) == (State.FAILED, "MODERATION", 0)
+    assert not ended.error.resumable
+    assert await journal(i2v) == ["released"]
+    assert await money(i2v) == (0, 0)
+
+
+async def test_what_was_certainly_not_charged_may_be_submitted_anew(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.refusals = [a_failure("RATE_LIMITED", Failed.NOT_CHARGED, retryable=True)]
+    vendor.unsubmitted = 1
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.attempt, ended.charged.amount_micros) == (State.SUCCEEDED, 3, 5000)
+    assert await journal(i2v) == ["released", "released", "charged"]
+    assert [task.submission_id[-2:] for task in vendor.submitted] == [".2", ".3"]
+
+
+async def test_a_task_that_failed_after_it_was_charged_costs_its_price(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.failures = [a_failure("TASK_FAILED", Failed.CHARGED)]
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.error.reason, ended.charged.amount_micros) == (State.FAILED, "TASK_FAILED", 5000)
+    assert (await journal(i2v), await money(i2v)) == (["charged"], (0, 5000))
+
+
+async def test_a_refusal_that_was_charged_at_once_costs_its_price(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.refusals = [a_failure("TASK_FAILED", Failed.CHARGED)]
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 5000)
+    assert (await journal(i2v), await money(i2v)) == (["charged"], (0, 5000))
+
+
+async def test_a_failed_task_that_the_vendor_gives_back_is_free(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.failures = [a_failure("TASK_FAILED", Failed.NOT_CHARGED)]
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
+    assert "released" in await kinds(i2v, ended.name)
+
+
+async def test_a_timed_out_poll_refunds_nothing_and_can_be_resumed(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.failures = [a_failure("TIMED_OUT", Failed.UNKNOWN, resumable=True)]
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.error.reason, ended.error.resumable) == (State.FAILED, "TIMED_OUT", True)
+    assert (ended.charged.amount_micros, len(vendor.submitted)) == (5000, 1)
+
+
+async def test_a_stream_that_breaks_after_accepted_is_attached_to(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.cuts = 2
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.attempt, ended.charged.amount_micros) == (State.SUCCEEDED, 3, 5000)
+    assert (len(vendor.submitted), vendor.attached) == (1, ["task-1", "task-1"])
+    assert await i2v.download(ended.output.asset) == VIDEO
+
+
+async def test_a_lost_answer_is_found_and_never_submitted_again(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.losses = 1
+    job = await i2v.submit(spec())
+    await i2v.until(job.name, "reconciling")
+    assert (await i2v.job(job.name)).state == State.RECONCILING
+    assert await money(i2v) == (5000, 0), "the reservation stays"
+    assert (await i2v.cancel(job.name)).state == State.RECONCILING
+    vendor.finding, vendor.found_ref = Found.FOUND, "task-1"
+    ended = await i2v.ended(job.name)
+    assert (ended.state, ended.attempt, ended.charged.amount_micros) == (State.SUCCEEDED, 2, 5000)
+    assert (len(vendor.submitted), vendor.attached) == (1, ["task-1"])
+    assert vendor.found[0].submission_id == vendor.submitted[0].submission_id
+    assert (await kinds(i2v, job.name))[3:7] == ["reconciling", "accepted", "resumed", "started"]
+
+
+async def test_a_lost_answer_to_what_the_vendor_never_had_is_free(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.losses, vendor.finding = 1, Found.ABSENT
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.error.reason, ended.error.retryable) == (State.FAILED, "ANSWER_LOST", True)
+    assert (ended.charged.amount_micros, len(vendor.submitted), await journal(i2v)) == (0, 1, ["released"])
+
+
+async def test_after_the_refund_window_what_nobody_found_is_free(
+    database: str, tmp_path: Path, vendor: ScriptedProvider
+) -> None:
+    vendor.losses = 1
+
+    def change(values: dict[str, Any]) -> None:
+        remote(values)
+        values["refund_window_s"] = 0.0
+
+    async with providing(vendor) as address:
+        backend = ProviderBackend(address)
+        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=change) as i2v:
+            ended = await i2v.ended((await i2v.submit(spec())).name)
+            assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
+            assert (len(vendor.submitted), len(vendor.found)) == (1, 1)
+        await backend.close()
+
+
+async def test_a_stopped_task_that_goes_on_costs_its_price(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.working.clear()
+    job = await i2v.submit(spec())
+    await i2v.until(job.name, "accepted")
+    await i2v.cancel(job.name)
+    ended = await i2v.ended(job.name)
+    assert (ended.state, ended.charged.amount_micros, vendor.stopped) == (State.CANCELLED, 5000, ["task-1"])
+
+
+async def test_a_task_that_the_vendor_stops_is_free(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.stop_outcome = Cancelled.STOPPED
+    vendor.working.clear()
+    job = await i2v.submit(spec())
+    await i2v.until(job.name, "accepted")
+    await i2v.cancel(job.name)
+    ended = await i2v.ended(job.name)
+    assert (ended.state, ended.charged.amount_micros, await journal(i2v)) == (State.CANCELLED, 0, ["released"])
+
+
+async def test_a_stop_waits_for_the_answer_to_a_submission(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.accepting.clear()
+    vendor.working.clear()
+    job = await i2v.submit(spec())
+    await vendor.asked.wait()
+    await i2v.cancel(job.name)
+    vendor.accepting.set()
+    ended = await i2v.ended(job.name)
+    assert (ended.state, ended.charged.amount_micros, vendor.stopped) == (State.CANCELLED, 5000, ["task-1"])
+
+
+async def test_the_deadline_keeps_the_money_of_an_accepted_task(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.working.clear()
+    asked = spec()
+    asked.timeout.seconds = 2
+    ended = await i2v.ended((await i2v.submit(asked)).name)
+    assert (ended.state, ended.error.reason, ended.error.resumable) == (State.FAILED, "DEADLINE_EXCEEDED", True)
+    assert (ended.charged.amount_micros, vendor.stopped) == (5000, [])
+
+
+async def test_what_is_no_video_fails_and_stays_paid(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.video = b"<html>not found</html>" * 100
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.error.reason) == (State.FAILED, "VIDEO_UNREADABLE")
+    assert (ended.error.resumable, ended.charged.amount_micros) == (False, 5000)
+
+
+@pytest.mark.parametrize("found", [True, False])
+async def test_a_worker_killed_while_it_submits_leaves_one_submission(
+    database: str, tmp_path: Path, vendor: ScriptedProvider, found: bool
+) -> None:
+    vendor.accepting.clear()
+    async with life(database, tmp_path, vendor) as (i2v, settings):
+        job = await i2v.submit(spec())
+        with worker(database, tmp_path, **settings) as process:
+            await vendor.asked.wait()
+            process.kill()
+            process.wait()
+        vendor.accepting.set()
+        with worker(database, tmp_path, **settings):
+            await i2v.until(job.name, "reconciling")
+            vendor.finding, vendor.found_ref = (Found.FOUND if found else Found.ABSENT), "task-1" * found
+            ended = await i2v.ended(job.name)
+    assert len(vendor.submitted) == 1
+    assert (ended.state, ended.charged.amount_micros) == ((State.SUCCEEDED, 5000) if found else (State.FAILED, 0))
+
+
+async def test_a_worker_killed_after_accepted_is_followed_by_one_that_attaches(
+    database: str, tmp_path: Path, vendor: ScriptedProvider
+) -> None:
+    vendor.working.clear()
+    async with life(database, tmp_path, vendor) as (i2v, settings):
+        job = await i2v.submit(spec())
+        for _ in range(2):
+            with worker(database, tmp_path, **settings) as process:
+                await vendor.begun.wait()
+                await i2v.until(job.name, "accepted")
+                process.kill()
+                process.wait()
+            vendor.begun.clear()
+        vendor.working.set()
+        with worker(database, tmp_path, **settings):
+            ended = await i2v.ended(job.name)
+    assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 5000)
+    assert (len(vendor.submitted), set(vendor.attached)) == (1, {"task-1"})
+
+
+async def test_a_worker_that_is_stopped_waits_for_the_answer(
+    database: str, tmp_path: Path, vendor: ScriptedProvider
+) -> None:
+    vendor.accepting.clear()
+    async with life(database, tmp_path, vendor) as (i2v, settings):
+        job = await i2v.submit(spec())
+        with worker(database, tmp_path, **settings) as process:
+            await vendor.asked.wait()
+            process.terminate()
+            asyncio.get_running_loop().call_later(0.5, vendor.accepting.set)
+            assert await asyncio.to_thread(process.wait) == 0
+        with worker(database, tmp_path, **settings):
+            ended = await i2v.ended(job.name)
+    assert (ended.state, len(vendor.submitted), vendor.attached) == (State.SUCCEEDED, 1, ["task-1"])

@@ -1,0 +1,204 @@
+"""What was paid for is fetched by its owner alone, for nothing; what is unknown is settled by operators alone."""
+
+import asyncio
+import json
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
+from i2v.v1 import job_pb2, usage_pb2
+
+from services.orchestrator.backends.provider import ProviderBackend
+from services.rpc.status import from_call
+from tests.scripted_provider import Failed, Found, ScriptedProvider, a_failure, a_video, providing
+from tests.served import GOLDEN, Served, caller, served, text_spec
+
+State = job_pb2.Job
+VIDEO = a_video()
+TIMED_OUT = a_failure("TIMED_OUT", Failed.UNKNOWN, resumable=True)
+
+
+@pytest.fixture
+def vendor() -> ScriptedProvider:
+    return ScriptedProvider(VIDEO)
+
+
+@pytest.fixture
+async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider) -> AsyncIterator[Served]:
+    (tmp_path / "operator-key").write_text("the-operators-key\n")
+
+    def change(values: dict[str, Any]) -> None:
+        values |= {"models_file": GOLDEN / "remote.toml", "find_s": 0.1, "silent_s": 0.6}
+        values["operator_key_file"] = str(tmp_path / "operator-key")
+
+    async with providing(vendor) as address:
+        backend = ProviderBackend(address)
+        async with served(database, tmp_path, {"vendor": (backend, 4)}, change=change) as running:
+            yield running
+            assert await running.app.store.audit() == 0
+        await backend.close()
+
+
+async def resume(i2v: Served, name: str, request_id: str = "", **who: str) -> job_pb2.Job:
+    request = job_pb2.ResumeJobRequest(request_id=request_id or str(uuid.uuid4()), name=name)
+    return await i2v.jobs.ResumeJob(request, metadata=caller(**who))
+
+
+async def refusal(call: Any) -> tuple[str, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    return refused.value.code().name, from_call(refused.value).reason
+
+
+async def a_timed_out_job(i2v: Served, vendor: ScriptedProvider) -> job_pb2.Job:
+    vendor.failures.append(TIMED_OUT)
+    ended = await i2v.ended((await i2v.submit(text_spec(seconds=5, model="remote-text"))).name)
+    assert ended.error.resumable
+    return ended
+
+
+async def spent(i2v: Served) -> int:
+    return (await i2v.usage()).user.spent.amount_micros
+
+
+async def test_a_resumed_job_brings_the_video_and_costs_nothing_again(i2v: Served, vendor: ScriptedProvider) -> None:
+    failed = await a_timed_out_job(i2v, vendor)
+    job = await resume(i2v, failed.name)
+    assert (job.resumes, job.quote.amount_micros, job.spec) == (failed.name, 0, failed.spec)
+    ended = await i2v.ended(job.name)
+    assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 0)
+    assert await i2v.download(ended.output.asset) == VIDEO
+    assert (len(vendor.submitted), vendor.attached) == (1, ["task-1"])
+    assert (await i2v.job(failed.name)) == failed, "nothing follows an end"
+    assert await spent(i2v) == 5000
+
+
+async def test_a_resume_that_times_out_too_can_be_resumed(i2v: Served, vendor: ScriptedProvider) -> None:
+    failed = await a_timed_out_job(i2v, vendor)
+    vendor.failures.append(TIMED_OUT)
+    again = await i2v.ended((await resume(i2v, failed.name)).name)
+    assert (again.state, again.error.resumable) == (State.FAILED, True)
+    last = await i2v.ended((await resume(i2v, again.name)).name)
+    assert (last.state, last.resumes, len(vendor.submitted)) == (State.SUCCEEDED, failed.name, 1)
+    assert await spent(i2v) == 5000
+
+
+async def test_what_the_vendor_gives_back_after_all_is_given_back(i2v: Served, vendor: ScriptedProvider) -> None:
+    failed = await a_timed_out_job(i2v, vendor)
+    vendor.failures.append(a_failure("TASK_FAILED", Failed.NOT_CHARGED, retryable=True))
+    ended = await i2v.ended((await resume(i2v, failed.name)).name)
+    assert (ended.state, ended.charged.amount_micros, ended.error.resumable) == (State.FAILED, 0, False)
+    usage = await i2v.usage()
+    assert (usage.user.spent.amount_micros, usage.tenant.spent.amount_micros) == (0, 0)
+    refunds = [entry for entry in usage.entries if entry.kind == usage_pb2.LedgerEntry.REFUND]
+    assert [(entry.job, entry.spent.amount_micros) for entry in refunds] == [(failed.name, -5000)]
+    assert await refusal(resume(i2v, failed.name)) == ("FAILED_PRECONDITION", "NOT_RESUMABLE")
+    assert len(vendor.submitted) == 1, "a resume never submits"
+
+
+async def test_a_job_is_resumed_once_at_a_time(i2v: Served, vendor: ScriptedProvider) -> None:
+    failed = await a_timed_out_job(i2v, vendor)
+    vendor.working.clear()
+    jobs = await asyncio.gather(*(resume(i2v, failed.name) for _ in range(5)))
+    assert len({job.name for job in jobs}) == 1
+    vendor.working.set()
+    await i2v.ended(jobs[0].name)
+
+
+async def test_only_the_owner_resumes_and_only_what_was_paid_for(i2v: Served, vendor: ScriptedProvider) -> None:
+    failed = await a_timed_out_job(i2v, vendor)
+    for who in ({"user": "bob"}, {"tenant": "story"}):
+        assert await refusal(resume(i2v, failed.name, **who)) == ("NOT_FOUND", "NOT_FOUND")
+    job = await i2v.ended((await i2v.submit(text_spec(seconds=5, model="remote-text"))).name)
+    assert await refusal(resume(i2v, job.name)) == ("FAILED_PRECONDITION", "NOT_RESUMABLE")
+    vendor.refusals.append(a_failure("MODERATION", Failed.NOT_CHARGED))
+    free = await i2v.ended((await i2v.submit(text_spec(seconds=5, model="remote-text"))).name)
+    assert await refusal(resume(i2v, free.name)) == ("FAILED_PRECONDITION", "NOT_RESUMABLE")
+
+
+# --- operators ------------------------------------------------------------------------------------------------------
+
+
+async def a_lost_job(i2v: Served, vendor: ScriptedProvider) -> job_pb2.Job:
+    vendor.losses, vendor.finding = 1, Found.UNKNOWN
+    job = await i2v.submit(text_spec(seconds=5, model="remote-text"))
+    await i2v.until(job.name, "reconciling")
+    return job
+
+
+async def command(i2v: Served, folder: Path, *arguments: str, key: str = "the-operators-key") -> tuple[int, str]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
+        "I2V_SERVER": i2v.address,
+        "I2V_KEY": key,
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.client.cli", *arguments),
+        env=environment,
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+    return process.returncode or 0, out.decode()
+
+
+async def test_operators_list_and_settle_what_is_unknown(i2v: Served, vendor: ScriptedProvider, tmp_path: Path) -> None:
+    released, charged, attached = [await a_lost_job(i2v, vendor) for _ in range(3)]
+    code, listed = await command(i2v, tmp_path, "admin", "reconcile", "list", "--json")
+    found = [json.loads(line) for line in listed.splitlines()]
+    assert (code, [each["job"] for each in found]) == (0, [released.name, charged.name, attached.name])
+    assert {(each["state"], each["provider"], each["price_micros"]) for each in found} == {
+        ("submitting", "vendor", "5000")
+    }
+    for step, job, more in (("release", released, ()), ("charge", charged, ()), ("attach", attached, ("task-3",))):
+        code, out = await command(i2v, tmp_path, "admin", "reconcile", step, job.name, *more)
+        assert code == 0, out
+    ends = [await i2v.ended(job.name) for job in (released, charged, attached)]
+    assert [(end.state, end.charged.amount_micros) for end in ends] == [
+        (State.FAILED, 0),
+        (State.FAILED, 5000),
+        (State.SUCCEEDED, 5000),
+    ]
+    assert (vendor.attached, len(vendor.submitted)) == (["task-3"], 3)
+    code, out = await command(i2v, tmp_path, "admin", "reconcile", "release", charged.name)
+    assert code == 3 and "is known" in out
+
+
+async def test_two_jobs_are_never_given_the_same_task(i2v: Served, vendor: ScriptedProvider) -> None:
+    failed = await a_timed_out_job(i2v, vendor)
+    lost = await a_lost_job(i2v, vendor)
+    stub: Any = reconcile_pb2_grpc.ReconcileServiceStub(i2v.channel)
+    request = reconcile_pb2.AttachPaidCallRequest(job=lost.name, external_ref="task-1")
+    operator = caller(key="the-operators-key")
+    assert await refusal(stub.AttachPaidCall(request, metadata=operator)) == (
+        "FAILED_PRECONDITION",
+        "REFERENCE_TAKEN",
+    )
+    assert (await i2v.job(lost.name)).state == State.RECONCILING
+    assert failed.state == State.FAILED
+    await stub.ReleasePaidCall(reconcile_pb2.ReleasePaidCallRequest(job=lost.name), metadata=operator)
+
+
+async def test_only_operators_settle_and_operators_have_no_jobs(i2v: Served) -> None:
+    stub: Any = reconcile_pb2_grpc.ReconcileServiceStub(i2v.channel)
+    listing = reconcile_pb2.ListPaidCallsRequest()
+    assert await refusal(stub.ListPaidCalls(listing, metadata=caller())) == ("PERMISSION_DENIED", "OPERATORS_ONLY")
+    jobs = i2v.jobs.ListJobs(job_pb2.ListJobsRequest(), metadata=caller(key="the-operators-key"))
+    assert await refusal(jobs) == ("PERMISSION_DENIED", "TENANTS_ONLY")
+
+
+async def test_the_command_resumes_a_job(i2v: Served, vendor: ScriptedProvider, tmp_path: Path) -> None:
+    vendor.failures.append(TIMED_OUT)
+    job = await i2v.submit(text_spec(seconds=5, model="remote-text"), user="default")
+    await i2v.ended(job.name, user="default")
+    code, out = await command(i2v, tmp_path, "resume", job.name, "--out", "fetched.mp4", key="studio-key")
+    assert code == 0, out
+    assert (tmp_path / "fetched.mp4").read_bytes() == VIDEO

@@ -1,0 +1,89 @@
+"""A capability in the place of a model: who is asked, who is asked next, and when nobody else is."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from i2v.provider.v1 import provider_pb2
+from i2v.v1 import catalog_pb2, job_pb2
+
+from services.orchestrator.backends.provider import ProviderBackend
+from tests.pictures import a_picture
+from tests.scripted_provider import Failed, Found, ScriptedProvider, a_failure, a_video, providing
+from tests.served import Served, caller, served
+
+State = job_pb2.Job
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.fal, self.wavespeed = ScriptedProvider(a_video()), ScriptedProvider(a_video())
+        self.i2v: Served
+
+    async def submit(self) -> job_pb2.Job:
+        image = (await self.i2v.upload(a_picture(400, 400))).name
+        moves = job_pb2.ImageToVideo(image=image, prompt="it moves")
+        spec = job_pb2.JobSpec(capability="wan-2.5", image_to_video=moves, price_max=job_pb2.Money())
+        spec.price_max.amount_micros = 500_000
+        return await self.i2v.submit(spec)
+
+
+@pytest.fixture
+async def rig(database: str, tmp_path: Path) -> AsyncIterator[Rig]:
+    rig = Rig()
+
+    plans = tmp_path / "plans.toml"
+    limits = "tenant_budget_micros = 9_000_000\nuser_budget_micros = 9_000_000\n"
+    limits += "tenant_active_jobs = 9\nuser_active_jobs = 9\n"
+    plans.write_text("".join(f"[plans.{name}]\n{limits}" for name in ("test", "poor")))
+
+    def change(values: dict[str, Any]) -> None:
+        values |= {"providers": "wavespeed=127.0.0.1:9,fal=127.0.0.1:9", "find_s": 0.1, "silent_s": 0.6}
+        values["plans_file"] = plans
+
+    async with providing(rig.fal) as one, providing(rig.wavespeed) as two:
+        backends = {"fal": ProviderBackend(one), "wavespeed": ProviderBackend(two)}
+        slots = {name: (backend, 2) for name, backend in backends.items()}
+        async with served(database, tmp_path, slots, change=change) as rig.i2v:
+            yield rig
+            assert await rig.i2v.app.store.audit() == 0
+        for backend in backends.values():
+            await backend.close()
+
+
+async def test_another_vendor_is_asked_when_nothing_was_charged(rig: Rig) -> None:
+    rig.fal.refusals = [a_failure("RATE_LIMITED", Failed.NOT_CHARGED, retryable=True)]
+    job = await rig.submit()
+    assert (job.spec.model, job.spec.capability, job.quote.amount_micros) == ("fal-wan-2.5", "wan-2.5", 500_000)
+    moved = (await rig.i2v.until(job.name, "rerouted")).rerouted
+    assert (moved.before, moved.model, moved.error.reason) == ("fal-wan-2.5", "wavespeed-wan-2.5", "RATE_LIMITED")
+    ended = await rig.i2v.ended(job.name)
+    assert (ended.state, ended.spec.model, ended.charged.amount_micros) == (
+        State.SUCCEEDED,
+        "wavespeed-wan-2.5",
+        500_000,
+    )
+    assert (len(rig.fal.submitted), len(rig.wavespeed.submitted)) == (1, 1)
+    listed = await rig.i2v.catalog.ListModels(catalog_pb2.ListModelsRequest(), metadata=caller())
+    told = {model.name: model.remote for model in listed.models}["models/fal-wan-2.5"]
+    assert (told.availability, told.simulation) == (catalog_pb2.Model.Remote.AVAILABLE, True)
+
+
+async def test_nobody_else_is_asked_while_an_outcome_is_unknown(rig: Rig) -> None:
+    rig.fal.losses = 1
+    job = await rig.submit()
+    await rig.i2v.until(job.name, "reconciling")
+    rig.fal.finding, rig.fal.found_ref = Found.FOUND, "task-1"
+    ended = await rig.i2v.ended(job.name)
+    assert (ended.state, ended.spec.model, rig.wavespeed.submitted) == (State.SUCCEEDED, "fal-wan-2.5", [])
+
+
+async def test_who_takes_no_work_is_passed_over_and_the_last_one_is_the_end(rig: Rig) -> None:
+    for vendor in (rig.fal, rig.wavespeed):
+        vendor.capabilities = provider_pb2.Capabilities(availability=provider_pb2.Capabilities.NO_CREDIT)
+    ended = await rig.i2v.ended((await rig.submit()).name)
+    assert (ended.state, ended.error.reason, ended.charged.amount_micros) == (State.FAILED, "NO_CREDIT", 0)
+    events = [event async for event in rig.i2v.watch(ended.name)]
+    assert sum(event.HasField("rerouted") for event in events) == 1
+    assert rig.fal.submitted == rig.wavespeed.submitted == []

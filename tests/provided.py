@@ -1,0 +1,223 @@
+"""A vendor's process and its simulator in this process, on real sockets, seen through the generated stub alone."""
+
+import hashlib
+import io
+import math
+import struct
+import wave
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import grpc
+from i2v.provider.v1 import provider_pb2 as pb
+from i2v.provider.v1 import provider_pb2_grpc
+from PIL import Image
+from prometheus_client import CollectorRegistry
+
+from services.providers.app import App, open_app
+from services.providers.settings import Settings
+from tests.simulators.fal import FalSimulator
+from tests.simulators.scenario import Scenario
+from tests.simulators.simulator import Simulator
+from tests.simulators.wavespeed import WaveSpeedSimulator
+
+SIMULATORS: dict[str, type[Simulator]] = {"wavespeed": WaveSpeedSimulator, "fal": FalSimulator}
+ACCESS = "orchestrators-key"
+METADATA = (("authorization", f"Bearer {ACCESS}"),)
+
+
+def picture(width: int = 64, height: int = 48, colour: str = "teal", kind: str = "PNG") -> bytes:
+    made = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(made, kind)
+    return made.getvalue()
+
+
+def sound(seconds: float, rate: int = 8000) -> bytes:
+    made = io.BytesIO()
+    with wave.open(made, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        samples = (int(9000 * math.sin(index / 5)) for index in range(round(seconds * rate)))
+        file.writeframes(b"".join(struct.pack("<h", sample) for sample in samples))
+    return made.getvalue()
+
+
+IMAGE = (pb.Input.IMAGE, "image/png", picture())
+
+Given = tuple[int, str, bytes]
+
+
+def a_task(submission_id: str = "submission-1", **fields: Any) -> pb.Task:
+    """A task for the one model that both vendors have."""
+    given: dict[str, Any] = {"model": "wan-2.5", "prompt": "it moves", "duration_s": 5, "resolution": "480p"}
+    given |= fields
+    return pb.Task(submission_id=submission_id, **{key: value for key, value in given.items() if value is not None})
+
+
+def header(task: pb.Task, inputs: Sequence[Given]) -> pb.Task:
+    """The task, with its inputs announced."""
+    for role, media_type, data in inputs:
+        digest = hashlib.sha256(data).hexdigest()
+        task.inputs.add(role=role, media_type=media_type, size_bytes=len(data), sha256=digest)
+    return task
+
+
+async def messages(task: pb.Task, inputs: Sequence[Given], chunk: int = 50_000) -> AsyncIterator[pb.GenerateRequest]:
+    yield pb.GenerateRequest(task=header(task, inputs))
+    for _, _, data in inputs:
+        for first in range(0, len(data), chunk):
+            yield pb.GenerateRequest(chunk=pb.InputChunk(data=data[first : first + chunk]))
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a stream has told, sorted."""
+
+    events: list[pb.TaskEvent]
+
+    @property
+    def ref(self) -> str:
+        return self.events[0].accepted.external_ref
+
+    @property
+    def kinds(self) -> list[str]:
+        """Without repeats."""
+        found: list[str] = []
+        for event in self.events:
+            kind = str(event.WhichOneof("event"))
+            if found[-1:] != [kind]:
+                found.append(kind)
+        return found
+
+    @property
+    def video(self) -> bytes:
+        return b"".join(event.output.data for event in self.events)
+
+    @property
+    def done(self) -> pb.Done:
+        assert self.events[-1].WhichOneof("event") == "done", self.events[-1]
+        return self.events[-1].done
+
+    @property
+    def failed(self) -> pb.Failed:
+        assert self.events[-1].WhichOneof("event") == "failed", self.events[-1].WhichOneof("event")
+        return self.events[-1].failed
+
+    @property
+    def end(self) -> tuple[str, str]:
+        """Reason and charge."""
+        return self.failed.reason, pb.Failed.Charge.Name(self.failed.charge)
+
+    @property
+    def stages(self) -> list[str]:
+        return list(dict.fromkeys(each.progress.stage for each in self.events if each.HasField("progress")))
+
+
+@dataclass(frozen=True)
+class Provided:
+    """What a test needs."""
+
+    vendor: str
+    app: App
+    simulator: Simulator
+    channel: grpc.aio.Channel
+    registry: CollectorRegistry
+    data: Path
+
+    @property
+    def stub(self) -> Any:
+        return provider_pb2_grpc.ProviderServiceStub(self.channel)
+
+    def play(self, **scenario: Any) -> None:
+        """Sets what the vendor shall do from now on."""
+        self.simulator.scenario = Scenario(**scenario)
+
+    def start(self, task: pb.Task | None = None, inputs: Sequence[Given] = (IMAGE,)) -> Any:
+        """Begins Generate and returns the call."""
+        return self.stub.Generate(messages(task or a_task(), inputs), metadata=METADATA, timeout=60)
+
+    async def generate(self, task: pb.Task | None = None, inputs: Sequence[Given] = (IMAGE,)) -> Told:
+        """Generates to the end."""
+        return Told([event async for event in self.start(task, inputs)])
+
+    def attaching(self, ref: str, model: str = "wan-2.5") -> Any:
+        request = pb.AttachRequest(external_ref=ref, model=model)
+        return self.stub.Attach(request, metadata=METADATA, timeout=60)
+
+    async def attach(self, ref: str, model: str = "wan-2.5") -> Told:
+        """Attaches to the end."""
+        return Told([event async for event in self.attaching(ref, model)])
+
+    async def cancel(self, ref: str, model: str = "wan-2.5") -> str:
+        answer = await self.stub.Cancel(pb.CancelRequest(external_ref=ref, model=model), metadata=METADATA)
+        return pb.CancelResponse.Outcome.Name(answer.outcome)
+
+    async def find(self, submission_id: str, when: float, model: str = "wan-2.5") -> pb.FindResponse:
+        request = pb.FindRequest(submission_id=submission_id, model=model)
+        request.submit_time.FromMilliseconds(round(when * 1000))
+        return await self.stub.Find(request, metadata=METADATA)
+
+    async def capabilities(self) -> pb.Capabilities:
+        return await self.stub.GetCapabilities(pb.GetCapabilitiesRequest(), metadata=METADATA)
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(name, {"vendor": self.vendor, **labels}) or 0.0
+
+
+async def until(call: Any, kind: str, stage: str = "") -> pb.TaskEvent:
+    """Reads a call until an event of a kind, of a stage, has come."""
+    while (event := await call.read()) is not grpc.aio.EOF:
+        if event.WhichOneof("event") == kind and stage in ("", event.progress.stage):
+            return event
+    raise AssertionError(f"the stream ended without {kind}")
+
+
+def length_s(video: bytes) -> float:
+    with av.open(io.BytesIO(video)) as container:
+        stream = container.streams.video[0]
+        assert stream.duration is not None and stream.time_base is not None
+        return float(stream.duration * stream.time_base)
+
+
+@asynccontextmanager
+async def provided(
+    vendor: str,
+    data: Path,
+    *,
+    change: Callable[[dict[str, Any], Simulator], None] = lambda values, simulator: None,
+    clock: Callable[[], float] | None = None,
+) -> AsyncIterator[Provided]:
+    """Starts both. `change` may alter the settings."""
+    async with SIMULATORS[vendor](fps=4).running() as simulator:
+        values: dict[str, Any] = {
+            "listen": "127.0.0.1:0",
+            "metrics_listen": "127.0.0.1:0",
+            "key": simulator.key,
+            "access_key": ACCESS,
+            "url": simulator.url,
+            "upload_url": simulator.url,
+            "simulation": True,
+            "output_hosts": f"127.0.0.1:{simulator.port}",
+            "data": data,
+            "connect_s": 2.0,
+            "submit_s": 3.0,
+            "look_s": 1.0,
+            "look_every_s": 0.02,
+            "longest_pause_s": 0.1,
+            "stall_s": 10.0,
+            "breaker_failures": 1000,
+            "settle_s": 5.0,
+        }
+        change(values, simulator)
+        registry = CollectorRegistry()
+        options: dict[str, Any] = {"clock": clock} if clock else {}
+        async with (
+            open_app(vendor, Settings(**values), registry=registry, **options) as app,
+            grpc.aio.insecure_channel(f"127.0.0.1:{app.server.port}") as channel,
+        ):
+            yield Provided(vendor, app, simulator, channel, registry, data)

@@ -1,0 +1,50 @@
+"""What a simulated vendor shall do with the tasks that it is given from now on."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(kw_only=True)
+class Scenario:
+    """The default is a vendor that works."""
+
+    queue_s: float = 0.0
+    """How long a task waits."""
+    work_s: float = 0.0
+    """And how long it is worked on then."""
+    stay: str = ""
+    """`queue` or `work`: it stays there until the simulator is told to `release` it."""
+    submit: str = ""
+    """What becomes of submissions: `refused` (with `status`), `moderation`, `bad-key`, `no-credit`, `lost` (taken, and
+    the connection is cut instead of an answer), `hang` (taken, no answer), `hold` (no answer before it is let go on),
+    `half` (taken, half of an answer), `garbage`, `no-id`, `bad-id`, `types`, `deep`, `huge`, `envelope` (a refusal
+    with HTTP 200)."""
+    status: int = 0
+    """HTTP status of refusals."""
+    retry_after: str = ""
+    """Header of refusals and of faulty looks."""
+    words: str = ""
+    """Of a refusal or a failed task."""
+    looks: list[str] = field(default_factory=list)
+    """What becomes of the next looks, one each: a status such as `500`, or `lost`, `hang`, `garbage`, `deep`, `huge`,
+    `types`."""
+    end: str = "completed"
+    """`completed`, `failed`, `moderation`, `cancelled`, `timeout`, `deleted`, `no-output`."""
+    output: str = ""
+    """What is wrong with the video: `403`, `stall`, `cut` (always), `cut-once`, `cut-no-range`, `changed`, `no-video`,
+    `empty`, `huge`, `private`, `redirect`, `elsewhere`, `file`, `packed`, `slow`."""
+    video_s: float | None = None
+    """Length of the video, when it is not what was asked for."""
+    padding_bytes: int = 0
+    """What the video has behind its end, in a box that players pass over: to make it large. At least 8."""
+    silent: bool = False
+    """No sound, though there should be some."""
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Scenario":
+        """Returns a scenario of plain values. Raises ValueError at an unknown one."""
+        known = {each.name for each in dataclasses.fields(cls)}
+        if unknown := set(values) - known:
+            raise ValueError(f"there is no {min(unknown)}")
+        return cls(**values)

@@ -1,0 +1,209 @@
+"""The pure parts of a provider: bodies, hostile answers, the breaker, what a vendor's words become."""
+
+import asyncio
+import base64
+import json
+import os
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.providers import endings
+from services.providers.body import Inline, data_uri, file_body, json_body
+from services.providers.breaker import Breaker
+from services.providers.exchange import dig, parsed
+from services.providers.inputs import sweep
+from services.providers.metrics import VendorMeter, VendorMetrics
+from services.providers.pulse import Beat, pulsed
+from services.providers.task import Input
+from services.providers.vendor import Failed, promises, quoted
+from services.providers.vendors.wavespeed import _time
+from services.providers.wakes import Wakes
+from services.providers.watch import Rhythm, _calm_s, _pause_s
+
+
+def an_input(folder: Path, size: int) -> tuple[Input, bytes]:
+    data = bytes(index % 251 for index in range(size))
+    (folder / "input").write_bytes(data)
+    return Input("image/png", size, folder / "input"), data
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 3 * 65536 - 1, 3 * 65536, 3 * 65536 + 1, 500_000])
+async def test_a_json_body_is_the_same_json_and_as_long_as_it_says(tmp_path: Path, size: int) -> None:
+    given, data = an_input(tmp_path, size)
+    body = json_body({"image": data_uri(given), "prompt": 'é "quoted"\n', "raw": Inline(given), "seed": 7})
+    text = b"".join([piece async for piece in body.pieces()])
+    encoded = base64.b64encode(data).decode()
+    assert len(text) == body.length
+    assert json.loads(text) == {
+        "image": f"data:image/png;base64,{encoded}",
+        "prompt": 'é "quoted"\n',
+        "raw": encoded,
+        "seed": 7,
+    }
+
+
+async def test_a_form_is_as_long_as_it_says(tmp_path: Path) -> None:
+    given, data = an_input(tmp_path, 1000)
+    body = file_body(given, "input.png")
+    text = b"".join([piece async for piece in body.pieces()])
+    assert len(text) == body.length
+    assert data in text
+    assert body.content_type.partition("boundary=")[2].encode() in text
+
+
+async def test_an_empty_object_is_one() -> None:
+    assert b"".join([piece async for piece in json_body({}).pieces()]) == b"{}"
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[" * 100_000, b'{"a":' * 100_000, b"\xff", b"1" * 5000])
+def test_what_is_no_json_or_too_much_of_it_is_nothing(text: bytes) -> None:
+    assert parsed(text) is None
+
+
+def test_a_value_is_had_only_where_it_is_and_of_its_kind() -> None:
+    data = {"a": [{"b": "c"}], "n": 1, "t": True, "f": 1.5}
+    assert dig(data, "a", 0, "b", kind=str) == "c"
+    assert dig(data, "a", 1, "b", kind=str) is None
+    assert dig(data, "a", "b", kind=str) is None
+    assert dig(data, "n", kind=int) == 1
+    assert dig(data, "t", kind=int) is None
+    assert dig(data, "t", kind=bool) is True
+    assert dig(data, "n", kind=str) is None
+    assert dig(None, "a", kind=str) is None
+    assert dig([1], 0, kind=int) == 1
+
+
+def test_a_vendors_words_lose_what_nobody_should_see() -> None:
+    assert quoted("see https://x.example/a?key=1 now") == "see … now"
+    assert quoted("task 3f8a46aff2e24c24b69ca151ddbaacb1 broke") == "task … broke"
+    assert quoted("mail me@x.example") == "mail …"
+    assert quoted("the image is smaller than 300 pixels") == "the image is smaller than 300 pixels"
+    assert "\n" not in quoted("a\nb\0c")
+    assert len(quoted("word " * 100)) <= 200
+    assert quoted({"not": "text"}) == quoted(None) == ""
+
+
+def test_promises_are_few_and_short() -> None:
+    assert promises({"duration": 5.0, "size": "1280x720", "nested": {"a": 1}, "none": None}) == {
+        "duration": "5.0",
+        "size": "1280x720",
+    }
+    assert len(promises({str(number): 1 for number in range(100)})) == 32
+    assert len(promises({"long": "é" * 1000})["long"].encode()) <= 256
+    assert promises({"k" * 257: 1}) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2025-05-19T06:09:15.948268264Z", datetime(2025, 5, 19, 6, 9, 15, 948268, UTC)),
+        ("2025-05-19T06:09:15", datetime(2025, 5, 19, 6, 9, 15, tzinfo=UTC)),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_a_vendors_time_is_read_as_far_as_it_can_be(text: str | None, expected: datetime | None) -> None:
+    assert _time(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("ref", "good"),
+    [
+        ("247ae6a651", True),
+        ("a-b_c.d", True),
+        ("", False),
+        ("../x", False),
+        (".x", False),
+        ("a/b", False),
+        ("a\n", False),
+    ],
+)
+def test_an_id_becomes_part_of_a_url_only_if_it_can(ref: str, good: bool) -> None:
+    assert (endings.accepted(ref) == ref) is good
+
+
+def test_a_task_that_is_not_there_is_believed_gone_only_after_several_looks() -> None:
+    missing = endings.Missing()
+    for _ in range(2):
+        found = [missing.unseen("a") for _ in range(endings.MISSING_LOOKS + 1)]
+        assert [isinstance(each, Failed) for each in found] == [False] * endings.MISSING_LOOKS + [True]
+    missing.unseen("a")
+    missing.seen("a")
+    assert not isinstance(missing.unseen("a"), Failed)
+
+
+def test_the_breaker_opens_after_failures_in_a_row_and_lets_one_through_after_its_rest() -> None:
+    now = [0.0]
+    meter = VendorMeter(VendorMetrics(CollectorRegistry()), "test")
+    breaker = Breaker(lambda: now[0], meter, failures=3, rest_s=30)
+    for _ in range(2):
+        breaker.failed()
+    breaker.succeeded()
+    for _ in range(2):
+        breaker.failed()
+    assert repr(breaker) == "<Breaker closed, 2 failures in a row>"
+    assert breaker.admit() == 0
+    breaker.failed()
+    assert repr(breaker) == "<Breaker open, 3 failures in a row>"
+    assert breaker.admit() == 30
+    now[0] = 30.0
+    assert breaker.admit() == 0
+    assert breaker.admit() == 30
+    breaker.failed()
+    now[0] = 59.0
+    assert breaker.admit() == 1
+    breaker.succeeded()
+    assert breaker.admit() == 0
+
+
+async def test_a_stream_beats_while_nothing_comes_and_closes_what_it_reads() -> None:
+    go, closed = asyncio.Event(), asyncio.Event()
+
+    async def items() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+            await go.wait()
+            yield 2
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    stream = pulsed(items(), 0.01)
+    assert await anext(stream) == 1
+    assert isinstance(await anext(stream), Beat)
+    go.set()
+    seen = [await anext(stream)]
+    while isinstance(seen[-1], Beat):
+        seen.append(await anext(stream))
+    assert seen[-1] == 2
+    await stream.aclose()
+    assert closed.is_set()
+
+
+async def test_news_wakes_every_watcher_of_a_task_and_no_other() -> None:
+    wakes = Wakes()
+    with wakes.waiting("a") as first, wakes.waiting("a") as second, wakes.waiting("b") as other:
+        assert wakes.ring("a")
+        assert first.is_set() and second.is_set() and not other.is_set()
+    assert not wakes.ring("a")
+
+
+def test_a_task_is_looked_at_more_seldom_as_it_grows_old_and_when_looks_fail() -> None:
+    rhythm = Rhythm(look_every_s=2, look_seldom_s=10, longest_pause_s=30)
+    assert [_calm_s(rhythm, age_s) for age_s in (0, 40, 100, 200, 10_000)] == [2, 2, 5, 10, 10]
+    assert _calm_s(Rhythm(look_every_s=60, look_seldom_s=10), 10_000) == 60
+    assert [_pause_s(rhythm, failures, None) for failures in (1, 2, 3, 4, 5, 1000)] == [2, 4, 8, 16, 30, 30]
+    assert [_pause_s(rhythm, 1, asked_s) for asked_s in (0, 7, 100_000)] == [2, 7, 300]
+
+
+def test_what_a_killed_process_left_is_swept_away_after_a_day(tmp_path: Path) -> None:
+    for name in ("task-old", "task-new", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "image").write_bytes(b"x")
+        os.utime(tmp_path / name, (1_000_000, 1_000_000 if name != "task-new" else 1_050_000))
+    sweep(tmp_path, 1_090_000)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["other", "task-new"]

@@ -1,0 +1,130 @@
+"""One program of the stack as a child on a leash: serving once it was entered, gone once it was left."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tools.leash import __file__ as leash
+
+HOST = "127.0.0.1"
+READY_S = 60.0
+
+
+class StackError(Exception):
+    """The stack cannot start or go on; the message says why."""
+
+
+class Program:
+    """`python -m MODULE ARGUMENTS`, with a log of its own."""
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        *arguments: str,
+        log: Path,
+        ports: Mapping[str, int],
+        environment: Mapping[str, str],
+        speaks_grpc: bool = True,
+    ) -> None:
+        """The first of the ports is the one that it serves at, by gRPC with health or by anything else."""
+        self.name = name
+        self.log = log
+        self.address = f"{HOST}:{next(iter(ports.values()))}"
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._ports = ports
+        self._environment = environment
+        self._speaks_grpc = speaks_grpc
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        refuse_taken(self._ports)  # before the log of whoever has them is emptied
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        leashed = [sys.executable, "-I", "-S", leash, str(os.getpid()), f"i2v_{uuid4().hex}", *self._command]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                leashed, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    @property
+    def pid(self) -> int:
+        """The process that holds the program on its leash."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def lives(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + READY_S
+        while self._process.poll() is None and time.monotonic() < deadline:
+            # The answer may be another one's, on the same port, while ours has given up.
+            if (self._is_healthy() if self._speaks_grpc else self._listens()) and self.lives:
+                return
+            time.sleep(0.05)
+        raise StackError(f"{self.name} did not start\n{tail(self.log)}")
+
+    def _is_healthy(self) -> bool:
+        with suppress(grpc.RpcError), grpc.insecure_channel(self.address) as channel:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+        return False
+
+    def _listens(self) -> bool:
+        host, _, port = self.address.rpartition(":")
+        with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+            return True
+        return False
+
+
+def tail(log: Path) -> str:
+    """Returns a log's last lines and where the others are."""
+    last = [f"  {line[:300]}" for line in log.read_text(errors="replace").splitlines()[-6:]]
+    return "\n".join((*last, f"  the whole log: {log}"))
+
+
+def refuse_taken(ports: Mapping[str, int]) -> None:
+    """Raises StackError if somebody listens on one of the ports."""
+    for name, port in ports.items():
+        with socket.socket() as probe:
+            # As servers do: connections that ended a moment ago do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError as error:
+                raise StackError(
+                    f"the {name} port {HOST}:{port} cannot be had: {error.strerror}\n"
+                    "  Stop what uses it, perhaps another `make run`, or take other ports and another folder:\n"
+                    "  .venv/bin/python -m tools.stack run --port 50061 --metrics-port 9474 --data var/second"
+                ) from error
+
+
+def free_port() -> int:
+    """Returns a port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
