@@ -288,7 +288,7 @@ def _failed(failed: provider_pb2.Failed) -> TaskFailed:
 
 def _broken(error: grpc.aio.AioRpcError | None, accepted: bool) -> Exception:
     """Returns what a stream means that ended without a last word."""
-    if error is not None and not accepted and from_call(error).reason == "NOTHING_SUBMITTED":
+    if error is not None and not accepted and _refused(error):
         retryable = error.code() is not grpc.StatusCode.INVALID_ARGUMENT
         what = JobError("NOTHING_SUBMITTED", f"The provider did not take the task: {error.details()}", retryable)
         return TaskFailed(what, Charge.NOT_CHARGED)
@@ -296,6 +296,11 @@ def _broken(error: grpc.aio.AioRpcError | None, accepted: bool) -> Exception:
         return _away(error)
     lost = JobError("ANSWER_LOST", "The provider's stream broke before the vendor's answer.", retryable=False)
     return TaskFailed(lost, Charge.UNKNOWN)
+
+
+def _refused(error: grpc.aio.AioRpcError) -> bool:
+    """Whether it is certain that nothing was submitted."""
+    return error.code() is grpc.StatusCode.UNAUTHENTICATED or from_call(error).reason == "NOTHING_SUBMITTED"
 
 
 def _away(error: grpc.aio.AioRpcError | None) -> Unavailable:
