@@ -16,6 +16,8 @@ LLM = "simulated-llm"
 WAIT = ("--queue", "1", "--work", "3")
 """Seconds that a simulated task waits and works."""
 A_VENDORS = re.compile(r"I2V_PROVIDER_([A-Z0-9]+)_[A-Z0-9_]+")
+OURS = ("LISTEN", "METRICS_LISTEN", "ACCESS_KEY", "ACCESS_KEY_FILE", "DATA")
+"""Settings of a provider that the stack decides."""
 ORCHESTRATORS = ("I2V_PROVIDER_KEY_FILE", "I2V_PROMPT_WRITER", "I2V_PROMPT_MOST_MICROS")
 
 
@@ -83,14 +85,20 @@ def _simulator(stack: ExitStack, found: Vendors, name: str, data: Path) -> dict[
     found.programs.append(stack.enter_context(simulator))
     url = f"http://{simulator.address}"
     upload = {"UPLOAD_URL": url} if name == "fal" else {}
-    return {"KEY": "a-key-that-opens-nothing", "URL": url, "SIMULATION": "true", "OUTPUT_HOSTS": simulator.address, **upload}
+    return {
+        "KEY": "a-key-that-opens-nothing",
+        "URL": url,
+        "SIMULATION": "true",
+        "OUTPUT_HOSTS": simulator.address,
+        **upload,
+    }
 
 
 def _real(name: str, key: str) -> dict[str, str]:
     """Returns the settings of a provider that are in the environment, with the key."""
     prefix = f"I2V_PROVIDER_{name.upper()}_"
     own = {each.removeprefix(prefix): value for each, value in os.environ.items() if each.startswith(prefix)}
-    return own | ({"KEY": key} if key else {})
+    return {each: value for each, value in own.items() if each not in OURS} | ({"KEY": key} if key else {})
 
 
 def _provider(stack: ExitStack, found: Vendors, name: str, data: Path, settings: Mapping[str, str]) -> None:
@@ -113,6 +121,7 @@ def _writer(stack: ExitStack, found: Vendors, data: Path, secret: Path, *, simul
     """Starts the prompt writer. Without a language model in the environment it writes from templates."""
     port, metrics = free_port(), free_port()
     settings = {name: value for name, value in os.environ.items() if _is_the_writers(name)}
+    settings.pop("I2V_PROMPT_ACCESS_KEY", None)
     if simulate:
         llm_port = free_port()
         llm = Program(

@@ -9,6 +9,7 @@ from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
 from i2v.v1 import job_pb2
 
 from services.client.client import Client
+from services.client.errors import NotFound
 from services.orchestrator.media.probe import probe_output
 from services.orchestrator.store.postgres import PostgresStore
 from tests.programs import OPERATORS, World, world
@@ -184,7 +185,7 @@ async def test_a_job_that_timed_out_is_resumed_for_nothing_and_without_a_second_
             job = await ended(i2v, (await i2v.submit(await image_to_video(i2v))).name)
             assert (job.state, job.error.reason, job.error.resumable) == (State.FAILED, "TIMED_OUT", True)
             async with Client(process.address, remote.key, "bob") as stranger:
-                with pytest.raises(Exception, match="There is no"):
+                with pytest.raises(NotFound):
                     await stranger.resume(job.name)
             remote.wavespeed.release()
             resumed = await ended(i2v, (await i2v.resume(job.name)).name)
