@@ -139,7 +139,7 @@ def tiny(steps: int, limit_s: float) -> bool:
         frames, _ = made.decoded(told + vae.NOISE * torch.randn_like(told), None)
         return vae.apart(frames[TRIMMED:], wanted)
 
-    return train(made, loss, plan("tiny", steps, 0.01, limit_s))
+    return train(made, loss, plan("tiny", steps, 0.02, limit_s))
 
 
 class Mover(nn.Module):  # type: ignore[misc]
@@ -269,7 +269,7 @@ STAGES: dict[str, tuple[Callable[[int, float], bool], int]] = {
     "onset": (starting, 400),
     "transformer": (moving, 1300),
     "steady": (steadying, 1000),
-    "tiny": (tiny, 1500),
+    "tiny": (tiny, 500),
 }
 """Each with its usual steps."""
 
