@@ -27,7 +27,7 @@ from tools.vendors import Vendors, without_keys
 DATA = Path("var")
 PORT = 50051
 PICTURE = Path("tests/golden/cat.png")
-PROMPT = "the camera slowly zooms in on the eyes of the cat"
+PROMPT = "the camera pans to the left"
 NANO = "nano"
 CARDS = Path("deploy/config/cards")
 """The cards of the profiles that are not served by default."""

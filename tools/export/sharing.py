@@ -27,7 +27,8 @@ def share(repository: Path, files: Sequence[str]) -> list[str]:
 
 def _shared(folder: Path, paths: Sequence[Path]) -> bool:
     models = [onnx.load(path) for path in paths]
-    seen = Counter(data for model in models for data in {tensor.raw_data for tensor in _large(model)})
+    # Not a set: its order would be another one every time, and so would the file.
+    seen = Counter(data for model in models for data in dict.fromkeys(tensor.raw_data for tensor in _large(model)))
     common = [data for data, times in seen.items() if times > 1]
     places: dict[bytes, int] = {}
     with (folder / FILE).open("wb") as out:

@@ -213,7 +213,7 @@ def contact_sheet(maker: Maker, file: Path) -> None:
     for pixels, prompt in zip(chosen, prompts, strict=True):
         video = maker.video(pixels, prompt)
         rows.append(np.concatenate([pixels, *(video[at] for at in (0, 40, 80))], axis=1))
-    Image.fromarray(np.concatenate(rows)).save(file, optimize=True)
+    Image.fromarray(np.concatenate(rows)).quantize(256).save(file, optimize=True)
 
 
 def main() -> int:
