@@ -30,6 +30,7 @@ from services.orchestrator.domain.spec import (
     to_json,
 )
 from services.orchestrator.ports import AttemptFailed
+from services.orchestrator.vendors import Vendors
 from tests.builders import a_card, a_catalog, a_spec
 from tools.export import build, profile
 
@@ -264,7 +265,7 @@ def test_what_may_be_left_out_may_be_left_out_and_the_widest_card_can_be_listed(
         "experimental": True,
     }
     catalog = nano(**wide)
-    answer = asyncio.run(CatalogService(catalog).ListModels(catalog_pb2.ListModelsRequest(), Mock()))
+    answer = asyncio.run(CatalogService(catalog, Vendors({})).ListModels(catalog_pb2.ListModelsRequest(), Mock()))
     assert [(model.name, model.engine.memory_bytes) for model in answer.models] == [("models/nano", 2**63 - 1)]
     assert catalog.card("nano").quote(a_spec(duration_ms=3_600_000)) < 2**63
 

@@ -125,7 +125,7 @@ def model(code: Any) -> Iterator[Any]:
 
 def a_request(sender: Sender, **changes: np.ndarray | None) -> Any:
     arrays: dict[str, np.ndarray | None] = {
-        "prompt_embeddings": np.ones((1, 256, 128), np.float32),
+        "prompt_embeddings": np.ones((1, 128, 128), np.float32),
         "image_tokens": np.ones((1, 37, 128), np.float32),
         "image_latent": np.ones((1, 16, 1, 2, 4), np.float32),
         "latent_size": np.array([2, 4], np.int32),
