@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 import struct
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -70,8 +71,8 @@ class Refusal(Exception):
         self.words = words
 
 
-class Simulator:
-    """One vendor. The methods that raise NotImplementedError are what differs."""
+class Simulator(ABC):
+    """One vendor. The abstract methods are what differs."""
 
     name = ""
     key = "simulated-key"
@@ -117,22 +118,22 @@ class Simulator:
 
     # --- what differs ---
 
-    def add_routes(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def add_routes(self) -> None: ...
 
+    @abstractmethod
     def is_known(self, request: web.Request) -> bool:
         """Whether the key of a request is right."""
-        raise NotImplementedError
 
-    def refusal(self, status: int, words: str) -> web.Response:
-        raise NotImplementedError
+    @abstractmethod
+    def refusal(self, status: int, words: str) -> web.Response: ...
 
+    @abstractmethod
     def words_of(self, kind: str) -> tuple[int, str]:
         """Status and words of a refusal by its kind: `moderation`, `bad-key`, `no-credit`."""
-        raise NotImplementedError
 
-    def acceptance(self, work: Work) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def acceptance(self, work: Work) -> dict[str, Any]: ...
 
     # --- submissions ---
 
@@ -172,9 +173,9 @@ class Simulator:
             return await half(request, json.dumps(answer).encode())
         return web.json_response(self.spoiled(answer, scenario.submit))
 
+    @abstractmethod
     def spoiled(self, answer: dict[str, Any], how: str) -> dict[str, Any]:
         """Returns an acceptance with `no-id` or `bad-id`, or as it is."""
-        raise NotImplementedError
 
     def _refuse(self, status: int, words: str) -> web.Response:
         response = self.refusal(status, words)
@@ -314,7 +315,7 @@ class Simulator:
             await self.stopping()
             await runner.cleanup()
 
-    async def stopping(self) -> None:
+    async def stopping(self) -> None:  # noqa: B027 - most have begun nothing
         """Ends what a simulator has begun by itself."""
 
 
