@@ -44,8 +44,8 @@ from services.orchestrator.ports import (
 
 EARLY = timedelta(seconds=0.5)
 """By how much a timer may ring before the clock says so."""
-STOP_LOOK_S = 5.0
-"""How often a running attempt looks for a stop that it was not told of."""
+STOP_LOOK_S = 60.0
+"""How often a running attempt looks for a stop that it was not told of: seldom, for a worker may have a thousand."""
 ANSWER_S = 20.0
 """How long an attempt that must end waits for the answer to a submission under way: else nobody will know it."""
 STOP_S = 30.0

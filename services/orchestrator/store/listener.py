@@ -15,6 +15,8 @@ import psycopg
 CHANGES = "i2v_job_changes"
 STOPS = "i2v_job_stops"
 RECONNECT_S = 0.5
+KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 2}
+"""A server that is gone without a word is noticed within about eleven seconds: who waits relies on being told."""
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +81,8 @@ class Listener:
     async def _listen(self) -> None:
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
+                connecting = psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, **KEEPALIVE)
+                async with await connecting as connection:
                     await connection.execute(f"LISTEN {CHANGES}".encode())
                     await connection.execute(f"LISTEN {STOPS}".encode())
                     self._listening.set()
