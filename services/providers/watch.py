@@ -7,6 +7,7 @@ watch before its time.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from services.providers.breaker import Breaker
@@ -70,10 +71,10 @@ async def watch(
                 charge=Charge.UNKNOWN,
                 resumable=True,
             )
-        try:
-            await asyncio.wait_for(wake.wait(), min(pause_s, left_s))
-        except TimeoutError:
-            continue
+        # Not wait_for: in Python 3.11 it swallows a cancel that comes together with the wake.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(pause_s, left_s)):
+                await wake.wait()
 
 
 def _calm_s(rhythm: Rhythm, age_s: float) -> float:
