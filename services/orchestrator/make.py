@@ -239,7 +239,7 @@ class Maker:
                     retryable=True,
                 )
             )
-        sha256 = await asyncio.to_thread(_digest, output.path)
+        sha256 = output.sha256 or await asyncio.to_thread(_digest, output.path)
         size_bytes = output.path.stat().st_size
         asset = Asset(job.tenant, job.user, sha256, size_bytes, info, self.clock.now(), output.promised)
         await self.blobs.put_file(asset.key, output.path, media_type=info.media_type)

@@ -279,6 +279,8 @@ class Output:
     path: Path
     promised: Mapping[str, str] = field(default_factory=dict)
     """What a vendor says of it, by its own keys."""
+    sha256: str = ""
+    """Of its bytes, where the backend saw each of them; empty where it did not."""
 
 
 BackendEvent = Stage | Continues | Checkpoint | Fragment | Handover | Receipt | Output

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 import httpx
@@ -19,6 +19,10 @@ from services.providers.vendor import Charge, Failed
 
 log = logging.getLogger(__name__)
 
+CHUNK_BYTES = 256 * 1024
+"""What is handed on at a time: each message of gRPC costs as much as a few hundred kilobytes do."""
+CHUNK_S = 0.5
+"""And after so long what there is: a caller wants to hear something, and the time of the whole be looked at."""
 HEAD_BYTES = 12
 """Enough to tell a video by."""
 REDIRECTS = 3
@@ -134,7 +138,7 @@ class Download:
         try:
             skip = 0 if response.status_code == 206 else self.size_bytes
             again, head = hashlib.sha256(), b""
-            async for chunk in response.aiter_raw():
+            async for chunk in gathered(response.aiter_raw()):
                 if skip:
                     seen, chunk = chunk[:skip], chunk[skip:]
                     again.update(seen)
@@ -192,6 +196,24 @@ class Download:
             self._check_size(self.whole_bytes)
         etag = response.headers.get("etag", "")
         self._etag = etag if etag.startswith('"') else ""
+
+
+async def gathered(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yields what comes in pieces of some size, and before any error of theirs what had come by then."""
+    loop, held, began = asyncio.get_running_loop(), bytearray(), 0.0
+    try:
+        async for piece in pieces:
+            began = began if held else loop.time()
+            held += piece
+            if len(held) >= CHUNK_BYTES or loop.time() - began >= CHUNK_S:
+                yield bytes(held)
+                held.clear()
+    except httpx.HTTPError:
+        if held:
+            yield bytes(held)
+        raise
+    if held:
+        yield bytes(held)
 
 
 def is_video(head: bytes) -> bool:

@@ -187,7 +187,7 @@ class ProviderBackend:
                     case "done":
                         if not video.is_whole(told.done):
                             raise Unavailable("The video did not come whole.", reason="OUTPUT_UNAVAILABLE")
-                        yield Output(video.path, _promised(told.done.facts))
+                        yield Output(video.path, _promised(told.done.facts), video.sha256)
                         return
                     case "failed":
                         raise _failed(told.failed)
@@ -224,8 +224,12 @@ class _Video:
         self._hash.update(data)
         self._size += len(data)
 
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
     def is_whole(self, done: provider_pb2.Done) -> bool:
-        return self._size == done.size_bytes and self._hash.hexdigest() == done.sha256
+        return self._size == done.size_bytes and self.sha256 == done.sha256
 
     def close(self) -> None:
         self._file.close()
