@@ -55,7 +55,7 @@ lock: setup ## Writes constraints.txt from the environment
 	@mv constraints.new constraints.txt
 
 train: setup ## Trains nano anew, part by part, under var/nano: hours on two cores (docs/nano.md)
-	@for stage in pictures clips text latents onset transformer steady tiny; do $(RUN) -m tools.nano.train $$stage || exit 1; done
+	@for stage in pictures clips text latents onset steady tiny; do $(RUN) -m tools.nano.train $$stage || exit 1; done
 	@$(RUN) -m tools.nano.publish
 
 judge: setup ## Measures nano's videos on pictures that it was never trained on

@@ -87,7 +87,9 @@ OPPOSITES = {"pan_left": "pan_right", "pan_up": "pan_down", "zoom_out": "zoom_in
 SPOKEN = (*SIDES, *PHRASES)
 """Every kind that words tell apart."""
 SECOND = ("zoom_in", "zoom_out", "rotate_clockwise", "rotate_counterclockwise")
-"""Kinds that may come with another."""
+"""Kinds that may come with another. They move each part of a picture otherwise, so they are the hardest to learn."""
+ODDS = np.array([2.5 if each in SECOND else 1.25 if each in SIDES else 0.7 for each in SPOKEN])
+"""How often each of SPOKEN is wished for, in proportion."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def wish(rng: np.random.Generator) -> Wish:
     draw = rng.random()
     if draw < 0.12:
         return Wish("nothing")
-    kind = pick(rng, SPOKEN)
+    kind = SPOKEN[int(rng.choice(len(SPOKEN), p=ODDS / ODDS.sum()))]
     pace = 1.0 if kind == "still" else float(rng.choice([SLOW, 1.0, FAST], p=[0.3, 0.45, 0.25]))
     both = draw > 0.9 and kind in (*SIDES, "sway", "ripple", "pulse")
     return Wish(kind, pace, pick(rng, SECOND) if both else "")

@@ -59,8 +59,8 @@ def places(motion: Motion, frames: int, height: int, width: int) -> torch.Tensor
     y = y + side * motion.ripple * 2.0 * begun * torch.sin(2 * np.pi * x / 44 - turn * 2 * f)
     lean = motion.tilt_up * f / LAST
     x, y = x * (1 - 0.35 * lean * y / height), y - side * 30 * lean * (1 + 0.3 * y / height)
-    closer = torch.exp(-(0.0046 * motion.zoom_in + 0.0012 * motion.drift) * f)
-    angle = -0.0046 * motion.rotate_clockwise * f
+    closer = torch.exp(-(0.008 * motion.zoom_in + 0.0012 * motion.drift) * f)
+    angle = -0.008 * motion.rotate_clockwise * f
     x, y = (
         closer * (torch.cos(angle) * x - torch.sin(angle) * y),
         closer * (torch.sin(angle) * x + torch.cos(angle) * y),

@@ -35,14 +35,14 @@ def main() -> int:
 def publish() -> None:
     """Writes every part that is trained."""
     mover = train.Mover()
-    if not any(train.trained(mover, stage, "average") for stage in ("steady", "transformer")):
-        sys.exit("run `python -m tools.nano.train transformer` first")
+    if not train.trained(mover, "steady", "average"):
+        sys.exit("run `python -m tools.nano.train steady` first")
     reader, _ = train.the_reader()
     train.trained(reader, "text")
     put("text_encoder", reader.encoder.state_dict())
     put("image_encoder", mover.image.model.state_dict())
     put("transformer", mover.transformer.state_dict())
-    vae = train.the_vae("decoder", "clips")
+    vae = train.the_vae("clips")
     put("vae", normalised(vae, train.statistics()).state_dict())
     tiny = train.the_tiny_vae()
     train.trained(tiny, "tiny")
@@ -53,7 +53,7 @@ def publish() -> None:
 
 
 def restore() -> None:
-    """Makes of the shipped weights what the stages after `clips` and `text` begin with, and `steady`.
+    """Makes of the shipped weights what `latents`, `steady` and `tiny` begin with.
 
     The statistics of the latents are then those of every Wan VAE, under which the weights are published.
     """
@@ -66,7 +66,7 @@ def restore() -> None:
     shutil.copyfile(WEIGHTS / "tokenizer/tokenizer.json", folder / "tokenizer.json")
     reader, _ = train.the_reader()
     reader.encoder.load_state_dict(shipped("text_encoder"), strict=False)  # of tensors that are the same, one is there
-    for stage, module in (("clips", made), ("text", reader), ("transformer", mover)):
+    for stage, module in (("clips", made), ("text", reader), ("onset", mover)):
         (train.ROOT / stage).mkdir(parents=True, exist_ok=True)
         torch.save({"module": module.state_dict()}, train.ROOT / stage / "state.pt")
     known = {"mean": torch.tensor(made.config.latents_mean), "std": torch.tensor(made.config.latents_std)}

@@ -1,7 +1,8 @@
 """`python -m tools.nano.train STAGE`: trains one part of nano after another, each from where it was left.
 
 The stages in their order: `pictures` and `clips` (the VAE), `text`, `latents` (what the others are trained on),
-`onset`, `transformer`, `steady` (it goes on over pasts of its own making) and `tiny` (the decoder of the quality fast).
+`onset` (the transformer, first blocks alone), `steady` (it goes on over pasts of its own making) and `tiny` (the
+decoder of the quality fast).
 Everything is kept under var/nano; `python -m tools.nano.publish` makes of it what is shipped.
 """
 
@@ -176,13 +177,11 @@ class Sampler:
         with torch.no_grad():
             return self.text(*text.tokens(self.tokenizer, worded, self.length))
 
-    def loss(
-        self, mover: Mover, rng: np.random.Generator, *, onset: bool = False, own: bool = False
-    ) -> dict[str, torch.Tensor]:
-        """Flow matching on one batch; `onset`: of first blocks alone; `own`: over pasts of the model's own making."""
+    def loss(self, mover: Mover, rng: np.random.Generator, *, onset: bool) -> dict[str, torch.Tensor]:
+        """Flow matching on one batch: of first blocks alone, or of stretches over pasts of the model's own making."""
         size, most, blocks = self.schedule.block_latents, self.schedule.max_latents, 1 if onset else 3
         starts = range(1, most - size * blocks + 1, size)
-        start = 1 if onset or rng.random() < (0.6 if own else 0.35) else int(rng.choice(starts))
+        start = 1 if onset or rng.random() < 0.6 else int(rng.choice(starts))
         shapes = list(self.shards)
         odds = np.array([len(self.shards[each]) for each in shapes], dtype=float)
         shards = self.shards[shapes[rng.choice(len(shapes), p=odds / odds.sum())]]
@@ -203,12 +202,9 @@ class Sampler:
         if rng.random() > 0.08:
             seen = torch.stack([shard.pictures[clip] for shard, clip in chosen]).float() / 127.5 - 1
             image = mover.image(seen)
-        if own and not onset:
+        if not onset:
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=BF16):
                 past = transformer.own_past(mover.transformer, self.schedule, past, frames, start, words, image)
-        elif rng.random() < 0.5:  # what was made is never quite right
-            past = past + rng.uniform(0, 0.25) * torch.randn_like(past)
-            past[:, 0] = every[:, 0]
         return self.flow(mover, rng, clean, past, frames, words, image)
 
     def flow(self, mover: Mover, rng: np.random.Generator, *rest: object) -> dict[str, torch.Tensor]:
@@ -222,16 +218,6 @@ class Sampler:
 
 BF16 = True
 """Whether matrices are multiplied in bf16."""
-
-
-def moving(steps: int, limit_s: float) -> bool:
-    """The transformer."""
-    mover, average, sampler = Mover(), Mover(), Sampler()
-    if not trained(mover, "onset"):
-        sys.exit("run `python -m tools.nano.train onset` first")
-    return train(
-        mover, lambda rng, _: sampler.loss(mover, rng), plan("transformer", steps, 0.015, limit_s), average=average
-    )
 
 
 def starting(steps: int, limit_s: float) -> bool:
@@ -252,23 +238,22 @@ def steadying(steps: int, limit_s: float) -> bool:
     """
     mover, average, sampler = Mover(), Mover(), Sampler()
     for each in (mover, average):
-        if not trained(each, "transformer"):
-            sys.exit("run `python -m tools.nano.train transformer` first")
+        if not trained(each, "onset"):
+            sys.exit("run `python -m tools.nano.train onset` first")
 
     def loss(rng: np.random.Generator, _step: int) -> dict[str, torch.Tensor]:
-        return sampler.loss(mover, rng, onset=rng.random() < 0.4, own=True)
+        return sampler.loss(mover, rng, onset=rng.random() < 0.6)
 
-    return train(mover, loss, replace(plan("steady", steps, 0.012, limit_s), falling=0.35), average=average)
+    return train(mover, loss, replace(plan("steady", steps, 0.012, limit_s), falling=0.25), average=average)
 
 
 STAGES: dict[str, tuple[Callable[[int, float], bool], int]] = {
     "pictures": (pictures, 2200),
     "clips": (clips, 900),
     "text": (reading, 3000),
-    "latents": (encode, 75),
+    "latents": (encode, 105),
     "onset": (starting, 400),
-    "transformer": (moving, 1300),
-    "steady": (steadying, 1000),
+    "steady": (steadying, 4000),
     "tiny": (tiny, 500),
 }
 """Each with its usual steps."""
