@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,18 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: float | 
     return value
 
 
+def _micros(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        micros = Decimal(value) * 1_000_000
+    except InvalidOperation:
+        micros = Decimal("NaN")
+    if not micros.is_finite() or not 0 <= micros < 2**63:
+        raise click.BadParameter("give an amount such as 0.50")
+    return int(micros)
+
+
 def utf8(context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Refuses what is no text."""
     try:
@@ -62,7 +75,9 @@ def _details(context: click.Context, parameter: click.Parameter, values: Sequenc
 OPTIONS = (
     click.option("--image", type=FILE, help="The picture that moves. Without one the text alone makes the video."),
     click.option("--prompt", default="", callback=utf8, help="What shall happen."),
-    click.option("--model", default="nano", show_default=True, callback=utf8),
+    click.option("--model", callback=_utf8_or_none, help="Default: nano, without --capability."),
+    click.option("--capability", default="", callback=utf8, help="Instead of a model: the cheapest that can do this."),
+    click.option("--price-max", metavar="USD", callback=_micros, help="What a capability may cost at most."),
     click.option(
         "--operation",
         type=click.Choice(OPERATIONS),
@@ -100,7 +115,12 @@ async def asked_spec(client: Client, **given: Any) -> job_pb2.JobSpec:
     _refuse_strangers(operation, given)
     files = {role: given[role] for role in ("image", "audio", "mask") if given[role] is not None}
     names: dict[str, Any] = {role: (await client.upload(file)).name for role, file in files.items()}
-    spec = job_pb2.JobSpec(model=given["model"], seed=given["seed"], resolution=given["resolution"])
+    model = given["model"] if given["model"] is not None else "" if given["capability"] else "nano"
+    spec = job_pb2.JobSpec(
+        model=model, capability=given["capability"], seed=given["seed"], resolution=given["resolution"]
+    )
+    if given["price_max"] is not None:
+        spec.price_max.CopyFrom(job_pb2.Money(amount_micros=given["price_max"], currency_code="USD"))
     if given["quality"]:
         spec.quality = QUALITIES[given["quality"]]
     if given["size"] is not None:

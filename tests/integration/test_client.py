@@ -468,6 +468,22 @@ async def test_the_command_makes_a_video_and_says_what_it_is_and_cost(rig: Rig, 
     assert submitted.spec == expected
 
 
+async def test_a_capability_and_its_highest_price_may_stand_for_the_model(rig: Rig, i2v: Command) -> None:
+    await i2v(*GENERATE, "--capability", "wan-2.5", "--price-max", "0.50", "--detach")
+    [submitted] = rig.script.asked_for(job_pb2.SubmitJobRequest)
+    assert (submitted.spec.model, submitted.spec.capability) == ("", "wan-2.5")
+    assert submitted.spec.price_max == job_pb2.Money(amount_micros=500_000, currency_code="USD")
+
+
+@pytest.mark.parametrize("price", ["-1", "NaN", "1e30", "cheap"])
+async def test_a_highest_price_that_is_none_is_refused_before_anything_is_sent(
+    rig: Rig, i2v: Command, price: str
+) -> None:
+    ended = await i2v(*GENERATE, "--capability", "wan-2.5", "--price-max", price)
+    assert (ended.code, "--price-max" in ended.err) == (2, True)
+    assert rig.script.asked_for(job_pb2.SubmitJobRequest) == []
+
+
 async def test_a_text_alone_makes_a_video_too(rig: Rig, i2v: Command) -> None:
     assert (await i2v("generate", "--prompt", "A wave.", "--detach")).out == "jobs/7\n"
     [submitted] = rig.script.asked_for(job_pb2.SubmitJobRequest)
