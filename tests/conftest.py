@@ -68,6 +68,11 @@ def postgres() -> Iterator[str]:
     # Not among pytest's own folders: the start of another run takes back the permissions that the server's user needs.
     with tempfile.TemporaryDirectory(prefix="i2v-pg-", ignore_cleanup_errors=True) as folder:
         server = EmbeddedPostgres(Path(folder) / "data")
+        admin = sa.create_engine(driver_url(server.url), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+        with admin.connect() as connection:
+            # Tests kill processes, not the machine: what the kernel has is safe, and every test makes a database.
+            connection.execute(sa.text("ALTER SYSTEM SET fsync = off"))
+            connection.execute(sa.text("SELECT pg_reload_conf()"))
         yield server.url
         server.close()
 
