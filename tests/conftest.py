@@ -1,10 +1,14 @@
 """What every test may ask for: a clean environment and a database of its own on one real PostgreSQL."""
 
+import asyncio
+import functools
+import inspect
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -21,6 +25,31 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.triton_fixture", "tests.s3_fixture"]
+
+CLOSING_S = 20.0
+"""What a test whose time is over has left to close what it opened."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives every asyncio test its time by a cancel, so that it closes what it opened.
+
+    The time-out of pytest-timeout leaves the test where it is, on the loop that all tests share: with its servers and
+    its threads it would go on during the tests that follow, and make those fail too.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            marker = item.get_closest_marker("timeout")
+            seconds = float(marker.args[0] if marker else item.config.getini("timeout"))
+            item.obj = in_time(item.obj, seconds - CLOSING_S)
+
+
+def in_time(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def run(**arguments: Any) -> None:
+        async with asyncio.timeout(seconds):
+            await test(**arguments)
+
+    return run
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +68,11 @@ def postgres() -> Iterator[str]:
     # Not among pytest's own folders: the start of another run takes back the permissions that the server's user needs.
     with tempfile.TemporaryDirectory(prefix="i2v-pg-", ignore_cleanup_errors=True) as folder:
         server = EmbeddedPostgres(Path(folder) / "data")
+        admin = sa.create_engine(driver_url(server.url), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+        with admin.connect() as connection:
+            # Tests kill processes, not the machine: what the kernel has is safe, and every test makes a database.
+            connection.execute(sa.text("ALTER SYSTEM SET fsync = off"))
+            connection.execute(sa.text("SELECT pg_reload_conf()"))
         yield server.url
         server.close()
 

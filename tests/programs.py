@@ -22,6 +22,8 @@ from tools.program import free_port
 READY_S = 120.0
 ACCESS = "what-the-orchestrator-shows"
 OPERATORS = "what-operators-show"
+given: set[int] = set()
+"""Ports that programs were started on, or will be in a moment: nobody listens on those yet."""
 
 
 @dataclass
@@ -44,16 +46,24 @@ class Program:
         return await self.process.wait()
 
 
+def fresh_port() -> int:
+    """One that is free and that no other program was given."""
+    while (port := free_port()) in given:
+        pass
+    given.add(port)
+    return port
+
+
 @asynccontextmanager
 async def program(name: str, *arguments: str, log: Path, prefix: str, **settings: str) -> AsyncIterator[Program]:
     """Runs `python -m NAME ARGUMENTS`, with its settings as variables, until the block is left; serving in it."""
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{fresh_port()}"
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
         "GRPC_VERBOSITY": "ERROR",
         f"{prefix}LISTEN": address,
-        f"{prefix}METRICS_LISTEN": f"127.0.0.1:{free_port()}",
+        f"{prefix}METRICS_LISTEN": f"127.0.0.1:{fresh_port()}",
         **settings,
     }
     with log.open("ab") as file:
@@ -127,18 +137,22 @@ async def world(database: str, data: Path, **provider_settings: str) -> AsyncIte
         await stack.enter_async_context(llm.serving())
         for name, secret in (("access-key", ACCESS), ("operator-key", OPERATORS)):
             (data / name).write_text(f"{secret}\n")
-        providers = {
-            simulator.name: await stack.enter_async_context(_provider(simulator, data, provider_settings))
-            for simulator in (wavespeed, fal)
-        }
-        writer = await stack.enter_async_context(_writer(llm, data))
+        async with asyncio.TaskGroup() as starting:  # each takes a second or two
+            started = {
+                simulator.name: starting.create_task(
+                    stack.enter_async_context(_provider(simulator, data, provider_settings))
+                )
+                for simulator in (wavespeed, fal)
+            }
+            writer = starting.create_task(stack.enter_async_context(_writer(llm, data)))
+        providers = {name: task.result() for name, task in started.items()}
         settings = {
             "I2V_DATABASE_URL": database,
             "I2V_DATA": str(data),
             "I2V_TRITON": "",
             "I2V_PROVIDERS": ",".join(f"{name}={each.address}" for name, each in providers.items()),
             "I2V_PROVIDER_KEY_FILE": str(data / "access-key"),
-            "I2V_PROMPT_WRITER": writer.address,
+            "I2V_PROMPT_WRITER": writer.result().address,
             "I2V_DEV_KEY_FILE": str(data / "dev-key"),
             "I2V_OPERATOR_KEY_FILE": str(data / "operator-key"),
             "I2V_FIND_S": "0.2",

@@ -12,7 +12,8 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import ClassVar, Protocol
 
 from dbos import DBOS, DBOSClient, DBOSConfig
 
@@ -100,6 +101,9 @@ class Roll(Protocol):
 class Worker:
     """The receiving end: runs jobs on this process's event loop until it is stopped. One a process."""
 
+    _alive: ClassVar[bool] = False
+    """From the start of a worker until all that DBOS runs for it has ended."""
+
     def __init__(
         self,
         url: str,
@@ -134,7 +138,22 @@ class Worker:
         """Why each backend is not ready, as it was said last."""
 
     async def start(self) -> None:
-        """Takes up the work: first what this worker left behind when it was killed, then the queues."""
+        """Takes up the work: first what this worker left behind when it was killed, then the queues.
+
+        Raises:
+            RuntimeError: another worker of this process lives, or is still stopping.
+        """
+        if Worker._alive:
+            # DBOS would give this one the other's object, with the other's database, and then take it away from both.
+            raise RuntimeError("a process has room for one worker, and the one before has not stopped yet")
+        Worker._alive = True
+        try:
+            await self._start()
+        except BaseException:
+            await self._end()
+            raise
+
+    async def _start(self) -> None:
         config: DBOSConfig = {
             "name": APPLICATION_NAME,
             "system_database_url": self._url,
@@ -163,11 +182,28 @@ class Worker:
         tasks = [*self._running, *([self._reaper] if self._reaper else [])]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
-        await self._roll.release()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        """Ends DBOS and gives the name back. A cancel waits until DBOS has ended, which it does within seconds."""
+        loop = asyncio.get_running_loop()
+        ending = loop.run_in_executor(None, partial(DBOS.destroy, destroy_registry=True))
+        cancelled = False
+        while not ending.done():
+            try:
+                await asyncio.wait({ending})
+            except asyncio.CancelledError:
+                cancelled = True
         # DBOS made its own threads the loop's and has just ended them; what still stops after us needs some.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+        loop.set_default_executor(ThreadPoolExecutor())
+        Worker._alive = False
+        await self._roll.release()
+        ending.result()
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def _make_video(self, job_id: str) -> None:
         task = asyncio.current_task()

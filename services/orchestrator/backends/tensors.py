@@ -50,6 +50,8 @@ LOOK_S = 10.0
 """How long a stream is silent before the model's process is looked after, and from one look to the next."""
 PULSE_S = 5.0
 """Longest wait at such a look. Triton says within 1 s that a process is dead; one that is merely busy may be silent."""
+END_S = 10.0
+"""Longest wait for Triton to end a stream that owes no answer."""
 LOAD_S = 300.0
 """Longest wait for a model to be loaded on demand."""
 
@@ -151,10 +153,13 @@ class Engine:
     ) -> AsyncGenerator[tuple[Arrays, bool], None]:
         """Yields (outputs, whether they are the last of their request) for requests sent on one stream, in order.
 
-        Closing the generator cancels the stream, which Triton tells its models. `requests` must stay open until every
-        answer has come: Triton ends a stream whose requests have ended. Where there is but a single one, errors come
-        with their code; elsewhere that would end the stream while we write to it, and the error would be lost. There,
-        too, each request has one answer.
+        Closing the generator while an answer is due cancels the stream, which Triton tells its models. A stream that
+        owes none is ended instead: a cancel that meets a finished request can crash the whole server
+        (triton-inference-server/server, issue 8034; its log then says `HandleCancellation`).
+
+        `requests` must stay open until every answer has come: Triton ends a stream whose requests have ended. Where
+        there is but a single one, errors come with their code; elsewhere that would end the stream while we write to
+        it, and the error would be lost. There, too, each request has one answer.
 
         A model whose process dies leaves its streams silent. So while an answer is due, `pulse` makes a request by
         which to look after it now and then (see `look`), and silence for `stall_s` is the end.
@@ -164,7 +169,7 @@ class Engine:
         call = self._stub.ModelStreamInfer(requests.__aiter__(), metadata=CODES if single else ())
         answers, answered, reading = aiter(call), 0, None
         clock = asyncio.get_running_loop().time
-        since = clock()
+        since, final = clock(), False
         try:
             while True:
                 reading = reading or asyncio.ensure_future(_next(answers))
@@ -183,15 +188,20 @@ class Engine:
                 if answer.error_message:
                     raise _refused(answer.error_message)
                 response = answer.infer_response
-                yield _arrays(response), response.parameters["triton_final_response"].bool_param
+                final = response.parameters["triton_final_response"].bool_param
+                yield _arrays(response), final
         except grpc.aio.AioRpcError as error:
             raise _unreachable(error) from error
         finally:
-            call.cancel()
             requests.close()
-            if reading is not None:
+            reading = reading or asyncio.ensure_future(_next(answers))
+            try:
+                if final if single else answered >= requests.sent:
+                    await asyncio.wait({reading}, timeout=END_S)
+            finally:
+                call.cancel()  # does nothing to a stream that has ended
                 reading.cancel()
-                await asyncio.wait({reading})
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def look(self, pulse: Any) -> None:
         """Asks a model something that costs it nothing, to learn whether its process is there; silence proves nothing.
