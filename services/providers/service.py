@@ -85,7 +85,9 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
         retry_time, trouble = self._parts.breaker.retry_time, self._parts.account.trouble
         if trouble is not None:
             told.availability, told.reason = TROUBLES[trouble]
-        elif retry_time is not None:
+        elif retry_time is not None and self._parts.clock() < retry_time:
+            # After its rest it takes the one task that shows whether the vendor is back; told otherwise, nobody hands
+            # it over, and the breaker stays open for ever.
             told.availability = pb.Capabilities.BROKEN
             told.reason = "The vendor failed too often lately."
             told.retry_time.CopyFrom(convert.time(retry_time))
