@@ -105,6 +105,9 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
             async with AsyncExitStack() as stack:
                 try:
                     task = await self._received(request_iterator, stack)
+                except OSError as error:  # a full disk
+                    message = "This provider cannot keep the task's inputs now."
+                    raise Unavailable(message, reason="NOTHING_SUBMITTED") from error
                 except InvalidInput:
                     # A client of grpc.aio that is still writing when it is refused sees INTERNAL, not the refusal.
                     await _drain(request_iterator)

@@ -5,6 +5,7 @@ Whatever a case does to it, the one thing that is counted at its end is how ofte
 
 import hashlib
 import logging
+import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -181,13 +182,26 @@ async def test_a_submission_is_not_made_twice_under_one_id(rig: Provided) -> Non
     await rig.generate()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await rig.generate()
-    assert from_call(caught.value).reason == "NOTHING_SUBMITTED"
+    # Not NOTHING_SUBMITTED, at which the orchestrator would give the first one's money back.
+    assert from_call(caught.value).reason == "SUBMITTED_BEFORE"
     rig.play(submit="lost")
     assert (await rig.generate(a_task("other"))).end == ("ANSWER_LOST", "UNKNOWN")
     rig.play()
-    with pytest.raises(grpc.aio.AioRpcError):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
         await rig.generate(a_task("other"))
+    assert from_call(caught.value).reason == "SUBMITTED_BEFORE"
     assert rig.simulator.paid == 2
+
+
+async def test_a_disk_that_takes_no_inputs_submits_nothing(rig: Provided) -> None:
+    shutil.rmtree(rig.data)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await rig.generate()
+    assert (caught.value.code(), from_call(caught.value).reason) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "NOTHING_SUBMITTED",
+    )
+    assert rig.simulator.paid == 0
 
 
 async def test_what_was_certainly_not_taken_may_be_submitted_again_under_the_same_id(rig: Provided) -> None:
