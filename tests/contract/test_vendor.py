@@ -129,6 +129,13 @@ async def test_the_status_of_a_refusal_says_whether_it_was_paid_for(
     assert rig.metric("i2v_vendor_tasks_total", model="wan-2.5", reason=end[0], charge=end[1].lower().replace("_", "-"))
 
 
+async def test_words_that_no_protobuf_takes_are_a_refusal_all_the_same(rig: Provided) -> None:
+    rig.play(submit="refused", status=400, words="no \ud800\x00")
+    told = await rig.generate()
+    assert told.end == ("VENDOR_REFUSED", "NOT_CHARGED")
+    assert told.failed.message.endswith("no ?…")
+
+
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("999999", 3600), ("Thu, 01 Jan 1970 00:00:09 GMT", 0)])
 async def test_a_full_vendor_says_when_to_come_again(rig: Provided, header: str, seconds: int) -> None:
     rig.play(submit="refused", status=429, retry_after=header)
@@ -327,6 +334,7 @@ async def test_a_key_that_is_withdrawn_at_work_leaves_a_task_that_can_be_resumed
         ("private", "OUTPUT_UNAVAILABLE", True),
         ("elsewhere", "OUTPUT_UNAVAILABLE", True),
         ("file", "OUTPUT_UNAVAILABLE", True),
+        ("no-name", "OUTPUT_UNAVAILABLE", True),
         ("redirect", "OUTPUT_UNAVAILABLE", True),
         ("no-video", "OUTPUT_WRONG", True),
         ("huge", "OUTPUT_WRONG", False),
