@@ -178,8 +178,10 @@ class AttemptFailed(Exception):
 class TaskFailed(AttemptFailed):
     """A task of paid work came to nothing, and this is known of the money."""
 
-    def __init__(self, error: JobError, charge: Charge) -> None:
+    def __init__(self, error: JobError, charge: Charge, *, wait_s: float = 0.0) -> None:
+        """`wait_s`: how long the vendor wants to be left alone."""
         self.charge = charge
+        self.wait_s = wait_s
         super().__init__(error)
 
 

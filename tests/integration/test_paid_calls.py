@@ -133,6 +133,26 @@ async def test_a_failed_task_that_the_vendor_gives_back_is_free(i2v: Served, ven
     assert "released" in await kinds(i2v, ended.name)
 
 
+async def test_a_vendor_is_left_alone_for_as_long_as_it_asks(i2v: Served, vendor: ScriptedProvider) -> None:
+    limited = a_failure("RATE_LIMITED", Failed.NOT_CHARGED, retryable=True)
+    limited.retry_delay.FromSeconds(30)
+    vendor.refusals = [limited]
+    job = await i2v.submit(spec())
+    event = await i2v.until(job.name, "retrying")
+    assert (event.retrying.retry_time.ToDatetime() - event.create_time.ToDatetime()).total_seconds() > 29
+    await i2v.cancel(job.name)
+    assert (await i2v.ended(job.name)).charged.amount_micros == 0
+
+
+async def test_a_task_that_fails_for_nothing_again_and_again_is_bought_three_times(
+    i2v: Served, vendor: ScriptedProvider
+) -> None:
+    vendor.failures = [a_failure("TASK_FAILED", Failed.NOT_CHARGED, retryable=True) for _ in range(9)]
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.error.reason, ended.charged.amount_micros) == (State.FAILED, "TASK_FAILED", 0)
+    assert (len(vendor.submitted), await journal(i2v)) == (3, ["released"] * 3)
+
+
 async def test_a_timed_out_poll_refunds_nothing_and_can_be_resumed(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.failures = [a_failure("TIMED_OUT", Failed.UNKNOWN, resumable=True)]
     ended = await i2v.ended((await i2v.submit(spec())).name)
