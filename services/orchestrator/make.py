@@ -33,7 +33,7 @@ from services.orchestrator.domain.event import (
     VideoOutput,
 )
 from services.orchestrator.domain.fragments import Fragments
-from services.orchestrator.domain.job import Job, Superseded
+from services.orchestrator.domain.job import Job, State, Superseded
 from services.orchestrator.domain.media import VideoInfo
 from services.orchestrator.domain.mismatch import mismatches
 from services.orchestrator.domain.paid_call import Call, Charge, submission_id
@@ -266,12 +266,17 @@ class Maker:
         What another has made of the job meanwhile does not matter to an answer: the money went, or did not.
         """
 
+        stopping: list[bool] = []
+
         def decide(now: Job) -> Body | None:
             if now.attempt != run.job.attempt or now.state.ended:
                 raise Superseded(f"{now!r} is not in attempt {run.job.attempt} any more")
             match body:
                 case Submitting():
                     jobs.guard(now, run.job.attempt)
+                    stopping[:] = [now.state is State.CANCELLING]
+                    if stopping[0]:
+                        return None
                     return None if now.call is Call.SUBMITTING else body  # an earlier try has committed
                 case Accepted():
                     return None if now.call is Call.ACCEPTED else body
@@ -285,6 +290,9 @@ class Maker:
                 log.warning("a step of a paid call cannot be journalled yet")
                 await asyncio.sleep(INSIST_S)
             else:
+                if stopping == [True]:
+                    # The stop is on its way here, and ends this attempt: nothing is handed over before it comes.
+                    await asyncio.get_running_loop().create_future()
                 self.meter.paid_call(body.provider, type(body).__name__.lower())
                 return
 

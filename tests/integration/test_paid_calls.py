@@ -1,8 +1,8 @@
 """Paid work: submitted once whatever happens, never forgotten, never paid for twice."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
 from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.ports import Attempt, BackendEvent, Handover
 from tests.scripted_provider import Cancelled, Failed, Found, ScriptedProvider, a_failure, a_video, providing
 from tests.served import GOLDEN, Served, served, text_spec
 from tests.worker_process import worker
@@ -225,6 +227,29 @@ async def test_a_task_that_the_vendor_stops_is_free(i2v: Served, vendor: Scripte
     await i2v.cancel(job.name)
     ended = await i2v.ended(job.name)
     assert (ended.state, ended.charged.amount_micros, await journal(i2v)) == (State.CANCELLED, 0, ["released"])
+
+
+async def test_a_stop_that_comes_just_before_the_handover_is_a_stop_and_no_fault(
+    database: str, tmp_path: Path, vendor: ScriptedProvider
+) -> None:
+    class Late(ProviderBackend):
+        """Somebody asks for a stop when the task is about to be handed over."""
+
+        async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
+            async with aclosing(super().generate(attempt)) as events:
+                async for event in events:
+                    if isinstance(event, Handover):
+                        await stores[0].record(attempt.job_id, jobs.cancel)
+                    yield event
+
+    stores: list[Any] = []
+    async with providing(vendor) as address:
+        backend = Late(address)
+        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=remote) as i2v:
+            stores.append(i2v.app.store)
+            ended = await i2v.ended((await i2v.submit(spec())).name)
+            assert (ended.state, ended.charged.amount_micros, vendor.submitted) == (State.CANCELLED, 0, [])
+        await backend.close()
 
 
 async def test_a_stop_waits_for_the_answer_to_a_submission(i2v: Served, vendor: ScriptedProvider) -> None:
