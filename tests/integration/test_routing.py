@@ -11,7 +11,7 @@ from i2v.v1 import catalog_pb2, job_pb2
 from services.orchestrator.backends.provider import ProviderBackend
 from tests.pictures import a_picture
 from tests.scripted_provider import Failed, Found, ScriptedProvider, a_failure, a_video, providing
-from tests.served import Served, caller, served
+from tests.served import GOLDEN, Served, caller, served, text_spec
 
 State = job_pb2.Job
 
@@ -87,3 +87,32 @@ async def test_who_takes_no_work_is_passed_over_and_the_last_one_is_the_end(rig:
     events = [event async for event in rig.i2v.watch(ended.name)]
     assert sum(event.HasField("rerouted") for event in events) == 1
     assert rig.fal.submitted == rig.wavespeed.submitted == []
+
+
+async def test_the_deadline_has_room_for_the_slowest_that_may_be_asked(database: str, tmp_path: Path) -> None:
+    def card(name: str, backend: str, timeout_s: int) -> str:
+        card = (GOLDEN / "remote.toml").read_text().replace("remote-text", name)
+        return card.replace('"vendor"', f'"{backend}"').replace(
+            "default_timeout_s = 60", f"default_timeout_s = {timeout_s}"
+        )
+
+    (tmp_path / "models.toml").write_text(card("quick", "one", 60) + card("slow", "two", 90))
+    quick, slow = ScriptedProvider(a_video()), ScriptedProvider(a_video())
+    quick.refusals = [a_failure("NO_CREDIT", Failed.NOT_CHARGED)]
+    async with providing(quick) as one, providing(slow) as two:
+        slots = {"one": (ProviderBackend(one), 1), "two": (ProviderBackend(two), 1)}
+
+        def change(values: dict[str, Any]) -> None:
+            values["models_file"] = tmp_path / "models.toml"
+
+        async with served(database, tmp_path, slots, change=change) as i2v:
+            spec = text_spec(seconds=5, model="", capability="test")
+            job = await i2v.submit(spec)
+            assert (job.spec.model, job.spec.timeout.seconds) == ("quick", 90)
+            assert (job.expire_time.ToDatetime() - job.create_time.ToDatetime()).total_seconds() == 90
+            ended = await i2v.ended(job.name)
+            assert (ended.state, ended.spec.model, ended.expire_time) == (State.SUCCEEDED, "slow", job.expire_time)
+            spec.timeout.seconds = 30
+            assert (await i2v.submit(spec)).spec.timeout.seconds == 30, "as it was asked for"
+        for backend, _ in slots.values():
+            await backend.close()
