@@ -231,7 +231,7 @@ class Executor:
         worn = run.external_ref != "" and run.job.attempt >= jobs.TASKS
         if isinstance(failure, TaskFailed) and charge is Charge.NOT_CHARGED and error.retryable and not worn:
             return lambda now: jobs.again(self.clock.now(), now, error, wait_s=failure.wait_s)
-        return lambda now: jobs.fail(now, error)
+        return lambda now: jobs.fail(now, error, spent_micros=failure.spent_micros)
 
     async def _conclude(self, run: Run, outcome: Decide | None) -> float | None:
         job = run.job

@@ -61,6 +61,8 @@ from services.orchestrator.ports import (
 )
 
 INSIST_S = 1.0
+WRITTEN_S = 20.0
+"""How long an attempt that must end waits for its prompt."""
 PROMPT_MOST = 2500
 """Characters that a prompt writer may be asked for."""
 
@@ -156,7 +158,23 @@ class Maker:
         run.submitting = False
 
     async def _write(self, run: Run, card: ModelCard) -> Job:
-        """Has the prompt written, and returns the job with it. A crash before it is noted costs the writing again."""
+        """Has the prompt written, and returns the job with it.
+
+        An attempt that must end waits for what is being written, for a while: it is paid for, and goes on the ledger.
+        """
+        writing = asyncio.create_task(self._written(run, card))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing}, timeout=WRITTEN_S)
+            raise
+        finally:
+            writing.cancel()
+            await asyncio.wait({writing})
+            if not writing.cancelled():
+                writing.exception()  # nobody else asks for it where the attempt ends
+
+    async def _written(self, run: Run, card: ModelCard) -> Job:
         operation = run.job.spec.operation
         assert isinstance(operation, SceneAnimation | TalkingAvatar)
         if self.writer is None:
@@ -166,7 +184,9 @@ class Maker:
         most = card.prompt_max_characters
         if card.remote is not None and card.remote.written_prompt_max_characters is not None:
             most = card.remote.written_prompt_max_characters
-        return await self._tell(run, await self.writer.write(operation.kind, operation.scene, min(most, PROMPT_MOST)))
+        most = min(most, PROMPT_MOST)
+        # Under the job's name: if this process dies before it is noted, the next attempt gets what was paid for.
+        return await self._tell(run, await self.writer.write(operation.kind, operation.scene, most, run.job.id))
 
     async def _attempt(self, run: Run, card: ModelCard, workdir: Path) -> Attempt:
         """Gathers all that the backend gets to see."""

@@ -263,15 +263,16 @@ def expire(now: datetime, job: Job, *, grace_s: float) -> Failed | Reconciling |
     return fail(job, JobError("DEADLINE_EXCEEDED", why, retryable=True, resumable=True))
 
 
-def fail(job: Job, error: JobError) -> Failed | Reconciling:
+def fail(job: Job, error: JobError, *, spent_micros: int = 0) -> Failed | Reconciling:
     """Returns what a job that cannot go on comes to: an end that pays what it owes, or RECONCILING where none knows.
 
-    What was not paid for cannot be resumed, whatever the error says.
+    What was not paid for cannot be resumed, whatever the error says. `spent_micros` went for a prompt that never came.
     """
     if job.call is Call.SUBMITTING:
         return lost(job)
     resumable = error.resumable and job.call is Call.ACCEPTED
-    return Failed(replace(error, resumable=resumable), charged_micros=owed(job))
+    room = job.quote_micros - job.price_micros - job.prompt_cost_micros
+    return Failed(replace(error, resumable=resumable), charged_micros=owed(job) + min(spent_micros, room))
 
 
 def charge(job: Job, error: JobError) -> Failed:
