@@ -208,6 +208,8 @@ class WaveSpeed:
         around = timedelta(seconds=AROUND_S)
         if not submit_time + around < now < submit_time + KEPT - around:
             return Found(None)
+        # A name that we do not know may be another spelling of this one.
+        others = {other.path for other in MODELS.values()} - {MODELS[model].path}
         for page in range(1, PAGES + 1):
             body = json_body({"page": page, "page_size": PAGE})
             answer = await self._exchange.ask("POST", f"{API}/predictions", kind="find", body=body)
@@ -219,7 +221,7 @@ class WaveSpeed:
             if None in times or None in names:
                 return Found(None)
             for name, time in zip(names, times, strict=True):
-                if time is not None and name == MODELS[model].path and abs(time - submit_time) <= around:
+                if time is not None and name not in others and abs(time - submit_time) <= around:
                     return Found(None)
             if len(items) < PAGE or any(time is not None and time < submit_time - around for time in times):
                 return Found(None, certain=True)
