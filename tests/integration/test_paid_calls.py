@@ -193,7 +193,7 @@ async def test_a_lost_answer_to_what_the_vendor_never_had_is_free(i2v: Served, v
 
 
 async def test_after_the_refund_window_what_nobody_found_is_free(
-    database: str, tmp_path: Path, vendor: ScriptedProvider
+    database: str, tmp_path: Path, vendor: ScriptedProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
     vendor.losses = 1
 
@@ -206,7 +206,9 @@ async def test_after_the_refund_window_what_nobody_found_is_free(
         async with served(database, tmp_path, {"vendor": (backend, 1)}, change=change) as i2v:
             ended = await i2v.ended((await i2v.submit(spec())).name)
             assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
+            assert "nobody found" in ended.error.message, "that it has none is not known"
             assert (len(vendor.submitted), len(vendor.found)) == (1, 1)
+            assert "the vendor's bill may have it" in caplog.text
         await backend.close()
 
 
