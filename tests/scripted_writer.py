@@ -1,5 +1,6 @@
 """A prompt writer that a test conducts, on a real socket."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,9 @@ class ScriptedWriter(prompt_pb2_grpc.PromptWriterServicer):
 
     def __init__(self) -> None:
         self.asked: list[prompt_pb2.WritePromptRequest] = []
+        self.writing = asyncio.Event()
+        """Shut: a prompt waits before it is answered."""
+        self.writing.set()
         self.troubles: list[tuple[grpc.StatusCode, str]] = []
         self.answer = prompt_pb2.WritePromptResponse(
             prompt="The wave rises slowly and breaks.",
@@ -25,6 +29,7 @@ class ScriptedWriter(prompt_pb2_grpc.PromptWriterServicer):
 
     async def WritePrompt(self, request: Any, context: Any) -> prompt_pb2.WritePromptResponse:
         self.asked.append(request)
+        await self.writing.wait()
         if self.troubles:
             await context.abort(*self.troubles.pop(0))
         return self.answer

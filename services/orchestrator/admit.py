@@ -74,7 +74,7 @@ async def admit(
         raise
     card = routed.card
     completed = card.fill(spec, routed.assets, seed=ids.seed() if spec.seed is None else None)
-    completed = replace(completed, model=card.id)
+    completed = replace(completed, model=card.id, timeout_ms=routed.timeout_ms)
     now = clock.now()
     job = Job(
         id=ids.job_id(),
@@ -85,7 +85,7 @@ async def admit(
         quote_micros=routed.most_micros + catalog.allowance(completed),
         price_micros=card.quote(completed),
         create_time=now,
-        expire_time=now + timedelta(milliseconds=completed.timeout_ms or card.default_timeout_ms),
+        expire_time=now + timedelta(milliseconds=routed.timeout_ms),
     )
     # The fingerprint is of the spec as asked: a repeat with an unset seed must match though the seed was drawn.
     admitted = await store.admit(job, spec.fingerprint(), caller.plan, card.backend)
@@ -109,7 +109,7 @@ async def preview(
     """
     routed = await _route(spec, caller, catalog, store, clock.now().date(), available)
     card = routed.card
-    completed = replace(card.fill(spec, routed.assets, seed=None), model=card.id)
+    completed = replace(card.fill(spec, routed.assets, seed=None), model=card.id, timeout_ms=routed.timeout_ms)
     quote = routed.most_micros + catalog.allowance(completed)
     usage, _ = await store.usage(caller.tenant, caller.user, caller.plan)
     with_it = usage.counting(quote)
@@ -119,11 +119,12 @@ async def preview(
 
 @dataclass(frozen=True, slots=True)
 class _Routed:
-    """The model that is asked first, and what the dearest that may be asked costs."""
+    """The model that is asked first; what the dearest that may be asked costs, and how long the slowest may take."""
 
     card: ModelCard
     assets: Mapping[str, Asset]
     most_micros: int
+    timeout_ms: int
 
 
 async def _route(
@@ -138,7 +139,8 @@ async def _route(
         assets = await _assets(spec, caller, store)
         if wrong := route.check(card, spec, assets):
             raise InvalidSpec(wrong, reason=wrong[0].reason)
-        return _Routed(card, assets, card.quote(card.fill(spec, assets, seed=None)))
+        completed = card.fill(spec, assets, seed=None)
+        return _Routed(card, assets, card.quote(completed), completed.timeout_ms or card.default_timeout_ms)
     if spec.model:
         both = Violation("spec.capability", "comes together with a model; give one of them", "MODEL_AND_CAPABILITY")
         raise InvalidSpec([both], reason=both.reason)
@@ -147,7 +149,10 @@ async def _route(
     route.candidates(catalog, spec, {}, today, available)  # what is wrong without its assets, before they are sought
     assets = await _assets(spec, caller, store)
     able = route.candidates(catalog, spec, assets, today, available)
-    return _Routed(able[0], assets, max(route.price_of(card, spec, assets) for card in able))
+    dearest = max(route.price_of(card, spec, assets) for card in able)
+    # The deadline does not move when another model is asked, so it has room for each.
+    slowest_ms = max(card.fill(spec, assets, seed=None).timeout_ms or card.default_timeout_ms for card in able)
+    return _Routed(able[0], assets, dearest, slowest_ms)
 
 
 def _priced(spec: Spec) -> list[Violation]:

@@ -194,7 +194,7 @@ class Executor:
         """Decides what the attempt came to; None when it is not this attempt's to say."""
         job = run.job
         if not work.cancelled():
-            return self._worked(work)
+            return self._worked(run, work)
         if stop.done():
             if stop.result() is not State.CANCELLING:
                 return None
@@ -203,14 +203,14 @@ class Executor:
             return _failing("INTERNAL", "The backend gave up by itself; it has been logged.")
         return _failing("DEADLINE_EXCEEDED", f"The job did not end by {job.expire_time:%H:%M:%S} UTC.")
 
-    def _worked(self, work: asyncio.Task[VideoOutput]) -> Decide | None:
+    def _worked(self, run: Run, work: asyncio.Task[VideoOutput]) -> Decide | None:
         try:
             output = work.result()
             return lambda now: jobs.succeed(now, output)
         except Superseded:
             return None
         except AttemptFailed as failure:
-            return self._refused(failure)
+            return self._refused(run, failure)
         except Unavailable as trouble:
             later = JobError(trouble.reason, trouble.message, retryable=True)
             return lambda now: jobs.again(self.clock.now(), now, later)
@@ -223,14 +223,15 @@ class Executor:
             log.exception("the attempt broke")
             return _failing("INTERNAL", "The service failed to make this video; it has been logged.")
 
-    def _refused(self, failure: AttemptFailed) -> Decide:
+    def _refused(self, run: Run, failure: AttemptFailed) -> Decide:
         """What a backend's refusal comes to; of a task of paid work, what is known of the money decides."""
         error, charge = failure.error, failure.charge if isinstance(failure, TaskFailed) else None
         if charge is Charge.CHARGED:
             return lambda now: jobs.charge(now, error)
-        if charge is Charge.NOT_CHARGED and error.retryable:
-            return lambda now: jobs.again(self.clock.now(), now, error)
-        return lambda now: jobs.fail(now, error)
+        worn = run.external_ref != "" and run.job.attempt >= jobs.TASKS
+        if isinstance(failure, TaskFailed) and charge is Charge.NOT_CHARGED and error.retryable and not worn:
+            return lambda now: jobs.again(self.clock.now(), now, error, wait_s=failure.wait_s)
+        return lambda now: jobs.fail(now, error, spent_micros=failure.spent_micros)
 
     async def _conclude(self, run: Run, outcome: Decide | None) -> float | None:
         job = run.job

@@ -33,7 +33,7 @@ from services.orchestrator.domain.event import (
     VideoOutput,
 )
 from services.orchestrator.domain.fragments import Fragments
-from services.orchestrator.domain.job import Job, Superseded
+from services.orchestrator.domain.job import Job, State, Superseded
 from services.orchestrator.domain.media import VideoInfo
 from services.orchestrator.domain.mismatch import mismatches
 from services.orchestrator.domain.paid_call import Call, Charge, submission_id
@@ -61,6 +61,8 @@ from services.orchestrator.ports import (
 )
 
 INSIST_S = 1.0
+WRITTEN_S = 20.0
+"""How long an attempt that must end waits for its prompt."""
 PROMPT_MOST = 2500
 """Characters that a prompt writer may be asked for."""
 
@@ -156,7 +158,23 @@ class Maker:
         run.submitting = False
 
     async def _write(self, run: Run, card: ModelCard) -> Job:
-        """Has the prompt written, and returns the job with it. A crash before it is noted costs the writing again."""
+        """Has the prompt written, and returns the job with it.
+
+        An attempt that must end waits for what is being written, for a while: it is paid for, and goes on the ledger.
+        """
+        writing = asyncio.create_task(self._written(run, card))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing}, timeout=WRITTEN_S)
+            raise
+        finally:
+            writing.cancel()
+            await asyncio.wait({writing})
+            if not writing.cancelled():
+                writing.exception()  # nobody else asks for it where the attempt ends
+
+    async def _written(self, run: Run, card: ModelCard) -> Job:
         operation = run.job.spec.operation
         assert isinstance(operation, SceneAnimation | TalkingAvatar)
         if self.writer is None:
@@ -166,7 +184,9 @@ class Maker:
         most = card.prompt_max_characters
         if card.remote is not None and card.remote.written_prompt_max_characters is not None:
             most = card.remote.written_prompt_max_characters
-        return await self._tell(run, await self.writer.write(operation.kind, operation.scene, min(most, PROMPT_MOST)))
+        most = min(most, PROMPT_MOST)
+        # Under the job's name: if this process dies before it is noted, the next attempt gets what was paid for.
+        return await self._tell(run, await self.writer.write(operation.kind, operation.scene, most, run.job.id))
 
     async def _attempt(self, run: Run, card: ModelCard, workdir: Path) -> Attempt:
         """Gathers all that the backend gets to see."""
@@ -266,12 +286,17 @@ class Maker:
         What another has made of the job meanwhile does not matter to an answer: the money went, or did not.
         """
 
+        stopping: list[bool] = []
+
         def decide(now: Job) -> Body | None:
             if now.attempt != run.job.attempt or now.state.ended:
                 raise Superseded(f"{now!r} is not in attempt {run.job.attempt} any more")
             match body:
                 case Submitting():
                     jobs.guard(now, run.job.attempt)
+                    stopping[:] = [now.state is State.CANCELLING]
+                    if stopping[0]:
+                        return None
                     return None if now.call is Call.SUBMITTING else body  # an earlier try has committed
                 case Accepted():
                     return None if now.call is Call.ACCEPTED else body
@@ -285,6 +310,9 @@ class Maker:
                 log.warning("a step of a paid call cannot be journalled yet")
                 await asyncio.sleep(INSIST_S)
             else:
+                if stopping == [True]:
+                    # The stop is on its way here, and ends this attempt: nothing is handed over before it comes.
+                    await asyncio.get_running_loop().create_future()
                 self.meter.paid_call(body.provider, type(body).__name__.lower())
                 return
 

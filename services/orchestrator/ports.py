@@ -170,16 +170,20 @@ class Meter(Protocol):
 class AttemptFailed(Exception):
     """The backend says that this job cannot be made, and trying again at once would not help."""
 
-    def __init__(self, error: JobError) -> None:
+    def __init__(self, error: JobError, *, spent_micros: int = 0) -> None:
+        """`spent_micros`: what was paid for a prompt that did not come."""
         self.error = error
+        self.spent_micros = spent_micros
         super().__init__(f"{error.reason}: {error.message}")
 
 
 class TaskFailed(AttemptFailed):
     """A task of paid work came to nothing, and this is known of the money."""
 
-    def __init__(self, error: JobError, charge: Charge) -> None:
+    def __init__(self, error: JobError, charge: Charge, *, wait_s: float = 0.0) -> None:
+        """`wait_s`: how long the vendor wants to be left alone."""
         self.charge = charge
+        self.wait_s = wait_s
         super().__init__(error)
 
 
@@ -309,8 +313,8 @@ class Backend(Protocol):
 class PromptWriter(Protocol):
     """Writes prompts from scenes."""
 
-    async def write(self, kind: str, scene: Scene, most_characters: int) -> PromptWritten:
-        """Writes the prompt of an operation of this kind.
+    async def write(self, kind: str, scene: Scene, most_characters: int, name: str) -> PromptWritten:
+        """Writes the prompt of an operation of this kind. A repeat under the same name is not paid for again.
 
         Raises:
             services.errors.Unavailable: not now; nothing was charged.

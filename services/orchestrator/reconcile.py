@@ -18,6 +18,7 @@ from services.orchestrator.domain.paid_call import Call, Finding, PaidCall
 from services.orchestrator.ports import Backend, Clock, Decide, Meter, Store, Vendor
 
 LOST = JobError("ANSWER_LOST", "The vendor's answer was lost, and it has no such task.", retryable=True)
+UNFOUND = JobError("ANSWER_LOST", "The vendor's answer was lost, and nobody found such a task in time.", retryable=True)
 SETTLED = JobError("SETTLED_BY_OPERATOR", "The vendor's answer was lost; a person has settled it.", retryable=True)
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,13 @@ class Reconciler:
         if finding is Finding.FOUND:
             return await self.attach(job.id, external_ref)
         over = self.clock.now() > call.submit_time + timedelta(seconds=refund_window_s)
-        if finding is Finding.ABSENT or over:
+        if finding is Finding.ABSENT:
             return await self._release(job.id, call.provider, LOST)
+        if over:
+            # The vendor gives back what failed. Had the task a video all the same, its bill has what no ledger has.
+            told = {"job_id": job.id, "provider": call.provider, "submission_id": call.submission_id}
+            log.error("a paid call is given up; the vendor's bill may have it", extra=told)
+            return await self._release(job.id, call.provider, UNFOUND)
         return job
 
     async def call(self, job_id: str) -> PaidCall:

@@ -105,7 +105,7 @@ class Download:
                 if self.size_bytes == 0:
                     raise _Broken("empty")
                 return
-            except NotAllowed as error:
+            except (NotAllowed, UnicodeError) as error:  # a name that cannot be one is not looked up
                 raise _unavailable("It lies where this provider may not go; see its output hosts.") from error
             except (httpx.HTTPError, httpx.InvalidURL, _Broken) as error:
                 fruitless = 1 if self.size_bytes > before else fruitless + 1

@@ -145,7 +145,7 @@ class Exchange:
         try:
             async with asyncio.timeout(4 * (timeout_s or self._patience.look_s)):
                 answer = await self._send(self._free, method, path, body, {}, timeout, with_key=with_key)
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as error:  # a vendor may name the URL
             self._meter.requested(kind, "lost")
             raise Troubled(f"no answer: {type(error).__name__}") from error
         self._meter.requested(kind, f"{answer.status // 100}xx")
@@ -184,7 +184,7 @@ class Exchange:
         delay_s = self._delay_s(response.headers.get("retry-after", ""))
         data = None
         try:
-            data = parsed(self._blotted(await _limited(response)))
+            data = parsed(self._blotted(plain(await _limited(response))))
         except httpx.HTTPError:
             # A refusal is one by its status alone; only what was accepted needs its words.
             if response.status_code < 400:
@@ -230,6 +230,16 @@ async def _limited(response: httpx.Response) -> bytes:
         if len(found) > ANSWER_BYTES:
             return b""
     return bytes(found)
+
+
+def plain(text: bytes) -> bytes:
+    """Returns JSON without escapes that could hide something: our key, or half a character that no protobuf takes."""
+    if b"\\" not in text:
+        return text
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False).encode(errors="replace")
+    except (ValueError, RecursionError):
+        return b""
 
 
 def parsed(text: bytes) -> object:

@@ -85,7 +85,9 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
         retry_time, trouble = self._parts.breaker.retry_time, self._parts.account.trouble
         if trouble is not None:
             told.availability, told.reason = TROUBLES[trouble]
-        elif retry_time is not None:
+        elif retry_time is not None and self._parts.clock() < retry_time:
+            # After its rest it takes the one task that shows whether the vendor is back; told otherwise, nobody hands
+            # it over, and the breaker stays open for ever.
             told.availability = pb.Capabilities.BROKEN
             told.reason = "The vendor failed too often lately."
             told.retry_time.CopyFrom(convert.time(retry_time))
@@ -103,6 +105,9 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
             async with AsyncExitStack() as stack:
                 try:
                     task = await self._received(request_iterator, stack)
+                except OSError as error:  # a full disk
+                    message = "This provider cannot keep the task's inputs now."
+                    raise Unavailable(message, reason="NOTHING_SUBMITTED") from error
                 except InvalidInput:
                     # A client of grpc.aio that is still writing when it is refused sees INTERNAL, not the refusal.
                     await _drain(request_iterator)

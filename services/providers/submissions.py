@@ -10,9 +10,9 @@ import logging
 from collections import OrderedDict
 from contextlib import AsyncExitStack
 
+from services.errors import PreconditionFailed
 from services.providers.account import Account
 from services.providers.breaker import Breaker
-from services.providers.inputs import wrong
 from services.providers.task import Task
 from services.providers.vendor import Charge, Failed, Vendor
 
@@ -57,7 +57,7 @@ class Submissions:
         """Submits a task and returns the vendor's id. `inputs` is closed when they are no longer needed.
 
         Raises:
-            InvalidInput: something was submitted under this id before; nothing was now.
+            PreconditionFailed: something was, or may have been, submitted under this id before; nothing was now.
             Failed: it was not accepted, or nobody knows.
         """
         running = asyncio.create_task(self._submit(task, inputs))
@@ -73,7 +73,11 @@ class Submissions:
     async def _submit(self, task: Task, inputs: AsyncExitStack) -> str:
         async with inputs:
             if task.submission_id in self._known or task.submission_id in self._under_way:
-                raise wrong("task.submission_id", "was used before; a second submission would pay again")
+                # Not NOTHING_SUBMITTED: whatever repeated the call must not take the first one's money for free.
+                raise PreconditionFailed(
+                    "Something was submitted under this id before; a second submission would pay again.",
+                    reason="SUBMITTED_BEFORE",
+                )
             self._admit()
             self._under_way.add(task.submission_id)
             certainly_not = False

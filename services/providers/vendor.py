@@ -171,11 +171,17 @@ def quoted(text: object) -> str:
 
 
 def promises(given: Mapping[str, object]) -> dict[str, str]:
-    """Returns what a vendor promises, cut to what VendorFacts may hold. Anything but plain values is left out."""
+    """Returns what a vendor promises, cut to what VendorFacts may hold. Anything but plain values is left out.
+
+    Callers see it on their assets: ids and addresses are struck out as in a vendor's words, and so is what no database
+    takes.
+    """
     kept: dict[str, str] = {}
     for key, value in given.items():
         if len(kept) == PROMISES:
             break
+        key, told = _UNSPEAKABLE.sub("…", key), str(value)
         if isinstance(value, str | int | float | bool) and len(key.encode()) <= PROMISE_BYTES:
-            kept[key] = str(value).encode()[:PROMISE_BYTES].decode(errors="ignore")
+            told = _UNSPEAKABLE.sub("…", told) if isinstance(value, str) else told
+            kept[key] = told.encode()[:PROMISE_BYTES].decode(errors="ignore")
     return kept

@@ -126,6 +126,34 @@ async def test_many_prompts_are_written_at_the_same_time(rig: Rig) -> None:
     assert [answer.prompt.split(":")[0] for answer in answers] == [f"Scene number {n} at the pier" for n in range(150)]
 
 
+async def test_a_prompt_that_was_asked_for_by_name_is_paid_for_once(rig: Rig) -> None:
+    rig.next(FAULTS["quota"])
+    with pytest.raises(grpc.aio.AioRpcError):
+        await rig.write(request_id="job-1")  # and what failed is tried again
+    first, *others = await asyncio.gather(*[rig.write(request_id="job-1") for _ in range(5)])
+    assert all(each == first for each in others) and await rig.write(request_id="job-1") == first
+    assert (len(rig.llm.calls), first.cost_micros > 0) == (2, True)
+    other = await rig.write(request_id="job-1", scene="Another scene.")
+    assert other.prompt != first.prompt
+    await rig.write(request_id="job-2")
+    await rig.write()
+    await rig.write()
+    assert len(rig.llm.calls) == 6
+
+
+async def test_a_caller_that_went_gets_what_was_written_meanwhile(rig: Rig) -> None:
+    rig.next(Step(silent=True))
+    gone = asyncio.create_task(rig.write(request_id="job-1"))
+    await asyncio.wait({gone}, timeout=0.5)
+    gone.cancel()
+    await asyncio.wait({gone})
+    back = asyncio.create_task(rig.write(request_id="job-1"))
+    done, _ = await asyncio.wait({back}, timeout=0.2)
+    assert (done, len(rig.llm.calls)) == (set(), 1), "it waits for the same call"
+    back.cancel()
+    await asyncio.wait({back})
+
+
 async def test_the_simulator_answers_without_a_script(rig: Rig) -> None:
     for kind in (Request.ANIMATION, Request.TALKING):
         answer = await rig.write(kind=kind)

@@ -18,8 +18,14 @@ import pytest
 import pytest_asyncio
 from i2v.provider.v1 import provider_pb2 as pb
 from i2v.provider.v1 import provider_pb2_grpc
+from prometheus_client import CollectorRegistry
 
 from services.providers.__main__ import main
+from services.providers.app import _downloader
+from services.providers.metrics import VendorMeter, VendorMetrics
+from services.providers.settings import Settings
+from services.providers.vendor import Failed
+from services.providers.vendors import VENDORS
 from services.providers.webhook import signature
 from services.rpc.status import from_call
 from tests.provided import (
@@ -289,6 +295,34 @@ async def test_a_simulation_says_so_and_only_when_it_is_told_to(tmp_path: Path) 
             assert told.availability == pb.Capabilities.AVAILABLE
 
 
+@pytest.mark.parametrize(("vendor", "host"), [("wavespeed", "api.wavespeed.ai"), ("fal", "queue.fal.run")])
+async def test_with_a_key_alone_the_real_vendor_is_asked_and_no_simulator(
+    vendor: str, host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def resolve(name: str, *_: Any, **__: Any) -> Any:
+        asked.append(name)
+        raise socket.gaierror(socket.EAI_NONAME, "tests have no internet")
+
+    def change(values: dict[str, Any], simulator: Simulator) -> None:
+        for name in ("url", "upload_url", "output_hosts", "simulation"):
+            del values[name]
+
+    async with provided(vendor, tmp_path, change=change) as rig:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        assert (await rig.generate()).end == ("VENDOR_DOWN", "NOT_CHARGED")
+        assert asked == [host]
+        told = await rig.capabilities()
+        assert (told.simulation, told.availability) == (False, pb.Capabilities.AVAILABLE)
+        meter = VendorMeter(VendorMetrics(CollectorRegistry()), vendor)
+        downloader = _downloader(VENDORS[vendor], Settings(key="a-real-key"), meter)
+        with pytest.raises(Failed) as failed:
+            _ = [chunk async for chunk in downloader.start(f"{rig.simulator.url}/outputs/task-1.mp4").chunks()]
+        await downloader.close()
+        assert (failed.value.reason, rig.simulator.counts.total()) == ("OUTPUT_UNAVAILABLE", 0)
+
+
 async def test_without_a_key_nothing_is_sent(tmp_path: Path) -> None:
     async with provided("wavespeed", tmp_path, change=lambda values, _: values.update(key="")) as rig:
         assert (await rig.capabilities()).availability == pb.Capabilities.NO_KEY
@@ -324,8 +358,13 @@ async def test_a_vendor_that_fails_again_and_again_is_left_alone_for_a_while(tmp
         assert (shown.availability, shown.retry_time.seconds) == (pb.Capabilities.BROKEN, 1_000_030)
         assert rig.metric("i2v_vendor_breaker_open") == 1
         now[0] += 31
+        # Whoever asks before handing a task over, as the orchestrator does, must be let through now.
+        assert (await rig.capabilities()).availability == pb.Capabilities.AVAILABLE
+        assert (await rig.generate(a_task("s-3"))).end == ("VENDOR_DOWN", "UNKNOWN")
+        assert (await rig.capabilities()).availability == pb.Capabilities.BROKEN
+        now[0] += 31
         rig.play()
-        assert (await rig.generate(a_task("s-3"))).done
+        assert (await rig.generate(a_task("s-4"))).done
         assert (await rig.capabilities()).availability == pb.Capabilities.AVAILABLE
         assert rig.metric("i2v_vendor_breaker_open") == 0
 
@@ -342,6 +381,14 @@ async def test_the_vendors_list_can_prove_that_nothing_was_taken(tmp_path: Path)
         assert (await rig.find("submission-1", asked)).outcome == pb.FindResponse.UNKNOWN  # Too early to tell.
         later[0] += 1300
         assert (await rig.find("submission-1", asked)).outcome == pb.FindResponse.ABSENT
+        rig.play()
+        await rig.generate(a_task("kling", **KLING))  # certainly another's
+        assert (await rig.find("submission-1", asked)).outcome == pb.FindResponse.ABSENT
+        (other,) = rig.simulator.works.values()
+        other.request.model = "alibaba/wan-2.5-i2v"
+        # By a name that we do not know, it may be ours.
+        assert (await rig.find("submission-1", asked)).outcome == pb.FindResponse.UNKNOWN
+        rig.simulator.works.clear()
         rig.play(submit="lost")
         assert (await rig.generate(a_task("submission-2"))).end == ("ANSWER_LOST", "UNKNOWN")
         # There is one of that time, and it may be ours or another's.

@@ -5,6 +5,7 @@ Whatever a case does to it, the one thing that is counted at its end is how ofte
 
 import hashlib
 import logging
+import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -128,6 +129,13 @@ async def test_the_status_of_a_refusal_says_whether_it_was_paid_for(
     assert rig.metric("i2v_vendor_tasks_total", model="wan-2.5", reason=end[0], charge=end[1].lower().replace("_", "-"))
 
 
+async def test_words_that_no_protobuf_takes_are_a_refusal_all_the_same(rig: Provided) -> None:
+    rig.play(submit="refused", status=400, words="no \ud800\x00")
+    told = await rig.generate()
+    assert told.end == ("VENDOR_REFUSED", "NOT_CHARGED")
+    assert told.failed.message.endswith("no ?…")
+
+
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("999999", 3600), ("Thu, 01 Jan 1970 00:00:09 GMT", 0)])
 async def test_a_full_vendor_says_when_to_come_again(rig: Provided, header: str, seconds: int) -> None:
     rig.play(submit="refused", status=429, retry_after=header)
@@ -181,13 +189,26 @@ async def test_a_submission_is_not_made_twice_under_one_id(rig: Provided) -> Non
     await rig.generate()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await rig.generate()
-    assert from_call(caught.value).reason == "NOTHING_SUBMITTED"
+    # Not NOTHING_SUBMITTED, at which the orchestrator would give the first one's money back.
+    assert from_call(caught.value).reason == "SUBMITTED_BEFORE"
     rig.play(submit="lost")
     assert (await rig.generate(a_task("other"))).end == ("ANSWER_LOST", "UNKNOWN")
     rig.play()
-    with pytest.raises(grpc.aio.AioRpcError):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
         await rig.generate(a_task("other"))
+    assert from_call(caught.value).reason == "SUBMITTED_BEFORE"
     assert rig.simulator.paid == 2
+
+
+async def test_a_disk_that_takes_no_inputs_submits_nothing(rig: Provided) -> None:
+    shutil.rmtree(rig.data)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await rig.generate()
+    assert (caught.value.code(), from_call(caught.value).reason) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "NOTHING_SUBMITTED",
+    )
+    assert rig.simulator.paid == 0
 
 
 async def test_what_was_certainly_not_taken_may_be_submitted_again_under_the_same_id(rig: Provided) -> None:
@@ -313,6 +334,7 @@ async def test_a_key_that_is_withdrawn_at_work_leaves_a_task_that_can_be_resumed
         ("private", "OUTPUT_UNAVAILABLE", True),
         ("elsewhere", "OUTPUT_UNAVAILABLE", True),
         ("file", "OUTPUT_UNAVAILABLE", True),
+        ("no-name", "OUTPUT_UNAVAILABLE", True),
         ("redirect", "OUTPUT_UNAVAILABLE", True),
         ("no-video", "OUTPUT_WRONG", True),
         ("huge", "OUTPUT_WRONG", False),

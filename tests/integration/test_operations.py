@@ -105,6 +105,7 @@ async def test_a_scene_is_animated_by_a_prompt_that_is_written_once(
         *("A wave.", "The sea.", {"Ann": "a sailor"}),
         2500,
     )
+    assert f"jobs/{asked.request_id}" == job.name, "a repeat is answered as the first"
     assert [task.prompt for task in vendor.submitted] == [writer.answer.prompt] * 2
     assert (vendor.submitted[1].negative_prompt, vendor.submitted[1].guidance_scale) == ("no text", 0.5)
     written = (await i2v.until(job.name, "prompt_written")).prompt_written
@@ -118,6 +119,21 @@ async def test_a_written_prompt_is_paid_for_whatever_comes_of_it(i2v: Served, ve
     spec = job_pb2.JobSpec(model="wavespeed-kling-2.5-turbo-std", scene_animation=scene)
     ended = await i2v.ended((await i2v.submit(spec)).name)
     assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 700)
+
+
+async def test_a_prompt_that_is_being_written_is_paid_for_though_nobody_needs_it_any_more(
+    i2v: Served, vendor: ScriptedProvider, writer: ScriptedWriter
+) -> None:
+    writer.writing.clear()
+    scene = job_pb2.SceneAnimation(image=await picture(i2v), scene="A wave.")
+    job = await i2v.submit(job_pb2.JobSpec(model="wavespeed-kling-2.5-turbo-std", scene_animation=scene))
+    async for event in i2v.watch(job.name):
+        if event.progressed.stage == "write-prompt":
+            break
+    await i2v.cancel(job.name)
+    writer.writing.set()
+    ended = await i2v.ended(job.name)
+    assert (ended.state, ended.charged.amount_micros, vendor.submitted) == (State.CANCELLED, 700, [])
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Paid work: submitted once whatever happens, never forgotten, never paid for twice."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
 from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.ports import Attempt, BackendEvent, Handover
 from tests.scripted_provider import Cancelled, Failed, Found, ScriptedProvider, a_failure, a_video, providing
 from tests.served import GOLDEN, Served, served, text_spec
 from tests.worker_process import worker
@@ -133,6 +135,26 @@ async def test_a_failed_task_that_the_vendor_gives_back_is_free(i2v: Served, ven
     assert "released" in await kinds(i2v, ended.name)
 
 
+async def test_a_vendor_is_left_alone_for_as_long_as_it_asks(i2v: Served, vendor: ScriptedProvider) -> None:
+    limited = a_failure("RATE_LIMITED", Failed.NOT_CHARGED, retryable=True)
+    limited.retry_delay.FromSeconds(30)
+    vendor.refusals = [limited]
+    job = await i2v.submit(spec())
+    event = await i2v.until(job.name, "retrying")
+    assert (event.retrying.retry_time.ToDatetime() - event.create_time.ToDatetime()).total_seconds() > 29
+    await i2v.cancel(job.name)
+    assert (await i2v.ended(job.name)).charged.amount_micros == 0
+
+
+async def test_a_task_that_fails_for_nothing_again_and_again_is_bought_three_times(
+    i2v: Served, vendor: ScriptedProvider
+) -> None:
+    vendor.failures = [a_failure("TASK_FAILED", Failed.NOT_CHARGED, retryable=True) for _ in range(9)]
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.error.reason, ended.charged.amount_micros) == (State.FAILED, "TASK_FAILED", 0)
+    assert (len(vendor.submitted), await journal(i2v)) == (3, ["released"] * 3)
+
+
 async def test_a_timed_out_poll_refunds_nothing_and_can_be_resumed(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.failures = [a_failure("TIMED_OUT", Failed.UNKNOWN, resumable=True)]
     ended = await i2v.ended((await i2v.submit(spec())).name)
@@ -171,7 +193,7 @@ async def test_a_lost_answer_to_what_the_vendor_never_had_is_free(i2v: Served, v
 
 
 async def test_after_the_refund_window_what_nobody_found_is_free(
-    database: str, tmp_path: Path, vendor: ScriptedProvider
+    database: str, tmp_path: Path, vendor: ScriptedProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
     vendor.losses = 1
 
@@ -184,7 +206,9 @@ async def test_after_the_refund_window_what_nobody_found_is_free(
         async with served(database, tmp_path, {"vendor": (backend, 1)}, change=change) as i2v:
             ended = await i2v.ended((await i2v.submit(spec())).name)
             assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
+            assert "nobody found" in ended.error.message, "that it has none is not known"
             assert (len(vendor.submitted), len(vendor.found)) == (1, 1)
+            assert "the vendor's bill may have it" in caplog.text
         await backend.close()
 
 
@@ -205,6 +229,29 @@ async def test_a_task_that_the_vendor_stops_is_free(i2v: Served, vendor: Scripte
     await i2v.cancel(job.name)
     ended = await i2v.ended(job.name)
     assert (ended.state, ended.charged.amount_micros, await journal(i2v)) == (State.CANCELLED, 0, ["released"])
+
+
+async def test_a_stop_that_comes_just_before_the_handover_is_a_stop_and_no_fault(
+    database: str, tmp_path: Path, vendor: ScriptedProvider
+) -> None:
+    class Late(ProviderBackend):
+        """Somebody asks for a stop when the task is about to be handed over."""
+
+        async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
+            async with aclosing(super().generate(attempt)) as events:
+                async for event in events:
+                    if isinstance(event, Handover):
+                        await stores[0].record(attempt.job_id, jobs.cancel)
+                    yield event
+
+    stores: list[Any] = []
+    async with providing(vendor) as address:
+        backend = Late(address)
+        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=remote) as i2v:
+            stores.append(i2v.app.store)
+            ended = await i2v.ended((await i2v.submit(spec())).name)
+            assert (ended.state, ended.charged.amount_micros, vendor.submitted) == (State.CANCELLED, 0, [])
+        await backend.close()
 
 
 async def test_a_stop_waits_for_the_answer_to_a_submission(i2v: Served, vendor: ScriptedProvider) -> None:

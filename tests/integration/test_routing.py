@@ -11,7 +11,7 @@ from i2v.v1 import catalog_pb2, job_pb2
 from services.orchestrator.backends.provider import ProviderBackend
 from tests.pictures import a_picture
 from tests.scripted_provider import Failed, Found, ScriptedProvider, a_failure, a_video, providing
-from tests.served import Served, caller, served
+from tests.served import GOLDEN, Served, caller, served, text_spec
 
 State = job_pb2.Job
 
@@ -87,3 +87,57 @@ async def test_who_takes_no_work_is_passed_over_and_the_last_one_is_the_end(rig:
     events = [event async for event in rig.i2v.watch(ended.name)]
     assert sum(event.HasField("rerouted") for event in events) == 1
     assert rig.fal.submitted == rig.wavespeed.submitted == []
+
+
+def card(name: str, backend: str, timeout_s: int) -> str:
+    card = (GOLDEN / "remote.toml").read_text().replace("remote-text", name)
+    return card.replace('"vendor"', f'"{backend}"').replace(
+        "default_timeout_s = 60", f"default_timeout_s = {timeout_s}"
+    )
+
+
+async def test_the_deadline_has_room_for_the_slowest_that_may_be_asked(database: str, tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text(card("quick", "one", 60) + card("slow", "two", 90))
+    quick, slow = ScriptedProvider(a_video()), ScriptedProvider(a_video())
+    quick.refusals = [a_failure("NO_CREDIT", Failed.NOT_CHARGED)]
+    async with providing(quick) as one, providing(slow) as two:
+        slots = {"one": (ProviderBackend(one), 1), "two": (ProviderBackend(two), 1)}
+
+        def change(values: dict[str, Any]) -> None:
+            values["models_file"] = tmp_path / "models.toml"
+
+        async with served(database, tmp_path, slots, change=change) as i2v:
+            spec = text_spec(seconds=5, model="", capability="test")
+            job = await i2v.submit(spec)
+            assert (job.spec.model, job.spec.timeout.seconds) == ("quick", 90)
+            assert (job.expire_time.ToDatetime() - job.create_time.ToDatetime()).total_seconds() == 90
+            ended = await i2v.ended(job.name)
+            assert (ended.state, ended.spec.model, ended.expire_time) == (State.SUCCEEDED, "slow", job.expire_time)
+            spec.timeout.seconds = 30
+            assert (await i2v.submit(spec)).spec.timeout.seconds == 30, "as it was asked for"
+        for backend, _ in slots.values():
+            await backend.close()
+
+
+async def test_an_open_circuit_breaker_is_in_the_catalog(database: str, tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text(card("quick", "one", 60))
+    broken = ScriptedProvider(a_video())
+    broken.capabilities = provider_pb2.Capabilities(
+        availability=provider_pb2.Capabilities.BROKEN, reason="The vendor failed too often lately.", simulation=True
+    )
+    async with providing(broken) as address:
+        backend = ProviderBackend(address)
+
+        def change(values: dict[str, Any]) -> None:
+            values["models_file"] = tmp_path / "models.toml"
+
+        async with served(database, tmp_path, {"one": (backend, 1)}, change=change) as i2v:
+            # It is asked at the start, and an answer of it comes with the first attempt at the latest.
+            job = await i2v.submit(text_spec(seconds=5, model="quick"))
+            assert (await i2v.until(job.name, "retrying")).retrying.error.reason == "CIRCUIT_OPEN"
+            (told,) = (await i2v.catalog.ListModels(catalog_pb2.ListModelsRequest(), metadata=caller())).models
+            assert told.remote.availability == catalog_pb2.Model.Remote.BROKEN
+            assert (told.remote.availability_reason, told.remote.simulation) == (broken.capabilities.reason, True)
+            await i2v.cancel(job.name)
+            assert broken.submitted == []
+        await backend.close()

@@ -33,7 +33,7 @@ class Scenario:
     """`completed`, `failed`, `moderation`, `cancelled`, `timeout`, `deleted`, `no-output`."""
     output: str = ""
     """What is wrong with the video: `403`, `stall`, `cut` (always), `cut-once`, `cut-no-range`, `changed`, `no-video`,
-    `empty`, `huge`, `private`, `redirect`, `elsewhere`, `file`, `packed`, `slow`."""
+    `empty`, `huge`, `private`, `redirect`, `elsewhere`, `file`, `no-name`, `packed`, `slow`."""
     video_s: float | None = None
     """Length of the video, when it is not what was asked for."""
     padding_bytes: int = 0

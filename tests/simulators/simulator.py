@@ -231,6 +231,7 @@ class Simulator(ABC):
             "private": "http://10.0.0.1/private.mp4",
             "elsewhere": "https://elsewhere.example/video.mp4",
             "file": "file:///etc/passwd",
+            "no-name": "https://xn--a.example/video.mp4",
         }.get(work.scenario.output, f"{self.url}/outputs/{work.ref}.mp4")
 
     def video(self, work: Work) -> bytes:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from services.providers import endings
 from services.providers.body import Inline, data_uri, file_body, json_body
 from services.providers.breaker import Breaker
-from services.providers.exchange import dig, parsed
+from services.providers.exchange import dig, parsed, plain
 from services.providers.inputs import sweep
 from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.pulse import Beat, pulsed
@@ -95,6 +95,19 @@ def test_promises_are_few_and_short() -> None:
     assert len(promises({str(number): 1 for number in range(100)})) == 32
     assert len(promises({"long": "é" * 1000})["long"].encode()) <= 256
     assert promises({"k" * 257: 1}) == {}
+    assert promises({"a\0b": "x\0y", "file": "https://cdn.example/a.mp4?Signature=s"}) == {"a…b": "x…y", "file": "…"}
+
+
+@pytest.mark.parametrize("hidden", [rb"\u0077s_key_1", rb"ws\u005fkey\u005f1", b"ws_key_1"])
+def test_escapes_hide_no_key(hidden: bytes) -> None:
+    text = plain(b'{"error":"the key ' + hidden + rb' is \"bad\""}')
+    assert b"ws_key_1" in text
+    assert parsed(text) == {"error": 'the key ws_key_1 is "bad"'}
+
+
+def test_half_a_character_is_told_as_a_question_mark() -> None:
+    assert parsed(plain(rb'{"\ud800":"\udfff x \ud83d\ude00"}')) == {"?": "? x \U0001f600"}
+    assert plain(rb"\[" * 100_000) == plain(b"[" * 100_000 + b"\\") == b""
 
 
 @pytest.mark.parametrize(
@@ -103,6 +116,8 @@ def test_promises_are_few_and_short() -> None:
         ("2025-05-19T06:09:15.948268264Z", datetime(2025, 5, 19, 6, 9, 15, 948268, UTC)),
         ("2025-05-19T06:09:15", datetime(2025, 5, 19, 6, 9, 15, tzinfo=UTC)),
         ("yesterday", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-12:00", None),
         (None, None),
     ],
 )

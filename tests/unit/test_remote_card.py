@@ -171,6 +171,64 @@ def test_assets_are_held_against_each_limit(model: str, assets: dict[str, Asset]
     assert [each.reason for each in remote.check_assets(model, operation, assets)] == wrong
 
 
+@pytest.mark.parametrize("model", sorted(CARDS))
+def test_every_number_of_a_card_is_taken_and_one_more_is_refused(model: str) -> None:
+    card, make = CARDS[model], speaks if model == TALK else moves
+    remote = card.remote
+    assert remote is not None
+    takes = remote.takes
+
+    def against(**assets: Asset) -> list[str]:
+        given = {"image": picture(), **({"audio": sound()} if "audio" in takes else {}), **assets}
+        return [each.reason for each in remote.check_assets(model, make(), given)]
+
+    at = make().kind.replace("-", "_")
+    most = card.prompt_max_characters
+    assert reasons(model, make(prompt="x" * most)) == []
+    assert reasons(model, make(prompt="x" * (most + 1))) == [(f"{at}.prompt", "PROMPT_TOO_LONG")]
+    if "negative-prompt" in takes:
+        most = remote.negative_prompt_max_characters
+        assert reasons(model, make(negative_prompt="x" * most)) == []
+        assert reasons(model, make(negative_prompt="x" * (most + 1))) == [(f"{at}.negative_prompt", "PROMPT_TOO_LONG")]
+    if "seed" in takes:
+        assert reasons(model, make(), seed=remote.seed_max) == reasons(model, make(), seed=0) == []
+        assert reasons(model, make(), seed=remote.seed_max + 1) == [("seed", "SEED_OUT_OF_RANGE")]
+    for duration_ms in card.durations_ms:
+        assert reasons(model, make(), duration_ms=duration_ms) == []
+        for other in (duration_ms - 1, duration_ms + 1):
+            assert reasons(model, make(), duration_ms=other) == [("duration", "DURATION_UNSUPPORTED")]
+    for resolution in remote.resolutions:
+        assert reasons(model, make(), resolution=resolution) == []
+        assert reasons(model, make(), resolution=f"{int(resolution[:-1]) + 1}p") == [
+            ("resolution", "RESOLUTION_UNSUPPORTED")
+        ]
+    least, most = remote.picture_side_px
+    assert against(image=picture(least, least)) == against(image=picture(most, most)) == []
+    assert against(image=picture(most, most + 1)) == ["PICTURE_TOO_LARGE"]
+    assert least == 1 or against(image=picture(least, least - 1)) == ["PICTURE_TOO_SMALL"]
+    side = max(least, 400)
+    longest = int(remote.picture_aspect_max * side)
+    assert against(image=picture(side, longest)) == []
+    assert against(image=picture(side, longest + 1)) == ["PICTURE_ASPECT_RATIO"]
+    most = remote.picture_max_bytes
+    assert against(image=picture(size=most)) == []
+    assert against(image=picture(size=most + 1)) == ["ASSET_TOO_LARGE"]
+    if "mask" in takes:
+        assert against(mask=picture(size=most)) == []
+        assert against(mask=picture(size=most + 1)) == ["ASSET_TOO_LARGE"]
+        assert against(mask=picture(639, 640)) == against(mask=picture(640, 641)) == ["MASK_SIZE_WRONG"]
+    if "audio" in takes:
+        shortest, longest_s = remote.audio_s
+        assert against(audio=sound(shortest)) == against(audio=sound(longest_s)) == []
+        assert shortest == 0 or against(audio=sound(shortest - 0.001)) == ["AUDIO_TOO_SHORT"]
+        assert against(audio=sound(longest_s + 0.001)) == ["AUDIO_TOO_LONG"]
+        assert against(audio=sound(size=remote.audio_max_bytes)) == []
+        assert against(audio=sound(size=remote.audio_max_bytes + 1)) == ["ASSET_TOO_LARGE"]
+        for media_type in remote.audio_types:
+            assert against(audio=sound(media_type=media_type)) == []
+        assert against(audio=sound(media_type="audio/webm")) == ["AUDIO_FORMAT"]
+
+
 def price(model: str, operation: Operation, audio_ms: int | None = None, **changes: Any) -> int:
     card = CARDS[model]
     return card.quote(card.complete(Spec(model, operation, **changes), seed=7, picture=None, audio_ms=audio_ms))

@@ -10,6 +10,7 @@ from services.orchestrator.domain.event import JobError, PromptWritten
 from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import Scene, SceneAnimation, TalkingAvatar
 from services.orchestrator.ports import AttemptFailed
+from services.rpc.status import from_call
 
 WRITE_S = 90.0
 """How long a prompt may take: a language model may answer slowly, and then be asked once more."""
@@ -36,7 +37,7 @@ class RemotePromptWriter:
         """Gives the connection back."""
         await self._channel.close()
 
-    async def write(self, kind: str, scene: Scene, most_characters: int) -> PromptWritten:
+    async def write(self, kind: str, scene: Scene, most_characters: int, name: str) -> PromptWritten:
         """See PromptWriter."""
         request = prompt_pb2.WritePromptRequest(
             kind=KINDS[kind],
@@ -44,6 +45,7 @@ class RemotePromptWriter:
             story=scene.story,
             details=dict(scene.details),
             max_characters=most_characters,
+            request_id=name,
         )
         try:
             told = await self._stub.WritePrompt(request, metadata=self._metadata, timeout=WRITE_S)
@@ -65,9 +67,16 @@ def _trouble(error: grpc.aio.AioRpcError) -> Exception:
     said = error.details() or error.code().name
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         what = "The account at the language model has nothing left. Tell the operators."
-        return AttemptFailed(JobError("LLM_QUOTA", what, retryable=True))
+        return AttemptFailed(JobError("LLM_QUOTA", what, retryable=True), spent_micros=_spent(error))
     if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
-        return AttemptFailed(JobError("LLM_KEY", "The language model refuses our key.", retryable=True))
+        what = "The language model refuses our key."
+        return AttemptFailed(JobError("LLM_KEY", what, retryable=True), spent_micros=_spent(error))
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         return Unavailable(f"The prompt cannot be written now: {said}", reason="PROMPT_WRITER_UNREACHABLE")
     return AttemptFailed(JobError("PROMPT_WRITER_REFUSED", f"The prompt cannot be written: {said}", retryable=False))
+
+
+def _spent(error: grpc.aio.AioRpcError) -> int:
+    """Returns what answers cost that could not be used before the error came."""
+    told = from_call(error).metadata.get("cost_micros", "")
+    return int(told) if told.isascii() and told.isdigit() and len(told) < 16 else 0

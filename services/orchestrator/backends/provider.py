@@ -287,7 +287,8 @@ def _promised(facts: provider_pb2.VendorFacts) -> dict[str, str]:
 
 def _failed(failed: provider_pb2.Failed) -> TaskFailed:
     error = JobError(failed.reason, failed.message, retryable=failed.retryable, resumable=failed.resumable)
-    return TaskFailed(error, CHARGES.get(failed.charge, Charge.UNKNOWN))
+    wait_s = max(0.0, failed.retry_delay.ToMilliseconds() / 1000)
+    return TaskFailed(error, CHARGES.get(failed.charge, Charge.UNKNOWN), wait_s=wait_s)
 
 
 def _broken(error: grpc.aio.AioRpcError | None, accepted: bool) -> Exception:

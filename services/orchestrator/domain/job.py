@@ -47,6 +47,8 @@ from services.orchestrator.domain.event import (
 from services.orchestrator.domain.paid_call import Call
 from services.orchestrator.domain.spec import Spec
 
+TASKS = 3
+"""Attempts after which a task that a vendor took, failed and gave back is bought no more: its money lies there long."""
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
 """The wait after the first attempt that could not go on; it doubles up to the most."""
 
@@ -261,15 +263,16 @@ def expire(now: datetime, job: Job, *, grace_s: float) -> Failed | Reconciling |
     return fail(job, JobError("DEADLINE_EXCEEDED", why, retryable=True, resumable=True))
 
 
-def fail(job: Job, error: JobError) -> Failed | Reconciling:
+def fail(job: Job, error: JobError, *, spent_micros: int = 0) -> Failed | Reconciling:
     """Returns what a job that cannot go on comes to: an end that pays what it owes, or RECONCILING where none knows.
 
-    What was not paid for cannot be resumed, whatever the error says.
+    What was not paid for cannot be resumed, whatever the error says. `spent_micros` went for a prompt that never came.
     """
     if job.call is Call.SUBMITTING:
         return lost(job)
     resumable = error.resumable and job.call is Call.ACCEPTED
-    return Failed(replace(error, resumable=resumable), charged_micros=owed(job))
+    room = job.quote_micros - job.price_micros - job.prompt_cost_micros
+    return Failed(replace(error, resumable=resumable), charged_micros=owed(job) + min(spent_micros, room))
 
 
 def charge(job: Job, error: JobError) -> Failed:
@@ -287,9 +290,12 @@ def stopped(job: Job, made_micros: int) -> Cancelled | Reconciling:
     return lost(job) if job.call is Call.SUBMITTING else Cancelled(max(made_micros, owed(job)))
 
 
-def again(now: datetime, job: Job, error: JobError) -> Retrying | Failed | Reconciling:
-    """Returns what an attempt that could not go on comes to: another one after a while, or the end for want of time."""
-    wait_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** min(job.attempt - 1, 10))
+def again(now: datetime, job: Job, error: JobError, *, wait_s: float = 0.0) -> Retrying | Failed | Reconciling:
+    """Returns what an attempt that could not go on comes to: another one after a while, or the end for want of time.
+
+    `wait_s` is how long a vendor wants to be left alone.
+    """
+    wait_s = max(wait_s, min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** min(job.attempt - 1, 10)))
     retry_time = now + timedelta(seconds=wait_s)
     nothing_to_do = job.resumes != "" and job.call is Call.NONE
     if job.call is Call.SUBMITTING or nothing_to_do or retry_time >= job.expire_time:

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from services.errors import Unauthenticated
 from services.providers.prompt.llm import OpenAiLlm, Sleep
+from services.providers.prompt.memory import Memory
 from services.providers.prompt.service import PromptService
 from services.providers.prompt.settings import Settings
 from services.providers.prompt.writer import Writer
@@ -49,7 +50,9 @@ async def open_app(
         if llm is not None:
             stack.push_async_callback(llm.close)
         metrics_port = _serve_metrics(settings.metrics_listen, registry, stack) if settings.metrics_listen else 0
-        service = PromptService(Writer(llm, settings.price(), patience_s=settings.llm_patience_s))
+        memory = Memory()
+        stack.push_async_callback(memory.close)
+        service = PromptService(Writer(llm, settings.price(), patience_s=settings.llm_patience_s), memory)
         server = await serve(
             settings.listen,
             [lambda server: prompt_pb2_grpc.add_PromptWriterServicer_to_server(service, server)],

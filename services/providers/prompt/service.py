@@ -1,10 +1,12 @@
 """`i2v.provider.v1.PromptWriter`: from proto to a scene and back, no decisions."""
 
+import hashlib
 from typing import Any
 
 from i2v.provider.v1 import prompt_pb2, prompt_pb2_grpc
 
 from services.providers.prompt.instructions import Form
+from services.providers.prompt.memory import Memory
 from services.providers.prompt.scene import Kind, Scene
 from services.providers.prompt.writer import Writer, Written
 
@@ -22,12 +24,18 @@ SOURCES = {
 class PromptService(prompt_pb2_grpc.PromptWriterServicer):
     """See prompt.proto."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, memory: Memory) -> None:
         self._writer = writer
+        self._memory = memory
 
     async def WritePrompt(self, request: prompt_pb2.WritePromptRequest, context: Any) -> prompt_pb2.WritePromptResponse:
         """See prompt.proto."""
-        return _to_pb(await self._writer.write(_from_pb(request)))
+        scene = _from_pb(request)
+        if not request.request_id:
+            return _to_pb(await self._writer.write(scene))
+        # Of the whole request: a name that is used again for another scene gets a prompt of its own.
+        name = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+        return _to_pb(await self._memory.once(name, lambda: self._writer.write(scene)))
 
 
 def _from_pb(request: prompt_pb2.WritePromptRequest) -> Scene:

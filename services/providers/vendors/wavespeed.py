@@ -8,6 +8,7 @@ which ends as `cancelled`, `timeout` or `deleted` may have been charged, and the
 stop a task, and keeps nothing of ours by which one could be found; but a list of the last seven days can prove absence.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
@@ -79,6 +80,8 @@ PAGES = 10
 AROUND_S = 600.0
 """How far the vendor's clock, or a submission's way, may put a task from where we expect it."""
 KEPT = timedelta(days=7)
+NAME = re.compile(r"[\w./:-]{1,200}", re.ASCII)
+"""What the name of a model may look like."""
 
 Fields = dict[str, object]
 
@@ -205,6 +208,8 @@ class WaveSpeed:
         around = timedelta(seconds=AROUND_S)
         if not submit_time + around < now < submit_time + KEPT - around:
             return Found(None)
+        # A name that we do not know may be another spelling of this one.
+        others = {other.path for other in MODELS.values()} - {MODELS[model].path}
         for page in range(1, PAGES + 1):
             body = json_body({"page": page, "page_size": PAGE})
             answer = await self._exchange.ask("POST", f"{API}/predictions", kind="find", body=body)
@@ -216,7 +221,7 @@ class WaveSpeed:
             if None in times or None in names:
                 return Found(None)
             for name, time in zip(names, times, strict=True):
-                if time is not None and name == MODELS[model].path and abs(time - submit_time) <= around:
+                if time is not None and name not in others and abs(time - submit_time) <= around:
                     return Found(None)
             if len(items) < PAGE or any(time is not None and time < submit_time - around for time in times):
                 return Found(None, certain=True)
@@ -277,9 +282,10 @@ def _ended(status: str, words: str) -> Failed:
 
 def _facts(answer: Answer, created: datetime | None) -> Facts:
     milliseconds = answer.get("data", "timings", "inference", kind=int)
+    name = answer.get("data", "model", kind=str)
     metadata = answer.get("data", "metadata", kind=dict) or {}
     return Facts(
-        model=(answer.get("data", "model", kind=str) or "")[:200],
+        model=name if name is not None and NAME.fullmatch(name) else "",
         create_time=created,
         inference_s=milliseconds / 1000 if milliseconds is not None and 0 <= milliseconds < 10**9 else None,
         nsfw=answer.get("data", "has_nsfw_contents", 0, kind=bool),
@@ -291,6 +297,6 @@ def _time(text: str | None) -> datetime | None:
     """Returns an ISO time; it has nanoseconds, of which we keep what we can."""
     try:
         found = datetime.fromisoformat(text or "")
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the first and the last hours of all years have no UTC
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
