@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 
 import httpx
@@ -19,8 +19,13 @@ from services.providers.vendor import Charge, Failed
 
 log = logging.getLogger(__name__)
 
-CHUNK_BYTES = 256 * 1024
-"""What is handed on at a time: each message of gRPC costs as much as a few hundred kilobytes do."""
+CHUNK_BYTES = 896 * 1024
+"""What is handed on at a time, and a read of 64 KiB more at most: a message may have 1 MiB. Each of them costs as much
+as a few hundred kilobytes do."""
+LEAST_BYTES = 64 * 1024
+"""But less when many videos come at once, so that what is held does not grow with them."""
+HELD_BYTES = 64 * 1024 * 1024
+"""What all of them gather together, about."""
 CHUNK_S = 0.5
 """And after so long what there is: a caller wants to hear something, and the time of the whole be looked at."""
 HEAD_BYTES = 12
@@ -53,10 +58,11 @@ class Downloader:
         transport = GuardedTransport(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=20))
         timeout = httpx.Timeout(limits.stall_s, connect=limits.connect_s, pool=None)
         self._client = httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=timeout)
+        self._coming: set[object] = set()
 
     def start(self, url: str) -> "Download":
         """Returns a download that has not begun."""
-        return Download(self._client, url, self._limits, self._meter)
+        return Download(self._client, url, self._limits, self._meter, self._coming)
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -70,8 +76,17 @@ class _Broken(Exception):
 class Download:
     """One video on its way. `size_bytes` and `sha256` are of what was yielded so far."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, limits: DownloadLimits, meter: VendorMeter) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        limits: DownloadLimits,
+        meter: VendorMeter,
+        coming: set[object],
+    ) -> None:
+        """`coming` are the downloads that share the memory: it is one of them while it brings something."""
         self._client = client
+        self._coming = coming
         self._url = url
         self._limits = limits
         self._meter = meter
@@ -135,10 +150,11 @@ class Download:
     async def _once(self) -> AsyncGenerator[bytes, None]:
         """Yields what comes after what was yielded already. The first chunk suffices to tell a video by."""
         response = await self._open()
+        self._coming.add(self)
         try:
             skip = 0 if response.status_code == 206 else self.size_bytes
             again, head = hashlib.sha256(), b""
-            async for chunk in gathered(response.aiter_raw()):
+            async for chunk in gathered(response.aiter_raw(), lambda: chunk_bytes(len(self._coming))):
                 if skip:
                     seen, chunk = chunk[:skip], chunk[skip:]
                     again.update(seen)
@@ -154,6 +170,7 @@ class Download:
             if skip or (self.whole_bytes is not None and self.size_bytes < self.whole_bytes):
                 raise _Broken("cut short")
         finally:
+            self._coming.discard(self)
             await response.aclose()
 
     async def _open(self) -> httpx.Response:
@@ -198,14 +215,19 @@ class Download:
         self._etag = etag if etag.startswith('"') else ""
 
 
-async def gathered(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+def chunk_bytes(downloads: int) -> int:
+    """Returns what each of so many downloads gathers before it hands it on."""
+    return min(CHUNK_BYTES, max(LEAST_BYTES, HELD_BYTES // max(1, downloads)))
+
+
+async def gathered(pieces: AsyncIterator[bytes], enough: Callable[[], int]) -> AsyncGenerator[bytes, None]:
     """Yields what comes in pieces of some size, and before any error of theirs what had come by then."""
     loop, held, began = asyncio.get_running_loop(), bytearray(), 0.0
     try:
         async for piece in pieces:
             began = began if held else loop.time()
             held += piece
-            if len(held) >= CHUNK_BYTES or loop.time() - began >= CHUNK_S:
+            if len(held) >= enough() or loop.time() - began >= CHUNK_S:
                 yield bytes(held)
                 held.clear()
     except httpx.HTTPError:

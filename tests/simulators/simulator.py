@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from aiohttp import web
@@ -24,6 +25,8 @@ from tests.simulators.scenario import Scenario
 from tests.simulators.video import make_video
 
 DATA_URI = re.compile(r"data:([\w/+.-]+);base64,")
+PIECE_BYTES = 256 * 1024
+"""Of a video, at a time."""
 DEEP = b'{"data":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
 
 
@@ -51,16 +54,20 @@ class Work:
     cancelled: bool = False
     cut: int = 0
 
+    @property
+    def ends(self) -> float:
+        """When it has ended, unless it is kept where it is."""
+        return self.began + self.scenario.queue_s + self.scenario.work_s
+
     def state(self, now: float) -> str:
         """`queue`, `work`, or how it has ended."""
         if self.cancelled:
             return "cancelled"
         if self.scenario.stay and not self.released.is_set():
             return self.scenario.stay
-        age = now - self.began
-        if age < self.scenario.queue_s:
+        if now < self.began + self.scenario.queue_s:
             return "queue"
-        return "work" if age < self.scenario.queue_s + self.scenario.work_s else self.scenario.end
+        return "work" if now < self.ends else self.scenario.end
 
 
 class Refusal(Exception):
@@ -240,8 +247,7 @@ class Simulator(ABC):
         seconds = scenario.video_s if scenario.video_s is not None else wanted.seconds
         sound = None if scenario.silent else wanted.sound
         made = make_video(wanted.picture, wanted.short_side, seconds, self._fps, sound)
-        size = scenario.padding_bytes
-        return made + struct.pack(">I4s", size, b"free") + bytes(size - 8) if size else made
+        return padded(made, scenario.padding_bytes) if scenario.padding_bytes else made
 
     async def _output(self, request: web.Request) -> web.StreamResponse:
         self.counts["output"] += 1
@@ -287,7 +293,9 @@ class Simulator(ABC):
                 await response.write(data[start : start + 16_384])
                 await asyncio.sleep(0.02)
             return response
-        await response.write(data[first:])
+        view = memoryview(data)
+        for start in range(first, len(data), PIECE_BYTES):  # at once, all of it would be copied first
+            await response.write(view[start : start + PIECE_BYTES])
         return response
 
     # --- control ---
@@ -318,6 +326,12 @@ class Simulator(ABC):
 
     async def stopping(self) -> None:  # noqa: B027 - most have begun nothing
         """Ends what a simulator has begun by itself."""
+
+
+@lru_cache(maxsize=1)
+def padded(video: bytes, size_bytes: int) -> bytes:
+    """Returns a video with a box behind it that players pass over. Kept, so that who fetches it waits for no copy."""
+    return video + struct.pack(">I4s", size_bytes, b"free") + bytes(size_bytes - 8)
 
 
 def faulty(how: str) -> web.Response:
@@ -358,6 +372,7 @@ def main(make: Callable[..., Simulator], default_port: int) -> None:
     async def run() -> None:
         simulator = make(any_key=True)
         simulator.scenario = Scenario(queue_s=options.queue, work_s=options.work)
+        simulator.keep_inputs = False  # nobody can look at them from another process
         async with simulator.running(options.port):
             print(f"{simulator.name} is simulated at {simulator.url}", flush=True)  # noqa: T201
             await asyncio.Event().wait()

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from services.providers import endings
 from services.providers.body import Inline, data_uri, file_body, json_body
 from services.providers.breaker import Breaker
+from services.providers.download import chunk_bytes, gathered
 from services.providers.exchange import dig, parsed, plain
 from services.providers.inputs import sweep
 from services.providers.metrics import VendorMeter, VendorMetrics
@@ -222,3 +223,20 @@ def test_what_a_killed_process_left_is_swept_away_after_a_day(tmp_path: Path) ->
         os.utime(tmp_path / name, (1_000_000, 1_000_000 if name != "task-new" else 1_050_000))
     sweep(tmp_path, 1_090_000)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["other", "task-new"]
+
+
+async def test_a_video_is_handed_on_in_pieces_that_a_message_can_carry() -> None:
+    async def reads() -> AsyncGenerator[bytes, None]:
+        for _ in range(64):
+            yield bytes(65_536)
+
+    sizes = [len(piece) async for piece in gathered(reads(), lambda: chunk_bytes(1))]
+    assert sum(sizes) == 64 * 65_536
+    assert all(900_000 < size <= 1 << 20 for size in sizes[:-1])
+
+
+@pytest.mark.parametrize(
+    ("downloads", "least", "most"), [(1, 896, 896), (73, 700, 896), (1000, 64, 66), (9999, 64, 64)]
+)
+def test_what_downloads_hold_does_not_grow_with_them(downloads: int, least: int, most: int) -> None:
+    assert least <= chunk_bytes(downloads) / 1024 <= most

@@ -6,11 +6,9 @@ a reason to attach again.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.provider.v1 import provider_pb2, provider_pb2_grpc
 
 from services.errors import Unavailable
+from services.orchestrator.backends.video_file import VideoFile
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.paid_call import Charge, Finding, PaidCall
 from services.orchestrator.domain.spec import ImageToVideo, SceneAnimation
@@ -171,7 +170,7 @@ class ProviderBackend:
     async def _events(self, call: Any, attempt: Attempt) -> AsyncIterator[BackendEvent]:
         """Yields what happens to a task. Raises TaskFailed, and Unavailable where attaching again may bring more."""
         accepted, progress = bool(attempt.external_ref), _Progress()
-        video = _Video(attempt.workdir / "video.mp4")
+        video = VideoFile(attempt.workdir / "video.mp4")
         try:
             while (told := await _next(call, accepted)) is not None:
                 match told.WhichOneof("event"):
@@ -183,9 +182,10 @@ class ProviderBackend:
                         if (news := progress.news(told.progress)) is not None:
                             yield news
                     case "output":
-                        await asyncio.to_thread(video.add, told.output.data)
+                        await video.add(told.output.data)
                     case "done":
-                        if not video.is_whole(told.done):
+                        await video.settle()
+                        if not video.holds(told.done.size_bytes, told.done.sha256):
                             raise Unavailable("The video did not come whole.", reason="OUTPUT_UNAVAILABLE")
                         yield Output(video.path, _promised(told.done.facts), video.sha256)
                         return
@@ -207,32 +207,6 @@ async def _next(call: Any, accepted: bool) -> provider_pb2.TaskEvent | None:
     except TimeoutError:
         raise _away(None) from None
     return None if told is grpc.aio.EOF else told
-
-
-class _Video:
-    """The video's file, and the digest of what is in it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = path.open("wb", buffering=0)
-        self._hash = hashlib.sha256()
-        self._size = 0
-
-    def add(self, data: bytes) -> None:
-        """Appends. Blocking."""
-        self._file.write(data)
-        self._hash.update(data)
-        self._size += len(data)
-
-    @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
-
-    def is_whole(self, done: provider_pb2.Done) -> bool:
-        return self._size == done.size_bytes and self.sha256 == done.sha256
-
-    def close(self) -> None:
-        self._file.close()
 
 
 async def _parts(attempt: Attempt, model: str) -> AsyncIterator[provider_pb2.GenerateRequest]:

@@ -9,13 +9,14 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import psycopg
 
 CHANGES = "i2v_job_changes"
 STOPS = "i2v_job_stops"
 RECONNECT_S = 0.5
-KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 2}
+KEEPALIVE: dict[str, Any] = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 2}
 """A server that is gone without a word is noticed within about eleven seconds: who waits relies on being told."""
 
 log = logging.getLogger(__name__)
