@@ -79,7 +79,7 @@ def test_the_first_frame_is_the_picture(maker: Maker, cat: Frames) -> None:
     assert judge.psnr(maker.video(cat, "zoom in", latents=3)[0], cat) > 26
 
 
-@pytest.mark.parametrize("asked", ["pan left", "pan right"])
+@pytest.mark.parametrize("asked", judge.PROMPTS)
 def test_the_cat_moves_as_the_prompt_says(maker: Maker, cat: Frames, asked: str) -> None:
     prompt, _ = judge.PROMPTS[asked]
     video = maker.video(cat, prompt, latents=9)

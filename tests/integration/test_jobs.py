@@ -8,11 +8,14 @@ from pathlib import Path
 import av
 import grpc
 import pytest
+import sqlalchemy as sa
 from i2v.v1 import catalog_pb2, job_pb2
 
 from services.errors import Unavailable
 from services.orchestrator.domain.event import JobError
+from services.orchestrator.execute import STOP_LOOK_S
 from services.orchestrator.ports import AttemptFailed
+from services.orchestrator.store.listener import STOPS
 from tests.builders import ScriptedBackend
 from tests.served import GOLDEN, Served, caller, image_spec, served, text_spec
 
@@ -148,6 +151,25 @@ async def test_a_running_job_is_stopped_and_charged_for_what_was_made(i2v: Serve
     assert (await i2v.cancel(job.name)).state == State.CANCELLING
     job = await i2v.ended(job.name)
     assert (job.state, job.charged.amount_micros, backend.closed) == (State.CANCELLED, 500, 1)
+    await books_are_right(i2v, spent=500)
+
+
+async def test_a_stop_is_heard_within_seconds_though_the_listening_connection_was_cut(
+    i2v: Served, backend: ScriptedBackend
+) -> None:
+    backend.gate.clear()
+    job = await i2v.submit(text_spec())
+    await i2v.until(job.name, "fragment_ready")
+    async with i2v.app.store.writing() as connection:
+        listening = "FROM pg_stat_activity WHERE datname = current_database() AND query = :listens"
+        cut = await connection.execute(
+            sa.text(f"SELECT pg_terminate_backend(pid) {listening}"), {"listens": f"LISTEN {STOPS}"}
+        )
+        assert any(cut.scalars())
+    await i2v.cancel(job.name)  # perhaps before anybody listens again
+    async with asyncio.timeout(STOP_LOOK_S / 4):
+        job = await i2v.ended(job.name)
+    assert job.state == State.CANCELLED
     await books_are_right(i2v, spent=500)
 
 
