@@ -50,6 +50,9 @@ LOOK_S = 10.0
 """How long a stream is silent before the model's process is looked after, and from one look to the next."""
 PULSE_S = 5.0
 """Longest wait at such a look. Triton says within 1 s that a process is dead; one that is merely busy may be silent."""
+REST_S = 0.1
+"""From the last answer of a stream to its end. An end that meets the server while it is putting the answer away makes
+it finish the stream twice, at which gRPC ends the whole server ("TOO_MANY_OPERATIONS")."""
 END_S = 10.0
 """Longest wait for Triton to end a stream that owes no answer."""
 LOAD_S = 300.0
@@ -154,8 +157,8 @@ class Engine:
         """Yields (outputs, whether they are the last of their request) for requests sent on one stream, in order.
 
         Closing the generator while an answer is due cancels the stream, which Triton tells its models. A stream that
-        owes none is ended instead: a cancel that meets a finished request can crash the whole server
-        (triton-inference-server/server, issue 8034; its log then says `HandleCancellation`).
+        owes none is ended instead, after a rest: a cancel, or an end, that meets a request which is just being finished
+        can crash the whole server (triton-inference-server/server, issue 8034).
 
         `requests` must stay open until every answer has come: Triton ends a stream whose requests have ended. Where
         there is but a single one, errors come with their code; elsewhere that would end the stream while we write to
@@ -193,12 +196,14 @@ class Engine:
         except grpc.aio.AioRpcError as error:
             raise _unreachable(error) from error
         finally:
-            requests.close()
             reading = reading or asyncio.ensure_future(_next(answers))
             try:
                 if final if single else answered >= requests.sent:
+                    await asyncio.sleep(REST_S)
+                    requests.close()
                     await asyncio.wait({reading}, timeout=END_S)
             finally:
+                requests.close()
                 call.cancel()  # does nothing to a stream that has ended
                 reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
