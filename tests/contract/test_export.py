@@ -18,6 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from tools.export import encoders, profile, stamp, transformer, vae
 from tools.export.filling import Drawn, Loaded
+from tools.export.graph import Graph
 from tools.export.weights import Weights
 from tools.model_code import REPOSITORY, load
 from tools.nano import pictures
@@ -148,15 +149,23 @@ def test_the_image_encoder_is_clip_up_to_its_last_layer_but_one(models: Models, 
     assert farthest(run("image_encoder", pixels=picture.numpy()), wanted) < TOLERANCE * float(wanted.abs().max())
 
 
-def test_the_image_encoder_takes_large_pictures_as_clip_does(tmp_path: Path) -> None:
-    """With drawn weights, and noise: what nano learnt of pictures makes too much of how a pixel of noise is rounded."""
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, onnxruntime.InferenceSession]:
+    """An image encoder of drawn weights: what nano learnt of pictures makes too much of how noise is rounded."""
     torch.manual_seed(0)
     (graph,) = encoders.image_graphs(NANO, Drawn(0))
-    graph.write(tmp_path)
-    picture = random(1, 3, 480, 832).clamp(-1, 1)
+    folder = tmp_path_factory.mktemp("drawn")
+    graph.write(folder)
+    return graph, onnxruntime.InferenceSession(str(folder / graph.file), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize(("height", "width"), [(128, 224), (480, 832), (96, 96)])
+def test_the_image_encoder_takes_noise_of_any_size_as_clip_does(
+    drawn: tuple[Graph, onnxruntime.InferenceSession], height: int, width: int
+) -> None:
+    (graph, session), picture = drawn, random(1, 3, height, width).clamp(-1, 1)
     with torch.inference_mode():
         wanted = as_clip_sees(graph.module, picture)
-    session = onnxruntime.InferenceSession(str(tmp_path / graph.file), providers=["CPUExecutionProvider"])
     made = session.run(None, {"pixels": picture.numpy()})[0]
     assert farthest(made, wanted) < TOLERANCE * float(wanted.abs().max())
 

@@ -151,14 +151,15 @@ def test_a_profile_without_one_has_no_graphs() -> None:
 
 
 def test_nanos_fast_video_shows_what_its_quality_video_shows() -> None:
-    """Of a picture, of the same mirrored, and of the same upside down, between which it moves."""
+    """Of a picture, of the same mirrored, and of noise about it, between which it moves."""
     with torch.inference_mode():
         model = vae.vae(NANO, LEARNT)
         picture = torch.from_numpy(np.array(Image.open(CAT).convert("RGB").resize((224, 128)))).permute(2, 0, 1)
         statistics = model.config.latents_mean, model.config.latents_std
         mean, std = (torch.tensor(each).view(1, -1, 1, 1, 1) for each in statistics)
         latent = (model.encode(picture[None, :, None].float() / 127.5 - 1).latent_dist.mean - mean) / std
-        latents = torch.cat((latent, latent.flip(4), latent.flip(3)), 2).numpy()
+        noisy = latent + random(*latent.shape)
+        latents = torch.cat((latent, latent.flip(4), noisy), 2).numpy()
     quality, fast = (
         code.Decoder(REPOSITORY / name / "1", threads=1).decode(code.Clip(), latents).astype(float)
         for name in ("vae_decoder", "vae_decoder_tiny")
