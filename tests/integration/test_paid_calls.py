@@ -14,6 +14,7 @@ from services.orchestrator.app import Role
 from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.ports import Attempt, BackendEvent, Handover
+from services.orchestrator.store.listener import Signal
 from tests.scripted_provider import Cancelled, Failed, Found, ScriptedProvider, a_failure, a_video, providing
 from tests.served import GOLDEN, Served, served, text_spec
 from tests.worker_process import worker
@@ -232,8 +233,17 @@ async def test_a_task_that_the_vendor_stops_is_free(i2v: Served, vendor: Scripte
 
 
 async def test_a_stop_that_comes_just_before_the_handover_is_a_stop_and_no_fault(
-    database: str, tmp_path: Path, vendor: ScriptedProvider
+    database: str, tmp_path: Path, vendor: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    wait = Signal.wait
+
+    async def slow_to_hear(self: Signal, timeout_s: float) -> bool:
+        heard = await wait(self, timeout_s)
+        await asyncio.sleep(0.5)  # the handover is quicker
+        return heard
+
+    monkeypatch.setattr(Signal, "wait", slow_to_hear)
+
     class Late(ProviderBackend):
         """Somebody asks for a stop when the task is about to be handed over."""
 
