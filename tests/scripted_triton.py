@@ -50,10 +50,6 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     loaded: list[str] = field(default_factory=list)
     looks: list[str] = field(default_factory=list)
     """Models that were looked after."""
-    lingers_s: float = 0.0
-    """How long it takes to end a stream whose requests have ended; only then can it see a cancel."""
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once a stream was cancelled."""
     _clips: dict[int, int] = field(default_factory=dict)
 
     def of(self, model: str) -> list[Arrays]:
@@ -82,15 +78,6 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         return response(self._encoded(request.model_name, inputs))
 
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-        try:
-            async for answer in self._answers(requests, context):
-                yield answer
-            await asyncio.sleep(self.lingers_s)
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
-
-    async def _answers(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         coded = "triton_grpc_error" in dict(context.invocation_metadata())
         async for request in requests:
             inputs = arrays_of(request.inputs, request.raw_input_contents)

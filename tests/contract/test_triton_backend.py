@@ -97,19 +97,6 @@ async def test_a_picture_goes_through_all_models_and_comes_back_in_pieces(rig: R
     assert {"image_latent", "image_tokens"} <= set(asked) and not {"history", "negative_embeddings"} & set(asked)
 
 
-async def test_no_stream_is_cancelled_that_owes_nothing(rig: Rig, triton: ScriptedTriton) -> None:
-    """Triton may crash then, with everything that it does for others."""
-    triton.lingers_s = 0.2
-    await rig.events(a_spec(), the_card())
-    assert not triton.cancelled.is_set()
-    triton.silent, triton.fail_after = {"transformer"}, 1
-    async with aclosing(rig.backend.generate(Attempt("job", 2, a_spec(), the_card(), PICTURE, rig.workdir))) as events:
-        async for event in events:
-            if isinstance(event, Checkpoint):
-                break
-    await triton.cancelled.wait()
-
-
 @pytest.mark.parametrize("text", [False, True], ids=["picture", "text"])
 @pytest.mark.parametrize("kept", [1, 2])
 async def test_a_later_attempt_has_only_the_rest_made_and_the_same_comes_out(

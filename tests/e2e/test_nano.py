@@ -13,6 +13,7 @@ from i2v.v1 import job_pb2
 from services.orchestrator.backends.triton import TritonBackend
 from tests import pictures
 from tests.served import Served, image_spec, served
+from tests.triton_fixture import REPOSITORY
 from tests.triton_wire import metrics
 from tools.tritonserver import TritonServer, free_ports
 
@@ -49,6 +50,19 @@ async def frames(i2v: Served, job: job_pb2.Job, tmp_path: Path) -> np.ndarray:
     file.write_bytes(await i2v.download(job.output.asset))
     with av.open(file) as video:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)])
+
+
+async def test_a_server_stays_however_often_it_is_looked_at(tmp_path: Path) -> None:
+    """Workers look every few seconds, for months; what it once died of came one time in a hundred."""
+    with TritonServer(REPOSITORY, state=tmp_path / "triton") as server:
+        backend = TritonBackend(server.grpc_address)
+
+        async def look() -> None:
+            for _ in range(100):
+                await backend.check()
+
+        await asyncio.gather(*(look() for _ in range(4)))
+        await backend.close()
 
 
 async def test_a_cat_becomes_a_five_second_video(i2v: Served, tmp_path: Path) -> None:

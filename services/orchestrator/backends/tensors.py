@@ -50,11 +50,6 @@ LOOK_S = 10.0
 """How long a stream is silent before the model's process is looked after, and from one look to the next."""
 PULSE_S = 5.0
 """Longest wait at such a look. Triton says within 1 s that a process is dead; one that is merely busy may be silent."""
-REST_S = 0.1
-"""From the last answer of a stream to its end. An end that meets the server while it is putting the answer away makes
-it finish the stream twice, at which gRPC ends the whole server ("TOO_MANY_OPERATIONS")."""
-END_S = 10.0
-"""Longest wait for Triton to end a stream that owes no answer."""
 LOAD_S = 300.0
 """Longest wait for a model to be loaded on demand."""
 
@@ -156,13 +151,10 @@ class Engine:
     ) -> AsyncGenerator[tuple[Arrays, bool], None]:
         """Yields (outputs, whether they are the last of their request) for requests sent on one stream, in order.
 
-        Closing the generator while an answer is due cancels the stream, which Triton tells its models. A stream that
-        owes none is ended instead, after a rest: a cancel, or an end, that meets a request which is just being finished
-        can crash the whole server (triton-inference-server/server, issue 8034).
-
-        `requests` must stay open until every answer has come: Triton ends a stream whose requests have ended. Where
-        there is but a single one, errors come with their code; elsewhere that would end the stream while we write to
-        it, and the error would be lost. There, too, each request has one answer.
+        Closing the generator cancels the stream, which Triton tells its models. `requests` must stay open until every
+        answer has come: Triton ends a stream whose requests have ended. Where there is but a single one, errors come
+        with their code; elsewhere that would end the stream while we write to it, and the error would be lost. There,
+        too, each request has one answer.
 
         A model whose process dies leaves its streams silent. So while an answer is due, `pulse` makes a request by
         which to look after it now and then (see `look`), and silence for `stall_s` is the end.
@@ -172,7 +164,7 @@ class Engine:
         call = self._stub.ModelStreamInfer(requests.__aiter__(), metadata=CODES if single else ())
         answers, answered, reading = aiter(call), 0, None
         clock = asyncio.get_running_loop().time
-        since, final = clock(), False
+        since = clock()
         try:
             while True:
                 reading = reading or asyncio.ensure_future(_next(answers))
@@ -191,34 +183,28 @@ class Engine:
                 if answer.error_message:
                     raise _refused(answer.error_message)
                 response = answer.infer_response
-                final = response.parameters["triton_final_response"].bool_param
-                yield _arrays(response), final
+                yield _arrays(response), response.parameters["triton_final_response"].bool_param
         except grpc.aio.AioRpcError as error:
             raise _unreachable(error) from error
         finally:
-            reading = reading or asyncio.ensure_future(_next(answers))
-            try:
-                if final if single else answered >= requests.sent:
-                    await asyncio.sleep(REST_S)
-                    requests.close()
-                    await asyncio.wait({reading}, timeout=END_S)
-            finally:
-                requests.close()
-                call.cancel()  # does nothing to a stream that has ended
+            call.cancel()
+            requests.close()
+            if reading is not None:
                 reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+                await asyncio.wait({reading})
 
     async def look(self, pulse: Any) -> None:
         """Asks a model something that costs it nothing, to learn whether its process is there; silence proves nothing.
 
-        ModelReady does not tell: Triton calls a model ready whose process has died.
+        ModelReady does not tell: Triton calls a model ready whose process has died. The refusal that is expected comes
+        as a message of a stream, never as its end with a code: that crashes the whole server, once in a hundred or so.
 
         Raises Unavailable when it is dead, or the server away.
         """
         asked = Requests()
         asked.send(pulse)
         try:
-            async with asyncio.timeout(PULSE_S), aclosing(self.stream(asked, single=True)) as answers:
+            async with asyncio.timeout(PULSE_S), aclosing(self.stream(asked)) as answers:
                 await anext(answers, None)
         except Unavailable as trouble:
             if trouble.reason != "ENGINE_BUSY":
