@@ -15,6 +15,8 @@ from tritonclient.utils import np_to_triton_dtype
 from tests.triton_wire import Arrays, arrays_of
 
 CHANNELS = 4
+BROKEN = ("Socket closed", "Internal error from Core")
+"""What comes of the way to Triton, and ends a stream; what comes of a model is a message of it."""
 
 PROFILE: dict[str, Any] = {
     "name": "tiny",
@@ -78,30 +80,29 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         return response(self._encoded(request.model_name, inputs))
 
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-        coded = "triton_grpc_error" in dict(context.invocation_metadata())
         async for request in requests:
             inputs = arrays_of(request.inputs, request.raw_input_contents)
             if _is_pulse(inputs):
                 self.looks.append(request.model_name)
-                if request.model_name in self.silent and self.dead:
-                    await context.abort(
-                        grpc.StatusCode.INTERNAL, f"Stub process '{request.model_name}' is not healthy."
-                    )
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this cannot be made")
+                died = request.model_name in self.silent and self.dead
+                yield refusal(f"Stub process '{request.model_name}' is not healthy." if died else "INVALID: nothing")
+                continue
             self.asked.append((request.model_name, inputs))
             if request.model_name in self.silent and not (request.model_name == "transformer" and self.fail_after):
                 await asyncio.sleep(60)
             if request.model_name == "transformer":
                 async for outputs in self._blocks(inputs, context):
+                    if outputs is None:
+                        yield refusal(self.fail["transformer"][1])
+                        return
                     yield service_pb2.ModelStreamInferResponse(infer_response=response(outputs))
                 last = response({})
                 last.parameters["triton_final_response"].bool_param = True
                 yield service_pb2.ModelStreamInferResponse(infer_response=last)
             else:
-                if request.model_name in self.fail and not coded:
-                    yield service_pb2.ModelStreamInferResponse(error_message=self.fail[request.model_name][1])
+                if request.model_name in self.fail:
+                    yield refusal(self.fail[request.model_name][1])
                     continue
-                await self._fail(request.model_name, context)
                 outputs = self._decoded(request.parameters, inputs["latents"])
                 yield service_pb2.ModelStreamInferResponse(infer_response=response(outputs))
 
@@ -123,7 +124,8 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         height, width = (side // 8 for side in inputs["pixels"].shape[-2:])
         return {"latent": np.full((1, CHANNELS, frames, height, width), inputs["pixels"].mean(), np.float32)}
 
-    async def _blocks(self, inputs: Arrays, context: Any) -> AsyncIterator[Arrays]:
+    async def _blocks(self, inputs: Arrays, context: Any) -> AsyncIterator[Arrays | None]:
+        """Yields None where it fails."""
         height, width = inputs["latent_size"].tolist()
         total, seed = inputs["latent_frames"].item(), inputs["seed"].item()
         empty = np.zeros((1, CHANNELS, 0, height, width), np.float32)
@@ -142,7 +144,10 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             if count == self.fail_after:
                 if "transformer" in self.silent:
                     await asyncio.sleep(60)
-                await self._fail("transformer", context)
+                if "transformer" in self.fail:
+                    if self.fail["transformer"][1] in BROKEN:
+                        await self._fail("transformer", context)
+                    yield None
             length = total if bidirectional else 1 if alone and at == 0 else self.profile["block_latents"]
             values = np.arange(at, at + length, dtype=np.float32)[:, None, None] / total + seed % 7 + before / 1e6
             block = np.broadcast_to(values, (1, CHANNELS, length, height, width)).astype(np.float32)
@@ -167,6 +172,10 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
 def _is_pulse(inputs: Arrays) -> bool:
     return inputs["latents"].shape[1] == 1 if "latents" in inputs else not inputs["latent_frames"].item()
+
+
+def refusal(text: str) -> service_pb2.ModelStreamInferResponse:
+    return service_pb2.ModelStreamInferResponse(error_message=text)
 
 
 def response(outputs: Arrays) -> service_pb2.ModelInferResponse:

@@ -1,7 +1,7 @@
 """Tensors on Triton's wire, for tests: requests from arrays, arrays from responses, streams of a decoupled model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.request import urlopen
@@ -77,7 +77,6 @@ class Stream:
         inputs: Mapping[str, np.ndarray],
         *,
         timeout_s: float = 60,
-        metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         request = message(model, inputs, triton_enable_empty_final_response=True)
         self.finals = 0
@@ -87,7 +86,7 @@ class Stream:
             yield request
             await self._written.wait()  # Triton ends a stream whose requests have ended
 
-        self.call = stub.ModelStreamInfer(requests(), timeout=timeout_s, metadata=metadata)
+        self.call = stub.ModelStreamInfer(requests(), timeout=timeout_s)
 
     async def __aiter__(self) -> AsyncIterator[Arrays]:
         """Yields the tensors of each response.

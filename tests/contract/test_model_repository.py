@@ -233,12 +233,9 @@ async def test_a_request_that_is_given_up_while_it_waits_costs_no_forward(triton
 
 async def test_what_there_is_no_memory_for_is_unavailable_and_others_go_on(triton: TritonServer) -> None:
     giant = a_request(image_latent=None, latent_size=np.array([2**21, 2**21], np.int32))
-    wish = (("triton_grpc_error", "true"),)
     async with connect(triton.grpc_address) as stub:
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await anext(aiter(Stream(stub, "transformer", giant, metadata=wish)))
-        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
-        assert (refused.value.details() or "").startswith("OUT_OF_MEMORY: no room for")
+        with pytest.raises(Refused, match=r"^OUT_OF_MEMORY: no room for"):
+            await anext(aiter(Stream(stub, "transformer", giant)))
         held = set()
         for _ in range(3):
             await asyncio.gather(*(rollout(stub, a_request(20, 20)) for _ in range(2)))
@@ -316,12 +313,11 @@ async def test_a_bad_request_is_refused_before_any_forward_and_the_model_goes_on
         assert len(await rollout(stub, a_request(frames=3))) == 1
 
 
-async def test_a_stream_can_ask_for_errors_with_their_code(triton: TritonServer) -> None:
+async def test_a_refusal_says_in_words_that_it_is_for_good(triton: TritonServer) -> None:
+    """A stream brings no codes, and must not be made to: see the engine's INVALID."""
     async with connect(triton.grpc_address) as stub:
-        request, wish = a_request(seed=np.array([-1])), (("triton_grpc_error", "true"),)
-        with pytest.raises(grpc.RpcError, match="seed") as refused:
-            await anext(aiter(Stream(stub, "transformer", request, metadata=wish)))
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        with pytest.raises(Refused, match=r"^INVALID: seed"):
+            await rollout(stub, a_request(seed=np.array([-1])))
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,9 @@ class TritonPythonModel:
     in the order of their arrival, holding nothing, and one that is cancelled meanwhile gets its FINAL without any work.
     The bytes of a video depend neither on what runs beside it nor on what ran before.
 
-    Errors: INVALID_ARG before any work; UNAVAILABLE with a text that begins with OUT_OF_MEMORY where there is no room
-    for the video, after which the slot is made anew; INTERNAL otherwise. Each concerns its own request only.
+    Errors: INVALID_ARG with a text that begins with INVALID, before any work; UNAVAILABLE with one that begins with
+    OUT_OF_MEMORY where there is no room for the video, after which the slot is made anew; INTERNAL otherwise. Each
+    concerns its own request only. The texts say it too, because a stream that has Triton send the codes crashes it.
     """
 
     def initialize(self, args: dict[str, Any]) -> None:
@@ -196,7 +197,7 @@ def finish(sender: Any, failure: Exception | None) -> None:
     code = pb_utils.TritonError.INTERNAL
     text = f"{type(failure).__name__}: {failure}"
     if isinstance(failure, BadRequest):
-        code, text = pb_utils.TritonError.INVALID_ARG, str(failure)
+        code, text = pb_utils.TritonError.INVALID_ARG, f"INVALID: {failure}"
     elif isinstance(failure, OutOfMemory):
         code, text = pb_utils.TritonError.UNAVAILABLE, str(failure)
     error = pb_utils.TritonError(text, code)

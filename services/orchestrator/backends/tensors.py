@@ -38,8 +38,9 @@ NO_MEMORY = ("OUT_OF_MEMORY", "out of memory", "Failed to allocate memory")
 """What our own models say, what CUDA says, what ONNX Runtime says; whatever the code is that comes with it."""
 ANSWERS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 """Codes with which a model, and not the way to it, has failed."""
-CODES = (("triton_grpc_error", "true"),)
-"""Metadata by which a stream ends with the code of an error, and not only with its text."""
+INVALID = "INVALID: "
+"""What our transformer says of what it can never make. Streams bring texts alone: where they are made to end with the
+code of an error (`triton_grpc_error`), Triton crashes once in a hundred or so."""
 BROKEN = "Internal error from Core"
 """What grpc.aio says, as INTERNAL, when it writes to a stream that the other side has ended."""
 ANSWER_S = 60.0
@@ -105,7 +106,7 @@ def _refused(text: str, *, invalid: bool = False) -> Exception:
         return Unavailable("A model of the local engine has died.", reason="ENGINE_UNREACHABLE")
     if _says(text, BUSY + FORGOTTEN):
         return Unavailable("The local engine is busy or still loading.", reason="ENGINE_BUSY")
-    return EngineRefused(text, invalid=invalid)
+    return EngineRefused(text.removeprefix(INVALID), invalid=invalid or text.startswith(INVALID))
 
 
 def _says(text: str, words: Sequence[str]) -> bool:
@@ -152,16 +153,15 @@ class Engine:
         """Yields (outputs, whether they are the last of their request) for requests sent on one stream, in order.
 
         Closing the generator cancels the stream, which Triton tells its models. `requests` must stay open until every
-        answer has come: Triton ends a stream whose requests have ended. Where there is but a single one, errors come
-        with their code; elsewhere that would end the stream while we write to it, and the error would be lost. There,
-        too, each request has one answer.
+        answer has come: Triton ends a stream whose requests have ended. A `single` one has any number of answers;
+        elsewhere each request has one.
 
         A model whose process dies leaves its streams silent. So while an answer is due, `pulse` makes a request by
         which to look after it now and then (see `look`), and silence for `stall_s` is the end.
 
         Raises: Unavailable, EngineRefused.
         """
-        call = self._stub.ModelStreamInfer(requests.__aiter__(), metadata=CODES if single else ())
+        call = self._stub.ModelStreamInfer(requests.__aiter__())
         answers, answered, reading = aiter(call), 0, None
         clock = asyncio.get_running_loop().time
         since = clock()
@@ -196,8 +196,7 @@ class Engine:
     async def look(self, pulse: Any) -> None:
         """Asks a model something that costs it nothing, to learn whether its process is there; silence proves nothing.
 
-        ModelReady does not tell: Triton calls a model ready whose process has died. The refusal that is expected comes
-        as a message of a stream, never as its end with a code: that crashes the whole server, once in a hundred or so.
+        ModelReady does not tell: Triton calls a model ready whose process has died. A refusal is what is expected.
 
         Raises Unavailable when it is dead, or the server away.
         """
