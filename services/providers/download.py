@@ -222,20 +222,21 @@ def chunk_bytes(downloads: int) -> int:
 
 async def gathered(pieces: AsyncIterator[bytes], enough: Callable[[], int]) -> AsyncGenerator[bytes, None]:
     """Yields what comes in pieces of some size, and before any error of theirs what had come by then."""
-    loop, held, began = asyncio.get_running_loop(), bytearray(), 0.0
+    loop, held, size, began = asyncio.get_running_loop(), list[bytes](), 0, 0.0
     try:
         async for piece in pieces:
             began = began if held else loop.time()
-            held += piece
-            if len(held) >= enough() or loop.time() - began >= CHUNK_S:
-                yield bytes(held)
-                held.clear()
+            held.append(piece)
+            size += len(piece)
+            if size >= enough() or loop.time() - began >= CHUNK_S:
+                yield b"".join(held)
+                held, size = [], 0
     except httpx.HTTPError:
         if held:
-            yield bytes(held)
+            yield b"".join(held)
         raise
     if held:
-        yield bytes(held)
+        yield b"".join(held)
 
 
 def is_video(head: bytes) -> bool:

@@ -38,6 +38,8 @@ class Scenario:
     """Length of the video, when it is not what was asked for."""
     padding_bytes: int = 0
     """What the video has behind its end, in a box that players pass over: to make it large. At least 8."""
+    bytes_s: int = 0
+    """So fast the video is sent, as over a line of that width; 0: as fast as it goes."""
     silent: bool = False
     """No sound, though there should be some."""
 

@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 import struct
+import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -293,9 +294,12 @@ class Simulator(ABC):
                 await response.write(data[start : start + 16_384])
                 await asyncio.sleep(0.02)
             return response
-        view = memoryview(data)
+        view, began = memoryview(data), time.monotonic()
         for start in range(first, len(data), PIECE_BYTES):  # at once, all of it would be copied first
             await response.write(view[start : start + PIECE_BYTES])
+            if work.scenario.bytes_s:
+                due_s = began + (start + PIECE_BYTES - first) / work.scenario.bytes_s
+                await asyncio.sleep(due_s - time.monotonic())
         return response
 
     # --- control ---
