@@ -88,7 +88,7 @@ SPOKEN = (*SIDES, *PHRASES)
 """Every kind that words tell apart."""
 SECOND = ("zoom_in", "zoom_out", "rotate_clockwise", "rotate_counterclockwise")
 """Kinds that may come with another. They move each part of a picture otherwise, so they are the hardest to learn."""
-ODDS = np.array([2.5 if each in SECOND else 1.25 if each in SIDES else 0.7 for each in SPOKEN])
+ODDS = np.array([2.5 if each in SECOND else 1.25 if each in (*SIDES, "still") else 0.7 for each in SPOKEN])
 """How often each of SPOKEN is wished for, in proportion."""
 
 

@@ -31,6 +31,8 @@ ROOT = Path("var/nano")
 SEED = 20261128
 PLAIN = ("shared", "embed_tokens", "relative_attention", "scale_shift_table", "position_embedding", "class_embedding")
 """Words in the names of tables."""
+BF16 = True
+"""Whether matrices are multiplied in bf16."""
 
 
 def plan(stage: str, steps: int, rate: float, limit_s: float) -> Plan:
@@ -113,7 +115,8 @@ def encode(steps: int, limit_s: float) -> bool:
             continue
         if time.monotonic() - began > limit_s:
             return False
-        shard = latents.make(made, SEED, index)
+        with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
+            shard = latents.make(made, SEED, index)
         normal = [((each.float() - mean) / std).half() for each in (shard.latents, shard.soft)]
         latents.write(latents.Shard(normal[0], shard.pictures, normal[1], shard.wishes), file)
     return True
@@ -129,7 +132,8 @@ def the_tiny_vae() -> TinyVae:
 
 def tiny(steps: int, limit_s: float) -> bool:
     """The decoder of the quality `fast`: latents of the VAE, and the pixels that they came of."""
-    made, shards = the_tiny_vae(), list(latents.read(ROOT / "latents"))
+    made = the_tiny_vae()
+    shards = [each for each in latents.read(ROOT / "latents") if each.latents.shape[1] >= 7]
 
     def loss(rng: np.random.Generator, _step: int) -> dict[str, torch.Tensor]:
         shard, clip = shards[rng.integers(len(shards))], rng.integers(latents.CLIPS)
@@ -216,10 +220,6 @@ class Sampler:
             )
 
 
-BF16 = True
-"""Whether matrices are multiplied in bf16."""
-
-
 def starting(steps: int, limit_s: float) -> bool:
     """The transformer on first blocks alone, which nothing but the prompt can tell how to move: so it learns to read.
 
@@ -251,7 +251,7 @@ STAGES: dict[str, tuple[Callable[[int, float], bool], int]] = {
     "pictures": (pictures, 2200),
     "clips": (clips, 900),
     "text": (reading, 3000),
-    "latents": (encode, 105),
+    "latents": (encode, sum(count for count, _ in latents.RUNS)),
     "onset": (starting, 400),
     "steady": (steadying, 4000),
     "tiny": (tiny, 500),
