@@ -3,7 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,8 @@ from tools.program import HOST, Program, free_port
 
 KEYS = {"wavespeed": "WAVESPEED_API_KEY", "fal": "FAL_KEY"}
 """By vendor: the variable in which its customers keep their key."""
+LIMITS = {"wavespeed": "3/5"}
+"""Of an account as it begins, as I2V_PROVIDER_LIMITS has it, which tells of a larger one: what is beyond is refused."""
 LLM = "simulated-llm"
 WAIT = ("--queue", "1", "--work", "3")
 """Seconds that a simulated task waits and works."""
@@ -67,7 +69,15 @@ def start(stack: ExitStack, data: Path, *, simulate: bool) -> Vendors:
         "I2V_PROVIDERS": ",".join(f"{name}={address}" for name, address in found.providers.items()),
         "I2V_PROVIDER_KEY_FILE": str(secret),
     }
+    if not simulate:
+        found.settings["I2V_PROVIDER_LIMITS"] = limits(names)
     return found
+
+
+def limits(names: Iterable[str]) -> str:
+    """Returns what the orchestrator is told of the real vendors' accounts."""
+    usual = ",".join(f"{name}={LIMITS[name]}" for name in names if name in LIMITS)
+    return os.environ.get("I2V_PROVIDER_LIMITS", usual)
 
 
 def _simulator(stack: ExitStack, found: Vendors, name: str, data: Path) -> dict[str, str]:
