@@ -13,6 +13,7 @@ from typing import Any
 
 import av
 import grpc
+import pytest
 from i2v.provider.v1 import provider_pb2 as pb
 from i2v.provider.v1 import provider_pb2_grpc
 from PIL import Image
@@ -20,6 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from services.providers.app import App, open_app
 from services.providers.settings import Settings
+from services.rpc.status import from_call
 from tests.simulators.fal import FalSimulator
 from tests.simulators.scenario import Scenario
 from tests.simulators.simulator import Simulator
@@ -47,7 +49,8 @@ def sound(seconds: float, rate: int = 8000) -> bytes:
     return made.getvalue()
 
 
-IMAGE = (pb.Input.IMAGE, "image/png", picture())
+PICTURE = picture()
+IMAGE = (pb.Input.IMAGE, "image/png", PICTURE)
 
 Given = tuple[int, str, bytes]
 
@@ -57,6 +60,12 @@ def a_task(submission_id: str = "submission-1", **fields: Any) -> pb.Task:
     given: dict[str, Any] = {"model": "wan-2.5", "prompt": "it moves", "duration_s": 5, "resolution": "480p"}
     given |= fields
     return pb.Task(submission_id=submission_id, **{key: value for key, value in given.items() if value is not None})
+
+
+KLING = {"model": "kling-2.5-turbo-std", "resolution": None}
+KANDINSKY = {"model": "kandinsky-5-pro", "resolution": "512p"}
+TALK = {"model": "infinitetalk", "duration_s": None}
+"""What makes of `a_task` one for another model."""
 
 
 def header(task: pb.Task, inputs: Sequence[Given]) -> pb.Task:
@@ -175,6 +184,13 @@ async def until(call: Any, kind: str, stage: str = "") -> pb.TaskEvent:
         if event.WhichOneof("event") == kind and stage in ("", event.progress.stage):
             return event
     raise AssertionError(f"the stream ended without {kind}")
+
+
+async def refusal(call: Any) -> tuple[grpc.StatusCode, str, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    failure = from_call(caught.value)
+    return failure.code, failure.reason, failure.violations[0].field if failure.violations else ""
 
 
 def length_s(video: bytes) -> float:

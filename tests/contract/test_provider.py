@@ -1,13 +1,10 @@
-"""What the provider itself keeps, whichever vendor is behind it: malformed calls, limits, going down, many at once."""
+"""What the provider itself keeps, whichever vendor is behind it: who may call, what is told, going down, many calls."""
 
 import asyncio
-import json
 import os
 import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,257 +23,19 @@ from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.settings import Settings
 from services.providers.vendor import Failed
 from services.providers.vendors import VENDORS
-from services.providers.webhook import signature
-from services.rpc.status import from_call
-from tests.provided import (
-    IMAGE,
-    METADATA,
-    Given,
-    Provided,
-    a_task,
-    header,
-    messages,
-    picture,
-    provided,
-    sound,
-    until,
-)
+from tests.provided import KLING, PICTURE, Provided, a_task, messages, provided, refusal, until
 from tests.simulators.scenario import Scenario
 from tests.simulators.simulator import Simulator
-from tests.simulators.wavespeed import SECRET, WaveSpeedSimulator
+from tests.simulators.wavespeed import WaveSpeedSimulator
+from tools.program import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-
-KLING = {"model": "kling-2.5-turbo-std", "resolution": None}
-KANDINSKY = {"model": "kandinsky-5-pro", "resolution": "512p"}
-TALK = {"model": "infinitetalk", "duration_s": None}
 
 
 @pytest_asyncio.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Provided]:
     async with provided("wavespeed", tmp_path) as made:
         yield made
-
-
-async def refusal(call: Any) -> tuple[grpc.StatusCode, str, str]:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    failure = from_call(caught.value)
-    return failure.code, failure.reason, failure.violations[0].field if failure.violations else ""
-
-
-INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "NOTHING_SUBMITTED")
-
-
-# --- what each model is sent ----------------------------------------------------------------------------------------
-
-
-async def test_wan_gets_its_parameters_and_data_uris(rig: Provided) -> None:
-    task = a_task(seed=7, negative_prompt="rain", prompt_expansion=True, duration_s=10)
-    told = await rig.generate(task, [IMAGE, (pb.Input.AUDIO, "audio/wav", sound(3))])
-    assert told.done
-    sent = rig.simulator.submitted[0]
-    assert sent.pop("image").startswith("data:image/png;base64,")
-    assert sent.pop("audio").startswith("data:audio/wav;base64,")
-    assert sent == {
-        "prompt": "it moves",
-        "resolution": "480p",
-        "duration": 10,
-        "enable_prompt_expansion": True,
-        "negative_prompt": "rain",
-        "seed": 7,
-    }
-
-
-async def test_kling_gets_base64_alone(rig: Provided) -> None:
-    task = a_task(**KLING, guidance_scale=0.25, negative_prompt="rain")
-    assert (await rig.generate(task)).done
-    sent = rig.simulator.submitted[0]
-    assert not sent.pop("image").startswith("data:")
-    assert sent == {"prompt": "it moves", "duration": 5, "guidance_scale": 0.25, "negative_prompt": "rain"}
-
-
-@pytest.mark.parametrize("field", ["image", "image_url"])
-async def test_kandinskys_picture_goes_where_the_settings_say(tmp_path: Path, field: str) -> None:
-    def change(values: dict[str, Any], simulator: Any) -> None:
-        values["kandinsky_image_field"] = field
-        simulator.fields["wavespeed-ai/kandinsky5-pro/image-to-video"] = ({field, "prompt"}, {"resolution"})
-
-    async with provided("wavespeed", tmp_path, change=change) as rig:
-        assert (await rig.generate(a_task(**KANDINSKY))).done
-        assert set(rig.simulator.submitted[0]) == {field, "prompt", "resolution"}
-
-
-async def test_infinitetalk_speaks_for_as_long_as_the_sound(rig: Provided) -> None:
-    mask = (pb.Input.MASK, "image/png", picture(colour="white"))
-    told = await rig.generate(a_task(**TALK, prompt="", seed=1), [IMAGE, (pb.Input.AUDIO, "audio/wav", sound(2)), mask])
-    assert told.done
-    assert set(rig.simulator.submitted[0]) == {"image", "audio", "mask_image", "resolution", "seed"}
-
-
-async def test_what_is_too_large_for_a_request_is_uploaded(tmp_path: Path) -> None:
-    async with provided("wavespeed", tmp_path, change=lambda values, _: values.update(inline_bytes=1000)) as rig:
-        big = sound(3)
-        assert (await rig.generate(a_task(), [IMAGE, (pb.Input.AUDIO, "audio/wav", big)])).done
-        sent = rig.simulator.submitted[0]
-        assert sent["image"].startswith("data:")
-        assert sent["audio"].startswith(rig.simulator.url)
-        assert list(rig.simulator.uploads.values()) == [big]
-        assert max(rig.simulator.lengths) < len(big)
-
-
-async def test_fal_gets_its_own_names_and_the_sound_by_url(tmp_path: Path) -> None:
-    async with provided("fal", tmp_path) as rig:
-        task = a_task(seed=7, negative_prompt="rain")
-        assert (await rig.generate(task, [IMAGE, (pb.Input.AUDIO, "audio/wav", sound(3))])).done
-        sent = rig.simulator.submitted[0]
-        assert sent.pop("image_url").startswith("data:image/png;base64,")
-        assert sent.pop("audio_url").startswith(rig.simulator.url)
-        assert sent == {
-            "prompt": "it moves",
-            "resolution": "480p",
-            "duration": "5",
-            "enable_prompt_expansion": False,
-            "negative_prompt": "rain",
-            "seed": 7,
-        }
-
-
-@pytest.mark.parametrize(
-    ("status", "words", "end"),
-    [
-        (401, "bad key", ("BAD_KEY", "NOT_CHARGED")),
-        (400, "insufficient credits", ("NO_CREDIT", "NOT_CHARGED")),
-        (429, "too many requests", ("RATE_LIMITED", "NOT_CHARGED")),
-        (400, "flagged as sensitive", ("MODERATION", "NOT_CHARGED")),
-        (500, "oh", ("ANSWER_LOST", "UNKNOWN")),
-    ],
-)
-async def test_wavespeeds_envelope_may_hold_the_refusal(
-    rig: Provided, status: int, words: str, end: tuple[str, str]
-) -> None:
-    rig.play(submit="envelope", status=status, words=words)
-    assert (await rig.generate()).end == end
-    assert rig.simulator.paid == 1
-
-
-# --- what is refused before anything is sent ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"model": "sora"}, "model"),
-        ({"submission_id": ""}, "task.submission_id"),
-        ({"submission_id": "x" * 129}, "task.submission_id"),
-        ({"prompt": " "}, "task.prompt"),
-        ({"prompt": "x" * 2001}, "task.prompt"),
-        ({"prompt": "a\0b"}, "task.prompt"),
-        ({"negative_prompt": "x" * 501}, "task.negative_prompt"),
-        ({"duration_s": 6}, "task.duration_s"),
-        ({"duration_s": None}, "task.duration_s"),
-        ({"resolution": "4k"}, "task.resolution"),
-        ({"resolution": None}, "task.resolution"),
-        ({"seed": -1}, "task.seed"),
-        ({"seed": 2**31}, "task.seed"),
-        ({"guidance_scale": 0.5}, "task.guidance_scale"),
-        ({**KLING, "seed": 1}, "task.seed"),
-        ({**KLING, "resolution": "720p"}, "task.resolution"),
-        ({**KLING, "guidance_scale": 1.001}, "task.guidance_scale"),
-        ({**KLING, "guidance_scale": float("nan")}, "task.guidance_scale"),
-        ({**KLING, "prompt_expansion": False}, "task.prompt_expansion"),
-        ({**KANDINSKY, "negative_prompt": "rain"}, "task.negative_prompt"),
-        ({**KANDINSKY, "resolution": "720p"}, "task.resolution"),
-        ({**KANDINSKY, "duration_s": 10}, "task.duration_s"),
-        ({**TALK, "duration_s": 5}, "task.duration_s"),
-        ({**TALK}, "task.inputs"),
-    ],
-)
-async def test_what_a_model_does_not_take_is_refused_and_not_dropped(
-    rig: Provided, fields: dict[str, Any], field: str
-) -> None:
-    assert await refusal(rig.generate(a_task(**fields))) == (*INVALID, field)
-    assert rig.simulator.counts.total() == 0
-    assert list(rig.data.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "inputs",
-    [
-        [],
-        [IMAGE, IMAGE],
-        [IMAGE, (pb.Input.MASK, "image/png", picture())],
-        [(pb.Input.ROLE_UNSPECIFIED, "image/png", picture())],
-        [(pb.Input.IMAGE, "image/gif", b"GIF89a")],
-        [(pb.Input.IMAGE, "image/png", b"")],
-        [(pb.Input.IMAGE, "image/png", picture(kind="JPEG"))],
-        [(pb.Input.IMAGE, "image/png", b"\x89PNG\r\n\x1a\n" + bytes(10_000_000))],
-        [IMAGE, (pb.Input.AUDIO, "audio/mpeg", sound(1))],
-        [IMAGE, (pb.Input.AUDIO, "audio/wav", b"RIFF    WAVE" + bytes(15_000_000))],
-    ],
-    ids=["none", "twice", "mask", "role", "gif", "empty", "liar", "large", "liar-sound", "large-sound"],
-)
-async def test_inputs_that_are_not_what_they_should_be_are_refused(rig: Provided, inputs: list[Given]) -> None:
-    assert (await refusal(rig.generate(a_task(), inputs)))[:2] == INVALID
-    assert rig.simulator.counts.total() == 0
-    assert list(rig.data.iterdir()) == []
-
-
-async def test_everything_at_its_limit_is_taken(rig: Provided) -> None:
-    data = b"\x89PNG\r\n\x1a\n" + bytes(10_000_000 - 8)
-    rig.play(submit="refused", status=429)  # It is no picture to make a video of; that it gets there is enough.
-    task = a_task(prompt="x" * 2000, negative_prompt="x" * 500, seed=2**31 - 1, submission_id="x" * 128)
-    assert (await rig.generate(task, [(pb.Input.IMAGE, "image/png", data)])).failed.reason == "RATE_LIMITED"
-    assert rig.simulator.counts["upload"] == 1
-    assert rig.simulator.paid == 1
-
-
-def a_header() -> pb.GenerateRequest:
-    return pb.GenerateRequest(task=header(a_task(), [IMAGE]))
-
-
-def a_chunk(data: bytes) -> pb.GenerateRequest:
-    return pb.GenerateRequest(chunk=pb.InputChunk(data=data))
-
-
-PICTURE = IMAGE[2]
-
-
-@pytest.mark.parametrize(
-    "stream",
-    [
-        [],
-        [pb.GenerateRequest()],
-        [a_chunk(PICTURE)],
-        [a_header()],
-        [a_header(), a_chunk(PICTURE[:-1])],
-        [a_header(), a_chunk(PICTURE + b"x")],
-        [a_header(), a_chunk(PICTURE), a_chunk(b"x")],
-        [a_header(), a_chunk(PICTURE), a_header()],
-        [a_header(), a_header()],
-        [a_header(), a_chunk(b"")],
-        [a_header(), a_chunk(PICTURE[:-1] + b"x")],
-        [a_header(), a_chunk(bytes((1 << 20) + 1))],
-    ],
-    ids=range(12),
-)
-async def test_a_malformed_stream_submits_nothing(rig: Provided, stream: list[pb.GenerateRequest]) -> None:
-    call = rig.stub.Generate(iter(stream), metadata=METADATA)
-    assert (await refusal(call.read()))[:2] == INVALID
-    assert rig.simulator.counts.total() == 0
-    assert list(rig.data.iterdir()) == []
-
-
-async def test_nothing_is_submitted_before_the_caller_has_said_everything(rig: Provided) -> None:
-    call = rig.stub.Generate(metadata=METADATA)
-    await call.write(a_header())
-    await call.write(a_chunk(PICTURE))
-    call.cancel()
-    assert (await rig.capabilities()).vendor == "wavespeed"
-    assert rig.simulator.counts.total() == 0
-
-
-# --- who may call, and what is told ---------------------------------------------------------------------------------
 
 
 async def test_only_the_orchestrator_may_call(rig: Provided) -> None:
@@ -369,9 +128,6 @@ async def test_a_vendor_that_fails_again_and_again_is_left_alone_for_a_while(tmp
         assert rig.metric("i2v_vendor_breaker_open") == 0
 
 
-# --- finding what was lost ------------------------------------------------------------------------------------------
-
-
 async def test_the_vendors_list_can_prove_that_nothing_was_taken(tmp_path: Path) -> None:
     later = [time.time()]
     async with provided("wavespeed", tmp_path, clock=lambda: later[0]) as rig:
@@ -395,85 +151,6 @@ async def test_the_vendors_list_can_prove_that_nothing_was_taken(tmp_path: Path)
         assert (await rig.find("submission-2", asked)).outcome == pb.FindResponse.UNKNOWN
         later[0] += 8 * 86400
         assert (await rig.find("submission-1", asked)).outcome == pb.FindResponse.UNKNOWN  # Too late to tell.
-
-
-# --- webhooks -------------------------------------------------------------------------------------------------------
-
-
-def post(url: str, body: bytes, headers: dict[str, str]) -> int:
-    request = urllib.request.Request(url, data=body, headers=headers, method="POST")
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code
-
-
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
-
-
-@pytest_asyncio.fixture
-async def hooked(tmp_path: Path) -> AsyncIterator[Provided]:
-    """A provider that looks once a minute, unless a webhook tells it to look now."""
-    port = free_port()
-
-    def change(values: dict[str, Any], simulator: Simulator) -> None:
-        values |= {"webhook_listen": f"127.0.0.1:{port}", "webhook_url": f"http://127.0.0.1:{port}/hooks"}
-        values |= {"look_every_s": 60.0, "webhook_secret": SECRET}
-
-    async with provided("wavespeed", tmp_path, change=change) as made:
-        yield made
-
-
-async def test_a_webhook_makes_the_provider_look_at_once(hooked: Provided) -> None:
-    hooked.play(work_s=0.1)
-    assert (await asyncio.wait_for(hooked.generate(), 20)).done
-    assert hooked.simulator.counts["webhook-204"] == 1
-
-
-async def test_a_webhook_tells_what_a_lost_submission_has_become(hooked: Provided) -> None:
-    hooked.play(submit="lost", stay="work")
-    assert (await hooked.generate()).end == ("ANSWER_LOST", "UNKNOWN")
-    ref = next(iter(hooked.simulator.works))
-    body = json.dumps({"id": ref, "status": "completed"}).encode()
-    stamp = str(int(time.time()))
-    good = {"webhook-id": "1", "webhook-timestamp": stamp, "webhook-signature": signature(SECRET, "1", stamp, body)}
-    url = f"http://127.0.0.1:{hooked.app.webhook_port}/hooks/submission-1"
-    forged = good | {"webhook-signature": signature("guessed", "1", stamp, body)}
-    assert await asyncio.to_thread(post, url, body, forged) == 401
-    assert await asyncio.to_thread(post, url, body, {}) == 401
-    assert (await hooked.find("submission-1", time.time())).outcome == pb.FindResponse.UNKNOWN
-    assert await asyncio.to_thread(post, url, body, good) == 204
-    found = await hooked.find("submission-1", time.time())
-    assert (found.outcome, found.external_ref) == (pb.FindResponse.FOUND, ref)
-
-
-@pytest.mark.parametrize(
-    ("sent", "status"),
-    [
-        (b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"405"),
-        (b"nonsense\r\n\r\n", b"400"),
-        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\n\r\n" + bytes(2_000_000), b"413"),
-        (b"POST / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 5000, b"400"),
-        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n", b"401"),
-    ],
-    ids=["method", "nonsense", "large", "headers", "unsigned"],
-)
-async def test_the_listener_takes_nothing_else(hooked: Provided, sent: bytes, status: bytes) -> None:
-    assert hooked.app.webhook_port is not None
-    reader, writer = await asyncio.open_connection("127.0.0.1", hooked.app.webhook_port)
-    try:
-        writer.write(sent)
-        assert (await asyncio.wait_for(reader.readline(), 10)).split()[1] == status
-    finally:
-        writer.close()
-
-
-# --- as a process: going down, and many at a time --------------------------------------------------------------------
 
 
 @asynccontextmanager

@@ -1,0 +1,87 @@
+"""A vendor's webhook: it makes the provider look at once, and what is not the vendor's changes nothing."""
+
+import asyncio
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from i2v.provider.v1 import provider_pb2 as pb
+
+from services.providers.webhook import signature
+from tests.provided import Provided, provided
+from tests.simulators.simulator import Simulator
+from tests.simulators.wavespeed import SECRET
+from tools.program import free_port
+
+
+def post(url: str, body: bytes, headers: dict[str, str]) -> int:
+    request = urllib.request.Request(url, data=body, headers=headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+@pytest_asyncio.fixture
+async def hooked(tmp_path: Path) -> AsyncIterator[Provided]:
+    """A provider that looks once a minute, unless a webhook tells it to look now."""
+    port = free_port()
+
+    def change(values: dict[str, Any], simulator: Simulator) -> None:
+        values |= {"webhook_listen": f"127.0.0.1:{port}", "webhook_url": f"http://127.0.0.1:{port}/hooks"}
+        values |= {"look_every_s": 60.0, "webhook_secret": SECRET}
+
+    async with provided("wavespeed", tmp_path, change=change) as made:
+        yield made
+
+
+async def test_a_webhook_makes_the_provider_look_at_once(hooked: Provided) -> None:
+    hooked.play(work_s=0.1)
+    assert (await asyncio.wait_for(hooked.generate(), 20)).done
+    assert hooked.simulator.counts["webhook-204"] == 1
+
+
+async def test_a_webhook_tells_what_a_lost_submission_has_become(hooked: Provided) -> None:
+    hooked.play(submit="lost", stay="work")
+    assert (await hooked.generate()).end == ("ANSWER_LOST", "UNKNOWN")
+    ref = next(iter(hooked.simulator.works))
+    body = json.dumps({"id": ref, "status": "completed"}).encode()
+    stamp = str(int(time.time()))
+    good = {"webhook-id": "1", "webhook-timestamp": stamp, "webhook-signature": signature(SECRET, "1", stamp, body)}
+    url = f"http://127.0.0.1:{hooked.app.webhook_port}/hooks/submission-1"
+    forged = good | {"webhook-signature": signature("guessed", "1", stamp, body)}
+    assert await asyncio.to_thread(post, url, body, forged) == 401
+    assert await asyncio.to_thread(post, url, body, {}) == 401
+    assert (await hooked.find("submission-1", time.time())).outcome == pb.FindResponse.UNKNOWN
+    assert await asyncio.to_thread(post, url, body, good) == 204
+    found = await hooked.find("submission-1", time.time())
+    assert (found.outcome, found.external_ref) == (pb.FindResponse.FOUND, ref)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"405"),
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\n\r\n" + bytes(2_000_000), b"413"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 5000, b"400"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n", b"401"),
+    ],
+    ids=["method", "nonsense", "large", "headers", "unsigned"],
+)
+async def test_the_listener_takes_nothing_else(hooked: Provided, sent: bytes, status: bytes) -> None:
+    assert hooked.app.webhook_port is not None
+    reader, writer = await asyncio.open_connection("127.0.0.1", hooked.app.webhook_port)
+    try:
+        writer.write(sent)
+        assert (await asyncio.wait_for(reader.readline(), 10)).split()[1] == status
+    finally:
+        writer.close()
