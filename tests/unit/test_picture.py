@@ -1,13 +1,9 @@
-"""Pictures from outside: what is taken and how it comes out, what is refused and why, and what it costs."""
+"""Pictures from outside: what is taken and how it comes out, what is refused and why."""
 
 import asyncio
 import io
 import os
-import signal
 import struct
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,33 +14,9 @@ from PIL import Image
 
 from services.errors import InvalidUpload
 from services.orchestrator.domain.media import PictureInfo
-from services.orchestrator.media.fit import fit, to_pixels
 from services.orchestrator.media.picture import normalise
-from services.orchestrator.media.sandbox import DecoderDied, Sandbox
 from tests import pictures
-
-MIB = 1 << 20
-
-
-async def taken(data: bytes, folder: Path) -> tuple[PictureInfo, Image.Image]:
-    (folder / "in").write_bytes(data)
-    info = await normalise(folder / "in", folder / "out", field="picture")
-    image = Image.open(io.BytesIO((folder / "out").read_bytes()))
-    image.load()
-    assert (image.width, image.height, image.mode) == (info.width, info.height, "RGB")
-    assert image.format == {"image/png": "PNG", "image/jpeg": "JPEG"}[info.media_type]
-    return info, image
-
-
-async def refused(data: bytes, folder: Path) -> InvalidUpload:
-    (folder / "in").write_bytes(data)
-    with pytest.raises(InvalidUpload) as caught:
-        await normalise(folder / "in", folder / "out", field="picture")
-    (violation,) = caught.value.violations
-    assert violation.field == "picture"
-    assert violation.reason == caught.value.reason
-    assert [path.name for path in folder.iterdir()] == ["in"], "nothing is left behind"
-    return caught.value
+from tests.normalised import refused, taken
 
 
 def differ(one: Image.Image, other: Image.Image) -> float:
@@ -291,112 +263,6 @@ async def test_rows_that_are_missing_show_nothing_of_the_picture_before(tmp_path
     assert image.getextrema() == ((0, 0),) * 3
 
 
-# --- what it costs ---------------------------------------------------------------------------------------------------
-
-
-def children() -> list[int]:
-    """The processes of ours that decode pictures."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                command = (entry / "cmdline").read_bytes()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if parent == os.getpid() and b"media.decode\0pictures" in command:
-                found.append(int(entry.name))
-    return found
-
-
-async def no_children() -> None:
-    """Kills those there are."""
-    killed = children()
-    for pid in killed:
-        os.kill(pid, signal.SIGKILL)
-    while set(killed) & set(children()):  # noqa: ASYNC110  the kernel tells nobody
-        await asyncio.sleep(0.005)
-
-
-def peak(pid: int | str) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
-
-
-@contextmanager
-def bounded(seconds: float) -> Iterator[None]:
-    before, started = peak("self"), time.monotonic()
-    yield
-    assert time.monotonic() - started < seconds
-    assert peak("self") - before < 64 * MIB
-    assert max(map(peak, children()), default=0) < 512 * MIB
-
-
-async def test_bombs_cost_nothing(tmp_path: Path) -> None:
-    bomb = pictures.a_png(12000, 12000)
-    assert len(bomb) < 25_000
-    with bounded(5):
-        await refused(bomb, tmp_path)
-        await refused(pictures.a_png(8000, 8000), tmp_path)
-        await refused(pictures.a_png(30000, 30000, rows=1), tmp_path)
-        (tmp_path / "out").write_bytes(b"")
-        await taken(pictures.a_png(64, 48, extra=[pictures.a_text_bomb()]), tmp_path)
-        await taken(pictures.a_png(64, 48, extra=[pictures.a_profile_bomb()]), tmp_path)
-
-
-async def test_the_largest_picture_that_is_allowed_stays_within_bounds(tmp_path: Path) -> None:
-    (tmp_path / "in").write_bytes(pictures.a_png(7071, 7071, bits=8, colour=6))
-    with bounded(20):
-        info = await normalise(tmp_path / "in", tmp_path / "out", field="picture")
-    assert info == PictureInfo("image/png", 7071, 7071)
-
-
-async def test_the_child_has_no_secrets_little_memory_and_no_file_to_spare(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("I2V_TEST_SECRET", "hunter2")
-    await no_children()
-    await taken(pictures.a_picture(), tmp_path)
-    (pid,) = children()
-    names = [entry.split(b"=")[0] for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if entry]
-    assert set(names) <= {b"PYTHONPATH", b"LC_ALL"}
-    limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
-    allowed = {line[:26].strip(): line[26:].split()[0] for line in limits[1:]}
-    assert allowed["Max address space"] == str(1 << 30)
-    assert int(allowed["Max open files"]) == len(list(Path(f"/proc/{pid}/fd").iterdir())) + 2
-
-
-async def test_a_child_that_is_killed_is_replaced_and_the_picture_still_decoded(tmp_path: Path) -> None:
-    await taken(pictures.a_picture(), tmp_path)
-    for pid in children():
-        os.kill(pid, signal.SIGSTOP)
-    (tmp_path / "in").write_bytes(pictures.a_picture())
-    decoding = asyncio.create_task(normalise(tmp_path / "in", tmp_path / "out", field="picture"))
-    await asyncio.sleep(0.05)
-    await no_children()
-    assert (await decoding).width == 64
-
-
-def test_a_picture_that_takes_too_long_ends_its_child_and_no_more(tmp_path: Path) -> None:
-    sandbox = Sandbox("pictures", size=1, limit_s=0.4)
-    (tmp_path / "slow").write_bytes(pictures.a_png(7071, 7071, bits=8, colour=6))
-    (tmp_path / "quick").write_bytes(pictures.a_picture())
-    with (tmp_path / "out").open("wb") as out:
-        with (tmp_path / "slow").open("rb") as slow, pytest.raises(DecoderDied, match="out of time"):
-            sandbox.call(slow.fileno(), out.fileno())
-        assert (tmp_path / "out").stat().st_size == 0
-        with (tmp_path / "quick").open("rb") as quick:
-            assert sandbox.call(quick.fileno(), out.fileno())["width"] == 64
-    sandbox.close()
-
-
-async def test_many_at_once_are_all_answered(tmp_path: Path) -> None:
-    (tmp_path / "in").write_bytes(pictures.a_picture(256, 256))
-    calls = [normalise(tmp_path / "in", tmp_path / f"out{number}", field="picture") for number in range(20)]
-    assert len(set(await asyncio.gather(*calls))) == 1
-    assert len({path.read_bytes() for path in tmp_path.glob("out*")}) == 1
-
-
 SEEDS = [
     PNG,
     JPEG,
@@ -423,39 +289,3 @@ def test_no_mutation_gets_past_being_refused(tmp_path: Path, seed: bytes, data: 
         assert "crashes" not in error.message
     else:
         assert info.width >= 32
-
-
-# --- meeting a model -------------------------------------------------------------------------------------------------
-
-
-def test_cropping_fills_the_size_and_cuts_the_rest() -> None:
-    image = Image.new("RGB", (400, 100), "red")
-    image.paste("blue", (100, 0, 300, 100))
-    made = fit(pictures.encoded(image, "PNG"), 200, 100, "crop")
-    assert (made.shape, made.dtype) == ((100, 200, 3), np.uint8)
-    assert (made == (0, 0, 255)).all()
-
-
-def test_padding_shows_all_of_it_on_black() -> None:
-    made = fit(pictures.encoded(Image.new("RGB", (400, 100), "white"), "PNG"), 200, 100, "pad")
-    assert (made[:24] == 0).all()
-    assert (made[26:74] == 255).all()
-    assert (made[76:] == 0).all()
-
-
-@pytest.mark.parametrize("policy", ["crop", "pad"])
-@pytest.mark.parametrize("form", ["PNG", "JPEG"])
-def test_nothing_is_stretched(policy: str, form: str) -> None:
-    image = Image.new("RGB", (600, 400), "white")
-    image.paste("black", (250, 150, 350, 250))
-    made = fit(pictures.encoded(image, form), 224, 128, policy)  # type: ignore[arg-type]
-    dark = made[14:-14, 14 + 20 : -14 - 20, 0] < 128
-    assert abs(int(dark.any(0).sum()) - int(dark.any(1).sum())) <= 1
-
-
-def test_pixels_reach_from_minus_one_to_one() -> None:
-    made = np.zeros((4, 6, 3), np.uint8)
-    made[..., 1] = 255
-    pixels = to_pixels(made)
-    assert (pixels.shape, pixels.dtype) == ((1, 3, 4, 6), np.float32)
-    assert (pixels[0, 0].max(), pixels[0, 1].min()) == (-1, 1)
