@@ -14,7 +14,7 @@ from services.orchestrator.domain.job import Job, apply
 from services.orchestrator.domain.quota import Plan
 from services.orchestrator.domain.spec import Size, Spec, TextToVideo
 from services.orchestrator.media.video import VideoWriter
-from services.orchestrator.ports import Attempt, BackendEvent, Checkpoint, Continues, Fragment, Output, Stage
+from services.orchestrator.ports import Attempt, BackendEvent, Checkpoint, Continues, Fragment, Output, Stage, Store
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -109,6 +109,10 @@ def a_job(**changes: object) -> Job:
 def an_admitted_job(**changes: object) -> Job:
     job = a_job(**changes)
     return apply(job, Event(1, NOON, Admitted(job.quote_micros)))
+
+
+async def admit(store: Store, job: Job, **plan: int) -> Job:
+    return await store.admit(job, "fingerprint", a_plan(**plan), "test")
 
 
 def some_frames(count: int, size: Size, seed: int = 0) -> np.ndarray:

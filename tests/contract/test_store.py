@@ -6,9 +6,6 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy.exc import IntegrityError
 
 from services.errors import NotFound, QuotaExceeded, RequestIdReused, Unavailable
 from services.orchestrator.domain import event as events
@@ -20,20 +17,15 @@ from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.domain.spec import Size
 from services.orchestrator.store import schema
 from services.orchestrator.store.listener import Signal
-from services.orchestrator.store.postgres import PostgresStore, driver_url, migrate
+from services.orchestrator.store.postgres import PostgresStore
 from services.orchestrator.store.queue import Queue
-from services.orchestrator.store.roll import NameTaken, PostgresRoll
-from tests.builders import NOON, FakeClock, a_job, a_plan
+from tests.builders import NOON, FakeClock, a_job, a_plan, admit
 
 OUTPUT = VideoOutput("f" * 64, Size(64, 32), 8, 8.0, 1000, 1234)
 
 
 def numbered(number: int, **changes: object) -> Job:
     return a_job(id=f"{number:032x}", request_id=f"00000000-0000-4000-8000-{number:012}", **changes)
-
-
-async def admit(store: PostgresStore, job: Job, **plan: int) -> Job:
-    return await store.admit(job, "fingerprint", a_plan(**plan), "test")
 
 
 async def settled(store: PostgresStore, job: Job) -> None:
@@ -217,77 +209,6 @@ async def test_nothing_follows_a_terminal_event(store: PostgresStore) -> None:
         await store.record(job.id, lambda _: Progressed("generate", 0.5))
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE accounts SET reserved_micros = budget_micros + 1",
-        "UPDATE accounts SET reserved_micros = -1",
-        "UPDATE jobs SET charged_micros = 5",
-        "UPDATE jobs SET state = 'failed', charged_micros = 0, error = '{}'",  # ended, but never settled
-        "INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)"
-        " SELECT id, 5, now(), 'Progressed', '{}', false FROM jobs",  # a gap
-        "INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)"
-        " SELECT id, 1, now(), 'Progressed', '{}', false FROM jobs",  # a repeated number
-        "INSERT INTO ledger_entries SELECT account, job_id, 'reserve', 1, 0, now() FROM ledger_entries",
-        "INSERT INTO ledger_entries SELECT account, job_id, 'settle', -1000, 1001, now() FROM ledger_entries",
-        "INSERT INTO ledger_entries SELECT account, job_id, 'refund', 0, 1, now() FROM ledger_entries",
-        "UPDATE jobs SET call = 'charged'",  # paid, but not ended
-        "UPDATE jobs SET price_micros = quote_micros + 1",
-        # ended without paying for what may be paid for
-        "UPDATE jobs SET state = 'cancelled', charged_micros = 0, call = 'accepted'",
-        "UPDATE jobs SET state = 'cancelled', charged_micros = 0, call = 'charged'",
-    ],
-)
-async def test_the_database_itself_refuses_to_break_an_invariant(store: PostgresStore, statement: str) -> None:
-    await admit(store, a_job())
-    with pytest.raises(IntegrityError):
-        async with store.writing() as connection:
-            await connection.execute(sa.text(statement))
-
-
-def a_call(submission: str, attempt: int, state: str, reference: str = "NULL") -> str:
-    settled = "now()" if state in ("charged", "released") else "NULL"
-    return (
-        "INSERT INTO paid_calls (submission_id, job_id, attempt, provider, model, state, external_ref, submit_time,"
-        f" settle_time) SELECT '{submission}', id, {attempt}, 'vendor', 'm', '{state}', {reference}, now(), {settled}"
-        " FROM jobs"
-    )
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        (a_call("a", 1, "submitting"), a_call("b", 2, "submitting")),  # one while another may cost money
-        (a_call("a", 1, "accepted", "'t'"), a_call("b", 2, "submitting")),
-        (a_call("a", 1, "charged", "'t'"), a_call("b", 2, "submitting")),
-        (a_call("a", 1, "released"), a_call("b", 1, "submitting")),  # two of one attempt
-        (a_call("a", 1, "released", "'t'"), a_call("b", 2, "accepted", "'t'")),  # one task for two
-        ("SELECT 1", a_call("a", 1, "accepted")),  # accepted by no reference
-        ("SELECT 1", a_call("a", 1, "submitting", "'t'")),
-    ],
-)
-async def test_the_database_itself_refuses_to_pay_twice(store: PostgresStore, first: str, second: str) -> None:
-    await admit(store, a_job())
-    async with store.writing() as connection:
-        await connection.execute(sa.text(first))
-    with pytest.raises(IntegrityError):
-        async with store.writing() as connection:
-            await connection.execute(sa.text(second))
-
-
-async def test_the_database_itself_refuses_an_event_after_a_terminal_one(store: PostgresStore) -> None:
-    job = await admit(store, a_job())
-    await store.record(job.id, jobs.cancel)
-    with pytest.raises(IntegrityError):
-        async with store.writing() as connection:
-            await connection.execute(
-                sa.text(
-                    "INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)"
-                    " SELECT id, 3, now(), 'Progressed', '{}', false FROM jobs"
-                )
-            )
-
-
 async def test_what_decide_raises_leaves_everything_as_it_was(store: PostgresStore) -> None:
     job = await admit(store, a_job())
 
@@ -386,29 +307,6 @@ async def test_keys_are_known_by_digest_alone(store: PostgresStore) -> None:
     assert await store.tenant_of_key("0" * 64) is None
 
 
-async def test_a_silent_worker_is_buried_by_one_alone(store: PostgresStore, database: str, clock: FakeClock) -> None:
-    roll = PostgresRoll(store, database, clock)
-    await roll.beat("worker-0")
-    since = clock.now() + timedelta(seconds=1)
-    assert await roll.silent(since) == ["worker-0"]
-    assert sorted(await asyncio.gather(*(roll.bury("worker-0", since) for _ in range(5)))) == [False] * 4 + [True]
-
-
-async def test_a_name_is_one_workers_until_it_is_given_back(
-    store: PostgresStore, database: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.orchestrator.store.roll.CLAIM_TRIES", 1)
-    first, second = PostgresRoll(store, database, clock), PostgresRoll(store, database, clock)
-    await first.claim("worker-0")
-    with pytest.raises(NameTaken):
-        await second.claim("worker-0")
-    await second.claim("worker-1")
-    await first.release()
-    await first.claim("worker-0")
-    await first.release()
-    await second.release()
-
-
 async def test_an_unreachable_database_is_unavailable(clock: FakeClock) -> None:
     store = PostgresStore(
         "postgresql://nobody@127.0.0.1:9/none", clock=clock, queue=Queue("make_video", "i2v-test", "1")
@@ -416,13 +314,3 @@ async def test_an_unreachable_database_is_unavailable(clock: FakeClock) -> None:
     with pytest.raises(Unavailable):
         await store.check()
     await store.stop()
-
-
-async def test_migrating_again_changes_nothing_and_the_migrations_make_the_schema(database: str) -> None:
-    migrate(database)
-    engine = sa.create_engine(driver_url(database), poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"include_schemas": False, "compare_server_default": False}
-        )
-        assert compare_metadata(context, schema.metadata) == []
