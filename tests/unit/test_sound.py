@@ -35,6 +35,7 @@ def test_a_sound_is_measured_whatever_its_kind(media_type: str, file: Path) -> N
         (sounds.a_sound("audio/ogg")[:100], "AUDIO_UNREADABLE"),
         (sounds.a_film(), "AUDIO_FORMAT"),
     ],
+    ids=["nothing", "a page", "a tag alone", "a head alone", "0 s", "1 h", "2 h", "cut off", "a film"],
 )
 def test_what_cannot_be_heard_is_refused(data: bytes, reason: str, file: Path) -> None:
     file.write_bytes(data)
