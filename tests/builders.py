@@ -14,7 +14,8 @@ from services.orchestrator.domain.job import Job, apply
 from services.orchestrator.domain.quota import Plan
 from services.orchestrator.domain.spec import Size, Spec, TextToVideo
 from services.orchestrator.media.video import VideoWriter
-from services.orchestrator.ports import Attempt, BackendEvent, Checkpoint, Continues, Fragment, Output, Stage, Store
+from services.orchestrator.ports.backend import Attempt, BackendEvent, Checkpoint, Continues, Fragment, Output, Stage
+from services.orchestrator.ports.store import Store
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

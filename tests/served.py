@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from services.orchestrator.api.tenants import digest
 from services.orchestrator.app import App, Role, open_app
-from services.orchestrator.ports import Backend
+from services.orchestrator.ports.backend import Backend
 from services.orchestrator.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden"

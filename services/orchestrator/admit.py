@@ -18,7 +18,9 @@ from services.orchestrator.domain.media import AudioInfo, PictureInfo
 from services.orchestrator.domain.quota import Plan, Usage
 from services.orchestrator.domain.route import Available
 from services.orchestrator.domain.spec import Spec
-from services.orchestrator.ports import Clock, Ids, Meter, Store
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.system import Clock, Ids
 
 
 @dataclass(frozen=True, slots=True)

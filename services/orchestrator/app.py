@@ -32,7 +32,8 @@ from services.orchestrator.ingest import Ingest
 from services.orchestrator.media.picture import normalise
 from services.orchestrator.media.probe import probe, probe_audio, probe_output
 from services.orchestrator.metrics import PrometheusMeter
-from services.orchestrator.ports import Backend, Blobs, Limits
+from services.orchestrator.ports.backend import Backend, Limits
+from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.reconcile import Reconciler
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.embedded import EmbeddedPostgres

@@ -16,7 +16,9 @@ from pathlib import Path
 from services.errors import NotFound, Unavailable
 from services.orchestrator.domain.asset import checkpoint_key
 from services.orchestrator.domain.job import Job
-from services.orchestrator.ports import Blobs, Checkpoint, Meter
+from services.orchestrator.ports.backend import Checkpoint
+from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.meter import Meter
 
 MEDIA_TYPE = "application/octet-stream"
 

@@ -27,20 +27,14 @@ from services.orchestrator.domain.job import Job, State, Superseded
 from services.orchestrator.domain.paid_call import Call, Charge
 from services.orchestrator.domain.route import Available
 from services.orchestrator.make import INSIST_S, Maker, Run
-from services.orchestrator.ports import (
-    AttemptFailed,
-    Backend,
-    Blobs,
-    Clock,
-    Decide,
-    Meter,
-    Probe,
-    PromptWriter,
-    Signal,
-    Store,
-    TaskFailed,
-    Vendor,
-)
+from services.orchestrator.ports.backend import AttemptFailed, Backend
+from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.media import Probe
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.prompt_writer import PromptWriter
+from services.orchestrator.ports.store import Decide, Signal, Store
+from services.orchestrator.ports.system import Clock
+from services.orchestrator.ports.vendor import TaskFailed, Vendor
 
 EARLY = timedelta(seconds=0.5)
 """By how much a timer may ring before the clock says so."""

@@ -18,7 +18,10 @@ from typing import Protocol
 from services.errors import InvalidUpload, Unavailable, Violation
 from services.orchestrator.domain.asset import Asset, blob_key
 from services.orchestrator.domain.media import AudioInfo, PictureInfo, VideoInfo
-from services.orchestrator.ports import Blobs, Clock, Listen, Probe, Store
+from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.media import Listen, Probe
+from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.system import Clock
 
 BATCH_BYTES, BATCHES_BEHIND = 1 << 20, 8
 PICTURES = ("image/png", "image/jpeg", "image/webp")

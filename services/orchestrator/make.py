@@ -39,26 +39,26 @@ from services.orchestrator.domain.mismatch import mismatches
 from services.orchestrator.domain.paid_call import Call, Charge, submission_id
 from services.orchestrator.domain.price import partial_charge
 from services.orchestrator.domain.spec import SceneAnimation, Size, TalkingAvatar
-from services.orchestrator.ports import (
+from services.orchestrator.ports.backend import (
     Attempt,
     AttemptFailed,
     Backend,
-    Blobs,
     Checkpoint,
-    Clock,
     Continues,
     Fragment,
     Handover,
     Input,
-    Meter,
     Output,
-    Probe,
-    PromptWriter,
     Receipt,
     Stage,
-    Store,
-    TaskFailed,
 )
+from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.media import Probe
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.prompt_writer import PromptWriter
+from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.system import Clock
+from services.orchestrator.ports.vendor import TaskFailed
 
 INSIST_S = 1.0
 WRITTEN_S = 20.0

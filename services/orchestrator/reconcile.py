@@ -15,7 +15,11 @@ from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.event import Accepted, Body, Failed, JobError, Released, Resumed
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call, Finding, PaidCall
-from services.orchestrator.ports import Backend, Clock, Decide, Meter, Store, Vendor
+from services.orchestrator.ports.backend import Backend
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.store import Decide, Store
+from services.orchestrator.ports.system import Clock
+from services.orchestrator.ports.vendor import Vendor
 
 LOST = JobError("ANSWER_LOST", "The vendor's answer was lost, and it has no such task.", retryable=True)
 UNFOUND = JobError("ANSWER_LOST", "The vendor's answer was lost, and nobody found such a task in time.", retryable=True)

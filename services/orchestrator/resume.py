@@ -10,7 +10,9 @@ from services.errors import PreconditionFailed
 from services.orchestrator.admit import Caller
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call
-from services.orchestrator.ports import Clock, Ids, Meter, Store
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.system import Clock, Ids
 
 
 async def resume(

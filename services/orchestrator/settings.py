@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from services.orchestrator.domain.card import ENGINE
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.quota import Plan, plans_from_toml
-from services.orchestrator.ports import Limits
+from services.orchestrator.ports.backend import Limits
 
 T = TypeVar("T")
 

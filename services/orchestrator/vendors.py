@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Mapping
 
-from services.orchestrator.ports import Availability, Backend, Vendor
+from services.orchestrator.ports.backend import Backend
+from services.orchestrator.ports.vendor import Availability, Vendor
 
 LOOK_S = 5.0
 

@@ -21,7 +21,9 @@ from services.errors import PreconditionFailed, Unavailable
 from services.orchestrator.domain.event import Failed, Reconciling
 from services.orchestrator.domain.job import Job, State, expire
 from services.orchestrator.execute import Executor
-from services.orchestrator.ports import AttemptFailed, Backend, Clock, Limits, Store
+from services.orchestrator.ports.backend import AttemptFailed, Backend, Limits
+from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.system import Clock
 from services.orchestrator.reconcile import Reconciler
 
 MAKE_VIDEO = "make_video"

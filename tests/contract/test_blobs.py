@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from services.errors import NotFound, Unavailable
 from services.orchestrator.blobs.local import LocalBlobs
-from services.orchestrator.ports import Blobs
+from services.orchestrator.ports.blobs import Blobs
 from tests.blobs import MIB, RUN, a_file, a_key, content, in_a_process, minio, until
 from tests.s3_fixture import S3Server
 

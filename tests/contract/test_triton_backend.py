@@ -19,7 +19,7 @@ from services.orchestrator.backends.profile import Profile
 from services.orchestrator.backends.triton import TritonBackend
 from services.orchestrator.domain.card import EngineNeeds, ModelCard
 from services.orchestrator.domain.spec import FAST, QUALITY, ImageToVideo, Size, Spec, TextToVideo
-from services.orchestrator.ports import (
+from services.orchestrator.ports.backend import (
     Attempt,
     AttemptFailed,
     BackendEvent,

@@ -8,7 +8,7 @@ import pytest
 from i2v.v1 import job_pb2
 
 from services.orchestrator.backends.provider import ProviderBackend
-from services.orchestrator.ports import Limits
+from services.orchestrator.ports.backend import Limits
 from tests.scripted_provider import ScriptedProvider, a_video, providing
 from tests.served import GOLDEN, Served, caller, served, text_spec
 

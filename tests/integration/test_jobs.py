@@ -14,7 +14,7 @@ from i2v.v1 import catalog_pb2, job_pb2
 from services.errors import Unavailable
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.execute import STOP_LOOK_S
-from services.orchestrator.ports import AttemptFailed
+from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.store.listener import STOPS
 from tests.builders import ScriptedBackend
 from tests.served import GOLDEN, Served, caller, image_spec, served, text_spec

@@ -13,7 +13,7 @@ from i2v.v1 import job_pb2
 from services.orchestrator.app import Role
 from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.domain import job as jobs
-from services.orchestrator.ports import Attempt, BackendEvent, Handover
+from services.orchestrator.ports.backend import Attempt, BackendEvent, Handover
 from services.orchestrator.store.listener import Signal
 from tests.scripted_provider import Cancelled, Failed, Found, ScriptedProvider, a_failure, a_video, providing
 from tests.served import GOLDEN, Served, served, text_spec

@@ -13,7 +13,7 @@ from i2v.v1 import job_pb2
 from services.errors import Unavailable
 from services.orchestrator.app import Role
 from services.orchestrator.domain.event import JobError
-from services.orchestrator.ports import AttemptFailed
+from services.orchestrator.ports.backend import AttemptFailed
 from tests.builders import ScriptedBackend
 from tests.served import Served, served, text_spec
 

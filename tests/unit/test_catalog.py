@@ -29,7 +29,7 @@ from services.orchestrator.domain.spec import (
     from_json,
     to_json,
 )
-from services.orchestrator.ports import AttemptFailed
+from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.vendors import Vendors
 from tests.builders import a_card, a_catalog, a_spec
 from tools.export import build, profile

@@ -12,7 +12,7 @@ from services.orchestrator.checkpoint import Checkpoints
 from services.orchestrator.domain.event import FragmentReady
 from services.orchestrator.domain.fragments import Fragments
 from services.orchestrator.metrics import PrometheusMeter
-from services.orchestrator.ports import Checkpoint
+from services.orchestrator.ports.backend import Checkpoint
 from tests.builders import a_job
 
 

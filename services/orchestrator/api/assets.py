@@ -10,7 +10,8 @@ from services.orchestrator.api import convert
 from services.orchestrator.api.tenants import Tenants
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.ingest import Ingest, Upload
-from services.orchestrator.ports import Blobs, Store
+from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Admitted, Resumed, Retrying, Terminal
 from services.orchestrator.domain.job import State
-from services.orchestrator.ports import Clock, Ids, Meter, Store
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.system import Clock, Ids
 from services.orchestrator.vendors import Vendors
 from services.rpc import logs
 

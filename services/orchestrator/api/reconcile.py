@@ -11,7 +11,7 @@ from services.orchestrator.api.tenants import Tenants
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.paid_call import PaidCall
 from services.orchestrator.domain.price import CURRENCY
-from services.orchestrator.ports import Store
+from services.orchestrator.ports.store import Store
 from services.orchestrator.reconcile import Reconciler
 from services.rpc import logs
 

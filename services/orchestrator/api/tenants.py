@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from services.errors import PermissionDenied, PreconditionFailed, Unauthenticated
 from services.orchestrator.admit import Caller
 from services.orchestrator.domain.quota import Plan
-from services.orchestrator.ports import Clock, Store
+from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.system import Clock
 from services.rpc.auth import principal
 
 OPERATOR = "!operator"

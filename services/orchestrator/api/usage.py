@@ -10,7 +10,8 @@ from services.orchestrator.api.tenants import Tenants
 from services.orchestrator.domain import quota
 from services.orchestrator.domain.ledger import Entry, Kind
 from services.orchestrator.domain.quota import Account
-from services.orchestrator.ports import Clock, Store
+from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.system import Clock
 
 KINDS = {
     Kind.RESERVE: usage_pb2.LedgerEntry.RESERVE,

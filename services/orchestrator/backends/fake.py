@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from services.orchestrator.domain.spec import ImageToVideo
 from services.orchestrator.media.fit import fit
 from services.orchestrator.media.video import VideoWriter
-from services.orchestrator.ports import Attempt, BackendEvent, Fragment, Output, Stage
+from services.orchestrator.ports.backend import Attempt, BackendEvent, Fragment, Output, Stage
 
 FRAMES_A_FRAGMENT = 16
 ZOOM = 0.2

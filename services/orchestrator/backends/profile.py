@@ -13,7 +13,7 @@ from itertools import product
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.spec import QUALITY, ImageToVideo, Operation, Size, Spec, TextToVideo
-from services.orchestrator.ports import AttemptFailed
+from services.orchestrator.ports.backend import AttemptFailed
 
 CAUSAL, BIDIRECTIONAL = "causal", "bidirectional"
 

@@ -9,7 +9,7 @@ from services.errors import Unavailable
 from services.orchestrator.domain.event import JobError, PromptWritten
 from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import Scene, SceneAnimation, TalkingAvatar
-from services.orchestrator.ports import AttemptFailed
+from services.orchestrator.ports.backend import AttemptFailed
 from services.rpc.status import from_call
 
 WRITE_S = 90.0

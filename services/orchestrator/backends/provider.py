@@ -20,18 +20,17 @@ from services.orchestrator.backends.video_file import VideoFile
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.paid_call import Charge, Finding, PaidCall
 from services.orchestrator.domain.spec import ImageToVideo, SceneAnimation
-from services.orchestrator.ports import (
+from services.orchestrator.ports.backend import (
     Attempt,
     AttemptFailed,
-    Availability,
     BackendEvent,
     Handover,
     Input,
     Output,
     Receipt,
     Stage,
-    TaskFailed,
 )
+from services.orchestrator.ports.vendor import Availability, TaskFailed
 from services.rpc.status import from_call
 
 CHUNK_BYTES = 256 * 1024

@@ -41,7 +41,7 @@ from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.spec import ImageToVideo, Size
 from services.orchestrator.media.fit import fit, to_pixels
 from services.orchestrator.media.video import VideoWriter
-from services.orchestrator.ports import (
+from services.orchestrator.ports.backend import (
     Attempt,
     AttemptFailed,
     BackendEvent,

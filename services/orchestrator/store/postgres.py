@@ -24,7 +24,8 @@ from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.ledger import Entry
 from services.orchestrator.domain.paid_call import PaidCall
 from services.orchestrator.domain.quota import Account, Plan, Usage
-from services.orchestrator.ports import Clock, Decide, Signal
+from services.orchestrator.ports.store import Decide, Signal
+from services.orchestrator.ports.system import Clock
 from services.orchestrator.store import admission, rows, schema
 from services.orchestrator.store import record as recording
 from services.orchestrator.store.listener import CHANGES, STOPS, Listener

@@ -14,7 +14,7 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import CancelRequested, Event, PromptWritten, Rerouted, Started, Terminal
 from services.orchestrator.domain.job import Job, apply
 from services.orchestrator.domain.spec import to_json
-from services.orchestrator.ports import Decide
+from services.orchestrator.ports.store import Decide
 from services.orchestrator.store import journal, rows
 from services.orchestrator.store.listener import CHANGES, STOPS
 from services.orchestrator.store.queue import Queue

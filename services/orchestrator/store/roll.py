@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from services.errors import Unavailable
-from services.orchestrator.ports import Clock
+from services.orchestrator.ports.system import Clock
 from services.orchestrator.store.postgres import PostgresStore, plain_url
 from services.orchestrator.store.schema import executors
 
