@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from services.client import show
+from services.client import advice
 from services.client.client import Client
 from services.client.errors import I2VError
 from services.client.exits import Exit
@@ -75,7 +75,7 @@ class Connection:
         try:
             code = asyncio.run(connected()) or Exit.OK
         except I2VError as error:
-            said = show.error_json(error) if self.json else show.error(error, self.server, file=self.file)
+            said = advice.as_json(error) if self.json else advice.text(error, self.server, file=self.file)
             click.echo(said, err=True)
             code = Exit.of(error)
         except BrokenPipeError:

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from i2v.v1 import job_pb2
 
-from services.client import show
+from services.client import advice
 from services.client.client import job_spec
 from services.client.errors import Unreachable
 from services.errors import QuotaExceeded as TooMuch
@@ -241,9 +241,9 @@ NO_NAME = "Domain name not found."
 )
 def test_of_a_lost_connection_only_the_cause_is_shown(said: str, shown: str) -> None:
     error = Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, said))
-    cause, advice = show.error(error, "far:1").splitlines()
+    cause, way_out = advice.text(error, "far:1").splitlines()
     assert cause == f"The server at far:1 cannot be reached: {shown}"
-    assert ("TLS failed." in advice, "Is it running?" in advice) == ("SSL" in said, "SSL" not in said)
+    assert ("TLS failed." in way_out, "Is it running?" in way_out) == ("SSL" in said, "SSL" not in said)
 
 
 async def test_what_is_not_there_is_6_and_so_is_a_key_that_is_none(i2v: Command) -> None:

@@ -1,0 +1,99 @@
+"""What the command line says of an error: what went wrong and the way out. Errors in, text out; prints nothing."""
+
+import json
+import re
+from datetime import timedelta
+
+from services.client.errors import I2VError, QuotaExceeded, Unauthenticated, Unreachable
+from services.errors import Violation
+
+OPTION_OF_FIELD = {
+    "spec.image_to_video.prompt": "--prompt",
+    "spec.text_to_video.prompt": "--prompt",
+    "spec.image_to_video.image": "--image",
+    "spec.image_to_video.fit": "--fit",
+    "spec.image_to_video.audio": "--audio",
+    "spec.image_to_video.negative_prompt": "--negative",
+    "spec.image_to_video.prompt_expansion": "--expand",
+    "spec.image_to_video.guidance_scale": "--guidance",
+    "spec.scene_animation.image": "--image",
+    "spec.scene_animation.scene": "--scene",
+    "spec.scene_animation.story": "--story",
+    "spec.scene_animation.details": "--detail",
+    "spec.scene_animation.negative_prompt": "--negative",
+    "spec.scene_animation.guidance_scale": "--guidance",
+    "spec.talking_avatar.image": "--image",
+    "spec.talking_avatar.audio": "--audio",
+    "spec.talking_avatar.mask": "--mask",
+    "spec.talking_avatar.prompt": "--prompt",
+    "spec.talking_avatar.scene": "--scene",
+    "spec.talking_avatar.story": "--story",
+    "spec.talking_avatar.details": "--detail",
+    "spec.resolution": "--resolution",
+    "spec.duration": "--duration",
+    "spec.size": "--size",
+    "spec.seed": "--seed",
+    "spec.quality": "--quality",
+    "spec.model": "--model",
+    "i2v-user": "--user",
+}
+"""What a person typed for a field of a request."""
+NO_TLS = "WRONG_VERSION_NUMBER"
+OF_TLS = re.compile(f"{NO_TLS}|SSL|TLS|security handshaker|certificate|Hostname Verification", re.IGNORECASE)
+"""How gRPC speaks of a connection that failed for its TLS alone."""
+RESOLVING = re.compile(r"\[field:[^:]* error:(.*)\]$")
+"""How gRPC wraps what is wrong with a name."""
+
+
+def text(failed: I2VError, server: str, *, file: str = "--image") -> str:
+    """Returns what went wrong and the way out, for a person who typed `file` for what was uploaded."""
+    if isinstance(failed, Unreachable):
+        return _unreachable(failed, server)
+    if isinstance(failed, Unauthenticated):
+        return (
+            f"{failed.message}\nThe key is taken from I2V_KEY, or from the file that --key-file or I2V_KEY_FILE names."
+        )
+    if isinstance(failed, QuotaExceeded) and failed.retry_after_s is not None:
+        return f"{failed.message}\nCome back in {_span(failed.retry_after_s)}."
+    if failed.violations:
+        return "\n".join(_violation(violation, file) for violation in failed.violations)
+    return failed.message
+
+
+def _unreachable(failed: Unreachable, server: str) -> str:
+    # What gRPC itself says ends in the cause, after a chain of its own layers.
+    resolving = RESOLVING.search(failed.message)
+    said = resolving[1] if resolving else failed.message
+    layers = [layer for layer in said.split(": ") if layer != "OK"]
+    why, advice = layers[-1], "Is it running? Another one is chosen with --server or I2V_SERVER."
+    if failed.reason:
+        why = failed.message
+    elif not resolving and OF_TLS.search(said):
+        why = "it does not speak TLS" if NO_TLS in said else why
+        advice = "TLS failed. It is chosen with --tls or I2V_SERVER_TLS, whom to trust with --ca-file."
+    return f"The server at {server} cannot be reached: {why.rstrip('.')}.\n{advice}"
+
+
+def _violation(violation: Violation, file: str) -> str:
+    typed = file if violation.field == "file" else OPTION_OF_FIELD.get(violation.field, violation.field)
+    return f"{typed}: {violation.description}"
+
+
+def _span(length_s: float) -> str:
+    days, rest = divmod(timedelta(seconds=round(length_s)), timedelta(days=1))
+    return f"{days} d {rest}" if days else str(rest)
+
+
+def as_json(failed: I2VError) -> str:
+    """Returns what went wrong, for a program."""
+    found = {
+        "code": failed.code.name,
+        "reason": failed.reason,
+        "message": failed.message,
+        "violations": [
+            {"field": each.field, "description": each.description, "reason": each.reason} for each in failed.violations
+        ],
+        "metadata": dict(failed.metadata),
+        "retry_after_s": failed.retry_after_s,
+    }
+    return json.dumps({"error": found}, ensure_ascii=False)
