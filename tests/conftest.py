@@ -14,8 +14,9 @@ import pytest
 import sqlalchemy as sa
 
 from services.orchestrator.api.tenants import digest
+from services.orchestrator.store.database import driver_url, migrate
 from services.orchestrator.store.embedded import EmbeddedPostgres
-from services.orchestrator.store.postgres import PostgresStore, driver_url, migrate
+from services.orchestrator.store.postgres import PostgresStore
 from services.orchestrator.store.queue import Queue
 from services.orchestrator.workflow import migrate_queue
 from tests.builders import FakeClock

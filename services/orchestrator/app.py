@@ -36,8 +36,9 @@ from services.orchestrator.ports.backend import Backend, Limits
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.reconcile import Reconciler
 from services.orchestrator.settings import Settings
+from services.orchestrator.store.database import migrate
 from services.orchestrator.store.embedded import EmbeddedPostgres
-from services.orchestrator.store.postgres import PostgresStore, migrate
+from services.orchestrator.store.postgres import PostgresStore
 from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.roll import PostgresRoll
 from services.orchestrator.system import SystemClock, SystemIds
@@ -169,7 +170,7 @@ async def open_app(
                 executor=executor,
                 reconciler=reconciler,
                 store=store,
-                roll=PostgresRoll(store, url, clock),
+                roll=PostgresRoll(store.database, url, clock),
                 clock=clock,
                 slots={name: Limits(n) if isinstance(n, int) else n for name, (_, n) in backends.items()},
                 silent_s=settings.silent_s,

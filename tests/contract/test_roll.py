@@ -11,7 +11,7 @@ from tests.builders import FakeClock
 
 
 async def test_a_silent_worker_is_buried_by_one_alone(store: PostgresStore, database: str, clock: FakeClock) -> None:
-    roll = PostgresRoll(store, database, clock)
+    roll = PostgresRoll(store.database, database, clock)
     await roll.beat("worker-0")
     since = clock.now() + timedelta(seconds=1)
     assert await roll.silent(since) == ["worker-0"]
@@ -22,7 +22,7 @@ async def test_a_name_is_one_workers_until_it_is_given_back(
     store: PostgresStore, database: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.orchestrator.store.roll.CLAIM_TRIES", 1)
-    first, second = PostgresRoll(store, database, clock), PostgresRoll(store, database, clock)
+    first, second = PostgresRoll(store.database, database, clock), PostgresRoll(store.database, database, clock)
     await first.claim("worker-0")
     with pytest.raises(NameTaken):
         await second.claim("worker-0")

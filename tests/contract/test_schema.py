@@ -8,7 +8,8 @@ from sqlalchemy.exc import IntegrityError
 
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.store import schema
-from services.orchestrator.store.postgres import PostgresStore, driver_url, migrate
+from services.orchestrator.store.database import driver_url, migrate
+from services.orchestrator.store.postgres import PostgresStore
 from tests.builders import a_job, admit
 
 
@@ -36,7 +37,7 @@ from tests.builders import a_job, admit
 async def test_the_database_itself_refuses_to_break_an_invariant(store: PostgresStore, statement: str) -> None:
     await admit(store, a_job())
     with pytest.raises(IntegrityError):
-        async with store.writing() as connection:
+        async with store.database.writing() as connection:
             await connection.execute(sa.text(statement))
 
 
@@ -63,10 +64,10 @@ def a_call(submission: str, attempt: int, state: str, reference: str = "NULL") -
 )
 async def test_the_database_itself_refuses_to_pay_twice(store: PostgresStore, first: str, second: str) -> None:
     await admit(store, a_job())
-    async with store.writing() as connection:
+    async with store.database.writing() as connection:
         await connection.execute(sa.text(first))
     with pytest.raises(IntegrityError):
-        async with store.writing() as connection:
+        async with store.database.writing() as connection:
             await connection.execute(sa.text(second))
 
 
@@ -74,7 +75,7 @@ async def test_the_database_itself_refuses_an_event_after_a_terminal_one(store: 
     job = await admit(store, a_job())
     await store.record(job.id, jobs.cancel)
     with pytest.raises(IntegrityError):
-        async with store.writing() as connection:
+        async with store.database.writing() as connection:
             await connection.execute(
                 sa.text(
                     "INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)"

@@ -16,6 +16,7 @@ from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.domain.spec import Size
 from services.orchestrator.store import schema
+from services.orchestrator.store.database import driver_url, migrate
 from services.orchestrator.store.listener import Signal
 from services.orchestrator.store.postgres import PostgresStore
 from services.orchestrator.store.queue import Queue
@@ -100,7 +101,7 @@ async def test_a_refused_job_leaves_no_trace(store: PostgresStore, plan: dict[st
         await store.job(a_job().id)
     usage, entries = await store.usage("studio", "ann", a_plan())
     assert (usage.user.reserved_micros, usage.tenant.active_jobs, entries) == (0, 0, [])
-    async with store._engine.connect() as connection:
+    async with store.database.reading() as connection:
         assert (await connection.execute(sa.text("SELECT count(*) FROM dbos.workflow_status"))).scalar() == 0
 
 
@@ -278,7 +279,7 @@ async def test_waiters_survive_a_broken_connection(store: PostgresStore) -> None
     job = await admit(store, a_job())
     async with store.changes(job.id) as changes:
         await changes.wait(5)
-        async with store.writing() as connection:
+        async with store.database.writing() as connection:
             await connection.execute(
                 sa.text(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -301,7 +302,7 @@ async def test_overdue_jobs_are_found_begun_ones_after_a_grace(store: PostgresSt
 
 
 async def test_keys_are_known_by_digest_alone(store: PostgresStore) -> None:
-    async with store.reading() as connection:
+    async with store.database.reading() as connection:
         kept = str((await connection.execute(sa.select(schema.api_keys))).all())
     assert "studio-key" not in kept
     assert await store.tenant_of_key("0" * 64) is None

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
-from services.orchestrator.store.postgres import driver_url
+from services.orchestrator.store.database import driver_url
 from tests.served import GOLDEN, Served, served, text_spec
 from tests.worker_process import worker
 
@@ -137,7 +137,7 @@ async def test_the_reaper_gets_past_a_job_that_it_cannot_read(api: Served, datab
     spec = text_spec()
     spec.timeout.seconds = 1
     jobs = [await api.submit(spec) for _ in range(3)]
-    async with api.app.store.writing() as connection:
+    async with api.app.store.database.writing() as connection:
         await connection.execute(
             sa.text("UPDATE jobs SET spec = '{}' WHERE id = :id"), {"id": jobs[0].name.removeprefix("jobs/")}
         )

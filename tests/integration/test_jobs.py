@@ -160,7 +160,7 @@ async def test_a_stop_is_heard_within_seconds_though_the_listening_connection_wa
     backend.gate.clear()
     job = await i2v.submit(text_spec())
     await i2v.until(job.name, "fragment_ready")
-    async with i2v.app.store.writing() as connection:
+    async with i2v.app.store.database.writing() as connection:
         listening = "FROM pg_stat_activity WHERE datname = current_database() AND query = :listens"
         cut = await connection.execute(
             sa.text(f"SELECT pg_terminate_backend(pid) {listening}"), {"listens": f"LISTEN {STOPS}"}

@@ -59,7 +59,7 @@ async def money(i2v: Served) -> tuple[int, int]:
 
 
 async def journal(i2v: Served) -> list[str]:
-    async with i2v.app.store.reading() as connection:
+    async with i2v.app.store.database.reading() as connection:
         return list((await connection.execute(sa.text("SELECT state FROM paid_calls ORDER BY submit_time"))).scalars())
 
 

@@ -172,7 +172,7 @@ async def test_a_job_ended_by_the_reaper_leaves_no_checkpoint(
 ) -> None:
     name = await interrupted(serve, backend)
     async with served(database, tmp_path, {}) as other:  # a worker that cannot make it
-        async with other.app.store.writing() as connection:
+        async with other.app.store.database.writing() as connection:
             await connection.execute(sa.text("UPDATE jobs SET expire_time = now() - interval '1 hour'"))
         job = await other.ended(name)
         await nothing_is_left(tmp_path)

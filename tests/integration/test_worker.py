@@ -51,7 +51,7 @@ async def test_a_start_that_failed_leaves_room_for_another(
     database: str, tmp_path: Path, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(roll, "CLAIM_TRIES", 1)
-    other = PostgresRoll(store, database, SystemClock())
+    other = PostgresRoll(store.database, database, SystemClock())
     await other.claim("worker-0")
     with pytest.raises(roll.NameTaken):
         async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}):

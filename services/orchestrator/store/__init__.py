@@ -1,1 +1,1 @@
-"""PostgreSQL behind the Store port. Reading order: schema, admission, record, queries, listener, postgres."""
+"""PostgreSQL behind the Store port. Reading order: schema, admission, record, journal, accounts, database, postgres."""

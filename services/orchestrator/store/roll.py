@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.errors import Unavailable
 from services.orchestrator.ports.system import Clock
-from services.orchestrator.store.postgres import PostgresStore, plain_url
+from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.schema import executors
 
 CLAIM_TRIES, CLAIM_AGAIN_S = 20, 0.5
@@ -23,8 +23,8 @@ class NameTaken(Exception):
 class PostgresRoll:
     """The roll, in the store's database. A name is claimed by an advisory lock for as long as its connection lives."""
 
-    def __init__(self, store: PostgresStore, url: str, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, database: Database, url: str, clock: Clock) -> None:
+        self._database = database
         self._url = plain_url(url)
         self._clock = clock
         self._claim: psycopg.AsyncConnection[tuple[bool]] | None = None
@@ -60,7 +60,7 @@ class PostgresRoll:
     async def beat(self, worker: str) -> None:
         """Notes that a worker lives."""
         now = self._clock.now()
-        async with self._store.writing() as connection:
+        async with self._database.writing() as connection:
             await connection.execute(
                 insert(executors)
                 .values(id=worker, beat_time=now)
@@ -70,11 +70,11 @@ class PostgresRoll:
     async def silent(self, since: datetime) -> list[str]:
         """Returns the workers that have not been heard of since."""
         query = sa.select(executors.c.id).where(executors.c.beat_time < since)
-        async with self._store.reading() as connection:
+        async with self._database.reading() as connection:
             return list((await connection.execute(query)).scalars())
 
     async def bury(self, worker: str, since: datetime) -> bool:
         """Takes a worker off the list if it has been silent since; True for the one caller that did it."""
         query = sa.delete(executors).where(executors.c.id == worker, executors.c.beat_time < since)
-        async with self._store.writing() as connection:
+        async with self._database.writing() as connection:
             return (await connection.execute(query.returning(executors.c.id))).one_or_none() is not None

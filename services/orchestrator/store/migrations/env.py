@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `store.postgres.migrate` hands in."""
+"""Runs the migrations on the connection that `store.database.migrate` hands in."""
 
 from alembic import context
 

@@ -1,0 +1,52 @@
+"""The accounts as they stand, and whether they are what was booked on them."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.orchestrator.domain import quota
+from services.orchestrator.domain.ledger import Entry
+from services.orchestrator.domain.quota import Account, Plan, Usage
+from services.orchestrator.store import rows, schema
+
+AUDIT = sa.text("""
+SELECT count(*) FROM accounts
+LEFT JOIN LATERAL (
+    SELECT coalesce(sum(reserved_micros), 0) AS reserved, coalesce(sum(spent_micros), 0) AS spent,
+        count(*) FILTER (WHERE kind = 'reserve') - count(*) FILTER (WHERE kind = 'settle') AS active
+    FROM ledger_entries WHERE account = accounts.id
+) AS booked ON true
+WHERE (reserved_micros, spent_micros, active_jobs) IS DISTINCT FROM (booked.reserved, booked.spent, booked.active)
+""")
+
+
+async def usage(
+    connection: AsyncConnection, tenant: str, user: str, plan: Plan, now: datetime
+) -> tuple[Usage, list[Entry]]:
+    """Returns the accounts of the current period and the user's newest ledger entries."""
+    table, ledger = schema.accounts, schema.ledger_entries
+    query = sa.select(table).where(table.c.tenant == tenant, table.c.user.in_(["", user]))
+    held = list(await connection.execute(query))
+    found = {row.user: row for row in held if row.period == quota.period(now)}
+    entries: list[Entry] = []
+    if user in found:
+        newest = sa.select(ledger).where(ledger.c.account == found[user].id)
+        newest = newest.order_by(ledger.c.time.desc(), ledger.c.kind.desc()).limit(100)
+        entries = [rows.entry(row) for row in await connection.execute(newest)]
+
+    def account(name: str, budget: int) -> Account:
+        # A job that was begun in an earlier period is unfinished in this one too.
+        active = sum(row.active_jobs for row in held if row.user == name)
+        if name not in found:
+            return Account(budget, active_jobs=active)
+        # The row carries the budget of the last admission; the plan's is the one that counts from now on.
+        return Account(budget, found[name].reserved_micros, found[name].spent_micros, active)
+
+    tenants, users = account("", plan.tenant_budget_micros), account(user, plan.user_budget_micros)
+    return Usage(tenants, users, quota.period_end(now)), entries
+
+
+async def audit(connection: AsyncConnection) -> int:
+    """Returns how many accounts differ from the sums of their ledger entries and unfinished jobs."""
+    return int((await connection.execute(AUDIT)).scalar_one())

@@ -1,0 +1,95 @@
+"""The database: its URL, its schema's version, its connections and transactions, and when it counts as away."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from services.errors import Unavailable
+
+PASSING = ("08", "25006", "40", "53", "57")
+"""SQLSTATEs, or their classes, of what passes: no connection, read-only after a failover, conflicts, full, ending."""
+STOP_LOOKS, STOP_LOOK_S = 100, 0.02
+"""How long `close` waits for connections that are in use: two seconds."""
+
+
+def driver_url(url: str) -> str:
+    """Returns a PostgreSQL URL with psycopg named as its driver, as SQLAlchemy wants it."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", url)
+
+
+def plain_url(url: str) -> str:
+    """Returns a PostgreSQL URL as psycopg itself wants it."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
+
+
+def migrate(url: str) -> None:
+    """Brings the schema to the newest version. Several processes may do so at once: one works, the others wait.
+
+    Raises: Unavailable.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    try:
+        engine = sa.create_engine(driver_url(url), poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('i2v-migrations'))"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except (OperationalError, ArgumentError) as error:
+        why = str(getattr(error, "orig", error)).splitlines()[0]
+        raise Unavailable(f"The database cannot be used: {why}", reason="DATABASE_UNAVAILABLE") from error
+
+
+class Database:
+    """The connections of one process."""
+
+    def __init__(self, url: str, *, pool_size: int) -> None:
+        self._engine = create_async_engine(
+            driver_url(url), pool_size=pool_size, max_overflow=0, pool_timeout=10, pool_pre_ping=False
+        )
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Gives a connection for single statements. Raises Unavailable."""
+        async with _reachable(), self._engine.connect() as connection:
+            # One statement sees one moment anyway; without BEGIN and COMMIT a read is one round trip.
+            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Gives a connection in a transaction, committed when the block is left well. Raises Unavailable."""
+        async with _reachable(), self._engine.connect() as connection:
+            yield connection
+            await connection.commit()
+
+    async def close(self) -> None:
+        """Gives back every connection, those of calls that are just ending too."""
+        pool = self._engine.pool
+        for _ in range(STOP_LOOKS):
+            if not isinstance(pool, sa.QueuePool) or pool.checkedout() == 0:
+                break
+            await asyncio.sleep(STOP_LOOK_S)
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _reachable() -> AsyncIterator[None]:
+    try:
+        yield
+    except (DBAPIError, PoolTimeout, OSError) as error:
+        if isinstance(error, DBAPIError) and not (
+            error.connection_invalidated
+            or isinstance(error, OperationalError | InterfaceError)
+            or (getattr(error.orig, "sqlstate", None) or "").startswith(PASSING)
+        ):
+            raise  # the database answered and refused: a fault of this program, not of the connection
+        raise Unavailable("The database cannot be reached. Try again.", reason="DATABASE_UNAVAILABLE") from error
