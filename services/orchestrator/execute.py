@@ -26,7 +26,7 @@ from services.orchestrator.domain.fragments import Fragments
 from services.orchestrator.domain.job import Job, State, Superseded
 from services.orchestrator.domain.paid_call import Call, Charge
 from services.orchestrator.domain.route import Available
-from services.orchestrator.make import INSIST_S, Maker, Run
+from services.orchestrator.make import Maker
 from services.orchestrator.ports.backend import AttemptFailed, Backend
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.media import Probe
@@ -35,6 +35,7 @@ from services.orchestrator.ports.prompt_writer import PromptWriter
 from services.orchestrator.ports.store import Decide, Signal, Store
 from services.orchestrator.ports.system import Clock
 from services.orchestrator.ports.vendor import TaskFailed, Vendor
+from services.orchestrator.run import INSIST_S, Run
 
 EARLY = timedelta(seconds=0.5)
 """By how much a timer may ring before the clock says so."""
@@ -77,7 +78,7 @@ class Executor:
             return jobs.start(now, workflow)
 
         job = await self.store.record(job_id, begin)
-        run = Run(job, Checkpoints(self.blobs, self.meter, job))
+        run = Run(self.store, self.meter, job, Checkpoints(self.blobs, self.meter, job))
         if job.state.ended:
             await run.checkpoints.discard()
             return None

@@ -6,38 +6,30 @@ else happens. While the database is away both wait; the vendor can be told of no
 
 import asyncio
 import hashlib
-import logging
 import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from services.errors import Unavailable
-from services.orchestrator.checkpoint import Checkpoints
-from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.card import ModelCard, assets_of
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import (
     Accepted,
-    Body,
     Continued,
     FragmentReady,
     JobError,
-    Paid,
     Progressed,
     Released,
     Submitting,
     VideoOutput,
 )
-from services.orchestrator.domain.fragments import Fragments
-from services.orchestrator.domain.job import Job, State, Superseded
+from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.media import VideoInfo
 from services.orchestrator.domain.mismatch import mismatches
-from services.orchestrator.domain.paid_call import Call, Charge, submission_id
-from services.orchestrator.domain.price import partial_charge
+from services.orchestrator.domain.paid_call import Charge, submission_id
 from services.orchestrator.domain.spec import SceneAnimation, Size, TalkingAvatar
 from services.orchestrator.ports.backend import (
     Attempt,
@@ -59,39 +51,12 @@ from services.orchestrator.ports.prompt_writer import PromptWriter
 from services.orchestrator.ports.store import Store
 from services.orchestrator.ports.system import Clock
 from services.orchestrator.ports.vendor import TaskFailed
+from services.orchestrator.run import Run
 
-INSIST_S = 1.0
 WRITTEN_S = 20.0
 """How long an attempt that must end waits for its prompt."""
 PROMPT_MOST = 2500
 """Characters that a prompt writer may be asked for."""
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Run:
-    """One attempt under way."""
-
-    job: Job
-    """As the attempt began."""
-    checkpoints: Checkpoints
-    fragments: Fragments = field(default_factory=Fragments)
-    """Those of the earlier attempts too."""
-    frames: int = 0
-    """Of the whole video; 0 where a vendor decides."""
-    made: int = 0
-    """Fragments that this attempt has made, told or not."""
-    progress: float = 0.0
-    external_ref: str = ""
-    """The vendor's name of the task, once it has it."""
-    submitting: bool = False
-    """A task is being handed over, and its answer has not come."""
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def partial_charge(self) -> int:
-        """Returns what the frames cost that were made by now."""
-        return partial_charge(self.job.quote_micros, self.fragments.frames, self.frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +91,19 @@ class Maker:
                 async for happening in happenings:
                     match happening:
                         case Stage(name=name, progress=progress):
-                            await self._record(run, Progressed(name, progress))
+                            await run.record(Progressed(name, progress))
                         case Continues(block=block, progress=progress):
-                            await self._record(run, Continued(block, progress))
+                            await run.record(Continued(block, progress))
                             self.meter.continued(job)
                         case Checkpoint():
                             await run.checkpoints.save(happening, workdir)
                         case Fragment():
                             await self._fragment(run, happening, workdir)
                         case Handover(model=model):
-                            await self._paid(run, Submitting(card.backend), model)
+                            await run.journal(Submitting(card.backend), model)
                             run.submitting = True
                         case Receipt(external_ref=external_ref):
-                            await self._paid(run, Accepted(card.backend), external_ref)
+                            await run.journal(Accepted(card.backend), external_ref)
                             run.external_ref, run.submitting = external_ref, False
                             run.answered.set()
                         case Output():
@@ -154,7 +119,7 @@ class Maker:
 
     async def release(self, run: Run, reason: str) -> None:
         """Notes that the job's task certainly costs nothing, if there is one. Raises Superseded."""
-        await self._paid(run, Released(self.catalog.card(run.job.spec.model).backend, reason))
+        await run.journal(Released(self.catalog.card(run.job.spec.model).backend, reason))
         run.submitting = False
 
     async def _write(self, run: Run, card: ModelCard) -> Job:
@@ -180,13 +145,13 @@ class Maker:
         if self.writer is None:
             error = JobError("PROMPT_WRITER_MISSING", "No prompt writer is reached from here.", retryable=True)
             raise AttemptFailed(error)
-        await self._record(run, Progressed("write-prompt", 0.0))
+        await run.record(Progressed("write-prompt", 0.0))
         most = card.prompt_max_characters
         if card.remote is not None and card.remote.written_prompt_max_characters is not None:
             most = card.remote.written_prompt_max_characters
         most = min(most, PROMPT_MOST)
         # Under the job's name: if this process dies before it is noted, the next attempt gets what was paid for.
-        return await self._tell(run, await self.writer.write(operation.kind, operation.scene, most, run.job.id))
+        return await run.tell(await self.writer.write(operation.kind, operation.scene, most, run.job.id))
 
     async def _attempt(self, run: Run, card: ModelCard, workdir: Path) -> Attempt:
         """Gathers all that the backend gets to see."""
@@ -232,7 +197,7 @@ class Maker:
         run.made += 1
         if run.fragments.hold(ready):
             if fragment.progress > run.progress:  # made again, though
-                await self._record(run, Progressed("generate", fragment.progress))
+                await run.record(Progressed("generate", fragment.progress))
             return
         card, size = self.catalog.card(job.spec.model), _size(job)
         info = VideoInfo("video/mp4", size.width, size.height, fragment.frames, card.fps, fragment.frames / card.fps)
@@ -240,7 +205,7 @@ class Maker:
         await asyncio.to_thread(path.write_bytes, fragment.data)
         asset = Asset(job.tenant, job.user, sha256, len(fragment.data), info, self.clock.now())
         await self.blobs.put_file(asset.key, path, media_type=info.media_type)
-        await self._record(run, ready, asset)
+        await run.record(ready, asset)
         run.fragments.tell(ready)
         if ready.index == 0 and job.attempt == 1:
             self.meter.first_fragment(job, (self.clock.now() - job.create_time).total_seconds())
@@ -265,56 +230,9 @@ class Maker:
         await self.blobs.put_file(asset.key, output.path, media_type=info.media_type)
         await self.store.put_asset(asset)
         for warning in mismatches(job.spec, info, output.promised) if card.remote is not None else ():
-            await self._tell(run, warning)
+            await run.tell(warning)
             self.meter.warned(job, warning.reason)
         return VideoOutput(sha256, size, info.frames, info.fps, round(info.duration_s * 1000), asset.size_bytes)
-
-    async def _tell(self, run: Run, body: Body, *assets: Asset) -> Job:
-        def decide(now: Job) -> Body:
-            jobs.guard(now, run.job.attempt)
-            return body
-
-        return await self.store.record(run.job.id, decide, assets=assets)
-
-    async def _record(self, run: Run, body: Progressed | Continued | FragmentReady, *assets: Asset) -> None:
-        await self._tell(run, body, *assets)
-        run.progress = max(run.progress, body.progress)
-
-    async def _paid(self, run: Run, body: Paid, note: str = "") -> None:
-        """Journals a step of the paid call, again and again while the database is away. Raises Superseded.
-
-        What another has made of the job meanwhile does not matter to an answer: the money went, or did not.
-        """
-
-        stopping: list[bool] = []
-
-        def decide(now: Job) -> Body | None:
-            if now.attempt != run.job.attempt or now.state.ended:
-                raise Superseded(f"{now!r} is not in attempt {run.job.attempt} any more")
-            match body:
-                case Submitting():
-                    jobs.guard(now, run.job.attempt)
-                    stopping[:] = [now.state is State.CANCELLING]
-                    if stopping[0]:
-                        return None
-                    return None if now.call is Call.SUBMITTING else body  # an earlier try has committed
-                case Accepted():
-                    return None if now.call is Call.ACCEPTED else body
-                case Released():
-                    return body if now.call.live else None
-
-        while True:
-            try:
-                await self.store.record(run.job.id, decide, note=note)
-            except Unavailable:
-                log.warning("a step of a paid call cannot be journalled yet")
-                await asyncio.sleep(INSIST_S)
-            else:
-                if stopping == [True]:
-                    # The stop is on its way here, and ends this attempt: nothing is handed over before it comes.
-                    await asyncio.get_running_loop().create_future()
-                self.meter.paid_call(body.provider, type(body).__name__.lower())
-                return
 
 
 def _negative(job: Job, card: ModelCard) -> str | None:
