@@ -12,33 +12,31 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
 
-from services.errors import InvalidInput, InvalidSpec, ServiceError, Unavailable
+from services.errors import InvalidSpec, Unavailable
 from services.orchestrator.checkpoint import Checkpoints
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain import route
 from services.orchestrator.domain.card import assets_of
 from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.event import Body, JobError, Rerouted, Retrying, VideoOutput
+from services.orchestrator.domain.event import Body, JobError, Rerouted, Retrying
 from services.orchestrator.domain.fragments import Fragments
 from services.orchestrator.domain.job import Job, State, Superseded
-from services.orchestrator.domain.paid_call import Call, Charge
+from services.orchestrator.domain.paid_call import Call
 from services.orchestrator.domain.route import Available
 from services.orchestrator.make import Maker
-from services.orchestrator.ports.backend import AttemptFailed, Backend
+from services.orchestrator.outcome import decided, trouble
+from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.media import Probe
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.prompt_writer import PromptWriter
 from services.orchestrator.ports.store import Decide, Signal, Store
 from services.orchestrator.ports.system import Clock
-from services.orchestrator.ports.vendor import TaskFailed, Vendor
+from services.orchestrator.ports.vendor import Vendor
 from services.orchestrator.run import INSIST_S, Run
 
-EARLY = timedelta(seconds=0.5)
-"""By how much a timer may ring before the clock says so."""
 STOP_LOOK_S = 60.0
 """How often a running attempt looks for a stop that it was not told of: seldom, for a worker may have a thousand."""
 ANSWER_S = 20.0
@@ -113,14 +111,14 @@ class Executor:
                     await _answered(run)
                     work.cancel()
                     await asyncio.wait({work})
-                outcome = self._outcome(run, work, stop)
+                outcome = decided(run, work, stop, self.clock)
             finally:
                 await _answered(run)
                 for task in (work, stop):
                     task.cancel()
                 await asyncio.wait({work, stop})
-        if outcome is not None and not work.cancelled() and (trouble := _trouble(work)) is not None:
-            outcome = await self._elsewhere(run, trouble, outcome)
+        if outcome is not None and not work.cancelled() and (why := trouble(work)) is not None:
+            outcome = await self._elsewhere(run, why, outcome)
         if work.cancelled() and outcome is not None and stop.done() and not stop.cancelled():
             await self._stop_at_vendor(run)
         return await self._conclude(run, outcome)
@@ -129,13 +127,13 @@ class Executor:
         """Removes what attempts left of a job that was ended elsewhere. Fails nothing."""
         await Checkpoints(self.blobs, self.meter, job).discard()
 
-    async def _elsewhere(self, run: Run, trouble: JobError, otherwise: Decide) -> Decide:
+    async def _elsewhere(self, run: Run, why: JobError, otherwise: Decide) -> Decide:
         """What a vendor's own trouble comes to where a capability was asked for: another model, if there is one left.
 
         Only if it is certain, when the end is decided, that nothing was charged. `otherwise` decides else.
         """
         job = run.job
-        if job.spec.capability is None or trouble.reason not in route.PASSES_ON:
+        if job.spec.capability is None or why.reason not in route.PASSES_ON:
             return otherwise
         roles = assets_of(job.spec).items()
         assets = {role: await self.store.asset(each, tenant=job.tenant, user=job.user) for role, each in roles}
@@ -152,7 +150,7 @@ class Executor:
         def decide(now: Job) -> Body | None:
             if now.state is not State.RUNNING or now.call is not Call.NONE or now.resumes:
                 return otherwise(now)
-            return Rerouted(card.id, card.backend, price, now.spec.model, trouble)
+            return Rerouted(card.id, card.backend, price, now.spec.model, why)
 
         return decide
 
@@ -184,49 +182,6 @@ class Executor:
             return  # whoever has the job concludes it
         except (Unavailable, TimeoutError):
             log.warning("the vendor could not be asked to stop; the task is paid for")
-
-    def _outcome(self, run: Run, work: asyncio.Task[VideoOutput], stop: asyncio.Task[State]) -> Decide | None:
-        """Decides what the attempt came to; None when it is not this attempt's to say."""
-        job = run.job
-        if not work.cancelled():
-            return self._worked(run, work)
-        if stop.done():
-            if stop.result() is not State.CANCELLING:
-                return None
-            return lambda now: jobs.stopped(now, run.partial_charge())
-        if self.clock.now() + EARLY < job.expire_time:
-            return _failing("INTERNAL", "The backend gave up by itself; it has been logged.")
-        return _failing("DEADLINE_EXCEEDED", f"The job did not end by {job.expire_time:%H:%M:%S} UTC.")
-
-    def _worked(self, run: Run, work: asyncio.Task[VideoOutput]) -> Decide | None:
-        try:
-            output = work.result()
-            return lambda now: jobs.succeed(now, output)
-        except Superseded:
-            return None
-        except AttemptFailed as failure:
-            return self._refused(run, failure)
-        except Unavailable as trouble:
-            later = JobError(trouble.reason, trouble.message, retryable=True)
-            return lambda now: jobs.again(self.clock.now(), now, later)
-        except ServiceError as trouble:
-            resumable = not isinstance(trouble, InvalidInput)  # what is no video will not become one
-            error = JobError(trouble.reason, trouble.message, retryable=False, resumable=resumable)
-            return lambda now: jobs.fail(now, error)
-        except Exception:
-            # The boundary of the attempt: a fault of ours must not leave a job, or its reservation, hanging.
-            log.exception("the attempt broke")
-            return _failing("INTERNAL", "The service failed to make this video; it has been logged.")
-
-    def _refused(self, run: Run, failure: AttemptFailed) -> Decide:
-        """What a backend's refusal comes to; of a task of paid work, what is known of the money decides."""
-        error, charge = failure.error, failure.charge if isinstance(failure, TaskFailed) else None
-        if charge is Charge.CHARGED:
-            return lambda now: jobs.charge(now, error)
-        worn = run.external_ref != "" and run.job.attempt >= jobs.TASKS
-        if isinstance(failure, TaskFailed) and charge is Charge.NOT_CHARGED and error.retryable and not worn:
-            return lambda now: jobs.again(self.clock.now(), now, error, wait_s=failure.wait_s)
-        return lambda now: jobs.fail(now, error, spent_micros=failure.spent_micros)
 
     async def _conclude(self, run: Run, outcome: Decide | None) -> float | None:
         job = run.job
@@ -304,28 +259,9 @@ class Executor:
                 return State.CANCELLING
 
 
-def _trouble(work: asyncio.Task[VideoOutput]) -> JobError | None:
-    """Returns what kept a backend from making the video, where that is its own trouble and certainly free."""
-    match work.exception():
-        case TaskFailed(charge=Charge.NOT_CHARGED, error=error):
-            return error
-        case TaskFailed():
-            return None
-        case AttemptFailed(error=error):
-            return error
-        case Unavailable() as trouble:
-            return JobError(trouble.reason, trouble.message, retryable=True)
-    return None
-
-
 async def _answered(run: Run) -> None:
     """Waits for the answer to a submission under way, for a while."""
     if run.submitting:
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_S):
                 await run.answered.wait()
-
-
-def _failing(reason: str, message: str) -> Decide:
-    error = JobError(reason, message, retryable=True, resumable=True)
-    return lambda now: jobs.fail(now, error)

@@ -1,0 +1,89 @@
+"""The outcome of an attempt: what the end of its work, or the stop of it, means for the job.
+
+An outcome decides under the lock of the job's row, by what the job is then.
+"""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from services.errors import InvalidInput, ServiceError, Unavailable
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain.event import JobError, VideoOutput
+from services.orchestrator.domain.job import State, Superseded
+from services.orchestrator.domain.paid_call import Charge
+from services.orchestrator.ports.backend import AttemptFailed
+from services.orchestrator.ports.store import Decide
+from services.orchestrator.ports.system import Clock
+from services.orchestrator.ports.vendor import TaskFailed
+from services.orchestrator.run import Run
+
+EARLY = timedelta(seconds=0.5)
+"""By how much a timer may ring before the clock says so."""
+
+log = logging.getLogger(__name__)
+
+
+def decided(run: Run, work: asyncio.Task[VideoOutput], stop: asyncio.Task[State], clock: Clock) -> Decide | None:
+    """Decides what the attempt came to; None when it is not this attempt's to say."""
+    job = run.job
+    if not work.cancelled():
+        return _worked(run, work, clock)
+    if stop.done():
+        if stop.result() is not State.CANCELLING:
+            return None
+        return lambda now: jobs.stopped(now, run.partial_charge())
+    if clock.now() + EARLY < job.expire_time:
+        return _failing("INTERNAL", "The backend gave up by itself; it has been logged.")
+    return _failing("DEADLINE_EXCEEDED", f"The job did not end by {job.expire_time:%H:%M:%S} UTC.")
+
+
+def _worked(run: Run, work: asyncio.Task[VideoOutput], clock: Clock) -> Decide | None:
+    try:
+        output = work.result()
+        return lambda now: jobs.succeed(now, output)
+    except Superseded:
+        return None
+    except AttemptFailed as failure:
+        return _refused(run, failure, clock)
+    except Unavailable as trouble:
+        later = JobError(trouble.reason, trouble.message, retryable=True)
+        return lambda now: jobs.again(clock.now(), now, later)
+    except ServiceError as trouble:
+        resumable = not isinstance(trouble, InvalidInput)  # what is no video will not become one
+        error = JobError(trouble.reason, trouble.message, retryable=False, resumable=resumable)
+        return lambda now: jobs.fail(now, error)
+    except Exception:
+        # The boundary of the attempt: a fault of ours must not leave a job, or its reservation, hanging.
+        log.exception("the attempt broke")
+        return _failing("INTERNAL", "The service failed to make this video; it has been logged.")
+
+
+def _refused(run: Run, failure: AttemptFailed, clock: Clock) -> Decide:
+    """What a backend's refusal comes to; of a task of paid work, what is known of the money decides."""
+    error, charge = failure.error, failure.charge if isinstance(failure, TaskFailed) else None
+    if charge is Charge.CHARGED:
+        return lambda now: jobs.charge(now, error)
+    worn = run.external_ref != "" and run.job.attempt >= jobs.TASKS
+    if isinstance(failure, TaskFailed) and charge is Charge.NOT_CHARGED and error.retryable and not worn:
+        return lambda now: jobs.again(clock.now(), now, error, wait_s=failure.wait_s)
+    return lambda now: jobs.fail(now, error, spent_micros=failure.spent_micros)
+
+
+def trouble(work: asyncio.Task[VideoOutput]) -> JobError | None:
+    """Returns what kept a backend from making the video, where that is its own trouble and certainly free."""
+    match work.exception():
+        case TaskFailed(charge=Charge.NOT_CHARGED, error=error):
+            return error
+        case TaskFailed():
+            return None
+        case AttemptFailed(error=error):
+            return error
+        case Unavailable() as away:
+            return JobError(away.reason, away.message, retryable=True)
+    return None
+
+
+def _failing(reason: str, message: str) -> Decide:
+    error = JobError(reason, message, retryable=True, resumable=True)
+    return lambda now: jobs.fail(now, error)
