@@ -14,8 +14,7 @@ them through the decoder again, whose own cache they fill: the same frames come 
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, nullcontext
-from dataclasses import dataclass
+from contextlib import aclosing
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,9 @@ import numpy as np
 from services.errors import Unavailable
 from services.orchestrator.backends import latents
 from services.orchestrator.backends.clip import Clip, pulse
-from services.orchestrator.backends.embeddings import Recent
+from services.orchestrator.backends.encoders import Encoders, Inputs
 from services.orchestrator.backends.profile import BIDIRECTIONAL, Plan, Profile
 from services.orchestrator.backends.tensors import (
-    ENCODE_S,
     LOOK_S,
     Array,
     Arrays,
@@ -38,8 +36,6 @@ from services.orchestrator.backends.tensors import (
 )
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.event import JobError
-from services.orchestrator.domain.spec import ImageToVideo, Size
-from services.orchestrator.media.fit import fit, to_pixels
 from services.orchestrator.media.video import VideoWriter
 from services.orchestrator.ports.backend import (
     Attempt,
@@ -63,20 +59,6 @@ STALL_S = 900.0
 that has died is seen much earlier; this is for what hangs otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    """What the encoders make of a request."""
-
-    embeddings: Array
-    """(1, L, D) float32."""
-    negative: Array | None
-    """The same, of what shall not be seen."""
-    image_tokens: Array | None
-    """(1, T, D) float32."""
-    image_latent: Array | None
-    """(1, C, 1, h, w) float32: latent frame 0 of the video; of a bidirectional profile, (1, C, n, h, w)."""
-
-
 class TritonBackend:
     """Makes videos on a Triton server of ours."""
 
@@ -89,8 +71,8 @@ class TritonBackend:
         """
         self._tell_s = tell_s
         self._engine = Engine(address, look_s=look_s)
+        self._encoders = Encoders(self._engine)
         self._cards = tuple(cards)
-        self._prompts, self._pictures = Recent(), Recent()
 
     async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
         """See Backend."""
@@ -130,7 +112,7 @@ class TritonBackend:
         if made:
             done = _share(profile, plan, plan.frames_before(plan.spans[len(made) - 1][1]))
             yield Continues(len(made), done)
-        inputs = await self._encode(attempt, profile, plan, size)
+        inputs = await self._encoders.encode(attempt, profile, plan, size)
         yield Stage("generate", done)
         writer = VideoWriter(size.width, size.height, card.fps)
         async with aclosing(self._make(attempt, profile, plan, inputs, made, writer)) as happenings:
@@ -147,48 +129,12 @@ class TritonBackend:
             raise EngineRefused("its tensors arrive corrupted; see docs/operations.md, 'numpy'")
         return Profile.parse(answer["profile"].item())
 
-    async def _encode(self, attempt: Attempt, profile: Profile, plan: Plan, size: Size) -> _Inputs:
-        """Runs the encoders, all at once."""
-        texts = [attempt.spec.operation.prompt, *([profile.negative_prompt] if profile.guidance > 1 else [])]
-        (positive, *negative), picture = await asyncio.gather(
-            asyncio.gather(*(self._text(profile, text) for text in texts)), self._picture(attempt, profile, plan, size)
-        )
-        return _Inputs(positive, negative[0] if negative else None, picture.get("tokens"), picture.get("latent"))
-
-    async def _text(self, profile: Profile, text: str) -> Array:
-        async def encode() -> Arrays:
-            tokens = await self._engine.infer("tokenizer", {"prompt": np.array([text.encode()], np.object_)})
-            async with self._engine.borrowed("text_encoder") if profile.text_on_demand else nullcontext():
-                return await self._engine.infer("text_encoder", tokens, within_s=ENCODE_S)
-
-        return (await self._prompts.get(profile.digest, text.encode(), encode))["embeddings"]
-
-    async def _picture(self, attempt: Attempt, profile: Profile, plan: Plan, size: Size) -> Arrays:
-        operation, picture = attempt.spec.operation, attempt.picture
-        if not isinstance(operation, ImageToVideo) or picture is None:
-            return {}
-
-        async def encode() -> Arrays:
-            rgb = await asyncio.to_thread(fit, picture, size.width, size.height, operation.fit.value)
-            asked: dict[str, Arrays] = {"vae_encoder": {"pixels": to_pixels(rgb)}}
-            if profile.image_encoder:
-                asked["image_encoder"] = dict(asked["vae_encoder"])
-            if profile.pipeline == BIDIRECTIONAL:
-                asked["vae_encoder"]["latent_frames"] = np.array([plan.latents], np.int32)
-            answers = await asyncio.gather(
-                *(self._engine.infer(model, inputs, within_s=ENCODE_S) for model, inputs in asked.items())
-            )
-            return {name: array for answer in answers for name, array in answer.items()}
-
-        key = f"{size} {operation.fit} {plan.latents} ".encode() + picture
-        return await self._pictures.get(profile.digest, key, encode)
-
     async def _make(
         self,
         attempt: Attempt,
         profile: Profile,
         plan: Plan,
-        inputs: _Inputs,
+        inputs: Inputs,
         made: Sequence[Array],
         writer: VideoWriter,
     ) -> AsyncGenerator[BackendEvent, None]:
@@ -266,7 +212,7 @@ class TritonBackend:
                 await asyncio.shield(clip.give_up())
 
     async def _blocks(
-        self, attempt: Attempt, plan: Plan, inputs: _Inputs, made: Sequence[Array]
+        self, attempt: Attempt, plan: Plan, inputs: Inputs, made: Sequence[Array]
     ) -> AsyncGenerator[Arrays, None]:
         """Yields the transformer's answers. Closing it stops the transformer at its next forward."""
         tensors: dict[str, Array] = {
