@@ -34,6 +34,7 @@ from services.orchestrator.media.probe import probe, probe_audio, probe_output
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.backend import Backend, Limits
 from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.reaper import Reaper
 from services.orchestrator.reconcile import Reconciler
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.database import migrate
@@ -164,19 +165,20 @@ async def open_app(
                 available=vendors.available,
                 workroot=spool,
             )
-            worker = Worker(
-                url,
+            roll = PostgresRoll(store.database, url, clock)
+            reaper = Reaper(
                 settings.worker,
                 executor=executor,
                 reconciler=reconciler,
                 store=store,
-                roll=PostgresRoll(store.database, url, clock),
+                roll=roll,
                 clock=clock,
-                slots={name: Limits(n) if isinstance(n, int) else n for name, (_, n) in backends.items()},
                 silent_s=settings.silent_s,
                 refund_window_s=settings.refund_window_s,
                 find_s=settings.find_s,
             )
+            slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in backends.items()}
+            worker = Worker(url, settings.worker, executor=executor, reaper=reaper, roll=roll, slots=slots)
             await worker.start()
             stack.push_async_callback(worker.stop)
         stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, server, meter), name="look"))

@@ -3,28 +3,23 @@
 The workflow is a loop around `Executor.attempt` and has no steps of its own: what a job has been through stands in its
 events, so a workflow that runs a second time, on this worker or another, simply goes on with the next attempt.
 
-Workers beat into a table. What a silent one left behind is taken over by any other; what nobody began or finished in
-time is ended by the reaper, so that no reservation hangs.
+Beside its jobs a worker runs a reaper, so that no reservation hangs.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
 from functools import partial
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig
 
-from services.errors import PreconditionFailed, Unavailable
-from services.orchestrator.domain.event import Failed, Reconciling
-from services.orchestrator.domain.job import Job, State, expire
+from services.errors import Unavailable
 from services.orchestrator.execute import Executor
-from services.orchestrator.ports.backend import AttemptFailed, Backend, Limits
-from services.orchestrator.ports.store import Store
-from services.orchestrator.ports.system import Clock
-from services.orchestrator.reconcile import Reconciler
+from services.orchestrator.ports.backend import Limits
+from services.orchestrator.ports.roll import Roll
+from services.orchestrator.reaper import Reaper
 
 MAKE_VIDEO = "make_video"
 APPLICATION_VERSION = "1"
@@ -36,8 +31,6 @@ UNLIMITED = 10_000
 RECOVERIES = 1_000_000
 """Never give a workflow up: a job ends by its own deadline."""
 AGAIN_S, AGAIN_BROKEN_S = 1.0, 15.0
-BEAT_S = 5.0
-OVERDUE_GRACE_S = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -70,36 +63,6 @@ def _prepare(url: str, worker: str, slots: Mapping[str, Limits]) -> None:
         client.destroy()
 
 
-async def _trouble(backend: Backend) -> tuple[str, str]:
-    """Returns why a backend could not take a job now, as a word and a sentence; empty when it could."""
-    try:
-        await backend.check()
-    except Unavailable as trouble:
-        return trouble.reason, trouble.message
-    except AttemptFailed as failure:
-        return failure.error.reason, failure.error.message
-    return "", ""
-
-
-class Roll(Protocol):
-    """The list of workers that live."""
-
-    async def claim(self, worker: str) -> None:
-        """Takes a name for as long as this process lives. Raises when another living worker has it."""
-
-    async def release(self) -> None:
-        """Gives the name back."""
-
-    async def beat(self, worker: str) -> None:
-        """Notes that a worker lives."""
-
-    async def silent(self, since: datetime) -> list[str]:
-        """Returns the workers that have not been heard of since."""
-
-    async def bury(self, worker: str, since: datetime) -> bool:
-        """Takes a silent worker off the list; True for the one caller that did it."""
-
-
 class Worker:
     """The receiving end: runs jobs on this process's event loop until it is stopped. One a process."""
 
@@ -112,32 +75,18 @@ class Worker:
         name: str,
         *,
         executor: Executor,
-        reconciler: Reconciler,
-        store: Store,
+        reaper: Reaper,
         roll: Roll,
-        clock: Clock,
         slots: Mapping[str, Limits],
-        silent_s: float,
-        refund_window_s: float,
-        find_s: float,
     ) -> None:
         self._url = url
         self._name = name
         self._executor = executor
-        self._reconciler = reconciler
-        self._store = store
+        self._reaper = reaper
         self._roll = roll
-        self._clock = clock
         self._slots = slots
-        self._silent_s = silent_s
-        self._refund_window_s = refund_window_s
-        self._find = timedelta(seconds=find_s)
-        self._looks: dict[str, datetime] = {}
-        """When each job that is being reconciled is looked at again."""
         self._running: set[asyncio.Task[object]] = set()
-        self._reaper: asyncio.Task[None] | None = None
-        self._troubles: dict[str, str] = {}
-        """Why each backend is not ready, as it was said last."""
+        self._reaping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Takes up the work: first what this worker left behind when it was killed, then the queues.
@@ -177,11 +126,11 @@ class Worker:
         # Only what this worker can make: another's queue may be in the same database.
         DBOS.listen_queues(list(self._slots))
         DBOS.launch()
-        self._reaper = asyncio.create_task(self._reap(), name="reaper")
+        self._reaping = asyncio.create_task(self._reaper.reap(), name="reaper")
 
     async def stop(self) -> None:
         """Leaves the work at once; what was running goes on with the next attempt, here or elsewhere."""
-        tasks = [*self._running, *([self._reaper] if self._reaper else [])]
+        tasks = [*self._running, *([self._reaping] if self._reaping else [])]
         for task in tasks:
             task.cancel()
         try:
@@ -226,82 +175,3 @@ class Worker:
                     wait_s = AGAIN_BROKEN_S
         finally:
             self._running.discard(task)
-
-    async def _reap(self) -> None:
-        while True:
-            for duty in (self._beat, self._take_over, self._end_overdue, self._reconcile, self._look):
-                try:
-                    await duty()
-                except Unavailable:
-                    log.warning("the database is away; the reaper waits")
-                except Exception:
-                    log.exception("the reaper stumbled")  # and goes on: its other duties are somebody's only hope
-            await asyncio.sleep(min(BEAT_S, self._silent_s / 3))
-
-    async def _beat(self) -> None:
-        await self._roll.beat(self._name)
-
-    async def _look(self) -> None:
-        for name, backend in self._executor.backends.items():
-            self._executor.meter.queued(name, await self._store.queued(name))
-            reason, why = await _trouble(backend)
-            self._executor.meter.backend_ready(name, not reason)
-            if why != self._troubles.get(name, ""):  # said once, not at every look
-                self._troubles[name] = why
-                if reason:
-                    log.warning("a backend is not ready", extra={"backend": name, "reason": reason, "why": why})
-                else:
-                    log.info("a backend is ready", extra={"backend": name})
-
-    async def _reconcile(self) -> None:
-        """Looks at every job whose paid call has an unknown outcome, each no more often than vendors shall be asked.
-
-        Every worker does: asking twice costs nothing, and one that cannot reach a vendor must not be the only one.
-        """
-        unknown, now = await self._store.reconciling(), self._clock.now()
-        self._executor.meter.reconciling(len(unknown))
-        looks = {job.id: self._looks.get(job.id, now) for job in unknown}
-        for job in unknown:
-            if looks[job.id] <= now:
-                looks[job.id] = now + self._find
-                try:
-                    after = await self._reconciler.look(job, self._executor.backends, self._refund_window_s)
-                except PreconditionFailed:
-                    continue  # somebody else was quicker
-                except Unavailable:
-                    raise
-                except Exception:
-                    log.exception("a job cannot be reconciled", extra={"job_id": job.id})
-                    continue
-                if after.state is not State.RECONCILING:
-                    log.warning("a job was reconciled", extra={"job_id": job.id, "state": after.state.value})
-        self._looks = looks
-
-    async def _take_over(self) -> None:
-        since = self._clock.now() - timedelta(seconds=self._silent_s)
-        for silent in await self._roll.silent(since):
-            left = await DBOS.list_workflows_async(status="PENDING", executor_id=silent, load_input=False)
-            for workflow in left:
-                # Onto its own queue again, as in _prepare.
-                await DBOS.resume_workflow_async(workflow.workflow_id, queue_name=workflow.queue_name)
-            if await self._roll.bury(silent, since):
-                log.warning("took over from a silent worker", extra={"worker": silent, "jobs": len(left)})
-
-    async def _end_overdue(self) -> None:
-        now = self._clock.now()
-        for job_id in await self._store.overdue(now, grace_s=OVERDUE_GRACE_S):
-            ending: list[Failed | Reconciling] = []
-
-            def decide(job: Job, ending: list[Failed | Reconciling] = ending) -> Failed | Reconciling | None:
-                ending[:] = [end] if (end := expire(now, job, grace_s=OVERDUE_GRACE_S)) else []
-                return ending[0] if ending else None
-
-            try:
-                ended = await self._store.record(job_id, decide)
-            except Exception:
-                log.exception("an overdue job cannot be ended", extra={"job_id": job_id})
-                continue
-            if ending and ended.state.ended:
-                self._executor.meter.ended(ended)
-                await self._executor.forget(ended)
-                log.warning("an overdue job was ended", extra={"job_id": job_id})

@@ -1,0 +1,148 @@
+"""The reaper: what every worker does beside its jobs, for those that nobody else cares for.
+
+It beats, so that others know that its worker lives. It takes over what a silent one left behind, ends what nobody began
+or finished in time, looks after paid calls whose outcome nobody knows, and tells which backends are ready.
+"""
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+from dbos import DBOS
+
+from services.errors import PreconditionFailed, Unavailable
+from services.orchestrator.domain.event import Failed, Reconciling
+from services.orchestrator.domain.job import Job, State, expire
+from services.orchestrator.execute import Executor
+from services.orchestrator.ports.backend import AttemptFailed, Backend
+from services.orchestrator.ports.roll import Roll
+from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.system import Clock
+from services.orchestrator.reconcile import Reconciler
+
+BEAT_S = 5.0
+OVERDUE_GRACE_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class Reaper:
+    """The duties of one worker. They need DBOS, which the worker has launched."""
+
+    def __init__(
+        self,
+        worker: str,
+        *,
+        executor: Executor,
+        reconciler: Reconciler,
+        store: Store,
+        roll: Roll,
+        clock: Clock,
+        silent_s: float,
+        refund_window_s: float,
+        find_s: float,
+    ) -> None:
+        self._worker = worker
+        self._executor = executor
+        self._reconciler = reconciler
+        self._store = store
+        self._roll = roll
+        self._clock = clock
+        self._silent_s = silent_s
+        self._refund_window_s = refund_window_s
+        self._find = timedelta(seconds=find_s)
+        self._looks: dict[str, datetime] = {}
+        """When each job that is being reconciled is looked at again."""
+        self._troubles: dict[str, str] = {}
+        """Why each backend is not ready, as it was said last."""
+
+    async def reap(self) -> None:
+        """Does every duty now and then, for ever."""
+        while True:
+            for duty in (self._beat, self._take_over, self._end_overdue, self._reconcile, self._look):
+                try:
+                    await duty()
+                except Unavailable:
+                    log.warning("the database is away; the reaper waits")
+                except Exception:
+                    log.exception("the reaper stumbled")  # and goes on: its other duties are somebody's only hope
+            await asyncio.sleep(min(BEAT_S, self._silent_s / 3))
+
+    async def _beat(self) -> None:
+        await self._roll.beat(self._worker)
+
+    async def _look(self) -> None:
+        for name, backend in self._executor.backends.items():
+            self._executor.meter.queued(name, await self._store.queued(name))
+            reason, why = await _trouble(backend)
+            self._executor.meter.backend_ready(name, not reason)
+            if why != self._troubles.get(name, ""):  # said once, not at every look
+                self._troubles[name] = why
+                if reason:
+                    log.warning("a backend is not ready", extra={"backend": name, "reason": reason, "why": why})
+                else:
+                    log.info("a backend is ready", extra={"backend": name})
+
+    async def _reconcile(self) -> None:
+        """Looks at every job whose paid call has an unknown outcome, each no more often than vendors shall be asked.
+
+        Every worker does: asking twice costs nothing, and one that cannot reach a vendor must not be the only one.
+        """
+        unknown, now = await self._store.reconciling(), self._clock.now()
+        self._executor.meter.reconciling(len(unknown))
+        looks = {job.id: self._looks.get(job.id, now) for job in unknown}
+        for job in unknown:
+            if looks[job.id] <= now:
+                looks[job.id] = now + self._find
+                try:
+                    after = await self._reconciler.look(job, self._executor.backends, self._refund_window_s)
+                except PreconditionFailed:
+                    continue  # somebody else was quicker
+                except Unavailable:
+                    raise
+                except Exception:
+                    log.exception("a job cannot be reconciled", extra={"job_id": job.id})
+                    continue
+                if after.state is not State.RECONCILING:
+                    log.warning("a job was reconciled", extra={"job_id": job.id, "state": after.state.value})
+        self._looks = looks
+
+    async def _take_over(self) -> None:
+        since = self._clock.now() - timedelta(seconds=self._silent_s)
+        for silent in await self._roll.silent(since):
+            left = await DBOS.list_workflows_async(status="PENDING", executor_id=silent, load_input=False)
+            for workflow in left:
+                # Onto its own queue again, as a worker puts back what it left itself.
+                await DBOS.resume_workflow_async(workflow.workflow_id, queue_name=workflow.queue_name)
+            if await self._roll.bury(silent, since):
+                log.warning("took over from a silent worker", extra={"worker": silent, "jobs": len(left)})
+
+    async def _end_overdue(self) -> None:
+        now = self._clock.now()
+        for job_id in await self._store.overdue(now, grace_s=OVERDUE_GRACE_S):
+            ending: list[Failed | Reconciling] = []
+
+            def decide(job: Job, ending: list[Failed | Reconciling] = ending) -> Failed | Reconciling | None:
+                ending[:] = [end] if (end := expire(now, job, grace_s=OVERDUE_GRACE_S)) else []
+                return ending[0] if ending else None
+
+            try:
+                ended = await self._store.record(job_id, decide)
+            except Exception:
+                log.exception("an overdue job cannot be ended", extra={"job_id": job_id})
+                continue
+            if ending and ended.state.ended:
+                self._executor.meter.ended(ended)
+                await self._executor.forget(ended)
+                log.warning("an overdue job was ended", extra={"job_id": job_id})
+
+
+async def _trouble(backend: Backend) -> tuple[str, str]:
+    """Returns why a backend could not take a job now, as a word and a sentence; empty when it could."""
+    try:
+        await backend.check()
+    except Unavailable as trouble:
+        return trouble.reason, trouble.message
+    except AttemptFailed as failure:
+        return failure.error.reason, failure.error.message
+    return "", ""
