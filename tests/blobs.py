@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from services.orchestrator.blobs.minio import MinioBlobs
-from services.orchestrator.ports import Blobs
+from services.orchestrator.ports.blobs import Blobs
 from tests.s3_fixture import S3Server
 
 MIB = 1 << 20

@@ -10,7 +10,7 @@ import pytest
 
 from services.errors import Unavailable
 from services.orchestrator.blobs.local import LocalBlobs
-from services.orchestrator.ports import Blobs
+from services.orchestrator.ports.blobs import Blobs
 from tests.blobs import MIB, a_file, a_key, content, in_a_process, minio, until
 from tests.s3_fixture import S3Server, running_s3
 

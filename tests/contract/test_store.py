@@ -16,7 +16,6 @@ from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.domain.spec import Size
 from services.orchestrator.store import schema
-from services.orchestrator.store.database import driver_url, migrate
 from services.orchestrator.store.listener import Signal
 from services.orchestrator.store.postgres import PostgresStore
 from services.orchestrator.store.queue import Queue
