@@ -148,6 +148,7 @@ def _options(settings: Settings) -> Options:
     return Options(
         inline_bytes=settings.inline_bytes,
         upload_s=settings.upload_s,
+        submit_s=settings.submit_s,
         webhook_url=settings.webhook_url,
         kandinsky_image_field=settings.kandinsky_image_field,
         upload_url=settings.upload_url,

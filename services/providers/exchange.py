@@ -29,6 +29,8 @@ ANSWER_BYTES = 1 << 20
 KEY_BYTES = 6
 """What is shorter is no key, and would be found everywhere."""
 PLAIN = {"accept": "application/json", "accept-encoding": "identity"}
+WHOLE = 4
+"""A request may take so many times what may lie between two of its signs of life."""
 DELAY_S = 3600.0
 """No vendor keeps us waiting for longer than this."""
 
@@ -103,7 +105,7 @@ class Exchange:
         timeout = httpx.Timeout(self._patience.submit_s, connect=self._patience.connect_s, pool=None)
         try:
             # The time between two bytes is limited by httpx, the whole of it by us: an answer may trickle.
-            async with asyncio.timeout(4 * self._patience.submit_s):
+            async with asyncio.timeout(WHOLE * self._patience.submit_s):
                 answer = await self._send(self._paid, "POST", path, body, headers or {}, timeout)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             self._meter.requested("submit", "not-sent")
@@ -143,7 +145,7 @@ class Exchange:
         """
         timeout = httpx.Timeout(timeout_s or self._patience.look_s, connect=self._patience.connect_s)
         try:
-            async with asyncio.timeout(4 * (timeout_s or self._patience.look_s)):
+            async with asyncio.timeout(WHOLE * (timeout_s or self._patience.look_s)):
                 answer = await self._send(self._free, method, path, body, {}, timeout, with_key=with_key)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as error:  # a vendor may name the URL
             self._meter.requested(kind, "lost")

@@ -23,7 +23,7 @@ from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.settings import Settings
 from services.providers.vendor import Failed
 from services.providers.vendors import VENDORS
-from tests.provided import KLING, PICTURE, Provided, a_task, messages, provided, refusal, until
+from tests.provided import PICTURE, Provided, a_task, messages, provided, refusal, until
 from tests.simulators.scenario import Scenario
 from tests.simulators.simulator import Simulator
 from tests.simulators.wavespeed import WaveSpeedSimulator
@@ -126,31 +126,6 @@ async def test_a_vendor_that_fails_again_and_again_is_left_alone_for_a_while(tmp
         assert (await rig.generate(a_task("s-4"))).done
         assert (await rig.capabilities()).availability == pb.Capabilities.AVAILABLE
         assert rig.metric("i2v_vendor_breaker_open") == 0
-
-
-async def test_the_vendors_list_can_prove_that_nothing_was_taken(tmp_path: Path) -> None:
-    later = [time.time()]
-    async with provided("wavespeed", tmp_path, clock=lambda: later[0]) as rig:
-        rig.play(submit="garbage")
-        asked = time.time()
-        assert (await rig.generate()).end == ("ANSWER_LOST", "UNKNOWN")
-        assert (await rig.find("submission-1", asked)).outcome == pb.FindResponse.UNKNOWN  # Too early to tell.
-        later[0] += 1300
-        assert (await rig.find("submission-1", asked)).outcome == pb.FindResponse.ABSENT
-        rig.play()
-        await rig.generate(a_task("kling", **KLING))  # certainly another's
-        assert (await rig.find("submission-1", asked)).outcome == pb.FindResponse.ABSENT
-        (other,) = rig.simulator.works.values()
-        other.request.model = "alibaba/wan-2.5-i2v"
-        # By a name that we do not know, it may be ours.
-        assert (await rig.find("submission-1", asked)).outcome == pb.FindResponse.UNKNOWN
-        rig.simulator.works.clear()
-        rig.play(submit="lost")
-        assert (await rig.generate(a_task("submission-2"))).end == ("ANSWER_LOST", "UNKNOWN")
-        # There is one of that time, and it may be ours or another's.
-        assert (await rig.find("submission-2", asked)).outcome == pb.FindResponse.UNKNOWN
-        later[0] += 8 * 86400
-        assert (await rig.find("submission-1", asked)).outcome == pb.FindResponse.UNKNOWN  # Too late to tell.
 
 
 @asynccontextmanager

@@ -31,6 +31,9 @@ class Scenario:
     `types`."""
     end: str = "completed"
     """`completed`, `failed`, `moderation`, `cancelled`, `timeout`, `deleted`, `no-output`."""
+    listed: str = ""
+    """What is wrong with the list of tasks: `capped` (pages of two at most), `reversed`, `empty`, `garbage` (no
+    times)."""
     output: str = ""
     """What is wrong with the video: `403`, `stall`, `cut` (always), `cut-once`, `cut-no-range`, `changed`, `no-video`,
     `empty`, `huge`, `private`, `redirect`, `elsewhere`, `file`, `no-name`, `packed`, `slow`."""

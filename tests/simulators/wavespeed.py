@@ -135,8 +135,12 @@ class WaveSpeedSimulator(Simulator):
         asked = await request.json()
         first = (asked["page"] - 1) * asked["page_size"]
         now = asyncio.get_running_loop().time()
-        items = [self._data(work, work.state(now)) for work in reversed(self.works.values())]
-        page = {"page": asked["page"], "items": items[first : first + asked["page_size"]]}
+        works = sorted(self.works.values(), key=lambda work: work.began, reverse=self.scenario.listed != "reversed")
+        items = [self._data(work, work.state(now)) for work in works]
+        size = min(asked["page_size"], {"capped": 2, "empty": 0}.get(self.scenario.listed, asked["page_size"]))
+        if self.scenario.listed == "garbage":
+            items = [item | {"created_at": "yesterday"} for item in items]
+        page = {"page": asked["page"], "items": items[first : first + size]}
         return web.json_response({"code": 200, "message": "success", "data": page})
 
     async def _upload(self, request: web.Request) -> web.Response:

@@ -11,6 +11,8 @@ class Options:
     """An input that is larger is uploaded instead of being part of the request."""
     upload_s: float = 120.0
     """Between two signs of life of an upload."""
+    submit_s: float = 60.0
+    """Likewise of a submission."""
     webhook_url: str = ""
     """Where the vendor may tell us that a task has ended; the submission's id is appended. Empty: it may not."""
     kandinsky_image_field: str = "image"

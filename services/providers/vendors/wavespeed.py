@@ -5,7 +5,9 @@ of the API (submit once, the terminal statuses, which errors of looks to repeat)
 
 Not in its documentation, and assumed: the HTTP status of each refusal (so the words are looked at too), that a task
 which ends as `cancelled`, `timeout` or `deleted` may have been charged, and the words of a moderation. It has no way to
-stop a task, and keeps nothing of ours by which one could be found; but a list of the last seven days can prove absence.
+stop a task, and keeps nothing of ours by which one could be found; but its list of the last seven days can prove
+absence, where it reaches back, newest first and without a gap, to a task from before the submission. An empty or a
+short one proves nothing: it may lag, or be cut.
 """
 
 import re
@@ -15,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from services.providers import endings
 from services.providers.body import Inline, data_uri, file_body, json_body
-from services.providers.exchange import Answer, Exchange, dig
+from services.providers.exchange import WHOLE, Answer, Exchange, dig
 from services.providers.model import MB, Model, Takes
 from services.providers.task import Input, Role, Task
 from services.providers.vendor import Charge, Facts, Failed, Finished, Found, Stop, Troubled, Working, promises
@@ -77,8 +79,8 @@ ENDS = ("failed", "cancelled", "canceled", "timeout", "deleted")
 """The statuses that end a task without a video."""
 PAGE = 100
 PAGES = 10
-AROUND_S = 600.0
-"""How far the vendor's clock, or a submission's way, may put a task from where we expect it."""
+AROUND = timedelta(minutes=10)
+"""How far the vendor's clock may be from ours, and its list behind its tasks; our own way to the provider is in it."""
 KEPT = timedelta(days=7)
 NAME = re.compile(r"[\w./:-]{1,200}", re.ASCII)
 """What the name of a model may look like."""
@@ -97,6 +99,8 @@ class WaveSpeed:
         self._exchange = exchange
         self._options = options
         self._missing = endings.Missing()
+        self._longest = timedelta(seconds=WHOLE * (len(Role) * options.upload_s + options.submit_s))
+        """What a submission may take, its uploads included."""
 
     async def submit(self, task: Task) -> str:
         """See Vendor."""
@@ -205,27 +209,36 @@ class WaveSpeed:
 
     async def find(self, model: str, submit_time: datetime, now: datetime) -> Found:
         """See Vendor. Its list has no word of ours, so it can only prove that there is no task at all."""
-        around = timedelta(seconds=AROUND_S)
-        if not submit_time + around < now < submit_time + KEPT - around:
+        # Earlier than that it may still be submitted, by another process.
+        if not submit_time + self._longest + AROUND < now < submit_time + KEPT - AROUND:
             return Found(None)
+        begin, before = submit_time - AROUND, datetime.max.replace(tzinfo=UTC)
         # A name that we do not know may be another spelling of this one.
         others = {other.path for other in MODELS.values()} - {MODELS[model].path}
         for page in range(1, PAGES + 1):
-            body = json_body({"page": page, "page_size": PAGE})
-            answer = await self._exchange.ask("POST", f"{API}/predictions", kind="find", body=body)
-            items = answer.get("data", "items", kind=list)
-            if answer.status != 200 or items is None:
-                raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
-            times = [_time(dig(item, "created_at", kind=str)) for item in items]
-            names = [dig(item, "model", kind=str) for item in items]
-            if None in times or None in names:
-                return Found(None)
-            for name, time in zip(names, times, strict=True):
-                if time is not None and name not in others and abs(time - submit_time) <= around:
+            items = await self._listed(page)
+            for name, time in items:
+                # Out of order, what is older does not tell that nothing newer follows.
+                if time is None or name is None or time > before:
                     return Found(None)
-            if len(items) < PAGE or any(time is not None and time < submit_time - around for time in times):
+                if time >= begin and name not in others:
+                    return Found(None)
+                before = time
+            if before < begin:
                 return Found(None, certain=True)
+            if len(items) != PAGE:
+                # Its end, or the vendor's own size of a page: then the next one begins we do not know where.
+                return Found(None)
         return Found(None)
+
+    async def _listed(self, page: int) -> list[tuple[str | None, datetime | None]]:
+        """Returns model and time of each task on a page of the vendor's list. Raises Troubled."""
+        body = json_body({"page": page, "page_size": PAGE})
+        answer = await self._exchange.ask("POST", f"{API}/predictions", kind="find", body=body)
+        items = answer.get("data", "items", kind=list)
+        if answer.status != 200 or items is None:
+            raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
+        return [(dig(item, "model", kind=str), _time(dig(item, "created_at", kind=str))) for item in items]
 
     async def webhook_secret(self) -> str:
         """See Vendor."""
