@@ -235,18 +235,22 @@ async def _limited(response: httpx.Response) -> bytes:
 
 
 def plain(text: bytes) -> bytes:
-    """Returns JSON without escapes that could hide something: our key, or half a character that no protobuf takes."""
-    if b"\\" not in text:
-        return text
-    try:
-        return json.dumps(json.loads(text), ensure_ascii=False).encode(errors="replace")
-    except (ValueError, RecursionError):
-        return b""
+    """Returns JSON without what could hide something: our key, or half a character that no protobuf takes.
+
+    Only UTF-8 is read. Left to itself, json.loads would guess UTF-16 or UTF-32, in which our key has other bytes.
+    """
+    told = text.decode("utf-8-sig", errors="replace")
+    if "\\" in told:
+        try:
+            told = json.dumps(json.loads(told), ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return b""
+    return told.encode(errors="replace")
 
 
 def parsed(text: bytes) -> object:
     """Returns what JSON says, or None where it is none, or too deep."""
     try:
-        return json.loads(text)
+        return json.loads(text.decode(errors="replace"))
     except (ValueError, RecursionError):
         return None

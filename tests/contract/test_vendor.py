@@ -136,6 +136,15 @@ async def test_words_that_no_protobuf_takes_are_a_refusal_all_the_same(rig: Prov
     assert told.failed.message.endswith("no ?…")
 
 
+@pytest.mark.parametrize("encoding", ["raw", "utf-16", "utf-16-le", "utf-32", "utf-8-sig"])
+async def test_words_in_hostile_bytes_are_a_refusal_all_the_same_and_hide_no_key(rig: Provided, encoding: str) -> None:
+    rig.play(submit="refused", status=400, encoding=encoding, words=f"no \ud800 to {rig.simulator.key}")
+    told = await rig.generate()
+    assert told.end == ("VENDOR_REFUSED", "NOT_CHARGED")
+    assert rig.simulator.key not in told.failed.message
+    assert ("[key]" in told.failed.message) == encoding.endswith(("raw", "8-sig"))
+
+
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("999999", 3600), ("Thu, 01 Jan 1970 00:00:09 GMT", 0)])
 async def test_a_full_vendor_says_when_to_come_again(rig: Provided, header: str, seconds: int) -> None:
     rig.play(submit="refused", status=429, retry_after=header)

@@ -26,14 +26,16 @@ class Scenario:
     """Header of refusals and of faulty looks."""
     words: str = ""
     """Of a refusal or a failed task."""
+    encoding: str = ""
+    """Of a refusal's body, if not JSON's own; `raw` is UTF-8 with halves of characters in it."""
     looks: list[str] = field(default_factory=list)
     """What becomes of the next looks, one each: a status such as `500`, or `lost`, `hang`, `garbage`, `deep`, `huge`,
     `types`."""
-    end: str = "completed"
-    """`completed`, `failed`, `moderation`, `cancelled`, `timeout`, `deleted`, `no-output`."""
     listed: str = ""
     """What is wrong with the list of tasks: `capped` (pages of two at most), `reversed`, `empty`, `garbage` (no
     times)."""
+    end: str = "completed"
+    """`completed`, `failed`, `moderation`, `cancelled`, `timeout`, `deleted`, `no-output`."""
     output: str = ""
     """What is wrong with the video: `403`, `stall`, `cut` (always), `cut-once`, `cut-no-range`, `changed`, `no-video`,
     `empty`, `huge`, `private`, `redirect`, `elsewhere`, `file`, `no-name`, `packed`, `slow`."""

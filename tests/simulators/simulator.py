@@ -187,6 +187,10 @@ class Simulator(ABC):
 
     def _refuse(self, status: int, words: str) -> web.Response:
         response = self.refusal(status, words)
+        if self.scenario.encoding:
+            told = json.dumps(json.loads(response.text or ""), ensure_ascii=False)
+            encoding = self.scenario.encoding.replace("raw", "utf-8")
+            response.body = told.encode(encoding, errors="surrogatepass")
         if self.scenario.retry_after:
             response.headers["retry-after"] = self.scenario.retry_after
         return response

@@ -106,6 +106,21 @@ def test_escapes_hide_no_key(hidden: bytes) -> None:
     assert parsed(text) == {"error": 'the key ws_key_1 is "bad"'}
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le", "utf-32"])
+def test_another_encoding_hides_no_key(encoding: str) -> None:
+    text = '{"error":"the key ws_key_1"}'.encode(encoding)
+    assert parsed(text) is parsed(plain(text)) is None
+
+
+def test_half_a_character_in_raw_bytes_is_none_and_spoils_nothing_else() -> None:
+    half = b"\xed\xa0\x80"
+    for text in (b'{"id":"a","m":"%s"}' % half, b'{"id":"a","m":"\\n%s"}' % half, b'\xef\xbb\xbf{"id":"a","m":"b"}'):
+        told = parsed(plain(text))
+        assert dig(told, "id", kind=str) == "a"
+        assert (dig(told, "m", kind=str) or "").encode()
+    assert str(parsed(b'"\xed\xa0\x80"')).encode()
+
+
 def test_half_a_character_is_told_as_a_question_mark() -> None:
     assert parsed(plain(rb'{"\ud800":"\udfff x \ud83d\ude00"}')) == {"?": "? x \U0001f600"}
     assert plain(rb"\[" * 100_000) == plain(b"[" * 100_000 + b"\\") == b""
