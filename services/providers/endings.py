@@ -1,9 +1,14 @@
 """The ways in which a task ends without a video, in one wording for all vendors."""
 
+import time
+from collections.abc import Callable
+
 from services.providers.vendor import REF, Charge, Failed, Troubled, quoted
 
 MISSING_LOOKS = 5
 """A task that has just been submitted may not be seen everywhere at once."""
+MISSING_S = 300.0
+"""And a vendor may for a while not know what it knew, and will know again."""
 MISSING_TASKS = 10_000
 
 
@@ -84,9 +89,10 @@ def cancelled() -> Failed:
     return Failed("Somebody cancelled the task.", reason="TASK_CANCELLED", charge=Charge.UNKNOWN)
 
 
-def gone() -> Failed:
-    """The vendor does not have it any more."""
-    return Failed("The vendor does not know the task any more.", reason="TASK_GONE", charge=Charge.UNKNOWN)
+def gone(*, resumable: bool = False) -> Failed:
+    """The vendor does not have it any more; `resumable`: it only seems so, and to ask again costs nothing."""
+    message = "The vendor does not know the task any more."
+    return Failed(message, reason="TASK_GONE", charge=Charge.UNKNOWN, resumable=resumable)
 
 
 def key_refused() -> Failed:
@@ -100,10 +106,12 @@ def key_refused() -> Failed:
 
 
 class Missing:
-    """Tasks that the vendor says it does not have. It is believed only when it says so again and again."""
+    """Tasks that the vendor says it does not have. It is believed only when it says so again and again, for a while."""
 
-    def __init__(self) -> None:
-        self._looks: dict[str, int] = {}
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._looks: dict[str, tuple[int, float]] = {}
+        """How often in a row, and since when."""
 
     def seen(self, ref: str) -> None:
         """The vendor has it."""
@@ -111,10 +119,11 @@ class Missing:
 
     def unseen(self, ref: str) -> Failed | Troubled:
         """The vendor says that it does not. Returns what to make of it."""
-        looks = self._looks[ref] = self._looks.pop(ref, 0) + 1
-        if looks > MISSING_LOOKS:
-            del self._looks[ref]
-            return gone()
+        now = self._clock()
+        looks, since = self._looks.pop(ref, (0, now))
+        if looks >= MISSING_LOOKS and now - since >= MISSING_S:
+            return gone(resumable=True)
+        self._looks[ref] = looks + 1, since
         if len(self._looks) > MISSING_TASKS:
             del self._looks[next(iter(self._looks))]
         return Troubled("HTTP 404", down=False)

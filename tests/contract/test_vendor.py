@@ -18,6 +18,7 @@ import pytest_asyncio
 from i2v.provider.v1 import provider_pb2 as pb
 from prometheus_client import generate_latest
 
+from services.providers import endings
 from services.providers.vendors import VENDORS
 from services.rpc.logs import JsonLines
 from services.rpc.status import from_call
@@ -297,13 +298,15 @@ async def test_patience_that_ends_leaves_a_task_that_can_be_resumed(tmp_path: Pa
     ],
 )
 async def test_a_task_that_the_vendor_ends_without_a_video_is_over(
-    rig: Provided, state: str, reason: str, charges: set[str]
+    rig: Provided, state: str, reason: str, charges: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(endings, "MISSING_S", 0.1)
     rig.play(end=state, work_s=0.03)
     told = await rig.generate()
     assert told.end[0] == reason
     assert told.end[1] in charges
-    assert not told.failed.resumable
+    # fal says of what was deleted that it does not know it, and may know it again.
+    assert told.failed.resumable == (state == "deleted" and rig.vendor == "fal")
     assert (await rig.attach(told.ref)).end == told.end
     assert rig.simulator.paid == 1
 
@@ -449,9 +452,25 @@ async def test_a_caller_that_went_attaches_to_what_it_had_begun(rig: Provided, s
     assert rig.simulator.paid == 1
 
 
-async def test_a_task_that_nobody_knows_is_gone(rig: Provided) -> None:
+async def test_a_task_that_nobody_knows_is_gone(rig: Provided, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endings, "MISSING_S", 0.1)
     assert (await rig.attach("task-of-somebody-else")).end == ("TASK_GONE", "UNKNOWN")
     assert rig.simulator.paid == 0
+
+
+async def test_a_vendor_that_forgets_a_task_for_a_while_loses_nothing(
+    rig: Provided, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.play(looks=["404"] * 12)
+    assert (await rig.generate()).done
+    monkeypatch.setattr(endings, "MISSING_S", 0.1)
+    rig.play(looks=["404"] * 1000)
+    told = await rig.generate(a_task("submission-2"))
+    assert told.end == ("TASK_GONE", "UNKNOWN")
+    assert told.failed.resumable
+    rig.simulator.works[told.ref].scenario.looks.clear()
+    assert (await rig.attach(told.ref)).done
+    assert rig.simulator.paid == 2
 
 
 @pytest.mark.parametrize("ref", ["", "../../account", "a/b", "a b", "x" * 129, "a?b", ".."])

@@ -157,14 +157,34 @@ def test_an_id_becomes_part_of_a_url_only_if_it_can(ref: str, good: bool) -> Non
     assert (endings.accepted(ref) == ref) is good
 
 
-def test_a_task_that_is_not_there_is_believed_gone_only_after_several_looks() -> None:
-    missing = endings.Missing()
+def test_a_task_that_is_not_there_is_believed_gone_only_after_several_looks_and_a_while() -> None:
+    now = [0.0]
+    missing = endings.Missing(lambda: now[0])
     for _ in range(2):
-        found = [missing.unseen("a") for _ in range(endings.MISSING_LOOKS + 1)]
-        assert [isinstance(each, Failed) for each in found] == [False] * endings.MISSING_LOOKS + [True]
+        found = [missing.unseen("a") for _ in range(endings.MISSING_LOOKS + 10)]
+        assert not any(isinstance(each, Failed) for each in found)
+        now[0] += endings.MISSING_S
+        gone = missing.unseen("a")
+        assert isinstance(gone, Failed) and gone.resumable
+    found = [missing.unseen("a")]
+    now[0] += endings.MISSING_S
+    found += [missing.unseen("a") for _ in range(endings.MISSING_LOOKS)]
+    assert [isinstance(each, Failed) for each in found] == [False] * endings.MISSING_LOOKS + [True]
     missing.unseen("a")
     missing.seen("a")
+    now[0] += endings.MISSING_S
     assert not isinstance(missing.unseen("a"), Failed)
+
+
+def test_of_many_tasks_that_are_not_there_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endings, "MISSING_TASKS", 2)
+    now = [0.0]
+    missing = endings.Missing(lambda: now[0])
+    for ref in "abc":
+        for _ in range(endings.MISSING_LOOKS):
+            missing.unseen(ref)
+    now[0] += endings.MISSING_S
+    assert [isinstance(missing.unseen(ref), Failed) for ref in "cba"] == [True, True, False]
 
 
 def test_the_breaker_opens_after_failures_in_a_row_and_lets_one_through_after_its_rest() -> None:
