@@ -438,6 +438,17 @@ async def test_a_vendor_that_cannot_be_asked_to_stop_says_so(rig: Provided) -> N
     call.cancel()
 
 
+async def test_a_key_that_is_refused_does_not_tell_that_a_task_has_ended(rig: Provided) -> None:
+    rig.play(stay="work")
+    call = rig.start()
+    ref = (await until(call, "accepted")).accepted.external_ref
+    rig.simulator.key = "another"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await rig.cancel(ref)
+    assert from_call(caught.value).reason == "VENDOR_UNREACHABLE"
+    call.cancel()
+
+
 @pytest.mark.parametrize("stage", ["vendor-queue", "vendor-work", "download"])
 async def test_a_caller_that_went_attaches_to_what_it_had_begun(rig: Provided, stage: str) -> None:
     rig.play(stay="" if stage == "download" else stage.removeprefix("vendor-"), output="slow")

@@ -203,7 +203,9 @@ class WaveSpeed:
         """See Vendor. It cannot stop anything, so this only tells whether it has ended."""
         try:
             seen = await self.look(ref, model)
-        except Failed:
+        except Failed as failed:
+            if failed.resumable:  # A key that is refused, a task that seems gone: that says nothing of the task.
+                raise Troubled(str(failed)) from failed
             return Stop.ENDED
         return Stop.ENDED if isinstance(seen, Finished) else Stop.GOES_ON
 
