@@ -17,6 +17,11 @@ def accepted(ref: str | None) -> str | None:
     return ref if ref is not None and REF.fullmatch(ref) else None
 
 
+def is_refusal(status: int) -> bool:
+    """Whether a status says that nothing was taken. 408 is none: proxies say so of a vendor that is slow."""
+    return 400 <= status < 500 and status != 408
+
+
 def no_answer(status: int) -> Failed:
     """An answer to a submission that is neither a task nor a refusal."""
     return Failed(
@@ -36,7 +41,7 @@ def broke_down(status: int) -> Failed:
 
 
 def refused(status: int, words: str, retry_delay_s: float | None, *, credit: bool, moderation: bool) -> Failed:
-    """A refusal (4xx) of a submission: certainly not charged. `credit` and `moderation`: whether the words say so."""
+    """A refusal of a submission: certainly not charged. `credit` and `moderation`: whether the words say so."""
     if status == 402 or credit:
         return Failed(
             "The vendor's account has no credit left.", reason="NO_CREDIT", charge=Charge.NOT_CHARGED, retryable=True
@@ -52,13 +57,6 @@ def refused(status: int, words: str, retry_delay_s: float | None, *, credit: boo
             charge=Charge.NOT_CHARGED,
             retryable=True,
             retry_delay_s=retry_delay_s,
-        )
-    if status in (408, 425):
-        return Failed(
-            "The vendor did not receive all of the request.",
-            reason="VENDOR_DOWN",
-            charge=Charge.NOT_CHARGED,
-            retryable=True,
         )
     return Failed(f"The vendor refused it: {quoted(words)}", reason="VENDOR_REFUSED", charge=Charge.NOT_CHARGED)
 

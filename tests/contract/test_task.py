@@ -113,6 +113,7 @@ async def test_fal_gets_its_own_names_and_the_sound_by_url(tmp_path: Path) -> No
         (400, "insufficient credits", ("NO_CREDIT", "NOT_CHARGED")),
         (429, "too many requests", ("RATE_LIMITED", "NOT_CHARGED")),
         (400, "flagged as sensitive", ("MODERATION", "NOT_CHARGED")),
+        (408, "slow", ("ANSWER_LOST", "UNKNOWN")),
         (500, "oh", ("ANSWER_LOST", "UNKNOWN")),
     ],
 )

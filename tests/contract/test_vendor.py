@@ -110,8 +110,9 @@ async def test_a_submission_that_is_not_answered_by_a_task_is_never_made_again(
         (402, ("NO_CREDIT", "NOT_CHARGED")),
         (403, ("BAD_KEY", "NOT_CHARGED")),
         (404, ("VENDOR_REFUSED", "NOT_CHARGED")),
-        (408, ("VENDOR_DOWN", "NOT_CHARGED")),
+        (408, ("ANSWER_LOST", "UNKNOWN")),
         (422, ("VENDOR_REFUSED", "NOT_CHARGED")),
+        (425, ("VENDOR_REFUSED", "NOT_CHARGED")),
         (429, ("RATE_LIMITED", "NOT_CHARGED")),
         (500, ("VENDOR_DOWN", "UNKNOWN")),
         (502, ("VENDOR_DOWN", "UNKNOWN")),
@@ -126,8 +127,22 @@ async def test_the_status_of_a_refusal_says_whether_it_was_paid_for(
     told = await rig.generate()
     assert told.end == end
     assert not told.failed.HasField("retry_delay")
+    assert told.failed.retryable == (end[1] == "NOT_CHARGED" and end[0] != "VENDOR_REFUSED")
     assert rig.simulator.paid == 1
     assert rig.metric("i2v_vendor_tasks_total", model="wan-2.5", reason=end[0], charge=end[1].lower().replace("_", "-"))
+
+
+@pytest.mark.parametrize(("status", "reason"), [(400, "VENDOR_REFUSED"), (408, "VENDOR_DOWN"), (503, "VENDOR_DOWN")])
+async def test_an_input_that_cannot_be_uploaded_costs_nothing(
+    tmp_path: Path, vendor: str, status: int, reason: str
+) -> None:
+    async with provided(vendor, tmp_path, change=lambda values, _: values.update(inline_bytes=10)) as rig:
+        rig.play(upload=status)
+        told = await rig.generate()
+        assert (told.end, told.failed.retryable) == ((reason, "NOT_CHARGED"), reason == "VENDOR_DOWN")
+        assert rig.simulator.paid == 0
+        rig.play()
+        assert (await rig.generate()).done
 
 
 async def test_words_that_no_protobuf_takes_are_a_refusal_all_the_same(rig: Provided) -> None:

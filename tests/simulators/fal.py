@@ -134,6 +134,8 @@ class FalSimulator(Simulator):
         self.counts["upload"] += 1
         if not self.is_known(request):
             return self.refusal(401, "No user found for Key ID and Secret")
+        if self.scenario.upload:
+            return self.refusal(self.scenario.upload, self.scenario.words)
         name = f"{len(self.uploads)}"
         self.uploads[name] = b""
         told = {"upload_url": f"{self.url}/storage/put/{name}", "file_url": f"{self.url}/uploads/{name}"}

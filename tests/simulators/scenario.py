@@ -31,6 +31,8 @@ class Scenario:
     looks: list[str] = field(default_factory=list)
     """What becomes of the next looks, one each: a status such as `500`, or `lost`, `hang`, `garbage`, `deep`, `huge`,
     `types`."""
+    upload: int = 0
+    """HTTP status that refuses uploads."""
     listed: str = ""
     """What is wrong with the list of tasks: `capped` (pages of two at most), `reversed`, `empty`, `garbage` (no
     times)."""

@@ -147,6 +147,8 @@ class WaveSpeedSimulator(Simulator):
         self.counts["upload"] += 1
         if not self.is_known(request):
             return self.refusal(401, "Invalid API key")
+        if self.scenario.upload:
+            return self.refusal(self.scenario.upload, self.scenario.words)
         field = await (await request.multipart()).next()
         assert isinstance(field, aiohttp.BodyPartReader) and field.name == "file"
         data = bytes(await field.read())

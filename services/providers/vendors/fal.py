@@ -88,9 +88,9 @@ class Fal:
                 "POST", f"{storage}/storage/upload/initiate?storage_type=fal-cdn-v3", kind="upload", body=wish
             )
             url, target = ticket.get("file_url", kind=str), ticket.get("upload_url", kind=str)
-            if 400 <= ticket.status < 500:
+            if endings.is_refusal(ticket.status):
                 raise _refused(ticket)
-            if url is None or target is None or not target.startswith("http"):
+            if ticket.status >= 400 or url is None or target is None or not target.startswith("http"):
                 raise endings.not_uploaded()
             sent = await self._exchange.ask(
                 "PUT",
@@ -181,7 +181,7 @@ def _accepted(answer: Answer) -> str:
     ref = endings.accepted(answer.get("request_id", kind=str))
     if 200 <= answer.status < 300 and ref is not None:
         return ref
-    if 400 <= answer.status < 500:
+    if endings.is_refusal(answer.status):
         raise _refused(answer)
     raise endings.broke_down(answer.status) if answer.status >= 500 else endings.no_answer(answer.status)
 

@@ -169,9 +169,9 @@ class WaveSpeed:
         except Troubled as trouble:
             raise endings.not_uploaded() from trouble
         url = answer.get("data", "download_url", kind=str)
-        if answer.status >= 400:
+        if endings.is_refusal(answer.status):
             raise _refused(answer, answer.status)
-        if url is None or not url.startswith("http"):
+        if answer.status >= 400 or url is None or not url.startswith("http"):
             raise endings.not_uploaded()
         return url
 
@@ -257,9 +257,9 @@ def _accepted(answer: Answer) -> str:
     ref = endings.accepted(answer.get("data", "id", kind=str))
     if well and ref is not None:
         return ref
-    if 400 <= answer.status < 500:
+    if endings.is_refusal(answer.status):
         raise _refused(answer, answer.status)
-    if well and code is not None and 400 <= code < 500 and answer.get("data", "id", kind=str) is None:
+    if well and code is not None and endings.is_refusal(code) and answer.get("data", "id", kind=str) is None:
         raise _refused(answer, code)  # The envelope has the refusal.
     raise endings.broke_down(answer.status) if answer.status >= 500 else endings.no_answer(answer.status)
 
