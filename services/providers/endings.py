@@ -1,5 +1,6 @@
 """The ways in which a task ends without a video, in one wording for all vendors."""
 
+import re
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,13 @@ MISSING_LOOKS = 5
 MISSING_S = 300.0
 """And a vendor may for a while not know what it knew, and will know again."""
 MISSING_TASKS = 10_000
+BAD_KEY = re.compile(
+    r"\b(key|token|credentials?)\b.{0,40}\b(invalid|not (valid|found)|incorrect|missing|expired|revoked|unknown)\b"
+    r"|\b(invalid|incorrect|wrong|missing|expired|revoked|unknown|bad)\b.{0,20}\b(key|token|credentials?)\b"
+    r"|\b(user|account)\b.{0,20}\b(locked|suspended|disabled|blocked)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Words that are about the key or the whole account, and not about one task."""
 
 
 def accepted(ref: str | None) -> str | None:
@@ -20,6 +28,11 @@ def accepted(ref: str | None) -> str | None:
 def is_refusal(status: int) -> bool:
     """Whether a status says that nothing was taken. 408 is none: proxies say so of a vendor that is slow."""
     return 400 <= status < 500 and status != 408
+
+
+def is_bad_key(status: int, words: str) -> bool:
+    """Whether an answer refuses the key. A 403 may be about one task, model or picture, unless its words say more."""
+    return status == 401 or (status == 403 and BAD_KEY.search(words) is not None)
 
 
 def no_answer(status: int) -> Failed:
@@ -48,7 +61,7 @@ def refused(status: int, words: str, retry_delay_s: float | None, *, credit: boo
         )
     if moderation:
         return moderated(words, Charge.NOT_CHARGED)
-    if status in (401, 403):
+    if is_bad_key(status, words):
         return Failed("The vendor refused the key.", reason="BAD_KEY", charge=Charge.NOT_CHARGED, retryable=True)
     if status == 429:
         return Failed(

@@ -108,7 +108,7 @@ async def test_a_submission_that_is_not_answered_by_a_task_is_never_made_again(
         (400, ("VENDOR_REFUSED", "NOT_CHARGED")),
         (401, ("BAD_KEY", "NOT_CHARGED")),
         (402, ("NO_CREDIT", "NOT_CHARGED")),
-        (403, ("BAD_KEY", "NOT_CHARGED")),
+        (403, ("VENDOR_REFUSED", "NOT_CHARGED")),
         (404, ("VENDOR_REFUSED", "NOT_CHARGED")),
         (408, ("ANSWER_LOST", "UNKNOWN")),
         (422, ("VENDOR_REFUSED", "NOT_CHARGED")),
@@ -130,6 +130,29 @@ async def test_the_status_of_a_refusal_says_whether_it_was_paid_for(
     assert told.failed.retryable == (end[1] == "NOT_CHARGED" and end[0] != "VENDOR_REFUSED")
     assert rig.simulator.paid == 1
     assert rig.metric("i2v_vendor_tasks_total", model="wan-2.5", reason=end[0], charge=end[1].lower().replace("_", "-"))
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "reason", "shown"),
+    [
+        (401, "no", "BAD_KEY", pb.Capabilities.NO_KEY),
+        (402, "no", "NO_CREDIT", pb.Capabilities.NO_CREDIT),
+        (403, "Invalid API key", "BAD_KEY", pb.Capabilities.NO_KEY),
+        (403, "This token has expired.", "BAD_KEY", pb.Capabilities.NO_KEY),
+        (403, "User is locked. Reason: see support", "BAD_KEY", pb.Capabilities.NO_KEY),
+        (403, "Your balance is exhausted", "NO_CREDIT", pb.Capabilities.NO_CREDIT),
+        (403, "", "VENDOR_REFUSED", pb.Capabilities.AVAILABLE),
+        (403, "This API key has no access to that model", "VENDOR_REFUSED", pb.Capabilities.AVAILABLE),
+        (403, "The key frame is too dark", "VENDOR_REFUSED", pb.Capabilities.AVAILABLE),
+        (400, "Invalid API key", "VENDOR_REFUSED", pb.Capabilities.AVAILABLE),
+    ],
+)
+async def test_a_refusal_of_one_task_speaks_for_the_account_only_where_it_says_so(
+    rig: Provided, status: int, words: str, reason: str, shown: int
+) -> None:
+    rig.play(submit="refused", status=status, words=words)
+    assert (await rig.generate()).end == (reason, "NOT_CHARGED")
+    assert (await rig.capabilities()).availability == shown
 
 
 @pytest.mark.parametrize(("status", "reason"), [(400, "VENDOR_REFUSED"), (408, "VENDOR_DOWN"), (503, "VENDOR_DOWN")])
@@ -254,6 +277,7 @@ async def test_what_was_certainly_not_taken_may_be_submitted_again_under_the_sam
         ["429", "429"],
         ["404", "404"],
         ["418"],
+        ["403"],
         ["lost", "lost"],
         ["hang"],
         ["garbage"],

@@ -112,7 +112,7 @@ class Fal:
         status = answer.get("status", kind=str)
         if answer.status == 404:
             raise self._missing.unseen(ref)
-        if answer.status in (401, 403):
+        if endings.is_bad_key(answer.status, _words(answer)):
             raise endings.key_refused()
         if answer.status not in (200, 202) or status is None:
             busy = answer.status == 429
@@ -139,7 +139,7 @@ class Fal:
         named = named or status.get("error_type", kind=str) or status.get("error", kind=str)
         if named in CANCELLATIONS:
             raise endings.cancelled()
-        if answer.status in (401, 403):
+        if endings.is_bad_key(answer.status, _words(answer)):
             raise endings.key_refused()
         if answer.status in (400, 422):
             if _is_moderation(answer):

@@ -181,7 +181,7 @@ class WaveSpeed:
         status = answer.get("data", "status", kind=str)
         if answer.status == 404:
             raise self._missing.unseen(ref)
-        if answer.status in (401, 403):
+        if endings.is_bad_key(answer.status, answer.get("message", kind=str) or ""):
             raise endings.key_refused()
         if answer.status != 200 or status is None:
             busy = answer.status == 429
