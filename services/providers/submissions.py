@@ -2,7 +2,7 @@
 
 A caller may go away while its request is on the way. The request goes on, because what it bought must be known, and the
 memory of the last ones answers Find. It is a help, not a promise: another process, or this one after a restart, has
-another memory or none.
+another memory or none. What webhooks tell of submissions that others have made is remembered beside it.
 """
 
 import asyncio
@@ -29,24 +29,23 @@ class Submissions:
         self._breaker = breaker
         self._account = account
         self._known: OrderedDict[str, str | None] = OrderedDict()
+        self._heard: OrderedDict[str, str] = OrderedDict()
         self._under_way: set[str] = set()
         self._running: set[asyncio.Task[str]] = set()
 
     def ref(self, submission_id: str) -> str | None:
-        """Returns the vendor's id of what was submitted under ours, if this process knows it."""
-        return self._known.get(submission_id)
+        """Returns the vendor's id of what was submitted under ours, if this process knows it or has heard of it."""
+        return self._known.get(submission_id) or self._heard.get(submission_id)
 
     def under_way(self, submission_id: str) -> bool:
         """Whether it is being submitted right now."""
         return submission_id in self._under_way
 
-    def is_lost(self, submission_id: str) -> bool:
-        """Whether it was submitted and nobody knows what became of it."""
-        return submission_id in self._under_way or (submission_id in self._known and self._known[submission_id] is None)
-
-    def learn(self, submission_id: str, ref: str) -> None:
-        """Notes what the vendor calls it, by its answer or in another way."""
-        self._note_known(submission_id, ref)
+    def hear(self, submission_id: str, ref: str) -> None:
+        """Notes what the vendor is said to call it. Its own answer counts for more, and what was heard first too."""
+        self._heard.setdefault(submission_id, ref)
+        if len(self._heard) > REMEMBERED:
+            self._heard.popitem(last=False)
 
     def _note_known(self, submission_id: str, ref: str | None) -> None:
         self._known[submission_id] = ref or self._known.get(submission_id)
@@ -72,7 +71,7 @@ class Submissions:
 
     async def _submit(self, task: Task, inputs: AsyncExitStack) -> str:
         async with inputs:
-            if task.submission_id in self._known or task.submission_id in self._under_way:
+            if any(task.submission_id in those for those in (self._known, self._heard, self._under_way)):
                 # Not NOTHING_SUBMITTED: whatever repeated the call must not take the first one's money for free.
                 raise PreconditionFailed(
                     "Something was submitted under this id before; a second submission would pay again.",
@@ -83,7 +82,7 @@ class Submissions:
             certainly_not = False
             try:
                 ref = await self._vendor.submit(task)
-                self.learn(task.submission_id, ref)
+                self._note_known(task.submission_id, ref)
             except Failed as failed:
                 self._note(failed)
                 certainly_not = failed.charge is Charge.NOT_CHARGED

@@ -7,6 +7,7 @@ without its `whsec_`; what is older than five minutes, or from the future by as 
 import hashlib
 import hmac
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 from services.providers.clock import Clock
 from services.providers.exchange import dig, parsed
@@ -56,10 +57,11 @@ class Webhooks:
         ref = dig(parsed(body), "id", kind=str)
         if ref is None or not REF.fullmatch(ref):
             return 400
-        submission_id = path.partition("?")[0].rstrip("/").rpartition("/")[2]
+        submission_id = unquote(path.partition("?")[0].rstrip("/").rpartition("/")[2])
         # The URL is the one that we gave to the vendor with the submission, but it is not part of what is signed: so it
-        # may fill a gap, and never change what the vendor has answered.
-        if self._submissions.is_lost(submission_id):
-            self._submissions.learn(submission_id, ref)
+        # may fill a gap, and never change what the vendor has answered. The gap may be another process's, or of this
+        # one before it was started again: then nobody here knows the submission, and least of all its answer.
+        if 1 <= len(submission_id) <= ID_CHARACTERS:
+            self._submissions.hear(submission_id, ref)
         self._wakes.ring(ref)
         return 204

@@ -26,7 +26,7 @@ from services.providers.vendors import VENDORS
 from tests.provided import PICTURE, Provided, a_task, messages, provided, refusal, until
 from tests.simulators.scenario import Scenario
 from tests.simulators.simulator import Simulator
-from tests.simulators.wavespeed import WaveSpeedSimulator
+from tests.simulators.wavespeed import SECRET, WaveSpeedSimulator
 from tools.program import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,6 +183,34 @@ async def test_going_down_lets_a_submission_end_and_its_caller_know(tmp_path: Pa
         log = (tmp_path / "log").read_text()
         assert ref in log
         assert simulator.key not in log
+
+
+async def test_a_webhook_tells_what_a_submission_from_before_a_restart_has_become(tmp_path: Path) -> None:
+    hooks = f"127.0.0.1:{free_port()}"
+    variables = {"WEBHOOK_LISTEN": hooks, "WEBHOOK_URL": f"http://{hooks}/hooks", "WEBHOOK_SECRET": SECRET}
+    async with WaveSpeedSimulator().running() as simulator:
+        simulator.scenario = Scenario(submit="hold", stay="work")
+        async with process(simulator, tmp_path, **variables) as (made, stub):
+            call = generate(stub, "s-1", PICTURE)
+            await simulator.arrived.wait()
+            made.kill()
+            with pytest.raises(grpc.aio.AioRpcError):
+                await until(call, "accepted")
+        simulator.held.set()
+        async with process(simulator, tmp_path, **variables) as (_, stub):
+            request = pb.FindRequest(submission_id="s-1", model="wan-2.5")
+            request.submit_time.GetCurrentTime()
+            assert (await stub.Find(request)).outcome == pb.FindResponse.UNKNOWN
+            simulator.release()
+            for _ in range(1000):  # Nobody tells when the webhook has come.
+                found = await stub.Find(request)
+                if found.outcome == pb.FindResponse.FOUND:
+                    break
+                await asyncio.sleep(0.02)
+            assert found.external_ref in simulator.works
+            attached = stub.Attach(pb.AttachRequest(external_ref=found.external_ref, model="wan-2.5"))
+            assert await until(attached, "done")
+        assert simulator.paid == 1
 
 
 @pytest.mark.timeout(600)

@@ -1,8 +1,21 @@
 """Webhooks that are genuine, and those that are not."""
 
-import pytest
+from contextlib import AsyncExitStack
+from typing import Any
 
-from services.providers.webhook import is_genuine, signature
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.errors import PreconditionFailed
+from services.providers import submissions as those
+from services.providers.account import Account
+from services.providers.breaker import Breaker
+from services.providers.metrics import VendorMeter, VendorMetrics
+from services.providers.submissions import Submissions
+from services.providers.task import Task
+from services.providers.vendor import Charge, Failed
+from services.providers.wakes import Wakes
+from services.providers.webhook import Webhooks, is_genuine, signature
 
 BODY = b'{"id":"task-1"}'
 NOW = 1_800_000_000
@@ -58,3 +71,61 @@ def test_another_body_or_secret_or_none_is_not_genuine() -> None:
     assert not is_genuine("secret", headers(), BODY + b" ", NOW)
     assert not is_genuine("another", headers(), BODY, NOW)
     assert not is_genuine("", headers(), BODY, NOW)
+
+
+class Answering:
+    """A vendor that answers a submission with an id, or with trouble."""
+
+    def __init__(self, answer: str | Failed) -> None:
+        self.answer = answer
+
+    async def submit(self, task: Task) -> str:
+        if isinstance(self.answer, Failed):
+            raise self.answer
+        return self.answer
+
+
+def remembering(answer: str | Failed = "task-0") -> tuple[Submissions, Webhooks]:
+    meter = VendorMeter(VendorMetrics(CollectorRegistry()), "test")
+    breaker = Breaker(lambda: NOW, meter, failures=3, rest_s=30)
+    vendor: Any = Answering(answer)
+    found = Submissions(vendor, breaker, Account(lambda: NOW, has_key=True))
+    return found, Webhooks("secret", lambda: NOW, Wakes(), found)
+
+
+async def submitted(submissions: Submissions, submission_id: str = "s-1") -> None:
+    await submissions.submit(Task(submission_id=submission_id, model="m"), AsyncExitStack())
+
+
+async def test_a_webhook_tells_of_a_submission_that_this_process_knows_nothing_of() -> None:
+    submissions, webhooks = remembering()
+    assert webhooks.take("/hooks/s%2D1?x=y", headers(), BODY) == 204
+    assert submissions.ref("s-1") == "task-1"
+    assert submissions.ref("s-2") is None
+    with pytest.raises(PreconditionFailed):
+        await submitted(submissions)
+
+
+async def test_a_webhook_fills_the_gap_of_a_lost_answer_and_changes_none() -> None:
+    submissions, webhooks = remembering()
+    await submitted(submissions)
+    assert webhooks.take("/hooks/s-1", headers(), BODY) == 204
+    assert submissions.ref("s-1") == "task-0"
+    submissions, webhooks = remembering(Failed("lost", reason="ANSWER_LOST", charge=Charge.UNKNOWN))
+    with pytest.raises(Failed):
+        await submitted(submissions)
+    assert submissions.ref("s-1") is None
+    webhooks.take("/hooks/s-1", headers(), BODY)
+    submissions.hear("s-1", "task-2")
+    assert submissions.ref("s-1") == "task-1"
+
+
+@pytest.mark.parametrize("path", ["/", "", "/hooks/" + "x" * 300, "/hooks/" + "%20" * 300])
+def test_what_webhooks_tell_is_bounded(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(those, "REMEMBERED", 2)
+    submissions, webhooks = remembering()
+    assert webhooks.take(path, headers(), BODY) == 204
+    for name in ("s-1", "s-2", "s-3"):
+        webhooks.take(f"/hooks/{name}", headers(), BODY)
+    assert [submissions.ref(name) for name in ("s-1", "s-2", "s-3")] == [None, "task-1", "task-1"]
+    assert submissions.ref(path.rpartition("/")[2]) is None
