@@ -16,6 +16,8 @@ REMEMBERED_S = 30.0
 """A thousand tasks poll one host; they need not resolve it a thousand times."""
 TRIES = 3
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is routed on the internet. Outside it the library calls much global that leads into a network."""
 
 
 class NotAllowed(httpx.ConnectError):
@@ -74,6 +76,8 @@ def _is_public(text: str) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return inner.is_global and not inner.is_multicast
+        if address not in _UNICAST:
+            return False
     return address is not None and address.is_global and not address.is_multicast
 
 
