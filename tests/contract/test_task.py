@@ -89,6 +89,24 @@ async def test_what_is_too_large_for_a_request_is_uploaded(tmp_path: Path) -> No
         assert max(rig.simulator.lengths) < len(big)
 
 
+async def test_klings_picture_is_uploaded_once_and_given_by_its_url(tmp_path: Path) -> None:
+    async with provided("wavespeed", tmp_path, change=lambda values, _: values.update(inline_bytes=10)) as rig:
+        assert (await rig.generate(a_task(**KLING))).done
+        assert rig.simulator.submitted[0]["image"].startswith(rig.simulator.url)
+        assert list(rig.simulator.uploads.values()) == [PICTURE]
+
+
+async def test_a_mask_that_is_too_large_for_a_request_is_uploaded_too(tmp_path: Path) -> None:
+    async with provided("wavespeed", tmp_path, change=lambda values, _: values.update(inline_bytes=10)) as rig:
+        white, voice = picture(colour="white"), sound(2)
+        given = [IMAGE, (pb.Input.AUDIO, "audio/wav", voice), (pb.Input.MASK, "image/png", white)]
+        assert (await rig.generate(a_task(**TALK), given)).done
+        sent = rig.simulator.submitted[0]
+        kept = {key: rig.simulator.uploads[sent[key].rpartition("/")[2]] for key in ("image", "audio", "mask_image")}
+        assert kept == {"image": PICTURE, "audio": voice, "mask_image": white}
+        assert len(rig.simulator.uploads) == 3
+
+
 async def test_fal_gets_its_own_names_and_the_sound_by_url(tmp_path: Path) -> None:
     async with provided("fal", tmp_path) as rig:
         task = a_task(seed=7, negative_prompt="rain")

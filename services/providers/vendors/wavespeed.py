@@ -113,7 +113,9 @@ class WaveSpeed:
         return _accepted(answer)
 
     async def _fields(self, task: Task) -> Fields:
-        image = await self._given(task.inputs[Role.IMAGE])
+        # Kling alone has been seen to take base64 without what makes it a data URI.
+        encoding = Inline if task.model == "kling-2.5-turbo-std" else data_uri
+        image = await self._given(task.inputs[Role.IMAGE], encoding)
         match task.model:
             case "wan-2.5":
                 fields: Fields = {
@@ -132,8 +134,6 @@ class WaveSpeed:
                     "resolution": task.resolution,
                 }
             case "kling-2.5-turbo-std":
-                # This one model has been seen to take base64 alone, without what makes it a data URI.
-                image = await self._given(task.inputs[Role.IMAGE], Inline)
                 fields = {
                     "image": image,
                     "prompt": task.prompt,
