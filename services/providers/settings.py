@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from services.providers.addresses import is_own
+
 PREFIX = "I2V_PROVIDER_"
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 SECRETS = ("key", "access_key", "webhook_secret")
@@ -35,7 +37,7 @@ class Settings:
     key_file: str = ""
     """File that holds it."""
     access_key: str = dataclasses.field(default="", repr=False)
-    """What the orchestrator must show. Empty: anybody may call; only on an address that nobody else reaches."""
+    """What the orchestrator must show. Empty: anybody may call; only where nobody else can reach it."""
     access_key_file: str = ""
     """File that holds it."""
     url: str = ""
@@ -81,7 +83,7 @@ class Settings:
     webhook_listen: str = ""
     """Address where webhooks arrive. Empty: there are none."""
     webhook_url: str = ""
-    """The same as the vendor reaches it, https."""
+    """The same as the vendor reaches it, http or https."""
     webhook_secret: str = dataclasses.field(default="", repr=False)
     """What they are signed with. Empty: the vendor is asked."""
     webhook_secret_file: str = ""
@@ -133,6 +135,9 @@ class Settings:
         for secret in SECRETS:
             if not re.fullmatch(r"[!-~]*", getattr(self, secret)):
                 raise BadSetting(f"{prefix}{secret.upper()} has characters that no key has")
+        if not self.access_key and not is_own(self.listen):
+            # Whoever reaches the port would spend the account's money.
+            raise BadSetting(f"{prefix}ACCESS_KEY is needed: {self.listen} can be reached from elsewhere")
         if self.simulation and not self.url:
             # It would spend money and say that it does not.
             raise BadSetting(f"{prefix}SIMULATION needs {prefix}URL, the simulator's")
@@ -156,9 +161,12 @@ def _secret(prefix: str, name: str, path: Path, values: Mapping[str, Any]) -> st
     if values.get(name):
         raise BadSetting(f"{variable} and {variable}_FILE are both given; give one of them")
     try:
-        return path.read_text().strip()
+        found = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise BadSetting(f"{variable}_FILE: {path} cannot be read") from error
+    if not found:
+        raise BadSetting(f"{variable}_FILE: {path} is empty")
+    return found
 
 
 def _parsed(variable: str, value: str, kind: Any) -> Any:

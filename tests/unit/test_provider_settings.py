@@ -33,6 +33,21 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path, name: str) -> None:
         read(**{f"{name}_FILE": str(file), name: "x"})
     with pytest.raises(BadSetting, match="cannot be read"):
         read(**{f"{name}_FILE": str(tmp_path / "nowhere")})
+    file.write_text(" \n")
+    with pytest.raises(BadSetting, match=f"{P}{name}_FILE.* is empty"):
+        read(**{f"{name}_FILE": str(file)})
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:50061", "[::]:50061", "10.0.0.7:50061", "provider:50061", "unix:50061"])
+def test_where_others_can_reach_it_a_provider_asks_for_a_key(address: str) -> None:
+    with pytest.raises(BadSetting, match=f"{P}ACCESS_KEY is needed"):
+        read(LISTEN=address)
+    assert read(LISTEN=address, ACCESS_KEY="what-the-orchestrator-shows").listen == address
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:50061", "localhost:50061", "[::1]:50061"])
+def test_on_this_machine_alone_it_need_not(address: str) -> None:
+    assert read(LISTEN=address).access_key == ""
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from services.providers.addresses import ADDRESS, LOOPBACK, is_own
 from services.providers.prompt.llm import Endpoint
 from services.providers.prompt.price import Price
 
@@ -21,9 +22,7 @@ KUBERNETES = re.compile(
 ORCHESTRATOR = {"I2V_PROMPT_WRITER", "I2V_PROMPT_MOST_MICROS"}
 """The orchestrator's settings about this process, which may stand in the same environment."""
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SECRET = re.compile(r"[!-~]{1,4096}")
-ADDRESS = re.compile(r"(?:([^\s:/\[\]]+)|\[([0-9A-Fa-f:.]+)\]):([0-9]{1,5})")
 
 
 class BadSetting(Exception):
@@ -134,7 +133,7 @@ class Settings:
             raise _bad("listen", "is not `host:port`")
         if self.metrics_listen and not ADDRESS.fullmatch(self.metrics_listen):
             raise _bad("metrics_listen", "is not `host:port`")
-        if not self.access_secret() and not _is_own(self.listen):
+        if not self.access_secret() and not is_own(self.listen):
             raise _bad("access_key", f"is needed: {self.listen} can be reached from elsewhere")
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             raise _bad("tls_cert_file", f"goes together with {PREFIX}TLS_KEY_FILE")
@@ -170,11 +169,6 @@ class Settings:
             if not 0 <= getattr(self, name) <= 10**12:
                 raise _bad(name, "is needed: what a million tokens cost, in micros; 0 if nothing")
         self.endpoint()
-
-
-def _is_own(address: str) -> bool:
-    found = ADDRESS.fullmatch(address)
-    return found is not None and (found[1] or found[2]) in LOOPBACK
 
 
 def _bad(name: str, what: str) -> BadSetting:
