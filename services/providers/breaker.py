@@ -13,11 +13,11 @@ class Breaker:
 
     def __init__(self, clock: Clock, meter: VendorMeter, *, failures: int, rest_s: float) -> None:
         self._clock = clock
-        self._meter = meter
         self._limit = failures
         self._rest_s = rest_s
         self._failures = 0
         self._opened_at: float | None = None
+        meter.show_breaker(lambda: self.is_open)
 
     def __repr__(self) -> str:
         state = "closed" if self._opened_at is None else "open"
@@ -27,6 +27,12 @@ class Breaker:
     def retry_time(self) -> float | None:
         """When the next piece of work is let through, in seconds since 1970; None while it is closed."""
         return None if self._opened_at is None else self._opened_at + self._rest_s
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is let through now. After its rest it is not, though nobody knows yet that all is well."""
+        retry_time = self.retry_time
+        return retry_time is not None and self._clock() < retry_time
 
     def admit(self) -> float:
         """Returns 0 to let a piece of work through, or for how many seconds to stay away."""
@@ -44,11 +50,9 @@ class Breaker:
         """The vendor answered as a vendor that works; a refusal is such an answer too."""
         self._failures = 0
         self._opened_at = None
-        self._meter.broke(False)
 
     def failed(self) -> None:
         """The vendor could not be reached, gave no answer, or said that it is broken."""
         self._failures += 1
         if self._failures >= self._limit:
             self._opened_at = self._clock()
-            self._meter.broke(True)

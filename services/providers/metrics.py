@@ -1,5 +1,7 @@
 """A provider's own Prometheus metrics, beside the standard gRPC ones. docs/metrics.md lists them."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 SECONDS = (1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
@@ -71,6 +73,6 @@ class VendorMeter:
         """Counts bytes of a video."""
         self._bytes.inc(size_bytes)
 
-    def broke(self, is_open: bool) -> None:
-        """Notes the circuit breaker's state."""
-        self._broken.set(is_open)
+    def show_breaker(self, is_open: Callable[[], bool]) -> None:
+        """Shows the circuit breaker's state. It is asked for when somebody looks: time alone changes it."""
+        self._broken.set_function(is_open)

@@ -82,15 +82,15 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
             can_find=True,
             can_cancel=self._vendor.can_cancel,
         )
-        retry_time, trouble = self._parts.breaker.retry_time, self._parts.account.trouble
+        breaker, trouble = self._parts.breaker, self._parts.account.trouble
         if trouble is not None:
             told.availability, told.reason = TROUBLES[trouble]
-        elif retry_time is not None and self._parts.clock() < retry_time:
+        elif breaker.is_open and breaker.retry_time is not None:
             # After its rest it takes the one task that shows whether the vendor is back; told otherwise, nobody hands
             # it over, and the breaker stays open for ever.
             told.availability = pb.Capabilities.BROKEN
             told.reason = "The vendor failed too often lately."
-            told.retry_time.CopyFrom(convert.time(retry_time))
+            told.retry_time.CopyFrom(convert.time(breaker.retry_time))
         return told
 
     async def Generate(

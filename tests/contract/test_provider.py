@@ -119,8 +119,10 @@ async def test_a_vendor_that_fails_again_and_again_is_left_alone_for_a_while(tmp
         now[0] += 31
         # Whoever asks before handing a task over, as the orchestrator does, must be let through now.
         assert (await rig.capabilities()).availability == pb.Capabilities.AVAILABLE
+        assert rig.metric("i2v_vendor_breaker_open") == 0
         assert (await rig.generate(a_task("s-3"))).end == ("VENDOR_DOWN", "UNKNOWN")
         assert (await rig.capabilities()).availability == pb.Capabilities.BROKEN
+        assert rig.metric("i2v_vendor_breaker_open") == 1
         now[0] += 31
         rig.play()
         assert (await rig.generate(a_task("s-4"))).done
