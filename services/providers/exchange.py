@@ -31,6 +31,8 @@ KEY_BYTES = 6
 PLAIN = {"accept": "application/json", "accept-encoding": "identity"}
 WHOLE = 4
 """A request may take so many times what may lie between two of its signs of life."""
+AT_A_TIME = 100
+"""Requests that cost nothing, uploads among them."""
 DELAY_S = 3600.0
 """No vendor keeps us waiting for longer than this."""
 
@@ -94,7 +96,8 @@ class Exchange:
         self._meter = meter
         self._clock = clock
         self._paid = _client(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=0))
-        self._free = _client(destinations, httpx.Limits(max_connections=100, max_keepalive_connections=100))
+        self._free = _client(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=AT_A_TIME))
+        self._turns = asyncio.Semaphore(AT_A_TIME)
 
     async def pay(self, path: str, body: Body, headers: Mapping[str, str] | None = None) -> Answer:
         """Sends the one request that costs money, once.
@@ -143,9 +146,11 @@ class Exchange:
         Raises:
             Troubled: no answer came. An answer of any status is returned.
         """
-        timeout = httpx.Timeout(timeout_s or self._patience.look_s, connect=self._patience.connect_s)
+        timeout = httpx.Timeout(timeout_s or self._patience.look_s, connect=self._patience.connect_s, pool=None)
         try:
-            async with asyncio.timeout(WHOLE * (timeout_s or self._patience.look_s)):
+            # To wait for one's turn says nothing of the vendor. And a pool of httpx that has to let requests wait looks
+            # at each of them by each of its connections, again and again: a few hundred keep the loop busy.
+            async with self._turns, asyncio.timeout(WHOLE * (timeout_s or self._patience.look_s)):
                 answer = await self._send(self._free, method, path, body, {}, timeout, with_key=with_key)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as error:  # a vendor may name the URL
             self._meter.requested(kind, "lost")

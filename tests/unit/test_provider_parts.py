@@ -12,10 +12,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.providers import endings
+from services.providers import exchange as exchange_module
 from services.providers.body import Inline, data_uri, file_body, json_body
 from services.providers.breaker import Breaker
+from services.providers.destinations import Destinations
 from services.providers.download import chunk_bytes, gathered
-from services.providers.exchange import dig, parsed, plain
+from services.providers.exchange import Exchange, Patience, dig, parsed, plain
 from services.providers.inputs import sweep
 from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.pulse import Beat, pulsed
@@ -275,3 +277,30 @@ async def test_a_video_is_handed_on_in_pieces_that_a_message_can_carry() -> None
 )
 def test_what_downloads_hold_does_not_grow_with_them(downloads: int, least: int, most: int) -> None:
     assert least <= chunk_bytes(downloads) / 1024 <= most
+
+
+async def test_looks_that_wait_for_one_another_do_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last ones wait for longer than an answer may take."""
+    monkeypatch.setattr(exchange_module, "AT_A_TIME", 4)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readline():
+            if await reader.readuntil(b"\r\n\r\n"):
+                await asyncio.sleep(1.2)
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    exchange = Exchange(
+        f"http://{address}",
+        "Bearer",
+        "some-key",
+        destinations=Destinations([address]),
+        patience=Patience(look_s=2.0),
+        meter=VendorMeter(VendorMetrics(CollectorRegistry()), "test"),
+        clock=lambda: 0.0,
+    )
+    async with server, exchange:
+        answers = await asyncio.gather(*(exchange.ask("GET", "/x", kind="look") for _ in range(12)))
+    assert [each.status for each in answers] == [200] * 12
