@@ -79,7 +79,7 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
             simulation=self._parts.simulation,
             models=list(self._vendor.models),
             availability=pb.Capabilities.AVAILABLE,
-            can_find=True,
+            can_find=self._vendor.can_find,
             can_cancel=self._vendor.can_cancel,
         )
         breaker, trouble = self._parts.breaker, self._parts.account.trouble

@@ -122,6 +122,8 @@ class Vendor(Protocol):
     models: Mapping[str, Model]
     """By the names that cards use."""
     can_cancel: bool
+    can_find: bool
+    """Whether it keeps anything by which a lost task could be found, or its absence be proved."""
 
     async def submit(self, task: Task) -> str:
         """Submits a task, with at most one paid request, and returns the vendor's id of it.

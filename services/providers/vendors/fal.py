@@ -51,6 +51,7 @@ class Fal:
     name = "fal"
     models = MODELS
     can_cancel = True
+    can_find = False
 
     def __init__(self, exchange: Exchange, options: Options) -> None:
         self._exchange = exchange

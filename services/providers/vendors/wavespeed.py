@@ -94,6 +94,7 @@ class WaveSpeed:
     name = "wavespeed"
     models = MODELS
     can_cancel = False
+    can_find = True
 
     def __init__(self, exchange: Exchange, options: Options) -> None:
         self._exchange = exchange
