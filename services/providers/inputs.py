@@ -26,7 +26,6 @@ _HEADS = {
     "audio/mpeg": re.compile(rb"ID3|\xff[\xe2-\xff]"),
     "audio/flac": re.compile(rb"fLaC"),
     "audio/ogg": re.compile(rb"OggS"),
-    "audio/webm": re.compile(rb"\x1a\x45\xdf\xa3"),
     "audio/mp4": re.compile(rb".{4}ftyp", re.DOTALL),
     "audio/aac": re.compile(rb"\xff[\xf0-\xf9]"),
 }

@@ -71,8 +71,7 @@ def test_a_card_has_the_sizes_and_types_of_inputs_of_its_model(card: ModelCard) 
         assert remote.picture_max_bytes == model.inputs[Role.MASK].size_bytes
     if Role.AUDIO in model.inputs:
         assert remote.audio_max_bytes == model.inputs[Role.AUDIO].size_bytes
-        # WebM is a sound that we do not take from anybody.
-        assert set(remote.audio_types) == set(model.inputs[Role.AUDIO].media_types) - {"audio/webm"}
+        assert set(remote.audio_types) == set(model.inputs[Role.AUDIO].media_types)
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)

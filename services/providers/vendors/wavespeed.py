@@ -26,7 +26,7 @@ from services.providers.vendors.options import Options
 API = "/api/v3"
 SEEDS = range(2**31)
 PICTURES = ("image/png", "image/jpeg", "image/webp")
-SOUNDS = ("audio/mpeg", "audio/wav", "audio/ogg", "audio/aac", "audio/flac", "audio/webm", "audio/mp4")
+SOUNDS = ("audio/mpeg", "audio/wav", "audio/ogg", "audio/aac", "audio/flac", "audio/mp4")
 
 MODELS: Mapping[str, Model] = {
     "wan-2.5": Model(
