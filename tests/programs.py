@@ -168,7 +168,7 @@ def _provider(simulator: Simulator, data: Path, more: dict[str, str]) -> Any:
         "KEY": simulator.key,
         "ACCESS_KEY_FILE": str(data / "access-key"),
         "URL": simulator.url,
-        "UPLOAD_URL": simulator.url if simulator.name == "fal" else "",
+        "UPLOAD_URL": simulator.url,
         "SIMULATION": "true",
         "OUTPUT_HOSTS": f"127.0.0.1:{simulator.port}",
         "DATA": str(data / simulator.name),

@@ -123,6 +123,7 @@ def _exchange(entry: Entry, settings: Settings, meter: VendorMeter, clock: Clock
         patience=Patience(connect_s=settings.connect_s, submit_s=settings.submit_s, look_s=settings.look_s),
         meter=meter,
         clock=clock,
+        kept=entry.headers,
     )
 
 

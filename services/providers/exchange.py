@@ -9,7 +9,7 @@ Answers are hostile: read up to a limit, never unpacked, parsed without trust in
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -88,13 +88,16 @@ class Exchange:
         patience: Patience,
         meter: VendorMeter,
         clock: Clock,
+        kept: Collection[str] = (),
     ) -> None:
+        """`kept` names the headers of answers that are of use, in lower case."""
         self._base = base.rstrip("/")
         self._credentials = {"authorization": f"{scheme} {key}"}
         self._key = key.encode()
         self._patience = patience
         self._meter = meter
         self._clock = clock
+        self._kept = tuple(kept)
         self._paid = _client(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=0))
         self._free = _client(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=AT_A_TIME))
         self._turns = asyncio.Semaphore(AT_A_TIME)
@@ -187,7 +190,7 @@ class Exchange:
             await response.aclose()
 
     async def _read(self, response: httpx.Response) -> Answer:
-        kept = {name: response.headers.get(name, "") for name in ("x-fal-error-type",)}
+        kept = {name: response.headers.get(name, "") for name in self._kept}
         delay_s = self._delay_s(response.headers.get("retry-after", ""))
         data = None
         try:

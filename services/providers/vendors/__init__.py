@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.providers.exchange import Exchange
 from services.providers.vendor import Vendor
-from services.providers.vendors.fal import Fal
+from services.providers.vendors.fal import ERROR_TYPE, Fal
 from services.providers.vendors.options import Options as Options
 from services.providers.vendors.wavespeed import WaveSpeed
 
@@ -23,6 +23,8 @@ class Entry:
     open: Callable[[Exchange, Options], Vendor]
     upload_hosts: tuple[str, ...] = ()
     """Where it takes inputs, beside its API."""
+    headers: tuple[str, ...] = ()
+    """Of its answers that are of use."""
 
 
 VENDORS: Mapping[str, Entry] = {
@@ -33,6 +35,13 @@ VENDORS: Mapping[str, Entry] = {
         "Bearer",
         WaveSpeed,
     ),
-    "fal": Entry("https://queue.fal.run", ("fal.media", "*.fal.media"), "Key", Fal, ("rest.fal.ai", "*.fal.media")),
+    "fal": Entry(
+        "https://queue.fal.run",
+        ("fal.media", "*.fal.media"),
+        "Key",
+        Fal,
+        ("rest.fal.ai", "*.fal.media"),
+        (ERROR_TYPE,),
+    ),
 }
 """By the name that `python -m services.providers` takes."""

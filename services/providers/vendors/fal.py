@@ -42,6 +42,7 @@ HEADERS = {
     # Otherwise another model may answer, at another price.
     "x-app-fal-disable-fallback": "true",
 }
+ERROR_TYPE = "x-fal-error-type"
 CANCELLATIONS = ("request_cancelled", "request_canceled", "cancelled", "canceled", "client_cancelled")
 
 
@@ -136,7 +137,7 @@ class Fal:
         if answer.status == 200 and url is not None:
             return Finished(url, _facts(answer, status, model))
         # A server error of the request itself names its kind; one without is of the way to the answer: look again.
-        named = answer.headers.get("x-fal-error-type") or answer.get("error_type", kind=str)
+        named = answer.headers.get(ERROR_TYPE) or answer.get("error_type", kind=str)
         named = named or status.get("error_type", kind=str) or status.get("error", kind=str)
         if named in CANCELLATIONS:
             raise endings.cancelled()
