@@ -1,0 +1,190 @@
+"""Where the guarded transport connects to, over real sockets and TLS: to the address that was checked, and no other.
+
+Addresses of this machine stand for the internet's here; they are told to be public, and nothing else is.
+"""
+
+import asyncio
+import shutil
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.providers import destinations
+from services.providers.destinations import Destinations, GuardedTransport, NotAllowed
+
+NAME, OTHER = "api.example", "other.example"
+FIRST, SECOND, THIRD, FOURTH = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
+PRIVATE = "10.0.0.1"
+
+
+@dataclass
+class Vendor:
+    """What its servers have seen."""
+
+    port: int = 0
+    names: list[str | None] = field(default_factory=list)
+    """That TLS was asked for."""
+    requests: list[tuple[str, bytes]] = field(default_factory=list)
+    """By the address that each came to."""
+
+
+@dataclass
+class Names:
+    """What the resolver answers, one look-up after the other; the last one stays."""
+
+    answers: list[list[str]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    found, real = Names(), socket.getaddrinfo
+
+    def resolve(host: str, port: int, *args: Any, **options: Any) -> Any:
+        if not host.endswith(".example"):
+            return real(host, port, *args, **options)
+        found.asked.append(host)
+        addresses = found.answers.pop(0) if len(found.answers) > 1 else found.answers[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (each, port)) for each in addresses]
+
+    is_public = destinations._is_public
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(destinations, "_is_public", lambda text: text.startswith("127.0.0.") or is_public(text))
+    return found
+
+
+Serve = Callable[..., Any]
+
+
+@pytest.fixture
+async def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
+    """Answers at addresses of this machine, with a certificate for NAME that clients trust."""
+    openssl = shutil.which("openssl") or pytest.skip("needs a certificate: install the openssl command")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = await asyncio.create_subprocess_exec(
+        *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
+        *("-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", str(key), "-out", str(cert)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await made.wait() == 0
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+
+    @asynccontextmanager
+    async def serving(*addresses: str) -> AsyncIterator[Vendor]:
+        vendor, context = Vendor(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        context.sni_callback = lambda _, name, __: vendor.names.append(name)
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+            vendor.requests.append((writer.get_extra_info("sockname")[0], head + await reader.readexactly(length)))
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            writer.close()
+
+        async with AsyncExitStack() as stack:
+            for address in addresses:
+                server = await asyncio.start_server(answer, address, vendor.port, ssl=context)
+                vendor.port = server.sockets[0].getsockname()[1]
+                await stack.enter_async_context(server)
+            yield vendor
+
+    return serving
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    transport = GuardedTransport(Destinations([NAME, OTHER]), httpx.Limits())
+    async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=10) as made:
+        yield made
+
+
+async def test_a_request_goes_to_the_address_that_was_checked_under_its_name(
+    names: Names, serve: Serve, client: httpx.AsyncClient
+) -> None:
+    """Another look-up would lead into our own network by now."""
+    names.answers = [[FIRST], [SECOND], [PRIVATE]]
+    async with serve(FIRST, SECOND) as vendor:
+        for _ in range(2):
+            assert (await client.get(f"https://{NAME}:{vendor.port}/x")).status_code == 200
+    assert names.asked == [NAME]
+    assert [address for address, _ in vendor.requests] == [FIRST, FIRST]
+    assert vendor.names == [NAME, NAME]
+    assert f"host: {NAME}:{vendor.port}".encode() in vendor.requests[0][1].lower()
+
+
+@pytest.mark.parametrize("addresses", [[PRIVATE], [FIRST, PRIVATE], [PRIVATE, FIRST], ["::1"], ["fec0::1"], []])
+async def test_a_listed_name_that_leads_to_a_private_address_is_not_connected_to(
+    names: Names, serve: Serve, client: httpx.AsyncClient, addresses: list[str]
+) -> None:
+    names.answers = [addresses]
+    async with serve(FIRST) as vendor:
+        with pytest.raises(NotAllowed):
+            await client.get(f"https://{NAME}:{vendor.port}/x")
+    assert (vendor.names, vendor.requests) == ([], [])
+
+
+async def test_a_name_is_checked_again_when_it_is_looked_up_again(
+    names: Names, serve: Serve, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(destinations, "REMEMBERED_S", 0.0)
+    names.answers = [[FIRST], [PRIVATE]]
+    async with serve(FIRST) as vendor:
+        await client.get(f"https://{NAME}:{vendor.port}/x")
+        with pytest.raises(NotAllowed):
+            await client.get(f"https://{NAME}:{vendor.port}/x")
+    assert len(vendor.requests) == 1
+
+
+async def test_a_name_that_is_not_listed_is_not_even_looked_up(names: Names, client: httpx.AsyncClient) -> None:
+    for url in ("https://evil.example/x", f"http://{NAME}/x", f"https://{NAME}.evil.example/x"):
+        with pytest.raises(NotAllowed):
+            await client.get(url)
+    assert names.asked == []
+
+
+@pytest.mark.parametrize("serving", [SECOND, THIRD])
+async def test_where_one_address_does_not_answer_another_is_taken_and_gets_the_whole_request_once(
+    names: Names, serve: Serve, client: httpx.AsyncClient, serving: str
+) -> None:
+    names.answers = [[FIRST, SECOND, THIRD, FOURTH]]
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"one "
+        yield b"and two"
+
+    async with serve(serving) as vendor:
+        headers = {"content-length": "11"}
+        answer = await client.post(f"https://{NAME}:{vendor.port}/x", content=body(), headers=headers)
+    assert answer.status_code == 200
+    assert [(address, request.partition(b"\r\n\r\n")[2]) for address, request in vendor.requests] == [
+        (serving, b"one and two")
+    ]
+
+
+@pytest.mark.parametrize("addresses", [[FIRST], [FIRST, SECOND], [FIRST, SECOND, THIRD, FOURTH]])
+async def test_where_none_of_the_first_three_answers_nothing_was_sent(
+    names: Names, serve: Serve, client: httpx.AsyncClient, addresses: list[str]
+) -> None:
+    names.answers = [addresses]
+    async with serve(FOURTH) as vendor:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(f"https://{NAME}:{vendor.port}/x")
+    assert vendor.requests == []
+
+
+async def test_a_certificate_of_another_name_is_none(names: Names, serve: Serve, client: httpx.AsyncClient) -> None:
+    names.answers = [[FIRST]]
+    async with serve(FIRST) as vendor:
+        assert (await client.get(f"https://{NAME}:{vendor.port}/x")).status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            await client.get(f"https://{OTHER}:{vendor.port}/x")
+    assert vendor.names == [NAME, OTHER]
+    assert len(vendor.requests) == 1
