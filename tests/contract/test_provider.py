@@ -23,7 +23,7 @@ from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.settings import Settings
 from services.providers.vendor import Failed
 from services.providers.vendors import VENDORS
-from tests.provided import PICTURE, Provided, a_task, messages, provided, refusal, until
+from tests.provided import IMAGE, PICTURE, TALK, Provided, a_task, messages, provided, refusal, sound, until
 from tests.simulators.scenario import Scenario
 from tests.simulators.simulator import Simulator
 from tests.simulators.wavespeed import SECRET, WaveSpeedSimulator
@@ -128,6 +128,22 @@ async def test_a_vendor_that_fails_again_and_again_is_left_alone_for_a_while(tmp
         assert (await rig.generate(a_task("s-4"))).done
         assert (await rig.capabilities()).availability == pb.Capabilities.AVAILABLE
         assert rig.metric("i2v_vendor_breaker_open") == 0
+
+
+async def test_a_model_whose_work_takes_hours_is_watched_for_longer(tmp_path: Path) -> None:
+    def change(values: dict[str, Any], simulator: Simulator) -> None:
+        values |= {"watch_s": 0.2, "long_watch_s": 1.0}
+
+    talk = [IMAGE, (pb.Input.AUDIO, "audio/wav", sound(2))]
+    async with provided("wavespeed", tmp_path, change=change) as rig:
+        rig.play(work_s=0.5)
+        assert (await rig.generate()).end == ("TIMED_OUT", "UNKNOWN")
+        assert (await rig.generate(a_task("talk", **TALK), talk)).done
+        rig.play(stay="work")
+        began = time.monotonic()
+        told = await rig.generate(a_task("endless-talk", **TALK), talk)
+        assert (told.end, told.failed.resumable) == (("TIMED_OUT", "UNKNOWN"), True)
+        assert time.monotonic() - began >= 1.0
 
 
 @asynccontextmanager
