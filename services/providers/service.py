@@ -97,7 +97,10 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
         self, request_iterator: AsyncIterator[pb.GenerateRequest], context: Any
     ) -> AsyncGenerator[pb.TaskEvent, None]:
         """See provider.proto."""
+        # A client of grpc.aio that is still writing when it is refused sees INTERNAL, not the refusal: so what refuses
+        # waits until all of the request has come.
         if self._going_down:
+            await _drain(request_iterator)
             raise Unavailable("This provider is going down.", reason="NOTHING_SUBMITTED", retry_after_s=0.1)
         self._delivering += 1
         self._quiet.clear()
@@ -106,10 +109,10 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
                 try:
                     task = await self._received(request_iterator, stack)
                 except OSError as error:  # a full disk
+                    await _drain(request_iterator)
                     message = "This provider cannot keep the task's inputs now."
                     raise Unavailable(message, reason="NOTHING_SUBMITTED") from error
                 except InvalidInput:
-                    # A client of grpc.aio that is still writing when it is refused sees INTERNAL, not the refusal.
                     await _drain(request_iterator)
                     raise
                 ref = await self._parts.submissions.submit(task, stack.pop_all())
