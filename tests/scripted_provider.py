@@ -46,6 +46,8 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
         """Of each submission, the bytes of its inputs."""
         self.attached: list[str] = []
         self.found: list[provider_pb2.FindRequest] = []
+        self.looks: asyncio.Queue[None] = asyncio.Queue()
+        """One for each of them."""
         self.stopped: list[str] = []
         self.refusals: list[provider_pb2.Failed] = []
         """Answers in the place of Accepted, one a submission."""
@@ -65,6 +67,9 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
         """Set once a submission has come; once a task is worked on."""
         self.finding: Any = Found.UNKNOWN
         self.found_ref = ""
+        self.refund_window_s: float | None = None
+        self.out_of_reach = False
+        """The vendor cannot be asked for what was lost."""
         self.stop_outcome: Any = Cancelled.GOES_ON
         self.capabilities = provider_pb2.Capabilities(
             vendor="vendor", simulation=True, availability=provider_pb2.Capabilities.AVAILABLE, can_find=True
@@ -139,7 +144,13 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
 
     async def Find(self, request: Any, context: Any) -> provider_pb2.FindResponse:
         self.found.append(request)
-        return Found(outcome=self.finding, external_ref=self.found_ref)
+        self.looks.put_nowait(None)
+        if self.out_of_reach:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the vendor could not be asked")
+        answer = Found(outcome=self.finding, external_ref=self.found_ref)
+        if self.refund_window_s is not None:
+            answer.refund_window.FromMilliseconds(round(self.refund_window_s * 1000))
+        return answer
 
 
 @asynccontextmanager

@@ -1,8 +1,9 @@
 """Reconciling: what becomes of a job whose vendor's answer was lost. It is never submitted again.
 
-The vendor is asked for the task; a person may know better. When neither brings anything until the vendor's own refund
-window is over, the vendor has given back whatever it took, and the job fails for nothing. Each step is one event, so a
-process that dies between two leaves the next to whoever looks next.
+The vendor is asked for the task; a person may know better. A vendor that does not find it, asked after the refund
+window that it promises, has given back whatever it took for nothing, and the job fails for nothing. One that promises
+none, or is not reached, leaves the job to a person. Each step is one event, so a process that dies between two leaves
+the next to whoever looks next.
 """
 
 import logging
@@ -14,7 +15,7 @@ from services.errors import PreconditionFailed, Unavailable
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.event import Accepted, Body, Failed, JobError, Released, Resumed
 from services.orchestrator.domain.job import Job, State
-from services.orchestrator.domain.paid_call import Call, Finding, PaidCall
+from services.orchestrator.domain.paid_call import Call, Finding, Found, PaidCall
 from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.store import Decide, Store
@@ -39,7 +40,7 @@ class Reconciler:
     async def look(self, job: Job, backends: Mapping[str, Backend], refund_window_s: float) -> Job:
         """Does what can be done for a job now, and returns it. Raises Unavailable.
 
-        A vendor that none of `backends` reaches is not asked; the window counts all the same.
+        `refund_window_s` is waited at least, however short the window is that the vendor promises.
         """
         if job.state is not State.RECONCILING:
             return job
@@ -48,13 +49,14 @@ class Reconciler:
         call = await self.store.paid_call(job)
         if job.call is Call.NONE or call is None:
             return await self._end(job.id, LOST)
-        finding, external_ref = await self._found(call, backends.get(call.provider))
-        if finding is Finding.FOUND:
-            return await self.attach(job.id, external_ref)
-        over = self.clock.now() > call.submit_time + timedelta(seconds=refund_window_s)
-        if finding is Finding.ABSENT:
+        asked = self.clock.now()
+        found = await self._found(call, backends.get(call.provider))
+        if found.finding is Finding.FOUND:
+            return await self.attach(job.id, found.external_ref)
+        if found.finding is Finding.ABSENT:
             return await self._release(job.id, call.provider, LOST)
-        if over:
+        window_s = found.refund_window_s
+        if window_s is not None and asked > call.submit_time + timedelta(seconds=max(window_s, refund_window_s)):
             # The vendor gives back what failed. Had the task a video all the same, its bill has what no ledger has.
             told = {"job_id": job.id, "provider": call.provider, "submission_id": call.submission_id}
             log.error("a paid call is given up; the vendor's bill may have it", extra=told)
@@ -94,14 +96,14 @@ class Reconciler:
         self.meter.ended(job)
         return job
 
-    async def _found(self, call: PaidCall, backend: Backend | None) -> tuple[Finding, str]:
+    async def _found(self, call: PaidCall, backend: Backend | None) -> Found:
         if not isinstance(backend, Vendor):
-            return Finding.UNKNOWN, ""
+            return Found(Finding.UNKNOWN)
         try:
             return await backend.find(call)
         except Unavailable:
             log.warning("the vendor cannot be asked for a lost task", extra={"provider": call.provider})
-            return Finding.UNKNOWN, ""
+            return Found(Finding.UNKNOWN)
 
     async def _release(self, job_id: str, provider: str, error: JobError) -> Job:
         await self.store.record(job_id, _while_unknown(Released(provider, error.reason)))

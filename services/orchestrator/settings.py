@@ -80,7 +80,8 @@ class Settings:
     operator_key_file: str = ""
     """File with the operators' credential, for `i2v admin`. Empty: nobody is an operator."""
     refund_window_s: float = 10_800.0
-    """After so long a vendor has given back what it took for a task that nobody can find."""
+    """A task that its vendor does not find is given up after the refund window that the vendor promises, and after so
+    long at the earliest."""
     find_s: float = 60.0
     """How often a vendor is asked for a task whose answer was lost."""
     fake_slots: int = 0

@@ -85,6 +85,12 @@ def failed(failure: Failed) -> pb.TaskEvent:
     return pb.TaskEvent(failed=told)
 
 
+def unknown(refund_window_s: float | None) -> pb.FindResponse:
+    """Returns that a task was not found, with what the vendor promises then."""
+    window = None if refund_window_s is None else _duration(refund_window_s)
+    return pb.FindResponse(outcome=pb.FindResponse.UNKNOWN, refund_window=window)
+
+
 def time(seconds: float) -> Timestamp:
     """Returns a Timestamp of seconds since 1970."""
     stamp = Timestamp()

@@ -252,8 +252,9 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
             raise _unreachable(trouble) from trouble
         if found.ref is not None:
             return pb.FindResponse(outcome=pb.FindResponse.FOUND, external_ref=found.ref)
-        outcome = pb.FindResponse.ABSENT if found.certain else pb.FindResponse.UNKNOWN
-        return pb.FindResponse(outcome=outcome)
+        if found.certain:
+            return pb.FindResponse(outcome=pb.FindResponse.ABSENT)
+        return convert.unknown(self._vendor.refund_window_s)
 
     async def settle(self, within_s: float) -> None:
         """Takes no new work, and waits until what is being submitted is known to its callers, or for so long."""

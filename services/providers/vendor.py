@@ -124,6 +124,9 @@ class Vendor(Protocol):
     can_cancel: bool
     can_find: bool
     """Whether it keeps anything by which a lost task could be found, or its absence be proved."""
+    refund_window_s: float | None
+    """How long after a submission it has given back what it took for a task that came to nothing; None: it promises
+    no such thing."""
 
     async def submit(self, task: Task) -> str:
         """Submits a task, with at most one paid request, and returns the vendor's id of it.

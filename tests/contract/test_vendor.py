@@ -222,6 +222,8 @@ async def test_a_caller_that_goes_while_the_task_is_submitted_loses_nothing(rig:
     call = rig.start()
     await rig.simulator.arrived.wait()
     call.cancel()
+    told = await rig.find("submission-1", time.time())
+    assert (told.outcome, told.HasField("refund_window")) == (pb.FindResponse.UNKNOWN, False), "it is under way"
     rig.simulator.held.set()
     for _ in range(1000):  # Each is a call of its own, and the answer is on its way.
         found = await rig.find("submission-1", time.time())
@@ -231,6 +233,15 @@ async def test_a_caller_that_goes_while_the_task_is_submitted_loses_nothing(rig:
     told = await rig.attach(found.external_ref)
     assert told.done
     assert rig.simulator.paid == 1
+
+
+async def test_what_is_not_found_comes_with_the_refund_that_the_vendor_promises(rig: Provided) -> None:
+    rig.play(submit="lost")
+    assert (await rig.generate()).end == ("ANSWER_LOST", "UNKNOWN")
+    told = await rig.find("submission-1", time.time())
+    assert told.outcome == pb.FindResponse.UNKNOWN
+    promised = told.refund_window.ToSeconds() if told.HasField("refund_window") else None
+    assert promised == {"wavespeed": 3 * 3600, "fal": None}[rig.vendor]
 
 
 async def test_a_submission_is_not_made_twice_under_one_id(rig: Provided) -> None:

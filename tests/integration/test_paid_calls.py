@@ -27,6 +27,12 @@ def remote(values: dict[str, Any]) -> None:
     values |= {"models_file": GOLDEN / "remote.toml", "find_s": 0.1, "silent_s": 0.6}
 
 
+def impatient(values: dict[str, Any]) -> None:
+    """Waits no longer than vendors ask for."""
+    remote(values)
+    values["refund_window_s"] = 0.0
+
+
 @pytest.fixture
 def vendor() -> ScriptedProvider:
     return ScriptedProvider(VIDEO)
@@ -196,20 +202,36 @@ async def test_a_lost_answer_to_what_the_vendor_never_had_is_free(i2v: Served, v
 async def test_after_the_refund_window_what_nobody_found_is_free(
     database: str, tmp_path: Path, vendor: ScriptedProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
-    vendor.losses = 1
-
-    def change(values: dict[str, Any]) -> None:
-        remote(values)
-        values["refund_window_s"] = 0.0
-
+    vendor.losses, vendor.refund_window_s = 1, 0.0
     async with providing(vendor) as address:
         backend = ProviderBackend(address)
-        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=change) as i2v:
+        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=impatient) as i2v:
             ended = await i2v.ended((await i2v.submit(spec())).name)
             assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
             assert "nobody found" in ended.error.message, "that it has none is not known"
             assert (len(vendor.submitted), len(vendor.found)) == (1, 1)
             assert "the vendor's bill may have it" in caplog.text
+        await backend.close()
+
+
+@pytest.mark.parametrize("silent", ["promises nothing", "cannot be asked", "promises more time"])
+async def test_without_an_answer_after_a_refund_window_a_person_must_settle(
+    database: str, tmp_path: Path, vendor: ScriptedProvider, silent: str
+) -> None:
+    vendor.losses = 1
+    vendor.out_of_reach = silent == "cannot be asked"
+    vendor.refund_window_s = {"promises nothing": None, "cannot be asked": 0.0, "promises more time": 3600.0}[silent]
+    async with providing(vendor) as address:
+        backend = ProviderBackend(address)
+        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=impatient) as i2v:
+            job = await i2v.submit(spec())
+            for _ in range(3):
+                await vendor.looks.get()
+            assert (await i2v.job(job.name)).state == State.RECONCILING
+            assert (await money(i2v), await journal(i2v)) == ((5000, 0), ["submitting"])
+            vendor.out_of_reach, vendor.refund_window_s = False, 0.0
+            ended = await i2v.ended(job.name)
+            assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
         await backend.close()
 
 

@@ -18,7 +18,7 @@ from i2v.provider.v1 import provider_pb2, provider_pb2_grpc
 from services.errors import Unavailable
 from services.orchestrator.backends.video_file import VideoFile
 from services.orchestrator.domain.event import JobError
-from services.orchestrator.domain.paid_call import Charge, Finding, PaidCall
+from services.orchestrator.domain.paid_call import Charge, Finding, Found, PaidCall
 from services.orchestrator.domain.spec import ImageToVideo, SceneAnimation
 from services.orchestrator.ports.backend import (
     Attempt,
@@ -149,7 +149,7 @@ class ProviderBackend:
         answer = await self._short(self._stub.Cancel, request, timeout_s=3 * SHORT_S)
         return bool(answer.outcome == provider_pb2.CancelResponse.STOPPED)
 
-    async def find(self, call: PaidCall) -> tuple[Finding, str]:
+    async def find(self, call: PaidCall) -> Found:
         """See Vendor."""
         submitted = Timestamp()
         submitted.FromDatetime(call.submit_time)
@@ -157,8 +157,9 @@ class ProviderBackend:
         answer = await self._short(self._stub.Find, request, timeout_s=3 * SHORT_S)
         finding = FINDINGS.get(answer.outcome, Finding.UNKNOWN)
         if finding is Finding.FOUND and not answer.external_ref:
-            return Finding.UNKNOWN, ""
-        return finding, answer.external_ref
+            return Found(Finding.UNKNOWN)
+        window = answer.refund_window.ToMilliseconds() / 1000 if answer.HasField("refund_window") else None
+        return Found(finding, answer.external_ref, window)
 
     async def _short(self, method: Any, request: Any, *, timeout_s: float = SHORT_S) -> Any:
         try:

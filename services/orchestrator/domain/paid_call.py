@@ -52,6 +52,17 @@ class Finding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What a vendor that could be asked said of a submission whose answer was lost."""
+
+    finding: Finding
+    external_ref: str = ""
+    """With FOUND."""
+    refund_window_s: float | None = None
+    """How long after a submission the vendor has given back what it took for nothing; None: it promises nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class PaidCall:
     """One row of the journal."""
 

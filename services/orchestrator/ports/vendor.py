@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from services.orchestrator.domain.event import JobError
-from services.orchestrator.domain.paid_call import Charge, Finding, PaidCall
+from services.orchestrator.domain.paid_call import Charge, Found, PaidCall
 from services.orchestrator.ports.backend import AttemptFailed, Backend
 
 
@@ -43,5 +43,5 @@ class Vendor(Backend, Protocol):
     async def stop(self, external_ref: str, model: str) -> bool:
         """Asks the vendor to stop a task; True when it did, and the task costs nothing. Raises Unavailable."""
 
-    async def find(self, call: PaidCall) -> tuple[Finding, str]:
-        """Looks for the task of a submission; its reference comes with FOUND. Raises Unavailable."""
+    async def find(self, call: PaidCall) -> Found:
+        """Looks for the task of a submission. Raises Unavailable."""

@@ -53,6 +53,7 @@ class Fal:
     models = MODELS
     can_cancel = True
     can_find = False
+    refund_window_s: float | None = None
 
     def __init__(self, exchange: Exchange, options: Options) -> None:
         self._exchange = exchange

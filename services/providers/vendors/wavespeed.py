@@ -95,6 +95,7 @@ class WaveSpeed:
     models = MODELS
     can_cancel = False
     can_find = True
+    refund_window_s: float | None = 3 * 3600.0
 
     def __init__(self, exchange: Exchange, options: Options) -> None:
         self._exchange = exchange
