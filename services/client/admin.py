@@ -22,7 +22,7 @@ def admin() -> None:
 
 @admin.group()
 def reconcile() -> None:
-    """Settles jobs whose vendor's answer was lost. Look into the vendor's own list of tasks first."""
+    """Settles jobs of which nobody knows what the vendor charged. Look into the vendor's own list of tasks first."""
 
 
 def _show(connection: Connection, found: Sequence[reconcile_pb2.PaidCall]) -> None:
@@ -88,6 +88,13 @@ def release(connection: Connection, job: str) -> None:
 def charge(connection: Connection, job: str) -> None:
     """The vendor charged the task and has no video: end the job at its price."""
     _call(connection, "ChargePaidCall", reconcile_pb2.ChargePaidCallRequest(job=job))
+
+
+@command("refund", reconcile)
+@JOB
+def refund(connection: Connection, job: str) -> None:
+    """A job that failed was charged, and the vendor charged nothing after all: give its price back."""
+    _call(connection, "RefundPaidCall", reconcile_pb2.RefundPaidCallRequest(job=job))
 
 
 __all__ = ["i2v"]

@@ -130,6 +130,7 @@ def job(shown: job_pb2.Job) -> str:
         ("seed", str(shown.spec.seed) if shown.spec.HasField("seed") else ""),
         ("quote", money.text(shown.quote)),
         ("charged", money.text(shown.charged) if shown.HasField("charged") else ""),
+        ("refunded", money.text(shown.refunded) if shown.HasField("refunded") else ""),
         ("attempt", str(shown.attempt or "")),
         ("created", moment(shown.create_time)),
         ("started", moment(shown.start_time)),

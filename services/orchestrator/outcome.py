@@ -67,6 +67,10 @@ def _refused(run: Run, failure: AttemptFailed, clock: Clock) -> Decide:
     worn = run.external_ref != "" and run.job.attempt >= jobs.TASKS
     if isinstance(failure, TaskFailed) and charge is Charge.NOT_CHARGED and error.retryable and not worn:
         return lambda now: jobs.again(clock.now(), now, error, wait_s=failure.wait_s)
+    if charge is Charge.UNKNOWN and run.external_ref and not error.resumable:
+        # The job pays for it. Should the vendor not have charged it, a person can give that back.
+        told = {"job_id": run.job.id, "model": run.job.spec.model, "reason": error.reason}
+        log.error("a task came to nothing, and nobody knows whether the vendor charged it", extra=told)
     return lambda now: jobs.fail(now, error, spent_micros=failure.spent_micros)
 
 

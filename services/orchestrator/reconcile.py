@@ -96,6 +96,17 @@ class Reconciler:
         self.meter.ended(job)
         return job
 
+    async def refund(self, job_id: str) -> tuple[Job, PaidCall]:
+        """Gives the price of a job back that was charged for a task which costs nothing after all.
+
+        Returns that job and its call. Idempotent. Raises PreconditionFailed, NotFound.
+        """
+        job, call = await self.store.refund(job_id)
+        if call.state != "released":
+            log.warning("a charge was given back", extra={"job_id": job.id, "provider": call.provider})
+            self.meter.paid_call(call.provider, "refunded")
+        return job, call
+
     async def _found(self, call: PaidCall, backend: Backend | None) -> Found:
         if not isinstance(backend, Vendor):
             return Found(Finding.UNKNOWN)

@@ -28,6 +28,7 @@ from tests.builders import a_job, admit
         "INSERT INTO ledger_entries SELECT account, job_id, 'settle', -1000, 1001, now() FROM ledger_entries",
         "INSERT INTO ledger_entries SELECT account, job_id, 'refund', 0, 1, now() FROM ledger_entries",
         "UPDATE jobs SET call = 'charged'",  # paid, but not ended
+        "UPDATE jobs SET refunded_micros = 1",  # more than was charged
         "UPDATE jobs SET price_micros = quote_micros + 1",
         # ended without paying for what may be paid for
         "UPDATE jobs SET state = 'cancelled', charged_micros = 0, call = 'accepted'",

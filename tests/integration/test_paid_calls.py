@@ -169,6 +169,19 @@ async def test_a_timed_out_poll_refunds_nothing_and_can_be_resumed(i2v: Served, 
     assert (ended.charged.amount_micros, len(vendor.submitted)) == (5000, 1)
 
 
+@pytest.mark.parametrize("reason", ["TASK_FAILED", "TASK_CANCELLED", "TASK_GONE"])
+async def test_an_accepted_task_of_unknown_cost_is_paid_for_and_named_in_the_log(
+    i2v: Served, vendor: ScriptedProvider, caplog: pytest.LogCaptureFixture, reason: str
+) -> None:
+    vendor.failures = [a_failure(reason, Failed.UNKNOWN)]
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.error.reason, ended.error.resumable) == (State.FAILED, reason, False)
+    assert (ended.charged.amount_micros, len(vendor.submitted)) == (5000, 1)
+    assert (await money(i2v), await journal(i2v)) == ((0, 5000), ["charged"])
+    (told,) = [record for record in caplog.records if "nobody knows whether" in record.message]
+    assert (f"jobs/{told.job_id}", told.reason) == (ended.name, reason)  # type: ignore[attr-defined]
+
+
 async def test_a_stream_that_breaks_after_accepted_is_attached_to(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.cuts = 2
     ended = await i2v.ended((await i2v.submit(spec())).name)

@@ -98,6 +98,8 @@ async def test_what_the_vendor_gives_back_after_all_is_given_back(i2v: Served, v
     assert (usage.user.spent.amount_micros, usage.tenant.spent.amount_micros) == (0, 0)
     refunds = [entry for entry in usage.entries if entry.kind == usage_pb2.LedgerEntry.REFUND]
     assert [(entry.job, entry.spent.amount_micros) for entry in refunds] == [(failed.name, -5000)]
+    now = await i2v.job(failed.name)
+    assert (now.charged.amount_micros, now.refunded.amount_micros) == (5000, 5000)
     assert await refusal(resume(i2v, failed.name)) == ("FAILED_PRECONDITION", "NOT_RESUMABLE")
     assert len(vendor.submitted) == 1, "a resume never submits"
 
@@ -170,6 +172,74 @@ async def test_operators_list_and_settle_what_is_unknown(i2v: Served, vendor: Sc
     assert (vendor.attached, len(vendor.submitted)) == (["task-3"], 3)
     code, out = await command(i2v, tmp_path, "admin", "reconcile", "release", charged.name)
     assert code == 3 and "is known" in out
+
+
+async def refund(i2v: Served, name: str, **who: str) -> reconcile_pb2.PaidCall:
+    stub: Any = reconcile_pb2_grpc.ReconcileServiceStub(i2v.channel)
+    request = reconcile_pb2.RefundPaidCallRequest(job=name)
+    return await stub.RefundPaidCall(request, metadata=caller(**who or {"key": "the-operators-key"}))
+
+
+async def a_job_of_unknown_cost(i2v: Served, vendor: ScriptedProvider) -> job_pb2.Job:
+    vendor.failures.append(a_failure("TASK_CANCELLED", Failed.UNKNOWN))
+    ended = await i2v.ended((await i2v.submit(text_spec(seconds=5, model="remote-text"))).name)
+    assert (ended.state, ended.charged.amount_micros, ended.HasField("refunded")) == (State.FAILED, 5000, False)
+    return ended
+
+
+async def test_operators_give_back_what_was_charged_for_nothing(
+    i2v: Served, vendor: ScriptedProvider, tmp_path: Path
+) -> None:
+    failed = await a_job_of_unknown_cost(i2v, vendor)
+    assert await refusal(refund(i2v, failed.name, tenant="studio")) == ("PERMISSION_DENIED", "OPERATORS_ONLY")
+    code, out = await command(i2v, tmp_path, "admin", "reconcile", "refund", failed.name)
+    assert code == 0, out
+    asked = [await refund(i2v, failed.name) for _ in range(2)]
+    assert [(call.job, call.state, call.price_micros) for call in asked] == [(failed.name, "released", 5000)] * 2
+    now = await i2v.job(failed.name)
+    failed.refunded.amount_micros, failed.refunded.currency_code = 5000, "USD"
+    assert now == failed, "nothing else follows an end"
+    usage = await i2v.usage()
+    assert (usage.user.spent.amount_micros, usage.tenant.spent.amount_micros) == (0, 0)
+    refunds = [entry for entry in usage.entries if entry.kind == usage_pb2.LedgerEntry.REFUND]
+    assert [(entry.job, entry.spent.amount_micros) for entry in refunds] == [(failed.name, -5000)]
+    refunded = {"provider": "vendor", "step": "refunded"}
+    assert i2v.registry.get_sample_value("i2v_paid_calls_total", refunded) == 1
+
+
+async def test_of_many_operators_one_gives_back(i2v: Served, vendor: ScriptedProvider) -> None:
+    failed = await a_job_of_unknown_cost(i2v, vendor)
+    await asyncio.gather(*(refund(i2v, failed.name) for _ in range(8)))
+    assert await spent(i2v) == 0
+
+
+async def test_what_was_not_charged_for_nothing_is_not_given_back(i2v: Served, vendor: ScriptedProvider) -> None:
+    done = await i2v.ended((await i2v.submit(text_spec(seconds=5, model="remote-text"))).name)
+    vendor.refusals.append(a_failure("MODERATION", Failed.NOT_CHARGED))
+    free = await i2v.ended((await i2v.submit(text_spec(seconds=5, model="remote-text"))).name)
+    lost = await a_lost_job(i2v, vendor)
+    for job in (done, free, lost):
+        assert await refusal(refund(i2v, job.name)) == ("FAILED_PRECONDITION", "NOT_REFUNDABLE")
+    assert await refusal(refund(i2v, f"jobs/{'0' * 32}")) == ("NOT_FOUND", "NOT_FOUND")
+    assert await spent(i2v) == 5000
+
+
+async def test_what_a_resume_fetches_is_not_given_back_and_what_it_did_not_fetch_is(
+    i2v: Served, vendor: ScriptedProvider
+) -> None:
+    failed, fetched = await a_timed_out_job(i2v, vendor), await a_timed_out_job(i2v, vendor)
+    await i2v.ended((await resume(i2v, fetched.name)).name)
+    vendor.working.clear()
+    vendor.failures.append(a_failure("TASK_GONE", Failed.UNKNOWN))
+    again = await resume(i2v, failed.name)
+    for job in (failed, again, fetched):
+        assert await refusal(refund(i2v, job.name)) == ("FAILED_PRECONDITION", "NOT_REFUNDABLE")
+    vendor.working.set()
+    await i2v.ended(again.name)
+    assert (await refund(i2v, again.name)).job == failed.name, "the one that was charged"
+    assert (await i2v.job(failed.name)).refunded.amount_micros == 5000
+    assert await spent(i2v) == 5000
+    assert await refusal(resume(i2v, failed.name)) == ("FAILED_PRECONDITION", "NOT_RESUMABLE")
 
 
 async def test_two_jobs_are_never_given_the_same_task(i2v: Served, vendor: ScriptedProvider) -> None:

@@ -40,6 +40,8 @@ def job(given: Job, place: int = 0) -> job_pb2.Job:
     )
     if given.charged_micros is not None:
         result.charged.CopyFrom(money(given.charged_micros))
+    if given.refunded_micros:
+        result.refunded.CopyFrom(money(given.refunded_micros))
     if given.output is not None:
         result.output.CopyFrom(output(given.output))
     if given.error is not None:

@@ -75,6 +75,12 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
         call = await self.reconciler.call(job_id)
         return _paid_call(await self.reconciler.charge(job_id), call, "charged")
 
+    async def RefundPaidCall(
+        self, request: reconcile_pb2.RefundPaidCallRequest, context: grpc.ServicerContext
+    ) -> reconcile_pb2.PaidCall:
+        """See reconcile.proto."""
+        return _paid_call(*await self.reconciler.refund(self._job_id(request.job)), "released")
+
     def _job_id(self, name: str) -> str:
         self.tenants.demand_operator()
         job_id = convert.resource_id(name, "jobs", field="job")

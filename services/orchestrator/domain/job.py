@@ -109,6 +109,8 @@ class Job:
     attempt: int = 0
     last_sequence: int = 0
     charged_micros: int | None = None
+    refunded_micros: int = 0
+    """What was given back of it after the end: no event says so, for none follows the end."""
     output: VideoOutput | None = None
     error: JobError | None = None
     start_time: datetime | None = None

@@ -33,7 +33,7 @@ class Meter(Protocol):
         """A job ended."""
 
     def paid_call(self, provider: str, step: str) -> None:
-        """A paid call went a step: `submitting`, `accepted`, `released`, `charged` or `lost`."""
+        """A paid call went a step: `submitting`, `accepted`, `released`, `charged`, `refunded` or `lost`."""
 
     def warned(self, job: Job, reason: str) -> None:
         """A vendor's video is not quite what was asked for or promised."""

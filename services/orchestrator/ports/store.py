@@ -59,6 +59,13 @@ class Store(Protocol):
     async def paid_call(self, job: Job) -> PaidCall | None:
         """Returns the call of a job, or of the job that it resumes, that costs or may cost money; None without one."""
 
+    async def refund(self, job_id: str) -> tuple[Job, PaidCall]:
+        """Gives a job's price back, once, that ended without its video; of one that resumes another, that one's price.
+
+        Returns the job that was charged, and its call as it was before: `charged`, or `released` where the price was
+        given back earlier. Raises NotFound; PreconditionFailed when there is nothing to give back.
+        """
+
     async def reconciling(self, limit: int = 500) -> list[Job]:
         """Returns the jobs whose paid call has an unknown outcome, the oldest first."""
 

@@ -1,23 +1,26 @@
 """The journal of paid calls: written in the transaction of the event that it belongs to, never alone."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import get_args
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.errors import NotFound, PreconditionFailed
 from services.orchestrator.domain.event import Accepted, Body, Released, Rerouted, Resumed, Submitting, Terminal
-from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.paid_call import submission_id
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.paid_call import Call, PaidCall, submission_id
+from services.orchestrator.store import rows
 from services.orchestrator.store.queue import ENQUEUE, Queue
-from services.orchestrator.store.schema import paid_calls
+from services.orchestrator.store.schema import jobs, paid_calls
 
-# Gives a job's price back to the accounts that paid it, the tenant's first as everywhere.
+# Gives a job's price back to the accounts that paid it, the tenant's first as everywhere, and says so on the job.
 # Once: the key of the ledger sees to it.
 REFUND = sa.text("""
 WITH paid AS (
-    SELECT id, price_micros, tenant_account, user_account FROM jobs WHERE id = :id
+    UPDATE jobs SET refunded_micros = price_micros WHERE id = :id
+    RETURNING id, price_micros, tenant_account, user_account
 ), held AS (
     SELECT accounts.id FROM paid JOIN accounts ON accounts.id IN (paid.tenant_account, paid.user_account)
     ORDER BY accounts."user" FOR UPDATE OF accounts
@@ -61,6 +64,31 @@ async def keep(
             await connection.execute(ENQUEUE, asdict(queue) | {"id": before.id, "entry": after.workflow})
         case _ if isinstance(body, get_args(Terminal)) and before.call.live and not before.resumes:
             await _change(connection, job_id, "charged", settle_time=now)
+
+
+async def refund(connection: AsyncConnection, job_id: str, now: datetime) -> tuple[Job, PaidCall]:
+    """Gives the price of a job back that ended without its video; the caller commits. See Store.refund."""
+    found = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
+    if found is None:
+        raise NotFound("job", f"jobs/{job_id}")
+    root_id = found.resumes or found.id
+    # Whoever resumes it now waits for this lock, and then finds no call to attach to.
+    job = rows.job((await connection.execute(sa.select(jobs).where(jobs.c.id == root_id).with_for_update())).one())
+    newest = sa.select(paid_calls).where(paid_calls.c.job_id == root_id).order_by(paid_calls.c.attempt.desc()).limit(1)
+    row = (await connection.execute(newest)).one_or_none()
+    if job.refunded_micros and row is not None:
+        return job, rows.paid_call(row)
+    if row is None or job.call is not Call.CHARGED or job.state not in (State.FAILED, State.CANCELLED):
+        what = f"The job is {job.state.value.upper()}, and was not charged for a task that brought no video."
+        raise PreconditionFailed(what, reason="NOT_REFUNDABLE", metadata={"job": f"jobs/{root_id}"})
+    fetching = sa.or_(jobs.c.end_time.is_(None), jobs.c.state == State.SUCCEEDED.value)
+    resumed = await connection.execute(sa.select(jobs.c.id).where(jobs.c.resumes == root_id, fetching).limit(1))
+    if (other := resumed.scalar_one_or_none()) is not None:
+        what = f"jobs/{other} fetches its video, or has it."
+        raise PreconditionFailed(what, reason="NOT_REFUNDABLE", metadata={"job": f"jobs/{other}"})
+    await _change(connection, root_id, "released", settle_time=now)
+    await connection.execute(REFUND, {"id": root_id, "now": now})
+    return replace(job, refunded_micros=job.price_micros), rows.paid_call(row)
 
 
 async def _change(connection: AsyncConnection, job_id: str, state: str, **columns: object) -> None:

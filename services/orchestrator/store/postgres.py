@@ -20,7 +20,7 @@ from services.orchestrator.domain.paid_call import PaidCall
 from services.orchestrator.domain.quota import Plan, Usage
 from services.orchestrator.ports.store import Decide, Signal
 from services.orchestrator.ports.system import Clock
-from services.orchestrator.store import accounts, admission, rows, schema
+from services.orchestrator.store import accounts, admission, journal, rows, schema
 from services.orchestrator.store import record as recording
 from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.listener import CHANGES, STOPS, Listener
@@ -137,6 +137,11 @@ class PostgresStore:
         async with self.database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else rows.paid_call(row)
+
+    async def refund(self, job_id: str) -> tuple[Job, PaidCall]:
+        """See Store."""
+        async with self.database.writing() as connection:
+            return await journal.refund(connection, job_id, self._clock.now())
 
     async def reconciling(self, limit: int = 500) -> list[Job]:
         """See Store."""

@@ -42,6 +42,7 @@ def job(row: Row[Any]) -> Job:
         attempt=row.attempt,
         last_sequence=row.last_sequence,
         charged_micros=row.charged_micros,
+        refunded_micros=row.refunded_micros,
         output=_output(row.output) if row.output else None,
         error=JobError(**row.error) if row.error else None,
         start_time=row.start_time,

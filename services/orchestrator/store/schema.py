@@ -85,6 +85,9 @@ jobs = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("last_sequence", sa.BigInteger, nullable=False),
     sa.Column("charged_micros", sa.BigInteger),
+    sa.Column(
+        "refunded_micros", sa.BigInteger, nullable=False, server_default="0", comment="Of the charge, after the end."
+    ),
     sa.Column("output", JSONB),
     sa.Column("error", JSONB),
     sa.Column("create_time", _time, nullable=False),
@@ -110,6 +113,7 @@ jobs = sa.Table(
     ),
     sa.CheckConstraint(f"(state IN {ENDED}) = (charged_micros IS NOT NULL)", name="charged_when_ended"),
     sa.CheckConstraint("charged_micros BETWEEN 0 AND quote_micros", name="charged_within_quote"),
+    sa.CheckConstraint("refunded_micros BETWEEN 0 AND coalesce(charged_micros, 0)", name="refunded_within_charged"),
     sa.CheckConstraint("(state = 'succeeded') = (output IS NOT NULL)", name="output_when_succeeded"),
     sa.CheckConstraint("(state = 'failed') = (error IS NOT NULL)", name="error_when_failed"),
     sa.ForeignKeyConstraint(
