@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from services.errors import PreconditionFailed, Unavailable
 from services.orchestrator.domain import job as jobs
-from services.orchestrator.domain.event import Accepted, Body, Failed, JobError, Released, Resumed
+from services.orchestrator.domain.event import Accepted, Body, JobError, Released, Resumed
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call, Finding, Found, PaidCall
 from services.orchestrator.ports.backend import Backend
@@ -89,7 +89,7 @@ class Reconciler:
 
         def decide(now: Job) -> Body:
             _demand_unknown(now)
-            return jobs.charge(now, SETTLED)
+            return jobs.settle(now, SETTLED)
 
         job = await self.store.record(job_id, decide)
         self.meter.paid_call(call.provider, "charged")
@@ -124,9 +124,9 @@ class Reconciler:
     async def _end(self, job_id: str, error: JobError) -> Job:
         ended: list[bool] = []
 
-        def decide(now: Job) -> Failed | None:
+        def decide(now: Job) -> Body | None:
             ended[:] = [now.state is State.RECONCILING and now.call is Call.NONE]
-            return Failed(error, jobs.owed(now)) if ended[0] else None
+            return jobs.settle(now, error) if ended[0] else None
 
         job = await self.store.record(job_id, decide)
         if ended[0]:

@@ -310,6 +310,31 @@ async def test_a_stop_waits_for_the_answer_to_a_submission(i2v: Served, vendor: 
     assert (ended.state, ended.charged.amount_micros, vendor.stopped) == (State.CANCELLED, 5000, ["task-1"])
 
 
+@pytest.mark.parametrize(
+    ("finding", "outcome", "charged", "stopped"),
+    [
+        (Found.FOUND, Cancelled.STOPPED, 0, ["task-1"]),
+        (Found.FOUND, Cancelled.GOES_ON, 5000, ["task-1"]),
+        (Found.ABSENT, Cancelled.GOES_ON, 0, []),
+    ],
+)
+async def test_a_wish_to_stop_outlives_a_lost_answer(
+    i2v: Served, vendor: ScriptedProvider, finding: Any, outcome: Any, charged: int, stopped: list[str]
+) -> None:
+    vendor.losses, vendor.stop_outcome = 1, outcome
+    vendor.accepting.clear()
+    job = await i2v.submit(spec())
+    await vendor.asked.wait()
+    await i2v.cancel(job.name)
+    vendor.accepting.set()
+    await i2v.until(job.name, "reconciling")
+    vendor.finding, vendor.found_ref = finding, "task-1" if finding == Found.FOUND else ""
+    ended = await i2v.ended(job.name)
+    assert (ended.state, ended.charged.amount_micros) == (State.CANCELLED, charged)
+    assert (vendor.stopped, vendor.attached, len(vendor.submitted)) == (stopped, [], 1)
+    assert await money(i2v) == (0, charged)
+
+
 async def test_the_deadline_keeps_the_money_of_an_accepted_task(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.working.clear()
     asked = spec()

@@ -188,6 +188,20 @@ def test_what_was_found_waits_for_an_attempt_by_a_new_queue_entry() -> None:
     assert jobs.start(job, job.workflow) == Started(2)
 
 
+def test_a_wish_to_stop_outlives_a_lost_answer() -> None:
+    lost = after(*HANDED_OVER, CancelRequested(), Reconciling(ERROR))
+    assert jobs.settle(after(*LOST), ERROR) == Failed(ERROR, 1000)
+    assert jobs.settle(lost, ERROR) == Cancelled(1000), "as somebody says who knows"
+    assert apply(lost, Event(6, NOON, Cancelled(1000))).call is Call.CHARGED
+    with pytest.raises(IllegalEvent):
+        apply(lost, Event(6, NOON, Cancelled(999)))
+    absent = apply(lost, Event(6, NOON, Released("vendor", "ANSWER_LOST")))
+    assert jobs.settle(absent, ERROR) == Cancelled(0)
+    assert apply(absent, Event(7, NOON, Cancelled(0))).state is State.CANCELLED
+    found = apply(apply(lost, Event(6, NOON, Accepted("vendor"))), Event(7, NOON, Resumed(NOON + timedelta(hours=3))))
+    assert (found.state, jobs.start(found, found.workflow)) == (State.CANCELLING, Started(2))
+
+
 def test_what_an_attempt_that_cannot_go_on_comes_to() -> None:
     error = JobError("TIMED_OUT", "late", retryable=True, resumable=True)
     assert jobs.fail(after(Started(1)), error) == Failed(JobError("TIMED_OUT", "late", retryable=True), 0)

@@ -116,7 +116,7 @@ class Reconciling:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The job waits again, now for an attempt that attaches to what was paid for."""
+    """The job waits again, now for an attempt that attaches to what was paid for, or that has it stopped."""
 
     expire_time: datetime
 

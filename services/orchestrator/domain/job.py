@@ -12,8 +12,10 @@ still writes is refused as Superseded.
 Where a vendor is paid, the job carries its call (`paid_call`). A call whose answer was lost makes the job RECONCILING
 until it is known what became of it:
 
-    RUNNING | CANCELLING ─Reconciling─▶ RECONCILING ─Accepted, Resumed─▶ QUEUED
+    RUNNING | CANCELLING ─Reconciling─▶ RECONCILING ─Accepted, Resumed─▶ QUEUED | CANCELLING
                                              └─Released, Failed | Failed, charged─▶ (ended)
+
+One that was asked to stop before is not forgotten to be: it goes on as CANCELLING, or ends by Cancelled.
 """
 
 from dataclasses import dataclass, replace
@@ -97,6 +99,8 @@ class Job:
     resumes: str = ""
     """The job whose paid work this one attaches to; empty: it does its own."""
     state: State = State.QUEUED
+    stopping: bool = False
+    """Somebody asked it to stop before it became RECONCILING."""
     call: Call = Call.NONE
     tried: tuple[str, ...] = ()
     """Models of the capability that were asked before the one of the spec."""
@@ -178,10 +182,11 @@ def _fold(job: Job, body: Body, time: datetime) -> Job:
         case Released() if job.call.live and (running or state is State.RECONCILING):
             return replace(job, call=Call.NONE)
         case Reconciling() if running and job.call is Call.SUBMITTING:
-            return replace(job, state=State.RECONCILING, stage="reconcile")
+            return replace(job, state=State.RECONCILING, stage="reconcile", stopping=state is State.CANCELLING)
         case Resumed(expire_time=expire_time) if state is State.RECONCILING and job.call is Call.ACCEPTED:
             entry = f"{job.id}.{job.last_sequence + 1}"
-            return replace(job, state=State.QUEUED, stage="queued", expire_time=expire_time, workflow=entry)
+            goes_on = State.CANCELLING if job.stopping else State.QUEUED
+            return replace(job, state=goes_on, stage="queued", expire_time=expire_time, workflow=entry)
         case CancelRequested() if state is State.RUNNING or (state is State.QUEUED and job.call.live):
             return replace(job, state=State.CANCELLING)
         case Retrying() if state is State.RUNNING:
@@ -191,6 +196,8 @@ def _fold(job: Job, body: Body, time: datetime) -> Job:
         case Failed(error=error, charged_micros=charged):
             return replace(_ended(job, State.FAILED, charged, time), error=error)
         case Cancelled(charged_micros=charged) if state in (State.QUEUED, State.CANCELLING):
+            return _ended(job, State.CANCELLED, charged, time)
+        case Cancelled(charged_micros=charged) if state is State.RECONCILING and job.stopping:
             return _ended(job, State.CANCELLED, charged, time)
     raise IllegalEvent(f"{job!r} cannot take {body!r}")
 
@@ -280,6 +287,11 @@ def fail(job: Job, error: JobError, *, spent_micros: int = 0) -> Failed | Reconc
 def charge(job: Job, error: JobError) -> Failed:
     """Returns the end of a job whose task was paid for and brought nothing."""
     return Failed(replace(error, resumable=error.resumable and job.call.live), charged_micros=owed(job))
+
+
+def settle(job: Job, error: JobError) -> Failed | Cancelled:
+    """Returns the end of a RECONCILING job of which is known now what it owes."""
+    return Cancelled(owed(job)) if job.stopping else Failed(error, charged_micros=owed(job))
 
 
 def succeed(job: Job, output: VideoOutput) -> Succeeded:

@@ -27,8 +27,8 @@ WITH told AS (
     INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
     VALUES (:id, :last_sequence, :now, :kind, CAST(:body AS jsonb), :terminal)
 ), changed AS (
-    UPDATE jobs SET state = :state, stage = :stage, progress = :progress, attempt = :attempt, call = :call,
-        workflow = :workflow, expire_time = :expire_time, last_sequence = :last_sequence,
+    UPDATE jobs SET state = :state, stopping = :stopping, stage = :stage, progress = :progress, attempt = :attempt,
+        call = :call, workflow = :workflow, expire_time = :expire_time, last_sequence = :last_sequence,
         charged_micros = :charged_micros, output = CAST(:output AS jsonb), error = CAST(:error AS jsonb),
         start_time = :start_time, end_time = :end_time
     WHERE id = :id

@@ -37,6 +37,7 @@ def job(row: Row[Any]) -> Job:
         create_time=row.create_time,
         expire_time=row.expire_time,
         state=State(row.state),
+        stopping=row.stopping,
         stage=row.stage,
         progress=row.progress,
         attempt=row.attempt,
@@ -54,6 +55,7 @@ def changing(job: Job) -> dict[str, Any]:
     """Returns the columns of a job that events change."""
     return {
         "state": job.state.value,
+        "stopping": job.stopping,
         "call": job.call.value,
         "workflow": job.workflow,
         "expire_time": job.expire_time,

@@ -80,6 +80,13 @@ jobs = sa.Table(
     sa.Column("written", JSONB, comment="The prompt that was written from the spec's scene."),
     sa.Column("workflow", sa.Text, nullable=False, server_default="", comment="Empty: that of the admission."),
     sa.Column("state", sa.Text, nullable=False),
+    sa.Column(
+        "stopping",
+        sa.Boolean,
+        nullable=False,
+        server_default="false",
+        comment="Asked to stop before it became RECONCILING.",
+    ),
     sa.Column("stage", sa.Text, nullable=False),
     sa.Column("progress", sa.Double, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
