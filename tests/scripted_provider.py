@@ -55,6 +55,8 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
         """Ends after Accepted, in the place of the video; one a stream."""
         self.losses = 0
         """So many submissions lose their answer: the stream breaks before Accepted."""
+        self.loss = (grpc.StatusCode.UNAVAILABLE, "the connection broke")
+        """How."""
         self.cuts = 0
         """So many streams break in the middle of the video."""
         self.unsubmitted = 0
@@ -72,7 +74,11 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
         """The vendor cannot be asked for what was lost."""
         self.stop_outcome: Any = Cancelled.GOES_ON
         self.capabilities = provider_pb2.Capabilities(
-            vendor="vendor", simulation=True, availability=provider_pb2.Capabilities.AVAILABLE, can_find=True
+            vendor="vendor",
+            simulation=True,
+            models=["text"],
+            availability=provider_pb2.Capabilities.AVAILABLE,
+            can_find=True,
         )
         self.promised = {"width": "64", "height": "32"}
         self.keys: set[str] = set()
@@ -103,7 +109,7 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
         await self.accepting.wait()
         if self.losses:
             self.losses -= 1
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")
+            await context.abort(*self.loss)
         if self.refusals:
             yield provider_pb2.TaskEvent(failed=self.refusals.pop(0))
             return
@@ -154,9 +160,9 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
 
 
 @asynccontextmanager
-async def providing(provider: ScriptedProvider) -> AsyncIterator[str]:
+async def providing(provider: ScriptedProvider, most_calls: int | None = None) -> AsyncIterator[str]:
     """Yields the address."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(maximum_concurrent_rpcs=most_calls)
     provider_pb2_grpc.add_ProviderServiceServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

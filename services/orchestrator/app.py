@@ -242,7 +242,8 @@ async def _backends(
             stack.push_async_callback(triton.close)
             backends[name] = (triton, slots)
     for name, (address, limits) in settings.vendors().items():
-        vendor = ProviderBackend(address, settings.provider_key())
+        models = {card.remote.model for card in catalog if card.backend == name and card.remote is not None}
+        vendor = ProviderBackend(address, settings.provider_key(), vendor=name, models=models)
         stack.push_async_callback(vendor.close)
         backends[name] = (vendor, limits)
     if settings.fake_slots and everything:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from i2v.provider.v1 import provider_pb2
 from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
@@ -119,6 +120,26 @@ async def test_what_was_certainly_not_charged_may_be_submitted_anew(i2v: Served,
     assert (ended.state, ended.attempt, ended.charged.amount_micros) == (State.SUCCEEDED, 3, 5000)
     assert await journal(i2v) == ["released", "released", "charged"]
     assert [task.submission_id[-2:] for task in vendor.submitted] == [".2", ".3"]
+
+
+@pytest.mark.parametrize(
+    ("availability", "reason"), [("NO_KEY", "BAD_KEY"), ("NO_CREDIT", "NO_CREDIT"), ("BROKEN", "CIRCUIT_OPEN")]
+)
+async def test_a_vendor_that_takes_no_work_is_waited_for_until_the_deadline(
+    i2v: Served, vendor: ScriptedProvider, availability: str, reason: str
+) -> None:
+    told = vendor.capabilities
+    told.availability, told.reason = provider_pb2.Capabilities.Availability.Value(availability), "Somebody has to act."
+    short = spec()
+    short.timeout.seconds = 5
+    job, late = await i2v.submit(spec()), await i2v.submit(short)
+    error = (await i2v.until(job.name, "retrying")).retrying.error
+    assert (error.reason, error.message) == (reason, "Somebody has to act.")
+    ended = await i2v.ended(late.name)
+    assert (ended.state, ended.error.reason, ended.charged.amount_micros) == (State.FAILED, reason, 0)
+    assert (vendor.submitted, await money(i2v)) == ([], (5000, 0))
+    told.availability = provider_pb2.Capabilities.AVAILABLE
+    assert (await i2v.ended(job.name)).state == State.SUCCEEDED
 
 
 async def test_a_task_that_failed_after_it_was_charged_costs_its_price(i2v: Served, vendor: ScriptedProvider) -> None:

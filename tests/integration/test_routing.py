@@ -1,5 +1,6 @@
 """A capability in the place of a model: who is asked, who is asked next, and when nobody else is."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 from i2v.provider.v1 import provider_pb2
 from i2v.v1 import catalog_pb2, job_pb2
 
+from services.errors import Unavailable
+from services.orchestrator import vendors
 from services.orchestrator.backends.provider import ProviderBackend
 from tests.pictures import a_picture
 from tests.scripted_provider import Failed, Found, ScriptedProvider, a_failure, a_video, providing
@@ -79,14 +82,19 @@ async def test_nobody_else_is_asked_while_an_outcome_is_unknown(rig: Rig) -> Non
     assert (ended.state, ended.spec.model, rig.wavespeed.submitted) == (State.SUCCEEDED, "fal-wan-2.5", [])
 
 
-async def test_who_takes_no_work_is_passed_over_and_the_last_one_is_the_end(rig: Rig) -> None:
+async def test_who_takes_no_work_is_passed_over_and_the_last_one_is_waited_for(rig: Rig) -> None:
     for vendor in (rig.fal, rig.wavespeed):
         vendor.capabilities = provider_pb2.Capabilities(availability=provider_pb2.Capabilities.NO_CREDIT)
-    ended = await rig.i2v.ended((await rig.submit()).name)
-    assert (ended.state, ended.error.reason, ended.charged.amount_micros) == (State.FAILED, "NO_CREDIT", 0)
+    job = await rig.submit()
+    assert (await rig.i2v.until(job.name, "retrying")).retrying.error.reason == "NO_CREDIT"
+    assert rig.fal.submitted == rig.wavespeed.submitted == []
+    for vendor in (rig.fal, rig.wavespeed):
+        vendor.capabilities = provider_pb2.Capabilities(availability=provider_pb2.Capabilities.AVAILABLE)
+    ended = await rig.i2v.ended(job.name)
+    assert (ended.state, ended.spec.model) == (State.SUCCEEDED, "wavespeed-wan-2.5")
     events = [event async for event in rig.i2v.watch(ended.name)]
     assert sum(event.HasField("rerouted") for event in events) == 1
-    assert rig.fal.submitted == rig.wavespeed.submitted == []
+    assert (len(rig.fal.submitted), len(rig.wavespeed.submitted)) == (0, 1)
 
 
 def card(name: str, backend: str, timeout_s: int) -> str:
@@ -117,6 +125,47 @@ async def test_the_deadline_has_room_for_the_slowest_that_may_be_asked(database:
             assert (await i2v.submit(spec)).spec.timeout.seconds == 30, "as it was asked for"
         for backend, _ in slots.values():
             await backend.close()
+
+
+async def test_a_provider_of_another_vendor_or_without_the_model_gets_no_task(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vendors, "LOOK_S", 0.05)
+    (tmp_path / "models.toml").write_text(card("quick", "one", 60))
+    vendor = ScriptedProvider(a_video())
+    vendor.capabilities.vendor = "two"
+
+    def change(values: dict[str, Any]) -> None:
+        values["models_file"] = tmp_path / "models.toml"
+
+    async with providing(vendor) as address:
+        backend = ProviderBackend(address, vendor="one", models={"text"})
+        async with served(database, tmp_path, {"one": (backend, 1)}, change=change) as i2v:
+
+            async def shown(reason: str, state: Any = catalog_pb2.Model.Remote.UNREACHABLE) -> None:
+                for _ in range(200):
+                    (told,) = (await i2v.catalog.ListModels(catalog_pb2.ListModelsRequest(), metadata=caller())).models
+                    if reason == told.remote.availability_reason:
+                        break
+                    await asyncio.sleep(0.05)
+                assert (told.remote.availability, told.remote.availability_reason) == (state, reason)
+
+            job = await i2v.submit(text_spec(seconds=5, model="quick"))
+            error = (await i2v.until(job.name, "retrying")).retrying.error
+            assert (error.reason, error.message) == (
+                "PROVIDER_MISMATCH",
+                "What answers here speaks with 'two', not with 'one'.",
+            )
+            await shown(error.message)
+            vendor.capabilities.vendor, vendor.capabilities.models[:] = "one", ["other"]
+            await shown("The provider does not know this model.")
+            with pytest.raises(Unavailable, match="does not know the model 'text'"):
+                await backend.check()
+            assert vendor.submitted == []
+            vendor.capabilities.models[:] = ["other", "text"]
+            assert (await i2v.ended(job.name)).state == State.SUCCEEDED
+            await shown("", catalog_pb2.Model.Remote.AVAILABLE)
+        await backend.close()
 
 
 async def test_an_open_circuit_breaker_is_in_the_catalog(database: str, tmp_path: Path) -> None:

@@ -51,6 +51,9 @@ class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
         if card.remote is not None and (told := self.vendors.of(card.backend)) is not None:
             model.remote.availability = AVAILABILITIES[told.state]
             model.remote.availability_reason, model.remote.simulation = told.reason, told.simulation
+            if card.remote.model in told.lacking:
+                model.remote.availability = catalog_pb2.Model.Remote.UNREACHABLE
+                model.remote.availability_reason = "The provider does not know this model."
         return model
 
 

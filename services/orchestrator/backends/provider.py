@@ -6,7 +6,7 @@ a reason to attach again.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,6 @@ from services.orchestrator.domain.paid_call import Charge, Finding, Found, PaidC
 from services.orchestrator.domain.spec import ImageToVideo, SceneAnimation
 from services.orchestrator.ports.backend import (
     Attempt,
-    AttemptFailed,
     BackendEvent,
     Handover,
     Input,
@@ -69,8 +68,9 @@ STATES = {
     provider_pb2.Capabilities.NO_CREDIT: "no-credit",
 }
 UNFIT = {
-    provider_pb2.Capabilities.NO_KEY: JobError("BAD_KEY", "The vendor refuses our key.", retryable=False),
-    provider_pb2.Capabilities.NO_CREDIT: JobError("NO_CREDIT", "The vendor's account is empty.", retryable=False),
+    provider_pb2.Capabilities.NO_KEY: ("BAD_KEY", "The vendor refuses our key."),
+    provider_pb2.Capabilities.NO_CREDIT: ("NO_CREDIT", "The vendor's account is empty."),
+    provider_pb2.Capabilities.BROKEN: ("CIRCUIT_OPEN", "Too many calls to the vendor failed lately."),
 }
 
 
@@ -93,10 +93,14 @@ class _Progress:
 class ProviderBackend:
     """The Vendor port over one provider. Use `close` at the end."""
 
-    def __init__(self, address: str, key: str = "") -> None:
-        """`key` is the credential that the provider knows the orchestrator by."""
+    def __init__(self, address: str, key: str = "", *, vendor: str = "", models: Collection[str] = ()) -> None:
+        """`key` is the credential that the provider knows the orchestrator by.
+
+        `vendor` must be the one that it speaks with, and `models` are those that cards name. Empty: whoever answers.
+        """
         self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
         self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
+        self._vendor, self._models = vendor, frozenset(models)
         # The generated stubs are typed for the synchronous API.
         self._stub: Any = provider_pb2_grpc.ProviderServiceStub(self._channel)
 
@@ -112,7 +116,8 @@ class ProviderBackend:
             request = provider_pb2.AttachRequest(external_ref=attempt.external_ref, model=model)
             call = self._stub.Attach(request, metadata=self._metadata)
         else:
-            await self.check()  # before anything is journalled: most of what can be wrong is wrong already
+            # Before anything is journalled: most of what can be wrong is wrong already.
+            self._demand(await self.capabilities(), {model} if self._vendor else ())
             yield Handover(model)
             call = self._stub.Generate(_parts(attempt, model), metadata=self._metadata)
         try:
@@ -123,11 +128,23 @@ class ProviderBackend:
 
     async def check(self) -> None:
         """See Backend."""
-        told = await self.capabilities()
+        self._demand(await self.capabilities(), self._models)
+
+    def _demand(self, told: provider_pb2.Capabilities, models: Collection[str]) -> None:
+        """Raises Unavailable where it takes no work of these models now. Jobs wait: what is wrong gets mended."""
+        if wrong := self._foreign(told):
+            raise Unavailable(wrong, reason="PROVIDER_MISMATCH")
+        if lacking := sorted(set(models) - set(told.models)):
+            raise Unavailable(f"The provider does not know the model {lacking[0]!r}.", reason="PROVIDER_MISMATCH")
         if told.availability in UNFIT:
-            raise AttemptFailed(UNFIT[told.availability])
-        if told.availability == provider_pb2.Capabilities.BROKEN:
-            raise Unavailable(told.reason or "Too many calls to the vendor failed lately.", reason="CIRCUIT_OPEN")
+            reason, message = UNFIT[told.availability]
+            raise Unavailable(told.reason or message, reason=reason)
+
+    def _foreign(self, told: provider_pb2.Capabilities) -> str:
+        """Returns what is wrong with who answers; empty when it is the provider of our vendor."""
+        if not self._vendor or told.vendor == self._vendor:
+            return ""
+        return f"What answers here speaks with {told.vendor[:40]!r}, not with {self._vendor!r}."
 
     async def capabilities(self) -> provider_pb2.Capabilities:
         """Asks the provider what it can do, and whether it can now. Raises Unavailable."""
@@ -141,7 +158,10 @@ class ProviderBackend:
             told = await self.capabilities()
         except Unavailable as trouble:
             return Availability("unreachable", trouble.message)
-        return Availability(STATES.get(told.availability, "unreachable"), told.reason, told.simulation)
+        if wrong := self._foreign(told):
+            return Availability("unreachable", wrong, told.simulation)
+        state, lacking = STATES.get(told.availability, "unreachable"), self._models - set(told.models)
+        return Availability(state, told.reason, told.simulation, lacking)
 
     async def stop(self, external_ref: str, model: str) -> bool:
         """See Vendor."""

@@ -21,6 +21,7 @@ PASSES_ON = frozenset(
         "CIRCUIT_OPEN",
         "NOTHING_SUBMITTED",
         "PROVIDER_UNREACHABLE",
+        "PROVIDER_MISMATCH",
         "BACKEND_UNKNOWN",
     }
 )

@@ -23,11 +23,14 @@ class Availability:
     """Whether a vendor takes work now."""
 
     state: str
-    """`available`, `broken` (its circuit breaker is open), `no-key`, `no-credit` or `unreachable`."""
+    """`available`, `broken` (its circuit breaker is open), `no-key`, `no-credit` or `unreachable`, also where
+    another answers."""
     reason: str = ""
     """One sentence for a person; empty when available."""
     simulation: bool = False
     """It is a simulator, and no money is spent."""
+    lacking: frozenset[str] = frozenset()
+    """Models that cards name and that it does not know, by its own names."""
 
 
 @runtime_checkable
