@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import sqlalchemy as sa
 from i2v.provider.v1 import provider_pb2
@@ -140,6 +141,54 @@ async def test_a_vendor_that_takes_no_work_is_waited_for_until_the_deadline(
     assert (vendor.submitted, await money(i2v)) == ([], (5000, 0))
     told.availability = provider_pb2.Capabilities.AVAILABLE
     assert (await i2v.ended(job.name)).state == State.SUCCEEDED
+
+
+async def test_what_grpc_does_not_let_through_was_not_submitted(
+    database: str, tmp_path: Path, vendor: ScriptedProvider
+) -> None:
+    class Crowded(ProviderBackend):
+        """Before its first handover the provider gets as many calls as it takes."""
+
+        crowds = 1
+
+        async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
+            async with aclosing(super().generate(attempt)) as events:
+                async for event in events:
+                    if isinstance(event, Handover) and self.crowds:
+                        self.crowds -= 1
+                        vendor.working.clear()
+                        await self.crowd()
+                    yield event
+
+        async def crowd(self) -> None:
+            while True:
+                self.other = self._stub.Attach(provider_pb2.AttachRequest(external_ref="task-0", model="text"))
+                with suppress(grpc.aio.AioRpcError):  # others look at the provider too
+                    await self.other.read()
+                    return
+
+    async with providing(vendor, most_calls=1) as address:
+        backend = Crowded(address)
+        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=remote) as i2v:
+            job = await i2v.submit(spec())
+            await i2v.until(job.name, "released")
+            vendor.working.set()
+            ended = await i2v.ended(job.name)
+            assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 5000)
+            reasons = [event.retrying.error.reason async for event in i2v.watch(job.name) if event.HasField("retrying")]
+            assert "NOTHING_SUBMITTED" in reasons and len(vendor.submitted) == 1
+            assert await journal(i2v) == ["released", "charged"]
+        await backend.close()
+
+
+async def test_what_is_exhausted_on_the_way_may_have_been_submitted(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.losses = 1
+    vendor.loss = (grpc.StatusCode.RESOURCE_EXHAUSTED, "Received RST_STREAM with error code 11")
+    job = await i2v.submit(spec())
+    await i2v.until(job.name, "reconciling")
+    vendor.finding = Found.ABSENT
+    assert (await i2v.ended(job.name)).charged.amount_micros == 0
+    assert len(vendor.submitted) == 1
 
 
 async def test_a_task_that_failed_after_it_was_charged_costs_its_price(i2v: Served, vendor: ScriptedProvider) -> None:

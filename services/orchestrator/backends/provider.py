@@ -72,6 +72,9 @@ UNFIT = {
     provider_pb2.Capabilities.NO_CREDIT: ("NO_CREDIT", "The vendor's account is empty."),
     provider_pb2.Capabilities.BROKEN: ("CIRCUIT_OPEN", "Too many calls to the vendor failed lately."),
 }
+FULL = "Concurrent RPC limit exceeded!"
+"""What gRPC says of a call that it does not let through to the provider. Generate itself is never RESOURCE_EXHAUSTED,
+but something on the way to it may be, at any time."""
 
 
 @dataclass(slots=True)
@@ -299,6 +302,8 @@ def _broken(error: grpc.aio.AioRpcError | None, accepted: bool) -> Exception:
 
 def _refused(error: grpc.aio.AioRpcError) -> bool:
     """Whether it is certain that nothing was submitted."""
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and error.details() == FULL:
+        return True
     return error.code() is grpc.StatusCode.UNAUTHENTICATED or from_call(error).reason == "NOTHING_SUBMITTED"
 
 
