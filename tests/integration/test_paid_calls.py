@@ -260,6 +260,23 @@ async def test_a_stream_that_breaks_after_accepted_is_attached_to(i2v: Served, v
     assert await i2v.download(ended.output.asset) == VIDEO
 
 
+async def test_the_addresses_of_providers_stay_in_the_log(
+    database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = ProviderBackend("127.0.0.1:9")  # nobody listens there
+    async with served(database, tmp_path, {"vendor": (backend, 1)}, change=remote) as i2v:
+        job = await i2v.submit(spec())
+        error = (await i2v.until(job.name, "retrying")).retrying.error
+        assert (error.reason, error.message) == (
+            "PROVIDER_UNREACHABLE",
+            "The provider cannot be reached: the call failed.",
+        )
+        assert "127.0.0.1" not in (await backend.look()).reason
+        assert any("127.0.0.1:9" in getattr(record, "details", "") for record in caplog.records)
+        await i2v.cancel(job.name)
+    await backend.close()
+
+
 async def test_a_lost_answer_is_found_and_never_submitted_again(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.losses = 1
     job = await i2v.submit(spec())

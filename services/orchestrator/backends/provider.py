@@ -6,6 +6,7 @@ a reason to attach again.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.provider.v1 import provider_pb2, provider_pb2_grpc
 
 from services.errors import Unavailable
+from services.orchestrator.backends.said import FULL, said
 from services.orchestrator.backends.video_file import VideoFile
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.paid_call import Charge, Finding, Found, PaidCall
@@ -72,9 +74,8 @@ UNFIT = {
     provider_pb2.Capabilities.NO_CREDIT: ("NO_CREDIT", "The vendor's account is empty."),
     provider_pb2.Capabilities.BROKEN: ("CIRCUIT_OPEN", "Too many calls to the vendor failed lately."),
 }
-FULL = "Concurrent RPC limit exceeded!"
-"""What gRPC says of a call that it does not let through to the provider. Generate itself is never RESOURCE_EXHAUSTED,
-but something on the way to it may be, at any time."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -292,10 +293,13 @@ def _broken(error: grpc.aio.AioRpcError | None, accepted: bool) -> Exception:
     """Returns what a stream means that ended without a last word."""
     if error is not None and not accepted and _refused(error):
         retryable = error.code() is not grpc.StatusCode.INVALID_ARGUMENT
-        what = JobError("NOTHING_SUBMITTED", f"The provider did not take the task: {error.details()}", retryable)
+        why = said(error, "it takes no calls of ours now.")
+        what = JobError("NOTHING_SUBMITTED", f"The provider did not take the task: {why}", retryable)
         return TaskFailed(what, Charge.NOT_CHARGED)
     if accepted:
         return _away(error)
+    if error is not None:
+        log.warning("an answer was lost", extra={"code": error.code().name, "details": error.details()})
     lost = JobError("ANSWER_LOST", "The provider's stream broke before the vendor's answer.", retryable=False)
     return TaskFailed(lost, Charge.UNKNOWN)
 
@@ -308,5 +312,5 @@ def _refused(error: grpc.aio.AioRpcError) -> bool:
 
 
 def _away(error: grpc.aio.AioRpcError | None) -> Unavailable:
-    why = "its stream broke" if error is None else error.details()
+    why = "its stream broke." if error is None else said(error, "the call failed.")
     return Unavailable(f"The provider cannot be reached: {why}", reason="PROVIDER_UNREACHABLE")
