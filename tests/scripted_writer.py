@@ -6,7 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+from grpc_status import rpc_status
 from i2v.provider.v1 import prompt_pb2, prompt_pb2_grpc
+
+from services.errors import Unavailable
+from services.rpc.status import to_status
 
 
 class ScriptedWriter(prompt_pb2_grpc.PromptWriterServicer):
@@ -18,6 +22,8 @@ class ScriptedWriter(prompt_pb2_grpc.PromptWriterServicer):
         """Shut: a prompt waits before it is answered."""
         self.writing.set()
         self.troubles: list[tuple[grpc.StatusCode, str]] = []
+        self.down_s: list[float] = []
+        """The language model is down, and wants to be left alone for so long; one a call."""
         self.answer = prompt_pb2.WritePromptResponse(
             prompt="The wave rises slowly and breaks.",
             negative_prompt="no text",
@@ -32,6 +38,9 @@ class ScriptedWriter(prompt_pb2_grpc.PromptWriterServicer):
         await self.writing.wait()
         if self.troubles:
             await context.abort(*self.troubles.pop(0))
+        if self.down_s:
+            down = Unavailable("The language model is down.", retry_after_s=self.down_s.pop(0), reason="LLM_DOWN")
+            await context.abort_with_status(rpc_status.to_status(to_status(down)))
         return self.answer
 
 

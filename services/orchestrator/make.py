@@ -23,6 +23,7 @@ from services.orchestrator.domain.event import (
     JobError,
     Progressed,
     Released,
+    Retrying,
     Submitting,
     VideoOutput,
 )
@@ -47,7 +48,7 @@ from services.orchestrator.ports.backend import (
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.media import Probe
 from services.orchestrator.ports.meter import Meter
-from services.orchestrator.ports.prompt_writer import PromptWriter
+from services.orchestrator.ports.prompt_writer import ModelDown, PromptWriter
 from services.orchestrator.ports.store import Store
 from services.orchestrator.ports.system import Clock
 from services.orchestrator.ports.vendor import TaskFailed
@@ -57,6 +58,10 @@ WRITTEN_S = 20.0
 """How long an attempt that must end waits for its prompt."""
 PROMPT_MOST = 2500
 """Characters that a prompt writer may be asked for."""
+PROMPTS = 6
+"""Times that a language model which does not answer is asked for a job's prompt: each may cost."""
+EVENTS_MOST = 10_000
+"""Of a job that are looked at for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,20 @@ class Maker:
             most = card.remote.written_prompt_max_characters
         most = min(most, PROMPT_MOST)
         # Under the job's name: if this process dies before it is noted, the next attempt gets what was paid for.
-        return await run.tell(await self.writer.write(operation.kind, operation.scene, most, run.job.id))
+        try:
+            written = await self.writer.write(operation.kind, operation.scene, most, run.job.id)
+        except ModelDown as trouble:
+            raise await self._unwritten(run, trouble) from None
+        return await run.tell(written)
+
+    async def _unwritten(self, run: Run, trouble: ModelDown) -> Exception:
+        """Returns what a language model that does not answer comes to: another attempt, or after many the end."""
+        events = await self.store.events(run.job.id, after=0, limit=EVENTS_MOST)
+        waits = [event.body for event in events if isinstance(event.body, Retrying)]
+        before = sum(wait.error.reason == trouble.reason for wait in waits)
+        if before + 1 >= PROMPTS:
+            return AttemptFailed(JobError(trouble.reason, trouble.message, retryable=True))
+        return trouble
 
     async def _attempt(self, run: Run, card: ModelCard, workdir: Path) -> Attempt:
         """Gathers all that the backend gets to see."""

@@ -13,6 +13,7 @@ from services.orchestrator.domain.event import JobError, VideoOutput
 from services.orchestrator.domain.job import State, Superseded
 from services.orchestrator.domain.paid_call import Charge
 from services.orchestrator.ports.backend import AttemptFailed
+from services.orchestrator.ports.prompt_writer import ModelDown
 from services.orchestrator.ports.store import Decide
 from services.orchestrator.ports.system import Clock
 from services.orchestrator.ports.vendor import TaskFailed
@@ -48,7 +49,8 @@ def _worked(run: Run, work: asyncio.Task[VideoOutput], clock: Clock) -> Decide |
         return _refused(run, failure, clock)
     except Unavailable as trouble:
         later = JobError(trouble.reason, trouble.message, retryable=True)
-        return lambda now: jobs.again(clock.now(), now, later)
+        wait_s = trouble.retry_after_s if isinstance(trouble, ModelDown) else 0.0
+        return lambda now: jobs.again(clock.now(), now, later, wait_s=wait_s)
     except ServiceError as trouble:
         resumable = not isinstance(trouble, InvalidInput)  # what is no video will not become one
         error = JobError(trouble.reason, trouble.message, retryable=False, resumable=resumable)

@@ -9,6 +9,7 @@ import pytest
 from i2v.v1 import asset_pb2, catalog_pb2, job_pb2
 
 from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.domain import job as jobs
 from services.rpc.status import from_call
 from tests import sounds
 from tests.pictures import a_picture
@@ -159,6 +160,71 @@ async def test_a_writer_that_is_away_is_waited_for(
     spec = job_pb2.JobSpec(model="wavespeed-kling-2.5-turbo-std", scene_animation=scene)
     ended = await i2v.ended((await i2v.submit(spec)).name)
     assert (ended.state, ended.attempt, len(vendor.submitted)) == (State.SUCCEEDED, 2, 1)
+
+
+async def animate(i2v: Served) -> job_pb2.Job:
+    scene = job_pb2.SceneAnimation(image=await picture(i2v), scene="A wave.")
+    return await i2v.submit(job_pb2.JobSpec(model="wavespeed-kling-2.5-turbo-std", scene_animation=scene))
+
+
+async def test_a_language_model_that_is_down_is_asked_when_it_says_and_not_for_ever(
+    i2v: Served, vendor: ScriptedProvider, writer: ScriptedWriter
+) -> None:
+    writer.down_s = [3.0, 0.001]
+    job = await animate(i2v)
+    event = await i2v.until(job.name, "retrying")
+    assert event.retrying.error.message == "The prompt cannot be written now: The language model is down."
+    assert (event.retrying.retry_time.ToDatetime() - event.create_time.ToDatetime()).total_seconds() > 2.9
+    assert (await i2v.ended(job.name)).state == State.SUCCEEDED
+    assert (len(writer.asked), len(vendor.submitted)) == (3, 1)
+
+
+async def test_a_language_model_that_stays_down_is_asked_six_times(
+    i2v: Served, vendor: ScriptedProvider, writer: ScriptedWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "RETRY_MOST_S", 0.01)
+    writer.troubles = [(grpc.StatusCode.UNAVAILABLE, "away")] * 2  # nobody was asked
+    writer.down_s = [0.01] * 9
+    ended = await i2v.ended((await animate(i2v)).name)
+    assert (ended.state, ended.error.reason, ended.error.retryable) == (State.FAILED, "LLM_DOWN", True)
+    assert (len(writer.asked), ended.attempt, ended.charged.amount_micros) == (2 + 6, 2 + 6, 0)
+    waits = [event.retrying async for event in i2v.watch(ended.name) if event.HasField("retrying")]
+    assert [wait.error.reason for wait in waits] == ["PROMPT_WRITER_UNREACHABLE"] * 2 + ["LLM_DOWN"] * 5
+
+
+async def test_a_prompt_in_another_currency_is_refused(
+    i2v: Served, vendor: ScriptedProvider, writer: ScriptedWriter
+) -> None:
+    writer.answer.currency_code = "EUR"
+    ended = await i2v.ended((await animate(i2v)).name)
+    assert (ended.state, ended.error.reason, ended.charged.amount_micros) == (State.FAILED, "PROMPT_CURRENCY", 0)
+    assert vendor.submitted == []
+    writer.answer.cost_micros = 0
+    assert (await i2v.ended((await animate(i2v)).name)).state == State.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "reason"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, "failed to connect: ipv4:10.0.0.7:50071", "PROMPT_WRITER_UNREACHABLE"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!", "PROMPT_WRITER_UNREACHABLE"),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "ipv4:10.0.0.7:50071 was late", "LLM_DOWN"),
+    ],
+)
+async def test_the_words_of_grpc_stay_in_the_log(
+    i2v: Served,
+    writer: ScriptedWriter,
+    caplog: pytest.LogCaptureFixture,
+    code: grpc.StatusCode,
+    details: str,
+    reason: str,
+) -> None:
+    writer.troubles = [(code, details)]
+    job = await animate(i2v)
+    error = (await i2v.until(job.name, "retrying")).retrying.error
+    assert error.reason == reason and details not in error.message and "10.0.0.7" not in error.message
+    assert details in [getattr(record, "details", "") for record in caplog.records]
+    await i2v.cancel(job.name)
 
 
 async def test_somebody_speaks_for_as_long_as_the_audio(

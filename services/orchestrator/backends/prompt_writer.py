@@ -1,19 +1,24 @@
 """RemotePromptWriter: the process that writes prompts by a language model, behind `i2v.provider.v1.PromptWriter`."""
 
+import logging
 from typing import Any
 
 import grpc
 from i2v.provider.v1 import prompt_pb2, prompt_pb2_grpc
 
 from services.errors import Unavailable
+from services.orchestrator.backends.said import FULL, said
 from services.orchestrator.domain.event import JobError, PromptWritten
 from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import Scene, SceneAnimation, TalkingAvatar
 from services.orchestrator.ports.backend import AttemptFailed
+from services.orchestrator.ports.prompt_writer import ModelDown
 from services.rpc.status import from_call
 
 WRITE_S = 90.0
 """How long a prompt may take: a language model may answer slowly, and then be asked once more."""
+RETRY_AFTER_S = 30.0
+"""When a language model is asked again that has not said when."""
 KINDS = {
     SceneAnimation.kind: prompt_pb2.WritePromptRequest.ANIMATION,
     TalkingAvatar.kind: prompt_pb2.WritePromptRequest.TALKING,
@@ -22,6 +27,8 @@ SOURCES = {
     prompt_pb2.WritePromptResponse.JSON: "json",
     prompt_pb2.WritePromptResponse.TEXT: "text",
 }
+
+log = logging.getLogger(__name__)
 
 
 class RemotePromptWriter:
@@ -51,29 +58,42 @@ class RemotePromptWriter:
             told = await self._stub.WritePrompt(request, metadata=self._metadata, timeout=WRITE_S)
         except grpc.aio.AioRpcError as error:
             raise _trouble(error) from error
-        foreign = told.cost_micros and told.currency_code != CURRENCY
-        warning = f"Its cost is in {told.currency_code!r}." if foreign else ""
+        if told.cost_micros and told.currency_code != CURRENCY:
+            # No rate is known here: the books would say something that is not so.
+            log.error("a prompt's cost is in another currency", extra=_cost(told))
+            what = f"The prompt writer counts in another currency than {CURRENCY}. Tell the operators."
+            raise AttemptFailed(JobError("PROMPT_CURRENCY", what, retryable=True))
         return PromptWritten(
             prompt=told.prompt[:most_characters],
             negative_prompt=told.negative_prompt,
             source=SOURCES.get(told.source, "template"),
             llm=told.llm,
             cost_micros=max(0, told.cost_micros),
-            warning=" ".join(filter(None, (told.warning, warning))),
+            warning=told.warning,
         )
 
 
 def _trouble(error: grpc.aio.AioRpcError) -> Exception:
-    said = error.details() or error.code().name
-    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+    told = from_call(error)
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and error.details() != FULL:
         what = "The account at the language model has nothing left. Tell the operators."
         return AttemptFailed(JobError("LLM_QUOTA", what, retryable=True), spent_micros=_spent(error))
     if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
         what = "The language model refuses our key."
         return AttemptFailed(JobError("LLM_KEY", what, retryable=True), spent_micros=_spent(error))
-    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-        return Unavailable(f"The prompt cannot be written now: {said}", reason="PROMPT_WRITER_UNREACHABLE")
-    return AttemptFailed(JobError("PROMPT_WRITER_REFUSED", f"The prompt cannot be written: {said}", retryable=False))
+    if told.reason == "LLM_DOWN" or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        why = said(error, "the language model did not answer in time.")
+        wait_s = RETRY_AFTER_S if told.retry_after_s is None else told.retry_after_s
+        return ModelDown(f"The prompt cannot be written now: {why}", retry_after_s=wait_s, reason="LLM_DOWN")
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
+        why = said(error, "the prompt writer cannot be reached.")
+        return Unavailable(f"The prompt cannot be written now: {why}", reason="PROMPT_WRITER_UNREACHABLE")
+    why = said(error, "the prompt writer failed.")
+    return AttemptFailed(JobError("PROMPT_WRITER_REFUSED", f"The prompt cannot be written: {why}", retryable=False))
+
+
+def _cost(told: prompt_pb2.WritePromptResponse) -> dict[str, object]:
+    return {"cost_micros": told.cost_micros, "currency": told.currency_code[:8]}
 
 
 def _spent(error: grpc.aio.AioRpcError) -> int:

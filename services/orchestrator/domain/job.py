@@ -307,7 +307,7 @@ def stopped(job: Job, made_micros: int) -> Cancelled | Reconciling:
 def again(now: datetime, job: Job, error: JobError, *, wait_s: float = 0.0) -> Retrying | Failed | Reconciling:
     """Returns what an attempt that could not go on comes to: another one after a while, or the end for want of time.
 
-    `wait_s` is how long a vendor wants to be left alone.
+    `wait_s` is how long a vendor, or a language model, wants to be left alone.
     """
     wait_s = max(wait_s, min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** min(job.attempt - 1, 10)))
     retry_time = now + timedelta(seconds=wait_s)

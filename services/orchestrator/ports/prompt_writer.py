@@ -2,8 +2,13 @@
 
 from typing import Protocol
 
+from services.errors import Unavailable
 from services.orchestrator.domain.event import PromptWritten
 from services.orchestrator.domain.spec import Scene
+
+
+class ModelDown(Unavailable):
+    """A language model did not answer. It may be paid for that, so it is asked when it says, and a few times only."""
 
 
 class PromptWriter(Protocol):
@@ -13,6 +18,7 @@ class PromptWriter(Protocol):
         """Writes the prompt of an operation of this kind. A repeat under the same name is not paid for again.
 
         Raises:
-            services.errors.Unavailable: not now; nothing was charged.
+            services.errors.Unavailable: not now; the language model was not asked.
+            ModelDown: not now; a call that was not answered may be on the language model's bill, and is on no ledger.
             AttemptFailed: not before somebody acts.
         """
