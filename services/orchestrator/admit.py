@@ -152,7 +152,7 @@ async def _route(
     assets = await _assets(spec, caller, store)
     able = route.candidates(catalog, spec, assets, today, available)
     dearest = max(route.price_of(card, spec, assets) for card in able)
-    # The deadline does not move when another model is asked, so it has room for each.
+    # The deadline does not move when another model is asked: it has room for the slowest, not for one after another.
     slowest_ms = max(card.fill(spec, assets, seed=None).timeout_ms or card.default_timeout_ms for card in able)
     return _Routed(able[0], assets, dearest, slowest_ms)
 

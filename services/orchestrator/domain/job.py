@@ -50,7 +50,8 @@ from services.orchestrator.domain.paid_call import Call
 from services.orchestrator.domain.spec import Spec
 
 TASKS = 3
-"""Attempts after which a task that a vendor took, failed and gave back is bought no more: its money lies there long."""
+"""Attempts after which a task that a vendor took, failed and gave back is bought no more: its money lies there long.
+Those count too that never got so far, as when the vendor had no room."""
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
 """The wait after the first attempt that could not go on; it doubles up to the most."""
 
