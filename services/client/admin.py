@@ -49,8 +49,7 @@ def _show(connection: Connection, found: Sequence[reconcile_pb2.PaidCall]) -> No
 def _call(connection: Connection, method: str, request: Any) -> None:
     async def work(client: Client) -> None:
         stub = reconcile_pb2_grpc.ReconcileServiceStub(client.channel())
-        found = await client.call(getattr(stub, method), request)
-        _show(connection, found.paid_calls if method == "ListPaidCalls" else [found])
+        _show(connection, [await client.call(getattr(stub, method), request)])
 
     connection.run(work)
 
@@ -58,7 +57,19 @@ def _call(connection: Connection, method: str, request: Any) -> None:
 @command("list", reconcile)
 def list_(connection: Connection) -> None:
     """Lists the jobs, the oldest first."""
-    _call(connection, "ListPaidCalls", reconcile_pb2.ListPaidCallsRequest())
+
+    async def work(client: Client) -> None:
+        stub: Any = reconcile_pb2_grpc.ReconcileServiceStub(client.channel())
+        found, request = [], reconcile_pb2.ListPaidCallsRequest()
+        while True:
+            page = await client.call(stub.ListPaidCalls, request)
+            found += page.paid_calls
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+        _show(connection, found)
+
+    connection.run(work)
 
 
 @command("show", reconcile)

@@ -249,6 +249,17 @@ async def test_jobs_are_listed_newest_first_in_pages_and_by_state(store: Postgre
     assert [job.id for job in rest] == [f"{2:032x}", f"{1:032x}", f"{0:032x}"]
 
 
+async def test_unknown_outcomes_are_counted_and_listed_in_pages_the_oldest_first(store: PostgresStore) -> None:
+    jobs = [await admit(store, numbered(number)) for number in range(1, 5)]
+    for job in jobs[:3]:
+        for body in (Started(1), events.Submitting("vendor"), events.Reconciling(JobError("ANSWER_LOST", "", True))):
+            await store.record(job.id, lambda _, body=body: body, note="model")
+    first = await store.reconciling(after="", limit=2)
+    rest = await store.reconciling(after=first[-1].id, limit=2)
+    assert [job.id for job in (*first, *rest)] == [job.id for job in jobs[:3]]
+    assert await store.count_reconciling() == 3
+
+
 async def test_a_waiter_is_woken_by_events_and_by_stops_only_for_stops(store: PostgresStore) -> None:
     job = await admit(store, a_job())
     await store.record(job.id, jobs.start)

@@ -242,6 +242,23 @@ async def test_what_a_resume_fetches_is_not_given_back_and_what_it_did_not_fetch
     assert await refusal(resume(i2v, failed.name)) == ("FAILED_PRECONDITION", "NOT_RESUMABLE")
 
 
+async def test_what_is_unknown_is_listed_by_pages(i2v: Served, vendor: ScriptedProvider) -> None:
+    names = [(await a_lost_job(i2v, vendor)).name for _ in range(3)]
+    stub: Any = reconcile_pb2_grpc.ReconcileServiceStub(i2v.channel)
+    operator = caller(key="the-operators-key")
+    request = reconcile_pb2.ListPaidCallsRequest(page_size=2)
+    first = await stub.ListPaidCalls(request, metadata=operator)
+    request.page_token = first.next_page_token
+    last = await stub.ListPaidCalls(request, metadata=operator)
+    assert [[call.job for call in page.paid_calls] for page in (first, last)] == [names[:2], names[2:]]
+    assert last.next_page_token == ""
+    for wrong, word in (({"page_size": 201}, "PAGE_SIZE_OUT_OF_RANGE"), ({"page_token": "x"}, "PAGE_TOKEN_MALFORMED")):
+        listing = stub.ListPaidCalls(reconcile_pb2.ListPaidCallsRequest(**wrong), metadata=operator)
+        assert await refusal(listing) == ("INVALID_ARGUMENT", word)
+    for name in names:
+        await stub.ReleasePaidCall(reconcile_pb2.ReleasePaidCallRequest(job=name), metadata=operator)
+
+
 async def test_two_jobs_are_never_given_the_same_task(i2v: Served, vendor: ScriptedProvider) -> None:
     failed = await a_timed_out_job(i2v, vendor)
     lost = await a_lost_job(i2v, vendor)

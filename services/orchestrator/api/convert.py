@@ -14,6 +14,9 @@ from services.orchestrator.domain.media import AudioInfo, PictureInfo, VideoInfo
 from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import Size
 
+PAGE_DEFAULT = 50
+PAGE_MOST = 200
+
 
 def refuse(field: str, description: str, reason: str) -> InvalidInput:
     """Returns the refusal of one field."""
@@ -35,6 +38,14 @@ def request_id(text: str) -> str:
     except ValueError:
         what = "is missing" if not text else f"is {text[:80]!r}"
         raise refuse("request_id", f"{what}; give a new UUID for every new request", "REQUEST_ID_MALFORMED") from None
+
+
+def page_size(asked: int) -> int:
+    """Returns how much goes onto a page. Raises InvalidInput when it is out of range."""
+    size = asked or PAGE_DEFAULT
+    if not 1 <= size <= PAGE_MOST:
+        raise refuse("page_size", f"is {size}; 1 to {PAGE_MOST} are allowed", "PAGE_SIZE_OUT_OF_RANGE")
+    return size
 
 
 def milliseconds(duration: Duration, field: str) -> int:

@@ -23,8 +23,6 @@ from services.orchestrator.ports.system import Clock, Ids
 from services.orchestrator.vendors import Vendors
 from services.rpc import logs
 
-PAGE_DEFAULT = 50
-PAGE_MOST = 200
 TOKEN_MOST = 300
 EVENTS_AT_ONCE = 200
 HEARTBEAT_S = 15.0
@@ -73,9 +71,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         self, request: job_pb2.ListJobsRequest, context: grpc.ServicerContext
     ) -> job_pb2.ListJobsResponse:
         """See job.proto."""
-        size = request.page_size or PAGE_DEFAULT
-        if not 1 <= size <= PAGE_MOST:
-            raise convert.refuse("page_size", f"is {size}; 1 to {PAGE_MOST} are allowed", "PAGE_SIZE_OUT_OF_RANGE")
+        size = convert.page_size(request.page_size)
         if request.state and request.state not in STATE_OF:
             raise convert.refuse("state", f"is {request.state}, which is no state", "STATE_UNKNOWN")
         state = STATE_OF[request.state] if request.state else None

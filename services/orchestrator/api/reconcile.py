@@ -1,5 +1,6 @@
 """ReconcileService: what operators may do about paid calls whose outcome nobody knows."""
 
+import re
 from dataclasses import dataclass
 
 import grpc
@@ -16,6 +17,8 @@ from services.orchestrator.reconcile import Reconciler
 from services.rpc import logs
 
 REFERENCE_MOST = 512
+JOB_ID = re.compile(r"[0-9a-f]{32}")
+"""What a token is: the last job of the page before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,16 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
     ) -> reconcile_pb2.ListPaidCallsResponse:
         """See reconcile.proto."""
         self.tenants.demand_operator()
-        found = []
-        for job in await self.store.reconciling():
-            if (call := await self.store.paid_call(job)) is not None:
-                found.append(_paid_call(job, call))
-        return reconcile_pb2.ListPaidCallsResponse(paid_calls=found)
+        size = convert.page_size(request.page_size)
+        after = request.page_token
+        if after and not JOB_ID.fullmatch(after):
+            raise convert.refuse("page_token", "is not one that this method gave", "PAGE_TOKEN_MALFORMED")
+        jobs = await self.store.reconciling(after=after, limit=size + 1)
+        calls = [(job, await self.store.paid_call(job)) for job in jobs[:size]]
+        return reconcile_pb2.ListPaidCallsResponse(
+            paid_calls=[_paid_call(job, call) for job, call in calls if call is not None],
+            next_page_token=jobs[size - 1].id if len(jobs) > size else "",
+        )
 
     async def GetPaidCall(
         self, request: reconcile_pb2.GetPaidCallRequest, context: grpc.ServicerContext

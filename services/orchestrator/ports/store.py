@@ -66,8 +66,11 @@ class Store(Protocol):
         given back earlier. Raises NotFound; PreconditionFailed when there is nothing to give back.
         """
 
-    async def reconciling(self, limit: int = 500) -> list[Job]:
-        """Returns the jobs whose paid call has an unknown outcome, the oldest first."""
+    async def reconciling(self, *, after: str, limit: int) -> list[Job]:
+        """Returns jobs whose paid call has an unknown outcome, with ids above `after`, the oldest first."""
+
+    async def count_reconciling(self) -> int:
+        """Returns how many jobs have a paid call with an unknown outcome."""
 
     async def job(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
         """Returns a job; with tenant and user, only if it is theirs. Raises NotFound."""

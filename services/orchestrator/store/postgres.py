@@ -143,12 +143,18 @@ class PostgresStore:
         async with self.database.writing() as connection:
             return await journal.refund(connection, job_id, self._clock.now())
 
-    async def reconciling(self, limit: int = 500) -> list[Job]:
+    async def reconciling(self, *, after: str, limit: int) -> list[Job]:
         """See Store."""
         table = schema.jobs
-        query = sa.select(table).where(table.c.state == State.RECONCILING.value).order_by(table.c.create_time)
+        query = sa.select(table).where(table.c.state == State.RECONCILING.value, table.c.id > after)
         async with self.database.reading() as connection:
-            return [rows.job(row) for row in await connection.execute(query.limit(limit))]
+            return [rows.job(row) for row in await connection.execute(query.order_by(table.c.id).limit(limit))]
+
+    async def count_reconciling(self) -> int:
+        """See Store."""
+        query = sa.select(sa.func.count()).where(schema.jobs.c.state == State.RECONCILING.value)
+        async with self.database.reading() as connection:
+            return int((await connection.execute(query)).scalar_one())
 
     async def job(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
         """See Store."""
