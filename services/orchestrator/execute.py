@@ -196,6 +196,9 @@ class Executor:
             body = outcome(now)
             if isinstance(body, Retrying) and now.state is State.CANCELLING:
                 body = jobs.stopped(now, run.partial_charge())
+            if isinstance(body, Retrying) and now.call is Call.NONE and self._is_remote(job):
+                # The slots are the vendor's account's, which does nothing for this job; and what comes next pays anew.
+                body = replace(body, requeued=True)
             taken[:] = [] if body is None else [body]
             return body
 
@@ -221,7 +224,13 @@ class Executor:
         (waits,) = taken
         assert isinstance(waits, Retrying)
         log.warning("job waits for another attempt", extra={"reason": waits.error.reason})
+        if waits.requeued:
+            return None
         return max(0.0, (waits.retry_time - self.clock.now()).total_seconds())
+
+    def _is_remote(self, job: Job) -> bool:
+        card = self.catalog.cards.get(job.spec.model)
+        return card is not None and card.remote is not None
 
     async def _leave(self, run: Run) -> None:
         """Leaves a job that is another's, or has ended: then what this attempt still stored is nobody's."""

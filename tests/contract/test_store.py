@@ -193,6 +193,8 @@ async def test_every_kind_of_event_comes_back_as_it_was(store: PostgresStore) ->
         events.FragmentReady(0, "a" * 64, 4, 99, 0.6),
         events.Retrying(error, NOON + timedelta(seconds=2)),
         Started(2),
+        events.Retrying(error, NOON + timedelta(seconds=2), requeued=True),
+        Started(3),
         events.CancelRequested(),
         Cancelled(400),
     ]

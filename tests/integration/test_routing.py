@@ -73,6 +73,25 @@ async def test_another_vendor_is_asked_when_nothing_was_charged(rig: Rig) -> Non
     assert (told.availability, told.simulation) == (catalog_pb2.Model.Remote.AVAILABLE, True)
 
 
+async def test_who_waits_for_another_vendor_sees_the_place_there(rig: Rig) -> None:
+    rig.wavespeed.working.clear()
+    image = (await rig.i2v.upload(a_picture(400, 400))).name
+    direct = job_pb2.JobSpec(
+        model="wavespeed-wan-2.5", image_to_video=job_pb2.ImageToVideo(image=image, prompt="it moves")
+    )
+    for job in [await rig.i2v.submit(direct) for _ in range(2)]:
+        await rig.i2v.until(job.name, "accepted")
+    rig.fal.refusals = [a_failure("RATE_LIMITED", Failed.NOT_CHARGED, retryable=True)]
+    moved = await rig.submit()
+    await rig.i2v.until(moved.name, "rerouted")
+    async with asyncio.timeout(20):
+        async for answer in rig.i2v.jobs.WatchJob(job_pb2.WatchJobRequest(name=moved.name), metadata=caller()):
+            if answer.HasField("heartbeat") and answer.heartbeat.queue_place == 1:
+                break
+    rig.wavespeed.working.set()
+    assert (await rig.i2v.ended(moved.name)).state == State.SUCCEEDED
+
+
 async def test_nobody_else_is_asked_while_an_outcome_is_unknown(rig: Rig) -> None:
     rig.fal.losses = 1
     job = await rig.submit()

@@ -44,6 +44,7 @@ BODIES = st.one_of(
     st.builds(FragmentReady, st.integers(0, 9), st.just("a" * 64), st.just(4), st.just(9), st.floats(0, 1)),
     st.just(CancelRequested()),
     st.just(Retrying(ERROR, NOON)),
+    st.just(Retrying(ERROR, NOON, requeued=True)),
     st.builds(Succeeded, st.just(OUTPUT), st.integers(-1, 1001)),
     st.builds(Failed, st.just(ERROR), st.integers(-1, 1001)),
     st.builds(Cancelled, st.integers(-1, 1001)),
@@ -131,6 +132,13 @@ def test_only_the_current_attempt_may_write() -> None:
     ):
         with pytest.raises(Superseded):
             jobs.guard(job, attempt)
+
+
+def test_a_job_that_is_put_back_onto_the_queue_is_begun_by_its_new_entry_alone() -> None:
+    job = after(Started(1), Retrying(ERROR, NOON, requeued=True))
+    assert job.workflow == f"{job.id}.{job.last_sequence}"
+    assert (jobs.start(job, job.workflow), jobs.start(job, job.id)) == (Started(2), None)
+    assert jobs.start(after(Started(1), Retrying(ERROR, NOON)), job.id) == Started(2)
 
 
 def test_a_job_that_has_ended_is_not_begun_again() -> None:

@@ -15,7 +15,7 @@ from services.orchestrator.api import convert, history, spec
 from services.orchestrator.api.tenants import Tenants
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.event import Admitted, Resumed, Retrying, Terminal
+from services.orchestrator.domain.event import Admitted, Rerouted, Resumed, Retrying, Terminal
 from services.orchestrator.domain.job import State
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.store import Store
@@ -28,7 +28,7 @@ EVENTS_AT_ONCE = 200
 HEARTBEAT_S = 15.0
 PLACE_S = 3.0
 """How often a watcher of a job that waits is told of its place."""
-QUEUES = (Admitted, Retrying, Resumed)
+QUEUES = (Admitted, Retrying, Rerouted, Resumed)
 """The events after which a job waits."""
 
 STATE_OF = {number: state for state, number in history.STATES.items()}

@@ -153,6 +153,8 @@ class Retrying:
 
     error: JobError
     retry_time: datetime
+    requeued: bool = False
+    """Its slot is given back: it waits by a new queue entry, and its turn counts anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,8 +190,9 @@ def _fold(job: Job, body: Body, time: datetime) -> Job:
             return replace(job, state=goes_on, stage="queued", expire_time=expire_time, workflow=entry)
         case CancelRequested() if state is State.RUNNING or (state is State.QUEUED and job.call.live):
             return replace(job, state=State.CANCELLING)
-        case Retrying() if state is State.RUNNING:
-            return replace(job, state=State.QUEUED, stage="queued", progress=0.0)
+        case Retrying(requeued=requeued) if state is State.RUNNING:
+            entry = f"{job.id}.{job.last_sequence + 1}" if requeued else job.workflow
+            return replace(job, state=State.QUEUED, stage="queued", progress=0.0, workflow=entry)
         case Succeeded(output=output, charged_micros=charged) if running:
             return replace(_ended(job, State.SUCCEEDED, charged, time), output=output, stage="done", progress=1.0)
         case Failed(error=error, charged_micros=charged):

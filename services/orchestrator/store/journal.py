@@ -1,6 +1,6 @@
 """The journal of paid calls: written in the transaction of the event that it belongs to, never alone."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import get_args
 
@@ -8,11 +8,20 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import NotFound, PreconditionFailed
-from services.orchestrator.domain.event import Accepted, Body, Released, Rerouted, Resumed, Submitting, Terminal
+from services.orchestrator.domain.event import (
+    Accepted,
+    Body,
+    Released,
+    Rerouted,
+    Resumed,
+    Retrying,
+    Submitting,
+    Terminal,
+)
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call, PaidCall, submission_id
 from services.orchestrator.store import rows
-from services.orchestrator.store.queue import ENQUEUE, Queue
+from services.orchestrator.store.queue import Queue, enqueue
 from services.orchestrator.store.schema import jobs, paid_calls
 
 # Gives a job's price back to the accounts that paid it, the tenant's first as everywhere, and says so on the job.
@@ -35,7 +44,7 @@ UPDATE accounts SET spent_micros = spent_micros - paid.price_micros FROM held, p
 async def keep(
     connection: AsyncConnection, queue: Queue, before: Job, after: Job, body: Body, note: str, now: datetime
 ) -> None:
-    """Notes what an event does to the job's paid call, and puts a resumed job onto its queue again.
+    """Notes what an event does to the job's paid call, and puts a job that waits anew onto its queue.
 
     `note` is, of Submitting, the model by the name that the provider knows; of Accepted, the vendor's reference.
     A job that resumes another's work shares that one's call: giving it up gives the other's money back.
@@ -61,7 +70,9 @@ async def keep(
             if before.resumes:
                 await connection.execute(REFUND, {"id": job_id, "now": now})
         case Resumed() | Rerouted():
-            await connection.execute(ENQUEUE, asdict(queue) | {"id": before.id, "entry": after.workflow})
+            await enqueue(connection, queue, after)
+        case Retrying(requeued=True, retry_time=until):
+            await enqueue(connection, queue, after, until)
         case _ if isinstance(body, get_args(Terminal)) and before.call.live and not before.resumes:
             await _change(connection, job_id, "charged", settle_time=now)
 

@@ -26,6 +26,18 @@ from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.listener import CHANGES, STOPS, Listener
 from services.orchestrator.store.queue import Queue
 
+# Since when a job waits: since its admission, or since the event that put it onto a queue again.
+PLACE = sa.text("""
+WITH waiting AS (
+    SELECT id, backend, CASE WHEN workflow = '' THEN create_time ELSE (
+        SELECT time FROM job_events WHERE job_id = jobs.id AND sequence = jobs.last_sequence
+    ) END AS since FROM jobs
+    WHERE state = 'queued' AND backend = (SELECT backend FROM jobs WHERE id = :id)
+)
+SELECT count(*) FROM waiting AS asked JOIN waiting AS others ON (others.since, others.id) <= (asked.since, asked.id)
+WHERE asked.id = :id
+""")
+
 
 class PostgresStore:
     """Everything the core remembers. Use `start` and `stop` around it; one a process."""
@@ -241,15 +253,8 @@ class PostgresStore:
 
     async def place(self, job_id: str) -> int:
         """See Store."""
-        asked, others = schema.jobs.alias("asked"), schema.jobs.alias("others")
-        queued = State.QUEUED.value
-        query = (
-            sa.select(sa.func.count())
-            .select_from(asked.join(others, others.c.backend == asked.c.backend))
-            .where(asked.c.id == job_id, asked.c.state == queued, others.c.state == queued, others.c.id <= asked.c.id)
-        )
         async with self.database.reading() as connection:
-            return int((await connection.execute(query)).scalar_one())
+            return int((await connection.execute(PLACE, {"id": job_id})).scalar_one())
 
     async def usage(self, tenant: str, user: str, plan: Plan) -> tuple[Usage, list[Entry]]:
         """See Store."""
