@@ -127,7 +127,7 @@ def image_spec(image: str, prompt: str = "it moves", **fields: Any) -> job_pb2.J
 async def served(
     database: str,
     data: Path,
-    backends: dict[str, tuple[Backend, int]],
+    backends: dict[str, tuple[Backend, int]] | None,
     *,
     role: Role = Role.ALL,
     change: Callable[[dict[str, Any]], None] = lambda values: None,

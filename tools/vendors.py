@@ -20,7 +20,10 @@ WAIT = ("--queue", "1", "--work", "3")
 A_VENDORS = re.compile(r"I2V_PROVIDER_([A-Z0-9]+)_[A-Z0-9_]+")
 OURS = ("LISTEN", "METRICS_LISTEN", "ACCESS_KEY", "ACCESS_KEY_FILE", "DATA")
 """Settings of a provider that the stack decides."""
-ORCHESTRATORS = ("I2V_PROVIDER_KEY_FILE", "I2V_PROMPT_WRITER", "I2V_PROMPT_MOST_MICROS")
+ORCHESTRATORS = (
+    *("I2V_PROVIDER_KEY_FILE", "I2V_PROVIDER_CA_FILE"),
+    *("I2V_PROMPT_WRITER", "I2V_PROMPT_MOST_MICROS"),
+)
 
 
 @dataclass

@@ -243,7 +243,9 @@ async def _backends(
             backends[name] = (triton, slots)
     for name, (address, limits) in settings.vendors().items():
         models = {card.remote.model for card in catalog if card.backend == name and card.remote is not None}
-        vendor = ProviderBackend(address, settings.provider_key(), vendor=name, models=models)
+        vendor = ProviderBackend(
+            address, settings.provider_key(), vendor=name, models=models, authorities=settings.provider_authorities()
+        )
         stack.push_async_callback(vendor.close)
         backends[name] = (vendor, limits)
     if settings.fake_slots and everything:
@@ -254,7 +256,8 @@ async def _backends(
 def _writer(settings: Settings, stack: AsyncExitStack) -> RemotePromptWriter | None:
     if not settings.prompt_writer:
         return None
-    writer = RemotePromptWriter(settings.prompt_writer, settings.provider_key())
+    authorities = settings.provider_authorities()
+    writer = RemotePromptWriter(settings.prompt_writer, settings.provider_key(), authorities=authorities)
     stack.push_async_callback(writer.close)
     return writer
 

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import socket
+import ssl
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ class Settings:
     """What the vendors' accounts allow, `name=jobs at a time/jobs a minute,…`, over all workers."""
     provider_key_file: str = ""
     """File with the credential that providers know the orchestrator by. Empty: they ask for none."""
+    provider_ca_file: str = ""
+    """Authorities of the certificates of providers and the prompt writer, PEM. Empty: plaintext."""
     prompt_writer: str = ""
     """Process that writes prompts from scenes, `host:port`. Empty: such jobs are refused."""
     prompt_most_micros: int = 20_000
@@ -151,6 +154,7 @@ class Settings:
             raise BadSetting("I2V_PROMPT_MOST_MICROS is 0 to 1000000000")
         if self.refund_window_s < 0 or self.find_s <= 0:
             raise BadSetting("I2V_REFUND_WINDOW_S is 0 or more, I2V_FIND_S more than 0")
+        self.provider_authorities()
         self.tritons()
         self.vendors()
 
@@ -177,6 +181,19 @@ class Settings:
     def provider_key(self) -> str:
         """Reads the credential for providers. Raises BadSetting."""
         return _secret("I2V_PROVIDER_KEY_FILE", self.provider_key_file)
+
+    def provider_authorities(self) -> bytes:
+        """Reads the authorities that providers are held against; empty: plaintext. Raises BadSetting."""
+        if not self.provider_ca_file:
+            return b""
+        try:
+            pem = Path(self.provider_ca_file).read_text()
+            # gRPC would only fail to connect, and not say why.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+        except (OSError, ValueError) as error:
+            wrong = f"I2V_PROVIDER_CA_FILE names {self.provider_ca_file}, which holds no certificates in PEM"
+            raise BadSetting(f"{wrong}: {error}") from error
+        return pem.encode()
 
     def operator_key(self) -> str:
         """Reads the operators' credential. Raises BadSetting."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import socket
 import urllib.request
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from services.rpc.server import CannotListenError, Tls, serve
 from services.rpc.status import from_call
 from services.rpc.telemetry import serve_metrics
+from tests.certificate import a_certificate
 from tests.parrot import KEY, SERVICE, Rig, Start, starting
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -128,14 +128,7 @@ async def test_two_servers_never_share_a_port(rig: Rig) -> None:
 
 
 async def test_with_tls_a_client_that_trusts_the_authority_can_call(start: Start, tmp_path: Path) -> None:
-    openssl = shutil.which("openssl") or pytest.skip("needs a certificate: install the openssl command")
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    made = await asyncio.create_subprocess_exec(
-        *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
-        *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert await made.wait() == 0
+    cert, key = a_certificate(tmp_path)
     rig = await start(tls=Tls(cert_file=cert, key_file=key))
     trusting = grpc.ssl_channel_credentials(cert.read_bytes())
     channel: Any = grpc.aio.secure_channel(f"localhost:{rig.server.port}", trusting)

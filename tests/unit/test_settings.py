@@ -1,8 +1,11 @@
 """The environment is read once, and whatever cannot be used is named."""
 
+from pathlib import Path
+
 import pytest
 
 from services.orchestrator.settings import BadSetting, Settings
+from tests.certificate import a_certificate
 
 
 def settings(**variables: str) -> Settings:
@@ -66,3 +69,14 @@ def test_the_variables_of_providers_and_of_the_prompt_writer_are_passed_over() -
     assert found == settings(PROMPT_WRITER="h:3")
     with pytest.raises(BadSetting, match="there is no setting I2V_PROVIDER_LIMIT"):
         settings(PROVIDER_LIMIT="wavespeed=3/5")
+
+
+def test_authorities_of_providers_are_read_at_the_start_or_named(tmp_path: Path) -> None:
+    assert settings().provider_authorities() == b""
+    cert, _ = a_certificate(tmp_path)
+    assert settings(PROVIDER_CA_FILE=str(cert)).provider_authorities() == cert.read_bytes()
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "words").write_text("no certificate")
+    for wrong in ("empty", "words", "missing"):
+        with pytest.raises(BadSetting, match=f"I2V_PROVIDER_CA_FILE names .*{wrong}"):
+            settings(PROVIDER_CA_FILE=str(tmp_path / wrong))

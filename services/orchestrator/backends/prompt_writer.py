@@ -13,6 +13,7 @@ from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import Scene, SceneAnimation, TalkingAvatar
 from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.ports.prompt_writer import ModelDown
+from services.rpc.channel import open_channel
 from services.rpc.status import from_call
 
 WRITE_S = 90.0
@@ -34,9 +35,9 @@ log = logging.getLogger(__name__)
 class RemotePromptWriter:
     """The PromptWriter port over that process. Use `close` at the end."""
 
-    def __init__(self, address: str, key: str = "") -> None:
-        """`key` is the credential that providers know the orchestrator by."""
-        self._channel = grpc.aio.insecure_channel(address, options=(("grpc.enable_retries", 0),))
+    def __init__(self, address: str, key: str = "", *, authorities: bytes = b"") -> None:
+        """`key` is the credential that providers know the orchestrator by. With `authorities` TLS is spoken."""
+        self._channel = open_channel(address, (("grpc.enable_retries", 0),), authorities=authorities)
         self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
         self._stub: Any = prompt_pb2_grpc.PromptWriterStub(self._channel)
 

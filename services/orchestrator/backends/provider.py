@@ -32,6 +32,7 @@ from services.orchestrator.ports.backend import (
     Stage,
 )
 from services.orchestrator.ports.vendor import Availability, TaskFailed
+from services.rpc.channel import open_channel
 from services.rpc.status import from_call
 
 CHUNK_BYTES = 256 * 1024
@@ -97,12 +98,20 @@ class _Progress:
 class ProviderBackend:
     """The Vendor port over one provider. Use `close` at the end."""
 
-    def __init__(self, address: str, key: str = "", *, vendor: str = "", models: Collection[str] = ()) -> None:
-        """`key` is the credential that the provider knows the orchestrator by.
+    def __init__(
+        self,
+        address: str,
+        key: str = "",
+        *,
+        vendor: str = "",
+        models: Collection[str] = (),
+        authorities: bytes = b"",
+    ) -> None:
+        """`key` is the credential that the provider knows the orchestrator by. With `authorities` TLS is spoken.
 
         `vendor` must be the one that it speaks with, and `models` are those that cards name. Empty: whoever answers.
         """
-        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+        self._channel = open_channel(address, OPTIONS, authorities=authorities)
         self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
         self._vendor, self._models = vendor, frozenset(models)
         # The generated stubs are typed for the synchronous API.
