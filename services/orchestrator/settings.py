@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from services.orchestrator.domain.card import ENGINE
-from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.catalog import Catalog, demand_successors
 from services.orchestrator.domain.quota import Plan, plans_from_toml
 from services.orchestrator.ports.backend import Limits
 
@@ -208,12 +208,17 @@ class Settings:
         """Reads the model cards. Raises BadSetting."""
         allowance = self.prompt_most_micros if self.prompt_writer else None
         catalog, vendors = _built(self.models_file, Catalog.from_toml), self.vendors()
-        cards = dict(catalog.cards)
+        cards, every = dict(catalog.cards), dict(catalog.cards)
         for file in sorted(self.remote_models.glob("*.toml")) if vendors else ():
             found = _built(file, Catalog.from_toml)
             if twice := sorted(set(cards) & set(found.cards)):
                 raise BadSetting(f"{file} cannot be used: there is a card {twice[0]!r} already")
             cards |= {card.id: card for card in found if card.backend in vendors}
+            every |= found.cards
+        try:
+            demand_successors(every)
+        except ValueError as error:
+            raise BadSetting(f"the cards cannot be used: {error}") from error
         return Catalog(cards, allowance)
 
     def plans(self) -> dict[str, Plan]:

@@ -6,6 +6,7 @@ import pytest
 
 from services.orchestrator.settings import BadSetting, Settings
 from tests.certificate import a_certificate
+from tests.served import GOLDEN
 
 
 def settings(**variables: str) -> Settings:
@@ -80,3 +81,24 @@ def test_authorities_of_providers_are_read_at_the_start_or_named(tmp_path: Path)
     for wrong in ("empty", "words", "missing"):
         with pytest.raises(BadSetting, match=f"I2V_PROVIDER_CA_FILE names .*{wrong}"):
             settings(PROVIDER_CA_FILE=str(tmp_path / wrong))
+
+
+def test_a_successor_may_stand_in_another_file_and_must_stand_somewhere(tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    remote.mkdir()
+    card = (GOLDEN / "remote.toml").read_text()
+
+    def of(name: str, vendor: str, successor: str) -> None:
+        text = card.replace("remote-text", name).replace('"vendor"', f'"{vendor}"')
+        (remote / f"{vendor}.toml").write_text(f'{text}successor = "{successor}"\n' if successor else text)
+
+    def read(providers: str = "one=h:1,two=h:2") -> Settings:
+        return settings(MODELS_FILE=str(GOLDEN / "models.toml"), REMOTE_MODELS=str(remote), PROVIDERS=providers)
+
+    of("old", "one", "new")
+    of("new", "two", "")
+    assert {"old", "new"} <= set(read().catalog().cards)
+    assert "old" in read("one=h:1").catalog().cards, "the other vendor may be used elsewhere"
+    of("old", "one", "newer")
+    with pytest.raises(BadSetting, match="'old' has the successor 'newer', which is no card"):
+        read().catalog()

@@ -57,8 +57,11 @@ class Catalog:
             raise ValueError(f"there is no table {min(unknown)!r}; the cards are in `models`")
         if not isinstance(models, dict):
             raise ValueError("`models` holds a table for each card")
-        cards = {model: card_of(model, table) for model, table in models.items()}
-        for each in cards.values():
-            if each.remote and each.remote.successor and each.remote.successor not in cards:
-                raise ValueError(f"the card {each.id!r} has the successor {each.remote.successor!r}, which is no card")
-        return cls(cards)
+        return cls({model: card_of(model, table) for model, table in models.items()})
+
+
+def demand_successors(cards: Mapping[str, ModelCard]) -> None:
+    """Raises ValueError when a card has a successor that is not among them; it may stand in another file."""
+    for each in cards.values():
+        if each.remote and each.remote.successor and each.remote.successor not in cards:
+            raise ValueError(f"the card {each.id!r} has the successor {each.remote.successor!r}, which is no card")
