@@ -7,10 +7,11 @@ import sys
 
 from services.errors import ServiceError
 from services.orchestrator.app import Role, open_app
-from services.orchestrator.settings import BadSetting, Settings
+from services.orchestrator.settings import Settings
 from services.orchestrator.store.roll import NameTaken
 from services.rpc import logs
 from services.rpc.server import CannotListenError
+from services.rpc.settings import BadSetting
 
 USAGE = """usage: python -m services.orchestrator api|worker|all
 

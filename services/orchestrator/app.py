@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -45,8 +45,7 @@ from services.orchestrator.store.roll import PostgresRoll
 from services.orchestrator.system import SystemClock, SystemIds
 from services.orchestrator.vendors import Vendors
 from services.orchestrator.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, Worker, migrate_queue
-from services.rpc.server import CannotListenError, Registration, RpcServer, Tls, serve
-from services.rpc.telemetry import serve_metrics
+from services.rpc.server import Registration, RpcServer, Tls, listen_for_metrics, serve
 
 WATCH = "/i2v.v1.JobService/WatchJob"
 SERVICES = (
@@ -109,7 +108,7 @@ async def open_app(
         spool = settings.data / "spool"
         spool.mkdir(parents=True, exist_ok=True)
 
-        metrics_port, close_metrics = _metrics(settings, registry)
+        metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
         stack.callback(close_metrics)
         services: list[Registration] = []
         if backends is None:
@@ -148,7 +147,7 @@ async def open_app(
             serving=False,
             max_concurrent_calls=settings.max_calls,
             reflect=settings.reflection,
-            tls=_tls(settings),
+            tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
         )
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
         if role is not Role.API:
@@ -260,20 +259,6 @@ def _writer(settings: Settings, stack: AsyncExitStack) -> RemotePromptWriter | N
     writer = RemotePromptWriter(settings.prompt_writer, settings.provider_key(), authorities=authorities)
     stack.push_async_callback(writer.close)
     return writer
-
-
-def _metrics(settings: Settings, registry: CollectorRegistry) -> tuple[int, Callable[[], None]]:
-    host, _, port = settings.metrics_listen.rpartition(":")
-    try:
-        return serve_metrics(int(port), registry, host)
-    except OSError as error:
-        raise CannotListenError(f"cannot listen on {settings.metrics_listen}: {error.strerror}") from error
-
-
-def _tls(settings: Settings) -> Tls | None:
-    if not settings.tls_cert_file:
-        return None
-    return Tls(cert_file=Path(settings.tls_cert_file), key_file=Path(settings.tls_key_file))
 
 
 async def _development_tenant(store: PostgresStore, file: Path) -> None:

@@ -15,6 +15,7 @@ from services.orchestrator.domain.card import ENGINE
 from services.orchestrator.domain.catalog import Catalog, demand_successors
 from services.orchestrator.domain.quota import Plan, plans_from_toml
 from services.orchestrator.ports.backend import Limits
+from services.rpc.settings import BadSetting, parsed
 
 T = TypeVar("T")
 
@@ -27,15 +28,10 @@ CLIENT = {"I2V_KEY", "I2V_KEY_FILE", "I2V_SERVER", "I2V_SERVER_TLS", "I2V_SERVER
 """The client's own variables, which may stand in the same environment."""
 KUBERNETES = re.compile(r"I2V(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)|I2V_PORT")
 """What Kubernetes puts there by itself for a Service called i2v or i2v-something."""
-YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 PROVIDER = re.compile(r"[a-z][a-z0-9-]{0,62}")
 LIMITS = re.compile(r"([1-9][0-9]{0,4})/([1-9][0-9]{0,5})")
-
-
-class BadSetting(Exception):
-    """A setting cannot be used; the message names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +128,7 @@ class Settings:
         }
         if unknown := sorted(set(given) - set(fields)):
             raise BadSetting(f"there is no setting {PREFIX}{unknown[0].upper()}")
-        settings = cls(**{name: _parsed(name, value, fields[name]) for name, value in given.items()})
+        settings = cls(**{name: parsed(PREFIX + name.upper(), value, fields[name]) for name, value in given.items()})
         settings._check()
         return settings
 
@@ -279,18 +275,6 @@ def _by_name(variable: str, text: str, good: Callable[[str], object], word: str)
     if "" in found and len(found) > 1:
         raise BadSetting(wrong)
     return found
-
-
-def _parsed(name: str, value: str, kind: Any) -> Any:
-    variable = PREFIX + name.upper()
-    try:
-        if kind is bool:
-            if value.lower() not in YES + NO:
-                raise ValueError("it is `true` or `false`")
-            return value.lower() in YES
-        return kind(value)
-    except ValueError as error:
-        raise BadSetting(f"{variable} cannot be {value!r}: {error}") from error
 
 
 def _built(path: Path, build: Callable[[dict[str, Any]], T]) -> T:

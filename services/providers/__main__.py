@@ -6,10 +6,11 @@ import signal
 import sys
 
 from services.providers.app import open_app
-from services.providers.settings import BadSetting, Settings
+from services.providers.settings import Settings
 from services.providers.vendors import VENDORS
 from services.rpc import logs
 from services.rpc.server import CannotListenError
+from services.rpc.settings import BadSetting
 
 USAGE = f"""usage: python -m services.providers {"|".join(VENDORS)}
 

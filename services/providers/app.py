@@ -1,18 +1,14 @@
 """The assembly of one vendor's process: the only file that knows how everything is put together."""
 
-import hashlib
-import hmac
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from i2v.provider.v1 import provider_pb2_grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from services.errors import Unauthenticated
 from services.providers.account import Account
 from services.providers.breaker import Breaker
 from services.providers.clock import Clock, system_clock
@@ -31,8 +27,7 @@ from services.providers.wakes import Wakes
 from services.providers.watch import Rhythm
 from services.providers.webhook import Webhooks
 from services.rpc import auth
-from services.rpc.server import CannotListenError, RpcServer, Tls, serve
-from services.rpc.telemetry import serve_metrics
+from services.rpc.server import CannotListenError, RpcServer, Tls, listen_for_metrics, serve
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +81,7 @@ async def open_app(
             wakes=wakes,
         )
         service = ProviderService(parts)
-        metrics_port, close_metrics = _metrics(settings, registry)
+        metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
         stack.callback(close_metrics)
         webhook_port = await _webhooks(speaks, settings, clock, wakes, submissions, stack)
         server = await serve(
@@ -94,12 +89,10 @@ async def open_app(
             [lambda server: provider_pb2_grpc.add_ProviderServiceServicer_to_server(service, server)],
             services=(NAME,),
             registry=registry,
-            verify=_verify(settings.access_key) if settings.access_key else None,
+            verify=auth.one_key(settings.access_key, CALLER) if settings.access_key else None,
             endless=STREAMS,
             max_concurrent_calls=settings.max_calls,
-            tls=Tls(cert_file=Path(settings.tls_cert_file), key_file=Path(settings.tls_key_file))
-            if settings.tls_cert_file
-            else None,
+            tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
         )
         stack.push_async_callback(server.drain, GRACE_S)
         stack.push_async_callback(service.settle, settings.settle_s)
@@ -183,23 +176,3 @@ async def _webhooks(
         raise CannotListenError(f"cannot listen on {settings.webhook_listen}: {error.strerror}") from error
     stack.push_async_callback(listener.stop)
     return found
-
-
-def _verify(access_key: str) -> auth.Verify:
-    known = hashlib.sha256(access_key.encode()).digest()
-
-    async def verify(token: str) -> str:
-        # Digests are of one length, so that the comparison tells nothing of the key's.
-        if not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), known):
-            raise Unauthenticated(reason="API_KEY_UNKNOWN")
-        return CALLER
-
-    return verify
-
-
-def _metrics(settings: Settings, registry: CollectorRegistry) -> tuple[int, Callable[[], None]]:
-    host, _, port = settings.metrics_listen.rpartition(":")
-    try:
-        return serve_metrics(int(port), registry, host)
-    except OSError as error:
-        raise CannotListenError(f"cannot listen on {settings.metrics_listen}: {error.strerror}") from error

@@ -14,14 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from services.providers.addresses import is_own
+from services.rpc.settings import BadSetting, parsed
 
 PREFIX = "I2V_PROVIDER_"
-YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 SECRETS = ("key", "access_key", "webhook_secret")
-
-
-class BadSetting(Exception):
-    """A setting cannot be used; the message names it, and never a secret's value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +111,7 @@ class Settings:
         fields = {field.name: field.type for field in dataclasses.fields(cls)}
         if unknown := sorted(set(given) - set(fields)):
             raise BadSetting(f"there is no setting {prefix}{unknown[0].upper()}")
-        values = {name: _parsed(prefix + name.upper(), value, fields[name]) for name, value in given.items()}
+        values = {name: parsed(prefix + name.upper(), value, fields[name]) for name, value in given.items()}
         for secret in SECRETS:
             if path := values.get(f"{secret}_file"):
                 values[secret] = _secret(prefix, secret, Path(path), values)
@@ -167,14 +163,3 @@ def _secret(prefix: str, name: str, path: Path, values: Mapping[str, Any]) -> st
     if not found:
         raise BadSetting(f"{variable}_FILE: {path} is empty")
     return found
-
-
-def _parsed(variable: str, value: str, kind: Any) -> Any:
-    try:
-        if kind is bool:
-            if value.lower() not in YES + NO:
-                raise ValueError("it is `true` or `false`")
-            return value.lower() in YES
-        return kind(value)
-    except ValueError as error:
-        raise BadSetting(f"{variable} cannot be {value!r}: {error}") from error

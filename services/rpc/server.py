@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from services.rpc import auth
 from services.rpc.health import HealthService
 from services.rpc.interceptor import CallInterceptor
-from services.rpc.telemetry import ServerMetrics
+from services.rpc.telemetry import ServerMetrics, serve_metrics
 
 LIVENESS = "liveness"
 """Health service that does not follow `set_serving`: a process that waits for its database must not be restarted."""
@@ -49,6 +49,11 @@ class Tls:
     """Its key."""
     client_ca_file: Path | None = None
     """Authority whose certificates clients must show. Default: clients need none."""
+
+    @classmethod
+    def of(cls, cert_file: str, key_file: str) -> "Tls | None":
+        """Returns what two settings say; None, plaintext, where they are empty."""
+        return cls(cert_file=Path(cert_file), key_file=Path(key_file)) if cert_file else None
 
     def credentials(self) -> grpc.ServerCredentials:
         """Reads the files. Raises OSError."""
@@ -135,6 +140,15 @@ async def serve(
     await running.set_serving(serving)
     await server.start()
     return running
+
+
+def listen_for_metrics(address: str, registry: CollectorRegistry) -> tuple[int, Callable[[], None]]:
+    """Answers GET /metrics on `host:port`. Returns the port and what ends it. Raises CannotListenError."""
+    host, _, port = address.rpartition(":")
+    try:
+        return serve_metrics(int(port), registry, host)
+    except OSError as error:
+        raise CannotListenError(f"cannot listen on {address}: {error.strerror}") from error
 
 
 def _options(max_message_bytes: int, max_connection_age_s: float | None) -> list[tuple[str, Any]]:

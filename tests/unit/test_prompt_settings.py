@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.providers.prompt.settings import BadSetting, Settings
+from services.providers.prompt.settings import Settings
+from services.rpc.settings import BadSetting
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "prompt-writer.md"
 SECRET = "sk-very-secret-0123456789"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.providers.settings import BadSetting, Settings
+from services.providers.settings import Settings
+from services.rpc.settings import BadSetting
 
 P = "I2V_PROVIDER_WAVESPEED_"
 

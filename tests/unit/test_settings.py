@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.orchestrator.settings import BadSetting, Settings
+from services.orchestrator.settings import Settings
+from services.rpc.settings import BadSetting
 from tests.certificate import a_certificate
 from tests.served import GOLDEN
 
@@ -102,3 +103,9 @@ def test_a_successor_may_stand_in_another_file_and_must_stand_somewhere(tmp_path
     of("old", "one", "newer")
     with pytest.raises(BadSetting, match="'old' has the successor 'newer', which is no card"):
         read().catalog()
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "soon"])
+def test_a_number_is_a_number(seconds: str) -> None:
+    with pytest.raises(BadSetting, match=f"I2V_SILENT_S cannot be '{seconds}'"):
+        settings(SILENT_S=seconds)

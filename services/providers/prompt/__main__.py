@@ -6,9 +6,10 @@ import signal
 import sys
 
 from services.providers.prompt.app import open_app
-from services.providers.prompt.settings import BadSetting, Settings
+from services.providers.prompt.settings import Settings
 from services.rpc import logs
 from services.rpc.server import CannotListenError
+from services.rpc.settings import BadSetting
 
 USAGE = """usage: python -m services.providers.prompt
 

@@ -1,18 +1,17 @@
 """Settings of the prompt writer: every I2V_PROMPT_* variable there is, read once and checked."""
 
 import dataclasses
-import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from services.providers.addresses import ADDRESS, LOOPBACK, is_own
 from services.providers.prompt.llm import Endpoint
 from services.providers.prompt.price import Price
+from services.rpc.settings import BadSetting, parsed
 
 PREFIX = "I2V_PROMPT_"
 KUBERNETES = re.compile(
@@ -21,12 +20,7 @@ KUBERNETES = re.compile(
 """What Kubernetes puts there by itself for a Service of such a name."""
 ORCHESTRATOR = {"I2V_PROMPT_WRITER", "I2V_PROMPT_MOST_MICROS"}
 """The orchestrator's settings about this process, which may stand in the same environment."""
-YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 SECRET = re.compile(r"[!-~]{1,4096}")
-
-
-class BadSetting(Exception):
-    """A setting cannot be used; the message names it and never holds a secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +94,7 @@ class Settings:
         fields = {each.name: each.type for each in dataclasses.fields(cls)}
         if unknown := sorted(set(given) - set(fields)):
             raise BadSetting(f"there is no setting {PREFIX}{unknown[0].upper()}")
-        settings = cls(**{name: _parsed(name, value, fields[name]) for name, value in given.items()})
+        settings = cls(**{name: parsed(PREFIX + name.upper(), value, fields[name]) for name, value in given.items()})
         settings._check()
         return settings
 
@@ -189,18 +183,3 @@ def _secret(name: str, value: str, file: str) -> str:
     if value and not SECRET.fullmatch(value):
         raise _bad(name, "has signs that no key has: blanks, line breaks or others beside ASCII")
     return value
-
-
-def _parsed(name: str, value: str, kind: Any) -> Any:
-    secret = name.endswith("_key")
-    try:
-        if kind is bool:
-            if value.lower() not in YES + NO:
-                raise ValueError("it is `true` or `false`")
-            return value.lower() in YES
-        parsed = kind(value)
-        if kind is float and not math.isfinite(parsed):
-            raise ValueError("it is a number")
-        return parsed
-    except ValueError as error:
-        raise _bad(name, "cannot be read" if secret else f"cannot be {value!r}: {error}") from error
