@@ -2,6 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= nano
+JOBS ?= 2
 BIN := .venv/bin
 RUN := PYTHONPATH=.:gen $(BIN)/python
 PROTOS := $(shell find proto -name '*.proto')
@@ -22,8 +23,8 @@ demo: runtime ## Starts the stack, moves a picture of the repository as a prompt
 run: $(if $(filter-out 0,$(SIMULATE)),setup,runtime) ## Starts the stack with PROFILE until Ctrl-C; SIMULATE=1: vendors too
 	@$(RUN) -m tools.stack run --profile $(PROFILE) $(if $(filter-out 0,$(SIMULATE)),--simulate)
 
-test: lint models ## Runs every check and every test
-	@$(BIN)/pytest $(ARGS)
+test: lint models ## Runs every check and every test, JOBS (default 2) files at a time
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 runtime: .venv/.runtime gen/.built ## Makes a virtual environment that can serve: no torch, no tools
 setup: .venv/.installed gen/.built ## Makes the virtual environment for development, and the stubs

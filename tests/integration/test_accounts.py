@@ -181,6 +181,7 @@ async def test_a_job_that_waits_outlives_its_worker(database: str, tmp_path: Pat
         job = await i2v.submit(SPEC)
         with worker(database, tmp_path, "worker-0", **settings) as process:
             await i2v.until(job.name, "retrying")
+            await entries_are_done(i2v, 1)  # else its slot is held until the worker is missed
             process.kill()
             process.wait()
         with worker(database, tmp_path, "worker-1", **settings):

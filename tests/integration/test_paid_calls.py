@@ -132,7 +132,7 @@ async def test_a_vendor_that_takes_no_work_is_waited_for_until_the_deadline(
     told = vendor.capabilities
     told.availability, told.reason = provider_pb2.Capabilities.Availability.Value(availability), "Somebody has to act."
     short = spec()
-    short.timeout.seconds = 5
+    short.timeout.seconds = 7  # the fourth wait, from 3.5 s on, would pass it, however slow the first three were
     job, late = await i2v.submit(spec()), await i2v.submit(short)
     error = (await i2v.until(job.name, "retrying")).retrying.error
     assert (error.reason, error.message) == (reason, "Somebody has to act.")
