@@ -54,6 +54,17 @@ def grey(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     return brightness
 
 
+def contrast(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """The direction, (3,), in which a frame's colours differ most.
+
+    Along it a picture has the most for optical flow to hold on to. Many a blue and a magenta are equally bright, and of
+    their brightness alone flow makes motions that are not there.
+    """
+    colours = frame.reshape(-1, 3).astype(np.float64)
+    most: npt.NDArray[np.float64] = np.linalg.svd(colours - colours.mean(0), full_matrices=False)[2][0]
+    return most / np.abs(most).sum()
+
+
 def sharpness(frame: npt.NDArray[np.uint8]) -> float:
     """The mean length of the gradient of brightness."""
     down, right = np.gradient(grey(frame))
@@ -88,7 +99,8 @@ class Moved:
 
 def moved(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> Moved:
     """Explains the optical flow of two frames by a shift, a growth and a turn, by least squares."""
-    one, other = grey(first), grey(second)
+    axis = contrast(first)
+    one, other = first @ axis / 255, second @ axis / 255
     down, right = optical_flow_ilk(one, other, radius=9, num_warp=12, gaussian=True)
     height, width = one.shape
     y, x = np.mgrid[:height, :width].astype(np.float64)

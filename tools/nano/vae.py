@@ -22,7 +22,7 @@ NOISE = 0.1
 
 def as_clip(pixels: pictures.Pixels) -> torch.Tensor:
     """A picture as (3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pixels, order="C")).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def size(rng: np.random.Generator, scale: float = 1) -> tuple[int, int]:
