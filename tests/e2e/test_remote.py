@@ -116,43 +116,47 @@ async def test_every_operation_makes_a_video_that_is_what_was_asked_for(
         assert models["models/wavespeed-wan-2.5"].remote.simulation
 
 
-DEATHS = ("submitting", "accepted", "working", "downloading", "charged")
+DEATHS = ("submitting", "accepted", "working", "downloading", "charged", "released")
 """Where the paid call of a job is when its worker dies."""
 
 
 @pytest.mark.parametrize("where", DEATHS)
+@pytest.mark.parametrize("name", ["wavespeed", "fal"])
 async def test_a_worker_that_is_killed_anywhere_leaves_one_paid_request(
-    remote: World, audited: PostgresStore, where: str
+    remote: World, audited: PostgresStore, name: str, where: str
 ) -> None:
-    vendor = remote.wavespeed
+    vendor = {"wavespeed": remote.wavespeed, "fal": remote.fal}[name]
     vendor.scenario = {
         "submitting": Scenario(submit="hold"),
         "accepted": Scenario(stay="queue"),
         "working": Scenario(stay="work"),
         "downloading": Scenario(output="stall"),
         "charged": Scenario(),
+        "released": Scenario(submit="refused", status=429),
     }[where]
     async with remote.orchestrator("api") as api, client(remote, api.address) as i2v:
-        job = await i2v.submit(await image_to_video(i2v))
+        job = await i2v.submit(await image_to_video(i2v, f"{name}-wan-2.5"))
         async with remote.orchestrator("worker") as worker:
             match where:
                 case "submitting":
                     await until(i2v, job.name, "submitting")
                     await vendor.arrived.wait()
-                case "accepted":
-                    await until(i2v, job.name, "accepted")
+                case "accepted" | "released":
+                    await until(i2v, job.name, where)
                 case "working" | "downloading":
                     await until(i2v, job.name, "progressed", "vendor-work" if where == "working" else "download")
                 case _:
                     assert (await ended(i2v, job.name)).state == State.SUCCEEDED
             await worker.kill()
+        vendor.scenario = Scenario()
         vendor.held.set()
         vendor.release()
         for work in vendor.works.values():
             work.scenario.output = ""
         async with remote.orchestrator("worker"):
             last = await ended(i2v, job.name)
-        assert (last.state, last.charged.amount_micros, vendor.paid) == (State.SUCCEEDED, 250_000, 1), last.error
+        assert (last.state, last.charged.amount_micros, len(vendor.works)) == (State.SUCCEEDED, 250_000, 1), last.error
+        assert vendor.paid == (2 if where == "released" else 1)  # the first of the two was refused
 
 
 async def test_a_worker_that_is_killed_while_nobody_knows_leaves_it_to_the_operator(

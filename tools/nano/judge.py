@@ -61,8 +61,9 @@ def contrast(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     their brightness alone flow makes motions that are not there.
     """
     colours = frame.reshape(-1, 3).astype(np.float64)
-    most: npt.NDArray[np.float64] = np.linalg.svd(colours - colours.mean(0), full_matrices=False)[2][0]
-    return most / np.abs(most).sum()
+    most = np.linalg.svd(colours - colours.mean(0), full_matrices=False)[2][0]
+    axis: npt.NDArray[np.float64] = most / np.abs(most).sum()
+    return axis
 
 
 def sharpness(frame: npt.NDArray[np.uint8]) -> float:
