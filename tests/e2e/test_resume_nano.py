@@ -127,6 +127,8 @@ async def test_a_video_whose_transformer_died_waits_for_a_restart_and_goes_on(
             # Fragments come later: by then it may have made all.
             while blocks_made(dying) < 3:  # noqa: ASYNC110 - another process makes them
                 await asyncio.sleep(0.02)
+            # By now it computes. While it tells of a block it holds a lock, and its death would be the server's too.
+            await asyncio.sleep(0.03)
             os.kill(stub_of(dying, "transformer"), signal.SIGKILL)
             await i2v.until(job.name, "retrying")
             with pytest.raises(Unavailable, match="has died"):
