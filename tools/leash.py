@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+LOOK_S = 1.0
 POLITE_S = 8.0
 ADOPTED_POLITE_S = 4.0
 KILLED_S = 2.0
@@ -48,7 +49,7 @@ def main(parent: int, shm_prefix: str, command: list[str]) -> int:
     except KeyboardInterrupt:
         return 1
     try:
-        code = child.wait()
+        code = ended(child)
         heed_no_more()
     except KeyboardInterrupt:
         child.terminate()
@@ -63,6 +64,16 @@ def main(parent: int, shm_prefix: str, command: list[str]) -> int:
     for region in Path("/dev/shm").glob(f"{shm_prefix}*"):
         region.unlink(missing_ok=True)
     return code
+
+
+def ended(child: "subprocess.Popen[bytes]") -> int:
+    """Waits for a child to end by itself, and returns its exit code.
+
+    In short waits: a signal that comes just before a system call that waits is seen only after it, which may be never.
+    """
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(LOOK_S)
 
 
 def heed_no_more() -> None:

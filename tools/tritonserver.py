@@ -16,7 +16,6 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -27,6 +26,7 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tools.export import stamp
+from tools.leash import ended
 
 BACKENDS = Path(__file__).resolve().parent / "backends"
 """Python-based backends of ours, one folder each."""
@@ -151,7 +151,7 @@ class TritonServer:
 
     def wait(self) -> int:
         """Waits for the server to end by itself and returns its exit code."""
-        return 0 if self._process is None else self._process.wait()
+        return 0 if self._process is None else ended(self._process)
 
     def _launch(self, binary: Path, backends: Path, wheel: Path) -> None:
         command = [str(binary), f"--model-repository={self.repository}", f"--backend-directory={backends}"]
@@ -282,10 +282,8 @@ def main() -> int:
         parser.add_argument(f"--{kind}-port", type=int, help="default: a free one")
     options = parser.parse_args()
     server = TritonServer(**vars(options))
-    stopping = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        stopping.set()
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
