@@ -2,37 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
-import sqlalchemy as sa
 from i2v.provider.v1 import provider_pb2
-from i2v.v1 import job_pb2
 
-from services.orchestrator.app import Role
 from services.orchestrator.backends.provider import ProviderBackend
-from services.orchestrator.domain import job as jobs
 from services.orchestrator.ports.backend import Attempt, BackendEvent, Handover
-from services.orchestrator.store.listener import Signal
-from tests.scripted_provider import Cancelled, Failed, Found, ScriptedProvider, a_failure, a_video, providing
-from tests.served import GOLDEN, Served, served, text_spec
+from tests.paid import VIDEO, State, journal, kinds, life, money, remote, remotely, spec
+from tests.scripted_provider import Failed, Found, ScriptedProvider, a_failure, providing
+from tests.served import Served, served
 from tests.worker_process import worker
-
-State = job_pb2.Job
-VIDEO = a_video()
-
-
-def remote(values: dict[str, Any]) -> None:
-    values |= {"models_file": GOLDEN / "remote.toml", "find_s": 0.1, "silent_s": 0.6}
-
-
-def impatient(values: dict[str, Any]) -> None:
-    """Waits no longer than vendors ask for."""
-    remote(values)
-    values["refund_window_s"] = 0.0
 
 
 @pytest.fixture
@@ -42,48 +24,8 @@ def vendor() -> ScriptedProvider:
 
 @pytest.fixture
 async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider) -> AsyncIterator[Served]:
-    async with providing(vendor) as address:
-        backend = ProviderBackend(address, "the-key")
-        async with served(database, tmp_path, {"vendor": (backend, 4)}, change=remote) as running:
-            yield running
-            assert await running.app.store.audit() == 0
-        await backend.close()
-
-
-def spec(**fields: Any) -> job_pb2.JobSpec:
-    return text_spec(seconds=5, model="remote-text", **fields)
-
-
-async def kinds(i2v: Served, name: str) -> list[str]:
-    events = [event async for event in i2v.watch(name)]
-    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
-    return [event.WhichOneof("event") or "" for event in events]
-
-
-async def money(i2v: Served) -> tuple[int, int]:
-    """What is reserved, and what is spent."""
-    usage = await i2v.usage()
-    return usage.user.reserved.amount_micros, usage.user.spent.amount_micros
-
-
-async def journal(i2v: Served) -> list[str]:
-    async with i2v.app.store.database.reading() as connection:
-        return list((await connection.execute(sa.text("SELECT state FROM paid_calls ORDER BY submit_time"))).scalars())
-
-
-@asynccontextmanager
-async def life(database: str, data: Path, vendor: ScriptedProvider) -> AsyncIterator[tuple[Served, dict[str, str]]]:
-    """The API in this process, and the settings of workers that are processes of their own."""
-    async with providing(vendor) as address, served(database, data, {}, role=Role.API, change=remote) as i2v:
-        settings = {
-            "I2V_PROVIDERS": f"vendor={address}",
-            "I2V_FAKE_SLOTS": "0",
-            "I2V_FIND_S": "0.1",
-            "I2V_SILENT_S": "3",
-            "I2V_MODELS_FILE": str(GOLDEN / "remote.toml"),
-        }
-        yield i2v, settings
-        assert await i2v.app.store.audit() == 0
+    async with remotely(database, tmp_path, vendor) as running:
+        yield running
 
 
 async def test_a_remote_job_looks_like_a_local_one(i2v: Served, vendor: ScriptedProvider) -> None:
@@ -275,151 +217,6 @@ async def test_the_addresses_of_providers_stay_in_the_log(
         assert any("127.0.0.1:9" in getattr(record, "details", "") for record in caplog.records)
         await i2v.cancel(job.name)
     await backend.close()
-
-
-async def test_a_lost_answer_is_found_and_never_submitted_again(i2v: Served, vendor: ScriptedProvider) -> None:
-    vendor.losses = 1
-    job = await i2v.submit(spec())
-    await i2v.until(job.name, "reconciling")
-    assert (await i2v.job(job.name)).state == State.RECONCILING
-    assert await money(i2v) == (5000, 0), "the reservation stays"
-    assert (await i2v.cancel(job.name)).state == State.RECONCILING
-    vendor.finding, vendor.found_ref = Found.FOUND, "task-1"
-    ended = await i2v.ended(job.name)
-    assert (ended.state, ended.attempt, ended.charged.amount_micros) == (State.SUCCEEDED, 2, 5000)
-    assert (len(vendor.submitted), vendor.attached) == (1, ["task-1"])
-    assert vendor.found[0].submission_id == vendor.submitted[0].submission_id
-    assert (await kinds(i2v, job.name))[3:7] == ["reconciling", "accepted", "resumed", "started"]
-
-
-async def test_a_lost_answer_to_what_the_vendor_never_had_is_free(i2v: Served, vendor: ScriptedProvider) -> None:
-    vendor.losses, vendor.finding = 1, Found.ABSENT
-    ended = await i2v.ended((await i2v.submit(spec())).name)
-    assert (ended.state, ended.error.reason, ended.error.retryable) == (State.FAILED, "ANSWER_LOST", True)
-    assert (ended.charged.amount_micros, len(vendor.submitted), await journal(i2v)) == (0, 1, ["released"])
-
-
-async def test_after_the_refund_window_what_nobody_found_is_free(
-    database: str, tmp_path: Path, vendor: ScriptedProvider, caplog: pytest.LogCaptureFixture
-) -> None:
-    vendor.losses, vendor.refund_window_s = 1, 0.0
-    async with providing(vendor) as address:
-        backend = ProviderBackend(address)
-        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=impatient) as i2v:
-            ended = await i2v.ended((await i2v.submit(spec())).name)
-            assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
-            assert "nobody found" in ended.error.message, "that it has none is not known"
-            assert (len(vendor.submitted), len(vendor.found)) == (1, 1)
-            assert "the vendor's bill may have it" in caplog.text
-        await backend.close()
-
-
-@pytest.mark.parametrize("silent", ["promises nothing", "cannot be asked", "promises more time"])
-async def test_without_an_answer_after_a_refund_window_a_person_must_settle(
-    database: str, tmp_path: Path, vendor: ScriptedProvider, silent: str
-) -> None:
-    vendor.losses = 1
-    vendor.out_of_reach = silent == "cannot be asked"
-    vendor.refund_window_s = {"promises nothing": None, "cannot be asked": 0.0, "promises more time": 3600.0}[silent]
-    async with providing(vendor) as address:
-        backend = ProviderBackend(address)
-        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=impatient) as i2v:
-            job = await i2v.submit(spec())
-            for _ in range(3):
-                await vendor.looks.get()
-            assert (await i2v.job(job.name)).state == State.RECONCILING
-            assert (await money(i2v), await journal(i2v)) == ((5000, 0), ["submitting"])
-            vendor.out_of_reach, vendor.refund_window_s = False, 0.0
-            ended = await i2v.ended(job.name)
-            assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
-        await backend.close()
-
-
-async def test_a_stopped_task_that_goes_on_costs_its_price(i2v: Served, vendor: ScriptedProvider) -> None:
-    vendor.working.clear()
-    job = await i2v.submit(spec())
-    await i2v.until(job.name, "accepted")
-    await i2v.cancel(job.name)
-    ended = await i2v.ended(job.name)
-    assert (ended.state, ended.charged.amount_micros, vendor.stopped) == (State.CANCELLED, 5000, ["task-1"])
-
-
-async def test_a_task_that_the_vendor_stops_is_free(i2v: Served, vendor: ScriptedProvider) -> None:
-    vendor.stop_outcome = Cancelled.STOPPED
-    vendor.working.clear()
-    job = await i2v.submit(spec())
-    await i2v.until(job.name, "accepted")
-    await i2v.cancel(job.name)
-    ended = await i2v.ended(job.name)
-    assert (ended.state, ended.charged.amount_micros, await journal(i2v)) == (State.CANCELLED, 0, ["released"])
-
-
-async def test_a_stop_that_comes_just_before_the_handover_is_a_stop_and_no_fault(
-    database: str, tmp_path: Path, vendor: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wait = Signal.wait
-
-    async def slow_to_hear(self: Signal, timeout_s: float) -> bool:
-        heard = await wait(self, timeout_s)
-        await asyncio.sleep(0.5)  # the handover is quicker
-        return heard
-
-    monkeypatch.setattr(Signal, "wait", slow_to_hear)
-
-    class Late(ProviderBackend):
-        """Somebody asks for a stop when the task is about to be handed over."""
-
-        async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
-            async with aclosing(super().generate(attempt)) as events:
-                async for event in events:
-                    if isinstance(event, Handover):
-                        await stores[0].record(attempt.job_id, jobs.cancel)
-                    yield event
-
-    stores: list[Any] = []
-    async with providing(vendor) as address:
-        backend = Late(address)
-        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=remote) as i2v:
-            stores.append(i2v.app.store)
-            ended = await i2v.ended((await i2v.submit(spec())).name)
-            assert (ended.state, ended.charged.amount_micros, vendor.submitted) == (State.CANCELLED, 0, [])
-        await backend.close()
-
-
-async def test_a_stop_waits_for_the_answer_to_a_submission(i2v: Served, vendor: ScriptedProvider) -> None:
-    vendor.accepting.clear()
-    vendor.working.clear()
-    job = await i2v.submit(spec())
-    await vendor.asked.wait()
-    await i2v.cancel(job.name)
-    vendor.accepting.set()
-    ended = await i2v.ended(job.name)
-    assert (ended.state, ended.charged.amount_micros, vendor.stopped) == (State.CANCELLED, 5000, ["task-1"])
-
-
-@pytest.mark.parametrize(
-    ("finding", "outcome", "charged", "stopped"),
-    [
-        (Found.FOUND, Cancelled.STOPPED, 0, ["task-1"]),
-        (Found.FOUND, Cancelled.GOES_ON, 5000, ["task-1"]),
-        (Found.ABSENT, Cancelled.GOES_ON, 0, []),
-    ],
-)
-async def test_a_wish_to_stop_outlives_a_lost_answer(
-    i2v: Served, vendor: ScriptedProvider, finding: Any, outcome: Any, charged: int, stopped: list[str]
-) -> None:
-    vendor.losses, vendor.stop_outcome = 1, outcome
-    vendor.accepting.clear()
-    job = await i2v.submit(spec())
-    await vendor.asked.wait()
-    await i2v.cancel(job.name)
-    vendor.accepting.set()
-    await i2v.until(job.name, "reconciling")
-    vendor.finding, vendor.found_ref = finding, "task-1" if finding == Found.FOUND else ""
-    ended = await i2v.ended(job.name)
-    assert (ended.state, ended.charged.amount_micros) == (State.CANCELLED, charged)
-    assert (vendor.stopped, vendor.attached, len(vendor.submitted)) == (stopped, [], 1)
-    assert await money(i2v) == (0, charged)
 
 
 async def test_the_deadline_keeps_the_money_of_an_accepted_task(i2v: Served, vendor: ScriptedProvider) -> None:

@@ -10,25 +10,23 @@ import hashlib
 import itertools
 import json
 import re
-import struct
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any
 
 from aiohttp import web
 
+from tests.simulators.faults import abort, faulty, half, padded
 from tests.simulators.scenario import Scenario
 from tests.simulators.video import make_video
 
 DATA_URI = re.compile(r"data:([\w/+.-]+);base64,")
 PIECE_BYTES = 256 * 1024
 """Of a video, at a time."""
-DEEP = b'{"data":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
 
 
 @dataclass
@@ -334,39 +332,6 @@ class Simulator(ABC):
 
     async def stopping(self) -> None:  # noqa: B027 - most have begun nothing
         """Ends what a simulator has begun by itself."""
-
-
-@lru_cache(maxsize=1)
-def padded(video: bytes, size_bytes: int) -> bytes:
-    """Returns a video with a box behind it that players pass over. Kept, so that who fetches it waits for no copy."""
-    return video + struct.pack(">I4s", size_bytes, b"free") + bytes(size_bytes - 8)
-
-
-def faulty(how: str) -> web.Response:
-    """Returns JSON that is none, or hostile."""
-    bodies = {
-        "garbage": b"<html>502 Bad Gateway</html>",
-        "types": b'{"code":[],"data":{"id":{"a":1},"status":7,"outputs":"x"},"request_id":3,"status":{},"video":4}',
-        "deep": DEEP,
-        "huge": b'{"x":"' + b"x" * 2_000_000 + b'"}',
-    }
-    return web.Response(body=bodies[how], content_type="application/json")
-
-
-def abort(request: web.Request) -> NoReturn:
-    """Cuts the connection, without an answer or in the middle of one."""
-    if request.transport is not None:
-        request.transport.abort()
-    raise asyncio.CancelledError
-
-
-async def half(request: web.Request, body: bytes) -> web.StreamResponse:
-    """Sends half of an answer and cuts the connection."""
-    response = web.StreamResponse(headers={"content-type": "application/json"})
-    response.content_length = len(body)
-    await response.prepare(request)
-    await response.write(body[: len(body) // 2])
-    abort(request)
 
 
 def main(make: Callable[..., Simulator], default_port: int) -> None:
