@@ -253,7 +253,7 @@ STAGES: dict[str, tuple[Callable[[int, float], bool], int]] = {
     "text": (reading, 3000),
     "latents": (encode, sum(count for count, _ in latents.RUNS)),
     "onset": (starting, 400),
-    "steady": (steadying, 4000),
+    "steady": (steadying, 5800),
     "tiny": (tiny, 500),
 }
 """Each with its usual steps."""
