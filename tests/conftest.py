@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.orchestrator.api.tenants import digest
+from services.orchestrator.store.cluster import ROLE
 from services.orchestrator.store.database import driver_url, migrate
 from services.orchestrator.store.embedded import EmbeddedPostgres
 from services.orchestrator.store.postgres import PostgresStore
@@ -66,14 +67,17 @@ def postgres() -> Iterator[str]:
     if url := os.environ.get("I2V_TEST_DATABASE_URL"):
         yield url
         return
-    # Not among pytest's own folders: the start of another run takes back the permissions that the server's user needs.
+    # Not among pytest's own folders: their names are too long for the URL of a socket that other processes use too.
     with tempfile.TemporaryDirectory(prefix="i2v-pg-", ignore_cleanup_errors=True) as folder:
         server = EmbeddedPostgres(Path(folder) / "data")
-        admin = sa.create_engine(driver_url(server.url), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+        admin = sa.create_engine(driver_url(server.admin_url), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
         with admin.connect() as connection:
             # Tests kill processes, not the machine: what the kernel has is safe, and every test makes a database.
             connection.execute(sa.text("ALTER SYSTEM SET fsync = off"))
             connection.execute(sa.text("SELECT pg_reload_conf()"))
+            # Some tests end every connection to their database, and a vacuum's may be among them.
+            connection.execute(sa.text(f"ALTER ROLE {ROLE} CREATEDB"))
+            connection.execute(sa.text(f"GRANT pg_signal_autovacuum_worker TO {ROLE}"))
         yield server.url
         server.close()
 

