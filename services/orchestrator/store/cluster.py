@@ -99,9 +99,15 @@ class Cluster:
         lines = self._pid_file()
         if not lines or not lines[0].isdigit():
             return False
-        # As the server's user: without CAP_SYS_PTRACE, as in containers, root may not look.
-        here = [*self._as_user, "test", f"/proc/{lines[0]}/cwd", "-ef", "."]
-        return subprocess.run(here, cwd=self.folder, env=ENVIRONMENT).returncode == 0
+        where = f"/proc/{lines[0]}/cwd"
+        try:
+            return self.folder.samefile(where)
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        except (
+            PermissionError
+        ):  # as root without CAP_SYS_PTRACE, which containers do not have; the server's user may look
+            return subprocess.run([*self._as_user, "test", where, "-ef", "."], cwd=self.folder).returncode == 0
 
     def start(self) -> None:
         """Starts the server, when what is left of one that was killed has ended. Raises ClusterError, OSError."""
