@@ -103,6 +103,8 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
             while len(inputs[at]) == task.inputs[at].size_bytes:
                 at += 1
             inputs[at] += request.chunk.data
+        if [len(data) for data in inputs] != [each.size_bytes for each in task.inputs]:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "bytes are missing")  # as every provider does
         self.submitted.append(task)
         self.inputs.append(inputs)
         self.asked.set()

@@ -22,6 +22,7 @@ from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.media import Listen, Probe
 from services.orchestrator.ports.store import Store
 from services.orchestrator.ports.system import Clock
+from services.shortage import shortage
 
 BATCH_BYTES, BATCHES_BEHIND = 1 << 20, 8
 PICTURES = ("image/png", "image/jpeg", "image/webp")
@@ -168,7 +169,7 @@ class Ingest:
                 written = await asyncio.gather(*writing, return_exceptions=True)
                 sha256 = spool.close()
         for failure in written:
-            if isinstance(failure, OSError):
+            if isinstance(failure, OSError) and shortage(failure) is None:
                 raise Unavailable("The upload cannot be spooled. Try again.", reason="SPOOL_UNAVAILABLE") from failure
             if isinstance(failure, BaseException):
                 raise failure

@@ -9,7 +9,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,7 +120,7 @@ class Maker:
             raise
         finally:
             run.answered.set()
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, workdir, ignore_errors=True))
+            await _remove(workdir)
 
     async def release(self, run: Run, reason: str) -> None:
         """Notes that the job's task certainly costs nothing, if there is one. Raises Superseded."""
@@ -266,6 +266,12 @@ def _negative(job: Job, card: ModelCard) -> str | None:
 def _size(job: Job) -> Size:
     assert job.spec.size is not None, "an admitted spec is complete"
     return job.spec.size
+
+
+async def _remove(workdir: Path) -> None:
+    """Removes what an attempt needed. Where no thread is to be had it stays, until this process has ended."""
+    with suppress(RuntimeError):
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, workdir, ignore_errors=True))
 
 
 def _digest(path: Path) -> str:

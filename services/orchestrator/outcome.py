@@ -18,6 +18,7 @@ from services.orchestrator.ports.store import Decide
 from services.orchestrator.ports.system import Clock
 from services.orchestrator.ports.vendor import TaskFailed
 from services.orchestrator.run import Run
+from services.shortage import shortage
 
 EARLY = timedelta(seconds=0.5)
 """By how much a timer may ring before the clock says so."""
@@ -48,17 +49,25 @@ def _worked(run: Run, work: asyncio.Task[VideoOutput], clock: Clock) -> Decide |
     except AttemptFailed as failure:
         return _refused(run, failure, clock)
     except Unavailable as trouble:
-        later = JobError(trouble.reason, trouble.message, retryable=True)
-        wait_s = trouble.retry_after_s if isinstance(trouble, ModelDown) else 0.0
-        return lambda now: jobs.again(clock.now(), now, later, wait_s=wait_s)
+        return _later(trouble, clock)
     except ServiceError as trouble:
         resumable = not isinstance(trouble, InvalidInput)  # what is no video will not become one
         error = JobError(trouble.reason, trouble.message, retryable=False, resumable=resumable)
         return lambda now: jobs.fail(now, error)
-    except Exception:
+    except Exception as error:
+        if (lacking := shortage(error)) is not None:
+            log.warning("the attempt lacked resources", extra={"reason": lacking.reason, "error": repr(error)})
+            return _later(lacking, clock)
         # The boundary of the attempt: a fault of ours must not leave a job, or its reservation, hanging.
         log.exception("the attempt broke")
         return _failing("INTERNAL", "The service failed to make this video; it has been logged.")
+
+
+def _later(trouble: Unavailable, clock: Clock) -> Decide:
+    """What a trouble that passes comes to: another attempt after a while."""
+    error = JobError(trouble.reason, trouble.message, retryable=True)
+    wait_s = trouble.retry_after_s if isinstance(trouble, ModelDown) else 0.0
+    return lambda now: jobs.again(clock.now(), now, error, wait_s=wait_s)
 
 
 def _refused(run: Run, failure: AttemptFailed, clock: Clock) -> Decide:

@@ -21,6 +21,7 @@ from grpc_status import rpc_status
 
 from services import errors
 from services.errors import Violation
+from services.shortage import shortage
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +51,15 @@ def _now() -> datetime:
 
 
 def to_status(error: BaseException, *, now: Callable[[], datetime] = _now) -> status_pb2.Status:
-    """Returns the status of a failure. What is not a ServiceError is logged, under the id that the caller is told."""
+    """Returns the status of a failure. A lack of our own resources is Unavailable, and logged.
+
+    What else is not a ServiceError is logged under the id that the caller is told.
+    """
     if not isinstance(error, errors.ServiceError):
-        return _internal(error)
+        if (lacking := shortage(error)) is None:
+            return _internal(error)
+        log.warning("a call lacked resources", extra={"reason": lacking.reason, "error": repr(error)})
+        error = lacking
     code = next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), None)
     if code is None:
         return _internal(error)

@@ -3,6 +3,7 @@
 import json
 import logging
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import grpc
@@ -183,3 +184,12 @@ def test_an_exception_is_one_field_of_its_line() -> None:
     line = logs.JsonLines().format(record)
     assert "\n" not in line
     assert json.loads(line)["exception"].endswith("ValueError: Bearer [redacted]")
+
+
+def test_a_lack_of_our_own_resources_is_unavailable_and_says_when_to_come_again() -> None:
+    with pytest.raises(OSError, match="No space") as full:
+        Path("/dev/full").write_bytes(b"a byte")
+    status = to_status(full.value)
+    assert status.code == code_pb2.UNAVAILABLE
+    assert detail(status, error_details_pb2.ErrorInfo).reason == "DISK_FULL"
+    assert detail(status, error_details_pb2.RetryInfo).retry_delay.seconds == 5

@@ -8,7 +8,7 @@ a reason to attach again.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
-from contextlib import suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +18,14 @@ from i2v.provider.v1 import provider_pb2, provider_pb2_grpc
 
 from services.errors import Unavailable
 from services.orchestrator.backends.said import FULL, said
+from services.orchestrator.backends.task_parts import TaskParts
 from services.orchestrator.backends.video_file import VideoFile
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.paid_call import Charge, Finding, Found, PaidCall
-from services.orchestrator.domain.spec import ImageToVideo, SceneAnimation
 from services.orchestrator.ports.backend import (
     Attempt,
     BackendEvent,
     Handover,
-    Input,
     Output,
     Receipt,
     Stage,
@@ -34,8 +33,8 @@ from services.orchestrator.ports.backend import (
 from services.orchestrator.ports.vendor import Availability, TaskFailed
 from services.rpc.channel import open_channel
 from services.rpc.status import from_call
+from services.shortage import shortage
 
-CHUNK_BYTES = 256 * 1024
 SHORT_S = 10.0
 """How long a provider may take to answer what needs no vendor's work."""
 SILENCE_S = 120.0
@@ -49,11 +48,6 @@ OPTIONS = (
     # A repeat of Generate pays again: nothing below us may decide to make one.
     ("grpc.enable_retries", 0),
 )
-ROLES = {
-    "image": provider_pb2.Input.IMAGE,
-    "audio": provider_pb2.Input.AUDIO,
-    "mask": provider_pb2.Input.MASK,
-}
 CHARGES = {
     provider_pb2.Failed.NOT_CHARGED: Charge.NOT_CHARGED,
     provider_pb2.Failed.CHARGED: Charge.CHARGED,
@@ -125,19 +119,30 @@ class ProviderBackend:
         """See Vendor."""
         assert attempt.card.remote is not None
         model = attempt.card.remote.model
-        if attempt.external_ref:
-            request = provider_pb2.AttachRequest(external_ref=attempt.external_ref, model=model)
-            call = self._stub.Attach(request, metadata=self._metadata)
-        else:
-            # Before anything is journalled: most of what can be wrong is wrong already.
-            self._demand(await self.capabilities(), {model} if self._vendor else ())
-            yield Handover(model)
-            call = self._stub.Generate(_parts(attempt, model), metadata=self._metadata)
-        try:
-            async for event in self._events(call, attempt):
-                yield event
-        finally:
-            call.cancel()
+        # Before anything is handed over: whoever cannot even open a file does not buy what goes into it.
+        video = VideoFile(attempt.workdir / "video.mp4")
+        with closing(video), ExitStack() as files:
+            parts: TaskParts | None = None
+            if attempt.external_ref:
+                request = provider_pb2.AttachRequest(external_ref=attempt.external_ref, model=model)
+                call = self._stub.Attach(request, metadata=self._metadata)
+            else:
+                # Before anything is journalled: most of what can be wrong is wrong already.
+                self._demand(await self.capabilities(), {model} if self._vendor else ())
+                parts = TaskParts(attempt, model, files)
+                yield Handover(model)
+                call = self._stub.Generate(parts.messages(), metadata=self._metadata)
+            try:
+                async for event in self._events(call, attempt, video):
+                    yield event
+            except (asyncio.CancelledError, TaskFailed):
+                # gRPC cancels a call whose messages cannot be read; who cancels this task is another matter.
+                task = asyncio.current_task()
+                if parts is None or parts.trouble is None or (task is not None and task.cancelling()):
+                    raise
+                raise _unsent(parts.trouble) from parts.trouble
+            finally:
+                call.cancel()
 
     async def check(self) -> None:
         """See Backend."""
@@ -200,10 +205,9 @@ class ProviderBackend:
         except grpc.aio.AioRpcError as error:
             raise _away(error) from error
 
-    async def _events(self, call: Any, attempt: Attempt) -> AsyncIterator[BackendEvent]:
+    async def _events(self, call: Any, attempt: Attempt, video: VideoFile) -> AsyncIterator[BackendEvent]:
         """Yields what happens to a task. Raises TaskFailed, and Unavailable where attaching again may bring more."""
         accepted, progress = bool(attempt.external_ref), _Progress()
-        video = VideoFile(attempt.workdir / "video.mp4")
         try:
             while (told := await _next(call, accepted)) is not None:
                 match told.WhichOneof("event"):
@@ -226,8 +230,6 @@ class ProviderBackend:
                         raise _failed(told.failed)
         except grpc.aio.AioRpcError as error:
             raise _broken(error, accepted) from error
-        finally:
-            video.close()
         raise _broken(None, accepted)
 
 
@@ -240,45 +242,6 @@ async def _next(call: Any, accepted: bool) -> provider_pb2.TaskEvent | None:
     except TimeoutError:
         raise _away(None) from None
     return None if told is grpc.aio.EOF else told
-
-
-async def _parts(attempt: Attempt, model: str) -> AsyncIterator[provider_pb2.GenerateRequest]:
-    """Yields the header of a task and the bytes of its inputs; the files are not needed afterwards."""
-    yield provider_pb2.GenerateRequest(task=_task(attempt, model))
-    for given in attempt.inputs:
-        with given.path.open("rb") as file:
-            while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
-                yield provider_pb2.GenerateRequest(chunk=provider_pb2.InputChunk(data=data))
-        with suppress(OSError):
-            given.path.unlink()
-
-
-def _task(attempt: Attempt, model: str) -> provider_pb2.Task:
-    spec, operation, remote = attempt.spec, attempt.spec.operation, attempt.card.remote
-    assert remote is not None
-    task = provider_pb2.Task(
-        submission_id=attempt.submission_id,
-        model=model,
-        prompt=attempt.prompt,
-        resolution=spec.resolution,
-        seed=spec.seed,
-        inputs=[_input(given) for given in attempt.inputs],
-    )
-    if attempt.card.durations_ms:  # else the audio decides
-        task.duration_s = (spec.duration_ms or 0) // 1000
-    if attempt.negative_prompt is not None:
-        task.negative_prompt = attempt.negative_prompt
-    if isinstance(operation, ImageToVideo | SceneAnimation) and operation.guidance_scale is not None:
-        task.guidance_scale = operation.guidance_scale
-    if isinstance(operation, ImageToVideo) and operation.prompt_expansion is not None:
-        task.prompt_expansion = operation.prompt_expansion
-    return task
-
-
-def _input(given: Input) -> provider_pb2.Input:
-    return provider_pb2.Input(
-        role=ROLES[given.role], media_type=given.media_type, size_bytes=given.size_bytes, sha256=given.sha256
-    )
 
 
 def _promised(facts: provider_pb2.VendorFacts) -> dict[str, str]:
@@ -296,6 +259,14 @@ def _failed(failed: provider_pb2.Failed) -> TaskFailed:
     error = JobError(failed.reason, failed.message, retryable=failed.retryable, resumable=failed.resumable)
     wait_s = max(0.0, failed.retry_delay.ToMilliseconds() / 1000)
     return TaskFailed(error, CHARGES.get(failed.charge, Charge.UNKNOWN), wait_s=wait_s)
+
+
+def _unsent(trouble: Exception) -> TaskFailed:
+    """Returns what inputs come to that could not be sent whole: a provider submits nothing that it has a part of."""
+    lacking = shortage(trouble)
+    reason = lacking.reason if lacking is not None else "NOTHING_SUBMITTED"
+    error = JobError(reason, "The inputs could not be handed over; nothing was submitted.", retryable=True)
+    return TaskFailed(error, Charge.NOT_CHARGED)
 
 
 def _broken(error: grpc.aio.AioRpcError | None, accepted: bool) -> Exception:

@@ -18,6 +18,7 @@ from typing import TypeVar
 from services.errors import NotFound, Unavailable
 from services.orchestrator.blobs.key import check_key
 from services.orchestrator.blobs.stream import Source, stream
+from services.shortage import shortage
 
 T = TypeVar("T")
 
@@ -151,5 +152,7 @@ def _sync(folder: Path) -> None:
 
 
 def _unavailable(error: OSError) -> Unavailable:
+    if (lacking := shortage(error)) is not None:
+        return lacking
     what = os.strerror(error.errno) if error.errno else type(error).__name__
     return Unavailable(f"The blob folder cannot be used: {what}.", reason="BLOBS_UNAVAILABLE")

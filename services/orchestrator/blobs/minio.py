@@ -24,6 +24,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from services.errors import NotFound, Unavailable
 from services.orchestrator.blobs.key import check_key
 from services.orchestrator.blobs.stream import Source, stream
+from services.shortage import shortage
 
 T = TypeVar("T")
 
@@ -190,6 +191,8 @@ class MinioBlobs:
         except MinioException as error:
             raise self._unavailable(_code(error) or f"HTTP status {_status(error)}") from error
         except (urllib3.exceptions.HTTPError, OSError, ParseError, UnicodeDecodeError) as error:
+            if (lacking := shortage(error)) is not None:
+                raise lacking from error
             raise self._unavailable(type(error).__name__) from error
 
     def _unavailable(self, what: str) -> Unavailable:

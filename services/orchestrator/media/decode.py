@@ -105,7 +105,7 @@ def _answer(work: Work, source: BinaryIO, target: BinaryIO) -> dict[str, object]
     except MemoryError:
         return {"memory": MEMORY_LIMIT_BYTES}
     except OSError as error:
-        return {"unwritten": os.strerror(error.errno or 0)}
+        return {"unwritten": error.errno or errno.EIO}
 
 
 if __name__ == "__main__":

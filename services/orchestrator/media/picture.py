@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from services.errors import InvalidUpload, Unavailable, Violation
+from services.errors import InvalidUpload, Violation
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.media.header import MAX_FILE_BYTES
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
@@ -33,7 +33,8 @@ async def normalise(path: Path, out: Path, *, field: str) -> PictureInfo:
 
     Raises:
         InvalidUpload: not a still PNG, JPEG or WebP, not whole, or beyond a limit; the reason says which.
-        Unavailable: no decoder could be started, or `out` could not be written.
+        Unavailable: no decoder could be started.
+        OSError: `out` could not be written.
     """
     return await asyncio.get_running_loop().run_in_executor(_threads, _normalise, path, out, field)
 
@@ -72,7 +73,8 @@ def _ask(source: int, target: int, field: str) -> PictureInfo:
     if "reason" in answer:
         _refuse(field, str(answer["reason"]), str(answer["description"]))
     if "unwritten" in answer:
-        raise Unavailable(f"A picture could not be written: {answer['unwritten']}.", reason="DISK_UNAVAILABLE")
+        number = int(str(answer["unwritten"]))
+        raise OSError(number, os.strerror(number))
     return PictureInfo(str(answer["media_type"]), int(str(answer["width"])), int(str(answer["height"])))
 
 

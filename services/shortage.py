@@ -1,0 +1,55 @@
+"""What this machine lacks: the one place that tells a shortage of our own from a fault.
+
+A full disk, no memory, no descriptors and no threads pass: who waits and tries again succeeds later, and no caller is
+to blame. Everywhere else such an error may simply be raised; where it arrives, at the end of a call or of an attempt,
+it is asked here what it is.
+"""
+
+import errno
+import os
+
+from services.errors import Unavailable
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_BROKEN = {errno.EROFS, errno.EIO}
+_FEW = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EAGAIN}
+"""The last one: a process that could not be forked."""
+_NO_THREAD = "can't start new thread"
+"""Python's own words; the error is a plain RuntimeError."""
+RETRY_S = 5.0
+"""Nobody frees a disk within a second."""
+
+
+def shortage(error: BaseException | None) -> Unavailable | None:
+    """Returns what an error means if it, or what caused it, is a lack of our own resources; None for any other."""
+    while error is not None:
+        if (found := _shortage(error)) is not None:
+            return found
+        if isinstance(error, BaseExceptionGroup):
+            found_all = [shortage(each) for each in error.exceptions]
+            return found_all[0] if None not in found_all else None
+        error = error.__cause__
+    return None
+
+
+def _shortage(error: BaseException) -> Unavailable | None:
+    if isinstance(error, OSError) and error.errno is not None:
+        what = os.strerror(error.errno)
+        if error.errno in _FULL:
+            message = f"The service has no room on its disk: {what}. Try again later; nothing was charged."
+            return Unavailable(message, reason="DISK_FULL", retry_after_s=RETRY_S)
+        if error.errno in _BROKEN:
+            message = f"The service cannot write to its disk: {what}. Try again later; nothing was charged."
+            return Unavailable(message, reason="DISK_UNAVAILABLE", retry_after_s=RETRY_S)
+        if error.errno in _FEW:
+            return _exhausted(what)
+    if isinstance(error, MemoryError):
+        return _exhausted("out of memory")
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        return _exhausted("no thread could be started")
+    return None
+
+
+def _exhausted(what: str) -> Unavailable:
+    message = f"The service lacks resources: {what}. Try again; nothing was charged."
+    return Unavailable(message, reason="RESOURCES_EXHAUSTED", retry_after_s=RETRY_S)
