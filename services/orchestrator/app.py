@@ -4,10 +4,11 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from i2v.admin.v1 import reconcile_pb2_grpc
@@ -46,6 +47,7 @@ from services.orchestrator.system import SystemClock, SystemIds
 from services.orchestrator.vendors import Vendors
 from services.orchestrator.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, Worker, migrate_queue
 from services.rpc.server import Registration, RpcServer, Tls, listen_for_metrics, serve
+from services.scratch import Scratch, keep_sweeping, sweep_unlocked
 
 WATCH = "/i2v.v1.JobService/WatchJob"
 SERVICES = (
@@ -105,8 +107,10 @@ async def open_app(
         stack.push_async_callback(store.stop)
         blobs = _blobs(settings)
         stack.push_async_callback(blobs.close)
-        spool = settings.data / "spool"
-        spool.mkdir(parents=True, exist_ok=True)
+        scratch = await asyncio.to_thread(Scratch, settings.data / "spool")
+        stack.callback(scratch.close)
+        sweeping = keep_sweeping(*_sweeps(scratch, settings.data / "spool", blobs))
+        stack.push_async_callback(_ended, asyncio.create_task(sweeping, name="sweep"))
 
         metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
         stack.callback(close_metrics)
@@ -120,7 +124,7 @@ async def open_app(
         if role is not Role.WORKER:
             if settings.dev_key_file:
                 await _development_tenant(store, Path(settings.dev_key_file))
-            ingest = Ingest(store, blobs, clock, normalise, probe, probe_audio, spool)
+            ingest = Ingest(store, blobs, clock, normalise, probe, probe_audio, scratch.path)
             catalog = settings.catalog()
             jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter, vendors)
             assets = AssetService(store, blobs, ingest, tenants)
@@ -162,7 +166,7 @@ async def open_app(
                 meter=meter,
                 writer=_writer(settings, stack),
                 available=vendors.available,
-                workroot=spool,
+                workroot=scratch.path,
             )
             roll = PostgresRoll(store.database, url, clock)
             reaper = Reaper(
@@ -215,6 +219,12 @@ async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+def _sweeps(scratch: Scratch, spool: Path, blobs: Blobs) -> list[Callable[[], None]]:
+    """Returns what removes what killed processes left on this machine's disks."""
+    sweeps: list[Callable[[], None]] = [scratch.sweep, partial(sweep_unlocked, spool, "attempt-", "upload-")]
+    return [*sweeps, blobs.sweep] if isinstance(blobs, LocalBlobs) else sweeps
 
 
 def _blobs(settings: Settings) -> Blobs:

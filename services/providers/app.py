@@ -1,9 +1,11 @@
 """The assembly of one vendor's process: the only file that knows how everything is put together."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from i2v.provider.v1 import provider_pb2_grpc
@@ -15,7 +17,7 @@ from services.providers.clock import Clock, system_clock
 from services.providers.destinations import Destinations
 from services.providers.download import Downloader, DownloadLimits
 from services.providers.exchange import Exchange, Patience
-from services.providers.inputs import sweep
+from services.providers.inputs import FOLDER
 from services.providers.listener import Listener
 from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.service import NAME, STREAMS, Parts, ProviderService
@@ -28,6 +30,7 @@ from services.providers.watch import Rhythm
 from services.providers.webhook import Webhooks
 from services.rpc import auth
 from services.rpc.server import CannotListenError, RpcServer, Tls, listen_for_metrics, serve
+from services.scratch import Scratch, keep_sweeping, sweep_unlocked
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +62,14 @@ async def open_app(
         submissions, wakes = Submissions(speaks, breaker, account), Wakes()
         downloader = _downloader(entry, settings, meter)
         stack.push_async_callback(downloader.close)
-        settings.data.mkdir(parents=True, exist_ok=True)
-        sweep(settings.data, clock())
+        scratch = await asyncio.to_thread(Scratch, settings.data)
+        stack.callback(scratch.close)
+        sweeping = keep_sweeping(scratch.sweep, partial(sweep_unlocked, settings.data, FOLDER))
+        stack.push_async_callback(_ended, asyncio.create_task(sweeping, name="sweep"))
         parts = Parts(
             vendor=speaks,
             simulation=settings.simulation,
-            spool=settings.data,
+            spool=scratch.path,
             rhythm=Rhythm(
                 look_every_s=settings.look_every_s,
                 look_seldom_s=settings.look_seldom_s,
@@ -101,6 +106,12 @@ async def open_app(
         log.info("ready", extra={**told, "metrics_port": metrics_port, "webhook_port": webhook_port})
         yield App(server, metrics_port, webhook_port)
         log.info("stopping", extra=told)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def _exchange(entry: Entry, settings: Settings, meter: VendorMeter, clock: Clock) -> Exchange:

@@ -1,10 +1,8 @@
 """The inputs of a task on their way in: written to disk as they come, checked, and gone as soon as they are sent."""
 
 import asyncio
-import contextlib
 import hashlib
 import re
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,6 @@ from services.errors import InvalidInput, Violation
 from services.providers.task import Input, Role
 
 FOLDER = "task-"
-LEFT_BEHIND_S = 86_400.0
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _HEADS = {
@@ -44,14 +41,6 @@ class Announced:
     def unseen(self) -> Input:
         """Returns it as an input that has not come yet."""
         return Input(self.media_type, self.size_bytes)
-
-
-def sweep(parent: Path, now: float) -> None:
-    """Removes what processes that were killed have left in a folder; `now` is in seconds since 1970."""
-    for folder in parent.glob(f"{FOLDER}*"):
-        with contextlib.suppress(OSError):
-            if now - folder.stat().st_mtime > LEFT_BEHIND_S:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 class Spool:

@@ -199,7 +199,10 @@ async def test_a_folder_holds_nothing_but_its_blobs(tmp_path: Path) -> None:
         await blobs.put_file("tenants/t/assets/video", path, media_type="video/mp4")
     path.unlink()
     assert len(await content(blobs, "tenants/t/assets/video")) == 1000
-    assert [found.name for found in (tmp_path / "blobs").rglob("*")] == ["tenants", "t", "assets", "video"]
+    assert [found.name for found in (tmp_path / "blobs" / "tenants").rglob("*")] == ["t", "assets", "video"]
+    assert {found.name for found in (tmp_path / "blobs" / ".parts").rglob("*") if found.is_file()} == {"lock", ".lock"}
+    await blobs.close()
+    assert [found.name for found in (tmp_path / "blobs" / ".parts").iterdir()] == [".lock"]
     await blobs.close()
 
 

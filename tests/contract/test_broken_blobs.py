@@ -1,7 +1,10 @@
 """Blobs that break in the middle, are gone, or are not to be used: it is said, and nothing half-made stays."""
 
+import asyncio
 import os
 import socket
+import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -191,4 +194,51 @@ async def test_a_folder_that_cannot_be_used_makes_it_unavailable(tmp_path: Path)
         await blobs.check()
     with pytest.raises(Unavailable):
         await blobs.put_file("key", tmp_path / "blobs", media_type="image/png")
+    await blobs.close()
+
+
+async def test_a_put_whose_process_was_killed_leaves_nothing_for_good(tmp_path: Path) -> None:
+    source, key = tmp_path / "source", a_key()
+    os.mkfifo(source)  # who opens it to read waits, so the put hangs in the middle
+    script = f"""
+        import asyncio
+        from pathlib import Path
+        from services.orchestrator.blobs.local import LocalBlobs
+        blobs = LocalBlobs(Path({str(tmp_path / "blobs")!r}))
+        asyncio.run(blobs.put_file({key!r}, Path({str(source)!r}), media_type="video/mp4"))
+    """
+    command = (sys.executable, "-c", textwrap.dedent(script))
+    blobs = LocalBlobs(tmp_path / "blobs")
+
+    def half_made() -> list[Path]:
+        return [path for path in (tmp_path / "blobs").rglob("*") if path.name == "new"]
+
+    async def begun() -> bool:
+        return half_made() != []
+
+    process = await asyncio.create_subprocess_exec(*command, env={"PYTHONPATH": os.pathsep.join(sys.path)})
+    await until(begun)
+    blobs.sweep()
+    assert len(half_made()) == 1, "it lives"
+    process.kill()
+    await process.wait()
+    blobs.sweep()
+    assert half_made() == []
+    assert await blobs.size(key) is None
+    await blobs.close()
+
+
+async def test_what_older_versions_left_among_the_blobs_is_swept_after_days(tmp_path: Path) -> None:
+    key, (path, data) = a_key(), a_file(tmp_path, 1000)
+    blobs = LocalBlobs(tmp_path / "blobs")
+    await blobs.put_file(key, path, media_type="video/mp4")
+    assets = (tmp_path / "blobs" / key).parent
+    for name, time_s in ((".put-old", 1.0), (".put-new", time.time())):
+        (assets / name).mkdir()
+        (assets / name / "new").write_bytes(b"half a video")
+        for each in (assets / name / "new", assets / name):
+            os.utime(each, (time_s, time_s))
+    blobs.sweep()
+    assert {each.name for each in assets.iterdir()} == {".put-new", Path(key).name}
+    assert await content(blobs, key) == data
     await blobs.close()

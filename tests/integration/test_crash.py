@@ -198,3 +198,29 @@ async def test_a_job_that_nobody_begins_fails_at_its_deadline(api: Served, datab
             ended = await api.ended(job.name)
     assert (ended.state, ended.error.reason) == (job_pb2.Job.FAILED, "DEADLINE_EXCEEDED")
     assert (ended.error.retryable, ended.charged.amount_micros) == (True, 0)
+
+
+def scratch_folders(data: Path) -> set[Path]:
+    return set((data / "spool").glob("process-*"))
+
+
+async def test_what_a_killed_worker_left_is_swept_and_nothing_of_those_that_live(
+    api: Served, database: str, tmp_path: Path
+) -> None:
+    job = await api.submit(text_spec())
+    before = scratch_folders(tmp_path)
+    assert len(before) == 1, "the API's own"
+    with worker(database, tmp_path, "worker-0", I2V_SILENT_S="2", I2V_FAKE_PAUSE_S="60") as process:
+        await fragment(api, job.name, 0)
+        (left,) = scratch_folders(tmp_path) - before
+        assert list(left.glob("attempt-*"))
+        process.kill()
+        process.wait()
+    assert left.exists()
+    with worker(database, tmp_path, "worker-1", I2V_SILENT_S="2"):
+        async with asyncio.timeout(60):
+            await api.ended(job.name)
+            while left.exists():  # noqa: ASYNC110  the start of another process sweeps it
+                await asyncio.sleep(0.05)
+        assert len(scratch_folders(tmp_path)) == 2
+        assert before < scratch_folders(tmp_path)

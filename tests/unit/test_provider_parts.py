@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import os
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,6 @@ from services.providers.breaker import Breaker
 from services.providers.destinations import Destinations
 from services.providers.download import chunk_bytes, gathered
 from services.providers.exchange import Exchange, Patience, dig, parsed, plain
-from services.providers.inputs import sweep
 from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.pulse import Beat, pulsed
 from services.providers.task import Input
@@ -251,15 +249,6 @@ def test_a_task_is_looked_at_more_seldom_as_it_grows_old_and_when_looks_fail() -
     assert _calm_s(Rhythm(look_every_s=60, look_seldom_s=10), 10_000) == 60
     assert [_pause_s(rhythm, failures, None) for failures in (1, 2, 3, 4, 5, 1000)] == [2, 4, 8, 16, 30, 30]
     assert [_pause_s(rhythm, 1, asked_s) for asked_s in (0, 7, 100_000)] == [2, 7, 300]
-
-
-def test_what_a_killed_process_left_is_swept_away_after_a_day(tmp_path: Path) -> None:
-    for name in ("task-old", "task-new", "other"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "image").write_bytes(b"x")
-        os.utime(tmp_path / name, (1_000_000, 1_000_000 if name != "task-new" else 1_050_000))
-    sweep(tmp_path, 1_090_000)
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["other", "task-new"]
 
 
 async def test_a_video_is_handed_on_in_pieces_that_a_message_can_carry() -> None:

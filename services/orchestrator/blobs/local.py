@@ -1,7 +1,8 @@
 """Blobs in a folder: one file per key, under the key's own name.
 
 A file appears by a rename, after its bytes and before its folder are on the disk, so that a crash at any moment
-leaves the blob that was there, or the new one, or none; at worst a hidden temporary file stays behind.
+leaves the blob that was there, or the new one, or none. What is not a blob yet lies in this process's scratch folder on
+the same disk, and is swept by another process after a crash.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,11 +20,14 @@ from typing import TypeVar
 from services.errors import NotFound, Unavailable
 from services.orchestrator.blobs.key import check_key
 from services.orchestrator.blobs.stream import Source, stream
+from services.scratch import Scratch, sweep_unlocked
 from services.shortage import shortage
 
 T = TypeVar("T")
 
 _THREADS = 16
+_PARTS = ".parts"
+"""No key begins with a dot."""
 
 
 class LocalBlobs:
@@ -31,6 +36,9 @@ class LocalBlobs:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+        self._scratch: Scratch | None = None
+        self._making = threading.Lock()
+        self._walked = False
 
     async def put_file(self, key: str, path: Path, *, media_type: str) -> None:
         """Stores a file's bytes. A call that is cancelled may still store them.
@@ -80,9 +88,25 @@ class LocalBlobs:
 
         await self._run(write)
 
+    def sweep(self) -> None:
+        """Removes what processes that have ended left of blobs under way. Blocking. Raises OSError."""
+        self._parts().sweep()
+        if not self._walked:  # once: it looks at every folder, for what versions without a scratch folder left
+            sweep_unlocked(self._root, ".put-", deep=True)
+            self._walked = True
+
     async def close(self) -> None:
         """Ends the threads once their work is done."""
         await asyncio.to_thread(self._threads.shutdown)
+        if self._scratch is not None:
+            await asyncio.to_thread(self._scratch.close)
+
+    def _parts(self) -> Scratch:
+        """Returns the folder of what is not a blob yet; a new one where somebody has removed it. Raises OSError."""
+        with self._making:
+            if self._scratch is None or not self._scratch.path.is_dir():
+                self._scratch = Scratch(self._root / _PARTS)
+            return self._scratch
 
     def _path(self, key: str) -> Path:
         check_key(key)
@@ -90,7 +114,7 @@ class LocalBlobs:
 
     def _put(self, path: Path, source: Path) -> None:
         self._make_folder(path.parent)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".put-", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(dir=self._parts().path, prefix="put-", ignore_cleanup_errors=True) as folder:
             new = Path(folder) / "new"
             try:
                 os.link(source, new)
