@@ -18,6 +18,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from services.errors import Unavailable
 from services.orchestrator.api.assets import AssetService
 from services.orchestrator.api.catalog import CatalogService
+from services.orchestrator.api.feeds import Feeds
 from services.orchestrator.api.jobs import JobService
 from services.orchestrator.api.reconcile import ReconcileService
 from services.orchestrator.api.tenants import Tenants, digest
@@ -126,7 +127,7 @@ async def open_app(
                 await _development_tenant(store, Path(settings.dev_key_file))
             ingest = Ingest(store, blobs, clock, normalise, probe, probe_audio, scratch.path)
             catalog = settings.catalog()
-            jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter, vendors)
+            jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter, vendors, Feeds(store))
             assets = AssetService(store, blobs, ingest, tenants)
             services = [
                 lambda server: job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server),

@@ -90,7 +90,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Context) -> Any:
             return await self._answer(method, metrics, verify, endless, run, request, context)
 
-        wrap, codecs = _WRAPPERS[kind], (handler.request_deserializer, handler.response_serializer)
+        wrap, codecs = _WRAPPERS[kind], (handler.request_deserializer, _serializer(handler))
         return wrap(answer, *codecs)
 
     async def _answer(
@@ -163,6 +163,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if self._ending:
             raise _going_down()
         self._streams.add(stream)
+
+
+def _serializer(handler: Handler) -> Callable[[Any], bytes]:
+    """Returns a method's serializer, which leaves bytes as they are: what goes to many callers is encoded once."""
+    serialize: Callable[[Any], bytes] = handler.response_serializer
+    return lambda response: response if isinstance(response, bytes) else serialize(response)
 
 
 def _runs(handler: Handler, metrics: MethodMetrics) -> Behaviour:

@@ -4,18 +4,18 @@ import base64
 import binascii
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import get_args
 
 import grpc
 from i2v.v1 import job_pb2, job_pb2_grpc
 
 from services.orchestrator import admit, resume
 from services.orchestrator.api import convert, history, spec
+from services.orchestrator.api.feeds import Feeds
 from services.orchestrator.api.tenants import Tenants
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.event import Admitted, Rerouted, Resumed, Retrying, Terminal
 from services.orchestrator.domain.job import State
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.store import Store
@@ -24,12 +24,6 @@ from services.orchestrator.vendors import Vendors
 from services.rpc import logs
 
 TOKEN_MOST = 300
-EVENTS_AT_ONCE = 200
-HEARTBEAT_S = 15.0
-PLACE_S = 3.0
-"""How often a watcher of a job that waits is told of its place."""
-QUEUES = (Admitted, Retrying, Rerouted, Resumed)
-"""The events after which a job waits."""
 
 STATE_OF = {number: state for state, number in history.STATES.items()}
 
@@ -45,6 +39,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     ids: Ids
     meter: Meter
     vendors: Vendors
+    feeds: Feeds
 
     async def SubmitJob(self, request: job_pb2.SubmitJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
@@ -65,7 +60,8 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def GetJob(self, request: job_pb2.GetJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
         job = await self._job(request.name)
-        return history.job(job, await self.store.place(job.id) if job.state is State.QUEUED else 0)
+        places = await self.store.places([job.id]) if job.state is State.QUEUED else {}
+        return history.job(job, places.get(job.id, 0))
 
     async def ListJobs(
         self, request: job_pb2.ListJobsRequest, context: grpc.ServicerContext
@@ -81,9 +77,9 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         token = _token(found[size - 1].id, state) if len(found) > size else ""
         return job_pb2.ListJobsResponse(jobs=[history.job(job) for job in found[:size]], next_page_token=token)
 
-    async def WatchJob(
+    async def WatchJob(  # type: ignore[override]  # encoded once for all who watch; see services.rpc.interceptor
         self, request: job_pb2.WatchJobRequest, context: grpc.ServicerContext
-    ) -> AsyncIterator[job_pb2.WatchJobResponse]:
+    ) -> AsyncIterator[bytes]:
         """See job.proto."""
         if request.after_sequence < 0:
             raise convert.refuse(
@@ -92,29 +88,9 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         job, after = await self._job(request.name), request.after_sequence
         if job.state.ended and after >= job.last_sequence:
             return
-        waits, place, quiet_s = job.state is State.QUEUED, 0, 0.0
-        async with self.store.changes(job.id) as signal:
-            while True:
-                span_s = PLACE_S if waits else HEARTBEAT_S
-                quiet = not await signal.wait(span_s)
-                quiet_s = quiet_s + span_s if quiet else 0.0
-                before, place = place, await self.store.place(job.id) if waits else 0
-                if quiet_s >= HEARTBEAT_S or (waits and place != before):
-                    yield job_pb2.WatchJobResponse(heartbeat=job_pb2.Heartbeat(queue_place=place))
-                    quiet_s = 0.0
-                more = True
-                while more:
-                    found = await self.store.events(job.id, after=after, limit=EVENTS_AT_ONCE)
-                    for event in found:
-                        yield job_pb2.WatchJobResponse(event=history.event(event))
-                        if isinstance(event.body, get_args(Terminal)):
-                            return
-                        after = event.sequence
-                        waits = isinstance(event.body, QUEUES)
-                    more = len(found) == EVENTS_AT_ONCE
-                # Somebody who asked for what lies behind the end would wait for ever.
-                if quiet and (await self.store.job(job.id)).state.ended:
-                    return
+        async with aclosing(self.feeds.watch(job, after)) as responses:
+            async for response in responses:
+                yield response
 
     async def CancelJob(self, request: job_pb2.CancelJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""

@@ -1,6 +1,6 @@
 """The place of jobs, money and whatever is known of assets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -96,8 +96,8 @@ class Store(Protocol):
     async def queued(self, backend: str) -> int:
         """Returns how many jobs wait for a backend."""
 
-    async def place(self, job_id: str) -> int:
-        """Returns how many jobs wait for a job's backend since before it or as it does; 0 when it does not wait."""
+    async def places(self, job_ids: Sequence[str]) -> Mapping[str, int]:
+        """Returns where each job stands in the queue of its backend, from 1; jobs that do not wait are left out."""
 
     async def usage(self, tenant: str, user: str, plan: Plan) -> tuple[Usage, list[Entry]]:
         """Returns the accounts of the current period and the user's newest ledger entries."""

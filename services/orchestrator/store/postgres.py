@@ -1,7 +1,7 @@
 """PostgresStore: the Store port over one PostgreSQL database."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,15 +27,15 @@ from services.orchestrator.store.listener import CHANGES, STOPS, Listener
 from services.orchestrator.store.queue import Queue
 
 # Since when a job waits: since its admission, or since the event that put it onto a queue again.
-PLACE = sa.text("""
-WITH waiting AS (
-    SELECT id, backend, CASE WHEN workflow = '' THEN create_time ELSE (
-        SELECT time FROM job_events WHERE job_id = jobs.id AND sequence = jobs.last_sequence
-    ) END AS since FROM jobs
-    WHERE state = 'queued' AND backend = (SELECT backend FROM jobs WHERE id = :id)
-)
-SELECT count(*) FROM waiting AS asked JOIN waiting AS others ON (others.since, others.id) <= (asked.since, asked.id)
-WHERE asked.id = :id
+PLACES = sa.text("""
+SELECT id, place FROM (
+    SELECT id, row_number() OVER (PARTITION BY backend ORDER BY since, id) AS place FROM (
+        SELECT id, backend, CASE WHEN workflow = '' THEN create_time ELSE (
+            SELECT time FROM job_events WHERE job_id = jobs.id AND sequence = jobs.last_sequence
+        ) END AS since FROM jobs
+        WHERE state = 'queued' AND backend IN (SELECT backend FROM jobs WHERE id = ANY(:ids))
+    ) AS waiting
+) AS placed WHERE id = ANY(:ids)
 """)
 
 
@@ -251,10 +251,10 @@ class PostgresStore:
         async with self.database.reading() as connection:
             return int((await connection.execute(query)).scalar_one())
 
-    async def place(self, job_id: str) -> int:
+    async def places(self, job_ids: Sequence[str]) -> Mapping[str, int]:
         """See Store."""
         async with self.database.reading() as connection:
-            return int((await connection.execute(PLACE, {"id": job_id})).scalar_one())
+            return {row.id: row.place for row in await connection.execute(PLACES, {"ids": list(job_ids)})}
 
     async def usage(self, tenant: str, user: str, plan: Plan) -> tuple[Usage, list[Entry]]:
         """See Store."""

@@ -1,0 +1,122 @@
+"""The feeds of the jobs that are watched in this process, and where those jobs stand in their queues."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from i2v.v1 import job_pb2
+
+from services.orchestrator.api.feed import KEPT, PAGE, Feed, entry
+from services.orchestrator.domain.job import Job
+from services.orchestrator.ports.store import Store
+
+HEARTBEAT_S = 15.0
+"""Longest silence of a watch."""
+PLACE_S = 3.0
+"""How often the places of jobs that wait are looked up."""
+GATHER_S = 0.1
+"""How long a job waits before its place is looked up: one that starts at once needs none, and many share one look."""
+
+log = logging.getLogger(__name__)
+
+
+class Feeds:
+    """Where watchers meet. One a process; it runs nothing while nobody watches."""
+
+    def __init__(self, store: Store, *, heartbeat_s: float = HEARTBEAT_S, kept: int = KEPT) -> None:
+        """`kept` is how many events of a job are kept at most."""
+        self._store = store
+        self._heartbeat_s = heartbeat_s
+        self._kept = kept
+        self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
+        self._asked = asyncio.Event()
+        self._places: asyncio.Task[None] | None = None
+
+    async def watch(self, job: Job, after: int) -> AsyncGenerator[bytes, None]:
+        """Yields encoded WatchJobResponses: the events after a sequence number to the last one, and heartbeats.
+
+        Raises:
+            Unavailable: the events cannot be read now; whoever watches again from the last event seen misses none.
+        """
+        place = 0
+        async with self._feed(job) as feed:
+            while True:
+                changed = feed.changed
+                if not feed.holds(after):  # a late joiner, or a slow one
+                    for event in await self._store.events(job.id, after=after, limit=PAGE):
+                        told = entry(event)
+                        yield told.data
+                        after = told.sequence
+                        if told.last:
+                            return
+                    continue
+                while (following := feed.next(after)) is not None:
+                    yield following.data
+                    after = following.sequence
+                    if following.last:
+                        return
+                if not feed.holds(after):  # it went on while we sent
+                    continue
+                if feed.ended:
+                    return  # somebody asked for what comes after the end
+                feed.check()
+                if feed.waiting and feed.place != place:
+                    place = feed.place
+                    yield _heartbeat(place)
+                    continue
+                try:
+                    async with asyncio.timeout(self._heartbeat_s):
+                        await changed.wait()
+                except TimeoutError:
+                    yield _heartbeat(feed.place)
+
+    @asynccontextmanager
+    async def _feed(self, job: Job) -> AsyncIterator[Feed]:
+        if job.id not in self._feeds:
+            feed = Feed(self._store, job, self._asked.set, self._kept)
+            reading = asyncio.create_task(feed.read(), name=f"feed-{job.id}")
+            reading.add_done_callback(lambda _: self._drop(feed))
+            self._feeds[job.id] = feed, reading
+            if self._places is None:
+                self._places = asyncio.create_task(self._look(), name="places")
+        feed, reading = self._feeds[job.id]
+        feed.watchers += 1
+        try:
+            yield feed
+        finally:
+            feed.watchers -= 1
+            if not feed.watchers:
+                self._drop(feed)
+                reading.cancel()
+
+    def _drop(self, feed: Feed) -> None:
+        """Lets the next watcher begin with a new feed. Those who have this one keep it."""
+        if self._feeds.get(feed.job_id, (None,))[0] is feed:
+            del self._feeds[feed.job_id]
+        if not self._feeds and self._places is not None:
+            self._places.cancel()
+            self._places = None
+
+    async def _look(self) -> None:
+        """Looks up where the jobs that wait stand, for all of them in one statement."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PLACE_S):
+                    await self._asked.wait()
+            await asyncio.sleep(GATHER_S)
+            self._asked.clear()
+            waiting = {job_id: feed for job_id, (feed, _) in self._feeds.items() if feed.waiting}
+            if not waiting:
+                continue
+            try:
+                places = await self._store.places(list(waiting))
+            except Exception:  # watchers learn from their feeds what is wrong; places are not worth an end
+                log.warning("places in queues cannot be looked up", exc_info=True)
+                continue
+            for job_id, feed in waiting.items():
+                feed.stands(places.get(job_id, 0))
+
+
+def _heartbeat(place: int) -> bytes:
+    return job_pb2.WatchJobResponse(heartbeat=job_pb2.Heartbeat(queue_place=place)).SerializeToString()
