@@ -9,12 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import bench_remote, bench_service
+from tools import bench_remote, bench_service, bench_watch
 from tools.bench_service import Row
 from tools.program import free_port
 from tools.stack import PICTURE, PROMPT, Orchestrator
@@ -100,13 +100,21 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {model}; Python {platform.python_version()}; commit {commit.strip() or 'unknown'}"
 
 
+MEASURES: dict[str, Callable[[], Iterator[Row]]] = {
+    "service": bench_service.measure,
+    "watch": bench_watch.measure,
+    "nano": nano,
+    "remote": bench_remote.measure,
+}
+
+
 def main() -> int:
     """Prints the table; exits 0 whether the targets are met or not: a busy machine is no fault of the code."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
-    parser.add_argument("--only", choices=("service", "nano", "remote"))
+    parser.add_argument("--only", choices=tuple(MEASURES))
     only = parser.parse_args().only
     print(f"`make bench` on {machine()}\n\n| what | measured | wanted | |\n|---|---|---|---|", flush=True)
-    for name, measure in (("service", bench_service.measure), ("nano", nano), ("remote", bench_remote.measure)):
+    for name, measure in MEASURES.items():
         if only in (None, name):
             for row in measure():
                 print(f"| {row.what} | {row.measured} | {row.wanted} | {'✓' if row.met else '✗'} |", flush=True)
