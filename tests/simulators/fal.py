@@ -67,7 +67,8 @@ class FalSimulator(Simulator):
                 raise Refusal(422, "audio_url must be publicly accessible")
             sound = self.given(fields["audio_url"])
         side = int(fields.get("resolution", "1080p").removesuffix("p"))
-        return Request(MODEL, self.given(fields["image_url"]), side, float(fields["duration"]), sound, fields)
+        seconds = float(fields.get("duration", "5"))
+        return Request(MODEL, self.given(fields["image_url"]), side, seconds, sound, fields["prompt"])
 
     def acceptance(self, work: Work) -> dict[str, Any]:
         base = f"{self.url}{REQUESTS.format(ref=work.ref)}"
@@ -113,7 +114,7 @@ class FalSimulator(Simulator):
             if state == "no-output":
                 return web.json_response({"video": {}})
             video = {"url": self.output_url(work), "content_type": "video/mp4", "duration": work.request.seconds}
-            return web.json_response({"video": video, "seed": 7, "actual_prompt": work.request.fields["prompt"]})
+            return web.json_response({"video": video, "seed": 7, "actual_prompt": work.request.prompt})
 
         return await self.look(request, answer)
 

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import json
 import re
+import secrets
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -38,7 +39,7 @@ class Request:
     short_side: int
     seconds: float
     sound: bytes | None = None
-    fields: dict[str, Any] = field(default_factory=dict)
+    prompt: str = ""
 
 
 @dataclass
@@ -96,6 +97,7 @@ class Simulator(ABC):
         self.port = 0
         self._fps = fps
         self._any_key = any_key
+        self._run = secrets.token_hex(4)
         self._ids = itertools.count(1)
         self._never = asyncio.Event()
         self.arrived = asyncio.Event()
@@ -164,8 +166,6 @@ class Simulator(ABC):
             return self._refuse(refusal.status, refusal.words)
         if self.keep_inputs:
             self.submitted.append(fields)
-        else:
-            wanted.fields = {}
         work = self._begin(wanted)
         if scenario.submit == "lost":
             abort(request)
@@ -195,7 +195,8 @@ class Simulator(ABC):
 
     def _begin(self, wanted: Request) -> Work:
         now = asyncio.get_running_loop().time()
-        work = Work(f"task-{next(self._ids):08x}", wanted, self.scenario, now)
+        # As of a real vendor, an id names one task for good: whoever keeps it outlives this process.
+        work = Work(f"task-{self._run}-{next(self._ids):06x}", wanted, self.scenario, now)
         self.works[work.ref] = work
         return work
 

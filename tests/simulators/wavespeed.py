@@ -96,7 +96,7 @@ class WaveSpeedSimulator(Simulator):
         side = int(fields.get("resolution", "720p").removesuffix("p"))
         talks = sound is not None and "infinitetalk" in model
         seconds = sound_s(sound) if talks and sound is not None else float(fields.get("duration", 5))
-        return Request(model, picture, side, seconds, sound, fields)
+        return Request(model, picture, side, seconds, sound, fields.get("prompt", ""))
 
     def acceptance(self, work: Work) -> dict[str, Any]:
         return {"code": 200, "message": "success", "data": self._data(work, "queue")}

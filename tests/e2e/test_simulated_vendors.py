@@ -1,0 +1,59 @@
+"""The vendors of `make run SIMULATE=1`: simulators and providers as programs, started as the stack starts them."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from i2v.provider.v1 import provider_pb2 as pb
+from i2v.provider.v1 import provider_pb2_grpc
+
+from services.providers.vendors import VENDORS, fal, wavespeed
+from tests.provided import IMAGE, KANDINSKY, KLING, TALK, Given, Told, a_task, length_s, messages, sound
+from tools import vendors
+from tools.vendors import Vendors
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+SOUND = (pb.Input.AUDIO, "audio/wav", sound(2))
+TASKS: dict[str, tuple[dict[str, Any], Sequence[Given]]] = {
+    "wan-2.5": ({}, [IMAGE, SOUND]),
+    "kandinsky-5-pro": (KANDINSKY, [IMAGE]),
+    "kling-2.5-turbo-std": (KLING, [IMAGE]),
+    "infinitetalk": (TALK, [IMAGE, SOUND]),
+}
+"""What makes of `a_task` one for each model, and its inputs."""
+
+
+MODELS: dict[str, Mapping[str, Any]] = {"fal": fal.MODELS, "wavespeed": wavespeed.MODELS}
+
+
+async def generate(started: Vendors, data: Path, vendor: str, model: str) -> Told:
+    fields, inputs = TASKS[model]
+    metadata = (("authorization", f"Bearer {(data / 'provider-key').read_text().strip()}"),)
+    async with grpc.aio.insecure_channel(started.providers[vendor]) as channel:
+        task = a_task(f"{vendor}-{model}", **{"model": model, **fields})
+        stub: Any = provider_pb2_grpc.ProviderServiceStub(channel)
+        call = stub.Generate(messages(task, inputs), metadata=metadata, timeout=120)
+        return Told([event async for event in call])
+
+
+async def test_every_model_of_every_vendor_makes_a_video_also_after_a_restart_under_another_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{Path.cwd()}:{Path.cwd() / 'gen'}")
+    asked = [(vendor, model) for vendor in VENDORS for model in MODELS[vendor]]
+    refs: list[str] = []
+    for _ in range(2):
+        with ExitStack() as stack:
+            started = await asyncio.to_thread(vendors.start, stack, tmp_path, simulate=True)
+            told = await asyncio.gather(*(generate(started, tmp_path, *each) for each in asked))
+        for each in told:
+            assert each.done.sha256 == hashlib.sha256(each.video).hexdigest()
+            assert length_s(each.video) > 1
+        refs += [each.ref for each in told]
+    assert len(set(refs)) == 2 * len(asked)
