@@ -59,7 +59,7 @@ async def open_app(
         account = Account(clock, has_key=bool(settings.key))
         exchange = await stack.enter_async_context(_exchange(entry, settings, meter, clock))
         speaks = entry.open(exchange, _options(settings))
-        submissions, wakes = Submissions(speaks, breaker, account), Wakes()
+        submissions, wakes = Submissions(speaks, breaker, account, meter), Wakes()
         downloader = _downloader(entry, settings, meter)
         stack.push_async_callback(downloader.close)
         scratch = await asyncio.to_thread(Scratch, settings.data)
@@ -88,7 +88,7 @@ async def open_app(
         service = ProviderService(parts)
         metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
         stack.callback(close_metrics)
-        webhook_port = await _webhooks(speaks, settings, clock, wakes, submissions, stack)
+        webhook_port = await _webhooks(speaks, settings, clock, wakes, submissions, meter, stack)
         server = await serve(
             settings.listen,
             [lambda server: provider_pb2_grpc.add_ProviderServiceServicer_to_server(service, server)],
@@ -166,6 +166,7 @@ async def _webhooks(
     clock: Clock,
     wakes: Wakes,
     submissions: Submissions,
+    meter: VendorMeter,
     stack: AsyncExitStack,
 ) -> int | None:
     """Listens for webhooks and returns the port. Without them looks do all the work, so nothing here is fatal."""
@@ -179,7 +180,7 @@ async def _webhooks(
             log.warning("no webhooks: their secret could not be had", extra={"cause": str(trouble)})
     if not secret:
         return None
-    listener = Listener(Webhooks(secret, clock, wakes, submissions).take)
+    listener = Listener(Webhooks(secret, clock, wakes, submissions, meter).take)
     host, _, port = settings.webhook_listen.rpartition(":")
     try:
         found = await listener.start(host, int(port))

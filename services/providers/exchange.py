@@ -9,6 +9,7 @@ Answers are hostile: read up to a limit, never unpacked, parsed without trust in
 
 import asyncio
 import json
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -24,6 +25,7 @@ from services.providers.metrics import VendorMeter
 from services.providers.vendor import Charge, Failed, Troubled
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 ANSWER_BYTES = 1 << 20
 KEY_BYTES = 6
@@ -33,6 +35,7 @@ WHOLE = 4
 """A request may take so many times what may lie between two of its signs of life."""
 AT_A_TIME = 100
 """Requests that cost nothing, uploads among them."""
+NAMED_CHARACTERS = 200
 DELAY_S = 3600.0
 """No vendor keeps us waiting for longer than this."""
 
@@ -160,6 +163,16 @@ class Exchange:
             raise Troubled(f"no answer: {type(error).__name__}") from error
         self._meter.requested(kind, f"{answer.status // 100}xx")
         return answer
+
+    def mixed_up(self, kind: str, ref: str, named: object) -> Troubled:
+        """Notes an answer that is for another task or model than was asked for. Returns what that is: no answer.
+
+        `kind` is the word for the metrics: `submit`, `look`, `cancel` or `find`; `named` is what the answer names.
+        """
+        self._meter.mixed_up(kind)
+        told = {"kind": kind, "external_ref": ref, "named": str(named)[:NAMED_CHARACTERS]}
+        log.error("the vendor answered for another task", extra=told)
+        return Troubled("an answer for another task")
 
     async def _send(
         self,

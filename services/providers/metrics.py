@@ -34,6 +34,12 @@ class VendorMetrics:
         self.bytes = Counter(
             "i2v_vendor_download_bytes_total", "Bytes of videos fetched.", ["vendor"], registry=registry
         )
+        self.mixed = Counter(
+            "i2v_vendor_mixed_answers_total",
+            "Answers of a vendor that were for another task or model than was asked for, by what was asked.",
+            ["vendor", "kind"],
+            registry=registry,
+        )
         self.broken = Gauge(
             "i2v_vendor_breaker_open", "1 while the circuit breaker is open.", ["vendor"], registry=registry
         )
@@ -52,6 +58,10 @@ class VendorMeter:
     def requested(self, kind: str, outcome: str) -> None:
         """Counts a request: `2xx` and so on, `lost`, or `not-sent`."""
         self._metrics.requests.labels(self._vendor, kind, outcome).inc()
+
+    def mixed_up(self, kind: str) -> None:
+        """Counts an answer for another task: to a `submit`, `look`, `cancel` or `find`, or a `webhook`."""
+        self._metrics.mixed.labels(self._vendor, kind).inc()
 
     def opened(self) -> None:
         """A task is watched."""

@@ -239,7 +239,7 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
     async def Find(self, request: pb.FindRequest, context: Any) -> pb.FindResponse:
         """See provider.proto."""
         self._check_model(request.model)
-        ref = self._parts.submissions.ref(request.submission_id)
+        ref = self._parts.submissions.ref(request.submission_id, request.model)
         if ref is not None:
             return pb.FindResponse(outcome=pb.FindResponse.FOUND, external_ref=ref)
         if self._parts.submissions.under_way(request.submission_id):

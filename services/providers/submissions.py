@@ -9,48 +9,86 @@ import asyncio
 import logging
 from collections import OrderedDict
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TypeVar
 
 from services.errors import PreconditionFailed
+from services.providers import endings
 from services.providers.account import Account
 from services.providers.breaker import Breaker
+from services.providers.metrics import VendorMeter
 from services.providers.task import Task
 from services.providers.vendor import Charge, Failed, Vendor
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 REMEMBERED = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What is known of a submission."""
+
+    path: str
+    """The vendor's name of its model; empty where nobody has said it."""
+    ref: str | None = None
+    """The vendor's id of its task."""
+
+
 class Submissions:
     """What was, and is being, submitted to one vendor."""
 
-    def __init__(self, vendor: Vendor, breaker: Breaker, account: Account) -> None:
+    def __init__(self, vendor: Vendor, breaker: Breaker, account: Account, meter: VendorMeter) -> None:
         self._vendor = vendor
         self._breaker = breaker
         self._account = account
-        self._known: OrderedDict[str, str | None] = OrderedDict()
-        self._heard: OrderedDict[str, str] = OrderedDict()
+        self._meter = meter
+        self._known: OrderedDict[str, Noted] = OrderedDict()
+        self._heard: OrderedDict[str, Noted] = OrderedDict()
+        self._of_ref: OrderedDict[str, str] = OrderedDict()
+        """Which submission each task is of, by the vendor's own answer."""
         self._under_way: set[str] = set()
         self._running: set[asyncio.Task[str]] = set()
 
-    def ref(self, submission_id: str) -> str | None:
-        """Returns the vendor's id of what was submitted under ours, if this process knows it or has heard of it."""
-        return self._known.get(submission_id) or self._heard.get(submission_id)
+    def ref(self, submission_id: str, model: str | None = None) -> str | None:
+        """Returns the vendor's id of what was submitted under ours, if this process knows it or has heard of it.
+
+        What was heard of a task of another model than `model`, by the name that cards use, is not believed.
+        """
+        known, heard = self._known.get(submission_id), self._heard.get(submission_id)
+        if known is not None and known.ref is not None:
+            return known.ref
+        if heard is None or (model is not None and heard.path not in ("", self._vendor.models[model].path)):
+            return None
+        return heard.ref
 
     def under_way(self, submission_id: str) -> bool:
         """Whether it is being submitted right now."""
         return submission_id in self._under_way
 
-    def hear(self, submission_id: str, ref: str) -> None:
-        """Notes what the vendor is said to call it. Its own answer counts for more, and what was heard first too."""
-        self._heard.setdefault(submission_id, ref)
-        if len(self._heard) > REMEMBERED:
-            self._heard.popitem(last=False)
+    def hear(self, submission_id: str, ref: str, path: str = "") -> bool:
+        """Notes what the vendor is said to call it, and its model. What was heard first counts for more.
 
-    def _note_known(self, submission_id: str, ref: str | None) -> None:
-        self._known[submission_id] = ref or self._known.get(submission_id)
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        Returns whether it fits what the vendor's own answers have said. What does not is not noted: it is of another.
+        """
+        known, owner = self._known.get(submission_id), self._of_ref.get(ref)
+        if owner not in (None, submission_id):
+            return False
+        if known is not None and (known.ref not in (None, ref) or path not in ("", known.path)):
+            return False
+        self._heard.setdefault(submission_id, Noted(path, ref))
+        _shorten(self._heard)
+        return True
+
+    def _note_known(self, task: Task, ref: str | None = None) -> None:
+        before = self._known.get(task.submission_id)
+        known = Noted(self._vendor.models[task.model].path, ref or (before.ref if before else None))
+        self._known[task.submission_id] = known
+        if ref is not None:
+            self._of_ref[ref] = task.submission_id
+        _shorten(self._known)
+        _shorten(self._of_ref)
 
     async def submit(self, task: Task, inputs: AsyncExitStack) -> str:
         """Submits a task and returns the vendor's id. `inputs` is closed when they are no longer needed.
@@ -82,7 +120,8 @@ class Submissions:
             certainly_not = False
             try:
                 ref = await self._vendor.submit(task)
-                self._note_known(task.submission_id, ref)
+                self._demand_own(task, ref)
+                self._note_known(task, ref)
             except Failed as failed:
                 self._note(failed)
                 certainly_not = failed.charge is Charge.NOT_CHARGED
@@ -90,13 +129,22 @@ class Submissions:
             finally:
                 # Whatever else has happened, a fault of ours too: it may have been taken.
                 if not certainly_not:
-                    self._note_known(task.submission_id, None)
+                    self._note_known(task)
                 self._under_way.discard(task.submission_id)
         self._breaker.succeeded()
         self._account.accepted()
         # For whoever has to find by hand what a lost answer has bought.
         log.info("accepted", extra={"submission_id": task.submission_id, "model": task.model, "external_ref": ref})
         return ref
+
+    def _demand_own(self, task: Task, ref: str) -> None:
+        """Raises Failed where the vendor names a task as it named another one: then it has answered for that one."""
+        if self._of_ref.get(ref, task.submission_id) == task.submission_id:
+            return
+        self._meter.mixed_up("submit")
+        told = {"submission_id": task.submission_id, "other": self._of_ref[ref], "external_ref": ref}
+        log.error("the vendor answered with the id of another submission", extra=told)
+        raise endings.no_answer(200)
 
     def _admit(self) -> None:
         if not self._account.has_key:
@@ -121,3 +169,8 @@ class Submissions:
         """Waits until nothing is on its way to the vendor any more."""
         while self._running:
             await asyncio.wait(self._running)
+
+
+def _shorten(those: OrderedDict[str, T]) -> None:
+    while len(those) > REMEMBERED:
+        those.popitem(last=False)

@@ -71,26 +71,29 @@ class FalSimulator(Simulator):
         return Request(MODEL, self.given(fields["image_url"]), side, seconds, sound, fields["prompt"])
 
     def acceptance(self, work: Work) -> dict[str, Any]:
-        base = f"{self.url}{REQUESTS.format(ref=work.ref)}"
-        return {
-            "status": "IN_QUEUE",
-            "request_id": work.ref,
-            "response_url": base,
-            "status_url": f"{base}/status",
-            "cancel_url": f"{base}/cancel",
-            "queue_position": 0,
-        }
+        return {"status": "IN_QUEUE", "queue_position": 0, **self._names(work)}
+
+    def _names(self, work: Work) -> dict[str, Any]:
+        """Returns what every answer about a request says of which one it is."""
+        owner, app = work.request.model.split("/")[:2]
+        base = f"{self.url}/{owner}/{app}/requests/{work.ref}"
+        named = {"response_url": base, "status_url": f"{base}/status", "cancel_url": f"{base}/cancel"}
+        return {"request_id": work.ref, **named} if work.ref else {}
 
     def spoiled(self, answer: dict[str, Any], how: str) -> dict[str, Any]:
         if how == "no-id":
             del answer["request_id"]
         elif how == "bad-id":
             answer["request_id"] = "../../account"
+        elif how == "same-id":
+            return self.acceptance(list(self.works.values())[-2])
+        elif how == "other-model":
+            answer["response_url"] = answer["response_url"].replace("wan-25-preview", "veo3")
         return answer
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
         def answer(work: Work, state: str) -> web.Response:
-            told: dict[str, Any] = {"request_id": work.ref}
+            told = self._names(work)
             if state == "deleted":
                 return self.refusal(404, "not found")
             if state in ("queue", "work"):
@@ -114,7 +117,8 @@ class FalSimulator(Simulator):
             if state == "no-output":
                 return web.json_response({"video": {}})
             video = {"url": self.output_url(work), "content_type": "video/mp4", "duration": work.request.seconds}
-            return web.json_response({"video": video, "seed": 7, "actual_prompt": work.request.prompt})
+            told = {"video": video, "seed": 7, "actual_prompt": work.request.prompt}
+            return web.json_response(told | (self._names(work) if work.ref not in request.path else {}))
 
         return await self.look(request, answer)
 
@@ -122,6 +126,8 @@ class FalSimulator(Simulator):
         self.counts["cancel"] += 1
 
         def answer(work: Work, state: str) -> web.Response:
+            if work.ref not in request.path or work.request.model != MODEL:
+                return web.json_response({"status": "OK", **self._names(work)})
             if state == "queue":
                 work.cancelled = True
                 return web.json_response({"status": "OK"})

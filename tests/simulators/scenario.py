@@ -19,7 +19,7 @@ class Scenario:
     """What becomes of submissions: `refused` (with `status`), `moderation`, `bad-key`, `no-credit`, `lost` (taken, and
     the connection is cut instead of an answer), `hang` (taken, no answer), `hold` (no answer before it is let go on),
     `half` (taken, half of an answer), `garbage`, `no-id`, `bad-id`, `types`, `deep`, `huge`, `envelope` (a refusal
-    with HTTP 200)."""
+    with HTTP 200), `same-id` (the id of the task before), `other-model` (another model than was asked for)."""
     status: int = 0
     """HTTP status of refusals."""
     retry_after: str = ""
@@ -29,13 +29,16 @@ class Scenario:
     encoding: str = ""
     """Of a refusal's body, if not JSON's own; `raw` is UTF-8 with halves of characters in it."""
     looks: list[str] = field(default_factory=list)
-    """What becomes of the next looks, one each: a status such as `500`, or `lost`, `hang`, `garbage`, `deep`, `huge`,
-    `types`."""
+    """What becomes of the next looks, one each: nothing (empty), a status such as `500`, or `lost`, `hang`, `garbage`,
+    `deep`, `huge`, `types`, or the answer for another task: `no-id`, `other-task` or `other-failed` (which is done, or
+    has failed), `other-model`."""
     upload: int = 0
     """HTTP status that refuses uploads."""
+    secret: int = 0
+    """HTTP status that refuses the secret of webhooks."""
     listed: str = ""
     """What is wrong with the list of tasks: `capped` (pages of two at most), `reversed`, `empty`, `garbage` (no
-    times)."""
+    times), `other-page` (it says that it is another page)."""
     end: str = "completed"
     """`completed`, `failed`, `moderation`, `cancelled`, `timeout`, `deleted`, `no-output`."""
     output: str = ""

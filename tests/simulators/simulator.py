@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
@@ -26,6 +26,8 @@ from tests.simulators.scenario import Scenario
 from tests.simulators.video import make_video
 
 DATA_URI = re.compile(r"data:([\w/+.-]+);base64,")
+MIXED = ("no-id", "other-task", "other-failed", "other-model")
+"""Looks that are answered for another task."""
 PIECE_BYTES = 256 * 1024
 """Of a video, at a time."""
 
@@ -181,7 +183,7 @@ class Simulator(ABC):
 
     @abstractmethod
     def spoiled(self, answer: dict[str, Any], how: str) -> dict[str, Any]:
-        """Returns an acceptance with `no-id` or `bad-id`, or as it is."""
+        """Returns an acceptance with `no-id`, `bad-id`, `same-id` or `other-model`, or as it is."""
 
     def _refuse(self, status: int, words: str) -> web.Response:
         response = self.refusal(status, words)
@@ -221,9 +223,19 @@ class Simulator(ABC):
         work = self.works.get(request.match_info["ref"])
         if work is None:
             return self.refusal(404, "not found")
-        if work.scenario.looks:
-            return await self._fault(request, work.scenario.looks.pop(0))
+        if work.scenario.looks and (fault := work.scenario.looks.pop(0)):
+            if fault in MIXED:
+                return answer(self._mixed(work, fault), "failed" if fault == "other-failed" else "completed")
+            return await self._fault(request, fault)
         return answer(work, work.state(asyncio.get_running_loop().time()))
+
+    def _mixed(self, work: Work, fault: str) -> Work:
+        """Returns the task that an answer is for which was mixed up with the one of a task."""
+        if fault == "other-model":
+            return replace(work, request=replace(work.request, model="somebody/else/entirely"))
+        ref = "" if fault == "no-id" else f"{work.ref}-of-another"
+        self.works[ref] = other = replace(work, ref=ref, request=replace(work.request, seconds=1.0))
+        return other
 
     async def _fault(self, request: web.Request, fault: str) -> web.StreamResponse:
         if fault == "lost":

@@ -38,6 +38,7 @@ class WaveSpeedSimulator(Simulator):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self.secret = SECRET
         self._tellers: set[asyncio.Task[None]] = set()
         self.fields = dict(FIELDS)
 
@@ -106,6 +107,10 @@ class WaveSpeedSimulator(Simulator):
             del answer["data"]["id"]
         elif how == "bad-id":
             answer["data"]["id"] = "../../account"
+        elif how == "same-id":
+            answer["data"]["id"] = list(self.works)[-2]
+        elif how == "other-model":
+            answer["data"]["model"] = "alibaba/wan-2.2/image-to-video"
         return answer
 
     def _data(self, work: Work, state: str) -> dict[str, Any]:
@@ -140,7 +145,8 @@ class WaveSpeedSimulator(Simulator):
         size = min(asked["page_size"], {"capped": 2, "empty": 0}.get(self.scenario.listed, asked["page_size"]))
         if self.scenario.listed == "garbage":
             items = [item | {"created_at": "yesterday"} for item in items]
-        page = {"page": asked["page"], "items": items[first : first + size]}
+        number = asked["page"] + (self.scenario.listed == "other-page")
+        page = {"page": number, "items": items[first : first + size]}
         return web.json_response({"code": 200, "message": "success", "data": page})
 
     async def _upload(self, request: web.Request) -> web.Response:
@@ -161,7 +167,10 @@ class WaveSpeedSimulator(Simulator):
         return web.Response(body=self.uploads[request.match_info["name"]])
 
     async def _secret(self, request: web.Request) -> web.Response:
-        return web.json_response({"code": 200, "message": "success", "data": {"secret": SECRET}})
+        self.counts["secret"] += 1
+        if self.scenario.secret:
+            return self.refusal(self.scenario.secret, "not now")
+        return web.json_response({"code": 200, "message": "success", "data": {"secret": self.secret}})
 
     async def _tell(self, work: Work, hook: str) -> None:
         """Sends the webhook of a task when it has ended."""
@@ -176,7 +185,7 @@ class WaveSpeedSimulator(Simulator):
         headers = {
             "webhook-id": number,
             "webhook-timestamp": stamp,
-            "webhook-signature": signature(SECRET, number, stamp, body),
+            "webhook-signature": signature(self.secret, number, stamp, body),
         }
         async with aiohttp.ClientSession() as session, session.post(hook, data=body, headers=headers) as answer:
             self.counts[f"webhook-{answer.status}"] += 1

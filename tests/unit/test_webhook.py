@@ -1,6 +1,7 @@
 """Webhooks that are genuine, and those that are not."""
 
 from contextlib import AsyncExitStack
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from services.providers import submissions as those
 from services.providers.account import Account
 from services.providers.breaker import Breaker
 from services.providers.metrics import VendorMeter, VendorMetrics
+from services.providers.model import Model
 from services.providers.submissions import Submissions
 from services.providers.task import Task
 from services.providers.vendor import Charge, Failed
@@ -76,6 +78,8 @@ def test_another_body_or_secret_or_none_is_not_genuine() -> None:
 class Answering:
     """A vendor that answers a submission with an id, or with trouble."""
 
+    models = MappingProxyType({"m": Model(path="vendors/m", prompt_characters=100)})
+
     def __init__(self, answer: str | Failed) -> None:
         self.answer = answer
 
@@ -89,8 +93,8 @@ def remembering(answer: str | Failed = "task-0") -> tuple[Submissions, Webhooks]
     meter = VendorMeter(VendorMetrics(CollectorRegistry()), "test")
     breaker = Breaker(lambda: NOW, meter, failures=3, rest_s=30)
     vendor: Any = Answering(answer)
-    found = Submissions(vendor, breaker, Account(lambda: NOW, has_key=True))
-    return found, Webhooks("secret", lambda: NOW, Wakes(), found)
+    found = Submissions(vendor, breaker, Account(lambda: NOW, has_key=True), meter)
+    return found, Webhooks("secret", lambda: NOW, Wakes(), found, meter)
 
 
 async def submitted(submissions: Submissions, submission_id: str = "s-1") -> None:

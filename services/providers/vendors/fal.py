@@ -8,6 +8,7 @@ from the queue has not run. Not in its documentation, and assumed: what the stat
 a result is kept. Its webhooks are signed with Ed25519 keys and are not used.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -43,6 +44,7 @@ HEADERS = {
     "x-app-fal-disable-fallback": "true",
 }
 ERROR_TYPE = "x-fal-error-type"
+IN_URL = re.compile(r"/[^/]+/[^/]+/requests/[^/?#]+")
 CANCELLATIONS = ("request_cancelled", "request_canceled", "cancelled", "canceled", "client_cancelled")
 
 
@@ -76,7 +78,11 @@ class Fal:
             fields["audio_url"] = await self._uploaded(task.inputs[Role.AUDIO])
         given = {key: value for key, value in fields.items() if value is not None}
         answer = await self._exchange.pay(f"/{MODELS[task.model].path}", json_body(given), HEADERS)
-        return _accepted(answer)
+        ref = _accepted(answer)
+        if (named := _named(answer, task.model)) != {_request(ref, task.model)}:
+            self._exchange.mixed_up("submit", ref, named)
+            raise endings.no_answer(answer.status)
+        return ref
 
     async def _given(self, given: Input) -> Inline | str:
         return data_uri(given) if given.size_bytes <= self._options.inline_bytes else await self._uploaded(given)
@@ -113,6 +119,7 @@ class Fal:
         """See Vendor."""
         answer = await self._exchange.ask("GET", f"{_request(ref, model)}/status", kind="look")
         status = answer.get("status", kind=str)
+        self._demand_own("look", answer, ref, model, nameless=status is None)
         if answer.status == 404:
             raise self._missing.unseen(ref)
         if endings.is_bad_key(answer.status, _words(answer)):
@@ -134,6 +141,7 @@ class Fal:
 
     async def _result(self, ref: str, model: str, status: Answer) -> Finished:
         answer = await self._exchange.ask("GET", _request(ref, model), kind="look")
+        self._demand_own("look", answer, ref, model)
         url = answer.get("video", "url", kind=str)
         if answer.status == 200 and url is not None:
             return Finished(url, _facts(answer, status, model))
@@ -155,6 +163,7 @@ class Fal:
     async def stop(self, ref: str, model: str) -> Stop:
         """See Vendor. Only what was taken from the queue certainly costs nothing."""
         answer = await self._exchange.ask("PUT", f"{_request(ref, model)}/cancel", kind="cancel")
+        self._demand_own("cancel", answer, ref, model)
         status = answer.get("status", kind=str)
         if status == "ALREADY_COMPLETED":
             return Stop.ENDED
@@ -163,6 +172,12 @@ class Fal:
         if answer.status in (202, 404):
             return Stop.GOES_ON
         raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
+
+    def _demand_own(self, kind: str, answer: Answer, ref: str, model: str, *, nameless: bool = True) -> None:
+        """Raises Troubled where an answer names another request than this one, or where it must, names none."""
+        named = _named(answer, model)
+        if named != {_request(ref, model)} and (named or not nameless):
+            raise self._exchange.mixed_up(kind, ref, named)
 
     async def find(self, model: str, submit_time: datetime, now: datetime) -> Found:
         """See Vendor. It has no list that could be searched."""
@@ -177,6 +192,14 @@ def _request(ref: str, model: str) -> str:
     """Returns the path of a request: it has the owner and the app of the model, and not the rest of its name."""
     owner, app = MODELS[model].path.split("/")[:2]
     return f"/{owner}/{app}/requests/{ref}"
+
+
+def _named(answer: Answer, model: str) -> set[str]:
+    """Returns the requests that an answer names, as paths: by its id, which is of this model, and by its URLs."""
+    ref = answer.get("request_id", kind=str)
+    urls = [answer.get(key, kind=str) for key in ("response_url", "status_url", "cancel_url")]
+    found = [IN_URL.search(url) for url in urls if url]
+    return {match[0] for match in found if match} | ({_request(ref, model)} if ref else set())
 
 
 def _accepted(answer: Answer) -> str:

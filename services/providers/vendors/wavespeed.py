@@ -112,7 +112,11 @@ class WaveSpeed:
             hook = f"{self._options.webhook_url.rstrip('/')}/{quote(task.submission_id, safe='')}"
             path += "?" + urlencode({"webhook": hook})
         answer = await self._exchange.pay(path, json_body(fields))
-        return _accepted(answer)
+        ref = _accepted(answer)
+        if _another(answer, ref, task.model):
+            self._exchange.mixed_up("submit", ref, _named(answer))
+            raise endings.no_answer(answer.status)
+        return ref
 
     async def _fields(self, task: Task) -> Fields:
         # Kling alone has been seen to take base64 without what makes it a data URI.
@@ -181,6 +185,8 @@ class WaveSpeed:
         """See Vendor."""
         answer = await self._exchange.ask("GET", f"{API}/predictions/{ref}/result", kind="look")
         status = answer.get("data", "status", kind=str)
+        if _another(answer, ref, model) or (status is not None and answer.get("data", "id", kind=str) is None):
+            raise self._exchange.mixed_up("look", ref, _named(answer))
         if answer.status == 404:
             raise self._missing.unseen(ref)
         if endings.is_bad_key(answer.status, answer.get("message", kind=str) or ""):
@@ -242,6 +248,8 @@ class WaveSpeed:
         items = answer.get("data", "items", kind=list)
         if answer.status != 200 or items is None:
             raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
+        if (named := answer.get("data", "page", kind=int)) not in (None, page):
+            raise self._exchange.mixed_up("find", "", f"page {named}")
         return [(dig(item, "model", kind=str), _time(dig(item, "created_at", kind=str))) for item in items]
 
     async def webhook_secret(self) -> str:
@@ -264,6 +272,17 @@ def _accepted(answer: Answer) -> str:
     if well and code is not None and endings.is_refusal(code) and answer.get("data", "id", kind=str) is None:
         raise _refused(answer, code)  # The envelope has the refusal.
     raise endings.broke_down(answer.status) if answer.status >= 500 else endings.no_answer(answer.status)
+
+
+def _another(answer: Answer, ref: str, model: str) -> bool:
+    """Whether an answer names another task, or another model than the task is of."""
+    id_, name = _named(answer)
+    return id_ not in (None, ref) or name not in (None, "", MODELS[model].path)
+
+
+def _named(answer: Answer) -> tuple[str | None, str | None]:
+    """Returns the id and the model of the task that an answer names."""
+    return answer.get("data", "id", kind=str), answer.get("data", "model", kind=str)
 
 
 def _refused(answer: Answer, status: int) -> Failed:

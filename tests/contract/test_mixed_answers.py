@@ -1,0 +1,159 @@
+"""An answer for another task, or for another model, is no answer: nobody gets somebody else's video, or money."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+from i2v.provider.v1 import provider_pb2 as pb
+
+from services.providers.vendors import VENDORS
+from services.providers.webhook import signature
+from services.rpc.status import from_call
+from tests.contract.test_webhook_listener import post
+from tests.provided import KLING, Provided, a_task, length_s, provided, until
+from tests.simulators.wavespeed import SECRET
+from tools.program import free_port
+
+WAN = "alibaba/wan-2.5/image-to-video"
+
+
+@pytest.fixture(params=sorted(VENDORS))
+def vendor(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest_asyncio.fixture
+async def rig(vendor: str, tmp_path: Path) -> AsyncIterator[Provided]:
+    async with provided(vendor, tmp_path) as made:
+        yield made
+
+
+def mixed(rig: Provided, kind: str) -> float:
+    return rig.metric("i2v_vendor_mixed_answers_total", kind=kind)
+
+
+@pytest.mark.parametrize("looks", [["other-task"], ["other-model"], ["no-id"], ["other-task", "500", "other-model"]])
+async def test_an_answer_to_a_look_that_is_for_another_task_is_no_answer(rig: Provided, looks: list[str]) -> None:
+    rig.play(looks=list(looks), work_s=0.05)
+    told = await rig.generate()
+    assert length_s(told.video) == pytest.approx(5, abs=0.3), "another task's is one second long"
+    assert told.video == rig.simulator.video(rig.simulator.works[told.ref])
+    assert mixed(rig, "look") == len(looks) - looks.count("500")
+    assert rig.simulator.paid == 1
+
+
+async def test_a_result_of_fal_that_is_for_another_task_is_no_answer(tmp_path: Path) -> None:
+    async with provided("fal", tmp_path) as rig:
+        rig.play(looks=["", "other-task"])
+        told = await rig.generate()
+        assert length_s(told.video) == pytest.approx(5, abs=0.3)
+        assert mixed(rig, "look") == 1
+
+
+async def test_an_end_of_another_task_is_not_the_end_of_this_one(rig: Provided) -> None:
+    """Most of all not one that says that nothing was charged."""
+    rig.play(looks=["other-failed", "other-failed"], work_s=0.05)
+    assert (await rig.generate()).done
+    assert mixed(rig, "look") == 2
+
+
+@pytest.mark.parametrize("submit", ["same-id", "other-model"])
+async def test_an_answer_to_a_submission_that_is_for_another_task_is_a_lost_one(rig: Provided, submit: str) -> None:
+    first = await rig.generate(a_task("first"))
+    rig.play(submit=submit)
+    assert (await rig.generate(a_task("second"))).end == ("ANSWER_LOST", "UNKNOWN")
+    assert mixed(rig, "submit") == 1
+    found = await rig.find("second", time.time())
+    assert found.outcome == pb.FindResponse.UNKNOWN
+    assert (await rig.find("first", time.time())).external_ref == first.ref
+    assert rig.simulator.paid == 2
+
+
+async def test_an_answer_to_a_cancel_that_is_for_another_task_stops_nothing(rig: Provided) -> None:
+    rig.play(stay="queue")
+    call = rig.start()
+    ref = (await until(call, "accepted")).accepted.external_ref
+    rig.simulator.works[ref].scenario.looks[:] = ["other-task"] * 1000
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await rig.cancel(ref)
+    assert from_call(caught.value).reason == "VENDOR_UNREACHABLE"
+    kind = {"wavespeed": "look", "fal": "cancel"}[rig.vendor]
+    assert mixed(rig, kind) >= 1
+    rig.simulator.works[ref].scenario.looks.clear()
+    rig.simulator.release()
+    assert await until(call, "done")
+
+
+async def test_a_task_is_not_attached_to_under_another_model(tmp_path: Path) -> None:
+    async with provided("wavespeed", tmp_path, change=lambda values, _: values.update(watch_s=0.3)) as rig:
+        told = await rig.generate()
+        again = await rig.attach(told.ref, "kling-2.5-turbo-std")
+        assert again.end == ("TIMED_OUT", "UNKNOWN")
+        assert again.failed.resumable
+
+
+async def test_another_page_of_the_vendors_list_proves_nothing(tmp_path: Path) -> None:
+    now = [time.time()]
+    async with provided("wavespeed", tmp_path, clock=lambda: now[0]) as rig:
+        await rig.generate(a_task("before"))
+        next(iter(rig.simulator.works.values())).began -= 5000
+        asked, now[0] = now[0], now[0] + 2400
+        assert (await rig.find("other", asked)).outcome == pb.FindResponse.ABSENT
+        rig.play(listed="other-page")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await rig.find("other", asked)
+        assert from_call(caught.value).reason == "VENDOR_UNREACHABLE"
+        assert mixed(rig, "find") == 1
+
+
+@pytest_asyncio.fixture
+async def hooked(tmp_path: Path) -> AsyncIterator[Provided]:
+    port = free_port()
+
+    def change(values: dict[str, Any], simulator: object) -> None:
+        values |= {"webhook_listen": f"127.0.0.1:{port}", "webhook_url": f"http://127.0.0.1:{port}/hooks"}
+        values |= {"webhook_secret": SECRET}
+
+    async with provided("wavespeed", tmp_path, change=change) as made:
+        yield made
+
+
+async def tell(rig: Provided, submission_id: str, **body: str) -> int:
+    """Sends a webhook as the vendor signs it."""
+    data, stamp = json.dumps(body).encode(), str(int(time.time()))
+    signed = {"webhook-id": "1", "webhook-timestamp": stamp, "webhook-signature": signature(SECRET, "1", stamp, data)}
+    return await asyncio.to_thread(post, f"http://127.0.0.1:{rig.app.webhook_port}/hooks/{submission_id}", data, signed)
+
+
+async def found(rig: Provided, submission_id: str, model: str = "wan-2.5") -> str:
+    return str((await rig.find(submission_id, time.time(), model)).external_ref)
+
+
+async def test_a_webhook_for_another_task_tells_nothing_of_this_one(hooked: Provided) -> None:
+    first = await hooked.generate(a_task("first"))
+    hooked.play(submit="lost")
+    assert (await hooked.generate(a_task("second"))).end == ("ANSWER_LOST", "UNKNOWN")
+    lost = list(hooked.simulator.works)[-1]
+    assert await tell(hooked, "second", id=first.ref, model=WAN) == 204, "it is another submission's"
+    assert await tell(hooked, "second", id=lost, model="kwaivgi/kling-v2.5-turbo-std/image-to-video") == 204
+    assert await tell(hooked, "first", id="another-task", model=WAN) == 204, "the vendor's own answer counts"
+    assert (await found(hooked, "second"), await found(hooked, "first")) == ("", first.ref)
+    assert mixed(hooked, "webhook") == 3
+    assert await tell(hooked, "second", id=lost, model=WAN) == 204
+    assert await found(hooked, "second") == lost
+    assert mixed(hooked, "webhook") == 3
+
+
+async def test_what_a_webhook_tells_of_anothers_submission_is_found_only_by_its_model(hooked: Provided) -> None:
+    """Of a submission by another replica, or from before a restart, the model comes with the question."""
+    assert await tell(hooked, "elsewhere", id="task-x", model=WAN) == 204
+    assert await found(hooked, "elsewhere", KLING["model"]) == ""
+    assert await found(hooked, "elsewhere") == "task-x"
+    assert await tell(hooked, "nameless", id="task-y") == 204
+    assert await found(hooked, "nameless", KLING["model"]) == "task-y"
