@@ -23,7 +23,7 @@ from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.service import NAME, STREAMS, Parts, ProviderService
 from services.providers.settings import Settings
 from services.providers.submissions import Submissions
-from services.providers.vendor import Troubled, Vendor
+from services.providers.vendor import Vendor
 from services.providers.vendors import VENDORS, Entry, Options
 from services.providers.wakes import Wakes
 from services.providers.watch import Rhythm
@@ -88,7 +88,7 @@ async def open_app(
         service = ProviderService(parts)
         metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
         stack.callback(close_metrics)
-        webhook_port = await _webhooks(speaks, settings, clock, wakes, submissions, meter, stack)
+        webhook_port = await _webhooks(speaks, settings, clock, wakes, submissions, meter, parts.rhythm, stack)
         server = await serve(
             settings.listen,
             [lambda server: provider_pb2_grpc.add_ProviderServiceServicer_to_server(service, server)],
@@ -167,24 +167,29 @@ async def _webhooks(
     wakes: Wakes,
     submissions: Submissions,
     meter: VendorMeter,
+    rhythm: Rhythm,
     stack: AsyncExitStack,
 ) -> int | None:
-    """Listens for webhooks and returns the port. Without them looks do all the work, so nothing here is fatal."""
+    """Listens for webhooks and returns the port; None where there are none. Looks do the work without them."""
     if not settings.webhook_listen:
         return None
-    secret = settings.webhook_secret
-    if not secret:
-        try:
-            secret = await vendor.webhook_secret()
-        except Troubled as trouble:
-            log.warning("no webhooks: their secret could not be had", extra={"cause": str(trouble)})
-    if not secret:
+    if not vendor.has_webhooks:
+        log.warning("no webhooks: this vendor's are not used")
         return None
-    listener = Listener(Webhooks(secret, clock, wakes, submissions, meter).take)
+    webhooks = Webhooks(settings.webhook_secret, clock, wakes, submissions, meter)
+    listener = Listener(webhooks.take)
     host, _, port = settings.webhook_listen.rpartition(":")
     try:
         found = await listener.start(host, int(port))
     except OSError as error:
         raise CannotListenError(f"cannot listen on {settings.webhook_listen}: {error.strerror}") from error
     stack.push_async_callback(listener.stop)
+    if not settings.webhook_secret:
+        learning = asyncio.create_task(webhooks.learn(vendor, rhythm), name="webhook-secret")
+        stack.push_async_callback(_ended, learning)
     return found
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

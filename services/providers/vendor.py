@@ -124,6 +124,8 @@ class Vendor(Protocol):
     can_cancel: bool
     can_find: bool
     """Whether it keeps anything by which a lost task could be found, or its absence be proved."""
+    has_webhooks: bool
+    """Whether it tells of what has ended, in a way that is understood here."""
     refund_window_s: float | None
     """How long after a submission it has given back what it took for a task that came to nothing; None: it promises
     no such thing."""
@@ -162,10 +164,10 @@ class Vendor(Protocol):
         ...
 
     async def webhook_secret(self) -> str:
-        """Returns what the vendor signs its webhooks with; nothing where it has none that we know.
+        """Returns what the vendor signs its webhooks with. Not asked for where it has none.
 
         Raises:
-            Troubled: the vendor could not be asked.
+            Troubled: the vendor could not be asked, or has none now.
         """
         ...
 

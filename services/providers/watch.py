@@ -55,7 +55,7 @@ async def watch(
             failures += 1
             if trouble.down:
                 breaker.failed()
-            pause_s = _pause_s(rhythm, failures, trouble.retry_delay_s)
+            pause_s = pause_after_s(rhythm, failures, trouble.retry_delay_s)
             log.warning("look failed", extra={"cause": str(trouble), "failures": failures})
         else:
             failures = 0
@@ -82,7 +82,8 @@ def _calm_s(rhythm: Rhythm, age_s: float) -> float:
     return min(max(rhythm.look_every_s, AGE_SHARE * age_s), max(rhythm.look_every_s, rhythm.look_seldom_s))
 
 
-def _pause_s(rhythm: Rhythm, failures: int, asked_s: float | None) -> float:
+def pause_after_s(rhythm: Rhythm, failures: int, asked_s: float | None) -> float:
+    """Returns the seconds to wait after so many failures in a row, of which the last asked for `asked_s`."""
     if asked_s is not None:
         return min(max(asked_s, rhythm.look_every_s), 10 * rhythm.longest_pause_s)
     return float(min(rhythm.longest_pause_s, rhythm.look_every_s * 2 ** min(failures - 1, 20)))

@@ -2,26 +2,37 @@
 
 The signature is `v3,` and the hexadecimal HMAC-SHA256 of `{id}.{timestamp}.{body}`, keyed by the secret as it is, but
 without its `whsec_`; what is older than five minutes, or from the future by as much, is refused.
+
+The secret is the operator's, or the vendor is asked for it in the background: it may be away when this process starts,
+and it may change the secret later. What came meanwhile and could not be checked is checked then.
 """
 
+import asyncio
 import hashlib
 import hmac
 import logging
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from services.providers.clock import Clock
 from services.providers.exchange import dig, parsed
 from services.providers.metrics import VendorMeter
 from services.providers.submissions import Submissions
-from services.providers.vendor import REF
+from services.providers.vendor import REF, Troubled, Vendor
 from services.providers.wakes import Wakes
+from services.providers.watch import Rhythm, pause_after_s
 
 log = logging.getLogger(__name__)
 
 MAX_AGE_S = 300
 VERSION = "v3"
 ID_CHARACTERS = 256
+UNCHECKED = 100
+UNCHECKED_BYTES = 64 * 1024
+"""Webhooks that are kept until the secret is known, and how large each may be: anybody may send some."""
+HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 def signature(secret: str, webhook_id: str, timestamp: str, body: bytes) -> str:
@@ -45,6 +56,16 @@ def is_genuine(secret: str, headers: Mapping[str, str], body: bytes, now: float)
     return any(hmac.compare_digest(expected.encode(), each.encode()) for each in given.split(" ")[:8])
 
 
+@dataclass(frozen=True, slots=True)
+class _Unchecked:
+    """A webhook that the secret does not explain."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    came: float
+
+
 class Webhooks:
     """Takes webhooks in: wakes who watches the task, and learns which task a submission has become."""
 
@@ -54,11 +75,36 @@ class Webhooks:
         self._wakes = wakes
         self._submissions = submissions
         self._meter = meter
+        self._unchecked: deque[_Unchecked] = deque(maxlen=UNCHECKED)
+        self._doubted = asyncio.Event()
+
+    async def learn(self, vendor: Vendor, rhythm: Rhythm) -> None:
+        """Asks the vendor for the secret until it answers, and again when webhooks come that it does not explain."""
+        while True:
+            self._secret = await _asked(vendor, rhythm)
+            self._doubted.clear()
+            unchecked, self._unchecked = self._unchecked, deque(maxlen=UNCHECKED)
+            for each in unchecked:
+                if is_genuine(self._secret, each.headers, each.body, each.came):
+                    self._note(each.path, each.body)
+            await asyncio.sleep(rhythm.longest_pause_s)  # anybody may send what is not genuine
+            await self._doubted.wait()
 
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
-        """Returns the HTTP status of the answer: 204, 401 when it is not genuine, 400 when it says nothing."""
-        if not is_genuine(self._secret, headers, body, self._clock()):
-            return 401
+        """Returns the HTTP status of the answer.
+
+        204; 401 when it is not genuine; 503 while the secret is not known; 400 when it says nothing.
+        """
+        now = self._clock()
+        if not is_genuine(self._secret, headers, body, now):
+            if len(body) <= UNCHECKED_BYTES:
+                kept = {name: headers.get(name, "") for name in HEADERS}
+                self._unchecked.append(_Unchecked(path, kept, body, now))
+            self._doubted.set()
+            return 401 if self._secret else 503
+        return self._note(path, body)
+
+    def _note(self, path: str, body: bytes) -> int:
         told = parsed(body)
         ref, path_of_model = dig(told, "id", kind=str), dig(told, "model", kind=str) or ""
         if ref is None or not REF.fullmatch(ref):
@@ -73,3 +119,19 @@ class Webhooks:
             return 204
         self._wakes.ring(ref)
         return 204
+
+
+async def _asked(vendor: Vendor, rhythm: Rhythm) -> str:
+    failures = 0
+    while True:
+        try:
+            secret = await vendor.webhook_secret()
+        except Troubled as trouble:
+            failures += 1
+            told = {"cause": str(trouble), "failures": failures}
+            log.warning("the secret of webhooks could not be had; the vendor is asked again", extra=told)
+            await asyncio.sleep(pause_after_s(rhythm, failures, trouble.retry_delay_s))
+        else:
+            if failures:
+                log.info("the secret of webhooks is known")
+            return secret

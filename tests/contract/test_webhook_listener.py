@@ -14,7 +14,7 @@ import pytest_asyncio
 from i2v.provider.v1 import provider_pb2 as pb
 
 from services.providers.webhook import signature
-from tests.provided import Provided, provided
+from tests.provided import Provided, a_task, provided
 from tests.simulators.simulator import Simulator
 from tests.simulators.wavespeed import SECRET
 from tools.program import free_port
@@ -64,6 +64,68 @@ async def test_a_webhook_tells_what_a_lost_submission_has_become(hooked: Provide
     assert await asyncio.to_thread(post, url, body, good) == 204
     found = await hooked.find("submission-1", time.time())
     assert (found.outcome, found.external_ref) == (pb.FindResponse.FOUND, ref)
+
+
+def signed(secret: str, body: bytes) -> dict[str, str]:
+    stamp = str(int(time.time()))
+    return {"webhook-id": "1", "webhook-timestamp": stamp, "webhook-signature": signature(secret, "1", stamp, body)}
+
+
+async def answered(rig: Provided, submission_id: str, secret: str, ref: str, status: int) -> None:
+    """Sends a webhook until it is answered by a status; what the provider waits for is on its way."""
+    body = json.dumps({"id": ref}).encode()
+    url = f"http://127.0.0.1:{rig.app.webhook_port}/hooks/{submission_id}"
+    for _ in range(1000):
+        if await asyncio.to_thread(post, url, body, signed(secret, body)) == status:
+            return
+    raise AssertionError(f"never answered by {status}")
+
+
+async def found_at_last(rig: Provided, submission_id: str) -> str:
+    """Returns the task that a submission has become, as soon as the provider knows it."""
+    for _ in range(1000):
+        found = await rig.find(submission_id, time.time())
+        if found.outcome == pb.FindResponse.FOUND:
+            return str(found.external_ref)
+    raise AssertionError("never found")
+
+
+@pytest_asyncio.fixture
+async def asking(tmp_path: Path) -> AsyncIterator[Provided]:
+    """A provider that was started while the vendor was away, and has to ask for the secret."""
+    port = free_port()
+
+    def change(values: dict[str, Any], simulator: Simulator) -> None:
+        values |= {"webhook_listen": f"127.0.0.1:{port}", "webhook_url": f"http://127.0.0.1:{port}/hooks"}
+        simulator.scenario.secret = 503
+
+    async with provided("wavespeed", tmp_path, change=change) as made:
+        yield made
+
+
+async def test_a_vendor_that_is_away_at_the_start_is_asked_for_the_secret_until_it_answers(asking: Provided) -> None:
+    asking.play(submit="lost", stay="work", secret=503)
+    assert (await asking.generate(a_task("before"))).end == ("ANSWER_LOST", "UNKNOWN")
+    await answered(asking, "before", SECRET, next(iter(asking.simulator.works)), 503)
+    assert (await asking.find("before", time.time())).outcome == pb.FindResponse.UNKNOWN
+    asking.play()
+    assert await found_at_last(asking, "before") == next(iter(asking.simulator.works)), (
+        "it came while nobody could tell"
+    )
+    await answered(asking, "after", SECRET, "task-after", 204)
+    assert asking.simulator.counts["secret"] > 1
+    asked = asking.simulator.counts["secret"]
+    assert (await asking.generate(a_task("later"))).done
+    assert asking.simulator.counts["secret"] == asked
+
+
+async def test_a_secret_that_the_vendor_has_changed_is_asked_for(asking: Provided) -> None:
+    asking.play()
+    await answered(asking, "first", SECRET, "task-1", 204)
+    asking.simulator.secret = "whsec_another"
+    await answered(asking, "second", "whsec_another", "task-2", 401)
+    await answered(asking, "second", "whsec_another", "task-2", 204)
+    assert await found_at_last(asking, "second") == "task-2"
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from services.providers.task import Input
 from services.providers.vendor import Failed, promises, quoted
 from services.providers.vendors.wavespeed import _time
 from services.providers.wakes import Wakes
-from services.providers.watch import Rhythm, _calm_s, _pause_s
+from services.providers.watch import Rhythm, _calm_s, pause_after_s
 
 
 def an_input(folder: Path, size: int) -> tuple[Input, bytes]:
@@ -247,8 +247,8 @@ def test_a_task_is_looked_at_more_seldom_as_it_grows_old_and_when_looks_fail() -
     rhythm = Rhythm(look_every_s=2, look_seldom_s=10, longest_pause_s=30)
     assert [_calm_s(rhythm, age_s) for age_s in (0, 40, 100, 200, 10_000)] == [2, 2, 5, 10, 10]
     assert _calm_s(Rhythm(look_every_s=60, look_seldom_s=10), 10_000) == 60
-    assert [_pause_s(rhythm, failures, None) for failures in (1, 2, 3, 4, 5, 1000)] == [2, 4, 8, 16, 30, 30]
-    assert [_pause_s(rhythm, 1, asked_s) for asked_s in (0, 7, 100_000)] == [2, 7, 300]
+    assert [pause_after_s(rhythm, failures, None) for failures in (1, 2, 3, 4, 5, 1000)] == [2, 4, 8, 16, 30, 30]
+    assert [pause_after_s(rhythm, 1, asked_s) for asked_s in (0, 7, 100_000)] == [2, 7, 300]
 
 
 async def test_a_video_is_handed_on_in_pieces_that_a_message_can_carry() -> None:

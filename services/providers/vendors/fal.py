@@ -55,6 +55,7 @@ class Fal:
     models = MODELS
     can_cancel = True
     can_find = False
+    has_webhooks = False
     refund_window_s: float | None = None
 
     def __init__(self, exchange: Exchange, options: Options) -> None:
@@ -185,7 +186,7 @@ class Fal:
 
     async def webhook_secret(self) -> str:
         """See Vendor."""
-        return ""
+        raise Troubled("this vendor's webhooks are not used")
 
 
 def _request(ref: str, model: str) -> str:

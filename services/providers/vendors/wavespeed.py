@@ -95,6 +95,7 @@ class WaveSpeed:
     models = MODELS
     can_cancel = False
     can_find = True
+    has_webhooks = True
     refund_window_s: float | None = 3 * 3600.0
 
     def __init__(self, exchange: Exchange, options: Options) -> None:
@@ -255,10 +256,10 @@ class WaveSpeed:
     async def webhook_secret(self) -> str:
         """See Vendor."""
         answer = await self._exchange.ask("GET", f"{API}/webhook/secret", kind="webhook")
-        secret = answer.get("data", "secret", kind=str) or answer.get("data", kind=str)
+        secret = (answer.get("data", "secret", kind=str) or answer.get("data", kind=str) or "").removeprefix("whsec_")
         if answer.status != 200 or not secret:
-            raise Troubled(f"HTTP {answer.status}")
-        return secret.removeprefix("whsec_")
+            raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
+        return secret
 
 
 def _accepted(answer: Answer) -> str:
