@@ -132,10 +132,11 @@ def with_second_picture(jpeg: bytes) -> bytes:
 
 
 def of_many_scans(count: int) -> bytes:
-    """A progressive JPEG that asks for this many passes over 6000 x 6000 pixels."""
+    """A progressive JPEG that asks for this many passes over 6000 x 6000 pixels before it is whole."""
     plain = a_picture(6000, 6000, "L", "JPEG", progressive=True)
-    start = plain.rindex(b"\xff\xda")
-    return plain[:-2] + plain[start:-2] * count + plain[-2:]
+    first, last = plain.index(b"\xff\xda"), plain.rindex(b"\xff\xda")
+    end = plain.index(b"\xff\xc4", first)
+    return plain[:end] + plain[first:end] * count + plain[end:last] + plain[last:]
 
 
 def a_profile_that_swaps_red_and_green() -> bytes:
@@ -143,3 +144,99 @@ def a_profile_that_swaps_red_and_green() -> bytes:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     tags = profile[:400].replace(b"rXYZ", b"tXYZ").replace(b"gXYZ", b"rXYZ").replace(b"tXYZ", b"gXYZ")
     return (tags + profile[400:]).replace("sRGB".encode("utf-16-be"), "Swap".encode("utf-16-be"))
+
+
+# --- what cameras, phones and programs put behind a picture, or leave out -------------------------------------------
+
+
+def an_mp4() -> bytes:
+    """The first bytes of a video, as motion photos carry one."""
+    return struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"mp42", 0, b"isom", b"mp42") + a_box(b"mdat", bytes(5000))
+
+
+def a_box(name: bytes, *parts: bytes) -> bytes:
+    """One box of MP4, HEIC or AVIF."""
+    body = b"".join(parts)
+    return struct.pack(">I4s", len(body) + 8, name) + body
+
+
+TRAILERS = {
+    "samsung": b"\0\0\x01\x0a\x0e\0\0\0Image_UTC_Data1700000000000SEFHj\0\0\0\x01\0\0\0SEFT",
+    "google motion photo": an_mp4(),
+    "zeros": bytes(4096),
+    "one zero": b"\0",
+    "line end": b"\r\n",
+    "a zip": a_zip(),
+    "markers": b"\xff\xd8\xff\xe0\xff\xda\xff\xd9" * 20,
+    "text": b'\nvivo{"com.vivo.gallery":"1.0"}',
+}
+
+
+def without_end(jpeg: bytes) -> bytes:
+    """A JPEG whose data are complete and whose end marker is missing."""
+    assert jpeg.endswith(b"\xff\xd9")
+    return jpeg[:-2]
+
+
+def with_garbage_between(jpeg: bytes) -> bytes:
+    """A JPEG with bytes that belong to nothing before its tables, as some scanners write it."""
+    at = jpeg.index(b"\xff\xdb")
+    return jpeg[:at] + b"\0\0garbage\0" + jpeg[at:]
+
+
+def of_another_size(jpeg: bytes, width: int, height: int) -> bytes:
+    """A JPEG whose header claims another size than its data have."""
+    at = next(at for marker in (b"\xff\xc0", b"\xff\xc2") if (at := jpeg.find(marker)) >= 0)
+    return jpeg[: at + 5] + struct.pack(">HH", height, width) + jpeg[at + 9 :]
+
+
+def of_fewer_scans(progressive: bytes, count: int) -> bytes:
+    """A progressive JPEG cut exactly between two of its scans."""
+    at = 0
+    for _ in range(count + 1):
+        at = progressive.index(b"\xff\xda", at + 1)
+    tables = progressive.rfind(b"\xff\xc4", 0, at)
+    return progressive[: min(at, tables) if tables > progressive.rfind(b"\xff\xda", 0, at) else at]
+
+
+def one_frame_apng() -> bytes:
+    """An APNG of a single frame."""
+    png = a_picture(64, 48)
+    control = a_chunk(b"acTL", struct.pack(">II", 1, 0))
+    frame = a_chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 64, 48, 0, 0, 1, 10, 0, 0))
+    return png[:33] + control + frame + png[33:]
+
+
+def a_riff(form: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A RIFF file: WebP or WAV."""
+    body = b"".join(name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) & 1) for name, data in chunks)
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + form + body
+
+
+def one_frame_webp(width: int = 64, height: int = 48) -> bytes:
+    """A WebP that says it is animated and has one frame."""
+    frame = a_picture(width, height, "RGB", "WEBP", quality=90)
+    size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    header = bytes(6) + size + bytes(4)
+    return a_riff(b"WEBP", (b"VP8X", b"\2\0\0\0" + size), (b"ANIM", bytes(6)), (b"ANMF", header + frame[12:]))
+
+
+def a_grey16(values: Sequence[int], key: int | None, height: int = 48) -> bytes:
+    """A 16-bit grey PNG, and the value that is transparent."""
+    extra = [] if key is None else [a_chunk(b"tRNS", struct.pack(">H", key))]
+    row = struct.pack(f">{len(values)}H", *values)
+    return a_png(len(values), height, bits=16, colour=0, row=row, extra=extra)
+
+
+def an_rgb16(values: Sequence[tuple[int, int, int]], key: tuple[int, int, int], height: int = 48) -> bytes:
+    """A 16-bit RGB PNG, and the colour that is transparent."""
+    row = b"".join(struct.pack(">HHH", *value) for value in values)
+    return a_png(len(values), height, bits=16, colour=2, row=row, extra=[a_chunk(b"tRNS", struct.pack(">HHH", *key))])
+
+
+def noisy(width: int, height: int, seed: int = 1) -> Image.Image:
+    """A picture that compresses badly, as photographs do."""
+    import numpy as np
+
+    pixels = np.random.default_rng(seed).normal(128, 40, (height, width, 3)).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(pixels)

@@ -33,17 +33,23 @@ async def test_a_png_keeps_every_pixel(tmp_path: Path) -> None:
     assert differ(image, Image.open(io.BytesIO(data))) == 0
 
 
-async def test_a_jpeg_stays_one_at_full_colour_resolution(tmp_path: Path) -> None:
-    info, image = await taken(pictures.a_picture(64, 48, "RGB", "JPEG", quality=95), tmp_path)
+@pytest.mark.parametrize(("subsampling", "luminance"), [(0, (1, 1)), (1, (1, 1)), (2, (2, 2))])
+async def test_a_jpeg_stays_one_at_its_own_colour_resolution(
+    tmp_path: Path, subsampling: int, luminance: tuple[int, int]
+) -> None:
+    data = pictures.a_picture(64, 48, "RGB", "JPEG", quality=95, subsampling=subsampling)
+    info, image = await taken(data, tmp_path)
     assert info.media_type == "image/jpeg"
-    assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3  # type: ignore[attr-defined]
+    assert [layer[1:3] for layer in image.layer] == [luminance, (1, 1), (1, 1)]  # type: ignore[attr-defined]
     assert differ(image, Image.open(io.BytesIO(pictures.a_picture(64, 48)))) < 12
 
 
 @pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 90}, {"lossless": True, "exif": b"Exif\0\0MM\0*"}])
-async def test_a_webp_becomes_a_png(tmp_path: Path, options: dict[str, object]) -> None:
+async def test_a_webp_becomes_a_png_when_it_is_lossless_and_else_a_jpeg(
+    tmp_path: Path, options: dict[str, object]
+) -> None:
     info, image = await taken(pictures.a_picture(64, 48, "RGB", "WEBP", **options), tmp_path)
-    assert info == PictureInfo("image/png", 64, 48)
+    assert info == PictureInfo("image/png" if "lossless" in options else "image/jpeg", 64, 48)
     assert differ(image, Image.open(io.BytesIO(pictures.a_picture(64, 48)))) < 40
 
 
@@ -181,14 +187,17 @@ WEBP = pictures.a_picture(64, 48, "RGB", "WEBP")
     ("data", "reason", "says"),
     [
         (b"", "PICTURE_FORMAT", "is empty"),
-        (b"just some text, no picture at all", "PICTURE_FORMAT", "PNG, JPEG or WebP"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "PICTURE_FORMAT", "PNG, JPEG or WebP"),
-        (pictures.a_picture(form="GIF"), "PICTURE_FORMAT", "is a GIF file"),
-        (pictures.a_picture(form="BMP"), "PICTURE_FORMAT", "is a BMP file"),
-        (pictures.a_picture(form="TIFF"), "PICTURE_FORMAT", "is a TIFF file"),
+        (b"just some text, no picture at all", "PICTURE_FORMAT", "PNG, JPEG, WebP, HEIC or AVIF"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "PICTURE_FORMAT", "PNG, JPEG, WebP, HEIC or AVIF"),
+        (pictures.a_picture(form="GIF"), "PICTURE_FORMAT", "is a GIF picture"),
+        (pictures.a_picture(form="BMP"), "PICTURE_FORMAT", "is a BMP picture"),
+        (pictures.a_picture(form="TIFF"), "PICTURE_FORMAT", "is a TIFF picture"),
         (pictures.a_zip(), "PICTURE_FORMAT", "is a ZIP file"),
-        (b"\0\0\0\x18ftypheic" + bytes(40), "PICTURE_FORMAT", "is a HEIC file"),
-        (pictures.animated("GIF"), "PICTURE_FORMAT", "is a GIF file"),
+        (b"\0\0\0\x14ftypheic" + bytes(8), "PICTURE_TRUNCATED", "ends before"),
+        (b"\0\0\0\x10ftypmp42isom", "PICTURE_FORMAT", "is an MP4 video"),
+        (b"\0\0\0\x10ftypqt  qt  ", "PICTURE_FORMAT", "is a QuickTime video"),
+        (b"ID3" + bytes(40), "PICTURE_FORMAT", "is an MP3 sound"),
+        (pictures.animated("GIF"), "PICTURE_FORMAT", "is a GIF picture"),
         (pictures.animated("PNG"), "PICTURE_ANIMATED", "the limit is one frame"),
         (pictures.animated("WEBP"), "PICTURE_ANIMATED", "the limit is one frame"),
         (pictures.a_png(8193, 4000), "PICTURE_TOO_LARGE", "8193 x 4000 pixels; the limit is 8192 pixels a side"),
@@ -198,10 +207,6 @@ WEBP = pictures.a_picture(64, 48, "RGB", "WEBP")
         (pictures.a_png(64, 31), "PICTURE_TOO_SMALL", "64 x 31"),
         (pictures.a_png(500, 100), "PICTURE_ASPECT_RATIO", "a ratio of 5.00:1; the limit is 4:1 either way"),
         (pictures.a_png(100, 500), "PICTURE_ASPECT_RATIO", "a ratio of 5.00:1"),
-        (JPEG + pictures.a_zip(), "PICTURE_TRAILING_BYTES", f"{len(pictures.a_zip())} bytes behind the end"),
-        (JPEG + b"\0", "PICTURE_TRAILING_BYTES", "has 1 bytes behind"),
-        (PNG + b"<?php ?>", "PICTURE_TRAILING_BYTES", "has 8 bytes behind"),
-        (WEBP + b"more", "PICTURE_TRAILING_BYTES", "has 4 bytes behind"),
         (
             pictures.a_png(64, 48, extra=[pictures.a_chunk(b"IDAT", b"no zlib")]),
             "PICTURE_MALFORMED",
@@ -238,10 +243,11 @@ async def test_a_file_may_have_ten_megabytes_and_no_more(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("whole", [PNG, JPEG, WEBP, pictures.a_picture(form="JPEG", progressive=True)])
 async def test_a_file_that_is_cut_short_is_never_taken(tmp_path: Path, whole: bytes) -> None:
-    for length in range(20, len(whole), max(1, len(whole) // 25)):
+    last = len(whole) - (3 if whole.startswith(b"\xff\xd8") else 1)  # a JPEG is complete without its end marker
+    for length in [*range(20, last, max(1, last // 25)), last]:
         error = await refused(whole[:length], tmp_path)
         assert error.reason in ("PICTURE_TRUNCATED", "PICTURE_MALFORMED")
-    assert (await refused(whole[:-1], tmp_path)).reason == "PICTURE_TRUNCATED"
+    assert error.reason == "PICTURE_TRUNCATED"
 
 
 async def test_a_header_that_lies_about_the_size_is_not_believed(tmp_path: Path) -> None:
@@ -257,12 +263,6 @@ async def test_a_header_that_lies_about_the_size_is_not_believed(tmp_path: Path)
     assert info.height == 48
 
 
-async def test_rows_that_are_missing_show_nothing_of_the_picture_before(tmp_path: Path) -> None:
-    await taken(pictures.encoded(Image.new("RGB", (64, 48), "white"), "PNG"), tmp_path)
-    _, image = await taken(pictures.a_png(64, 48, bits=8, colour=2, rows=20), tmp_path)
-    assert image.getextrema() == ((0, 0),) * 3
-
-
 SEEDS = [
     PNG,
     JPEG,
@@ -270,6 +270,8 @@ SEEDS = [
     pictures.turned(6),
     pictures.a_picture(form="JPEG", progressive=True),
     pictures.a_picture(form="JPEG", icc_profile=pictures.a_profile_that_swaps_red_and_green()),
+    pictures.turned(6, "AVIF"),
+    (Path(__file__).resolve().parents[1] / "golden" / "quadrants-turned.heic").read_bytes(),
 ]
 
 

@@ -7,13 +7,20 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO
 
-from PIL import ExifTags, Image, ImageChops, ImageCms
+import numpy as np
+import pi_heif
+import simplejpeg
+from PIL import AvifImagePlugin, ExifTags, Image, ImageChops, ImageCms
 
-from services.orchestrator.media import header
-from services.orchestrator.media.header import Refused
+from services.orchestrator.media import header, transparency, walk
+from services.orchestrator.media.header import Header, Refused
+from services.orchestrator.media.stored import MOST_QUALITY, Pixels, jpeg_quality, write_jpeg, write_png
 
 # Ours are lower and refuse; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
+# The child has one core and little memory to give; only the primary picture of a HEIC is of interest.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+pi_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 
 _SRGB = ImageCms.createProfile("sRGB")
 #: Makes a profile that counts as another than sRGB, for warming up.
@@ -28,24 +35,72 @@ def clean(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]
     Raises:
         Refused: the picture is beyond a limit; also MemoryError and whatever Pillow raises on broken data.
     """
-    found = header.inspect(source.read(header.MAX_FILE_BYTES + 1))
-    image: Image.Image = Image.open(io.BytesIO(found.data), formats=(found.format,))
-    if image.size != (found.width, found.height) or getattr(image, "n_frames", 1) != 1:
-        raise Refused("PICTURE_MALFORMED", "is broken: its parts disagree; save the picture again as PNG or JPEG")
-    image.load()
-    orientation = _orientation(image)
-    image = _upright(_rgb(image), orientation)
+    found = walk.inspect(source.read(header.MAX_FILE_BYTES + 1))
+    image = _open(found)
+    quality, subsampling = MOST_QUALITY, "420" if found.format in ("WEBP", "HEIF") else "444"
+    if found.format == "JPEG":
+        quality, subsampling = jpeg_quality(image)
+    rgb = _decoded(found, image)
+    rgb = _upright(rgb, _orientation(image))  # in this order: a PNG may have its orientation behind its pixels
 
     def encode() -> dict[str, object]:
-        if found.format == "JPEG":
-            image.save(target, "JPEG", quality=95, subsampling=0)
+        if found.lossy:
+            width, height = write_jpeg(rgb, target, quality, subsampling)
+            media_type = "image/jpeg"
         else:
-            image.save(target, "PNG", compress_level=1)
+            width, height = write_png(rgb, target)
+            media_type = "image/png"
         target.flush()
-        media_type = "image/jpeg" if found.format == "JPEG" else "image/png"
-        return {"media_type": media_type, "width": image.width, "height": image.height}
+        return {"media_type": media_type, "width": width, "height": height}
 
     return encode
+
+
+def _open(found: Header) -> Image.Image:
+    """Opens a picture without decoding it."""
+    image = Image.open(io.BytesIO(found.data), formats=(found.format,))
+    header.check_size(*image.size)
+    if found.width and image.size != (found.width, found.height):
+        raise Refused("PICTURE_MALFORMED", "is broken: its parts disagree; save the picture again as PNG or JPEG")
+    # A HEIC may hold several pictures; the one that opens is the one that is meant.
+    if found.format != "HEIF" and getattr(image, "n_frames", 1) != 1:
+        raise header.animated()
+    return image
+
+
+def _decoded(found: Header, image: Image.Image) -> Pixels:
+    """Returns the picture as sRGB without transparency."""
+    if found.format == "JPEG":
+        return _of_jpeg(found, image)
+    image = transparency.resolved(found, image)
+    image.load()
+    header.check_size(*image.size)
+    return _rgb(image)
+
+
+def _of_jpeg(found: Header, image: Image.Image) -> Pixels:
+    """Decodes a JPEG by a library that passes on what the decoder warns of; Pillow would fill what is missing in grey.
+
+    Raises:
+        Refused: data are missing or damaged.
+    """
+    colours = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[image.mode]
+    try:
+        pixels = simplejpeg.decode_jpeg(found.data, colours)
+    except ValueError as error:
+        # Bytes too many (what a camera put behind data without an end) harm nothing.
+        if "extraneous" not in str(error) and ("Corrupt" in str(error) or "Premature" in str(error)):
+            raise header.truncated() from error
+        pixels = simplejpeg.decode_jpeg(found.data, colours, strict=False)
+    if colours == "RGB" and not _profile(image):
+        return pixels
+    info = image.info
+    image = Image.frombuffer(image.mode, image.size, pixels, "raw", image.mode, 0, 1)
+    image.info = info
+    if colours == "CMYK" and "adobe" in info:
+        image = ImageChops.invert(image)  # Adobe stores inks inverted, and says so
+        image.info = info
+    return _rgb(image)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -57,7 +112,7 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 2 <= value <= 8 else 1
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def _upright(image: Pixels, orientation: int) -> Pixels:
     transpose = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -67,19 +122,17 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_90,
     }
-    upright = image.transpose(transpose[orientation]) if orientation in transpose else image
-    # A new picture has no EXIF, comment or profile that the encoder could write.
-    upright.info = {}
-    return upright
+    if orientation in transpose:
+        if isinstance(image, np.ndarray):
+            image = Image.fromarray(image)
+        image = image.transpose(transpose[orientation])
+    return image
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
         # Pillow's own conversion clips everything above 255 to white.
         image = image.point(lambda value: value * (1 / 256)).convert("L")
-    if image.mode == "CMYK" and "adobe" not in image.info:
-        # Adobe stores inks inverted and says so; Pillow takes every CMYK JPEG for Adobe's.
-        image = ImageChops.invert(image)
     if image.mode in ("LA", "PA") or ("transparency" in image.info and image.mode in ("1", "L", "P", "RGB")):
         image = image.convert("RGBA")
     elif image.mode == "P":
@@ -93,15 +146,23 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
+    """Returns the picture's colour profile, if there is one that can be read and changes something."""
+    profile = image.info.get("icc_profile") or b""
+    if not 0 < len(profile) <= header.MAX_PROFILE_BYTES or image.mode not in ("RGB", "RGBA", "CMYK"):
+        return None
+    try:
+        found = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return None if ImageCms.getProfileDescription(found).startswith("sRGB") else found
+    except (ImageCms.PyCMSError, OSError):
+        return None
+
+
 def _in_srgb(image: Image.Image) -> Image.Image:
     """Applies the picture's colour profile: phones store wide colours, which would look pale without it."""
-    profile = image.info.get("icc_profile", b"")
-    if not 0 < len(profile) <= header.MAX_PROFILE_BYTES or image.mode not in ("RGB", "RGBA", "CMYK"):
+    if (source := _profile(image)) is None:
         return image
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if ImageCms.getProfileDescription(source).startswith("sRGB"):
-            return image
         if image.mode == "CMYK":
             return ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB") or image
         ImageCms.profileToProfile(image, source, _SRGB, inPlace=True)
@@ -116,7 +177,7 @@ def warm() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     profile = ImageCms.ImageCmsProfile(_SRGB).tobytes()
-    for name in ("PNG", "JPEG", "WEBP"):
+    for name in ("PNG", "JPEG", "WEBP", "AVIF"):
         encoded = io.BytesIO()
         tiny.save(encoded, name, exif=exif, icc_profile=profile.replace(*OTHER_NAME))
         clean(io.BytesIO(encoded.getvalue()), io.BytesIO())()

@@ -1,0 +1,138 @@
+"""What a file is, told from its first bytes. What a caller says of it decides only whether it is for looking at or not.
+
+Pure. It names a file; whether the rest of the file keeps what its beginning promises is for the decoders to find out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+HEAD_BYTES = 4096
+"""How much of a file `of` looks at."""
+
+
+class Role(StrEnum):
+    """What a file is for."""
+
+    PICTURE = "picture"
+    SOUND = "sound"
+    VIDEO = "video"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A format."""
+
+    name: str
+    """As people call it: `JPEG`, `M4A`."""
+    role: Role | None = None
+    """None: neither a picture, a sound nor a video."""
+
+    def named(self) -> str:
+        """Returns it as part of a sentence: `a JPEG picture`, `an MP3 sound`, `a PDF file`."""
+        article = "an" if self.name[:2] in ("MP", "AV", "AA", "AI", "AM", "AU", "AC", "M4", "SV", "RF") else "a"
+        return f"{article} {self.name} {self.role or 'file'}"
+
+
+PNG, JPEG, WEBP = (Kind(name, Role.PICTURE) for name in ("PNG", "JPEG", "WebP"))
+HEIC, AVIF = (Kind(name, Role.PICTURE) for name in ("HEIC", "AVIF"))
+MP3, WAV, OGG = (Kind(name, Role.SOUND) for name in ("MP3", "WAV", "Ogg"))
+FLAC, M4A, AAC = (Kind(name, Role.SOUND) for name in ("FLAC", "M4A", "AAC"))
+MP4, QUICKTIME = Kind("MP4", Role.VIDEO), Kind("QuickTime", Role.VIDEO)
+
+_MAGIC = (
+    (0, b"\x89PNG\r\n\x1a\n", PNG),
+    (0, b"\xff\xd8\xff", JPEG),
+    (8, b"WEBP", WEBP),
+    (8, b"WAVE", WAV),
+    (8, b"AVI ", Kind("AVI", Role.VIDEO)),
+    (0, b"ID3", MP3),
+    (0, b"APETAGEX", MP3),
+    (0, b"OggS", OGG),
+    (0, b"fLaC", FLAC),
+    (0, b"GIF8", Kind("GIF", Role.PICTURE)),
+    (0, b"BM", Kind("BMP", Role.PICTURE)),
+    (0, b"II*\0", Kind("TIFF", Role.PICTURE)),
+    (0, b"MM\0*", Kind("TIFF", Role.PICTURE)),
+    (0, b"II+\0", Kind("TIFF", Role.PICTURE)),
+    (0, b"MM\0+", Kind("TIFF", Role.PICTURE)),
+    (0, b"8BPS", Kind("Photoshop", Role.PICTURE)),
+    (0, b"FUJIFILMCCD-RAW", Kind("camera's raw", Role.PICTURE)),
+    (0, b"IIU\0", Kind("camera's raw", Role.PICTURE)),
+    (0, b"\0\0\1\0", Kind("Windows icon", Role.PICTURE)),
+    (0, b"\xff\x0a", Kind("JPEG XL", Role.PICTURE)),
+    (4, b"JXL \r\n\x87\n", Kind("JPEG XL", Role.PICTURE)),
+    (4, b"jP  \r\n\x87\n", Kind("JPEG 2000", Role.PICTURE)),
+    (0, b"\xff\x4f\xff\x51", Kind("JPEG 2000", Role.PICTURE)),
+    (0, b"\x1a\x45\xdf\xa3", Kind("WebM or Matroska", Role.VIDEO)),
+    (0, b"\0\0\1\xba", Kind("MPEG", Role.VIDEO)),
+    (0, b"FLV\1", Kind("Flash video", Role.VIDEO)),
+    (0, b"#!AMR", Kind("AMR", Role.SOUND)),
+    (0, b"caff", Kind("CAF", Role.SOUND)),
+    (0, b"MThd", Kind("MIDI", Role.SOUND)),
+    (0, b".snd", Kind("AU", Role.SOUND)),
+    (0, b"wvpk", Kind("WavPack", Role.SOUND)),
+    (0, b"MAC ", Kind("Monkey's Audio", Role.SOUND)),
+    (0, b"RF64", Kind("RF64", Role.SOUND)),
+    (0, b"BW64", Kind("RF64", Role.SOUND)),
+    (0, b"riff\x2e\x91\xcf\x11", Kind("Wave64", Role.SOUND)),
+    (0, b"\x0b\x77", Kind("AC-3", Role.SOUND)),
+    (0, bytes.fromhex("3026b2758e66cf11"), Kind("Windows Media (WMA or WMV)", Role.SOUND)),
+    (8, b"AIFF", Kind("AIFF", Role.SOUND)),
+    (8, b"AIFC", Kind("AIFF", Role.SOUND)),
+    (0, b"%PDF", Kind("PDF")),
+    (0, b"PK\3\4", Kind("ZIP")),
+)
+_NEEDS = {b"WEBP": b"RIFF", b"WAVE": b"RIFF", b"AVI ": b"RIFF", b"AIFF": b"FORM", b"AIFC": b"FORM"}
+"""What comes first in files that say only later what they are."""
+
+_OF_BRAND = {
+    b"avif": AVIF,
+    b"avis": AVIF,
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1", b"miaf"), HEIC),
+    b"crx ": Kind("camera's raw", Role.PICTURE),
+    **dict.fromkeys((b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "), M4A),
+    b"qt  ": QUICKTIME,
+}
+
+
+def of(head: bytes) -> Kind | None:
+    """Returns what a file is, by its first HEAD_BYTES; None when they are of no kind that is known here.
+
+    MP4 holds a sound alone as often as a video, and says so only further on: an MP4 that may be either is a video here.
+    """
+    for at, magic, kind in _MAGIC:
+        if head.startswith(magic, at) and head.startswith(_NEEDS.get(magic, b"")):
+            return kind
+    if head[4:8] == b"ftyp":
+        return _of_brands(list(_brands(head)))
+    if head[4:8] in (b"moov", b"mdat", b"wide", b"pnot"):
+        return QUICKTIME
+    if head.lstrip()[:5].lower() in (b"<svg ", b"<svg>") or (head.lstrip().startswith(b"<?xml") and b"<svg" in head):
+        return Kind("SVG", Role.PICTURE)
+    return _of_frame(head.lstrip(b"\0"))
+
+
+def _brands(head: bytes) -> Iterator[bytes]:
+    """Yields the major brand, then the compatible ones."""
+    yield head[8:12]
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    for at in range(16, end - 3, 4):
+        yield head[at : at + 4]
+
+
+def _of_brands(brands: list[bytes]) -> Kind:
+    major = brands[0]
+    if major in (b"mif1", b"mif2", b"msf1", b"miaf") and (b"avif" in brands or b"avis" in brands):
+        return AVIF
+    return _OF_BRAND.get(major, MP4)
+
+
+def _of_frame(head: bytes) -> Kind | None:
+    """MP3 and AAC begin with a frame: eleven or twelve bits that are set, then layer, bit rate and sampling rate."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return None
+    if head[1] & 0xF6 == 0xF0:
+        return AAC
+    known = head[1] & 0x18 != 0x08 and head[1] & 0x06 and head[2] & 0xF0 != 0xF0 and head[2] & 0x0C != 0x0C
+    return MP3 if known else None

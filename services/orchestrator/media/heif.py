@@ -1,0 +1,35 @@
+"""HEIC and AVIF, box by box: whether all of the file came. Its size and its frames are told by who opens it."""
+
+from services.orchestrator.media.header import Format, Header, animated, malformed, truncated
+
+#: A picture is described in the one and lies in the other, in most files.
+_NEEDED = b"meta"
+_MOVING = (b"msf1", b"hevc", b"hevx")
+
+
+def walk(data: bytes, form: Format) -> Header:
+    """Returns the picture without what is behind it; its size is not known yet. Raises Refused: not whole, or moving.
+
+    Phones put videos and notes of their own into boxes behind the picture. What is left of a box that was cut off at
+    the end is taken for such a thing only if it has no known name.
+    """
+    if data[8:12] in _MOVING:
+        raise animated()
+    position, described = 0, False
+    while position + 8 <= len(data):
+        length, name = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
+        if length == 1:
+            length = int.from_bytes(data[position + 8 : position + 16], "big")
+        elif length == 0:
+            length = len(data) - position
+        if length < 8 or not name.isalnum():
+            break  # no box: whatever it is, it is not of the picture
+        if position + length > len(data):
+            if name in (b"ftyp", b"meta", b"mdat", b"idat"):
+                raise truncated()
+            break
+        described |= name == _NEEDED
+        position += length
+    if not described:
+        raise truncated() if position >= len(data) else malformed("it describes no picture")
+    return Header(form, 0, 0, data[:position], lossy=True)

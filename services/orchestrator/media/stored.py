@@ -1,0 +1,63 @@
+"""How a clean picture is written: what was lossy as JPEG, at the quality that it had; the rest as PNG.
+
+Fast settings come first. Only a file of more than STORED_BYTES, which vendors do not take, is worth a slower try.
+Runs in the child only.
+"""
+
+import io
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from PIL import Image
+
+STORED_BYTES = 10_000_000
+LEAST_QUALITY, MOST_QUALITY = 75, 95
+_SMALLER = (90, 85, 80, 75, 60, 45, 30)
+_PIXELS_FOR_PATIENCE = 16_000_000
+"""A PNG of more would take seconds to compress well."""
+_STANDARD_SUM = 3683
+"""Of the luminance table in the JPEG standard, which is that of quality 50."""
+
+Pixels = Any
+"""A Pillow image of mode RGB, or an array (H, W, 3) of it."""
+
+
+def jpeg_quality(image: Any) -> tuple[int, str]:
+    """Returns the quality at which a JPEG was written, within bounds, and its subsampling: 444 or 420."""
+    scale = 100 * sum(image.quantization[0]) / _STANDARD_SUM
+    quality = (200 - scale) / 2 if scale <= 100 else 5000 / scale
+    sampling = [(layer[1], layer[2]) for layer in image.layer]
+    halved = len(sampling) == 3 and sampling[0] == (2, 2) and sampling[1] == sampling[2] == (1, 1)
+    return round(min(max(quality, LEAST_QUALITY), MOST_QUALITY)), "420" if halved else "444"
+
+
+def write_jpeg(picture: Pixels, target: BinaryIO, quality: int, subsampling: str) -> tuple[int, int]:
+    """Writes a JPEG and returns its width and height. A file that would be too large is written less well."""
+    pixels: npt.NDArray[np.uint8] = np.asarray(picture)
+    data = simplejpeg.encode_jpeg(pixels, quality, "RGB", subsampling)
+    for smaller in _SMALLER:
+        if len(data) <= STORED_BYTES:
+            break
+        if smaller < quality:
+            data = simplejpeg.encode_jpeg(pixels, smaller, "RGB", "420")
+    target.write(data)
+    return pixels.shape[1], pixels.shape[0]
+
+
+def write_png(picture: Pixels, target: BinaryIO) -> tuple[int, int]:
+    """Writes a PNG and returns its width and height."""
+    image: Image.Image = picture
+    image.info = {}  # no EXIF, comment or profile that the encoder could write
+    data = _png(image, compress_level=1)
+    if len(data) > STORED_BYTES and image.width * image.height <= _PIXELS_FOR_PATIENCE:
+        data = _png(image, compress_level=6)
+    target.write(data)
+    return image.width, image.height
+
+
+def _png(image: Image.Image, compress_level: int) -> memoryview:
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=compress_level)
+    return file.getbuffer()
