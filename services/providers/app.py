@@ -188,8 +188,3 @@ async def _webhooks(
         learning = asyncio.create_task(webhooks.learn(vendor, rhythm), name="webhook-secret")
         stack.push_async_callback(_ended, learning)
     return found
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
