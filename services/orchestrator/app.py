@@ -169,9 +169,10 @@ async def open_app(
                 available=vendors.available,
                 workroot=scratch.path,
             )
-            roll = PostgresRoll(store.database, url, clock)
+            roll = PostgresRoll(
+                store.database, url, clock, queue, worker=settings.worker, incarnation=SystemIds().job_id()
+            )
             reaper = Reaper(
-                settings.worker,
                 executor=executor,
                 reconciler=reconciler,
                 store=store,
@@ -182,7 +183,7 @@ async def open_app(
                 find_s=settings.find_s,
             )
             slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in backends.items()}
-            worker = Worker(url, settings.worker, executor=executor, reaper=reaper, roll=roll, slots=slots)
+            worker = Worker(url, executor=executor, reaper=reaper, roll=roll, slots=slots)
             await worker.start()
             stack.push_async_callback(worker.stop)
         stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, server, meter), name="look"))

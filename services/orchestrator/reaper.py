@@ -10,8 +10,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from dbos import DBOS
-
 from services.errors import PreconditionFailed, Unavailable
 from services.orchestrator.domain.event import Failed, Reconciling
 from services.orchestrator.domain.job import Job, State, expire
@@ -35,11 +33,10 @@ log = logging.getLogger(__name__)
 
 
 class Reaper:
-    """The duties of one worker. They need DBOS, which the worker has launched."""
+    """The duties of one worker."""
 
     def __init__(
         self,
-        worker: str,
         *,
         executor: Executor,
         reconciler: Reconciler,
@@ -50,7 +47,6 @@ class Reaper:
         refund_window_s: float,
         find_s: float,
     ) -> None:
-        self._worker = worker
         self._executor = executor
         self._reconciler = reconciler
         self._store = store
@@ -84,7 +80,7 @@ class Reaper:
             await asyncio.sleep(min(BEAT_S, self._silent_s / 3))
 
     async def _beat(self) -> None:
-        await self._roll.beat(self._worker)
+        await self._roll.beat()
 
     async def _look(self) -> None:
         backends = self._executor.backends
@@ -134,16 +130,9 @@ class Reaper:
             log.warning("a job was reconciled", extra={"job_id": job.id, "state": after.state.value})
 
     async def _take_over(self) -> None:
-        since = self._clock.now() - timedelta(seconds=self._silent_s)
-        for silent in await self._roll.silent(since):
-            if silent == self._worker:
-                continue  # the database was away, and the next beat is about to come
-            left = await DBOS.list_workflows_async(status="PENDING", executor_id=silent, load_input=False)
-            for workflow in left:
-                # Onto its own queue again, as a worker puts back what it left itself.
-                await DBOS.resume_workflow_async(workflow.workflow_id, queue_name=workflow.queue_name)
-            if await self._roll.bury(silent, since):
-                log.warning("took over from a silent worker", extra={"worker": silent, "jobs": len(left)})
+        left = await self._roll.take_over(self._clock.now() - timedelta(seconds=self._silent_s))
+        for executor, jobs in left.items():
+            log.warning("took over from a silent worker", extra={"worker": executor, "jobs": jobs})
 
     async def _end_overdue(self) -> None:
         now = self._clock.now()

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import ClassVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig
@@ -31,6 +30,8 @@ UNLIMITED = 10_000
 RECOVERIES = 1_000_000
 """Never give a workflow up: a job ends by its own deadline."""
 AGAIN_S, AGAIN_BROKEN_S = 1.0, 15.0
+PUT_BACK_S = 0.1
+"""How long a stopped job waits for others to be put back with it."""
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +41,8 @@ def migrate_queue(url: str) -> None:
     DBOS.migrate(url)
 
 
-def _prepare(url: str, worker: str, slots: Mapping[str, Limits]) -> None:
-    """Makes the queues known, one a backend, and puts what this worker left behind back onto them.
-
-    By a client, before the launch. The launch looks for queues at once, and then only every second; and what it finds
-    left behind it puts onto a queue of its own, which knows neither slots nor backends.
-    """
+def _register_queues(url: str, slots: Mapping[str, Limits]) -> None:
+    """Makes the queues known, one a backend, before the launch, which looks for queues at once, then every second."""
     client = DBOSClient(system_database_url=url, application_name=APPLICATION_NAME)
     try:
         for backend, limits in slots.items():
@@ -57,8 +54,6 @@ def _prepare(url: str, worker: str, slots: Mapping[str, Limits]) -> None:
                 partition_concurrency=min(UNLIMITED, limits.together or UNLIMITED),
                 polling_interval_sec=POLL_S,
             )
-        for left in client.list_workflows(status="PENDING", executor_id=worker, load_input=False):
-            client.resume_workflow(left.workflow_id, queue_name=left.queue_name)
     finally:
         client.destroy()
 
@@ -72,7 +67,6 @@ class Worker:
     def __init__(
         self,
         url: str,
-        name: str,
         *,
         executor: Executor,
         reaper: Reaper,
@@ -80,12 +74,14 @@ class Worker:
         slots: Mapping[str, Limits],
     ) -> None:
         self._url = url
-        self._name = name
         self._executor = executor
         self._reaper = reaper
         self._roll = roll
         self._slots = slots
-        self._running: set[asyncio.Task[object]] = set()
+        self._dbos: DBOS | None = None
+        self._running: dict[asyncio.Task[object], str] = {}
+        """What runs a job, each with its queue entry."""
+        self._stopping = False
         self._reaping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -109,63 +105,93 @@ class Worker:
             "name": APPLICATION_NAME,
             "system_database_url": self._url,
             "application_version": APPLICATION_VERSION,
-            "executor_id": self._name,
+            "executor_id": self._roll.executor,
             "enable_otlp": False,
             "log_level": "WARNING",
             "sys_db_pool_size": 4,
         }
-        DBOS(config=config)
+        self._dbos = DBOS(config=config)
 
         async def make_video(job_id: str) -> None:
             await self._make_video(job_id)
 
         DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
-        await self._roll.claim(self._name)
-        await self._roll.beat(self._name)
-        await asyncio.to_thread(_prepare, self._url, self._name, self._slots)
+        await self._roll.enter()
+        await asyncio.to_thread(_register_queues, self._url, self._slots)
         # Only what this worker can make: another's queue may be in the same database.
         DBOS.listen_queues(list(self._slots))
         DBOS.launch()
         self._reaping = asyncio.create_task(self._reaper.reap(), name="reaper")
 
     async def stop(self) -> None:
-        """Leaves the work at once; what was running goes on with the next attempt, here or elsewhere."""
-        tasks = [*self._running, *([self._reaping] if self._reaping else [])]
-        for task in tasks:
-            task.cancel()
+        """Takes no more work and stops what runs, which goes on with the next attempt, elsewhere or in the next life.
+
+        An attempt that hands a task over waits for the answer first. What has stopped is put back at once.
+        """
+        self._stopping = True
+        assert self._dbos is not None, "it was started"
+        for event in self._dbos.background_thread_stop_events:
+            event.set()  # no other call of DBOS ends the dequeuing without ending all that runs
         try:
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._stop_jobs()
         finally:
             await self._end()
 
+    async def _stop_jobs(self) -> None:
+        """Cancels each attempt, once: a second cancel would end its wait for an answer."""
+        entries = dict(self._running)
+        running = set(entries)
+        for task in running:
+            task.cancel()
+        while running:
+            stopped, running = await asyncio.wait(running, timeout=PUT_BACK_S)
+            if not stopped:
+                continue
+            try:
+                await self._roll.put_back([entries[task] for task in stopped])
+            except Unavailable:
+                log.warning("the database is away; stopped jobs wait until it is back")
+
     async def _end(self) -> None:
-        """Ends DBOS and gives the name back. A cancel waits until DBOS has ended, which it does within seconds."""
-        loop = asyncio.get_running_loop()
-        ending = loop.run_in_executor(None, partial(DBOS.destroy, destroy_registry=True))
+        """Ends DBOS and gives the name back. A cancel waits for that, which takes seconds."""
+        ending = asyncio.create_task(self._finish(), name="worker-end")
         cancelled = False
         while not ending.done():
             try:
                 await asyncio.wait({ending})
             except asyncio.CancelledError:
                 cancelled = True
-        # DBOS made its own threads the loop's and has just ended them; what still stops after us needs some.
-        loop.set_default_executor(ThreadPoolExecutor())
-        Worker._alive = False
-        await self._roll.release()
         ending.result()
         if cancelled:
             raise asyncio.CancelledError
 
+    async def _finish(self) -> None:
+        if self._reaping is not None:  # until here it beats, so that nobody takes over what waits for an answer
+            self._reaping.cancel()
+            await asyncio.wait({self._reaping})
+        # DBOS made its threads the loop's and is about to end them; what runs beside us and after us needs some.
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor())
+        try:
+            await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
+        finally:
+            loop.set_default_executor(ThreadPoolExecutor())
+            Worker._alive = False
+            # By now no thread dequeues; what one had just taken is put back with the rest.
+            await self._roll.leave()
+
     async def _make_video(self, job_id: str) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._running.add(task)
+        task, entry = asyncio.current_task(), DBOS.workflow_id
+        assert task is not None and entry is not None
+        self._running[task] = entry
         try:
             wait_s: float | None = 0.0
             while wait_s is not None:
+                if self._stopping:
+                    raise asyncio.CancelledError  # a return would end the queue entry
                 await asyncio.sleep(wait_s)
                 try:
-                    wait_s = await self._executor.attempt(job_id, DBOS.workflow_id or "")
+                    wait_s = await self._executor.attempt(job_id, entry)
                 except Unavailable:
                     log.warning("the database is away; the attempt begins anew", exc_info=True)
                     wait_s = AGAIN_S
@@ -174,4 +200,4 @@ class Worker:
                     log.exception("the attempt broke outside of its boundary; it begins anew")
                     wait_s = AGAIN_BROKEN_S
         finally:
-            self._running.discard(task)
+            self._running.pop(task, None)

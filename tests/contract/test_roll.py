@@ -1,33 +1,121 @@
-"""What the roll of workers keeps: a name is one worker's, and a silent one is buried once."""
+"""What the roll of workers keeps: a name is one worker's, and what an incarnation took is put back once."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from services.orchestrator.store.postgres import PostgresStore
+from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.roll import NameTaken, PostgresRoll
-from tests.builders import FakeClock
+from tests.builders import FakeClock, a_job, admit
+
+Rolls = Callable[[str, str], PostgresRoll]
+TAKE = sa.text(
+    "UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = :executor, owner_xid = 'token',"
+    " started_at_epoch_ms = 1 WHERE workflow_uuid = :entry"
+)
+ENTRIES = sa.text(
+    "SELECT workflow_uuid FROM dbos.workflow_status WHERE status = 'ENQUEUED' AND owner_xid IS NULL"
+    " AND started_at_epoch_ms IS NULL AND queue_name = 'test' ORDER BY created_at"
+)
 
 
-async def test_a_silent_worker_is_buried_by_one_alone(store: PostgresStore, database: str, clock: FakeClock) -> None:
-    roll = PostgresRoll(store.database, database, clock)
-    await roll.beat("worker-0")
-    since = clock.now() + timedelta(seconds=1)
-    assert await roll.silent(since) == ["worker-0"]
-    assert sorted(await asyncio.gather(*(roll.bury("worker-0", since) for _ in range(5)))) == [False] * 4 + [True]
+@pytest.fixture
+def rolls(store: PostgresStore, database: str, clock: FakeClock) -> Rolls:
+    """Makes the roll as an incarnation of a worker sees it."""
+    queue = Queue("make_video", "i2v-test", "1")
+
+    def roll(worker: str, incarnation: str) -> PostgresRoll:
+        return PostgresRoll(
+            store.database, database, clock, queue, worker=worker, incarnation=incarnation, patience_s=0.1
+        )
+
+    return roll
 
 
-async def test_a_name_is_one_workers_until_it_is_given_back(
-    store: PostgresStore, database: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+async def taken(store: PostgresStore, *executors: str) -> list[str]:
+    """Admits a job for each executor, which takes its queue entry; returns the entries."""
+    entries = [f"{number:032x}" for number in range(len(executors))]
+    for number, (entry, executor) in enumerate(zip(entries, executors, strict=True)):
+        await admit(store, a_job(id=entry, request_id=f"6f9619ff-8b86-4011-b42d-00c04fc9{number:04x}"))
+        async with store.database.writing() as connection:
+            await connection.execute(TAKE, {"executor": executor, "entry": entry})
+    return entries
+
+
+async def waiting(store: PostgresStore) -> list[str]:
+    """Returns the entries that any worker may take, in their order."""
+    async with store.database.reading() as connection:
+        return list((await connection.execute(ENTRIES)).scalars())
+
+
+async def test_what_a_silent_worker_left_is_put_back_by_one_alone(
+    store: PostgresStore, rolls: Rolls, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr("services.orchestrator.store.roll.CLAIM_TRIES", 1)
-    first, second = PostgresRoll(store.database, database, clock), PostgresRoll(store.database, database, clock)
-    await first.claim("worker-0")
+    silent = rolls("worker-0", "a")
+    await silent.beat()
+    entries = await taken(store, *[silent.executor] * 3, "worker-1.a")
+    since = clock.now() + timedelta(seconds=1)
+    left = await asyncio.gather(*(rolls(f"worker-{n}", "b").take_over(since) for n in range(2, 7)))
+    assert sum(sum(each.values()) for each in left) == 3
+    assert await waiting(store) == entries[:3]
+
+
+async def test_an_incarnation_is_taken_over_while_another_of_its_name_lives(
+    store: PostgresStore, rolls: Rolls, clock: FakeClock
+) -> None:
+    first, second = rolls("worker-0", "a"), rolls("worker-0", "b")
+    await first.beat()
+    entries = await taken(store, first.executor, second.executor)
+    clock.advance(60)
+    await second.beat()
+    assert await rolls("worker-1", "c").take_over(clock.now() - timedelta(seconds=30)) == {first.executor: 1}
+    assert await waiting(store) == entries[:1]
+
+
+async def test_a_worker_that_slept_is_still_on_the_list_when_it_takes_another_job(
+    store: PostgresStore, rolls: Rolls, clock: FakeClock
+) -> None:
+    sleeper, other = rolls("worker-0", "a"), rolls("worker-1", "b")
+    await sleeper.beat()
+    clock.advance(60)
+    assert await other.take_over(clock.now()) == {}
+    await taken(store, sleeper.executor)  # it woke up, and died before its next beat
+    assert await other.take_over(clock.now()) == {sleeper.executor: 1}
+
+
+async def test_a_new_incarnation_puts_back_what_the_earlier_ones_left(store: PostgresStore, rolls: Rolls) -> None:
+    earlier = rolls("worker-0", "a")
+    await earlier.beat()
+    async with store.database.writing() as connection:  # as the version before incarnations did
+        await connection.execute(sa.text("INSERT INTO executors (id, beat_time) VALUES ('worker-0', now())"))
+    entries = await taken(store, earlier.executor, "worker-0", "worker-1")
+    later = rolls("worker-0", "b")
+    await later.enter()
+    assert await waiting(store) == entries[:2]
+    await later.leave()
+
+
+async def test_only_what_an_incarnation_has_itself_is_put_back(store: PostgresStore, rolls: Rolls) -> None:
+    roll = rolls("worker-0", "a")
+    await roll.enter()
+    entries = await taken(store, roll.executor, roll.executor, "worker-1.a")
+    await roll.put_back([entries[1], entries[2]])
+    assert await waiting(store) == entries[1:2]
+    await roll.leave()
+    assert await waiting(store) == entries[:2]
+
+
+async def test_a_name_is_one_workers_until_it_is_given_back(rolls: Rolls) -> None:
+    first, second, other = rolls("worker-0", "a"), rolls("worker-0", "b"), rolls("worker-1", "a")
+    await first.enter()
     with pytest.raises(NameTaken):
-        await second.claim("worker-0")
-    await second.claim("worker-1")
-    await first.release()
-    await first.claim("worker-0")
-    await first.release()
-    await second.release()
+        await second.enter()
+    await other.enter()
+    await first.leave()
+    await second.enter()
+    await second.leave()
+    await other.leave()

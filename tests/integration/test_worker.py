@@ -8,9 +8,9 @@ import pytest
 from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
-from services.orchestrator.store import roll
 from services.orchestrator.store.postgres import PostgresStore
-from services.orchestrator.store.roll import PostgresRoll
+from services.orchestrator.store.queue import Queue
+from services.orchestrator.store.roll import NameTaken, PostgresRoll
 from services.orchestrator.system import SystemClock
 from tests.builders import ScriptedBackend
 from tests.served import served, text_spec
@@ -47,16 +47,14 @@ async def test_a_stop_that_is_cancelled_ends_everything_first(database: str, tmp
     await makes_a_job(database, tmp_path)
 
 
-async def test_a_start_that_failed_leaves_room_for_another(
-    database: str, tmp_path: Path, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(roll, "CLAIM_TRIES", 1)
-    other = PostgresRoll(store.database, database, SystemClock())
-    await other.claim("worker-0")
-    with pytest.raises(roll.NameTaken):
+async def test_a_start_that_failed_leaves_room_for_another(database: str, tmp_path: Path, store: PostgresStore) -> None:
+    queue = Queue("make_video", "i2v-test", "1")
+    other = PostgresRoll(store.database, database, SystemClock(), queue, worker="worker-0", incarnation="other")
+    await other.enter()
+    with pytest.raises(NameTaken):
         async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}):
             raise AssertionError("it served")
-    await other.release()
+    await other.leave()
     await makes_a_job(database, tmp_path)
 
 

@@ -1,23 +1,35 @@
-"""The roll of workers, by which one takes over what another left."""
+"""The roll of workers: who lives, under which name, and whose work is put back for the others."""
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
 
 class Roll(Protocol):
-    """The list of workers that live."""
+    """The list of workers, and this worker's entry.
 
-    async def claim(self, worker: str) -> None:
-        """Takes a name for as long as this process lives. Raises when another living worker has it."""
+    Each start of a worker is an incarnation of its name. What it takes from the queues is marked with the incarnation,
+    so the work of one that died is found whoever has its name now.
+    """
 
-    async def release(self) -> None:
-        """Gives the name back."""
+    @property
+    def executor(self) -> str:
+        """Id of this incarnation: what marks the queue entries that it takes."""
 
-    async def beat(self, worker: str) -> None:
-        """Notes that a worker lives."""
+    async def enter(self) -> None:
+        """Takes the name, and puts back what earlier incarnations left. Raises when another worker has the name."""
 
-    async def silent(self, since: datetime) -> list[str]:
-        """Returns the workers that have not been heard of since."""
+    async def leave(self) -> None:
+        """Puts back all that this incarnation still has, and gives the name back. Fails nothing."""
 
-    async def bury(self, worker: str, since: datetime) -> bool:
-        """Takes a silent worker off the list; True for the one caller that did it."""
+    async def beat(self) -> None:
+        """Notes that this worker lives. Raises Unavailable."""
+
+    async def put_back(self, entries: Collection[str]) -> None:
+        """Puts queue entries that this incarnation took back in their old places. Raises Unavailable."""
+
+    async def take_over(self, since: datetime) -> Mapping[str, int]:
+        """Puts back what workers left that have not been heard of since; returns how many entries, by executor.
+
+        Raises Unavailable.
+        """

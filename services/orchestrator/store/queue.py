@@ -1,8 +1,12 @@
 """Queue entries: how a job's workflow is found, and put into the queue again.
 
 An entry is made by DBOS's own SQL function, part of its public interface, in the transaction of what it belongs to.
+What a worker has taken is put back by a statement on DBOS's table: its own functions take one entry at a time, and do
+not look whether another worker has it meanwhile.
 """
 
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -34,3 +38,30 @@ async def enqueue(connection: AsyncConnection, queue: Queue, job: Job, until: da
     """Puts a job onto its queue by the entry that it names now; not before `until`, and in no slot meanwhile."""
     until_ms = None if until is None else int(until.timestamp() * 1000)
     await connection.execute(ENQUEUE, asdict(queue) | {"id": job.id, "entry": job.workflow, "until_ms": until_ms})
+
+
+# The place in the queue is the time of creation, which stays. Without its token (owner_xid) a run that still goes on
+# cannot end the entry. What another transaction holds is just being claimed, ended or put back.
+PUT_BACK = sa.text("""
+UPDATE dbos.workflow_status SET status = 'ENQUEUED', owner_xid = NULL, started_at_epoch_ms = NULL,
+    updated_at = CAST(extract(epoch FROM now()) * 1000 AS bigint)
+FROM (
+    SELECT workflow_uuid AS entry, executor_id AS executor FROM dbos.workflow_status
+    WHERE status = 'PENDING' AND executor_id = ANY(:executors) AND name = :workflow
+        AND (CAST(:entries AS text[]) IS NULL OR workflow_uuid = ANY(CAST(:entries AS text[])))
+    FOR UPDATE SKIP LOCKED
+) AS taken
+WHERE workflow_uuid = taken.entry RETURNING taken.executor
+""")
+
+
+async def put_back(
+    connection: AsyncConnection, queue: Queue, executors: Collection[str], entries: Collection[str] | None = None
+) -> Mapping[str, int]:
+    """Puts the entries that executors have taken, or those of `entries`, back in their old places.
+
+    Returns how many it was, by executor.
+    """
+    given = {"executors": list(executors), "workflow": queue.workflow}
+    rows = await connection.execute(PUT_BACK, given | {"entries": None if entries is None else list(entries)})
+    return Counter(rows.scalars())

@@ -224,6 +224,7 @@ paid_calls = sa.Table(
 executors = sa.Table(
     "executors",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True, comment="Name of a worker; its jobs carry it in DBOS's tables."),
+    sa.Column("id", sa.Text, primary_key=True, comment="One life of a worker; its jobs carry it in DBOS's tables."),
+    sa.Column("worker", sa.Text, comment="Its name; null: from a version whose ids are the names."),
     sa.Column("beat_time", _time, nullable=False),
 )

@@ -1,0 +1,27 @@
+"""Workers are noted by incarnation, each start being one; before, by their names.
+
+Revision: 0007.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision: str | None = "0006"
+
+
+def upgrade() -> None:
+    """Goes forward. Workers of the version before go on to write rows whose id is their name."""
+    op.add_column(
+        "executors",
+        sa.Column(
+            "worker", sa.Text(), nullable=True, comment="Its name; null: from a version whose ids are the names."
+        ),
+    )
+    op.alter_column("executors", "id", comment="One life of a worker; its jobs carry it in DBOS's tables.")
+
+
+def downgrade() -> None:
+    """Goes back."""
+    op.alter_column("executors", "id", comment="Name of a worker; its jobs carry it in DBOS's tables.")
+    op.drop_column("executors", "worker")
