@@ -8,8 +8,8 @@ import sys
 from services.errors import ServiceError
 from services.orchestrator.app import Role, open_app
 from services.orchestrator.settings import Settings
+from services.orchestrator.store.claim import NameTaken
 from services.orchestrator.store.cluster import ClusterError
-from services.orchestrator.store.roll import NameTaken
 from services.rpc import logs
 from services.rpc.server import CannotListenError
 from services.rpc.settings import BadSetting
@@ -21,12 +21,17 @@ Settings come from I2V_… variables; docs/settings.md lists them.
 
 
 async def run(role: Role, settings: Settings) -> None:
-    """Runs a role until the process is told to stop."""
+    """Runs a role until the process is told to stop. Raises what ends it before, after it has stopped."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_app(settings, role):
-        await stop.wait()
+    async with open_app(settings, role) as app:
+        ends: set[asyncio.Task[object]] = {asyncio.create_task(stop.wait())}
+        if app.worker is not None:
+            ends.add(asyncio.create_task(app.worker.lost()))
+        ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ended:
+            end.result()
 
 
 def main(arguments: list[str]) -> int:

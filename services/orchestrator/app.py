@@ -79,6 +79,8 @@ class App:
     store: PostgresStore
     server: RpcServer
     metrics_port: int
+    worker: Worker | None
+    """None in an API."""
 
 
 @asynccontextmanager
@@ -155,6 +157,7 @@ async def open_app(
             tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
         )
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
+        worker = None
         if role is not Role.API:
             executor = Executor(
                 store=store,
@@ -188,7 +191,7 @@ async def open_app(
             stack.push_async_callback(worker.stop)
         stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, server, meter), name="look"))
         log.info("ready", extra={"role": role.value, "port": server.port, "metrics_port": metrics_port})
-        yield App(store, server, metrics_port)
+        yield App(store, server, metrics_port, worker)
         log.info("stopping", extra={"role": role.value})
 
 

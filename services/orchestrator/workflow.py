@@ -82,7 +82,8 @@ class Worker:
         self._running: dict[asyncio.Task[object], str] = {}
         """What runs a job, each with its queue entry."""
         self._stopping = False
-        self._reaping: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []
+        """What it does beside its jobs: hold its name, and reap."""
 
     async def start(self) -> None:
         """Takes up the work: first what this worker left behind when it was killed, then the queues.
@@ -117,11 +118,16 @@ class Worker:
 
         DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
         await self._roll.enter()
+        self._beside.append(asyncio.create_task(self._roll.hold(), name="hold"))
         await asyncio.to_thread(_register_queues, self._url, self._slots)
         # Only what this worker can make: another's queue may be in the same database.
         DBOS.listen_queues(list(self._slots))
         DBOS.launch()
-        self._reaping = asyncio.create_task(self._reaper.reap(), name="reaper")
+        self._beside.append(asyncio.create_task(self._reaper.reap(), name="reaper"))
+
+    async def lost(self) -> None:
+        """Returns once this worker cannot go on, by raising why: another has its name. Then it is to be stopped."""
+        await asyncio.shield(self._beside[0])
 
     async def stop(self) -> None:
         """Takes no more work and stops what runs, which goes on with the next attempt, elsewhere or in the next life.
@@ -166,9 +172,9 @@ class Worker:
             raise asyncio.CancelledError
 
     async def _finish(self) -> None:
-        if self._reaping is not None:  # until here it beats, so that nobody takes over what waits for an answer
-            self._reaping.cancel()
-            await asyncio.wait({self._reaping})
+        for task in self._beside:  # until here it beats, so that nobody takes over what waits for an answer
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
         # DBOS made its threads the loop's and is about to end them; what runs beside us and after us needs some.
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor())

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from services.orchestrator.store.claim import NameTaken
 from services.orchestrator.store.postgres import PostgresStore
 from services.orchestrator.store.queue import Queue
-from services.orchestrator.store.roll import NameTaken, PostgresRoll
+from services.orchestrator.store.roll import PostgresRoll
 from tests.builders import FakeClock, a_job, admit
 
 Rolls = Callable[[str, str], PostgresRoll]

@@ -8,9 +8,10 @@ import pytest
 from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
+from services.orchestrator.store.claim import NameTaken
 from services.orchestrator.store.postgres import PostgresStore
 from services.orchestrator.store.queue import Queue
-from services.orchestrator.store.roll import NameTaken, PostgresRoll
+from services.orchestrator.store.roll import PostgresRoll
 from services.orchestrator.system import SystemClock
 from tests.builders import ScriptedBackend
 from tests.served import served, text_spec

@@ -19,6 +19,9 @@ class Roll(Protocol):
     async def enter(self) -> None:
         """Takes the name, and puts back what earlier incarnations left. Raises when another worker has the name."""
 
+    async def hold(self) -> None:
+        """Keeps the name for as long as it is awaited. Raises when another worker has it."""
+
     async def leave(self) -> None:
         """Puts back all that this incarnation still has, and gives the name back. Fails nothing."""
 

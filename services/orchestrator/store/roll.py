@@ -1,12 +1,9 @@
 """The roll of workers: who lives, under which name, and whose work is put back for the others."""
 
-import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,25 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.errors import Unavailable
 from services.orchestrator.ports.system import Clock
 from services.orchestrator.store import queue as queues
-from services.orchestrator.store.database import Database, plain_url
+from services.orchestrator.store.claim import PATIENCE_S, Claim, NameTaken
+from services.orchestrator.store.database import Database
 from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.schema import executors
 
-PATIENCE_S = 10.0
-"""How long a worker waits for its name: what has it may be about to end."""
-CLAIM_AGAIN_S = 0.5
 FORGET = timedelta(hours=1)
 """A silent incarnation stays on the list this long: one that only slept may take another job before its next beat."""
 
 log = logging.getLogger(__name__)
 
 
-class NameTaken(Exception):
-    """Another living worker has this name. Give each worker one of its own (I2V_WORKER_NAME)."""
-
-
 class PostgresRoll:
-    """One worker's view of the roll. A name is claimed by an advisory lock for as long as its connection lives."""
+    """The roll as one incarnation of a worker sees it."""
 
     def __init__(
         self,
@@ -47,14 +38,12 @@ class PostgresRoll:
     ) -> None:
         """`worker` is the stable name, `incarnation` a word that no other start of any worker has."""
         self._database = database
-        self._url = plain_url(url)
         self._clock = clock
         self._queue = queue
         self._worker = worker
-        self._patience_s = patience_s
         self._executor = f"{worker}.{incarnation}"
         self._entered = False
-        self._claim: psycopg.AsyncConnection[tuple[bool]] | None = None
+        self._claim = Claim(url, worker, patience_s)
 
     @property
     def executor(self) -> str:
@@ -62,11 +51,11 @@ class PostgresRoll:
         return self._executor
 
     async def enter(self) -> None:
-        """See Roll. A dead worker's name is free at once, a dying one's within seconds. Raises NameTaken, Unavailable.
+        """See Roll. Raises NameTaken, Unavailable.
 
         A name that two workers have says nothing about where its work is, so only one of them may live.
         """
-        await self._take_name()
+        await self._claim.take()
         self._entered = True
         await self.beat()
         # The version before incarnations has no column for the name: its id is the name.
@@ -75,6 +64,14 @@ class PostgresRoll:
             left = await self._put_back_of(connection, own)
         if left:
             log.info("took up what this worker left", extra={"jobs": sum(left.values())})
+
+    async def hold(self) -> None:
+        """See Roll. Raises NameTaken."""
+        try:
+            await self._claim.hold()
+        except NameTaken:
+            log.error("another worker has taken this worker's name; this one stops", extra={"worker": self._worker})
+            raise
 
     async def leave(self) -> None:
         """See Roll."""
@@ -86,7 +83,7 @@ class PostgresRoll:
                 await queues.put_back(connection, self._queue, [self._executor])
         except Unavailable:
             log.warning("the database is away; others take over when this worker has been silent for a while")
-        await self._release()
+        await self._claim.release()
 
     async def beat(self) -> None:
         """See Roll."""
@@ -114,26 +111,3 @@ class PostgresRoll:
         others = sa.select(executors.c.id).where(which, executors.c.id != self._executor)
         dead = (await connection.execute(others)).scalars().all()
         return await queues.put_back(connection, self._queue, dead) if dead else {}
-
-    async def _take_name(self) -> None:
-        try:
-            self._claim = await psycopg.AsyncConnection.connect(self._url, autocommit=True)
-            for _ in range(max(1, round(self._patience_s / CLAIM_AGAIN_S))):
-                taken = await self._claim.execute(
-                    "SELECT pg_try_advisory_lock(hashtext('i2v-worker'), hashtext(%s))", [self._worker]
-                )
-                row = await taken.fetchone()
-                if row is not None and row[0]:
-                    return
-                await asyncio.sleep(CLAIM_AGAIN_S)
-        except psycopg.Error as error:
-            raise Unavailable("The database cannot be reached.", reason="DATABASE_UNAVAILABLE") from error
-        await self._release()
-        raise NameTaken(f"another living worker is called {self._worker!r}; give each its own I2V_WORKER_NAME")
-
-    async def _release(self) -> None:
-        if self._claim is not None:
-            with suppress(psycopg.Error):  # a broken connection has given it back already
-                await self._claim.execute("SELECT pg_advisory_unlock_all()")
-            await self._claim.close()
-            self._claim = None

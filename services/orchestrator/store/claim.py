@@ -1,0 +1,84 @@
+"""The claim on a worker's name: an advisory lock of PostgreSQL, which lives as long as the connection that took it."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+import psycopg
+
+from services.errors import Unavailable
+from services.orchestrator.store.database import plain_url
+from services.orchestrator.store.listener import KEEPALIVE, RECONNECT_S
+
+PATIENCE_S = 10.0
+"""How long a worker waits for its name: what has it may be about to end, or a broken connection of its own."""
+AGAIN_S = 0.5
+# The server, too, has to notice a client that is gone without a word, and within the patience.
+NOTICE = """
+SELECT set_config('tcp_keepalives_idle', '3', false), set_config('tcp_keepalives_interval', '2', false),
+    set_config('tcp_keepalives_count', '2', false)
+"""
+TAKE = "SELECT pg_try_advisory_lock(hashtext('i2v-worker'), hashtext(%s))"
+
+log = logging.getLogger(__name__)
+
+
+class NameTaken(Exception):
+    """Another living worker has this name. Give each worker one of its own (I2V_WORKER_NAME)."""
+
+
+class Claim:
+    """One process's claim on a name. Use `release` at the end."""
+
+    def __init__(self, url: str, worker: str, patience_s: float = PATIENCE_S) -> None:
+        self._url = plain_url(url)
+        self._worker = worker
+        self._patience_s = patience_s
+        self._connection: psycopg.AsyncConnection[tuple[bool]] | None = None
+
+    async def take(self) -> None:
+        """Takes the name: a dead worker's at once, a dying one's within seconds. Raises NameTaken, Unavailable."""
+        try:
+            self._connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, **KEEPALIVE)
+            await self._connection.execute(NOTICE)
+            for _ in range(max(1, round(self._patience_s / AGAIN_S))):
+                row = await (await self._connection.execute(TAKE, [self._worker])).fetchone()
+                if row is not None and row[0]:
+                    return
+                await asyncio.sleep(AGAIN_S)
+        except psycopg.Error as error:
+            await self.release()
+            raise Unavailable("The database cannot be reached.", reason="DATABASE_UNAVAILABLE") from error
+        await self.release()
+        raise NameTaken(f"another living worker is called {self._worker!r}; give each its own I2V_WORKER_NAME")
+
+    async def hold(self) -> None:
+        """Watches a claim that was taken, and takes it again when its connection breaks.
+
+        Raises NameTaken once another worker has the name; until then it does not return.
+        """
+        while True:
+            await self._broken()
+            log.warning("the claim on this worker's name was lost with its connection; taking it again")
+            while True:
+                try:
+                    await self.take()
+                    break
+                except Unavailable:
+                    await asyncio.sleep(RECONNECT_S)
+            log.info("the claim on this worker's name was taken again")
+
+    async def release(self) -> None:
+        """Gives the name back, if it was taken."""
+        if self._connection is not None:
+            with suppress(psycopg.Error):  # a broken connection has given it back already
+                await self._connection.execute("SELECT pg_advisory_unlock_all()")
+            await self._connection.close()
+            self._connection = None
+
+    async def _broken(self) -> None:
+        assert self._connection is not None, "it was taken"
+        with suppress(psycopg.Error):
+            async for _ in self._connection.notifies():  # there are none; it waits until the connection breaks
+                pass
+        await self._connection.close()
