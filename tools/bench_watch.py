@@ -115,7 +115,7 @@ async def _round(address: str, key: str, watchers: int) -> Round:
 
     async def watch(channel: grpc.aio.Channel, name: str) -> None:
         # Raw bytes: what a message says is looked at afterwards, so that the client is not what is measured.
-        call: grpc.aio.UnaryStreamMultiCallable[job_pb2.WatchJobRequest, bytes] = channel.unary_stream(
+        call: Any = channel.unary_stream(
             "/i2v.v1.JobService/WatchJob", request_serializer=job_pb2.WatchJobRequest.SerializeToString
         )
         first = True

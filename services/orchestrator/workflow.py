@@ -15,6 +15,7 @@ from typing import ClassVar
 from dbos import DBOS, DBOSClient, DBOSConfig
 
 from services.errors import Unavailable
+from services.orchestrator.dequeuer import POLL_S, Dequeuer, Entries
 from services.orchestrator.execute import Executor
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.ports.roll import Roll
@@ -24,7 +25,6 @@ MAKE_VIDEO = "make_video"
 APPLICATION_VERSION = "1"
 """Set by hand: DBOS runs a workflow only under the version it was enqueued with."""
 APPLICATION_NAME = "i2v-orchestrator"
-POLL_S = 0.05
 UNLIMITED = 10_000
 """Jobs of one tenant at a time. A limit, however high, is what makes a queue take its tenants in turn."""
 RECOVERIES = 1_000_000
@@ -72,13 +72,14 @@ class Worker:
         reaper: Reaper,
         roll: Roll,
         slots: Mapping[str, Limits],
+        entries: Entries,
     ) -> None:
         self._url = url
         self._executor = executor
         self._reaper = reaper
         self._roll = roll
         self._slots = slots
-        self._dbos: DBOS | None = None
+        self._dequeuer = Dequeuer(entries)
         self._running: dict[asyncio.Task[object], str] = {}
         """What runs a job, each with its queue entry."""
         self._stopping = False
@@ -111,7 +112,7 @@ class Worker:
             "log_level": "WARNING",
             "sys_db_pool_size": 4,
         }
-        self._dbos = DBOS(config=config)
+        dbos = DBOS(config=config)
 
         async def make_video(job_id: str) -> None:
             await self._make_video(job_id)
@@ -120,9 +121,10 @@ class Worker:
         await self._roll.enter()
         self._beside.append(asyncio.create_task(self._roll.hold(), name="hold"))
         await asyncio.to_thread(_register_queues, self._url, self._slots)
-        # Only what this worker can make: another's queue may be in the same database.
-        DBOS.listen_queues(list(self._slots))
+        DBOS.listen_queues([])  # the dequeuer does
         DBOS.launch()
+        # Only what this worker can make: another's queue may be in the same database.
+        self._dequeuer.start(dbos, self._slots)
         self._beside.append(asyncio.create_task(self._reaper.reap(), name="reaper"))
 
     async def lost(self) -> None:
@@ -135,9 +137,7 @@ class Worker:
         An attempt that hands a task over waits for the answer first. What has stopped is put back at once.
         """
         self._stopping = True
-        assert self._dbos is not None, "it was started"
-        for event in self._dbos.background_thread_stop_events:
-            event.set()  # no other call of DBOS ends the dequeuing without ending all that runs
+        self._dequeuer.stop()
         try:
             await self._stop_jobs()
         finally:
@@ -172,6 +172,7 @@ class Worker:
             raise asyncio.CancelledError
 
     async def _finish(self) -> None:
+        self._dequeuer.stop()
         for task in self._beside:  # until here it beats, so that nobody takes over what waits for an answer
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
@@ -179,6 +180,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor())
         try:
+            await asyncio.to_thread(self._dequeuer.join)
             await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
         finally:
             loop.set_default_executor(ThreadPoolExecutor())
@@ -190,6 +192,7 @@ class Worker:
         task, entry = asyncio.current_task(), DBOS.workflow_id
         assert task is not None and entry is not None
         self._running[task] = entry
+        task.add_done_callback(lambda _: self._dequeuer.ring())  # DBOS's own task: by then the slot is free
         try:
             wait_s: float | None = 0.0
             while wait_s is not None:

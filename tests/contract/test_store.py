@@ -276,6 +276,22 @@ async def test_a_waiter_is_woken_by_events_and_by_stops_only_for_stops(store: Po
         assert await changes.wait(5) and await stops.wait(5)
 
 
+async def test_whoever_takes_jobs_off_a_queue_is_woken_by_what_is_put_onto_it(store: PostgresStore) -> None:
+    async with store.entries("test") as entries, store.entries("other") as others:
+        assert await entries.wait(5) and await others.wait(5)  # raised at first: look
+        while await entries.wait(0.3) or await others.wait(0.3):
+            pass
+        job = await admit(store, a_job())
+        assert await entries.wait(5)
+        lost = events.Reconciling(JobError("ANSWER_LOST", "", True))
+        for body in (Started(1), events.Submitting("vendor"), lost, events.Accepted("vendor")):
+            await store.record(job.id, lambda _, body=body: body, note="model")
+        assert not await entries.wait(0.2)
+        await store.record(job.id, lambda now: events.Resumed(now.expire_time))
+        assert await entries.wait(5)
+        assert not await others.wait(0.2)
+
+
 async def test_a_cancel_that_comes_together_with_a_signal_is_not_lost() -> None:
     signal = Signal()
     assert await signal.wait(5)

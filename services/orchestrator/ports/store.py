@@ -17,7 +17,7 @@ Decide = Callable[[Job], Body | None]
 
 
 class Signal(Protocol):
-    """Wakes whoever waits for something to happen to one job."""
+    """Wakes whoever waits for something to happen to one job, or at one queue."""
 
     async def wait(self, timeout_s: float) -> bool:
         """Returns True once something may have happened since the last call, False after `timeout_s` of quiet."""
@@ -89,6 +89,9 @@ class Store(Protocol):
 
     def stops(self, job_id: str) -> AbstractAsyncContextManager[Signal]:
         """Wakes when a job is asked to stop, or is taken over by another attempt."""
+
+    def entries(self, backend: str) -> AbstractAsyncContextManager[Signal]:
+        """Wakes when a job is put onto the queue of a backend, by any process."""
 
     async def overdue(self, now: datetime, *, grace_s: float) -> list[str]:
         """Returns the ids of jobs whose expire_time has passed; of begun ones, `grace_s` ago."""

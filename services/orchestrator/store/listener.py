@@ -1,4 +1,4 @@
-"""Wakes those who wait for a job, through one LISTEN connection a process.
+"""Wakes those who wait for a job or at a queue, through one LISTEN connection a process.
 
 A notification is only a hint to look: whoever waits reads the tables, so a lost one costs time, never truth. When the
 connection breaks, everybody is woken and looks, and it is made anew.
@@ -15,6 +15,7 @@ import psycopg
 
 CHANGES = "i2v_job_changes"
 STOPS = "i2v_job_stops"
+ENTRIES = "i2v_queue_entries"
 RECONNECT_S = 0.5
 KEEPALIVE: dict[str, Any] = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 2}
 """A server that is gone without a word is noticed within about eleven seconds: who waits relies on being told."""
@@ -67,25 +68,25 @@ class Listener:
                 await self._task
 
     @asynccontextmanager
-    async def subscribe(self, channel: str, job_id: str) -> AsyncIterator[Signal]:
-        """Gives a signal that is raised by every notification for the job on the channel."""
+    async def subscribe(self, channel: str, name: str) -> AsyncIterator[Signal]:
+        """Gives a signal that is raised by every notification for the job, or the queue, on the channel."""
         signal = Signal()
-        waiting = self._waiting[(channel, job_id)]
+        waiting = self._waiting[(channel, name)]
         waiting.add(signal)
         try:
             yield signal
         finally:
             waiting.discard(signal)
             if not waiting:
-                self._waiting.pop((channel, job_id), None)
+                self._waiting.pop((channel, name), None)
 
     async def _listen(self) -> None:
         while True:
             try:
                 connecting = psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, **KEEPALIVE)
                 async with await connecting as connection:
-                    await connection.execute(f"LISTEN {CHANGES}".encode())
-                    await connection.execute(f"LISTEN {STOPS}".encode())
+                    for channel in (CHANGES, ENTRIES, STOPS):
+                        await connection.execute(f"LISTEN {channel}".encode())
                     self._listening.set()
                     self._wake_all()
                     async for notification in connection.notifies():

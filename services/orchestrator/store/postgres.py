@@ -20,23 +20,12 @@ from services.orchestrator.domain.paid_call import PaidCall
 from services.orchestrator.domain.quota import Plan, Usage
 from services.orchestrator.ports.store import Decide, Signal
 from services.orchestrator.ports.system import Clock
-from services.orchestrator.store import accounts, admission, journal, rows, schema
+from services.orchestrator.store import accounts, admission, journal, places, rows, schema
 from services.orchestrator.store import record as recording
 from services.orchestrator.store.database import Database, plain_url
-from services.orchestrator.store.listener import CHANGES, STOPS, Listener
+from services.orchestrator.store.listener import CHANGES, ENTRIES, STOPS, Listener
 from services.orchestrator.store.queue import Queue
-
-# Since when a job waits: since its admission, or since the event that put it onto a queue again.
-PLACES = sa.text("""
-SELECT id, place FROM (
-    SELECT id, row_number() OVER (PARTITION BY backend ORDER BY since, id) AS place FROM (
-        SELECT id, backend, CASE WHEN workflow = '' THEN create_time ELSE (
-            SELECT time FROM job_events WHERE job_id = jobs.id AND sequence = jobs.last_sequence
-        ) END AS since FROM jobs
-        WHERE state = 'queued' AND backend IN (SELECT backend FROM jobs WHERE id = ANY(:ids))
-    ) AS waiting
-) AS placed WHERE id = ANY(:ids)
-""")
+from services.orchestrator.store.ringer import Ringer
 
 
 class PostgresStore:
@@ -47,6 +36,7 @@ class PostgresStore:
         self._queue = queue
         self.database = Database(url, pool_size=pool_size)
         self._listener = Listener(plain_url(url))
+        self._ringer = Ringer(self.database)
 
     async def start(self) -> None:
         """Connects and begins to listen."""
@@ -55,6 +45,7 @@ class PostgresStore:
     async def stop(self) -> None:
         """Gives back every connection, those of calls that are just ending too."""
         await self._listener.stop()
+        await self._ringer.stop()
         await self.database.close()
 
     async def tenant_of_key(self, key_sha256: str) -> tuple[str, str] | None:
@@ -90,6 +81,7 @@ class PostgresStore:
                 if usage is not None:
                     quota.check(plan, usage, job.quote_micros)
                     await connection.commit()
+                    self._ringer.ring(backend)
                     return replace(job, last_sequence=1)
                 await connection.rollback()
         except IntegrityError as error:
@@ -135,7 +127,12 @@ class PostgresStore:
         """See Store."""
         try:
             async with self.database.writing() as connection:
-                return await recording.record(connection, self._queue, job_id, decide, assets, note, self._clock.now())
+                job, queue = await recording.record(
+                    connection, self._queue, job_id, decide, assets, note, self._clock.now()
+                )
+            if queue:
+                self._ringer.ring(queue)
+            return job
         except IntegrityError as error:
             if "paid_calls_provider_external_ref_key" not in str(error.orig):
                 raise
@@ -223,6 +220,10 @@ class PostgresStore:
         """See Store."""
         return self._listener.subscribe(STOPS, job_id)
 
+    def entries(self, backend: str) -> AbstractAsyncContextManager[Signal]:
+        """See Store."""
+        return self._listener.subscribe(ENTRIES, backend)
+
     async def overdue(self, now: datetime, *, grace_s: float) -> list[str]:
         """See Store."""
         table = schema.jobs
@@ -254,7 +255,7 @@ class PostgresStore:
     async def places(self, job_ids: Sequence[str]) -> Mapping[str, int]:
         """See Store."""
         async with self.database.reading() as connection:
-            return {row.id: row.place for row in await connection.execute(PLACES, {"ids": list(job_ids)})}
+            return await places.places(connection, job_ids)
 
     async def usage(self, tenant: str, user: str, plan: Plan) -> tuple[Usage, list[Entry]]:
         """See Store."""

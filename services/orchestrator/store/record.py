@@ -11,7 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import NotFound
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.domain.event import CancelRequested, Event, PromptWritten, Rerouted, Started, Terminal
+from services.orchestrator.domain.event import (
+    CancelRequested,
+    Event,
+    PromptWritten,
+    Rerouted,
+    Resumed,
+    Started,
+    Terminal,
+)
 from services.orchestrator.domain.job import Job, apply
 from services.orchestrator.domain.spec import to_json
 from services.orchestrator.ports.store import Decide
@@ -59,15 +67,18 @@ async def record(
     assets: Sequence[Asset],
     note: str,
     now: datetime,
-) -> Job:
-    """Writes what `decide` chooses; the caller commits. Raises NotFound, and whatever `decide` raises."""
+) -> tuple[Job, str]:
+    """Writes what `decide` chooses; the caller commits. Raises NotFound, and whatever `decide` raises.
+
+    Returns the job, and the backend whose queue it was put onto, to be run at once; "" when it was not.
+    """
     found = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id).with_for_update())).one_or_none()
     if found is None:
         raise NotFound("job", f"jobs/{job_id}")
     job = rows.job(found)
     body = decide(job)
     if body is None:
-        return job
+        return job, ""
     after = apply(job, Event(job.last_sequence + 1, now, body))
     if assets:
         await connection.execute(
@@ -116,4 +127,9 @@ async def record(
         await connection.execute(
             SETTLE, {"id": job.id, "quote": job.quote_micros, "charged": after.charged_micros, "now": now}
         )
-    return after
+    match body:
+        case Rerouted(backend=backend):
+            return after, backend
+        case Resumed():
+            return after, found.backend
+    return after, ""

@@ -1,0 +1,55 @@
+"""Wakes the workers of a queue that something was put onto.
+
+Beside the transaction that put it there, not inside: PostgreSQL lets transactions that notify commit one at a time,
+each with its write to the disk. A ring that is lost costs time, never truth: queues are also looked at every half
+second.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+import sqlalchemy as sa
+
+from services.errors import Unavailable
+from services.orchestrator.store.database import Database
+from services.orchestrator.store.listener import ENTRIES
+
+REST_S = 0.05
+"""Between two rings, at least: what is put onto queues meanwhile shares one."""
+
+RING = sa.text("SELECT pg_notify(:channel, backend) FROM unnest(CAST(:backends AS text[])) AS backend")
+
+log = logging.getLogger(__name__)
+
+
+class Ringer:
+    """The rings of one process. The first is sent at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._pending: set[str] = set()
+        self._sending: asyncio.Task[None] | None = None
+
+    def ring(self, backend: str) -> None:
+        """Wakes the workers of a backend's queue, soon. Returns at once."""
+        self._pending.add(backend)
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send(), name="ringer")
+
+    async def stop(self) -> None:
+        """Ends what is under way."""
+        if self._sending is not None:
+            self._sending.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sending
+
+    async def _send(self) -> None:
+        while self._pending:
+            backends, self._pending = sorted(self._pending), set()
+            try:
+                async with self._database.reading() as connection:
+                    await connection.execute(RING, {"channel": ENTRIES, "backends": backends})
+            except Unavailable:
+                log.debug("a queue could not be rung; its workers look by themselves")
+            await asyncio.sleep(REST_S)

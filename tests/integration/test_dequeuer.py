@@ -1,0 +1,51 @@
+"""Jobs are taken off their queues when they come and when a slot is free, not when somebody happens to look."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from i2v.v1 import job_pb2
+
+from services.orchestrator.dequeuer import Bell
+from tests.builders import ScriptedBackend
+from tests.served import Served, served, text_spec
+
+
+@pytest.fixture
+def backend() -> ScriptedBackend:
+    return ScriptedBackend()
+
+
+@pytest.fixture
+async def i2v(database: str, tmp_path: Path, backend: ScriptedBackend) -> AsyncIterator[Served]:
+    """One slot, and a queue that is looked at every ten minutes unless somebody rings."""
+    async with served(database, tmp_path, {"test": (backend, 1)}) as running:
+        async with running.app.store.database.writing() as connection:
+            await connection.execute(sa.text("UPDATE dbos.queues SET polling_interval_sec = 600"))
+        await running.ended((await running.submit(text_spec())).name)
+        yield running
+
+
+async def test_a_ring_wakes_a_queue_at_once(i2v: Served) -> None:
+    for _ in range(3):
+        job = await i2v.ended((await i2v.submit(text_spec())).name)
+        assert job.state == job_pb2.Job.SUCCEEDED
+
+
+async def test_a_free_slot_is_filled_at_once(i2v: Served, backend: ScriptedBackend) -> None:
+    backend.gate.clear()
+    jobs = [await i2v.submit(text_spec()) for _ in range(3)]
+    await i2v.until(jobs[0].name, "fragment_ready")
+    backend.gate.set()
+    assert {(await i2v.ended(job.name)).state for job in jobs} == {job_pb2.Job.SUCCEEDED}
+
+
+def test_a_bell_that_is_set_ends_the_loop_and_a_ring_only_its_pause() -> None:
+    bell = Bell()
+    bell.ring()
+    assert not bell.wait(60)
+    assert not bell.wait(60)  # the second look after a ring
+    assert not bell.wait(0.01)
+    bell.set()
+    assert bell.wait(60) and bell.wait(60)
