@@ -139,6 +139,8 @@ def _downloader(entry: Entry, settings: Settings, meter: VendorMeter) -> Downloa
         stall_s=settings.stall_s,
         whole_s=settings.download_s,
         pause_s=settings.look_every_s,
+        longest_pause_s=settings.longest_pause_s,
+        refused_s=2 * settings.longest_pause_s,
     )
     return Downloader(Destinations([*entry.output_hosts, *named]), limits, meter)
 

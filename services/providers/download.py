@@ -1,36 +1,36 @@
 """Fetches a video from where the vendor says it lies: in chunks, hashed, within limits, and again where it breaks off.
 
-The task is paid for by now, so nothing here gives up at the first trouble: the same URL is asked again, for the rest
-where the server can give it, and what was handed on already is held against what comes a second time.
+The task is paid for by now, so nothing here gives up while there may still be a video: the same URL is asked again,
+with growing pauses, for the rest where the server can give it, and what was handed on already is held against what
+comes a second time. Only what will not change ends a download before its time: the file is gone, or is refused again
+and again.
 """
 
 import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 import httpx
 
+from services.providers.chunks import chunk_bytes, gathered
 from services.providers.destinations import Destinations, GuardedTransport, NotAllowed
 from services.providers.metrics import VendorMeter
 from services.providers.vendor import Charge, Failed
 
 log = logging.getLogger(__name__)
 
-CHUNK_BYTES = 896 * 1024
-"""What is handed on at a time, and a read of 64 KiB more at most: a message may have 1 MiB. Each of them costs as much
-as a few hundred kilobytes do."""
-LEAST_BYTES = 64 * 1024
-"""But less when many videos come at once, so that what is held does not grow with them."""
-HELD_BYTES = 64 * 1024 * 1024
-"""What all of them gather together, about."""
-CHUNK_S = 0.5
-"""And after so long what there is: a caller wants to hear something, and the time of the whole be looked at."""
 HEAD_BYTES = 12
 """Enough to tell a video by."""
 REDIRECTS = 3
+REFUSALS = 4
+GONE = 410
+LATER = (408, 416, 425, 429)
+"""The statuses below 500 that refuse nothing: another try may be answered."""
+SIGN_S = 5.0
+"""How often a pause says that it goes on."""
 _RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)")
 
 
@@ -43,10 +43,12 @@ class DownloadLimits:
     stall_s: float = 10.0
     """Without a byte. Short, because it costs little to ask for the rest, and a caller wants to hear something."""
     whole_s: float = 1800.0
-    tries: int = 4
-    """In a row that bring nothing new."""
     pause_s: float = 0.5
-    """After the first of them; each further one doubles it."""
+    """After a try that brings nothing new; each further one doubles it."""
+    longest_pause_s: float = 30.0
+    """But it gets no longer than this."""
+    refused_s: float = 60.0
+    """A refusal is believed when it has been the only answer for so long, and `REFUSALS` times at least."""
 
 
 class Downloader:
@@ -70,7 +72,34 @@ class Downloader:
 
 
 class _Broken(Exception):
-    """This try brought not all of it."""
+    """This try brought not all of it; another may."""
+
+
+class _Refused(Exception):
+    """The server says that there is no such video. `failed` is what that means if it goes on saying so."""
+
+    def __init__(self, failed: Failed, *, for_good: bool = False) -> None:
+        self.failed = failed
+        self.for_good = for_good
+        super().__init__(failed.message)
+
+
+class _Refusals:
+    """Refusals in a row."""
+
+    def __init__(self, limits: DownloadLimits) -> None:
+        self._limits = limits
+        self._number, self._since = 0, 0.0
+
+    def are_final(self, refused: _Refused, now: float) -> bool:
+        """Counts one. Whether it is believed."""
+        self._since = self._since if self._number else now
+        self._number += 1
+        return refused.for_good or (self._number >= REFUSALS and now - self._since >= self._limits.refused_s)
+
+    def end(self) -> None:
+        """Something else was answered."""
+        self._number = 0
 
 
 class Download:
@@ -92,6 +121,7 @@ class Download:
         self._meter = meter
         self._hash = hashlib.sha256()
         self._etag = ""
+        self._takes_ranges = True
         self.size_bytes = 0
         self.whole_bytes: int | None = None
         """As the server says, where it does."""
@@ -102,38 +132,57 @@ class Download:
         return self._hash.hexdigest()
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yields the video, and nothing (`b""`) before each pause.
+        """Yields the video, and nothing (`b""`) during pauses, every few seconds.
 
         Raises:
-            Failed: OUTPUT_UNAVAILABLE or OUTPUT_WRONG. The task was charged.
+            Failed: OUTPUT_UNAVAILABLE or OUTPUT_WRONG. The task was charged. Retryable: it may still be had.
         """
         loop = asyncio.get_running_loop()
-        ends, fruitless = loop.time() + self._limits.whole_s, 0
+        ends, fruitless, refusals = loop.time() + self._limits.whole_s, 0, _Refusals(self._limits)
         while True:
-            before = self.size_bytes
+            before, cause = self.size_bytes, "it was still coming"
             try:
                 async for chunk in self._once():
                     self._take(chunk)
                     yield chunk
                     if loop.time() > ends:
-                        raise _unavailable(f"It took longer than {self._limits.whole_s:.0f} seconds.")
-                if self.size_bytes == 0:
-                    raise _Broken("empty")
-                return
-            except (NotAllowed, UnicodeError) as error:  # a name that cannot be one is not looked up
+                        break
+                else:
+                    if self.size_bytes:
+                        return
+                    cause = "empty"
+            except (NotAllowed, httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
                 raise _unavailable("It lies where this provider may not go; see its output hosts.") from error
-            except (httpx.HTTPError, httpx.InvalidURL, _Broken) as error:
-                fruitless = 1 if self.size_bytes > before else fruitless + 1
+            except _Refused as refused:
+                if refusals.are_final(refused, loop.time()):
+                    raise refused.failed from refused
+                cause = str(refused)
+            except (httpx.HTTPError, _Broken) as error:
+                refusals.end()
                 cause = str(error) if isinstance(error, _Broken) else type(error).__name__
-                log.warning("download broke off", extra={"cause": cause, "at_bytes": self.size_bytes})
-                if fruitless >= self._limits.tries or loop.time() > ends:
-                    raise _unavailable(f"The last try ended with: {cause}.") from error
+            left_s = ends - loop.time()
+            if left_s <= 0:
+                detail = f"It did not come within {self._limits.whole_s:.0f} seconds. The last try ended with: {cause}"
+                raise _unavailable(detail, again=True)
+            fruitless = 1 if self.size_bytes > before else fruitless + 1
+            log.warning("download broke off", extra={"cause": cause, "at_bytes": self.size_bytes, "tries": fruitless})
+            async for nothing in self._pause(min(left_s, self._limits.longest_pause_s), fruitless):
+                yield nothing
+
+    async def _pause(self, most_s: float, fruitless: int) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + min(most_s, self._limits.pause_s * 2 ** min(fruitless - 1, 20))
+        while (left_s := ends - loop.time()) > 0:
             yield b""
-            await asyncio.sleep(self._limits.pause_s * 2 ** (fruitless - 1))
+            await asyncio.sleep(min(left_s, SIGN_S))
 
     def _take(self, chunk: bytes) -> None:
         if self.size_bytes == 0 and not is_video(chunk):
-            raise Failed("The vendor's file is no video.", reason="OUTPUT_WRONG", charge=Charge.CHARGED, resumable=True)
+            # A host that is away may say so in a page.
+            wrong = Failed(
+                "The vendor's file is no video.", reason="OUTPUT_WRONG", charge=Charge.CHARGED, resumable=True
+            )
+            raise _Refused(wrong)
         self._check_size(self.size_bytes + len(chunk))
         self._hash.update(chunk)
         self.size_bytes += len(chunk)
@@ -160,7 +209,7 @@ class Download:
                     again.update(seen)
                     skip -= len(seen)
                     if skip == 0 and again.digest() != self._hash.digest():
-                        raise _unavailable("It changed between two tries.")
+                        raise _unavailable("It changed between two tries.", again=True)
                 head += chunk
                 if head and (self.size_bytes or len(head) >= HEAD_BYTES):
                     yield head
@@ -176,7 +225,7 @@ class Download:
     async def _open(self) -> httpx.Response:
         """Returns an answer that has the video, from where we are or from its beginning."""
         headers = {"accept-encoding": "identity"}
-        if self.size_bytes:
+        if self.size_bytes and self._takes_ranges:
             headers["range"] = f"bytes={self.size_bytes}-"
             if self._etag:
                 headers["if-range"] = self._etag
@@ -191,19 +240,24 @@ class Download:
             url = url.join(response.headers["location"])
         try:
             self._check(response)
-        except (_Broken, Failed):
+        except (_Broken, _Refused, Failed):
             await response.aclose()
             raise
         return response
 
     def _check(self, response: httpx.Response) -> None:
-        if response.status_code not in (200, 206):
-            raise _Broken(f"HTTP {response.status_code}")
+        status = response.status_code
+        if 400 <= status < 500 and status not in LATER:
+            raise _Refused(_unavailable(f"Its host answers with HTTP {status}."), for_good=status == GONE)
+        self._takes_ranges = self._takes_ranges and status != 416
+        if status not in (200, 206):
+            raise _Broken(f"HTTP {status}")
         if response.headers.get("content-encoding", "identity") != "identity":
             raise _Broken("packed, though that was not asked for")
-        if response.status_code == 206:
+        if status == 206:
             found = _RANGE.fullmatch(response.headers.get("content-range", ""))
             if found is None or int(found[1]) != self.size_bytes or self.size_bytes == 0:
+                self._takes_ranges = False
                 raise _Broken("another range than was asked for")
             whole = found[2]
         else:
@@ -215,39 +269,17 @@ class Download:
         self._etag = etag if etag.startswith('"') else ""
 
 
-def chunk_bytes(downloads: int) -> int:
-    """Returns what each of so many downloads gathers before it hands it on."""
-    return min(CHUNK_BYTES, max(LEAST_BYTES, HELD_BYTES // max(1, downloads)))
-
-
-async def gathered(pieces: AsyncIterator[bytes], enough: Callable[[], int]) -> AsyncGenerator[bytes, None]:
-    """Yields what comes in pieces of some size, and before any error of theirs what had come by then."""
-    loop, held, size, began = asyncio.get_running_loop(), list[bytes](), 0, 0.0
-    try:
-        async for piece in pieces:
-            began = began if held else loop.time()
-            held.append(piece)
-            size += len(piece)
-            if size >= enough() or loop.time() - began >= CHUNK_S:
-                yield b"".join(held)
-                held, size = [], 0
-    except httpx.HTTPError:
-        if held:
-            yield b"".join(held)
-        raise
-    if held:
-        yield b"".join(held)
-
-
 def is_video(head: bytes) -> bool:
     """Whether bytes begin as MP4 (or another file of its family) or WebM do."""
     return head[4:8] == b"ftyp" or head.startswith(b"\x1a\x45\xdf\xa3")
 
 
-def _unavailable(detail: str) -> Failed:
+def _unavailable(detail: str, *, again: bool = False) -> Failed:
+    """`again`: nothing says that it will not be had the next time."""
     return Failed(
         f"The vendor has made the video, but it could not be fetched. {detail}",
         reason="OUTPUT_UNAVAILABLE",
         charge=Charge.CHARGED,
+        retryable=again,
         resumable=True,
     )

@@ -133,6 +133,22 @@ async def test_what_is_exhausted_on_the_way_may_have_been_submitted(i2v: Served,
     assert len(vendor.submitted) == 1
 
 
+async def test_a_video_that_its_host_does_not_give_yet_is_fetched_until_the_deadline(
+    i2v: Served, vendor: ScriptedProvider
+) -> None:
+    away = {"charge": Failed.CHARGED, "retryable": True, "resumable": True}
+    vendor.failures = [a_failure("OUTPUT_UNAVAILABLE", **away) for _ in range(2)]
+    ended = await i2v.ended((await i2v.submit(spec())).name)
+    assert (ended.state, ended.attempt, ended.charged.amount_micros) == (State.SUCCEEDED, 3, 5000)
+    assert (len(vendor.submitted), vendor.attached) == (1, ["task-1"] * 2)
+    vendor.failures = [a_failure("OUTPUT_UNAVAILABLE", **away) for _ in range(100)]
+    short = spec()
+    short.timeout.seconds = 3
+    late = await i2v.ended((await i2v.submit(short)).name)
+    assert (late.state, late.error.reason, late.error.resumable) == (State.FAILED, "OUTPUT_UNAVAILABLE", True)
+    assert (len(vendor.submitted), await money(i2v)) == (2, (0, 10_000))
+
+
 async def test_a_task_that_failed_after_it_was_charged_costs_its_price(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.failures = [a_failure("TASK_FAILED", Failed.CHARGED)]
     ended = await i2v.ended((await i2v.submit(spec())).name)

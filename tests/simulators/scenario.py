@@ -42,8 +42,11 @@ class Scenario:
     end: str = "completed"
     """`completed`, `failed`, `moderation`, `cancelled`, `timeout`, `deleted`, `no-output`."""
     output: str = ""
-    """What is wrong with the video: `403`, `stall`, `cut` (always), `cut-once`, `cut-no-range`, `changed`, `no-video`,
-    `empty`, `huge`, `private`, `redirect`, `elsewhere`, `file`, `no-name`, `packed`, `slow`."""
+    """What is wrong with the video: a status such as `403`, `stall`, `cut` (always), `cut-once`, `cut-no-range`,
+    `no-range`, `changed`, `no-video`, `empty`, `huge`, `private`, `redirect`, `elsewhere`, `file`, `no-name`,
+    `packed`, `slow`, or `lost` (no answer)."""
+    outputs: list[str] = field(default_factory=list)
+    """The same of the next requests for the video, one each."""
     video_s: float | None = None
     """Length of the video, when it is not what was asked for."""
     padding_bytes: int = 0

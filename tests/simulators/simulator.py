@@ -269,9 +269,13 @@ class Simulator(ABC):
         self.counts["output"] += 1
         assert "authorization" not in request.headers, "the key went to where outputs lie"
         work = self.works[request.match_info["ref"]]
-        how = work.scenario.output
-        if how == "403":
-            return web.Response(status=403, text="expired")
+        how = work.scenario.outputs.pop(0) if work.scenario.outputs else work.scenario.output
+        if how == "lost":
+            abort(request)
+        if how.isdigit():
+            return web.Response(status=int(how), text="not here, not now")
+        if how == "no-range" and "range" in request.headers:
+            return web.Response(status=416)
         if how == "redirect":
             raise web.HTTPFound("http://10.0.0.1/private.mp4")
         if how == "no-video":

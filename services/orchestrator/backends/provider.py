@@ -255,7 +255,10 @@ def _promised(facts: provider_pb2.VendorFacts) -> dict[str, str]:
     return promised
 
 
-def _failed(failed: provider_pb2.Failed) -> TaskFailed:
+def _failed(failed: provider_pb2.Failed) -> Exception:
+    """Returns what the end of a task means: a failure, or where attaching again may bring the video, a pause."""
+    if failed.retryable and failed.resumable:
+        return Unavailable(failed.message, reason=failed.reason)
     error = JobError(failed.reason, failed.message, retryable=failed.retryable, resumable=failed.resumable)
     wait_s = max(0.0, failed.retry_delay.ToMilliseconds() / 1000)
     return TaskFailed(error, CHARGES.get(failed.charge, Charge.UNKNOWN), wait_s=wait_s)
