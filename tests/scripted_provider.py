@@ -53,6 +53,8 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
         """Answers in the place of Accepted, one a submission."""
         self.failures: list[provider_pb2.Failed] = []
         """Ends after Accepted, in the place of the video; one a stream."""
+        self.refs: list[str] = []
+        """What the next tasks are called; then they are counted."""
         self.losses = 0
         """So many submissions lose their answer: the stream breaks before Accepted."""
         self.loss = (grpc.StatusCode.UNAVAILABLE, "the connection broke")
@@ -115,7 +117,8 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
         if self.refusals:
             yield provider_pb2.TaskEvent(failed=self.refusals.pop(0))
             return
-        yield provider_pb2.TaskEvent(accepted=provider_pb2.Accepted(external_ref=f"task-{len(self.submitted)}"))
+        ref = self.refs.pop(0) if self.refs else f"task-{len(self.submitted)}"
+        yield provider_pb2.TaskEvent(accepted=provider_pb2.Accepted(external_ref=ref))
         async for event in self._works(context):
             yield event
 

@@ -39,11 +39,14 @@ def _show(connection: Connection, found: Sequence[reconcile_pb2.PaidCall]) -> No
             show.moment(each.submit_time),
             money.text(job_pb2.Money(amount_micros=each.price_micros, currency_code=each.currency_code)),
             f"{each.tenant}/{each.user}",
+            each.reason,
         )
         for each in found
     ]
-    head = ("JOB", "STATE", "PROVIDER", "MODEL", "SUBMISSION", "SUBMITTED", "PRICE", "WHOSE")
+    head = ("JOB", "STATE", "PROVIDER", "MODEL", "SUBMISSION", "SUBMITTED", "PRICE", "WHOSE", "WHY")
     click.echo(show.columns([head, *rows]) if rows else "No paid call has an unknown outcome.")
+    for message in dict.fromkeys(f"{each.reason}: {each.message}" for each in found if each.reason):
+        click.echo(message)
 
 
 def _call(connection: Connection, method: str, request: Any) -> None:

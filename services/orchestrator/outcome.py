@@ -51,6 +51,8 @@ def _worked(run: Run, work: asyncio.Task[VideoOutput], clock: Clock) -> Decide |
     except Unavailable as trouble:
         return _later(trouble, clock)
     except ServiceError as trouble:
+        if trouble.reason == jobs.TAKEN.reason:
+            return jobs.taken
         resumable = not isinstance(trouble, InvalidInput)  # what is no video will not become one
         error = JobError(trouble.reason, trouble.message, retryable=False, resumable=resumable)
         return lambda now: jobs.fail(now, error)

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from services.errors import PreconditionFailed, Unavailable
 from services.orchestrator.domain import job as jobs
-from services.orchestrator.domain.event import Accepted, Body, JobError, Released, Resumed
+from services.orchestrator.domain.event import Accepted, Body, JobError, Reconciling, Released, Resumed
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call, Finding, Found, PaidCall
 from services.orchestrator.ports.backend import Backend
@@ -52,7 +52,12 @@ class Reconciler:
         asked = self.clock.now()
         found = await self._found(call, backends.get(call.provider))
         if found.finding is Finding.FOUND:
-            return await self.attach(job.id, found.external_ref)
+            try:
+                return await self.attach(job.id, found.external_ref)
+            except PreconditionFailed as refused:
+                if refused.reason != jobs.TAKEN.reason:
+                    raise
+                return await self._say_taken(job, call, found.external_ref, refused.metadata.get("job", ""))
         if found.finding is Finding.ABSENT:
             return await self._release(job.id, call.provider, LOST)
         window_s = found.refund_window_s
@@ -62,6 +67,21 @@ class Reconciler:
             log.error("a paid call is given up; the vendor's bill may have it", extra=told)
             return await self._release(job.id, call.provider, UNFOUND)
         return job
+
+    async def _say_taken(self, job: Job, call: PaidCall, external_ref: str, other: str) -> Job:
+        """Says once on a job, in the log and in the metrics that what was found of it is another job's."""
+        if (await self.why(job)) == jobs.TAKEN:
+            return job
+        told = {"job_id": job.id, "provider": call.provider, "external_ref": external_ref, "other": other}
+        log.error("a lost submission was found as a task that another job has", extra=told)
+        self.meter.paid_call(call.provider, "taken")
+        return await self.store.record(job.id, _while_unknown(Reconciling(jobs.TAKEN)))
+
+    async def why(self, job: Job) -> JobError | None:
+        """Returns why a job is RECONCILING; None when it is not, or not any more. Raises Unavailable."""
+        last = await self.store.events(job.id, after=job.last_sequence - 1, limit=1)
+        body = last[0].body if last else None
+        return body.error if isinstance(body, Reconciling) else None
 
     async def call(self, job_id: str) -> PaidCall:
         """Returns the paid call of a job whose outcome is unknown. Raises PreconditionFailed, NotFound."""
@@ -148,7 +168,7 @@ def _demand_unknown(job: Job) -> None:
         raise PreconditionFailed(what, reason="NOT_RECONCILING", metadata={"job": f"jobs/{job.id}"})
 
 
-def _while_unknown(body: Accepted | Released) -> Decide:
+def _while_unknown(body: Accepted | Released | Reconciling) -> Decide:
     def decide(now: Job) -> Body:
         _demand_unknown(now)
         return body

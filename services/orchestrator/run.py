@@ -8,7 +8,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 
-from services.errors import Unavailable
+from services.errors import PreconditionFailed, Unavailable
 from services.orchestrator.checkpoint import Checkpoints
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.asset import Asset
@@ -75,7 +75,9 @@ class Run:
         self.progress = max(self.progress, body.progress)
 
     async def journal(self, body: Paid, note: str = "") -> None:
-        """Journals a step of the paid call, again and again while the database is away. Raises Superseded.
+        """Journals a step of the paid call, again and again while the database is away.
+
+        Raises Superseded, and PreconditionFailed (REFERENCE_TAKEN) where the vendor's task is another job's.
 
         What another has made of the job meanwhile does not matter to an answer: the money went, or did not.
         """
@@ -103,6 +105,12 @@ class Run:
             except Unavailable:
                 log.warning("a step of a paid call cannot be journalled yet")
                 await asyncio.sleep(INSIST_S)
+            except PreconditionFailed as refused:
+                if refused.reason == jobs.TAKEN.reason:
+                    told = {"provider": body.provider, "external_ref": note, "other": refused.metadata.get("job", "")}
+                    log.error("the vendor answered with a task that another job has", extra=told)
+                    self.meter.paid_call(body.provider, "taken")
+                raise
             else:
                 if stopping == [True]:
                     # The stop is on its way here, and ends this attempt: nothing is handed over before it comes.

@@ -14,8 +14,8 @@ from services.providers import endings
 from services.providers import exchange as exchange_module
 from services.providers.body import Inline, data_uri, file_body, json_body
 from services.providers.breaker import Breaker
-from services.providers.destinations import Destinations
 from services.providers.chunks import chunk_bytes, gathered
+from services.providers.destinations import Destinations
 from services.providers.exchange import Exchange, Patience, dig, parsed, plain
 from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.pulse import Beat, pulsed

@@ -9,6 +9,7 @@ from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
 from services.errors import PreconditionFailed
 from services.orchestrator.api import convert
 from services.orchestrator.api.tenants import Tenants
+from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.paid_call import PaidCall
 from services.orchestrator.domain.price import CURRENCY
@@ -41,7 +42,7 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
         jobs = await self.store.reconciling(after=after, limit=size + 1)
         calls = [(job, await self.store.paid_call(job)) for job in jobs[:size]]
         return reconcile_pb2.ListPaidCallsResponse(
-            paid_calls=[_paid_call(job, call) for job, call in calls if call is not None],
+            paid_calls=[_paid_call(job, call, why=await self.reconciler.why(job)) for job, call in calls if call],
             next_page_token=jobs[size - 1].id if len(jobs) > size else "",
         )
 
@@ -54,7 +55,7 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
         call = await self.store.paid_call(job)
         if call is None:
             raise PreconditionFailed("This job has no paid call.", reason="NOT_RECONCILING")
-        return _paid_call(job, call)
+        return _paid_call(job, call, why=await self.reconciler.why(job))
 
     async def AttachPaidCall(
         self, request: reconcile_pb2.AttachPaidCallRequest, context: grpc.ServicerContext
@@ -96,7 +97,7 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
         return job_id
 
 
-def _paid_call(job: Job, call: PaidCall, state: str = "") -> reconcile_pb2.PaidCall:
+def _paid_call(job: Job, call: PaidCall, state: str = "", why: JobError | None = None) -> reconcile_pb2.PaidCall:
     return reconcile_pb2.PaidCall(
         job=f"jobs/{job.id}",
         tenant=job.tenant,
@@ -109,4 +110,6 @@ def _paid_call(job: Job, call: PaidCall, state: str = "") -> reconcile_pb2.PaidC
         submit_time=convert.timestamp(call.submit_time),
         price_micros=job.price_micros,
         currency_code=CURRENCY,
+        reason=why.reason if why else "",
+        message=why.message if why else "",
     )

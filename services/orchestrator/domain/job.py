@@ -184,6 +184,8 @@ def _fold(job: Job, body: Body, time: datetime) -> Job:
             return replace(job, call=Call.NONE)
         case Reconciling() if running and job.call is Call.SUBMITTING:
             return replace(job, state=State.RECONCILING, stage="reconcile", stopping=state is State.CANCELLING)
+        case Reconciling() if state is State.RECONCILING and job.call is Call.SUBMITTING:
+            return job
         case Resumed(expire_time=expire_time) if state is State.RECONCILING and job.call is Call.ACCEPTED:
             entry = f"{job.id}.{job.last_sequence + 1}"
             goes_on = State.CANCELLING if job.stopping else State.QUEUED
@@ -249,11 +251,22 @@ def start(job: Job, workflow: str = "") -> Started | Reconciling | None:
     return Started(job.attempt + 1)
 
 
+LOST = JobError("ANSWER_LOST", "The vendor's answer was lost. It is being asked what became of it.", retryable=False)
+TAKEN = JobError(
+    "REFERENCE_TAKEN",
+    "The vendor named a task that another job has. An operator finds out what became of this one.",
+    retryable=False,
+)
+
+
 def lost(job: Job) -> Reconciling:
     """Returns what a submission without an answer comes to."""
-    return Reconciling(
-        JobError("ANSWER_LOST", "The vendor's answer was lost. It is being asked what became of it.", retryable=False)
-    )
+    return Reconciling(LOST)
+
+
+def taken(job: Job) -> Failed | Reconciling:
+    """Returns what a submission comes to that the vendor answered with another job's task."""
+    return Reconciling(TAKEN) if job.call is Call.SUBMITTING else fail(job, TAKEN)
 
 
 def cancel(job: Job) -> Cancelled | CancelRequested | None:

@@ -102,6 +102,19 @@ async def refund(connection: AsyncConnection, job_id: str, now: datetime) -> tup
     return replace(job, refunded_micros=job.price_micros), rows.paid_call(row)
 
 
+async def holder(connection: AsyncConnection, job_id: str, external_ref: str) -> str:
+    """Returns which job has a task that the vendor named for another job."""
+    mine, other = paid_calls.alias(), paid_calls.alias()
+    query = (
+        sa.select(other.c.job_id)
+        .join(mine, mine.c.provider == other.c.provider)
+        .where(mine.c.job_id == job_id, other.c.external_ref == external_ref)
+        .limit(1)
+    )
+    found = (await connection.execute(query)).scalar_one_or_none()
+    return f"jobs/{found}" if found else "Another job"
+
+
 async def _change(connection: AsyncConnection, job_id: str, state: str, **columns: object) -> None:
     live = sa.and_(paid_calls.c.job_id == job_id, paid_calls.c.state != "released")
     changed = await connection.execute(sa.update(paid_calls).where(live).values(state=state, **columns))

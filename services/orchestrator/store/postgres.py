@@ -136,8 +136,10 @@ class PostgresStore:
         except IntegrityError as error:
             if "paid_calls_provider_external_ref_key" not in str(error.orig):
                 raise
-            taken = "Another job has this task of the vendor's already."
-            raise PreconditionFailed(taken, reason="REFERENCE_TAKEN") from error
+            async with self.database.reading() as connection:
+                other = await journal.holder(connection, job_id, note)
+            taken = f"{other} has this task of the vendor's already."
+            raise PreconditionFailed(taken, reason="REFERENCE_TAKEN", metadata={"job": other}) from error
 
     async def paid_call(self, job: Job) -> PaidCall | None:
         """See Store."""
