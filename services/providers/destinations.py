@@ -8,16 +8,25 @@ very address, as it does for a simulator. The check is of the address that is th
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Collection
+import ssl
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass, field
+from functools import cached_property
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
+from services.providers import special_addresses
+
 REMEMBERED_S = 30.0
 """A thousand tasks poll one host; they need not resolve it a thousand times."""
+HOSTS = 64
+"""Names that connections and addresses are kept of: a vendor may name a host for each video."""
 TRIES = 3
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST = ipaddress.ip_network("2000::/3")
-"""All of IPv6 that is routed on the internet. Outside it the library calls much global that leads into a network."""
+"""All of IPv6 that is routed on the internet."""
 
 
 class NotAllowed(httpx.ConnectError):
@@ -71,14 +80,43 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def _is_public(text: str) -> bool:
     address = _address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
+        inner = address.ipv4_mapped
         if address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return inner.is_global and not inner.is_multicast
-        if address not in _UNICAST:
-            return False
-    return address is not None and address.is_global and not address.is_multicast
+        if inner is None:
+            return address in _UNICAST and not any(address in block for block in special_addresses.IPV6)
+        address = inner
+    return address is not None and not any(address in block for block in special_addresses.IPV4)
+
+
+@dataclass
+class _Pool:
+    """The connections to one host name, and the addresses that it was found at."""
+
+    transport: httpx.AsyncHTTPTransport
+    under_way: int = 0
+    """Requests whose answers are not read yet."""
+    addresses: list[str] = field(default_factory=list)
+    expires: float = 0.0
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer, which says when it is closed."""
+
+    def __init__(self, body: httpx.AsyncByteStream, closed: Callable[[], None]) -> None:
+        self._body = body
+        self._closed = closed
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._body:
+            yield chunk
+
+    async def aclose(self) -> None:
+        try:
+            await self._body.aclose()
+        finally:
+            closed, self._closed = self._closed, lambda: None
+            closed()
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
@@ -87,38 +125,86 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     def __init__(self, destinations: Destinations, limits: httpx.Limits) -> None:
         self._destinations = destinations
         self._limits = limits
-        self._of_host: dict[str, httpx.AsyncHTTPTransport] = {}
-        self._resolved: dict[str, tuple[float, list[str]]] = {}
+        # A pool for each name: in a pool for each address, a connection verified for one name would serve another.
+        self._pools: OrderedDict[str, _Pool] = OrderedDict()
+        """The one that was used last comes last."""
+
+    @property
+    def pools(self) -> int:
+        """How many names there are connections to, or may be."""
+        return len(self._pools)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends a request. Raises NotAllowed, and what httpx raises."""
-        url = request.url
-        self._destinations.check(url)
-        # A pool for each name: in a pool for each address, a connection verified for one name would serve another.
-        transport = self._of_host.get(url.host)
-        if transport is None:
-            transport = self._of_host[url.host] = httpx.AsyncHTTPTransport(limits=self._limits, retries=0)
-        addresses = await self._addresses(url)
+        self._destinations.check(request.url)
+        pool = self._pool(request.url.host)
+        pool.under_way += 1
+
+        def ended() -> None:
+            pool.under_way -= 1
+
+        try:
+            await self._shorten()
+            response = await self._send(pool, request)
+        except BaseException:
+            ended()
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Body(response.stream, ended)
+        return response
+
+    async def _send(self, pool: _Pool, request: httpx.Request) -> httpx.Response:
+        addresses = await self._addresses(pool, request.url)
         for address in addresses[: TRIES - 1]:
             try:
-                return await transport.handle_async_request(_towards(request, address))
+                return await pool.transport.handle_async_request(_towards(request, address))
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 if address == addresses[-1]:
                     raise
-        return await transport.handle_async_request(_towards(request, addresses[min(len(addresses), TRIES) - 1]))
+        return await pool.transport.handle_async_request(_towards(request, addresses[min(len(addresses), TRIES) - 1]))
 
-    async def _addresses(self, url: httpx.URL) -> list[str]:
+    def _pool(self, host: str) -> _Pool:
+        pool = self._pools.get(host)
+        if pool is None:
+            transport = httpx.AsyncHTTPTransport(verify=self._trust, limits=self._limits, retries=0)
+            pool = self._pools[host] = _Pool(transport)
+        self._pools.move_to_end(host)
+        return pool
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        """One for all pools: each costs megabytes, and tens of milliseconds."""
+        return httpx.create_ssl_context()
+
+    async def _shorten(self) -> None:
+        """Closes the pools that were not used for the longest, but none with a request under way."""
+        for host in [host for host, pool in self._pools.items() if not pool.under_way][: max(0, self.pools - HOSTS)]:
+            # Out of the map first: whoever comes while it is closed gets another one.
+            await self._pools.pop(host).transport.aclose()
+
+    async def _addresses(self, pool: _Pool, url: httpx.URL) -> list[str]:
         now = asyncio.get_running_loop().time()
-        expires, known = self._resolved.get(url.host, (0.0, []))
-        if now >= expires:
-            known = await self._destinations.addresses(url)
-            self._resolved[url.host] = (now + REMEMBERED_S, known)
-        return known
+        if now >= pool.expires:
+            pool.addresses = await self._destinations.addresses(url)
+            pool.expires = now + REMEMBERED_S
+        return pool.addresses
 
     async def aclose(self) -> None:
         """Closes every connection."""
-        for transport in self._of_host.values():
-            await transport.aclose()
+        while self._pools:
+            _, pool = self._pools.popitem()
+            await pool.transport.aclose()
+
+
+def guarded_client(transport: GuardedTransport, timeout: httpx.Timeout | None = None) -> httpx.AsyncClient:
+    """Returns a client over a transport: no proxy, no .netrc, no redirects that nobody has looked at, no cookies.
+
+    The environment has no say in where money goes, and nothing that a host wants remembered grows with its answers.
+    """
+    nothing = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    return httpx.AsyncClient(
+        transport=transport, trust_env=False, follow_redirects=False, cookies=nothing, timeout=timeout
+    )
 
 
 def _towards(request: httpx.Request, address: str) -> httpx.Request:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import httpx
 
 from services.providers.chunks import chunk_bytes, gathered
-from services.providers.destinations import Destinations, GuardedTransport, NotAllowed
+from services.providers.destinations import Destinations, GuardedTransport, NotAllowed, guarded_client
 from services.providers.metrics import VendorMeter
 from services.providers.vendor import Charge, Failed
 
@@ -59,7 +59,7 @@ class Downloader:
         self._meter = meter
         transport = GuardedTransport(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=20))
         timeout = httpx.Timeout(limits.stall_s, connect=limits.connect_s, pool=None)
-        self._client = httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=timeout)
+        self._client = guarded_client(transport, timeout)
         self._coming: set[object] = set()
 
     def start(self, url: str) -> "Download":

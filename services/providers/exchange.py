@@ -20,7 +20,7 @@ import httpx
 
 from services.providers.body import Body
 from services.providers.clock import Clock
-from services.providers.destinations import Destinations, GuardedTransport
+from services.providers.destinations import Destinations, GuardedTransport, guarded_client
 from services.providers.metrics import VendorMeter
 from services.providers.vendor import Charge, Failed, Troubled
 
@@ -238,9 +238,7 @@ class Exchange:
 
 
 def _client(destinations: Destinations, limits: httpx.Limits) -> httpx.AsyncClient:
-    transport = GuardedTransport(destinations, limits)
-    # No proxy, no .netrc: the environment has no say in where money goes.
-    return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
+    return guarded_client(GuardedTransport(destinations, limits))
 
 
 async def _limited(response: httpx.Response) -> bytes:

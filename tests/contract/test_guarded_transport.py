@@ -86,7 +86,7 @@ async def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
             vendor.requests.append((writer.get_extra_info("sockname")[0], head + await reader.readexactly(length)))
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nset-cookie: a=b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             writer.close()
 
         async with AsyncExitStack() as stack:
@@ -188,3 +188,26 @@ async def test_a_certificate_of_another_name_is_none(names: Names, serve: Serve,
             await client.get(f"https://{OTHER}:{vendor.port}/x")
     assert vendor.names == [NAME, OTHER]
     assert len(vendor.requests) == 1
+
+
+async def test_three_thousand_names_leave_few_pools_and_what_is_under_way_goes_on(names: Names, serve: Serve) -> None:
+    """A vendor may name a host of its own for each video."""
+    names.answers = [[FIRST]]
+    transport = GuardedTransport(Destinations(["*.example"]), httpx.Limits())
+    async with serve(FIRST) as vendor, httpx.AsyncClient(transport=transport, trust_env=False, timeout=10) as client:
+        under_way = await client.send(client.build_request("GET", f"https://{NAME}:{vendor.port}/"), stream=True)
+        for number in range(3000):
+            with pytest.raises(httpx.ConnectError):  # nobody listens on that port
+                await client.get(f"https://host-{number}.example:1/")
+        assert transport.pools <= destinations.HOSTS + 1
+        assert await under_way.aread() == b""
+        await under_way.aclose()
+
+
+async def test_no_cookie_is_kept(names: Names, serve: Serve) -> None:
+    names.answers = [[FIRST]]
+    transport = GuardedTransport(Destinations([NAME]), httpx.Limits())
+    async with serve(FIRST) as vendor, destinations.guarded_client(transport) as client:
+        for _ in range(2):
+            assert (await client.get(f"https://{NAME}:{vendor.port}/")).headers["set-cookie"]
+        assert not any(b"cookie" in head.lower() for _, head in vendor.requests)
