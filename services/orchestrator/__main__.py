@@ -13,6 +13,7 @@ from services.orchestrator.store.cluster import ClusterError
 from services.rpc import logs
 from services.rpc.server import CannotListenError
 from services.rpc.settings import BadSetting
+from services.shortage import shortage
 
 USAGE = """usage: python -m services.orchestrator api|worker|all
 
@@ -47,6 +48,11 @@ def main(arguments: list[str]) -> int:
         asyncio.run(run(Role(arguments[0]), settings))
     except (BadSetting, CannotListenError, ClusterError, NameTaken, ServiceError) as error:
         sys.stderr.write(f"i2v: {error}\n")
+        return 1
+    except Exception as error:
+        if shortage(error) is None:
+            raise
+        sys.stderr.write(f"i2v: this machine lacks what it takes to start: {error}\n")
         return 1
     return 0
 

@@ -18,6 +18,7 @@ from services.orchestrator.domain.media import AudioInfo, PictureInfo
 from services.orchestrator.domain.quota import Plan, Usage
 from services.orchestrator.domain.route import Available
 from services.orchestrator.domain.spec import Spec
+from services.orchestrator.ports.disk import Room, any_room
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.store import Store
 from services.orchestrator.ports.system import Clock, Ids
@@ -56,6 +57,7 @@ async def admit(
     ids: Ids,
     meter: Meter,
     available: Available = lambda _: True,
+    room: Room = any_room,
 ) -> Job:
     """Admits one job and returns it QUEUED. `available` tells whether a backend takes work now.
 
@@ -66,8 +68,10 @@ async def admit(
         NotFound: a picture or a sound is not an asset of this user.
         QuotaExceeded: a rule of the plan refused; metadata says which limit and when it resets.
         RequestIdReused: the same request_id came with a different spec.
+        Unavailable: there is no room for what it would make.
     """
     try:
+        room(0)
         routed = await _route(spec, caller, catalog, store, clock.now().date(), available)
     except ServiceError:
         # What was admitted once stays the answer, though its card or picture may be gone since.

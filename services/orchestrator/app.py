@@ -29,6 +29,7 @@ from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.backends.triton import TritonBackend
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.blobs.minio import MinioBlobs
+from services.orchestrator.disk import Disks
 from services.orchestrator.execute import Executor
 from services.orchestrator.ingest import Ingest
 from services.orchestrator.media.picture import normalise
@@ -49,6 +50,7 @@ from services.orchestrator.vendors import Vendors
 from services.orchestrator.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, Worker, migrate_queue
 from services.rpc.server import Registration, RpcServer, Tls, listen_for_metrics, serve
 from services.scratch import Scratch, keep_sweeping, sweep_unlocked
+from services.shortage import shortage
 
 WATCH = "/i2v.v1.JobService/WatchJob"
 SERVICES = (
@@ -112,6 +114,11 @@ async def open_app(
         stack.push_async_callback(blobs.close)
         scratch = await asyncio.to_thread(Scratch, settings.data / "spool")
         stack.callback(scratch.close)
+        places = {"spool": scratch.path}
+        if isinstance(blobs, LocalBlobs):
+            places["blobs"] = settings.data / "blobs"
+        disks = Disks(places, settings.disk_free_bytes, settings.disk_free_share, meter.disk_free)
+        await disks.measure()
         sweeping = keep_sweeping(*_sweeps(scratch, settings.data / "spool", blobs))
         stack.push_async_callback(_ended, asyncio.create_task(sweeping, name="sweep"))
 
@@ -127,9 +134,9 @@ async def open_app(
         if role is not Role.WORKER:
             if settings.dev_key_file:
                 await _development_tenant(store, Path(settings.dev_key_file))
-            ingest = Ingest(store, blobs, clock, normalise, probe, probe_audio, scratch.path)
+            ingest = Ingest(store, blobs, clock, normalise, probe, probe_audio, scratch.path, room=disks.room)
             catalog = settings.catalog()
-            jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter, vendors, Feeds(store))
+            jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter, vendors, Feeds(store), disks.room)
             assets = AssetService(store, blobs, ingest, tenants)
             services = [
                 lambda server: job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server),
@@ -171,6 +178,7 @@ async def open_app(
                 writer=_writer(settings, stack),
                 available=vendors.available,
                 workroot=scratch.path,
+                room=disks.room,
             )
             roll = PostgresRoll(
                 store.database, url, clock, queue, worker=settings.worker, incarnation=SystemIds().job_id()
@@ -189,32 +197,34 @@ async def open_app(
             worker = Worker(url, executor=executor, reaper=reaper, roll=roll, slots=slots, entries=store.entries)
             await worker.start()
             stack.push_async_callback(worker.stop)
-        stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, server, meter), name="look"))
+        stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, disks, server, meter), name="look"))
         log.info("ready", extra={"role": role.value, "port": server.port, "metrics_port": metrics_port})
         yield App(store, server, metrics_port, worker)
         log.info("stopping", extra={"role": role.value})
 
 
-async def _look(store: PostgresStore, blobs: Blobs, server: RpcServer, meter: PrometheusMeter) -> None:
+async def _look(store: PostgresStore, blobs: Blobs, disks: Disks, server: RpcServer, meter: PrometheusMeter) -> None:
     """Tells health whether jobs and assets can be taken, and the world whether the books are right."""
-    serving, rounds = False, 0
+    serving, rounds, why = False, 0, ""
     while True:
         try:
+            await disks.measure()  # first: who asks for room must not depend on what else works
             await store.check()
             await blobs.check()
             if rounds % round(AUDIT_S / HEALTH_S) == 0:
                 meter.imbalance(await store.audit())
-        except Unavailable as trouble:
-            if serving or rounds == 0:
-                log.warning("not serving", extra={"reason": trouble.reason})
-            serving = False
-        except Exception:
-            log.exception("the look at health stumbled")
-            serving = False
+            disks.room(0)
+        except Exception as error:
+            trouble = error if isinstance(error, Unavailable) else shortage(error)
+            if trouble is None:
+                log.exception("the look at health stumbled")
+            elif trouble.reason != why:
+                log.warning("not serving", extra={"reason": trouble.reason, **trouble.metadata})
+            serving, why = False, trouble.reason if trouble is not None else ""
         else:
             if not serving:
                 log.info("serving")
-            serving = True
+            serving, why = True, ""
         await server.set_serving(serving)
         rounds += 1
         await asyncio.sleep(HEALTH_S)

@@ -29,6 +29,7 @@ from services.orchestrator.make import Maker
 from services.orchestrator.outcome import decided, trouble
 from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.disk import Room, any_room
 from services.orchestrator.ports.media import Probe
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.prompt_writer import PromptWriter
@@ -62,6 +63,7 @@ class Executor:
     writer: PromptWriter | None = None
     available: Available = lambda _: True
     """Whether a backend takes work now."""
+    room: Room = any_room
     workroot: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
 
     async def attempt(self, job_id: str, workflow: str = "") -> float | None:
@@ -166,6 +168,7 @@ class Executor:
             writer=self.writer,
             meter=self.meter,
             workroot=self.workroot,
+            room=self.room,
         )
 
     async def _stop_at_vendor(self, run: Run) -> None:

@@ -19,6 +19,7 @@ from services.errors import InvalidUpload, Unavailable, Violation
 from services.orchestrator.domain.asset import Asset, blob_key
 from services.orchestrator.domain.media import AudioInfo, PictureInfo, VideoInfo
 from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.disk import Room, any_room
 from services.orchestrator.ports.media import Listen, Probe
 from services.orchestrator.ports.store import Store
 from services.orchestrator.ports.system import Clock
@@ -85,11 +86,13 @@ class Ingest:
     """How long an upload may pause before it is given up."""
     at_once: int = 16
     """Uploads of one tenant at a time: each holds a thread, a file and a part of the disk."""
+    room: Room = any_room
     _busy: Counter[str] = field(default_factory=Counter)
 
     async def take(self, upload: Upload, chunks: AsyncIterator[bytes], tenant: str, user: str) -> Asset:
         """Stores an upload and returns its asset. Raises InvalidUpload, Unavailable."""
         limit = self._limit(upload)
+        self.room(upload.size_bytes or 0)
         if self._busy[tenant] >= self.at_once:
             raise Unavailable(f"{self.at_once} uploads of this tenant are under way. Try again.", reason="UPLOADS_BUSY")
         self._busy[tenant] += 1
@@ -159,6 +162,7 @@ class Ingest:
                         raise _too_large("data", size, limit, at_least=True)
                     batch.append(data)
                     if held >= BATCH_BYTES:
+                        self.room(0)  # what is left is for the jobs that run
                         writing.append(loop.run_in_executor(thread, spool.add, batch))
                         batch, held = [], 0
                     if len(writing) > BATCHES_BEHIND:

@@ -46,6 +46,7 @@ from services.orchestrator.ports.backend import (
     Stage,
 )
 from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.disk import Room
 from services.orchestrator.ports.media import Probe
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.prompt_writer import ModelDown, PromptWriter
@@ -79,6 +80,7 @@ class Maker:
     writer: PromptWriter | None
     meter: Meter
     workroot: Path
+    room: Room
 
     async def make(self, run: Run) -> VideoOutput:
         """Drives the backend to its output, which is stored. Raises what the backend raises, and Superseded."""
@@ -87,6 +89,8 @@ class Maker:
         if backend is None:
             error = JobError("BACKEND_UNKNOWN", f"No backend {card.backend!r} runs here.", retryable=True)
             raise AttemptFailed(error)
+        if not run.external_ref:
+            self.room(0)  # nothing new is begun, or paid for, that may find no room; what is paid for may use the rest
         workdir = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="attempt-", dir=self.workroot))
         try:
             if job.spec.written and job.written is None and not run.external_ref:

@@ -64,6 +64,10 @@ class PrometheusMeter:
             registry=registry,
         )
 
+        self._free = Gauge(
+            "i2v_disk_free_bytes", "Room on the disks that this process writes to.", ["place"], registry=registry
+        )
+
     def admitted(self, job: Job) -> None:
         """See Meter."""
         self._admitted.labels(job.spec.model).inc()
@@ -116,3 +120,7 @@ class PrometheusMeter:
     def imbalance(self, accounts: int) -> None:
         """Accounts that differ from their ledger now."""
         self._imbalance.set(accounts)
+
+    def disk_free(self, place: str, size_bytes: int) -> None:
+        """A disk has so much room now."""
+        self._free.labels(place).set(size_bytes)

@@ -60,6 +60,10 @@ class Settings:
     """Region."""
     s3_secure: bool = True
     """TLS towards the store."""
+    disk_free_bytes: int = 1_000_000_000
+    """Bytes that shall stay free on the disks of spool and local blobs: with less no job or upload is taken."""
+    disk_free_share: float = 0.05
+    """The same as a share of the disk; the lesser of the two counts."""
     triton: str = "127.0.0.1:8001"
     """gRPC address of the Triton server, or `name=host:port,…`, by the backends that cards name. Empty: none."""
     triton_slots: str = "1"
@@ -142,6 +146,8 @@ class Settings:
         for name, address in (("LISTEN", self.listen), ("METRICS_LISTEN", self.metrics_listen)):
             if not re.fullmatch(r"\S+:\d{1,5}", address):
                 raise BadSetting(f"{PREFIX}{name} is {address!r}; it is `host:port`")
+        if self.disk_free_bytes < 0 or not 0 <= self.disk_free_share <= 1:
+            raise BadSetting("I2V_DISK_FREE_BYTES is 0 or more, I2V_DISK_FREE_SHARE 0 to 1")
         if self.fake_slots < 0:
             raise BadSetting("I2V_FAKE_SLOTS is 0 or more")
         if self.prompt_writer and not _is_address(self.prompt_writer):

@@ -11,6 +11,7 @@ from services.providers.vendors import VENDORS
 from services.rpc import logs
 from services.rpc.server import CannotListenError
 from services.rpc.settings import BadSetting
+from services.shortage import shortage
 
 USAGE = f"""usage: python -m services.providers {"|".join(VENDORS)}
 
@@ -41,6 +42,11 @@ def main(arguments: list[str]) -> int:
         asyncio.run(run(arguments[0], settings))
     except (BadSetting, CannotListenError) as error:
         sys.stderr.write(f"i2v: {error}\n")
+        return 1
+    except Exception as error:
+        if shortage(error) is None:
+            raise
+        sys.stderr.write(f"i2v: this machine lacks what it takes to start: {error}\n")
         return 1
     return 0
 

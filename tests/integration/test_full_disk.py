@@ -1,18 +1,22 @@
 """What our own machine lacks is waited for: the job goes on when there is room again, and nothing is paid twice."""
 
 import resource
-from collections.abc import AsyncGenerator
+import subprocess
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
 from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.ports.backend import Attempt, BackendEvent
+from services.rpc.status import from_call
 from tests import paid
 from tests.builders import ScriptedBackend
 from tests.pictures import a_picture
@@ -137,3 +141,90 @@ async def test_a_worker_without_resources_makes_its_job_when_it_has_them_again(
             resource.prlimit(process.pid, kind, before)
             assert waited.retrying.error.reason == reason
             assert (await i2v.ended(job.name)).state == State.SUCCEEDED
+
+
+def demanding(values: dict[str, Any]) -> None:
+    """Wants more room than any disk has."""
+    values |= {"disk_free_bytes": 1 << 62, "disk_free_share": 1.0}
+
+
+async def test_nothing_is_taken_or_charged_when_there_is_little_room(database: str, tmp_path: Path) -> None:
+    async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}) as i2v:
+        admitted = await i2v.ended((await i2v.submit(text_spec(), "6f9619ff-8b86-4011-b42d-00c04fc964ff")).name)
+    async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}, change=demanding) as i2v:
+        health = health_pb2_grpc.HealthStub(i2v.channel)
+        assert (
+            await health.Check(health_pb2.HealthCheckRequest())
+        ).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert i2v.registry.get_sample_value("i2v_disk_free_bytes", {"place": "blobs"})
+        for call in (i2v.submit(text_spec()), i2v.upload(a_picture(64, 64))):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call
+            said = from_call(refused.value)
+            assert (said.code, said.reason, said.retry_after_s) == (grpc.StatusCode.UNAVAILABLE, "DISK_FULL", 10)
+        again = await i2v.submit(text_spec(), "6f9619ff-8b86-4011-b42d-00c04fc964ff")
+        assert again.name == admitted.name, "what was admitted stays the answer"
+        usage = await i2v.usage()
+        assert (usage.user.reserved.amount_micros, usage.user.spent.amount_micros) == (0, 1000)
+
+
+async def test_a_job_begins_when_there_is_room_and_no_vendor_is_asked_before(database: str, tmp_path: Path) -> None:
+    vendor = ScriptedProvider(paid.VIDEO)
+    async with paid.life(database, tmp_path, vendor) as (i2v, settings):
+        job = await i2v.submit(paid.spec())
+        greedy = {"I2V_DISK_FREE_BYTES": str(1 << 62), "I2V_DISK_FREE_SHARE": "1"}
+        with worker(database, tmp_path, **settings, **greedy):
+            assert (await i2v.until(job.name, "retrying")).retrying.error.reason == "DISK_FULL"
+            assert vendor.submitted == []
+        with worker(database, tmp_path, **settings):
+            assert (await i2v.ended(job.name)).state == State.SUCCEEDED
+        assert len(vendor.submitted) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MiB. To mount one takes root, so for others the tests with /dev/full have to do."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("run as root, where file systems may be mounted, to test on a disk that is really full")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Leaves no byte free."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            if file.write(bytes(65536)) < 65536:
+                file.write(b"one more")
+    return filler
+
+
+async def test_a_disk_that_fills_under_a_running_job_costs_time_and_nothing_else(
+    database: str, small_disk: Path
+) -> None:
+    backend = ScriptedBackend()
+    backend.gate.clear()
+    async with served(database, small_disk, {"test": (backend, 1)}) as i2v:
+        job = await i2v.submit(text_spec(seconds=2))
+        await i2v.until(job.name, "fragment_ready")
+        filler = fill(small_disk)
+        backend.gate.set()
+        assert (await i2v.until(job.name, "retrying")).retrying.error.reason == "DISK_FULL"
+        watch = health_pb2_grpc.HealthStub(i2v.channel).Watch(health_pb2.HealthCheckRequest())
+        while (await watch.read()).status != health_pb2.HealthCheckResponse.NOT_SERVING:
+            pass
+        for call in (i2v.submit(text_spec()), i2v.upload(a_picture(64, 64))):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call
+            assert from_call(refused.value).reason == "DISK_FULL"
+        filler.unlink()
+        while (await watch.read()).status != health_pb2.HealthCheckResponse.SERVING:
+            pass
+        ended = await i2v.ended(job.name)
+        assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 2000)
+        assert set(await waits(i2v, job.name)) == {"DISK_FULL"}
+        assert (await i2v.upload(a_picture(64, 64))).name

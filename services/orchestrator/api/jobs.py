@@ -17,6 +17,7 @@ from services.orchestrator.api.tenants import Tenants
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.job import State
+from services.orchestrator.ports.disk import Room, any_room
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.store import Store
 from services.orchestrator.ports.system import Clock, Ids
@@ -40,6 +41,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     meter: Meter
     vendors: Vendors
     feeds: Feeds
+    room: Room = any_room
 
     async def SubmitJob(self, request: job_pb2.SubmitJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
@@ -53,6 +55,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
             ids=self.ids,
             meter=self.meter,
             available=self.vendors.available,
+            room=self.room,
         )
         logs.bind(job_id=job.id)
         return history.job(job)
