@@ -73,3 +73,54 @@ def a_film() -> bytes:
             container.mux(sound.encode(frame))
         container.mux(sound.encode(None))
     return file.getvalue()
+
+
+def encoded(
+    seconds: float,
+    container_format: str,
+    codec: str,
+    *,
+    rate: int = RATE,
+    options: dict[str, str] | None = None,
+    bit_rate: int | None = None,
+) -> bytes:
+    """A tone of any length, container, codec and sampling rate."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container_format, container_options=options or {}) as container:
+        stream: Any = container.add_stream(codec, rate=rate, layout="mono")
+        if bit_rate is not None:
+            stream.bit_rate = bit_rate
+        wanted = stream.codec_context.codec.audio_formats[0].name
+        resampler = av.AudioResampler(
+            format=wanted, layout="mono", rate=rate, frame_size=stream.codec_context.frame_size
+        )
+        tone = (np.sin(np.arange(round(rate * seconds)) / 20) * 9000).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(tone[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        for resampled in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(resampled))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def branded(m4a: bytes, major: bytes, *compatible: bytes) -> bytes:
+    """The same MP4 under another brand."""
+    length = int.from_bytes(m4a[:4], "big")
+    room = (length - 16) // 4
+    brands = b"".join((*compatible, major, b"isom", b"mp42")[:room])
+    return m4a[:8] + major + m4a[12:16] + brands.ljust(length - 16, b"\0") + m4a[length:]
+
+
+def an_id3(size: int = 3000) -> bytes:
+    """An ID3v2 tag that holds nothing."""
+    return b"ID3\4\0\0" + bytes(size >> shift & 127 for shift in (21, 14, 7, 0)) + bytes(size)
+
+
+def a_wav(
+    seconds: float, *, rate: int = 16_000, before: bytes = b"", riff: int | None = None, size: int | None = None
+) -> bytes:
+    """A WAV by hand: chunks before its data, and sizes that may be wrong."""
+    data = b"\1\2" * round(seconds * rate)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
+    body = form + before + struct.pack("<4sI", b"data", len(data) if size is None else size) + data
+    return b"RIFF" + struct.pack("<I", len(body) + 4 if riff is None else riff) + b"WAVE" + body

@@ -1,21 +1,37 @@
 """What is inside a sound file, read from its packets, not from what it says of itself. Runs in the child only."""
 
 import io
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, BinaryIO
 
 import av
 
+from services.orchestrator.domain import kind
+from services.orchestrator.domain.kind import Kind
 from services.orchestrator.media import track
 from services.orchestrator.media.header import Refused
-from services.orchestrator.media.track import Span
+from services.orchestrator.media.span import Span
 
 LONGEST_S = 3600
 STILLS = ("mjpeg", "png", "bmp", "gif", "webp")
 """A picture of the cover is no video."""
 TINY = 160
 """Samples of the sound that is opened to load all that opening one needs."""
+TAKEN = "MP3, WAV, Ogg, FLAC, M4A or AAC"
+DEMUXERS = {
+    kind.WAV: ("audio/wav", "wav"),
+    kind.OGG: ("audio/ogg", "ogg"),
+    kind.FLAC: ("audio/flac", "flac"),
+    kind.MP3: ("audio/mpeg", "mp3"),
+    kind.AAC: ("audio/aac", "aac"),
+    # Recorders write sounds under the brands of videos; which it is, its tracks say.
+    kind.M4A: ("audio/mp4", "mp4"),
+    kind.MP4: ("audio/mp4", "mp4"),
+    kind.QUICKTIME: ("audio/mp4", "mp4"),
+}
+"""Media type and FFmpeg's demuxer, by kind."""
 
 
 def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, object]]:
@@ -24,8 +40,7 @@ def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, objec
     Raises:
         Refused: not a sound of a known kind, or of no length or too long; also whatever PyAV raises on broken data.
     """
-    media_type, demuxer = _kind(source.read(16))
-    source.seek(0)
+    media_type, demuxer = _kind(source)
     # The demuxer is named: a file must not choose one of the hundreds that there are. A file object has no neighbours.
     with av.open(source, "r", format=demuxer) as container:
         if any(stream.codec_context.name not in STILLS for stream in container.streams.video):
@@ -34,12 +49,13 @@ def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, objec
             raise Refused("AUDIO_UNREADABLE", f"has {len(container.streams.audio)} sound tracks, not one")
         stream = container.streams.audio[0]
         codec, span, heard = stream.codec_context, Span(), False
+        rate = codec.sample_rate
         for packet in container.demux(stream):
-            span.take(packet)
+            span.take(packet, rate)
             if not heard:
                 decoded: list[Any] = codec.decode(packet)
                 heard = any(frame.samples for frame in decoded)
-        length = span.length(stream.time_base)
+        length = span.heard(stream.time_base, codec.name)
         if not heard or length <= 0 or not codec.sample_rate:
             raise Refused("AUDIO_UNREADABLE", "has nothing to hear")
         if length > LONGEST_S:
@@ -53,23 +69,28 @@ def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, objec
     return lambda: figures
 
 
-def _kind(start: bytes) -> tuple[str, str]:
-    """Returns media type and demuxer by the first bytes."""
-    if start[:4] == b"RIFF" and start[8:12] == b"WAVE":
-        return "audio/wav", "wav"
-    if start[:4] == b"OggS":
-        return "audio/ogg", "ogg"
-    if start[:4] == b"fLaC":
-        return "audio/flac", "flac"
-    if start[4:8] == b"ftyp":
-        return "audio/mp4", "mp4"
-    if start[:3] == b"ID3":
-        return "audio/mpeg", "mp3"
-    if len(start) > 1 and start[0] == 0xFF and start[1] & 0xF6 == 0xF0:
-        return "audio/aac", "aac"
-    if len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0:
-        return "audio/mpeg", "mp3"
-    raise Refused("AUDIO_FORMAT", "is no MP3, WAV, Ogg, FLAC, M4A or AAC")
+def _kind(source: BinaryIO) -> tuple[str, str]:
+    """Returns media type and demuxer by the first bytes, and leaves the file at its beginning."""
+    head = source.read(kind.HEAD_BYTES)
+    found = kind.of(head) or _joined_late(head)
+    while head[:3] == b"ID3":  # a tag may stand in front of other kinds than MP3, and of another tag
+        length = sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=False))
+        source.seek(10 + length - len(head), io.SEEK_CUR)
+        head = source.read(kind.HEAD_BYTES)
+        found = kind.of(head) or _joined_late(head) or kind.MP3
+    source.seek(0)
+    if found not in DEMUXERS:
+        what = "is empty" if not head else f"is {found.named()}" if found else "is of no known sound format"
+        raise Refused("AUDIO_FORMAT", f"{what}; send {TAKEN}")
+    return DEMUXERS[found]
+
+
+def _joined_late(head: bytes) -> Kind | None:
+    """Returns what begins somewhere in the first bytes: a recording of a stream starts within a frame."""
+    for start in re.finditer(rb"\xff[\xe2-\xff]", head):
+        if (found := kind.of(head[start.start() :])) in (kind.MP3, kind.AAC):
+            return found
+    return None
 
 
 def warm() -> None:

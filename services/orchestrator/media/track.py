@@ -5,7 +5,7 @@ import io
 import pkgutil
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import av
 from av.container import InputContainer
@@ -13,6 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from services.orchestrator.media.header import Refused
+from services.orchestrator.media.span import Span
 
 MAX_SIDE = 8192
 
@@ -37,7 +38,7 @@ def _measure(source: BinaryIO, demanded: str) -> Callable[[], dict[str, object]]
         if demanded and container.metadata.get("major_brand", "").startswith("qt"):
             raise Refused("VIDEO_FORMAT", "is a QuickTime file; only MP4 is kept")
         if not container.streams.video:
-            raise Refused("VIDEO_UNREADABLE", "has no video track")
+            raise Refused("VIDEO_UNREADABLE", "has no video track; send a sound as audio/*")
         stream = container.streams.video[0]
         codec = stream.codec_context
         if demanded and codec.name != demanded:
@@ -56,7 +57,7 @@ def _walk(container: InputContainer, stream: VideoStream, codec: VideoCodecConte
     seen_span, heard_span = Span(), Span()
     for packet in container.demux(*([stream] if sound is None else [stream, sound])):
         if packet.stream is not stream:
-            heard_span.take(packet)
+            heard_span.take(packet, sound.codec_context.sample_rate if sound is not None else 0)
             continue
         if packet.pts is not None and packet.size:
             frames += 1
@@ -67,7 +68,7 @@ def _walk(container: InputContainer, stream: VideoStream, codec: VideoCodecConte
     duration = seen_span.length(stream.time_base)
     if not frames or not seen or duration <= 0:
         raise Refused("VIDEO_UNREADABLE", "has no frame that can be decoded")
-    heard = heard_span.length(sound.time_base) if sound is not None else Fraction(0)
+    heard = heard_span.heard(sound.time_base, sound.codec_context.name) if sound is not None else Fraction(0)
     return {
         "width": codec.width,
         "height": codec.height,
@@ -76,27 +77,6 @@ def _walk(container: InputContainer, stream: VideoStream, codec: VideoCodecConte
         "duration_s": float(duration),
         "audio_s": float(heard) if heard > 0 else None,
     }
-
-
-class Span:
-    """From the beginning of the first packet of a track to the end of the last."""
-
-    def __init__(self) -> None:
-        self._first: int | None = None
-        self._last = 0
-
-    def take(self, packet: "av.Packet[Any]") -> None:
-        """Takes a packet in; one without a time is passed over."""
-        if packet.pts is None or not packet.size:
-            return
-        self._first = packet.pts if self._first is None else min(self._first, packet.pts)
-        self._last = max(self._last, packet.pts + (packet.duration or 0))
-
-    def length(self, time_base: Fraction | None) -> Fraction:
-        """Returns the length in seconds; 0 before the first packet."""
-        if self._first is None or time_base is None:
-            return Fraction(0)
-        return (self._last - self._first) * time_base
 
 
 def warm() -> None:
