@@ -22,7 +22,7 @@ from i2v.v1 import (
 from prometheus_client import CollectorRegistry
 
 from services.client.client import Client
-from services.errors import InvalidSpec, Unavailable, Violation
+from services.errors import InvalidSpec, InvalidUpload, Unavailable, Violation
 from services.errors import NotFound as NoSuchThing
 from services.errors import Unauthenticated as NoKey
 from services.rpc.server import RpcServer, serve
@@ -149,6 +149,8 @@ class Script(
         parts = [each async for each in requests]
         self.asked.append(parts[0].header)
         data = b"".join(each.data for each in parts[1:])
+        if data.startswith(b"GIF8"):
+            raise InvalidUpload([Violation("data", "is a GIF picture", "PICTURE_FORMAT")], reason="PICTURE_FORMAT")
         self.uploads.append(data)
         return asset_pb2.Asset(name=asset_name(data), media_type=parts[0].header.media_type, size_bytes=len(data))
 

@@ -38,6 +38,8 @@ OPTION_OF_FIELD = {
     "i2v-user": "--user",
 }
 """What a person typed for a field of a request."""
+OF_UPLOAD = ("data", "header.size_bytes", "header.media_type", "header.sha256")
+"""The fields of an upload: all that a person gave for them is a file."""
 NO_TLS = "WRONG_VERSION_NUMBER"
 OF_TLS = re.compile(f"{NO_TLS}|SSL|TLS|security handshaker|certificate|Hostname Verification", re.IGNORECASE)
 """How gRPC speaks of a connection that failed for its TLS alone."""
@@ -75,7 +77,7 @@ def _unreachable(failed: Unreachable, server: str) -> str:
 
 
 def _violation(violation: Violation, file: str) -> str:
-    typed = file if violation.field == "file" else OPTION_OF_FIELD.get(violation.field, violation.field)
+    typed = file if violation.field in OF_UPLOAD else OPTION_OF_FIELD.get(violation.field, violation.field)
     return f"{typed}: {violation.description}"
 
 

@@ -12,6 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from i2v.v1 import job_pb2
 
 from services.client.client import Client
+from services.client.errors import InvalidRequest
 
 FITS = {"crop": job_pb2.ImageToVideo.CROP, "pad": job_pb2.ImageToVideo.PAD}
 QUALITIES = {"quality": job_pb2.JobSpec.QUALITY, "fast": job_pb2.JobSpec.FAST}
@@ -114,7 +115,8 @@ async def asked_spec(client: Client, **given: Any) -> job_pb2.JobSpec:
     )
     _refuse_strangers(operation, given)
     files = {role: given[role] for role in ("image", "audio", "mask") if given[role] is not None}
-    names: dict[str, Any] = {role: (await client.upload(file)).name for role, file in files.items()}
+    at = f"spec.{operation.replace('-', '_')}"
+    names: dict[str, Any] = {role: await _uploaded(client, file, role, at) for role, file in files.items()}
     model = given["model"] if given["model"] is not None else "" if given["capability"] else "nano"
     spec = job_pb2.JobSpec(
         model=model, capability=given["capability"], seed=given["seed"], resolution=given["resolution"]
@@ -151,6 +153,14 @@ async def asked_spec(client: Client, **given: Any) -> job_pb2.JobSpec:
         case "talking-avatar":
             spec.talking_avatar.CopyFrom(job_pb2.TalkingAvatar(prompt=given["prompt"], **scene, **names))
     return spec
+
+
+async def _uploaded(client: Client, file: Path, role: str, at: str) -> str:
+    """Uploads a file and returns its asset's name. What is wrong with it is said of the field that it was given for."""
+    try:
+        return (await client.upload(file, "audio/*" if role == "audio" else "image/*")).name
+    except InvalidRequest as error:
+        raise error.of_field(f"{at}.{role}") from error
 
 
 OF_OPERATION = {

@@ -199,7 +199,7 @@ class Client:
         on_event: Callable[[job_pb2.JobEvent], None] | None = None,
     ) -> job_pb2.Job:
         """Uploads a picture, makes the video, waits for it and downloads it. Returns the job, however it ended."""
-        asset = (await self.upload(image)).name if image is not None else ""
+        asset = (await self.upload(image, "image/*")).name if image is not None else ""
         job = await self.submit(job_spec(prompt, image=asset, model=model, duration_s=duration_s, seed=seed))
         async for event in self.watch(job.name):
             if on_event is not None:
@@ -211,12 +211,14 @@ class Client:
 
     # Assets.
 
-    async def upload(self, source: Path | str | bytes) -> asset_pb2.Asset:
-        """Uploads a file, or bytes. The asset's name is that of what was stored: pictures are written anew."""
+    async def upload(self, source: Path | str | bytes, media_type: str = "") -> asset_pb2.Asset:
+        """Uploads a file, or bytes. The asset's name is that of what was stored: pictures are written again.
+
+        `media_type` says what the file is for: `image/*`, `audio/*` or `video/*`; anything more exact says no more.
+        Which kind of file it is, the server reads from its bytes, and without a media type what it is for, too.
+        """
         upload = await asyncio.to_thread(Upload.of, Path(source) if isinstance(source, str) else source)
-        header = asset_pb2.WriteAssetHeader(
-            media_type=upload.media_type, size_bytes=upload.size_bytes, sha256=upload.sha256
-        )
+        header = asset_pb2.WriteAssetHeader(media_type=media_type, size_bytes=upload.size_bytes, sha256=upload.sha256)
 
         async def parts() -> AsyncIterator[asset_pb2.WriteAssetRequest]:
             yield asset_pb2.WriteAssetRequest(header=header)

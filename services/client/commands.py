@@ -211,7 +211,7 @@ def usage(connection: Connection) -> None:
 @command("upload")
 @click.argument("file", type=FILE)
 def upload(connection: Connection, file: Path) -> None:
-    """Uploads a picture and prints its asset's name."""
+    """Uploads a picture, a sound or a video and prints its asset's name."""
     connection.file = str(file)
 
     async def work(client: Client) -> None:

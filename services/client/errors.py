@@ -9,6 +9,7 @@ I2VError
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import grpc
 
@@ -35,6 +36,12 @@ class I2VError(Exception):
 
 class InvalidRequest(I2VError):
     """The request is not acceptable."""
+
+    def of_field(self, field: str) -> "InvalidRequest":
+        """Returns the same for whoever gave what was sent by way of another request's field."""
+        violations = tuple(replace(each, field=field) for each in self.violations)
+        message = "; ".join(f"{each.field}: {each.description}" for each in violations) or self.message
+        return InvalidRequest(Failure(self.code, message, self.reason, self.metadata, violations))
 
 
 class QuotaExceeded(I2VError):

@@ -189,6 +189,6 @@ def _kind(field: str, asset: Asset, wanted: type[PictureInfo] | type[AudioInfo])
     if isinstance(asset.info, wanted):
         return []
     if wanted is PictureInfo:
-        what = f"is {asset.info.media_type}; give a picture (PNG, JPEG or WebP)"
+        what = f"is {asset.info.media_type}; give a picture"
         return [Violation(field, what, "ASSET_NOT_A_PICTURE")]
     return [Violation(field, f"is {asset.info.media_type}; give a sound", "ASSET_NOT_A_SOUND")]

@@ -32,8 +32,8 @@ from services.orchestrator.blobs.minio import MinioBlobs
 from services.orchestrator.disk import Disks
 from services.orchestrator.execute import Executor
 from services.orchestrator.ingest import Ingest
-from services.orchestrator.media.picture import normalise
-from services.orchestrator.media.probe import probe, probe_audio, probe_output
+from services.orchestrator.media.probe import probe, probe_output
+from services.orchestrator.media.uploads import UploadMedia
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.backend import Backend, Limits
 from services.orchestrator.ports.blobs import Blobs
@@ -134,7 +134,7 @@ async def open_app(
         if role is not Role.WORKER:
             if settings.dev_key_file:
                 await _development_tenant(store, Path(settings.dev_key_file))
-            ingest = Ingest(store, blobs, clock, normalise, probe, probe_audio, scratch.path, room=disks.room)
+            ingest = Ingest(store, blobs, clock, UploadMedia(), scratch.path, room=disks.room)
             catalog = settings.catalog()
             jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter, vendors, Feeds(store), disks.room)
             assets = AssetService(store, blobs, ingest, tenants)

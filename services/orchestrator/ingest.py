@@ -9,26 +9,29 @@ import hashlib
 import os
 import tempfile
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from services.errors import InvalidUpload, Unavailable, Violation
+from services.orchestrator.domain import kind
 from services.orchestrator.domain.asset import Asset, blob_key
+from services.orchestrator.domain.kind import Role
 from services.orchestrator.domain.media import AudioInfo, PictureInfo, VideoInfo
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.disk import Room, any_room
-from services.orchestrator.ports.media import Listen, Probe
+from services.orchestrator.ports.media import Media
 from services.orchestrator.ports.store import Store
 from services.orchestrator.ports.system import Clock
 from services.shortage import shortage
 
 BATCH_BYTES, BATCHES_BEHIND = 1 << 20, 8
-PICTURES = ("image/png", "image/jpeg", "image/webp")
-VIDEO = "video/mp4"
-SOUNDS = ("audio/mpeg", "audio/wav", "audio/ogg", "audio/flac", "audio/mp4", "audio/aac")
+ROLES = {"image": Role.PICTURE, "audio": Role.SOUND, "video": Role.VIDEO}
+"""What a media type says of a file. The rest of it is a guess of whoever sends it; the bytes say it better."""
+UNDECIDED = ("", "application", "*")
+"""Media types that say nothing: the bytes decide."""
+WAY_OUT = "send a PNG, JPEG, WebP, HEIC or AVIF picture, an MP4 video, or an MP3, WAV, Ogg, FLAC, M4A or AAC sound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +39,18 @@ class Upload:
     """What a caller says of the bytes that will come."""
 
     media_type: str
+    """Such as `image/jpeg` or `audio/*`; empty: the bytes decide."""
     size_bytes: int | None
     sha256: str
     """Empty: not given."""
 
-
-class Normalise(Protocol):
-    """Decodes a hostile picture in a cage and writes it anew, clean. Raises InvalidUpload naming `field`."""
-
-    def __call__(self, path: Path, out: Path, *, field: str) -> Awaitable[PictureInfo]:
-        """Normalises `path` into `out`."""
+    def role(self) -> Role | None:
+        """Returns what the file is for; None: not said. Raises InvalidUpload when it is for nothing that is taken."""
+        said = self.media_type.partition(";")[0].partition("/")[0].strip().lower()
+        if said not in ROLES and said not in UNDECIDED:
+            what = f"is {self.media_type[:80]!r}; give image/*, audio/* or video/*, or leave it out"
+            raise _refuse("header.media_type", what, "MEDIA_TYPE_UNSUPPORTED")
+        return ROLES.get(said)
 
 
 class _Spool:
@@ -54,10 +59,14 @@ class _Spool:
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb", buffering=0)
         self._hash = hashlib.sha256()
+        self.head = b""
+        """The first bytes."""
 
     def add(self, batch: list[bytes]) -> None:
         """Appends. Blocking."""
         for data in batch:
+            if len(self.head) < kind.HEAD_BYTES:
+                self.head += data[: kind.HEAD_BYTES - len(self.head)]
             self._hash.update(data)
             self._file.write(data)
 
@@ -74,9 +83,7 @@ class Ingest:
     store: Store
     blobs: Blobs
     clock: Clock
-    normalise: Normalise
-    probe: Probe
-    listen: Listen
+    media: Media
     spool: Path
     """A folder on a local disk."""
     picture_max_bytes: int = 10 * 1000 * 1000
@@ -91,30 +98,56 @@ class Ingest:
 
     async def take(self, upload: Upload, chunks: AsyncIterator[bytes], tenant: str, user: str) -> Asset:
         """Stores an upload and returns its asset. Raises InvalidUpload, Unavailable."""
-        limit = self._limit(upload)
+        role = upload.role()
+        limit = self._check(upload, role)
         self.room(upload.size_bytes or 0)
         if self._busy[tenant] >= self.at_once:
             raise Unavailable(f"{self.at_once} uploads of this tenant are under way. Try again.", reason="UPLOADS_BUSY")
         self._busy[tenant] += 1
         try:
-            return await self._take(upload, self._steadily(chunks), tenant, user, limit)
+            with tempfile.TemporaryDirectory(prefix="upload-", dir=self.spool, ignore_cleanup_errors=True) as folder:
+                received = Path(folder) / "received"
+                size, sha256, head = await self._receive(upload, self._steadily(chunks), received, limit)
+                info, clean = await self._look(received, head, role, size, tenant)
+                if clean != received:
+                    size, sha256 = await asyncio.to_thread(_measure, clean)
+                await self.blobs.put_file(blob_key(tenant, sha256), clean, media_type=info.media_type)
+                return await self.store.put_asset(Asset(tenant, user, sha256, size, info, self.clock.now()))
         finally:
             self._busy[tenant] -= 1
 
-    async def _take(self, upload: Upload, chunks: AsyncIterator[bytes], tenant: str, user: str, limit: int) -> Asset:
-        with tempfile.TemporaryDirectory(prefix="upload-", dir=self.spool, ignore_cleanup_errors=True) as folder:
-            received, clean = Path(folder) / "received", Path(folder) / "clean"
-            size, sha256 = await self._receive(upload, chunks, received, limit)
-            info: PictureInfo | VideoInfo | AudioInfo
-            if upload.media_type == VIDEO:
-                info, clean = await asyncio.to_thread(self.probe, received), received
-            elif upload.media_type in SOUNDS:
-                info, clean = await asyncio.to_thread(self.listen, received), received
-            else:
-                info = await self.normalise(received, clean, field="data")
-                size, sha256 = await asyncio.to_thread(_measure, clean)
-            await self.blobs.put_file(blob_key(tenant, sha256), clean, media_type=info.media_type)
-            return await self.store.put_asset(Asset(tenant, user, sha256, size, info, self.clock.now()))
+    async def _look(
+        self, received: Path, head: bytes, role: Role | None, size: int, tenant: str
+    ) -> tuple[PictureInfo | VideoInfo | AudioInfo, Path]:
+        """Returns what came, and the file to keep. The role decides what is wanted, the bytes what it is."""
+        if role is None:
+            found = kind.of(head)
+            if found is None or found.role is None:
+                what = f"is {found.named()}" if found else "is of no known format"
+                raise _refuse("data", f"{what}; {WAY_OUT}", "MEDIA_TYPE_UNSUPPORTED")
+            role = found.role
+            if size > self._limit(role):
+                raise _too_large("data", size, self._limit(role))
+            if found == kind.MP4:
+                return await self._look_at_mp4(received, size, tenant), received
+        if role is Role.VIDEO:
+            return await self.media.video(received, tenant=tenant), received
+        if role is Role.SOUND:
+            return await self.media.sound(received, tenant=tenant), received
+        clean = received.with_name("clean")
+        return await self.media.picture(received, clean, tenant=tenant), clean
+
+    async def _look_at_mp4(self, received: Path, size: int, tenant: str) -> VideoInfo | AudioInfo:
+        """Recorders write sounds under the brands of videos."""
+        try:
+            return await self.media.video(received, tenant=tenant)
+        except InvalidUpload as no_video:
+            if size > self.sound_max_bytes:
+                raise
+            try:
+                return await self.media.sound(received, tenant=tenant)
+            except InvalidUpload:
+                raise no_video from None
 
     async def _steadily(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yields the chunks. Raises InvalidUpload when the next does not come in time."""
@@ -130,26 +163,27 @@ class Ingest:
                 raise _refuse("data", what, "UPLOAD_STALLED") from None
             yield data
 
-    def _limit(self, upload: Upload) -> int:
-        if upload.media_type not in (*PICTURES, VIDEO, *SOUNDS):
-            raise _refuse(
-                "header.media_type",
-                f"is {upload.media_type[:80]!r}; {', '.join((*PICTURES, VIDEO, *SOUNDS))} are taken",
-                "MEDIA_TYPE_UNSUPPORTED",
-            )
-        limit = self.picture_max_bytes
-        if upload.media_type == VIDEO:
-            limit = self.video_max_bytes
-        elif upload.media_type in SOUNDS:
-            limit = self.sound_max_bytes
+    def _check(self, upload: Upload, role: Role | None) -> int:
+        """Returns how many bytes may come. Raises InvalidUpload for what is wrong with the header."""
+        limit = self._limit(role)
         if upload.size_bytes is not None and upload.size_bytes > limit:
             raise _too_large("header.size_bytes", upload.size_bytes, limit)
         if upload.sha256 and (len(upload.sha256) != 64 or set(upload.sha256) - set("0123456789abcdef")):
             raise _refuse("header.sha256", "is not 64 hexadecimal digits", "CHECKSUM_MALFORMED")
         return limit
 
-    async def _receive(self, upload: Upload, chunks: AsyncIterator[bytes], path: Path, limit: int) -> tuple[int, str]:
-        """Spools the bytes. One thread writes and hashes, in order, a few batches behind what comes."""
+    def _limit(self, role: Role | None) -> int:
+        if role is Role.PICTURE:
+            return self.picture_max_bytes
+        return self.sound_max_bytes if role is Role.SOUND else self.video_max_bytes
+
+    async def _receive(
+        self, upload: Upload, chunks: AsyncIterator[bytes], path: Path, limit: int
+    ) -> tuple[int, str, bytes]:
+        """Spools the bytes; returns their number, their digest and the first of them.
+
+        One thread writes and hashes, in order, a few batches behind what comes.
+        """
         loop, spool = asyncio.get_running_loop(), _Spool(path)
         writing: deque[asyncio.Future[None]] = deque()
         batch: list[bytes] = []
@@ -183,7 +217,7 @@ class Ingest:
             )
         if upload.sha256 and sha256 != upload.sha256:
             raise _refuse("data", "does not have the header's SHA-256. Send it again", "CHECKSUM_MISMATCH")
-        return size, sha256
+        return size, sha256, spool.head
 
 
 def _measure(path: Path) -> tuple[int, str]:

@@ -140,16 +140,18 @@ async def test_a_large_upload_comes_in_pieces_with_its_checksum(rig: Rig) -> Non
     data = PICTURE + bytes(1_000_000)
     await rig.client.upload(data)
     [header] = rig.script.asked_for(asset_pb2.WriteAssetHeader)
-    assert (header.media_type, header.size_bytes) == ("image/png", len(data))
+    assert (header.media_type, header.size_bytes) == ("", len(data))
     assert header.sha256 == hashlib.sha256(data).hexdigest()
     assert rig.script.uploads == [data]
 
 
-async def test_what_is_no_picture_is_not_sent(rig: Rig) -> None:
+async def test_what_a_file_is_for_is_said_and_what_it_is_is_left_to_the_server(rig: Rig) -> None:
+    for media_type in ("image/*", "audio/*", ""):
+        await rig.client.upload(PICTURE, media_type)
+    assert [each.media_type for each in rig.script.asked_for(asset_pb2.WriteAssetHeader)] == ["image/*", "audio/*", ""]
     with pytest.raises(InvalidRequest) as caught:
         await rig.client.upload(b"GIF89a")
-    assert caught.value.violations[0].reason == "MEDIA_TYPE_UNKNOWN"
-    assert rig.script.asked == []
+    assert caught.value.violations[0].reason == "PICTURE_FORMAT"
 
 
 async def test_a_key_or_a_user_that_cannot_be_sent_is_refused_at_once() -> None:

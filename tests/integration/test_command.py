@@ -152,12 +152,28 @@ async def test_where_no_video_can_be_written_none_is_ordered(rig: Rig, i2v: Comm
 
 async def test_a_bad_file_is_named_as_it_was_typed(i2v: Command) -> None:
     (i2v.folder / "bad.gif").write_bytes(b"GIF89a")
-    uploaded, made = await asyncio.gather(
-        i2v("upload", "bad.gif"), i2v("generate", "--image", "bad.gif", "--prompt", "It moves.")
+    (i2v.folder / "a.png").write_bytes(PICTURE)
+    speaks = ("generate", "--operation", "talking-avatar", "--prompt", "It speaks.")
+    uploaded, made, spoken, masked = await asyncio.gather(
+        i2v("upload", "bad.gif"),
+        i2v("generate", "--image", "bad.gif", "--prompt", "It moves."),
+        i2v(*speaks, "--image", "a.png", "--audio", "bad.gif"),
+        i2v("--user", "bob", *speaks, "--image", "a.png", "--audio", "a.png", "--mask", "bad.gif"),
     )
-    assert (uploaded.code, made.code) == (3, 3)
-    assert uploaded.err.startswith("bad.gif: is not a PNG")
-    assert made.err.startswith("--image: is not a PNG")
+    assert [each.code for each in (uploaded, made, spoken, masked)] == [3, 3, 3, 3]
+    assert uploaded.err.startswith("bad.gif: is a GIF picture")
+    assert made.err.startswith("--image: is a GIF picture")
+    assert spoken.err.startswith("--audio: is a GIF picture")
+    assert masked.err.startswith("--mask: is a GIF picture")
+
+
+async def test_a_bad_file_is_a_field_of_the_job_for_a_program(i2v: Command) -> None:
+    (i2v.folder / "bad.gif").write_bytes(b"GIF89a")
+    speaks = ("generate", "--json", "--operation", "talking-avatar", "--prompt", "It speaks.")
+    ended = await i2v(*speaks, "--image", "cat.png", "--audio", "bad.gif")
+    error = json.loads(ended.err)["error"]
+    assert [each["field"] for each in error["violations"]] == ["spec.talking_avatar.audio"]
+    assert error["message"] == "spec.talking_avatar.audio: is a GIF picture"
 
 
 async def test_a_file_without_authorities_is_wrong_use_and_speaks_of_tls(i2v: Command) -> None:

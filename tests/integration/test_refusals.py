@@ -194,12 +194,16 @@ async def test_names_and_numbers_that_cannot_be_are_refused(i2v: Served) -> None
 
 HOSTILE = {
     "truncated": (CAT[: len(CAT) // 2], "image/png"),
-    "trailing": (CAT + b"PK\x03\x04" * 100, "image/png"),
     "text": (b"hello, I am a picture", "image/jpeg"),
     "empty": (b"", "image/png"),
     "too-large": (CAT + b"\0" * 10_000_000, "image/png"),
     "not-a-video": (CAT, "video/mp4"),
-    "gif-type": (CAT, "image/gif"),
+    "gif": (pictures.animated("GIF"), "image/gif"),
+    "gif-of-no-type": (pictures.animated("GIF"), ""),
+    "no-type-at-all": (b"hello, I am a picture", ""),
+    "pdf": (b"%PDF-1.7 and so on", "application/octet-stream"),
+    "text-type": (CAT, "text/plain"),
+    "no-sound": (CAT, "audio/mpeg"),
 }
 
 
@@ -220,7 +224,7 @@ BOMBS = {
     "tiny": pictures.a_png(1, 1),
     "animated-png": pictures.animated("PNG"),
     "animated-webp": pictures.animated("WEBP"),
-    "polyglot": pictures.a_picture(form="JPEG") + pictures.a_zip(),
+    "lies": pictures.of_another_size(pictures.a_picture(64, 64, "RGB", "JPEG"), 8192, 6100),
 }
 
 

@@ -16,7 +16,7 @@ PICTURE = Upload("image/png", None, "")
 
 def an_ingest(spool: Path, **limits: float) -> Ingest:
     nothing = cast(Any, None)  # none of these uploads gets as far as a store
-    return Ingest(nothing, nothing, FakeClock(), nothing, nothing, nothing, spool, **limits)  # type: ignore[arg-type]
+    return Ingest(nothing, nothing, FakeClock(), nothing, spool, **limits)  # type: ignore[arg-type]
 
 
 async def stalling(begun: asyncio.Event) -> AsyncIterator[bytes]:

@@ -3,10 +3,8 @@
 The bytes are opened in a child process only (sandbox.py), so the worst that a picture can do is to be refused.
 """
 
-import asyncio
 import os
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -15,28 +13,31 @@ from services.errors import InvalidUpload, Violation
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.media.header import MAX_FILE_BYTES
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
+from services.orchestrator.media.turns import Turns
 
 LIMIT_S = 10.0
+"""Of processor time."""
 #: Pictures decoded at the same time: each may take a gigabyte and a core.
 AT_ONCE = 2
 
 _sandbox = Sandbox("pictures", size=AT_ONCE, limit_s=LIMIT_S)
 # As many threads as children: who waits, waits in the queue, where cancelling is free.
-_threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="pictures")
+_turns = Turns(AT_ONCE, "pictures")
 
 
-async def normalise(path: Path, out: Path, *, field: str) -> PictureInfo:
-    """Writes the picture in `path` to `out` as 8-bit RGB, upright, without metadata.
+async def normalise(path: Path, out: Path, *, field: str, tenant: str = "") -> PictureInfo:
+    """Writes the picture in `path` to `out` as 8-bit RGB, upright, without metadata, in the tenant's turn.
 
-    A JPEG stays one, the others become PNG; that may make the file larger than it was, and than the limit for uploads.
-    `out` appears whole or not at all; a call that is cancelled may still write it. `field` is named in the violation.
+    What is lossy becomes a JPEG, the rest a PNG; that may make the file larger than it was, and than the limit for
+    uploads. `out` appears whole or not at all; a call that is cancelled may still write it. `field` is named in the
+    violation.
 
     Raises:
-        InvalidUpload: not a still PNG, JPEG or WebP, not whole, or beyond a limit; the reason says which.
+        InvalidUpload: not a still PNG, JPEG, WebP, HEIC or AVIF, not whole, or beyond a limit; the reason says which.
         Unavailable: no decoder could be started.
         OSError: `out` could not be written.
     """
-    return await asyncio.get_running_loop().run_in_executor(_threads, _normalise, path, out, field)
+    return await _turns.run(tenant, lambda: _normalise(path, out, field))
 
 
 def _normalise(path: Path, out: Path, field: str) -> PictureInfo:
@@ -63,7 +64,11 @@ def _ask(source: int, target: int, field: str) -> PictureInfo:
         answer = _sandbox.call(source, target)
     except DecoderDied as died:
         if died.out_of_time:
-            _refuse(field, "PICTURE_TOO_COMPLEX", f"takes more than {LIMIT_S:.0f} s to decode; send a smaller picture")
+            _refuse(
+                field,
+                "PICTURE_TOO_COMPLEX",
+                f"takes more than {LIMIT_S:.0f} s of computing to decode; send a smaller picture",
+            )
         _refuse(field, "PICTURE_MALFORMED", "crashes the decoder; save the picture again as PNG or JPEG")
     if "memory" in answer:
         limit = "takes more than 1 GiB of memory to decode, which is the limit"

@@ -11,10 +11,13 @@ from services.orchestrator.domain.media import AudioInfo, VideoInfo
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
 
 PROBE_LIMIT_S = 10.0
+"""Of processor time."""
+AT_ONCE = 2
+"""Files of a kind that are looked into at the same time."""
 
-_videos = Sandbox("videos", size=2, limit_s=PROBE_LIMIT_S)
-_outputs = Sandbox("outputs", size=2, limit_s=PROBE_LIMIT_S)
-_sounds = Sandbox("sounds", size=2, limit_s=PROBE_LIMIT_S)
+_videos = Sandbox("videos", size=AT_ONCE, limit_s=PROBE_LIMIT_S)
+_outputs = Sandbox("outputs", size=AT_ONCE, limit_s=PROBE_LIMIT_S)
+_sounds = Sandbox("sounds", size=AT_ONCE, limit_s=PROBE_LIMIT_S)
 
 
 def probe(path: Path) -> VideoInfo:
@@ -62,7 +65,8 @@ def _look(sandbox: Sandbox, path: Path, unreadable: str, what: str) -> dict[str,
         try:
             answer = sandbox.call(source.fileno())
         except DecoderDied as died:
-            told = f"takes more than {PROBE_LIMIT_S:.0f} s to look into" if died.out_of_time else "crashes the decoder"
+            limit = f"takes more than {PROBE_LIMIT_S:.0f} s of computing to look into"
+            told = limit if died.out_of_time else "crashes the decoder"
             answer = {"reason": unreadable, "description": told}
     if "memory" in answer:
         answer = {"reason": unreadable, "description": "takes more than 1 GiB of memory to look into"}

@@ -7,20 +7,22 @@ one. Children are spawned, never forked: this process runs gRPC's threads.
 import atexit
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from typing import Literal
 
 from services.errors import Unavailable
 
-START_LIMIT_S = 20.0
+START_LIMIT_S = 60.0
+PATIENCE = 30
+"""How many times as long as it may compute a child may take: on a loaded machine it waits for its turn."""
 
 
 class DecoderDied(Exception):
-    """The child did not survive the file, or did not finish in time."""
+    """The child did not survive the file, or computed for longer than it may."""
 
     def __init__(self, *, out_of_time: bool) -> None:
         self.out_of_time = out_of_time
@@ -31,6 +33,7 @@ class Sandbox:
     """A few children of one kind, started when first needed and kept warm. Blocking; safe from any thread."""
 
     def __init__(self, kind: Literal["pictures", "videos", "outputs", "sounds"], *, size: int, limit_s: float) -> None:
+        """`limit_s` is of processor time, for each file."""
         self._kind = kind
         self._limit_s = limit_s
         self._turns = threading.BoundedSemaphore(size)
@@ -42,7 +45,7 @@ class Sandbox:
 
         Raises:
             DecoderDied: the file was too much for it.
-            Unavailable: no child could be started.
+            Unavailable: no child could be started, or none got enough of the processor to finish.
         """
         with self._turns, open(os.devnull, "wb") as nowhere:
             sink = nowhere.fileno() if target is None else target
@@ -60,7 +63,7 @@ class Sandbox:
     def _ask(self, child: "_Child", source: int, target: int) -> dict[str, object]:
         os.lseek(source, 0, os.SEEK_SET)
         try:
-            answer = child.ask(source, target, self._limit_s + 1)
+            answer = child.ask(source, target, self._limit_s * PATIENCE)
         except BaseException:
             child.end()
             raise
@@ -69,6 +72,10 @@ class Sandbox:
         else:
             self._idle.append(child)
         return answer
+
+    def pids(self) -> list[int]:
+        """Returns the processes of the idle children."""
+        return [child.pid for child in self._idle]
 
     def close(self) -> None:
         """Ends the idle children; new ones start on the next call."""
@@ -89,6 +96,7 @@ class Sandbox:
 
 class _Child:
     def __init__(self, kind: str, limit_s: float) -> None:
+        self._kind = kind
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-S", "-s", "-P", "-m", "services.orchestrator.media.decode", kind, str(limit_s)]
         # Nothing of our environment goes along; the path stands for `site`, which -S leaves out to start sooner.
@@ -113,17 +121,22 @@ class _Child:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, source: int, target: int, limit_s: float) -> dict[str, object]:
-        self._socket.settimeout(limit_s)
-        started = time.monotonic()
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, source: int, target: int, patience_s: float) -> dict[str, object]:
+        self._socket.settimeout(patience_s)
         try:
             socket.send_fds(self._socket, [b"go"], [source, target])
             answer = self._socket.recv(1 << 16)
-        except OSError:  # a timeout is one of these
+        except TimeoutError as late:
+            what = f"The process that decodes {self._kind} got no time to finish. Try again."
+            raise Unavailable(what, reason="DECODER_UNAVAILABLE") from late
+        except OSError:
             answer = b""
         if not answer:
-            # The child's own alarm goes off a second before ours.
-            raise DecoderDied(out_of_time=time.monotonic() - started >= limit_s - 1)
+            raise DecoderDied(out_of_time=self._process.wait() == -signal.SIGPROF)
         return dict(json.loads(answer))
 
     def end(self) -> None:
