@@ -10,6 +10,7 @@
     ├── RequestIdReused         one request_id, two different requests
     ├── PreconditionFailed      the thing exists but is in the wrong state
     ├── QuotaExceeded           a limit of the plan; says which, how much is used, when it resets
+    ├── LimitReached            too much at the same time; says which limit, and when to come back
     ├── Unavailable             try again; nothing was charged
     └── DeadlineTooShort        the caller leaves too little time to answer
 
@@ -118,6 +119,15 @@ class QuotaExceeded(ServiceError):
         if resets_at is not None:
             metadata["resets_at"] = resets_at.isoformat()
         super().__init__(message, reason=reason, metadata=metadata)
+
+
+class LimitReached(ServiceError):
+    """Too much is under way at the same time. Try again later; nothing was charged."""
+
+    def __init__(self, message: str, *, limit: int, reason: str, retry_after_s: float = 1.0) -> None:
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+        super().__init__(message, reason=reason, metadata={"limit": str(limit)})
 
 
 class Unavailable(ServiceError):

@@ -56,6 +56,9 @@ class Parrot:
     async def count(self, requests: AsyncIterator[bytes], context: Context) -> bytes:
         return b"%d" % len([each async for each in requests])
 
+    async def parse(self, request: bytes, context: Context) -> bytes:
+        return request
+
     async def repeat(self, request: bytes, context: Context) -> AsyncIterator[bytes]:
         try:
             for _ in range(3):
@@ -84,6 +87,8 @@ class Parrot:
         handlers: dict[str, Any] = {
             "Say": grpc.unary_unary_rpc_method_handler(self.say),
             "Count": grpc.stream_unary_rpc_method_handler(self.count),
+            "Parse": grpc.unary_unary_rpc_method_handler(self.parse, request_deserializer=parsed),
+            "ParseAll": grpc.stream_unary_rpc_method_handler(self.count, request_deserializer=parsed),
             "Repeat": grpc.unary_stream_rpc_method_handler(self.repeat),
             "Write": grpc.unary_stream_rpc_method_handler(self.write),
             "Echo": grpc.stream_stream_rpc_method_handler(self.echo),
@@ -92,10 +97,20 @@ class Parrot:
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
 
+def parsed(data: bytes) -> bytes:
+    """Parses a message, as protobuf would."""
+    if data == b"nonsense":
+        raise ValueError("this is no message")
+    return data
+
+
+TENANTS = {"good-key": "acme", "story-key": "story"}
+
+
 async def verify(token: str) -> str:
-    if token != "good-key":
+    if token not in TENANTS:
         raise Unauthenticated("This key is not known.", reason="API_KEY_UNKNOWN")
-    return "acme"
+    return TENANTS[token]
 
 
 @dataclass
@@ -120,8 +135,11 @@ class Rig:
         return caught.value
 
     def metric(self, name: str, method: str, **more: str) -> float:
-        """One sample, whatever its type; 0 if there is none."""
-        labels = {"grpc_method": method, **more}
+        """One sample of a method, whatever its type; 0 if there is none."""
+        return self.count(name, grpc_method=method, **more)
+
+    def count(self, name: str, **labels: str) -> float:
+        """The sum of all samples with these labels; 0 if there is none."""
         samples = [each for family in self.registry.collect() for each in family.samples if each.name == name]
         return sum(each.value for each in samples if labels.items() <= each.labels.items())
 

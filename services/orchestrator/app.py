@@ -48,11 +48,14 @@ from services.orchestrator.store.roll import PostgresRoll
 from services.orchestrator.system import SystemClock, SystemIds
 from services.orchestrator.vendors import Vendors
 from services.orchestrator.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, Worker, migrate_queue
+from services.rpc.limits import CallLimits, Group
 from services.rpc.server import Registration, RpcServer, Tls, listen_for_metrics, serve
 from services.scratch import Scratch, keep_sweeping, sweep_unlocked
 from services.shortage import shortage
 
 WATCH = "/i2v.v1.JobService/WatchJob"
+UPLOAD = "/i2v.v1.AssetService/WriteAsset"
+DOWNLOAD = "/i2v.v1.AssetService/ReadAsset"
 SERVICES = (
     "i2v.v1.JobService",
     "i2v.v1.AssetService",
@@ -159,7 +162,7 @@ async def open_app(
             verify=tenants.verify,
             endless=(WATCH,),
             serving=False,
-            max_concurrent_calls=settings.max_calls,
+            limits=_limits(settings),
             reflect=settings.reflection,
             tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
         )
@@ -228,6 +231,23 @@ async def _look(store: PostgresStore, blobs: Blobs, disks: Disks, server: RpcSer
         await server.set_serving(serving)
         rounds += 1
         await asyncio.sleep(HEALTH_S)
+
+
+def _limits(settings: Settings) -> CallLimits:
+    return CallLimits(
+        calls=settings.max_calls,
+        tenant_calls=settings.tenant_calls,
+        groups=(
+            Group("WATCHES", (WATCH,), settings.tenant_watches),
+            Group("UPLOADS", (UPLOAD,), settings.tenant_uploads),
+            Group("DOWNLOADS", (DOWNLOAD,), settings.tenant_downloads),
+        ),
+        open_calls=settings.open_calls,
+        connection_calls=settings.connection_calls,
+        first_message_s=settings.first_message_s,
+        next_message_s=settings.next_message_s,
+        taking_s=settings.taking_s,
+    )
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

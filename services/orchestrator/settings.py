@@ -104,7 +104,25 @@ class Settings:
     dev_key_file: str = ""
     """For development: a tenant `development` is made, and a key for it, which is kept in this file."""
     max_calls: int = 2000
-    """Calls, watches among them, that this process answers at a time; more are refused."""
+    """Calls with a key, watches among them, that this process answers at a time; more are refused."""
+    tenant_calls: int = 1500
+    """The same of one tenant."""
+    tenant_watches: int = 1200
+    """Watches of one tenant at a time."""
+    tenant_uploads: int = 32
+    """Uploads of one tenant at a time."""
+    tenant_downloads: int = 64
+    """Downloads of one tenant at a time."""
+    open_calls: int = 100
+    """Calls without a key, of health and reflection, that are kept open; a newer one ends the oldest."""
+    connection_calls: int = 1200
+    """Calls of one connection at a time; a client waits with more."""
+    first_message_s: float = 10.0
+    """How long a call may take to send its first message."""
+    next_message_s: float = 60.0
+    """How long an upload or another stream of requests may pause."""
+    taking_s: float = 60.0
+    """How long the reader of a download or a watch may take nothing of what it was sent."""
     reflection: bool = True
     """gRPC reflection. Switch it off for untrusted networks."""
     tls_cert_file: str = ""
@@ -150,6 +168,20 @@ class Settings:
             raise BadSetting("I2V_DISK_FREE_BYTES is 0 or more, I2V_DISK_FREE_SHARE 0 to 1")
         if self.fake_slots < 0:
             raise BadSetting("I2V_FAKE_SLOTS is 0 or more")
+        for name in (
+            "max_calls",
+            "tenant_calls",
+            "tenant_watches",
+            "tenant_uploads",
+            "tenant_downloads",
+            "open_calls",
+            "connection_calls",
+            "first_message_s",
+            "next_message_s",
+            "taking_s",
+        ):
+            if getattr(self, name) <= 0:
+                raise BadSetting(f"{PREFIX}{name.upper()} is {getattr(self, name)}; it is more than 0")
         if self.prompt_writer and not _is_address(self.prompt_writer):
             raise BadSetting(f"I2V_PROMPT_WRITER is {self.prompt_writer!r}; it is `host:port`")
         if not 0 <= self.prompt_most_micros <= 1_000_000_000:

@@ -29,6 +29,7 @@ from services.providers.wakes import Wakes
 from services.providers.watch import Rhythm
 from services.providers.webhook import Webhooks
 from services.rpc import auth
+from services.rpc.limits import CallLimits
 from services.rpc.server import CannotListenError, RpcServer, Tls, listen_for_metrics, serve
 from services.scratch import Scratch, keep_sweeping, sweep_unlocked
 
@@ -96,7 +97,8 @@ async def open_app(
             registry=registry,
             verify=auth.one_key(settings.access_key, CALLER) if settings.access_key else None,
             endless=STREAMS,
-            max_concurrent_calls=settings.max_calls,
+            # What a request may take is the service's own matter: only it can say that nothing was submitted.
+            limits=CallLimits(calls=settings.max_calls, first_message_s=60.0),
             tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
         )
         stack.push_async_callback(server.drain, GRACE_S)

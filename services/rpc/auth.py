@@ -5,7 +5,7 @@ The tenant comes from the key alone. A token is handed to `verify` and to nobody
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -56,6 +56,15 @@ def is_open(method: str) -> bool:
     return method.startswith(OPEN)
 
 
+def demand_single(pairs: Sequence[tuple[str, str | bytes]]) -> None:
+    """Raises InvalidInput when who calls is said more than once: proxies and servers might believe different ones."""
+    for key in (AUTHORIZATION, USER):
+        if sum(name == key for name, _ in pairs) > 1:
+            raise InvalidInput(
+                [Violation(key, "comes more than once; send it once", "METADATA_REPEATED")], reason="METADATA_REPEATED"
+            )
+
+
 async def authenticate(metadata: Mapping[str, str | bytes], verify: Verify) -> Principal:
     """Finds out who calls and makes it known to `principal()`.
 
@@ -68,7 +77,7 @@ async def authenticate(metadata: Mapping[str, str | bytes], verify: Verify) -> P
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated(reason="API_KEY_MISSING")
     user = _text(metadata, USER) if USER in metadata else USER_DEFAULT
-    if not 1 <= len(user) <= USER_CHARACTERS or not user.isprintable():
+    if not 1 <= len(user) <= USER_CHARACTERS or not user.isprintable() or not user.strip():
         description = f"has {len(user)} characters; give 1 to {USER_CHARACTERS} printable ones, or leave it out"
         raise InvalidInput([Violation(USER, description, "USER_MALFORMED")], reason="USER_MALFORMED")
     who = Principal(await verify(token), user)

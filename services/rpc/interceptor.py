@@ -1,8 +1,10 @@
-"""What happens around every call, once for every kind of method: id, metrics, deadline, key, errors, log line.
+"""What happens around every call, once for every kind of method: id, metrics, deadline, key, limits, errors, log line.
 
 It is one interceptor with one wrapped handler a method, not a chain, because each link would cost every message of
-every stream. Servicers catch nothing: they raise from `services.errors`, and here alone that becomes a status. A
-cancelled call is counted as such and its CancelledError goes on.
+every stream. Every method is wrapped as one that takes a stream of bytes, so that nothing of a request is waited for,
+read or parsed before the caller is known; `services.rpc.requests` does that. Servicers catch nothing: they raise from
+`services.errors`, and here alone that becomes a status. A cancelled call is counted as such and its CancelledError goes
+on.
 """
 
 import asyncio
@@ -10,8 +12,9 @@ import inspect
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -19,8 +22,10 @@ import grpc
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
-from services.errors import DeadlineTooShort, Unavailable
+from services.errors import DeadlineTooShort, ServiceError, Unavailable
 from services.rpc import auth, logs
+from services.rpc.limits import CallLimits, Gate, Group, OpenCalls, too_many_arrive
+from services.rpc.requests import CallContext, Context, Requests
 from services.rpc.status import to_status
 from services.rpc.telemetry import CODE_NAMES, KINDS, MethodMetrics, ServerMetrics
 
@@ -32,11 +37,34 @@ REQUEST_ID_FORM = re.compile(r"[!-~]{1,128}")
 CANCELED = CODE_NAMES[grpc.StatusCode.CANCELLED.value[0]]
 DEADLINE_EXCEEDED = CODE_NAMES[grpc.StatusCode.DEADLINE_EXCEEDED.value[0]]
 
-Context = Any
-"""grpc.aio's ServicerContext, or a stand-in that counts."""
 Handler = Any
 """grpc.RpcMethodHandler of any two messages."""
-Behaviour = Callable[[Any, Context], Any]
+Run = Callable[[Requests, Context], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """What is known of a method once for all its calls."""
+
+    name: str
+    metrics: MethodMetrics
+    is_open: bool
+    verify: auth.Verify | None
+    endless: bool
+    group: Group | None
+    parse: Callable[[bytes], Any] | None
+    run: Run
+
+
+class _Held:
+    """What a call takes of the limits while it goes on."""
+
+    __slots__ = ("address", "entered", "tenant")
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.entered = False
+        self.tenant = ""
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -48,15 +76,27 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         *,
         verify: auth.Verify | None,
         endless: Collection[str] = (),
+        limits: CallLimits | None = None,
+        check: Callable[[Any], None] | None = None,
         least_time_s: float = 0.005,
     ) -> None:
-        """Without `verify` every method is open. `endless` methods are ended by `end_streams`."""
+        """Without `verify` every method is open. `endless` methods are ended by `end_streams`.
+
+        `check` is given every message that comes with a key, and raises ServiceError at one that is not acceptable.
+        """
         self._metrics = metrics
         self._verify = verify
         self._endless = frozenset(endless)
+        self._limits = limits or CallLimits()
+        self._group_of = {method: group for group in self._limits.groups for method in group.methods}
+        self._gate = Gate(self._limits)
+        self._open = OpenCalls(self._limits.open_calls)
+        self._arriving = 0
+        self._check = check
         self._least_time_s = least_time_s
         self._wrapped: dict[str, Handler] = {}
         self._streams: set[asyncio.Task[Any]] = set()
+        self._ended: dict[asyncio.Task[Any], ServiceError] = {}
         self._ending = False
 
     async def intercept_service(
@@ -78,62 +118,71 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Ends every endless stream with UNAVAILABLE, now and from now on, so that its client resumes elsewhere."""
         self._ending = True
         for stream in self._streams:
-            stream.cancel()
+            self._end(stream, _going_down())
 
-    def _wrap(self, method: str, handler: Handler) -> Handler:
+    def _end(self, task: asyncio.Task[Any], why: ServiceError) -> None:
+        if task not in self._ended:
+            self._ended[task] = why
+            task.cancel()
+
+    def _wrap(self, name: str, handler: Handler) -> Handler:
         kind = KINDS[handler.request_streaming, handler.response_streaming]
-        metrics = self._metrics.method(method, kind)
-        verify = None if auth.is_open(method) else self._verify
-        endless = method in self._endless or auth.is_open(method)
-        run = _runs(handler, metrics)
+        metrics = self._metrics.method(name, kind)
+        is_open = auth.is_open(name)
+        method = _Method(
+            name=name,
+            metrics=metrics,
+            is_open=is_open,
+            verify=None if is_open else self._verify,
+            endless=(name in self._endless or is_open) and metrics.open is not None,
+            group=self._group_of.get(name),
+            parse=handler.request_deserializer,
+            run=self._runs(handler, metrics),
+        )
 
-        async def answer(request: Any, context: Context) -> Any:
-            return await self._answer(method, metrics, verify, endless, run, request, context)
+        async def answer(_: Any, context: Context) -> Any:
+            return await self._answer(method, context)
 
-        wrap, codecs = _WRAPPERS[kind], (handler.request_deserializer, _serializer(handler))
-        return wrap(answer, *codecs)
+        streams = handler.response_streaming
+        wrap = grpc.stream_stream_rpc_method_handler if streams else grpc.stream_unary_rpc_method_handler
+        return wrap(answer, None, _serializer(handler))
 
-    async def _answer(
-        self,
-        method: str,
-        metrics: MethodMetrics,
-        verify: auth.Verify | None,
-        endless: bool,
-        run: Behaviour,
-        request: Any,
-        context: Context,
-    ) -> Any:
+    async def _answer(self, method: _Method, context: Context) -> Any:
         began = perf_counter()
+        metrics = method.metrics
         metrics.started.inc()
         if metrics.open is not None:
             metrics.open.inc()
         task = asyncio.current_task()
-        stream = task if endless and metrics.open is not None else None
-        metadata = dict(context.invocation_metadata())
+        assert task is not None
+        pairs = context.invocation_metadata()
+        metadata = dict(pairs)
         request_id = _request_id(metadata)
         logs.bind(request_id=request_id)
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
-        code = CANCELED
+        code, held = CANCELED, _Held()
         try:
-            self._check_time(context)
-            if verify is not None:
-                who = await auth.authenticate(metadata, verify)
-                logs.bind(tenant=who.tenant, user=who.user)
-            if stream is not None:
-                self._admit(stream)
-            response = await run(request, context)
+            try:
+                self._check_time(context)
+                await self._admit(method, pairs, metadata, context, task, held)
+            except ServiceError as error:
+                self._metrics.reject(error.reason)
+                raise
+            response = await method.run(self._requests(method, context), context)
             code = _code(context)
             return response
         except grpc.aio.AbortError:
             code = _code(context)
             raise
         except asyncio.CancelledError as error:
-            ours = self._ending and stream in self._streams
-            if task is None or (task.uncancel() if ours else task.cancelling()):
+            why = self._ended.get(task)
+            if task.uncancel() if why is not None else task.cancelling():
                 if context.time_remaining() == 0:
                     code = DEADLINE_EXCEEDED
                 raise  # The caller is gone.
-            status = to_status(_going_down() if ours else error)
+            if why is not None:
+                self._metrics.reject(why.reason)
+            status = to_status(why or error)
             code = CODE_NAMES[status.code]
             await _abort(context, status, request_id)
         except Exception as error:
@@ -143,123 +192,119 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             code = CODE_NAMES[status.code]
             await _abort(context, status, request_id)
         finally:
-            if stream is not None:
-                self._streams.discard(stream)
+            self._release(method, task, held)
             took_s = perf_counter() - began
             metrics.handled(code)
             metrics.seconds.observe(took_s)
             if metrics.open is not None:
                 metrics.open.dec()
-            level = logging.DEBUG if auth.is_open(method) else logging.INFO
+            level = logging.DEBUG if method.is_open else logging.INFO
             if log.isEnabledFor(level):
-                log.log(level, "answered", extra={"method": method, "code": code, "ms": round(took_s * 1000, 2)})
+                log.log(level, "answered", extra={"method": method.name, "code": code, "ms": round(took_s * 1000, 2)})
+
+    async def _admit(
+        self,
+        method: _Method,
+        pairs: tuple[tuple[str, str | bytes], ...],
+        metadata: Mapping[str, str | bytes],
+        context: Context,
+        task: asyncio.Task[Any],
+        held: _Held,
+    ) -> None:
+        """Finds out who calls, and whether there is room. Raises ServiceError."""
+        if method.endless and self._ending:
+            raise _going_down()
+        if method.is_open:
+            held.address = context.peer().rpartition(":")[0]  # without the port
+            out = self._open.enter(held.address, task)
+            if out is not None:
+                self._end(out, self._open.crowded_out())
+        else:
+            if method.verify is not None:
+                if len(metadata) != len(pairs):
+                    auth.demand_single(pairs)
+                held.tenant = await self._who(metadata, method.verify)
+            self._gate.enter(held.tenant, method.group)
+            held.entered = True
+        if method.endless:
+            self._streams.add(task)
+
+    async def _who(self, metadata: Mapping[str, str | bytes], verify: auth.Verify) -> str:
+        if self._arriving >= self._limits.arriving:
+            raise too_many_arrive()
+        self._arriving += 1
+        try:
+            who = await auth.authenticate(metadata, verify)
+        finally:
+            self._arriving -= 1
+        logs.bind(tenant=who.tenant, user=who.user)
+        return who.tenant
+
+    def _release(self, method: _Method, task: asyncio.Task[Any], held: _Held) -> None:
+        self._ended.pop(task, None)
+        if held.entered:
+            self._gate.leave(held.tenant, method.group)
+        if method.is_open:
+            self._open.leave(held.address, task)
+        if method.endless:
+            self._streams.discard(task)
+
+    def _requests(self, method: _Method, context: Context) -> Requests:
+        return Requests(
+            context,
+            method.parse,
+            check=None if method.is_open else self._check,
+            received=method.metrics.received.inc,
+            rejected=self._metrics.reject,
+            first_message_s=self._limits.first_message_s,
+            next_message_s=self._limits.next_message_s,
+        )
 
     def _check_time(self, context: Context) -> None:
         left_s = context.time_remaining()
         if left_s is not None and left_s < self._least_time_s:
             raise DeadlineTooShort(metadata={"left_ms": str(round(left_s * 1000))})
 
-    def _admit(self, stream: asyncio.Task[Any]) -> None:
-        if self._ending:
-            raise _going_down()
-        self._streams.add(stream)
+    def _runs(self, handler: Handler, metrics: MethodMetrics) -> Run:
+        """Returns what runs a method and counts its messages."""
+        kind = handler.request_streaming, handler.response_streaming
+        inner: Callable[[Any, Context], Any] = {
+            (False, False): handler.unary_unary,
+            (True, False): handler.stream_unary,
+            (False, True): handler.unary_stream,
+            (True, True): handler.stream_stream,
+        }[kind]
+        sent, taking_s, reject = metrics.sent.inc, self._limits.taking_s, self._metrics.reject
+
+        async def unary(requests: Requests, context: Context) -> Any:
+            request = requests if handler.request_streaming else await requests.one()
+            response = await inner(request, _context(requests, context) if handler.request_streaming else context)
+            sent()
+            return response
+
+        async def generates(requests: Requests, context: Context) -> None:
+            request = requests if handler.request_streaming else await requests.one()
+            wrapped = _context(requests, context)
+            async with aclosing(inner(request, wrapped)) as responses:
+                async for response in responses:
+                    await wrapped.write(response)
+
+        async def writes(requests: Requests, context: Context) -> None:
+            request = requests if handler.request_streaming else await requests.one()
+            await inner(request, _context(requests, context))
+
+        def _context(requests: Requests, context: Context) -> CallContext:
+            return CallContext(context, requests, sent=sent, rejected=reject, taking_s=taking_s)
+
+        if handler.response_streaming:
+            return generates if inspect.isasyncgenfunction(inner) else writes
+        return unary
 
 
 def _serializer(handler: Handler) -> Callable[[Any], bytes]:
     """Returns a method's serializer, which leaves bytes as they are: what goes to many callers is encoded once."""
     serialize: Callable[[Any], bytes] = handler.response_serializer
     return lambda response: response if isinstance(response, bytes) else serialize(response)
-
-
-def _runs(handler: Handler, metrics: MethodMetrics) -> Behaviour:
-    """Returns what runs a method and counts its messages."""
-    kind = handler.request_streaming, handler.response_streaming
-    inner: Behaviour = {
-        (False, False): handler.unary_unary,
-        (True, False): handler.stream_unary,
-        (False, True): handler.unary_stream,
-        (True, True): handler.stream_stream,
-    }[kind]
-    received, sent = metrics.received.inc, metrics.sent.inc
-
-    async def unary_unary(request: Any, context: Context) -> Any:
-        received()
-        response = await inner(request, context)
-        sent()
-        return response
-
-    async def stream_unary(requests: AsyncIterator[Any], context: Context) -> Any:
-        response = await inner(_Counted(requests, received), _CountingContext(context, received, sent))
-        sent()
-        return response
-
-    async def generates(request: Any, context: Context) -> None:
-        async with aclosing(inner(_taken(request), context)) as responses:
-            async for response in responses:
-                await context.write(response)
-                sent()
-
-    async def writes(request: Any, context: Context) -> None:
-        await inner(_taken(request), _CountingContext(context, received, sent))
-
-    def _taken(request: Any) -> Any:
-        if handler.request_streaming:
-            return _Counted(request, received)
-        received()
-        return request
-
-    if handler.response_streaming:
-        return generates if inspect.isasyncgenfunction(inner) else writes
-    return stream_unary if handler.request_streaming else unary_unary
-
-
-class _Counted:
-    """Messages, counted as they are taken."""
-
-    def __init__(self, messages: AsyncIterator[Any], count: Callable[[], None]) -> None:
-        self._messages = messages
-        self._count = count
-        self._iterator: AsyncIterator[Any] | None = None
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
-
-    async def __anext__(self) -> Any:
-        if self._iterator is None:  # Not before: a handler may use context.read() instead.
-            self._iterator = aiter(self._messages)
-        message = await anext(self._iterator)
-        self._count()
-        return message
-
-
-class _CountingContext:
-    """A context that counts what is read and written through it."""
-
-    def __init__(self, context: Context, received: Callable[[], None], sent: Callable[[], None]) -> None:
-        self._context = context
-        self._received = received
-        self._sent = sent
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-    async def read(self) -> Any:
-        message = await self._context.read()
-        if message is not grpc.aio.EOF:
-            self._received()
-        return message
-
-    async def write(self, message: Any) -> None:
-        await self._context.write(message)
-        self._sent()
-
-
-_WRAPPERS: dict[str, Callable[..., Handler]] = {
-    "unary": grpc.unary_unary_rpc_method_handler,
-    "client_stream": grpc.stream_unary_rpc_method_handler,
-    "server_stream": grpc.unary_stream_rpc_method_handler,
-    "bidi_stream": grpc.stream_stream_rpc_method_handler,
-}
 
 
 def _request_id(metadata: Mapping[str, str | bytes]) -> str:

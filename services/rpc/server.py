@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from services.rpc import auth
 from services.rpc.health import HealthService
 from services.rpc.interceptor import CallInterceptor
+from services.rpc.limits import CallLimits
 from services.rpc.telemetry import ServerMetrics, serve_metrics
 
 LIVENESS = "liveness"
@@ -30,6 +31,11 @@ KEEPALIVE = (
     # A client may ping this often; one that pings more is cut off with "too many pings".
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
+PENDING_CALLS = 20_000
+"""Calls that gRPC holds until we take them, some 17 KB each. Beyond that it ends calls as CANCELLED, everybody's, so
+there is room for the calls of many connections."""
+HANDSHAKE_MS = 20_000
+"""How long a connection may take until it speaks HTTP/2."""
 
 Registration = Callable[[grpc.aio.Server], None]
 """Adds a servicer: `lambda server: add_XServicer_to_server(servicer, server)`."""
@@ -110,24 +116,27 @@ async def serve(
     tls: Tls | None = None,
     max_message_bytes: int = MESSAGE_BYTES,
     max_connection_age_s: float | None = None,
-    max_concurrent_calls: int | None = None,
+    limits: CallLimits | None = None,
+    check: Callable[[Any], None] | None = None,
     least_time_s: float = 0.005,
 ) -> RpcServer:
     """Starts a server on `host:port`.
 
     `services` are the full names of what is registered, for health and reflection. `endless` are the methods,
     `/package.Service/Method`, whose streams have no end of their own. Without `verify` no call needs a key.
-    A call whose deadline is nearer than `least_time_s` is refused.
+    `limits` are how much is taken at a time. `check` is given every message of a call with a key, and raises what is
+    wrong with it. A call whose deadline is nearer than `least_time_s` is refused.
 
     Raises:
         CannotListenError: the address is taken, or cannot be had.
     """
-    calls = CallInterceptor(ServerMetrics(registry), verify=verify, endless=endless, least_time_s=least_time_s)
-    server = grpc.aio.server(
-        interceptors=[calls],
-        options=_options(max_message_bytes, max_connection_age_s),
-        maximum_concurrent_rpcs=max_concurrent_calls,
+    limits = limits or CallLimits()
+    calls = CallInterceptor(
+        ServerMetrics(registry), verify=verify, endless=endless, limits=limits, check=check, least_time_s=least_time_s
     )
+    # No maximum_concurrent_rpcs: gRPC would count calls without a key in it, and refuse without a reason.
+    options = _options(max_message_bytes, max_connection_age_s, limits.connection_calls)
+    server = grpc.aio.server(interceptors=[calls], options=options)
     health = HealthService(("", LIVENESS, *services))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     for register in registrations:
@@ -151,13 +160,19 @@ def listen_for_metrics(address: str, registry: CollectorRegistry) -> tuple[int, 
         raise CannotListenError(f"cannot listen on {address}: {error.strerror}") from error
 
 
-def _options(max_message_bytes: int, max_connection_age_s: float | None) -> list[tuple[str, Any]]:
+def _options(
+    max_message_bytes: int, max_connection_age_s: float | None, connection_calls: int
+) -> list[tuple[str, Any]]:
     options: list[tuple[str, Any]] = [
         *KEEPALIVE,
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         # Two processes on one port would share its calls at random; the second one shall fail instead.
         ("grpc.so_reuseport", 0),
+        ("grpc.max_concurrent_streams", connection_calls),
+        ("grpc.server.max_pending_requests", PENDING_CALLS),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * PENDING_CALLS),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
     ]
     if max_connection_age_s is not None:
         # Clients connect anew now and then, so that new replicas get their share.

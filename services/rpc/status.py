@@ -41,6 +41,7 @@ CODES: Mapping[type[errors.ServiceError], int] = {
     errors.RequestIdReused: code_pb2.ALREADY_EXISTS,
     errors.PreconditionFailed: code_pb2.FAILED_PRECONDITION,
     errors.QuotaExceeded: code_pb2.RESOURCE_EXHAUSTED,
+    errors.LimitReached: code_pb2.RESOURCE_EXHAUSTED,
     errors.Unavailable: code_pb2.UNAVAILABLE,
     errors.DeadlineTooShort: code_pb2.DEADLINE_EXCEEDED,
 }
@@ -116,7 +117,7 @@ def _details(error: errors.ServiceError, now: Callable[[], datetime]) -> list[Me
             if error.resets_at is None:
                 return [failure]
             return [failure, _retry((error.resets_at - now()).total_seconds())]
-        case errors.Unavailable():
+        case errors.Unavailable() | errors.LimitReached():
             return [_retry(error.retry_after_s)]
         case _:
             return []

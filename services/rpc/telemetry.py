@@ -71,7 +71,22 @@ class ServerMetrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.rejected = Counter(
+            "i2v_calls_rejected_total",
+            "Calls that were refused or ended around their method, by reason.",
+            ("reason",),
+            registry=registry,
+        )
         self.open = Gauge("grpc_server_streams_open", "Streams that are open now.", METHOD, registry=registry)
+
+        self._rejected: dict[str, Counter] = {}
+
+    def reject(self, reason: str) -> None:
+        """Counts a call that did not get to its end in its method. `reason` is a word of ours, never a caller's."""
+        counter = self._rejected.get(reason)
+        if counter is None:
+            counter = self._rejected[reason] = self.rejected.labels(reason)
+        counter.inc()
 
     def method(self, method: str, kind: str) -> MethodMetrics:
         """Returns the metrics of a method, `/package.Service/Method`."""

@@ -7,7 +7,7 @@ import grpc
 from i2v.provider.v1 import prompt_pb2, prompt_pb2_grpc
 
 from services.errors import Unavailable
-from services.orchestrator.backends.said import FULL, said
+from services.orchestrator.backends.said import is_full, said
 from services.orchestrator.domain.event import JobError, PromptWritten
 from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import Scene, SceneAnimation, TalkingAvatar
@@ -76,7 +76,7 @@ class RemotePromptWriter:
 
 def _trouble(error: grpc.aio.AioRpcError) -> Exception:
     told = from_call(error)
-    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and error.details() != FULL:
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and not is_full(error):
         what = "The account at the language model has nothing left. Tell the operators."
         return AttemptFailed(JobError("LLM_QUOTA", what, retryable=True), spent_micros=_spent(error))
     if error.code() is grpc.StatusCode.FAILED_PRECONDITION:

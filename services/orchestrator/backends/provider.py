@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.provider.v1 import provider_pb2, provider_pb2_grpc
 
 from services.errors import Unavailable
-from services.orchestrator.backends.said import FULL, said
+from services.orchestrator.backends.said import is_full, said
 from services.orchestrator.backends.task_parts import TaskParts
 from services.orchestrator.backends.video_file import VideoFile
 from services.orchestrator.domain.event import JobError
@@ -289,7 +289,7 @@ def _broken(error: grpc.aio.AioRpcError | None, accepted: bool) -> Exception:
 
 def _refused(error: grpc.aio.AioRpcError) -> bool:
     """Whether it is certain that nothing was submitted."""
-    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and error.details() == FULL:
+    if is_full(error):
         return True
     return error.code() is grpc.StatusCode.UNAUTHENTICATED or from_call(error).reason == "NOTHING_SUBMITTED"
 

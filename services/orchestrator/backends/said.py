@@ -7,10 +7,19 @@ import grpc
 from services.rpc.status import from_call
 
 FULL = "Concurrent RPC limit exceeded!"
-"""What gRPC says, as RESOURCE_EXHAUSTED, of a call that it does not let through to the process. Generate itself is
-never RESOURCE_EXHAUSTED, but something on the way to it may be, at any time."""
+"""What gRPC itself says, as RESOURCE_EXHAUSTED, of a call that it does not let through to the process."""
 
 log = logging.getLogger(__name__)
+
+
+def is_full(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the process, or gRPC in its place, refused one call too many: the call did not get to its method.
+
+    A method itself may be RESOURCE_EXHAUSTED too, and so may something on the way to it, at any time.
+    """
+    if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return False
+    return error.details() == FULL or from_call(error).reason.endswith("CALLS_LIMIT_REACHED")
 
 
 def said(error: grpc.aio.AioRpcError, otherwise: str) -> str:

@@ -15,6 +15,7 @@ from services.providers.prompt.service import PromptService
 from services.providers.prompt.settings import Settings
 from services.providers.prompt.writer import Writer
 from services.rpc import auth
+from services.rpc.limits import CallLimits
 from services.rpc.server import RpcServer, Tls, listen_for_metrics, serve
 
 SERVICE = "i2v.provider.v1.PromptWriter"
@@ -61,7 +62,7 @@ async def open_app(
             verify=auth.one_key(access, "orchestrator") if access else None,
             reflect=settings.reflection,
             tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
-            max_concurrent_calls=settings.max_calls,
+            limits=CallLimits(calls=settings.max_calls),
         )
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
         log.info(

@@ -1,0 +1,128 @@
+"""How much a server takes at a time, so that nobody can lock out the others.
+
+Calls that need no key have a small room of their own. A call with a key counts for its tenant, for the group of its
+method and for the process; each has a limit, and what is beyond is refused with the limit and a time to come back.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from services.errors import LimitReached, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Methods of one kind, of which a tenant may have only so many calls open at a time."""
+
+    name: str
+    """Upper case, plural: it becomes a part of the reason, `TENANT_WATCHES_LIMIT_REACHED`."""
+    methods: Collection[str]
+    """`/package.Service/Method`."""
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallLimits:
+    """All counts are of calls that are open at the same time in this process."""
+
+    calls: int = 2000
+    """With a key, of all tenants together."""
+    tenant_calls: int | None = None
+    """Of one tenant. Default: no limit of its own."""
+    groups: tuple[Group, ...] = ()
+    """Further limits of one tenant, by method."""
+    open_calls: int = 100
+    """Without a key. One more ends the oldest of the address that has most, so a newcomer is always answered."""
+    arriving: int = 1000
+    """Calls whose key is being looked up."""
+    connection_calls: int = 1200
+    """Of one connection; HTTP/2 makes the caller wait with more. A caller that ignores that is refused by gRPC."""
+    first_message_s: float = 10.0
+    """How long a call may take to send its first message."""
+    next_message_s: float = 60.0
+    """How long a stream of requests may pause."""
+    taking_s: float = 60.0
+    """How long a caller may take nothing of a stream of responses that it was sent."""
+
+
+class Gate:
+    """Counts calls that have a key."""
+
+    def __init__(self, limits: CallLimits) -> None:
+        self._limits = limits
+        self._calls = 0
+        self._used: Counter[tuple[str, str]] = Counter()
+
+    def enter(self, tenant: str, group: Group | None) -> None:
+        """Lets a call in; `leave` must follow. An empty tenant has no limits of its own. Raises LimitReached."""
+        limits, used = self._limits, self._used
+        if self._calls >= limits.calls:
+            what = f"This server answers {limits.calls} calls at a time. Try again in a moment."
+            raise LimitReached(what, limit=limits.calls, reason="CALLS_LIMIT_REACHED")
+        if tenant:
+            if limits.tenant_calls is not None and used[tenant, ""] >= limits.tenant_calls:
+                what = f"This tenant has {limits.tenant_calls} calls open, the most allowed. End some, or try later."
+                raise LimitReached(what, limit=limits.tenant_calls, reason="TENANT_CALLS_LIMIT_REACHED")
+            if group is not None and used[tenant, group.name] >= group.limit:
+                kind = group.name.lower()
+                what = f"This tenant has {group.limit} {kind} open, the most allowed. End some, or try later."
+                raise LimitReached(what, limit=group.limit, reason=f"TENANT_{group.name}_LIMIT_REACHED")
+            used[tenant, ""] += 1
+            if group is not None:
+                used[tenant, group.name] += 1
+        self._calls += 1
+
+    def leave(self, tenant: str, group: Group | None) -> None:
+        """A call that was let in has ended."""
+        self._calls -= 1
+        if tenant:
+            self._less(tenant, "")
+            if group is not None:
+                self._less(tenant, group.name)
+
+    def _less(self, tenant: str, group: str) -> None:
+        self._used[tenant, group] -= 1
+        if not self._used[tenant, group]:
+            del self._used[tenant, group]  # so that tenants who are gone take no memory
+
+
+class OpenCalls:
+    """Counts calls that need no key, by address."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._count = 0
+        self._of: dict[str, dict[asyncio.Task[Any], None]] = {}
+
+    def enter(self, address: str, task: asyncio.Task[Any]) -> asyncio.Task[Any] | None:
+        """Lets a call in; `leave` must follow. Returns the call that has to end for it, if there is one."""
+        out = None
+        if self._count >= self.limit:
+            crowded = max(self._of, key=lambda each: len(self._of[each]))
+            out = next(iter(self._of[crowded]))
+            self.leave(crowded, out)
+        self._of.setdefault(address, {})[task] = None
+        self._count += 1
+        return out
+
+    def leave(self, address: str, task: asyncio.Task[Any]) -> None:
+        """A call has ended; without effect for one that had to end."""
+        of = self._of.get(address, {})
+        if task in of:
+            del of[task]
+            self._count -= 1
+            if not of:
+                del self._of[address]
+
+    def crowded_out(self) -> LimitReached:
+        """Returns what a call is told that has to end."""
+        what = f"This server keeps {self.limit} calls without a key open; newer ones took the place of this one."
+        return LimitReached(what, limit=self.limit, reason="OPEN_CALLS_LIMIT_REACHED")
+
+
+def too_many_arrive() -> Unavailable:
+    """Returns what a call is told when too many wait for their keys to be looked up."""
+    return Unavailable("Too many calls arrive at once. Try again in a moment.", reason="INTAKE_FULL")

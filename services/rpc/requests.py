@@ -1,0 +1,132 @@
+"""The messages of one call, both ways: each within its time, and what comes is parsed and checked here.
+
+gRPC hands requests over as bytes, so nothing is parsed before the caller is known, and what cannot be parsed is refused
+like any other wrong request.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+
+from services.errors import InvalidInput, ServiceError, Unavailable, Violation
+
+Context = Any
+"""grpc.aio's ServicerContext."""
+
+
+class Requests:
+    """What a caller sends, as an async iterator; or by `read`, which returns grpc.aio.EOF at the end.
+
+    Reading raises InvalidInput for a message that cannot be parsed or does not pass the check, and Unavailable when
+    none comes in time.
+    """
+
+    __slots__ = ("_check", "_context", "_first", "_next_s", "_parse", "_patience_s", "_received", "_rejected")
+
+    def __init__(
+        self,
+        context: Context,
+        parse: Callable[[bytes], Any] | None,
+        *,
+        check: Callable[[Any], None] | None,
+        received: Callable[[], None],
+        rejected: Callable[[str], None],
+        first_message_s: float,
+        next_message_s: float,
+    ) -> None:
+        self._context = context
+        self._parse = parse
+        self._check = check
+        self._received = received
+        self._rejected = rejected
+        self._patience_s = first_message_s
+        self._next_s = next_message_s
+        self._first = True
+
+    async def read(self) -> Any:
+        """Returns the next message."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                data = await self._context.read()
+        except TimeoutError:
+            raise self._refusal(self._late()) from None
+        if data is grpc.aio.EOF:
+            return data
+        self._received()
+        self._patience_s, self._first = self._next_s, False
+        try:
+            message = data if self._parse is None else self._parse(data)
+        except Exception:
+            what = "is not a message of this method: it cannot be parsed. Make it with the service's protos"
+            raise self._refusal(_refuse(what, "REQUEST_MALFORMED")) from None
+        if self._check is not None:
+            try:
+                self._check(message)
+            except ServiceError as error:
+                raise self._refusal(error) from None
+        return message
+
+    async def one(self) -> Any:
+        """Returns the message of a call that has exactly one."""
+        message = await self.read()
+        if message is grpc.aio.EOF:
+            raise self._refusal(_refuse("is missing; this method takes one message", "REQUEST_MISSING"))
+        return message
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        message = await self.read()
+        if message is grpc.aio.EOF:
+            raise StopAsyncIteration
+        return message
+
+    def _late(self) -> Unavailable:
+        if self._first:
+            what = f"No message came within {self._patience_s:g} s of the call. Send it with the call."
+            return Unavailable(what, reason="REQUEST_LATE")
+        return Unavailable(f"No message came for {self._patience_s:g} s. Call again.", reason="SENDER_STALLED")
+
+    def _refusal(self, error: ServiceError) -> ServiceError:
+        self._rejected(error.reason)
+        return error
+
+
+class CallContext:
+    """A context that reads by `Requests`, and whose writes are counted and have their time."""
+
+    def __init__(
+        self,
+        context: Context,
+        requests: Requests,
+        *,
+        sent: Callable[[], None],
+        rejected: Callable[[str], None],
+        taking_s: float,
+    ) -> None:
+        self._context = context
+        self._sent = sent
+        self._rejected = rejected
+        self._taking_s = taking_s
+        self.read = requests.read
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def write(self, message: Any) -> None:
+        """Sends a message. Raises Unavailable when the caller takes nothing for too long."""
+        try:
+            async with asyncio.timeout(self._taking_s):
+                await self._context.write(message)
+        except TimeoutError:
+            self._rejected("READER_STALLED")
+            what = f"Nothing of this stream was taken for {self._taking_s:g} s. Call again from where it stopped."
+            raise Unavailable(what, reason="READER_STALLED") from None
+        self._sent()
+
+
+def _refuse(description: str, reason: str) -> InvalidInput:
+    return InvalidInput([Violation("request", description, reason)], reason=reason)

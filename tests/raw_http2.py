@@ -1,0 +1,57 @@
+"""A caller that keeps to no rules: HTTP/2 frames by hand, on a bare socket."""
+
+import socket
+import struct
+import threading
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
+END_STREAM, END_HEADERS = 1, 4
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def headers(method: str, **more: str) -> bytes:
+    """The header block of a gRPC call, each header as a literal that is not indexed."""
+    given = {":method": "POST", ":scheme": "http", ":path": method, ":authority": "x", "te": "trailers"}
+    given |= {"content-type": "application/grpc"} | more
+    return b"".join(b"\0" + _literal(name) + _literal(value) for name, value in given.items())
+
+
+def _literal(text: str) -> bytes:
+    """Up to 126 bytes, without Huffman's code."""
+    return bytes([len(text)]) + text.encode()
+
+
+class RawCaller:
+    """One connection. What the server sends is thrown away."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.sendall(PREFACE + frame(SETTINGS, 0, 0))
+        self._stream = 1
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def burst(self, method: str, calls: int, *, reset: bool) -> None:
+        """Begins many calls at once; each with an empty message, or taken back at once. Blocking."""
+        block, out = headers(method), []
+        for _ in range(calls):
+            out.append(frame(HEADERS, END_HEADERS, self._stream, block))
+            if reset:
+                out.append(frame(RST_STREAM, 0, self._stream, struct.pack(">I", 8)))
+            else:
+                out.append(frame(DATA, END_STREAM, self._stream, bytes(5)))
+            self._stream += 2
+        self._socket.sendall(b"".join(out))
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _drain(self) -> None:
+        try:
+            while self._socket.recv(1 << 16):
+                pass
+        except OSError:
+            pass
