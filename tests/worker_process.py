@@ -9,8 +9,10 @@ from pathlib import Path
 
 
 @contextmanager
-def worker(database: str, data: Path, name: str = "worker-0", **settings: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker process on the fake backend, which rests a while after each fragment."""
+def worker(
+    database: str, data: Path, name: str = "worker-0", role: str = "worker", **settings: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process, or one of another role, on the fake backend, which rests a while after each fragment."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
@@ -27,7 +29,7 @@ def worker(database: str, data: Path, name: str = "worker-0", **settings: str) -
     } | settings
     log = (data / f"{name}.log").open("ab")
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "services.orchestrator", "worker"], env=environment, stderr=log
+        [sys.executable, "-W", "ignore", "-m", "services.orchestrator", role], env=environment, stderr=log
     )
     try:
         yield process

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import sys
+from contextlib import AsyncExitStack
 
 from services.errors import ServiceError
 from services.orchestrator.app import Role, open_app
@@ -26,8 +27,16 @@ async def run(role: Role, settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_app(settings, role) as app:
-        ends: set[asyncio.Task[object]] = {asyncio.create_task(stop.wait())}
+    ends: set[asyncio.Task[object]] = {asyncio.create_task(stop.wait())}
+    async with AsyncExitStack() as stack:
+        starting = asyncio.create_task(stack.enter_async_context(open_app(settings, role)))
+        await asyncio.wait({starting, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():  # a start may wait for the database
+            starting.cancel()
+            await asyncio.wait({starting})
+        if starting.cancelled():
+            return
+        app = starting.result()
         if app.worker is not None:
             ends.add(asyncio.create_task(app.worker.lost()))
         ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

@@ -42,6 +42,7 @@ from services.orchestrator.reconcile import Reconciler
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.database import migrate
 from services.orchestrator.store.embedded import EmbeddedPostgres
+from services.orchestrator.store.patience import Patience
 from services.orchestrator.store.postgres import PostgresStore
 from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.roll import PostgresRoll
@@ -106,8 +107,9 @@ async def open_app(
             embedded = await asyncio.to_thread(EmbeddedPostgres, settings.data / "postgres")
             stack.callback(embedded.close)
             url = embedded.url
-        await asyncio.to_thread(migrate, url)
-        await asyncio.to_thread(migrate_queue, url)
+        patience = Patience(url, settings.database_patience_s)
+        await patience.through(partial(asyncio.to_thread, migrate, url))
+        await patience.through(partial(asyncio.to_thread, migrate_queue, url))
         clock, meter = SystemClock(), PrometheusMeter(registry)
         queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
         store = PostgresStore(url, clock=clock, queue=queue)
@@ -136,7 +138,7 @@ async def open_app(
         reconciler = Reconciler(store, clock, meter)
         if role is not Role.WORKER:
             if settings.dev_key_file:
-                await _development_tenant(store, Path(settings.dev_key_file))
+                await patience.through(partial(_development_tenant, store, Path(settings.dev_key_file)))
             ingest = Ingest(store, blobs, clock, UploadMedia(), scratch.path, room=disks.room)
             catalog = settings.catalog()
             jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter, vendors, Feeds(store), disks.room)
@@ -198,7 +200,7 @@ async def open_app(
             )
             slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in backends.items()}
             worker = Worker(url, executor=executor, reaper=reaper, roll=roll, slots=slots, entries=store.entries)
-            await worker.start()
+            await patience.through(worker.start)
             stack.push_async_callback(worker.stop)
         stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, disks, server, meter), name="look"))
         log.info("ready", extra={"role": role.value, "port": server.port, "metrics_port": metrics_port})

@@ -42,6 +42,8 @@ class Settings:
     """Where everything embedded is kept: PostgreSQL, local blobs, spooled uploads."""
     database_url: str = ""
     """`postgresql://…`. Empty: an embedded PostgreSQL under `data`."""
+    database_patience_s: float = 60.0
+    """How long a start waits for a PostgreSQL that is not reached, or is starting or recovering. 0: not at all."""
     listen: str = "127.0.0.1:50051"
     """Address of the gRPC API."""
     metrics_listen: str = "127.0.0.1:9464"
@@ -166,6 +168,8 @@ class Settings:
                 raise BadSetting(f"{PREFIX}{name} is {address!r}; it is `host:port`")
         if self.disk_free_bytes < 0 or not 0 <= self.disk_free_share <= 1:
             raise BadSetting("I2V_DISK_FREE_BYTES is 0 or more, I2V_DISK_FREE_SHARE 0 to 1")
+        if not 0 <= self.database_patience_s <= 3600:
+            raise BadSetting("I2V_DATABASE_PATIENCE_S is 0 to 3600")
         if self.fake_slots < 0:
             raise BadSetting("I2V_FAKE_SLOTS is 0 or more")
         for name in (

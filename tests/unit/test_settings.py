@@ -109,3 +109,9 @@ def test_a_successor_may_stand_in_another_file_and_must_stand_somewhere(tmp_path
 def test_a_number_is_a_number(seconds: str) -> None:
     with pytest.raises(BadSetting, match=f"I2V_SILENT_S cannot be '{seconds}'"):
         settings(SILENT_S=seconds)
+
+
+@pytest.mark.parametrize("seconds", ["-1", "3601"])
+def test_the_patience_with_the_database_is_bounded(seconds: str) -> None:
+    with pytest.raises(BadSetting, match="I2V_DATABASE_PATIENCE_S is 0 to 3600"):
+        settings(DATABASE_PATIENCE_S=seconds)

@@ -56,8 +56,8 @@ class PostgresRoll:
         A name that two workers have says nothing about where its work is, so only one of them may live.
         """
         await self._claim.take()
-        self._entered = True
         await self.beat()
+        self._entered = True
         # The version before incarnations has no column for the name: its id is the name.
         own = sa.func.coalesce(executors.c.worker, executors.c.id) == self._worker
         async with self._database.writing() as connection:
@@ -75,14 +75,14 @@ class PostgresRoll:
 
     async def leave(self) -> None:
         """See Roll."""
-        if not self._entered:
-            return
-        try:
-            async with self._database.writing() as connection:
-                await connection.execute(sa.delete(executors).where(executors.c.id == self._executor))
-                await queues.put_back(connection, self._queue, [self._executor])
-        except Unavailable:
-            log.warning("the database is away; others take over when this worker has been silent for a while")
+        if self._entered:
+            try:
+                async with self._database.writing() as connection:
+                    await connection.execute(sa.delete(executors).where(executors.c.id == self._executor))
+                    await queues.put_back(connection, self._queue, [self._executor])
+            except Unavailable:
+                log.warning("the database is away; others take over when this worker has been silent for a while")
+        self._entered = False
         await self._claim.release()
 
     async def beat(self) -> None:

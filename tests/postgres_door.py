@@ -1,0 +1,86 @@
+"""A door before a real PostgreSQL: shut, it refuses as a server does that cannot take connections yet."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
+
+from services.orchestrator.store.database import driver_url, plain_url
+
+NO_ENCRYPTION = {80877103, 80877104}
+"""Requests for TLS and GSSAPI, which a server may decline before the client says who it is."""
+
+
+class Door:
+    """Where a client finds the PostgreSQL behind it."""
+
+    def __init__(self, database: str) -> None:
+        self._behind = {key: str(value) for key, value in conninfo_to_dict(plain_url(database)).items()}
+        self._database = database
+        self.refusal: tuple[str, str] | None = None
+        """SQLSTATE and message with which it is shut; None: it is open."""
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """The URL of the database, through this door."""
+        url = sa.make_url(driver_url(self._database)).set(host="127.0.0.1", port=self.port, query={})
+        return url.render_as_string(hide_password=False)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answers one client."""
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if self.refusal is None:
+                await self._pass(reader, writer)
+            else:
+                await self._refuse(reader, writer, *self.refusal)
+        writer.close()
+
+    async def _refuse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: str, message: str
+    ) -> None:
+        while True:
+            (length,) = struct.unpack("!I", await reader.readexactly(4))
+            (code,) = struct.unpack_from("!I", await reader.readexactly(length - 4))
+            if code not in NO_ENCRYPTION:
+                break
+            writer.write(b"N")
+        fields = b"".join(
+            key + value.encode() + b"\0" for key, value in ((b"S", "FATAL"), (b"C", state), (b"M", message))
+        )
+        writer.write(b"E" + struct.pack("!I", len(fields) + 5) + fields + b"\0")
+        await writer.drain()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, port = self._behind.get("host", "127.0.0.1"), self._behind.get("port", "5432")
+        if host.startswith("/"):
+            inner_reader, inner_writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        else:
+            inner_reader, inner_writer = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def door(database: str) -> AsyncIterator[Door]:
+    """A door before a database, open at first."""
+    made = Door(database)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
+    async with await psycopg.AsyncConnection.connect(plain_url(made.url)):
+        pass
+    try:
+        yield made
+    finally:
+        server.close()
