@@ -1,5 +1,6 @@
 """A worker as a process of its own, to be killed."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -37,3 +38,12 @@ def worker(
         process.kill()
         process.wait()
         log.close()
+
+
+async def said(process: subprocess.Popen[bytes], log: Path, words: str) -> str:
+    """Waits until a process has logged something; returns its log."""
+    while process.poll() is None:
+        if words in (text := log.read_text()):
+            return text
+        await asyncio.sleep(0.05)
+    raise AssertionError(log.read_text())

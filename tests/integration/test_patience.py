@@ -11,7 +11,7 @@ import pytest
 from services.orchestrator.store.database import plain_url
 from tests.postgres_door import door
 from tests.served import GOLDEN
-from tests.worker_process import worker
+from tests.worker_process import said, worker
 
 RECOVERS = ("57P03", "the database system is not yet accepting connections")
 PASSWORD = ("28P01", 'password authentication failed for user "postgres"')
@@ -21,15 +21,6 @@ def with_fakes(folder: Path) -> Path:
     models = folder / "models.toml"
     models.write_text((GOLDEN / "models.toml").read_text().replace('backend = "test"', 'backend = "fake"'))
     return models
-
-
-async def said(process: subprocess.Popen[bytes], log: Path, words: str) -> str:
-    """Waits until a process has logged something; returns its log."""
-    while process.poll() is None:
-        if words in (text := log.read_text()):
-            return text
-        await asyncio.sleep(0.05)
-    raise AssertionError(log.read_text())
 
 
 async def ended(process: subprocess.Popen[bytes]) -> int:

@@ -13,9 +13,9 @@ from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
 from tests.paid import VIDEO, life, spec
-from tests.scripted_provider import ScriptedProvider
+from tests.scripted_provider import Found, ScriptedProvider
 from tests.served import GOLDEN, Served, served, text_spec
-from tests.worker_process import worker
+from tests.worker_process import said, worker
 
 STOPS, WORKERS, DEEP = 20, 4, 16
 PATIENT = {"I2V_SILENT_S": "600"}
@@ -119,3 +119,34 @@ async def test_a_task_that_is_handed_over_during_a_stop_is_attached_to_by_anothe
                     ended = await i2v.ended(job.name)
     assert (ended.state, ended.charged.amount_micros) == (job_pb2.Job.SUCCEEDED, 5000)
     assert (len(vendor.submitted), vendor.attached) == (1, ["task-1"])
+
+
+async def test_a_worker_killed_during_its_stop_has_put_back_what_had_stopped_and_loses_nothing(
+    database: str, tmp_path: Path
+) -> None:
+    vendor = ScriptedProvider(VIDEO)
+    vendor.working.clear()
+    async with life(database, tmp_path, vendor) as (i2v, settings):
+        with worker(database, tmp_path, "worker-0", **settings) as first:
+            attached = await i2v.submit(spec())
+            await i2v.until(attached.name, "accepted")
+            vendor.accepting.clear()
+            vendor.asked.clear()
+            lost = await i2v.submit(spec())
+            await vendor.asked.wait()
+            with worker(database, tmp_path, "worker-1", **settings) as second:
+                await said(second, tmp_path / "worker-1.log", '"message":"serving"')
+                first.send_signal(signal.SIGTERM)
+                while "task-1" not in vendor.attached:  # while the first still waits for the other's answer
+                    assert first.poll() is None
+                    await asyncio.sleep(0.05)
+                first.kill()
+                first.wait()
+                vendor.accepting.set()
+                vendor.working.set()
+                await i2v.until(lost.name, "reconciling")
+                vendor.finding, vendor.found_ref = Found.FOUND, "task-2"
+                async with asyncio.timeout(60):
+                    ended = [await i2v.ended(job.name) for job in (attached, lost)]
+    assert [(job.state, job.charged.amount_micros) for job in ended] == [(job_pb2.Job.SUCCEEDED, 5000)] * 2
+    assert len(vendor.submitted) == 2
