@@ -201,6 +201,10 @@ class Worker:
                     raise asyncio.CancelledError  # a return would end the queue entry
                 await asyncio.sleep(wait_s)
                 try:
+                    if wait_s and not await self._roll.has(entry):
+                        # The entry was put back while this worker was silent, and its jobs are others' now.
+                        log.warning("another worker has the job", extra={"job_id": job_id})
+                        raise asyncio.CancelledError
                     wait_s = await self._executor.attempt(job_id, entry)
                 except Unavailable:
                     log.warning("the database is away; the attempt begins anew", exc_info=True)

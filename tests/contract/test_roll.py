@@ -104,7 +104,9 @@ async def test_only_what_an_incarnation_has_itself_is_put_back(store: PostgresSt
     roll = rolls("worker-0", "a")
     await roll.enter()
     entries = await taken(store, roll.executor, roll.executor, "worker-1.a")
+    assert [await roll.has(entry) for entry in entries] == [True, True, False]
     await roll.put_back([entries[1], entries[2]])
+    assert [await roll.has(entry) for entry in entries] == [True, False, False]
     assert await waiting(store) == entries[1:2]
     await roll.leave()
     assert await waiting(store) == entries[:2]

@@ -5,16 +5,19 @@ import threading
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
+from services.orchestrator.ports.prompt_writer import ModelDown
 from services.orchestrator.store.claim import NameTaken
 from services.orchestrator.store.postgres import PostgresStore
 from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.roll import PostgresRoll
 from services.orchestrator.system import SystemClock
+from services.orchestrator.workflow import MAKE_VIDEO
 from tests.builders import ScriptedBackend
-from tests.served import served, text_spec
+from tests.served import Served, served, text_spec
 
 
 def queue_threads() -> list[str]:
@@ -66,3 +69,30 @@ async def test_a_second_worker_beside_a_living_one_is_refused_and_harms_nothing(
                 raise AssertionError("it served")
         job = await first.ended((await first.submit(text_spec())).name)
         assert job.state == job_pb2.Job.SUCCEEDED
+
+
+async def logged_or_begun(i2v: Served, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Waits until a waiting attempt has made up its mind."""
+    while (await i2v.job(name)).attempt == 1:
+        if "another worker has the job" in caplog.text:
+            return
+        await asyncio.sleep(0.05)
+
+
+async def test_an_attempt_that_waited_does_not_begin_again_what_another_worker_has_taken(
+    database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = ScriptedBackend()
+    backend.troubles = [ModelDown("not now", retry_after_s=2)]
+    async with served(database, tmp_path, {"test": (backend, 1)}) as i2v, asyncio.timeout(60):
+        job = await i2v.submit(text_spec())
+        await i2v.until(job.name, "retrying")
+        async with i2v.app.store.database.writing() as connection:  # for this worker has been silent
+            await connection.execute(
+                sa.text(
+                    "UPDATE dbos.workflow_status SET executor_id = 'worker-1.x', owner_xid = 'x' WHERE name = :name"
+                ),
+                {"name": MAKE_VIDEO},
+            )
+        await logged_or_begun(i2v, job.name, caplog)
+        assert (await i2v.job(job.name)).attempt == 1

@@ -28,6 +28,9 @@ class Roll(Protocol):
     async def beat(self) -> None:
         """Notes that this worker lives. Raises Unavailable."""
 
+    async def has(self, entry: str) -> bool:
+        """Whether a queue entry that this incarnation took is still its own. Raises Unavailable."""
+
     async def put_back(self, entries: Collection[str]) -> None:
         """Puts queue entries that this incarnation took back in their old places. Raises Unavailable."""
 

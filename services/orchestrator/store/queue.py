@@ -55,6 +55,18 @@ WHERE workflow_uuid = taken.entry RETURNING taken.executor
 """)
 
 
+HAS = sa.text("""
+SELECT EXISTS (
+    SELECT FROM dbos.workflow_status WHERE workflow_uuid = :entry AND status = 'PENDING' AND executor_id = :executor
+)
+""")
+
+
+async def has(connection: AsyncConnection, executor: str, entry: str) -> bool:
+    """Whether an executor has taken an entry, and nobody has put it back since."""
+    return bool((await connection.execute(HAS, {"executor": executor, "entry": entry})).scalar_one())
+
+
 async def put_back(
     connection: AsyncConnection, queue: Queue, executors: Collection[str], entries: Collection[str] | None = None
 ) -> Mapping[str, int]:

@@ -95,6 +95,11 @@ class PostgresRoll:
                 .on_conflict_do_update(index_elements=["id"], set_={"beat_time": now})
             )
 
+    async def has(self, entry: str) -> bool:
+        """See Roll."""
+        async with self._database.reading() as connection:
+            return await queues.has(connection, self._executor, entry)
+
     async def put_back(self, entries: Collection[str]) -> None:
         """See Roll."""
         async with self._database.writing() as connection:
