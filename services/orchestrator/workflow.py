@@ -176,6 +176,7 @@ class Worker:
         for task in self._beside:  # until here it beats, so that nobody takes over what waits for an answer
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
+        self._beside.clear()  # a start that failed is repeated
         self._beside.clear()
         # DBOS made its threads the loop's and is about to end them; what runs beside us and after us needs some.
         loop = asyncio.get_running_loop()
