@@ -12,23 +12,25 @@ from services.errors import Unavailable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BROKEN = {errno.EROFS, errno.EIO}
-_FEW = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EAGAIN}
-"""The last one: a process that could not be forked."""
+_FEW = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS}
 _NO_THREAD = "can't start new thread"
 """Python's own words; the error is a plain RuntimeError."""
+REASONS = frozenset({"DISK_FULL", "DISK_UNAVAILABLE", "RESOURCES_EXHAUSTED"})
 RETRY_S = 5.0
 """Nobody frees a disk within a second."""
 
 
 def shortage(error: BaseException | None) -> Unavailable | None:
-    """Returns what an error means if it, or what caused it, is a lack of our own resources; None for any other."""
+    """Returns what an error means if it, or what led to it, is a lack of our own resources; None for any other."""
+    if isinstance(error, BlockingIOError):  # no process could be forked; behind other errors it says nothing
+        return _exhausted(os.strerror(errno.EAGAIN))
     while error is not None:
         if (found := _shortage(error)) is not None:
             return found
         if isinstance(error, BaseExceptionGroup):
             found_all = [shortage(each) for each in error.exceptions]
             return found_all[0] if None not in found_all else None
-        error = error.__cause__
+        error = error.__cause__ or error.__context__  # libraries hide causes: httpx that of a failed connection
     return None
 
 
@@ -36,10 +38,10 @@ def _shortage(error: BaseException) -> Unavailable | None:
     if isinstance(error, OSError) and error.errno is not None:
         what = os.strerror(error.errno)
         if error.errno in _FULL:
-            message = f"The service has no room on its disk: {what}. Try again later; nothing was charged."
+            message = f"The service has no room on its disk: {what}. Try again later."
             return Unavailable(message, reason="DISK_FULL", retry_after_s=RETRY_S)
         if error.errno in _BROKEN:
-            message = f"The service cannot write to its disk: {what}. Try again later; nothing was charged."
+            message = f"The service cannot write to its disk: {what}. Try again later."
             return Unavailable(message, reason="DISK_UNAVAILABLE", retry_after_s=RETRY_S)
         if error.errno in _FEW:
             return _exhausted(what)
@@ -51,5 +53,5 @@ def _shortage(error: BaseException) -> Unavailable | None:
 
 
 def _exhausted(what: str) -> Unavailable:
-    message = f"The service lacks resources: {what}. Try again; nothing was charged."
+    message = f"The service lacks resources: {what}. Try again later."
     return Unavailable(message, reason="RESOURCES_EXHAUSTED", retry_after_s=RETRY_S)

@@ -1,9 +1,12 @@
 """A vendor's process and its simulator in this process, on real sockets, seen through the generated stub alone."""
 
+import asyncio
 import hashlib
 import io
 import math
+import os
 import struct
+import sys
 import wave
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +29,9 @@ from tests.simulators.fal import FalSimulator
 from tests.simulators.scenario import Scenario
 from tests.simulators.simulator import Simulator
 from tests.simulators.wavespeed import WaveSpeedSimulator
+from tools.program import free_port
 
+ROOT = Path(__file__).resolve().parents[1]
 SIMULATORS: dict[str, type[Simulator]] = {"wavespeed": WaveSpeedSimulator, "fal": FalSimulator}
 ACCESS = "orchestrators-key"
 METADATA = (("authorization", f"Bearer {ACCESS}"),)
@@ -237,3 +242,41 @@ async def provided(
             grpc.aio.insecure_channel(f"127.0.0.1:{app.server.port}") as channel,
         ):
             yield Provided(vendor, app, simulator, channel, registry, data)
+
+
+@asynccontextmanager
+async def process(
+    simulator: Simulator, data: Path, **changes: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Any]]:
+    """`python -m services.providers wavespeed`, and a stub for it."""
+    port = free_port()
+    (data / "key").write_text(simulator.key + "\n")
+    variables = {
+        "LISTEN": f"127.0.0.1:{port}",
+        "METRICS_LISTEN": "127.0.0.1:0",
+        "KEY_FILE": str(data / "key"),
+        "URL": simulator.url,
+        "SIMULATION": "true",
+        "OUTPUT_HOSTS": f"127.0.0.1:{simulator.port}",
+        "DATA": str(data / "spool"),
+        **changes,
+    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("I2V_")}
+    environment |= {f"I2V_PROVIDER_WAVESPEED_{name}": value for name, value in variables.items()}
+    environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'gen'}"
+    program = (sys.executable, "-m", "services.providers", "wavespeed")
+    with (data / "log").open("wb") as log:
+        made = await asyncio.create_subprocess_exec(*program, env=environment, cwd=ROOT, stderr=log)
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            await asyncio.wait_for(channel.channel_ready(), 30)
+            yield made, provider_pb2_grpc.ProviderServiceStub(channel)
+    finally:
+        if made.returncode is None:
+            made.kill()
+        await made.wait()
+
+
+def generate(stub: Any, submission_id: str, data: bytes) -> Any:
+    given = [(pb.Input.IMAGE, "image/png", data)]
+    return stub.Generate(messages(a_task(submission_id), given))

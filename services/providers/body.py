@@ -14,6 +14,10 @@ PIECE_BYTES = 3 * 64 * 1024
 """A multiple of three, so that the pieces' base64 can simply be joined."""
 
 
+class Unreadable(Exception):
+    """An input could not be read, so that its request was cut off in the middle."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inline:
     """A value of a JSON body: an input as base64, behind a prefix such as `data:image/png;base64,`."""
@@ -93,7 +97,10 @@ def _length(part: bytes | Inline | Path) -> int:
 
 
 async def _read(path: Path) -> AsyncIterator[bytes]:
-    # Opened here and not in a thread: a request that is cancelled meanwhile would leave it open.
-    with path.open("rb") as file:
-        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
-            yield piece
+    try:
+        # Opened here and not in a thread: a request that is cancelled meanwhile would leave it open.
+        with path.open("rb") as file:
+            while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+                yield piece
+    except (OSError, RuntimeError, MemoryError) as error:
+        raise Unreadable("an input cannot be read") from error

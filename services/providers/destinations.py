@@ -62,8 +62,8 @@ class Destinations:
             found = await asyncio.get_running_loop().getaddrinfo(
                 host, url.port or 443, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
             )
-        except OSError as error:
-            raise httpx.ConnectError(f"the host cannot be resolved: {error.strerror}") from error
+        except (OSError, RuntimeError) as error:  # or no thread is to be had for it
+            raise httpx.ConnectError(f"the host cannot be resolved: {error}") from error
         addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
         if not addresses or not all(_is_public(address) for address in addresses):
             raise NotAllowed("the host leads to an address that is not public")
@@ -174,7 +174,10 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     @cached_property
     def _trust(self) -> ssl.SSLContext:
         """One for all pools: each costs megabytes, and tens of milliseconds."""
-        return httpx.create_ssl_context()
+        try:
+            return httpx.create_ssl_context()
+        except OSError as error:  # the authorities' file cannot be opened
+            raise httpx.ConnectError(f"no connection can be made: {error}") from error
 
     async def _shorten(self) -> None:
         """Closes the pools that were not used for the longest, but none with a request under way."""

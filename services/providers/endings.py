@@ -4,7 +4,9 @@ import re
 import time
 from collections.abc import Callable
 
+from services.errors import Unavailable
 from services.providers.vendor import REF, Charge, Failed, Troubled, quoted
+from services.shortage import shortage
 
 MISSING_LOOKS = 5
 """A task that has just been submitted may not be seen everywhere at once."""
@@ -79,8 +81,16 @@ def moderated(words: str, charge: Charge) -> Failed:
     return Failed(f"The vendor's moderation refused it: {quoted(words)}", reason="MODERATION", charge=charge)
 
 
-def not_uploaded() -> Failed:
+def unsent(lacking: Unavailable) -> Failed:
+    """Our own machine lacked what it takes to send it. That says nothing of the vendor."""
+    message = f"{lacking.message} Nothing was submitted."
+    return Failed(message, reason=lacking.reason, charge=Charge.NOT_CHARGED, retryable=True)
+
+
+def not_uploaded(cause: BaseException | None = None) -> Failed:
     """An input did not reach the vendor, so nothing was submitted."""
+    if (lacking := shortage(cause)) is not None:
+        return unsent(lacking)
     return Failed(
         "An input could not be uploaded to the vendor; nothing was submitted.",
         reason="VENDOR_DOWN",

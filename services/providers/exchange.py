@@ -18,11 +18,13 @@ from typing import Self, TypeVar
 
 import httpx
 
-from services.providers.body import Body
+from services.providers import endings
+from services.providers.body import Body, Unreadable
 from services.providers.clock import Clock
 from services.providers.destinations import Destinations, GuardedTransport, guarded_client
 from services.providers.metrics import VendorMeter
 from services.providers.vendor import Charge, Failed, Troubled
+from services.shortage import shortage
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -116,8 +118,11 @@ class Exchange:
             # The time between two bytes is limited by httpx, the whole of it by us: an answer may trickle.
             async with asyncio.timeout(WHOLE * self._patience.submit_s):
                 answer = await self._send(self._paid, "POST", path, body, headers or {}, timeout)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, Unreadable) as error:
+            # A body ends with words of ours, behind its inputs: without them the vendor has no request.
             self._meter.requested("submit", "not-sent")
+            if (lacking := shortage(error)) is not None:
+                raise endings.unsent(lacking) from error
             raise Failed(
                 "The vendor could not be reached; nothing was sent to it.",
                 reason="VENDOR_DOWN",
@@ -158,9 +163,10 @@ class Exchange:
             # at each of them by each of its connections, again and again: a few hundred keep the loop busy.
             async with self._turns, asyncio.timeout(WHOLE * (timeout_s or self._patience.look_s)):
                 answer = await self._send(self._free, method, path, body, {}, timeout, with_key=with_key)
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as error:  # a vendor may name the URL
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError, Unreadable) as error:
+            # A vendor may name the URL.
             self._meter.requested(kind, "lost")
-            raise Troubled(f"no answer: {type(error).__name__}") from error
+            raise Troubled(f"no answer: {type(error).__name__}", down=shortage(error) is None) from error
         self._meter.requested(kind, f"{answer.status // 100}xx")
         return answer
 

@@ -52,7 +52,7 @@ class Spool:
 
     async def __aenter__(self) -> "Spool":
         # Not in a thread: a call that is cancelled meanwhile would leave it behind.
-        self._folder = tempfile.TemporaryDirectory(prefix=FOLDER, dir=self._parent)
+        self._folder = tempfile.TemporaryDirectory(prefix=FOLDER, dir=self._parent, ignore_cleanup_errors=True)
         return self
 
     async def __aexit__(self, *error: object) -> None:

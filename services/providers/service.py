@@ -1,6 +1,7 @@
 """`i2v.provider.v1.ProviderService` over one vendor. See provider.proto."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from services.providers.task import Task
 from services.providers.vendor import REF, Failed, Finished, Stop, Troubled, Vendor, Working
 from services.providers.wakes import Wakes
 from services.providers.watch import Rhythm, watch
+from services.shortage import shortage
+
+log = logging.getLogger(__name__)
 
 NAME = "i2v.provider.v1.ProviderService"
 STREAMS = (f"/{NAME}/Generate", f"/{NAME}/Attach")
@@ -108,7 +112,10 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
             async with AsyncExitStack() as stack:
                 try:
                     task = await self._received(request_iterator, stack)
-                except OSError as error:  # a full disk
+                except (OSError, MemoryError, RuntimeError) as error:
+                    if not isinstance(error, OSError) and shortage(error) is None:
+                        raise
+                    log.warning("a task's inputs cannot be kept", extra={"error": repr(error)})
                     await _drain(request_iterator)
                     message = "This provider cannot keep the task's inputs now."
                     raise Unavailable(message, reason="NOTHING_SUBMITTED") from error

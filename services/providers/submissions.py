@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TypeVar
 
+from services import shortage
 from services.errors import PreconditionFailed
 from services.providers import endings
 from services.providers.account import Account
@@ -162,7 +163,7 @@ class Submissions:
         self._account.refused(failed)
         if failed.reason in ("VENDOR_DOWN", "ANSWER_LOST"):
             self._breaker.failed()
-        else:
+        elif failed.reason not in shortage.REASONS:  # what we lack says nothing of the vendor
             self._breaker.succeeded()
 
     async def settled(self) -> None:

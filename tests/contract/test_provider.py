@@ -1,12 +1,9 @@
 """What the provider itself keeps, whichever vendor is behind it: who may call, what is told, going down, many calls."""
 
 import asyncio
-import os
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,6 @@ import grpc
 import pytest
 import pytest_asyncio
 from i2v.provider.v1 import provider_pb2 as pb
-from i2v.provider.v1 import provider_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from services.providers.__main__ import main
@@ -23,13 +19,23 @@ from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.settings import Settings
 from services.providers.vendor import Failed
 from services.providers.vendors import VENDORS
-from tests.provided import IMAGE, PICTURE, TALK, Provided, a_task, messages, provided, refusal, sound, until
+from tests.provided import (
+    IMAGE,
+    PICTURE,
+    TALK,
+    Provided,
+    a_task,
+    generate,
+    process,
+    provided,
+    refusal,
+    sound,
+    until,
+)
 from tests.simulators.scenario import Scenario
 from tests.simulators.simulator import Simulator
 from tests.simulators.wavespeed import SECRET, WaveSpeedSimulator
 from tools.program import free_port
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest_asyncio.fixture
@@ -144,44 +150,6 @@ async def test_a_model_whose_work_takes_hours_is_watched_for_longer(tmp_path: Pa
         told = await rig.generate(a_task("endless-talk", **TALK), talk)
         assert (told.end, told.failed.resumable) == (("TIMED_OUT", "UNKNOWN"), True)
         assert time.monotonic() - began >= 1.0
-
-
-@asynccontextmanager
-async def process(
-    simulator: Simulator, data: Path, **changes: str
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, Any]]:
-    """`python -m services.providers wavespeed`, and a stub for it."""
-    port = free_port()
-    (data / "key").write_text(simulator.key + "\n")
-    variables = {
-        "LISTEN": f"127.0.0.1:{port}",
-        "METRICS_LISTEN": "127.0.0.1:0",
-        "KEY_FILE": str(data / "key"),
-        "URL": simulator.url,
-        "SIMULATION": "true",
-        "OUTPUT_HOSTS": f"127.0.0.1:{simulator.port}",
-        "DATA": str(data / "spool"),
-        **changes,
-    }
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("I2V_")}
-    environment |= {f"I2V_PROVIDER_WAVESPEED_{name}": value for name, value in variables.items()}
-    environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'gen'}"
-    program = (sys.executable, "-m", "services.providers", "wavespeed")
-    with (data / "log").open("wb") as log:
-        made = await asyncio.create_subprocess_exec(*program, env=environment, cwd=ROOT, stderr=log)
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            await asyncio.wait_for(channel.channel_ready(), 30)
-            yield made, provider_pb2_grpc.ProviderServiceStub(channel)
-    finally:
-        if made.returncode is None:
-            made.kill()
-        await made.wait()
-
-
-def generate(stub: Any, submission_id: str, data: bytes) -> Any:
-    given = [(pb.Input.IMAGE, "image/png", data)]
-    return stub.Generate(messages(a_task(submission_id), given))
 
 
 async def test_going_down_lets_a_submission_end_and_its_caller_know(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ async def test_what_a_model_does_not_take_is_refused_and_not_dropped(
 ) -> None:
     assert await refusal(rig.generate(a_task(**fields))) == (*INVALID, field)
     assert rig.simulator.counts.total() == 0
-    assert list(rig.data.iterdir()) == []
+    assert list(rig.data.rglob("task-*")) == []
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ async def test_what_a_model_does_not_take_is_refused_and_not_dropped(
 async def test_inputs_that_are_not_what_they_should_be_are_refused(rig: Provided, inputs: list[Given]) -> None:
     assert (await refusal(rig.generate(a_task(), inputs)))[:2] == INVALID
     assert rig.simulator.counts.total() == 0
-    assert list(rig.data.iterdir()) == []
+    assert list(rig.data.rglob("task-*")) == []
 
 
 async def test_everything_at_its_limit_is_taken(rig: Provided) -> None:
@@ -241,7 +241,7 @@ async def test_a_malformed_stream_submits_nothing(rig: Provided, stream: list[pb
     call = rig.stub.Generate(iter(stream), metadata=METADATA)
     assert (await refusal(call.read()))[:2] == INVALID
     assert rig.simulator.counts.total() == 0
-    assert list(rig.data.iterdir()) == []
+    assert list(rig.data.rglob("task-*")) == []
 
 
 async def test_nothing_is_submitted_before_the_caller_has_said_everything(rig: Provided) -> None:

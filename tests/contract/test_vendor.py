@@ -56,7 +56,7 @@ async def test_a_task_becomes_a_video(rig: Provided) -> None:
     assert length_s(told.video) == pytest.approx(5, abs=0.3)
     assert told.done.facts.model
     assert rig.simulator.paid == 1
-    assert list(rig.data.iterdir()) == []
+    assert list(rig.data.rglob("task-*")) == []
     assert rig.metric("i2v_vendor_tasks_total", model="wan-2.5", reason="", charge="charged") == 1
     assert rig.metric("i2v_vendor_tasks_open") == 0
 

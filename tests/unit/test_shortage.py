@@ -32,6 +32,13 @@ def caused() -> None:
         raise ValueError("a library's own word for it") from error
 
 
+def hidden() -> None:
+    try:
+        a_full_disk()
+    except OSError:
+        raise ValueError("a library's own word for it") from None
+
+
 def several() -> None:
     raise ExceptionGroup("tasks", [raised_by(a_full_disk), raised_by(no_memory)])
 
@@ -46,6 +53,7 @@ def no_thread() -> None:
         (a_full_disk, "DISK_FULL"),
         (no_memory, "RESOURCES_EXHAUSTED"),
         (caused, "DISK_FULL"),
+        (hidden, "DISK_FULL"),
         (several, "DISK_FULL"),
         (no_thread, "RESOURCES_EXHAUSTED"),
     ],

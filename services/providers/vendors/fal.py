@@ -111,7 +111,7 @@ class Fal:
                 with_key=False,
             )
         except Troubled as trouble:
-            raise endings.not_uploaded() from trouble
+            raise endings.not_uploaded(trouble) from trouble
         if sent.status >= 300:
             raise endings.not_uploaded()
         return url

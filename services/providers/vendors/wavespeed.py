@@ -174,7 +174,7 @@ class WaveSpeed:
                 timeout_s=self._options.upload_s,
             )
         except Troubled as trouble:
-            raise endings.not_uploaded() from trouble
+            raise endings.not_uploaded(trouble) from trouble
         url = answer.get("data", "download_url", kind=str)
         if endings.is_refusal(answer.status):
             raise _refused(answer, answer.status)
