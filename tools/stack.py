@@ -17,6 +17,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from services.private import keep_private, tighten
 from tools import vendors
 from tools.export import repository, stamp
 from tools.leash import die_with_parent
@@ -172,6 +173,7 @@ def main() -> int:
     kept.add_argument("--profile", default=NANO, help="which of the profiles that are built")
     kept.add_argument("--simulate", action="store_true", help="remote models too, of simulated vendors")
     given = parser.parse_args()
+    keep_private()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -180,6 +182,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
+        tighten(DATA if given.what == "demo" else given.data, "demo", "triton", "*.log", "*-key")
         if given.what == "demo":
             return demo()
         return run(given.data, given.port, given.metrics_port, given.profile, simulate=given.simulate)

@@ -25,6 +25,7 @@ from uuid import uuid4
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from services.private import keep_private
 from tools.export import stamp
 from tools.leash import ended
 
@@ -122,7 +123,7 @@ class TritonServer:
         wheel = find_wheel()
         binary = wheel / "bin" / "tritonserver"
         if not os.access(binary, os.X_OK):
-            install(binary, self._state / "bin" / binary.name, mode=0o755)
+            install(binary, self._state / "bin" / binary.name, mode=0o700)
             binary = self._state / "bin" / binary.name
         backends = assemble_backends(wheel, self._state / "backends")
         for attempt in range(3):
@@ -240,7 +241,7 @@ def assemble_backends(wheel: Path, folder: Path) -> Path:
     stub = wheel / "python_backend_stubs" / python / "triton_python_backend_stub"
     if not stub.is_file():
         raise TritonServerError(f"nvidia-pytriton has no stub for Python {python}")
-    install(stub, folder / "python" / stub.name, mode=0o755)
+    install(stub, folder / "python" / stub.name, mode=0o700)
     for file in (wheel / "backends" / "python").iterdir():
         if file.is_file():
             install(file, folder / "python" / file.name)
@@ -249,7 +250,7 @@ def assemble_backends(wheel: Path, folder: Path) -> Path:
     return folder
 
 
-def install(source: Path, target: Path, mode: int = 0o644) -> None:
+def install(source: Path, target: Path, mode: int = 0o600) -> None:
     """Copies a file unless it is there; at once, for another server may be starting from the same folder."""
     if (
         target.is_file()
@@ -281,6 +282,7 @@ def main() -> int:
     for kind in ("grpc", "http", "metrics"):
         parser.add_argument(f"--{kind}-port", type=int, help="default: a free one")
     options = parser.parse_args()
+    keep_private()
     server = TritonServer(**vars(options))
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

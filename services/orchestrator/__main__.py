@@ -11,6 +11,7 @@ from services.orchestrator.app import Role, open_app
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.claim import NameTaken
 from services.orchestrator.store.cluster import ClusterError
+from services.private import keep_private
 from services.rpc import logs
 from services.rpc.server import CannotListenError
 from services.rpc.settings import BadSetting
@@ -49,6 +50,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in list(Role):
         sys.stderr.write(USAGE)
         return 2
+    keep_private()
     try:
         settings = Settings.from_environment()
         logs.setup(settings.log_level, json=settings.log_json)

@@ -49,6 +49,7 @@ from services.orchestrator.store.roll import PostgresRoll
 from services.orchestrator.system import SystemClock, SystemIds
 from services.orchestrator.vendors import Vendors
 from services.orchestrator.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, Worker, migrate_queue
+from services.private import tighten
 from services.rpc.limits import CallLimits, Group
 from services.rpc.server import Registration, RpcServer, Tls, listen_for_metrics, serve
 from services.scratch import Scratch, keep_sweeping, sweep_unlocked
@@ -102,6 +103,7 @@ async def open_app(
     `backends`, each with its slots, stand in for those of the settings.
     """
     async with AsyncExitStack() as stack:
+        await asyncio.to_thread(tighten, settings.data, "blobs", "spool")
         url = settings.database_url
         if not url:
             embedded = await asyncio.to_thread(EmbeddedPostgres, settings.data / "postgres")
@@ -315,4 +317,6 @@ async def _development_tenant(store: PostgresStore, file: Path) -> None:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as opened:
             opened.write(secrets.token_urlsafe(32) + "\n")
+    else:
+        file.chmod(0o600)
     await store.put_tenant("development", "development", digest(file.read_text().strip()))

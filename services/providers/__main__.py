@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 
+from services.private import keep_private
 from services.providers.app import open_app
 from services.providers.settings import Settings
 from services.providers.vendors import VENDORS
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in VENDORS:
         sys.stderr.write(USAGE)
         return 2
+    keep_private()
     try:
         settings = Settings.from_environment(arguments[0])
         logs.setup(settings.log_level, json=settings.log_json)

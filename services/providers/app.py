@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from i2v.provider.v1 import provider_pb2_grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from services.private import tighten
 from services.providers.account import Account
 from services.providers.breaker import Breaker
 from services.providers.clock import Clock, system_clock
@@ -63,6 +64,7 @@ async def open_app(
         submissions, wakes = Submissions(speaks, breaker, account, meter), Wakes()
         downloader = _downloader(entry, settings, meter)
         stack.push_async_callback(downloader.close)
+        await asyncio.to_thread(tighten, settings.data, "process-*", f"{FOLDER}*")
         scratch = await asyncio.to_thread(Scratch, settings.data)
         stack.callback(scratch.close)
         sweeping = keep_sweeping(scratch.sweep, partial(sweep_unlocked, settings.data, FOLDER))

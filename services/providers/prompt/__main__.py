@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 
+from services.private import keep_private
 from services.providers.prompt.app import open_app
 from services.providers.prompt.settings import Settings
 from services.rpc import logs
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
     if arguments:
         sys.stderr.write(USAGE)
         return 2
+    keep_private()
     try:
         settings = Settings.from_environment()
         logs.setup(settings.log_level, json=settings.log_json)
