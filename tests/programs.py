@@ -61,7 +61,6 @@ async def program(name: str, *arguments: str, log: Path, prefix: str, **settings
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
-        "GRPC_VERBOSITY": "ERROR",
         f"{prefix}LISTEN": address,
         f"{prefix}METRICS_LISTEN": f"127.0.0.1:{fresh_port()}",
         **settings,

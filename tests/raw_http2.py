@@ -21,8 +21,9 @@ def headers(method: str, **more: str) -> bytes:
 
 
 def _literal(text: str) -> bytes:
-    """Up to 126 bytes, without Huffman's code."""
-    return bytes([len(text)]) + text.encode()
+    """Up to 126 bytes, without Huffman's code; a surrogate such as `\\udcff` is a byte that no text has."""
+    data = text.encode(errors="surrogateescape")
+    return bytes([len(data)]) + data
 
 
 class RawCaller:

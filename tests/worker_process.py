@@ -17,7 +17,6 @@ def worker(
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
-        "GRPC_VERBOSITY": "ERROR",
         "I2V_DATABASE_URL": database,
         "I2V_DATA": str(data),
         "I2V_MODELS_FILE": str(data / "models.toml"),

@@ -57,7 +57,6 @@ class Orchestrator(Program):
         self.metrics = f"http://{HOST}:{metrics_port}/metrics"
         self.key_file = data / "dev-key"
         environment = without_keys() | {
-            "GRPC_VERBOSITY": "ERROR",
             "I2V_DATA": str(data),
             "I2V_LISTEN": f"{HOST}:{port}",
             "I2V_METRICS_LISTEN": f"{HOST}:{metrics_port}",

@@ -6,6 +6,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 
+from services import verbosity  # noqa: F401  before anything that imports gRPC
 from services.errors import ServiceError
 from services.orchestrator.app import Role, open_app
 from services.orchestrator.settings import Settings

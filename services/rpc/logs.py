@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TextIO
 
 REDACTED = "[redacted]"
+GRPC_EVERY_S = 10.0
+"""The same thing of gRPC's own is said no more often."""
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=_NOTHING)
 
@@ -66,10 +68,45 @@ def request_id() -> str:
 
 def setup(level: str | int = "INFO", *, json: bool = True) -> None:
     """Sends every record of the process to stderr. A second call replaces the first."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(JsonLines() if json else TextLines())
     logging.basicConfig(level=level.upper() if isinstance(level, str) else level, handlers=[handler], force=True)
     logging.captureWarnings(True)
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes records to stderr; of gRPC's own only what is harmless, and not more often than is of use.
+
+    gRPC logs what callers send it, with a traceback, before anybody has asked for their key: header by header, as often
+    as they like. Faults of ours do not come that way, for the interceptor logs those.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self._said: dict[tuple[str, str, str], tuple[float, int]] = {}
+        """When each thing was said last, and how often it was not since; as many as gRPC has lines that log."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Writes a record, or something in its place, or nothing."""
+        if record.name.partition(".")[0] == "grpc":
+            plain = self._plain(record)
+            return plain is not None and super().handle(plain)
+        return super().handle(record)
+
+    def _plain(self, record: logging.LogRecord) -> logging.LogRecord | None:
+        # Without arguments the text may have been made of what a caller sent.
+        what = re.sub(r"%[a-z]", "…", str(record.msg)) if record.args else ""
+        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
+        now, key = time.monotonic(), (record.name, what, error)
+        said, unsaid = self._said.get(key, (-GRPC_EVERY_S, 0))
+        if now - said < GRPC_EVERY_S:
+            self._said[key] = said, unsaid + 1
+            return None
+        self._said[key] = now, 0
+        level = min(record.levelno, logging.WARNING)
+        told = {"name": record.name, "levelno": level, "levelname": logging.getLevelName(level)}
+        message = "gRPC met something that it did not expect"
+        return logging.makeLogRecord({**told, "msg": message, "what": what, "error": error, "unsaid": unsaid})
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 
+from services import verbosity  # noqa: F401  before anything that imports gRPC
 from services.private import keep_private
 from services.providers.prompt.app import open_app
 from services.providers.prompt.settings import Settings
