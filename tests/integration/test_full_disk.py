@@ -1,5 +1,6 @@
 """What our own machine lacks is waited for: the job goes on when there is room again, and nothing is paid twice."""
 
+import errno
 import resource
 import subprocess
 from collections.abc import AsyncGenerator, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from i2v.v1 import job_pb2
+from i2v.v1 import asset_pb2, asset_pb2_grpc, job_pb2
 
 from services.orchestrator.app import Role
 from services.orchestrator.backends.provider import ProviderBackend
@@ -20,11 +21,13 @@ from services.rpc.status import from_call
 from tests import paid
 from tests.builders import ScriptedBackend
 from tests.pictures import a_picture
+from tests.programs import program
 from tests.scripted_provider import ScriptedProvider, providing
-from tests.served import GOLDEN, Served, image_spec, served, text_spec
+from tests.served import GOLDEN, Served, caller, image_spec, parts, served, text_spec
 from tests.worker_process import worker
 
 State = job_pb2.Job
+NO_THREAD = "can't start new thread"
 FULL = Path("/dev/full")
 """A device of Linux that answers every write with ENOSPC."""
 
@@ -56,6 +59,47 @@ async def test_a_job_waits_while_the_disk_is_full(database: str, tmp_path: Path,
         ended = await i2v.ended((await i2v.submit(text_spec())).name)
         assert (ended.state, ended.attempt, ended.charged.amount_micros) == (State.SUCCEEDED, 3, 1000)
         assert await waits(i2v, ended.name) == ["DISK_FULL", "DISK_FULL"]
+
+
+async def test_a_job_waits_while_memory_descriptors_or_threads_are_lacking(database: str, tmp_path: Path) -> None:
+    backend = ScriptedBackend()
+    backend.troubles = [MemoryError(), OSError(errno.EMFILE, "Too many open files"), RuntimeError(NO_THREAD)]
+    async with served(database, tmp_path, {"test": (backend, 1)}) as i2v:
+        ended = await i2v.ended((await i2v.submit(text_spec())).name)
+        assert (ended.state, ended.attempt, ended.charged.amount_micros) == (State.SUCCEEDED, 4, 1000)
+        assert await waits(i2v, ended.name) == ["RESOURCES_EXHAUSTED"] * 3
+
+
+async def test_an_upload_without_descriptors_is_refused_for_a_while_and_taken_afterwards(
+    database: str, tmp_path: Path
+) -> None:
+    """An API process whose descriptors are taken from it while it runs, and given back."""
+    settings = {
+        "I2V_DATABASE_URL": database,
+        "I2V_DATA": str(tmp_path / "data"),
+        "I2V_TRITON": "",
+        "I2V_DEV_KEY_FILE": str(tmp_path / "key"),
+    }
+    async with program("services.orchestrator", "api", log=tmp_path / "log", prefix="I2V_", **settings) as api:
+        key = (tmp_path / "key").read_text().strip()
+        async with grpc.aio.insecure_channel(api.address) as channel:
+            assets: Any = asset_pb2_grpc.AssetServiceStub(channel)
+
+            async def upload(data: bytes) -> str:
+                header = asset_pb2.WriteAssetHeader(media_type="image/png")
+                who = caller(user="ann", key=key)
+                return str((await assets.WriteAsset(parts(header, data), metadata=who)).name)
+
+            assert await upload(a_picture(64, 64))
+            before = resource.prlimit(api.process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(api.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await upload(a_picture(65, 65))
+            resource.prlimit(api.process.pid, resource.RLIMIT_NOFILE, before)
+            said = from_call(refused.value)
+            assert (said.code, said.reason) == (grpc.StatusCode.UNAVAILABLE, "RESOURCES_EXHAUSTED")
+            assert said.retry_after_s == 5
+            assert await upload(a_picture(65, 65))
 
 
 class FullForTheVideo(ProviderBackend):

@@ -1,6 +1,7 @@
 """What pictures cost, hostile ones too: the processes that decode them are bounded, and replaced when they die."""
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -120,3 +121,12 @@ async def test_many_at_once_are_all_answered(tmp_path: Path) -> None:
     calls = [normalise(tmp_path / "in", tmp_path / f"out{number}", field="picture") for number in range(20)]
     assert len(set(await asyncio.gather(*calls))) == 1
     assert len({path.read_bytes() for path in tmp_path.glob("out*")}) == 1
+
+
+def test_a_full_disk_is_told_as_what_it_is(tmp_path: Path) -> None:
+    picture = tmp_path / "picture"
+    picture.write_bytes(pictures.a_picture(64, 64))
+    sandbox = Sandbox("pictures", size=1, limit_s=10.0)
+    with picture.open("rb") as source, open("/dev/full", "wb") as full:
+        assert sandbox.call(source.fileno(), full.fileno()) == {"unwritten": errno.ENOSPC}
+    sandbox.close()

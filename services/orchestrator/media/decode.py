@@ -38,8 +38,7 @@ def main(kind: str, limit_s: float) -> None:
             return
         # Of processor time: a good file takes no more of it on a loaded machine. SIGPROF kills, whatever C code runs.
         signal.setitimer(signal.ITIMER_PROF, limit_s)
-        with open(files[0], "rb") as source, open(files[1], "wb") as target:
-            answer = _answer(work, source, target)
+        answer = _answered(work, files)
         signal.setitimer(signal.ITIMER_PROF, 0)
         channel.send(json.dumps(answer).encode())
         if "memory" in answer:
@@ -87,6 +86,18 @@ def _open_files() -> int:
             os.fstat(number)
             highest = number
     return highest + 1
+
+
+def _answered(work: Work, files: list[int]) -> dict[str, object]:
+    answer: dict[str, object] = {}
+    try:
+        with open(files[0], "rb") as source, open(files[1], "wb") as target:
+            answer = _answer(work, source, target)
+    except OSError as error:  # what was still to be written when the file was closed
+        if not answer:
+            raise
+        return {"unwritten": error.errno or errno.EIO}
+    return answer
 
 
 def _answer(work: Work, source: BinaryIO, target: BinaryIO) -> dict[str, object]:
