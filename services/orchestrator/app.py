@@ -32,7 +32,7 @@ from services.orchestrator.blobs.minio import MinioBlobs
 from services.orchestrator.disk import Disks
 from services.orchestrator.execute import Executor
 from services.orchestrator.ingest import Ingest
-from services.orchestrator.media.probe import probe, probe_output
+from services.orchestrator.media.probe import keep_output, probe
 from services.orchestrator.media.uploads import UploadMedia
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.backend import Backend, Limits
@@ -180,7 +180,7 @@ async def open_app(
                 catalog=settings.catalog(),
                 clock=clock,
                 probe=probe,
-                probe_output=probe_output,
+                keep_output=keep_output,
                 meter=meter,
                 writer=_writer(settings, stack),
                 available=vendors.available,

@@ -30,7 +30,7 @@ from services.orchestrator.outcome import decided, trouble
 from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.disk import Room, any_room
-from services.orchestrator.ports.media import Probe
+from services.orchestrator.ports.media import Keep, Probe
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.prompt_writer import PromptWriter
 from services.orchestrator.ports.store import Decide, Signal, Store
@@ -58,7 +58,7 @@ class Executor:
     catalog: Catalog
     clock: Clock
     probe: Probe
-    probe_output: Probe
+    keep_output: Keep
     meter: Meter
     writer: PromptWriter | None = None
     available: Available = lambda _: True
@@ -164,7 +164,7 @@ class Executor:
             catalog=self.catalog,
             clock=self.clock,
             probe=self.probe,
-            probe_output=self.probe_output,
+            keep_output=self.keep_output,
             writer=self.writer,
             meter=self.meter,
             workroot=self.workroot,

@@ -47,7 +47,7 @@ from services.orchestrator.ports.backend import (
 )
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.disk import Room
-from services.orchestrator.ports.media import Probe
+from services.orchestrator.ports.media import Keep, Probe
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.prompt_writer import ModelDown, PromptWriter
 from services.orchestrator.ports.store import Store
@@ -75,7 +75,7 @@ class Maker:
     catalog: Catalog
     clock: Clock
     probe: Probe
-    probe_output: Probe
+    keep_output: Keep
     """The same for what vendors made."""
     writer: PromptWriter | None
     meter: Meter
@@ -235,8 +235,11 @@ class Maker:
     async def _output(self, run: Run, card: ModelCard, output: Output) -> VideoOutput:
         """Looks inside the finished file, stores it and returns what it is; nothing is believed unseen."""
         job = run.job
-        probe = self.probe if card.remote is None else self.probe_output
-        info = await asyncio.to_thread(probe, output.path)
+        path, sha256 = output.path, output.sha256
+        if card.remote is None:
+            info = await asyncio.to_thread(self.probe, path)
+        else:
+            info, path = await asyncio.to_thread(self.keep_output, path)
         size = Size(info.width, info.height)
         if card.remote is None and (size, info.frames) != (wanted := (_size(job), card.frames(job.spec))):
             raise AttemptFailed(
@@ -246,10 +249,11 @@ class Maker:
                     retryable=True,
                 )
             )
-        sha256 = output.sha256 or await asyncio.to_thread(_digest, output.path)
-        size_bytes = output.path.stat().st_size
+        if not sha256 or path != output.path:
+            sha256 = await asyncio.to_thread(_digest, path)
+        size_bytes = path.stat().st_size
         asset = Asset(job.tenant, job.user, sha256, size_bytes, info, self.clock.now(), output.promised)
-        await self.blobs.put_file(asset.key, output.path, media_type=info.media_type)
+        await self.blobs.put_file(asset.key, path, media_type=info.media_type)
         await self.store.put_asset(asset)
         for warning in mismatches(job.spec, info, output.promised) if card.remote is not None else ():
             await run.tell(warning)

@@ -19,11 +19,10 @@ from services.providers.chunks import chunk_bytes, gathered
 from services.providers.destinations import Destinations, GuardedTransport, NotAllowed, guarded_client
 from services.providers.metrics import VendorMeter
 from services.providers.vendor import Charge, Failed
+from services.providers.video_head import HEAD_BYTES, is_video, other
 
 log = logging.getLogger(__name__)
 
-HEAD_BYTES = 12
-"""Enough to tell a video by."""
 REDIRECTS = 3
 REFUSALS = 4
 GONE = 410
@@ -178,11 +177,8 @@ class Download:
 
     def _take(self, chunk: bytes) -> None:
         if self.size_bytes == 0 and not is_video(chunk):
-            # A host that is away may say so in a page.
-            wrong = Failed(
-                "The vendor's file is no video.", reason="OUTPUT_WRONG", charge=Charge.CHARGED, resumable=True
-            )
-            raise _Refused(wrong)
+            # A host that is away may say so in a page; a picture will not become a video.
+            raise _Refused(_no_video(other(chunk)), for_good=bool(other(chunk)))
         self._check_size(self.size_bytes + len(chunk))
         self._hash.update(chunk)
         self.size_bytes += len(chunk)
@@ -269,9 +265,9 @@ class Download:
         self._etag = etag if etag.startswith('"') else ""
 
 
-def is_video(head: bytes) -> bool:
-    """Whether bytes begin as MP4 (or another file of its family) or WebM do."""
-    return head[4:8] == b"ftyp" or head.startswith(b"\x1a\x45\xdf\xa3")
+def _no_video(what: str) -> Failed:
+    told = f"{what}; MP4, QuickTime, WebM and Matroska can be delivered" if what else "no video"
+    return Failed(f"The vendor's file is {told}.", reason="OUTPUT_WRONG", charge=Charge.CHARGED, resumable=True)
 
 
 def _unavailable(detail: str, *, again: bool = False) -> Failed:

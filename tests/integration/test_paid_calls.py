@@ -8,12 +8,14 @@ from pathlib import Path
 import grpc
 import pytest
 from i2v.provider.v1 import provider_pb2
+from i2v.v1 import asset_pb2
 
 from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.ports.backend import Attempt, BackendEvent, Handover
 from tests.paid import VIDEO, State, journal, kinds, life, money, remote, remotely, spec
 from tests.scripted_provider import Failed, Found, ScriptedProvider, a_failure, providing
-from tests.served import Served, served
+from tests.served import Served, caller, served
+from tests.unit.test_kept_output import a_webm
 from tests.worker_process import worker
 
 
@@ -305,3 +307,19 @@ async def test_a_worker_that_is_stopped_waits_for_the_answer(
         with worker(database, tmp_path, **settings):
             ended = await i2v.ended(job.name)
     assert (ended.state, len(vendor.submitted), vendor.attached) == (State.SUCCEEDED, 1, ["task-1"])
+
+
+async def test_a_video_of_another_kind_than_mp4_that_was_paid_for_is_delivered(
+    i2v: Served, vendor: ScriptedProvider
+) -> None:
+    for video, media_type, starts in (
+        (a_webm(), "video/mp4", b"\0\0\0"),
+        (a_webm("libvpx"), "video/webm", b"\x1a\x45\xdf\xa3"),
+    ):
+        vendor.video = video
+        ended = await i2v.ended((await i2v.submit(spec())).name)
+        assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 5000), ended.error
+        asset = await i2v.assets.GetAsset(asset_pb2.GetAssetRequest(name=ended.output.asset), metadata=caller())
+        assert asset.media_type == media_type
+        brought = await i2v.download(ended.output.asset)
+        assert (len(brought), brought.startswith(starts)) == (asset.size_bytes, True)

@@ -59,6 +59,10 @@ def _load(kind: str) -> Work:
     from services.orchestrator.media import track
 
     track.warm()
+    if kind == "repacks":
+        from services.orchestrator.media import repack
+
+        return repack.repack
     return track.measure if kind == "videos" else track.measure_any
 
 

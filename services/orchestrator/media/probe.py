@@ -3,12 +3,15 @@
 The worst that a file can do is to be refused. Blocking: call it in a thread.
 """
 
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from services.errors import InvalidUpload, Violation
+from services.errors import InvalidUpload, Unavailable, Violation
 from services.orchestrator.domain.media import AudioInfo, VideoInfo
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
+
+log = logging.getLogger(__name__)
 
 PROBE_LIMIT_S = 10.0
 """Of processor time."""
@@ -17,6 +20,7 @@ AT_ONCE = 2
 
 _videos = Sandbox("videos", size=AT_ONCE, limit_s=PROBE_LIMIT_S)
 _outputs = Sandbox("outputs", size=AT_ONCE, limit_s=PROBE_LIMIT_S)
+_repacks = Sandbox("repacks", size=1, limit_s=PROBE_LIMIT_S)
 _sounds = Sandbox("sounds", size=AT_ONCE, limit_s=PROBE_LIMIT_S)
 
 
@@ -31,8 +35,35 @@ def probe(path: Path) -> VideoInfo:
 
 
 def probe_output(path: Path) -> VideoInfo:
-    """The same, for a video that a vendor made: an MP4 in any coding that can be decoded here. Raises as `probe`."""
-    return _video(_look(_outputs, path, "VIDEO_UNREADABLE", "MP4"))
+    """The same, for a video that a vendor made, in any coding that can be decoded here. Raises as `probe`.
+
+    It may be MP4, QuickTime, WebM or Matroska, as the media type of the answer says.
+    """
+    return _video(_look(_outputs, path, "VIDEO_UNREADABLE", "MP4 or WebM"))
+
+
+def keep_output(path: Path) -> tuple[VideoInfo, Path]:
+    """Looks inside a video that a vendor made, and returns what is in the file to keep, and that file.
+
+    It is an MP4 where MP4 has the codings: one beside `path` with the same tracks. Otherwise it is `path`, as it came.
+    Raises as `probe`.
+    """
+    came = probe_output(path)
+    if came.media_type == "video/mp4":
+        return came, path
+    packed = path.with_name(f"{path.name}.mp4")
+    try:
+        with packed.open("wb") as target:
+            _look(_repacks, path, "VIDEO_FORMAT", "video", target)
+        made = probe_output(packed)
+    except (InvalidUpload, Unavailable, OSError) as trouble:
+        log.info("a video is kept as it came", extra={"media_type": came.media_type, "cause": str(trouble)})
+        made = came
+    same = (made.width, made.height, made.frames) == (came.width, came.height, came.frames)
+    if made.media_type == "video/mp4" and same:
+        return made, packed
+    packed.unlink(missing_ok=True)
+    return came, path
 
 
 def probe_audio(path: Path) -> AudioInfo:
@@ -50,7 +81,7 @@ def probe_audio(path: Path) -> AudioInfo:
 
 def _video(figures: dict[str, Any]) -> VideoInfo:
     return VideoInfo(
-        media_type="video/mp4",
+        media_type=str(figures["media_type"]),
         width=int(figures["width"]),
         height=int(figures["height"]),
         frames=int(figures["frames"]),
@@ -60,10 +91,10 @@ def _video(figures: dict[str, Any]) -> VideoInfo:
     )
 
 
-def _look(sandbox: Sandbox, path: Path, unreadable: str, what: str) -> dict[str, Any]:
+def _look(sandbox: Sandbox, path: Path, unreadable: str, what: str, target: BinaryIO | None = None) -> dict[str, Any]:
     with path.open("rb") as source:
         try:
-            answer = sandbox.call(source.fileno())
+            answer = sandbox.call(source.fileno(), None if target is None else target.fileno())
         except DecoderDied as died:
             limit = f"takes more than {PROBE_LIMIT_S:.0f} s of computing to look into"
             told = limit if died.out_of_time else "crashes the decoder"
@@ -72,6 +103,8 @@ def _look(sandbox: Sandbox, path: Path, unreadable: str, what: str) -> dict[str,
         answer = {"reason": unreadable, "description": "takes more than 1 GiB of memory to look into"}
     if "broken" in answer:
         answer = {"reason": unreadable, "description": f"is broken, or no {what}: its data cannot be read"}
+    if "unwritten" in answer:
+        answer = {"reason": unreadable, "description": f"cannot be written anew: {answer['unwritten']}"}
     if "reason" in answer:
         reason = str(answer["reason"])
         raise InvalidUpload([Violation("data", str(answer["description"]), reason)], reason=reason)

@@ -19,6 +19,8 @@ from services.errors import Unavailable
 START_LIMIT_S = 60.0
 PATIENCE = 30
 """How many times as long as it may compute a child may take: on a loaded machine it waits for its turn."""
+Kind = Literal["pictures", "videos", "outputs", "repacks", "sounds"]
+"""What a child is for."""
 
 
 class DecoderDied(Exception):
@@ -32,7 +34,7 @@ class DecoderDied(Exception):
 class Sandbox:
     """A few children of one kind, started when first needed and kept warm. Blocking; safe from any thread."""
 
-    def __init__(self, kind: Literal["pictures", "videos", "outputs", "sounds"], *, size: int, limit_s: float) -> None:
+    def __init__(self, kind: Kind, *, size: int, limit_s: float) -> None:
         """`limit_s` is of processor time, for each file."""
         self._kind = kind
         self._limit_s = limit_s

@@ -9,6 +9,7 @@ from typing import BinaryIO, cast
 
 import av
 from av.container import InputContainer
+from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
@@ -16,6 +17,10 @@ from services.orchestrator.media.header import Refused
 from services.orchestrator.media.span import Span
 
 MAX_SIDE = 8192
+EBML = b"\x1a\x45\xdf\xa3"
+"""How WebM and Matroska begin."""
+WEBM = {"vp8", "vp9", "av1", "opus", "vorbis"}
+"""The codings that WebM has; Matroska has all."""
 
 
 def measure(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]:
@@ -28,19 +33,33 @@ def measure(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object
 
 
 def measure_any(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]:
-    """The same, for a video that was paid for: coded in whatever this PyAV can decode."""
-    return _measure(source, demanded="")
+    """The same, for a video that was paid for: MP4, QuickTime, WebM or Matroska, in a coding that this PyAV decodes."""
+    return _measure(source, demanded="", form=form_of(source))
 
 
-def _measure(source: BinaryIO, demanded: str) -> Callable[[], dict[str, object]]:
+def form_of(source: BinaryIO) -> str:
+    """Returns what a file is to be opened as, `mp4` or `matroska`, by how it begins: nothing else is tried."""
+    begins = source.read(len(EBML))
+    source.seek(0)
+    return "matroska" if begins == EBML else "mp4"
+
+
+def coding(stream: Stream) -> str:
+    """Returns the name of a track's coding, whatever decodes it; empty where nothing here does."""
+    return "" if stream.codec_context is None else str(stream.codec_context.codec.canonical_name)
+
+
+def _measure(source: BinaryIO, demanded: str, form: str = "mp4") -> Callable[[], dict[str, object]]:
     # A file object: whatever the file names as its parts elsewhere, there is no way to open it.
-    with av.open(source, "r", format="mp4") as container:
+    with av.open(source, "r", format=form) as container:
         if demanded and container.metadata.get("major_brand", "").startswith("qt"):
             raise Refused("VIDEO_FORMAT", "is a QuickTime file; only MP4 is kept")
         if not container.streams.video:
             raise Refused("VIDEO_UNREADABLE", "has no video track; send a sound as audio/*")
         stream = container.streams.video[0]
         codec = stream.codec_context
+        if codec is None:
+            raise Refused("VIDEO_UNREADABLE", "is in a coding that cannot be decoded here")
         if demanded and codec.name != demanded:
             raise Refused("VIDEO_FORMAT", f"is coded as {codec.name}; only H.264 is kept")
         if not (0 < codec.width <= MAX_SIDE and 0 < codec.height <= MAX_SIDE):
@@ -48,12 +67,18 @@ def _measure(source: BinaryIO, demanded: str) -> Callable[[], dict[str, object]]
             raise Refused("VIDEO_TOO_LARGE", f"{size}; the limit is {MAX_SIDE} pixels a side")
         codec.thread_count = 1
         figures = _walk(container, stream, codec)
+        if form == "mp4":
+            quicktime = container.metadata.get("major_brand", "").startswith("qt")
+            figures["media_type"] = "video/quicktime" if quicktime else "video/mp4"
+        else:
+            webm = {coding(track) for track in (stream, *container.streams.audio)} <= WEBM
+            figures["media_type"] = "video/webm" if webm else "video/matroska"
     return lambda: figures
 
 
 def _walk(container: InputContainer, stream: VideoStream, codec: VideoCodecContext) -> dict[str, object]:
     sound = container.streams.audio[0] if container.streams.audio else None
-    frames, seen = 0, False
+    frames, seen, open_ended = 0, False, False
     seen_span, heard_span = Span(), Span()
     for packet in container.demux(*([stream] if sound is None else [stream, sound])):
         if packet.stream is not stream:
@@ -62,10 +87,13 @@ def _walk(container: InputContainer, stream: VideoStream, codec: VideoCodecConte
         if packet.pts is not None and packet.size:
             frames += 1
             seen_span.take(packet)
+            open_ended = not packet.duration
         if not seen:
             decoded = codec.decode(cast("av.Packet[VideoStream]", packet))
             seen = any((frame.width, frame.height) == (codec.width, codec.height) for frame in decoded)
     duration = seen_span.length(stream.time_base)
+    if open_ended and frames > 1:  # Matroska says when frames begin; the last one lasts as long as they do on average
+        duration *= Fraction(frames, frames - 1)
     if not frames or not seen or duration <= 0:
         raise Refused("VIDEO_UNREADABLE", "has no frame that can be decoded")
     heard = heard_span.heard(sound.time_base, sound.codec_context.name) if sound is not None else Fraction(0)

@@ -9,6 +9,12 @@ from services.orchestrator.domain.media import AudioInfo, PictureInfo, VideoInfo
 Probe = Callable[[Path], VideoInfo]
 """Looks inside a video file. Blocking. Raises InvalidUpload when it is not a playable MP4."""
 
+Keep = Callable[[Path], tuple[VideoInfo, Path]]
+"""Looks inside a video that a vendor made. Returns what is in the file to keep, and that file. Blocking.
+
+Raises InvalidUpload when it cannot be played.
+"""
+
 
 class Media(Protocol):
     """Looks inside what tenants upload, in turns. A violation names the field `data`."""
