@@ -117,11 +117,12 @@ def gone(*, resumable: bool = False) -> Failed:
 
 
 def key_refused() -> Failed:
-    """The key of a task that is under way was refused."""
+    """The key of a task that is under way was refused. The task goes on, so it can be attached to again."""
     return Failed(
         "The vendor refused the key when it was asked how the task goes on; with a good one it can be asked again.",
         reason="BAD_KEY",
         charge=Charge.UNKNOWN,
+        retryable=True,
         resumable=True,
     )
 

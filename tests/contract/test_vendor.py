@@ -374,7 +374,7 @@ async def test_a_key_that_is_withdrawn_at_work_leaves_a_task_that_can_be_resumed
     ref = (await until(call, "accepted")).accepted.external_ref
     key, rig.simulator.key = rig.simulator.key, "another"
     failed = (await until(call, "failed")).failed
-    assert (failed.reason, failed.resumable) == ("BAD_KEY", True)
+    assert (failed.reason, failed.resumable, failed.retryable) == ("BAD_KEY", True, True)
     rig.simulator.key = key
     rig.simulator.release()
     assert (await rig.attach(ref)).done
