@@ -11,6 +11,7 @@ import hashlib
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import httpx
@@ -77,10 +78,10 @@ class _Broken(Exception):
 class _Refused(Exception):
     """The server says that there is no such video. `failed` is what that means if it goes on saying so."""
 
-    def __init__(self, failed: Failed, *, for_good: bool = False) -> None:
+    def __init__(self, cause: str, failed: Failed, *, for_good: bool = False) -> None:
         self.failed = failed
         self.for_good = for_good
-        super().__init__(failed.message)
+        super().__init__(cause)
 
 
 class _Refusals:
@@ -141,15 +142,16 @@ class Download:
         while True:
             before, cause = self.size_bytes, "it was still coming"
             try:
-                async for chunk in self._once():
-                    self._take(chunk)
-                    yield chunk
-                    if loop.time() > ends:
-                        break
-                else:
-                    if self.size_bytes:
-                        return
-                    cause = "empty"
+                async with aclosing(self._once()) as chunks:
+                    async for chunk in chunks:
+                        self._take(chunk)
+                        yield chunk
+                        if loop.time() > ends:
+                            break
+                    else:
+                        if self.size_bytes:
+                            return
+                        raise _Broken("empty")
             except (NotAllowed, httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
                 raise _unavailable("It lies where this provider may not go; see its output hosts.") from error
             except _Refused as refused:
@@ -161,7 +163,7 @@ class Download:
                 cause = str(error) if isinstance(error, _Broken) else type(error).__name__
             left_s = ends - loop.time()
             if left_s <= 0:
-                detail = f"It did not come within {self._limits.whole_s:.0f} seconds. The last try ended with: {cause}"
+                detail = f"It did not come within {self._limits.whole_s:.0f} seconds. The last try ended with: {cause}."
                 raise _unavailable(detail, again=True)
             fruitless = 1 if self.size_bytes > before else fruitless + 1
             log.warning("download broke off", extra={"cause": cause, "at_bytes": self.size_bytes, "tries": fruitless})
@@ -178,7 +180,8 @@ class Download:
     def _take(self, chunk: bytes) -> None:
         if self.size_bytes == 0 and not is_video(chunk):
             # A host that is away may say so in a page; a picture will not become a video.
-            raise _Refused(_no_video(other(chunk)), for_good=bool(other(chunk)))
+            what = other(chunk)
+            raise _Refused(what or "no video", _no_video(what), for_good=bool(what))
         self._check_size(self.size_bytes + len(chunk))
         self._hash.update(chunk)
         self.size_bytes += len(chunk)
@@ -244,7 +247,8 @@ class Download:
     def _check(self, response: httpx.Response) -> None:
         status = response.status_code
         if 400 <= status < 500 and status not in LATER:
-            raise _Refused(_unavailable(f"Its host answers with HTTP {status}."), for_good=status == GONE)
+            cause = f"HTTP {status}"
+            raise _Refused(cause, _unavailable(f"Its host answers with {cause}."), for_good=status == GONE)
         self._takes_ranges = self._takes_ranges and status != 416
         if status not in (200, 206):
             raise _Broken(f"HTTP {status}")
