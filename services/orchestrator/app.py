@@ -16,6 +16,7 @@ from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grp
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from services.errors import Unavailable
+from services.orchestrator.api import text
 from services.orchestrator.api.assets import AssetService
 from services.orchestrator.api.catalog import CatalogService
 from services.orchestrator.api.feeds import Feeds
@@ -167,6 +168,7 @@ async def open_app(
             endless=(WATCH,),
             serving=False,
             limits=_limits(settings),
+            check=text.check,
             reflect=settings.reflection,
             tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
         )

@@ -15,6 +15,7 @@ from services.orchestrator.domain.media import AudioInfo, PictureInfo
 from services.orchestrator.domain.price import price
 from services.orchestrator.domain.remote import Remote, check_scene, refused_locally
 from services.orchestrator.domain.spec import QUALITY, SEED_MAX, Size, Spec, TalkingAvatar
+from services.orchestrator.domain.text import fault, is_blank
 
 ENGINE = re.compile(r"triton(-[a-z0-9-]+)?")
 """Names of the backends that are engines of our own: Triton servers."""
@@ -84,7 +85,7 @@ class ModelCard:
         wrong += check_scene(spec)
         prompt = spec.operation.prompt
         optional = spec.written or (self.remote is not None and self.remote.prompt_optional)
-        if not prompt.strip():
+        if is_blank(prompt):
             if prompt or not optional:
                 what = "is empty; say in a few words what shall happen"
                 wrong.append(Violation(f"{field}.prompt", what, "PROMPT_EMPTY"))
@@ -107,8 +108,8 @@ class ModelCard:
                     "PROMPT_TOO_LONG",
                 )
             )
-        elif "\x00" in prompt:
-            wrong.append(Violation(f"{field}.prompt", "holds a NUL character; leave it out", "PROMPT_MALFORMED"))
+        elif fault(prompt):
+            wrong.append(Violation(f"{field}.prompt", fault(prompt), "PROMPT_MALFORMED"))
         for role, asset in assets_of(spec).items():
             if not re.fullmatch(r"[0-9a-f]{64}", asset):
                 what = "is not the name of an asset; upload the file and give `assets/{sha256}`"

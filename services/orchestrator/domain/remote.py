@@ -11,6 +11,7 @@ from services.errors import Violation
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.media import AudioInfo, PictureInfo
 from services.orchestrator.domain.spec import Fit, ImageToVideo, Operation, SceneAnimation, Spec, TalkingAvatar
+from services.orchestrator.domain.text import fault, is_blank
 
 PARAMETERS = ("audio", "mask", "negative-prompt", "prompt-expansion", "guidance-scale", "seed")
 """What a remote model may have beside a picture and a prompt."""
@@ -157,7 +158,7 @@ def check_scene(spec: Spec) -> Iterator[Violation]:
     if not isinstance(operation, SceneAnimation | TalkingAvatar):
         return
     at, scene = "spec." + operation.kind.replace("-", "_"), operation.scene
-    if isinstance(operation, SceneAnimation) and not scene.scene.strip():
+    if is_blank(scene.scene) and (scene.scene or isinstance(operation, SceneAnimation)):
         yield Violation(f"{at}.scene", "is empty; say what is to be seen and what happens", "SCENE_EMPTY")
     if isinstance(operation, TalkingAvatar) and operation.prompt and scene != type(scene)():
         yield Violation(f"{at}.scene", "comes together with a prompt; give one of them", "SCENE_AND_PROMPT")
@@ -166,12 +167,12 @@ def check_scene(spec: Spec) -> Iterator[Violation]:
     for name, text, most in (("scene", scene.scene, SCENE_MOST), ("story", scene.story, STORY_MOST)):
         if len(text) > most:
             yield Violation(f"{at}.{name}", f"has {len(text)} characters; at most {most} are taken", "SCENE_TOO_LONG")
-        elif "\x00" in text:
-            yield Violation(f"{at}.{name}", "holds a NUL character; leave it out", "PROMPT_MALFORMED")
+        elif what := fault(text):
+            yield Violation(f"{at}.{name}", what, "PROMPT_MALFORMED")
     if len(scene.details) > DETAILS_MOST:
         what = f"has {len(scene.details)} entries; at most {DETAILS_MOST} are taken"
         yield Violation(f"{at}.details", what, "SCENE_TOO_LONG")
-    if any(not 1 <= len(key) <= KEY_MOST or len(value) > VALUE_MOST for key, value in scene.details):
+    if any(is_blank(key) or len(key) > KEY_MOST or len(value) > VALUE_MOST for key, value in scene.details):
         what = f"has keys of 1 to {KEY_MOST} and values of at most {VALUE_MOST} characters only"
         yield Violation(f"{at}.details", what, "SCENE_TOO_LONG")
 
