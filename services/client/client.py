@@ -257,7 +257,14 @@ class Client:
 
     async def models(self) -> list[catalog_pb2.Model]:
         """Returns every model."""
-        return list((await self._call(self._catalog.ListModels, catalog_pb2.ListModelsRequest())).models)
+        request = catalog_pb2.ListModelsRequest()
+        found: list[catalog_pb2.Model] = []
+        while True:
+            page = await self._call(self._catalog.ListModels, request)
+            found += page.models
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
 
     async def model(self, name: str) -> catalog_pb2.Model:
         """Returns one model, `models/{id}`."""

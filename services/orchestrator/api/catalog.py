@@ -1,5 +1,6 @@
 """CatalogService: the model cards."""
 
+import re
 from dataclasses import asdict, dataclass
 
 import grpc
@@ -12,6 +13,9 @@ from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.remote import ANY, Remote
 from services.orchestrator.domain.spec import ImageToVideo, SceneAnimation, TalkingAvatar, TextToVideo
 from services.orchestrator.vendors import Vendors
+
+CARD_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+"""What a token is: the last model of the page before."""
 
 OPERATIONS = {
     ImageToVideo.kind: catalog_pb2.Model.IMAGE_TO_VIDEO,
@@ -40,7 +44,15 @@ class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
         self, request: catalog_pb2.ListModelsRequest, context: grpc.ServicerContext
     ) -> catalog_pb2.ListModelsResponse:
         """See catalog.proto."""
-        return catalog_pb2.ListModelsResponse(models=[self._model(card) for card in self.catalog])
+        after = request.page_token
+        if after and not CARD_ID.fullmatch(after):
+            raise convert.refuse("page_token", "is not one that this method gave", "PAGE_TOKEN_MALFORMED")
+        cards = [card for card in self.catalog if card.id > after]
+        size = convert.page_size(request.page_size) if request.page_size else len(cards)
+        listed = [self._model(card) for card in cards[:size]]
+        shown = convert.fitting(listed)
+        token = cards[shown - 1].id if shown < len(cards) else ""
+        return catalog_pb2.ListModelsResponse(models=listed[:shown], next_page_token=token)
 
     async def GetModel(self, request: catalog_pb2.GetModelRequest, context: grpc.ServicerContext) -> catalog_pb2.Model:
         """See catalog.proto."""

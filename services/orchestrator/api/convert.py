@@ -2,9 +2,11 @@
 
 import re
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.v1 import asset_pb2, job_pb2
 
@@ -16,6 +18,8 @@ from services.orchestrator.domain.spec import Size
 
 PAGE_DEFAULT = 50
 PAGE_MOST = 200
+PAGE_BYTES = 3 * 1024 * 1024
+"""What the messages on a page take at most: callers accept 4 MiB, and the rest of the answer needs its room."""
 
 
 def refuse(field: str, description: str, reason: str) -> InvalidInput:
@@ -46,6 +50,16 @@ def page_size(asked: int) -> int:
     if not 1 <= size <= PAGE_MOST:
         raise refuse("page_size", f"is {size}; 1 to {PAGE_MOST} are allowed", "PAGE_SIZE_OUT_OF_RANGE")
     return size
+
+
+def fitting(messages: Sequence[Message]) -> int:
+    """Returns how many of the first messages go onto a page: at least one, if there is one."""
+    used = 0
+    for number, message in enumerate(messages):
+        used += message.ByteSize() + 8  # and its tag and length
+        if used > PAGE_BYTES and number:
+            return number
+    return len(messages)
 
 
 def milliseconds(duration: Duration, field: str) -> int:

@@ -77,8 +77,10 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         caller = self.tenants.caller()
         before = _before(request.page_token, state)
         found = await self.store.jobs(caller.tenant, caller.user, state=state, before=before, limit=size + 1)
-        token = _token(found[size - 1].id, state) if len(found) > size else ""
-        return job_pb2.ListJobsResponse(jobs=[history.job(job) for job in found[:size]], next_page_token=token)
+        listed = [history.job(job) for job in found[:size]]
+        shown = convert.fitting(listed)
+        token = _token(found[shown - 1].id, state) if len(found) > shown else ""
+        return job_pb2.ListJobsResponse(jobs=listed[:shown], next_page_token=token)
 
     async def WatchJob(  # type: ignore[override]  # encoded once for all who watch; see services.rpc.interceptor
         self, request: job_pb2.WatchJobRequest, context: grpc.ServicerContext

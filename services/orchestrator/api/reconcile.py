@@ -41,10 +41,12 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
             raise convert.refuse("page_token", "is not one that this method gave", "PAGE_TOKEN_MALFORMED")
         jobs = await self.store.reconciling(after=after, limit=size + 1)
         calls = [(job, await self.store.paid_call(job)) for job in jobs[:size]]
-        return reconcile_pb2.ListPaidCallsResponse(
-            paid_calls=[_paid_call(job, call, why=await self.reconciler.why(job)) for job, call in calls if call],
-            next_page_token=jobs[size - 1].id if len(jobs) > size else "",
-        )
+        listed = [_paid_call(job, call, why=await self.reconciler.why(job)) for job, call in calls if call]
+        shown = convert.fitting(listed)
+        token = jobs[size - 1].id if len(jobs) > size else ""
+        if shown < len(listed):
+            token = listed[shown - 1].job.removeprefix("jobs/")
+        return reconcile_pb2.ListPaidCallsResponse(paid_calls=listed[:shown], next_page_token=token)
 
     async def GetPaidCall(
         self, request: reconcile_pb2.GetPaidCallRequest, context: grpc.ServicerContext

@@ -22,6 +22,7 @@ from services.orchestrator.backends.task_parts import TaskParts
 from services.orchestrator.backends.video_file import VideoFile
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.paid_call import Charge, Finding, Found, PaidCall
+from services.orchestrator.domain.text import kept
 from services.orchestrator.ports.backend import (
     Attempt,
     BackendEvent,
@@ -245,9 +246,9 @@ async def _next(call: Any, accepted: bool) -> provider_pb2.TaskEvent | None:
 
 
 def _promised(facts: provider_pb2.VendorFacts) -> dict[str, str]:
-    promised = {key[:256]: value[:256] for key, value in list(facts.promised.items())[:32]}
+    promised = {kept(key, 256): kept(value, 256) for key, value in list(facts.promised.items())[:32]}
     if facts.model:
-        promised["model"] = facts.model[:256]
+        promised["model"] = kept(facts.model, 256)
     if facts.HasField("nsfw"):
         promised["nsfw"] = str(facts.nsfw).lower()
     if facts.HasField("inference"):

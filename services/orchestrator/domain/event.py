@@ -4,6 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.orchestrator.domain.spec import Size
+from services.orchestrator.domain.text import kept
+
+WORD_MOST, MESSAGE_MOST, PROMPT_MOST = 128, 2000, 8000
+"""Characters of what an event says in the words of others: engines, vendors, language models. More is cut off, so that
+a job and each of its events fit into a message."""
+
+
+def _keep(event: object, **most: int) -> None:
+    for name, characters in most.items():
+        object.__setattr__(event, name, kept(getattr(event, name), characters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,9 @@ class JobError:
     retryable: bool
     resumable: bool = False
     """Whether the work was paid for and may still bring the video: a resume costs nothing again."""
+
+    def __post_init__(self) -> None:
+        _keep(self, reason=WORD_MOST, message=MESSAGE_MOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,9 @@ class Progressed:
     stage: str
     progress: float
 
+    def __post_init__(self) -> None:
+        _keep(self, stage=WORD_MOST)
+
 
 @dataclass(frozen=True, slots=True)
 class FragmentReady:
@@ -84,6 +100,11 @@ class PromptWritten:
     """What it really cost."""
     warning: str = ""
 
+    def __post_init__(self) -> None:
+        _keep(
+            self, prompt=PROMPT_MOST, negative_prompt=PROMPT_MOST, source=WORD_MOST, llm=WORD_MOST, warning=MESSAGE_MOST
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Submitting:
@@ -105,6 +126,9 @@ class Released:
 
     provider: str
     reason: str
+
+    def __post_init__(self) -> None:
+        _keep(self, reason=WORD_MOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +164,9 @@ class Warned:
 
     reason: str
     message: str
+
+    def __post_init__(self) -> None:
+        _keep(self, reason=WORD_MOST, message=MESSAGE_MOST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,3 +36,10 @@ def fault(text: str) -> str:
     except UnicodeEncodeError:
         return "holds half of a surrogate pair, which is no character; leave it out"
     return ""
+
+
+def kept(text: str, most: int) -> str:
+    """Returns a text of others, such as a vendor's message, as it can be stored: at most so many characters."""
+    if fault(text):
+        text = text.encode(errors="replace").decode().replace("\x00", "\ufffd")
+    return text if len(text) <= most else text[: most - 1] + "…"
