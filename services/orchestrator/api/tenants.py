@@ -1,15 +1,19 @@
 """Who calls: from an API key to a tenant and its plan. Keys are known by their SHA-256 alone.
 
 A key is 32 random bytes, so a fast digest guards it as well as a slow one would. What a key is good for is remembered
-for half a minute; a revoked one works no longer than that.
+for half a minute; a revoked one works no longer than that. That a key is not known is remembered for seconds, so a new
+one soon works. Keys that were never good here share two lookups at a time: guesses do not take the database from the
+callers that are known.
 """
 
+import asyncio
 import hashlib
 import hmac
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from services.errors import PermissionDenied, PreconditionFailed, Unauthenticated
+from services.errors import PermissionDenied, PreconditionFailed, Unauthenticated, Unavailable
 from services.orchestrator.admit import Caller
 from services.orchestrator.domain.quota import Plan
 from services.orchestrator.ports.store import Store
@@ -19,7 +23,10 @@ from services.rpc.auth import principal
 OPERATOR = "!operator"
 """Who calls with the operators' key: no tenant can have this name."""
 REMEMBER = timedelta(seconds=30)
+REMEMBER_UNKNOWN = timedelta(seconds=3)
 REMEMBER_AT_MOST = 10_000
+STRANGERS, STRANGERS_WAITING = 2, 100
+"""Keys that were never good here: how many are looked up at a time, and how many more wait for it."""
 
 
 def digest(key: str) -> str:
@@ -37,19 +44,52 @@ class Tenants:
         self._plans = plans
         self._clock = clock
         self._known: dict[str, tuple[datetime, str]] = {}
+        self._unknown: OrderedDict[str, datetime] = OrderedDict()
         self._plan_of: dict[str, Plan] = {}
+        self._looking: dict[str, asyncio.Task[str | None]] = {}
+        self._strangers = asyncio.Semaphore(STRANGERS)
+        self._strange = 0
 
     async def verify(self, key: str) -> str:
-        """Returns the tenant of a key. Raises Unauthenticated."""
+        """Returns the tenant of a key. Raises Unauthenticated, and Unavailable while too many unknown keys come."""
         hashed, now = digest(key), self._clock.now()
         if self._operator and hmac.compare_digest(hashed, self._operator):
             return OPERATOR
         if (known := self._known.get(hashed)) is not None and known[0] > now:
             return known[1]
-        found = await self._store.tenant_of_key(hashed)
+        if (until := self._unknown.get(hashed)) is not None and until > now:
+            raise _unknown()
+        looking = self._looking.get(hashed)
+        if looking is None:
+            # Shared by all calls that show this key meanwhile, and not ended with the first of them.
+            looking = self._looking[hashed] = asyncio.create_task(self._look(hashed, strange=known is None))
+            looking.add_done_callback(lambda task: self._looked(hashed, task))
+        tenant = await asyncio.shield(looking)
+        if tenant is None:
+            raise _unknown()
+        return tenant
+
+    async def _look(self, hashed: str, *, strange: bool) -> str | None:
+        if not strange:
+            return await self._find(hashed)
+        if self._strange >= STRANGERS + STRANGERS_WAITING:
+            raise Unavailable("Too many unknown keys come at once. Try again in a moment.", reason="KEYS_BUSY")
+        self._strange += 1
+        try:
+            async with self._strangers:
+                return await self._find(hashed)
+        finally:
+            self._strange -= 1
+
+    async def _find(self, hashed: str) -> str | None:
+        found, now = await self._store.tenant_of_key(hashed), self._clock.now()
         if found is None:
             self._known.pop(hashed, None)
-            raise Unauthenticated("This API key is not known. Ask the operators for one.", reason="API_KEY_UNKNOWN")
+            self._unknown[hashed] = now + REMEMBER_UNKNOWN
+            self._unknown.move_to_end(hashed)
+            if len(self._unknown) > REMEMBER_AT_MOST:
+                self._unknown.popitem(last=False)
+            return None
         tenant, plan = found
         if plan not in self._plans:
             raise PreconditionFailed(
@@ -60,8 +100,14 @@ class Tenants:
         if len(self._known) >= REMEMBER_AT_MOST:
             self._known.clear()
         self._known[hashed] = (now + REMEMBER, tenant)
+        self._unknown.pop(hashed, None)
         self._plan_of[tenant] = self._plans[plan]
         return tenant
+
+    def _looked(self, hashed: str, task: asyncio.Task[str | None]) -> None:
+        del self._looking[hashed]
+        if not task.cancelled():
+            task.exception()  # whoever waits has it; where all of them went away, nobody is to be told
 
     def caller(self) -> Caller:
         """Returns who makes the RPC that is being answered."""
@@ -75,3 +121,7 @@ class Tenants:
         """Raises PermissionDenied unless an operator makes the RPC that is being answered."""
         if principal().tenant != OPERATOR:
             raise PermissionDenied("Only operators may do this.", reason="OPERATORS_ONLY")
+
+
+def _unknown() -> Unauthenticated:
+    return Unauthenticated("This API key is not known. Ask the operators for one.", reason="API_KEY_UNKNOWN")
