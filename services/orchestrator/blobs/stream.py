@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future
 from typing import Protocol
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 256 << 10
+"""Two are held for each reader, one more by gRPC: larger ones are not read faster, and readers may pause."""
 
 
 class Source(Protocol):
