@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+from contextlib import suppress
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
@@ -35,19 +36,21 @@ class RawCaller:
         self._stream = 1
         threading.Thread(target=self._drain, daemon=True).start()
 
-    def burst(self, method: str, calls: int, *, reset: bool) -> None:
-        """Begins many calls at once; each with an empty message, or taken back at once. Blocking."""
-        block, out = headers(method), []
+    def burst(self, method: str, calls: int, *, reset: bool, end: bool = True, **more: str) -> None:
+        """Begins many calls at once; each with an empty message or none, or taken back at once. Blocking."""
+        block, out = headers(method, **more), []
         for _ in range(calls):
             out.append(frame(HEADERS, END_HEADERS, self._stream, block))
             if reset:
                 out.append(frame(RST_STREAM, 0, self._stream, struct.pack(">I", 8)))
-            else:
+            elif end:
                 out.append(frame(DATA, END_STREAM, self._stream, bytes(5)))
             self._stream += 2
         self._socket.sendall(b"".join(out))
 
     def close(self) -> None:
+        with suppress(OSError):  # the server may have closed it before
+            self._socket.shutdown(socket.SHUT_RDWR)  # a close alone would wait for the thread that reads
         self._socket.close()
 
     def _drain(self) -> None:

@@ -242,11 +242,12 @@ async def _look(store: PostgresStore, blobs: Blobs, disks: Disks, server: RpcSer
 def _limits(settings: Settings) -> CallLimits:
     return CallLimits(
         calls=settings.max_calls,
-        tenant_calls=settings.tenant_calls,
+        # Whatever the settings are, one tenant leaves room for others.
+        tenant_calls=min(settings.tenant_calls, max(1, settings.max_calls * 3 // 4)),
         groups=(
-            Group("WATCHES", (WATCH,), settings.tenant_watches),
-            Group("UPLOADS", (UPLOAD,), settings.tenant_uploads),
-            Group("DOWNLOADS", (DOWNLOAD,), settings.tenant_downloads),
+            Group("WATCHES", (WATCH,), settings.tenant_watches, settings.max_calls),
+            Group("UPLOADS", (UPLOAD,), settings.tenant_uploads, settings.max_uploads),
+            Group("DOWNLOADS", (DOWNLOAD,), settings.tenant_downloads, settings.max_downloads),
         ),
         open_calls=settings.open_calls,
         connection_calls=settings.connection_calls,

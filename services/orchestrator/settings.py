@@ -22,6 +22,10 @@ T = TypeVar("T")
 PREFIX = "I2V_"
 VENDOR_SLOTS = 1000
 """Jobs of one provider that a worker runs at a time where no limit is set: they mostly wait."""
+LIMITS_OF_CALLS = """
+max_calls max_uploads max_downloads tenant_calls tenant_watches tenant_uploads tenant_downloads open_calls
+connection_calls first_message_s next_message_s taking_s
+"""
 NEIGHBOUR = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_PROMPT_[A-Z0-9_]+")
 """Variables of a provider's process, by its vendor, and of the prompt writer's, which may stand there too."""
 CLIENT = {"I2V_KEY", "I2V_KEY_FILE", "I2V_SERVER", "I2V_SERVER_TLS", "I2V_SERVER_CA_FILE", "I2V_USER"}
@@ -107,9 +111,13 @@ class Settings:
     """For development: a tenant `development` is made, and a key for it, which is kept in this file."""
     max_calls: int = 2000
     """Calls with a key, watches among them, that this process answers at a time; more are refused."""
-    tenant_calls: int = 1500
-    """The same of one tenant."""
-    tenant_watches: int = 1200
+    max_uploads: int = 128
+    """Uploads of all tenants at a time."""
+    max_downloads: int = 256
+    """Downloads of all tenants at a time."""
+    tenant_calls: int = 1200
+    """Calls of one tenant at a time; at most three quarters of `max_calls`."""
+    tenant_watches: int = 1100
     """Watches of one tenant at a time."""
     tenant_uploads: int = 32
     """Uploads of one tenant at a time."""
@@ -117,7 +125,7 @@ class Settings:
     """Downloads of one tenant at a time."""
     open_calls: int = 100
     """Calls without a key, of health and reflection, that are kept open; a newer one ends the oldest."""
-    connection_calls: int = 1200
+    connection_calls: int = 1250
     """Calls of one connection at a time; a client waits with more."""
     first_message_s: float = 10.0
     """How long a call may take to send its first message."""
@@ -172,18 +180,7 @@ class Settings:
             raise BadSetting("I2V_DATABASE_PATIENCE_S is 0 to 3600")
         if self.fake_slots < 0:
             raise BadSetting("I2V_FAKE_SLOTS is 0 or more")
-        for name in (
-            "max_calls",
-            "tenant_calls",
-            "tenant_watches",
-            "tenant_uploads",
-            "tenant_downloads",
-            "open_calls",
-            "connection_calls",
-            "first_message_s",
-            "next_message_s",
-            "taking_s",
-        ):
+        for name in LIMITS_OF_CALLS.split():
             if getattr(self, name) <= 0:
                 raise BadSetting(f"{PREFIX}{name.upper()} is {getattr(self, name)}; it is more than 0")
         if self.prompt_writer and not _is_address(self.prompt_writer):

@@ -100,7 +100,9 @@ async def open_app(
             verify=auth.one_key(settings.access_key, CALLER) if settings.access_key else None,
             endless=STREAMS,
             # What a request may take is the service's own matter: only it can say that nothing was submitted.
-            limits=CallLimits(calls=settings.max_calls, first_message_s=60.0),
+            limits=CallLimits(
+                calls=settings.max_calls, connection_calls=settings.max_calls + 100, first_message_s=60.0
+            ),
             tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
         )
         stack.push_async_callback(server.drain, GRACE_S)

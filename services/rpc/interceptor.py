@@ -8,12 +8,10 @@ on.
 """
 
 import asyncio
-import inspect
 import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NoReturn
@@ -25,7 +23,7 @@ from grpc_status import rpc_status
 from services.errors import DeadlineTooShort, ServiceError, Unavailable
 from services.rpc import auth, logs
 from services.rpc.limits import CallLimits, Gate, Group, OpenCalls, too_many_arrive
-from services.rpc.requests import CallContext, Context, Requests
+from services.rpc.requests import Context, Handler, Requests, Run, running
 from services.rpc.status import to_status
 from services.rpc.telemetry import CODE_NAMES, KINDS, MethodMetrics, ServerMetrics
 
@@ -36,10 +34,6 @@ REQUEST_ID_FORM = re.compile(r"[!-~]{1,128}")
 
 CANCELED = CODE_NAMES[grpc.StatusCode.CANCELLED.value[0]]
 DEADLINE_EXCEEDED = CODE_NAMES[grpc.StatusCode.DEADLINE_EXCEEDED.value[0]]
-
-Handler = Any
-"""grpc.RpcMethodHandler of any two messages."""
-Run = Callable[[Requests, Context], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +131,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             endless=(name in self._endless or is_open) and metrics.open is not None,
             group=self._group_of.get(name),
             parse=handler.request_deserializer,
-            run=self._runs(handler, metrics),
+            run=running(handler, sent=metrics.sent.inc, rejected=self._metrics.reject, taking_s=self._limits.taking_s),
         )
 
         async def answer(_: Any, context: Context) -> Any:
@@ -264,41 +258,6 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         left_s = context.time_remaining()
         if left_s is not None and left_s < self._least_time_s:
             raise DeadlineTooShort(metadata={"left_ms": str(round(left_s * 1000))})
-
-    def _runs(self, handler: Handler, metrics: MethodMetrics) -> Run:
-        """Returns what runs a method and counts its messages."""
-        kind = handler.request_streaming, handler.response_streaming
-        inner: Callable[[Any, Context], Any] = {
-            (False, False): handler.unary_unary,
-            (True, False): handler.stream_unary,
-            (False, True): handler.unary_stream,
-            (True, True): handler.stream_stream,
-        }[kind]
-        sent, taking_s, reject = metrics.sent.inc, self._limits.taking_s, self._metrics.reject
-
-        async def unary(requests: Requests, context: Context) -> Any:
-            request = requests if handler.request_streaming else await requests.one()
-            response = await inner(request, _context(requests, context) if handler.request_streaming else context)
-            sent()
-            return response
-
-        async def generates(requests: Requests, context: Context) -> None:
-            request = requests if handler.request_streaming else await requests.one()
-            wrapped = _context(requests, context)
-            async with aclosing(inner(request, wrapped)) as responses:
-                async for response in responses:
-                    await wrapped.write(response)
-
-        async def writes(requests: Requests, context: Context) -> None:
-            request = requests if handler.request_streaming else await requests.one()
-            await inner(request, _context(requests, context))
-
-        def _context(requests: Requests, context: Context) -> CallContext:
-            return CallContext(context, requests, sent=sent, rejected=reject, taking_s=taking_s)
-
-        if handler.response_streaming:
-            return generates if inspect.isasyncgenfunction(inner) else writes
-        return unary
 
 
 def _serializer(handler: Handler) -> Callable[[Any], bytes]:

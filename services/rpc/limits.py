@@ -6,7 +6,7 @@ method and for the process; each has a limit, and what is beyond is refused with
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,16 @@ from services.errors import LimitReached, Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Methods of one kind, of which a tenant may have only so many calls open at a time."""
+    """Methods of one kind, of which only so many calls may be open at a time."""
 
     name: str
     """Upper case, plural: it becomes a part of the reason, `TENANT_WATCHES_LIMIT_REACHED`."""
     methods: Collection[str]
     """`/package.Service/Method`."""
+    tenant_limit: int
+    """Of one tenant."""
     limit: int
+    """Of all tenants together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +36,12 @@ class CallLimits:
     tenant_calls: int | None = None
     """Of one tenant. Default: no limit of its own."""
     groups: tuple[Group, ...] = ()
-    """Further limits of one tenant, by method."""
+    """Further limits, by method."""
     open_calls: int = 100
     """Without a key. One more ends the oldest of the address that has most, so a newcomer is always answered."""
     arriving: int = 1000
     """Calls whose key is being looked up."""
-    connection_calls: int = 1200
+    connection_calls: int = 1250
     """Of one connection; HTTP/2 makes the caller wait with more. A caller that ignores that is refused by gRPC."""
     first_message_s: float = 10.0
     """How long a call may take to send its first message."""
@@ -60,33 +63,41 @@ class Gate:
         """Lets a call in; `leave` must follow. An empty tenant has no limits of its own. Raises LimitReached."""
         limits, used = self._limits, self._used
         if self._calls >= limits.calls:
-            what = f"This server answers {limits.calls} calls at a time. Try again in a moment."
-            raise LimitReached(what, limit=limits.calls, reason="CALLS_LIMIT_REACHED")
+            raise _full("This server", limits.calls, "CALLS")
+        if group is not None and used["", group.name] >= group.limit:
+            raise _full("This server", group.limit, group.name)
         if tenant:
             if limits.tenant_calls is not None and used[tenant, ""] >= limits.tenant_calls:
-                what = f"This tenant has {limits.tenant_calls} calls open, the most allowed. End some, or try later."
-                raise LimitReached(what, limit=limits.tenant_calls, reason="TENANT_CALLS_LIMIT_REACHED")
-            if group is not None and used[tenant, group.name] >= group.limit:
-                kind = group.name.lower()
-                what = f"This tenant has {group.limit} {kind} open, the most allowed. End some, or try later."
-                raise LimitReached(what, limit=group.limit, reason=f"TENANT_{group.name}_LIMIT_REACHED")
-            used[tenant, ""] += 1
-            if group is not None:
-                used[tenant, group.name] += 1
+                raise _full("This tenant", limits.tenant_calls, "TENANT_CALLS")
+            if group is not None and used[tenant, group.name] >= group.tenant_limit:
+                raise _full("This tenant", group.tenant_limit, f"TENANT_{group.name}")
         self._calls += 1
+        for key in _keys(tenant, group):
+            used[key] += 1
 
     def leave(self, tenant: str, group: Group | None) -> None:
         """A call that was let in has ended."""
         self._calls -= 1
-        if tenant:
-            self._less(tenant, "")
-            if group is not None:
-                self._less(tenant, group.name)
+        for key in _keys(tenant, group):
+            self._used[key] -= 1
+            if not self._used[key]:
+                del self._used[key]  # so that tenants who are gone take no memory
 
-    def _less(self, tenant: str, group: str) -> None:
-        self._used[tenant, group] -= 1
-        if not self._used[tenant, group]:
-            del self._used[tenant, group]  # so that tenants who are gone take no memory
+
+def _keys(tenant: str, group: Group | None) -> Iterator[tuple[str, str]]:
+    """Yields what a call is counted under beside the process."""
+    if tenant:
+        yield tenant, ""
+    if group is not None:
+        yield "", group.name
+        if tenant:
+            yield tenant, group.name
+
+
+def _full(who: str, limit: int, what: str) -> LimitReached:
+    kind = what.removeprefix("TENANT_").lower()
+    message = f"{who} has {limit} {kind} open, the most allowed. Try again when some have ended."
+    return LimitReached(message, limit=limit, reason=f"{what}_LIMIT_REACHED")
 
 
 class OpenCalls:

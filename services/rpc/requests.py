@@ -5,7 +5,9 @@ like any other wrong request.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -14,6 +16,10 @@ from services.errors import InvalidInput, ServiceError, Unavailable, Violation
 
 Context = Any
 """grpc.aio's ServicerContext."""
+Handler = Any
+"""grpc.RpcMethodHandler of any two messages."""
+CANCEL_S = 0.05
+"""How long the cancel of a call may come after the end of its messages."""
 
 
 class Requests:
@@ -72,6 +78,8 @@ class Requests:
         """Returns the message of a call that has exactly one."""
         message = await self.read()
         if message is grpc.aio.EOF:
+            # So ends a call too that its caller took back, or that gRPC refused for its size; the cancel comes after.
+            await asyncio.sleep(CANCEL_S)
             raise self._refusal(_refuse("is missing; this method takes one message", "REQUEST_MISSING"))
         return message
 
@@ -93,6 +101,9 @@ class Requests:
     def _refusal(self, error: ServiceError) -> ServiceError:
         self._rejected(error.reason)
         return error
+
+
+Run = Callable[[Requests, Context], Awaitable[Any]]
 
 
 class CallContext:
@@ -126,6 +137,39 @@ class CallContext:
             what = f"Nothing of this stream was taken for {self._taking_s:g} s. Call again from where it stopped."
             raise Unavailable(what, reason="READER_STALLED") from None
         self._sent()
+
+
+def running(handler: Handler, *, sent: Callable[[], None], rejected: Callable[[str], None], taking_s: float) -> Run:
+    """Returns what runs a method of any kind, given what the caller sends and the context of the call."""
+    streaming = handler.request_streaming
+    inner: Callable[[Any, Context], Any] = {
+        (False, False): handler.unary_unary,
+        (True, False): handler.stream_unary,
+        (False, True): handler.unary_stream,
+        (True, True): handler.stream_stream,
+    }[streaming, handler.response_streaming]
+
+    def wrapped(requests: Requests, context: Context) -> CallContext:
+        return CallContext(context, requests, sent=sent, rejected=rejected, taking_s=taking_s)
+
+    async def unary(requests: Requests, context: Context) -> Any:
+        request = requests if streaming else await requests.one()
+        response = await inner(request, wrapped(requests, context) if streaming else context)
+        sent()
+        return response
+
+    async def generates(requests: Requests, context: Context) -> None:
+        request, context = requests if streaming else await requests.one(), wrapped(requests, context)
+        async with aclosing(inner(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    async def writes(requests: Requests, context: Context) -> None:
+        await inner(requests if streaming else await requests.one(), wrapped(requests, context))
+
+    if not handler.response_streaming:
+        return unary
+    return generates if inspect.isasyncgenfunction(inner) else writes
 
 
 def _refuse(description: str, reason: str) -> InvalidInput:

@@ -81,7 +81,7 @@ async def test_a_reflection_stream_that_asks_nothing_is_ended(start: Start) -> N
 
 
 async def test_a_stream_that_never_begins_is_ended_and_gives_its_place_back(start: Start) -> None:
-    limits = CallLimits(groups=(Group("UPLOADS", [f"/{SERVICE}/Count"], 1),), first_message_s=0.3)
+    limits = CallLimits(groups=(Group("UPLOADS", [f"/{SERVICE}/Count"], 1, 9),), first_message_s=0.3)
     rig = await start(limits=limits)
     count = rig.channel.stream_unary(rig.method("Count"))
     silent = asyncio.ensure_future(failure_of(count(metadata=KEY)))
@@ -102,7 +102,7 @@ async def test_a_stream_that_never_begins_is_ended_and_gives_its_place_back(star
 
 
 async def test_one_tenant_fills_its_own_places_only(start: Start) -> None:
-    limits = CallLimits(calls=4, tenant_calls=3, groups=(Group("WATCHES", [f"/{SERVICE}/Repeat"], 2),))
+    limits = CallLimits(calls=4, tenant_calls=3, groups=(Group("WATCHES", [f"/{SERVICE}/Repeat"], 2, 3),))
     rig = await start(limits=limits)
     streams = [await waiting(rig) for _ in range(2)]
     third = rig.channel.unary_stream(rig.method("Repeat"))(b"wait", metadata=KEY)
@@ -120,6 +120,26 @@ async def test_one_tenant_fills_its_own_places_only(start: Start) -> None:
     assert await call == b"wait"
     await asyncio.gather(*(reads_to_the_end(stream) for stream in streams))
     assert await rig.say(b"a") == b"a"
+
+
+async def test_calls_of_a_kind_have_a_limit_over_all_tenants(start: Start) -> None:
+    rig = await start(limits=CallLimits(groups=(Group("WATCHES", [f"/{SERVICE}/Repeat"], 1, 1),)))
+    stream = await waiting(rig)
+    other = rig.channel.unary_stream(rig.method("Repeat"))(b"wait", metadata=STORY)
+    failure = await failure_of(other.read())
+    assert (failure.code, failure.reason, failure.metadata["limit"]) == (EXHAUSTED, "WATCHES_LIMIT_REACHED", "1")
+    assert await rig.say(b"a", metadata=STORY) == b"a"
+    stream.cancel()
+
+
+async def test_a_call_that_is_taken_back_at_once_is_counted_as_that(start: Start) -> None:
+    rig = await start()
+    with ExitStack() as stack:
+        caller = RawCaller(rig.server.port)
+        stack.callback(caller.close)
+        caller.burst(rig.method("Say"), 5, reset=False, end=False, authorization="Bearer good-key")
+        await rig.metric_becomes(5, "grpc_server_started_total", "Say")
+    await rig.metric_becomes(5, "grpc_server_handled_total", "Say", grpc_code="Canceled")
 
 
 async def test_a_reader_that_takes_nothing_is_ended(start: Start) -> None:
