@@ -164,6 +164,24 @@ async def test_a_burst_ends_no_call_of_others(start: Start, reset: bool) -> None
         assert await asyncio.gather(*(rig.say(b"a", timeout_s=60) for _ in range(20))) == [b"a"] * 20
 
 
+async def test_only_so_many_keys_are_looked_up_at_a_time(start: Start) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(token: str) -> str:
+        asked.set()
+        await answer.wait()
+        return "acme"
+
+    rig = await start(verify=slow, limits=CallLimits(arriving=1))
+    first = asyncio.ensure_future(rig.say(b"a"))
+    await asked.wait()
+    failure = from_call(await rig.fails(b"a"))
+    assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "INTAKE_FULL")
+    assert failure.retry_after_s == 1.0
+    answer.set()
+    assert await first == await rig.say(b"a") == b"a"
+
+
 @pytest.mark.parametrize("method", ["Parse", "ParseAll"])
 async def test_what_cannot_be_parsed_is_refused_by_us_after_the_key(
     start: Start, method: str, caplog: pytest.LogCaptureFixture
