@@ -5,6 +5,7 @@ The caller limits memory and time (decode.py); this module limits everything tha
 
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -85,13 +86,15 @@ def _of_jpeg(found: Header, image: Image.Image) -> Pixels:
         Refused: data are missing or damaged.
     """
     colours = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[image.mode]
+    # Halved colours come back as they were stored when they are written as halved again; smoothed, they would not.
+    decode = partial(simplejpeg.decode_jpeg, found.data, colours, fastupsample=True)
     try:
-        pixels = simplejpeg.decode_jpeg(found.data, colours)
+        pixels = decode()
     except ValueError as error:
         # Bytes too many (what a camera put behind data without an end) harm nothing.
         if "extraneous" not in str(error) and ("Corrupt" in str(error) or "Premature" in str(error)):
             raise header.truncated() from error
-        pixels = simplejpeg.decode_jpeg(found.data, colours, strict=False)
+        pixels = decode(strict=False)
     if colours == "RGB" and not _profile(image):
         return pixels
     info = image.info

@@ -103,6 +103,7 @@ class _Child:
         command = [sys.executable, "-S", "-s", "-P", "-m", "services.orchestrator.media.decode", kind, str(limit_s)]
         # Nothing of our environment goes along; the path stands for `site`, which -S leaves out to start sooner.
         environment = {"PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path), "LC_ALL": "C.UTF-8"}
+        environment["MALLOC_ARENA_MAX"] = "1"  # each thread's own would take 64 MiB of the address space
         with theirs:
             self._process = subprocess.Popen(
                 command,

@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import simplejpeg
 from PIL import Image
+
+from services.orchestrator.media import strips
 
 STORED_BYTES = 10_000_000
 LEAST_QUALITY, MOST_QUALITY = 75, 95
@@ -36,12 +37,12 @@ def jpeg_quality(image: Any) -> tuple[int, str]:
 def write_jpeg(picture: Pixels, target: BinaryIO, quality: int, subsampling: str) -> tuple[int, int]:
     """Writes a JPEG and returns its width and height. A file that would be too large is written less well."""
     pixels: npt.NDArray[np.uint8] = np.asarray(picture)
-    data = simplejpeg.encode_jpeg(pixels, quality, "RGB", subsampling)
+    data = strips.encode(pixels, quality, subsampling)
     for smaller in _SMALLER:
         if len(data) <= STORED_BYTES:
             break
         if smaller < quality:
-            data = simplejpeg.encode_jpeg(pixels, smaller, "RGB", "420")
+            data = strips.encode(pixels, smaller, "420")
     target.write(data)
     return pixels.shape[1], pixels.shape[0]
 

@@ -1,0 +1,163 @@
+"""What an upload costs, and what it costs others: rows of tools.bench_service."""
+
+import asyncio
+import io
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+from i2v.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc
+from PIL import Image
+
+from tools.bench_service import CHUNK, Row
+from tools.stack import Orchestrator
+
+PICTURE_BYTES = 10_000_000
+ROUNDS = 9
+UPLOADS = 20
+RATE, SECONDS = 100.0, 6.0
+
+Who = tuple[tuple[str, str], ...]
+
+
+async def rows(server: Orchestrator, who: Who) -> list[Row]:
+    """Returns two rows: a large picture beside its floor, and submissions beside uploads."""
+    folder = server.key_file.parent  # the floor is written where the server writes
+    picture = a_photograph()
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        assets, jobs = asset_pb2_grpc.AssetServiceStub(channel), job_pb2_grpc.JobServiceStub(channel)
+        return [await _accepted(assets, who, picture, folder), await _beside(jobs, who, server)]
+
+
+def a_photograph(size: int = PICTURE_BYTES) -> bytes:
+    """Returns a JPEG of nearly this size, as busy as photographs are, by a fixed seed."""
+    noise = np.random.default_rng(1)
+    slope = np.linspace(40, 215, 6000, dtype=np.float32)[None, :, None]
+    pixels = (slope + noise.normal(0, 14, (4000, 6000, 1)).astype(np.float32)).clip(0, 255).astype(np.uint8)
+    image = Image.fromarray(np.repeat(pixels, 3, axis=2))
+    best = b""
+    for quality in range(60, 96):
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=quality, subsampling=2)
+        if len(file.getvalue()) > size:
+            break
+        best = file.getvalue()
+    return best
+
+
+async def _accepted(stub: Any, who: Who, picture: bytes, folder: Path) -> Row:
+    await _upload(stub, picture, who)
+    ours, floor = [], []
+    for _ in range(ROUNDS):  # in turn, so that a slow moment of the machine meets both
+        floor.append(await asyncio.to_thread(_floor, picture, folder / "bare"))
+        began = time.perf_counter()
+        await _upload(stub, picture, who)
+        ours.append(time.perf_counter() - began)
+    ratio = statistics.median(own / bare for own, bare in zip(ours, floor, strict=True))
+    return Row(
+        f"A picture of {len(picture) / 1e6:.1f} MB accepted, beside its decoding by Pillow and a bare copy with fsync",
+        f"{ratio:.2f} ({statistics.median(ours) * 1000:.0f} of {statistics.median(floor) * 1000:.0f} ms)",
+        "≤ 1.5",
+        ratio <= 1.5,
+    )
+
+
+def _floor(picture: bytes, copy: Path) -> float:
+    began = time.perf_counter()
+    with Image.open(io.BytesIO(picture)) as image:
+        image.load()
+    with copy.open("wb") as file:
+        file.write(picture)
+        file.flush()
+        os.fsync(file.fileno())
+    return time.perf_counter() - began
+
+
+async def _beside(jobs: Any, who: Who, server: Orchestrator) -> Row:
+    spec = job_pb2.JobSpec(model="nano", text_to_video=job_pb2.TextToVideo(prompt="a wave"), seed=1)
+    spec.duration.seconds = 1
+    users = itertools.cycle(range(UPLOADS))
+
+    async def submit() -> float:
+        request = job_pb2.SubmitJobRequest(request_id=str(uuid.uuid4()), spec=spec)
+        began = time.perf_counter()
+        await jobs.SubmitJob(request, metadata=(*who, ("i2v-user", f"user-{next(users)}")))
+        return time.perf_counter() - began
+
+    await _paced(submit)
+    alone = await _paced(submit)
+    with _uploading(server):
+        beside = await _paced(submit)
+    ratio = beside / alone
+    return Row(
+        f"SubmitJob at {RATE:.0f}/s, 99th percentile, while {UPLOADS} uploads run, beside none",
+        f"{ratio:.1f} ({beside * 1000:.1f} of {alone * 1000:.1f} ms)",
+        "≤ 2",
+        ratio <= 2,
+    )
+
+
+@contextmanager
+def _uploading(server: Orchestrator) -> Iterator[None]:
+    """Uploads all the while from a process of its own, so that only the server is shared."""
+    command = [sys.executable, "-m", "tools.bench_uploads", server.address, str(server.key_file)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()  # the first picture has been stored
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def _upload_all_the_time(address: str, key: str) -> None:
+    picture = a_photograph()
+    async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as group:
+        stub = asset_pb2_grpc.AssetServiceStub(channel)
+
+        async def upload(user: int) -> None:
+            while True:
+                try:
+                    await _upload(stub, picture, (("authorization", f"Bearer {key}"), ("i2v-user", f"user-{user}")))
+                    print(user, flush=True)
+                except grpc.aio.AioRpcError:  # more than one tenant may; gRPC reports an early answer in several ways
+                    await asyncio.sleep(0.1)
+
+        for user in range(UPLOADS):
+            group.create_task(upload(user))
+
+
+async def _paced(one: Callable[[], Awaitable[float]]) -> float:
+    """Starts a call every 1/RATE seconds and returns the 99th percentile, in seconds."""
+    began, tasks = time.perf_counter(), []
+    for number in range(int(RATE * SECONDS)):
+        await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))
+        tasks.append(asyncio.ensure_future(one()))
+    times = sorted(await asyncio.gather(*tasks))
+    return times[int(len(times) * 0.99)]
+
+
+async def _upload(stub: Any, picture: bytes, who: Who) -> None:
+    async def parts() -> AsyncIterator[asset_pb2.WriteAssetRequest]:
+        yield asset_pb2.WriteAssetRequest(
+            header=asset_pb2.WriteAssetHeader(media_type="image/*", size_bytes=len(picture))
+        )
+        for at in range(0, len(picture), CHUNK):
+            yield asset_pb2.WriteAssetRequest(data=picture[at : at + CHUNK])
+
+    await stub.WriteAsset(parts(), metadata=who)
+
+
+if __name__ == "__main__":
+    asyncio.run(_upload_all_the_time(sys.argv[1], Path(sys.argv[2]).read_text().strip()))
