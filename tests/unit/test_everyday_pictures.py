@@ -225,6 +225,17 @@ async def test_what_was_lossy_stays_lossy_and_about_as_large(tmp_path: Path) -> 
         assert differ(image.resize((60, 40)), small) < 12
 
 
+@pytest.mark.parametrize(
+    "options", [{"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"keep_rgb": True}], ids=str
+)
+async def test_a_jpeg_looks_as_it_did(tmp_path: Path, options: dict[str, object]) -> None:
+    photo = pictures.noisy(160, 120).resize((320, 240), Image.Resampling.BICUBIC)
+    data = pictures.encoded(photo, "JPEG", quality=85, **options)
+    _, image = await taken(data, tmp_path)
+    before = np.asarray(Image.open(await _file(tmp_path, data)), np.int16)
+    assert np.abs(np.asarray(image, np.int16) - before).mean() < 3
+
+
 async def test_a_lossless_webp_keeps_every_pixel(tmp_path: Path) -> None:
     photo = pictures.noisy(64, 48)
     info, image = await taken(pictures.encoded(photo, "WEBP", lossless=True), tmp_path)

@@ -76,6 +76,7 @@ def test_what_follows_an_id3_tag_decides(media_type: str, found: str, file: Path
         (b"#!AMR\n" + bytes(40), "is an AMR sound"),
         (bytes.fromhex("3026b2758e66cf11") + bytes(40), "Windows Media"),
         (b"caff\0\1" + bytes(40), "is a CAF sound"),
+        ((b"G" + b"\xff\xf1\x50" * 62 + b"\0") * 4, "is an MPEG transport stream video"),
         (b"\x1a\x45\xdf\xa3" + bytes(40), "is a WebM or Matroska video"),
         (b"RF64\xff\xff\xff\xffWAVE" + bytes(40), "is an RF64 sound"),
         (pictures.a_picture(), "is a PNG picture"),

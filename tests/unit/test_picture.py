@@ -33,7 +33,7 @@ async def test_a_png_keeps_every_pixel(tmp_path: Path) -> None:
     assert differ(image, Image.open(io.BytesIO(data))) == 0
 
 
-@pytest.mark.parametrize(("subsampling", "luminance"), [(0, (1, 1)), (1, (1, 1)), (2, (2, 2))])
+@pytest.mark.parametrize(("subsampling", "luminance"), [(0, (1, 1)), (1, (2, 1)), (2, (2, 2))])
 async def test_a_jpeg_stays_one_at_its_own_colour_resolution(
     tmp_path: Path, subsampling: int, luminance: tuple[int, int]
 ) -> None:
@@ -197,6 +197,7 @@ WEBP = pictures.a_picture(64, 48, "RGB", "WEBP")
         (b"\0\0\0\x10ftypmp42isom", "PICTURE_FORMAT", "is an MP4 video"),
         (b"\0\0\0\x10ftypqt  qt  ", "PICTURE_FORMAT", "is a QuickTime video"),
         (b"ID3" + bytes(40), "PICTURE_FORMAT", "is an MP3 sound"),
+        (PNG[:8] + pictures.a_chunk(b"CgBI", bytes(4)) + PNG[8:], "PICTURE_FORMAT", "for Apple's programs"),
         (pictures.animated("GIF"), "PICTURE_FORMAT", "is a GIF picture"),
         (pictures.animated("PNG"), "PICTURE_ANIMATED", "the limit is one frame"),
         (pictures.animated("WEBP"), "PICTURE_ANIMATED", "the limit is one frame"),

@@ -11,10 +11,8 @@ from services.orchestrator.media import strips
 from tests import pictures
 
 
-@pytest.mark.parametrize("subsampling", ["444", "420"])
-@pytest.mark.parametrize(
-    ("width", "height"), [(1600, 1300), (1601, 1307), (8192, 2048), (2048, 8192), (8190, 6000), (640, 480)]
-)
+@pytest.mark.parametrize("subsampling", ["444", "422", "440", "420"])
+@pytest.mark.parametrize(("width", "height"), [(1600, 1300), (1601, 1307), (8192, 2048), (2048, 8192), (640, 480)])
 def test_a_jpeg_in_strips_is_the_jpeg_at_once(width: int, height: int, subsampling: str) -> None:
     pixels = np.asarray(pictures.noisy(320, 240).resize((width, height)))
     data = strips.encode(pixels, 90, subsampling)

@@ -108,6 +108,8 @@ def of(head: bytes) -> Kind | None:
         return _of_brands(list(_brands(head)))
     if head[4:8] in (b"moov", b"mdat", b"wide", b"pnot"):
         return QUICKTIME
+    if head[:1] == b"G" and head[188:189] == b"G" and head[376:377] == b"G":
+        return Kind("MPEG transport stream", Role.VIDEO)
     if head.lstrip()[:5].lower() in (b"<svg ", b"<svg>") or (head.lstrip().startswith(b"<?xml") and b"<svg" in head):
         return Kind("SVG", Role.PICTURE)
     return _of_frame(head.lstrip(b"\0"))

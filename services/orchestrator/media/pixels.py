@@ -15,13 +15,16 @@ from PIL import AvifImagePlugin, ExifTags, Image, ImageChops, ImageCms
 
 from services.orchestrator.media import header, transparency, walk
 from services.orchestrator.media.header import Header, Refused
-from services.orchestrator.media.stored import MOST_QUALITY, Pixels, jpeg_quality, write_jpeg, write_png
+from services.orchestrator.media.stored import QUALITY, Pixels, jpeg_quality, write_jpeg, write_png
 
 # Ours are lower and refuse; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
 # The child has one core and little memory to give; only the primary picture of a HEIC is of interest.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 pi_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+
+SIDEWAYS = 5
+"""From this EXIF orientation on, width and height change places."""
 
 _SRGB = ImageCms.createProfile("sRGB")
 #: Makes a profile that counts as another than sRGB, for warming up.
@@ -38,11 +41,14 @@ def clean(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]
     """
     found = walk.inspect(source.read(header.MAX_FILE_BYTES + 1))
     image = _open(found)
-    quality, subsampling = MOST_QUALITY, "420" if found.format in ("WEBP", "HEIF") else "444"
+    quality, subsampling = QUALITY, "420" if found.format in ("WEBP", "HEIF") else "444"
     if found.format == "JPEG":
         quality, subsampling = jpeg_quality(image)
     rgb = _decoded(found, image)
-    rgb = _upright(rgb, _orientation(image))  # in this order: a PNG may have its orientation behind its pixels
+    orientation = _orientation(image)  # only now: a PNG may have it behind its pixels
+    if orientation >= SIDEWAYS:
+        subsampling = "444" if subsampling != "420" else subsampling
+    rgb = _upright(rgb, orientation)
 
     def encode() -> dict[str, object]:
         if found.lossy:
@@ -86,8 +92,9 @@ def _of_jpeg(found: Header, image: Image.Image) -> Pixels:
         Refused: data are missing or damaged.
     """
     colours = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[image.mode]
-    # Halved colours come back as they were stored when they are written as halved again; smoothed, they would not.
-    decode = partial(simplejpeg.decode_jpeg, found.data, colours, fastupsample=True)
+    # Colours that are halved again come back as they were stored; smoothed in between, they would not.
+    kept = jpeg_quality(image)[1] != "444" and _orientation(image) < SIDEWAYS
+    decode = partial(simplejpeg.decode_jpeg, found.data, colours, fastupsample=kept)
     try:
         pixels = decode()
     except ValueError as error:

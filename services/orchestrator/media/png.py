@@ -4,7 +4,16 @@ import struct
 import zlib
 from collections.abc import Iterable
 
-from services.orchestrator.media.header import MAX_PROFILE_BYTES, Header, animated, check_size, malformed, truncated
+from services.orchestrator.media.header import (
+    MAX_PROFILE_BYTES,
+    TAKEN,
+    Header,
+    Refused,
+    animated,
+    check_size,
+    malformed,
+    truncated,
+)
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: What Pillow needs: texts, which may be bombs, are not in the list; a profile must prove that it is none.
@@ -31,6 +40,8 @@ def walk(data: bytes) -> Header:
         end = position + 12 + length
         if end > len(data):
             raise truncated()
+        if name == b"CgBI":
+            raise Refused("PICTURE_FORMAT", f"is a PNG for Apple's programs alone; send a {TAKEN} picture")
         if (name == b"IHDR") != (not header):
             raise malformed("a PNG starts with its one IHDR chunk")
         body = memoryview(data)[position + 8 : end - 4]

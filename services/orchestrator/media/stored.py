@@ -14,24 +14,33 @@ from PIL import Image
 from services.orchestrator.media import strips
 
 STORED_BYTES = 10_000_000
-LEAST_QUALITY, MOST_QUALITY = 75, 95
-_SMALLER = (90, 85, 80, 75, 60, 45, 30)
+LEAST_QUALITY = 75
+QUALITY = 95
+"""Of a lossy picture that does not say how good it is."""
+_SMALLER = (95, 90, 85, 80, 75, 60, 45, 30)
 _PIXELS_FOR_PATIENCE = 16_000_000
 """A PNG of more would take seconds to compress well."""
-_STANDARD_SUM = 3683
-"""Of the luminance table in the JPEG standard, which is that of quality 50."""
+_STANDARD_SUMS = (3688, 5505)
+"""Of the tables for luminance and chrominance in the JPEG standard, which are those of quality 50."""
 
 Pixels = Any
 """A Pillow image of mode RGB, or an array (H, W, 3) of it."""
 
 
 def jpeg_quality(image: Any) -> tuple[int, str]:
-    """Returns the quality at which a JPEG was written, within bounds, and its subsampling: 444 or 420."""
-    scale = 100 * sum(image.quantization[0]) / _STANDARD_SUM
-    quality = (200 - scale) / 2 if scale <= 100 else 5000 / scale
-    sampling = [(layer[1], layer[2]) for layer in image.layer]
-    halved = len(sampling) == 3 and sampling[0] == (2, 2) and sampling[1] == sampling[2] == (1, 1)
-    return round(min(max(quality, LEAST_QUALITY), MOST_QUALITY)), "420" if halved else "444"
+    """Returns the quality at which a JPEG was written, within bounds, and its subsampling, such as 420."""
+    if image.mode == "CMYK" or image.info.get("adobe_transform") == 0:
+        return QUALITY, "444"  # no luminance and chrominance, so their tables say nothing
+    tables = [image.quantization[layer[3]] for layer in image.layer[:2]]
+    best = max(_quality(sum(table), standard) for table, standard in zip(tables, _STANDARD_SUMS, strict=False))
+    luminance, *others = [(layer[1], layer[2]) for layer in image.layer]
+    subsampling = strips.SUBSAMPLING.get(luminance, "444") if set(others) == {(1, 1)} else "444"
+    return round(min(max(best, LEAST_QUALITY), 100)), subsampling
+
+
+def _quality(table_sum: int, standard: int) -> float:
+    scale = max(1, 100 * table_sum / standard)
+    return (200 - scale) / 2 if scale <= 100 else 5000 / scale
 
 
 def write_jpeg(picture: Pixels, target: BinaryIO, quality: int, subsampling: str) -> tuple[int, int]:

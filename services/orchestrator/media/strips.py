@@ -17,6 +17,9 @@ Pixels = npt.NDArray[np.uint8]
 #: Below this many pixels, starting a second thread costs more than it brings.
 WORTH_IT = 2_000_000
 AT_ONCE = 2
+#: By how many samples of luminance lie beside and above each other for one of each colour.
+SUBSAMPLING = {(1, 1): "444", (2, 1): "422", (1, 2): "440", (2, 2): "420"}
+_SAMPLES = {name: samples for samples, name in SUBSAMPLING.items()}
 _MOST_BLOCKS = 0xFFFF
 """Between two restart markers."""
 _SOF, _SOS, _DRI = 0xC0, 0xDA, b"\xff\xdd\0\4"
@@ -25,14 +28,15 @@ _threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="strips")
 
 
 def encode(pixels: Pixels, quality: int, subsampling: str) -> bytes:
-    """Returns a baseline JPEG; `subsampling` is 444 or 420."""
+    """Returns a baseline JPEG; `subsampling` is one of SUBSAMPLING."""
     height, width = pixels.shape[:2]
     if height * width < WORTH_IT:
         return _encoded(pixels, quality, subsampling)
-    side = 16 if subsampling == "420" else 8
-    across, down = -(-width // side), -(-height // side)
+    beside, above = _SAMPLES[subsampling]
+    across, down = -(-width // (8 * beside)), -(-height // (8 * above))
     rows = min(-(-down // AT_ONCE), _MOST_BLOCKS // across)
-    parts = [pixels[top : top + rows * side] for top in range(0, height, rows * side)]
+    step = rows * 8 * above
+    parts = [pixels[top : top + step] for top in range(0, height, step)]
     encoded = list(_threads.map(lambda part: _encoded(part, quality, subsampling), parts))
     start, data = _split(encoded[0])
     sof = _find(start, _SOF)
