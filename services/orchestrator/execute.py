@@ -206,7 +206,7 @@ class Executor:
             return body
 
         try:
-            after = await self._insist(job, decide)
+            after = await self._insist(run, decide)
         except Superseded:
             await self._leave(run)
             return None
@@ -241,16 +241,16 @@ class Executor:
             if (await self.store.job(run.job.id)).state.ended:
                 await run.checkpoints.discard()
 
-    async def _insist(self, job: Job, decide: Decide) -> Job:
+    async def _insist(self, run: Run, decide: Decide) -> Job:
         """Records the end, again and again while the database is away: what was made shall not be made anew for that.
 
         If an answer was lost and the end is there already, it is another's, or our own: either way it stands.
         """
         while True:
             try:
-                return await self.store.record(job.id, decide)
+                return await self.store.record(run.job.id, decide, assets=run.output)
             except Unavailable:
-                if self.clock.now() > job.expire_time:
+                if self.clock.now() > run.job.expire_time:
                     raise
                 log.warning("the end cannot be recorded yet")
                 await asyncio.sleep(INSIST_S)

@@ -91,6 +91,7 @@ class Maker:
             raise AttemptFailed(error)
         if not run.external_ref:
             self.room(0)  # nothing new is begun, or paid for, that may find no room; what is paid for may use the rest
+        frames, last = 0, None
         workdir = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="attempt-", dir=self.workroot))
         try:
             if job.spec.written and job.written is None and not run.external_ref:
@@ -98,6 +99,9 @@ class Maker:
             attempt = await self._attempt(run, card, workdir)
             async with aclosing(backend.generate(attempt)) as happenings:
                 async for happening in happenings:
+                    if last is not None and not isinstance(happening, Output):
+                        await last
+                        last = None
                     match happening:
                         case Stage(name=name, progress=progress):
                             await run.record(Progressed(name, progress))
@@ -107,7 +111,11 @@ class Maker:
                         case Checkpoint():
                             await run.checkpoints.save(happening, workdir)
                         case Fragment():
-                            await self._fragment(run, happening, workdir)
+                            frames += happening.frames
+                            if frames != run.frames:
+                                await self._fragment(run, happening, workdir)
+                            else:  # stored and told while the whole file is looked into and stored
+                                last = asyncio.create_task(self._fragment(run, happening, workdir))
                         case Handover(model=model):
                             await run.journal(Submitting(card.backend), model)
                             run.submitting = True
@@ -116,7 +124,10 @@ class Maker:
                             run.external_ref, run.submitting = external_ref, False
                             run.answered.set()
                         case Output():
-                            return await self._output(run, card, happening)
+                            output = await self._output(run, card, happening)
+                            if last is not None:
+                                await last
+                            return output
             raise RuntimeError("the backend ended without an output")
         except TaskFailed as failure:
             if failure.charge is Charge.NOT_CHARGED:
@@ -124,6 +135,9 @@ class Maker:
             raise
         finally:
             run.answered.set()
+            if last is not None:
+                last.cancel()
+                await asyncio.gather(last, return_exceptions=True)
             await _remove(workdir)
 
     async def release(self, run: Run, reason: str) -> None:
@@ -233,13 +247,18 @@ class Maker:
             self.meter.first_fragment(job, (self.clock.now() - job.create_time).total_seconds())
 
     async def _output(self, run: Run, card: ModelCard, output: Output) -> VideoOutput:
-        """Looks inside the finished file, stores it and returns what it is; nothing is believed unseen."""
+        """Looks inside the finished file, stores it and returns what it is; nothing is believed unseen.
+
+        Its asset is noted together with the end of the job.
+        """
         job = run.job
         path, sha256 = output.path, output.sha256
         if card.remote is None:
-            info = await asyncio.to_thread(self.probe, path)
+            info, sha256 = await asyncio.gather(asyncio.to_thread(self.probe, path), asyncio.to_thread(_digest, path))
         else:
             info, path = await asyncio.to_thread(self.keep_output, path)
+            if not sha256 or path != output.path:
+                sha256 = await asyncio.to_thread(_digest, path)
         size = Size(info.width, info.height)
         if card.remote is None and (size, info.frames) != (wanted := (_size(job), card.frames(job.spec))):
             raise AttemptFailed(
@@ -249,12 +268,10 @@ class Maker:
                     retryable=True,
                 )
             )
-        if not sha256 or path != output.path:
-            sha256 = await asyncio.to_thread(_digest, path)
         size_bytes = path.stat().st_size
         asset = Asset(job.tenant, job.user, sha256, size_bytes, info, self.clock.now(), output.promised)
         await self.blobs.put_file(asset.key, path, media_type=info.media_type)
-        await self.store.put_asset(asset)
+        run.output = (asset,)
         for warning in mismatches(job.spec, info, output.promised) if card.remote is not None else ():
             await run.tell(warning)
             self.meter.warned(job, warning.reason)

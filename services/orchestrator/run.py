@@ -52,6 +52,8 @@ class Run:
     progress: float = 0.0
     external_ref: str = ""
     """The vendor's name of the task, once it has it."""
+    output: tuple[Asset, ...] = ()
+    """The whole video once it is stored; the event that names it notes it."""
     submitting: bool = False
     """A task is being handed over, and its answer has not come."""
     answered: asyncio.Event = field(default_factory=asyncio.Event)

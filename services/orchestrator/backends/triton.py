@@ -15,6 +15,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from services.orchestrator.backends.tensors import (
 )
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.event import JobError
+from services.orchestrator.domain.spec import Size
 from services.orchestrator.media.video import VideoWriter
 from services.orchestrator.ports.backend import (
     Attempt,
@@ -104,24 +106,29 @@ class TritonBackend:
     async def _generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
         size, card = attempt.spec.size, attempt.card
         assert size is not None
-        yield Stage("encode-inputs", 0.0)
-        profile = await self._profile()
-        plan = profile.plan(card, attempt.spec)
-        made = await asyncio.to_thread(latents.history, plan, attempt.checkpoints)
+        preparing = asyncio.create_task(self._prepare(attempt, size), name=f"prepare-{attempt.job_id}")
+        try:
+            yield Stage("encode-inputs", 0.0)  # told while they are encoded
+            profile, plan, made, inputs = await preparing
+        finally:
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
         done = ENCODED
         if made:
             done = _share(profile, plan, plan.frames_before(plan.spans[len(made) - 1][1]))
             yield Continues(len(made), done)
-        inputs = await self._encoders.encode(attempt, profile, plan, size)
-        yield Stage("generate", done)
         writer = VideoWriter(size.width, size.height, card.fps)
-        async with aclosing(self._make(attempt, profile, plan, inputs, made, writer)) as happenings:
+        async with aclosing(self._make(attempt, profile, plan, inputs, made, writer, done)) as happenings:
             async for happening in happenings:
                 yield happening
-        yield Stage("finish", 1.0)
-        path = attempt.workdir / "video.mp4"
-        await asyncio.to_thread(writer.finish, path)
-        yield Output(path)
+        yield Output(_whole(attempt))
+
+    async def _prepare(self, attempt: Attempt, size: Size) -> tuple[Profile, Plan, Sequence[Array], Inputs]:
+        """Returns what is to be made, what of it is made already, and the encoded inputs."""
+        profile = await self._profile()
+        plan = profile.plan(attempt.card, attempt.spec)
+        made = await asyncio.to_thread(latents.history, plan, attempt.checkpoints)
+        return profile, plan, made, await self._encoders.encode(attempt, profile, plan, size)
 
     async def _profile(self) -> Profile:
         answer = await self._engine.infer("profile", {"probe": np.array([1.0, 2.0], np.float32)})
@@ -137,13 +144,16 @@ class TritonBackend:
         inputs: Inputs,
         made: Sequence[Array],
         writer: VideoWriter,
+        done: float,
     ) -> AsyncGenerator[BackendEvent, None]:
         """Yields checkpoints and fragments as they come, from the blocks that are made already and those that are not.
 
-        A block's checkpoint comes before its fragments, and does not wait for them.
+        A block's checkpoint comes before its fragments, and does not wait for them. The last fragment is told while the
+        whole file is written, and stages while the models work.
         """
         clip = Clip(self._engine, plan.decoder, _clip_number(attempt), plan.latents)
         events: asyncio.Queue[BackendEvent | None] = asyncio.Queue()
+        events.put_nowait(Stage("generate", done))
         shown = 0
 
         def replay() -> None:
@@ -182,6 +192,8 @@ class TritonBackend:
             nonlocal shown
             async with aclosing(clip.frames()) as pieces:
                 async for frames in pieces:
+                    if shown + len(frames) >= plan.frames:
+                        events.put_nowait(Stage("finish", 1.0))
                     data = await asyncio.to_thread(writer.add, frames)
                     shown += len(frames)
                     events.put_nowait(Fragment(data, len(frames), _share(profile, plan, shown)))
@@ -189,6 +201,7 @@ class TritonBackend:
                         break
             if shown != plan.frames:
                 raise EngineRefused(f"made {shown} frames, not {plan.frames}")
+            await asyncio.to_thread(writer.finish, _whole(attempt))
 
         tasks = [asyncio.create_task(each(), name=f"{each.__name__}-{attempt.job_id}") for each in (denoise, decode)]
         for task in tasks:
@@ -237,6 +250,10 @@ class TritonBackend:
                     yield outputs
                 if final:
                     return
+
+
+def _whole(attempt: Attempt) -> Path:
+    return attempt.workdir / "video.mp4"
 
 
 def _pulse() -> Any:
