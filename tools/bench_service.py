@@ -7,15 +7,14 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
-from i2v.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc
+from i2v.v1 import asset_pb2, asset_pb2_grpc
 
 from tools.program import free_port
 from tools.stack import Orchestrator
@@ -25,9 +24,6 @@ MEMORY = Path("/dev/shm")
 MIB = 1 << 20
 CHUNK = 512 * 1024
 FILE_BYTES = 256 * MIB
-SECONDS = 6.0
-CONCURRENCY = 48
-USERS = 20
 
 
 @dataclass(frozen=True)
@@ -57,64 +53,13 @@ def measure() -> Iterator[Row]:
 
 
 async def _submit(server: Orchestrator, place: str) -> list[Row]:
-    async with grpc.aio.insecure_channel(server.address) as channel:
-        return await _submissions(job_pb2_grpc.JobServiceStub(channel), _who(server))
+    from tools import bench_submit  # it takes its rows from here
+
+    return await bench_submit.rows(server, _who(server))
 
 
 def _who(server: Orchestrator) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {server.key_file.read_text().strip()}"),)
-
-
-async def _submissions(stub: Any, who: tuple[tuple[str, str], ...]) -> list[Row]:
-    spec = job_pb2.JobSpec(model="nano", text_to_video=job_pb2.TextToVideo(prompt="a wave"), seed=1)
-    spec.duration.seconds = 1
-    count = 0
-
-    async def one() -> float:
-        nonlocal count
-        count += 1
-        request = job_pb2.SubmitJobRequest(request_id=str(uuid.uuid4()), spec=spec)
-        began = time.perf_counter()
-        await stub.SubmitJob(request, metadata=(*who, ("i2v-user", f"user-{count % USERS}")))
-        return (time.perf_counter() - began) * 1000
-
-    for _ in range(300):
-        await one()
-    rounds, rates = [], []
-    for _ in range(3):
-        rounds.append(sorted(await _paced(one, rate=100.0)))
-        rates.append(await _flat_out(one))
-    median = statistics.median(statistics.median(paced) for paced in rounds)
-    p99 = statistics.median(paced[int(len(paced) * 0.99)] for paced in rounds)
-    rate = statistics.median(rates)
-    return [
-        Row("SubmitJob at 100/s, median", f"{median:.1f} ms", "≤ 4 ms", median <= 4),
-        Row("SubmitJob at 100/s, 99th percentile", f"{p99:.1f} ms", "≤ 20 ms", p99 <= 20),
-        Row(f"SubmitJob flat out, {CONCURRENCY} at a time", f"{rate:.0f}/s", "≥ 500/s", rate >= 500),
-    ]
-
-
-async def _paced(one: Callable[[], Awaitable[float]], rate: float) -> list[float]:
-    """Starts a call every 1/rate seconds, whether the ones before have been answered or not."""
-    began, tasks = time.perf_counter(), []
-    for number in range(int(rate * SECONDS)):
-        await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
-        tasks.append(asyncio.ensure_future(one()))
-    return list(await asyncio.gather(*tasks))
-
-
-async def _flat_out(one: Callable[[], Awaitable[float]]) -> float:
-    """Returns calls a second with so many at a time."""
-    end, done = time.perf_counter() + SECONDS, 0
-
-    async def worker() -> None:
-        nonlocal done
-        while time.perf_counter() < end:
-            await one()
-            done += 1
-
-    await asyncio.gather(*(worker() for _ in range(CONCURRENCY)))
-    return done / SECONDS
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------

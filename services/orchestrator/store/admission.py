@@ -71,14 +71,15 @@ async def book(
     Returns None, with nothing to commit, when an account cannot bear the quote.
     Raises IntegrityError when the request_id is taken.
     """
-    result = await connection.execute(BOOK, asdict(queue) | _values(job, fingerprint, plan, backend))
+    result = await connection.execute(BOOK, asdict(queue) | values(job, fingerprint, plan, backend))
     accounts = {row.user: rows.account(row) for row in result}
     if len(accounts) < 2:
         return None
     return Usage(accounts[""], accounts[job.user], period_end(job.create_time))
 
 
-def _values(job: Job, fingerprint: str, plan: Plan, backend: str) -> dict[str, Any]:
+def values(job: Job, fingerprint: str, plan: Plan, backend: str) -> dict[str, Any]:
+    """Returns what the statement needs of a job."""
     return {
         "id": job.id,
         "tenant": job.tenant,
