@@ -27,6 +27,14 @@ from services.orchestrator.store.listener import CHANGES, ENTRIES, STOPS, Listen
 from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.ringer import Ringer
 
+_EVENTS = schema.job_events.c
+EVENTS = (
+    sa.select(_EVENTS.sequence, _EVENTS.time, _EVENTS.kind, _EVENTS.body)
+    .where(_EVENTS.job_id == sa.bindparam("id"), _EVENTS.sequence > sa.bindparam("after"))
+    .order_by(_EVENTS.sequence)
+    .limit(sa.bindparam("most", type_=sa.BigInteger))
+)
+
 
 class PostgresStore:
     """Everything the core remembers. Use `start` and `stop` around it; one a process."""
@@ -193,15 +201,9 @@ class PostgresStore:
 
     async def events(self, job_id: str, *, after: int, limit: int = 200) -> list[Event]:
         """See Store."""
-        table = schema.job_events
-        query = (
-            sa.select(table.c.sequence, table.c.time, table.c.kind, table.c.body)
-            .where(table.c.job_id == job_id, table.c.sequence > after)
-            .order_by(table.c.sequence)
-            .limit(limit)
-        )
+        asked = {"id": job_id, "after": after, "most": limit}
         async with self.database.reading() as connection:
-            return [rows.event_of(row) for row in await connection.execute(query)]
+            return [rows.event_of(row) for row in await connection.execute(EVENTS, asked)]
 
     async def fragments(self, job_id: str) -> list[FragmentReady]:
         """See Store."""

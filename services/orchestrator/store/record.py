@@ -29,6 +29,10 @@ from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.schema import assets as assets_table
 from services.orchestrator.store.schema import jobs
 
+# Made once: building a statement, and finding it among the compiled ones, takes as long as running it.
+FOUND = sa.select(jobs).where(jobs.c.id == sa.bindparam("job_id")).with_for_update()
+NOTED = insert(assets_table).on_conflict_do_nothing()
+
 # One statement for the event, the job and the waking of those who wait: this runs for every fragment of every video.
 WRITE = sa.text("""
 WITH told AS (
@@ -72,7 +76,7 @@ async def record(
 
     Returns the job, and the backend whose queue it was put onto, to be run at once; "" when it was not.
     """
-    found = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id).with_for_update())).one_or_none()
+    found = (await connection.execute(FOUND, {"job_id": job_id})).one_or_none()
     if found is None:
         raise NotFound("job", f"jobs/{job_id}")
     job = rows.job(found)
@@ -80,10 +84,8 @@ async def record(
     if body is None:
         return job, ""
     after = apply(job, Event(job.last_sequence + 1, now, body))
-    if assets:
-        await connection.execute(
-            insert(assets_table).on_conflict_do_nothing(), [rows.asset_columns(asset) for asset in assets]
-        )
+    for asset in assets:
+        await connection.execute(NOTED, rows.asset_columns(asset))
     terminal = isinstance(body, get_args(Terminal))
     columns: dict[str, Any] = rows.changing(after)
     columns["output"] = json.dumps(columns["output"]) if after.output else None
