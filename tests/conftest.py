@@ -26,6 +26,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job is born deaf to Ctrl-C, and so would be every process that a test sends one to.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    # gRPC, urllib and curl would take it even to this machine. tests/proxies.py has the tests that are about one.
+    del os.environ[name]
+
 pytest_plugins = ["tests.triton_fixture", "tests.s3_fixture"]
 
 CLOSING_S = 20.0

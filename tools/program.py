@@ -4,9 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -14,7 +12,9 @@ from uuid import uuid4
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from services.rpc.channel import DIRECT
 from tools.leash import __file__ as leash
+from tools.wait import SAY_EVERY_S, Say, Wait, on_stderr, why
 
 HOST = "127.0.0.1"
 READY_S = 60.0
@@ -36,8 +36,14 @@ class Program:
         ports: Mapping[str, int],
         environment: Mapping[str, str],
         speaks_grpc: bool = True,
+        ready_within_s: float = READY_S,
+        say: Say = on_stderr,
+        say_every_s: float = SAY_EVERY_S,
     ) -> None:
-        """The first of the ports is the one that it serves at, by gRPC with health or by anything else."""
+        """The first of the ports is the one that it serves at, by gRPC with health or by anything else.
+
+        `say` hears what is waited for, every `say_every_s` of a start.
+        """
         self.name = name
         self.log = log
         self.address = f"{HOST}:{next(iter(ports.values()))}"
@@ -45,6 +51,9 @@ class Program:
         self._ports = ports
         self._environment = environment
         self._speaks_grpc = speaks_grpc
+        self._ready_within_s = ready_within_s
+        self._say = say
+        self._say_every_s = say_every_s
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -80,25 +89,36 @@ class Program:
 
     def _wait(self) -> None:
         assert self._process is not None
-        deadline = time.monotonic() + READY_S
-        while self._process.poll() is None and time.monotonic() < deadline:
+        what = f"{self.name} at {self.address}"
+        wait = Wait(what, within_s=self._ready_within_s, say=self._say, say_every_s=self._say_every_s)
+        while self._process.poll() is None:
+            missing = self._health_lacks() if self._speaks_grpc else self._listening_lacks()
             # The answer may be another one's, on the same port, while ours has given up.
-            if (self._is_healthy() if self._speaks_grpc else self._listens()) and self.lives:
+            if not missing and self.lives:
                 return
-            time.sleep(0.05)
+            if not wait.goes_on(f"{missing}; its log is {self.log}"):
+                raise StackError(
+                    f"{self.name} was not ready within {self._ready_within_s:.0f} s: {missing}\n{tail(self.log)}"
+                )
         raise StackError(f"{self.name} did not start\n{tail(self.log)}")
 
-    def _is_healthy(self) -> bool:
-        with suppress(grpc.RpcError), grpc.insecure_channel(self.address) as channel:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
-            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-        return False
+    def _health_lacks(self) -> str:
+        """Returns why it does not serve, as far as that can be seen from here; nothing if it does."""
+        try:
+            with grpc.insecure_channel(self.address, options=[DIRECT]) as channel:
+                answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+        except grpc.RpcError as error:
+            return why(error)
+        status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+        return "" if answer.status == health_pb2.HealthCheckResponse.SERVING else f"its health is {status}"
 
-    def _listens(self) -> bool:
+    def _listening_lacks(self) -> str:
         host, _, port = self.address.rpartition(":")
-        with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
-            return True
-        return False
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError as error:
+            return error.strerror or str(error)
+        return ""
 
 
 def tail(log: Path) -> str:

@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
+from rich.markup import escape
 
 from services.private import keep_private, tighten
 from tools import vendors
@@ -24,6 +25,7 @@ from tools.leash import die_with_parent
 from tools.program import HOST, Program, StackError, free_port, refuse_taken, tail
 from tools.tritonserver import TritonServer, TritonServerError
 from tools.vendors import Vendors, without_keys
+from tools.wait import Say, on_stderr
 
 DATA = Path("var")
 PORT = 50051
@@ -52,8 +54,9 @@ class Orchestrator(Program):
         role: str = "all",
         cards: Path | None = None,
         more: Mapping[str, str] | None = None,
+        say: Say = on_stderr,
     ) -> None:
-        """`more` are settings beside these."""
+        """`more` are settings beside these; `say` hears what a long start waits for."""
         self.metrics = f"http://{HOST}:{metrics_port}/metrics"
         self.key_file = data / "dev-key"
         environment = without_keys() | {
@@ -73,27 +76,43 @@ class Orchestrator(Program):
             log=data / "orchestrator.log",
             ports={"gRPC": port, "metrics": metrics_port},
             environment=environment,
+            say=say,
         )
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[Say]:
+    """Says what is being started, and gives what says more of it: in the one line on a terminal, else in lines."""
+    if say.is_terminal:
+        with say.status(text) as status:
+            yield lambda more: status.update(f"{text} {escape(more)}")
+    else:
+        say.print(f"  {text}")
+        yield lambda more: say.print(f"  {escape(more)}")
 
 
 def start(
     stack: ExitStack, data: Path, *, port: int, metrics_port: int, profile: str = NANO, remote: Vendors | None = None
 ) -> tuple[TritonServer, Orchestrator]:
     """Starts Triton, then PostgreSQL and the orchestrator. Raises StackError, TritonServerError."""
-    more = remote.settings if remote else {}
+    settings = remote.settings if remote else {}
     refuse_taken({"gRPC": port, "metrics": metrics_port})
     models = repository.default(profile)
     cards = None if profile == NANO else CARDS / f"{profile}.toml"
     if not (models / stamp.STAMP).is_file():
         raise StackError(f"the profile {profile!r} is not built: make models PROFILE={profile} WEIGHTS='PATH …'")
     began = time.monotonic()
-    with say.status("starting Triton with its models …"):
-        triton = stack.enter_context(TritonServer(models, state=data / "triton", ready_within_s=READY_MODELS_S))
+    with waiting("starting Triton with its models …") as more:
+        triton = stack.enter_context(
+            TritonServer(models, state=data / "triton", ready_within_s=READY_MODELS_S, say=more)
+        )
     say.print(f"  [green]✓[/] Triton              {triton.grpc_address}   [dim]{time.monotonic() - began:.1f} s[/]")
     began = time.monotonic()
-    with say.status("starting PostgreSQL and the orchestrator …"):
+    with waiting("starting PostgreSQL and the orchestrator …") as more:
         orchestrator = stack.enter_context(
-            Orchestrator(data, triton.grpc_address, port=port, metrics_port=metrics_port, cards=cards, more=more)
+            Orchestrator(
+                data, triton.grpc_address, port=port, metrics_port=metrics_port, cards=cards, more=settings, say=more
+            )
         )
     say.print(f"  [green]✓[/] PostgreSQL, i2v     {orchestrator.address}   [dim]{time.monotonic() - began:.1f} s[/]")
     return triton, orchestrator
@@ -102,8 +121,8 @@ def start(
 def start_vendors(stack: ExitStack, data: Path, *, simulate: bool) -> Vendors:
     """Starts what remote models need, if there are any, and says which. Raises StackError."""
     began = time.monotonic()
-    with say.status("starting the vendors' providers and the prompt writer …"):
-        remote = vendors.start(stack, data, simulate=simulate)
+    with waiting("starting the vendors' providers and the prompt writer …") as more:
+        remote = vendors.start(stack, data, simulate=simulate, say=more)
     if remote.providers:
         what = "[yellow]SIMULATED[/]" if simulate else "at the real vendors, [yellow]for real money[/]"
         names = ", ".join(remote.providers)
@@ -186,7 +205,10 @@ def main() -> int:
             return demo()
         return run(given.data, given.port, given.metrics_port, given.profile, simulate=given.simulate)
     except (StackError, TritonServerError) as error:
-        say.print(f"[red]{error}[/]")
+        say.print(f"[red]{escape(str(error))}[/]")
+        return 1
+    except PermissionError as error:
+        say.print(f"[red]{escape(str(error.filename))} is another user's, perhaps root's: remove it, or name --data[/]")
         return 1
     except KeyboardInterrupt:
         say.print("\n  stopped")

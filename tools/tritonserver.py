@@ -16,7 +16,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -26,8 +25,10 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from services.private import keep_private
+from services.rpc.channel import DIRECT
 from tools.export import stamp
 from tools.leash import ended
+from tools.wait import Say, Wait, on_stderr, why
 
 BACKENDS = Path(__file__).resolve().parent / "backends"
 """Python-based backends of ours, one folder each."""
@@ -59,11 +60,16 @@ class TritonServer:
         http_port: int | None = None,
         metrics_port: int | None = None,
         ready_within_s: float = 90,
+        say: Say = on_stderr,
     ) -> None:
-        """Nothing starts yet. A port that is not given is chosen free; `state` takes the backends and the logs."""
+        """Nothing starts yet. A port that is not given is chosen free; `state` takes the backends and the logs.
+
+        `say` hears what a long start waits for.
+        """
         self.repository = repository.resolve()
         self._state = state.resolve()
         self._ready_within_s = ready_within_s
+        self._say = say
         given = {"grpc": grpc_port, "http": http_port, "metrics": metrics_port}
         self._given = {name: port for name, port in given.items() if port is not None}
         self._ports: dict[str, int] = {}
@@ -182,18 +188,21 @@ class TritonServer:
             )
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + self._ready_within_s
-        with grpc.insecure_channel(self.grpc_address) as channel:
+        what = f"Triton and its models at {self.grpc_address}"
+        wait = Wait(what, within_s=self._ready_within_s, look_s=0.1, say=self._say)
+        with grpc.insecure_channel(self.grpc_address, options=[DIRECT]) as channel:
             stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
             while self.running:
-                with contextlib.suppress(grpc.RpcError):
+                missing = "it loads its models"
+                try:
                     if stub.ServerReady(service_pb2.ServerReadyRequest(), timeout=1).ready:
                         return
-                if time.monotonic() > deadline:
+                except grpc.RpcError as error:
+                    missing = why(error)
+                if not wait.goes_on(f"{missing}; its log is {self.log}"):
                     raise TritonServerError(
-                        f"Triton was not ready within {self._ready_within_s:.0f} s\n{self._complaint()}"
+                        f"Triton was not ready within {self._ready_within_s:.0f} s: {missing}\n{self._complaint()}"
                     )
-                time.sleep(0.1)
         raise TritonServerError(f"Triton did not start\n{self._complaint()}")
 
     def _self_test(self) -> None:
@@ -203,7 +212,7 @@ class TritonServer:
         request.inputs.add(name="probe", datatype="FP32", shape=[3])
         request.outputs.add(name="echo")
         request.raw_input_contents.append(struct.pack("<3f", *probe))
-        with grpc.insecure_channel(self.grpc_address) as channel:
+        with grpc.insecure_channel(self.grpc_address, options=[DIRECT]) as channel:
             stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
             try:
                 echo = stub.ModelInfer(request, timeout=10).raw_output_contents[0]

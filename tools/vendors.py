@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.program import HOST, Program, free_port
+from tools.wait import Say, on_stderr
 
 KEYS = {"wavespeed": "WAVESPEED_API_KEY", "fal": "FAL_KEY"}
 """By vendor: the variable in which its customers keep their key."""
@@ -36,6 +37,8 @@ class Vendors:
     """Address of each provider."""
     settings: dict[str, str] = field(default_factory=dict)
     """For the orchestrator."""
+    say: Say = on_stderr
+    """Hears what a long start waits for."""
 
 
 def keys() -> dict[str, str]:
@@ -56,9 +59,9 @@ def without_keys() -> dict[str, str]:
     return {name: value for name, value in kept.items() if name in ORCHESTRATORS or not _is_neighbours(name)}
 
 
-def start(stack: ExitStack, data: Path, *, simulate: bool) -> Vendors:
+def start(stack: ExitStack, data: Path, *, simulate: bool, say: Say = on_stderr) -> Vendors:
     """Starts what remote models need: everything simulated, or a provider for each vendor whose key is there."""
-    found, real = Vendors(simulate), keys()
+    found, real = Vendors(simulate, say=say), keys()
     names = list(KEYS) if simulate else list(real)
     if not names:
         return found
@@ -94,6 +97,7 @@ def _simulator(stack: ExitStack, found: Vendors, name: str, data: Path) -> dict[
         ports={f"{name}'s simulator's": port},
         environment=without_keys(),
         speaks_grpc=False,
+        say=found.say,
     )
     found.programs.append(stack.enter_context(simulator))
     url = f"http://{simulator.address}"
@@ -125,6 +129,7 @@ def _provider(stack: ExitStack, found: Vendors, name: str, data: Path, settings:
         log=data / f"{name}.log",
         ports={f"{name}'s provider's": port, "metrics": metrics},
         environment=without_keys() | {prefix + each: value for each, value in own.items()},
+        say=found.say,
     )
     found.programs.append(stack.enter_context(provider))
     found.providers[name] = provider.address
@@ -145,6 +150,7 @@ def _writer(stack: ExitStack, found: Vendors, data: Path, secret: Path, *, simul
             ports={"language model's": llm_port},
             environment=without_keys(),
             speaks_grpc=False,
+            say=found.say,
         )
         found.programs.append(stack.enter_context(llm))
         settings = {
@@ -164,6 +170,7 @@ def _writer(stack: ExitStack, found: Vendors, data: Path, secret: Path, *, simul
         log=data / "prompt-writer.log",
         ports={"prompt writer's": port, "metrics": metrics},
         environment=without_keys() | settings,
+        say=found.say,
     )
     found.programs.append(stack.enter_context(writer))
     found.settings["I2V_PROMPT_WRITER"] = writer.address

@@ -23,6 +23,7 @@ from i2v.v1 import (
     usage_pb2_grpc,
 )
 
+from services.client import proxy
 from services.client.errors import I2VError, Unreachable, error_of
 from services.client.files import Upload, whole_file
 from services.client.patience import Patience, messages
@@ -106,12 +107,13 @@ class Client:
         return f"Client({self._address!r}, user={self._metadata[1][1]!r})"
 
     async def __aenter__(self) -> Self:
+        options = (*OPTIONS, *proxy.options(self._address))
         if self._tls:
             authorities = self._tls.read_bytes() if isinstance(self._tls, Path) else None
             credentials = grpc.ssl_channel_credentials(authorities)
-            self._channel = grpc.aio.secure_channel(self._address, credentials, OPTIONS)
+            self._channel = grpc.aio.secure_channel(self._address, credentials, options)
         else:
-            self._channel = grpc.aio.insecure_channel(self._address, OPTIONS)
+            self._channel = grpc.aio.insecure_channel(self._address, options)
         self._jobs = job_pb2_grpc.JobServiceStub(self._channel)
         self._assets = asset_pb2_grpc.AssetServiceStub(self._channel)
         self._catalog = catalog_pb2_grpc.CatalogServiceStub(self._channel)

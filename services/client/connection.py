@@ -13,9 +13,9 @@ from pathlib import Path
 
 import click
 
-from services.client import advice
+from services.client import advice, proxy
 from services.client.client import Client
-from services.client.errors import I2VError
+from services.client.errors import I2VError, Unreachable
 from services.client.exits import Exit
 
 DEVELOPMENT_KEY = Path("var/dev-key")
@@ -77,6 +77,8 @@ class Connection:
         except I2VError as error:
             said = advice.as_json(error) if self.json else advice.text(error, self.server, file=self.file)
             click.echo(said, err=True)
+            if isinstance(error, Unreachable) and not self.json and (through := proxy.named_for(self.server)):
+                click.echo(f"The call went through the proxy {through}; no_proxy excepts a server from it.", err=True)
             code = Exit.of(error)
         except BrokenPipeError:
             raise  # `i2v jobs | head`: click knows what to do.

@@ -1,18 +1,22 @@
-"""How a process of ours calls another one."""
+"""How a process of ours calls another one: directly, whatever proxy the environment names."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import grpc
 
+DIRECT = ("grpc.enable_http_proxy", 0)
+"""Without it gRPC goes through the proxy of `http_proxy` even to this machine."""
+
 
 def open_channel(
-    address: str, options: Sequence[tuple[str, Any]] | None = None, *, authorities: bytes = b""
+    address: str, options: Sequence[tuple[str, Any]] = (), *, authorities: bytes = b""
 ) -> grpc.aio.Channel:
     """Returns a channel to `host:port`: TLS with whoever shows a certificate of these authorities (PEM).
 
     Without authorities it is plaintext, for loopback and for networks that encrypt by themselves.
     """
+    options = (*options, DIRECT)
     if not authorities:
         return grpc.aio.insecure_channel(address, options=options)
     return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(authorities), options=options)

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +15,11 @@ from tests.embedded import close, gone, holder, kill, runs, server_of, start_hol
 
 
 @pytest.fixture
-def data() -> Iterator[Path]:
-    # Not among pytest's own folders: their names are long, and some tests give a long one themselves.
-    with tempfile.TemporaryDirectory(prefix="i2v-pg-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder) / "data"
-        if (Path(folder) / "data" / "PG_VERSION").exists():
-            close(holder(Path(folder) / "data"))
+def data(tmp_path: Path) -> Iterator[Path]:
+    data = tmp_path / "data"
+    yield data
+    if (data / "PG_VERSION").exists():
+        close(holder(data))
 
 
 def test_the_last_one_stops_the_server(data: Path) -> None:

@@ -18,6 +18,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 from services.errors import Unavailable
+from services.rpc.channel import open_channel
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -130,7 +131,7 @@ class Engine:
     def __init__(self, address: str, *, look_s: float = LOOK_S) -> None:
         """`look_s` is how long a stream is silent before its model is looked after."""
         self._look_s = look_s
-        self._channel = grpc.aio.insecure_channel(address, options=CONNECT)
+        self._channel = open_channel(address, CONNECT)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._borrowers: Counter[str] = Counter()
         self._loading = asyncio.Lock()
