@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck
 
 from services.orchestrator.api.tenants import digest
 from services.orchestrator.store.cluster import ROLE
@@ -29,6 +31,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     # gRPC, urllib and curl would take it even to this machine. tests/proxies.py has the tests that are about one.
     del os.environ[name]
+
+# How long an example takes is the machine's affair.
+hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("any machine")
 
 pytest_plugins = ["tests.triton_fixture", "tests.s3_fixture"]
 

@@ -157,7 +157,7 @@ async def every_call_is_unavailable(blobs: Blobs, folder: Path, within_s: float)
 async def test_a_wrong_secret_makes_it_unavailable_and_is_not_repeated(s3_server: S3Server, tmp_path: Path) -> None:
     for changes in ({"secret_key": "not-the-secret-key"}, {"access_key": "not-the-access-key"}):
         blobs = minio(s3_server, **changes)
-        for error in await every_call_is_unavailable(blobs, tmp_path, 2):
+        for error in await every_call_is_unavailable(blobs, tmp_path, 20):
             for text in (str(error), repr(error), repr(error.metadata), repr(blobs)):
                 assert "secret-key" not in text
         await blobs.close()
@@ -169,7 +169,7 @@ async def test_a_server_that_is_gone_is_noticed_at_once(tmp_path: Path) -> None:
         path, _ = a_file(tmp_path, 10)
         await blobs.put_file("key", path, media_type="image/png")
         await blobs.check()
-    await every_call_is_unavailable(blobs, tmp_path, 3)
+    await every_call_is_unavailable(blobs, tmp_path, 20)
     await blobs.close()
 
 

@@ -138,18 +138,18 @@ async def test_a_vendor_that_fails_again_and_again_is_left_alone_for_a_while(tmp
 
 async def test_a_model_whose_work_takes_hours_is_watched_for_longer(tmp_path: Path) -> None:
     def change(values: dict[str, Any], simulator: Simulator) -> None:
-        values |= {"watch_s": 0.2, "long_watch_s": 1.0}
+        values |= {"watch_s": 0.2, "long_watch_s": 6.0}
 
     talk = [IMAGE, (pb.Input.AUDIO, "audio/wav", sound(2))]
     async with provided("wavespeed", tmp_path, change=change) as rig:
-        rig.play(work_s=0.5)
+        rig.play(work_s=1.5)
         assert (await rig.generate()).end == ("TIMED_OUT", "UNKNOWN")
         assert (await rig.generate(a_task("talk", **TALK), talk)).done
         rig.play(stay="work")
         began = time.monotonic()
         told = await rig.generate(a_task("endless-talk", **TALK), talk)
         assert (told.end, told.failed.resumable) == (("TIMED_OUT", "UNKNOWN"), True)
-        assert time.monotonic() - began >= 1.0
+        assert time.monotonic() - began >= 6.0
 
 
 async def test_going_down_lets_a_submission_end_and_its_caller_know(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ async def test_a_thousand_tasks_wait_in_one_process_with_little_memory(tmp_path:
         assert simulator.paid == 1000
         began = time.monotonic()
         await stub.GetCapabilities(pb.GetCapabilitiesRequest())
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 20.0
         status = Path(f"/proc/{made.pid}/status").read_text()
         peak_mb = int(status.partition("VmHWM:")[2].split()[0]) / 1024
         assert peak_mb < 400

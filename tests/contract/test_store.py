@@ -266,14 +266,14 @@ async def test_a_waiter_is_woken_by_events_and_by_stops_only_for_stops(store: Po
     job = await admit(store, a_job())
     await store.record(job.id, jobs.start)
     async with store.changes(job.id) as changes, store.stops(job.id) as stops:
-        assert await changes.wait(5) and await stops.wait(5)  # raised at first: look
+        assert await changes.wait(60) and await stops.wait(60)  # raised at first: look
         while await changes.wait(0.3) or await stops.wait(0.3):
             pass  # news of the start may come after the look
         await store.record(job.id, lambda _: Progressed("generate", 0.5))
-        assert await changes.wait(5)
+        assert await changes.wait(60)
         assert not await stops.wait(0.2)
         await store.record(job.id, jobs.cancel)
-        assert await changes.wait(5) and await stops.wait(5)
+        assert await changes.wait(60) and await stops.wait(60)
 
 
 async def test_whoever_takes_jobs_off_a_queue_is_woken_by_what_is_put_onto_it(store: PostgresStore) -> None:
@@ -294,7 +294,7 @@ async def test_whoever_takes_jobs_off_a_queue_is_woken_by_what_is_put_onto_it(st
 
 async def test_a_cancel_that_comes_together_with_a_signal_is_not_lost() -> None:
     signal = Signal()
-    assert await signal.wait(5)
+    assert await signal.wait(60)
     waiting = asyncio.create_task(signal.wait(60))
     await asyncio.sleep(0.01)
     signal.raise_()
@@ -306,7 +306,7 @@ async def test_a_cancel_that_comes_together_with_a_signal_is_not_lost() -> None:
 async def test_waiters_survive_a_broken_connection(store: PostgresStore) -> None:
     job = await admit(store, a_job())
     async with store.changes(job.id) as changes:
-        await changes.wait(5)
+        await changes.wait(60)
         async with store.database.writing() as connection:
             await connection.execute(
                 sa.text(

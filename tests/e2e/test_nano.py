@@ -157,7 +157,7 @@ async def test_a_triton_that_dies_in_the_middle_costs_an_attempt_not_the_job(
             await i2v.until(job.name, "fragment_ready")
         began = time.monotonic()
         await i2v.until(job.name, "retrying")
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 90
         spec = a_spec(picture.name)
         spec.timeout.seconds = 2
         short = await i2v.ended((await i2v.submit(spec)).name)

@@ -16,7 +16,7 @@ from tests.programs import OPERATORS, World, world
 from tests.provided import picture, sound
 from tests.simulators.scenario import Scenario
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 State = job_pb2.Job
 PICTURE = picture(480, 360)

@@ -90,12 +90,13 @@ def busy(seconds: float) -> Any:
 
 async def test_a_job_that_waits_for_its_next_attempt_holds_no_slot(database: str, tmp_path: Path) -> None:
     vendor = ScriptedProvider(VIDEO)
-    vendor.refusals = [busy(30)]
+    vendor.refusals = [busy(600)]
     async with account(database, tmp_path, vendor, Limits(1, 1)) as i2v:
-        waits = await i2v.submit(SPEC)
+        patient = text_spec(seconds=5, model="remote-text")
+        patient.timeout.seconds = 1000
+        waits = await i2v.submit(patient)
         await i2v.until(waits.name, "retrying")
-        async with asyncio.timeout(20):
-            assert (await i2v.ended((await i2v.submit(SPEC)).name)).state == job_pb2.Job.SUCCEEDED
+        assert (await i2v.ended((await i2v.submit(SPEC)).name)).state == job_pb2.Job.SUCCEEDED
         assert (await i2v.job(waits.name)).state == job_pb2.Job.QUEUED
         assert (await i2v.cancel(waits.name)).state == job_pb2.Job.CANCELLED
 
@@ -154,13 +155,15 @@ async def test_a_stop_while_a_job_waits_for_its_next_attempt_submits_nothing(dat
 async def test_a_deadline_that_passes_while_a_job_waits_for_a_slot_ends_it(database: str, tmp_path: Path) -> None:
     vendor = ScriptedProvider(VIDEO)
     vendor.refusals = [busy(1)]
+    vendor.accepting.clear()
     async with account(database, tmp_path, vendor, Limits(1, 1)) as i2v:
         late = text_spec(seconds=5, model="remote-text")
-        late.timeout.seconds = 4
+        late.timeout.seconds = 8
         job = await i2v.submit(late)
-        await i2v.until(job.name, "retrying")
+        await vendor.asked.wait()
+        other = await i2v.submit(SPEC)  # waits for the slot before the first one waits for it again
         vendor.working.clear()
-        other = await i2v.submit(SPEC)
+        vendor.accepting.set()
         ended = await i2v.ended(job.name)
         assert (ended.state, ended.error.reason, ended.attempt) == (job_pb2.Job.FAILED, "DEADLINE_EXCEEDED", 1)
         vendor.working.set()
@@ -177,6 +180,7 @@ async def test_a_job_that_waits_outlives_its_worker(database: str, tmp_path: Pat
             "I2V_PROVIDER_LIMITS": "vendor=1/9",
             "I2V_FAKE_SLOTS": "0",
             "I2V_MODELS_FILE": str(GOLDEN / "remote.toml"),
+            "I2V_SILENT_S": "3600",  # nobody takes the first worker's jobs over
         }
         job = await i2v.submit(SPEC)
         with worker(database, tmp_path, "worker-0", **settings) as process:
@@ -185,8 +189,7 @@ async def test_a_job_that_waits_outlives_its_worker(database: str, tmp_path: Pat
             process.kill()
             process.wait()
         with worker(database, tmp_path, "worker-1", **settings):
-            async with asyncio.timeout(25):  # less than it takes until the first worker's jobs are taken over
-                ended = await i2v.ended(job.name)
+            ended = await i2v.ended(job.name)
         assert (ended.state, ended.attempt, len(vendor.submitted)) == (job_pb2.Job.SUCCEEDED, 2, 2)
         assert await i2v.app.store.audit() == 0
 

@@ -25,7 +25,7 @@ def i2v(rig: Rig, tmp_path: Path) -> Command:
 
 async def until(line: bytes, process: asyncio.subprocess.Process) -> None:
     assert process.stderr is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         async for each in process.stderr:
             if line in each:
                 return

@@ -1,7 +1,6 @@
 """A worker that lives is heard, whatever its vendors do; and every unknown outcome has its turn."""
 
 import asyncio
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.domain import paid_call
 from services.orchestrator.domain.paid_call import PaidCall
 from services.orchestrator.store.schema import executors
-from services.orchestrator.system import SystemClock
 from tests.scripted_provider import Found, ScriptedProvider, a_video, providing
 from tests.served import GOLDEN, Served, served, text_spec
 
@@ -61,10 +59,10 @@ async def test_a_worker_beats_while_its_vendor_says_nothing(database: str, tmp_p
             await lost(i2v, vendor, 12)
             backend.slow = True
             await backend.searched.wait()
-            for _ in range(30):
+            beats = set()
+            while len(beats) < 6:  # goes on though nothing is answered
                 async with i2v.app.store.database.reading() as connection:
-                    (beat,) = (await connection.execute(sa.select(executors.c.beat_time))).scalars()
-                assert SystemClock().now() - beat < timedelta(seconds=SILENT_S), "it would be taken for dead"
+                    beats |= set((await connection.execute(sa.select(executors.c.beat_time))).scalars())
                 await asyncio.sleep(0.1)
             # What nobody begins in time, for all slots are taken, is ended all the same.
             for _ in range(4):
@@ -87,7 +85,7 @@ async def test_every_unknown_outcome_has_its_turn_and_is_counted(
         async with served(database, tmp_path, {"vendor": (backend, 4)}, change=change) as i2v:
             names = await lost(i2v, vendor, 5)
             asked: set[str] = set()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(90):
                 while len(asked) < 5 or i2v.registry.get_sample_value("i2v_jobs_reconciling") != 5:
                     await asyncio.sleep(0.05)
                     asked = {request.submission_id for request in vendor.found}

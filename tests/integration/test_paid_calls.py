@@ -8,10 +8,11 @@ from pathlib import Path
 import grpc
 import pytest
 from i2v.provider.v1 import provider_pb2
-from i2v.v1 import asset_pb2
+from i2v.v1 import asset_pb2, job_pb2
 
 from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.ports.backend import Attempt, BackendEvent, Handover
+from tests.deadlines import late
 from tests.paid import VIDEO, State, journal, kinds, life, money, remote, remotely, spec
 from tests.scripted_provider import Failed, Found, ScriptedProvider, a_failure, providing
 from tests.served import Served, caller, served
@@ -75,12 +76,16 @@ async def test_a_vendor_that_takes_no_work_is_waited_for_until_the_deadline(
 ) -> None:
     told = vendor.capabilities
     told.availability, told.reason = provider_pb2.Capabilities.Availability.Value(availability), "Somebody has to act."
-    short = spec()
-    short.timeout.seconds = 7  # the fourth wait, from 3.5 s on, would pass it, however slow the first three were
-    job, late = await i2v.submit(spec()), await i2v.submit(short)
+    job = await i2v.submit(spec())
     error = (await i2v.until(job.name, "retrying")).retrying.error
     assert (error.reason, error.message) == (reason, "Somebody has to act.")
-    ended = await i2v.ended(late.name)
+
+    async def short(seconds: int) -> job_pb2.Job:
+        asked = spec()
+        asked.timeout.seconds = seconds  # 3: the third wait, from 1.5 s on, would pass it
+        return await i2v.ended((await i2v.submit(asked)).name)
+
+    ended = await late(short, 3, lambda ended: ended.error.reason != "DEADLINE_EXCEEDED")
     assert (ended.state, ended.error.reason, ended.charged.amount_micros) == (State.FAILED, reason, 0)
     assert (vendor.submitted, await money(i2v)) == ([], (5000, 0))
     told.availability = provider_pb2.Capabilities.AVAILABLE
@@ -239,9 +244,13 @@ async def test_the_addresses_of_providers_stay_in_the_log(
 
 async def test_the_deadline_keeps_the_money_of_an_accepted_task(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.working.clear()
-    asked = spec()
-    asked.timeout.seconds = 2
-    ended = await i2v.ended((await i2v.submit(asked)).name)
+
+    async def short(seconds: int) -> job_pb2.Job:
+        asked = spec()
+        asked.timeout.seconds = seconds
+        return await i2v.ended((await i2v.submit(asked)).name)
+
+    ended = await late(short, 2, lambda ended: bool(vendor.submitted))
     assert (ended.state, ended.error.reason, ended.error.resumable) == (State.FAILED, "DEADLINE_EXCEEDED", True)
     assert (ended.charged.amount_micros, vendor.stopped) == (5000, [])
 

@@ -48,7 +48,7 @@ def left_behind(data: Path) -> list[str]:
 
 async def nothing_is_left(data: Path) -> None:
     """The end is told before what is left is removed."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while left_behind(data):  # noqa: ASYNC110  A folder tells nobody.
             await asyncio.sleep(0.01)
 

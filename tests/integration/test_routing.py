@@ -84,7 +84,7 @@ async def test_who_waits_for_another_vendor_sees_the_place_there(rig: Rig) -> No
     rig.fal.refusals = [a_failure("RATE_LIMITED", Failed.NOT_CHARGED, retryable=True)]
     moved = await rig.submit()
     await rig.i2v.until(moved.name, "rerouted")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         async for answer in rig.i2v.jobs.WatchJob(job_pb2.WatchJobRequest(name=moved.name), metadata=caller()):
             if answer.HasField("heartbeat") and answer.heartbeat.queue_place == 1:
                 break
@@ -162,7 +162,7 @@ async def test_a_provider_of_another_vendor_or_without_the_model_gets_no_task(
         async with served(database, tmp_path, {"one": (backend, 1)}, change=change) as i2v:
 
             async def shown(reason: str, state: Any = catalog_pb2.Model.Remote.UNREACHABLE) -> None:
-                for _ in range(200):
+                for _ in range(1000):
                     (told,) = (await i2v.catalog.ListModels(catalog_pb2.ListModelsRequest(), metadata=caller())).models
                     if reason == told.remote.availability_reason:
                         break

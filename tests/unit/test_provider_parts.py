@@ -270,7 +270,7 @@ def test_what_downloads_hold_does_not_grow_with_them(downloads: int, least: int,
 
 async def test_looks_that_wait_for_one_another_do_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last ones wait for longer than an answer may take."""
-    monkeypatch.setattr(exchange_module, "AT_A_TIME", 4)
+    monkeypatch.setattr(exchange_module, "AT_A_TIME", 2)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.readline():
@@ -286,7 +286,7 @@ async def test_looks_that_wait_for_one_another_do_not_fail(monkeypatch: pytest.M
         "Bearer",
         "some-key",
         destinations=Destinations([address]),
-        patience=Patience(look_s=2.0),
+        patience=Patience(look_s=5.0),
         meter=VendorMeter(VendorMetrics(CollectorRegistry()), "test"),
         clock=lambda: 0.0,
     )

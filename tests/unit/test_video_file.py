@@ -33,7 +33,7 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     goes_on, write = threading.Event(), video_file._write
 
     def slowly(descriptor: int, data: bytes) -> None:
-        goes_on.wait(10)
+        goes_on.wait(60)
         write(descriptor, data)
 
     monkeypatch.setattr(video_file, "_write", slowly)
@@ -44,7 +44,7 @@ async def test_a_piece_is_written_while_the_next_one_is_waited_for(
     tmp_path: Path, slow_disk: Callable[[], None]
 ) -> None:
     file = VideoFile(tmp_path / "video.mp4")
-    await asyncio.wait_for(file.add(b"one"), 1)  # does not wait for its own
+    await asyncio.wait_for(file.add(b"one"), 30)  # does not wait for its own
     second = asyncio.create_task(file.add(b"two"))
     await asyncio.sleep(0)
     assert not second.done(), "more than one piece would be held in memory"
