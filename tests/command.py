@@ -1,8 +1,10 @@
 """The `i2v` command as a process of its own, in a folder of the test's."""
 
 import asyncio
+import contextlib
 import os
 import sys
+import termios
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,28 +29,63 @@ class Command:
         self.address = address
         self.folder = folder
 
-    async def start(self, *arguments: str, key: str | None = KEY) -> asyncio.subprocess.Process:
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "I2V_SERVER": self.address}
+    async def start(
+        self,
+        *arguments: str,
+        key: str | None = KEY,
+        stdout: int = asyncio.subprocess.PIPE,
+        stderr: int = asyncio.subprocess.PIPE,
+        **more: str,
+    ) -> asyncio.subprocess.Process:
+        """Starts it, with `more` in its environment."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "I2V_SERVER": self.address,
+            **more,
+        }
         if key is not None:
             environment["I2V_KEY"] = key
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "services.client.cli", *arguments),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
             cwd=self.folder,
             env=environment,
         )
 
-    async def __call__(self, *arguments: str, key: str | None = KEY) -> Ended:
-        return await self.end(await self.start(*arguments, key=key))
+    async def __call__(self, *arguments: str, key: str | None = KEY, **more: str) -> Ended:
+        return await self.end(await self.start(*arguments, key=key, **more))
 
     async def end(self, process: asyncio.subprocess.Process) -> Ended:
         out, err = await process.communicate()
-        assert b"Traceback" not in err, err.decode()
-        return Ended(process.returncode or 0, out.decode(), err.decode())
+        assert b"Traceback" not in (err or b""), err.decode()
+        return Ended(process.returncode or 0, (out or b"").decode(), (err or b"").decode())
 
 
 def beside_a_picture(address: str, folder: Path) -> Command:
     """The command in a folder with the picture that `GENERATE` names."""
     (folder / "cat.png").write_bytes(PICTURE)
     return Command(address, folder)
+
+
+class Terminal:
+    """A terminal of the kernel's for one of the command's streams."""
+
+    def __init__(self, columns: int = 80) -> None:
+        self._master, self.slave = os.openpty()
+        termios.tcsetwinsize(self.slave, (24, columns))
+
+    def hand_over(self) -> None:
+        """Leaves the terminal to the process that was started with `slave`."""
+        os.close(self.slave)
+
+    async def read(self) -> str:
+        """Returns everything that is written to it until its last writer has gone."""
+        written = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has it open
+            while data := await asyncio.to_thread(os.read, self._master, 4096):
+                written += data
+        os.close(self._master)
+        return written.decode(errors="replace")

@@ -80,6 +80,10 @@ class Script(
     """A cancelled job goes on all the same."""
     endless: bool = False
     """The job goes on until it is cancelled."""
+    listed: list[job_pb2.Job] = field(default_factory=list)
+    """What ListJobs answers, instead of three pages."""
+    names: str = ""
+    """What stands before every name of a model and a plan."""
     asked: list[Any] = field(default_factory=list)
     uploads: list[bytes] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -106,6 +110,8 @@ class Script(
 
     async def ListJobs(self, request: job_pb2.ListJobsRequest, context: Context) -> job_pb2.ListJobsResponse:
         self.asked.append(request)
+        if self.listed:
+            return job_pb2.ListJobsResponse(jobs=self.listed)
         page = int(request.page_token or 0)
         jobs = [Job(name=f"jobs/{n}", state=Job.QUEUED) for n in range(page * 2, page * 2 + 2)]
         return job_pb2.ListJobsResponse(jobs=jobs, next_page_token=str(page + 1) if page < 2 else "")
@@ -134,7 +140,11 @@ class Script(
         self.asked.append(request)
         if not self.stubborn:
             self.cancelled.set()
-        return Job(name="jobs/7", state=Job.CANCELLING)
+        return Job(name="jobs/7", state=Job.CANCELLING, prompt=self.job.prompt)
+
+    async def ResumeJob(self, request: job_pb2.ResumeJobRequest, context: Context) -> Job:
+        self.asked.append(request)
+        return Job(name="jobs/7", state=Job.QUEUED, resumes=request.name)
 
     async def PreviewJob(self, request: job_pb2.PreviewJobRequest, context: Context) -> job_pb2.PreviewJobResponse:
         self.asked.append(request)
@@ -171,7 +181,7 @@ class Script(
         self, request: catalog_pb2.ListModelsRequest, context: Context
     ) -> catalog_pb2.ListModelsResponse:
         nano = catalog_pb2.Model(
-            name="models/nano",
+            name=f"models/{self.names}nano",
             display_name="Nano",
             operations=[catalog_pb2.Model.IMAGE_TO_VIDEO],
             sizes=[OUTPUT.size],
@@ -186,7 +196,7 @@ class Script(
 
     async def GetUsage(self, request: usage_pb2.GetUsageRequest, context: Context) -> usage_pb2.Usage:
         account = usage_pb2.Account(budget=usd(100_000), reserved=usd(0), spent=usd(5000), active_jobs_limit=4)
-        return usage_pb2.Usage(plan="free", period="2026-11", tenant=account, user=account)
+        return usage_pb2.Usage(plan=f"{self.names}free", period="2026-11", tenant=account, user=account)
 
 
 async def verify(token: str) -> str:

@@ -11,6 +11,7 @@ from services.client import money, show
 from services.client.client import Client
 from services.client.commands import command, i2v, named
 from services.client.connection import Connection
+from services.client.terminal import say
 
 JOB = click.argument("job", callback=named("jobs"))
 
@@ -27,7 +28,7 @@ def reconcile() -> None:
 
 def _show(connection: Connection, found: Sequence[reconcile_pb2.PaidCall]) -> None:
     if connection.json:
-        click.echo("\n".join(map(show.as_json, found)))
+        say(*map(show.as_json, found))
         return
     rows = [
         (
@@ -44,9 +45,8 @@ def _show(connection: Connection, found: Sequence[reconcile_pb2.PaidCall]) -> No
         for each in found
     ]
     head = ("JOB", "STATE", "PROVIDER", "MODEL", "SUBMISSION", "SUBMITTED", "PRICE", "WHOSE", "WHY")
-    click.echo(show.columns([head, *rows]) if rows else "No paid call has an unknown outcome.")
-    for message in dict.fromkeys(f"{each.reason}: {each.message}" for each in found if each.reason):
-        click.echo(message)
+    say(*(show.columns([head, *rows]) if rows else ["No paid call has an unknown outcome."]))
+    say(*dict.fromkeys(f"{each.reason}: {each.message}" for each in found if each.reason))
 
 
 def _call(connection: Connection, method: str, request: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the command line says of an error: what went wrong and the way out. Errors in, text out; prints nothing."""
+"""What the command line says of an error: what went wrong and the way out. Errors in, lines out; prints nothing."""
 
 import json
 import re
@@ -47,22 +47,21 @@ RESOLVING = re.compile(r"\[field:[^:]* error:(.*)\]$")
 """How gRPC wraps what is wrong with a name."""
 
 
-def text(failed: I2VError, server: str, *, file: str = "--image") -> str:
-    """Returns what went wrong and the way out, for a person who typed `file` for what was uploaded."""
+def lines(failed: I2VError, server: str) -> list[str]:
+    """Returns what went wrong and the way out, for a person."""
     if isinstance(failed, Unreachable):
         return _unreachable(failed, server)
     if isinstance(failed, Unauthenticated):
-        return (
-            f"{failed.message}\nThe key is taken from I2V_KEY, or from the file that --key-file or I2V_KEY_FILE names."
-        )
+        way_out = "The key is taken from I2V_KEY, or from the file that --key-file or I2V_KEY_FILE names."
+        return [failed.message, way_out]
     if isinstance(failed, QuotaExceeded) and failed.retry_after_s is not None:
-        return f"{failed.message}\nCome back in {_span(failed.retry_after_s)}."
+        return [failed.message, f"Come back in {_span(failed.retry_after_s)}."]
     if failed.violations:
-        return "\n".join(_violation(violation, file) for violation in failed.violations)
-    return failed.message
+        return [_violation(violation) for violation in failed.violations]
+    return [failed.message]
 
 
-def _unreachable(failed: Unreachable, server: str) -> str:
+def _unreachable(failed: Unreachable, server: str) -> list[str]:
     # What gRPC itself says ends in the cause, after a chain of its own layers.
     resolving = RESOLVING.search(failed.message)
     said = resolving[1] if resolving else failed.message
@@ -73,12 +72,11 @@ def _unreachable(failed: Unreachable, server: str) -> str:
     elif not resolving and OF_TLS.search(said):
         why = "it does not speak TLS" if NO_TLS in said else why
         advice = "TLS failed. It is chosen with --tls or I2V_SERVER_TLS, whom to trust with --ca-file."
-    return f"The server at {server} cannot be reached: {why.rstrip('.')}.\n{advice}"
+    return [f"The server at {server} cannot be reached: {why.rstrip('.')}.", advice]
 
 
-def _violation(violation: Violation, file: str) -> str:
-    typed = file if violation.field in OF_UPLOAD else OPTION_OF_FIELD.get(violation.field, violation.field)
-    return f"{typed}: {violation.description}"
+def _violation(violation: Violation) -> str:
+    return f"{OPTION_OF_FIELD.get(violation.field, violation.field)}: {violation.description}"
 
 
 def _span(length_s: float) -> str:
@@ -98,4 +96,4 @@ def as_json(failed: I2VError) -> str:
         "metadata": dict(failed.metadata),
         "retry_after_s": failed.retry_after_s,
     }
-    return json.dumps({"error": found}, ensure_ascii=False)
+    return json.dumps({"error": found})

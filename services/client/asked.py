@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 import click
 from google.protobuf.duration_pb2 import Duration
-from i2v.v1 import job_pb2
+from i2v.v1 import asset_pb2, job_pb2
 
 from services.client.client import Client
 from services.client.errors import InvalidRequest
+from services.client.terminal import is_blank
 
 FITS = {"crop": job_pb2.ImageToVideo.CROP, "pad": job_pb2.ImageToVideo.PAD}
 QUALITIES = {"quality": job_pb2.JobSpec.QUALITY, "fast": job_pb2.JobSpec.FAST}
@@ -59,6 +60,12 @@ def utf8(context: click.Context, parameter: click.Parameter, value: str) -> str:
     return value
 
 
+def _seen(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value and is_blank(utf8(context, parameter, value)):
+        raise click.BadParameter("this text has no visible character")
+    return value
+
+
 def _utf8_or_none(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     return None if value is None else utf8(context, parameter, value)
 
@@ -75,7 +82,7 @@ def _details(context: click.Context, parameter: click.Parameter, values: Sequenc
 
 OPTIONS = (
     click.option("--image", type=FILE, help="The picture that moves. Without one the text alone makes the video."),
-    click.option("--prompt", default="", callback=utf8, help="What shall happen."),
+    click.option("--prompt", default="", callback=_seen, help="What shall happen."),
     click.option("--model", callback=_utf8_or_none, help="Default: nano, without --capability."),
     click.option("--capability", default="", callback=utf8, help="Instead of a model: the cheapest that can do this."),
     click.option("--price-max", metavar="USD", callback=_micros, help="What a capability may cost at most."),
@@ -95,7 +102,7 @@ OPTIONS = (
     click.option("--negative", callback=_utf8_or_none, help="What shall not be seen."),
     click.option("--expand/--no-expand", default=None, help="Whether the vendor may expand the prompt."),
     click.option("--guidance", type=float, help="How closely the prompt is followed, 0 to 1."),
-    click.option("--scene", default="", callback=utf8, help="What happens; the prompt is written from it."),
+    click.option("--scene", default="", callback=_seen, help="What happens; the prompt is written from it."),
     click.option("--story", default="", callback=utf8, help="What the scene is part of."),
     click.option("--detail", "details", multiple=True, callback=_details, help="NAME=TEXT; who is in it. Repeatable."),
 )
@@ -116,7 +123,10 @@ async def asked_spec(client: Client, **given: Any) -> job_pb2.JobSpec:
     _refuse_strangers(operation, given)
     files = {role: given[role] for role in ("image", "audio", "mask") if given[role] is not None}
     at = f"spec.{operation.replace('-', '_')}"
-    names: dict[str, Any] = {role: await _uploaded(client, file, role, at) for role, file in files.items()}
+    names: dict[str, Any] = {
+        role: (await upload(client, file, f"{at}.{role}", "audio/*" if role == "audio" else "image/*")).name
+        for role, file in files.items()
+    }
     model = given["model"] if given["model"] is not None else "" if given["capability"] else "nano"
     spec = job_pb2.JobSpec(
         model=model, capability=given["capability"], seed=given["seed"], resolution=given["resolution"]
@@ -155,12 +165,12 @@ async def asked_spec(client: Client, **given: Any) -> job_pb2.JobSpec:
     return spec
 
 
-async def _uploaded(client: Client, file: Path, role: str, at: str) -> str:
-    """Uploads a file and returns its asset's name. What is wrong with it is said of the field that it was given for."""
+async def upload(client: Client, file: Path, field: str, media_type: str = "") -> asset_pb2.Asset:
+    """Uploads a file. What is wrong with it is said of `field`, for which it was given."""
     try:
-        return (await client.upload(file, "audio/*" if role == "audio" else "image/*")).name
+        return await client.upload(file, media_type)
     except InvalidRequest as error:
-        raise error.of_field(f"{at}.{role}") from error
+        raise error.of_field(field) from error
 
 
 OF_OPERATION = {

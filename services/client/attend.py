@@ -4,24 +4,26 @@ Whatever ends the command early says what becomes of the job, because it goes on
 """
 
 import asyncio
-from contextlib import suppress
-from pathlib import Path
+import shlex
+from contextlib import aclosing, suppress
 
-import click
 from i2v.v1 import job_pb2
 
 from services.client import money, show
 from services.client.client import Client
 from services.client.errors import I2VError, Unreachable
+from services.client.events import describe
 from services.client.exits import Exit
 from services.client.interrupt import Interrupt
+from services.client.output import Output
 from services.client.progress import Display, display
+from services.client.terminal import say
 
 PATIENCE_S = 120.0
 """A job that runs is worth waiting for a server that restarts."""
 
 
-async def make(client: Client, spec: job_pb2.JobSpec, out: Path, *, json: bool) -> Exit:
+async def make(client: Client, spec: job_pb2.JobSpec, out: Output, *, json: bool) -> Exit:
     """Submits a job, stays with it and downloads the video. Ctrl-C cancels the job."""
     job: job_pb2.Job | None = None
     interrupt = Interrupt()
@@ -29,7 +31,7 @@ async def make(client: Client, spec: job_pb2.JobSpec, out: Path, *, json: bool) 
         with interrupt:
             job = await client.submit(spec)
             if not json:
-                click.echo(f"{job.name} is admitted for {money.text(job.quote)}.", err=True)
+                _say(f"{job.name} is admitted for {money.text(job.quote)}.")
             with display(json=json) as shown:
                 cancelling = asyncio.create_task(_cancel(client, job.name, interrupt, shown))
                 try:
@@ -49,15 +51,15 @@ async def make(client: Client, spec: job_pb2.JobSpec, out: Path, *, json: bool) 
         if job:
             _say(_goes_on(job.name))
         raise
-    code = await _bring(client, job, out, json=json)
+    code = await _bring(client, job, out, shown, json=json)
     return Exit.INTERRUPTED if interrupt.asked.is_set() else code
 
 
-async def fetch(client: Client, name: str, out: Path, *, json: bool) -> Exit:
+async def fetch(client: Client, name: str, out: Output, *, json: bool) -> Exit:
     """Resumes a job, stays with the one that fetches the video, and downloads it. Ctrl-C leaves it alone."""
     job = await client.resume(name)
     if not json:
-        click.echo(f"{job.name} fetches what was paid for.", err=True)
+        _say(f"{job.name} fetches what was paid for.")
     try:
         with display(json=json) as shown:
             async for event in client.watch(job.name, patience_s=PATIENCE_S):
@@ -65,7 +67,7 @@ async def fetch(client: Client, name: str, out: Path, *, json: bool) -> Exit:
     except asyncio.CancelledError:
         _say(_goes_on(job.name))
         raise
-    return await _bring(client, await client.get(job.name), out, json=json)
+    return await _bring(client, await client.get(job.name), out, shown, json=json)
 
 
 async def watch(client: Client, name: str, *, after: int, json: bool) -> Exit:
@@ -80,10 +82,24 @@ async def watch(client: Client, name: str, *, after: int, json: bool) -> Exit:
     job = await client.get(name)
     succeeded = job.state == job_pb2.Job.SUCCEEDED
     if json:
-        click.echo(show.as_json(job))
+        say(show.as_json(job))
     else:
-        click.echo(show.job(job) if succeeded else show.why_none(job))
+        say(*(show.job(job) if succeeded else show.why_none(job)))
+    shown.say_warnings()
     return Exit.OK if succeeded else Exit.NO_VIDEO
+
+
+async def warnings(client: Client, job: job_pb2.Job) -> list[str]:
+    """Returns what a job's events have warned of so far."""
+    found: list[str] = []
+    if job.last_sequence:
+        async with aclosing(client.watch(job.name)) as events:
+            async for event in events:
+                if warning := describe(event).warning:
+                    found.append(warning)
+                if event.sequence >= job.last_sequence:
+                    break
+    return found
 
 
 async def _cancel(client: Client, name: str, interrupt: Interrupt, shown: Display) -> None:
@@ -96,19 +112,23 @@ async def _cancel(client: Client, name: str, interrupt: Interrupt, shown: Displa
         shown.say(f"{name} could not be asked to stop: {error.message}")
 
 
-async def _bring(client: Client, job: job_pb2.Job, out: Path, *, json: bool) -> Exit:
+async def _bring(client: Client, job: job_pb2.Job, out: Output, shown: Display, *, json: bool) -> Exit:
     if job.state == job_pb2.Job.SUCCEEDED:
         try:
+            if out.waits_for_a_reader:
+                _say(f"The video goes into {out}, a pipe, as soon as somebody reads that.")
             await client.download(job.output.asset, out)
         except (asyncio.CancelledError, I2VError, OSError):
-            _say(f"The video was made but is not here. `i2v download {job.output.asset} --out {out}` brings it.")
+            again = f"`i2v download {job.output.asset} --out {shlex.quote(str(out))}`"
+            _say(f"The video was made but is not here. {again} brings it.")
             raise
     if json:
-        click.echo(show.as_json(job))
+        say(show.as_json(job))
     elif job.state == job_pb2.Job.SUCCEEDED:
-        click.echo(show.video(job, str(out)))
+        say(*show.video(job, str(out)), err=out.path is None)
     else:
-        _say(show.why_none(job))
+        _say(*show.why_none(job))
+    shown.say_warnings()
     return Exit.OK if job.state == job_pb2.Job.SUCCEEDED else Exit.NO_VIDEO
 
 
@@ -116,5 +136,5 @@ def _goes_on(name: str) -> str:
     return f"{name} goes on. `i2v watch {name}` shows it, `i2v cancel {name}` stops it."
 
 
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+def _say(*lines: str) -> None:
+    say(*lines, err=True)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +24,11 @@ from i2v.v1 import (
 )
 
 from services.client import proxy
+from services.client.address import addresses, target
+from services.client.address import options as balancing
 from services.client.errors import I2VError, Unreachable, error_of
-from services.client.files import Upload, whole_file
+from services.client.files import Upload
+from services.client.output import Output, Write
 from services.client.patience import Patience, messages
 from services.rpc.status import Failure
 
@@ -35,9 +38,9 @@ TERMINAL = ("succeeded", "failed", "cancelled")
 PRINTABLE = re.compile(r"[ -~]+")
 USER_CHARACTERS = 128
 OPTIONS = (
-    # The server allows a ping every 10 s.
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    # A server that is there no more is noticed before a call's time is over. It allows a ping every 10 s.
+    ("grpc.keepalive_time_ms", 11_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     # By default a lost server is tried again after one second, and then ever more rarely up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -88,16 +91,21 @@ class Client:
         patience_s: float = 30.0,
         timeout_s: float = 20.0,
     ) -> None:
-        """`tls` may name a file of authorities to trust. After `patience_s` without any contact a call is given up.
+        """`address` is `host:port`, or several with commas between them; so may a name have several addresses.
+
+        Calls go to every server that is connected and serves, in turn, so one may restart while another is up.
+        `tls` may name a file of authorities to trust. After `patience_s` without any contact a call is given up.
 
         Raises:
-            ValueError: the key or the user's name cannot be sent: they are 1 or more printable ASCII characters.
+            ValueError: the address is none; or the key or the user's name cannot be sent: they are 1 or more printable
+                ASCII characters.
         """
         if not PRINTABLE.fullmatch(key):
             raise ValueError("the key is empty, or has other than printable ASCII characters")
         if not PRINTABLE.fullmatch(user) or len(user) > USER_CHARACTERS:
             raise ValueError(f"the user's name is 1 to {USER_CHARACTERS} printable ASCII characters")
         self._address = address
+        self._addresses = addresses(address)
         self._tls = tls
         self._patience_s = patience_s
         self._timeout_s = timeout_s
@@ -107,13 +115,17 @@ class Client:
         return f"Client({self._address!r}, user={self._metadata[1][1]!r})"
 
     async def __aenter__(self) -> Self:
-        options = (*OPTIONS, *proxy.options(self._address))
+        try:
+            where = await asyncio.to_thread(target, self._addresses)
+        except OSError as error:
+            raise Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, error.strerror or str(error))) from error
+        options = (*OPTIONS, *proxy.options(self._address), *balancing(self._addresses, tls=bool(self._tls)))
         if self._tls:
             authorities = self._tls.read_bytes() if isinstance(self._tls, Path) else None
             credentials = grpc.ssl_channel_credentials(authorities)
-            self._channel = grpc.aio.secure_channel(self._address, credentials, options)
+            self._channel = grpc.aio.secure_channel(where, credentials, options)
         else:
-            self._channel = grpc.aio.insecure_channel(self._address, options)
+            self._channel = grpc.aio.insecure_channel(where, options)
         self._jobs = job_pb2_grpc.JobServiceStub(self._channel)
         self._assets = asset_pb2_grpc.AssetServiceStub(self._channel)
         self._catalog = catalog_pb2_grpc.CatalogServiceStub(self._channel)
@@ -151,7 +163,7 @@ class Client:
 
     async def watch(
         self, name: str, after: int = 0, *, patience_s: float | None = None
-    ) -> AsyncIterator[job_pb2.JobEvent]:
+    ) -> AsyncGenerator[job_pb2.JobEvent, None]:
         """Yields a job's events after a sequence number, each once, and ends after the terminal one.
 
         A broken stream goes on where it stopped, until nothing came from the server for `patience_s`.
@@ -200,7 +212,12 @@ class Client:
         out: Path | str | None = None,
         on_event: Callable[[job_pb2.JobEvent], None] | None = None,
     ) -> job_pb2.Job:
-        """Uploads a picture, makes the video, waits for it and downloads it. Returns the job, however it ended."""
+        """Uploads a picture, makes the video, waits for it and downloads it. Returns the job, however it ended.
+
+        Raises OSError, before anything is paid, where `out` cannot be written.
+        """
+        if out is not None:
+            await asyncio.to_thread(Output(Path(out)).check)
         asset = (await self.upload(image, "image/*")).name if image is not None else ""
         job = await self.submit(job_spec(prompt, image=asset, model=model, duration_s=duration_s, seed=seed))
         async for event in self.watch(job.name):
@@ -229,14 +246,22 @@ class Client:
 
         return await self._patiently(lambda: self._assets.WriteAsset(parts(), metadata=self._metadata))
 
-    async def download(self, name: str, to: Path | str | BinaryIO) -> int:
-        """Downloads an asset and returns its size. A file appears under its name only when it is whole and right."""
-        if isinstance(to, Path | str):
-            with whole_file(Path(to)) as file:
-                return await self._download(name, file)
-        return await self._download(name, to)
+    async def download(self, name: str, to: Path | str | Output | BinaryIO) -> int:
+        """Downloads an asset and returns its size in bytes.
 
-    async def _download(self, name: str, file: BinaryIO) -> int:
+        A file appears under its name only when it is whole and right; a device or a pipe is written into as the bytes
+        come. Raises OSError, before anything is asked for, where nothing can be written.
+        """
+        if isinstance(to, Path | str):
+            to = Output(Path(to))
+        if not isinstance(to, Output):
+            file = to
+            return await self._download(name, lambda data: asyncio.to_thread(file.write, data))
+        await asyncio.to_thread(to.check)
+        async with to.writing() as write:
+            return await self._download(name, write)
+
+    async def _download(self, name: str, write: Write) -> int:
         patience, digest, size = Patience(self._patience_s), hashlib.sha256(), 0
         while True:
             request = asset_pb2.ReadAssetRequest(name=name, offset=size)
@@ -244,7 +269,7 @@ class Client:
                 async with aclosing(messages(self._assets.ReadAsset(request, metadata=self._metadata))) as responses:
                     async for response in responses:
                         patience.contact()
-                        await asyncio.to_thread(file.write, response.data)
+                        await write(response.data)
                         digest.update(response.data)
                         size += len(response.data)
                 break

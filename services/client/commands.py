@@ -4,6 +4,7 @@ Results go to stdout, everything else to stderr.
 """
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,11 +13,14 @@ import click
 from i2v.v1 import job_pb2
 
 from services.client import attend, exits, show
+from services.client.address import addresses
 from services.client.asked import FILE, asked_spec, makes, utf8
+from services.client.asked import upload as upload_as
 from services.client.client import Client
 from services.client.connection import Connection
 from services.client.exits import Exit
-from services.client.files import try_folder
+from services.client.output import Output
+from services.client.terminal import say
 
 STATES = [name for name in job_pb2.Job.State.keys() if name != "STATE_UNSPECIFIED"]  # noqa: SIM118  No dict.
 
@@ -30,6 +34,14 @@ def _user(context: click.Context, parameter: click.Parameter, value: str) -> str
     return value
 
 
+def _server(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        addresses(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--server") from error
+    return value
+
+
 def named(collection: str) -> Callable[[click.Context, click.Parameter, str], str]:
     """Completes a name: `7` and `jobs/7` are the same job."""
 
@@ -40,23 +52,38 @@ def named(collection: str) -> Callable[[click.Context, click.Parameter, str], st
     return complete
 
 
-def _check_out(out: Path, image: Path | None) -> None:
-    """Refuses a file that could not be written when the video is there, paid for, and one that is still needed."""
-    if not out.name or not out.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
-    if image is not None and out.exists() and out.samefile(image):
-        raise click.BadParameter(f"{out} is the picture itself", param_hint="--out")
+def _output(typed: str, *, json: bool, **uploaded: Path | None) -> Output:
+    """Refuses what could not be written when the video is there, paid for, and a file that is uploaded before."""
+    out = Output.named(typed)
+    if out.path is None and json:
+        raise click.BadParameter("stdout cannot take both the video and --json", param_hint="--out")
+    if typed == "-" and sys.stdout is not None and sys.stdout.isatty():
+        raise click.BadParameter("a terminal does not show a video; name a file, or pipe stdout", param_hint="--out")
     try:
-        try_folder(out)
+        out.check()
+        for option, file in uploaded.items():
+            if file is not None and out.path is not None and out.path.exists() and out.path.samefile(file):
+                raise click.BadParameter(f"{typed} is the file of --{option} itself", param_hint="--out")
     except OSError as error:
-        raise click.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error
+        folder = Path(typed).absolute().parent
+        why = error.strerror if folder.is_dir() else f"there is no folder {folder}"
+        raise click.BadParameter(f"{typed!r} cannot be written: {why}", param_hint="--out") from error
+    return out
 
 
-OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
+OUT_HELP = "A file, a device, a pipe, or - for stdout."
 
 
 @click.group(epilog=exits.HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--server", envvar="I2V_SERVER", default="127.0.0.1:50051", show_default=True, show_envvar=True)
+@click.option(
+    "--server",
+    envvar="I2V_SERVER",
+    default="127.0.0.1:50051",
+    show_default=True,
+    show_envvar=True,
+    callback=_server,
+    help="host:port, or several with commas: each call goes to one that serves.",
+)
 @click.option("--user", envvar="I2V_USER", default="default", show_default=True, show_envvar=True, callback=_user)
 @click.option(
     "--key-file",
@@ -96,20 +123,20 @@ def command(name: str, group: click.Group = i2v) -> Callable[[Command], click.Co
 
 @command("generate")
 @makes
-@click.option("--out", type=OUT, help="Default: the picture's name.")
+@click.option("--out", help=f"{OUT_HELP} Default: the picture's name in this folder.")
 @click.option("--detach", is_flag=True, help="Only submit; print the job's name.")
-def generate(connection: Connection, image: Path | None, out: Path | None, detach: bool, **given: Any) -> None:
+def generate(connection: Connection, image: Path | None, out: str | None, detach: bool, **given: Any) -> None:
     """Makes a video and downloads it. Ctrl-C cancels the job, a second one leaves it alone."""
-    out = out or Path(f"{image.stem if image else 'video'}.mp4")
-    if not detach:
-        _check_out(out, image)
+    typed = out if out is not None else f"{image.stem if image else 'video'}.mp4"
+    uploaded = {"image": image, "audio": given["audio"], "mask": given["mask"]}
+    to = None if detach else _output(typed, json=connection.json, **uploaded)
 
     async def work(client: Client) -> Exit:
         spec = await asked_spec(client, image=image, **given)
-        if not detach:
-            return await attend.make(client, spec, out, json=connection.json)
+        if to is not None:
+            return await attend.make(client, spec, to, json=connection.json)
         job = await client.submit(spec)
-        click.echo(show.as_json(job) if connection.json else job.name)
+        say(show.as_json(job) if connection.json else job.name)
         return Exit.OK
 
     connection.run(work)
@@ -122,7 +149,7 @@ def preview(connection: Connection, image: Path | None, **given: Any) -> None:
 
     async def work(client: Client) -> None:
         found = await client.preview(await asked_spec(client, image=image, **given))
-        click.echo(show.as_json(found) if connection.json else show.preview(found))
+        say(*([show.as_json(found)] if connection.json else show.preview(found)))
 
     connection.run(work)
 
@@ -140,7 +167,7 @@ def jobs(connection: Connection, state: str | None, limit: int) -> None:
             found.append(job)
             if len(found) == limit:
                 break
-        click.echo("\n".join(map(show.as_json, found)) if connection.json else show.jobs(found))
+        say(*(map(show.as_json, found) if connection.json else show.jobs(found)))
 
     connection.run(work)
 
@@ -148,11 +175,15 @@ def jobs(connection: Connection, state: str | None, limit: int) -> None:
 @command("job")
 @click.argument("name", callback=named("jobs"))
 def job(connection: Connection, name: str) -> None:
-    """Shows a job."""
+    """Shows a job, and what was warned of."""
 
     async def work(client: Client) -> None:
         found = await client.get(name)
-        click.echo(show.as_json(found) if connection.json else show.job(found))
+        if connection.json:
+            say(show.as_json(found))
+            return
+        say(*show.job(found))
+        say(*map(show.warning, await attend.warnings(client, found)))
 
     connection.run(work)
 
@@ -172,18 +203,18 @@ def cancel(connection: Connection, name: str) -> None:
 
     async def work(client: Client) -> None:
         found = await client.cancel(name)
-        click.echo(show.as_json(found) if connection.json else show.job(found))
+        say(*([show.as_json(found)] if connection.json else show.job(found)))
 
     connection.run(work)
 
 
 @command("resume")
 @click.argument("name", callback=named("jobs"))
-@click.option("--out", type=OUT, default=Path("video.mp4"), show_default=True)
-def resume(connection: Connection, name: str, out: Path) -> None:
+@click.option("--out", default="video.mp4", show_default=True, help=OUT_HELP)
+def resume(connection: Connection, name: str, out: str) -> None:
     """Fetches the video of a job that failed though a vendor was paid for it. Costs nothing again."""
-    _check_out(out, None)
-    connection.run(lambda client: attend.fetch(client, name, out, json=connection.json))
+    to = _output(out, json=connection.json)
+    connection.run(lambda client: attend.fetch(client, name, to, json=connection.json))
 
 
 @command("models")
@@ -192,7 +223,7 @@ def models(connection: Connection) -> None:
 
     async def work(client: Client) -> None:
         found = await client.models()
-        click.echo("\n".join(map(show.as_json, found)) if connection.json else show.models(found))
+        say(*(map(show.as_json, found) if connection.json else show.models(found)))
 
     connection.run(work)
 
@@ -203,7 +234,7 @@ def usage(connection: Connection) -> None:
 
     async def work(client: Client) -> None:
         found = await client.usage()
-        click.echo(show.as_json(found) if connection.json else show.usage(found))
+        say(*([show.as_json(found)] if connection.json else show.usage(found)))
 
     connection.run(work)
 
@@ -212,23 +243,23 @@ def usage(connection: Connection) -> None:
 @click.argument("file", type=FILE)
 def upload(connection: Connection, file: Path) -> None:
     """Uploads a picture, a sound or a video and prints its asset's name."""
-    connection.file = str(file)
 
     async def work(client: Client) -> None:
-        found = await client.upload(file)
-        click.echo(show.as_json(found) if connection.json else found.name)
+        found = await upload_as(client, file, str(file))
+        say(show.as_json(found) if connection.json else found.name)
 
     connection.run(work)
 
 
 @command("download")
 @click.argument("asset", callback=named("assets"))
-@click.option("--out", required=True, type=OUT)
-def download(connection: Connection, asset: str, out: Path) -> None:
+@click.option("--out", required=True, help=OUT_HELP)
+def download(connection: Connection, asset: str, out: str) -> None:
     """Downloads a video or a picture, whole and checked."""
+    to = _output(out, json=False)
 
     async def work(client: Client) -> None:
-        size = await client.download(asset, out)
-        click.echo(f"{out}: {size} bytes", err=connection.json)
+        size = await client.download(asset, to)
+        say(f"{out}: {size} bytes", err=connection.json or to.path is None)
 
     connection.run(work)

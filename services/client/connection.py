@@ -17,6 +17,7 @@ from services.client import advice, proxy
 from services.client.client import Client
 from services.client.errors import I2VError, Unreachable
 from services.client.exits import Exit
+from services.client.terminal import say
 
 DEVELOPMENT_KEY = Path("var/dev-key")
 """`make run` writes it."""
@@ -40,8 +41,6 @@ class Connection:
     tls: bool
     ca_file: Path | None
     json: bool = False
-    file: str = "--image"
-    """What the person typed for the file that is uploaded."""
 
     def client(self) -> Client:
         """Returns a client. Raises NoKey, click.BadParameter."""
@@ -61,9 +60,11 @@ class Connection:
         if self.key_file is None and (key := os.environ.get("I2V_KEY", "").strip()):
             return key
         file = self.key_file or DEVELOPMENT_KEY
-        if file.is_file() and (key := file.read_text().strip()):
+        if self.key_file is None and not file.is_file():
+            raise NoKey("There is no API key. Put it into I2V_KEY, or name its file with --key-file.")
+        if key := file.read_bytes().decode(errors="replace").strip():
             return key
-        raise NoKey("There is no API key. Put it into I2V_KEY, or name its file with --key-file.")
+        raise NoKey(f"The key is empty: {file} holds nothing. Name another file with --key-file.")
 
     def run(self, work: Callable[[Client], Awaitable[Exit | None]]) -> None:
         """Does the work and leaves the process with its exit code; says what went wrong, without a traceback."""
@@ -75,17 +76,16 @@ class Connection:
         try:
             code = asyncio.run(connected()) or Exit.OK
         except I2VError as error:
-            said = advice.as_json(error) if self.json else advice.text(error, self.server, file=self.file)
-            click.echo(said, err=True)
+            say(*([advice.as_json(error)] if self.json else advice.lines(error, self.server)), err=True)
             if isinstance(error, Unreachable) and not self.json and (through := proxy.named_for(self.server)):
-                click.echo(f"The call went through the proxy {through}; no_proxy excepts a server from it.", err=True)
+                say(f"The call went through the proxy {through}; no_proxy excepts a server from it.", err=True)
             code = Exit.of(error)
         except BrokenPipeError:
             raise  # `i2v jobs | head`: click knows what to do.
         except OSError as error:
-            click.echo(f"{error.filename}: {error.strerror}" if error.filename else str(error), err=True)
+            say(f"{error.filename}: {error.strerror}" if error.filename else str(error), err=True)
             code = Exit.USAGE
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
+            say("Interrupted.", err=True)
             code = Exit.INTERRUPTED
         sys.exit(code)

@@ -70,6 +70,8 @@ KINDS: Mapping[grpc.StatusCode, type[I2VError]] = {
     grpc.StatusCode.PERMISSION_DENIED: Unauthenticated,
     grpc.StatusCode.UNAVAILABLE: Unreachable,
     grpc.StatusCode.DEADLINE_EXCEEDED: Unreachable,
+    # What its own caller cancels raises CancelledError: this was cut off by a server that stops, or by a proxy.
+    grpc.StatusCode.CANCELLED: Unreachable,
 }
 
 

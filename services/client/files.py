@@ -1,15 +1,12 @@
-"""Files on this side: what an upload says of them, and downloads that are whole or not there at all."""
+"""What an upload says of a file on this side."""
 
 import asyncio
-import contextlib
 import hashlib
 import io
 import os
-import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 CHUNK_BYTES = 512 * 1024
 
@@ -38,28 +35,3 @@ class Upload:
 
 def _open(source: Path | bytes) -> io.BytesIO | io.BufferedReader:
     return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-
-
-def try_folder(path: Path) -> None:
-    """Raises OSError if `whole_file` cannot write this file. Permissions alone do not tell, so it writes one."""
-    part = _part(path)
-    part.open("xb").close()
-    part.unlink()
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file that takes its name when the block ends well, and leaves nothing behind when it does not."""
-    part = _part(path)
-    try:
-        with part.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")

@@ -17,6 +17,7 @@ class Interrupt:
 
     def __enter__(self) -> Self:
         self._task = asyncio.current_task()
+        self._before = signal.getsignal(signal.SIGINT)
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._hit)
         return self
 
@@ -24,6 +25,7 @@ class Interrupt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, self._before)  # asyncio leaves Python's own, which would not cancel but raise
 
     def _hit(self) -> None:
         if self.asked.is_set() and self._task is not None:

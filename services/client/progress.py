@@ -4,12 +4,13 @@ from time import monotonic
 from types import TracebackType
 from typing import Protocol, Self
 
-import click
 from i2v.v1 import job_pb2
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from services.client import show
+from services.client.events import describe
+from services.client.terminal import say, visible
 
 
 class Display(Protocol):
@@ -27,17 +28,23 @@ class Display(Protocol):
     def say(self, text: str) -> None:
         """Shows what happened on this side."""
 
+    def say_warnings(self) -> None:
+        """Repeats the warnings, when everything else was said."""
+
 
 def display(*, json: bool) -> Display:
     """Returns the display that suits stderr."""
     console = Console(stderr=True)
     if json:
         return JsonLines()
-    return Bar(console) if console.is_terminal else Lines()
+    return Bar(console) if console.is_terminal and not console.is_dumb_terminal else Lines()
 
 
 class Lines:
     """One line an event, with the time since the beginning."""
+
+    def __init__(self) -> None:
+        self._warnings: list[str] = []
 
     def __enter__(self) -> Self:
         self._began = monotonic()
@@ -50,25 +57,33 @@ class Lines:
 
     def event(self, event: job_pb2.JobEvent) -> None:
         """See Display."""
-        self.say(show.event(event))
+        described = describe(event)
+        self.say(described.text)
+        if described.warning:
+            self._warnings.append(described.warning)
 
     def say(self, text: str) -> None:
         """See Display."""
-        click.echo(f"{monotonic() - self._began:7.1f} s  {text}", err=True)
+        say(f"{monotonic() - self._began:7.1f} s  {text}", err=True)
+
+    def say_warnings(self) -> None:
+        """See Display."""
+        say(*map(show.warning, self._warnings), err=True)
 
 
 class JsonLines(Lines):
-    """Each event as a line on stdout."""
+    """Each event as a line on stdout, warnings among them."""
 
     def event(self, event: job_pb2.JobEvent) -> None:
         """See Display."""
-        click.echo(show.as_json(event))
+        say(show.as_json(event))
 
 
-class Bar:
-    """A bar that fills, with the stage, the fragments that arrived and the time."""
+class Bar(Lines):
+    """A bar that fills, with the stage, the fragments that arrived and the time; what is notable in lines above it."""
 
     def __init__(self, console: Console) -> None:
+        super().__init__()
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -76,6 +91,8 @@ class Bar:
             TextColumn("fragments {task.fields[fragments]}", markup=False),
             TimeElapsedColumn(),
             console=console,
+            redirect_stdout=False,  # stdout is for results, and they come when the bar is gone
+            redirect_stderr=False,
         )
         self._fragments = 0
 
@@ -91,6 +108,11 @@ class Bar:
 
     def event(self, event: job_pb2.JobEvent) -> None:
         """See Display."""
+        described = describe(event)
+        if described.notable:
+            self.say(described.text)
+        if described.warning:
+            self._warnings.append(described.warning)
         match event.WhichOneof("event"):
             case "progressed":
                 self._update(event.progressed.stage, event.progressed.progress)
@@ -103,13 +125,11 @@ class Bar:
                 self._update(f"attempt {event.started.attempt}", 0.0)
             case "succeeded":
                 self._update("succeeded", 1.0)
-            case "retrying" | "failed" | "cancelled" | "cancel_requested":
-                self.say(show.event(event))
 
     def _update(self, stage: str | None, progress: float) -> None:
-        changes = {"description": stage} if stage else {}
+        changes = {"description": visible(stage)} if stage else {}
         self._progress.update(self._task, completed=progress, fragments=self._fragments, **changes)  # type: ignore[arg-type]
 
     def say(self, text: str) -> None:
         """See Display."""
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._progress.console.print(visible(text), markup=False, highlight=False, emoji=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What the command line says: words for events, jobs, models and budgets. Text in, text out; prints nothing."""
+"""What the command line says of jobs, models and budgets, as lines. Prints nothing."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC
@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.v1 import catalog_pb2, job_pb2, usage_pb2
 
 from services.client import money
+from services.client.terminal import visible, width
 
 
 def as_json(message: Message) -> str:
@@ -20,12 +21,12 @@ def as_json(message: Message) -> str:
     return text
 
 
-def columns(rows: Iterable[Sequence[str]]) -> str:
-    """Returns rows with their cells one below the other."""
-    table = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
-    return "\n".join(line.rstrip() for line in lines)
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Returns a line a row, with the cells one below the other."""
+    table = [[visible(cell) for cell in row] for row in rows]
+    widths = [max(map(width, column)) for column in zip(*table, strict=True)]
+    padded = ([cell + " " * (room - width(cell)) for cell, room in zip(row, widths, strict=True)] for row in table)
+    return ["  ".join(row).rstrip() for row in padded]
 
 
 def state(job: job_pb2.Job) -> str:
@@ -48,52 +49,12 @@ def moment(time: Timestamp) -> str:
     return time.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%SZ") if time.seconds else ""
 
 
-def event(happened: job_pb2.JobEvent) -> str:
-    """Returns what happened, in a line."""
-    match happened.WhichOneof("event"):
-        case "admitted":
-            return f"admitted, {money.text(happened.admitted.quote)} set aside"
-        case "started":
-            return f"attempt {happened.started.attempt} begins"
-        case "continued":
-            return f"goes on from block {happened.continued.block}, {happened.continued.progress:.0%}"
-        case "progressed":
-            return f"{happened.progressed.stage} {happened.progressed.progress:.0%}"
-        case "fragment_ready":
-            fragment = happened.fragment_ready
-            return f"fragment {fragment.index} arrived, {fragment.frames} frames, {fragment.progress:.0%}"
-        case "cancel_requested":
-            return "asked to stop"
-        case "rerouted":
-            moved = happened.rerouted
-            return f"{moved.before} does not make it: {moved.error.message} {moved.model} is asked."
-        case "warned":
-            return f"warning: {happened.warned.message}"
-        case "prompt_written":
-            return f"prompt written: {happened.prompt_written.prompt}"
-        case "submitting":
-            return f"handed to {happened.submitting.provider}"
-        case "accepted":
-            return f"{happened.accepted.provider} has it"
-        case "released":
-            return f"nothing to pay to {happened.released.provider}"
-        case "reconciling":
-            return f"waits for certainty: {happened.reconciling.error.message}"
-        case "resumed":
-            return "goes on with what was paid for"
-        case "retrying":
-            return f"cannot go on: {happened.retrying.error.message} It tries again."
-        case "succeeded":
-            return f"succeeded, {money.text(happened.succeeded.charged)} charged"
-        case "failed":
-            return f"failed: {happened.failed.error.message} {money.text(happened.failed.charged)} charged"
-        case "cancelled":
-            return f"cancelled, {money.text(happened.cancelled.charged)} charged"
-        case _:
-            return "something this version of the client does not know"
+def warning(text: str) -> str:
+    """Returns a warning as it stands at the end, beneath everything else."""
+    return f"warning: {text}"
 
 
-def video(job: job_pb2.Job, path: str) -> str:
+def video(job: job_pb2.Job, path: str) -> list[str]:
     """Returns what a finished job brought."""
     output = job.output
     return columns(
@@ -106,18 +67,18 @@ def video(job: job_pb2.Job, path: str) -> str:
     )
 
 
-def why_none(job: job_pb2.Job) -> str:
+def why_none(job: job_pb2.Job) -> list[str]:
     """Returns why a job ended without a video, what it cost, and what to do."""
     if job.state == job_pb2.Job.CANCELLED:
-        return f"{job.name} was cancelled. {money.text(job.charged)} was charged."
+        return [f"{job.name} was cancelled. {money.text(job.charged)} was charged."]
     advice = "The same request may succeed later." if job.error.retryable else "The same request would fail again."
     if job.error.resumable:
         advice = f"The work is paid for and may still bring the video: `i2v resume {job.name}` costs nothing again."
     why = f"{job.name} failed: {job.error.message} ({job.error.reason})"
-    return f"{why}\n{money.text(job.charged)} was charged. {advice}"
+    return [why, f"{money.text(job.charged)} was charged. {advice}"]
 
 
-def job(shown: job_pb2.Job) -> str:
+def job(shown: job_pb2.Job) -> list[str]:
     """Returns all of a job that a person wants to know."""
     operation = shown.spec.WhichOneof("operation") or ""
     prompt = shown.prompt or getattr(getattr(shown.spec, operation, None), "prompt", "")
@@ -141,7 +102,7 @@ def job(shown: job_pb2.Job) -> str:
     return columns([row for row in rows if row[1]])
 
 
-def jobs(shown: Sequence[job_pb2.Job]) -> str:
+def jobs(shown: Sequence[job_pb2.Job]) -> list[str]:
     """Returns a table of jobs."""
     rows = [
         (
@@ -154,10 +115,10 @@ def jobs(shown: Sequence[job_pb2.Job]) -> str:
         )
         for each in shown
     ]
-    return columns([("JOB", "STATE", "DONE", "MODEL", "PRICE", "CREATED"), *rows]) if rows else "There are no jobs."
+    return columns([("JOB", "STATE", "DONE", "MODEL", "PRICE", "CREATED"), *rows]) if rows else ["There are no jobs."]
 
 
-def models(shown: Sequence[catalog_pb2.Model]) -> str:
+def models(shown: Sequence[catalog_pb2.Model]) -> list[str]:
     """Returns a table of models."""
     rows = [
         (
@@ -200,7 +161,7 @@ def _lengths(model: catalog_pb2.Model) -> str:
     return "; ".join(parts)
 
 
-def usage(shown: usage_pb2.Usage) -> str:
+def usage(shown: usage_pb2.Usage) -> list[str]:
     """Returns budgets and bookings."""
     accounts = [
         (
@@ -212,8 +173,8 @@ def usage(shown: usage_pb2.Usage) -> str:
         )
         for whose, account in (("tenant", shown.tenant), ("user", shown.user))
     ]
-    text = f"Plan {shown.plan}, period {shown.period}, fresh budgets at {moment(shown.reset_time)}.\n\n"
-    text += columns([("", "BUDGET", "RESERVED", "SPENT", "UNFINISHED JOBS"), *accounts])
+    lines = [f"Plan {shown.plan}, period {shown.period}, fresh budgets at {moment(shown.reset_time)}.", ""]
+    lines += columns([("", "BUDGET", "RESERVED", "SPENT", "UNFINISHED JOBS"), *accounts])
     entries = [
         (
             moment(entry.create_time),
@@ -224,10 +185,11 @@ def usage(shown: usage_pb2.Usage) -> str:
         )
         for entry in shown.entries
     ]
-    return f"{text}\n\n{columns([('TIME', 'BOOKED', 'RESERVED', 'SPENT', 'JOB'), *entries])}" if entries else text
+    head = ("TIME", "BOOKED", "RESERVED", "SPENT", "JOB")
+    return [*lines, "", *columns([head, *entries])] if entries else lines
 
 
-def preview(shown: job_pb2.PreviewJobResponse) -> str:
+def preview(shown: job_pb2.PreviewJobResponse) -> list[str]:
     """Returns what a job would be."""
     return columns(
         [

@@ -1,0 +1,175 @@
+"""Where a download goes: a file that is whole or not there at all, or what takes bytes as they come.
+
+A device, a pipe and stdout are written into and stay what they are. A link is followed.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import secrets
+import select
+import shutil
+import stat
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+STDOUT = 1
+Write = Callable[[bytes], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A place for a download."""
+
+    path: Path | None
+    """None: stdout."""
+
+    @classmethod
+    def named(cls, typed: str) -> "Output":
+        """Returns what a person named: `-` is stdout, and so is a path that leads there."""
+        if typed == "-":
+            return cls(None)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.stat(typed), os.fstat(STDOUT)):
+                return cls(None)
+        return cls(Path(typed))
+
+    def __str__(self) -> str:
+        return "-" if self.path is None else str(self.path)
+
+    @property
+    def waits_for_a_reader(self) -> bool:
+        """Whether this is a named pipe: what is written waits until somebody reads it."""
+        return self.path is not None and stat.S_ISFIFO(_mode(self.path))
+
+    def check(self) -> None:
+        """Raises OSError if nothing can be written here. Leaves nothing behind."""
+        if self.path is None:
+            os.fstat(STDOUT)
+            return
+        mode = _mode(self.path)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(self.path))
+        if stat.S_ISFIFO(mode):  # to open it and go away again would be its end for who reads it
+            if not os.access(self.path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.path))
+        elif _is_file(mode):
+            # Permissions alone do not tell whether a folder takes a file.
+            with contextlib.ExitStack() as opened:
+                target, file = _part_of(self.path)
+                opened.enter_context(file)
+                if Path(file.name) != target:
+                    os.unlink(file.name)
+        else:
+            os.close(os.open(self.path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY))
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Write]:
+        """Yields what appends bytes. A file takes its name when the block ends well; otherwise it is as it was before.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self.path is not None and _is_file(_mode(self.path)):
+            with _whole_file(self.path) as file:
+                yield lambda data: asyncio.to_thread(file.write, data)
+            return
+        open_it = partial(os.dup, STDOUT) if self.path is None else partial(os.open, self.path, FOR_BYTES)
+        descriptor = await _apart(open_it)
+        try:
+            yield partial(_apart, _write_all, descriptor)
+        finally:
+            os.close(descriptor)
+
+
+FOR_BYTES = os.O_WRONLY | os.O_NOCTTY
+
+
+def _mode(path: Path) -> int:
+    """Returns the mode of what a path leads to, 0 if there is nothing yet. Raises OSError."""
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return 0
+
+
+def _is_file(mode: int) -> bool:
+    return not mode or stat.S_ISREG(mode)
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path) -> Iterator[BinaryIO]:
+    target, part = _part_of(path)
+    with part:
+        if Path(part.name) == target:
+            part.truncate()
+            yield part
+            return
+        try:
+            yield part
+            part.flush()
+            os.fsync(part.fileno())
+            _take_place(Path(part.name), target)
+        finally:
+            Path(part.name).unlink(missing_ok=True)
+
+
+def _part_of(path: Path) -> tuple[Path, BinaryIO]:
+    """Returns the file that a path leads to, and a new one beside it, or itself where the folder takes no other.
+
+    The new name is short: a file system that takes the file's name takes this one.
+    """
+    target = Path(os.path.realpath(path))
+    exists = target.exists()  # raises OSError for a name that is too long
+    if exists and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    try:
+        return target, (target.parent / f".i2v-{secrets.token_hex(4)}").open("xb")
+    except PermissionError:
+        if not exists:
+            raise
+        return target, target.open("r+b")
+
+
+def _take_place(part: Path, target: Path) -> None:
+    """Gives the file its name. One that stands there and cannot be replaced, such as a mount point, is written into."""
+    exists = target.exists()
+    if exists:
+        shutil.copymode(target, part)
+    try:
+        part.replace(target)
+    except OSError:
+        if not exists:
+            raise
+        shutil.copyfile(part, target)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[os.write(descriptor, left) :]
+        except BlockingIOError:  # somebody who shares the pipe does not want to wait at it
+            select.select([], [descriptor], [])
+
+
+def _apart(function: Callable[..., Any], *arguments: Any) -> Awaitable[Any]:
+    """Runs what may never return in a thread of its own, which the end of the program does not wait for."""
+    done: Future[Any] = Future()
+    done.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            done.set_result(function(*arguments))
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return asyncio.wrap_future(done)
