@@ -59,7 +59,12 @@ class Command:
         return await self.end(await self.start(*arguments, key=key, **more))
 
     async def end(self, process: asyncio.subprocess.Process) -> Ended:
-        out, err = await process.communicate()
+        try:
+            out, err = await process.communicate()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
         assert b"Traceback" not in (err or b""), err.decode()
         return Ended(process.returncode or 0, (out or b"").decode(), (err or b"").decode())
 

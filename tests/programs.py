@@ -55,9 +55,14 @@ def fresh_port() -> int:
 
 
 @asynccontextmanager
-async def program(name: str, *arguments: str, log: Path, prefix: str, **settings: str) -> AsyncIterator[Program]:
-    """Runs `python -m NAME ARGUMENTS`, with its settings as variables, until the block is left; serving in it."""
-    address = f"127.0.0.1:{fresh_port()}"
+async def program(
+    name: str, *arguments: str, log: Path, prefix: str, address: str = "", **settings: str
+) -> AsyncIterator[Program]:
+    """Runs `python -m NAME ARGUMENTS`, with its settings as variables, until the block is left; serving in it.
+
+    `address` is where it listens; default: at a port of its own.
+    """
+    address = address or f"127.0.0.1:{fresh_port()}"
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",

@@ -21,6 +21,7 @@ from i2v.v1 import (
 )
 from prometheus_client import CollectorRegistry
 
+from services.client.address import SERVICE
 from services.client.client import Client
 from services.errors import InvalidSpec, InvalidUpload, Unavailable, Violation
 from services.errors import NotFound as NoSuchThing
@@ -214,7 +215,7 @@ async def serving(script: Script, address: str = "127.0.0.1:0") -> RpcServer:
     ]
     watch = "/i2v.v1.JobService/WatchJob"
     return await serve(
-        address, registrations, services=[], registry=CollectorRegistry(), verify=verify, endless=[watch]
+        address, registrations, services=[SERVICE], registry=CollectorRegistry(), verify=verify, endless=[watch]
     )
 
 

@@ -43,6 +43,8 @@ OF_UPLOAD = ("data", "header.size_bytes", "header.media_type", "header.sha256")
 NO_TLS = "WRONG_VERSION_NUMBER"
 OF_TLS = re.compile(f"{NO_TLS}|SSL|TLS|security handshaker|certificate|Hostname Verification", re.IGNORECASE)
 """How gRPC speaks of a connection that failed for its TLS alone."""
+UNHEALTHY = "backend unhealthy"
+"""What gRPC says of a server that is connected and whose health is not SERVING."""
 RESOLVING = re.compile(r"\[field:[^:]* error:(.*)\]$")
 """How gRPC wraps what is wrong with a name."""
 
@@ -69,6 +71,8 @@ def _unreachable(failed: Unreachable, server: str) -> list[str]:
     why, advice = layers[-1], "Is it running? Another one is chosen with --server or I2V_SERVER."
     if failed.reason:
         why = failed.message
+    elif why == UNHEALTHY:
+        why, advice = "it says that it does not serve now", "Its database or its store of files may be away. Try again."
     elif not resolving and OF_TLS.search(said):
         why = "it does not speak TLS" if NO_TLS in said else why
         advice = "TLS failed. It is chosen with --tls or I2V_SERVER_TLS, whom to trust with --ca-file."

@@ -42,10 +42,13 @@ OPTIONS = (
     ("grpc.keepalive_time_ms", 11_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
-    # By default a lost server is tried again after one second, and then ever more rarely up to two minutes.
+    # By default a lost server is tried again after one second, and then ever more rarely up to two minutes. A replica
+    # that is back must be found before the next one goes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 2_000),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # how long a try may take
+    ("grpc.max_reconnect_backoff_ms", 500),
+    # A lost connection has the name looked up again, by default only if that was done more than 30 s ago.
+    ("grpc.dns_min_time_between_resolutions_ms", 2_000),
 )
 
 Request = TypeVar("Request")
@@ -117,8 +120,9 @@ class Client:
     async def __aenter__(self) -> Self:
         try:
             where = await asyncio.to_thread(target, self._addresses)
-        except OSError as error:
-            raise Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, error.strerror or str(error))) from error
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, why)) from error
         options = (*OPTIONS, *proxy.options(self._address), *balancing(self._addresses, tls=bool(self._tls)))
         if self._tls:
             authorities = self._tls.read_bytes() if isinstance(self._tls, Path) else None

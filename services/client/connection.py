@@ -23,6 +23,8 @@ DEVELOPMENT_KEY = Path("var/dev-key")
 """`make run` writes it."""
 PATIENCE_S = 3.0
 """A person who typed a wrong address wants to know soon."""
+PATIENCE_WITH_SEVERAL_S = 15.0
+"""Of several replicas one may be lost before the one that restarted is connected again."""
 
 
 class NoKey(click.ClickException):
@@ -51,9 +53,14 @@ class Connection:
                 holds = f"{self.ca_file} holds no certificates in PEM; TLS needs those of the authorities to trust"
                 raise click.BadParameter(holds, param_hint="--ca-file") from error
         try:
-            return Client(self.server, self.key(), self.user, tls=self.ca_file or self.tls, patience_s=PATIENCE_S)
+            return Client(self.server, self.key(), self.user, tls=self.ca_file or self.tls, patience_s=self.patience_s)
         except ValueError as error:
             raise NoKey(f"That cannot be a key: {error}.") from error
+
+    @property
+    def patience_s(self) -> float:
+        """How long the command waits for a server that does not answer."""
+        return PATIENCE_WITH_SEVERAL_S if "," in self.server else PATIENCE_S
 
     def key(self) -> str:
         """Returns the key: the file that was named, else I2V_KEY, else the development key."""

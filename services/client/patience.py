@@ -37,10 +37,14 @@ class Patience:
         self._tries = 0
 
     async def wait(self, error: Unreachable) -> None:
-        """Waits before the next try, as long as the server asks for at least. Raises the error if patience is over."""
+        """Waits before the next try, as long as the server asks for at least. Raises the error if patience is over.
+
+        The last try is made when patience ends, not before.
+        """
         pause_s = min(FIRST_S * 2**self._tries, MOST_S) * random.uniform(0.5, 1.0)
-        pause_s = max(pause_s, error.retry_after_s or 0.0)
-        if self._now() + pause_s - self._since > self._patience_s:
+        left_s = self._since + self._patience_s - self._now()
+        pause_s = max(min(pause_s, left_s), error.retry_after_s or 0.0)
+        if left_s <= 0 or pause_s > left_s:
             raise error
         self._tries += 1
         await asyncio.sleep(pause_s)

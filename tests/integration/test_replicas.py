@@ -1,0 +1,146 @@
+"""One client and several servers: how addresses are written, and which of them are called."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from i2v.v1 import job_pb2
+from prometheus_client import CollectorRegistry
+
+from services.client.address import SERVICE, addresses, options, target
+from services.client.client import Client
+from services.client.errors import Unreachable
+from services.rpc.server import serve
+from tests.command import Command
+from tests.scripted_server import KEY, THE_EVENTS, Rig, scripted, serving
+
+
+@pytest.fixture
+async def two() -> AsyncIterator[tuple[Rig, Rig]]:
+    async with scripted() as first, scripted() as second:
+        yield first, second
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    async with scripted() as made:
+        yield made
+
+
+def both(two: tuple[Rig, Rig]) -> str:
+    return ",".join(rig.address for rig in two)
+
+
+def asked(rig: Rig) -> int:
+    return len(rig.script.asked_for(job_pb2.GetJobRequest))
+
+
+async def test_calls_are_spread_over_the_servers(two: tuple[Rig, Rig]) -> None:
+    async with Client(both(two), KEY) as client:
+        while not all(map(asked, two)):  # the second may be connected a moment later
+            await client.get("jobs/7")
+        before = [asked(rig) for rig in two]
+        for _ in range(10):
+            await client.get("jobs/7")
+    assert [asked(rig) - was for rig, was in zip(two, before, strict=True)] == [5, 5]
+
+
+async def test_a_server_that_does_not_serve_is_not_called(two: tuple[Rig, Rig]) -> None:
+    first, second = two
+    await second.server.set_serving(False)
+    async with Client(both(two), KEY) as client:
+        for _ in range(10):
+            await client.get("jobs/7")
+    assert (asked(first), asked(second)) == (10, 0)
+
+
+async def test_a_worker_is_not_called_though_it_answers_there(two: tuple[Rig, Rig]) -> None:
+    worker = await serve("127.0.0.1:0", [], services=[], registry=CollectorRegistry(), verify=None)
+    async with Client(f"{two[0].address},127.0.0.1:{worker.port}", KEY) as client:
+        for _ in range(10):
+            await client.get("jobs/7")
+    await worker.drain(0)
+    assert asked(two[0]) == 10
+
+
+async def test_a_watch_goes_on_at_the_other_server(two: tuple[Rig, Rig]) -> None:
+    for rig in two:
+        rig.script.endless = True
+    async with Client(both(two), KEY) as client:
+        events = client.watch("jobs/7")
+        seen = [(await anext(events)).sequence for _ in range(4)]
+        [left] = [rig for rig in two if rig.script.asked_for(job_pb2.WatchJobRequest)]
+        [other] = [rig for rig in two if rig is not left]
+        other.script.endless = False
+        await left.server.drain(0)
+        seen += [event.sequence async for event in events]
+    assert seen == [event.sequence for event in THE_EVENTS]
+
+
+async def test_a_server_that_comes_back_is_called_again(two: tuple[Rig, Rig]) -> None:
+    first, second = two
+    async with AsyncExitStack() as stack, Client(both(two), KEY) as client:
+        await first.server.drain(0)
+        await client.get("jobs/7")
+        again = await serving(first.script, first.address)
+        stack.push_async_callback(again.drain, 0)
+        await second.server.drain(0)
+        before = asked(first)
+        await client.get("jobs/7")
+        assert asked(first) == before + 1
+
+
+async def test_the_command_takes_several_servers(two: tuple[Rig, Rig], tmp_path: Path) -> None:
+    await two[0].server.drain(0)
+    ended = await Command(both(two), tmp_path)("job", "7")
+    assert ended.code == 0, ended.err
+
+
+async def test_servers_that_do_not_serve_are_said_to_be_so(rig: Rig, tmp_path: Path) -> None:
+    await rig.server.set_serving(False)
+    ended = await Command(f"{rig.address},{rig.address}", tmp_path)("job", "7")
+    assert (ended.code, "it says that it does not serve now" in ended.err) == (5, True), ended.err
+
+
+async def test_names_that_nobody_knows_are_unreachable() -> None:
+    with pytest.raises(Unreachable):
+        async with Client("a.invalid:1,b.invalid:1", KEY):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("written", "dialled"),
+    [
+        ("127.0.0.1:5", "127.0.0.1:5"),
+        ("i2v.example:443", "i2v.example:443"),
+        ("[::1]:5", "[::1]:5"),
+        (" 127.0.0.1:5 , 127.0.0.2:6 ", "ipv4:127.0.0.1:5,127.0.0.2:6"),
+        ("localhost:5,127.0.0.1:6", "ipv4:127.0.0.1:5,127.0.0.1:6"),
+        ("[::1]:5,[::1]:6", "ipv6:[::1]:5,[::1]:6"),
+        ("a.invalid:5,127.0.0.1:6", "ipv4:127.0.0.1:6"),
+        ("dns:///i2v.example:443", "dns:///i2v.example:443"),
+        ("ipv4:127.0.0.1:5,127.0.0.1:6", "ipv4:127.0.0.1:5,127.0.0.1:6"),
+        ("unix:var/i2v.sock", "unix:var/i2v.sock"),
+    ],
+)
+def test_an_address_is_dialled_as_it_is_written(written: str, dialled: str) -> None:
+    assert target(addresses(written)) == dialled
+
+
+@pytest.mark.parametrize("written", ["", "a", "a:b", ":1", "a:0", "a:65536", "http://a:1", "a:1,", "a:1 b:2", "::1:5"])
+def test_what_is_no_address_is_refused_with_the_way_one_is_written(written: str) -> None:
+    with pytest.raises(ValueError, match=re.escape("host:port")):
+        Client(written, KEY)
+
+
+def test_addresses_of_two_kinds_cannot_be_mixed() -> None:
+    with pytest.raises(ValueError, match="IPv4"):
+        target(addresses("127.0.0.1:5,[::1]:6"))
+
+
+def test_one_number_needs_no_balancing_and_a_name_does() -> None:
+    assert options(["127.0.0.1:5"], tls=True) == options(["[::1]:5"], tls=False) == ()
+    assert SERVICE in dict(options(["i2v.example:443"], tls=False))["grpc.service_config"]
+    assert dict(options(["a:1", "b:1"], tls=True))["grpc.ssl_target_name_override"] == "a"
