@@ -11,9 +11,9 @@ import click
 from google.protobuf.duration_pb2 import Duration
 from i2v.v1 import asset_pb2, job_pb2
 
+from services.blank import is_blank
 from services.client.client import Client
 from services.client.errors import InvalidRequest
-from services.client.terminal import is_blank
 
 FITS = {"crop": job_pb2.ImageToVideo.CROP, "pad": job_pb2.ImageToVideo.PAD}
 QUALITIES = {"quality": job_pb2.JobSpec.QUALITY, "fast": job_pb2.JobSpec.FAST}

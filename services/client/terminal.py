@@ -4,7 +4,6 @@ Much of the text came from elsewhere: another user's prompt, a vendor's message,
 caller passes as one; whatever would end it, hide a part of it, change its direction or move the cursor is escaped.
 """
 
-import re
 import sys
 import unicodedata
 
@@ -15,10 +14,6 @@ OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories of what a terminal obeys or hides: controls, format characters, surrogates, line separators."""
 JOINERS = "\u200c\u200d"
 """Format characters that belong to ordinary words and emoji."""
-BLANK = re.compile(
-    r"[\s\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
-"""What no font shows though it counts as a letter, a symbol or a mark: fillers, selectors, the empty Braille."""
 
 
 def visible(text: str) -> str:
@@ -26,11 +21,6 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(_escape(character) if _is_obeyed(character) else character for character in text)
-
-
-def is_blank(text: str) -> bool:
-    """Tells whether nothing of a text can be seen."""
-    return all(unicodedata.category(each) in OBEYED or BLANK.match(each) for each in text)
 
 
 def width(text: str) -> int:

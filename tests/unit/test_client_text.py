@@ -9,7 +9,7 @@ from i2v.v1 import job_pb2
 
 from services.client import show
 from services.client.events import DESCRIBED, describe
-from services.client.terminal import is_blank, visible, width
+from services.client.terminal import visible, width
 
 KINDS = [field.name for field in job_pb2.JobEvent.DESCRIPTOR.oneofs_by_name["event"].fields]
 CLIENT = Path(__file__).resolve().parents[2] / "services/client"
@@ -71,16 +71,6 @@ def test_what_a_terminal_would_obey_or_hide_is_escaped(text: str) -> None:
 @pytest.mark.parametrize("text", ["Größe 5 €", "猫が見上げる", "नमस्ते", "👩‍🚀", "می‌خواهم", "a\u00a0b", "C:\\new"])
 def test_words_of_any_language_stay_as_they_are(text: str) -> None:
     assert visible(text) == text
-
-
-@pytest.mark.parametrize("text", ["", " ", "\t\n", "\u200b\u200d", "\u3164", "\u2800", "\ufe0f", "\u00ad", "\u2060"])
-def test_a_text_of_which_nothing_is_seen_is_blank(text: str) -> None:
-    assert is_blank(text)
-
-
-@pytest.mark.parametrize("text", [".", "猫", " a ", "👍️"])
-def test_a_text_that_is_seen_is_not_blank(text: str) -> None:
-    assert not is_blank(text)
 
 
 def test_columns_stand_below_one_another_whatever_is_in_them() -> None:

@@ -3,11 +3,12 @@
 import pytest
 from i2v.v1 import job_pb2
 
+from services.blank import is_blank
 from services.errors import InvalidInput, InvalidSpec
 from services.orchestrator.api.text import VIOLATIONS_MOST, check
 from services.orchestrator.domain.remote import check_scene
 from services.orchestrator.domain.spec import Scene, SceneAnimation, Spec, TalkingAvatar
-from services.orchestrator.domain.text import fault, is_blank
+from services.orchestrator.domain.text import fault
 
 UNSEEN = [
     "",
@@ -20,6 +21,9 @@ UNSEEN = [
     "\x00\x1b",
     "\u115f\u3164",
     "\u2800",
+    "\t\n",
+    "\u00ad",
+    "\u2060",
 ]
 
 
@@ -28,7 +32,7 @@ def test_what_cannot_be_seen_is_blank(text: str) -> None:
     assert is_blank(text)
 
 
-@pytest.mark.parametrize("text", ["a", " .", "\u200bé", "猫", "\U0001f408", "\u2764\ufe0f", "\u05d0\u202e"])
+@pytest.mark.parametrize("text", ["a", " .", "👍️", "\u200bé", "猫", "\U0001f408", "\u2764\ufe0f", "\u05d0\u202e"])
 def test_what_can_be_seen_is_not(text: str) -> None:
     assert not is_blank(text)
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from services.blank import is_blank
 from services.errors import Violation
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.card_file import TIMEOUT_MAX_MS, TIMEOUT_MIN_MS
@@ -15,7 +16,7 @@ from services.orchestrator.domain.media import AudioInfo, PictureInfo
 from services.orchestrator.domain.price import price
 from services.orchestrator.domain.remote import Remote, check_scene, refused_locally
 from services.orchestrator.domain.spec import QUALITY, SEED_MAX, Size, Spec, TalkingAvatar
-from services.orchestrator.domain.text import fault, is_blank
+from services.orchestrator.domain.text import fault
 
 ENGINE = re.compile(r"triton(-[a-z0-9-]+)?")
 """Names of the backends that are engines of our own: Triton servers."""
