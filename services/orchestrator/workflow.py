@@ -95,11 +95,11 @@ class Worker:
         if Worker._alive:
             # DBOS would give this one the other's object, with the other's database, and then take it away from both.
             raise RuntimeError("a process has room for one worker, and the one before has not stopped yet")
-        Worker._alive = True
+        Worker._alive, self._stopping = True, False
         try:
             await self._start()
         except BaseException:
-            await self._end()
+            await self.stop()
             raise
 
     async def _start(self) -> None:
@@ -128,7 +128,7 @@ class Worker:
         self._beside.append(asyncio.create_task(self._reaper.reap(), name="reaper"))
 
     async def lost(self) -> None:
-        """Returns once this worker cannot go on, by raising why: another has its name. Then it is to be stopped."""
+        """Waits until this worker cannot go on, and raises why: another has its name. Then it has to be stopped."""
         await asyncio.shield(self._beside[0])
 
     async def stop(self) -> None:
@@ -177,7 +177,6 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
         self._beside.clear()  # a start that failed is repeated
-        self._beside.clear()
         # DBOS made its threads the loop's and is about to end them; what runs beside us and after us needs some.
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor())
@@ -203,7 +202,7 @@ class Worker:
                 await asyncio.sleep(wait_s)
                 try:
                     if wait_s and not await self._roll.has(entry):
-                        # The entry was put back while this worker was silent, and its jobs are others' now.
+                        # The entry was put back while this worker was silent.
                         log.warning("another worker has the job", extra={"job_id": job_id})
                         raise asyncio.CancelledError
                     wait_s = await self._executor.attempt(job_id, entry)
