@@ -39,11 +39,8 @@ class Scratch:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def sweep(self) -> None:
-        """Removes the folders of processes that have ended, and says so in the log. Raises OSError."""
-        with ExitStack() as held:
-            with _locked(self._parent / f".{LOCK}"):
-                left = [folder for folder in self._parent.glob(f"{PREFIX}*") if _is_left(folder, held)]
-            _remove(left)
+        """Removes what others beside it have left; see `sweep`."""
+        sweep(self._parent)
 
     def close(self) -> None:
         """Removes the folder. Fails nothing."""
@@ -51,6 +48,16 @@ class Scratch:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def sweep(parent: Path) -> None:
+    """Removes the folders of processes that have ended, and says so in the log. Raises OSError."""
+    if not parent.exists():
+        return
+    with ExitStack() as held:
+        with _locked(parent / f".{LOCK}"):
+            left = [folder for folder in parent.glob(f"{PREFIX}*") if _is_left(folder, held)]
+        _remove(left)
 
 
 def sweep_unlocked(root: Path, *prefixes: str, deep: bool = False, older_s: float = OLD_S) -> None:
@@ -70,9 +77,9 @@ def sweep_unlocked(root: Path, *prefixes: str, deep: bool = False, older_s: floa
 async def keep_sweeping(*sweeps: Callable[[], None], every_s: float = SWEEP_S) -> None:
     """Runs each sweep at once and from time to time, without end. What cannot be swept now is tried again."""
     while True:
-        for sweep in sweeps:
+        for each in sweeps:
             try:
-                await asyncio.to_thread(sweep)
+                await asyncio.to_thread(each)
             except (OSError, RuntimeError) as error:
                 log.warning("what ended processes left cannot be swept now", extra={"error": str(error)})
         await asyncio.sleep(every_s)

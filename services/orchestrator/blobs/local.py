@@ -20,7 +20,7 @@ from typing import TypeVar
 from services.errors import NotFound, Unavailable
 from services.orchestrator.blobs.key import check_key
 from services.orchestrator.blobs.stream import Source, stream
-from services.scratch import Scratch, sweep_unlocked
+from services.scratch import Scratch, sweep, sweep_unlocked
 from services.shortage import shortage
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class LocalBlobs:
 
     def sweep(self) -> None:
         """Removes what processes that have ended left of blobs under way. Blocking. Raises OSError."""
-        self._parts().sweep()
+        sweep(self._root / _PARTS)
         if not self._walked:  # once: it looks at every folder, for what versions without a scratch folder left
             sweep_unlocked(self._root, ".put-", deep=True)
             self._walked = True
