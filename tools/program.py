@@ -17,7 +17,7 @@ from tools.leash import __file__ as leash
 from tools.wait import SAY_EVERY_S, Say, Wait, on_stderr, why
 
 HOST = "127.0.0.1"
-READY_S = 60.0
+READY_S = 180.0
 
 
 class StackError(Exception):

@@ -59,7 +59,7 @@ class TritonServer:
         grpc_port: int | None = None,
         http_port: int | None = None,
         metrics_port: int | None = None,
-        ready_within_s: float = 90,
+        ready_within_s: float = 180,
         say: Say = on_stderr,
     ) -> None:
         """Nothing starts yet. A port that is not given is chosen free; `state` takes the backends and the logs.
