@@ -15,18 +15,20 @@ from services.providers.task import Input, Role
 FOLDER = "task-"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
+_OF_FRAMES = re.compile(rb"(?!RIFF|OggS|\x89PNG|\xff\xd8\xff|.{4}ftyp)", re.DOTALL)
+"""MP3 and AAC begin with tags, padding or half a frame as often as with a frame: with anything but another kind."""
 _HEADS = {
     "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
     "image/jpeg": re.compile(rb"\xff\xd8\xff"),
     "image/webp": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
     "audio/wav": re.compile(rb"RIFF.{4}WAVE", re.DOTALL),
-    "audio/mpeg": re.compile(rb"ID3|\xff[\xe2-\xff]"),
-    "audio/flac": re.compile(rb"fLaC"),
+    "audio/mpeg": _OF_FRAMES,
+    "audio/flac": re.compile(rb"fLaC|ID3"),
     "audio/ogg": re.compile(rb"OggS"),
-    "audio/mp4": re.compile(rb".{4}ftyp", re.DOTALL),
-    "audio/aac": re.compile(rb"\xff[\xf0-\xf9]"),
+    "audio/mp4": re.compile(rb".{4}(ftyp|moov|mdat|wide|pnot)", re.DOTALL),
+    "audio/aac": _OF_FRAMES,
 }
-"""How files of a type begin. What is not here is not taken."""
+"""How files of a type begin. What is not here is not taken. The orchestrator has looked inside before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from i2v.provider.v1 import provider_pb2 as pb
 
+from tests import sounds
 from tests.provided import (
     IMAGE,
     KANDINSKY,
@@ -178,6 +179,16 @@ async def test_what_a_model_does_not_take_is_refused_and_not_dropped(
     assert await refusal(rig.generate(a_task(**fields))) == (*INVALID, field)
     assert rig.simulator.counts.total() == 0
     assert list(rig.data.rglob("task-*")) == []
+
+
+@pytest.mark.parametrize(
+    "before",
+    [b"", sounds.an_id3(), b"APETAGEX" + bytes(24), bytes(400), b"half a frame" * 20],
+    ids=["nothing", "ID3", "APE", "zeros", "half a frame"],
+)
+async def test_an_mp3_may_begin_with_tags_padding_or_half_a_frame(rig: Provided, before: bytes) -> None:
+    mp3 = sounds.encoded(1.0, "mp3", "libmp3lame", rate=8000, options={"id3v2_version": "0", "write_xing": "0"})
+    assert (await rig.generate(a_task(), [IMAGE, (pb.Input.AUDIO, "audio/mpeg", before + mp3)])).done
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def clean(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]
         quality, subsampling = jpeg_quality(image)
     rgb = _decoded(found, image)
     orientation = _orientation(image)  # only now: a PNG may have it behind its pixels
+    del image
     if orientation >= SIDEWAYS:
         subsampling = "444" if subsampling != "420" else subsampling
     rgb = _upright(rgb, orientation)
@@ -82,7 +83,8 @@ def _decoded(found: Header, image: Image.Image) -> Pixels:
     image = transparency.resolved(found, image)
     image.load()
     header.check_size(*image.size)
-    return _rgb(image)
+    # A file's image holds its decoder, which for a large WebP has 600 MB; the pixels alone go on.
+    return _rgb(image._new(image.im))
 
 
 def _of_jpeg(found: Header, image: Image.Image) -> Pixels:
