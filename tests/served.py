@@ -58,7 +58,13 @@ class Served:
         header = asset_pb2.WriteAssetHeader(
             media_type=media_type, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
         )
-        return await self.assets.WriteAsset(parts(header, data), metadata=caller(**who))
+        while True:
+            try:
+                return await self.assets.WriteAsset(parts(header, data), metadata=caller(**who))
+            except grpc.aio.AioRpcError as error:
+                # gRPC's client may say no more of a call that was answered while it was sending; the next try tells.
+                if error.details() != "Internal error from Core":
+                    raise
 
     async def submit(self, spec: job_pb2.JobSpec, request_id: str = "", **who: str) -> job_pb2.Job:
         request = job_pb2.SubmitJobRequest(request_id=request_id or str(uuid.uuid4()), spec=spec)

@@ -8,6 +8,7 @@ I2VError
 └── Unreachable         the server did not answer, or not any more; trying again is safe
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,6 +16,9 @@ import grpc
 
 from services.errors import Violation
 from services.rpc.status import Failure, from_call
+
+CUT = re.compile("RST_STREAM|^Internal error from Core$")
+"""How gRPC speaks of a connection that a proxy has cut, and of a call that was answered while it was still sending."""
 
 
 class I2VError(Exception):
@@ -79,6 +83,6 @@ def error_of(failure: Failure | grpc.aio.AioRpcError) -> I2VError:
     """Returns what to raise for a failure."""
     if isinstance(failure, grpc.aio.AioRpcError):
         failure = from_call(failure)
-    if failure.code is grpc.StatusCode.INTERNAL and not failure.reason and "RST_STREAM" in failure.message:
-        return Unreachable(failure)  # A proxy's way to cut a connection.
+    if failure.code is grpc.StatusCode.INTERNAL and not failure.reason and CUT.search(failure.message):
+        return Unreachable(failure)
     return KINDS.get(failure.code, I2VError)(failure)
