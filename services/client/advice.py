@@ -43,6 +43,8 @@ OF_UPLOAD = ("data", "header.size_bytes", "header.media_type", "header.sha256")
 NO_TLS = "WRONG_VERSION_NUMBER"
 OF_TLS = re.compile(f"{NO_TLS}|SSL|TLS|security handshaker|certificate|Hostname Verification", re.IGNORECASE)
 """How gRPC speaks of a connection that failed for its TLS alone."""
+NO_GRPC = "Failed parsing HTTP/2"
+"""How gRPC speaks of a server that answers in another way."""
 UNHEALTHY = "backend unhealthy"
 """What gRPC says of a server that is connected and whose health is not SERVING."""
 RESOLVING = re.compile(r"\[field:[^:]* error:(.*)\]$")
@@ -73,6 +75,8 @@ def _unreachable(failed: Unreachable, server: str) -> list[str]:
         why = failed.message
     elif why == UNHEALTHY:
         why, advice = "it says that it does not serve now", "Its database or its store of files may be away. Try again."
+    elif NO_GRPC in said:
+        why, advice = "it does not speak gRPC", "Is this the port of the API, and does it speak TLS (--tls)?"
     elif not resolving and OF_TLS.search(said):
         why = "it does not speak TLS" if NO_TLS in said else why
         advice = "TLS failed. It is chosen with --tls or I2V_SERVER_TLS, whom to trust with --ca-file."

@@ -1,5 +1,6 @@
 """What a person asks for on the command line: the options that say what to make, and the spec that they come to."""
 
+import errno
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from i2v.v1 import asset_pb2, job_pb2
 
 from services.blank import is_blank
+from services.client.apart import apart
 from services.client.client import Client
 from services.client.errors import InvalidRequest
 
@@ -21,6 +23,9 @@ OPERATIONS = ("image-to-video", "text-to-video", "scene-animation", "talking-ava
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 LONGEST_S = 315_576_000_000.0
 """What a protobuf Duration holds: ten thousand years. The models' own limits are the server's matter."""
+
+PIPED_BYTES = 50 * 1000 * 1000
+"""What is held in memory; more than the service takes of a picture or a sound."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -168,9 +173,17 @@ async def asked_spec(client: Client, **given: Any) -> job_pb2.JobSpec:
 async def upload(client: Client, file: Path, field: str, media_type: str = "") -> asset_pb2.Asset:
     """Uploads a file. What is wrong with it is said of `field`, for which it was given."""
     try:
-        return await client.upload(file, media_type)
+        return await client.upload(file if file.is_file() else await apart(_piped, file), media_type)
     except InvalidRequest as error:
         raise error.of_field(field) from error
+
+
+def _piped(file: Path) -> bytes:
+    """Reads what is no ordinary file and can be read only once, such as a pipe."""
+    with file.open("rb") as opened:
+        if len(data := opened.read(PIPED_BYTES + 1)) > PIPED_BYTES:
+            raise OSError(errno.EFBIG, f"a pipe brings at most {PIPED_BYTES // 10**6} MB; name a file", str(file))
+    return data
 
 
 OF_OPERATION = {

@@ -90,7 +90,8 @@ class Connection:
         except BrokenPipeError:
             raise  # `i2v jobs | head`: click knows what to do.
         except OSError as error:
-            say(f"{error.filename}: {error.strerror}" if error.filename else str(error), err=True)
+            why = error.strerror or str(error)
+            say(f"{error.filename}: {why}" if error.filename else why, err=True)
             code = Exit.USAGE
         except KeyboardInterrupt:
             say("Interrupted.", err=True)

@@ -11,14 +11,14 @@ import secrets
 import select
 import shutil
 import stat
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from services.client.apart import apart
 
 STDOUT = 1
 Write = Callable[[bytes], Awaitable[Any]]
@@ -82,9 +82,9 @@ class Output:
                 yield lambda data: asyncio.to_thread(file.write, data)
             return
         open_it = partial(os.dup, STDOUT) if self.path is None else partial(os.open, self.path, FOR_BYTES)
-        descriptor = await _apart(open_it)
+        descriptor = await apart(open_it)
         try:
-            yield partial(_apart, _write_all, descriptor)
+            yield partial(apart, _write_all, descriptor)
         finally:
             os.close(descriptor)
 
@@ -158,18 +158,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
             left = left[os.write(descriptor, left) :]
         except BlockingIOError:  # somebody who shares the pipe does not want to wait at it
             select.select([], [descriptor], [])
-
-
-def _apart(function: Callable[..., Any], *arguments: Any) -> Awaitable[Any]:
-    """Runs what may never return in a thread of its own, which the end of the program does not wait for."""
-    done: Future[Any] = Future()
-    done.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            done.set_result(function(*arguments))
-        except BaseException as error:
-            done.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return asyncio.wrap_future(done)

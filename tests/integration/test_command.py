@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -191,6 +192,43 @@ async def test_tls_to_a_server_that_speaks_none_is_said(rig: Rig, i2v: Command) 
     assert ended.code == 5
     assert ended.err.startswith(f"The server at {rig.address} cannot be reached: it does not speak TLS.\nTLS failed. ")
     assert "Is it running?" not in ended.err
+
+
+async def test_a_server_that_is_no_such_one_is_said_to_be_none(i2v: Command) -> None:
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(page, "127.0.0.1", 0) as other:
+        ended = await i2v("--server", f"127.0.0.1:{other.sockets[0].getsockname()[1]}", "jobs")
+    assert (ended.code, "it does not speak gRPC.\nIs this the port of the API" in ended.err) == (5, True), ended.err
+
+
+async def test_a_picture_may_come_through_a_pipe(rig: Rig, i2v: Command) -> None:
+    pipe = i2v.folder / "pipe"
+    os.mkfifo(pipe)
+    writer = await asyncio.create_subprocess_exec("cp", "cat.png", "pipe", cwd=i2v.folder)
+    ended = await i2v("upload", "pipe")
+    await writer.wait()
+    assert (ended.code, rig.script.uploads) == (0, [PICTURE]), ended.err
+
+
+async def test_a_pipe_without_an_end_is_refused(rig: Rig, i2v: Command) -> None:
+    ended = await i2v("upload", "/dev/zero")
+    assert (ended.code, rig.script.asked) == (2, [])
+    assert ended.err == "/dev/zero: a pipe brings at most 50 MB; name a file\n"
+
+
+async def test_ctrl_c_leaves_a_pipe_that_nobody_writes_into(i2v: Command) -> None:
+    os.mkfifo(i2v.folder / "pipe")
+    process = await i2v.start("upload", "pipe")
+    # Its other end can be opened as soon as the command has opened its own, and is kept silent.
+    silent = await asyncio.to_thread(os.open, i2v.folder / "pipe", os.O_WRONLY)
+    process.send_signal(signal.SIGINT)
+    ended = await asyncio.wait_for(i2v.end(process), 60)
+    os.close(silent)
+    assert (ended.code, ended.err) == (130, "Interrupted.\n")
 
 
 async def test_a_key_is_no_argument(i2v: Command) -> None:
