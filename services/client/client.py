@@ -38,9 +38,11 @@ TERMINAL = ("succeeded", "failed", "cancelled")
 PRINTABLE = re.compile(r"[ -~]+")
 USER_CHARACTERS = 128
 OPTIONS = (
-    # A server that is there no more is noticed before a call's time is over. It allows a ping every 10 s.
+    # A server that hangs is noticed before the time of a call is over. It allows a ping every 10 s; how long the answer
+    # may take is said twice, because otherwise gRPC waits for a minute.
     ("grpc.keepalive_time_ms", 11_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     # By default a lost server is tried again after one second, and then ever more rarely up to two minutes. A replica
     # that is back must be found before the next one goes.
@@ -92,7 +94,7 @@ class Client:
         *,
         tls: bool | Path = False,
         patience_s: float = 30.0,
-        timeout_s: float = 20.0,
+        timeout_s: float = 30.0,
     ) -> None:
         """`address` is `host:port`, or several with commas between them; so may a name have several addresses.
 

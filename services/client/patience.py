@@ -39,12 +39,13 @@ class Patience:
     async def wait(self, error: Unreachable) -> None:
         """Waits before the next try, as long as the server asks for at least. Raises the error if patience is over.
 
-        The last try is made when patience ends, not before.
+        The last try is made when patience ends, not before; and there is a second one however long the first took,
+        because that may have been lost with a server that hangs, while another one answers.
         """
         pause_s = min(FIRST_S * 2**self._tries, MOST_S) * random.uniform(0.5, 1.0)
-        left_s = self._since + self._patience_s - self._now()
+        left_s = max(self._since + self._patience_s - self._now(), 0.0)
         pause_s = max(min(pause_s, left_s), error.retry_after_s or 0.0)
-        if left_s <= 0 or pause_s > left_s:
+        if pause_s > left_s or (not left_s and self._tries):
             raise error
         self._tries += 1
         await asyncio.sleep(pause_s)

@@ -1,16 +1,20 @@
 """One client and several servers: how addresses are written, and which of them are called."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import Self
 
 import pytest
 from i2v.v1 import job_pb2
 from prometheus_client import CollectorRegistry
 
+from services.client import advice
 from services.client.address import SERVICE, addresses, options, target
 from services.client.client import Client
+from services.client.connection import PATIENCE_WITH_SEVERAL_S
 from services.client.errors import Unreachable
 from services.rpc.server import serve
 from tests.command import Command
@@ -21,12 +25,6 @@ from tests.scripted_server import KEY, THE_EVENTS, Rig, scripted, serving
 async def two() -> AsyncIterator[tuple[Rig, Rig]]:
     async with scripted() as first, scripted() as second:
         yield first, second
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    async with scripted() as made:
-        yield made
 
 
 def both(two: tuple[Rig, Rig]) -> str:
@@ -92,16 +90,71 @@ async def test_a_server_that_comes_back_is_called_again(two: tuple[Rig, Rig]) ->
         assert asked(first) == before + 1
 
 
+class Line:
+    """A connection to a server that can go dead, as one to a machine that is cut off: nothing comes, nothing ends."""
+
+    def __init__(self, address: str) -> None:
+        self._host, _, self._port = address.rpartition(":")
+        self._alive = True
+        self._ends: list[asyncio.StreamWriter] = []
+        self._tasks: list[asyncio.Future[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for end in self._ends:
+            end.close()
+        await asyncio.gather(*self._tasks)
+
+    def die(self) -> None:
+        self._alive = False
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
+        self._ends += [writer, far_writer]
+        ways = ((reader, far_writer), (far_reader, writer))
+        self._tasks += [asyncio.ensure_future(self._carry(*way)) for way in ways]
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                if self._alive:
+                    writer.write(data)
+        writer.close()
+
+
+async def test_a_call_to_a_server_that_hangs_is_answered_by_the_other(two: tuple[Rig, Rig]) -> None:
+    first, second = two
+    async with (
+        Line(first.address) as line,
+        Client(f"{line.address},{second.address}", KEY, patience_s=PATIENCE_WITH_SEVERAL_S) as client,
+    ):
+        while not all(map(asked, two)):
+            await client.get("jobs/7")
+        line.die()
+        before = asked(second)
+        jobs = await asyncio.gather(*(client.get("jobs/7") for _ in range(4)))
+        assert [job.name for job in jobs] == ["jobs/7"] * 4
+        assert asked(second) == before + 4
+
+
 async def test_the_command_takes_several_servers(two: tuple[Rig, Rig], tmp_path: Path) -> None:
     await two[0].server.drain(0)
     ended = await Command(both(two), tmp_path)("job", "7")
     assert ended.code == 0, ended.err
 
 
-async def test_servers_that_do_not_serve_are_said_to_be_so(rig: Rig, tmp_path: Path) -> None:
-    await rig.server.set_serving(False)
-    ended = await Command(f"{rig.address},{rig.address}", tmp_path)("job", "7")
-    assert (ended.code, "it says that it does not serve now" in ended.err) == (5, True), ended.err
+async def test_servers_that_do_not_serve_are_said_to_be_so(two: tuple[Rig, Rig]) -> None:
+    for rig in two:
+        await rig.server.set_serving(False)
+    async with Client(both(two), KEY, patience_s=0.5) as client:
+        with pytest.raises(Unreachable) as caught:
+            await client.get("jobs/7")
+    assert "it says that it does not serve now." in advice.lines(caught.value, "far:1")[0]
 
 
 async def test_names_that_nobody_knows_are_unreachable() -> None:
