@@ -27,6 +27,8 @@ APPLICATION_VERSION = "1"
 APPLICATION_NAME = "i2v-orchestrator"
 UNLIMITED = 10_000
 """Jobs of one tenant at a time. A limit, however high, is what makes a queue take its tenants in turn."""
+NOTIFIER_S = 0.2
+"""How often DBOS looks for messages of workflows, of which ours send none; by default a hundred times a second."""
 RECOVERIES = 1_000_000
 """Never give a workflow up: a job ends by its own deadline."""
 AGAIN_S, AGAIN_BROKEN_S = 1.0, 15.0
@@ -111,6 +113,7 @@ class Worker:
             "enable_otlp": False,
             "log_level": "WARNING",
             "sys_db_pool_size": 4,
+            "notification_coalesce_sec": NOTIFIER_S,
         }
         dbos = DBOS(config=config)
 
