@@ -261,13 +261,8 @@ class Maker:
                 sha256 = await asyncio.to_thread(_digest, path)
         size = Size(info.width, info.height)
         if card.remote is None and (size, info.frames) != (wanted := (_size(job), card.frames(job.spec))):
-            raise AttemptFailed(
-                JobError(
-                    "OUTPUT_WRONG",
-                    f"The backend made {info.frames} frames of {size}, not {wanted[1]} of {wanted[0]}.",
-                    retryable=True,
-                )
-            )
+            what = f"The backend made {info.frames} frames of {size}, not {wanted[1]} of {wanted[0]}."
+            raise AttemptFailed(JobError("OUTPUT_WRONG", what, retryable=True))
         size_bytes = path.stat().st_size
         asset = Asset(job.tenant, job.user, sha256, size_bytes, info, self.clock.now(), output.promised)
         await self.blobs.put_file(asset.key, path, media_type=info.media_type)

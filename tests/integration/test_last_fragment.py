@@ -11,7 +11,7 @@ from services.orchestrator.domain.event import FragmentReady, Succeeded
 from services.orchestrator.domain.job import State
 from services.orchestrator.domain.media import VideoInfo
 from services.orchestrator.execute import Executor
-from services.orchestrator.media.probe import probe, probe_output
+from services.orchestrator.media.probe import keep_output, probe
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.store.postgres import PostgresStore
 from tests.builders import FakeClock, ScriptedBackend, a_catalog, a_job, admit
@@ -50,7 +50,7 @@ async def test_the_last_fragment_is_stored_while_the_whole_file_is_looked_into(
         catalog=a_catalog(),
         clock=clock,
         probe=look,
-        probe_output=probe_output,
+        keep_output=keep_output,
         meter=PrometheusMeter(CollectorRegistry()),
         workroot=tmp_path,
     )
