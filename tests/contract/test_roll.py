@@ -65,6 +65,17 @@ async def test_what_a_silent_worker_left_is_put_back_by_one_alone(
     assert await waiting(store) == entries[:3]
 
 
+async def test_jobs_that_are_put_back_wake_the_workers_of_their_queue(store: PostgresStore, rolls: Rolls) -> None:
+    stopped = rolls("worker-0", "a")
+    entries = await taken(store, stopped.executor)
+    async with store.entries("test") as signal:
+        assert await signal.wait(0.0)  # raised at first
+        while await signal.wait(1.0):  # of the admission
+            pass
+        await stopped.put_back(entries)
+        assert await signal.wait(30.0)
+
+
 async def test_an_incarnation_is_taken_over_while_another_of_its_name_lives(
     store: PostgresStore, rolls: Rolls, clock: FakeClock
 ) -> None:

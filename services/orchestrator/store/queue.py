@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.job import Job
+from services.orchestrator.store.listener import ENTRIES
+from services.orchestrator.store.ringer import RING
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ FROM (
         AND (CAST(:entries AS text[]) IS NULL OR workflow_uuid = ANY(CAST(:entries AS text[])))
     FOR UPDATE SKIP LOCKED
 ) AS taken
-WHERE workflow_uuid = taken.entry RETURNING taken.executor
+WHERE workflow_uuid = taken.entry RETURNING taken.executor, queue_name
 """)
 
 
@@ -72,8 +74,11 @@ async def put_back(
 ) -> Mapping[str, int]:
     """Puts the entries that executors have taken, or those of `entries`, back in their old places.
 
-    Returns how many it was, by executor.
+    Wakes the workers of their queues with the commit. Returns how many it was, by executor.
     """
     given = {"executors": list(executors), "workflow": queue.workflow}
-    rows = await connection.execute(PUT_BACK, given | {"entries": None if entries is None else list(entries)})
-    return Counter(rows.scalars())
+    which = {"entries": None if entries is None else list(entries)}
+    rows = (await connection.execute(PUT_BACK, given | which)).all()
+    if rows:
+        await connection.execute(RING, {"channel": ENTRIES, "backends": sorted({row.queue_name for row in rows})})
+    return Counter(row.executor for row in rows)
