@@ -208,7 +208,7 @@ def main() -> int:
         say.print(f"[red]{escape(str(error))}[/]")
         return 1
     except PermissionError as error:
-        say.print(f"[red]{escape(str(error.filename))} is another user's, perhaps root's: remove it, or name --data[/]")
+        say.print(f"[red]{escape(str(error.filename))} is another user's, perhaps root's: remove it[/]")
         return 1
     except KeyboardInterrupt:
         say.print("\n  stopped")

@@ -1,0 +1,25 @@
+"""Which failures are no answer, so that the client may call again."""
+
+import grpc
+import pytest
+
+from services.client.errors import I2VError, Unreachable, error_of
+from services.rpc.status import Failure
+
+INTERNAL = grpc.StatusCode.INTERNAL
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Received RST_STREAM with error code 2",
+        "Internal error from Core",  # of grpc.aio, while the server's answer arrives
+    ],
+)
+def test_a_connection_that_was_cut_is_no_answer(said: str) -> None:
+    assert isinstance(error_of(Failure(INTERNAL, said)), Unreachable)
+    assert type(error_of(Failure(INTERNAL, said, "INTERNAL"))) is I2VError, "a server of ours said so"
+
+
+def test_what_else_is_internal_is_an_answer() -> None:
+    assert type(error_of(Failure(INTERNAL, "A fault of the server."))) is I2VError
