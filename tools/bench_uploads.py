@@ -25,6 +25,7 @@ from tools.stack import Orchestrator
 PICTURE_BYTES = 10_000_000
 ROUNDS = 9
 UPLOADS = 20
+BESIDE_ROUNDS = 3
 RATE, SECONDS = 100.0, 6.0
 
 Who = tuple[tuple[str, str], ...]
@@ -36,7 +37,8 @@ async def rows(server: Orchestrator, who: Who) -> list[Row]:
     picture = a_photograph()
     async with grpc.aio.insecure_channel(server.address) as channel:
         assets, jobs = asset_pb2_grpc.AssetServiceStub(channel), job_pb2_grpc.JobServiceStub(channel)
-        return [await _accepted(assets, who, picture, folder), await _beside(jobs, who, server)]
+        (folder / "photograph").write_bytes(picture)
+        return [await _accepted(assets, who, picture, folder), await _beside(jobs, who, server, folder / "photograph")]
 
 
 def a_photograph(size: int = PICTURE_BYTES) -> bytes:
@@ -83,7 +85,7 @@ def _floor(picture: bytes, copy: Path) -> float:
     return time.perf_counter() - began
 
 
-async def _beside(jobs: Any, who: Who, server: Orchestrator) -> Row:
+async def _beside(jobs: Any, who: Who, server: Orchestrator, picture: Path) -> Row:
     spec = job_pb2.JobSpec(model="nano", text_to_video=job_pb2.TextToVideo(prompt="a wave"), seed=1)
     spec.duration.seconds = 1
     users = itertools.cycle(range(UPLOADS))
@@ -95,34 +97,37 @@ async def _beside(jobs: Any, who: Who, server: Orchestrator) -> Row:
         return time.perf_counter() - began
 
     await _paced(submit)
-    alone = await _paced(submit)
-    with _uploading(server):
-        beside = await _paced(submit)
-    ratio = beside / alone
+    alone, beside = [], []
+    for _ in range(BESIDE_ROUNDS):
+        alone.append(await _paced(submit))
+        with _uploading(server, picture):
+            beside.append(await _paced(submit))
+    ratio = statistics.median(loaded / free for loaded, free in zip(beside, alone, strict=True))
+    times = f"{statistics.median(beside) * 1000:.1f} of {statistics.median(alone) * 1000:.1f} ms"
     return Row(
         f"SubmitJob at {RATE:.0f}/s, 99th percentile, while {UPLOADS} uploads run, beside none",
-        f"{ratio:.1f} ({beside * 1000:.1f} of {alone * 1000:.1f} ms)",
+        f"{ratio:.1f} ({times})",
         "≤ 2",
         ratio <= 2,
     )
 
 
 @contextmanager
-def _uploading(server: Orchestrator) -> Iterator[None]:
+def _uploading(server: Orchestrator, picture: Path) -> Iterator[None]:
     """Uploads all the while from a process of its own, so that only the server is shared."""
-    command = [sys.executable, "-m", "tools.bench_uploads", server.address, str(server.key_file)]
+    command = [sys.executable, "-m", "tools.bench_uploads", server.address, str(server.key_file), str(picture)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        process.stdout.readline()  # the first picture has been stored
+        for _ in range(UPLOADS):  # so many pictures have been stored: the first rush is over
+            process.stdout.readline()
         yield
     finally:
         process.kill()
         process.wait()
 
 
-async def _upload_all_the_time(address: str, key: str) -> None:
-    picture = a_photograph()
+async def _upload_all_the_time(address: str, key: str, picture: bytes) -> None:
     async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as group:
         stub = asset_pb2_grpc.AssetServiceStub(channel)
 
@@ -160,4 +165,5 @@ async def _upload(stub: Any, picture: bytes, who: Who) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_upload_all_the_time(sys.argv[1], Path(sys.argv[2]).read_text().strip()))
+    address, key, photograph = sys.argv[1:]
+    asyncio.run(_upload_all_the_time(address, Path(key).read_text().strip(), Path(photograph).read_bytes()))

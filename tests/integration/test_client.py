@@ -7,16 +7,26 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import pytest
 from i2v.v1 import asset_pb2, job_pb2
 
 from services.client import errors
 from services.client.client import Client, job_spec
-from services.client.errors import I2VError, InvalidRequest, NotFound, QuotaExceeded, Unauthenticated, Unreachable
+from services.client.errors import (
+    I2VError,
+    InvalidRequest,
+    NotFound,
+    QuotaExceeded,
+    Unauthenticated,
+    Unreachable,
+    error_of,
+)
 from services.errors import InvalidSpec, Unavailable, Violation
 from services.errors import NotFound as NoSuchThing
 from services.errors import QuotaExceeded as TooMuch
 from services.errors import Unauthenticated as NoKey
+from services.rpc.status import Failure
 from tests.scripted_server import KEY, OUTPUT, PICTURE, THE_EVENTS, VIDEO, Rig, asset_name, scripted, serving
 
 Job = job_pb2.Job
@@ -152,6 +162,13 @@ async def test_what_a_file_is_for_is_said_and_what_it_is_is_left_to_the_server(r
     with pytest.raises(InvalidRequest) as caught:
         await rig.client.upload(b"GIF89a")
     assert caught.value.violations[0].reason == "PICTURE_FORMAT"
+
+
+def test_a_call_that_was_answered_while_it_was_sending_is_one_to_repeat() -> None:
+    for message in ("Internal error from Core", "Received RST_STREAM with error code 2"):
+        assert isinstance(error_of(Failure(grpc.StatusCode.INTERNAL, message)), Unreachable)
+    ours = Failure(grpc.StatusCode.INTERNAL, "Internal error from Core", "INTERNAL")
+    assert not isinstance(error_of(ours), Unreachable)
 
 
 async def test_a_key_or_a_user_that_cannot_be_sent_is_refused_at_once() -> None:
