@@ -94,6 +94,8 @@ async def test_the_child_has_no_secrets_little_memory_and_no_file_to_spare(
     (pid,) = children()
     names = [entry.split(b"=")[0] for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if entry]
     assert set(names) <= {b"PYTHONPATH", b"LC_ALL", b"MALLOC_ARENA_MAX"}
+    own, its = (os.getpriority(os.PRIO_PROCESS, each) for each in (0, pid))
+    assert its == min(19, own + 10), "it steps back for those who answer calls"
     limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
     allowed = {line[:26].strip(): line[26:].split()[0] for line in limits[1:]}
     assert allowed["Max address space"] == str(1 << 30)
