@@ -12,8 +12,8 @@ import av
 
 #: Each frame of these is exactly as long as what was recorded.
 _EXACT = ("flac", "alac", "pcm_")
-#: How many frames an encoder adds that a file without a word about them may have: two of delay, one filled up.
-_UNTOLD_FRAMES = 3
+#: How many frames an encoder adds that a file which does not mark them may have: two of delay, one filled up.
+_UNMARKED_FRAMES = 3
 
 
 class Span:
@@ -24,7 +24,7 @@ class Span:
         self._last = 0
         self._longest = 0
         self._skipped = 0
-        self._told = False
+        self._marked = False
 
     def take(self, packet: "av.Packet[Any]", rate: int = 0) -> None:
         """Takes a packet in, of a sound of this sampling rate; one without a time is passed over."""
@@ -33,7 +33,7 @@ class Span:
         duration = packet.duration or 0
         self._longest = max(self._longest, duration)
         if rate and packet.time_base and packet.has_sidedata("skip_samples"):
-            self._told = True
+            self._marked = True
             before, behind = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))
             ticks = 1 / (rate * packet.time_base)
             self._skipped += round(before * ticks)
@@ -56,5 +56,5 @@ class Span:
         if codec.startswith(_EXACT) or not length:
             return length
         frame, whole = self._longest * (time_base or 0), round(length)
-        added = frame if self._told else _UNTOLD_FRAMES * frame
+        added = frame if self._marked else _UNMARKED_FRAMES * frame
         return Fraction(whole) if whole and -frame <= length - whole <= added else length
