@@ -8,10 +8,10 @@ import asyncio
 import hashlib
 import os
 import tempfile
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from services.errors import InvalidUpload, Unavailable, Violation
@@ -89,32 +89,21 @@ class Ingest:
     picture_max_bytes: int = 10 * 1000 * 1000
     video_max_bytes: int = 2 * 1000 * 1000 * 1000
     sound_max_bytes: int = 50 * 1000 * 1000
-    stall_s: float = 30.0
-    """How long an upload may pause before it is given up."""
-    at_once: int = 16
-    """Uploads of one tenant at a time: each holds a thread, a file and a part of the disk."""
     room: Room = any_room
-    _busy: Counter[str] = field(default_factory=Counter)
 
     async def take(self, upload: Upload, chunks: AsyncIterator[bytes], tenant: str, user: str) -> Asset:
         """Stores an upload and returns its asset. Raises InvalidUpload, Unavailable."""
         role = upload.role()
         limit = self._check(upload, role)
         self.room(upload.size_bytes or 0)
-        if self._busy[tenant] >= self.at_once:
-            raise Unavailable(f"{self.at_once} uploads of this tenant are under way. Try again.", reason="UPLOADS_BUSY")
-        self._busy[tenant] += 1
-        try:
-            with tempfile.TemporaryDirectory(prefix="upload-", dir=self.spool, ignore_cleanup_errors=True) as folder:
-                received = Path(folder) / "received"
-                size, sha256, head = await self._receive(upload, self._steadily(chunks), received, limit)
-                info, clean = await self._look(received, head, role, size, tenant)
-                if clean != received:
-                    size, sha256 = await asyncio.to_thread(_measure, clean)
-                await self.blobs.put_file(blob_key(tenant, sha256), clean, media_type=info.media_type)
-                return await self.store.put_asset(Asset(tenant, user, sha256, size, info, self.clock.now()))
-        finally:
-            self._busy[tenant] -= 1
+        with tempfile.TemporaryDirectory(prefix="upload-", dir=self.spool, ignore_cleanup_errors=True) as folder:
+            received = Path(folder) / "received"
+            size, sha256, head = await self._receive(upload, chunks, received, limit)
+            info, clean = await self._look(received, head, role, size, tenant)
+            if clean != received:
+                size, sha256 = await asyncio.to_thread(_measure, clean)
+            await self.blobs.put_file(blob_key(tenant, sha256), clean, media_type=info.media_type)
+            return await self.store.put_asset(Asset(tenant, user, sha256, size, info, self.clock.now()))
 
     async def _look(
         self, received: Path, head: bytes, role: Role | None, size: int, tenant: str
@@ -148,20 +137,6 @@ class Ingest:
                 return await self.media.sound(received, tenant=tenant)
             except InvalidUpload:
                 raise no_video from None
-
-    async def _steadily(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Yields the chunks. Raises InvalidUpload when the next does not come in time."""
-        iterator = aiter(chunks)
-        while True:
-            try:
-                async with asyncio.timeout(self.stall_s):
-                    data = await anext(iterator)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                what = f"stopped coming for {self.stall_s:g} s. Send it again"
-                raise _refuse("data", what, "UPLOAD_STALLED") from None
-            yield data
 
     def _check(self, upload: Upload, role: Role | None) -> int:
         """Returns how many bytes may come. Raises InvalidUpload for what is wrong with the header."""
