@@ -11,6 +11,7 @@
     ├── PreconditionFailed      the thing exists but is in the wrong state
     ├── QuotaExceeded           a limit of the plan; says which, how much is used, when it resets
     ├── LimitReached            too much at the same time; says which limit, and when to come back
+    │   └── HealthUnwatched     … of a watch of health
     ├── Unavailable             try again; nothing was charged
     └── DeadlineTooShort        the caller leaves too little time to answer
 
@@ -128,6 +129,13 @@ class LimitReached(ServiceError):
         self.limit = limit
         self.retry_after_s = retry_after_s
         super().__init__(message, reason=reason, metadata={"limit": str(limit)})
+
+
+class HealthUnwatched(LimitReached):
+    """The caller's health watch had to end. gRPC's own clients then take this server for healthy and watch no more.
+
+    Any other code makes them watch again at once, each pushing out another.
+    """
 
 
 class Unavailable(ServiceError):

@@ -210,9 +210,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             raise _going_down()
         if method.is_open:
             held.address = context.peer().rpartition(":")[0]  # without the port
-            out = self._open.enter(held.address, task)
+            out = self._open.enter(held.address, task, method.name)
             if out is not None:
-                self._end(out, self._open.crowded_out())
+                self._end(*out)
         else:
             if method.verify is not None:
                 if len(metadata) != len(pairs):

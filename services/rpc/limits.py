@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from services.errors import LimitReached, Unavailable
+from services.errors import HealthUnwatched, LimitReached, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +100,28 @@ def _full(who: str, limit: int, what: str) -> LimitReached:
     return LimitReached(message, limit=limit, reason=f"{what}_LIMIT_REACHED")
 
 
+HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
+
+
 class OpenCalls:
     """Counts calls that need no key, by address."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._count = 0
-        self._of: dict[str, dict[asyncio.Task[Any], None]] = {}
+        self._of: dict[str, dict[asyncio.Task[Any], str]] = {}
 
-    def enter(self, address: str, task: asyncio.Task[Any]) -> asyncio.Task[Any] | None:
-        """Lets a call in; `leave` must follow. Returns the call that has to end for it, if there is one."""
+    def enter(
+        self, address: str, task: asyncio.Task[Any], method: str
+    ) -> tuple[asyncio.Task[Any], LimitReached] | None:
+        """Lets a call in; `leave` must follow. Returns the call that has to end for it, if there is one, and why."""
         out = None
         if self._count >= self.limit:
             crowded = max(self._of, key=lambda each: len(self._of[each]))
-            out = next(iter(self._of[crowded]))
-            self.leave(crowded, out)
-        self._of.setdefault(address, {})[task] = None
+            oldest, its_method = next(iter(self._of[crowded].items()))
+            self.leave(crowded, oldest)
+            out = oldest, self._crowded_out(its_method)
+        self._of.setdefault(address, {})[task] = method
         self._count += 1
         return out
 
@@ -128,10 +134,10 @@ class OpenCalls:
             if not of:
                 del self._of[address]
 
-    def crowded_out(self) -> LimitReached:
-        """Returns what a call is told that has to end."""
+    def _crowded_out(self, method: str) -> LimitReached:
         what = f"This server keeps {self.limit} calls without a key open; newer ones took the place of this one."
-        return LimitReached(what, limit=self.limit, reason="OPEN_CALLS_LIMIT_REACHED")
+        kind = HealthUnwatched if method == HEALTH_WATCH else LimitReached
+        return kind(what, limit=self.limit, reason="OPEN_CALLS_LIMIT_REACHED")
 
 
 def too_many_arrive() -> Unavailable:

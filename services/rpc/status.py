@@ -41,6 +41,7 @@ CODES: Mapping[type[errors.ServiceError], int] = {
     errors.RequestIdReused: code_pb2.ALREADY_EXISTS,
     errors.PreconditionFailed: code_pb2.FAILED_PRECONDITION,
     errors.QuotaExceeded: code_pb2.RESOURCE_EXHAUSTED,
+    errors.HealthUnwatched: code_pb2.UNIMPLEMENTED,
     errors.LimitReached: code_pb2.RESOURCE_EXHAUSTED,
     errors.Unavailable: code_pb2.UNAVAILABLE,
     errors.DeadlineTooShort: code_pb2.DEADLINE_EXCEEDED,

@@ -7,18 +7,20 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Self
 
+import grpc
 import pytest
-from i2v.v1 import job_pb2
+from i2v.v1 import job_pb2, job_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from services.client import advice
-from services.client.address import SERVICE, addresses, options, target
+from services.client.address import CONFIG, SERVICE, addresses, options, target
 from services.client.client import Client
 from services.client.connection import PATIENCE_WITH_SEVERAL_S
 from services.client.errors import Unreachable
+from services.rpc.limits import CallLimits
 from services.rpc.server import serve
 from tests.command import Command
-from tests.scripted_server import KEY, THE_EVENTS, Rig, scripted, serving
+from tests.scripted_server import KEY, THE_EVENTS, Rig, Script, scripted, serving, verify
 
 
 @pytest.fixture
@@ -146,6 +148,29 @@ async def test_the_command_takes_several_servers(two: tuple[Rig, Rig], tmp_path:
     await two[0].server.drain(0)
     ended = await Command(both(two), tmp_path)("job", "7")
     assert ended.code == 0, ended.err
+
+
+async def test_clients_that_are_more_than_the_watches_of_health_do_not_push_out_one_another() -> None:
+    script, registry = Script(), CollectorRegistry()
+    server = await serve(
+        "127.0.0.1:0",
+        [lambda server: job_pb2_grpc.add_JobServiceServicer_to_server(script, server)],
+        services=[SERVICE],
+        registry=registry,
+        verify=verify,
+        limits=CallLimits(open_calls=2),
+    )
+    alone = (("grpc.service_config", CONFIG), ("grpc.use_local_subchannel_pool", 1))  # as if each were a process
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(server.drain, 0)
+        where = f"ipv4:127.0.0.1:{server.port}"
+        channels = [await stack.enter_async_context(grpc.aio.insecure_channel(where, alone)) for _ in range(6)]
+        get = [job_pb2_grpc.JobServiceStub(channel).GetJob for channel in channels]
+        for _ in range(20):
+            request = job_pb2.GetJobRequest(name="jobs/7")
+            await asyncio.gather(*(call(request, metadata=(("authorization", f"Bearer {KEY}"),)) for call in get))
+        labels = {"grpc_type": "server_stream", "grpc_service": "grpc.health.v1.Health", "grpc_method": "Watch"}
+        assert registry.get_sample_value("grpc_server_started_total", labels) == 6
 
 
 async def test_servers_that_do_not_serve_are_said_to_be_so(two: tuple[Rig, Rig]) -> None:
