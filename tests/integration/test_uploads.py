@@ -78,6 +78,8 @@ async def test_a_tenant_with_many_slow_pictures_does_not_hold_up_another(i2v: Se
         await i2v.upload(data, "image/*", tenant=tenant, user=f"user-{number}")
         finished.append(tenant)
 
+    await asyncio.gather(upload("story", PNG, 10), upload("studio", PNG, 10))  # both decoders have started
+    finished.clear()
     async with asyncio.TaskGroup() as group:
         for number in range(10):
             group.create_task(upload("story", slow, number))
