@@ -14,7 +14,6 @@ from typing import Any
 import grpc
 import psycopg
 from i2v.v1 import job_pb2, job_pb2_grpc
-from sqlalchemy.dialects import postgresql
 
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.quota import Plan
@@ -110,8 +109,6 @@ async def service(server: Orchestrator, who: Who) -> AsyncIterator[Submit]:
 async def psycopg_alone(folder: Path) -> AsyncIterator[Submit]:
     """Gives what writes the rows of one job, as the service does, and nothing else."""
     postgres = EmbeddedPostgres(folder)
-    dialect: Any = postgresql.psycopg.dialect
-    statement = str(admission.BOOK.compile(dialect=dialect(paramstyle="pyformat")))
     values, users = _values(), counted()
     idle: asyncio.Queue[psycopg.AsyncConnection[Any]] = asyncio.Queue()
     async with AsyncExitStack() as stack:
@@ -124,7 +121,7 @@ async def psycopg_alone(folder: Path) -> AsyncIterator[Submit]:
             own = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": users()}
             connection = await idle.get()
             try:
-                await (await connection.execute(statement, values | own)).fetchall()
+                await (await connection.execute(admission.STATEMENT, values | own)).fetchall()
                 await connection.commit()
             finally:
                 idle.put_nowait(connection)

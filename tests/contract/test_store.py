@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.errors import NotFound, QuotaExceeded, RequestIdReused, Unavailable
 from services.orchestrator.domain import event as events
@@ -318,6 +319,25 @@ async def test_waiters_survive_a_broken_connection(store: PostgresStore) -> None
         await asyncio.gather(*(store.check() for _ in range(10)), return_exceptions=True)
         await store.record(job.id, jobs.start)
         assert await changes.wait(10)
+
+
+async def test_a_submission_over_a_broken_connection_fails_once_and_not_for_each_connection(
+    store: PostgresStore, database: str
+) -> None:
+    await asyncio.gather(*(store.check() for _ in range(5)))  # so many connections
+    engine = create_async_engine(database, poolclass=sa.NullPool)
+    async with engine.connect() as connection:
+        await connection.execute(
+            sa.text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    await engine.dispose()
+    with pytest.raises(Unavailable):
+        await admit(store, numbered(1))
+    assert (await admit(store, numbered(2))).last_sequence == 1
+    assert await store.audit() == 0
 
 
 async def test_overdue_jobs_are_found_begun_ones_after_a_grace(store: PostgresStore) -> None:

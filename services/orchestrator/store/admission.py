@@ -5,11 +5,12 @@ for it and the commit alone.
 """
 
 import json
+import re
 from dataclasses import asdict
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+import psycopg
+from psycopg.rows import namedtuple_row
 
 from services.orchestrator.domain.event import Admitted
 from services.orchestrator.domain.job import Job
@@ -18,7 +19,7 @@ from services.orchestrator.domain.spec import to_json
 from services.orchestrator.store import rows
 from services.orchestrator.store.queue import Queue
 
-BOOK = sa.text("""
+BOOK = """
 WITH booked AS (
     INSERT INTO accounts AS held (tenant, "user", period, budget_micros, reserved_micros, spent_micros, active_jobs)
     SELECT :tenant, asked."user", :period, asked.budget, :quote, 0, 1
@@ -60,19 +61,25 @@ SELECT "user", budget_micros, reserved_micros, spent_micros,
     ) AS active_jobs,
     (SELECT count(*) FROM queued) AS queued  -- what nothing reads is not run
 FROM booked
-""")
+"""
+
+# As the driver wants it.
+STATEMENT = re.sub(r"(?<!:):(\w+)", r"%(\1)s", BOOK)
 
 
 async def book(
-    connection: AsyncConnection, queue: Queue, job: Job, fingerprint: str, plan: Plan, backend: str
+    connection: psycopg.AsyncConnection[Any], queue: Queue, job: Job, fingerprint: str, plan: Plan, backend: str
 ) -> Usage | None:
     """Books, stores and queues a job; the caller commits. Returns the accounts with it counted in.
 
     Returns None, with nothing to commit, when an account cannot bear the quote.
-    Raises IntegrityError when the request_id is taken.
+    Raises psycopg.IntegrityError when the request_id is taken.
     """
-    result = await connection.execute(BOOK, asdict(queue) | values(job, fingerprint, plan, backend))
-    accounts = {row.user: rows.account(row) for row in result}
+    # By the driver itself: SQLAlchemy takes about as much processor time for so many parameters as the driver does.
+    async with connection.cursor(row_factory=namedtuple_row) as cursor:
+        await cursor.execute(STATEMENT, asdict(queue) | values(job, fingerprint, plan, backend))
+        found: list[Any] = await cursor.fetchall()
+    accounts = {row.user: rows.account(row) for row in found}
     if len(accounts) < 2:
         return None
     return Usage(accounts[""], accounts[job.user], period_end(job.create_time))

@@ -5,11 +5,13 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -71,6 +73,21 @@ class Database:
             yield connection
             await connection.commit()
 
+    @asynccontextmanager
+    async def direct(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        """Gives the driver's own connection, for the one statement whose every microsecond counts.
+
+        A transaction that the block does not commit is rolled back. Raises Unavailable, and the driver's errors.
+        """
+        async with _reachable(), self._engine.connect() as connection:
+            direct = cast("psycopg.AsyncConnection[Any]", (await connection.get_raw_connection()).driver_connection)
+            try:
+                yield direct
+            except psycopg.OperationalError:
+                if direct.closed:  # and so are the others, most likely: SQLAlchemy would see that by itself
+                    await self._engine.dispose()
+                raise
+
     async def close(self) -> None:
         """Gives back every connection, those of calls that are just ending too."""
         pool = self._engine.pool
@@ -85,11 +102,12 @@ class Database:
 async def _reachable() -> AsyncIterator[None]:
     try:
         yield
-    except (DBAPIError, PoolTimeout, OSError) as error:
-        if isinstance(error, DBAPIError) and not (
-            error.connection_invalidated
-            or isinstance(error, OperationalError | InterfaceError)
-            or (getattr(error.orig, "sqlstate", None) or "").startswith(PASSING)
+    except (DBAPIError, psycopg.Error, PoolTimeout, OSError) as error:
+        driver = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(error, DBAPIError | psycopg.Error) and not (
+            (isinstance(error, DBAPIError) and error.connection_invalidated)
+            or isinstance(driver, psycopg.OperationalError | psycopg.InterfaceError)
+            or (getattr(driver, "sqlstate", None) or "").startswith(PASSING)
         ):
             raise  # the database answered and refused: a fault of this program, not of the connection
         raise Unavailable("The database cannot be reached. Try again.", reason="DATABASE_UNAVAILABLE") from error

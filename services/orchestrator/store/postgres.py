@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
@@ -84,7 +85,7 @@ class PostgresStore:
         """See Store."""
         refusal: QuotaExceeded | None = None
         try:
-            async with self.database.writing() as connection:
+            async with self.database.direct() as connection:
                 usage = await admission.book(connection, self._queue, job, fingerprint, plan, backend)
                 if usage is not None:
                     quota.check(plan, usage, job.quote_micros)
@@ -92,10 +93,10 @@ class PostgresStore:
                     self._ringer.ring(backend)
                     return replace(job, last_sequence=1)
                 await connection.rollback()
-        except IntegrityError as error:
-            if "jobs_one_resume" in str(error.orig):
+        except psycopg.IntegrityError as error:
+            if "jobs_one_resume" in str(error):
                 return await self._resume_of(job.resumes)
-            if "jobs_tenant_user_request_id_key" not in str(error.orig):
+            if "jobs_tenant_user_request_id_key" not in str(error):
                 raise
         except QuotaExceeded as error:
             refusal = error

@@ -118,7 +118,7 @@ def asset_columns(asset: Asset) -> dict[str, Any]:
     } | {name: getattr(asset.info, name, None) for name in MEASURES}
 
 
-def account(row: Row[Any]) -> Account:
+def account(row: Any) -> Account:
     """Returns the account of an `accounts` row."""
     return Account(row.budget_micros, row.reserved_micros, row.spent_micros, row.active_jobs)
 
