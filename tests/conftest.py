@@ -85,9 +85,9 @@ def postgres() -> Iterator[str]:
             # Tests kill processes, not the machine: what the kernel has is safe, and every test makes a database.
             connection.execute(sa.text("ALTER SYSTEM SET fsync = off"))
             connection.execute(sa.text("SELECT pg_reload_conf()"))
-            # Some tests end every connection to their database, and a vacuum's may be among them.
+            # Tests end every connection to their databases, an automatic vacuum's too.
             connection.execute(sa.text(f"ALTER ROLE {ROLE} CREATEDB"))
-            connection.execute(sa.text(f"GRANT pg_signal_autovacuum_worker TO {ROLE}"))
+            connection.execute(sa.text(f"GRANT pg_signal_backend, pg_signal_autovacuum_worker TO {ROLE}"))
         yield server.url
         server.close()
 
