@@ -107,9 +107,7 @@ async def open_app(
         await asyncio.to_thread(tighten, settings.data, "blobs", "spool")
         url = settings.database_url
         if not url:
-            embedded = await asyncio.to_thread(EmbeddedPostgres, settings.data / "postgres")
-            stack.callback(embedded.close)
-            url = embedded.url
+            url = await _embedded(settings.data / "postgres", stack)
         patience = Patience(url, settings.database_patience_s)
         await patience.through(partial(asyncio.to_thread, migrate, url))
         await patience.through(partial(asyncio.to_thread, migrate_queue, url))
@@ -210,6 +208,20 @@ async def open_app(
         log.info("ready", extra={"role": role.value, "port": server.port, "metrics_port": metrics_port})
         yield App(store, server, metrics_port, worker)
         log.info("stopping", extra={"role": role.value})
+
+
+async def _embedded(folder: Path, stack: AsyncExitStack) -> str:
+    """Starts the embedded PostgreSQL and returns its URL. A cancel waits for the start, so that the server is stopped.
+
+    Raises ClusterError.
+    """
+    starting = asyncio.create_task(asyncio.to_thread(EmbeddedPostgres, folder), name="embedded")
+    try:
+        await asyncio.wait({starting})
+    finally:
+        embedded = await starting
+        stack.callback(embedded.close)
+    return embedded.url
 
 
 async def _look(store: PostgresStore, blobs: Blobs, disks: Disks, server: RpcServer, meter: PrometheusMeter) -> None:

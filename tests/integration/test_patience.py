@@ -102,3 +102,15 @@ async def test_a_process_that_waits_for_postgresql_can_be_stopped(database: str,
             await said(process, tmp_path / "worker-0.log", "waiting for the database")
             process.send_signal(signal.SIGTERM)
             assert await ended(process) == 0
+
+
+async def test_a_process_that_is_stopped_while_its_postgresql_starts_leaves_none_running(tmp_path: Path) -> None:
+    with_fakes(tmp_path)
+    data = tmp_path / "postgres"
+    with worker("", tmp_path, role="all") as process:
+        while not (tmp_path / ".postgres.new").exists():
+            assert process.poll() is None and not data.exists()
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process) == 0
+    assert data.exists() and not (data / "postmaster.pid").exists()
