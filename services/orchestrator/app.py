@@ -201,7 +201,15 @@ async def open_app(
                 find_s=settings.find_s,
             )
             slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in backends.items()}
-            worker = Worker(url, executor=executor, reaper=reaper, roll=roll, slots=slots, entries=store.entries)
+            worker = Worker(
+                url,
+                executor=executor,
+                reaper=reaper,
+                roll=roll,
+                slots=slots,
+                entries=store.entries,
+                silent_s=settings.silent_s,
+            )
             await patience.through(worker.start)
             stack.push_async_callback(worker.stop)
         stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, disks, server, meter), name="look"))

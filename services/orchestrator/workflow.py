@@ -8,7 +8,7 @@ Beside its jobs a worker runs a reaper, so that no reservation hangs.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
@@ -19,7 +19,7 @@ from services.orchestrator.dequeuer import POLL_S, Dequeuer, Entries
 from services.orchestrator.execute import Executor
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.ports.roll import Roll
-from services.orchestrator.reaper import Reaper
+from services.orchestrator.reaper import BEAT_S, Reaper
 
 MAKE_VIDEO = "make_video"
 APPLICATION_VERSION = "1"
@@ -75,6 +75,7 @@ class Worker:
         roll: Roll,
         slots: Mapping[str, Limits],
         entries: Entries,
+        silent_s: float,
     ) -> None:
         self._url = url
         self._executor = executor
@@ -82,11 +83,12 @@ class Worker:
         self._roll = roll
         self._slots = slots
         self._dequeuer = Dequeuer(entries)
+        self._idle_s = max(BEAT_S, silent_s)
         self._running: dict[asyncio.Task[object], str] = {}
         """What runs a job, each with its queue entry."""
         self._stopping = False
         self._beside: list[asyncio.Task[None]] = []
-        """What it does beside its jobs: hold its name, and reap."""
+        """What it does beside its jobs: hold its name, reap, and put back what it does not run."""
 
     async def start(self) -> None:
         """Takes up the work: first what this worker left behind when it was killed, then the queues.
@@ -129,6 +131,7 @@ class Worker:
         # Only what this worker can make: another's queue may be in the same database.
         self._dequeuer.start(dbos, self._slots)
         self._beside.append(asyncio.create_task(self._reaper.reap(), name="reaper"))
+        self._beside.append(asyncio.create_task(self._put_back_idle(), name="idle"))
 
     async def lost(self) -> None:
         """Waits until this worker cannot go on, and raises why: another has its name. Then it has to be stopped."""
@@ -191,6 +194,23 @@ class Worker:
             Worker._alive = False
             # By now no thread dequeues; what one had just taken is put back with the rest.
             await self._roll.leave()
+
+    async def _put_back_idle(self) -> None:
+        """Puts back what this worker has taken and does not run, seen at two looks in a row. Without end.
+
+        The answer to the taking was lost with its connection, and nobody else takes over from a worker that lives.
+        """
+        before: Set[str] = set()
+        while True:
+            await asyncio.sleep(self._idle_s)
+            try:
+                idle = await self._roll.taken() - set(self._running.values())
+                if lost := idle & before:
+                    log.warning("jobs were taken and are not run; they are put back", extra={"jobs": len(lost)})
+                    await self._roll.put_back(lost)
+                before = idle - lost
+            except Exception:
+                log.warning("the look for jobs that are not run failed; it is repeated", exc_info=True)
 
     async def _make_video(self, job_id: str) -> None:
         task, entry = asyncio.current_task(), DBOS.workflow_id

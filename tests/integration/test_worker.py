@@ -96,3 +96,29 @@ async def test_an_attempt_that_waited_does_not_begin_again_what_another_worker_h
             )
         await logged_or_begun(i2v, job.name, caplog)
         assert (await i2v.job(job.name)).attempt == 1
+
+
+async def test_what_a_worker_has_taken_and_does_not_run_is_put_back(database: str, tmp_path: Path) -> None:
+    """As when the database commits what a worker takes, and the connection breaks before the answer."""
+    backend = ScriptedBackend()
+    backend.gate.clear()
+
+    def change(values: dict[str, object]) -> None:
+        values["silent_s"] = 1
+
+    async with served(database, tmp_path, {"test": (backend, 1)}, change=change) as i2v, asyncio.timeout(50):
+        first = await i2v.submit(text_spec())
+        await i2v.until(first.name, "fragment_ready")
+        second = await i2v.submit(text_spec())
+        async with i2v.app.store.database.writing() as connection:
+            await connection.execute(
+                sa.text(
+                    "UPDATE dbos.workflow_status SET status = 'PENDING', owner_xid = 'lost', executor_id ="
+                    " (SELECT executor_id FROM dbos.workflow_status WHERE status = 'PENDING')"
+                    " WHERE status = 'ENQUEUED' AND name = :name"
+                ),
+                {"name": MAKE_VIDEO},
+            )
+        backend.gate.set()
+        ended = [await i2v.ended(job.name) for job in (first, second)]
+    assert [(job.state, job.attempt) for job in ended] == [(job_pb2.Job.SUCCEEDED, 1)] * 2

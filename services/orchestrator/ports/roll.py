@@ -1,6 +1,6 @@
 """The roll of workers: who lives, under which name, and whose work is put back for the others."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from datetime import datetime
 from typing import Protocol
 
@@ -30,6 +30,9 @@ class Roll(Protocol):
 
     async def has(self, entry: str) -> bool:
         """Whether a queue entry that this incarnation took is still its own. Raises Unavailable."""
+
+    async def taken(self) -> Set[str]:
+        """Returns the queue entries that this incarnation has taken and that have not ended. Raises Unavailable."""
 
     async def put_back(self, entries: Collection[str]) -> None:
         """Puts queue entries that this incarnation took back in their old places. Raises Unavailable."""

@@ -6,7 +6,7 @@ not look whether another worker has it meanwhile.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -67,6 +67,17 @@ SELECT EXISTS (
 async def has(connection: AsyncConnection, executor: str, entry: str) -> bool:
     """Whether an executor has taken an entry, and nobody has put it back since."""
     return bool((await connection.execute(HAS, {"executor": executor, "entry": entry})).scalar_one())
+
+
+TAKEN = sa.text("""
+SELECT workflow_uuid FROM dbos.workflow_status WHERE status = 'PENDING' AND executor_id = :executor AND name = :workflow
+""")
+
+
+async def taken(connection: AsyncConnection, queue: Queue, executor: str) -> Set[str]:
+    """Returns the entries that an executor has taken and that have not ended."""
+    given = {"executor": executor, "workflow": queue.workflow}
+    return set((await connection.execute(TAKEN, given)).scalars())
 
 
 async def put_back(

@@ -1,7 +1,7 @@
 """The roll of workers: who lives, under which name, and whose work is put back for the others."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -99,6 +99,11 @@ class PostgresRoll:
         """See Roll."""
         async with self._database.reading() as connection:
             return await queues.has(connection, self._executor, entry)
+
+    async def taken(self) -> Set[str]:
+        """See Roll."""
+        async with self._database.reading() as connection:
+            return await queues.taken(connection, self._queue, self._executor)
 
     async def put_back(self, entries: Collection[str]) -> None:
         """See Roll."""
