@@ -181,9 +181,13 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     async def _shorten(self) -> None:
         """Closes the pools that were not used for the longest, but none with a request under way."""
-        for host in [host for host, pool in self._pools.items() if not pool.under_way][: max(0, self.pools - HOSTS)]:
+        while self.pools > HOSTS:
+            # Looked for each time: while one is being closed, others come, go and are used.
+            idle = next((host for host, pool in self._pools.items() if not pool.under_way), None)
+            if idle is None:
+                return
             # Out of the map first: whoever comes while it is closed gets another one.
-            await self._pools.pop(host).transport.aclose()
+            await self._pools.pop(idle).transport.aclose()
 
     async def _addresses(self, pool: _Pool, url: httpx.URL) -> list[str]:
         now = asyncio.get_running_loop().time()

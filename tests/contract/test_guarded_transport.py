@@ -8,7 +8,7 @@ import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -202,6 +202,29 @@ async def test_three_thousand_names_leave_few_pools_and_what_is_under_way_goes_o
         assert transport.pools <= destinations.HOSTS + 1
         assert await under_way.aread() == b""
         await under_way.aclose()
+
+
+async def test_pools_that_are_closed_at_the_same_time_fail_no_request() -> None:
+    hosts = [f"127.0.1.{number}" for number in range(1, destinations.HOSTS + 20)]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "0.0.0.0")
+    port = server.sockets[0].getsockname()[1]
+    transport = GuardedTransport(Destinations(hosts), httpx.Limits())
+    async with server, httpx.AsyncClient(transport=transport, trust_env=False, timeout=30) as client:
+        urls = [f"http://{host}:{port}/" for host in hosts]
+        under_way = [await client.send(client.build_request("GET", url), stream=True) for url in urls]
+        for answered in under_way:
+            await answered.aread()  # all of them are idle now, and too many
+        answers = await asyncio.gather(*(client.get(url) for url in urls), return_exceptions=True)
+        assert [each for each in answers if isinstance(each, BaseException)] == []
+        await client.get(urls[0])
+        assert transport.pools <= destinations.HOSTS + 1
 
 
 async def test_no_cookie_is_kept(names: Names, serve: Serve) -> None:
