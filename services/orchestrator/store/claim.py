@@ -46,7 +46,7 @@ class Claim:
                 if row is not None and row[0]:
                     return
                 await asyncio.sleep(AGAIN_S)
-        except psycopg.Error as error:
+        except (psycopg.Error, RuntimeError) as error:  # or there is no thread to look up the server's name
             await self.release()
             raise Unavailable("The database cannot be reached.", reason="DATABASE_UNAVAILABLE") from error
         await self.release()

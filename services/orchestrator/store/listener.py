@@ -1,7 +1,7 @@
 """Wakes those who wait for a job or at a queue, through one LISTEN connection a process.
 
 A notification is only a hint to look: whoever waits reads the tables, so a lost one costs time, never truth. When the
-connection breaks, everybody is woken and looks, and it is made anew.
+connection breaks, everybody is woken and looks, and it is made again.
 """
 
 import asyncio
@@ -92,8 +92,8 @@ class Listener:
                     async for notification in connection.notifies():
                         for signal in self._waiting.get((notification.channel, notification.payload), ()):
                             signal.raise_()
-            except psycopg.Error as error:
-                log.warning("the listening connection broke; making it anew", extra={"error": str(error)})
+            except (psycopg.Error, RuntimeError) as error:  # or there is no thread to look up the server's name
+                log.warning("the listening connection broke; connecting again", extra={"error": str(error)})
             await asyncio.sleep(RECONNECT_S)
 
     def _wake_all(self) -> None:

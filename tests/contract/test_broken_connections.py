@@ -1,0 +1,77 @@
+"""The connections that a process keeps open come back, also where it lacks the threads to look up a name meanwhile."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+
+from services.orchestrator.store.claim import Claim
+from services.orchestrator.store.database import plain_url
+from services.orchestrator.store.listener import CHANGES, Listener
+from tests.postgres_door import Door, door
+
+CLAIMED = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = hashtext('i2v-worker')::oid AND granted
+"""
+
+
+class NoThreads(ThreadPoolExecutor):
+    """Threads that cannot be started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        self.asked.set()
+        raise RuntimeError("can't start new thread")
+
+
+def by_name(entrance: Door) -> str:
+    """The URL with a host that has to be looked up."""
+    return plain_url(entrance.url).replace("127.0.0.1", "localhost")
+
+
+async def break_all(session: psycopg.AsyncConnection) -> None:
+    """Ends every connection to the database but this one, while no thread is to be had."""
+    loop, none = asyncio.get_running_loop(), NoThreads()
+    loop.set_default_executor(none)
+    await session.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await none.asked.wait()
+    loop.set_default_executor(ThreadPoolExecutor())
+
+
+async def test_a_listener_connects_again(database: str) -> None:
+    async with (
+        await psycopg.AsyncConnection.connect(plain_url(database), autocommit=True) as session,
+        door(database) as entrance,
+    ):
+        listener = Listener(by_name(entrance))
+        await listener.start()
+        async with listener.subscribe(CHANGES, "job") as signal:
+            assert await signal.wait(0)
+            await break_all(session)
+            assert await signal.wait(60)
+        await listener.stop()
+
+
+async def test_a_claim_is_taken_again(database: str) -> None:
+    async with (
+        await psycopg.AsyncConnection.connect(plain_url(database), autocommit=True) as session,
+        door(database) as entrance,
+    ):
+        claim = Claim(by_name(entrance), "worker-0")
+        await claim.take()
+        holding = asyncio.create_task(claim.hold())
+        await break_all(session)
+        while await (await session.execute(CLAIMED)).fetchone() != (1,):
+            assert not holding.done()
+            await asyncio.sleep(0.05)
+        holding.cancel()
+        await asyncio.wait({holding})
+        await claim.release()
