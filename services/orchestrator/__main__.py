@@ -57,6 +57,8 @@ def main(arguments: list[str]) -> int:
         logs.setup(settings.log_level, json=settings.log_json)
         for talkative in ("alembic", "dbos"):
             logging.getLogger(talkative).setLevel(logging.WARNING)
+        # Else DBOS adds a handler that writes lines of its own form, past ours.
+        logging.getLogger("dbos").addHandler(logging.NullHandler())
         asyncio.run(run(Role(arguments[0]), settings))
     except (BadSetting, CannotListenError, ClusterError, NameTaken, ServiceError) as error:
         sys.stderr.write(f"i2v: {error}\n")

@@ -261,8 +261,10 @@ class Executor:
             await signal.wait(STOP_LOOK_S)
             try:
                 now = await self.store.job(job.id)
-            except Exception:
-                log.warning("the look for a stop failed; the work need not suffer", exc_info=True)
+            except Exception as error:
+                # No traceback where the database is away: a thousand jobs may say so each second.
+                traced = not isinstance(error, Unavailable)
+                log.warning("the look for a stop failed; the work goes on", exc_info=traced)
                 await asyncio.sleep(INSIST_S)
                 continue
             if now.attempt != job.attempt or now.state not in (State.RUNNING, State.CANCELLING):

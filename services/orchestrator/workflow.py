@@ -229,12 +229,12 @@ class Worker:
                         log.warning("another worker has the job", extra={"job_id": job_id})
                         raise asyncio.CancelledError
                     wait_s = await self._executor.attempt(job_id, entry)
-                except Unavailable:
-                    log.warning("the database is away; the attempt begins anew", exc_info=True)
+                except Unavailable:  # no traceback: a thousand jobs may say so each second
+                    log.warning("the database is away; the attempt begins again", extra={"job_id": job_id})
                     wait_s = AGAIN_S
                 except Exception:
-                    # Ending here would leave the job with nobody. Its deadline, at the latest, ends this.
-                    log.exception("the attempt broke outside of its boundary; it begins anew")
+                    # Ending here would lose the job. Its deadline, at the latest, ends this.
+                    log.exception("the attempt broke outside of its boundary; it begins again")
                     wait_s = AGAIN_BROKEN_S
         finally:
             self._running.pop(task, None)

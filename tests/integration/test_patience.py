@@ -1,6 +1,7 @@
 """A start waits for a PostgreSQL that is not ready: for a while, and not for what cannot come right."""
 
 import asyncio
+import json
 import signal
 import subprocess
 from pathlib import Path
@@ -67,6 +68,27 @@ async def test_a_worker_that_starts_while_postgresql_takes_no_writes_waits_and_s
         await said(process, log, '"message":"serving"')
         process.send_signal(signal.SIGTERM)
         assert await ended(process) == 0
+
+
+async def test_what_a_worker_says_while_its_database_is_away_is_json_and_short(database: str, tmp_path: Path) -> None:
+    with_fakes(tmp_path)
+    log = tmp_path / "worker-0.log"
+    async with door(database) as entrance:
+        with worker(entrance.url, tmp_path) as process:
+            await said(process, log, '"message":"serving"')
+            entrance.refusal = RECOVERS
+            with psycopg.connect(plain_url(database), autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            await said(process, log, "dbos")
+            await said(process, log, "the database is away")
+            entrance.refusal = None
+            process.send_signal(signal.SIGTERM)
+            assert await ended(process) == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert not [line for line in lines if "the database is away" in line["message"] and "exception" in line]
 
 
 async def test_an_orchestrator_that_starts_before_postgresql_waits_for_a_bounded_time(tmp_path: Path) -> None:
