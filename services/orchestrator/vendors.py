@@ -1,6 +1,7 @@
 """Which vendors take work now, as they said when they were asked last: for routing, and for the catalog."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 
 from services.orchestrator.ports.backend import Backend
@@ -8,13 +9,16 @@ from services.orchestrator.ports.vendor import Availability, Vendor
 
 LOOK_S = 5.0
 
+log = logging.getLogger(__name__)
+
 
 class Vendors:
     """Asks every vendor every few seconds. One a process."""
 
-    def __init__(self, backends: Mapping[str, Backend]) -> None:
+    def __init__(self, backends: Mapping[str, Backend], *, every_s: float = LOOK_S) -> None:
         self._vendors = {name: backend for name, backend in backends.items() if isinstance(backend, Vendor)}
         self._told: dict[str, Availability] = {}
+        self._every_s = every_s
 
     async def look(self) -> None:
         """Asks every vendor once."""
@@ -24,8 +28,11 @@ class Vendors:
     async def watch(self) -> None:
         """Asks again and again, until it is cancelled."""
         while True:
-            await self.look()
-            await asyncio.sleep(LOOK_S)
+            try:
+                await self.look()
+            except Exception:
+                log.exception("the look at vendors failed")  # what they said before stands
+            await asyncio.sleep(self._every_s)
 
     def of(self, backend: str) -> Availability | None:
         """Returns what a vendor said; None of what is none, or was not asked yet."""
