@@ -2,7 +2,7 @@
 
 Each process has a folder of its own under a common one, and holds a lock (flock) on a file in it for as long as it
 lives. The kernel gives the lock back with the process, however that ends; so whoever gets the lock of a folder knows
-that nobody uses it any more. That needs no process id, and holds between containers that share a volume of one machine.
+that it is not used any more. That needs no process id, and holds between containers that share a volume of one machine.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Scratch:
         """Makes the folder in `parent`, which is made too. Raises OSError."""
         parent.mkdir(parents=True, exist_ok=True)
         self._parent = parent
-        with _locked(parent / f".{LOCK}"):  # nobody sweeps a folder whose lock is not taken yet
+        with _locked(parent / f".{LOCK}"):  # none is swept whose lock is not taken yet
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
             self._lock: int | None = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -86,12 +86,12 @@ async def keep_sweeping(*sweeps: Callable[[], None], every_s: float = SWEEP_S) -
 
 
 def _is_left(folder: Path, held: ExitStack) -> bool:
-    """Whether nobody has a folder any more; then nobody gets it, until `held` is left."""
+    """Whether a folder is not used any more; then its lock is taken until `held` is left."""
     try:
         lock: BinaryIO = held.enter_context((folder / LOCK).open("r+b"))
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
-        return True  # somebody was killed while making it, or while removing it
+        return True  # its process was killed while making it, or while removing it
     except OSError:
         return False  # it is in use, or is not ours to look at
     return True
@@ -111,8 +111,8 @@ def _remove(folders: list[Path]) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     where = sorted({str(folder.parent) for folder in folders})[:3]
-    told = {"folders": len(folders), "size_bytes": size_bytes, "where": where}
-    log.info("swept what ended processes left", extra=told)
+    swept = {"folders": len(folders), "size_bytes": size_bytes, "where": where}
+    log.info("swept what ended processes left", extra=swept)
 
 
 def _files(folder: Path) -> Iterator[os.stat_result]:

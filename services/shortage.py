@@ -17,7 +17,7 @@ _NO_THREAD = "can't start new thread"
 """Python's own words; the error is a plain RuntimeError."""
 REASONS = frozenset({"DISK_FULL", "DISK_UNAVAILABLE", "RESOURCES_EXHAUSTED"})
 RETRY_S = 5.0
-"""Nobody frees a disk within a second."""
+"""A disk is not freed within a second."""
 
 
 def shortage(error: BaseException | None) -> Unavailable | None:

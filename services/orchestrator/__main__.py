@@ -25,7 +25,7 @@ Settings come from I2V_… variables; docs/settings.md lists them.
 
 
 async def run(role: Role, settings: Settings) -> None:
-    """Runs a role until the process is told to stop. Raises what ends it before, after it has stopped."""
+    """Runs a role until SIGTERM or SIGINT. Raises what ends it before, after it has stopped."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

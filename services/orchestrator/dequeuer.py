@@ -19,7 +19,7 @@ from dbos._queue import queue_worker_thread
 from services.orchestrator.ports.store import Signal
 
 POLL_S = 0.5
-"""How often a queue is looked at that nobody rings for: retries whose time has come, lost notifications."""
+"""How often a queue is looked at without a ring: for retries whose time has come, and lost notifications."""
 REST_S = 0.01
 """Between two looks, at least."""
 AGAIN_S = 0.05

@@ -18,16 +18,16 @@ class Disks:
     def __init__(
         self, places: Mapping[str, Path], least_bytes: int, least_share: float, show: Callable[[str, int], None]
     ) -> None:
-        """What shall stay free on each is `least_bytes`, or `least_share` (0 to 1) of the disk where that is less.
+        """On each `least_bytes` stay free, or `least_share` (0 to 1) of the disk where that is less.
 
-        `show` is told, at every look, how much room each place has.
+        `show` gets, at every look, the room that each place has, in bytes.
         """
         self._places = dict(places)
         self._least_bytes = least_bytes
         self._least_share = least_share
         self._show = show
         self._spare: dict[str, float] = {}
-        """Bytes beyond what shall stay free."""
+        """Bytes beyond what has to stay free."""
 
     async def measure(self) -> None:
         """Looks how much room there is now. Raises OSError."""

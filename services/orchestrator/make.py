@@ -114,7 +114,7 @@ class Maker:
                             frames += happening.frames
                             if frames != run.frames:
                                 await self._fragment(run, happening, workdir)
-                            else:  # stored and told while the whole file is looked into and stored
+                            else:  # stored and recorded while the whole file is looked into and stored
                                 last = asyncio.create_task(self._fragment(run, happening, workdir))
                         case Handover(model=model):
                             await run.journal(Submitting(card.backend), model)

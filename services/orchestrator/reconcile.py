@@ -72,8 +72,8 @@ class Reconciler:
         """Says once on a job, in the log and in the metrics that what was found of it is another job's."""
         if (await self.why(job)) == jobs.TAKEN:
             return job
-        told = {"job_id": job.id, "provider": call.provider, "external_ref": external_ref, "other": other}
-        log.error("a lost submission was found as a task that another job has", extra=told)
+        known = {"job_id": job.id, "provider": call.provider, "external_ref": external_ref, "other": other}
+        log.error("a lost submission was found as a task that another job has", extra=known)
         self.meter.paid_call(call.provider, "taken")
         return await self.store.record(job.id, _while_unknown(Reconciling(jobs.TAKEN)))
 

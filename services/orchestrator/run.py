@@ -109,8 +109,8 @@ class Run:
                 await asyncio.sleep(INSIST_S)
             except PreconditionFailed as refused:
                 if refused.reason == jobs.TAKEN.reason:
-                    told = {"provider": body.provider, "external_ref": note, "other": refused.metadata.get("job", "")}
-                    log.error("the vendor answered with a task that another job has", extra=told)
+                    found = {"provider": body.provider, "external_ref": note, "other": refused.metadata.get("job", "")}
+                    log.error("the vendor answered with a task that another job has", extra=found)
                     self.meter.paid_call(body.provider, "taken")
                 raise
             else:

@@ -179,7 +179,7 @@ class Worker:
 
     async def _finish(self) -> None:
         self._dequeuer.stop()
-        for task in self._beside:  # until here it beats, so that nobody takes over what waits for an answer
+        for task in self._beside:  # until here it beats, so that no other takes over what waits for an answer
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
         self._beside.clear()  # a start that failed is repeated
@@ -198,7 +198,7 @@ class Worker:
     async def _put_back_idle(self) -> None:
         """Puts back what this worker has taken and does not run, seen at two looks in a row. Without end.
 
-        The answer to the taking was lost with its connection, and nobody else takes over from a worker that lives.
+        The answer to the taking was lost with its connection, and no other takes over from a worker that lives.
         """
         before: Set[str] = set()
         while True:

@@ -204,7 +204,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
 
 def guarded_client(transport: GuardedTransport, timeout: httpx.Timeout | None = None) -> httpx.AsyncClient:
-    """Returns a client over a transport: no proxy, no .netrc, no redirects that nobody has looked at, no cookies.
+    """Returns a client over a transport: no proxy, no .netrc, no redirects of its own, no cookies.
 
     The environment has no say in where money goes, and nothing that a host wants remembered grows with its answers.
     """

@@ -270,8 +270,8 @@ class Download:
 
 
 def _no_video(what: str) -> Failed:
-    told = f"{what}; MP4, QuickTime, WebM and Matroska can be delivered" if what else "no video"
-    return Failed(f"The vendor's file is {told}.", reason="OUTPUT_WRONG", charge=Charge.CHARGED, resumable=True)
+    found = f"{what}; MP4, QuickTime, WebM and Matroska can be delivered" if what else "no video"
+    return Failed(f"The vendor's file is {found}.", reason="OUTPUT_WRONG", charge=Charge.CHARGED, resumable=True)
 
 
 def _unavailable(detail: str, *, again: bool = False) -> Failed:

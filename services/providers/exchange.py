@@ -176,8 +176,8 @@ class Exchange:
         `kind` is the word for the metrics: `submit`, `look`, `cancel` or `find`; `named` is what the answer names.
         """
         self._meter.mixed_up(kind)
-        told = {"kind": kind, "external_ref": ref, "named": str(named)[:NAMED_CHARACTERS]}
-        log.error("the vendor answered for another task", extra=told)
+        wrong = {"kind": kind, "external_ref": ref, "named": str(named)[:NAMED_CHARACTERS]}
+        log.error("the vendor answered for another task", extra=wrong)
         return Troubled("an answer for another task")
 
     async def _send(

@@ -32,7 +32,7 @@ class Noted:
     """What is known of a submission."""
 
     path: str
-    """The vendor's name of its model; empty where nobody has said it."""
+    """The vendor's name of its model; empty where it is not known."""
     ref: str | None = None
     """The vendor's id of its task."""
 
@@ -143,8 +143,8 @@ class Submissions:
         if self._of_ref.get(ref, task.submission_id) == task.submission_id:
             return
         self._meter.mixed_up("submit")
-        told = {"submission_id": task.submission_id, "other": self._of_ref[ref], "external_ref": ref}
-        log.error("the vendor answered with the id of another submission", extra=told)
+        named = {"submission_id": task.submission_id, "other": self._of_ref[ref], "external_ref": ref}
+        log.error("the vendor answered with the id of another submission", extra=named)
         raise endings.no_answer(200)
 
     def _admit(self) -> None:

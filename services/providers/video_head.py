@@ -3,7 +3,7 @@
 import re
 
 HEAD_BYTES = 12
-"""Enough to tell by."""
+"""Enough to know by."""
 
 VIDEOS = (
     # The boxes that a file of the family of MP4 and QuickTime may begin with.
@@ -32,5 +32,5 @@ def is_video(head: bytes) -> bool:
 
 
 def other(head: bytes) -> str:
-    """Returns what a file is that is none of those, with its article; empty where that cannot be told."""
+    """Returns what a file is that is none of those, with its article; empty where that is not known."""
     return next((name for name, begins in OTHERS if begins.match(head)), "")

@@ -105,8 +105,8 @@ class Webhooks:
         return self._note(path, body)
 
     def _note(self, path: str, body: bytes) -> int:
-        told = parsed(body)
-        ref, path_of_model = dig(told, "id", kind=str), dig(told, "model", kind=str) or ""
+        event = parsed(body)
+        ref, path_of_model = dig(event, "id", kind=str), dig(event, "model", kind=str) or ""
         if ref is None or not REF.fullmatch(ref):
             return 400
         submission_id = unquote(path.partition("?")[0].rstrip("/").rpartition("/")[2])
@@ -128,8 +128,8 @@ async def _asked(vendor: Vendor, rhythm: Rhythm) -> str:
             secret = await vendor.webhook_secret()
         except Troubled as trouble:
             failures += 1
-            told = {"cause": str(trouble), "failures": failures}
-            log.warning("the secret of webhooks could not be had; the vendor is asked again", extra=told)
+            trial = {"cause": str(trouble), "failures": failures}
+            log.warning("the secret of webhooks could not be had; the vendor is asked again", extra=trial)
             await asyncio.sleep(pause_after_s(rhythm, failures, trouble.retry_delay_s))
         else:
             if failures:

@@ -108,7 +108,7 @@ class TritonBackend:
         assert size is not None
         preparing = asyncio.create_task(self._prepare(attempt, size), name=f"prepare-{attempt.job_id}")
         try:
-            yield Stage("encode-inputs", 0.0)  # told while they are encoded
+            yield Stage("encode-inputs", 0.0)  # at once, while they are encoded
             profile, plan, made, inputs = await preparing
         finally:
             preparing.cancel()
@@ -148,7 +148,7 @@ class TritonBackend:
     ) -> AsyncGenerator[BackendEvent, None]:
         """Yields checkpoints and fragments as they come, from the blocks that are made already and those that are not.
 
-        A block's checkpoint comes before its fragments, and does not wait for them. The last fragment is told while the
+        A block's checkpoint comes before its fragments, and does not wait for them. The last fragment comes while the
         whole file is written, and stages while the models work.
         """
         clip = Clip(self._engine, plan.decoder, _clip_number(attempt), plan.latents)

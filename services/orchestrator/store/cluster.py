@@ -42,7 +42,7 @@ class ClusterError(Exception):
 
 
 class Cluster:
-    """The cluster of one folder. Whoever calls a method that changes something makes sure that nobody else does."""
+    """The cluster of one folder. Only one at a time may call a method that changes something."""
 
     def __init__(self, folder: Path) -> None:
         """Nothing happens yet. Raises ClusterError if this process cannot run the cluster, OSError."""

@@ -57,7 +57,7 @@ class Patience:
                 if state.startswith(PASSING):
                     await self._wait(f"it refuses for now (SQLSTATE {state})")
                 elif not await asyncio.to_thread(self._trouble):
-                    # A login that is refused has no SQLSTATE. The server may have become ready since: once more tells.
+                    # A login that is refused has no SQLSTATE. The server may be ready by now: once more shows it.
                     if refused:
                         raise
                     refused = True

@@ -65,7 +65,7 @@ SELECT EXISTS (
 
 
 async def has(connection: AsyncConnection, executor: str, entry: str) -> bool:
-    """Whether an executor has taken an entry, and nobody has put it back since."""
+    """Whether an executor has taken an entry that was not put back since."""
     return bool((await connection.execute(HAS, {"executor": executor, "entry": entry})).scalar_one())
 
 
