@@ -11,14 +11,18 @@ import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from services.errors import Unavailable
 
-PASSING = ("08", "25006", "40", "53", "57")
-"""SQLSTATEs, or their classes, of what passes: no connection, read-only after a failover, conflicts, full, ending."""
+PASSING = ("08", "25006", "25P03", "40", "53", "57")
+"""SQLSTATEs, or their classes, of what passes: no connection, read-only after a failover, stood still for too long,
+conflicts, full, ending."""
+STILL_S = 15.0
+"""How long a transaction may stand still: a machine that froze or lost its network must not keep its rows locked."""
 STOP_LOOKS, STOP_LOOK_S = 100, 0.02
 """How long `close` waits for connections that are in use: two seconds."""
 
@@ -54,10 +58,18 @@ def migrate(url: str) -> None:
 class Database:
     """The connections of one process."""
 
-    def __init__(self, url: str, *, pool_size: int) -> None:
+    def __init__(self, url: str, *, pool_size: int, still_s: float = STILL_S) -> None:
         self._engine = create_async_engine(
             driver_url(url), pool_size=pool_size, max_overflow=0, pool_timeout=10, pool_pre_ping=False
         )
+
+        def limit(connection: DBAPIConnection, _: object) -> None:
+            cursor = connection.cursor()
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {round(still_s * 1000)}")
+            cursor.close()
+            connection.commit()
+
+        sa.event.listen(self._engine.sync_engine, "connect", limit)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

@@ -1,0 +1,27 @@
+"""The connections to the database: what one process does to another through the locks that it holds."""
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+
+from services.errors import Unavailable
+from services.orchestrator.store.database import Database
+
+LOCK = sa.text("SELECT pg_advisory_xact_lock(1)")
+
+
+async def test_a_process_that_stands_still_inside_a_transaction_does_not_keep_its_locks(database: str) -> None:
+    still, other = Database(database, pool_size=1, still_s=1), Database(database, pool_size=1)
+    locked: list[bool] = []
+    with pytest.raises(Unavailable):
+        async with still.writing() as connection:
+            await connection.execute(LOCK)
+            async with asyncio.timeout(30), other.writing() as waiting:
+                await waiting.execute(LOCK)
+                locked.append(True)
+    assert locked
+    async with still.writing() as connection:
+        await connection.execute(LOCK)
+    await still.close()
+    await other.close()
