@@ -11,7 +11,7 @@
     ├── PreconditionFailed      the thing exists but is in the wrong state
     ├── QuotaExceeded           a limit of the plan; says which, how much is used, when it resets
     ├── LimitReached            too much at the same time; says which limit, and when to come back
-    │   └── HealthUnwatched     … of a watch of health
+    │   └── GaveWay                 a call without a key that ended to make room for a newer one
     ├── Unavailable             try again; nothing was charged
     └── DeadlineTooShort        the caller leaves too little time to answer
 
@@ -131,11 +131,8 @@ class LimitReached(ServiceError):
         super().__init__(message, reason=reason, metadata={"limit": str(limit)})
 
 
-class HealthUnwatched(LimitReached):
-    """The caller's health watch had to end. gRPC's own clients then take this server for healthy and watch no more.
-
-    Any other code makes them watch again at once, each pushing out another.
-    """
+class GaveWay(LimitReached):
+    """This call ended to make room for a newer one."""
 
 
 class Unavailable(ServiceError):

@@ -8,6 +8,7 @@ from contextlib import suppress
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
 END_STREAM, END_HEADERS = 1, 4
+INITIAL_WINDOW_SIZE = 4
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -30,9 +31,11 @@ def _literal(text: str) -> bytes:
 class RawCaller:
     """One connection. What the server sends is thrown away."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
-        self._socket.sendall(PREFACE + frame(SETTINGS, 0, 0))
+    def __init__(self, port: int, *, host: str = "127.0.0.1", window: int | None = None) -> None:
+        """`host` is the address that it calls from, `window` how many bytes of a stream it takes; None: 64 KiB."""
+        sizes = b"" if window is None else struct.pack(">HI", INITIAL_WINDOW_SIZE, window)
+        self._socket = socket.create_connection(("127.0.0.1", port), source_address=(host, 0))
+        self._socket.sendall(PREFACE + frame(SETTINGS, 0, 0, sizes))
         self._stream = 1
         threading.Thread(target=self._drain, daemon=True).start()
 

@@ -123,8 +123,9 @@ class Settings:
     """Uploads of one tenant at a time."""
     tenant_downloads: int = 64
     """Downloads of one tenant at a time."""
-    open_calls: int = 100
-    """Calls without a key, of health and reflection, that are kept open; a newer one ends the oldest."""
+    open_calls: int = 4000
+    """Calls without a key, of health and reflection, that are kept open; a newer one ends the oldest of the host that
+    has most."""
     connection_calls: int = 1250
     """Calls of one connection at a time; a client waits with more."""
     first_message_s: float = 10.0

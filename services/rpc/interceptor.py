@@ -50,17 +50,6 @@ class _Method:
     run: Run
 
 
-class _Held:
-    """What a call takes of the limits while it goes on."""
-
-    __slots__ = ("address", "entered", "tenant")
-
-    def __init__(self) -> None:
-        self.address = ""
-        self.entered = False
-        self.tenant = ""
-
-
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every method of a server."""
 
@@ -154,11 +143,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         request_id = _request_id(metadata)
         logs.bind(request_id=request_id)
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
-        code, held = CANCELED, _Held()
+        code = CANCELED
         try:
             try:
                 self._check_time(context)
-                await self._admit(method, pairs, metadata, context, task, held)
+                await self._admit(method, pairs, metadata, context, task)
             except ServiceError as error:
                 self._metrics.reject(error.reason)
                 raise
@@ -186,7 +175,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             code = CODE_NAMES[status.code]
             await _abort(context, status, request_id)
         finally:
-            self._release(method, task, held)
+            self._release(method, task)
             took_s = perf_counter() - began
             metrics.handled(code)
             metrics.seconds.observe(took_s)
@@ -203,23 +192,23 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         metadata: Mapping[str, str | bytes],
         context: Context,
         task: asyncio.Task[Any],
-        held: _Held,
     ) -> None:
         """Finds out who calls, and whether there is room. Raises ServiceError."""
         if method.endless and self._ending:
             raise _going_down()
         if method.is_open:
-            held.address = context.peer().rpartition(":")[0]  # without the port
-            out = self._open.enter(held.address, task, method.name)
+            out = self._open.enter(context.peer(), task)
             if out is not None:
-                self._end(*out)
+                self._end(out, self._open.crowded_out())
         else:
+            tenant = ""
             if method.verify is not None:
                 if len(metadata) != len(pairs):
                     auth.demand_single(pairs)
-                held.tenant = await self._who(metadata, method.verify)
-            self._gate.enter(held.tenant, method.group)
-            held.entered = True
+                tenant = await self._who(metadata, method.verify)
+            self._gate.enter(tenant, method.group)
+            # With the task, not with this function: gRPC still holds an answer that its caller does not take.
+            task.add_done_callback(lambda _: self._gate.leave(tenant, method.group))
         if method.endless:
             self._streams.add(task)
 
@@ -234,12 +223,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         logs.bind(tenant=who.tenant, user=who.user)
         return who.tenant
 
-    def _release(self, method: _Method, task: asyncio.Task[Any], held: _Held) -> None:
+    def _release(self, method: _Method, task: asyncio.Task[Any]) -> None:
         self._ended.pop(task, None)
-        if held.entered:
-            self._gate.leave(held.tenant, method.group)
         if method.is_open:
-            self._open.leave(held.address, task)
+            self._open.leave(task)
         if method.endless:
             self._streams.discard(task)
 

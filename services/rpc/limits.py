@@ -5,12 +5,14 @@ method and for the process; each has a limit, and what is beyond is refused with
 """
 
 import asyncio
+import ipaddress
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
-from services.errors import HealthUnwatched, LimitReached, Unavailable
+from services.errors import GaveWay, LimitReached, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,9 @@ class CallLimits:
     """Of one tenant. Default: no limit of its own."""
     groups: tuple[Group, ...] = ()
     """Further limits, by method."""
-    open_calls: int = 100
-    """Without a key. One more ends the oldest of the address that has most, so a newcomer is always answered."""
+    open_calls: int = 4000
+    """Without a key. One more ends the oldest of the host that has most, so a newcomer is always answered. Each client
+    that balances by health keeps one."""
     arriving: int = 1000
     """Calls whose key is being looked up."""
     connection_calls: int = 1250
@@ -100,44 +103,50 @@ def _full(who: str, limit: int, what: str) -> LimitReached:
     return LimitReached(message, limit=limit, reason=f"{what}_LIMIT_REACHED")
 
 
-HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
-
-
 class OpenCalls:
-    """Counts calls that need no key, by address."""
+    """Counts calls that need no key, by host."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._count = 0
-        self._of: dict[str, dict[asyncio.Task[Any], str]] = {}
+        self._host_of: dict[asyncio.Task[Any], str] = {}
+        self._of: dict[str, dict[asyncio.Task[Any], None]] = {}
 
-    def enter(
-        self, address: str, task: asyncio.Task[Any], method: str
-    ) -> tuple[asyncio.Task[Any], LimitReached] | None:
-        """Lets a call in; `leave` must follow. Returns the call that has to end for it, if there is one, and why."""
+    def enter(self, peer: str, task: asyncio.Task[Any]) -> asyncio.Task[Any] | None:
+        """Lets a call in; `leave` must follow. Returns the call that has to end for it, if there is one.
+
+        `peer` is where it comes from, in gRPC's spelling.
+        """
         out = None
-        if self._count >= self.limit:
-            crowded = max(self._of, key=lambda each: len(self._of[each]))
-            oldest, its_method = next(iter(self._of[crowded].items()))
-            self.leave(crowded, oldest)
-            out = oldest, self._crowded_out(its_method)
-        self._of.setdefault(address, {})[task] = method
-        self._count += 1
+        if len(self._host_of) >= self.limit:
+            crowded = max(self._of.values(), key=len)
+            out = next(iter(crowded))
+            self.leave(out)
+        host = self._host_of[task] = _host(peer)
+        self._of.setdefault(host, {})[task] = None
         return out
 
-    def leave(self, address: str, task: asyncio.Task[Any]) -> None:
+    def leave(self, task: asyncio.Task[Any]) -> None:
         """A call has ended; without effect for one that had to end."""
-        of = self._of.get(address, {})
-        if task in of:
-            del of[task]
-            self._count -= 1
-            if not of:
-                del self._of[address]
+        host = self._host_of.pop(task, None)
+        if host is not None:
+            del self._of[host][task]
+            if not self._of[host]:
+                del self._of[host]
 
-    def _crowded_out(self, method: str) -> LimitReached:
+    def crowded_out(self) -> GaveWay:
+        """Returns the answer to a call that has to end."""
         what = f"This server keeps {self.limit} calls without a key open; newer ones took the place of this one."
-        kind = HealthUnwatched if method == HEALTH_WATCH else LimitReached
-        return kind(what, limit=self.limit, reason="OPEN_CALLS_LIMIT_REACHED")
+        return GaveWay(what, limit=self.limit, reason="OPEN_CALLS_LIMIT_REACHED")
+
+
+def _host(peer: str) -> str:
+    """Returns the address of `ipv4:192.0.2.1:4000`; of IPv6 the /64, because one host has all addresses in it."""
+    kind, _, rest = unquote(peer).partition(":")
+    address = rest.rpartition(":")[0].strip("[]").partition("%")[0]
+    if kind != "ipv6":
+        return address
+    whole = ipaddress.IPv6Address(address)
+    return str(whole.ipv4_mapped or int(whole) >> 64)
 
 
 def too_many_arrive() -> Unavailable:

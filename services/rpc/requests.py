@@ -122,6 +122,7 @@ class CallContext:
         self._sent = sent
         self._rejected = rejected
         self._taking_s = taking_s
+        self._begun = False
         self.read = requests.read
 
     def __getattr__(self, name: str) -> Any:
@@ -129,6 +130,9 @@ class CallContext:
 
     async def write(self, message: Any) -> None:
         """Sends a message. Raises Unavailable when the caller takes nothing for too long."""
+        if not self._begun:
+            self._begun = True
+            await self._begin()
         try:
             async with asyncio.timeout(self._taking_s):
                 await self._context.write(message)
@@ -137,6 +141,19 @@ class CallContext:
             what = f"Nothing of this stream was taken for {self._taking_s:g} s. Call again from where it stopped."
             raise Unavailable(what, reason="READER_STALLED") from None
         self._sent()
+
+    async def _begin(self) -> None:
+        """Sends the headers alone, and waits for that whatever happens.
+
+        gRPC would send them with the first message; a status then fails while the caller does not take that message,
+        and the call ends only with its connection.
+        """
+        sending = asyncio.ensure_future(self._context.send_initial_metadata(()))
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await asyncio.wait({sending})
+            raise
 
 
 def running(handler: Handler, *, sent: Callable[[], None], rejected: Callable[[str], None], taking_s: float) -> Run:

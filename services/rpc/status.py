@@ -41,8 +41,9 @@ CODES: Mapping[type[errors.ServiceError], int] = {
     errors.RequestIdReused: code_pb2.ALREADY_EXISTS,
     errors.PreconditionFailed: code_pb2.FAILED_PRECONDITION,
     errors.QuotaExceeded: code_pb2.RESOURCE_EXHAUSTED,
-    errors.HealthUnwatched: code_pb2.UNIMPLEMENTED,
     errors.LimitReached: code_pb2.RESOURCE_EXHAUSTED,
+    # gRPC's clients stop watching health at this code alone, and go on calling; at any other they watch again at once.
+    errors.GaveWay: code_pb2.UNIMPLEMENTED,
     errors.Unavailable: code_pb2.UNAVAILABLE,
     errors.DeadlineTooShort: code_pb2.DEADLINE_EXCEEDED,
 }

@@ -1,8 +1,9 @@
 """Callers who would lock out the others: endless calls, silent streams, readers that stop, bursts, nonsense."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
 import grpc
@@ -12,7 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from services.errors import InvalidInput, Violation
 from services.orchestrator.backends.said import is_full
-from services.rpc.limits import CallLimits, Group
+from services.rpc.limits import CallLimits, Group, OpenCalls
 from services.rpc.status import Failure, from_call
 from tests.parrot import KEY, SERVICE, Rig, Start, starting
 from tests.raw_http2 import RawCaller
@@ -57,7 +58,7 @@ async def test_calls_without_a_key_take_no_place_of_those_with_one(start: Start)
             ended |= more
     for end in ended:
         failure = end.result()
-        assert (failure.code, failure.reason) == (UNIMPLEMENTED, "OPEN_CALLS_LIMIT_REACHED")
+        assert (failure.code, failure.reason) == (grpc.StatusCode.UNIMPLEMENTED, "OPEN_CALLS_LIMIT_REACHED")
         assert (failure.metadata["limit"], failure.retry_after_s) == ("3", 1.0)
     assert await rig.say(b"a") == b"a"
     assert (await health.Check(health_pb2.HealthCheckRequest())).status == health_pb2.HealthCheckResponse.SERVING
@@ -67,6 +68,47 @@ async def test_calls_without_a_key_take_no_place_of_those_with_one(start: Start)
     for watch in (*watches, newcomer):
         watch.cancel()
     await asyncio.gather(*still, return_exceptions=True)
+
+
+async def test_a_client_whose_watch_of_health_gave_way_calls_on_and_does_not_watch_again(start: Start) -> None:
+    rig = await start(limits=CallLimits(open_calls=1))
+    config = json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": SERVICE}})
+    own = (("grpc.service_config", config), ("grpc.use_local_subchannel_pool", 1))
+    async with AsyncExitStack() as stack:
+        channels = [grpc.aio.insecure_channel(f"127.0.0.1:{rig.server.port}", options=own) for _ in range(3)]
+        for channel in channels:
+            stack.push_async_callback(channel.close)
+        for _ in range(20):
+            for channel in channels:
+                say = channel.unary_unary(rig.method("Say"))
+                assert await say(b"a", metadata=KEY, wait_for_ready=True, timeout=60) == b"a"
+        assert rig.metric("grpc_server_started_total", "Watch") == 3
+
+
+async def test_a_flood_from_one_address_ends_its_own_calls(start: Start) -> None:
+    rig = await start(limits=CallLimits(open_calls=10))
+    health = health_pb2_grpc.HealthStub(rig.channel)
+    watch = health.Watch(health_pb2.HealthCheckRequest())
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+    with ExitStack() as stack:
+        flood = RawCaller(rig.server.port, host="127.0.0.2")
+        stack.callback(flood.close)
+        flood.burst("/grpc.health.v1.Health/Watch", 200, reset=False)  # a message of five zero bytes is an empty one
+        async with asyncio.timeout(60):
+            while rig.count("i2v_calls_rejected_total", reason="OPEN_CALLS_LIMIT_REACHED") < 191:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        await rig.server.set_serving(False)
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    watch.cancel()
+
+
+async def test_all_addresses_of_a_host_count_as_one() -> None:
+    calls, tasks = OpenCalls(3), [asyncio.ensure_future(asyncio.sleep(0)) for _ in range(4)]
+    assert calls.enter("ipv4:192.0.2.7:4000", tasks[0]) is None
+    assert calls.enter("ipv6:%5B2001:db8::1%5D:4000", tasks[1]) is None
+    assert calls.enter("ipv6:%5B2001:db8::2%5D:4000", tasks[2]) is None
+    assert calls.enter("ipv6:%5B2001:db8:0:1::2%5D:4000", tasks[3]) is tasks[1]
+    await asyncio.gather(*tasks)
 
 
 async def test_a_reflection_stream_that_asks_nothing_is_ended(start: Start) -> None:
@@ -149,6 +191,38 @@ async def test_a_reader_that_takes_nothing_is_ended(start: Start) -> None:
     assert rig.count("i2v_calls_rejected_total", reason="READER_STALLED") == 1
     failure = await failure_of(reads_to_the_end(stream))
     assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "READER_STALLED")
+
+
+async def test_a_reader_that_takes_not_even_a_byte_is_ended_and_keeps_its_place_until_it_goes(start: Start) -> None:
+    limits = CallLimits(groups=(Group("DOWNLOADS", [f"/{SERVICE}/Repeat"], 1, 9),), taking_s=0.3)
+    rig = await start(limits=limits)
+    with ExitStack() as stack:
+        caller = RawCaller(rig.server.port, window=0)
+        stack.callback(caller.close)
+        caller.burst(rig.method("Repeat"), 1, reset=False, authorization="Bearer good-key")
+        await rig.parrot.closed.wait()
+        assert rig.count("i2v_calls_rejected_total", reason="READER_STALLED") == 1
+        other = rig.channel.unary_stream(rig.method("Repeat"))(b"a", metadata=KEY)
+        assert (await failure_of(other.read())).reason == "TENANT_DOWNLOADS_LIMIT_REACHED"
+        assert rig.metric("grpc_server_streams_open", "Repeat") == 1
+    await rig.metric_becomes(0, "grpc_server_streams_open", "Repeat")
+
+
+async def test_an_answer_that_is_not_taken_keeps_the_place_of_its_call(start: Start) -> None:
+    rig = await start(limits=CallLimits(groups=(Group("LISTS", [f"/{SERVICE}/Say"], 1, 9),)))
+    with ExitStack() as stack:
+        caller = RawCaller(rig.server.port, window=0)
+        stack.callback(caller.close)
+        caller.burst(rig.method("Say"), 1, reset=False, authorization="Bearer good-key")
+        await rig.metric_becomes(1, "grpc_server_msg_sent_total", "Say")
+        assert from_call(await rig.fails(b"a")).reason == "TENANT_LISTS_LIMIT_REACHED"
+    async with asyncio.timeout(60):  # the server learns of the end a moment later
+        while True:
+            try:
+                assert await rig.say(b"a") == b"a"
+                return
+            except grpc.aio.AioRpcError as error:
+                assert from_call(error).reason == "TENANT_LISTS_LIMIT_REACHED"
 
 
 @pytest.mark.parametrize("reset", [True, False], ids=["resets", "without-a-key"])
