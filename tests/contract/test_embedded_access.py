@@ -1,7 +1,9 @@
 """Who may enter the embedded PostgreSQL: its owner and root, as a role that owns the service's data and no more."""
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from services.orchestrator.store.database import migrate
 from services.orchestrator.store.embedded import EmbeddedPostgres
 from services.orchestrator.workflow import migrate_queue
+from tests.embedded import server_of
 
 
 @pytest.fixture(params=["short", "x" * 120])
@@ -71,6 +74,29 @@ def test_whoever_is_not_the_owner_does_not_enter_even_where_they_reach_the_socke
                 assert entered.returncode != 0
     finally:
         server.close()
+
+
+def test_a_server_in_a_folder_of_another_user_has_no_power_that_its_owner_lacks() -> None:
+    """Whoever owns a folder is a superuser of its server, and would write as root wherever they like."""
+    outer = Path(tempfile.mkdtemp(prefix="i2v-pg-"))  # other users cannot get to tmp_path
+    outer.chmod(0o755)
+    try:
+        data = outer / "data"
+        EmbeddedPostgres(data).close()
+        if os.geteuid() == 0:
+            for folder, _, files in os.walk(data):
+                for each in (folder, *(os.path.join(folder, file) for file in files)):
+                    os.chown(each, 65534, 65534, follow_symlinks=False)
+        server = EmbeddedPostgres(data)
+        try:
+            assert rows(server.url, "SELECT 1") == [(1,)]
+            status = Path(f"/proc/{server_of(data)}/status").read_text()
+            powers = dict(line.split(":\t") for line in status.splitlines() if line.startswith("Cap"))
+            assert {powers[each] for each in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
+        finally:
+            server.close()
+    finally:
+        shutil.rmtree(outer)
 
 
 def test_a_folder_of_the_version_before_opens_and_its_tables_are_the_services(tmp_path: Path) -> None:

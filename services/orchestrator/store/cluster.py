@@ -229,9 +229,12 @@ def _lent(uid: int, gid: int) -> list[str]:
     if setpriv is None:
         raise ClusterError("PostgreSQL does not run as root: install util-linux (setpriv), or be another user")
     user = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--no-new-privs"]
-    # PostgreSQL looks for its own programs by access(2), which else passes over what a user's process keeps.
-    user.append("--securebits=+no_setuid_fixup")
-    return [setpriv, *user, *(f"--{kind}={PASSES}" for kind in ("inh-caps", "ambient-caps", "bounding-set"))]
+    kept = "-all"
+    if _name(uid) == LENT_TO:  # a person who owns the folder could use it for anything
+        kept = PASSES
+        # PostgreSQL looks for its own programs by access(2), which else passes over what a user's process keeps.
+        user.append("--securebits=+no_setuid_fixup")
+    return [setpriv, *user, *(f"--{kind}={kept}" for kind in ("inh-caps", "ambient-caps", "bounding-set"))]
 
 
 def _name(uid: int) -> str | None:
