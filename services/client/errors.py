@@ -85,4 +85,6 @@ def error_of(failure: Failure | grpc.aio.AioRpcError) -> I2VError:
         failure = from_call(failure)
     if failure.code is grpc.StatusCode.INTERNAL and not failure.reason and CUT.search(failure.message):
         return Unreachable(failure)
+    if failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED and failure.reason.endswith("_LIMIT_REACHED"):
+        return Unreachable(failure)  # calls that are open at the same time end; a limit of the plan stays
     return KINDS.get(failure.code, I2VError)(failure)

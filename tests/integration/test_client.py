@@ -22,7 +22,7 @@ from services.client.errors import (
     Unreachable,
     error_of,
 )
-from services.errors import InvalidSpec, Unavailable, Violation
+from services.errors import InvalidSpec, LimitReached, Unavailable, Violation
 from services.errors import NotFound as NoSuchThing
 from services.errors import QuotaExceeded as TooMuch
 from services.errors import Unauthenticated as NoKey
@@ -68,6 +68,13 @@ async def test_a_submission_that_was_not_answered_is_repeated_with_the_same_requ
     ids = [each.request_id for each in rig.script.asked_for(job_pb2.SubmitJobRequest)]
     assert len(ids) == 3
     assert len(set(ids)) == 1
+
+
+async def test_who_has_as_many_calls_open_as_allowed_waits_for_a_place(rig: Rig) -> None:
+    full = LimitReached("full", limit=1, reason="TENANT_CALLS_LIMIT_REACHED", retry_after_s=0.01)
+    rig.script.fail_submit = [full, full]
+    assert (await rig.client.submit(job_spec("a wave"))).name
+    assert len(rig.script.asked_for(job_pb2.SubmitJobRequest)) == 3
 
 
 async def test_the_server_is_not_asked_again_before_it_wants_to_be(rig: Rig) -> None:
