@@ -11,6 +11,7 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,10 +71,13 @@ class _Spool:
             self._hash.update(data)
             self._file.write(data)
 
-    def close(self) -> str:
-        """Returns the digest of everything."""
-        self._file.close()
+    def digest(self) -> str:
+        """Returns the SHA-256 of everything, in hexadecimal."""
         return self._hash.hexdigest()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +163,11 @@ class Ingest:
 
         One thread writes and hashes, in order, a few batches behind what comes.
         """
-        loop, spool = asyncio.get_running_loop(), _Spool(path)
+        loop = asyncio.get_running_loop()
         writing: deque[asyncio.Future[None]] = deque()
         batch: list[bytes] = []
         size = held = 0
-        with ThreadPoolExecutor(1, thread_name_prefix="spool") as thread:
+        with closing(_Spool(path)) as spool, ThreadPoolExecutor(1, thread_name_prefix="spool") as thread:
             try:
                 async for data in chunks:
                     size, held = size + len(data), held + len(data)
@@ -178,14 +182,14 @@ class Ingest:
                         await writing.popleft()
                 writing.append(loop.run_in_executor(thread, spool.add, batch))
             finally:
-                # Whatever happened: nobody writes to the file any more once this returns.
+                # Whatever happened: nothing is written to the file any more once this returns.
                 written = await asyncio.gather(*writing, return_exceptions=True)
-                sha256 = spool.close()
         for failure in written:
             if isinstance(failure, OSError) and shortage(failure) is None:
                 raise Unavailable("The upload cannot be spooled. Try again.", reason="SPOOL_UNAVAILABLE") from failure
             if isinstance(failure, BaseException):
                 raise failure
+        sha256 = spool.digest()
         if upload.size_bytes is not None and size != upload.size_bytes:
             raise _refuse(
                 "data", f"was {size} bytes; the header said {upload.size_bytes}. Send it again", "SIZE_MISMATCH"

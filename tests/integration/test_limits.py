@@ -23,7 +23,7 @@ STALLED = {"reason": "READER_STALLED"}
 async def i2v(database: str, tmp_path: Path) -> AsyncIterator[Served]:
     def change(values: dict[str, Any]) -> None:
         values |= {"tenant_watches": 2, "tenant_uploads": 2, "tenant_downloads": 2, "tenant_calls": 5}
-        values |= {"taking_s": 1.0, "first_message_s": 1.0}
+        values |= {"taking_s": 1.0, "first_message_s": 1.0, "next_message_s": 1.0}
 
     backend = ScriptedBackend()
     backend.gate.clear()
@@ -69,6 +69,7 @@ async def test_watches_of_one_tenant_have_a_limit_and_others_watch_on(i2v: Serve
 
 
 async def test_uploads_that_never_begin_have_a_limit_and_an_end(i2v: Served) -> None:
+    await i2v.usage()  # the key is known now, so a stream that is open has its place
     uploads = [i2v.assets.WriteAsset(metadata=caller()) for _ in range(2)]
     ends = [asyncio.ensure_future(refusal(upload)) for upload in uploads]
     async with asyncio.timeout(20):
@@ -81,6 +82,15 @@ async def test_uploads_that_never_begin_have_a_limit_and_an_end(i2v: Served) -> 
     for end in ends:
         assert (await end).reason == "REQUEST_LATE"
     assert (await i2v.upload(cat)).name
+
+
+async def test_an_upload_that_pauses_for_too_long_ends_and_leaves_nothing(i2v: Served, tmp_path: Path) -> None:
+    upload = i2v.assets.WriteAsset(metadata=caller())
+    await upload.write(asset_pb2.WriteAssetRequest(header=asset_pb2.WriteAssetHeader(media_type="image/png")))
+    await upload.write(asset_pb2.WriteAssetRequest(data=b"some bytes"))
+    failure = await refusal(upload)
+    assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "SENDER_STALLED")
+    assert not list(tmp_path.rglob("upload-*"))
 
 
 async def test_paused_downloads_have_a_limit_and_an_end_and_go_on_from_their_offset(
