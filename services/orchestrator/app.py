@@ -59,6 +59,7 @@ from services.shortage import shortage
 WATCH = "/i2v.v1.JobService/WatchJob"
 UPLOAD = "/i2v.v1.AssetService/WriteAsset"
 DOWNLOAD = "/i2v.v1.AssetService/ReadAsset"
+LIST = "/i2v.v1.JobService/ListJobs"
 SERVICES = (
     "i2v.v1.JobService",
     "i2v.v1.AssetService",
@@ -268,6 +269,7 @@ def _limits(settings: Settings) -> CallLimits:
             Group("WATCHES", (WATCH,), settings.tenant_watches, settings.max_calls),
             Group("UPLOADS", (UPLOAD,), settings.tenant_uploads, settings.max_uploads),
             Group("DOWNLOADS", (DOWNLOAD,), settings.tenant_downloads, settings.max_downloads),
+            Group("LISTS", (LIST,), settings.tenant_lists, settings.max_lists),  # the largest answers
         ),
         open_calls=settings.open_calls,
         connection_calls=settings.connection_calls,

@@ -23,8 +23,8 @@ PREFIX = "I2V_"
 VENDOR_SLOTS = 1000
 """Jobs of one provider that a worker runs at a time where no limit is set: they mostly wait."""
 LIMITS_OF_CALLS = """
-max_calls max_uploads max_downloads tenant_calls tenant_watches tenant_uploads tenant_downloads open_calls
-connection_calls first_message_s next_message_s taking_s
+max_calls max_uploads max_downloads max_lists tenant_calls tenant_watches tenant_uploads tenant_downloads tenant_lists
+open_calls connection_calls first_message_s next_message_s taking_s
 """
 NEIGHBOUR = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_PROMPT_[A-Z0-9_]+")
 """Variables of a provider's process, by its vendor, and of the prompt writer's, which may stand there too."""
@@ -115,6 +115,8 @@ class Settings:
     """Uploads of all tenants at a time."""
     max_downloads: int = 256
     """Downloads of all tenants at a time."""
+    max_lists: int = 128
+    """Lists of jobs of all tenants at a time, until their callers have taken them."""
     tenant_calls: int = 1200
     """Calls of one tenant at a time; at most three quarters of `max_calls`."""
     tenant_watches: int = 1100
@@ -123,6 +125,8 @@ class Settings:
     """Uploads of one tenant at a time."""
     tenant_downloads: int = 64
     """Downloads of one tenant at a time."""
+    tenant_lists: int = 32
+    """Lists of jobs of one tenant at a time, until their callers have taken them."""
     open_calls: int = 4000
     """Calls without a key, of health and reflection, that are kept open; a newer one ends the oldest of the host that
     has most."""

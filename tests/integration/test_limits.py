@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from i2v.v1 import asset_pb2, job_pb2
 from services.orchestrator.media.video import VideoWriter
 from services.rpc.status import Failure, from_call
 from tests.builders import ScriptedBackend
+from tests.raw_http2 import RawCaller
 from tests.served import Served, caller, served, text_spec
 
 FILE_BYTES = 24 << 20
@@ -22,7 +24,13 @@ STALLED = {"reason": "READER_STALLED"}
 @pytest.fixture
 async def i2v(database: str, tmp_path: Path) -> AsyncIterator[Served]:
     def change(values: dict[str, Any]) -> None:
-        values |= {"tenant_watches": 2, "tenant_uploads": 2, "tenant_downloads": 2, "tenant_calls": 5}
+        values |= {
+            "tenant_watches": 2,
+            "tenant_uploads": 2,
+            "tenant_downloads": 2,
+            "tenant_calls": 5,
+            "tenant_lists": 2,
+        }
         values |= {"taking_s": 1.0, "first_message_s": 1.0, "next_message_s": 1.0}
 
     backend = ScriptedBackend()
@@ -84,6 +92,19 @@ async def test_uploads_that_never_begin_have_a_limit_and_an_end(i2v: Served) -> 
     assert (await i2v.upload(cat)).name
 
 
+async def test_lists_that_are_not_taken_have_a_limit(i2v: Served) -> None:
+    await i2v.usage()  # the key is known now
+    with ExitStack() as stack:
+        reader = RawCaller(i2v.app.server.port, window=0)
+        stack.callback(reader.close)
+        reader.burst("/i2v.v1.JobService/ListJobs", 2, reset=False, authorization="Bearer studio-key")
+        async with asyncio.timeout(60):
+            while sum(each.value for each in samples(i2v, "grpc_server_msg_sent_total", "ListJobs")) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        failure = await refusal(i2v.jobs.ListJobs(job_pb2.ListJobsRequest(), metadata=caller()))
+    assert told(failure) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_LISTS_LIMIT_REACHED", "2", True)
+
+
 async def test_an_upload_that_pauses_for_too_long_ends_and_leaves_nothing(i2v: Served, tmp_path: Path) -> None:
     upload = i2v.assets.WriteAsset(metadata=caller())
     await upload.write(asset_pb2.WriteAssetRequest(header=asset_pb2.WriteAssetHeader(media_type="image/png")))
@@ -117,6 +138,9 @@ async def test_paused_downloads_have_a_limit_and_an_end_and_go_on_from_their_off
 
 
 def open_streams(i2v: Served, method: str) -> list[Any]:
-    families = [family for family in i2v.registry.collect() if family.name == "grpc_server_streams_open"]
-    samples = [sample for family in families for sample in family.samples]
-    return [sample for sample in samples if sample.labels["grpc_method"] == method]
+    return samples(i2v, "grpc_server_streams_open", method)
+
+
+def samples(i2v: Served, name: str, method: str) -> list[Any]:
+    found = [sample for family in i2v.registry.collect() for sample in family.samples if sample.name == name]
+    return [sample for sample in found if sample.labels["grpc_method"] == method]
