@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.errors import InvalidUpload
-from services.orchestrator.media.probe import probe_audio
+from services.orchestrator.media.probe import probe, probe_audio
 from tests import pictures, sounds
 
 M4A = sounds.a_sound("audio/mp4", 2.0)
@@ -149,3 +149,26 @@ def test_a_variable_bit_rate_without_its_table_is_measured_by_its_frames(file: P
     data += sounds.encoded(4.0, **LAME, bit_rate=128_000, options={"write_xing": "0", "id3v2_version": "0"})
     file.write_bytes(data)
     assert probe_audio(file).duration_s == pytest.approx(12.0, abs=0.1)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.75, 0.9])
+@pytest.mark.parametrize("kind", ["audio/flac", "audio/mp4", "in fragments"])
+def test_a_sound_that_was_cut_short_is_refused_where_its_kind_tells(kind: str, part: float, file: Path) -> None:
+    flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "2000000"}
+    data = sounds.encoded(3.3, "mp4", "aac", options=flags) if kind == "in fragments" else sounds.a_sound(kind, 3.3)
+    file.write_bytes(data)
+    assert probe_audio(file).duration_s > 3
+    file.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(InvalidUpload) as refused:
+        probe_audio(file)
+    assert "cut short" in refused.value.message
+
+
+@pytest.mark.parametrize("part", [0.3, 0.74, 0.98])
+def test_a_film_that_was_cut_short_is_refused(part: float, file: Path) -> None:
+    data = sounds.a_film()
+    file.write_bytes(data)
+    assert probe(file).audio_s is not None
+    file.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(InvalidUpload, match="cut short"):
+        probe(file)

@@ -11,6 +11,7 @@ import av
 from services.orchestrator.domain import kind
 from services.orchestrator.domain.kind import Kind
 from services.orchestrator.media import track
+from services.orchestrator.media.boxes import CUT_SHORT, demand_whole
 from services.orchestrator.media.header import Refused
 from services.orchestrator.media.span import Span
 
@@ -41,6 +42,8 @@ def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, objec
         Refused: not a sound of a known kind, or of no length or too long; also whatever PyAV raises on broken data.
     """
     media_type, demuxer = _kind(source)
+    if demuxer == "mp4":
+        demand_whole(source, "AUDIO_UNREADABLE")
     # The demuxer is named: a file must not choose one of the hundreds that there are. A file object has no neighbours.
     with av.open(source, "r", format=demuxer) as container:
         if any(stream.codec_context.name not in STILLS for stream in container.streams.video):
@@ -58,6 +61,9 @@ def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, objec
         length = span.heard(stream.time_base, codec.name)
         if not heard or length <= 0 or not codec.sample_rate:
             raise Refused("AUDIO_UNREADABLE", "has nothing to hear")
+        said = (stream.duration or 0) * (stream.time_base or 0)
+        if demuxer == "flac" and span.length(stream.time_base) < said:
+            raise Refused("AUDIO_UNREADABLE", CUT_SHORT)  # its header says how long it is
         if length > LONGEST_S:
             raise Refused("AUDIO_TOO_LONG", f"plays {float(length):.0f} s; at most {LONGEST_S} s are kept")
         figures: dict[str, object] = {

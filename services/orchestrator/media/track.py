@@ -13,6 +13,7 @@ from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from services.orchestrator.media.boxes import demand_whole
 from services.orchestrator.media.header import Refused
 from services.orchestrator.media.span import Span
 
@@ -29,6 +30,7 @@ def measure(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object
     Raises:
         Refused: not H.264 in MP4, or nothing to see in it; also whatever PyAV raises on broken data.
     """
+    demand_whole(source, "VIDEO_UNREADABLE")
     return _measure(source, demanded="h264")
 
 

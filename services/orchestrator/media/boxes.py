@@ -1,0 +1,27 @@
+"""The outermost boxes of an MP4: whether all of it came. FFmpeg makes do with what is there. Runs in the child only."""
+
+import io
+from typing import BinaryIO
+
+from services.orchestrator.media.header import Refused
+
+CUT_SHORT = "ends before it should; the upload was cut short, send all of it again"
+_NEEDED = (b"ftyp", b"moov", b"moof", b"mdat")
+"""What follows, of makers' own, may be cut off."""
+
+
+def demand_whole(source: BinaryIO, reason: str) -> None:
+    """Leaves the file at its beginning. Raises Refused, with this reason, when a box ends behind the file."""
+    size, position = source.seek(0, io.SEEK_END), 0
+    while position + 8 <= size:
+        source.seek(position)
+        head = source.read(16)
+        length, name = int.from_bytes(head[:4], "big"), head[4:8]
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if name in _NEEDED and position + length > size:
+            raise Refused(reason, CUT_SHORT)
+        if length < 8:  # to the end of the file, or no box
+            break
+        position += length
+    source.seek(0)
