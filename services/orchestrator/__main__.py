@@ -7,6 +7,7 @@ import sys
 from contextlib import AsyncExitStack
 
 from services import verbosity  # noqa: F401  before anything that imports gRPC
+from services.descriptors import allow_many
 from services.errors import ServiceError
 from services.orchestrator.app import Role, open_app
 from services.orchestrator.settings import Settings
@@ -52,6 +53,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(USAGE)
         return 2
     keep_private()
+    allow_many()
     try:
         settings = Settings.from_environment()
         logs.setup(settings.log_level, json=settings.log_json)
