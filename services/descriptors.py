@@ -9,7 +9,7 @@ MOST = 65_536
 def allow_many() -> None:
     """Raises this process's limit on open files as far as it may go. Most systems begin at 1024 and allow far more.
 
-    A process that has reached its limit accepts no more connections, whoever calls.
+    A process that has reached its limit accepts no more connections from any caller.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)

@@ -1,8 +1,9 @@
 """The scratch folder of a process: what lies in it is worth nothing once the process has ended.
 
 Each process has a folder of its own under a common one, and holds a lock (flock) on a file in it for as long as it
-lives. The kernel gives the lock back with the process, however that ends; so whoever gets the lock of a folder knows
-that it is not used any more. That needs no process id, and holds between containers that share a volume of one machine.
+lives. The kernel gives the lock back with the process, however that ends; so a process that gets the lock of a folder
+knows that it is not in use any more. That needs no process id, and holds between containers that share a volume of one
+machine.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ class Scratch:
         """Makes the folder in `parent`, which is made too. Raises OSError."""
         parent.mkdir(parents=True, exist_ok=True)
         self._parent = parent
-        with _locked(parent / f".{LOCK}"):  # none is swept whose lock is not taken yet
+        with _locked(parent / f".{LOCK}"):  # no process sweeps a folder whose lock is not taken yet
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
             self._lock: int | None = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -86,7 +87,7 @@ async def keep_sweeping(*sweeps: Callable[[], None], every_s: float = SWEEP_S) -
 
 
 def _is_left(folder: Path, held: ExitStack) -> bool:
-    """Whether a folder is not used any more; then its lock is taken until `held` is left."""
+    """Whether no process has a folder any more; then none gets it, until `held` is left."""
     try:
         lock: BinaryIO = held.enter_context((folder / LOCK).open("r+b"))
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -111,8 +112,8 @@ def _remove(folders: list[Path]) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     where = sorted({str(folder.parent) for folder in folders})[:3]
-    swept = {"folders": len(folders), "size_bytes": size_bytes, "where": where}
-    log.info("swept what ended processes left", extra=swept)
+    fields = {"folders": len(folders), "size_bytes": size_bytes, "where": where}
+    log.info("swept what ended processes left", extra=fields)
 
 
 def _files(folder: Path) -> Iterator[os.stat_result]:

@@ -1,4 +1,4 @@
-"""A thread of its own for what may never return: to open a pipe that nobody else has open, to write unread."""
+"""A thread of its own for what may never return: opening or writing a pipe that no other process reads."""
 
 import asyncio
 import threading

@@ -87,7 +87,7 @@ def _details(context: click.Context, parameter: click.Parameter, values: Sequenc
 
 OPTIONS = (
     click.option("--image", type=FILE, help="The picture that moves. Without one the text alone makes the video."),
-    click.option("--prompt", default="", callback=_seen, help="What shall happen."),
+    click.option("--prompt", default="", callback=_seen, help="What happens in the video."),
     click.option("--model", callback=_utf8_or_none, help="Default: nano, without --capability."),
     click.option("--capability", default="", callback=utf8, help="Instead of a model: the cheapest that can do this."),
     click.option("--price-max", metavar="USD", callback=_micros, help="What a capability may cost at most."),

@@ -116,7 +116,7 @@ async def _bring(client: Client, job: job_pb2.Job, out: Output, shown: Display, 
     if job.state == job_pb2.Job.SUCCEEDED:
         try:
             if out.waits_for_a_reader:
-                _say(f"The video goes into {out}, a pipe, as soon as somebody reads that.")
+                _say(f"The video goes into {out}, a pipe, as soon as a program reads from it.")
             await client.download(job.output.asset, out)
         except (asyncio.CancelledError, I2VError, OSError):
             again = f"`i2v download {job.output.asset} --out {shlex.quote(str(out))}`"

@@ -42,7 +42,7 @@ class InvalidRequest(I2VError):
     """The request is not acceptable."""
 
     def of_field(self, field: str) -> "InvalidRequest":
-        """Returns the same for whoever gave what was sent by way of another request's field."""
+        """Returns the same error, for the field of the request in which the caller gave this."""
         violations = tuple(replace(each, field=field) for each in self.violations)
         message = "; ".join(f"{each.field}: {each.description}" for each in violations) or self.message
         return InvalidRequest(Failure(self.code, message, self.reason, self.metadata, violations))

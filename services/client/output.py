@@ -46,7 +46,7 @@ class Output:
 
     @property
     def waits_for_a_reader(self) -> bool:
-        """Whether this is a named pipe: what is written waits until somebody reads it."""
+        """Whether this is a named pipe: what is written waits until a program reads it."""
         return self.path is not None and stat.S_ISFIFO(_mode(self.path))
 
     def check(self) -> None:
@@ -156,5 +156,5 @@ def _write_all(descriptor: int, data: bytes) -> None:
     while left:
         try:
             left = left[os.write(descriptor, left) :]
-        except BlockingIOError:  # somebody who shares the pipe does not want to wait at it
+        except BlockingIOError:  # another process has made the pipe non-blocking
             select.select([], [descriptor], [])

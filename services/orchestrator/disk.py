@@ -18,16 +18,16 @@ class Disks:
     def __init__(
         self, places: Mapping[str, Path], least_bytes: int, least_share: float, show: Callable[[str, int], None]
     ) -> None:
-        """On each `least_bytes` stay free, or `least_share` (0 to 1) of the disk where that is less.
+        """Each keeps `least_bytes` free, or `least_share` (0 to 1) of the disk where that is less.
 
-        `show` gets, at every look, the room that each place has, in bytes.
+        `show` gets the room of each place, at every look.
         """
         self._places = dict(places)
         self._least_bytes = least_bytes
         self._least_share = least_share
         self._show = show
         self._spare: dict[str, float] = {}
-        """Bytes beyond what has to stay free."""
+        """Bytes beyond what must stay free."""
 
     async def measure(self) -> None:
         """Looks how much room there is now. Raises OSError."""

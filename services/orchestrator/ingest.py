@@ -29,7 +29,7 @@ from services.shortage import shortage
 
 BATCH_BYTES, BATCHES_BEHIND = 1 << 20, 8
 ROLES = {"image": Role.PICTURE, "audio": Role.SOUND, "video": Role.VIDEO}
-"""What a media type says of a file. The rest of it is a guess of whoever sends it; the bytes say it better."""
+"""What a media type says of a file. The rest of it is the sender's guess; the bytes are more reliable."""
 UNDECIDED = ("", "application", "*")
 """Media types that say nothing: the bytes decide."""
 WAY_OUT = "send a PNG, JPEG, WebP, HEIC or AVIF picture, an MP4 video, or an MP3, WAV, Ogg, FLAC, M4A or AAC sound"

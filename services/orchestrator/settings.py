@@ -67,7 +67,7 @@ class Settings:
     s3_secure: bool = True
     """TLS towards the store."""
     disk_free_bytes: int = 1_000_000_000
-    """Bytes that have to stay free on the disks of spool and local blobs: with less no job or upload is taken."""
+    """Bytes that must stay free on the disks of spool and local blobs: with less no job or upload is taken."""
     disk_free_share: float = 0.05
     """The same as a share of the disk; the lesser of the two counts."""
     triton: str = "127.0.0.1:8001"

@@ -1,4 +1,4 @@
-"""How much a server takes at a time, so that nobody can lock out the others.
+"""How much a server takes at a time, so that no caller can lock out the others.
 
 Calls that need no key have a small room of their own. A call with a key counts for its tenant, for the group of its
 method and for the process; each has a limit, and what is beyond is refused with the limit and a time to come back.
@@ -150,5 +150,5 @@ def _host(peer: str) -> str:
 
 
 def too_many_arrive() -> Unavailable:
-    """Returns what a call is told when too many wait for their keys to be looked up."""
+    """Returns the answer to a call when too many wait for their keys to be looked up."""
     return Unavailable("Too many calls arrive at once. Try again in a moment.", reason="INTAKE_FULL")

@@ -104,9 +104,9 @@ class _Stderr(logging.StreamHandler[TextIO]):
             return None
         self._said[key] = now, 0
         level = min(record.levelno, logging.WARNING)
-        told = {"name": record.name, "levelno": level, "levelname": logging.getLevelName(level)}
+        fields = {"name": record.name, "levelno": level, "levelname": logging.getLevelName(level)}
         message = "gRPC met something that it did not expect"
-        return logging.makeLogRecord({**told, "msg": message, "what": what, "error": error, "unsaid": unsaid})
+        return logging.makeLogRecord({**fields, "msg": message, "what": what, "error": error, "unsaid": unsaid})
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

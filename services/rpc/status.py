@@ -56,7 +56,7 @@ def _now() -> datetime:
 def to_status(error: BaseException, *, now: Callable[[], datetime] = _now) -> status_pb2.Status:
     """Returns the status of a failure. A lack of our own resources is Unavailable, and logged.
 
-    What else is not a ServiceError is logged under the id that the caller is told.
+    What else is not a ServiceError is logged under the id that the caller gets.
     """
     if not isinstance(error, errors.ServiceError):
         if (lacking := shortage(error)) is None:

@@ -67,7 +67,7 @@ async def test_a_named_pipe_may_get_its_reader_late(i2v: Command) -> None:
     process = await i2v.start(*GENERATE, "--out", "out.fifo")
     assert process.stderr is not None
     async for line in process.stderr:
-        if b"as soon as somebody reads that" in line:
+        if b"as soon as a program reads from it" in line:
             break
     async with reader(pipe) as read:
         assert await read() == VIDEO
@@ -79,7 +79,7 @@ async def test_ctrl_c_leaves_a_named_pipe_that_nobody_reads_and_says_how_to_get_
     process = await i2v.start(*GENERATE, "--out", "out.fifo")
     assert process.stderr is not None
     async for line in process.stderr:
-        if b"as soon as somebody reads that" in line:
+        if b"as soon as a program reads from it" in line:
             break
     process.send_signal(2)
     ended = await asyncio.wait_for(i2v.end(process), 30)

@@ -22,7 +22,7 @@ KEPT = 256
 KEPT_BYTES = 256 * 1024
 """Bytes that they take, at most; the newest is kept whatever it takes."""
 LOOK_S = 15.0
-"""How often a feed looks for events that it was not told of."""
+"""How often a feed looks for events whose notification was lost."""
 WAITS = (Admitted, Retrying, Rerouted, Resumed)
 """The events after which a job waits in a queue."""
 

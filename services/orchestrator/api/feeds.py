@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Feeds:
-    """Where watchers meet. One a process; it runs nothing while nobody watches."""
+    """The feeds of this process. Without watchers it runs nothing."""
 
     def __init__(self, store: Store, *, heartbeat_s: float = HEARTBEAT_S, kept: int = KEPT) -> None:
         """`kept` is how many events of a job are kept at most."""
@@ -37,7 +37,7 @@ class Feeds:
         """Yields encoded WatchJobResponses: the events after a sequence number to the last one, and heartbeats.
 
         Raises:
-            Unavailable: the events cannot be read now; whoever watches again from the last event seen misses none.
+            Unavailable: the events cannot be read now. A new watch from the last event seen misses none.
         """
         place = 0
         async with self._feed(job) as feed:
@@ -45,10 +45,10 @@ class Feeds:
                 changed = feed.changed
                 if not feed.holds(after):  # a late joiner, or a slow one
                     for event in await self._store.events(job.id, after=after, limit=PAGE):
-                        told = entry(event)
-                        yield told.data
-                        after = told.sequence
-                        if told.last:
+                        found = entry(event)
+                        yield found.data
+                        after = found.sequence
+                        if found.last:
                             return
                     continue
                 while (following := feed.next(after)) is not None:
@@ -59,7 +59,7 @@ class Feeds:
                 if not feed.holds(after):  # it went on while we sent
                     continue
                 if feed.ended:
-                    return  # somebody asked for what comes after the end
+                    return  # the watcher asked for what comes after the end
                 feed.check()
                 if feed.waiting and feed.place != place:
                     place = feed.place

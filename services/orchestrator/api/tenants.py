@@ -107,7 +107,7 @@ class Tenants:
     def _looked(self, hashed: str, task: asyncio.Task[str | None]) -> None:
         del self._looking[hashed]
         if not task.cancelled():
-            task.exception()  # whoever waits has it; where all of them went away, nobody is to be told
+            task.exception()  # the callers that wait have it; read here in case all of them are gone
 
     def caller(self) -> Caller:
         """Returns who makes the RPC that is being answered."""

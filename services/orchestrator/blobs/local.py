@@ -102,7 +102,7 @@ class LocalBlobs:
             await asyncio.to_thread(self._scratch.close)
 
     def _parts(self) -> Scratch:
-        """Returns the folder of what is not a blob yet; a new one where somebody has removed it. Raises OSError."""
+        """Returns the folder of what is not a blob yet; a new one if that was removed. Raises OSError."""
         with self._making:
             if self._scratch is None or not self._scratch.path.is_dir():
                 self._scratch = Scratch(self._root / _PARTS)

@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes. What a caller says of it decides only whether it is for looking at or not.
+"""What a file is, by its first bytes. What a caller says of it decides only what the file is for.
 
 Pure. It names a file; whether the rest of the file keeps what its beginning promises is for the decoders to find out.
 """

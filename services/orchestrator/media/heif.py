@@ -1,4 +1,4 @@
-"""HEIC and AVIF, box by box: whether all of the file came. Its size and its frames are told by who opens it."""
+"""HEIC and AVIF, box by box: whether all of the file came. The decoder finds its size and its frames."""
 
 from services.orchestrator.media.header import Format, Header, animated, malformed, truncated
 

@@ -97,14 +97,14 @@ def _look(sandbox: Sandbox, path: Path, unreadable: str, what: str, target: Bina
             answer = sandbox.call(source.fileno(), None if target is None else target.fileno())
         except DecoderDied as died:
             limit = f"takes more than {PROBE_LIMIT_S:.0f} s of computing to look into"
-            told = limit if died.out_of_time else "crashes the decoder"
-            answer = {"reason": unreadable, "description": told}
+            why = limit if died.out_of_time else "crashes the decoder"
+            answer = {"reason": unreadable, "description": why}
     if "memory" in answer:
         answer = {"reason": unreadable, "description": "takes more than 1 GiB of memory to look into"}
     if "broken" in answer:
         answer = {"reason": unreadable, "description": f"is broken, or no {what}: its data cannot be read"}
     if "unwritten" in answer:
-        answer = {"reason": unreadable, "description": f"cannot be written anew: {answer['unwritten']}"}
+        answer = {"reason": unreadable, "description": f"cannot be written again: {answer['unwritten']}"}
     if "reason" in answer:
         reason = str(answer["reason"])
         raise InvalidUpload([Violation("data", str(answer["description"]), reason)], reason=reason)

@@ -1,4 +1,4 @@
-"""Threads that owners take in turns, so that nobody's files wait for all the files of somebody else."""
+"""Threads that owners take in turns, so that no owner's files wait for all the files of another."""
 
 import asyncio
 import threading

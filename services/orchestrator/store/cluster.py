@@ -25,7 +25,7 @@ LENT_TO = "bin"
 PASSES = "-all,+dac_override"
 """What the server keeps of root's powers: it gets to folders that only root may enter, such as /root."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
-"""PGPORT, LANG and the like of whoever starts the server do not reach it."""
+"""PGPORT, LANG and the like of our own environment do not reach the server."""
 SERVER = f"-k . -p {PORT} -c listen_addresses= -c unix_socket_permissions=0700"
 """The socket is in the server's working directory, its folder, by a name that is short wherever the folder is."""
 HBA = "local all all peer map=holders\n"
@@ -42,7 +42,7 @@ class ClusterError(Exception):
 
 
 class Cluster:
-    """The cluster of one folder. Only one at a time may call a method that changes something."""
+    """The cluster of one folder. A caller of a method that changes something makes sure that no other process does."""
 
     def __init__(self, folder: Path) -> None:
         """Nothing happens yet. Raises ClusterError if this process cannot run the cluster, OSError."""

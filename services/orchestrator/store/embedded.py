@@ -51,8 +51,8 @@ log = logging.getLogger(__name__)
 class EmbeddedPostgres:
     """A PostgreSQL server that lives as long as this object is open. Several processes may open the same folder.
 
-    Each holds a lock on the folder, which the kernel takes back from whoever is killed; whoever closes it and finds no
-    other lock stops the server.
+    Each holds a lock on the folder, which the kernel releases when the process ends; the one that closes it and finds
+    no other lock stops the server.
     """
 
     def __init__(self, folder: Path) -> None:
