@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from services.errors import Unavailable
 from services.orchestrator.domain.media import PictureInfo
 from services.orchestrator.media.picture import normalise
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
@@ -42,6 +43,14 @@ async def no_children() -> None:
         os.kill(pid, signal.SIGKILL)
     while set(killed) & set(children()):  # noqa: ASYNC110  the kernel tells nobody
         await asyncio.sleep(0.005)
+
+
+def reads(pid: int, path: Path) -> bool:
+    """Whether a process has a file open."""
+    try:
+        return any(os.path.realpath(link) == str(path) for link in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
 
 
 def peak(pid: int | str) -> int:
@@ -111,6 +120,22 @@ async def test_a_child_that_is_killed_is_replaced_and_the_picture_still_decoded(
     await asyncio.sleep(0.05)
     await no_children()
     assert (await decoding).width == 64
+
+
+async def test_a_picture_whose_children_are_all_killed_is_not_blamed(tmp_path: Path) -> None:
+    """As on a machine that is short of memory, where the kernel takes the largest process."""
+    await no_children()
+    path = tmp_path / "picture"
+    path.write_bytes(pictures.encoded(pictures.noisy(1700, 1700), "PNG"))
+    decoding = asyncio.create_task(normalise(path, tmp_path / "clean", field="data"))
+    while not decoding.done():
+        for pid in children():
+            if reads(pid, path):
+                os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.001)
+    with pytest.raises(Unavailable, match="short of memory"):
+        await decoding
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["picture"]
 
 
 def test_a_picture_that_takes_too_long_ends_its_child_and_no_more(tmp_path: Path) -> None:

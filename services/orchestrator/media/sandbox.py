@@ -26,9 +26,11 @@ Kind = Literal["pictures", "videos", "outputs", "repacks", "sounds"]
 class DecoderDied(Exception):
     """The child did not survive the file, or computed for longer than it may."""
 
-    def __init__(self, *, out_of_time: bool) -> None:
-        self.out_of_time = out_of_time
-        super().__init__("out of time" if out_of_time else "crashed")
+    def __init__(self, by: int) -> None:
+        """`by` is the signal that ended it, 0 where it ended by itself."""
+        self.out_of_time = by == signal.SIGPROF
+        self.killed = by == signal.SIGKILL
+        super().__init__("out of time" if self.out_of_time else "killed" if self.killed else "crashed")
 
 
 class Sandbox:
@@ -47,7 +49,7 @@ class Sandbox:
 
         Raises:
             DecoderDied: the file was too much for it.
-            Unavailable: no child could be started, or none got enough of the processor to finish.
+            Unavailable: no child could be started, or left alive, or got enough of the processor to finish.
         """
         with self._turns, open(os.devnull, "wb") as nowhere:
             sink = nowhere.fileno() if target is None else target
@@ -60,7 +62,13 @@ class Sandbox:
             if target is not None:
                 os.ftruncate(target, 0)
                 os.lseek(target, 0, os.SEEK_SET)
-            return self._ask(self._new_child(), source, sink)
+            try:
+                return self._ask(self._new_child(), source, sink)
+            except DecoderDied as died:
+                if not died.killed:
+                    raise
+                what = f"The process that decodes {self._kind} was killed: the machine is short of memory. Try again."
+                raise Unavailable(what, reason="DECODER_UNAVAILABLE") from died
 
     def _ask(self, child: "_Child", source: int, target: int) -> dict[str, object]:
         os.lseek(source, 0, os.SEEK_SET)
@@ -139,7 +147,7 @@ class _Child:
         except OSError:
             answer = b""
         if not answer:
-            raise DecoderDied(out_of_time=self._process.wait() == -signal.SIGPROF)
+            raise DecoderDied(max(0, -self._process.wait()))
         return dict(json.loads(answer))
 
     def end(self) -> None:
