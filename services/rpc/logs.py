@@ -105,7 +105,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
         self._said[key] = now, 0
         level = min(record.levelno, logging.WARNING)
         fields = {"name": record.name, "levelno": level, "levelname": logging.getLevelName(level)}
-        message = "gRPC met something that it did not expect"
+        message = "gRPC reported an unexpected event"
         return logging.makeLogRecord({**fields, "msg": message, "what": what, "error": error, "unsaid": unsaid})
 
 

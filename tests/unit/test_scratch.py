@@ -53,7 +53,7 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path, ca
         assert (living / "work" / "file").exists()
         assert (own.path / "work").exists()
     (swept,) = caplog.records
-    assert (swept.message, vars(swept)["folders"]) == ("swept what ended processes left", 1)
+    assert (swept.message, vars(swept)["folders"]) == ("removed files of ended processes", 1)
     own.close()
     assert not own.path.exists()
 
