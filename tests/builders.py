@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from services.orchestrator.admit import Caller
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Admitted, Event
@@ -31,21 +30,6 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
-
-
-class CountedIds:
-    """Counts: job ids in order, seeds in order."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def job_id(self) -> str:
-        self.count += 1
-        return f"{self.count:032x}"
-
-    def seed(self) -> int:
-        self.count += 1
-        return self.count
 
 
 def a_card(**changes: object) -> ModelCard:
@@ -80,10 +64,6 @@ def a_plan(**changes: int | str) -> Plan:
         "user_active_jobs": 10_000,
     }
     return Plan(**(values | changes))  # type: ignore[arg-type]
-
-
-def a_caller(tenant: str = "studio", user: str = "ann", **plan: int | str) -> Caller:
-    return Caller(tenant, user, a_plan(**plan))
 
 
 def a_spec(prompt: str = "a wave", **changes: object) -> Spec:

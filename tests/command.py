@@ -8,7 +8,7 @@ import termios
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.scripted_server import KEY, PICTURE
+from tests.scripted_server import KEY
 
 GENERATE = ("generate", "--image", "cat.png", "--prompt", "It moves.")
 
@@ -67,12 +67,6 @@ class Command:
             await process.wait()
         assert b"Traceback" not in (err or b""), err.decode()
         return Ended(process.returncode or 0, (out or b"").decode(), (err or b"").decode())
-
-
-def beside_a_picture(address: str, folder: Path) -> Command:
-    """The command in a folder with the picture that `GENERATE` names."""
-    (folder / "cat.png").write_bytes(PICTURE)
-    return Command(address, folder)
 
 
 class Terminal:

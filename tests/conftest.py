@@ -36,7 +36,7 @@ for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
 hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("any machine")
 
-pytest_plugins = ["tests.triton_fixture", "tests.s3_fixture"]
+pytest_plugins = ["tests.triton_fixture", "tests.s3_fixture", "tests.command_fixture"]
 
 CLOSING_S = 20.0
 """What a test whose time is over has left to close what it opened."""

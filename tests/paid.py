@@ -11,10 +11,11 @@ from i2v.v1 import job_pb2
 from services.orchestrator.app import Role
 from services.orchestrator.backends.provider import ProviderBackend
 from tests.scripted_provider import ScriptedProvider, a_video, providing
-from tests.served import GOLDEN, Served, served, text_spec
+from tests.served import GOLDEN, Served, caller, served, text_spec
 
 State = job_pb2.Job
 VIDEO = a_video()
+OPERATOR = caller(key="the-operators-key")
 
 
 def remote(values: dict[str, Any]) -> None:
@@ -65,10 +66,16 @@ async def life(database: str, data: Path, vendor: ScriptedProvider) -> AsyncIter
 
 @asynccontextmanager
 async def remotely(database: str, data: Path, vendor: ScriptedProvider) -> AsyncIterator[Served]:
-    """The whole service in this process, before a scripted provider; the books are right when it ends."""
+    """The whole service in this process, with a scripted provider. Audits the ledger at the end."""
+    (data / "operator-key").write_text("the-operators-key\n")
+
+    def change(values: dict[str, Any]) -> None:
+        remote(values)
+        values["operator_key_file"] = str(data / "operator-key")
+
     async with providing(vendor) as address:
         backend = ProviderBackend(address, "the-key")
-        async with served(database, data, {"vendor": (backend, 4)}, change=remote) as running:
+        async with served(database, data, {"vendor": (backend, 4)}, change=change) as running:
             yield running
             assert await running.app.store.audit() == 0
         await backend.close()

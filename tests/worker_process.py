@@ -1,12 +1,36 @@
-"""A worker as a process of its own, to be killed."""
+"""Workers as processes of their own, which tests can kill, and the API that they work for."""
 
 import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+
+from services.orchestrator.app import Role
+from tests.served import GOLDEN, Served, served
+
+
+def fake_models(folder: Path, fps: int = 8) -> Path:
+    """Writes `models.toml` with the golden cards, on the fake backend. Returns its path."""
+    models = folder / "models.toml"
+    text = (GOLDEN / "models.toml").read_text().replace('backend = "test"', 'backend = "fake"')
+    models.write_text(text.replace("fps = 8", f"fps = {fps}"))
+    return models
+
+
+@asynccontextmanager
+async def api_alone(database: str, data: Path, fps: int = 8) -> AsyncIterator[Served]:
+    """The API in this process, without a worker. Audits the ledger at the end."""
+    models = fake_models(data, fps)
+
+    def change(values: dict[str, object]) -> None:
+        values["models_file"] = models
+
+    async with served(database, data, {}, role=Role.API, change=change) as running:
+        yield running
+        assert await running.app.store.audit() == 0
 
 
 @contextmanager

@@ -115,8 +115,9 @@ Written by `python -m tools.third_party` from `constraints.txt` and the installe
 
 ## Duties when you distribute it
 
-The service's own code uses all of this through Python. If you only run it, you have nothing to do. If you **distribute**
-it together with these packages (an image, an appliance, an installer), you must comply with their licences:
+The service's own code uses all of this through Python. If you only run it, you have nothing to do. If you
+**distribute** it together with these packages (an image, an appliance, an installer), you must comply with their
+licences:
 
 * **x264 and x265 are GPL-2.0-or-later** and are in the wheel of PyAV (`av`), linked to FFmpeg's libavcodec. FFmpeg
   calls that build LGPL. But a distributed work that links them must be under the GPL as a whole, with its source, or

@@ -38,8 +38,6 @@ OPTION_OF_FIELD = {
     "i2v-user": "--user",
 }
 """What a person typed for a field of a request."""
-OF_UPLOAD = ("data", "header.size_bytes", "header.media_type", "header.sha256")
-"""The fields of an upload: all that a person gave for them is a file."""
 NO_TLS = "WRONG_VERSION_NUMBER"
 OF_TLS = re.compile(f"{NO_TLS}|SSL|TLS|security handshaker|certificate|Hostname Verification", re.IGNORECASE)
 """How gRPC speaks of a connection that failed for its TLS alone."""

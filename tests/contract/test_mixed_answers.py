@@ -13,11 +13,10 @@ import pytest_asyncio
 from i2v.provider.v1 import provider_pb2 as pb
 
 from services.providers.vendors import VENDORS
-from services.providers.webhook import signature
 from services.rpc.status import from_call
-from tests.contract.test_webhook_listener import post
 from tests.provided import KLING, Provided, a_task, length_s, provided, until
 from tests.simulators.wavespeed import SECRET
+from tests.webhooks import post, signed
 from tools.program import free_port
 
 WAN = "alibaba/wan-2.5/image-to-video"
@@ -126,9 +125,8 @@ async def hooked(tmp_path: Path) -> AsyncIterator[Provided]:
 
 async def tell(rig: Provided, submission_id: str, **body: str) -> int:
     """Sends a webhook as the vendor signs it."""
-    data, stamp = json.dumps(body).encode(), str(int(time.time()))
-    signed = {"webhook-id": "1", "webhook-timestamp": stamp, "webhook-signature": signature(SECRET, "1", stamp, data)}
-    return await asyncio.to_thread(post, f"http://127.0.0.1:{rig.app.webhook_port}/hooks/{submission_id}", data, signed)
+    url, data = f"http://127.0.0.1:{rig.app.webhook_port}/hooks/{submission_id}", json.dumps(body).encode()
+    return await asyncio.to_thread(post, url, data, signed(SECRET, data))
 
 
 async def found(rig: Provided, submission_id: str, model: str = "wan-2.5") -> str:

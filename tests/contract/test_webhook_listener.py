@@ -3,8 +3,6 @@
 import asyncio
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,21 +11,11 @@ import pytest
 import pytest_asyncio
 from i2v.provider.v1 import provider_pb2 as pb
 
-from services.providers.webhook import signature
 from tests.provided import Provided, a_task, provided
 from tests.simulators.simulator import Simulator
 from tests.simulators.wavespeed import SECRET
+from tests.webhooks import post, signed
 from tools.program import free_port
-
-
-def post(url: str, body: bytes, headers: dict[str, str]) -> int:
-    request = urllib.request.Request(url, data=body, headers=headers, method="POST")
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code
 
 
 @pytest_asyncio.fixture
@@ -54,21 +42,14 @@ async def test_a_webhook_tells_what_a_lost_submission_has_become(hooked: Provide
     assert (await hooked.generate()).end == ("ANSWER_LOST", "UNKNOWN")
     ref = next(iter(hooked.simulator.works))
     body = json.dumps({"id": ref, "status": "completed"}).encode()
-    stamp = str(int(time.time()))
-    good = {"webhook-id": "1", "webhook-timestamp": stamp, "webhook-signature": signature(SECRET, "1", stamp, body)}
+    good, forged = signed(SECRET, body), signed("guessed", body)
     url = f"http://127.0.0.1:{hooked.app.webhook_port}/hooks/submission-1"
-    forged = good | {"webhook-signature": signature("guessed", "1", stamp, body)}
     assert await asyncio.to_thread(post, url, body, forged) == 401
     assert await asyncio.to_thread(post, url, body, {}) == 401
     assert (await hooked.find("submission-1", time.time())).outcome == pb.FindResponse.UNKNOWN
     assert await asyncio.to_thread(post, url, body, good) == 204
     found = await hooked.find("submission-1", time.time())
     assert (found.outcome, found.external_ref) == (pb.FindResponse.FOUND, ref)
-
-
-def signed(secret: str, body: bytes) -> dict[str, str]:
-    stamp = str(int(time.time()))
-    return {"webhook-id": "1", "webhook-timestamp": stamp, "webhook-signature": signature(secret, "1", stamp, body)}
 
 
 async def answered(rig: Provided, submission_id: str, secret: str, ref: str, status: int) -> None:

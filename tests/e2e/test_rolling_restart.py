@@ -12,7 +12,7 @@ from services.client.connection import PATIENCE_WITH_SEVERAL_S
 from tests.command import Command
 from tests.pictures import a_picture
 from tests.programs import Program, fresh_port, program
-from tests.served import GOLDEN
+from tests.worker_process import fake_models
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -26,8 +26,7 @@ class Replicas:
     """Two API processes, and the worker that makes their videos."""
 
     def __init__(self, database: str, data: Path) -> None:
-        models, plans = data / "models.toml", data / "plans.toml"
-        models.write_text((GOLDEN / "models.toml").read_text().replace('backend = "test"', 'backend = "fake"'))
+        models, plans = fake_models(data), data / "plans.toml"
         plans.write_text(PLAN)
         self._data = data
         self.addresses = [f"127.0.0.1:{fresh_port()}" for _ in range(2)]

@@ -10,10 +10,9 @@ import psycopg
 import pytest
 from i2v.v1 import job_pb2
 
-from services.orchestrator.app import Role
 from services.orchestrator.store.database import plain_url
-from tests.served import GOLDEN, Served, served, text_spec
-from tests.worker_process import worker
+from tests.served import Served, text_spec
+from tests.worker_process import api_alone, worker
 
 PATIENT = {"I2V_SILENT_S": "600", "I2V_FAKE_PAUSE_S": "60"}
 LOCK = "hashtext('i2v-worker'), hashtext('worker-0')"
@@ -26,16 +25,8 @@ SELECT pid, granted FROM pg_locks WHERE locktype = 'advisory' AND classid = hash
 
 @pytest.fixture
 async def api(database: str, tmp_path: Path) -> AsyncIterator[Served]:
-    """The API alone, in this process; workers are processes of their own."""
-    models = tmp_path / "models.toml"
-    models.write_text((GOLDEN / "models.toml").read_text().replace('backend = "test"', 'backend = "fake"'))
-
-    def change(values: dict[str, object]) -> None:
-        values["models_file"] = models
-
-    async with served(database, tmp_path, {}, role=Role.API, change=change) as running:
+    async with api_alone(database, tmp_path) as running:
         yield running
-        assert await running.app.store.audit() == 0
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import io
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -27,15 +26,9 @@ from services.errors import NotFound as NoSuchThing
 from services.errors import QuotaExceeded as TooMuch
 from services.errors import Unauthenticated as NoKey
 from services.rpc.status import Failure
-from tests.scripted_server import KEY, OUTPUT, PICTURE, THE_EVENTS, VIDEO, Rig, asset_name, scripted, serving
+from tests.scripted_server import KEY, OUTPUT, PICTURE, THE_EVENTS, VIDEO, Rig, asset_name, serving
 
 Job = job_pb2.Job
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    async with scripted() as made:
-        yield made
 
 
 async def test_a_picture_becomes_a_video_in_a_few_lines(rig: Rig, tmp_path: Path) -> None:

@@ -4,9 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import grpc
 import pytest
@@ -17,21 +15,10 @@ from services.client.client import job_spec
 from services.client.errors import Unreachable
 from services.errors import QuotaExceeded as TooMuch
 from services.rpc.status import Failure
-from tests.command import GENERATE, Command, beside_a_picture
-from tests.scripted_server import KEY, OUTPUT, PICTURE, THE_EVENTS, VIDEO, Rig, asset_name, scripted, usd
+from tests.command import GENERATE, Command
+from tests.scripted_server import KEY, OUTPUT, PICTURE, THE_EVENTS, VIDEO, Rig, asset_name, usd
 
 Job = job_pb2.Job
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    async with scripted() as made:
-        yield made
-
-
-@pytest.fixture
-def i2v(rig: Rig, tmp_path: Path) -> Command:
-    return beside_a_picture(rig.address, tmp_path)
 
 
 async def test_the_command_makes_a_video_and_says_what_it_is_and_cost(rig: Rig, i2v: Command) -> None:

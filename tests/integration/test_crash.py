@@ -10,27 +10,17 @@ import pytest
 import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
-from services.orchestrator.app import Role
 from services.orchestrator.store.database import driver_url
-from tests.served import GOLDEN, Served, served, text_spec
-from tests.worker_process import worker
+from tests.served import Served, text_spec
+from tests.worker_process import api_alone, worker
 
 FRAGMENTS = 3
 
 
 @pytest.fixture
 async def api(database: str, tmp_path: Path) -> AsyncIterator[Served]:
-    """The API alone, in this process; workers are processes of their own."""
-    models = tmp_path / "models.toml"
-    text = (GOLDEN / "models.toml").read_text().replace('backend = "test"', 'backend = "fake"')
-    models.write_text(text.replace("fps = 8", "fps = 40"))  # 40 frames: three fragments of the fake backend
-
-    def change(values: dict[str, object]) -> None:
-        values["models_file"] = models
-
-    async with served(database, tmp_path, {}, role=Role.API, change=change) as running:
+    async with api_alone(database, tmp_path, fps=40) as running:  # 40 frames: three fragments of the fake backend
         yield running
-        assert await running.app.store.audit() == 0
 
 
 async def fragment(i2v: Served, name: str, index: int) -> None:

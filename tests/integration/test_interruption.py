@@ -2,25 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
 from i2v.v1 import job_pb2
 
-from tests.command import GENERATE, Command, beside_a_picture
-from tests.scripted_server import Rig, scripted, serving
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    async with scripted() as made:
-        yield made
-
-
-@pytest.fixture
-def i2v(rig: Rig, tmp_path: Path) -> Command:
-    return beside_a_picture(rig.address, tmp_path)
+from tests.command import GENERATE, Command
+from tests.scripted_server import Rig, serving
 
 
 async def until(line: bytes, process: asyncio.subprocess.Process) -> None:

@@ -10,23 +10,12 @@ from pathlib import Path
 import pytest
 from i2v.v1 import asset_pb2, job_pb2
 
-from tests.command import GENERATE, Command, Terminal, beside_a_picture
-from tests.scripted_server import OUTPUT, PICTURE, VIDEO, Rig, scripted
+from tests.command import GENERATE, Command, Terminal
+from tests.scripted_server import OUTPUT, PICTURE, VIDEO, Rig
 
 DOWNLOAD = ("download", OUTPUT.asset)
 BRINGS = pytest.mark.parametrize("command", [GENERATE, ("resume", "7"), DOWNLOAD], ids=lambda command: command[0])
 """Every command that brings a video."""
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    async with scripted() as made:
-        yield made
-
-
-@pytest.fixture
-def i2v(rig: Rig, tmp_path: Path) -> Command:
-    return beside_a_picture(rig.address, tmp_path)
 
 
 @asynccontextmanager

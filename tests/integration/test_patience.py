@@ -11,17 +11,10 @@ import pytest
 
 from services.orchestrator.store.database import plain_url
 from tests.postgres_door import door
-from tests.served import GOLDEN
-from tests.worker_process import said, worker
+from tests.worker_process import fake_models, said, worker
 
 RECOVERS = ("57P03", "the database system is not yet accepting connections")
 PASSWORD = ("28P01", 'password authentication failed for user "postgres"')
-
-
-def with_fakes(folder: Path) -> Path:
-    models = folder / "models.toml"
-    models.write_text((GOLDEN / "models.toml").read_text().replace('backend = "test"', 'backend = "fake"'))
-    return models
 
 
 async def ended(process: subprocess.Popen[bytes]) -> int:
@@ -32,7 +25,7 @@ async def ended(process: subprocess.Popen[bytes]) -> int:
 async def test_an_orchestrator_that_starts_while_postgresql_recovers_waits_and_serves(
     database: str, tmp_path: Path, role: str
 ) -> None:
-    with_fakes(tmp_path)
+    fake_models(tmp_path)
     log = tmp_path / "worker-0.log"
     async with door(database) as entrance:
         entrance.refusal = RECOVERS
@@ -59,7 +52,7 @@ async def test_a_worker_that_starts_while_postgresql_takes_no_writes_waits_and_s
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
 
-    with_fakes(tmp_path)
+    fake_models(tmp_path)
     log = tmp_path / "worker-0.log"
     await asyncio.to_thread(read_only, "on")
     with worker(database, tmp_path) as process:
@@ -92,7 +85,7 @@ async def test_what_a_worker_says_while_its_database_is_away_is_json_and_short(d
 
 
 async def test_an_orchestrator_that_starts_before_postgresql_waits_for_a_bounded_time(tmp_path: Path) -> None:
-    with_fakes(tmp_path)
+    fake_models(tmp_path)
     with worker("postgresql://127.0.0.1:9/i2v", tmp_path, I2V_DATABASE_PATIENCE_S="1.5") as process:
         assert await ended(process) == 1
     log = (tmp_path / "worker-0.log").read_text()
@@ -102,7 +95,7 @@ async def test_an_orchestrator_that_starts_before_postgresql_waits_for_a_bounded
 
 @pytest.mark.parametrize("wrong", ["password", "database"])
 async def test_what_cannot_come_right_is_not_waited_for(database: str, tmp_path: Path, wrong: str) -> None:
-    with_fakes(tmp_path)
+    fake_models(tmp_path)
     async with door(database) as entrance:
         url = entrance.url
         if wrong == "password":
@@ -117,7 +110,7 @@ async def test_what_cannot_come_right_is_not_waited_for(database: str, tmp_path:
 
 
 async def test_a_process_that_waits_for_postgresql_can_be_stopped(database: str, tmp_path: Path) -> None:
-    with_fakes(tmp_path)
+    fake_models(tmp_path)
     async with door(database) as entrance:
         entrance.refusal = RECOVERS
         with worker(entrance.url, tmp_path, I2V_DATABASE_PATIENCE_S="600") as process:

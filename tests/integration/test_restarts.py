@@ -11,11 +11,10 @@ import pytest
 import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
-from services.orchestrator.app import Role
 from tests.paid import VIDEO, life, spec
 from tests.scripted_provider import Found, ScriptedProvider
-from tests.served import GOLDEN, Served, served, text_spec
-from tests.worker_process import said, worker
+from tests.served import Served, text_spec
+from tests.worker_process import api_alone, said, worker
 
 STOPS, WORKERS, DEEP = 20, 4, 16
 PATIENT = {"I2V_SILENT_S": "600"}
@@ -31,16 +30,8 @@ ENDS = sa.text(
 
 @pytest.fixture
 async def api(database: str, tmp_path: Path) -> AsyncIterator[Served]:
-    """The API alone, in this process; workers are processes of their own."""
-    models = tmp_path / "models.toml"
-    models.write_text((GOLDEN / "models.toml").read_text().replace('backend = "test"', 'backend = "fake"'))
-
-    def change(values: dict[str, object]) -> None:
-        values["models_file"] = models
-
-    async with served(database, tmp_path, {}, role=Role.API, change=change) as running:
+    async with api_alone(database, tmp_path) as running:
         yield running
-        assert await running.app.store.audit() == 0
 
 
 async def busy(api: Served, name: str) -> list[job_pb2.Job]:

@@ -14,10 +14,10 @@ import pytest
 from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
 from i2v.v1 import job_pb2, usage_pb2
 
-from services.orchestrator.backends.provider import ProviderBackend
 from services.rpc.status import from_call
-from tests.scripted_provider import Failed, Found, ScriptedProvider, a_failure, a_video, providing
-from tests.served import GOLDEN, Served, caller, served, text_spec
+from tests.paid import remotely
+from tests.scripted_provider import Failed, Found, ScriptedProvider, a_failure, a_video
+from tests.served import Served, caller, text_spec
 
 State = job_pb2.Job
 VIDEO = a_video()
@@ -31,18 +31,8 @@ def vendor() -> ScriptedProvider:
 
 @pytest.fixture
 async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider) -> AsyncIterator[Served]:
-    (tmp_path / "operator-key").write_text("the-operators-key\n")
-
-    def change(values: dict[str, Any]) -> None:
-        values |= {"models_file": GOLDEN / "remote.toml", "find_s": 0.1, "silent_s": 0.6}
-        values["operator_key_file"] = str(tmp_path / "operator-key")
-
-    async with providing(vendor) as address:
-        backend = ProviderBackend(address)
-        async with served(database, tmp_path, {"vendor": (backend, 4)}, change=change) as running:
-            yield running
-            assert await running.app.store.audit() == 0
-        await backend.close()
+    async with remotely(database, tmp_path, vendor) as running:
+        yield running
 
 
 async def resume(i2v: Served, name: str, request_id: str = "", **who: str) -> job_pb2.Job:

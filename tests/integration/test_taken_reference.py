@@ -10,14 +10,12 @@ import pytest
 from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
 from i2v.v1 import job_pb2
 
-from services.orchestrator.backends.provider import ProviderBackend
 from services.rpc.status import from_call
-from tests.paid import VIDEO, State, kinds, money, spec
-from tests.scripted_provider import Found, ScriptedProvider, providing
-from tests.served import GOLDEN, Served, caller, served
+from tests.paid import OPERATOR, VIDEO, State, kinds, money, remotely, spec
+from tests.scripted_provider import Found, ScriptedProvider
+from tests.served import Served
 
 TAKEN = "REFERENCE_TAKEN"
-OPERATOR = caller(key="the-operators-key")
 
 
 @pytest.fixture
@@ -27,18 +25,8 @@ def vendor() -> ScriptedProvider:
 
 @pytest.fixture
 async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider) -> AsyncIterator[Served]:
-    (tmp_path / "operator-key").write_text("the-operators-key\n")
-
-    def change(values: dict[str, Any]) -> None:
-        values |= {"models_file": GOLDEN / "remote.toml", "find_s": 0.1, "silent_s": 0.6}
-        values["operator_key_file"] = str(tmp_path / "operator-key")
-
-    async with providing(vendor) as address:
-        backend = ProviderBackend(address)
-        async with served(database, tmp_path, {"vendor": (backend, 4)}, change=change) as running:
-            yield running
-            assert await running.app.store.audit() == 0
-        await backend.close()
+    async with remotely(database, tmp_path, vendor) as running:
+        yield running
 
 
 async def two_jobs_of_one_task(i2v: Served, vendor: ScriptedProvider) -> tuple[job_pb2.Job, job_pb2.Job]:

@@ -4,15 +4,13 @@ import asyncio
 import copy
 import re
 import signal
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from i2v.v1 import job_pb2
 
 from services.errors import QuotaExceeded
-from tests.command import GENERATE, Command, Terminal, beside_a_picture
-from tests.scripted_server import OUTPUT, VIDEO, Rig, scripted, usd
+from tests.command import GENERATE, Command, Terminal
+from tests.scripted_server import OUTPUT, VIDEO, Rig, usd
 
 Job = job_pb2.Job
 Event = job_pb2.JobEvent
@@ -31,17 +29,6 @@ NOTABLE = [
     (Event(warned=job_pb2.Warned(reason="OUTPUT_SILENT", message="The video has no sound.")), "has no sound"),
 ]
 WARNINGS = ["warning: A template wrote it.", "warning: The video has no sound."]
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    async with scripted() as made:
-        yield made
-
-
-@pytest.fixture
-def i2v(rig: Rig, tmp_path: Path) -> Command:
-    return beside_a_picture(rig.address, tmp_path)
 
 
 @pytest.fixture

@@ -27,10 +27,8 @@ from services.rpc.telemetry import ServerMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-TOP = ("README", "CONTRIBUTING", "CHANGELOG", "THIRD_PARTY")
-PAGES = sorted(
-    [*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "THIRD_PARTY.md"))]
-)
+TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "THIRD_PARTY.md")
+PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in TOP)])
 WORD = re.compile(r"[A-Z]+(_[A-Z0-9]+)+|INTERNAL|MODERATION")
 CODE = re.compile(r"`([^`\n]+)`")
 

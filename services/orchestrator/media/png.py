@@ -15,7 +15,6 @@ from services.orchestrator.media.header import (
     truncated,
 )
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: What Pillow needs: texts, which may be bombs, are not in the list; a profile must prove that it is none.
 _DRAWN = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
 #: What makes a PNG move, or may: an APNG of one frame is a picture, which is in IDAT.
