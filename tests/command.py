@@ -70,7 +70,7 @@ class Command:
 
 
 class Terminal:
-    """A terminal of the kernel's for one of the command's streams."""
+    """A pseudo-terminal for one of the command's streams."""
 
     def __init__(self, columns: int = 80) -> None:
         self._master, self.slave = os.openpty()
@@ -81,9 +81,9 @@ class Terminal:
         os.close(self.slave)
 
     async def read(self) -> str:
-        """Returns everything that is written to it until its last writer has gone."""
+        """Returns everything that is written to it until its last writer closes it."""
         written = b""
-        with contextlib.suppress(OSError):  # EIO: nobody has it open
+        with contextlib.suppress(OSError):  # EIO: no process has it open
             while data := await asyncio.to_thread(os.read, self._master, 4096):
                 written += data
         os.close(self._master)

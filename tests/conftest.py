@@ -29,10 +29,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-    # gRPC, urllib and curl would take it even to this machine. tests/proxies.py has the tests that are about one.
+    # gRPC, urllib and curl would use a proxy even for this machine. Tests of proxies use tests/proxies.py.
     del os.environ[name]
 
-# How long an example takes is the machine's affair.
+# The time of an example depends on the machine, so it has no deadline.
 hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("any machine")
 
@@ -77,7 +77,7 @@ def postgres() -> Iterator[str]:
     if url := os.environ.get("I2V_TEST_DATABASE_URL"):
         yield url
         return
-    # Not among pytest's own folders: their names are too long for the URL of a socket that other processes use too.
+    # Not among pytest's own folders: their paths are too long for the URL of a socket that other processes use.
     with tempfile.TemporaryDirectory(prefix="i2v-pg-", ignore_cleanup_errors=True) as folder:
         server = EmbeddedPostgres(Path(folder) / "data")
         admin = sa.create_engine(driver_url(server.admin_url), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
@@ -85,7 +85,7 @@ def postgres() -> Iterator[str]:
             # Tests kill processes, not the machine: what the kernel has is safe, and every test makes a database.
             connection.execute(sa.text("ALTER SYSTEM SET fsync = off"))
             connection.execute(sa.text("SELECT pg_reload_conf()"))
-            # Tests end every connection to their databases, an automatic vacuum's too.
+            # Some tests end every connection to their database; one may belong to autovacuum.
             connection.execute(sa.text(f"ALTER ROLE {ROLE} CREATEDB"))
             connection.execute(sa.text(f"GRANT pg_signal_backend, pg_signal_autovacuum_worker TO {ROLE}"))
         yield server.url

@@ -1,4 +1,4 @@
-"""The commands that the documentation shows, as they stand there."""
+"""The commands that the documentation shows, unchanged."""
 
 import re
 import shlex
@@ -10,14 +10,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGES = {"": "shell", "sh": "shell", "shell": "shell", "bash": "shell", "console": "shell", "python": "python"}
-"""What is run, by what stands behind the fence of a block. A picture or a tree is `text`."""
+"""How a block is run, by the language of its fence. A picture or a tree has the language `text`."""
 NOT_RUN = {
     r"make (setup|test)": "CI is `make test`, and that sets up",
     r"make demo": "test_stack.py runs it",
     r"make run( SIMULATE=1)?": "it is the stack that the commands are run against",
     r"make models": "`make test` builds them",
     r"make models PROFILE=.* OPTIONS=--plan": "a make target would set up once more, while other tests run",
-    r"make models PROFILE=\S+ \\\n +WEIGHTS=.*": "needs downloaded weights; test_published_weights.py builds such",
+    r"make models PROFILE=\S+ \\\n +WEIGHTS=.*": "needs downloaded weights; test_published_weights.py builds some",
     r"make run PROFILE=\S+": "needs a GPU and downloaded weights",
     r"make models PROFILE=\S+ OPTIONS=--random && make run PROFILE=\S+": "needs a GPU",
     r"python -m tools\.bench_transformer .*": "needs a GPU",
@@ -26,7 +26,7 @@ NOT_RUN = {
     r"python -m services\.providers\.prompt": "runs until it is stopped; the stack runs it",
     r"python -m tests\.simulators\.\w+ --port \d+": "runs until it is stopped; the stack runs it",
 }
-"""Commands that no test runs as they stand, each with the reason."""
+"""Commands that no test runs unchanged, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def commands() -> list[Command]:
 
 
 def mentioned() -> list[tuple[str, str]]:
-    """Page and text of every command within a sentence, placeholders and all."""
+    """Page and text of every command within a sentence, including placeholders."""
     programs = re.compile(r"(?:make|i2v|python -m|\.venv/bin/\w+) \S.*")
     spans = ((page, span) for page in PAGES for span in re.findall(r"`([^`\n]+)`", _without_blocks(page.read_text())))
     return [(page.name, span) for page, span in spans if programs.fullmatch(span)]
@@ -87,7 +87,7 @@ def _of(page: Path) -> Iterator[Command]:
 
 
 def _lines(block: str) -> Iterator[str]:
-    """The commands of a block, each whole: a backslash or an open quote goes on in the next line."""
+    """The complete commands of a block: a backslash or an open quote continues a command on the next line."""
     command = ""
     for line in block.splitlines():
         command += f"\n{line}" if command else line

@@ -50,7 +50,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def runs(server: int) -> bool:
-    """Whether a process runs; one that has ended and that no process waits for does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

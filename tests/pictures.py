@@ -132,7 +132,7 @@ def with_second_picture(jpeg: bytes) -> bytes:
 
 
 def of_many_scans(count: int) -> bytes:
-    """A progressive JPEG that asks for this many passes over 6000 x 6000 pixels before it is whole."""
+    """A progressive JPEG that needs this many passes over 6000 x 6000 pixels."""
     plain = a_picture(6000, 6000, "L", "JPEG", progressive=True)
     first, last = plain.index(b"\xff\xda"), plain.rindex(b"\xff\xda")
     end = plain.index(b"\xff\xc4", first)
@@ -146,7 +146,7 @@ def a_profile_that_swaps_red_and_green() -> bytes:
     return (tags + profile[400:]).replace("sRGB".encode("utf-16-be"), "Swap".encode("utf-16-be"))
 
 
-# --- what cameras, phones and programs put behind a picture, or leave out -------------------------------------------
+# --- what cameras, phones and programs append to a picture, or leave out --------------------------------------------
 
 
 def an_mp4() -> bytes:
@@ -179,13 +179,13 @@ def without_end(jpeg: bytes) -> bytes:
 
 
 def with_garbage_between(jpeg: bytes) -> bytes:
-    """A JPEG with bytes that belong to nothing before its tables, as some scanners write it."""
+    """A JPEG with stray bytes before its tables, as some scanners write it."""
     at = jpeg.index(b"\xff\xdb")
     return jpeg[:at] + b"\0\0garbage\0" + jpeg[at:]
 
 
 def of_another_size(jpeg: bytes, width: int, height: int) -> bytes:
-    """A JPEG whose header claims another size than its data have."""
+    """A JPEG with a header that claims another size than its data have."""
     at = next(at for marker in (b"\xff\xc0", b"\xff\xc2") if (at := jpeg.find(marker)) >= 0)
     return jpeg[: at + 5] + struct.pack(">HH", height, width) + jpeg[at + 9 :]
 

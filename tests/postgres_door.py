@@ -1,4 +1,4 @@
-"""A door before a real PostgreSQL: shut, it refuses as a server does that cannot take connections yet."""
+"""A proxy in front of a real PostgreSQL. When shut, it refuses like a server that cannot accept connections yet."""
 
 import asyncio
 import struct
@@ -16,13 +16,13 @@ NO_ENCRYPTION = {80877103, 80877104}
 
 
 class Door:
-    """Where a client finds the PostgreSQL behind it."""
+    """The proxy, and its address for clients."""
 
     def __init__(self, database: str) -> None:
         self._behind = {key: str(value) for key, value in conninfo_to_dict(plain_url(database)).items()}
         self._database = database
         self.refusal: tuple[str, str] | None = None
-        """SQLSTATE and message with which it is shut; None: it is open."""
+        """SQLSTATE and message of the refusal while it is shut; None: it is open."""
         self.port = 0
 
     @property

@@ -1,4 +1,4 @@
-"""A caller that keeps to no rules: HTTP/2 frames by hand, on a bare socket."""
+"""A caller that breaks all rules: it sends hand-made HTTP/2 frames on a plain socket."""
 
 import socket
 import struct
@@ -23,7 +23,7 @@ def headers(method: str, **more: str) -> bytes:
 
 
 def _literal(text: str) -> bytes:
-    """Up to 126 bytes, without Huffman's code; a surrogate such as `\\udcff` is a byte that no text has."""
+    """Up to 126 bytes, without Huffman coding; a surrogate such as `\\udcff` stands for a byte that is not text."""
     data = text.encode(errors="surrogateescape")
     return bytes([len(data)]) + data
 
@@ -40,7 +40,7 @@ class RawCaller:
         threading.Thread(target=self._drain, daemon=True).start()
 
     def burst(self, method: str, calls: int, *, reset: bool, end: bool = True, **more: str) -> None:
-        """Begins many calls at once; each with an empty message or none, or taken back at once. Blocking."""
+        """Starts many calls together; each with an empty message or none, or cancelled immediately. Blocking."""
         block, out = headers(method, **more), []
         for _ in range(calls):
             out.append(frame(HEADERS, END_HEADERS, self._stream, block))
@@ -53,7 +53,7 @@ class RawCaller:
 
     def close(self) -> None:
         with suppress(OSError):  # the server may have closed it before
-            self._socket.shutdown(socket.SHUT_RDWR)  # a close alone would wait for the thread that reads
+            self._socket.shutdown(socket.SHUT_RDWR)  # close() would wait for the thread that reads
         self._socket.close()
 
     def _drain(self) -> None:

@@ -54,7 +54,7 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
         self.failures: list[provider_pb2.Failed] = []
         """Ends after Accepted, in the place of the video; one a stream."""
         self.refs: list[str] = []
-        """What the next tasks are called; then they are counted."""
+        """The names of the next tasks; later tasks get numbers."""
         self.losses = 0
         """So many submissions lose their answer: the stream breaks before Accepted."""
         self.loss = (grpc.StatusCode.UNAVAILABLE, "the connection broke")

@@ -84,7 +84,7 @@ class Script(
     listed: list[job_pb2.Job] = field(default_factory=list)
     """What ListJobs answers, instead of three pages."""
     names: str = ""
-    """What stands before every name of a model and a plan."""
+    """The prefix of every name of a model and a plan."""
     asked: list[Any] = field(default_factory=list)
     uploads: list[bytes] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)

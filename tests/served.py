@@ -62,7 +62,7 @@ class Served:
             try:
                 return await self.assets.WriteAsset(parts(header, data), metadata=caller(**who))
             except grpc.aio.AioRpcError as error:
-                # gRPC's client may say no more of a call that was answered while it was sending; the next try tells.
+                # gRPC's client may report only this for a call that was answered while it was sending. So try again.
                 if error.details() != "Internal error from Core":
                     raise
 

@@ -37,7 +37,7 @@ async def api_alone(database: str, data: Path, fps: int = 8) -> AsyncIterator[Se
 def worker(
     database: str, data: Path, name: str = "worker-0", role: str = "worker", **settings: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker process, or one of another role, on the fake backend, which rests a while after each fragment."""
+    """A worker process, or one of another role, on the fake backend, which pauses after each fragment."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",

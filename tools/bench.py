@@ -113,7 +113,7 @@ def main() -> int:
     parser.add_argument("--only", choices=tuple(MEASURES))
     only = parser.parse_args().only
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        del os.environ[name]  # everything that is measured is on this machine
+        del os.environ[name]  # all measured processes are on this machine
     print(f"`make bench` on {machine()}\n\n| what | measured | wanted | |\n|---|---|---|---|", flush=True)
     for name, measure in MEASURES.items():
         if only in (None, name):

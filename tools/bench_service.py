@@ -53,7 +53,7 @@ def measure() -> Iterator[Row]:
 
 
 async def _submit(server: Orchestrator, place: str) -> list[Row]:
-    from tools import bench_submit  # it takes its rows from here
+    from tools import bench_submit  # imported here because it imports this module
 
     return await bench_submit.rows(server, _who(server))
 
@@ -66,7 +66,7 @@ def _who(server: Orchestrator) -> tuple[tuple[str, str], ...]:
 
 
 async def _pictures(server: Orchestrator, place: str) -> list[Row]:
-    from tools import bench_uploads  # it takes its rows from here
+    from tools import bench_uploads  # imported here because it imports this module
 
     return await bench_uploads.rows(server, _who(server))
 

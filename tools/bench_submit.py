@@ -1,4 +1,4 @@
-"""What a submission costs beside its floor: the same rows, written by psycopg alone into the same database."""
+"""The cost of a submission compared with its floor: the same rows, written by psycopg alone into the same database."""
 
 import asyncio
 import statistics
@@ -31,7 +31,7 @@ SECONDS = 4.0
 RATE = 100.0
 CONCURRENCY = 48
 CONNECTIONS = 10
-"""Of the floor: as many as a process of the service has."""
+"""Connections of the floor: as many as a process of the service has."""
 USERS = 20
 ROUNDS = 3
 WARM_UP = 300
@@ -74,14 +74,14 @@ def compared(ours: Sequence[Round], floor: Sequence[Round]) -> list[Row]:
     rate, bare_rate = (statistics.median(each.per_second for each in side) for side in (ours, floor))
     return [
         Row(
-            f"SubmitJob at {RATE:.0f}/s: median above the same rows by psycopg alone",
+            f"SubmitJob at {RATE:.0f}/s: median compared with the same rows by psycopg alone",
             f"{added:+.1f} ms ({median:.1f} ms, {bare_median:.1f} ms)",
             "≤ 2.5 ms",
             added <= 2.5,
         ),
         Row(f"SubmitJob at {RATE:.0f}/s, 99th percentile", f"{p99:.1f} ms", "≤ 20 ms", p99 <= 20),
         Row(
-            f"SubmitJob flat out, {CONCURRENCY} at a time, beside the same rows by psycopg alone",
+            f"SubmitJob flat out, {CONCURRENCY} at a time, compared with the same rows by psycopg alone",
             f"{share:.2f} ({rate:.0f}/s, {bare_rate:.0f}/s)",
             "≥ 0.55",
             share >= 0.55,
@@ -91,7 +91,7 @@ def compared(ours: Sequence[Round], floor: Sequence[Round]) -> list[Row]:
 
 @asynccontextmanager
 async def service(server: Orchestrator, who: Who) -> AsyncIterator[Submit]:
-    """Gives what submits one job."""
+    """Yields a function that submits one job."""
     spec = job_pb2.JobSpec(model="nano", text_to_video=job_pb2.TextToVideo(prompt="a wave"), seed=1)
     spec.duration.seconds = 1
     async with grpc.aio.insecure_channel(server.address) as channel:
@@ -107,7 +107,7 @@ async def service(server: Orchestrator, who: Who) -> AsyncIterator[Submit]:
 
 @asynccontextmanager
 async def psycopg_alone(folder: Path) -> AsyncIterator[Submit]:
-    """Gives what writes the rows of one job, as the service does, and nothing else."""
+    """Yields a function that writes only the rows of one job, as the service does."""
     postgres = EmbeddedPostgres(folder)
     values, users = _values(), counted()
     idle: asyncio.Queue[psycopg.AsyncConnection[Any]] = asyncio.Queue()
@@ -130,7 +130,7 @@ async def psycopg_alone(folder: Path) -> AsyncIterator[Submit]:
 
 
 def _values() -> dict[str, Any]:
-    """Returns what one job of the service is written with."""
+    """Returns the values with which the service writes one job."""
     card = Settings().catalog().card("nano")
     spec = replace(Spec(model="nano", operation=TextToVideo("a wave"), seed=1), duration_ms=1000)
     spec = card.fill(spec, {}, seed=None)
@@ -146,7 +146,7 @@ def _values() -> dict[str, Any]:
 
 
 def counted() -> Callable[[], str]:
-    """Returns what names the users in turn."""
+    """Returns a function that names the users in turn."""
     count = 0
 
     def following() -> str:

@@ -28,11 +28,11 @@ STAGES = {
     "encode-inputs": "begin: picture, workdir",
     "generate": "encoders",
     "first fragment": "models to the first fragment",
-    "last fragment": "models to the last fragment, stored and told",
+    "last fragment": "models to the last fragment, stored and announced",
     "succeeded": "end: whole file, probe, store, settle",
     "seen": "notify: to the caller",
 }
-"""What stands before each moment."""
+"""The moment before each moment."""
 
 
 @dataclass(frozen=True)

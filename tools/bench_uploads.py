@@ -1,4 +1,4 @@
-"""What an upload costs, and what it costs others: rows of tools.bench_service."""
+"""The cost of an upload, and its effect on other calls: rows of tools.bench_service."""
 
 import asyncio
 import io
@@ -25,20 +25,23 @@ from tools.stack import Orchestrator
 PICTURE_BYTES = 10_000_000
 ROUNDS = 9
 UPLOADS = 20
-BESIDE_ROUNDS = 3
+UPLOAD_ROUNDS = 3
 RATE, SECONDS = 100.0, 6.0
 
 Who = tuple[tuple[str, str], ...]
 
 
 async def rows(server: Orchestrator, who: Who) -> list[Row]:
-    """Returns two rows: a large picture beside its floor, and submissions beside uploads."""
+    """Returns two rows: a large picture compared with its floor, and submissions during uploads."""
     folder = server.key_file.parent  # the floor is written where the server writes
     picture = a_photograph()
     async with grpc.aio.insecure_channel(server.address) as channel:
         assets, jobs = asset_pb2_grpc.AssetServiceStub(channel), job_pb2_grpc.JobServiceStub(channel)
         (folder / "photograph").write_bytes(picture)
-        return [await _accepted(assets, who, picture, folder), await _beside(jobs, who, server, folder / "photograph")]
+        return [
+            await _accepted(assets, who, picture, folder),
+            await _during_uploads(jobs, who, server, folder / "photograph"),
+        ]
 
 
 def a_photograph(size: int = PICTURE_BYTES) -> bytes:
@@ -67,7 +70,7 @@ async def _accepted(stub: Any, who: Who, picture: bytes, folder: Path) -> Row:
         ours.append(time.perf_counter() - began)
     ratio = statistics.median(own / bare for own, bare in zip(ours, floor, strict=True))
     return Row(
-        f"A picture of {len(picture) / 1e6:.1f} MB accepted, beside its decoding by Pillow and a bare copy with fsync",
+        f"A picture of {len(picture) / 1e6:.1f} MB accepted, compared with Pillow's decoding and a copy with fsync",
         f"{ratio:.2f} ({statistics.median(ours) * 1000:.0f} of {statistics.median(floor) * 1000:.0f} ms)",
         "≤ 1.5",
         ratio <= 1.5,
@@ -85,7 +88,7 @@ def _floor(picture: bytes, copy: Path) -> float:
     return time.perf_counter() - began
 
 
-async def _beside(jobs: Any, who: Who, server: Orchestrator, picture: Path) -> Row:
+async def _during_uploads(jobs: Any, who: Who, server: Orchestrator, picture: Path) -> Row:
     spec = job_pb2.JobSpec(model="nano", text_to_video=job_pb2.TextToVideo(prompt="a wave"), seed=1)
     spec.duration.seconds = 1
     users = itertools.cycle(range(UPLOADS))
@@ -97,15 +100,15 @@ async def _beside(jobs: Any, who: Who, server: Orchestrator, picture: Path) -> R
         return time.perf_counter() - began
 
     await _paced(submit)
-    alone, beside = [], []
-    for _ in range(BESIDE_ROUNDS):
+    alone, loaded = [], []
+    for _ in range(UPLOAD_ROUNDS):
         alone.append(await _paced(submit))
         with _uploading(server, picture):
-            beside.append(await _paced(submit))
-    ratio = statistics.median(loaded / free for loaded, free in zip(beside, alone, strict=True))
-    times = f"{statistics.median(beside) * 1000:.1f} of {statistics.median(alone) * 1000:.1f} ms"
+            loaded.append(await _paced(submit))
+    ratio = statistics.median(busy / free for busy, free in zip(loaded, alone, strict=True))
+    times = f"{statistics.median(loaded) * 1000:.1f} of {statistics.median(alone) * 1000:.1f} ms"
     return Row(
-        f"SubmitJob at {RATE:.0f}/s, 99th percentile, while {UPLOADS} uploads run, beside none",
+        f"SubmitJob at {RATE:.0f}/s, 99th percentile, while {UPLOADS} uploads run, compared with none",
         f"{ratio:.1f} ({times})",
         "≤ 2",
         ratio <= 2,
@@ -114,7 +117,7 @@ async def _beside(jobs: Any, who: Who, server: Orchestrator, picture: Path) -> R
 
 @contextmanager
 def _uploading(server: Orchestrator, picture: Path) -> Iterator[None]:
-    """Uploads all the while from a process of its own, so that only the server is shared."""
+    """Uploads continuously from another process, so that only the server is shared."""
     command = [sys.executable, "-m", "tools.bench_uploads", server.address, str(server.key_file), str(picture)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

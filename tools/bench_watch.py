@@ -1,4 +1,4 @@
-"""What many watchers cost: how late events come and how long jobs take, with a few watchers and with a thousand.
+"""The cost of many watchers: the delay of events and the time of jobs, with a few watchers and with a thousand.
 
 `python -m tools.bench_watch ADDRESS KEY_FILE WATCHERS` is the client of one round, a process of its own: it submits ten
 jobs, watches them, and prints what it saw as JSON.
@@ -32,7 +32,7 @@ PAUSE_S = 0.4
 STREAMS = 50
 """Watches on one connection."""
 SETTLED = 10
-"""Sequence number from which events count: by then every watcher has joined, and nothing is made for the first time."""
+"""Sequence number from which events count: by then every watcher has joined, and first-time costs are over."""
 CARD = """
 [models.watched]
 display_name = "Watched"
@@ -81,18 +81,18 @@ def measure() -> Iterator[Row]:
 
 
 def rows(few: list[Round], many: list[Round]) -> Iterator[Row]:
-    """Yields what rounds with few and with many watchers come to, side by side."""
+    """Yields the rows that compare rounds with few and with many watchers."""
     late, base = (statistics.median(each.p99_ms for each in rounds) for rounds in (many, few))
     middle = statistics.median(each.p50_ms for each in many)
     yield Row(
-        f"Events of {JOBS} running jobs reach {MANY} watchers: 99th percentile beside that with {FEW}",
+        f"Events of {JOBS} running jobs reach {MANY} watchers: 99th percentile compared with {FEW} watchers",
         f"{late / base:.1f} times ({late:.0f} ms, {base:.0f} ms; median {middle:.0f} ms)",
         "≤ 3",
         late <= 3 * base,
     )
     long, short = (statistics.median(each.job_s for each in rounds) for rounds in (many, few))
     yield Row(
-        f"{JOBS} jobs with {MANY} watchers beside {FEW}",
+        f"{JOBS} jobs with {MANY} watchers compared with {FEW}",
         f"{long / short - 1:+.1%} ({long:.2f} s, {short:.2f} s)",
         "≤ +10 %",
         long <= 1.1 * short,
@@ -114,7 +114,7 @@ async def _round(address: str, key: str, watchers: int) -> Round:
     joined: list[float] = []
 
     async def watch(channel: grpc.aio.Channel, name: str) -> None:
-        # Raw bytes: what a message says is looked at afterwards, so that the client is not what is measured.
+        # Raw bytes: messages are parsed afterwards, so that the benchmark does not measure the client.
         call: Any = channel.unary_stream(
             "/i2v.v1.JobService/WatchJob", request_serializer=job_pb2.WatchJobRequest.SerializeToString
         )

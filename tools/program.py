@@ -40,9 +40,9 @@ class Program:
         say: Say = on_stderr,
         say_every_s: float = SAY_EVERY_S,
     ) -> None:
-        """The first of the ports is the one that it serves at, by gRPC with health or by anything else.
+        """The program serves at the first of the ports, by gRPC with health or by another protocol.
 
-        `say` hears what is waited for, every `say_every_s` of a start.
+        `say` is called with what the start waits for, every `say_every_s` seconds.
         """
         self.name = name
         self.log = log
@@ -103,7 +103,7 @@ class Program:
         raise StackError(f"{self.name} did not start\n{tail(self.log)}")
 
     def _health_lacks(self) -> str:
-        """Returns why it does not serve, as far as that can be seen from here; nothing if it does."""
+        """Returns why it does not serve, as far as visible from outside; "" if it serves."""
         try:
             with grpc.insecure_channel(self.address, options=[DIRECT]) as channel:
                 answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)

@@ -56,7 +56,7 @@ class Orchestrator(Program):
         more: Mapping[str, str] | None = None,
         say: Say = on_stderr,
     ) -> None:
-        """`more` are settings beside these; `say` hears what a long start waits for."""
+        """`more` are further settings; `say` is called with what a long start waits for."""
         self.metrics = f"http://{HOST}:{metrics_port}/metrics"
         self.key_file = data / "dev-key"
         environment = without_keys() | {
@@ -82,7 +82,7 @@ class Orchestrator(Program):
 
 @contextmanager
 def waiting(text: str) -> Iterator[Say]:
-    """Says what is being started, and gives what says more of it: in the one line on a terminal, else in lines."""
+    """Reports what is being started, and yields a function for details. A terminal shows them on one line."""
     if say.is_terminal:
         with say.status(text) as status:
             yield lambda more: status.update(f"{text} {escape(more)}")

@@ -62,9 +62,9 @@ class TritonServer:
         ready_within_s: float = 180,
         say: Say = on_stderr,
     ) -> None:
-        """Nothing starts yet. A port that is not given is chosen free; `state` takes the backends and the logs.
+        """Nothing starts yet. Missing ports are chosen from free ones; the backends and the logs are in `state`.
 
-        `say` hears what a long start waits for.
+        `say` is called with what a long start waits for.
         """
         self.repository = repository.resolve()
         self._state = state.resolve()

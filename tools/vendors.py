@@ -38,7 +38,7 @@ class Vendors:
     settings: dict[str, str] = field(default_factory=dict)
     """For the orchestrator."""
     say: Say = on_stderr
-    """Hears what a long start waits for."""
+    """Is called with what a long start waits for."""
 
 
 def keys() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A wait for something that starts: bounded, and it says every few seconds what it is for."""
+"""A limited wait for a program that starts. It reports every few seconds what it waits for."""
 
 import sys
 import time
@@ -12,12 +12,12 @@ Say = Callable[[str], None]
 
 
 def on_stderr(text: str) -> None:
-    """Says it where it is in nobody's way."""
+    """Prints to stderr, so that stdout has only the program's output."""
     print(text, file=sys.stderr, flush=True)
 
 
 class Wait:
-    """One wait. `what` names what is waited for, with its address."""
+    """One wait. `what` names the awaited program, with its address."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Wait:
         self._next = self._began + say_every_s
 
     def goes_on(self, why: str) -> bool:
-        """Pauses before the next look; `why` is what the last one found. Returns False when the time is over."""
+        """Pauses before the next check; `why` is the result of the last one. Returns False when the time is over."""
         now = time.monotonic()
         if now > self._deadline:
             return False
@@ -49,6 +49,6 @@ class Wait:
 
 
 def why(error: grpc.RpcError) -> str:
-    """Returns the last of what gRPC says of a call that failed, after a chain of its own layers."""
+    """Returns the innermost cause from gRPC's message about a failed call."""
     said = error.details() if isinstance(error, grpc.Call) else None
     return (said or str(error)).rsplit(": ", 1)[-1]

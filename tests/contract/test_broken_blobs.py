@@ -41,9 +41,9 @@ async def test_a_put_that_breaks_on_the_disk_leaves_what_was_there(tmp_path: Pat
         except Unavailable as error:
             print(error.reason, error)
     """
-    told = in_a_process(script)
-    assert told.startswith("DISK_FULL ")
-    assert "File too large" in told
+    output = in_a_process(script)
+    assert output.startswith("DISK_FULL ")
+    assert "File too large" in output
     assert await content(blobs, key) == data
     assert [path.name for path in (tmp_path / "blobs" / key).parent.iterdir()] == [key.split("/")[-1]]
     await blobs.close()
@@ -199,7 +199,7 @@ async def test_a_folder_that_cannot_be_used_makes_it_unavailable(tmp_path: Path)
 
 async def test_a_put_whose_process_was_killed_leaves_nothing_for_good(tmp_path: Path) -> None:
     source, key = tmp_path / "source", a_key()
-    os.mkfifo(source)  # who opens it to read waits, so the put hangs in the middle
+    os.mkfifo(source)  # opening it for reading blocks, so the put hangs in the middle
     script = f"""
         import asyncio
         from pathlib import Path

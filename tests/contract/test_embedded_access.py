@@ -1,4 +1,4 @@
-"""Who may enter the embedded PostgreSQL: its owner and root, as a role that owns the service's data and no more."""
+"""Only the owner and root can connect to the embedded PostgreSQL, with a role that owns only the service's data."""
 
 import os
 import shutil
@@ -67,9 +67,9 @@ def test_whoever_is_not_the_owner_does_not_enter_even_where_they_reach_the_socke
             assert package is not None and package.origin is not None
             psql = Path(package.origin).parent / "pginstall18" / "bin" / "psql"
             passes = [f"--{which}=-all,+dac_override" for which in ("inh-caps", "ambient-caps")]
-            nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *passes]
+            as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *passes]
             for url in (server.url, server.admin_url):
-                entered = subprocess.run([*nobody, psql, url, "-c", "SELECT 1"], capture_output=True, text=True)
+                entered = subprocess.run([*as_nobody, psql, url, "-c", "SELECT 1"], capture_output=True, text=True)
                 assert "Peer authentication failed" in entered.stderr
                 assert entered.returncode != 0
     finally:
@@ -100,7 +100,7 @@ def test_a_server_in_a_folder_of_another_user_has_no_power_that_its_owner_lacks(
 
 
 def test_a_folder_of_the_version_before_opens_and_its_tables_are_the_services(tmp_path: Path) -> None:
-    """That version let everybody in, as the superuser, whose was every table."""
+    """In that version every user could connect, as the superuser, who owned all tables."""
     data = tmp_path / "data"
     before = EmbeddedPostgres(data)
     with psycopg.connect(before.admin_url, autocommit=True) as connection:

@@ -81,7 +81,7 @@ def test_the_repository_is_what_this_exporter_makes_of_this_profile() -> None:
 
 
 def test_exporting_again_does_nothing_and_takes_no_time() -> None:
-    # What takes time are the libraries, which are imported only where there is work for them.
+    # The slow part is the import of the libraries, which happens only when there is work for them.
     script = "import sys; from tools.export.__main__ import main; main(); print('torch' in sys.modules)"
     command = [sys.executable, "-c", script, "--profile", "nano", "--repository", str(REPOSITORY)]
     done = subprocess.run(command, cwd=REPOSITORY.parent, capture_output=True, text=True, check=True)

@@ -197,7 +197,7 @@ async def test_three_thousand_names_leave_few_pools_and_what_is_under_way_goes_o
     async with serve(FIRST) as vendor, httpx.AsyncClient(transport=transport, trust_env=False, timeout=10) as client:
         under_way = await client.send(client.build_request("GET", f"https://{NAME}:{vendor.port}/"), stream=True)
         for number in range(3000):
-            with pytest.raises(httpx.ConnectError):  # nobody listens on that port
+            with pytest.raises(httpx.ConnectError):  # no process listens on that port
                 await client.get(f"https://host-{number}.example:1/")
         assert transport.pools <= destinations.HOSTS + 1
         assert await under_way.aread() == b""

@@ -1,4 +1,4 @@
-"""An answer for another task, or for another model, is no answer: nobody gets somebody else's video, or money."""
+"""An answer for another task or model counts as no answer: no customer gets another one's video or money."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ async def test_a_result_of_fal_that_is_for_another_task_is_no_answer(tmp_path: P
 
 
 async def test_an_end_of_another_task_is_not_the_end_of_this_one(rig: Provided) -> None:
-    """Most of all not one that says that nothing was charged."""
+    """Above all, not an answer that says that nothing was charged."""
     rig.play(looks=["other-failed", "other-failed"], work_s=0.05)
     assert (await rig.generate()).done
     assert mixed(rig, "look") == 2
@@ -123,7 +123,7 @@ async def hooked(tmp_path: Path) -> AsyncIterator[Provided]:
         yield made
 
 
-async def tell(rig: Provided, submission_id: str, **body: str) -> int:
+async def send_webhook(rig: Provided, submission_id: str, **body: str) -> int:
     """Sends a webhook as the vendor signs it."""
     url, data = f"http://127.0.0.1:{rig.app.webhook_port}/hooks/{submission_id}", json.dumps(body).encode()
     return await asyncio.to_thread(post, url, data, signed(SECRET, data))
@@ -138,20 +138,20 @@ async def test_a_webhook_for_another_task_tells_nothing_of_this_one(hooked: Prov
     hooked.play(submit="lost")
     assert (await hooked.generate(a_task("second"))).end == ("ANSWER_LOST", "UNKNOWN")
     lost = list(hooked.simulator.works)[-1]
-    assert await tell(hooked, "second", id=first.ref, model=WAN) == 204, "it is another submission's"
-    assert await tell(hooked, "second", id=lost, model="kwaivgi/kling-v2.5-turbo-std/image-to-video") == 204
-    assert await tell(hooked, "first", id="another-task", model=WAN) == 204, "the vendor's own answer counts"
+    assert await send_webhook(hooked, "second", id=first.ref, model=WAN) == 204, "it is another submission's"
+    assert await send_webhook(hooked, "second", id=lost, model="kwaivgi/kling-v2.5-turbo-std/image-to-video") == 204
+    assert await send_webhook(hooked, "first", id="another-task", model=WAN) == 204, "the vendor's own answer counts"
     assert (await found(hooked, "second"), await found(hooked, "first")) == ("", first.ref)
     assert mixed(hooked, "webhook") == 3
-    assert await tell(hooked, "second", id=lost, model=WAN) == 204
+    assert await send_webhook(hooked, "second", id=lost, model=WAN) == 204
     assert await found(hooked, "second") == lost
     assert mixed(hooked, "webhook") == 3
 
 
 async def test_what_a_webhook_tells_of_anothers_submission_is_found_only_by_its_model(hooked: Provided) -> None:
-    """Of a submission by another replica, or from before a restart, the model comes with the question."""
-    assert await tell(hooked, "elsewhere", id="task-x", model=WAN) == 204
+    """The model of a submission by another replica, or from before a restart, comes with the request."""
+    assert await send_webhook(hooked, "elsewhere", id="task-x", model=WAN) == 204
     assert await found(hooked, "elsewhere", KLING["model"]) == ""
     assert await found(hooked, "elsewhere") == "task-x"
-    assert await tell(hooked, "nameless", id="task-y") == 204
+    assert await send_webhook(hooked, "nameless", id="task-y") == 204
     assert await found(hooked, "nameless", KLING["model"]) == "task-y"

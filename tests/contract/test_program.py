@@ -1,4 +1,4 @@
-"""The stack's programs: a long start says what it waits for, and one that does not come ends with the reason."""
+"""The stack's programs: a long start reports what it waits for, and a failed start ends with the reason."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ def test_a_start_that_takes_long_says_what_it_waits_for_and_what_it_lacks(tmp_pa
     port = free_port()
     never = Program(
         "the sleeper",
-        "http.server",  # answers, but knows nothing of health
+        "http.server",  # answers, but has no health service
         *(str(port), "--bind", "127.0.0.1"),
         log=tmp_path / "sleeper.log",
         ports={"sleeper's": port},

@@ -1,4 +1,4 @@
-"""A provider whose machine lacks something says so, and whether anything was submitted."""
+"""A provider with a shortage on its machine says so, and says whether anything was submitted."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ def limited(process: asyncio.subprocess.Process, kind: int, soft: int) -> tuple[
 
 
 async def outcome(stub: object, submission_id: str) -> str:
-    """What a submission of a picture came to: `taken`, or the reason why it certainly was not."""
+    """The result of a submission of a picture: `taken`, or the reason why it was certainly not submitted."""
     call = generate(stub, submission_id, LARGE)
     event = await call.read()
     call.cancel()
@@ -53,14 +53,14 @@ async def test_without_descriptors_nothing_is_submitted_and_that_is_said(tmp_pat
         simulator.scenario = Scenario(stay="work")
         assert await answered(stub, "first") == "taken"
         said = []
-        for spare in range(-4, 8):  # from none at all to enough: every step of the way lacks its own once
+        for spare in range(-4, 8):  # from no descriptors to enough: each step fails once for lack of one
             soft = len(os.listdir(f"/proc/{made.pid}/fd")) + spare
             before = limited(made, resource.RLIMIT_NOFILE, soft)
             said.append(await answered(stub, f"with-{spare}"))
             resource.prlimit(made.pid, resource.RLIMIT_NOFILE, before)
         assert {"NOTHING_SUBMITTED", "taken"} <= set(said) <= {"NOTHING_SUBMITTED", "RESOURCES_EXHAUSTED", "taken"}
-        assert len(simulator.works) == 1 + said.count("taken"), "a request that was cut off is none"
-        assert await answered(stub, "last") == "taken", "the breaker is about the vendor, not about us"
+        assert len(simulator.works) == 1 + said.count("taken"), "an interrupted request does not count"
+        assert await answered(stub, "last") == "taken", "the breaker counts failures of the vendor, not ours"
 
 
 async def test_a_full_disk_submits_nothing(tmp_path: Path) -> None:
@@ -70,4 +70,4 @@ async def test_a_full_disk_submits_nothing(tmp_path: Path) -> None:
         assert await answered(stub, "first") == "NOTHING_SUBMITTED"
         resource.prlimit(made.pid, resource.RLIMIT_FSIZE, before)
         assert simulator.paid == 0
-        assert await answered(stub, "first") == "taken", "under the same id, for nothing was submitted under it"
+        assert await answered(stub, "first") == "taken", "under the same id, because nothing was submitted under it"

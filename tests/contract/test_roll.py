@@ -1,4 +1,4 @@
-"""What the roll of workers keeps: a name is one worker's, and what an incarnation took is put back once."""
+"""The roll of workers: a name belongs to one worker, and the entries of an incarnation are requeued once."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,7 +26,7 @@ ENTRIES = sa.text(
 
 @pytest.fixture
 def rolls(store: PostgresStore, database: str, clock: FakeClock) -> Rolls:
-    """Makes the roll as an incarnation of a worker sees it."""
+    """Makes the roll for one incarnation of a worker."""
     queue = Queue("make_video", "i2v-test", "1")
 
     def roll(worker: str, incarnation: str) -> PostgresRoll:
@@ -95,14 +95,14 @@ async def test_a_worker_that_slept_is_still_on_the_list_when_it_takes_another_jo
     await sleeper.beat()
     clock.advance(60)
     assert await other.take_over(clock.now()) == {}
-    await taken(store, sleeper.executor)  # it woke up, and died before its next beat
+    await taken(store, sleeper.executor)  # it woke up, and died before its next heartbeat
     assert await other.take_over(clock.now()) == {sleeper.executor: 1}
 
 
 async def test_a_new_incarnation_puts_back_what_the_earlier_ones_left(store: PostgresStore, rolls: Rolls) -> None:
     earlier = rolls("worker-0", "a")
     await earlier.beat()
-    async with store.database.writing() as connection:  # as the version before incarnations did
+    async with store.database.writing() as connection:  # as versions without incarnations did
         await connection.execute(sa.text("INSERT INTO executors (id, beat_time) VALUES ('worker-0', now())"))
     entries = await taken(store, earlier.executor, "worker-0", "worker-1")
     later = rolls("worker-0", "b")

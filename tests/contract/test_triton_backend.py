@@ -386,7 +386,7 @@ async def test_a_load_that_finds_no_memory_is_tried_again(rig: Rig, triton: Scri
 async def test_a_load_that_is_given_up_is_undone(rig: Rig, triton: ScriptedTriton) -> None:
     triton.profile["text_on_demand"], triton.load_hangs = True, True
     making = asyncio.create_task(rig.events(a_spec(), the_card()))
-    while not triton.loaded:  # noqa: ASYNC110  The scripted Triton tells nobody.
+    while not triton.loaded:  # noqa: ASYNC110  The scripted Triton has no event for it.
         await asyncio.sleep(0.01)
     making.cancel()
     with pytest.raises(asyncio.CancelledError):

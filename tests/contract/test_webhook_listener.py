@@ -53,7 +53,7 @@ async def test_a_webhook_tells_what_a_lost_submission_has_become(hooked: Provide
 
 
 async def answered(rig: Provided, submission_id: str, secret: str, ref: str, status: int) -> None:
-    """Sends a webhook until it is answered by a status; what the provider waits for is on its way."""
+    """Repeats a webhook until the answer has this status. The provider gets what it waits for meanwhile."""
     body = json.dumps({"id": ref}).encode()
     url = f"http://127.0.0.1:{rig.app.webhook_port}/hooks/{submission_id}"
     for _ in range(1000):
@@ -63,7 +63,7 @@ async def answered(rig: Provided, submission_id: str, secret: str, ref: str, sta
 
 
 async def found_at_last(rig: Provided, submission_id: str) -> str:
-    """Returns the task that a submission has become, as soon as the provider knows it."""
+    """Waits until the provider knows the task of a submission, and returns it."""
     for _ in range(1000):
         found = await rig.find(submission_id, time.time())
         if found.outcome == pb.FindResponse.FOUND:
@@ -73,7 +73,7 @@ async def found_at_last(rig: Provided, submission_id: str) -> str:
 
 @pytest_asyncio.fixture
 async def asking(tmp_path: Path) -> AsyncIterator[Provided]:
-    """A provider that was started while the vendor was away, and has to ask for the secret."""
+    """A provider that was started while the vendor was down, and has to request the secret."""
     port = free_port()
 
     def change(values: dict[str, Any], simulator: Simulator) -> None:
@@ -91,7 +91,7 @@ async def test_a_vendor_that_is_away_at_the_start_is_asked_for_the_secret_until_
     assert (await asking.find("before", time.time())).outcome == pb.FindResponse.UNKNOWN
     asking.play()
     assert await found_at_last(asking, "before") == next(iter(asking.simulator.works)), (
-        "it came while nobody could tell"
+        "it came before the secret was known"
     )
     await answered(asking, "after", SECRET, "task-after", 204)
     assert asking.simulator.counts["secret"] > 1

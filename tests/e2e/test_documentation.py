@@ -1,4 +1,4 @@
-"""Every command of the documentation, as it stands there, against the programs that `make run SIMULATE=1` starts."""
+"""Every command of the documentation, unchanged, against the programs that `make run SIMULATE=1` starts."""
 
 import os
 import subprocess
@@ -20,13 +20,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 RUN = [each for each in commands() if not each.why_not_run]
 STACKS = f"{HOST}:{PORT}"
-"""Where the documentation says that the stack is."""
+"""The address of the stack in the documentation."""
 AT_ONCE = 3
 LIMIT_S = 120.0
 
 
 class Checkout:
-    """A folder like the repository's, with data of its own, in which commands are typed."""
+    """A copy of the repository's layout with data of its own, where the commands run."""
 
     def __init__(self, folder: Path, data: Path) -> None:
         folder.mkdir()
@@ -37,7 +37,7 @@ class Checkout:
         (folder / DATA).symlink_to(data)
 
     def run(self, command: Command, address: str, database: str) -> "subprocess.CompletedProcess[str]":
-        """Runs a command as it stands; only the port of the stack is another one, because that one may be taken."""
+        """Runs a command unchanged, except for the port of the stack, because the documented port may be in use."""
         text = command.text.replace(STACKS, address)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("I2V_")}
         settings = {"I2V_SERVER": address, "I2V_DATABASE_URL": database, "I2V_DATA": str(self.folder / "own")}
@@ -58,7 +58,7 @@ class Checkout:
 
 
 class Ran:
-    """What a command left."""
+    """The result of a command."""
 
     def __init__(self, checkout: Checkout, result: "subprocess.CompletedProcess[str]") -> None:
         self.folder = checkout.folder
@@ -67,8 +67,8 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def ran(postgres: str) -> Iterator[dict[Command, Ran]]:
-    """What every command left: each is run once, some at a time. What needs a database of its own gets `postgres`."""
-    # Not among pytest's own folders: PostgreSQL's user must be able to read the way to it.
+    """The results of all commands: each runs once, several at a time. Commands that need a database use `postgres`."""
+    # Not among pytest's own folders: PostgreSQL's user must be able to read all parent folders.
     with tempfile.TemporaryDirectory(prefix="i2v-docs-", ignore_cleanup_errors=True) as kept:
         data, port = Path(kept) / "var", free_port()
         stack = Stack("run", "--simulate", "--data", str(data), "--port", str(port), "--metrics-port", str(free_port()))

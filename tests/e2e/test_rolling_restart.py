@@ -1,4 +1,4 @@
-"""Two API processes on one database, restarted in turn: whoever calls does not notice."""
+"""Two API processes on one database restart in turn: callers do not notice."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

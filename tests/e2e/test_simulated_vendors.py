@@ -26,7 +26,7 @@ TASKS: dict[str, tuple[dict[str, Any], Sequence[Given]]] = {
     "kling-2.5-turbo-std": (KLING, [IMAGE]),
     "infinitetalk": (TALK, [IMAGE, SOUND]),
 }
-"""What makes of `a_task` one for each model, and its inputs."""
+"""The fields and the inputs that `a_task` needs for each model."""
 
 
 MODELS: dict[str, Mapping[str, Any]] = {"fal": fal.MODELS, "wavespeed": wavespeed.MODELS}

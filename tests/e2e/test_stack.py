@@ -27,7 +27,7 @@ class Stack:
         name, _, value = self.mark.partition("=")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tools.stack", *arguments],
-            # Nothing of it takes a proxy to this machine, whatever is asked.
+            # No program uses a proxy for this machine, whatever the request is.
             env=os.environ | DEAD | {name: value, "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -103,7 +103,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
 
 def test_the_demo_makes_a_video_says_what_it_cost_and_leaves_nothing_running(demo: Stack) -> None:
     said = demo.read_until("fragment 0 arrived") + demo.read_until("job ")
-    # Where there is no terminal to show it, too.
+    # Also without a terminal to show it on.
     assert "starting Triton with its models" in said and "starting PostgreSQL and the orchestrator" in said
     assert demo.process.wait(90) == 0
     assert re.search(r"video +var/demo/cat\.mp4\nsize +224x128, 81 frames, 5\.06 s\ncost +0\.005000 USD\n", said), said

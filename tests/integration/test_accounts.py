@@ -180,7 +180,7 @@ async def test_a_job_that_waits_outlives_its_worker(database: str, tmp_path: Pat
             "I2V_PROVIDER_LIMITS": "vendor=1/9",
             "I2V_FAKE_SLOTS": "0",
             "I2V_MODELS_FILE": str(GOLDEN / "remote.toml"),
-            "I2V_SILENT_S": "3600",  # nobody takes the first worker's jobs over
+            "I2V_SILENT_S": "3600",  # no worker takes the first one's jobs over
         }
         job = await i2v.submit(SPEC)
         with worker(database, tmp_path, "worker-0", **settings) as process:

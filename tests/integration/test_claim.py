@@ -1,4 +1,4 @@
-"""The claim on a worker's name outlives its connection, and no twin hides a dead worker."""
+"""A worker's claim on its name survives a broken connection, and a second worker of that name hides no dead one."""
 
 import asyncio
 import signal
@@ -36,7 +36,7 @@ async def session(database: str) -> AsyncIterator[psycopg.AsyncConnection]:
 
 
 async def claimant(session: psycopg.AsyncConnection, *, granted: bool = True, but: int = 0) -> int:
-    """Waits until a connection, another than `but`, has the name, or waits for it; returns its process."""
+    """Waits until a connection other than `but` has the name, or waits for it. Returns its server process."""
     while True:
         for pid, has in await (await session.execute(CLAIMS)).fetchall():
             if has is granted and pid != but:
@@ -86,7 +86,7 @@ async def test_a_dead_worker_is_taken_over_though_a_twin_beats_under_its_name(
     api: Served, database: str, tmp_path: Path, session: psycopg.AsyncConnection
 ) -> None:
     async def beat() -> None:
-        """As a twin of the version before does, whose id is its name."""
+        """As a second worker of a version without incarnations does: its id is its name."""
         while True:
             await session.execute(
                 "INSERT INTO executors (id, beat_time) VALUES ('worker-0', now())"

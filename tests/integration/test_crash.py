@@ -144,7 +144,7 @@ async def test_a_database_that_refuses_for_a_while_costs_no_job(api: Served, dat
     admin = sa.create_engine(driver_url(database), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
 
     def read_only(value: str) -> None:
-        """As after a failover: what writes is refused, and old connections are cut."""
+        """As after a failover: writes are refused, and old connections are closed."""
         with admin.connect() as connection:
             connection.execute(sa.text("SET default_transaction_read_only = off"))
             connection.execute(sa.text(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}"))

@@ -1,4 +1,4 @@
-"""Jobs are taken off their queues when they come and when a slot is free, not when somebody happens to look."""
+"""Jobs are dequeued when they arrive and when a slot is free, not only at the next poll."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +19,7 @@ def backend() -> ScriptedBackend:
 
 @pytest.fixture
 async def i2v(database: str, tmp_path: Path, backend: ScriptedBackend) -> AsyncIterator[Served]:
-    """One slot, and a queue that is looked at every ten minutes unless somebody rings."""
+    """One slot, and a queue that is polled every ten minutes unless the bell rings."""
     async with served(database, tmp_path, {"test": (backend, 1)}) as running:
         async with running.app.store.database.writing() as connection:
             await connection.execute(sa.text("UPDATE dbos.queues SET polling_interval_sec = 600"))

@@ -1,4 +1,4 @@
-"""What our own machine lacks is waited for: the job goes on when there is room again, and nothing is paid twice."""
+"""Jobs wait during a shortage on our own machine: they continue when there is space, and nothing is paid twice."""
 
 import errno
 import resource
@@ -38,7 +38,7 @@ async def waits(i2v: Served, name: str) -> list[str]:
 
 
 class FullFor(ScriptedBackend):
-    """A backend on whose first attempts the disk is full when a file of a name is written."""
+    """A backend with a disk that is full during the first attempts, when a file of this name is written."""
 
     def __init__(self, name: str, attempts: int = 2) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ async def test_a_job_waits_while_memory_descriptors_or_threads_are_lacking(datab
 async def test_an_upload_without_descriptors_is_refused_for_a_while_and_taken_afterwards(
     database: str, tmp_path: Path
 ) -> None:
-    """An API process whose descriptors are taken from it while it runs, and given back."""
+    """An API process that loses its file descriptors while it runs, and gets them back."""
     settings = {
         "I2V_DATABASE_URL": database,
         "I2V_DATA": str(tmp_path / "data"),
@@ -103,7 +103,7 @@ async def test_an_upload_without_descriptors_is_refused_for_a_while_and_taken_af
 
 
 class FullForTheVideo(ProviderBackend):
-    """A provider's backend on whose first attempt the disk is full when the vendor's video is written."""
+    """A provider's backend with a disk that is full during the first attempt, when the vendor's video is written."""
 
     async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
         if attempt.number == 1:
@@ -127,11 +127,11 @@ async def test_a_paid_video_that_finds_no_room_is_fetched_again(database: str, t
 
 
 class UnreadableOnce(ProviderBackend):
-    """A provider's backend that cannot read its inputs, on its first attempt, once it hands them over."""
+    """A provider's backend that cannot read its inputs during the submission of its first attempt."""
 
     async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
         if attempt.number == 1:
-            # Opens as any file, and answers every read from its beginning with EIO.
+            # It opens like any file, and every read from its beginning fails with EIO.
             unreadable = [replace(given, path=Path("/proc/self/mem")) for given in attempt.inputs]
             attempt = replace(attempt, inputs=tuple(unreadable))
         async with aclosing(super().generate(attempt)) as events:
@@ -168,7 +168,7 @@ async def test_inputs_that_cannot_be_read_at_the_handover_are_certainly_not_subm
 async def test_a_worker_without_resources_makes_its_job_when_it_has_them_again(
     database: str, tmp_path: Path, kind: int, few: int, reason: str
 ) -> None:
-    """A worker of its own whose limits are taken from it while it runs, and given back."""
+    """A worker process with limits that are lowered while it runs, and raised again."""
     (tmp_path / "models.toml").write_text((GOLDEN / "models.toml").read_text().replace('"test"', '"fake"'))
 
     def change(values: dict[str, Any]) -> None:
@@ -188,7 +188,7 @@ async def test_a_worker_without_resources_makes_its_job_when_it_has_them_again(
 
 
 def demanding(values: dict[str, Any]) -> None:
-    """Wants more room than any disk has."""
+    """Requires more space than any disk has."""
     values |= {"disk_free_bytes": 1 << 62, "disk_free_share": 1.0}
 
 
@@ -227,12 +227,12 @@ async def test_a_job_begins_when_there_is_room_and_no_vendor_is_asked_before(dat
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MiB. To mount one takes root, so for others the tests with /dev/full have to do."""
+    """A file system of 16 MiB. Mounting it requires root; other users have only the tests with /dev/full."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("run as root, where file systems may be mounted, to test on a disk that is really full")
+        pytest.skip("only root can mount a file system to test on a disk that is really full")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 

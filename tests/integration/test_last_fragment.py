@@ -1,4 +1,4 @@
-"""The end of a video: its last fragment and the whole file are stored side by side, and told in their order."""
+"""The end of a video: its last fragment and the whole file are stored in parallel, and announced in order."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ PATIENCE_S = 30.0
 
 
 class HeldBlobs(LocalBlobs):
-    """Stores the last fragment only once the whole file has been looked into."""
+    """Stores the last fragment only after the whole file was probed."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -30,7 +30,7 @@ class HeldBlobs(LocalBlobs):
     async def put_file(self, key: str, source: Path, *, media_type: str) -> None:
         self.videos += media_type == "video/mp4"
         if self.videos == 2:
-            assert await asyncio.to_thread(self.looked.wait, PATIENCE_S), "the whole file was not looked into meanwhile"
+            assert await asyncio.to_thread(self.looked.wait, PATIENCE_S), "the whole file was not probed meanwhile"
         await super().put_file(key, source, media_type=media_type)
 
 
@@ -58,7 +58,7 @@ async def test_the_last_fragment_is_stored_while_the_whole_file_is_looked_into(
     assert await executor.attempt(job.id) is None
     ended = await store.job(job.id)
     assert ended.state is State.SUCCEEDED and ended.output is not None
-    told = [event.body for event in await store.events(job.id, after=0)]
-    assert [type(body) for body in told[-3:]] == [FragmentReady, FragmentReady, Succeeded]
+    bodies = [event.body for event in await store.events(job.id, after=0)]
+    assert [type(body) for body in bodies[-3:]] == [FragmentReady, FragmentReady, Succeeded]
     assert (await store.asset(ended.output.asset, tenant="studio", user="ann")).size_bytes == ended.output.size_bytes
     await blobs.close()

@@ -1,4 +1,4 @@
-"""The limits of one tenant, as callers of the real service meet them: what one fills, another does not notice."""
+"""The limits of one tenant, over the real service: a tenant at its limits does not affect another."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -55,7 +55,7 @@ async def refusal(call: Any) -> Failure:
     return from_call(caught.value)
 
 
-def told(failure: Failure) -> tuple[grpc.StatusCode, str, str | None, bool]:
+def facts(failure: Failure) -> tuple[grpc.StatusCode, str, str | None, bool]:
     return failure.code, failure.reason, failure.metadata.get("limit"), failure.retry_after_s is not None
 
 
@@ -69,7 +69,7 @@ async def test_watches_of_one_tenant_have_a_limit_and_others_watch_on(i2v: Serve
     for each in watches:
         await each.read()
     failure = await refusal(watch(job.name, "studio").read())
-    assert told(failure) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_WATCHES_LIMIT_REACHED", "2", True)
+    assert facts(failure) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_WATCHES_LIMIT_REACHED", "2", True)
     assert isinstance(await watch(other.name, "story").read(), job_pb2.WatchJobResponse)
     assert (await i2v.job(job.name)).name == job.name
     for each in watches:
@@ -84,7 +84,7 @@ async def test_uploads_that_never_begin_have_a_limit_and_an_end(i2v: Served) -> 
         while sum(metric.value for metric in open_streams(i2v, "WriteAsset")) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     failure = await refusal(i2v.assets.WriteAsset(metadata=caller()))
-    assert told(failure) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_UPLOADS_LIMIT_REACHED", "2", True)
+    assert facts(failure) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_UPLOADS_LIMIT_REACHED", "2", True)
     cat = Path("tests/golden/cat.png").read_bytes()
     assert (await i2v.upload(cat, tenant="story")).name
     for end in ends:
@@ -123,7 +123,7 @@ async def test_paused_downloads_have_a_limit_and_an_end_and_go_on_from_their_off
     got = [bytearray((await each.read()).data) for each in paused]
     third = i2v.assets.ReadAsset(asset_pb2.ReadAssetRequest(name=asset.name), metadata=caller())
     failure = await refusal(third.read())
-    assert told(failure) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_DOWNLOADS_LIMIT_REACHED", "2", True)
+    assert facts(failure) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_DOWNLOADS_LIMIT_REACHED", "2", True)
     async with asyncio.timeout(30):
         while i2v.registry.get_sample_value("i2v_calls_rejected_total", STALLED) != 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

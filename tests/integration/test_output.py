@@ -1,4 +1,4 @@
-"""Where `--out` leads: files that are whole, links, devices, pipes and stdout; refused before anything is paid."""
+"""The targets of `--out`: files, links, devices, pipes and stdout. Bad ones are refused before anything is paid."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ BRINGS = pytest.mark.parametrize("command", [GENERATE, ("resume", "7"), DOWNLOAD
 
 @asynccontextmanager
 async def reader(pipe: Path) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
-    """Somebody who reads a pipe: a process, because a thread of ours could not be told to stop."""
+    """A process that reads a pipe. A thread could not be stopped."""
     process = await asyncio.create_subprocess_exec("cat", str(pipe), stdout=asyncio.subprocess.PIPE)
 
     async def read() -> bytes:

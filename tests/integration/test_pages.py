@@ -1,4 +1,4 @@
-"""Lists of what is large: every answer fits into a message, and nothing is left out or comes twice."""
+"""Lists of large items: every answer fits into a message, and no item is missing or repeated."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A start waits for a PostgreSQL that is not ready: for a while, and not for what cannot come right."""
+"""A start waits a limited time for a PostgreSQL that is not ready, but not after permanent errors."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ async def test_a_worker_that_starts_while_postgresql_takes_no_writes_waits_and_s
     database: str, tmp_path: Path
 ) -> None:
     def read_only(value: str) -> None:
-        """As after a failover: what writes is refused, and old connections are cut."""
+        """As after a failover: writes are refused, and old connections are closed."""
         with psycopg.connect(plain_url(database), autocommit=True) as connection:
             connection.execute("SET default_transaction_read_only = off")
             name = connection.info.dbname

@@ -14,7 +14,7 @@ from tests.simulators.wavespeed import WaveSpeedSimulator
 
 
 def open_to_others(folder: Path) -> list[str]:
-    """Everything in a folder, and itself, that others have any right to; links have no rights of their own."""
+    """The folder and everything in it that others may access; links have no permissions of their own."""
     found = [path for path in (folder, *folder.rglob("*")) if not path.is_symlink()]
     return [f"{oct(path.stat().st_mode)} {path.name}" for path in found if path.stat().st_mode & 0o077]
 

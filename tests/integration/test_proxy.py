@@ -1,4 +1,4 @@
-"""A machine whose environment names a proxy: nothing of ours takes it to another part of ours."""
+"""A machine with a proxy in its environment: our processes do not use it to reach each other."""
 
 import asyncio
 import sys
@@ -77,7 +77,7 @@ async def test_a_client_gets_to_this_machine(rig: Rig, proxies: None, name: str)
 
 
 async def said(folder: Path, server: str, **environment: str) -> str:
-    """What `i2v jobs` says of a server that it does not reach, line by line."""
+    """The lines that `i2v jobs` prints when it cannot reach a server."""
     command = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.client.cli", "--server", server, "jobs"),
         stderr=asyncio.subprocess.PIPE,

@@ -33,7 +33,7 @@ async def i2v(database: str, tmp_path: Path) -> AsyncIterator[Served]:
 
 
 def files(folder: Path) -> list[Path]:
-    """Every file below a folder but for the locks of processes."""
+    """Every file below a folder except the locks of processes."""
     return [file for file in folder.rglob("*") if file.is_file() and file.name not in ("lock", ".lock")]
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM of workers under load: no job fails, each is settled once, and another worker goes on at once."""
+"""SIGTERM of workers under load: no job fails, each is settled once, and another worker continues immediately."""
 
 import asyncio
 import signal
@@ -18,7 +18,7 @@ from tests.worker_process import api_alone, said, worker
 
 STOPS, WORKERS, DEEP = 20, 4, 16
 PATIENT = {"I2V_SILENT_S": "600"}
-"""Nothing is taken over for silence while the test lasts."""
+"""No worker counts as silent during the test."""
 
 RUNNING = sa.text("SELECT count(*) FROM dbos.workflow_status WHERE status = 'PENDING' AND executor_id LIKE :worker")
 ENDS = sa.text(
@@ -35,7 +35,7 @@ async def api(database: str, tmp_path: Path) -> AsyncIterator[Served]:
 
 
 async def busy(api: Served, name: str) -> list[job_pb2.Job]:
-    """Keeps the queue deep until a worker runs something; returns the jobs that it submitted."""
+    """Keeps the queue long until a worker runs a job. Returns the jobs that it submitted."""
     jobs: list[job_pb2.Job] = []
     while True:
         if await api.app.store.queued("fake") < DEEP:

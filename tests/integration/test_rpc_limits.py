@@ -1,4 +1,4 @@
-"""Callers who would lock out the others: endless calls, silent streams, readers that stop, bursts, nonsense."""
+"""Callers that could lock out others: endless calls, silent streams, stalled readers, bursts, malformed requests."""
 
 import asyncio
 import json
@@ -187,7 +187,7 @@ async def test_a_call_that_is_taken_back_at_once_is_counted_as_that(start: Start
 async def test_a_reader_that_takes_nothing_is_ended(start: Start) -> None:
     rig = await start(limits=CallLimits(taking_s=0.3))
     stream = rig.channel.unary_stream(rig.method("Repeat"))(b"x" * (3 << 20), metadata=KEY)
-    await rig.parrot.closed.wait()  # the servicer gives its bytes back, though nobody reads
+    await rig.parrot.closed.wait()  # the servicer releases its bytes, although the caller reads nothing
     assert rig.count("i2v_calls_rejected_total", reason="READER_STALLED") == 1
     failure = await failure_of(reads_to_the_end(stream))
     assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "READER_STALLED")
@@ -233,7 +233,7 @@ async def test_a_burst_ends_no_call_of_others(start: Start, reset: bool) -> None
         for _ in range(4):
             caller = RawCaller(rig.server.port)
             stack.callback(caller.close)
-            # It blocks the loop that would take these calls, so all of them wait when the good ones come.
+            # It blocks the loop that would accept these calls, so all of them are waiting when the good ones arrive.
             caller.burst(rig.method("Say"), 1000, reset=reset)
         assert await asyncio.gather(*(rig.say(b"a", timeout_s=60) for _ in range(20))) == [b"a"] * 20
 

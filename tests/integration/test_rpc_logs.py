@@ -1,4 +1,4 @@
-"""What a caller without a key sends does not get into the log, and cannot fill it."""
+"""A caller without a key cannot write its data into the log, and cannot fill the log."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A vendor that names a task which another job has: nobody gets that video, everybody is told, and a person can act."""
+"""A vendor names a task that another job has: no other job gets that video, it is reported, and an operator can act."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider) -> AsyncI
 
 
 async def two_jobs_of_one_task(i2v: Served, vendor: ScriptedProvider) -> tuple[job_pb2.Job, job_pb2.Job]:
-    """The second is told of the first one's task."""
+    """For the second the vendor names the first one's task."""
     vendor.refs = ["task-x", "task-x"]
     first = await i2v.ended((await i2v.submit(spec())).name)
     second = await i2v.submit(spec())
@@ -61,8 +61,8 @@ async def test_a_task_that_another_job_has_is_told_on_the_job_in_the_log_and_in_
     assert await shown(i2v, second.name) == (TAKEN, error.message)
     listed = await operators(i2v).ListPaidCalls(reconcile_pb2.ListPaidCallsRequest(), metadata=OPERATOR)
     assert [(call.job, call.reason) for call in listed.paid_calls] == [(second.name, TAKEN)]
-    told = [record for record in caplog.records if "task that another job has" in record.message]
-    assert {(each.provider, each.external_ref) for each in told} == {("vendor", "task-x")}  # type: ignore[attr-defined]
+    records = [record for record in caplog.records if "task that another job has" in record.message]
+    assert {(each.provider, each.external_ref) for each in records} == {("vendor", "task-x")}  # type: ignore[attr-defined]
     assert taken(i2v) == 1
     assert first.state == State.SUCCEEDED
     release = reconcile_pb2.ReleasePaidCallRequest(job=second.name)

@@ -1,4 +1,4 @@
-"""The command before a person: on terminals wide and narrow, with texts that mean harm, and in odd surroundings."""
+"""The command as a person sees it: on wide and narrow terminals, with hostile texts, in unusual environments."""
 
 import asyncio
 import copy
@@ -33,7 +33,7 @@ WARNINGS = ["warning: A template wrote it.", "warning: The video has no sound."]
 
 @pytest.fixture
 def eventful(rig: Rig) -> Rig:
-    """A job of which there is a lot to say."""
+    """A job with an event of every kind that is shown."""
     steps = [Event(started=job_pb2.Started(attempt=1)), *(copy.copy(event) for event, _ in NOTABLE)]
     steps += [Event(succeeded=job_pb2.Succeeded(output=OUTPUT, charged=usd(5000)))]
     for number, event in enumerate(steps, start=1):
@@ -44,7 +44,7 @@ def eventful(rig: Rig) -> Rig:
 
 
 async def on_terminal(i2v: Command, *arguments: str, columns: int = 80, **more: str) -> tuple[int, str, str]:
-    """The exit code, what came to a terminal at stderr, and stdout."""
+    """The exit code, the text that a terminal at stderr received, and stdout."""
     terminal = Terminal(columns)
     process = await i2v.start(*arguments, stderr=terminal.slave, TERM="xterm-256color", **more)
     terminal.hand_over()
@@ -54,7 +54,7 @@ async def on_terminal(i2v: Command, *arguments: str, columns: int = 80, **more: 
 
 
 def lines_of(seen: str) -> list[str]:
-    """The lines on a terminal without its own codes."""
+    """The lines on a terminal, without its control codes."""
     return [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip("\r") for line in re.split(r"\r?\n|\r", seen)]
 
 
@@ -129,7 +129,7 @@ async def test_nothing_from_elsewhere_reaches_the_terminal_as_a_command_or_a_row
     assert "\\x1b[2J" in seen
 
 
-# --- odd surroundings -----------------------------------------------------------------------------------------------
+# --- odd environments -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])

@@ -1,4 +1,4 @@
-"""Text that hurts, in every string of every request of the public and admin services: descriptors name them."""
+"""Harmful text in every string of every request of the public and admin services, found by the proto descriptors."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -29,7 +29,7 @@ def is_map(field: FieldDescriptor) -> bool:
 
 
 def strings(message: Descriptor, before: Path = ()) -> Iterator[Path]:
-    """The way to each string field; one within a map is that of the map's entry."""
+    """The path to each string field; one within a map is that of the map's entry."""
     for field in message.fields:
         if field.type == FieldDescriptor.TYPE_STRING:
             yield (*before, field)
@@ -38,7 +38,7 @@ def strings(message: Descriptor, before: Path = ()) -> Iterator[Path]:
 
 
 def filled(message: Message, path: Path, text: str) -> str:
-    """Puts a text where a path leads, and returns the path as a refusal names it."""
+    """Sets the text at a path, and returns the path as a refusal names it."""
     field, rest = path[0], path[1:]
     if not rest:
         assert not field.is_repeated, "teach this test about repeated strings"
@@ -101,8 +101,8 @@ async def test_no_text_with_a_nul_gets_in_anywhere(i2v: Served) -> None:
         field = filled(request, path, "a\x00b")
         failure = await refusal(i2v, method, request.SerializeToString())
         found = failure.violations[0].field if failure.violations else ""
-        told = (failure.code, failure.reason, found == field or (field.endswith("[") and field in found))
-        assert told == (grpc.StatusCode.INVALID_ARGUMENT, "TEXT_MALFORMED", True), (method.name, field, failure)
+        facts = (failure.code, failure.reason, found == field or (field.endswith("[") and field in found))
+        assert facts == (grpc.StatusCode.INVALID_ARGUMENT, "TEXT_MALFORMED", True), (method.name, field, failure)
 
 
 async def test_no_text_without_end_gets_in_anywhere(i2v: Served) -> None:
@@ -110,8 +110,8 @@ async def test_no_text_without_end_gets_in_anywhere(i2v: Served) -> None:
         request = GetMessageClass(method.input_type)()
         field = filled(request, path, "ß" * (TEXT_BYTES // 2 + 1))
         failure = await refusal(i2v, method, request.SerializeToString())
-        told = (failure.code, failure.reason)
-        assert told == (grpc.StatusCode.INVALID_ARGUMENT, "TEXT_TOO_LONG"), (method.name, field, failure)
+        facts = (failure.code, failure.reason)
+        assert facts == (grpc.StatusCode.INVALID_ARGUMENT, "TEXT_TOO_LONG"), (method.name, field, failure)
 
 
 async def test_no_half_of_a_surrogate_pair_gets_in_anywhere(i2v: Served) -> None:

@@ -1,4 +1,4 @@
-"""What is uploaded in which words: the role decides what is wanted, the bytes decide what it is, on every way in."""
+"""Uploads under any media type: the role says what is expected, the bytes say what the file is, on every path."""
 
 import asyncio
 from collections.abc import AsyncIterator

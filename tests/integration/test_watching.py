@@ -31,7 +31,7 @@ async def i2v(database: str, tmp_path: Path, backend: ScriptedBackend) -> AsyncI
 
 @contextmanager
 def statements(of: str) -> Iterator[list[str]]:
-    """Collects the statements with these words that this process sends to any database."""
+    """Collects the SQL statements of this process that contain these words."""
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

@@ -72,7 +72,7 @@ async def test_a_second_worker_beside_a_living_one_is_refused_and_harms_nothing(
 
 
 async def logged_or_begun(i2v: Served, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Waits until a waiting attempt has made up its mind."""
+    """Waits until a waiting attempt has decided whether to run."""
     while (await i2v.job(name)).attempt == 1:
         if "another worker has the job" in caplog.text:
             return
@@ -87,7 +87,7 @@ async def test_an_attempt_that_waited_does_not_begin_again_what_another_worker_h
     async with served(database, tmp_path, {"test": (backend, 1)}) as i2v, asyncio.timeout(60):
         job = await i2v.submit(text_spec())
         await i2v.until(job.name, "retrying")
-        async with i2v.app.store.database.writing() as connection:  # for this worker has been silent
+        async with i2v.app.store.database.writing() as connection:  # because this worker has been silent
             await connection.execute(
                 sa.text(
                     "UPDATE dbos.workflow_status SET executor_id = 'worker-1.x', owner_xid = 'x' WHERE name = :name"

@@ -74,7 +74,7 @@ class FalSimulator(Simulator):
         return {"status": "IN_QUEUE", "queue_position": 0, **self._names(work)}
 
     def _names(self, work: Work) -> dict[str, Any]:
-        """Returns what every answer about a request says of which one it is."""
+        """Returns the fields by which every answer about a request names it."""
         owner, app = work.request.model.split("/")[:2]
         base = f"{self.url}/{owner}/{app}/requests/{work.ref}"
         named = {"response_url": base, "status_url": f"{base}/status", "cancel_url": f"{base}/cancel"}

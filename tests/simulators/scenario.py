@@ -35,7 +35,7 @@ class Scenario:
     upload: int = 0
     """HTTP status that refuses uploads."""
     secret: int = 0
-    """HTTP status that refuses the secret of webhooks."""
+    """HTTP status with which requests for the webhook secret are refused."""
     listed: str = ""
     """What is wrong with the list of tasks: `capped` (pages of two at most), `reversed`, `empty`, `garbage` (no
     times), `other-page` (it says that it is another page)."""

@@ -197,7 +197,7 @@ class Simulator(ABC):
 
     def _begin(self, wanted: Request) -> Work:
         now = asyncio.get_running_loop().time()
-        # As of a real vendor, an id names one task for good: whoever keeps it outlives this process.
+        # As at a real vendor, an id always names the same task, because clients keep ids after this process has ended.
         work = Work(f"task-{self._run}-{next(self._ids):06x}", wanted, self.scenario, now)
         self.works[work.ref] = work
         return work
@@ -230,7 +230,7 @@ class Simulator(ABC):
         return answer(work, work.state(asyncio.get_running_loop().time()))
 
     def _mixed(self, work: Work, fault: str) -> Work:
-        """Returns the task that an answer is for which was mixed up with the one of a task."""
+        """Returns the task that an answer names when the vendor mixes it up with another."""
         if fault == "other-model":
             return replace(work, request=replace(work.request, model="somebody/else/entirely"))
         ref = "" if fault == "no-id" else f"{work.ref}-of-another"

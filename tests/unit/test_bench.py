@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmark: pairs of one run are compared, not figures of two."""
+"""The arithmetic of the benchmark: it compares pairs of one run, not figures of two runs."""
 
 from datetime import UTC, datetime
 

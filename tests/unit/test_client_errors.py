@@ -1,4 +1,4 @@
-"""Which failures are no answer, so that the client may call again."""
+"""Which failures mean that no answer came, so that the client may repeat the call."""
 
 import grpc
 import pytest

@@ -1,4 +1,4 @@
-"""What the command line says: every event has words, and no text from elsewhere is obeyed by a terminal."""
+"""The output of the command line: every event has a description, and no foreign text can control the terminal."""
 
 import re
 import unicodedata

@@ -82,7 +82,7 @@ def test_nothing_else_is(url: str) -> None:
         "2001:0:a00:1::1",
         "2001:db8::1",
         "nonsense",
-        # Of the registries of special purposes, whatever else is said of them:
+        # From the special-purpose registries, even those that are globally reachable:
         "192.0.0.8",  # dummy address
         "192.0.0.9",  # anycast of PCP
         "192.0.0.170",  # NAT64 discovery

@@ -16,7 +16,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MUL
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_block_says_what_it_is_where_it_is_no_command(page: Path) -> None:
-    """So that a command of a program that nobody thought of is not passed over."""
+    """So that commands of an unexpected program are not ignored."""
     known = {*LANGUAGES, "text", "promql", "yaml", "toml", "json", "sql", "proto"}
     fences = re.findall(r"^ *```(\w*)$", page.read_text(), re.MULTILINE)[::2]
     assert set(fences) <= known

@@ -1,4 +1,4 @@
-"""Pictures as phones, cameras and programs write them: odd, but whole. They are taken; what only looks whole is not."""
+"""Pictures as phones, cameras and programs write them: unusual ones are accepted, incomplete ones are refused."""
 
 import struct
 from pathlib import Path

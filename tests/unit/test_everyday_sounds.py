@@ -1,4 +1,4 @@
-"""Sounds as phones, recorders and programs write them: which kind they are, and how long they play."""
+"""Sounds as phones, recorders and programs write them: their format and their playing time."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a vendor made is delivered if it can be played: as MP4 where MP4 has its codings, otherwise as it came."""
+"""A playable video of a vendor is delivered: as MP4 if MP4 supports its codecs, otherwise unchanged."""
 
 import io
 from pathlib import Path
@@ -35,7 +35,7 @@ def a_webm(video: str = "libvpx-vp9", sound: str | None = "libopus", form: str =
 
 
 def kept(data: bytes, folder: Path) -> tuple[str, bytes, float, float | None]:
-    """Media type and bytes of what is kept, and how long it plays and sounds."""
+    """Media type and bytes of the kept file, and the playing times of its video and its sound."""
     path = folder / "video"
     path.write_bytes(data)
     info, file = keep_output(path)

@@ -289,7 +289,7 @@ def test_no_mutation_gets_past_being_refused(tmp_path: Path, seed: bytes, data: 
         info = asyncio.run(normalise(tmp_path / "in", tmp_path / "out", field="picture"))
     except InvalidUpload as error:
         assert error.reason.startswith("PICTURE_")
-        # The library for HEIC sometimes crashes; that is what the cage is for, and only its child ends.
+        # The library for HEIC sometimes crashes. Because of the sandbox only the child process ends.
         assert "crashes" not in error.message or seed[4:8] == b"ftyp"
     else:
         assert info.width >= 32

@@ -1,4 +1,4 @@
-"""What an older version left open to others is closed, and nothing that is not ours is touched."""
+"""Permissions that an older version left open are restricted, and files that are not ours do not change."""
 
 import stat
 from pathlib import Path

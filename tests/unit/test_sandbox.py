@@ -59,7 +59,7 @@ def peak(pid: int | str) -> int:
 
 
 def spent() -> float:
-    """Seconds of processor time, of this process and of those that decode: a loaded machine changes nothing of it."""
+    """Seconds of processor time of this process and of the decoders. Other load on the machine does not change it."""
     ticks = 0
     for pid in children():
         ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
@@ -104,7 +104,7 @@ async def test_the_child_has_no_secrets_little_memory_and_no_file_to_spare(
     names = [entry.split(b"=")[0] for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if entry]
     assert set(names) <= {b"PYTHONPATH", b"LC_ALL", b"MALLOC_ARENA_MAX"}
     own, its = (os.getpriority(os.PRIO_PROCESS, each) for each in (0, pid))
-    assert its == min(19, own + 10), "it steps back for those who answer calls"
+    assert its == min(19, own + 10), "it has a lower priority than the processes that answer calls"
     limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
     allowed = {line[:26].strip(): line[26:].split()[0] for line in limits[1:]}
     assert allowed["Max address space"] == str(1 << 30)

@@ -1,4 +1,4 @@
-"""What a process leaves in its scratch folder is swept once it has ended, and never before."""
+"""The scratch folder of a process is removed after the process has ended, and never before."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ sys.stdin.read()
 
 @contextmanager
 def another(parent: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
-    """Another process with a folder there, and something in it."""
+    """Another process with a folder there that is not empty."""
     with subprocess.Popen(
         [sys.executable, "-c", LIVING, str(parent)],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""What the machine lacks is told from a fault of ours, by the errors that the system really raises."""
+"""A shortage on the machine is distinguished from a fault of ours, with errors that the system really raises."""
 
 import errno
 import os

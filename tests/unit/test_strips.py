@@ -1,4 +1,4 @@
-"""A JPEG in strips is the JPEG at once."""
+"""A JPEG encoded in strips is identical to the JPEG encoded in one piece."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Keys: what is remembered of them, for how long, and what unknown ones may cost."""
+"""Keys: what is cached, for how long, and how many lookups unknown keys may cause."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from tests.builders import FakeClock, a_plan
 
 @dataclass
 class Keys:
-    """The part of a store that knows keys. It answers while its gate is open."""
+    """The part of a store that looks up keys. It answers while its gate is open."""
 
     tenants: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""When a text says nothing, and when it cannot be kept; and the way from a message to its texts."""
+"""When a text counts as empty, when it cannot be stored, and how the texts of a message are found."""
 
 import pytest
 from i2v.v1 import job_pb2

@@ -1,4 +1,4 @@
-"""THIRD_PARTY.md names what is installed, and what lies inside."""
+"""THIRD_PARTY.md lists the installed packages and the libraries inside them."""
 
 import importlib.metadata
 
@@ -26,7 +26,7 @@ def test_every_library_in_a_wheel_is_named_with_its_licence() -> None:
     assert {"libx264", "libx265", "libavcodec", "libheif", "libde265"} <= inside
     for library in inside:
         assert f"| `{library}` | " in PAGE
-    assert inside == set(third_party.NATIVE), "no row is left of what is not there any more"
+    assert inside == set(third_party.NATIVE), "no row is left for a library that is gone"
 
 
 def test_the_encoder_under_the_gpl_is_the_one_that_is_used_and_nothing_else_is_hidden() -> None:

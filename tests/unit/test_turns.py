@@ -1,4 +1,4 @@
-"""Whose file is looked at next: tenants take turns, and none of them holds every decoder."""
+"""The order of decoding: tenants take turns, and no tenant holds all decoders."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from tests import pictures
 
 
 class Work:
-    """Something that runs until it is let go."""
+    """A job that runs until it is released."""
 
     def __init__(self, name: str, order: list[str]) -> None:
         self._name, self._order = name, order
@@ -135,7 +135,7 @@ async def test_a_tenant_with_slow_pictures_does_not_hold_up_another(tmp_path: Pa
 
 
 def test_a_child_that_gets_no_processor_for_a_while_is_waited_for(tmp_path: Path) -> None:
-    """A loaded machine must not make a good file a bad one: what is limited is computing, not waiting."""
+    """On a loaded machine a good file must not be refused: the limit counts processor time, not waiting."""
     limit_s = 0.5
     sandbox = Sandbox("pictures", size=1, limit_s=limit_s)
     (tmp_path / "in").write_bytes(pictures.a_picture())
