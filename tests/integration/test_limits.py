@@ -102,7 +102,7 @@ async def test_lists_that_are_not_taken_have_a_limit(i2v: Served) -> None:
             while sum(each.value for each in samples(i2v, "grpc_server_msg_sent_total", "ListJobs")) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         failure = await refusal(i2v.jobs.ListJobs(job_pb2.ListJobsRequest(), metadata=caller()))
-    assert told(failure) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_LISTS_LIMIT_REACHED", "2", True)
+    assert facts(failure) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_LISTS_LIMIT_REACHED", "2", True)
 
 
 async def test_an_upload_that_pauses_for_too_long_ends_and_leaves_nothing(i2v: Served, tmp_path: Path) -> None:

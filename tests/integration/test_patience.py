@@ -64,7 +64,7 @@ async def test_a_worker_that_starts_while_postgresql_takes_no_writes_waits_and_s
 
 
 async def test_what_a_worker_says_while_its_database_is_away_is_json_and_short(database: str, tmp_path: Path) -> None:
-    with_fakes(tmp_path)
+    fake_models(tmp_path)
     log = tmp_path / "worker-0.log"
     async with door(database) as entrance:
         with worker(entrance.url, tmp_path) as process:
@@ -120,7 +120,7 @@ async def test_a_process_that_waits_for_postgresql_can_be_stopped(database: str,
 
 
 async def test_a_process_that_is_stopped_while_its_postgresql_starts_leaves_none_running(tmp_path: Path) -> None:
-    with_fakes(tmp_path)
+    fake_models(tmp_path)
     data = tmp_path / "postgres"
     with worker("", tmp_path, role="all") as process:
         while not (tmp_path / ".postgres.new").exists():
