@@ -4,7 +4,7 @@ import json
 import re
 from datetime import timedelta
 
-from services.client.errors import I2VError, QuotaExceeded, Unauthenticated, Unreachable
+from services.client.errors import Busy, I2VError, QuotaExceeded, Unauthenticated, Unreachable
 from services.errors import Violation
 
 OPTION_OF_FIELD = {
@@ -51,6 +51,8 @@ RESOLVING = re.compile(r"\[field:[^:]* error:(.*)\]$")
 
 def lines(failed: I2VError, server: str) -> list[str]:
     """Returns what went wrong and the way out, for a person."""
+    if isinstance(failed, Busy):
+        return [failed.message]
     if isinstance(failed, Unreachable):
         return _unreachable(failed, server)
     if isinstance(failed, Unauthenticated):

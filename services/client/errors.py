@@ -6,6 +6,7 @@ I2VError
 ├── NotFound            no such thing for this user
 ├── Unauthenticated     the key is missing, unknown, or not one for this
 └── Unreachable         the server did not answer, or not any more; trying again is safe
+    └── Busy                it did, with a limit of calls at the same time; trying again is safe
 """
 
 import re
@@ -64,6 +65,10 @@ class Unreachable(I2VError):
     """The server does not answer."""
 
 
+class Busy(Unreachable):
+    """As many calls are open at the same time as may be; some of them will end."""
+
+
 KINDS: Mapping[grpc.StatusCode, type[I2VError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
     grpc.StatusCode.ALREADY_EXISTS: InvalidRequest,
@@ -86,5 +91,5 @@ def error_of(failure: Failure | grpc.aio.AioRpcError) -> I2VError:
     if failure.code is grpc.StatusCode.INTERNAL and not failure.reason and CUT.search(failure.message):
         return Unreachable(failure)
     if failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED and failure.reason.endswith("_LIMIT_REACHED"):
-        return Unreachable(failure)  # calls that are open at the same time end; a limit of the plan stays
+        return Busy(failure)
     return KINDS.get(failure.code, I2VError)(failure)

@@ -3,6 +3,7 @@
 import grpc
 import pytest
 
+from services.client import advice
 from services.client.errors import I2VError, Unreachable, error_of
 from services.rpc.status import Failure
 
@@ -23,3 +24,10 @@ def test_a_connection_that_was_cut_is_no_answer(said: str) -> None:
 
 def test_what_else_is_internal_is_an_answer() -> None:
     assert type(error_of(Failure(INTERNAL, "A fault of the server."))) is I2VError
+
+
+def test_a_server_that_has_an_answer_for_too_many_calls_is_not_called_unreachable() -> None:
+    said = "This tenant has 32 uploads open, the most allowed. Try again when some have ended."
+    failed = error_of(Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, said, "TENANT_UPLOADS_LIMIT_REACHED"))
+    assert isinstance(failed, Unreachable)  # the client waits for a place
+    assert advice.lines(failed, "far:1") == [said]
