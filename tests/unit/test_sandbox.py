@@ -126,7 +126,7 @@ async def test_a_picture_whose_children_are_all_killed_is_not_blamed(tmp_path: P
     """As on a machine that is short of memory, where the kernel takes the largest process."""
     await no_children()
     path = tmp_path / "picture"
-    path.write_bytes(pictures.encoded(pictures.noisy(1700, 1700), "PNG"))
+    path.write_bytes(pictures.a_png(7071, 7071, bits=8, colour=6))  # it takes a while
     decoding = asyncio.create_task(normalise(path, tmp_path / "clean", field="data"))
     while not decoding.done():
         for pid in children():
