@@ -1,17 +1,17 @@
-"""When a text says nothing: the one place that knows which characters cannot be seen."""
+"""When a text counts as empty: the list of invisible characters."""
 
 import unicodedata
 
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-"""Fillers and joiners that show nothing, though Unicode counts them as letters, marks or symbols."""
+"""Invisible fillers and joiners that Unicode counts as letters, marks or symbols."""
 _SELECTORS = ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0000, 0xE0FFF))
-"""Variation selectors and tags: they change the character before them and are nothing alone."""
+"""Variation selectors and tags: they change the character before them and are invisible alone."""
 _SILENT = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp", "Zs"))
-"""Categories of controls, marks of direction, joiners, surrogates and spaces."""
+"""Unicode categories of controls, direction marks, joiners, surrogates and spaces."""
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of a text can be seen: it is empty, or of spaces, controls and invisible characters alone."""
+    """Whether a text is empty, or has only spaces, control and invisible characters."""
     return all(_is_invisible(character) for character in text)
 
 

@@ -10,7 +10,7 @@
     ├── RequestIdReused         one request_id, two different requests
     ├── PreconditionFailed      the thing exists but is in the wrong state
     ├── QuotaExceeded           a limit of the plan; says which, how much is used, when it resets
-    ├── LimitReached            too much at the same time; says which limit, and when to come back
+    ├── LimitReached            too much at the same time; says which limit, and when to retry
     │   └── GaveWay                 a call without a key that ended to make room for a newer one
     ├── Unavailable             try again; nothing was charged
     └── DeadlineTooShort        the caller leaves too little time to answer
@@ -123,7 +123,7 @@ class QuotaExceeded(ServiceError):
 
 
 class LimitReached(ServiceError):
-    """Too much is under way at the same time. Try again later; nothing was charged."""
+    """Too many calls are open at the same time. Try again later; nothing was charged."""
 
     def __init__(self, message: str, *, limit: int, reason: str, retry_after_s: float = 1.0) -> None:
         self.limit = limit

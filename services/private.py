@@ -1,7 +1,7 @@
-"""What our processes write is for their own user alone: pictures, prompts, videos, keys and logs.
+"""Keeps the files of our processes private to their own user: pictures, prompts, videos, keys and logs.
 
-New files and folders are so by the umask, which every program sets before anything else and its children inherit. What
-an older version has written is closed to others at the start.
+For new files and folders the umask does this: every program sets it first, and its children inherit it. Permissions of
+files from an older version are restricted at the start.
 """
 
 import logging
@@ -21,18 +21,18 @@ def keep_private() -> None:
 
 
 def tighten(folder: Path, *names: str) -> None:
-    """Makes a folder for its owner alone, and what is below those of its entries that match one of `names`.
+    """Makes a folder private to its owner, and everything below those of its entries that match one of `names`.
 
-    Nothing else in it is touched, for it may hold what is not ours; nor is what belongs to another user, or a folder
-    that everybody writes to, such as `/tmp`, which the log says. Everything below is walked through once: in a folder
-    that is closed nothing is open. Blocking.
+    It changes nothing else, because the folder may have foreign files. It changes no files of other users and no folder
+    that everyone may write to, such as `/tmp`, and logs that. The files are checked once: in a private folder nothing
+    is accessible to others. Blocking.
     """
     try:
         mode = folder.stat().st_mode
     except FileNotFoundError:
         return
     if mode & stat.S_ISVTX:
-        log.warning("the folder is shared by everybody; name one of its own", extra={"folder": str(folder)})
+        log.warning("everyone can write to the folder; use a private one", extra={"folder": str(folder)})
         return
     was_open = bool(mode & OTHERS)
     for name in names:
@@ -40,15 +40,15 @@ def tighten(folder: Path, *names: str) -> None:
             with suppress(FileNotFoundError):
                 if was_open or entry.lstat().st_mode & OTHERS:
                     _close(entry)
-    if was_open:  # last: a walk that is cut short is made again
+    if was_open:  # last: so an interrupted walk is repeated at the next start
         try:
             folder.chmod(stat.S_IMODE(mode) & ~OTHERS)
         except PermissionError:
-            log.warning("others may enter a folder that is not ours to close", extra={"folder": str(folder)})
+            log.warning("a folder of another user is accessible to others", extra={"folder": str(folder)})
 
 
 def _close(entry: Path) -> None:
-    """Closes a file, or a folder with all that is below it, as far as it is ours."""
+    """Makes a file private, or a folder with everything below it, as far as they are ours."""
     _close_one(entry)
     for above, folders, files in os.walk(entry):
         for name in (*folders, *files):

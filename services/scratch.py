@@ -1,9 +1,8 @@
-"""The scratch folder of a process: what lies in it is worth nothing once the process has ended.
+"""The scratch folder of a process, for files that are not needed after the process has ended.
 
-Each process has a folder of its own under a common one, and holds a lock (flock) on a file in it for as long as it
-lives. The kernel gives the lock back with the process, however that ends; so a process that gets the lock of a folder
-knows that it is not in use any more. That needs no process id, and holds between containers that share a volume of one
-machine.
+Each process has a folder of its own under a common one, and holds a lock (flock) on a file in it while it runs. The
+kernel releases the lock when the process ends, in any way. So a process that gets the lock of a folder knows that no
+other process uses it any more. This needs no process id, and works between containers that share a volume.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ PREFIX = "process-"
 LOCK = "lock"
 SWEEP_S = 60.0
 OLD_S = 2 * 86_400.0
-"""What has no lock, of versions that had none, is left alone for so long: twice the longest time of a job."""
+"""Minimum age, in seconds, of files without a lock (from older versions) to remove: twice the longest time of a job."""
 
 log = logging.getLogger(__name__)
 
@@ -31,20 +30,20 @@ class Scratch:
     """One process's folder, `path`, until `close`. Blocking, and safe from any thread."""
 
     def __init__(self, parent: Path) -> None:
-        """Makes the folder in `parent`, which is made too. Raises OSError."""
+        """Makes the folder in `parent`, and `parent` if needed. Raises OSError."""
         parent.mkdir(parents=True, exist_ok=True)
         self._parent = parent
-        with _locked(parent / f".{LOCK}"):  # no process sweeps a folder whose lock is not taken yet
+        with _locked(parent / f".{LOCK}"):  # so that no process removes a folder before its lock is taken
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
             self._lock: int | None = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def sweep(self) -> None:
-        """Removes what others beside it have left; see `sweep`."""
+        """Removes the folders of other processes that have ended; see `sweep`."""
         sweep(self._parent)
 
     def close(self) -> None:
-        """Removes the folder. Fails nothing."""
+        """Removes the folder. Raises nothing."""
         shutil.rmtree(self.path, ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)
@@ -62,11 +61,11 @@ def sweep(parent: Path) -> None:
 
 
 def sweep_unlocked(root: Path, *prefixes: str, deep: bool = False, older_s: float = OLD_S) -> None:
-    """Removes folders by their prefix that have no lock, once nothing in them has changed for so long.
+    """Removes folders with one of these prefixes and without a lock, if nothing in them has changed for `older_s`.
 
-    With `deep` they are looked for in every folder below `root` too.
+    With `deep` it searches all folders below `root`.
     """
-    oldest = time.time() - older_s  # noqa: TID251  as the file system has it
+    oldest = time.time() - older_s  # noqa: TID251  the clock of the file system
     found = []
     for above, names, _ in os.walk(root):
         ours = [name for name in names if name.startswith(prefixes)]
@@ -76,25 +75,25 @@ def sweep_unlocked(root: Path, *prefixes: str, deep: bool = False, older_s: floa
 
 
 async def keep_sweeping(*sweeps: Callable[[], None], every_s: float = SWEEP_S) -> None:
-    """Runs each sweep at once and from time to time, without end. What cannot be swept now is tried again."""
+    """Runs each sweep now and then every `every_s`, without end. A failed sweep is logged and repeated."""
     while True:
         for each in sweeps:
             try:
                 await asyncio.to_thread(each)
             except (OSError, RuntimeError) as error:
-                log.warning("what ended processes left cannot be swept now", extra={"error": str(error)})
+                log.warning("files of ended processes cannot be removed now", extra={"error": str(error)})
         await asyncio.sleep(every_s)
 
 
 def _is_left(folder: Path, held: ExitStack) -> bool:
-    """Whether no process has a folder any more; then none gets it, until `held` is left."""
+    """Whether no process uses a folder any more; if so, its lock is kept until `held` is left."""
     try:
         lock: BinaryIO = held.enter_context((folder / LOCK).open("r+b"))
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
-        return True  # its process was killed while making it, or while removing it
+        return True  # a process was killed while making it, or while removing it
     except OSError:
-        return False  # it is in use, or is not ours to look at
+        return False  # it is in use, or we have no access
     return True
 
 
@@ -113,7 +112,7 @@ def _remove(folders: list[Path]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     where = sorted({str(folder.parent) for folder in folders})[:3]
     fields = {"folders": len(folders), "size_bytes": size_bytes, "where": where}
-    log.info("swept what ended processes left", extra=fields)
+    log.info("removed files of ended processes", extra=fields)
 
 
 def _files(folder: Path) -> Iterator[os.stat_result]:

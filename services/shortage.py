@@ -1,8 +1,7 @@
-"""What this machine lacks: the one place that tells a shortage of our own from a fault.
+"""Distinguishes a shortage of our own resources from a fault.
 
-A full disk, no memory, no descriptors and no threads pass: who waits and tries again succeeds later, and no caller is
-to blame. Everywhere else such an error may simply be raised; where it arrives, at the end of a call or of an attempt,
-it is asked here what it is.
+A full disk or a lack of memory, file descriptors or threads is temporary: a retry succeeds later, and no caller is at
+fault. Code simply raises such errors; only the end of a call and the end of an attempt ask this module what they are.
 """
 
 import errno
@@ -14,15 +13,15 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BROKEN = {errno.EROFS, errno.EIO}
 _FEW = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS}
 _NO_THREAD = "can't start new thread"
-"""Python's own words; the error is a plain RuntimeError."""
+"""Python's message; the error is a plain RuntimeError."""
 REASONS = frozenset({"DISK_FULL", "DISK_UNAVAILABLE", "RESOURCES_EXHAUSTED"})
 RETRY_S = 5.0
-"""A disk is not freed within a second."""
+"""A retry delay in seconds; an operator does not free a disk faster."""
 
 
 def shortage(error: BaseException | None) -> Unavailable | None:
-    """Returns what an error means if it, or what led to it, is a lack of our own resources; None for any other."""
-    if isinstance(error, BlockingIOError):  # no process could be forked; behind other errors it says nothing
+    """Returns Unavailable if an error, or one of its causes, is a shortage of our own resources; otherwise None."""
+    if isinstance(error, BlockingIOError):  # fork() failed; as a cause of another error it means nothing
         return _exhausted(os.strerror(errno.EAGAIN))
     while error is not None:
         if (found := _shortage(error)) is not None:
@@ -30,7 +29,7 @@ def shortage(error: BaseException | None) -> Unavailable | None:
         if isinstance(error, BaseExceptionGroup):
             found_all = [shortage(each) for each in error.exceptions]
             return found_all[0] if None not in found_all else None
-        error = error.__cause__ or error.__context__  # libraries hide causes: httpx that of a failed connection
+        error = error.__cause__ or error.__context__  # libraries wrap causes: httpx that of a failed connection
     return None
 
 
@@ -38,7 +37,7 @@ def _shortage(error: BaseException) -> Unavailable | None:
     if isinstance(error, OSError) and error.errno is not None:
         what = os.strerror(error.errno)
         if error.errno in _FULL:
-            message = f"The service has no room on its disk: {what}. Try again later."
+            message = f"The service has no space on its disk: {what}. Try again later."
             return Unavailable(message, reason="DISK_FULL", retry_after_s=RETRY_S)
         if error.errno in _BROKEN:
             message = f"The service cannot write to its disk: {what}. Try again later."

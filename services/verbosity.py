@@ -1,6 +1,6 @@
-"""Keeps the core of gRPC off stderr, where it writes on its own of every caller that sends it something odd.
+"""Keeps gRPC's core from writing to stderr, where it would log every caller that sends unexpected data.
 
-To be imported before gRPC, which reads the variable when it is loaded. Whoever sets it is heard.
+Import it before gRPC, which reads the variable when it is loaded. A value from the environment takes precedence.
 """
 
 import os

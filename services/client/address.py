@@ -1,7 +1,7 @@
-"""Where the service is: what a person writes, and what gRPC dials for it.
+"""The address of the service: as a person writes it, and as gRPC needs it.
 
-One `host:port`, or several with commas between them; a name may stand for several addresses itself. Every call goes to
-one that is connected and says that it serves, each in its turn.
+It is one `host:port`, or several, separated by commas; a name may also have several addresses. Calls go in turn to the
+servers that are connected and serve.
 """
 
 import ipaddress
@@ -12,20 +12,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 SERVICE = "i2v.v1.JobService"
-"""Whose health is watched: a worker, which answers at an address too, does not have it."""
+"""The service with the watched health: a worker listens on an address too, but does not have this service."""
 CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": SERVICE}})
 """gRPC's service config. It has no retryPolicy: `patience` repeats calls, for longer and as the server asks for."""
 HOST_PORT = re.compile(r"(?P<host>[^\s:/\[\],]+|\[[0-9A-Fa-f:.%\w]+\]):(?P<port>[0-9]{1,5})")
 SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:")
-"""gRPC's own ways to write a target; they are taken as they are."""
-FORM = "give host:port, such as 127.0.0.1:50051, or several with commas between them"
+"""gRPC's own target schemes; such a target is used unchanged."""
+FORM = "give host:port, such as 127.0.0.1:50051, or several, separated by commas"
 
 
 def addresses(server: str) -> list[str]:
-    """Returns the addresses that a person wrote, each `host:port`, or the one target in gRPC's own spelling.
+    """Returns the addresses, each `host:port`, or a single target with one of gRPC's own schemes.
 
     Raises:
-        ValueError: it is none; the message says how one is written.
+        ValueError: it is not an address; the message gives the form.
     """
     if server.startswith(SCHEMES):
         return [server]
@@ -33,14 +33,14 @@ def addresses(server: str) -> list[str]:
     for each in found:
         match = HOST_PORT.fullmatch(each)
         if not match or not 0 < int(match["port"]) < 65536:
-            raise ValueError(f"{each!r} is no address; {FORM}")
+            raise ValueError(f"{each!r} is not an address; {FORM}")
     return found
 
 
 def options(of: Sequence[str], *, tls: bool) -> tuple[tuple[str, str], ...]:
-    """Returns the channel options that spread calls over addresses. One address alone needs none.
+    """Returns the channel options that distribute calls over addresses. A single numeric address needs none.
 
-    With TLS every server of a list must show a certificate for the host that is named first.
+    With TLS every server of a list must have a certificate for the first host of the list.
     """
     first = of[0].rpartition(":")[0].strip("[]")
     if len(of) == 1:
@@ -52,13 +52,13 @@ def options(of: Sequence[str], *, tls: bool) -> tuple[tuple[str, str], ...]:
 
 
 def target(of: Sequence[str]) -> str:
-    """Returns what gRPC dials for addresses. Blocks while names are looked up, if there are several addresses.
+    """Returns gRPC's target for addresses. With several addresses it blocks while it looks up their names.
 
-    A name that stands alone is left to gRPC, which looks it up again whenever a connection is lost.
+    gRPC itself looks up a single name, and does so again whenever a connection is lost.
 
     Raises:
         OSError: none of the names is known.
-        ValueError: some of the addresses are IPv4 alone and others IPv6 alone, which gRPC cannot mix.
+        ValueError: some of the addresses have only IPv4 and others only IPv6, which gRPC cannot mix.
     """
     if len(of) == 1:
         return of[0]
@@ -68,7 +68,7 @@ def target(of: Sequence[str]) -> str:
         host, _, port = each.rpartition(":")
         try:
             found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-        except OSError as error:  # that one may be away, its name with it
+        except OSError as error:  # that replica may be gone, and its name with it
             unknown = error
             continue
         resolved[each] = {family: str(address[0]) for family, _, _, _, address in reversed(found)}

@@ -44,7 +44,7 @@ def _show(connection: Connection, found: Sequence[reconcile_pb2.PaidCall]) -> No
         )
         for each in found
     ]
-    head = ("JOB", "STATE", "PROVIDER", "MODEL", "SUBMISSION", "SUBMITTED", "PRICE", "WHOSE", "WHY")
+    head = ("JOB", "STATE", "PROVIDER", "MODEL", "SUBMISSION", "SUBMITTED", "PRICE", "OWNER", "REASON")
     say(*(show.columns([head, *rows]) if rows else ["No paid call has an unknown outcome."]))
     say(*dict.fromkeys(f"{each.reason}: {each.message}" for each in found if each.reason))
 

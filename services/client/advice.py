@@ -1,4 +1,4 @@
-"""What the command line says of an error: what went wrong and the way out. Errors in, lines out; prints nothing."""
+"""The error messages of the command line: what went wrong and what to do. Errors in, lines out; prints nothing."""
 
 import json
 import re
@@ -42,15 +42,15 @@ NO_TLS = "WRONG_VERSION_NUMBER"
 OF_TLS = re.compile(f"{NO_TLS}|SSL|TLS|security handshaker|certificate|Hostname Verification", re.IGNORECASE)
 """How gRPC speaks of a connection that failed for its TLS alone."""
 NO_GRPC = "Failed parsing HTTP/2"
-"""How gRPC speaks of a server that answers in another way."""
+"""gRPC's message for a server that speaks another protocol."""
 UNHEALTHY = "backend unhealthy"
-"""What gRPC says of a server that is connected and whose health is not SERVING."""
+"""gRPC's message for a connected server with a health other than SERVING."""
 RESOLVING = re.compile(r"\[field:[^:]* error:(.*)\]$")
 """How gRPC wraps what is wrong with a name."""
 
 
 def lines(failed: I2VError, server: str) -> list[str]:
-    """Returns what went wrong and the way out, for a person."""
+    """Returns what went wrong and what to do, for a person."""
     if isinstance(failed, Busy):
         return [failed.message]
     if isinstance(failed, Unreachable):
@@ -59,7 +59,7 @@ def lines(failed: I2VError, server: str) -> list[str]:
         way_out = "The key is taken from I2V_KEY, or from the file that --key-file or I2V_KEY_FILE names."
         return [failed.message, way_out]
     if isinstance(failed, QuotaExceeded) and failed.retry_after_s is not None:
-        return [failed.message, f"Come back in {_span(failed.retry_after_s)}."]
+        return [failed.message, f"Try again in {_span(failed.retry_after_s)}."]
     if failed.violations:
         return [_violation(violation) for violation in failed.violations]
     return [failed.message]
@@ -74,7 +74,7 @@ def _unreachable(failed: Unreachable, server: str) -> list[str]:
     if failed.reason:
         why = failed.message
     elif why == UNHEALTHY:
-        why, advice = "it says that it does not serve now", "Its database or its store of files may be away. Try again."
+        why, advice = "it reports that it does not serve now", "Its database or object store may be down. Try again."
     elif NO_GRPC in said:
         why, advice = "it does not speak gRPC", "Is this the port of the API, and does it speak TLS (--tls)?"
     elif not resolving and OF_TLS.search(said):

@@ -1,4 +1,4 @@
-"""A thread of its own for what may never return: opening or writing a pipe that no other process reads."""
+"""A separate thread for calls that may never return, such as opening a pipe that no other process has open."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 def apart(function: Callable[..., Result], *arguments: object) -> Awaitable[Result]:
-    """Calls the function in a thread that the end of the program does not wait for, as it does for asyncio's own."""
+    """Calls the function in a daemon thread: unlike asyncio's threads, it does not delay the end of the program."""
     done: Future[Result] = Future()
     done.set_running_or_notify_cancel()
 

@@ -25,7 +25,7 @@ LONGEST_S = 315_576_000_000.0
 """What a protobuf Duration holds: ten thousand years. The models' own limits are the server's matter."""
 
 PIPED_BYTES = 50 * 1000 * 1000
-"""What is held in memory; more than the service takes of a picture or a sound."""
+"""Limit of a piped file, which is held in memory: more than the service accepts for a picture or a sound."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -171,7 +171,7 @@ async def asked_spec(client: Client, **given: Any) -> job_pb2.JobSpec:
 
 
 async def upload(client: Client, file: Path, field: str, media_type: str = "") -> asset_pb2.Asset:
-    """Uploads a file. What is wrong with it is said of `field`, for which it was given."""
+    """Uploads a file. Errors name `field`, for which the file was given."""
     try:
         return await client.upload(file if file.is_file() else await apart(_piped, file), media_type)
     except InvalidRequest as error:
@@ -179,10 +179,10 @@ async def upload(client: Client, file: Path, field: str, media_type: str = "") -
 
 
 def _piped(file: Path) -> bytes:
-    """Reads what is no ordinary file and can be read only once, such as a pipe."""
+    """Reads a file that can be read only once, such as a pipe."""
     with file.open("rb") as opened:
         if len(data := opened.read(PIPED_BYTES + 1)) > PIPED_BYTES:
-            raise OSError(errno.EFBIG, f"a pipe brings at most {PIPED_BYTES // 10**6} MB; name a file", str(file))
+            raise OSError(errno.EFBIG, f"a pipe may have at most {PIPED_BYTES // 10**6} MB; name a file", str(file))
     return data
 
 

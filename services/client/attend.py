@@ -90,7 +90,7 @@ async def watch(client: Client, name: str, *, after: int, json: bool) -> Exit:
 
 
 async def warnings(client: Client, job: job_pb2.Job) -> list[str]:
-    """Returns what a job's events have warned of so far."""
+    """Returns the warnings in a job's events so far."""
     found: list[str] = []
     if job.last_sequence:
         async with aclosing(client.watch(job.name)) as events:
@@ -116,11 +116,11 @@ async def _bring(client: Client, job: job_pb2.Job, out: Output, shown: Display, 
     if job.state == job_pb2.Job.SUCCEEDED:
         try:
             if out.waits_for_a_reader:
-                _say(f"The video goes into {out}, a pipe, as soon as a program reads from it.")
+                _say(f"The video is written to the pipe {out} as soon as a program reads it.")
             await client.download(job.output.asset, out)
         except (asyncio.CancelledError, I2VError, OSError):
             again = f"`i2v download {job.output.asset} --out {shlex.quote(str(out))}`"
-            _say(f"The video was made but is not here. {again} brings it.")
+            _say(f"The video was made but could not be saved here. {again} fetches it.")
             raise
     if json:
         say(show.as_json(job))

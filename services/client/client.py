@@ -38,18 +38,18 @@ TERMINAL = ("succeeded", "failed", "cancelled")
 PRINTABLE = re.compile(r"[ -~]+")
 USER_CHARACTERS = 128
 OPTIONS = (
-    # A server that hangs is noticed before the time of a call is over. It allows a ping every 10 s; how long the answer
-    # may take is said twice, because otherwise gRPC waits for a minute.
+    # A server that hangs is detected before the deadline of a call. It allows a ping every 10 s. Two options set the
+    # time limit of the answer, because otherwise gRPC waits for a minute.
     ("grpc.keepalive_time_ms", 11_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
-    # By default a lost server is tried again after one second, and then ever more rarely up to two minutes. A replica
-    # that is back must be found before the next one goes.
+    # By default gRPC reconnects after one second, and then with a back-off of up to two minutes. But a replica that is
+    # back must be found before the next one stops.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 2_000),  # how long a try may take
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # the time limit of one try
     ("grpc.max_reconnect_backoff_ms", 500),
-    # A lost connection has the name looked up again, by default only if that was done more than 30 s ago.
+    # After a lost connection gRPC looks the name up again, by default at most once in 30 s.
     ("grpc.dns_min_time_between_resolutions_ms", 2_000),
 )
 
@@ -96,14 +96,14 @@ class Client:
         patience_s: float = 30.0,
         timeout_s: float = 30.0,
     ) -> None:
-        """`address` is `host:port`, or several with commas between them; so may a name have several addresses.
+        """`address` is `host:port`, or several, separated by commas; a name may also have several addresses.
 
         Calls go to every server that is connected and serves, in turn, so one may restart while another is up.
         `tls` may name a file of authorities to trust. After `patience_s` without any contact a call is given up.
 
         Raises:
-            ValueError: the address is none; or the key or the user's name cannot be sent: they are 1 or more printable
-                ASCII characters.
+            ValueError: the address is invalid; or the key or the user's name cannot be sent: they are 1 or more
+                printable ASCII characters.
         """
         if not PRINTABLE.fullmatch(key):
             raise ValueError("the key is empty, or has other than printable ASCII characters")
@@ -220,7 +220,7 @@ class Client:
     ) -> job_pb2.Job:
         """Uploads a picture, makes the video, waits for it and downloads it. Returns the job, however it ended.
 
-        Raises OSError, before anything is paid, where `out` cannot be written.
+        Raises OSError, before anything is paid, if `out` cannot be written.
         """
         if out is not None:
             await asyncio.to_thread(Output(Path(out)).check)
@@ -239,8 +239,8 @@ class Client:
     async def upload(self, source: Path | str | bytes, media_type: str = "") -> asset_pb2.Asset:
         """Uploads a file, or bytes. The asset's name is that of what was stored: pictures are written again.
 
-        `media_type` says what the file is for: `image/*`, `audio/*` or `video/*`; anything more exact says no more.
-        Which kind of file it is, the server reads from its bytes, and without a media type what it is for, too.
+        `media_type` says what the file is for: `image/*`, `audio/*` or `video/*`; a more exact type has no more effect.
+        The server reads the format from the bytes, and without a media type also what the file is for.
         """
         upload = await asyncio.to_thread(Upload.of, Path(source) if isinstance(source, str) else source)
         header = asset_pb2.WriteAssetHeader(media_type=media_type, size_bytes=upload.size_bytes, sha256=upload.sha256)
@@ -255,8 +255,8 @@ class Client:
     async def download(self, name: str, to: Path | str | Output | BinaryIO) -> int:
         """Downloads an asset and returns its size in bytes.
 
-        A file appears under its name only when it is whole and right; a device or a pipe is written into as the bytes
-        come. Raises OSError, before anything is asked for, where nothing can be written.
+        A file appears under its name only when it is complete and correct; the bytes for a device or a pipe are written
+        as they arrive. Raises OSError, before any request is sent, if nothing can be written.
         """
         if isinstance(to, Path | str):
             to = Output(Path(to))

@@ -53,7 +53,7 @@ def named(collection: str) -> Callable[[click.Context, click.Parameter, str], st
 
 
 def _output(typed: str, *, json: bool, **uploaded: Path | None) -> Output:
-    """Refuses what could not be written when the video is there, paid for, and a file that is uploaded before."""
+    """Refuses an output that could not be written after the video is paid for, and one that is an input file."""
     out = Output.named(typed)
     if out.path is None and json:
         raise click.BadParameter("stdout cannot take both the video and --json", param_hint="--out")
@@ -82,7 +82,7 @@ OUT_HELP = "A file, a device, a pipe, or - for stdout."
     show_default=True,
     show_envvar=True,
     callback=_server,
-    help="host:port, or several with commas: each call goes to one that serves.",
+    help="host:port, or several, separated by commas: each call goes to one that serves.",
 )
 @click.option("--user", envvar="I2V_USER", default="default", show_default=True, show_envvar=True, callback=_user)
 @click.option(
@@ -175,7 +175,7 @@ def jobs(connection: Connection, state: str | None, limit: int) -> None:
 @command("job")
 @click.argument("name", callback=named("jobs"))
 def job(connection: Connection, name: str) -> None:
-    """Shows a job, and what was warned of."""
+    """Shows a job and its warnings."""
 
     async def work(client: Client) -> None:
         found = await client.get(name)

@@ -24,7 +24,7 @@ DEVELOPMENT_KEY = Path("var/dev-key")
 PATIENCE_S = 3.0
 """A person who typed a wrong address wants to know soon."""
 PATIENCE_WITH_SEVERAL_S = 15.0
-"""Of several replicas one may be lost before the one that restarted is connected again."""
+"""Seconds, for several replicas: one may be lost before the restarted one is connected again."""
 
 
 class NoKey(click.ClickException):
@@ -59,7 +59,7 @@ class Connection:
 
     @property
     def patience_s(self) -> float:
-        """How long the command waits for a server that does not answer."""
+        """Seconds that the command waits for a server that does not answer."""
         return PATIENCE_WITH_SEVERAL_S if "," in self.server else PATIENCE_S
 
     def key(self) -> str:
@@ -68,10 +68,10 @@ class Connection:
             return key
         file = self.key_file or DEVELOPMENT_KEY
         if self.key_file is None and not file.is_file():
-            raise NoKey("There is no API key. Put it into I2V_KEY, or name its file with --key-file.")
+            raise NoKey("There is no API key. Set I2V_KEY, or name its file with --key-file.")
         if key := file.read_bytes().decode(errors="replace").strip():
             return key
-        raise NoKey(f"The key is empty: {file} holds nothing. Name another file with --key-file.")
+        raise NoKey(f"The key is empty: {file} has no content. Name another file with --key-file.")
 
     def run(self, work: Callable[[Client], Awaitable[Exit | None]]) -> None:
         """Does the work and leaves the process with its exit code; says what went wrong, without a traceback."""
@@ -85,7 +85,7 @@ class Connection:
         except I2VError as error:
             say(*([advice.as_json(error)] if self.json else advice.lines(error, self.server)), err=True)
             if isinstance(error, Unreachable) and not self.json and (through := proxy.named_for(self.server)):
-                say(f"The call went through the proxy {through}; no_proxy excepts a server from it.", err=True)
+                say(f"The call went through the proxy {through}; no_proxy excludes a server from it.", err=True)
             code = Exit.of(error)
         except BrokenPipeError:
             raise  # `i2v jobs | head`: click knows what to do.

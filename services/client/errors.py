@@ -19,7 +19,7 @@ from services.errors import Violation
 from services.rpc.status import Failure, from_call
 
 CUT = re.compile("RST_STREAM|^Internal error from Core$")
-"""How gRPC speaks of a connection that a proxy has cut, and of a call that was answered while it was still sending."""
+"""gRPC's messages for a connection that a proxy has closed, and for a call that was answered while it was sending."""
 
 
 class I2VError(Exception):
@@ -43,7 +43,7 @@ class InvalidRequest(I2VError):
     """The request is not acceptable."""
 
     def of_field(self, field: str) -> "InvalidRequest":
-        """Returns the same error, for the field of the request in which the caller gave this."""
+        """Returns the same error for the field of another request, for which the rejected data were sent."""
         violations = tuple(replace(each, field=field) for each in self.violations)
         message = "; ".join(f"{each.field}: {each.description}" for each in violations) or self.message
         return InvalidRequest(Failure(self.code, message, self.reason, self.metadata, violations))
@@ -79,7 +79,7 @@ KINDS: Mapping[grpc.StatusCode, type[I2VError]] = {
     grpc.StatusCode.PERMISSION_DENIED: Unauthenticated,
     grpc.StatusCode.UNAVAILABLE: Unreachable,
     grpc.StatusCode.DEADLINE_EXCEEDED: Unreachable,
-    # What its own caller cancels raises CancelledError: this was cut off by a server that stops, or by a proxy.
+    # A call that its own caller cancels raises CancelledError. This one was ended by a stopping server, or by a proxy.
     grpc.StatusCode.CANCELLED: Unreachable,
 }
 

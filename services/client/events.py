@@ -1,4 +1,4 @@
-"""What each event of a job means to a person: one description for every display."""
+"""Descriptions of a job's events for people, the same for every display."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ class Description:
     text: str
     """What happened, in a line."""
     notable: bool = False
-    """Whether it deserves a line of its own where a bar shows how far the job is."""
+    """Whether it gets a line of its own above a progress bar."""
     warning: str = ""
-    """What the person must not miss: it is said again at the end."""
+    """A warning for the person; it is repeated at the end."""
 
 
 def describe(event: job_pb2.JobEvent) -> Description:
-    """Returns what happened. An event that a newer server knows has a line of its own too."""
+    """Returns the description of an event. An unknown event of a newer server has one too."""
     kind = event.WhichOneof("event")
     if kind is None:
         return Description("something happened that this version of the client does not know", notable=True)
@@ -53,19 +53,21 @@ def _failed(failed: job_pb2.Failed) -> Description:
 DESCRIBED: Mapping[str, Callable[..., Description]] = {
     "admitted": lambda admitted: Description(f"admitted, {money.text(admitted.quote)} set aside"),
     "started": lambda started: Description(f"attempt {started.attempt} begins"),
-    "continued": lambda went: Description(f"goes on from block {went.block}, {went.progress:.0%}"),
+    "continued": lambda went: Description(f"continues from block {went.block}, {went.progress:.0%}"),
     "progressed": lambda progressed: Description(f"{progressed.stage} {progressed.progress:.0%}"),
     "fragment_ready": _fragment_ready,
     "cancel_requested": lambda _: Description("asked to stop", notable=True),
     "rerouted": _rerouted,
     "warned": lambda warned: Description(f"warning: {warned.message}", notable=True, warning=warned.message),
     "prompt_written": _prompt_written,
-    "submitting": lambda submitting: Description(f"handed to {submitting.provider}"),
+    "submitting": lambda submitting: Description(f"submitted to {submitting.provider}"),
     "accepted": lambda accepted: Description(f"{accepted.provider} has it"),
     "released": _released,
-    "reconciling": lambda lost: Description(f"waits for certainty: {lost.error.message}", notable=True),
-    "resumed": lambda _: Description("goes on with what was paid for", notable=True),
-    "retrying": lambda broken: Description(f"cannot go on: {broken.error.message} It tries again.", notable=True),
+    "reconciling": lambda lost: Description(
+        f"the outcome at the vendor is unknown: {lost.error.message}", notable=True
+    ),
+    "resumed": lambda _: Description("fetches the paid video", notable=True),
+    "retrying": lambda broken: Description(f"cannot continue: {broken.error.message} It tries again.", notable=True),
     "succeeded": lambda succeeded: Description(f"succeeded, {money.text(succeeded.charged)} charged"),
     "failed": _failed,
     "cancelled": lambda cancelled: Description(f"cancelled, {money.text(cancelled.charged)} charged", notable=True),

@@ -1,4 +1,4 @@
-"""What an upload says of a file on this side."""
+"""Files to upload, on the client's side."""
 
 import asyncio
 import hashlib
@@ -13,7 +13,7 @@ CHUNK_BYTES = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Something to be uploaded. What kind of file it is, the server finds out from its bytes."""
+    """A file to upload. The server reads the format from its bytes."""
 
     source: Path | bytes
     size_bytes: int
@@ -21,7 +21,7 @@ class Upload:
 
     @classmethod
     def of(cls, source: Path | bytes) -> "Upload":
-        """Reads it through once. Raises OSError."""
+        """Reads the whole file once. Raises OSError."""
         with _open(source) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             return cls(source, file.seek(0, os.SEEK_END), sha256)

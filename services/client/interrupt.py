@@ -25,7 +25,9 @@ class Interrupt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, self._before)  # asyncio leaves Python's own, which would not cancel but raise
+        signal.signal(
+            signal.SIGINT, self._before
+        )  # asyncio restores Python's own handler, which would raise instead of cancelling
 
     def _hit(self) -> None:
         if self.asked.is_set() and self._task is not None:

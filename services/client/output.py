@@ -1,6 +1,6 @@
-"""Where a download goes: a file that is whole or not there at all, or what takes bytes as they come.
+"""The target of a download: a file that appears only when it is complete, or a target for a stream of bytes.
 
-A device, a pipe and stdout are written into and stay what they are. A link is followed.
+Devices, pipes and stdout are written into, never replaced. A link is followed.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Output:
 
     @classmethod
     def named(cls, typed: str) -> "Output":
-        """Returns what a person named: `-` is stdout, and so is a path that leads there."""
+        """Returns the output for a name: `-` is stdout, and so is a path that leads there."""
         if typed == "-":
             return cls(None)
         with contextlib.suppress(OSError):
@@ -46,22 +46,22 @@ class Output:
 
     @property
     def waits_for_a_reader(self) -> bool:
-        """Whether this is a named pipe: what is written waits until a program reads it."""
+        """Whether this is a named pipe: a write waits until another process reads it."""
         return self.path is not None and stat.S_ISFIFO(_mode(self.path))
 
     def check(self) -> None:
-        """Raises OSError if nothing can be written here. Leaves nothing behind."""
+        """Raises OSError if the output cannot be written. Leaves nothing behind."""
         if self.path is None:
             os.fstat(STDOUT)
             return
         mode = _mode(self.path)
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(self.path))
-        if stat.S_ISFIFO(mode):  # to open it and go away again would be its end for who reads it
+        if stat.S_ISFIFO(mode):  # opening and closing it would be an end of file for its reader
             if not os.access(self.path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.path))
         elif _is_file(mode):
-            # Permissions alone do not tell whether a folder takes a file.
+            # Permissions alone do not show whether a file can be made in a folder.
             with contextlib.ExitStack() as opened:
                 target, file = _part_of(self.path)
                 opened.enter_context(file)
@@ -72,7 +72,8 @@ class Output:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Write]:
-        """Yields what appends bytes. A file takes its name when the block ends well; otherwise it is as it was before.
+        """Yields a function that appends bytes. A file gets its name when the block ends without an error; otherwise
+        nothing changes.
 
         Raises:
             OSError: it cannot be written.
@@ -93,7 +94,7 @@ FOR_BYTES = os.O_WRONLY | os.O_NOCTTY
 
 
 def _mode(path: Path) -> int:
-    """Returns the mode of what a path leads to, 0 if there is nothing yet. Raises OSError."""
+    """Returns the mode of a path's target, 0 if there is nothing yet. Raises OSError."""
     try:
         return os.stat(path).st_mode
     except FileNotFoundError:
@@ -122,9 +123,9 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _part_of(path: Path) -> tuple[Path, BinaryIO]:
-    """Returns the file that a path leads to, and a new one beside it, or itself where the folder takes no other.
+    """Returns the target of a path, and a new file next to it, or the target again if the folder accepts no new file.
 
-    The new name is short: a file system that takes the file's name takes this one.
+    The new name is short, so that every file system that accepts the target's name accepts it.
     """
     target = Path(os.path.realpath(path))
     exists = target.exists()  # raises OSError for a name that is too long
@@ -139,7 +140,7 @@ def _part_of(path: Path) -> tuple[Path, BinaryIO]:
 
 
 def _take_place(part: Path, target: Path) -> None:
-    """Gives the file its name. One that stands there and cannot be replaced, such as a mount point, is written into."""
+    """Gives the file its name. Writes into a present file that cannot be replaced, such as a mount point."""
     exists = target.exists()
     if exists:
         shutil.copymode(target, part)
@@ -156,5 +157,5 @@ def _write_all(descriptor: int, data: bytes) -> None:
     while left:
         try:
             left = left[os.write(descriptor, left) :]
-        except BlockingIOError:  # another process has made the pipe non-blocking
+        except BlockingIOError:  # another process has set the shared pipe to non-blocking
             select.select([], [descriptor], [])

@@ -37,10 +37,10 @@ class Patience:
         self._tries = 0
 
     async def wait(self, error: Unreachable) -> None:
-        """Waits before the next try, as long as the server asks for at least. Raises the error if patience is over.
+        """Waits before the next try, at least as long as the server asks for. Raises the error if patience is over.
 
-        The last try is made when patience ends, not before; and there is a second one however long the first took,
-        because that may have been lost with a server that hangs, while another one answers.
+        The last try is made when patience ends, not before. There is always a second try, however long the first took,
+        because the first may have been lost with a server that hangs, while another one answers.
         """
         pause_s = min(FIRST_S * 2**self._tries, MOST_S) * random.uniform(0.5, 1.0)
         left_s = max(self._since + self._patience_s - self._now(), 0.0)

@@ -29,7 +29,7 @@ class Display(Protocol):
         """Shows what happened on this side."""
 
     def say_warnings(self) -> None:
-        """Repeats the warnings, when everything else was said."""
+        """Repeats the warnings, after all other output."""
 
 
 def display(*, json: bool) -> Display:
@@ -72,7 +72,7 @@ class Lines:
 
 
 class JsonLines(Lines):
-    """Each event as a line on stdout, warnings among them."""
+    """Each event as a line on stdout, including warnings."""
 
     def event(self, event: job_pb2.JobEvent) -> None:
         """See Display."""
@@ -80,7 +80,7 @@ class JsonLines(Lines):
 
 
 class Bar(Lines):
-    """A bar that fills, with the stage, the fragments that arrived and the time; what is notable in lines above it."""
+    """A progress bar with the stage, the number of fragments and the time; notable events are lines above it."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class Bar(Lines):
             TextColumn("fragments {task.fields[fragments]}", markup=False),
             TimeElapsedColumn(),
             console=console,
-            redirect_stdout=False,  # stdout is for results, and they come when the bar is gone
+            redirect_stdout=False,  # stdout is for results, which are printed after the bar
             redirect_stderr=False,
         )
         self._fragments = 0

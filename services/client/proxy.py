@@ -1,4 +1,4 @@
-"""Which proxy the environment names for a server. gRPC goes through it even to this machine; the client does not."""
+"""The proxy that the environment names for a server. gRPC uses it even for this machine; the client does not."""
 
 import ipaddress
 import os
@@ -7,19 +7,19 @@ from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
 NAMES = ("grpc_proxy", "https_proxy", "http_proxy")
-"""Where gRPC looks, in its order. In capitals it does not look."""
+"""The variables that gRPC reads, in its order. It ignores them in upper case."""
 EXCEPTIONS = ("no_grpc_proxy", "no_proxy")
 SCHEME = re.compile(r"^(dns:(//[^/]*/)?|ipv4:|ipv6:)")
-"""What may stand before the addresses of a gRPC target."""
+"""Schemes that may precede the addresses of a gRPC target."""
 
 
 def options(server: str) -> tuple[tuple[str, int], ...]:
-    """Returns what a channel needs to go directly to servers on this machine; nothing for others."""
+    """Returns the channel options for a direct connection to servers on this machine; none for others."""
     return (("grpc.enable_http_proxy", 0),) if all(map(_is_here, _hosts(server))) else ()
 
 
 def named_for(server: str) -> str:
-    """Returns the proxy that gRPC takes to a server, with the variable that names it; empty if it takes none."""
+    """Returns the proxy that gRPC uses for a server, with the variable that names it; empty if it uses none."""
     excepted = _first(EXCEPTIONS)[1]
     if options(server) or all(proxy_bypass(host, {"no": excepted}) for host in _hosts(server)):
         return ""
@@ -29,7 +29,7 @@ def named_for(server: str) -> str:
 
 
 def _first(names: tuple[str, ...]) -> tuple[str, str]:
-    """Returns the first of the variables that says something, and what it says."""
+    """Returns the first variable that is not empty, and its value."""
     return next(((name, value) for name in names if (value := os.environ.get(name))), ("", ""))
 
 

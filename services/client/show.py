@@ -1,4 +1,4 @@
-"""What the command line says of jobs, models and budgets, as lines. Prints nothing."""
+"""The command line's output about jobs, models and budgets, as lines. Prints nothing."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC
@@ -22,7 +22,7 @@ def as_json(message: Message) -> str:
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Returns a line a row, with the cells one below the other."""
+    """Returns one line per row, with aligned columns."""
     table = [[visible(cell) for cell in row] for row in rows]
     widths = [max(map(width, column)) for column in zip(*table, strict=True)]
     padded = ([cell + " " * (room - width(cell)) for cell, room in zip(row, widths, strict=True)] for row in table)
@@ -50,7 +50,7 @@ def moment(time: Timestamp) -> str:
 
 
 def warning(text: str) -> str:
-    """Returns a warning as it stands at the end, beneath everything else."""
+    """Returns a warning as it is repeated at the end."""
     return f"warning: {text}"
 
 

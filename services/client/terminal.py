@@ -1,7 +1,7 @@
-"""The one place through which the command line writes text, so that none of it is obeyed by a terminal.
+"""Writes all text of the command line, in a form that cannot control the terminal.
 
-Much of the text came from elsewhere: another user's prompt, a vendor's message, the name of a file. A line is what the
-caller passes as one; whatever would end it, hide a part of it, change its direction or move the cursor is escaped.
+Much of the text is foreign: another user's prompt, a vendor's message, the name of a file. Each line is one argument of
+the caller; characters that would end it, hide a part of it, change its direction or move the cursor are escaped.
 """
 
 import sys
@@ -11,13 +11,13 @@ import click
 from rich.cells import cell_len
 
 OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories of what a terminal obeys or hides: controls, format characters, surrogates, line separators."""
+"""Unicode categories of characters that control a terminal or are hidden: controls, formats, surrogates, separators."""
 JOINERS = "\u200c\u200d"
 """Format characters that belong to ordinary words and emoji."""
 
 
 def visible(text: str) -> str:
-    r"""Returns the text with what a terminal would obey or hide as Python writes it: `\x1b`, `\n`, `\u202e`."""
+    r"""Returns the text with control and hidden characters escaped as in Python: `\x1b`, `\n`, `\u202e`."""
     if text.isprintable():
         return text
     return "".join(_escape(character) if _is_obeyed(character) else character for character in text)
@@ -35,7 +35,7 @@ def say(*lines: str, err: bool = False) -> None:
 
 
 def write_what_can_be_encoded() -> None:
-    """Has stdout and stderr escape what their encoding lacks, where they would raise UnicodeEncodeError."""
+    """Makes stdout and stderr escape characters that their encoding lacks, instead of raising UnicodeEncodeError."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -26,7 +26,7 @@ Settings come from I2V_… variables; docs/settings.md lists them.
 
 
 async def run(role: Role, settings: Settings) -> None:
-    """Runs a role until SIGTERM or SIGINT. Raises what ends it before, after it has stopped."""
+    """Runs a role until the process gets a stop signal. If an error ends it earlier, stops first and then raises it."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         if shortage(error) is None:
             raise
-        sys.stderr.write(f"i2v: this machine lacks what it takes to start: {error}\n")
+        sys.stderr.write(f"i2v: this machine has too few resources for a start: {error}\n")
         return 1
     return 0
 

@@ -68,7 +68,7 @@ async def admit(
         NotFound: a picture or a sound is not an asset of this user.
         QuotaExceeded: a rule of the plan refused; metadata says which limit and when it resets.
         RequestIdReused: the same request_id came with a different spec.
-        Unavailable: there is no room for what it would make.
+        Unavailable: there is too little disk space for its files.
     """
     try:
         room(0)

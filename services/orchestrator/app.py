@@ -238,7 +238,7 @@ async def _look(store: PostgresStore, blobs: Blobs, disks: Disks, server: RpcSer
     serving, rounds, why = False, 0, ""
     while True:
         try:
-            await disks.measure()  # first: who asks for room must not depend on what else works
+            await disks.measure()  # first: the check for free space must not depend on anything else
             await store.check()
             await blobs.check()
             if rounds % round(AUDIT_S / HEALTH_S) == 0:
@@ -247,7 +247,7 @@ async def _look(store: PostgresStore, blobs: Blobs, disks: Disks, server: RpcSer
         except Exception as error:
             trouble = error if isinstance(error, Unavailable) else shortage(error)
             if trouble is None:
-                log.exception("the look at health stumbled")
+                log.exception("the health check failed")
             elif trouble.reason != why:
                 log.warning("not serving", extra={"reason": trouble.reason, **trouble.metadata})
             serving, why = False, trouble.reason if trouble is not None else ""
@@ -263,7 +263,7 @@ async def _look(store: PostgresStore, blobs: Blobs, disks: Disks, server: RpcSer
 def _limits(settings: Settings) -> CallLimits:
     return CallLimits(
         calls=settings.max_calls,
-        # Whatever the settings are, one tenant leaves room for others.
+        # One tenant leaves room for others, whatever the settings are.
         tenant_calls=min(settings.tenant_calls, max(1, settings.max_calls * 3 // 4)),
         groups=(
             Group("WATCHES", (WATCH,), settings.tenant_watches, settings.max_calls),
@@ -286,7 +286,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 def _sweeps(scratch: Scratch, spool: Path, blobs: Blobs) -> list[Callable[[], None]]:
-    """Returns what removes what killed processes left on this machine's disks."""
+    """Returns functions that remove the files of killed processes from this machine's disks."""
     sweeps: list[Callable[[], None]] = [scratch.sweep, partial(sweep_unlocked, spool, "attempt-", "upload-")]
     return [*sweeps, blobs.sweep] if isinstance(blobs, LocalBlobs) else sweeps
 

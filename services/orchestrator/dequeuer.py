@@ -1,9 +1,9 @@
-"""Takes jobs off their queues: DBOS's own loop for a queue, in threads of ours, so that a notification can wake it.
+"""Dequeues jobs: runs DBOS's own loop for a queue in our threads, so that a notification can wake it.
 
-DBOS looks at a queue every so often and has no public way to be woken. Looking often enough to start a job at once took
-six percent of a core from an idle worker. Its loop pauses by waiting for the event that ends it; ours is such an event
-that can be rung too. `queue_worker_thread` is not public: pyproject.toml pins the version, and
-`test_a_ring_wakes_a_queue_at_once` holds it to what is used here.
+DBOS polls a queue and has no public way to be woken. Polling often enough to start a job immediately used six percent
+of a core in an idle worker. DBOS's loop pauses by waiting for the event that ends it; we pass an event that can also
+end the pause alone (a ring). `queue_worker_thread` is not public: pyproject.toml pins the version, and
+`test_a_ring_wakes_a_queue_at_once` fails if it changes.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from dbos._queue import queue_worker_thread
 from services.orchestrator.ports.store import Signal
 
 POLL_S = 0.5
-"""How often a queue is looked at without a ring: for retries whose time has come, and lost notifications."""
+"""Seconds between two polls without a ring: for retries that are due, and for lost notifications."""
 REST_S = 0.01
-"""Between two looks, at least."""
+"""Seconds between two polls, at least."""
 AGAIN_S = 0.05
-"""From a ring's look to a second one: for what another worker held at the first."""
+"""Seconds from the poll after a ring to a second poll: for entries that another worker had locked at the first."""
 RING_S = 60.0
 JOIN_S = 10.0
 
@@ -43,7 +43,7 @@ class Bell(threading.Event):
         self._looked = 0.0
 
     def ring(self) -> None:
-        """Ends the pause of whoever waits, or the next one."""
+        """Ends the present pause, or the next one."""
         self._rung.set()
 
     def set(self) -> None:
@@ -52,7 +52,7 @@ class Bell(threading.Event):
         self._rung.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Pauses until a ring, or for `timeout` seconds. Returns whether the loop is to end."""
+        """Pauses until a ring, or for `timeout` seconds. Returns whether the loop must end."""
         self._again = self._rung.wait(AGAIN_S if self._again else timeout)
         super().wait(max(0.0, self._looked + REST_S - monotonic()))
         if not self.is_set():
@@ -71,7 +71,7 @@ class Dequeuer:
         self._listening: list[asyncio.Task[None]] = []
 
     def start(self, dbos: DBOS, queues: Iterable[str]) -> None:
-        """Begins to take jobs off these queues, which are registered. On the event loop that runs the jobs."""
+        """Begins to dequeue jobs from these registered queues. Call it on the event loop that runs the jobs."""
         for queue in queues:
             bell = self._bells[queue] = Bell()
             thread = threading.Thread(target=_take, args=(bell, dbos, queue), name=f"queue-worker-{queue}", daemon=True)
@@ -80,19 +80,19 @@ class Dequeuer:
             self._listening.append(asyncio.create_task(self._listen(queue, bell), name=f"ring-{queue}"))
 
     def ring(self) -> None:
-        """Has every queue looked at now: a slot is free."""
+        """Makes every loop poll now: a slot is free."""
         for bell in self._bells.values():
             bell.ring()
 
     def stop(self) -> None:
-        """Begins no more looks. A job that is just being taken may still come."""
+        """Starts no more polls. A job that is being dequeued may still arrive."""
         for bell in self._bells.values():
             bell.set()
         for task in self._listening:
             task.cancel()
 
     def join(self) -> None:
-        """Waits, after `stop`, until no job is being taken. Blocking, and not on the event loop, which takes them."""
+        """Waits, after `stop`, until no job is being dequeued. Blocking; not for the event loop that runs the jobs."""
         for thread in self._threads:
             thread.join(JOIN_S)
 
@@ -104,12 +104,12 @@ class Dequeuer:
 
 
 def _take(bell: Bell, dbos: DBOS, name: str) -> None:
-    """Runs DBOS's loop, which only returns when it is to end or its queue is gone."""
+    """Runs DBOS's loop, which returns only when it must end or its queue is gone."""
     while not bell.is_set():
         try:
             queue = DBOS.retrieve_queue(name)
             if queue is not None:
                 queue_worker_thread(bell, dbos, queue)
         except Exception:
-            log.warning("a queue cannot be looked at", extra={"queue": name}, exc_info=True)
+            log.warning("a queue cannot be polled", extra={"queue": name}, exc_info=True)
         bell.wait(POLL_S)

@@ -1,4 +1,4 @@
-"""How much room the disks have: looked at from time to time, so that who asks need not wait for a disk."""
+"""The free space of the disks: measured periodically, so that a check need not wait for a disk."""
 
 import asyncio
 import os
@@ -9,28 +9,28 @@ from services.errors import Unavailable
 
 RETRY_S = 10.0
 LEAST_FILES = 1000
-"""Files that can still be made; a file system that does not count them says that it has none at all."""
+"""Free inodes to keep, at least; a file system that does not count inodes reports that it has none in total."""
 
 
 class Disks:
-    """The disks below some folders, each with the word that metrics know it by."""
+    """The disks of some folders, each with its name in metrics."""
 
     def __init__(
         self, places: Mapping[str, Path], least_bytes: int, least_share: float, show: Callable[[str, int], None]
     ) -> None:
-        """Each keeps `least_bytes` free, or `least_share` (0 to 1) of the disk where that is less.
+        """Keeps `least_bytes` free on each disk, or `least_share` (0 to 1) of the disk if that is less.
 
-        `show` gets the room of each place, at every look.
+        `show` is called with the free bytes of each place at every measurement.
         """
         self._places = dict(places)
         self._least_bytes = least_bytes
         self._least_share = least_share
         self._show = show
         self._spare: dict[str, float] = {}
-        """Bytes beyond what must stay free."""
+        """Free bytes beyond those that are kept free."""
 
     async def measure(self) -> None:
-        """Looks how much room there is now. Raises OSError."""
+        """Measures the free space. Raises OSError."""
         for place, folder in self._places.items():
             found = await asyncio.to_thread(_statvfs, folder)
             has_files = found.f_files == 0 or found.f_favail >= LEAST_FILES
@@ -40,10 +40,10 @@ class Disks:
             self._spare[place] = free - kept if has_files else -1
 
     def room(self, size_bytes: int) -> None:
-        """See Room: by what the last look has found."""
+        """See Room. Uses the last measurement."""
         for place, spare in self._spare.items():
             if size_bytes > spare:
-                message = "The service has too little room on its disk. Try again later; nothing was charged."
+                message = "The service has too little space on its disk. Try again later; nothing was charged."
                 raise Unavailable(message, reason="DISK_FULL", retry_after_s=RETRY_S, metadata={"place": place})
 
 

@@ -29,9 +29,9 @@ from services.shortage import shortage
 
 BATCH_BYTES, BATCHES_BEHIND = 1 << 20, 8
 ROLES = {"image": Role.PICTURE, "audio": Role.SOUND, "video": Role.VIDEO}
-"""What a media type says of a file. The rest of it is the sender's guess; the bytes are more reliable."""
+"""The role of a file by its media type. The rest of the type is ignored; the format is read from the bytes."""
 UNDECIDED = ("", "application", "*")
-"""Media types that say nothing: the bytes decide."""
+"""Media types without information: the bytes decide."""
 WAY_OUT = "send a PNG, JPEG, WebP, HEIC or AVIF picture, an MP4 video, or an MP3, WAV, Ogg, FLAC, M4A or AAC sound"
 
 
@@ -46,7 +46,7 @@ class Upload:
     """Empty: not given."""
 
     def role(self) -> Role | None:
-        """Returns what the file is for; None: not said. Raises InvalidUpload when it is for nothing that is taken."""
+        """Returns what the file is for; None: unknown. Raises InvalidUpload for an unsupported media type."""
         said = self.media_type.partition(";")[0].partition("/")[0].strip().lower()
         if said not in ROLES and said not in UNDECIDED:
             what = f"is {self.media_type[:80]!r}; give image/*, audio/* or video/*, or leave it out"
@@ -112,7 +112,7 @@ class Ingest:
     async def _look(
         self, received: Path, head: bytes, role: Role | None, size: int, tenant: str
     ) -> tuple[PictureInfo | VideoInfo | AudioInfo, Path]:
-        """Returns what came, and the file to keep. The role decides what is wanted, the bytes what it is."""
+        """Returns the format and the file to keep. The role says what is expected, the bytes say what it is."""
         if role is None:
             found = kind.of(head)
             if found is None or found.role is None:
@@ -131,7 +131,7 @@ class Ingest:
         return await self.media.picture(received, clean, tenant=tenant), clean
 
     async def _look_at_mp4(self, received: Path, size: int, tenant: str) -> VideoInfo | AudioInfo:
-        """Recorders write sounds under the brands of videos."""
+        """Recorders write sounds under the MP4 brands of videos."""
         try:
             return await self.media.video(received, tenant=tenant)
         except InvalidUpload as no_video:
@@ -143,7 +143,7 @@ class Ingest:
                 raise no_video from None
 
     def _check(self, upload: Upload, role: Role | None) -> int:
-        """Returns how many bytes may come. Raises InvalidUpload for what is wrong with the header."""
+        """Returns the limit in bytes. Raises InvalidUpload for errors in the header."""
         limit = self._limit(role)
         if upload.size_bytes is not None and upload.size_bytes > limit:
             raise _too_large("header.size_bytes", upload.size_bytes, limit)
@@ -161,7 +161,7 @@ class Ingest:
     ) -> tuple[int, str, bytes]:
         """Spools the bytes; returns their number, their digest and the first of them.
 
-        One thread writes and hashes, in order, a few batches behind what comes.
+        One thread writes and hashes, in order, a few batches behind the received bytes.
         """
         loop = asyncio.get_running_loop()
         writing: deque[asyncio.Future[None]] = deque()
@@ -175,7 +175,7 @@ class Ingest:
                         raise _too_large("data", size, limit, at_least=True)
                     batch.append(data)
                     if held >= BATCH_BYTES:
-                        self.room(0)  # what is left is for the jobs that run
+                        self.room(0)  # the remaining space is for running jobs
                         writing.append(loop.run_in_executor(thread, spool.add, batch))
                         batch, held = [], 0
                     if len(writing) > BATCHES_BEHIND:

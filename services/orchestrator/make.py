@@ -90,7 +90,7 @@ class Maker:
             error = JobError("BACKEND_UNKNOWN", f"No backend {card.backend!r} runs here.", retryable=True)
             raise AttemptFailed(error)
         if not run.external_ref:
-            self.room(0)  # nothing new is begun, or paid for, that may find no room; what is paid for may use the rest
+            self.room(0)  # no new work begins, or is paid for, without space; paid work may use the remaining space
         frames, last = 0, None
         workdir = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="attempt-", dir=self.workroot))
         try:
@@ -114,7 +114,7 @@ class Maker:
                             frames += happening.frames
                             if frames != run.frames:
                                 await self._fragment(run, happening, workdir)
-                            else:  # stored and recorded while the whole file is looked into and stored
+                            else:  # stored and announced while the whole file is probed and stored
                                 last = asyncio.create_task(self._fragment(run, happening, workdir))
                         case Handover(model=model):
                             await run.journal(Submitting(card.backend), model)
@@ -247,9 +247,9 @@ class Maker:
             self.meter.first_fragment(job, (self.clock.now() - job.create_time).total_seconds())
 
     async def _output(self, run: Run, card: ModelCard, output: Output) -> VideoOutput:
-        """Looks inside the finished file, stores it and returns what it is; nothing is believed unseen.
+        """Probes the finished file, stores it and returns its facts; the backend's own statements are not trusted.
 
-        Its asset is noted together with the end of the job.
+        Its asset is recorded together with the end of the job.
         """
         job = run.job
         path, sha256 = output.path, output.sha256
@@ -289,7 +289,7 @@ def _size(job: Job) -> Size:
 
 
 async def _remove(workdir: Path) -> None:
-    """Removes what an attempt needed. Where no thread is to be had it stays, until this process has ended."""
+    """Removes the files of an attempt. If no thread can be started, they stay until this process has ended."""
     with suppress(RuntimeError):
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, workdir, ignore_errors=True))
 

@@ -65,7 +65,7 @@ class PrometheusMeter:
         )
 
         self._free = Gauge(
-            "i2v_disk_free_bytes", "Room on the disks that this process writes to.", ["place"], registry=registry
+            "i2v_disk_free_bytes", "Free bytes on the disks of this process.", ["place"], registry=registry
         )
 
     def admitted(self, job: Job) -> None:
@@ -122,5 +122,5 @@ class PrometheusMeter:
         self._imbalance.set(accounts)
 
     def disk_free(self, place: str, size_bytes: int) -> None:
-        """A disk has so much room now."""
+        """Sets the free bytes of a disk."""
         self._free.labels(place).set(size_bytes)

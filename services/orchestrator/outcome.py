@@ -66,7 +66,7 @@ def _worked(run: Run, work: asyncio.Task[VideoOutput], clock: Clock) -> Decide |
 
 
 def _later(trouble: Unavailable, clock: Clock) -> Decide:
-    """What a trouble that passes comes to: another attempt after a while."""
+    """The outcome of a temporary error: another attempt later."""
     error = JobError(trouble.reason, trouble.message, retryable=True)
     wait_s = trouble.retry_after_s if isinstance(trouble, ModelDown) else 0.0
     return lambda now: jobs.again(clock.now(), now, error, wait_s=wait_s)

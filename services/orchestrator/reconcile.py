@@ -69,7 +69,7 @@ class Reconciler:
         return job
 
     async def _say_taken(self, job: Job, call: PaidCall, external_ref: str, other: str) -> Job:
-        """Says once on a job, in the log and in the metrics that what was found of it is another job's."""
+        """Reports once, on the job, in the log and in the metrics, that the found task belongs to another job."""
         if (await self.why(job)) == jobs.TAKEN:
             return job
         known = {"job_id": job.id, "provider": call.provider, "external_ref": external_ref, "other": other}
@@ -78,7 +78,7 @@ class Reconciler:
         return await self.store.record(job.id, _while_unknown(Reconciling(jobs.TAKEN)))
 
     async def why(self, job: Job) -> JobError | None:
-        """Returns why a job is RECONCILING; None when it is not, or not any more. Raises Unavailable."""
+        """Returns why a job is RECONCILING; None if it is not. Raises Unavailable."""
         last = await self.store.events(job.id, after=job.last_sequence - 1, limit=1)
         body = last[0].body if last else None
         return body.error if isinstance(body, Reconciling) else None

@@ -53,7 +53,7 @@ class Run:
     external_ref: str = ""
     """The vendor's name of the task, once it has it."""
     output: tuple[Asset, ...] = ()
-    """The whole video once it is stored; the event that names it notes it."""
+    """The whole video after it is stored; the event that names it records its asset."""
     submitting: bool = False
     """A task is being handed over, and its answer has not come."""
     answered: asyncio.Event = field(default_factory=asyncio.Event)
@@ -77,9 +77,9 @@ class Run:
         self.progress = max(self.progress, body.progress)
 
     async def journal(self, body: Paid, note: str = "") -> None:
-        """Journals a step of the paid call, again and again while the database is away.
+        """Journals a step of the paid call, and retries while the database is away.
 
-        Raises Superseded, and PreconditionFailed (REFERENCE_TAKEN) where the vendor's task is another job's.
+        Raises Superseded, and PreconditionFailed (REFERENCE_TAKEN) if the vendor's task belongs to another job.
 
         What another has made of the job meanwhile does not matter to an answer: the money went, or did not.
         """

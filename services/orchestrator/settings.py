@@ -47,7 +47,7 @@ class Settings:
     database_url: str = ""
     """`postgresql://…`. Empty: an embedded PostgreSQL under `data`."""
     database_patience_s: float = 60.0
-    """How long a start waits for a PostgreSQL that is not reached, or is starting or recovering. 0: not at all."""
+    """Seconds that a start waits for a PostgreSQL that is unreachable, starting or recovering. 0: not at all."""
     listen: str = "127.0.0.1:50051"
     """Address of the gRPC API."""
     metrics_listen: str = "127.0.0.1:9464"
@@ -67,9 +67,9 @@ class Settings:
     s3_secure: bool = True
     """TLS towards the store."""
     disk_free_bytes: int = 1_000_000_000
-    """Bytes that must stay free on the disks of spool and local blobs: with less no job or upload is taken."""
+    """Bytes to keep free on the disks of the spool and local blobs: with less no job or upload is accepted."""
     disk_free_share: float = 0.05
-    """The same as a share of the disk; the lesser of the two counts."""
+    """The same as a share of the disk, 0 to 1; the smaller of the two counts."""
     triton: str = "127.0.0.1:8001"
     """gRPC address of the Triton server, or `name=host:port,…`, by the backends that cards name. Empty: none."""
     triton_slots: str = "1"
@@ -110,7 +110,7 @@ class Settings:
     dev_key_file: str = ""
     """For development: a tenant `development` is made, and a key for it, which is kept in this file."""
     max_calls: int = 2000
-    """Calls with a key, watches among them, that this process answers at a time; more are refused."""
+    """Calls with a key, including watches, that this process answers at a time; more are refused."""
     max_uploads: int = 128
     """Uploads of all tenants at a time."""
     max_downloads: int = 256
@@ -131,13 +131,13 @@ class Settings:
     """Calls without a key, of health and reflection, that are kept open; a newer one ends the oldest of the host that
     has most."""
     connection_calls: int = 1250
-    """Calls of one connection at a time; a client waits with more."""
+    """Calls of one connection at a time; a client holds further calls back."""
     first_message_s: float = 10.0
-    """How long a call may take to send its first message."""
+    """Seconds that a call may take to send its first message."""
     next_message_s: float = 60.0
-    """How long an upload or another stream of requests may pause."""
+    """Seconds that an upload or another stream of requests may pause."""
     taking_s: float = 60.0
-    """How long the reader of a download or a watch may take nothing of what it was sent."""
+    """Seconds that the reader of a download or a watch may take nothing from the stream."""
     reflection: bool = True
     """gRPC reflection. Switch it off for untrusted networks."""
     tls_cert_file: str = ""

@@ -28,12 +28,12 @@ APPLICATION_NAME = "i2v-orchestrator"
 UNLIMITED = 10_000
 """Jobs of one tenant at a time. A limit, however high, is what makes a queue take its tenants in turn."""
 NOTIFIER_S = 0.2
-"""How often DBOS looks for messages of workflows, of which ours send none; by default a hundred times a second."""
+"""Seconds between DBOS's polls for messages of workflows. Ours send none; the default is a hundred polls a second."""
 RECOVERIES = 1_000_000
 """Never give a workflow up: a job ends by its own deadline."""
 AGAIN_S, AGAIN_BROKEN_S = 1.0, 15.0
 PUT_BACK_S = 0.1
-"""How long a stopped job waits for others to be put back with it."""
+"""Seconds that a stopped job waits, so that several are requeued together."""
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def migrate_queue(url: str) -> None:
 
 
 def _register_queues(url: str, slots: Mapping[str, Limits]) -> None:
-    """Makes the queues known, one a backend, before the launch, which looks for queues at once, then every second."""
+    """Registers the queues, one per backend, before the launch: DBOS reads the list then, and every second later."""
     client = DBOSClient(system_database_url=url, application_name=APPLICATION_NAME)
     try:
         for backend, limits in slots.items():
@@ -85,10 +85,10 @@ class Worker:
         self._dequeuer = Dequeuer(entries)
         self._idle_s = max(BEAT_S, silent_s)
         self._running: dict[asyncio.Task[object], str] = {}
-        """What runs a job, each with its queue entry."""
+        """The tasks that run jobs, each with its queue entry."""
         self._stopping = False
         self._beside: list[asyncio.Task[None]] = []
-        """What it does beside its jobs: hold its name, reap, and put back what it does not run."""
+        """The background tasks: keeping the name, reaping, and requeueing entries that it does not run."""
 
     async def start(self) -> None:
         """Takes up the work: first what this worker left behind when it was killed, then the queues.
@@ -128,19 +128,19 @@ class Worker:
         await asyncio.to_thread(_register_queues, self._url, self._slots)
         DBOS.listen_queues([])  # the dequeuer does
         DBOS.launch()
-        # Only what this worker can make: another's queue may be in the same database.
+        # Only the queues of this worker's backends: the database may have queues of others.
         self._dequeuer.start(dbos, self._slots)
         self._beside.append(asyncio.create_task(self._reaper.reap(), name="reaper"))
         self._beside.append(asyncio.create_task(self._put_back_idle(), name="idle"))
 
     async def lost(self) -> None:
-        """Waits until this worker cannot go on, and raises why: another has its name. Then it has to be stopped."""
+        """Waits until this worker cannot continue, and raises why: another has its name. The caller must stop it."""
         await asyncio.shield(self._beside[0])
 
     async def stop(self) -> None:
-        """Takes no more work and stops what runs, which goes on with the next attempt, elsewhere or in the next life.
+        """Takes no more jobs and stops the running ones; their next attempts run elsewhere or after a restart.
 
-        An attempt that hands a task over waits for the answer first. What has stopped is put back at once.
+        An attempt that is submitting a task waits for the answer first. A stopped job is requeued immediately.
         """
         self._stopping = True
         self._dequeuer.stop()
@@ -165,7 +165,7 @@ class Worker:
                 log.warning("the database is away; stopped jobs wait until it is back")
 
     async def _end(self) -> None:
-        """Ends DBOS and gives the name back. A cancel waits for that, which takes seconds."""
+        """Ends DBOS and releases the name. A cancel waits for this, which takes seconds."""
         ending = asyncio.create_task(self._finish(), name="worker-end")
         cancelled = False
         while not ending.done():
@@ -179,11 +179,11 @@ class Worker:
 
     async def _finish(self) -> None:
         self._dequeuer.stop()
-        for task in self._beside:  # until here it beats, so that no other takes over what waits for an answer
+        for task in self._beside:  # heartbeats run until here: no worker must take over jobs that wait for an answer
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
         self._beside.clear()  # a start that failed is repeated
-        # DBOS made its threads the loop's and is about to end them; what runs beside us and after us needs some.
+        # DBOS made its threads the loop's default and is about to end them; other code still needs some.
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor())
         try:
@@ -192,7 +192,7 @@ class Worker:
         finally:
             loop.set_default_executor(ThreadPoolExecutor())
             Worker._alive = False
-            # By now no thread dequeues; what one had just taken is put back with the rest.
+            # Now no thread dequeues any more; entries that one had just taken are requeued with the rest.
             await self._roll.leave()
 
     async def _put_back_idle(self) -> None:
@@ -225,7 +225,7 @@ class Worker:
                 await asyncio.sleep(wait_s)
                 try:
                     if wait_s and not await self._roll.has(entry):
-                        # The entry was put back while this worker was silent.
+                        # The entry was requeued while this worker was silent.
                         log.warning("another worker has the job", extra={"job_id": job_id})
                         raise asyncio.CancelledError
                     wait_s = await self._executor.attempt(job_id, entry)

@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         if shortage(error) is None:
             raise
-        sys.stderr.write(f"i2v: this machine lacks what it takes to start: {error}\n")
+        sys.stderr.write(f"i2v: this machine has too few resources for a start: {error}\n")
         return 1
     return 0
 

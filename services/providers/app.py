@@ -99,7 +99,7 @@ async def open_app(
             registry=registry,
             verify=auth.one_key(settings.access_key, CALLER) if settings.access_key else None,
             endless=STREAMS,
-            # What a request may take is the service's own matter: only it can say that nothing was submitted.
+            # The service itself limits the size of a request: only it can say that nothing was submitted.
             limits=CallLimits(
                 calls=settings.max_calls, connection_calls=settings.max_calls + 100, first_message_s=60.0
             ),
@@ -178,7 +178,7 @@ async def _webhooks(
     rhythm: Rhythm,
     stack: AsyncExitStack,
 ) -> int | None:
-    """Listens for webhooks and returns the port; None where there are none. Looks do the work without them."""
+    """Listens for webhooks and returns the port; None if there are none. The provider then only polls."""
     if not settings.webhook_listen:
         return None
     if not vendor.has_webhooks:

@@ -15,7 +15,7 @@ PIECE_BYTES = 3 * 64 * 1024
 
 
 class Unreadable(Exception):
-    """An input could not be read, so that its request was cut off in the middle."""
+    """An input could not be read, so its request was interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _length(part: bytes | Inline | Path) -> int:
 
 async def _read(path: Path) -> AsyncIterator[bytes]:
     try:
-        # Opened here and not in a thread: a request that is cancelled meanwhile would leave it open.
+        # Opened here, not in a thread: a request that is cancelled meanwhile would leave it open.
         with path.open("rb") as file:
             while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
                 yield piece

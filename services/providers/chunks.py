@@ -1,4 +1,4 @@
-"""What comes in pieces of some size, gathered into chunks that are worth handing on."""
+"""Joins small pieces of a stream into larger chunks."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -6,23 +6,23 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 import httpx
 
 CHUNK_BYTES = 896 * 1024
-"""What is handed on at a time, and a read of 64 KiB more at most: a message may have 1 MiB. Each of them costs as much
-as a few hundred kilobytes do."""
+"""Bytes of a chunk, plus at most one read of 64 KiB: a message may have 1 MiB. Each message has a fixed cost, which
+equals that of a few hundred kilobytes."""
 LEAST_BYTES = 64 * 1024
-"""But less when many videos come at once, so that what is held does not grow with them."""
+"""Bytes of a chunk while many videos arrive: it is smaller, so that memory does not grow with their number."""
 HELD_BYTES = 64 * 1024 * 1024
-"""What all of them gather together, about."""
+"""Bytes that all downloads hold together, approximately."""
 CHUNK_S = 0.5
-"""And after so long what there is: a caller wants to hear something, and the time of the whole be looked at."""
+"""Seconds after which an incomplete chunk is passed on: the caller expects news, and time limits must be checked."""
 
 
 def chunk_bytes(downloads: int) -> int:
-    """Returns what each of so many downloads gathers before it hands it on."""
+    """Returns the bytes per chunk for this number of downloads."""
     return min(CHUNK_BYTES, max(LEAST_BYTES, HELD_BYTES // max(1, downloads)))
 
 
 async def gathered(pieces: AsyncIterator[bytes], enough: Callable[[], int]) -> AsyncGenerator[bytes, None]:
-    """Yields what comes in pieces of some size, and before any error of theirs what had come by then."""
+    """Yields the pieces joined into chunks. Before an error it yields the bytes that had arrived by then."""
     loop, held, size, began = asyncio.get_running_loop(), list[bytes](), 0, 0.0
     try:
         async for piece in pieces:

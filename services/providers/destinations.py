@@ -22,11 +22,11 @@ from services.providers import special_addresses
 REMEMBERED_S = 30.0
 """A thousand tasks poll one host; they need not resolve it a thousand times."""
 HOSTS = 64
-"""Names that connections and addresses are kept of: a vendor may name a host for each video."""
+"""Host names with kept connections and addresses, at most: a vendor may use a new host for each video."""
 TRIES = 3
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST = ipaddress.ip_network("2000::/3")
-"""All of IPv6 that is routed on the internet."""
+"""The part of IPv6 that is routed on the internet."""
 
 
 class NotAllowed(httpx.ConnectError):
@@ -62,7 +62,7 @@ class Destinations:
             found = await asyncio.get_running_loop().getaddrinfo(
                 host, url.port or 443, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
             )
-        except (OSError, RuntimeError) as error:  # or no thread is to be had for it
+        except (OSError, RuntimeError) as error:  # or no thread can be started
             raise httpx.ConnectError(f"the host cannot be resolved: {error}") from error
         addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
         if not addresses or not all(_is_public(address) for address in addresses):
@@ -91,17 +91,17 @@ def _is_public(text: str) -> bool:
 
 @dataclass
 class _Pool:
-    """The connections to one host name, and the addresses that it was found at."""
+    """The connections to one host name, and the addresses of that name."""
 
     transport: httpx.AsyncHTTPTransport
     under_way: int = 0
-    """Requests whose answers are not read yet."""
+    """Requests with answers that are not read yet."""
     addresses: list[str] = field(default_factory=list)
     expires: float = 0.0
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of an answer, which says when it is closed."""
+    """The body of an answer; it reports when it is closed."""
 
     def __init__(self, body: httpx.AsyncByteStream, closed: Callable[[], None]) -> None:
         self._body = body
@@ -127,11 +127,11 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._limits = limits
         # A pool for each name: in a pool for each address, a connection verified for one name would serve another.
         self._pools: OrderedDict[str, _Pool] = OrderedDict()
-        """The one that was used last comes last."""
+        """In the order of their last use."""
 
     @property
     def pools(self) -> int:
-        """How many names there are connections to, or may be."""
+        """The number of host names with a pool."""
         return len(self._pools)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -173,20 +173,20 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        """One for all pools: each costs megabytes, and tens of milliseconds."""
+        """One for all pools: each needs megabytes, and tens of milliseconds."""
         try:
             return httpx.create_ssl_context()
         except OSError as error:  # the authorities' file cannot be opened
             raise httpx.ConnectError(f"no connection can be made: {error}") from error
 
     async def _shorten(self) -> None:
-        """Closes the pools that were not used for the longest, but none with a request under way."""
+        """Closes the least recently used pools, but none with a request in progress."""
         while self.pools > HOSTS:
-            # Looked for each time: while one is being closed, others come, go and are used.
+            # Searched again each time: while one is being closed, pools are added, removed and used.
             idle = next((host for host, pool in self._pools.items() if not pool.under_way), None)
             if idle is None:
                 return
-            # Out of the map first: whoever comes while it is closed gets another one.
+            # Remove it from the map first: a request that arrives while it closes gets another pool.
             await self._pools.pop(idle).transport.aclose()
 
     async def _addresses(self, pool: _Pool, url: httpx.URL) -> list[str]:
@@ -204,9 +204,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
 
 def guarded_client(transport: GuardedTransport, timeout: httpx.Timeout | None = None) -> httpx.AsyncClient:
-    """Returns a client over a transport: no proxy, no .netrc, no redirects of its own, no cookies.
+    """Returns a client over a transport: no proxy, no .netrc, no unchecked redirects, no cookies.
 
-    The environment has no say in where money goes, and nothing that a host wants remembered grows with its answers.
+    The environment must not change where money goes, and a host must not make the client store data.
     """
     nothing = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
     return httpx.AsyncClient(

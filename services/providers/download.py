@@ -1,9 +1,9 @@
 """Fetches a video from where the vendor says it lies: in chunks, hashed, within limits, and again where it breaks off.
 
-The task is paid for by now, so nothing here gives up while there may still be a video: the same URL is asked again,
-with growing pauses, for the rest where the server can give it, and what was handed on already is held against what
-comes a second time. Only what will not change ends a download before its time: the file is gone, or is refused again
-and again.
+The task is already paid for, so the download does not give up while there may still be a video. It requests the same
+URL again, with growing pauses: only the rest of the file if the server supports that, otherwise the whole file, which
+is compared with the bytes that were passed on already. Only a permanent answer ends a download early: the file is gone,
+or is refused repeatedly.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ REDIRECTS = 3
 REFUSALS = 4
 GONE = 410
 LATER = (408, 416, 425, 429)
-"""The statuses below 500 that refuse nothing: another try may be answered."""
+"""The statuses below 500 that are no refusal: another try may succeed."""
 SIGN_S = 5.0
-"""How often a pause says that it goes on."""
+"""Seconds between two signs of life during a pause."""
 _RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)")
 
 
@@ -44,11 +44,11 @@ class DownloadLimits:
     """Without a byte. Short, because it costs little to ask for the rest, and a caller wants to hear something."""
     whole_s: float = 1800.0
     pause_s: float = 0.5
-    """After a try that brings nothing new; each further one doubles it."""
+    """Seconds after a try that brings no new bytes; each further one doubles the pause."""
     longest_pause_s: float = 30.0
-    """But it gets no longer than this."""
+    """Seconds of a pause, at most."""
     refused_s: float = 60.0
-    """A refusal is believed when it has been the only answer for so long, and `REFUSALS` times at least."""
+    """Seconds: a refusal is final when it was the only answer for this time, and at least `REFUSALS` times."""
 
 
 class Downloader:
@@ -72,11 +72,11 @@ class Downloader:
 
 
 class _Broken(Exception):
-    """This try brought not all of it; another may."""
+    """This try did not bring the complete file; another may."""
 
 
 class _Refused(Exception):
-    """The server says that there is no such video. `failed` is what that means if it goes on saying so."""
+    """The server says that there is no such video. `failed` is the result if it keeps saying so."""
 
     def __init__(self, cause: str, failed: Failed, *, for_good: bool = False) -> None:
         self.failed = failed
@@ -92,13 +92,13 @@ class _Refusals:
         self._number, self._since = 0, 0.0
 
     def are_final(self, refused: _Refused, now: float) -> bool:
-        """Counts one. Whether it is believed."""
+        """Counts a refusal. Returns whether it is final."""
         self._since = self._since if self._number else now
         self._number += 1
         return refused.for_good or (self._number >= REFUSALS and now - self._since >= self._limits.refused_s)
 
     def end(self) -> None:
-        """Something else was answered."""
+        """Resets the count after another answer."""
         self._number = 0
 
 
@@ -135,12 +135,12 @@ class Download:
         """Yields the video, and nothing (`b""`) during pauses, every few seconds.
 
         Raises:
-            Failed: OUTPUT_UNAVAILABLE or OUTPUT_WRONG. The task was charged. Retryable: it may still be had.
+            Failed: OUTPUT_UNAVAILABLE or OUTPUT_WRONG. The task was charged. Retryable: a later try may succeed.
         """
         loop = asyncio.get_running_loop()
         ends, fruitless, refusals = loop.time() + self._limits.whole_s, 0, _Refusals(self._limits)
         while True:
-            before, cause = self.size_bytes, "it was still coming"
+            before, cause = self.size_bytes, "it was still arriving"
             try:
                 async with aclosing(self._once()) as chunks:
                     async for chunk in chunks:
@@ -179,7 +179,7 @@ class Download:
 
     def _take(self, chunk: bytes) -> None:
         if self.size_bytes == 0 and not is_video(chunk):
-            # A host that is away may say so in a page; a picture will not become a video.
+            # A host that is down may answer with an error page; but a picture will not become a video.
             what = other(chunk)
             raise _Refused(what or "no video", _no_video(what), for_good=bool(what))
         self._check_size(self.size_bytes + len(chunk))
@@ -275,7 +275,7 @@ def _no_video(what: str) -> Failed:
 
 
 def _unavailable(detail: str, *, again: bool = False) -> Failed:
-    """`again`: nothing says that it will not be had the next time."""
+    """`again`: another try may succeed."""
     return Failed(
         f"The vendor has made the video, but it could not be fetched. {detail}",
         reason="OUTPUT_UNAVAILABLE",

@@ -82,7 +82,7 @@ def moderated(words: str, charge: Charge) -> Failed:
 
 
 def unsent(lacking: Unavailable) -> Failed:
-    """Our own machine lacked what it takes to send it. That says nothing of the vendor."""
+    """Our own machine had too few resources to send it. The vendor is not at fault."""
     message = f"{lacking.message} Nothing was submitted."
     return Failed(message, reason=lacking.reason, charge=Charge.NOT_CHARGED, retryable=True)
 
@@ -117,7 +117,7 @@ def gone(*, resumable: bool = False) -> Failed:
 
 
 def key_refused() -> Failed:
-    """The key of a task that is under way was refused. The task goes on, so it can be attached to again."""
+    """The key was refused while a task is in progress. The task continues, so it can be attached to again."""
     return Failed(
         "The vendor refused the key when it was asked how the task goes on; with a good one it can be asked again.",
         reason="BAD_KEY",

@@ -119,7 +119,7 @@ class Exchange:
             async with asyncio.timeout(WHOLE * self._patience.submit_s):
                 answer = await self._send(self._paid, "POST", path, body, headers or {}, timeout)
         except (httpx.ConnectError, httpx.ConnectTimeout, Unreadable) as error:
-            # A body ends with words of ours, behind its inputs: without them the vendor has no request.
+            # A body ends with a text of ours, behind its inputs: without it the vendor has no complete request.
             self._meter.requested("submit", "not-sent")
             if (lacking := shortage(error)) is not None:
                 raise endings.unsent(lacking) from error
@@ -171,7 +171,7 @@ class Exchange:
         return answer
 
     def mixed_up(self, kind: str, ref: str, named: object) -> Troubled:
-        """Notes an answer that is for another task or model than was asked for. Returns what that is: no answer.
+        """Records an answer for another task or model than requested. Returns an error: it counts as no answer.
 
         `kind` is the word for the metrics: `submit`, `look`, `cancel` or `find`; `named` is what the answer names.
         """

@@ -16,7 +16,7 @@ FOLDER = "task-"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _OF_FRAMES = re.compile(rb"(?!RIFF|OggS|\x89PNG|\xff\xd8\xff|.{4}ftyp)", re.DOTALL)
-"""MP3 and AAC begin with tags, padding or half a frame as often as with a frame: with anything but another kind."""
+"""MP3 and AAC often begin with tags, padding or half a frame. So anything is accepted except another format."""
 _HEADS = {
     "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
     "image/jpeg": re.compile(rb"\xff\xd8\xff"),
@@ -28,7 +28,7 @@ _HEADS = {
     "audio/mp4": re.compile(rb".{4}(ftyp|moov|mdat|wide|pnot)", re.DOTALL),
     "audio/aac": _OF_FRAMES,
 }
-"""How files of a type begin. What is not here is not taken. The orchestrator has looked inside before."""
+"""First bytes by media type. Other types are refused. The orchestrator has already probed the files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class VendorMetrics:
         )
         self.mixed = Counter(
             "i2v_vendor_mixed_answers_total",
-            "Answers of a vendor that were for another task or model than was asked for, by what was asked.",
+            "Answers of a vendor for another task or model than requested, by kind of request.",
             ["vendor", "kind"],
             registry=registry,
         )

@@ -1,11 +1,11 @@
-"""Addresses that are no host of the internet, by IANA's registries of special purposes. Data.
+"""Addresses that are not of internet hosts, from IANA's special-purpose registries. Data.
 
 Sources, as of October 2025: "IANA IPv4 Special-Purpose Address Registry" and "IPv6 Special-Purpose Address Space"
 (iana.org/assignments/iana-ipv4-special-registry, iana-ipv6-special-registry; RFC 6890, RFC 8190), and multicast by the
-address spaces themselves. Python's own table follows them late, and differently in each release.
+address spaces themselves. Python's own table is updated late, and differs between releases.
 
-Blocks that are globally reachable are here too (AS112, AMT, anycast of protocols): no vendor's host lies there, and
-what answers may be a machine of our own network. A block within another one is not listed.
+Blocks that are globally reachable are here too (AS112, AMT, anycast of protocols): no vendor's host has such an
+address, and a machine of our own network may answer there. A block within another one is not listed.
 """
 
 from ipaddress import IPv4Network, IPv6Network
@@ -37,7 +37,7 @@ IPV4 = tuple(
 IPV6 = tuple(
     IPv6Network(block)
     for block in (
-        "::/8",  # unspecified, loopback, IPv4-mapped, NAT64 (whose addresses are judged by the IPv4 address in them)
+        "::/8",  # unspecified, loopback, IPv4-mapped, NAT64 (checked by the IPv4 address in it)
         "100::/64",  # discard-only
         "100:0:0:1::/64",  # dummy
         "2001::/23",  # IETF protocol assignments: Teredo, anycasts, benchmarking, AMT, AS112, ORCHID, ORCHIDv2, DRIP

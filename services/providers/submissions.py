@@ -29,10 +29,10 @@ REMEMBERED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What is known of a submission."""
+    """The known facts about a submission."""
 
     path: str
-    """The vendor's name of its model; empty where it is not known."""
+    """The vendor's name of its model; empty if unknown."""
     ref: str | None = None
     """The vendor's id of its task."""
 
@@ -48,14 +48,14 @@ class Submissions:
         self._known: OrderedDict[str, Noted] = OrderedDict()
         self._heard: OrderedDict[str, Noted] = OrderedDict()
         self._of_ref: OrderedDict[str, str] = OrderedDict()
-        """Which submission each task is of, by the vendor's own answer."""
+        """The submission of each task, from the vendor's own answers."""
         self._under_way: set[str] = set()
         self._running: set[asyncio.Task[str]] = set()
 
     def ref(self, submission_id: str, model: str | None = None) -> str | None:
-        """Returns the vendor's id of what was submitted under ours, if this process knows it or has heard of it.
+        """Returns the vendor's id of the task that was submitted under our id, if this process knows it.
 
-        What was heard of a task of another model than `model`, by the name that cards use, is not believed.
+        A webhook for a task of another model than `model`, by the name that cards use, does not count.
         """
         known, heard = self._known.get(submission_id), self._heard.get(submission_id)
         if known is not None and known.ref is not None:
@@ -69,9 +69,9 @@ class Submissions:
         return submission_id in self._under_way
 
     def hear(self, submission_id: str, ref: str, path: str = "") -> bool:
-        """Notes what the vendor is said to call it, and its model. What was heard first counts for more.
+        """Records the vendor's id and model of a submission, from a webhook. The first webhook takes precedence.
 
-        Returns whether it fits what the vendor's own answers have said. What does not is not noted: it is of another.
+        Returns whether it agrees with the vendor's own answers. If not, it is for another task and is not recorded.
         """
         known, owner = self._known.get(submission_id), self._of_ref.get(ref)
         if owner not in (None, submission_id):
@@ -139,7 +139,7 @@ class Submissions:
         return ref
 
     def _demand_own(self, task: Task, ref: str) -> None:
-        """Raises Failed where the vendor names a task as it named another one: then it has answered for that one."""
+        """Raises Failed if the vendor has given the same id to another submission: its answer was for that one."""
         if self._of_ref.get(ref, task.submission_id) == task.submission_id:
             return
         self._meter.mixed_up("submit")
@@ -163,7 +163,7 @@ class Submissions:
         self._account.refused(failed)
         if failed.reason in ("VENDOR_DOWN", "ANSWER_LOST"):
             self._breaker.failed()
-        elif failed.reason not in shortage.REASONS:  # what we lack says nothing of the vendor
+        elif failed.reason not in shortage.REASONS:  # our own shortage is not the vendor's failure
             self._breaker.succeeded()
 
     async def settled(self) -> None:

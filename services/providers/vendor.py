@@ -125,7 +125,7 @@ class Vendor(Protocol):
     can_find: bool
     """Whether it keeps anything by which a lost task could be found, or its absence be proved."""
     has_webhooks: bool
-    """Whether it tells of what has ended, in a way that is understood here."""
+    """Whether it reports an end in a form that is understood here."""
     refund_window_s: float | None
     """How long after a submission it has given back what it took for a task that came to nothing; None: it promises
     no such thing."""
@@ -164,7 +164,7 @@ class Vendor(Protocol):
         ...
 
     async def webhook_secret(self) -> str:
-        """Returns what the vendor signs its webhooks with. Not asked for where it has none.
+        """Returns the secret with which the vendor signs its webhooks. Not called if the vendor has none.
 
         Raises:
             Troubled: the vendor could not be asked, or has none now.

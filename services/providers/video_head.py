@@ -1,9 +1,9 @@
-"""Which files are videos that the orchestrator can look into, and what others are, by how they begin. Data."""
+"""Recognises videos that the orchestrator can probe, and names other files, by their first bytes. Data."""
 
 import re
 
 HEAD_BYTES = 12
-"""Enough to know by."""
+"""Bytes that suffice to recognise a format."""
 
 VIDEOS = (
     # The boxes that a file of the family of MP4 and QuickTime may begin with.
@@ -23,7 +23,7 @@ OTHERS = (
     ("an Ogg file", re.compile(rb"OggS")),
     ("a playlist", re.compile(rb"#EXTM3U")),
 )
-"""What will not become a video that can be delivered. A page or anything else may be what a host says that is away."""
+"""Formats that cannot be delivered as a video. Anything else, such as a page, may come from a host that is down."""
 
 
 def is_video(head: bytes) -> bool:
@@ -32,5 +32,5 @@ def is_video(head: bytes) -> bool:
 
 
 def other(head: bytes) -> str:
-    """Returns what a file is that is none of those, with its article; empty where that is not known."""
+    """Returns the name of another format, with its article; empty if it is unknown."""
     return next((name for name, begins in OTHERS if begins.match(head)), "")

@@ -83,7 +83,7 @@ def _calm_s(rhythm: Rhythm, age_s: float) -> float:
 
 
 def pause_after_s(rhythm: Rhythm, failures: int, asked_s: float | None) -> float:
-    """Returns the seconds to wait after so many failures in a row, of which the last asked for `asked_s`."""
+    """Returns the seconds to wait after this number of failures in a row; the last one asked for `asked_s`."""
     if asked_s is not None:
         return min(max(asked_s, rhythm.look_every_s), 10 * rhythm.longest_pause_s)
     return float(min(rhythm.longest_pause_s, rhythm.look_every_s * 2 ** min(failures - 1, 20)))

@@ -3,8 +3,8 @@
 The signature is `v3,` and the hexadecimal HMAC-SHA256 of `{id}.{timestamp}.{body}`, keyed by the secret as it is, but
 without its `whsec_`; what is older than five minutes, or from the future by as much, is refused.
 
-The secret is the operator's, or the vendor is asked for it in the background: it may be away when this process starts,
-and it may change the secret later. What came meanwhile and could not be checked is checked then.
+The operator configures the secret, or the provider requests it from the vendor in the background: the vendor may be
+down when this process starts, and may change the secret later. Webhooks that could not be checked are kept until then.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ VERSION = "v3"
 ID_CHARACTERS = 256
 UNCHECKED = 100
 UNCHECKED_BYTES = 64 * 1024
-"""Webhooks that are kept until the secret is known, and how large each may be: anybody may send some."""
+"""Webhooks that are kept until the secret is known, and their size limit: anyone may send them."""
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
@@ -58,7 +58,7 @@ def is_genuine(secret: str, headers: Mapping[str, str], body: bytes, now: float)
 
 @dataclass(frozen=True, slots=True)
 class _Unchecked:
-    """A webhook that the secret does not explain."""
+    """A webhook with a signature that does not match the secret."""
 
     path: str
     headers: Mapping[str, str]
@@ -79,7 +79,7 @@ class Webhooks:
         self._doubted = asyncio.Event()
 
     async def learn(self, vendor: Vendor, rhythm: Rhythm) -> None:
-        """Asks the vendor for the secret until it answers, and again when webhooks come that it does not explain."""
+        """Requests the secret from the vendor until it answers, and again after webhooks with a wrong signature."""
         while True:
             self._secret = await _asked(vendor, rhythm)
             self._doubted.clear()
@@ -87,13 +87,13 @@ class Webhooks:
             for each in unchecked:
                 if is_genuine(self._secret, each.headers, each.body, each.came):
                     self._note(each.path, each.body)
-            await asyncio.sleep(rhythm.longest_pause_s)  # anybody may send what is not genuine
+            await asyncio.sleep(rhythm.longest_pause_s)  # anyone may send webhooks that are not genuine
             await self._doubted.wait()
 
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
         """Returns the HTTP status of the answer.
 
-        204; 401 when it is not genuine; 503 while the secret is not known; 400 when it says nothing.
+        204; 401 if it is not genuine; 503 while the secret is not known; 400 if it names no task.
         """
         now = self._clock()
         if not is_genuine(self._secret, headers, body, now):
@@ -129,9 +129,9 @@ async def _asked(vendor: Vendor, rhythm: Rhythm) -> str:
         except Troubled as trouble:
             failures += 1
             trial = {"cause": str(trouble), "failures": failures}
-            log.warning("the secret of webhooks could not be had; the vendor is asked again", extra=trial)
+            log.warning("the vendor did not give the webhook secret; it is requested again", extra=trial)
             await asyncio.sleep(pause_after_s(rhythm, failures, trouble.retry_delay_s))
         else:
             if failures:
-                log.info("the secret of webhooks is known")
+                log.info("the webhook secret is known")
             return secret

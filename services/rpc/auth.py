@@ -57,11 +57,12 @@ def is_open(method: str) -> bool:
 
 
 def demand_single(pairs: Sequence[tuple[str, str | bytes]]) -> None:
-    """Raises InvalidInput when who calls is said more than once: proxies and servers might believe different ones."""
+    """Raises InvalidInput if the caller's identity is sent more than once: a proxy might use another one than we do."""
     for key in (AUTHORIZATION, USER):
         if sum(name == key for name, _ in pairs) > 1:
             raise InvalidInput(
-                [Violation(key, "comes more than once; send it once", "METADATA_REPEATED")], reason="METADATA_REPEATED"
+                [Violation(key, "is sent more than once; send it once", "METADATA_REPEATED")],
+                reason="METADATA_REPEATED",
             )
 
 

@@ -1,4 +1,4 @@
-"""How a process of ours calls another one: directly, whatever proxy the environment names."""
+"""How our processes call each other: directly, even if the environment names a proxy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 
 DIRECT = ("grpc.enable_http_proxy", 0)
-"""Without it gRPC goes through the proxy of `http_proxy` even to this machine."""
+"""Without it gRPC uses the proxy of `http_proxy` even for this machine."""
 
 
 def open_channel(

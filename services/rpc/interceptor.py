@@ -1,10 +1,10 @@
-"""What happens around every call, once for every kind of method: id, metrics, deadline, key, limits, errors, log line.
+"""The work around every call, the same for every kind of method: id, metrics, deadline, key, limits, errors, log line.
 
 It is one interceptor with one wrapped handler a method, not a chain, because each link would cost every message of
-every stream. Every method is wrapped as one that takes a stream of bytes, so that nothing of a request is waited for,
-read or parsed before the caller is known; `services.rpc.requests` does that. Servicers catch nothing: they raise from
-`services.errors`, and here alone that becomes a status. A cancelled call is counted as such and its CancelledError goes
-on.
+every stream. Every method is wrapped as one that takes a stream of bytes, so that no part of a request is awaited, read
+or parsed before the caller is known; `services.rpc.requests` does that later. Servicers catch nothing: they raise from
+`services.errors`, and only this module turns that into a status. A cancelled call is counted as such, and its
+CancelledError is raised again.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ DEADLINE_EXCEEDED = CODE_NAMES[grpc.StatusCode.DEADLINE_EXCEEDED.value[0]]
 
 @dataclass(frozen=True, slots=True)
 class _Method:
-    """What is known of a method once for all its calls."""
+    """The facts about a method that are the same for all its calls."""
 
     name: str
     metrics: MethodMetrics
@@ -65,7 +65,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> None:
         """Without `verify` every method is open. `endless` methods are ended by `end_streams`.
 
-        `check` is given every message that comes with a key, and raises ServiceError at one that is not acceptable.
+        `check` gets every message of a call with a key, and raises ServiceError for one that is not acceptable.
         """
         self._metrics = metrics
         self._verify = verify
@@ -193,7 +193,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         context: Context,
         task: asyncio.Task[Any],
     ) -> None:
-        """Finds out who calls, and whether there is room. Raises ServiceError."""
+        """Authenticates the caller, and checks the limits. Raises ServiceError."""
         if method.endless and self._ending:
             raise _going_down()
         if method.is_open:
@@ -248,7 +248,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _serializer(handler: Handler) -> Callable[[Any], bytes]:
-    """Returns a method's serializer, which leaves bytes as they are: what goes to many callers is encoded once."""
+    """Returns a method's serializer. It does not change bytes, so that a message for many callers is encoded once."""
     serialize: Callable[[Any], bytes] = handler.response_serializer
     return lambda response: response if isinstance(response, bytes) else serialize(response)
 

@@ -1,7 +1,7 @@
-"""How much a server takes at a time, so that no caller can lock out the others.
+"""Limits of simultaneous calls, so that no caller can lock out the others.
 
-Calls that need no key have a small room of their own. A call with a key counts for its tenant, for the group of its
-method and for the process; each has a limit, and what is beyond is refused with the limit and a time to come back.
+Calls that need no key have a small limit of their own. A call with a key counts for its tenant, for the group of its
+method and for the process. Each has a limit; calls beyond it are refused with the limit and a retry delay.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from services.errors import GaveWay, LimitReached, Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Methods of one kind, of which only so many calls may be open at a time."""
+    """Methods of one kind that share a limit of open calls."""
 
     name: str
     """Upper case, plural: it becomes a part of the reason, `TENANT_WATCHES_LIMIT_REACHED`."""
@@ -43,15 +43,15 @@ class CallLimits:
     """Without a key. One more ends the oldest of the host that has most, so a newcomer is always answered. Each client
     that balances by health keeps one."""
     arriving: int = 1000
-    """Calls whose key is being looked up."""
+    """Calls that wait for the lookup of their key."""
     connection_calls: int = 1250
-    """Of one connection; HTTP/2 makes the caller wait with more. A caller that ignores that is refused by gRPC."""
+    """Calls of one connection. An HTTP/2 client holds further calls back; gRPC refuses those of other clients."""
     first_message_s: float = 10.0
-    """How long a call may take to send its first message."""
+    """Seconds that a call may take to send its first message."""
     next_message_s: float = 60.0
-    """How long a stream of requests may pause."""
+    """Seconds that a stream of requests may pause."""
     taking_s: float = 60.0
-    """How long a caller may take nothing of a stream of responses that it was sent."""
+    """Seconds that a caller may take nothing from a stream of responses."""
 
 
 class Gate:
@@ -63,7 +63,7 @@ class Gate:
         self._used: Counter[tuple[str, str]] = Counter()
 
     def enter(self, tenant: str, group: Group | None) -> None:
-        """Lets a call in; `leave` must follow. An empty tenant has no limits of its own. Raises LimitReached."""
+        """Admits a call; `leave` must follow. An empty tenant has no limits of its own. Raises LimitReached."""
         limits, used = self._limits, self._used
         if self._calls >= limits.calls:
             raise _full("This server", limits.calls, "CALLS")
@@ -79,16 +79,16 @@ class Gate:
             used[key] += 1
 
     def leave(self, tenant: str, group: Group | None) -> None:
-        """A call that was let in has ended."""
+        """An admitted call has ended."""
         self._calls -= 1
         for key in _keys(tenant, group):
             self._used[key] -= 1
             if not self._used[key]:
-                del self._used[key]  # so that tenants who are gone take no memory
+                del self._used[key]  # so that tenants without calls use no memory
 
 
 def _keys(tenant: str, group: Group | None) -> Iterator[tuple[str, str]]:
-    """Yields what a call is counted under beside the process."""
+    """Yields the keys that a call is counted under, in addition to the process."""
     if tenant:
         yield tenant, ""
     if group is not None:
@@ -150,5 +150,5 @@ def _host(peer: str) -> str:
 
 
 def too_many_arrive() -> Unavailable:
-    """Returns the answer to a call when too many wait for their keys to be looked up."""
-    return Unavailable("Too many calls arrive at once. Try again in a moment.", reason="INTAKE_FULL")
+    """Returns the refusal for a call when too many calls wait for the lookup of their keys."""
+    return Unavailable("Too many calls arrive now. Try again in a moment.", reason="INTAKE_FULL")

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 REDACTED = "[redacted]"
 GRPC_EVERY_S = 10.0
-"""The same thing of gRPC's own is said no more often."""
+"""Seconds between two lines about the same kind of gRPC's own messages."""
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=_NOTHING)
 
@@ -75,26 +75,26 @@ def setup(level: str | int = "INFO", *, json: bool = True) -> None:
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes records to stderr; of gRPC's own only what is harmless, and not more often than is of use.
+    """Writes records to stderr. Of gRPC's own records it writes only harmless parts, and limits their rate.
 
-    gRPC logs what callers send it, with a traceback, before anybody has asked for their key: header by header, as often
-    as they like. Faults of ours do not come that way, for the interceptor logs those.
+    gRPC logs what callers send, with a traceback, before authentication: each header, as often as they like. Faults of
+    ours are not among these records, because the interceptor logs them.
     """
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
         self._said: dict[tuple[str, str, str], tuple[float, int]] = {}
-        """When each thing was said last, and how often it was not since; as many as gRPC has lines that log."""
+        """Time of the last line of each kind, and the number omitted since; one kind for each log call of gRPC."""
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Writes a record, or something in its place, or nothing."""
+        """Writes a record, a replacement for it, or nothing."""
         if record.name.partition(".")[0] == "grpc":
             plain = self._plain(record)
             return plain is not None and super().handle(plain)
         return super().handle(record)
 
     def _plain(self, record: logging.LogRecord) -> logging.LogRecord | None:
-        # Without arguments the text may have been made of what a caller sent.
+        # A text without arguments may already contain data of the caller.
         what = re.sub(r"%[a-z]", "…", str(record.msg)) if record.args else ""
         error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
         now, key = time.monotonic(), (record.name, what, error)

@@ -1,7 +1,7 @@
-"""The messages of one call, both ways: each within its time, and what comes is parsed and checked here.
+"""The messages of one call, in both directions: each has a time limit, and requests are parsed and checked here.
 
-gRPC hands requests over as bytes, so nothing is parsed before the caller is known, and what cannot be parsed is refused
-like any other wrong request.
+gRPC passes requests on as bytes, so nothing is parsed before the caller is known, and a message that cannot be parsed
+is refused like any other invalid request.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ Context = Any
 Handler = Any
 """grpc.RpcMethodHandler of any two messages."""
 CANCEL_S = 0.05
-"""How long the cancel of a call may come after the end of its messages."""
+"""Seconds between the end of a call's messages and its cancel, at most."""
 
 
 class Requests:
-    """What a caller sends, as an async iterator; or by `read`, which returns grpc.aio.EOF at the end.
+    """The caller's messages, as an async iterator; or by `read`, which returns grpc.aio.EOF at the end.
 
     Reading raises InvalidInput for a message that cannot be parsed or does not pass the check, and Unavailable when
     none comes in time.
@@ -78,7 +78,7 @@ class Requests:
         """Returns the message of a call that has exactly one."""
         message = await self.read()
         if message is grpc.aio.EOF:
-            # So ends a call too that its caller took back, or that gRPC refused for its size; the cancel comes after.
+            # A call that its caller cancelled, or that gRPC refused for its size, ends like this too; a cancel follows.
             await asyncio.sleep(CANCEL_S)
             raise self._refusal(_refuse("is missing; this method takes one message", "REQUEST_MISSING"))
         return message
@@ -107,7 +107,7 @@ Run = Callable[[Requests, Context], Awaitable[Any]]
 
 
 class CallContext:
-    """A context that reads by `Requests`, and whose writes are counted and have their time."""
+    """A context that reads from `Requests`; its writes are counted and have a time limit."""
 
     def __init__(
         self,
@@ -138,7 +138,9 @@ class CallContext:
                 await self._context.write(message)
         except TimeoutError:
             self._rejected("READER_STALLED")
-            what = f"Nothing of this stream was taken for {self._taking_s:g} s. Call again from where it stopped."
+            what = (
+                f"The caller took nothing from this stream for {self._taking_s:g} s. Call again from where it stopped."
+            )
             raise Unavailable(what, reason="READER_STALLED") from None
         self._sent()
 
@@ -157,7 +159,7 @@ class CallContext:
 
 
 def running(handler: Handler, *, sent: Callable[[], None], rejected: Callable[[str], None], taking_s: float) -> Run:
-    """Returns what runs a method of any kind, given what the caller sends and the context of the call."""
+    """Returns a function that runs a method of any kind, given the caller's messages and the context of the call."""
     streaming = handler.request_streaming
     inner: Callable[[Any, Context], Any] = {
         (False, False): handler.unary_unary,

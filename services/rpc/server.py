@@ -32,10 +32,10 @@ KEEPALIVE = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
 PENDING_CALLS = 20_000
-"""Calls that gRPC holds until we take them, some 17 KB each. Beyond that it ends calls as CANCELLED, everybody's, so
-there is room for the calls of many connections."""
+"""Calls that gRPC holds until we accept them, about 17 KB each. Beyond that it ends any caller's calls as CANCELLED, so
+there is space for the calls of many connections."""
 HANDSHAKE_MS = 20_000
-"""How long a connection may take until it speaks HTTP/2."""
+"""Milliseconds that a connection may take until its HTTP/2 handshake is done."""
 
 Registration = Callable[[grpc.aio.Server], None]
 """Adds a servicer: `lambda server: add_XServicer_to_server(servicer, server)`."""
@@ -124,8 +124,8 @@ async def serve(
 
     `services` are the full names of what is registered, for health and reflection. `endless` are the methods,
     `/package.Service/Method`, whose streams have no end of their own. Without `verify` no call needs a key.
-    `limits` are how much is taken at a time. `check` is given every message of a call with a key, and raises what is
-    wrong with it. A call whose deadline is nearer than `least_time_s` is refused.
+    `limits` are those of simultaneous calls. `check` gets every message of a call with a key, and raises an error for a
+    bad one. A call with less than `least_time_s` to its deadline is refused.
 
     Raises:
         CannotListenError: the address is taken, or cannot be had.
@@ -134,7 +134,7 @@ async def serve(
     calls = CallInterceptor(
         ServerMetrics(registry), verify=verify, endless=endless, limits=limits, check=check, least_time_s=least_time_s
     )
-    # No maximum_concurrent_rpcs: gRPC would count calls without a key in it, and refuse without a reason.
+    # No maximum_concurrent_rpcs: gRPC would also count calls without a key, and would refuse without a reason.
     options = _options(max_message_bytes, max_connection_age_s, limits.connection_calls)
     server = grpc.aio.server(interceptors=[calls], options=options)
     health = HealthService(("", LIVENESS, *services))

@@ -54,9 +54,9 @@ def _now() -> datetime:
 
 
 def to_status(error: BaseException, *, now: Callable[[], datetime] = _now) -> status_pb2.Status:
-    """Returns the status of a failure. A lack of our own resources is Unavailable, and logged.
+    """Returns the status of a failure. A shortage of our own resources is Unavailable, and logged.
 
-    What else is not a ServiceError is logged under the id that the caller gets.
+    Any other error that is not a ServiceError is logged under the id that the caller receives.
     """
     if not isinstance(error, errors.ServiceError):
         if (lacking := shortage(error)) is None:

@@ -73,7 +73,7 @@ class ServerMetrics:
         )
         self.rejected = Counter(
             "i2v_calls_rejected_total",
-            "Calls that were refused or ended around their method, by reason.",
+            "Calls that were refused before their method ran, or ended while it ran, by reason.",
             ("reason",),
             registry=registry,
         )
@@ -82,7 +82,7 @@ class ServerMetrics:
         self._rejected: dict[str, Counter] = {}
 
     def reject(self, reason: str) -> None:
-        """Counts a call that did not get to its end in its method. `reason` is a word of ours, never a caller's."""
+        """Counts a call that did not end in its method. `reason` is one of our own words, never the caller's."""
         counter = self._rejected.get(reason)
         if counter is None:
             counter = self._rejected[reason] = self.rejected.labels(reason)

@@ -204,7 +204,7 @@ async def test_a_picture_may_come_through_a_pipe(rig: Rig, i2v: Command) -> None
 async def test_a_pipe_without_an_end_is_refused(rig: Rig, i2v: Command) -> None:
     ended = await i2v("upload", "/dev/zero")
     assert (ended.code, rig.script.asked) == (2, [])
-    assert ended.err == "/dev/zero: a pipe brings at most 50 MB; name a file\n"
+    assert ended.err == "/dev/zero: a pipe may have at most 50 MB; name a file\n"
 
 
 async def test_ctrl_c_leaves_a_pipe_that_nobody_writes_into(i2v: Command) -> None:
@@ -229,7 +229,7 @@ async def test_a_job_that_goes_on_elsewhere_is_shown_to_go_on(rig: Rig, i2v: Com
     rig.script.events = lost
     ended = await i2v("watch", "7")
     assert "attempt 2 begins\n" in ended.err
-    assert "goes on from block 3, 50%\n" in ended.err
+    assert "continues from block 3, 50%\n" in ended.err
 
 
 async def test_the_quality_that_was_chosen_is_asked_for(rig: Rig, i2v: Command) -> None:
@@ -250,7 +250,7 @@ async def test_a_reached_limit_is_3_and_says_when_to_come_back(rig: Rig, i2v: Co
     rig.script.fail_submit = [spent]
     ended = await i2v(*GENERATE)
     assert ended.code == 3
-    assert ended.err.startswith("The budget is spent.\nCome back in 1 d 0:00:")
+    assert ended.err.startswith("The budget is spent.\nTry again in 1 d 0:00:")
 
 
 async def test_a_job_that_fails_is_4_and_says_what_was_charged(rig: Rig, i2v: Command) -> None:

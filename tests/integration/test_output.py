@@ -56,7 +56,7 @@ async def test_a_named_pipe_may_get_its_reader_late(i2v: Command) -> None:
     process = await i2v.start(*GENERATE, "--out", "out.fifo")
     assert process.stderr is not None
     async for line in process.stderr:
-        if b"as soon as a program reads from it" in line:
+        if b"as soon as a program reads it" in line:
             break
     async with reader(pipe) as read:
         assert await read() == VIDEO
@@ -68,12 +68,12 @@ async def test_ctrl_c_leaves_a_named_pipe_that_nobody_reads_and_says_how_to_get_
     process = await i2v.start(*GENERATE, "--out", "out.fifo")
     assert process.stderr is not None
     async for line in process.stderr:
-        if b"as soon as a program reads from it" in line:
+        if b"as soon as a program reads it" in line:
             break
     process.send_signal(2)
     ended = await asyncio.wait_for(i2v.end(process), 30)
     assert ended.code == 130
-    assert f"`i2v download {OUTPUT.asset} --out out.fifo` brings it" in ended.err
+    assert f"`i2v download {OUTPUT.asset} --out out.fifo` fetches it" in ended.err
 
 
 @BRINGS

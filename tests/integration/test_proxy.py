@@ -91,7 +91,7 @@ async def said(folder: Path, server: str, **environment: str) -> str:
 
 async def test_a_proxy_on_the_way_to_another_machine_is_named_without_its_password(tmp_path: Path) -> None:
     err = await said(tmp_path, "i2v.test:50051", http_proxy="http://user:secret@127.0.0.1:9")
-    assert "The call went through the proxy 127.0.0.1:9, which http_proxy names; no_proxy excepts a server" in err
+    assert "The call went through the proxy 127.0.0.1:9, which http_proxy names; no_proxy excludes a server" in err
     assert "secret" not in err
 
 

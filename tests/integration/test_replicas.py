@@ -179,7 +179,7 @@ async def test_servers_that_do_not_serve_are_said_to_be_so(two: tuple[Rig, Rig])
     async with Client(both(two), KEY, patience_s=0.5) as client:
         with pytest.raises(Unreachable) as caught:
             await client.get("jobs/7")
-    assert "it says that it does not serve now." in advice.lines(caught.value, "far:1")[0]
+    assert "it reports that it does not serve now." in advice.lines(caught.value, "far:1")[0]
 
 
 async def test_names_that_nobody_knows_are_unreachable() -> None:

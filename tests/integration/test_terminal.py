@@ -24,8 +24,8 @@ NOTABLE = [
     (Event(retrying=job_pb2.Retrying(error=ERROR)), "The vendor is busy. It tries again."),
     (Event(released=job_pb2.Released(provider="fal", reason="VENDOR_BUSY")), "nothing to pay to fal (VENDOR_BUSY)"),
     (Event(rerouted=job_pb2.Rerouted(model="other", before="first", error=ERROR, price=usd(4000))), "other is asked"),
-    (Event(reconciling=job_pb2.Reconciling(error=ERROR)), "waits for certainty: The vendor is busy."),
-    (Event(resumed=job_pb2.Resumed()), "goes on with what was paid for"),
+    (Event(reconciling=job_pb2.Reconciling(error=ERROR)), "the outcome at the vendor is unknown: The vendor is busy."),
+    (Event(resumed=job_pb2.Resumed()), "fetches the paid video"),
     (Event(warned=job_pb2.Warned(reason="OUTPUT_SILENT", message="The video has no sound.")), "has no sound"),
 ]
 WARNINGS = ["warning: A template wrote it.", "warning: The video has no sound."]

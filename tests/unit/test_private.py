@@ -55,7 +55,7 @@ def test_a_folder_that_everybody_shares_stays_as_it_is(installation: Path, caplo
     installation.chmod(0o1777)
     tighten(installation, "blobs")
     assert (mode(installation), mode(installation / "blobs")) == (0o1777, 0o755)
-    assert "shared by everybody" in caplog.text
+    assert "everyone can write to the folder" in caplog.text
 
 
 def test_a_folder_that_is_not_there_yet_is_none_of_its_business(tmp_path: Path) -> None:

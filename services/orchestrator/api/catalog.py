@@ -15,7 +15,7 @@ from services.orchestrator.domain.spec import ImageToVideo, SceneAnimation, Talk
 from services.orchestrator.vendors import Vendors
 
 CARD_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-"""What a token is: the last model of the page before."""
+"""The content of a page token: the last model of the previous page."""
 
 OPERATIONS = {
     ImageToVideo.kind: catalog_pb2.Model.IMAGE_TO_VIDEO,

@@ -19,7 +19,7 @@ from services.orchestrator.domain.spec import Size
 PAGE_DEFAULT = 50
 PAGE_MOST = 200
 PAGE_BYTES = 3 * 1024 * 1024
-"""What the messages on a page take at most: callers accept 4 MiB, and the rest of the answer needs its room."""
+"""Limit of the messages on a page, in bytes: callers accept 4 MiB, and the rest of the answer needs space too."""
 
 
 def refuse(field: str, description: str, reason: str) -> InvalidInput:
@@ -53,7 +53,7 @@ def page_size(asked: int) -> int:
 
 
 def fitting(messages: Sequence[Message]) -> int:
-    """Returns how many of the first messages go onto a page: at least one, if there is one."""
+    """Returns how many of the first messages fit onto a page: at least one, if there is one."""
     used = 0
     for number, message in enumerate(messages):
         used += message.ByteSize() + 8  # and its tag and length

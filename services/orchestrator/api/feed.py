@@ -1,4 +1,4 @@
-"""A job's newest events, read from the database and encoded once for all who watch the job in this process."""
+"""A job's newest events, read from the database and encoded once for all watchers of the job in this process."""
 
 import asyncio
 import logging
@@ -16,13 +16,13 @@ from services.orchestrator.domain.job import Job, State
 from services.orchestrator.ports.store import Store
 
 PAGE = 200
-"""Events that are read at once."""
+"""Events per read."""
 KEPT = 256
 """Events that a feed keeps, at most."""
 KEPT_BYTES = 256 * 1024
-"""Bytes that they take, at most; the newest is kept whatever it takes."""
+"""Bytes of these events, at most; the newest is kept whatever its size."""
 LOOK_S = 15.0
-"""How often a feed looks for events whose notification was lost."""
+"""Seconds between two reads without a notification."""
 WAITS = (Admitted, Retrying, Rerouted, Resumed)
 """The events after which a job waits in a queue."""
 
@@ -37,7 +37,7 @@ class Entry:
     data: bytes
     """A WatchJobResponse."""
     last: bool
-    """Nothing follows."""
+    """Whether this is the job's last event."""
 
 
 def entry(event: Event) -> Entry:
@@ -47,9 +47,9 @@ def entry(event: Event) -> Entry:
 
 
 class Feed:
-    """The window of a job's newest events. Watchers keep nothing but the number of the last event that they sent.
+    """The window of a job's newest events. A watcher keeps only the number of the last event that it sent.
 
-    So what a feed takes does not depend on how many watch or how slowly they read: a watcher that falls behind the
+    So the memory of a feed does not depend on the number of watchers or their speed: a watcher that falls behind the
     window reads from the database until it has caught up.
     """
 
@@ -66,11 +66,11 @@ class Feed:
         self.waiting = job.state is State.QUEUED
         """The job waits in a queue."""
         self.place = 0
-        """Its place there, from 1; 0 where it does not wait or that is not known yet."""
+        """Its place there, from 1; 0 if it does not wait or the place is not known yet."""
         self.ended = False
         """The job has ended, and its last event is in the window."""
         self.changed = asyncio.Event()
-        """Set at the next change, and then replaced: take it before you look."""
+        """Set at the next change, and then replaced: get it before you read the feed's state."""
         self._failure: Exception | None = None
         if self.waiting:
             waits()
@@ -80,28 +80,30 @@ class Feed:
         return after >= self._read - len(self._entries)
 
     def next(self, after: int) -> Entry | None:
-        """Returns the event that follows `after`, None when it is not in the window."""
+        """Returns the event that follows `after`, or None if it is not in the window."""
         at = after - (self._read - len(self._entries))
         return self._entries[at] if 0 <= at < len(self._entries) else None
 
     def check(self) -> None:
-        """Raises Unavailable when the events cannot be read, RuntimeError at a fault of ours."""
+        """Raises Unavailable if the events cannot be read, RuntimeError for a fault of ours."""
         match self._failure:
             case None:
                 return
-            case ServiceError(message=message, reason=reason):  # each watcher has one of its own: they carry tracebacks
+            case ServiceError(
+                message=message, reason=reason
+            ):  # each watcher raises a new error: errors keep tracebacks
                 raise Unavailable(message, reason=reason)
             case _:
                 raise RuntimeError("the feed of a job broke; the log has the reason")
 
     def stands(self, place: int) -> None:
-        """Notes the place in the queue."""
+        """Stores the place in the queue."""
         if self.waiting and place != self.place:
             self.place = place
             self._wake()
 
     async def read(self) -> None:
-        """Reads what happens, until the job has ended or the events cannot be read. Raises nothing."""
+        """Reads events until the job has ended or they cannot be read. Raises nothing."""
         try:
             async with self._store.changes(self.job_id) as signal:
                 while not self.ended:

@@ -1,4 +1,4 @@
-"""The feeds of the jobs that are watched in this process, and where those jobs stand in their queues."""
+"""The feeds of the jobs that are watched in this process, and the places of those jobs in their queues."""
 
 import asyncio
 import logging
@@ -12,20 +12,21 @@ from services.orchestrator.domain.job import Job
 from services.orchestrator.ports.store import Store
 
 HEARTBEAT_S = 15.0
-"""Longest silence of a watch."""
+"""Seconds without a message on a watch, at most."""
 PLACE_S = 3.0
-"""How often the places of jobs that wait are looked up."""
+"""Seconds between two lookups of the places of waiting jobs."""
 GATHER_S = 0.1
-"""How long a job waits before its place is looked up: one that starts at once needs none, and many share one look."""
+"""Seconds before the place of a waiting job is looked up: a job that starts immediately needs no lookup, and many jobs
+share one."""
 
 log = logging.getLogger(__name__)
 
 
 class Feeds:
-    """The feeds of this process. Without watchers it runs nothing."""
+    """The feeds of one process. Without watchers nothing runs."""
 
     def __init__(self, store: Store, *, heartbeat_s: float = HEARTBEAT_S, kept: int = KEPT) -> None:
-        """`kept` is how many events of a job are kept at most."""
+        """`kept` is the limit of events that are kept per job."""
         self._store = store
         self._heartbeat_s = heartbeat_s
         self._kept = kept
@@ -37,7 +38,7 @@ class Feeds:
         """Yields encoded WatchJobResponses: the events after a sequence number to the last one, and heartbeats.
 
         Raises:
-            Unavailable: the events cannot be read now. A new watch from the last event seen misses none.
+            Unavailable: the events cannot be read now; a new watch from the last event seen misses none.
         """
         place = 0
         async with self._feed(job) as feed:
@@ -56,10 +57,10 @@ class Feeds:
                     after = following.sequence
                     if following.last:
                         return
-                if not feed.holds(after):  # it went on while we sent
+                if not feed.holds(after):  # the window moved while we sent
                     continue
                 if feed.ended:
-                    return  # the watcher asked for what comes after the end
+                    return  # the caller asked for events after the end
                 feed.check()
                 if feed.waiting and feed.place != place:
                     place = feed.place
@@ -91,7 +92,7 @@ class Feeds:
                 reading.cancel()
 
     def _drop(self, feed: Feed) -> None:
-        """Lets the next watcher begin with a new feed. Those who have this one keep it."""
+        """Gives the next watcher a new feed. Present watchers keep this one."""
         if self._feeds.get(feed.job_id, (None,))[0] is feed:
             del self._feeds[feed.job_id]
         if not self._feeds and self._places is not None:
@@ -99,7 +100,7 @@ class Feeds:
             self._places = None
 
     async def _look(self) -> None:
-        """Looks up where the jobs that wait stand, for all of them in one statement."""
+        """Looks up the places of all waiting jobs, in one statement."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PLACE_S):
@@ -111,7 +112,7 @@ class Feeds:
                 continue
             try:
                 places = await self._store.places(list(waiting))
-            except Exception:  # watchers learn from their feeds what is wrong; places are not worth an end
+            except Exception:  # feeds report errors to their watchers; a missing place is no reason to end
                 log.warning("places in queues cannot be looked up", exc_info=True)
                 continue
             for job_id, feed in waiting.items():

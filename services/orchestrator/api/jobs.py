@@ -82,7 +82,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         token = _token(found[shown - 1].id, state) if len(found) > shown else ""
         return job_pb2.ListJobsResponse(jobs=listed[:shown], next_page_token=token)
 
-    async def WatchJob(  # type: ignore[override]  # encoded once for all who watch; see services.rpc.interceptor
+    async def WatchJob(  # type: ignore[override]  # encoded once for all watchers; see services.rpc.interceptor
         self, request: job_pb2.WatchJobRequest, context: grpc.ServicerContext
     ) -> AsyncIterator[bytes]:
         """See job.proto."""

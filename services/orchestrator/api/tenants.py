@@ -1,9 +1,9 @@
 """Who calls: from an API key to a tenant and its plan. Keys are known by their SHA-256 alone.
 
 A key is 32 random bytes, so a fast digest guards it as well as a slow one would. What a key is good for is remembered
-for half a minute; a revoked one works no longer than that. That a key is not known is remembered for seconds, so a new
-one soon works. Keys that were never good here share two lookups at a time: guesses do not take the database from the
-callers that are known.
+for half a minute; a revoked one works no longer than that. An unknown key is cached for seconds, so a new key soon
+works. Keys that this process has not seen as valid share two lookups at a time: guesses do not use up the database for
+known callers.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ REMEMBER = timedelta(seconds=30)
 REMEMBER_UNKNOWN = timedelta(seconds=3)
 REMEMBER_AT_MOST = 10_000
 STRANGERS, STRANGERS_WAITING = 2, 100
-"""Keys that were never good here: how many are looked up at a time, and how many more wait for it."""
+"""Lookups at a time of keys that this process has not seen as valid, and how many more calls may wait for one."""
 
 
 def digest(key: str) -> str:
@@ -51,7 +51,7 @@ class Tenants:
         self._strange = 0
 
     async def verify(self, key: str) -> str:
-        """Returns the tenant of a key. Raises Unauthenticated, and Unavailable while too many unknown keys come."""
+        """Returns the tenant of a key. Raises Unauthenticated, and Unavailable while too many unknown keys arrive."""
         hashed, now = digest(key), self._clock.now()
         if self._operator and hmac.compare_digest(hashed, self._operator):
             return OPERATOR
@@ -61,7 +61,7 @@ class Tenants:
             raise _unknown()
         looking = self._looking.get(hashed)
         if looking is None:
-            # Shared by all calls that show this key meanwhile, and not ended with the first of them.
+            # All calls with this key share the lookup, and it does not end with the first of them.
             looking = self._looking[hashed] = asyncio.create_task(self._look(hashed, strange=known is None))
             looking.add_done_callback(lambda task: self._looked(hashed, task))
         tenant = await asyncio.shield(looking)
@@ -73,7 +73,7 @@ class Tenants:
         if not strange:
             return await self._find(hashed)
         if self._strange >= STRANGERS + STRANGERS_WAITING:
-            raise Unavailable("Too many unknown keys come at once. Try again in a moment.", reason="KEYS_BUSY")
+            raise Unavailable("Too many unknown keys arrive now. Try again in a moment.", reason="KEYS_BUSY")
         self._strange += 1
         try:
             async with self._strangers:
@@ -107,7 +107,7 @@ class Tenants:
     def _looked(self, hashed: str, task: asyncio.Task[str | None]) -> None:
         del self._looking[hashed]
         if not task.cancelled():
-            task.exception()  # the callers that wait have it; read here in case all of them are gone
+            task.exception()  # waiting calls have it; if all were cancelled, asyncio need not report it
 
     def caller(self) -> Caller:
         """Returns who makes the RPC that is being answered."""

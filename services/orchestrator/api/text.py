@@ -1,4 +1,4 @@
-"""Every text of every request, checked in one place before its method sees it: a new field is checked by itself."""
+"""Checks every text of every request in one place, before its method: a new field is checked automatically."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ KEY_CHARACTERS = 40
 
 
 def check(message: Message) -> None:
-    """Raises InvalidSpec, or InvalidInput outside of a spec, that names each field whose text cannot be kept."""
+    """Raises InvalidSpec, or InvalidInput outside a spec; it names each field with a text that cannot be stored."""
     wrong: list[Violation] = []
     for path, text in _texts(message, ""):
         if what := fault(text):

@@ -120,7 +120,7 @@ class ProviderBackend:
         """See Vendor."""
         assert attempt.card.remote is not None
         model = attempt.card.remote.model
-        # Before anything is handed over: whoever cannot even open a file does not buy what goes into it.
+        # Before the submission: without a free file descriptor for the video, nothing is bought.
         video = VideoFile(attempt.workdir / "video.mp4")
         with closing(video), ExitStack() as files:
             parts: TaskParts | None = None
@@ -128,7 +128,7 @@ class ProviderBackend:
                 request = provider_pb2.AttachRequest(external_ref=attempt.external_ref, model=model)
                 call = self._stub.Attach(request, metadata=self._metadata)
             else:
-                # Before anything is journalled: most of what can be wrong is wrong already.
+                # Before anything is journalled: most shortages show up here.
                 self._demand(await self.capabilities(), {model} if self._vendor else ())
                 parts = TaskParts(attempt, model, files)
                 yield Handover(model)
@@ -137,7 +137,7 @@ class ProviderBackend:
                 async for event in self._events(call, attempt, video):
                     yield event
             except (asyncio.CancelledError, TaskFailed):
-                # gRPC cancels a call whose messages cannot be read; who cancels this task is another matter.
+                # gRPC cancels a call if its messages cannot be read. A cancel of this task is something else.
                 task = asyncio.current_task()
                 if parts is None or parts.trouble is None or (task is not None and task.cancelling()):
                     raise
@@ -257,7 +257,7 @@ def _promised(facts: provider_pb2.VendorFacts) -> dict[str, str]:
 
 
 def _failed(failed: provider_pb2.Failed) -> Exception:
-    """Returns what the end of a task means: a failure, or where attaching again may bring the video, a pause."""
+    """Returns the meaning of a task's end: a failure, or a pause if attaching again may bring the video."""
     if failed.retryable and failed.resumable:
         return Unavailable(failed.message, reason=failed.reason)
     error = JobError(failed.reason, failed.message, retryable=failed.retryable, resumable=failed.resumable)
@@ -266,10 +266,10 @@ def _failed(failed: provider_pb2.Failed) -> Exception:
 
 
 def _unsent(trouble: Exception) -> TaskFailed:
-    """Returns what inputs come to that could not be sent whole: a provider submits nothing that it has a part of."""
+    """Returns the result if inputs could not be sent completely: a provider never submits a part of them."""
     lacking = shortage(trouble)
     reason = lacking.reason if lacking is not None else "NOTHING_SUBMITTED"
-    error = JobError(reason, "The inputs could not be handed over; nothing was submitted.", retryable=True)
+    error = JobError(reason, "The inputs could not be sent; nothing was submitted.", retryable=True)
     return TaskFailed(error, Charge.NOT_CHARGED)
 
 

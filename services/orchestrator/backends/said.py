@@ -7,15 +7,15 @@ import grpc
 from services.rpc.status import from_call
 
 FULL = "Concurrent RPC limit exceeded!"
-"""What gRPC itself says, as RESOURCE_EXHAUSTED, of a call that it does not let through to the process."""
+"""gRPC's own message, with RESOURCE_EXHAUSTED, for a call that it does not pass on to the process."""
 
 log = logging.getLogger(__name__)
 
 
 def is_full(error: grpc.aio.AioRpcError) -> bool:
-    """Whether the process, or gRPC in its place, refused one call too many: the call did not get to its method.
+    """Whether the process, or gRPC in its place, refused a call beyond a limit: the call did not reach its method.
 
-    A method itself may be RESOURCE_EXHAUSTED too, and so may something on the way to it, at any time.
+    A method itself, or a proxy on the way to it, may also answer RESOURCE_EXHAUSTED, at any time.
     """
     if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
         return False

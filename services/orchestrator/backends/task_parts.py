@@ -1,4 +1,4 @@
-"""A task on its way to a provider: its header, then the bytes of its inputs, never whole in memory."""
+"""A task as a stream to a provider: its header, then the bytes of its inputs, which are never completely in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,14 +18,14 @@ ROLES = {
 
 
 class TaskParts:
-    """The messages of one Generate. The inputs' files are opened at once, so that a lack of them is met before."""
+    """The messages of one Generate. All files of the inputs are opened first, so that a shortage shows before it."""
 
     def __init__(self, attempt: Attempt, model: str, files: ExitStack) -> None:
         """`files` closes them. Raises OSError."""
         self._task = _task(attempt, model)
         self._inputs = [(given, files.enter_context(given.path.open("rb"))) for given in attempt.inputs]
         self.trouble: Exception | None = None
-        """Why not all of it was sent. Nothing of the kind is met once the last byte was."""
+        """Why not everything was sent; None after the last byte."""
 
     async def messages(self) -> AsyncIterator[provider_pb2.GenerateRequest]:
         """Yields them; the files are not needed afterwards."""

@@ -108,7 +108,7 @@ class TritonBackend:
         assert size is not None
         preparing = asyncio.create_task(self._prepare(attempt, size), name=f"prepare-{attempt.job_id}")
         try:
-            yield Stage("encode-inputs", 0.0)  # at once, while they are encoded
+            yield Stage("encode-inputs", 0.0)  # reported while they are encoded
             profile, plan, made, inputs = await preparing
         finally:
             preparing.cancel()
@@ -124,7 +124,7 @@ class TritonBackend:
         yield Output(_whole(attempt))
 
     async def _prepare(self, attempt: Attempt, size: Size) -> tuple[Profile, Plan, Sequence[Array], Inputs]:
-        """Returns what is to be made, what of it is made already, and the encoded inputs."""
+        """Returns the request, the blocks that exist already, and the encoded inputs."""
         profile = await self._profile()
         plan = profile.plan(attempt.card, attempt.spec)
         made = await asyncio.to_thread(latents.history, plan, attempt.checkpoints)
@@ -148,8 +148,8 @@ class TritonBackend:
     ) -> AsyncGenerator[BackendEvent, None]:
         """Yields checkpoints and fragments as they come, from the blocks that are made already and those that are not.
 
-        A block's checkpoint comes before its fragments, and does not wait for them. The last fragment comes while the
-        whole file is written, and stages while the models work.
+        A block's checkpoint comes before its fragments, and does not wait for them. The last fragment is announced
+        while the whole file is written, and stages while the models work.
         """
         clip = Clip(self._engine, plan.decoder, _clip_number(attempt), plan.latents)
         events: asyncio.Queue[BackendEvent | None] = asyncio.Queue()

@@ -1,8 +1,8 @@
 """Blobs in a folder: one file per key, under the key's own name.
 
 A file appears by a rename, after its bytes and before its folder are on the disk, so that a crash at any moment
-leaves the blob that was there, or the new one, or none. What is not a blob yet lies in this process's scratch folder on
-the same disk, and is swept by another process after a crash.
+leaves the blob that was there, or the new one, or none. An incomplete blob is in this process's scratch folder on the
+same disk, and another process removes it after a crash.
 """
 
 import asyncio
@@ -89,9 +89,9 @@ class LocalBlobs:
         await self._run(write)
 
     def sweep(self) -> None:
-        """Removes what processes that have ended left of blobs under way. Blocking. Raises OSError."""
+        """Removes the incomplete blobs of processes that have ended. Blocking. Raises OSError."""
         sweep(self._root / _PARTS)
-        if not self._walked:  # once: it looks at every folder, for what versions without a scratch folder left
+        if not self._walked:  # once: it searches all folders for files of versions without a scratch folder
             sweep_unlocked(self._root, ".put-", deep=True)
             self._walked = True
 
@@ -102,7 +102,7 @@ class LocalBlobs:
             await asyncio.to_thread(self._scratch.close)
 
     def _parts(self) -> Scratch:
-        """Returns the folder of what is not a blob yet; a new one if that was removed. Raises OSError."""
+        """Returns the folder of incomplete blobs; a new one if it was removed. Raises OSError."""
         with self._making:
             if self._scratch is None or not self._scratch.path.is_dir():
                 self._scratch = Scratch(self._root / _PARTS)

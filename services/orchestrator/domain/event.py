@@ -7,8 +7,8 @@ from services.orchestrator.domain.spec import Size
 from services.orchestrator.domain.text import kept
 
 WORD_MOST, MESSAGE_MOST, PROMPT_MOST = 128, 2000, 8000
-"""Characters of what an event says in the words of others: engines, vendors, language models. More is cut off, so that
-a job and each of its events fit into a message."""
+"""Characters of a text in an event that comes from an engine, a vendor or a language model. Longer texts are truncated,
+so that a job and each of its events fit into a message."""
 
 
 def _keep(event: object, **most: int) -> None:

@@ -251,10 +251,10 @@ def start(job: Job, workflow: str = "") -> Started | Reconciling | None:
     return Started(job.attempt + 1)
 
 
-LOST = JobError("ANSWER_LOST", "The vendor's answer was lost. It is being asked what became of it.", retryable=False)
+LOST = JobError("ANSWER_LOST", "The vendor's answer was lost. The vendor is asked for the outcome.", retryable=False)
 TAKEN = JobError(
     "REFERENCE_TAKEN",
-    "The vendor named a task that another job has. An operator finds out what became of this one.",
+    "The vendor named a task that another job has. An operator has to find this job's own task.",
     retryable=False,
 )
 
@@ -265,7 +265,7 @@ def lost(job: Job) -> Reconciling:
 
 
 def taken(job: Job) -> Failed | Reconciling:
-    """Returns what a submission comes to that the vendor answered with another job's task."""
+    """Returns the body of the event for a submission that the vendor answered with another job's task."""
     return Reconciling(TAKEN) if job.call is Call.SUBMITTING else fail(job, TAKEN)
 
 

@@ -1,6 +1,6 @@
-"""What a file is, by its first bytes. What a caller says of it decides only what the file is for.
+"""The format of a file, from its first bytes. The caller's media type says only what the file is for.
 
-Pure. It names a file; whether the rest of the file keeps what its beginning promises is for the decoders to find out.
+Pure. It only names the format; the decoders check the rest of the file.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 HEAD_BYTES = 4096
-"""How much of a file `of` looks at."""
+"""Bytes of a file that `of` reads."""
 
 
 class Role(StrEnum):
@@ -24,7 +24,7 @@ class Kind:
     """A format."""
 
     name: str
-    """As people call it: `JPEG`, `M4A`."""
+    """Its usual name: `JPEG`, `M4A`."""
     role: Role | None = None
     """None: neither a picture, a sound nor a video."""
 
@@ -84,7 +84,7 @@ _MAGIC = (
     (0, b"PK\3\4", Kind("ZIP")),
 )
 _NEEDS = {b"WEBP": b"RIFF", b"WAVE": b"RIFF", b"AVI ": b"RIFF", b"AIFF": b"FORM", b"AIFC": b"FORM"}
-"""What comes first in files that say only later what they are."""
+"""First boxes of files that name their format only later."""
 
 _OF_BRAND = {
     b"avif": AVIF,
@@ -97,9 +97,9 @@ _OF_BRAND = {
 
 
 def of(head: bytes) -> Kind | None:
-    """Returns what a file is, by its first HEAD_BYTES; None when they are of no kind that is known here.
+    """Returns the format of a file by its first HEAD_BYTES; None if it is unknown.
 
-    MP4 holds a sound alone as often as a video, and says so only further on: an MP4 that may be either is a video here.
+    An MP4 may hold only a sound, which shows only later in the file. An MP4 that may be either counts as a video here.
     """
     for at, magic, kind in _MAGIC:
         if head.startswith(magic, at) and head.startswith(_NEEDS.get(magic, b"")):

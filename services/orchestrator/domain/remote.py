@@ -207,6 +207,6 @@ def refused_locally(name: str, spec: Spec) -> Iterator[Violation]:
 
 
 def _too_large(name: str, at: str, asset: Asset, most: int) -> Violation:
-    # A picture is stored written again: its size is not that of the file that was sent.
+    # A picture is written again before it is stored: its size differs from that of the upload.
     what = f"is stored as {asset.info.media_type} of {asset.size_bytes} bytes; {name!r} takes at most {most}"
     return Violation(at, f"{what}; send a smaller one", "ASSET_TOO_LARGE")

@@ -1,11 +1,11 @@
-"""What a text must be to be kept and handed on."""
+"""The conditions under which a text can be stored and sent."""
 
 TEXT_BYTES = 32_000
 """The longest text of any kind, in UTF-8: 8,000 characters of 4 bytes. Single fields have lower limits of their own."""
 
 
 def fault(text: str) -> str:
-    """Returns why a text can be neither stored nor sent, as the end of a sentence about it; empty when it can."""
+    """Returns why a text cannot be stored or sent, as the end of a sentence about it; empty if it can."""
     if "\x00" in text:
         return "holds a NUL character; leave it out"
     try:
@@ -16,7 +16,7 @@ def fault(text: str) -> str:
 
 
 def kept(text: str, most: int) -> str:
-    """Returns a text of others, such as a vendor's message, as it can be stored: at most so many characters."""
+    """Returns a foreign text, such as a vendor's message, in a form that can be stored: cleaned and truncated."""
     if fault(text):
         text = text.encode(errors="replace").decode().replace("\x00", "\ufffd")
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -22,7 +22,7 @@ MEMORY_LIMIT_BYTES = 1 << 30
 OUTPUT_LIMIT_BYTES = 256 << 20
 FILES_PER_REQUEST = 2
 NICENESS = 10
-"""How far a child steps back for those who answer calls: a picture may take a little longer, a submission may not."""
+"""Nice value of a child process: decoding may take longer, but must not delay the process that answers calls."""
 
 Work = Callable[[BinaryIO, BinaryIO], Callable[[], dict[str, object]]]
 
@@ -38,7 +38,7 @@ def main(kind: str, limit_s: float) -> None:
         message, files, _, _ = socket.recv_fds(channel, 16, FILES_PER_REQUEST)
         if not message:
             return
-        # Of processor time: a good file takes no more of it on a loaded machine. SIGPROF kills, whatever C code runs.
+        # Processor time: a good file needs no more of it on a loaded machine. SIGPROF kills, even inside C code.
         signal.setitimer(signal.ITIMER_PROF, limit_s)
         answer = _answered(work, files)
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -100,7 +100,7 @@ def _answered(work: Work, files: list[int]) -> dict[str, object]:
     try:
         with open(files[0], "rb") as source, open(files[1], "wb") as target:
             answer = _answer(work, source, target)
-    except OSError as error:  # what was still to be written when the file was closed
+    except OSError as error:  # from the last bytes, which are written when the file is closed
         if not answer:
             raise
         return {"unwritten": error.errno or errno.EIO}

@@ -1,8 +1,8 @@
 """What a picture file says of itself, and the limits it must keep, before anything is decoded.
 
-The walkers beside this (png.py, jpeg.py, webp.py) follow a file's own structure and keep what draws the picture. What
-is not part of it (a second file behind it, a compressed text that unpacks to gigabytes) never reaches a decoder. They
-are pure and linear in the size of the file; every offset is checked, for the bytes are hostile.
+The walkers (png.py, jpeg.py, webp.py) follow a file's own structure and keep only the parts that draw the picture.
+Other parts (a second file behind it, a compressed text that unpacks to gigabytes) never reach a decoder. Walkers are
+pure and linear in the size of the file. They check every offset, because the bytes may be hostile.
 """
 
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def check_size(width: int, height: int) -> None:
 
 
 def truncated() -> Refused:
-    """Returns the refusal of a picture that is not all there."""
+    """Returns the refusal of an incomplete picture."""
     return Refused("PICTURE_TRUNCATED", "ends before the picture does; the upload was cut short, send all of it again")
 
 
@@ -75,5 +75,5 @@ def malformed(what: str) -> Refused:
 
 
 def animated() -> Refused:
-    """Returns the refusal of a picture that moves."""
+    """Returns the refusal of an animated picture."""
     return Refused("PICTURE_ANIMATED", "is animated; the limit is one frame; send a still picture")

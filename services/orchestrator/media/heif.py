@@ -1,17 +1,17 @@
-"""HEIC and AVIF, box by box: whether all of the file came. The decoder finds its size and its frames."""
+"""HEIC and AVIF, box by box: whether the file is complete. The decoder finds its size and its frames."""
 
 from services.orchestrator.media.header import Format, Header, animated, malformed, truncated
 
-#: A picture is described in the one and lies in the other, in most files.
+#: In most files the first box describes the picture, and the second holds its data.
 _NEEDED = b"meta"
 _MOVING = (b"msf1", b"hevc", b"hevx")
 
 
 def walk(data: bytes, form: Format) -> Header:
-    """Returns the picture without what is behind it; its size is not known yet. Raises Refused: not whole, or moving.
+    """Returns the picture without bytes behind it; its size is not known yet. Raises Refused: incomplete or animated.
 
-    Phones put videos and notes of their own into boxes behind the picture. What is left of a box that was cut off at
-    the end is taken for such a thing only if it has no known name.
+    Phones put videos and notes into boxes behind the picture. An incomplete box at the end counts as such an extra only
+    if its name is unknown.
     """
     if data[8:12] in _MOVING:
         raise animated()
@@ -23,7 +23,7 @@ def walk(data: bytes, form: Format) -> Header:
         elif length == 0:
             length = len(data) - position
         if length < 8 or not name.isalnum():
-            break  # no box: whatever it is, it is not of the picture
+            break  # no box, so it is not part of the picture
         if position + length > len(data):
             if name in (b"ftyp", b"meta", b"mdat", b"idat"):
                 raise truncated()

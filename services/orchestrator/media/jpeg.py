@@ -12,17 +12,17 @@ END = b"\xff\xd9"
 
 #: The next marker within entropy-coded data: not a stuffed zero, not a restart, not fill.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-#: What may follow a scan: tables, the next scan, notes. Anything else behind one is no part of the picture any more.
+#: Segments that may follow a scan: tables, the next scan, notes. Anything else is not part of the picture.
 _FOLLOWS = {0xC4, 0xDA, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}
 
 
 def walk(data: bytes) -> Header:
-    """Returns the picture; bytes behind it, and between its segments, are left out.
+    """Returns the picture without the bytes behind it and between its segments.
 
-    Some cameras leave out the end marker: a picture without it is taken when its scans cover all of it.
+    Some cameras omit the end marker: a picture without it is accepted if its scans are complete.
 
     Raises:
-        Refused: not whole, broken, of a kind that is not supported, or beyond a limit.
+        Refused: incomplete, broken, of an unsupported kind, or beyond a limit.
     """
     kept = [data[:2]]
     position = 2
@@ -60,7 +60,7 @@ def walk(data: bytes) -> Header:
             kept.append(data[found.start() : end])
         position = end
         if frame is not None and frame.is_whole():
-            break  # whatever follows changes nothing of it
+            break  # the rest does not change the picture
     if frame is None or scans == 0:
         raise malformed("it has no picture data") if ended else truncated()
     if not (frame.has_begun() if ended else frame.is_whole()):
@@ -69,7 +69,7 @@ def walk(data: bytes) -> Header:
 
 
 def _segment(data: bytes, position: int) -> bytes | None:
-    """Returns what a segment holds; None when it does not end within the data."""
+    """Returns the content of a segment; None if it does not end within the data."""
     length = int.from_bytes(data[position : position + 2], "big")
     end = position + length
     return data[position + 2 : end] if length >= 2 and end <= len(data) else None
@@ -77,14 +77,14 @@ def _segment(data: bytes, position: int) -> bytes | None:
 
 @dataclass(slots=True)
 class _Frame:
-    """What is drawn, and how much of it the scans have brought."""
+    """The picture's components, and how much of them the scans contain."""
 
     width: int
     height: int
     components: bytes
     progressive: bool
     _missing: dict[tuple[int, int], int] = field(default_factory=dict)
-    """By component and frequency of which something has come: how many of the lowest bits have not."""
+    """For each component and frequency that a scan contained: the number of lowest bits that are still missing."""
 
     @classmethod
     def of(cls, marker: int, segment: bytes) -> "_Frame":
@@ -95,7 +95,7 @@ class _Frame:
         return cls(width, height, segment[6 : 6 + 3 * segment[5] : 3], marker == 0xC2)
 
     def scan(self, segment: bytes) -> None:
-        """Takes in what a scan says that it brings."""
+        """Records the content that a scan declares."""
         count = segment[0] if segment else 0
         if len(segment) < 4 + 2 * count:
             raise malformed("a JPEG scan has no header")
@@ -107,11 +107,11 @@ class _Frame:
                 self._missing[component, frequency] = bits & 15
 
     def has_begun(self) -> bool:
-        """Whether something of every component has come: some programs leave out the finest details."""
+        """Whether the scans contain a part of every component: some programs omit the finest details."""
         return all((component, 0) in self._missing for component in self.components)
 
     def is_whole(self) -> bool:
-        """Whether every bit of every frequency of every component has come."""
+        """Whether the scans contain every bit of every frequency of every component."""
         return len(self._missing) >= 64 * len(set(self.components)) and not any(self._missing.values())
 
 

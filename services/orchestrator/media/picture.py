@@ -28,12 +28,11 @@ _turns = Turns(AT_ONCE, "pictures")
 async def normalise(path: Path, out: Path, *, field: str, tenant: str = "") -> PictureInfo:
     """Writes the picture in `path` to `out` as 8-bit RGB, upright, without metadata, in the tenant's turn.
 
-    What is lossy becomes a JPEG, the rest a PNG; that may make the file larger than it was, and than the limit for
-    uploads. `out` appears whole or not at all; a call that is cancelled may still write it. `field` is named in the
-    violation.
+    A lossy picture becomes a JPEG, any other a PNG; the file may become larger than the upload, and than the limit for
+    uploads. `out` appears complete or not at all; a cancelled call may still write it. The violation names `field`.
 
     Raises:
-        InvalidUpload: not a still PNG, JPEG, WebP, HEIC or AVIF, not whole, or beyond a limit; the reason says which.
+        InvalidUpload: not a still PNG, JPEG, WebP, HEIC or AVIF, incomplete, or beyond a limit; the reason says which.
         Unavailable: no decoder could be started.
         OSError: `out` could not be written.
     """

@@ -19,7 +19,7 @@ from services.orchestrator.media.stored import QUALITY, Pixels, jpeg_quality, wr
 
 # Ours are lower and refuse; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
-# The child has one core and little memory to give; only the primary picture of a HEIC is of interest.
+# The child process has one core and little memory; it needs only the primary picture of a HEIC.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 pi_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 
@@ -70,7 +70,7 @@ def _open(found: Header) -> Image.Image:
     header.check_size(*image.size)
     if found.width and image.size != (found.width, found.height):
         raise Refused("PICTURE_MALFORMED", "is broken: its parts disagree; save the picture again as PNG or JPEG")
-    # A HEIC may hold several pictures; the one that opens is the one that is meant.
+    # A HEIC may hold several pictures; the library opens the primary one.
     if found.format != "HEIF" and getattr(image, "n_frames", 1) != 1:
         raise header.animated()
     return image
@@ -83,24 +83,24 @@ def _decoded(found: Header, image: Image.Image) -> Pixels:
     image = transparency.resolved(found, image)
     image.load()
     header.check_size(*image.size)
-    # A file's image holds its decoder, which for a large WebP has 600 MB; the pixels alone go on.
+    # An image from a file keeps its decoder, 600 MB for a large WebP, so only the pixels are kept.
     return _rgb(image._new(image.im))
 
 
 def _of_jpeg(found: Header, image: Image.Image) -> Pixels:
-    """Decodes a JPEG by a library that passes on what the decoder warns of; Pillow would fill what is missing in grey.
+    """Decodes a JPEG with a library that reports the decoder's warnings; Pillow would fill missing parts with grey.
 
     Raises:
         Refused: data are missing or damaged.
     """
     colours = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[image.mode]
-    # Colours that are halved again come back as they were stored; smoothed in between, they would not.
+    # If the colours are subsampled again, they must not be interpolated here: so they stay as they were stored.
     kept = jpeg_quality(image)[1] != "444" and _orientation(image) < SIDEWAYS
     decode = partial(simplejpeg.decode_jpeg, found.data, colours, fastupsample=kept)
     try:
         pixels = decode()
     except ValueError as error:
-        # Bytes too many (what a camera put behind data without an end) harm nothing.
+        # Extra bytes (which a camera put behind data without an end marker) do no harm.
         if "extraneous" not in str(error) and ("Corrupt" in str(error) or "Premature" in str(error)):
             raise header.truncated() from error
         pixels = decode(strict=False)

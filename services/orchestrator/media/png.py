@@ -15,12 +15,12 @@ from services.orchestrator.media.header import (
     truncated,
 )
 
-#: What Pillow needs: texts, which may be bombs, are not in the list; a profile must prove that it is none.
+#: The chunks that Pillow needs. Texts may be decompression bombs and are not in the list; a profile is checked.
 _DRAWN = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
-#: What makes a PNG move, or may: an APNG of one frame is a picture, which is in IDAT.
+#: The chunks of an animation. An APNG of one frame is a still picture, which is in IDAT.
 _MOVING = (b"acTL", b"fcTL", b"fdAT")
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Of a pixel, by colour type."""
+"""Samples of a pixel, by colour type."""
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Of an interlaced picture: first column and row, and the steps between them."""
 _PIECE = 1 << 20
@@ -77,7 +77,7 @@ def _check(header: bytes) -> None:
 
 
 def _raw_bytes(header: bytes) -> int:
-    """Returns how many bytes the rows have, each with its filter's."""
+    """Returns the size of all rows in bytes, including the filter byte of each row."""
     width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
     passes = _PASSES if interlaced else ((0, 0, 1, 1),)
     total = 0
@@ -89,9 +89,9 @@ def _raw_bytes(header: bytes) -> int:
 
 
 def _unpacks_to(pieces: Iterable[memoryview], wanted: int) -> bool:
-    """Whether compressed pieces hold so many bytes; no decoder says when they hold fewer.
+    """Whether compressed pieces unpack to so many bytes; no decoder reports it when they unpack to fewer.
 
-    True also for what does not unpack at all: the decoder says that better.
+    True also for data that cannot be unpacked: the decoder has a better message for them.
     """
     unpacking, have = zlib.decompressobj(), 0
     try:

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 PROBE_LIMIT_S = 10.0
 """Of processor time."""
 AT_ONCE = 2
-"""Files of a kind that are looked into at the same time."""
+"""Files of a kind that are probed at the same time."""
 
 _videos = Sandbox("videos", size=AT_ONCE, limit_s=PROBE_LIMIT_S)
 _outputs = Sandbox("outputs", size=AT_ONCE, limit_s=PROBE_LIMIT_S)
@@ -35,7 +35,7 @@ def probe(path: Path) -> VideoInfo:
 
 
 def probe_output(path: Path) -> VideoInfo:
-    """The same, for a video that a vendor made, in any coding that can be decoded here. Raises as `probe`.
+    """The same for a vendor's video, with any codec that can be decoded here. Raises as `probe`.
 
     It may be MP4, QuickTime, WebM or Matroska, as the media type of the answer says.
     """
@@ -43,9 +43,9 @@ def probe_output(path: Path) -> VideoInfo:
 
 
 def keep_output(path: Path) -> tuple[VideoInfo, Path]:
-    """Looks inside a video that a vendor made, and returns what is in the file to keep, and that file.
+    """Probes a vendor's video. Returns the facts of the file to keep, and that file.
 
-    It is an MP4 where MP4 has the codings: one beside `path` with the same tracks. Otherwise it is `path`, as it came.
+    If MP4 supports the codecs, it is a new MP4 next to `path` with the same tracks. Otherwise it is `path`, unchanged.
     Raises as `probe`.
     """
     came = probe_output(path)
@@ -57,7 +57,7 @@ def keep_output(path: Path) -> tuple[VideoInfo, Path]:
             _look(_repacks, path, "VIDEO_FORMAT", "video", target)
         made = probe_output(packed)
     except (InvalidUpload, Unavailable, OSError) as trouble:
-        log.info("a video is kept as it came", extra={"media_type": came.media_type, "cause": str(trouble)})
+        log.info("a video is kept unchanged", extra={"media_type": came.media_type, "cause": str(trouble)})
         made = came
     same = (made.width, made.height, made.frames) == (came.width, came.height, came.frames)
     if made.media_type == "video/mp4" and same:
@@ -96,7 +96,7 @@ def _look(sandbox: Sandbox, path: Path, unreadable: str, what: str, target: Bina
         try:
             answer = sandbox.call(source.fileno(), None if target is None else target.fileno())
         except DecoderDied as died:
-            limit = f"takes more than {PROBE_LIMIT_S:.0f} s of computing to look into"
+            limit = f"takes more than {PROBE_LIMIT_S:.0f} s of processor time to read"
             why = limit if died.out_of_time else "crashes the decoder"
             answer = {"reason": unreadable, "description": why}
     if "memory" in answer:

@@ -18,13 +18,13 @@ from services.errors import Unavailable
 
 START_LIMIT_S = 60.0
 PATIENCE = 30
-"""How many times as long as it may compute a child may take: on a loaded machine it waits for its turn."""
+"""Wall-clock limit of a child, as a multiple of its processor time: on a loaded machine it has to wait."""
 Kind = Literal["pictures", "videos", "outputs", "repacks", "sounds"]
 """What a child is for."""
 
 
 class DecoderDied(Exception):
-    """The child did not survive the file, or computed for longer than it may."""
+    """The child crashed on the file, or exceeded its processor time."""
 
     def __init__(self, by: int) -> None:
         """`by` is the signal that ended it, 0 where it ended by itself."""
@@ -37,7 +37,7 @@ class Sandbox:
     """A few children of one kind, started when first needed and kept warm. Blocking; safe from any thread."""
 
     def __init__(self, kind: Kind, *, size: int, limit_s: float) -> None:
-        """`limit_s` is of processor time, for each file."""
+        """`limit_s` is the processor time for each file."""
         self._kind = kind
         self._limit_s = limit_s
         self._turns = threading.BoundedSemaphore(size)
@@ -142,7 +142,7 @@ class _Child:
             socket.send_fds(self._socket, [b"go"], [source, target])
             answer = self._socket.recv(1 << 16)
         except TimeoutError as late:
-            what = f"The process that decodes {self._kind} got no time to finish. Try again."
+            what = f"The process that decodes {self._kind} got too little processor time. Try again."
             raise Unavailable(what, reason="DECODER_UNAVAILABLE") from late
         except OSError:
             answer = b""

@@ -27,7 +27,7 @@ DEMUXERS = {
     kind.FLAC: ("audio/flac", "flac"),
     kind.MP3: ("audio/mpeg", "mp3"),
     kind.AAC: ("audio/aac", "aac"),
-    # Recorders write sounds under the brands of videos; which it is, its tracks say.
+    # Recorders write sounds under the MP4 brands of videos; the tracks show which it is.
     kind.M4A: ("audio/mp4", "mp4"),
     kind.MP4: ("audio/mp4", "mp4"),
     kind.QUICKTIME: ("audio/mp4", "mp4"),
@@ -76,10 +76,10 @@ def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, objec
 
 
 def _kind(source: BinaryIO) -> tuple[str, str]:
-    """Returns media type and demuxer by the first bytes, and leaves the file at its beginning."""
+    """Returns media type and demuxer by the first bytes, and rewinds the file."""
     head = source.read(kind.HEAD_BYTES)
     found = kind.of(head) or _joined_late(head)
-    while head[:3] == b"ID3":  # a tag may stand in front of other kinds than MP3, and of another tag
+    while head[:3] == b"ID3":  # a tag may precede other formats than MP3, and another tag
         length = sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=False))
         source.seek(10 + length - len(head), io.SEEK_CUR)
         head = source.read(kind.HEAD_BYTES)
@@ -92,7 +92,7 @@ def _kind(source: BinaryIO) -> tuple[str, str]:
 
 
 def _joined_late(head: bytes) -> Kind | None:
-    """Returns what begins somewhere in the first bytes: a recording of a stream starts within a frame."""
+    """Returns the format that begins somewhere in the first bytes: a recorded stream starts within a frame."""
     for start in re.finditer(rb"\xff[\xe2-\xff]", head):
         if (found := kind.of(head[start.start() :])) in (kind.MP3, kind.AAC):
             return found

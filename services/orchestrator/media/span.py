@@ -1,7 +1,7 @@
 """How long a track plays, by its packets. Runs in the child only.
 
-An encoder puts silence in front of a sound and fills up its last frame. Containers say how much of that is not to be
-heard (edit lists, LAME's tag, Opus' pre-skip); FFmpeg notes it on the packets.
+An encoder puts silence in front of a sound and pads its last frame. Containers say how much of that players must skip
+(edit lists, LAME's tag, Opus' pre-skip); FFmpeg notes it on the packets.
 """
 
 import struct
@@ -10,14 +10,14 @@ from typing import Any
 
 import av
 
-#: Each frame of these is exactly as long as what was recorded.
+#: Codecs with frames that are exactly as long as the recording.
 _EXACT = ("flac", "alac", "pcm_")
-#: How many frames an encoder adds that a file which does not mark them may have: two of delay, one filled up.
+#: Frames that an encoder may add without marking them in the file: two of delay, one of padding.
 _UNMARKED_FRAMES = 3
 
 
 class Span:
-    """From the beginning of the first packet of a track to the end of the last, without what is not presented."""
+    """From the beginning of the first packet of a track to the end of the last, without parts that players skip."""
 
     def __init__(self) -> None:
         self._first: int | None = None
@@ -27,7 +27,7 @@ class Span:
         self._marked = False
 
     def take(self, packet: "av.Packet[Any]", rate: int = 0) -> None:
-        """Takes a packet in, of a sound of this sampling rate; one without a time is passed over."""
+        """Adds a packet of a sound with this sampling rate; ignores a packet without a time."""
         if packet.pts is None or not packet.size or packet.is_discard:
             return
         duration = packet.duration or 0
@@ -50,7 +50,7 @@ class Span:
     def heard(self, time_base: Fraction | None, codec: str) -> Fraction:
         """Returns the length of a sound in seconds.
 
-        A frame more or less than whole seconds is the encoder's doing, and would be billed as a second.
+        A difference of one frame from whole seconds comes from the encoder, and would be billed as a second.
         """
         length = self.length(time_base)
         if codec.startswith(_EXACT) or not length:

@@ -1,6 +1,6 @@
-"""How a clean picture is written: what was lossy as JPEG, at the quality that it had; the rest as PNG.
+"""Writes a clean picture: a lossy one as JPEG, at its own quality; any other as PNG.
 
-Fast settings come first. Only a file of more than STORED_BYTES, which vendors do not take, is worth a slower try.
+Fast settings are tried first, slower ones only if the file exceeds STORED_BYTES, which vendors do not accept.
 Runs in the child only.
 """
 
@@ -16,12 +16,12 @@ from services.orchestrator.media import strips
 STORED_BYTES = 10_000_000
 LEAST_QUALITY = 75
 QUALITY = 95
-"""Of a lossy picture that does not say how good it is."""
+"""JPEG quality for a lossy picture of unknown quality."""
 _SMALLER = (95, 90, 85, 80, 75, 60, 45, 30)
 _PIXELS_FOR_PATIENCE = 16_000_000
-"""A PNG of more would take seconds to compress well."""
+"""Above this size, good compression of a PNG would take seconds."""
 _STANDARD_SUMS = (3688, 5505)
-"""Of the tables for luminance and chrominance in the JPEG standard, which are those of quality 50."""
+"""Sums of the tables for luminance and chrominance in the JPEG standard, which are those of quality 50."""
 
 Pixels = Any
 """A Pillow image of mode RGB, or an array (H, W, 3) of it."""
@@ -30,7 +30,7 @@ Pixels = Any
 def jpeg_quality(image: Any) -> tuple[int, str]:
     """Returns the quality at which a JPEG was written, within bounds, and its subsampling, such as 420."""
     if image.mode == "CMYK" or image.info.get("adobe_transform") == 0:
-        return QUALITY, "444"  # no luminance and chrominance, so their tables say nothing
+        return QUALITY, "444"  # not luminance and chrominance, so the tables do not show the quality
     tables = [image.quantization[layer[3]] for layer in image.layer[:2]]
     best = max(_quality(sum(table), standard) for table, standard in zip(tables, _STANDARD_SUMS, strict=False))
     luminance, *others = [(layer[1], layer[2]) for layer in image.layer]
@@ -44,7 +44,7 @@ def _quality(table_sum: int, standard: int) -> float:
 
 
 def write_jpeg(picture: Pixels, target: BinaryIO, quality: int, subsampling: str) -> tuple[int, int]:
-    """Writes a JPEG and returns its width and height. A file that would be too large is written less well."""
+    """Writes a JPEG and returns its width and height. Lowers the quality if the file would be too large."""
     pixels: npt.NDArray[np.uint8] = np.asarray(picture)
     data = strips.encode(pixels, quality, subsampling)
     for smaller in _SMALLER:

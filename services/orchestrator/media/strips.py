@@ -1,7 +1,7 @@
 """A large JPEG, encoded in strips at the same time.
 
-Restart markers are made for this: behind each of them the data begin as at the start of a picture, so strips that are
-encoded alone, one behind the other with markers between, are the whole. Runs in the child only.
+Restart markers make this possible: after each marker the data begin as at the start of a picture. So separately encoded
+strips, joined by markers, are the complete picture. Runs in the child only.
 """
 
 import struct
@@ -14,10 +14,10 @@ import simplejpeg
 Pixels = npt.NDArray[np.uint8]
 """(H, W, 3), RGB"""
 
-#: Below this many pixels, starting a second thread costs more than it brings.
+#: Below this many pixels, a second thread costs more time than it saves.
 WORTH_IT = 2_000_000
 AT_ONCE = 2
-#: By how many samples of luminance lie beside and above each other for one of each colour.
+#: Samples of luminance per sample of colour, horizontally and vertically.
 SUBSAMPLING = {(1, 1): "444", (2, 1): "422", (1, 2): "440", (2, 2): "420"}
 _SAMPLES = {name: samples for samples, name in SUBSAMPLING.items()}
 _MOST_BLOCKS = 0xFFFF
@@ -32,10 +32,10 @@ def encode(pixels: Pixels, quality: int, subsampling: str) -> bytes:
     height, width = pixels.shape[:2]
     if height * width < WORTH_IT:
         return _encoded(pixels, quality, subsampling)
-    beside, above = _SAMPLES[subsampling]
-    across, down = -(-width // (8 * beside)), -(-height // (8 * above))
+    horizontal, vertical = _SAMPLES[subsampling]
+    across, down = -(-width // (8 * horizontal)), -(-height // (8 * vertical))
     rows = min(-(-down // AT_ONCE), _MOST_BLOCKS // across)
-    step = rows * 8 * above
+    step = rows * 8 * vertical
     parts = [pixels[top : top + step] for top in range(0, height, step)]
     encoded = list(_threads.map(lambda part: _encoded(part, quality, subsampling), parts))
     start, data = _split(encoded[0])
@@ -54,7 +54,7 @@ def _encoded(pixels: Pixels, quality: int, subsampling: str) -> bytes:
 
 
 def _split(jpeg: bytes) -> tuple[bytes, memoryview]:
-    """Returns what stands before the data of the one scan, and the data."""
+    """Returns the bytes before the data of the only scan, and the data."""
     sos = _find(jpeg, _SOS)
     end = sos + 2 + int.from_bytes(jpeg[sos + 2 : sos + 4], "big")
     return jpeg[:end], memoryview(jpeg)[end:-2]

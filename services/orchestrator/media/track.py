@@ -21,7 +21,7 @@ MAX_SIDE = 8192
 EBML = b"\x1a\x45\xdf\xa3"
 """How WebM and Matroska begin."""
 WEBM = {"vp8", "vp9", "av1", "opus", "vorbis"}
-"""The codings that WebM has; Matroska has all."""
+"""The codecs that WebM supports; Matroska supports all."""
 
 
 def measure(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]:
@@ -35,19 +35,19 @@ def measure(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object
 
 
 def measure_any(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]:
-    """The same, for a video that was paid for: MP4, QuickTime, WebM or Matroska, in a coding that this PyAV decodes."""
+    """The same for a paid video: MP4, QuickTime, WebM or Matroska, with a codec that this PyAV decodes."""
     return _measure(source, demanded="", form=form_of(source))
 
 
 def form_of(source: BinaryIO) -> str:
-    """Returns what a file is to be opened as, `mp4` or `matroska`, by how it begins: nothing else is tried."""
+    """Returns the demuxer for a file, `mp4` or `matroska`, by its first bytes: no other is tried."""
     begins = source.read(len(EBML))
     source.seek(0)
     return "matroska" if begins == EBML else "mp4"
 
 
 def coding(stream: Stream) -> str:
-    """Returns the name of a track's coding, whatever decodes it; empty where nothing here does."""
+    """Returns the name of a track's codec; empty if it cannot be decoded here."""
     return "" if stream.codec_context is None else str(stream.codec_context.codec.canonical_name)
 
 
@@ -94,7 +94,7 @@ def _walk(container: InputContainer, stream: VideoStream, codec: VideoCodecConte
             decoded = codec.decode(cast("av.Packet[VideoStream]", packet))
             seen = any((frame.width, frame.height) == (codec.width, codec.height) for frame in decoded)
     duration = seen_span.length(stream.time_base)
-    if open_ended and frames > 1:  # Matroska says when frames begin; the last one lasts as long as they do on average
+    if open_ended and frames > 1:  # Matroska has only the start of each frame; the last frame gets the average length
         duration *= Fraction(frames, frames - 1)
     if not frames or not seen or duration <= 0:
         raise Refused("VIDEO_UNREADABLE", "has no frame that can be decoded")

@@ -1,6 +1,6 @@
-"""The transparent colour of a PNG (its tRNS chunk), compared at the depth at which it is meant.
+"""The transparent colour of a PNG (its tRNS chunk), compared at the bit depth of the file.
 
-Pillow hands out 8 bits a sample and compares them with a key that may have 16, or 2. Runs in the child only.
+Pillow returns 8 bits per sample and compares them with a key that may have 16, or 2. Runs in the child only.
 """
 
 import io
@@ -10,12 +10,12 @@ from PIL import Image, ImageChops, ImageFile
 
 from services.orchestrator.media.header import Header
 
-#: How Pillow unpacks the upper bytes of 16-bit samples, and the lower ones: as the upper ones of swapped bytes.
+#: Pillow's modes to unpack the upper bytes of 16-bit samples, and the lower ones (as upper ones of swapped bytes).
 _UPPER, _LOWER = {"L": "L;16B", "RGB": "RGB;16B"}, {"L": "L;16", "RGB": "RGB;16L"}
 
 
 def resolved(found: Header, image: Image.Image) -> Image.Image:
-    """Returns a picture that Pillow makes transparent where it is, given one that is not decoded yet."""
+    """Returns a picture that Pillow makes transparent in the right places, from one that is not decoded yet."""
     key = image.info.get("transparency")
     if found.format != "PNG" or key is None or image.mode not in ("1", "L", "I;16", "RGB"):
         return image

@@ -1,4 +1,4 @@
-"""Threads that owners take in turns, so that no owner's files wait for all the files of another."""
+"""Threads that owners use in turns, so that no owner has to wait for all files of another one."""
 
 import asyncio
 import threading
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Turns:
-    """A few threads. An owner has at most half of them, and at least one; owners who wait are served in turn.
+    """A few threads. An owner has at most half of them, and at least one; waiting owners are served in turn.
 
-    Safe from any thread and any event loop. A call that is cancelled while it runs keeps its thread until it is done,
-    and its owner's turn with it.
+    Safe from any thread and any event loop. A call that is cancelled while it runs keeps its thread, and counts for its
+    owner, until it is done.
     """
 
     def __init__(self, size: int, name: str) -> None:
@@ -23,7 +23,7 @@ class Turns:
         self._lock = threading.Lock()
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[tuple[Future[Any], Callable[[], Any]]]] = {}
-        """By owner; who was served last comes last."""
+        """By owner; the owner that was served last is the last."""
 
     async def run(self, owner: str, work: Callable[[], T]) -> T:
         """Does the work in its turn and returns what it returns."""
@@ -38,7 +38,7 @@ class Turns:
         return future
 
     def _start(self) -> None:
-        """Starts whatever may run now."""
+        """Starts the work that may run now."""
         with self._lock:
             while self._running.total() < self._size and (owner := self._next()) is not None:
                 queue = self._waiting.pop(owner)

@@ -1,4 +1,4 @@
-"""Looks inside what tenants upload, in turns, on threads of its own: an upload waits for no other kind of work."""
+"""Probes the uploads of tenants, in turns, on threads of its own: an upload waits for no other kind of work."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ def inspect(data: bytes) -> Header:
     """Walks a picture file.
 
     Raises:
-        Refused: it is of no accepted format, is not whole, moves, or is beyond a limit.
+        Refused: it has no accepted format, is incomplete or animated, or is beyond a limit.
     """
     match found := kind.of(data[: kind.HEAD_BYTES]):
         case kind.PNG:

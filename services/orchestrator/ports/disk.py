@@ -1,10 +1,10 @@
-"""Room on the disks that this process writes to."""
+"""Free space on the disks that this process writes to."""
 
 from collections.abc import Callable
 
 Room = Callable[[int], None]
-"""Raises Unavailable when so many bytes more would leave less free than has to stay free. Waits for nothing."""
+"""Raises Unavailable if so many more bytes would leave less free than the limit. Does not block."""
 
 
 def any_room(size_bytes: int) -> None:
-    """Where nobody looks at the disk."""
+    """For code that does not check the disk."""

@@ -1,4 +1,4 @@
-"""The roll of workers: who lives, under which name, and whose work is put back for the others."""
+"""The roll of workers: which workers are alive, under which name, and the takeover of dead workers' jobs."""
 
 from collections.abc import Collection, Mapping, Set
 from datetime import datetime
@@ -8,25 +8,25 @@ from typing import Protocol
 class Roll(Protocol):
     """The list of workers, and this worker's entry.
 
-    Each start of a worker is an incarnation of its name. What it takes from the queues is marked with the incarnation,
-    so the work of one that died is found whoever has its name now.
+    Each start of a worker is an incarnation of its name. The queue entries that it takes are marked with the
+    incarnation, so the jobs of a dead one are found, even if another worker has its name now.
     """
 
     @property
     def executor(self) -> str:
-        """Id of this incarnation: what marks the queue entries that it takes."""
+        """Id of this incarnation; it marks the queue entries that the incarnation takes."""
 
     async def enter(self) -> None:
-        """Takes the name, and puts back what earlier incarnations left. Raises when another worker has the name."""
+        """Claims the name, and requeues the entries of earlier incarnations. Raises if another worker has the name."""
 
     async def hold(self) -> None:
-        """Keeps the name for as long as it is awaited. Raises when another worker has it."""
+        """Keeps the name until it is cancelled. Raises if another worker has the name."""
 
     async def leave(self) -> None:
-        """Puts back all that this incarnation still has, and gives the name back. Fails nothing."""
+        """Requeues all entries that this incarnation still has, and releases the name. Raises nothing."""
 
     async def beat(self) -> None:
-        """Notes that this worker lives. Raises Unavailable."""
+        """Writes a heartbeat of this worker. Raises Unavailable."""
 
     async def has(self, entry: str) -> bool:
         """Whether a queue entry that this incarnation took is still its own. Raises Unavailable."""
@@ -35,10 +35,10 @@ class Roll(Protocol):
         """Returns the queue entries that this incarnation has taken and that have not ended. Raises Unavailable."""
 
     async def put_back(self, entries: Collection[str]) -> None:
-        """Puts queue entries that this incarnation took back in their old places. Raises Unavailable."""
+        """Requeues entries that this incarnation took, in their old places. Raises Unavailable."""
 
     async def take_over(self, since: datetime) -> Mapping[str, int]:
-        """Puts back what workers left that have not been heard of since; returns how many entries, by executor.
+        """Requeues the entries of workers without a heartbeat since then; returns their number by executor.
 
         Raises Unavailable.
         """

@@ -17,7 +17,7 @@ Decide = Callable[[Job], Body | None]
 
 
 class Signal(Protocol):
-    """Wakes whoever waits for something to happen to one job, or at one queue."""
+    """Wakes a waiter when something happens to one job, or at one queue."""
 
     async def wait(self, timeout_s: float) -> bool:
         """Returns True once something may have happened since the last call, False after `timeout_s` of quiet."""
@@ -100,7 +100,7 @@ class Store(Protocol):
         """Returns how many jobs wait for a backend."""
 
     async def places(self, job_ids: Sequence[str]) -> Mapping[str, int]:
-        """Returns where each job stands in the queue of its backend, from 1; jobs that do not wait are left out."""
+        """Returns the place of each job in the queue of its backend, from 1; jobs that do not wait are left out."""
 
     async def usage(self, tenant: str, user: str, plan: Plan) -> tuple[Usage, list[Entry]]:
         """Returns the accounts of the current period and the user's newest ledger entries."""

@@ -63,7 +63,7 @@ SELECT "user", budget_micros, reserved_micros, spent_micros,
 FROM booked
 """
 
-# As the driver wants it.
+# In the placeholder style of the driver.
 STATEMENT = re.sub(r"(?<!:):(\w+)", r"%(\1)s", BOOK)
 
 
@@ -75,7 +75,7 @@ async def book(
     Returns None, with nothing to commit, when an account cannot bear the quote.
     Raises psycopg.IntegrityError when the request_id is taken.
     """
-    # By the driver itself: SQLAlchemy takes about as much processor time for so many parameters as the driver does.
+    # By the driver itself: for so many parameters SQLAlchemy would need as much processor time again.
     async with connection.cursor(row_factory=namedtuple_row) as cursor:
         await cursor.execute(STATEMENT, asdict(queue) | values(job, fingerprint, plan, backend))
         found: list[Any] = await cursor.fetchall()
@@ -86,7 +86,7 @@ async def book(
 
 
 def values(job: Job, fingerprint: str, plan: Plan, backend: str) -> dict[str, Any]:
-    """Returns what the statement needs of a job."""
+    """Returns the statement's parameters for a job."""
     return {
         "id": job.id,
         "tenant": job.tenant,

@@ -11,9 +11,9 @@ from services.orchestrator.store.database import plain_url
 from services.orchestrator.store.listener import KEEPALIVE, RECONNECT_S
 
 PATIENCE_S = 10.0
-"""How long a worker waits for its name: what has it may be about to end, or a broken connection of its own."""
+"""Seconds that a worker waits for its name: the holder may be about to end, or be this worker's broken connection."""
 AGAIN_S = 0.5
-# The server, too, has to notice a client that is gone without a word, and within the patience.
+# The server must also notice a client that vanishes without closing its connection, within the patience.
 NOTICE = """
 SELECT set_config('tcp_keepalives_idle', '3', false), set_config('tcp_keepalives_interval', '2', false),
     set_config('tcp_keepalives_count', '2', false)
@@ -37,7 +37,10 @@ class Claim:
         self._connection: psycopg.AsyncConnection[tuple[bool]] | None = None
 
     async def take(self) -> None:
-        """Takes the name: a dead worker's at once, a dying one's within seconds. Raises NameTaken, Unavailable."""
+        """Claims the name, immediately if its holder is dead, within seconds if it is ending.
+
+        Raises NameTaken, Unavailable.
+        """
         try:
             self._connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, **KEEPALIVE)
             await self._connection.execute(NOTICE)
@@ -53,7 +56,7 @@ class Claim:
         raise NameTaken(f"another living worker is called {self._worker!r}; give each its own I2V_WORKER_NAME")
 
     async def hold(self) -> None:
-        """Watches a claim that was taken, and takes it again when its connection breaks.
+        """Watches the claim, and takes it again when its connection breaks.
 
         Raises NameTaken once another worker has the name; until then it does not return.
         """
@@ -69,9 +72,9 @@ class Claim:
             log.info("the claim on this worker's name was taken again")
 
     async def release(self) -> None:
-        """Gives the name back, if it was taken."""
+        """Releases the name, if it was claimed."""
         if self._connection is not None:
-            with suppress(psycopg.Error):  # a broken connection has given it back already
+            with suppress(psycopg.Error):  # a broken connection has released it already
                 await self._connection.execute("SELECT pg_advisory_unlock_all()")
             await self._connection.close()
             self._connection = None
@@ -79,6 +82,6 @@ class Claim:
     async def _broken(self) -> None:
         assert self._connection is not None, "it was taken"
         with suppress(psycopg.Error):
-            async for _ in self._connection.notifies():  # there are none; it waits until the connection breaks
+            async for _ in self._connection.notifies():  # none arrive; this waits until the connection breaks
                 pass
         await self._connection.close()

@@ -1,8 +1,8 @@
-"""A PostgreSQL cluster in a folder, run by the programs of the wheel and entered over a socket in that folder alone.
+"""A PostgreSQL cluster in a folder, run by the programs of the wheel; its only socket is in that folder.
 
-Nothing of it is anywhere else: no lock or socket in /tmp, no system user, no port. The folder is its owner's (0700),
-the server asks the kernel who connects, and lets in the owner and root. PostgreSQL does not run as root, so root lends
-the server to an account that runs nothing else (docs/adr/0023).
+It uses nothing outside the folder: no lock or socket in /tmp, no system user, no port. Only the folder's owner has
+access (0700). The server asks the kernel who connects, and accepts the owner and root. PostgreSQL does not run as root,
+so root runs the server as an account that runs nothing else (docs/adr/0023).
 """
 
 import logging
@@ -15,22 +15,22 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SUPERUSER, ROLE = "postgres", "i2v"
-"""The role that makes the cluster, and the role of the service."""
+"""The role that creates the cluster, and the role of the service."""
 PORT = 5432
 SOCKET = f".s.PGSQL.{PORT}"
 START_S, STOP_S = 300, 60
 """A start may have to recover after a crash, on a machine that is busy with other things."""
-LENT_TO = "bin"
-"""Whom root lends the server to: a legacy account of every Linux, which has no processes and no files of its own."""
+SERVER_USER = "bin"
+"""The account as which root runs the server: a legacy account of every Linux, without processes or files of its own."""
 PASSES = "-all,+dac_override"
-"""What the server keeps of root's powers: it gets to folders that only root may enter, such as /root."""
+"""The capability of root that the server keeps, to reach folders that only root may enter, such as /root."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
-"""PGPORT, LANG and the like of our own environment do not reach the server."""
+"""The server does not get PGPORT, LANG and the like from the environment of the process that starts it."""
 SERVER = f"-k . -p {PORT} -c listen_addresses= -c unix_socket_permissions=0700"
-"""The socket is in the server's working directory, its folder, by a name that is short wherever the folder is."""
+"""The socket is in the server's working directory, its folder. So its name is short, wherever the folder is."""
 HBA = "local all all peer map=holders\n"
 NO_PID = 1 << 22
-"""One more than the highest that Linux gives."""
+"""One more than the highest process id of Linux."""
 LEFT, AGAIN_S = "is still in use", 0.2
 LOG_LINES = 6
 
@@ -42,25 +42,25 @@ class ClusterError(Exception):
 
 
 class Cluster:
-    """The cluster of one folder. A caller of a method that changes something makes sure that no other process does."""
+    """The cluster of one folder. A caller of a method that changes something must exclude all other processes."""
 
     def __init__(self, folder: Path) -> None:
         """Nothing happens yet. Raises ClusterError if this process cannot run the cluster, OSError."""
         self.folder = folder
         self._programs = _programs()
         self._uid, self._gid = _user(folder)
-        self._as_user = [] if self._uid == os.geteuid() else _lent(self._uid, self._gid)
+        self._as_user = [] if self._uid == os.geteuid() else _prefix(self._uid, self._gid)
 
     def make(self, lock: int) -> None:
-        """Makes the cluster if the folder has none. One that is cut short leaves no half of it.
+        """Creates the cluster if the folder has none. An interrupted creation leaves nothing half made.
 
-        `lock` is open until that has ended, even if this process is killed. Raises ClusterError, OSError.
+        `lock` stays open until it is done, even if this process is killed. Raises ClusterError, OSError.
         """
         if (self.folder / "PG_VERSION").exists():
             self._take()
             return
         if self.folder.exists() and any(self.folder.iterdir()):
-            raise ClusterError(f"{self.folder} holds something that is no PostgreSQL; name another folder in I2V_DATA")
+            raise ClusterError(f"{self.folder} has files that are not PostgreSQL's; name another folder in I2V_DATA")
         new = self.folder.with_name(f".{self.folder.name}.new")
         if new.exists():
             shutil.rmtree(new)
@@ -81,7 +81,7 @@ class Cluster:
         new.rename(self.folder)
 
     def admit(self) -> bool:
-        """Writes down who may enter. Returns whether that was not so before. Raises OSError."""
+        """Writes the access rules. Returns whether they changed. Raises OSError."""
         names = dict.fromkeys(name for uid in (0, self._uid) if (name := _name(uid)))
         users = "".join(f'holders "{name}" {role}\n' for name in names for role in (ROLE, SUPERUSER))
         # Both are always written: a comparison by `or` would skip the second.
@@ -95,7 +95,7 @@ class Cluster:
 
     @property
     def runs(self) -> bool:
-        """Whether the server runs. Its pid may be another's by now, so this looks at where that works."""
+        """Whether the server runs. Its pid may belong to another process by now, so its folder is checked."""
         lines = self._pid_file()
         if not lines or not lines[0].isdigit():
             return False
@@ -110,7 +110,7 @@ class Cluster:
             return subprocess.run([*self._as_user, "test", where, "-ef", "."], cwd=self.folder).returncode == 0
 
     def start(self) -> None:
-        """Starts the server, when what is left of one that was killed has ended. Raises ClusterError, OSError."""
+        """Starts the server, after all processes of a killed one have ended. Raises ClusterError, OSError."""
         self._declare_dead()
         deadline = time.monotonic() + STOP_S
         while True:
@@ -125,12 +125,12 @@ class Cluster:
                 return
 
     def stop(self) -> None:
-        """Stops the server, if it runs: at once, but so that nothing is lost. Raises ClusterError."""
+        """Stops the server, if it runs: immediately, but without loss of data. Raises ClusterError."""
         if self.runs:
             self._control("stop", "-w", "-t", str(STOP_S), "-m", "fast")
 
     def reload(self) -> None:
-        """Makes the server read who may enter. Raises ClusterError."""
+        """Makes the server read the access rules. Raises ClusterError."""
         self._control("reload")
 
     def _control(self, *arguments: str) -> None:
@@ -147,7 +147,7 @@ class Cluster:
             text=True,
             errors="replace",
             pass_fds=() if keep is None else (keep,),
-            start_new_session=True,  # Ctrl-C is for us; we stop the server when we are ready
+            start_new_session=True,  # Ctrl-C must reach only us; we stop the server at the right moment
         )
         if done.returncode:
             file = at / "log"
@@ -156,23 +156,23 @@ class Cluster:
             raise ClusterError(f"the embedded PostgreSQL in {at} failed ({program} {arguments[0]}):\n{last}")
 
     def _pid_file(self) -> list[str]:
-        """Returns the lines of the file in which the server says who it is, and last how it is; none without it."""
+        """Returns the lines of the server's pid file; its state is the last one. No lines without the file."""
         try:
             return [line.strip() for line in (self.folder / "postmaster.pid").read_text().splitlines()]
         except FileNotFoundError:
             return []
 
     def _declare_dead(self) -> None:
-        """Makes the files of a server that was killed name no process: another one may have its pid by now.
+        """Removes the pid from the files of a killed server: another process may have that pid by now.
 
-        What else is in there stays. PostgreSQL finds by it whether a process still has the shared memory of that one.
+        The rest of the files stays. PostgreSQL needs it to find processes that still use the shared memory.
         """
         (self.folder / f"{SOCKET}.lock").unlink(missing_ok=True)
         if lines := self._pid_file():
             self._write("postmaster.pid", "\n".join((str(NO_PID), *lines[1:])) + "\n")
 
     def _write(self, name: str, text: str) -> bool:
-        """Replaces a file of the folder at once, through no link of its owner's. Returns whether it was another."""
+        """Replaces a file of the folder atomically, without following links. Returns whether its content changed."""
         file = self.folder / name
         if file.read_text() == text:
             return False
@@ -185,7 +185,7 @@ class Cluster:
         return True
 
     def _take(self) -> None:
-        """Gives the cluster's user what root has copied there, as from a backup, and shuts others out."""
+        """Gives the cluster's user the files that root has copied there, as from a backup; removes others' access."""
         if self.folder.stat().st_uid != self._uid:
             for folder, _, files in os.walk(self.folder):
                 for each in (folder, *(os.path.join(folder, file) for file in files)):
@@ -202,14 +202,14 @@ def _programs() -> Path:
 
 
 def _user(folder: Path) -> tuple[int, int]:
-    """Returns the user and the group whose the cluster is, or will be."""
+    """Returns the user and the group that own the cluster, or will own it."""
     uid, gid = os.geteuid(), os.getegid()
     owner = folder.stat() if folder.exists() else None
     if uid != 0:
         if owner is not None and owner.st_uid != uid:
-            whose = _name(owner.st_uid) or owner.st_uid
+            user = _name(owner.st_uid) or owner.st_uid
             raise ClusterError(
-                f"{folder} belongs to the user {whose}; name another folder in I2V_DATA, or be that user"
+                f"{folder} belongs to the user {user}; name another folder in I2V_DATA, or run as that user"
             )
         if _name(uid) is None:
             raise ClusterError(f"PostgreSQL needs a name for the user {uid}: add a line for it to /etc/passwd")
@@ -217,22 +217,22 @@ def _user(folder: Path) -> tuple[int, int]:
     if owner is not None and owner.st_uid != 0:
         return owner.st_uid, owner.st_gid
     try:
-        lent = pwd.getpwnam(LENT_TO)
+        account = pwd.getpwnam(SERVER_USER)
     except KeyError:
-        raise ClusterError(f"as root PostgreSQL runs as the user {LENT_TO}, and /etc/passwd has none") from None
-    return lent.pw_uid, lent.pw_gid
+        raise ClusterError(f"as root PostgreSQL runs as the user {SERVER_USER}, and /etc/passwd has none") from None
+    return account.pw_uid, account.pw_gid
 
 
-def _lent(uid: int, gid: int) -> list[str]:
-    """Returns what goes before a command that root lets another user run."""
+def _prefix(uid: int, gid: int) -> list[str]:
+    """Returns the command prefix with which root runs a command as another user."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:
-        raise ClusterError("PostgreSQL does not run as root: install util-linux (setpriv), or be another user")
+        raise ClusterError("PostgreSQL does not run as root: install util-linux (setpriv), or run as another user")
     user = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--no-new-privs"]
     kept = "-all"
-    if _name(uid) == LENT_TO:  # a person who owns the folder could use it for anything
+    if _name(uid) == SERVER_USER:  # a person who owns the folder could use it for anything
         kept = PASSES
-        # PostgreSQL looks for its own programs by access(2), which else passes over what a user's process keeps.
+        # PostgreSQL looks for its own programs by access(2), which otherwise ignores the kept capability.
         user.append("--securebits=+no_setuid_fixup")
     return [setpriv, *user, *(f"--{kind}={kept}" for kind in ("inh-caps", "ambient-caps", "bounding-set"))]
 

@@ -87,7 +87,7 @@ class Database:
 
     @asynccontextmanager
     async def direct(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        """Gives the driver's own connection, for the one statement whose every microsecond counts.
+        """Yields the driver's own connection, for the one statement that must be as fast as possible.
 
         A transaction that the block does not commit is rolled back. Raises Unavailable, and the driver's errors.
         """
@@ -96,7 +96,7 @@ class Database:
             try:
                 yield direct
             except psycopg.OperationalError:
-                if direct.closed:  # and so are the others, most likely: SQLAlchemy would see that by itself
+                if direct.closed:  # the others are probably closed too; SQLAlchemy would notice that itself
                     await self._engine.dispose()
                 raise
 

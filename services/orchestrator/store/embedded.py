@@ -15,7 +15,7 @@ from services.orchestrator.store.cluster import PORT, ROLE, SOCKET, SUPERUSER, C
 SOCKET_PATH_BYTES = 107
 """The kernel's limit."""
 PLAIN = re.compile(r"[\w./-]+", re.ASCII)
-"""What stands in a URL as it is, and is one host to libpq, which splits them at commas and colons."""
+"""Characters that need no escape in a URL, and that libpq keeps in one host; it splits hosts at commas and colons."""
 OWNED = f"""
 DO $$
 DECLARE change text;
@@ -43,16 +43,16 @@ BEGIN
   END LOOP;
 END $$
 """
-"""Gives the service a role that owns what is its own and nothing else, also what the superuser made before."""
+"""Gives the service a role that owns only the service's objects, including those that the superuser created before."""
 
 log = logging.getLogger(__name__)
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL server that lives as long as this object is open. Several processes may open the same folder.
+    """A PostgreSQL server that runs while this object is open. Several processes may open the same folder.
 
-    Each holds a lock on the folder, which the kernel releases when the process ends; the one that closes it and finds
-    no other lock stops the server.
+    Each holds a lock on the folder, which the kernel releases if the process is killed. A process that closes it and
+    finds no other lock stops the server.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,21 +75,21 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """Of the service's database, for the service's role: one that owns it and is no superuser.
+        """URL of the service's database, for the service's role, which owns it and is no superuser.
 
-        Other processes may use it too, unless the way to the folder is too long or too odd for a URL.
+        Other processes may use it too, unless the path of the folder is too long or too unusual for a URL.
         """
         return self._url(ROLE)
 
     @property
     def admin_url(self) -> str:
-        """Of the same database, for the superuser."""
+        """URL of the same database, for the superuser."""
         return self._url(SUPERUSER)
 
     def close(self) -> None:
         """Stops the server if nobody else has it open."""
         with self._alone():
-            # Not by closing alone: a process that is just being forked has a copy.
+            # Closing is not enough: a process that is just being forked has a copy.
             fcntl.flock(self._folder, fcntl.LOCK_UN)
             try:
                 with suppress(BlockingIOError):
@@ -102,7 +102,7 @@ class EmbeddedPostgres:
         fcntl.flock(self._folder, fcntl.LOCK_SH)
         changed = self._cluster.admit()
         if not self._cluster.serves:
-            self._cluster.stop()  # one that listens elsewhere, or whose starter was killed meanwhile
+            self._cluster.stop()  # it listens elsewhere, or its starter was killed meanwhile
             self._cluster.start()
         elif changed:
             self._cluster.reload()
@@ -116,12 +116,12 @@ class EmbeddedPostgres:
     def _url(self, role: str) -> str:
         host = str(self._cluster.folder)
         if not PLAIN.fullmatch(host) or len(f"{host}/{SOCKET}") > SOCKET_PATH_BYTES:
-            host = f"/proc/self/fd/{self._folder}"  # the same folder, by a name that is short
+            host = f"/proc/self/fd/{self._folder}"  # the same folder, by a short name
         return f"postgresql://{role}@/{SUPERUSER}?host={host}&port={PORT}"
 
     @contextmanager
     def _alone(self) -> Iterator[int]:
-        """Keeps others from making, starting and stopping the server meanwhile. Gives the lock's descriptor."""
+        """Keeps other processes from creating, starting and stopping the server. Yields the lock's descriptor."""
         lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             try:

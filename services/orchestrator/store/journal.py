@@ -103,7 +103,7 @@ async def refund(connection: AsyncConnection, job_id: str, now: datetime) -> tup
 
 
 async def holder(connection: AsyncConnection, job_id: str, external_ref: str) -> str:
-    """Returns which job has a task that the vendor named for another job."""
+    """Returns the job that already has a task which the vendor named for another job."""
     mine, other = paid_calls.alias(), paid_calls.alias()
     query = (
         sa.select(other.c.job_id)

@@ -1,4 +1,4 @@
-"""Wakes those who wait for a job or at a queue, through one LISTEN connection a process.
+"""Wakes waiters for a job or a queue, through one LISTEN connection per process.
 
 A notification is only a hint to look: whoever waits reads the tables, so a lost one costs time, never truth. When the
 connection breaks, everybody is woken and looks, and it is made again.
@@ -69,7 +69,7 @@ class Listener:
 
     @asynccontextmanager
     async def subscribe(self, channel: str, name: str) -> AsyncIterator[Signal]:
-        """Gives a signal that is raised by every notification for the job, or the queue, on the channel."""
+        """Yields a signal that is raised by every notification for the job, or the queue, on the channel."""
         signal = Signal()
         waiting = self._waiting[(channel, name)]
         waiting.add(signal)

@@ -1,7 +1,7 @@
 """Patience: a start waits, for a while, for a PostgreSQL that is not ready yet.
 
-What it waits for is known by the state of the server, not by the text of an error: a server that takes connections and
-refuses this one (a wrong password, an unknown database) is not waited for.
+Whether to wait depends on the state of the server, not on the text of an error: if a server accepts connections and
+refuses this one (a wrong password, an unknown database), the start does not wait.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 AGAIN_S, LOG_S = 0.5, 10.0
 CONNECT_S = 2
-"""How long a server may take to answer, the least that libpq knows: some builds of psycopg stand still meanwhile."""
+"""Seconds that a server may take to answer, the minimum of libpq: some builds of psycopg block meanwhile."""
 NOT_READY = {
     pq.Ping.REJECT: "it is starting, stopping or recovering",
     pq.Ping.NO_RESPONSE: "nothing answers at its address",
@@ -42,9 +42,11 @@ class Patience:
         """What was logged last, and when."""
 
     async def through(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Takes a step that needs the database, again where it was not ready. The step must leave nothing half done.
+        """Runs a step that needs the database, and repeats it while the database is not ready.
 
-        Raises what the step raises where waiting does not help; Unavailable when the patience is over.
+        A failed step must leave nothing half done.
+
+        Raises the step's error if waiting does not help; Unavailable when the patience is over.
         """
         refused = False
         while True:
@@ -57,7 +59,7 @@ class Patience:
                 if state.startswith(PASSING):
                     await self._wait(f"it refuses for now (SQLSTATE {state})")
                 elif not await asyncio.to_thread(self._trouble):
-                    # A login that is refused has no SQLSTATE. The server may be ready by now: once more shows it.
+                    # A refused login has no SQLSTATE. The server may have become ready since, so try once more.
                     if refused:
                         raise
                     refused = True
@@ -79,16 +81,16 @@ class Patience:
         await asyncio.sleep(min(AGAIN_S, self._until - now))
 
     def _trouble(self) -> str:
-        """Asks the server, without a login, and returns why it takes no connections; empty when it does."""
+        """Asks the server, without a login, and returns why it accepts no connections; empty if it does."""
         try:
             conninfo = make_conninfo(self._url, connect_timeout=CONNECT_S)
         except psycopg.ProgrammingError:
-            return ""  # no URL of a database: the step says so
+            return ""  # not the URL of a database: the step reports that
         return NOT_READY.get(pq.Ping(pq.PGconn.ping(conninfo.encode())), "")
 
 
 def _sqlstate(error: BaseException | None) -> str:
-    """Returns the SQLSTATE behind an error, or what no SQLSTATE begins like."""
+    """Returns the SQLSTATE behind an error, or a text that begins like no SQLSTATE."""
     while error is not None:
         source = error.orig if isinstance(error, DBAPIError) else error
         if isinstance(source, psycopg.Error) and source.sqlstate:

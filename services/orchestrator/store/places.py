@@ -1,4 +1,4 @@
-"""Where jobs stand in the queues of their backends."""
+"""The places of jobs in the queues of their backends."""
 
 from collections.abc import Mapping, Sequence
 

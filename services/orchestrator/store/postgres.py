@@ -147,7 +147,7 @@ class PostgresStore:
                 raise
             async with self.database.reading() as connection:
                 other = await journal.holder(connection, job_id, note)
-            taken = f"{other} has this task of the vendor's already."
+            taken = f"{other} already has this task of the vendor."
             raise PreconditionFailed(taken, reason="REFERENCE_TAKEN", metadata={"job": other}) from error
 
     async def paid_call(self, job: Job) -> PaidCall | None:

@@ -1,8 +1,8 @@
 """Queue entries: how a job's workflow is found, and put into the queue again.
 
 An entry is made by DBOS's own SQL function, part of its public interface, in the transaction of what it belongs to.
-What a worker has taken is put back by a statement on DBOS's table: its own functions take one entry at a time, and do
-not look whether another worker has it meanwhile.
+A worker's entries are requeued by a statement on DBOS's table: DBOS's own functions take one entry at a time, and do
+not check whether another worker has it meanwhile.
 """
 
 from collections import Counter
@@ -42,8 +42,8 @@ async def enqueue(connection: AsyncConnection, queue: Queue, job: Job, until: da
     await connection.execute(ENQUEUE, asdict(queue) | {"id": job.id, "entry": job.workflow, "until_ms": until_ms})
 
 
-# The place in the queue is the time of creation, which stays. Without its token (owner_xid) a run that still goes on
-# cannot end the entry. What another transaction holds is just being claimed, ended or put back.
+# The place in the queue is the time of creation, which does not change. Without its token (owner_xid) a run that still
+# continues cannot end the entry. An entry that another transaction has locked is just being claimed, ended or requeued.
 PUT_BACK = sa.text("""
 UPDATE dbos.workflow_status SET status = 'ENQUEUED', owner_xid = NULL, started_at_epoch_ms = NULL,
     updated_at = CAST(extract(epoch FROM now()) * 1000 AS bigint)
@@ -65,7 +65,7 @@ SELECT EXISTS (
 
 
 async def has(connection: AsyncConnection, executor: str, entry: str) -> bool:
-    """Whether an executor has taken an entry that was not put back since."""
+    """Whether an executor has taken an entry, and it was not requeued since."""
     return bool((await connection.execute(HAS, {"executor": executor, "entry": entry})).scalar_one())
 
 
@@ -83,9 +83,9 @@ async def taken(connection: AsyncConnection, queue: Queue, executor: str) -> Set
 async def put_back(
     connection: AsyncConnection, queue: Queue, executors: Collection[str], entries: Collection[str] | None = None
 ) -> Mapping[str, int]:
-    """Puts the entries that executors have taken, or those of `entries`, back in their old places.
+    """Requeues the entries that executors have taken, or only those of `entries`, in their old places.
 
-    Wakes the workers of their queues with the commit. Returns how many it was, by executor.
+    The commit wakes the workers of their queues. Returns the number of entries, by executor.
     """
     given = {"executors": list(executors), "workflow": queue.workflow}
     which = {"entries": None if entries is None else list(entries)}

@@ -29,7 +29,7 @@ from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.schema import assets as assets_table
 from services.orchestrator.store.schema import jobs
 
-# Made once: building a statement, and finding it among the compiled ones, takes as long as running it.
+# Built once: building a statement, and finding its compiled form, takes as long as running it.
 FOUND = sa.select(jobs).where(jobs.c.id == sa.bindparam("job_id")).with_for_update()
 NOTED = insert(assets_table).on_conflict_do_nothing()
 
@@ -74,7 +74,7 @@ async def record(
 ) -> tuple[Job, str]:
     """Writes what `decide` chooses; the caller commits. Raises NotFound, and whatever `decide` raises.
 
-    Returns the job, and the backend whose queue it was put onto, to be run at once; "" when it was not.
+    Returns the job, and the backend of the queue that it was put onto, ready to run; "" if it was not.
     """
     found = (await connection.execute(FOUND, {"job_id": job_id})).one_or_none()
     if found is None:

@@ -1,8 +1,7 @@
-"""Wakes the workers of a queue that something was put onto.
+"""Wakes the workers of a queue when a job was put onto it.
 
-Beside the transaction that put it there, not inside: PostgreSQL lets transactions that notify commit one at a time,
-each with its write to the disk. A ring that is lost costs time, never truth: queues are also looked at every half
-second.
+The notification is sent after the transaction, not inside: PostgreSQL commits transactions that notify one at a time,
+each with its write to the disk. A lost ring costs only time: queues are also polled every half second.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ from services.orchestrator.store.database import Database
 from services.orchestrator.store.listener import ENTRIES
 
 REST_S = 0.05
-"""Between two rings, at least: what is put onto queues meanwhile shares one."""
+"""Seconds between two rings, at least: all jobs that are queued meanwhile share one."""
 
 RING = sa.text("SELECT pg_notify(:channel, backend) FROM unnest(CAST(:backends AS text[])) AS backend")
 
@@ -24,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Ringer:
-    """The rings of one process. The first is sent at once."""
+    """The rings of one process. The first is sent immediately."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,7 +31,7 @@ class Ringer:
         self._sending: asyncio.Task[None] | None = None
 
     def ring(self, backend: str) -> None:
-        """Wakes the workers of a backend's queue, soon. Returns at once."""
+        """Wakes the workers of a backend's queue soon. Does not block."""
         self._pending.add(backend)
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send(), name="ringer")
@@ -51,5 +50,5 @@ class Ringer:
                 async with self._database.reading() as connection:
                     await connection.execute(RING, {"channel": ENTRIES, "backends": backends})
             except Unavailable:
-                log.debug("a queue could not be rung; its workers look by themselves")
+                log.debug("no notification could be sent for a queue; its workers poll it")
             await asyncio.sleep(REST_S)

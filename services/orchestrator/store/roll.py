@@ -1,4 +1,4 @@
-"""The roll of workers: who lives, under which name, and whose work is put back for the others."""
+"""The roll of workers: which workers are alive, under which name, and the takeover of dead workers' jobs."""
 
 import logging
 from collections.abc import Collection, Mapping, Set
@@ -17,13 +17,13 @@ from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.schema import executors
 
 FORGET = timedelta(hours=1)
-"""A silent incarnation stays on the list this long: one that only slept may take another job before its next beat."""
+"""Time that a silent incarnation stays on the list: one that was only suspended may take a job before its heartbeat."""
 
 log = logging.getLogger(__name__)
 
 
 class PostgresRoll:
-    """The roll as one incarnation of a worker sees it."""
+    """The roll for one incarnation of a worker."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class PostgresRoll:
         incarnation: str,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """`worker` is the stable name, `incarnation` a word that no other start of any worker has."""
+        """`worker` is the stable name, `incarnation` a word that is unique to this start."""
         self._database = database
         self._clock = clock
         self._queue = queue
@@ -53,17 +53,17 @@ class PostgresRoll:
     async def enter(self) -> None:
         """See Roll. Raises NameTaken, Unavailable.
 
-        A name that two workers have says nothing about where its work is, so only one of them may live.
+        If two workers had one name, it would not show which of them has a job. So only one of them may run.
         """
         await self._claim.take()
         await self.beat()
         self._entered = True
-        # The version before incarnations has no column for the name: its id is the name.
+        # Versions without incarnations have no column for the name: their id is the name.
         own = sa.func.coalesce(executors.c.worker, executors.c.id) == self._worker
         async with self._database.writing() as connection:
             left = await self._put_back_of(connection, own)
         if left:
-            log.info("took up what this worker left", extra={"jobs": sum(left.values())})
+            log.info("requeued the jobs of earlier incarnations", extra={"jobs": sum(left.values())})
 
     async def hold(self) -> None:
         """See Roll. Raises NameTaken."""

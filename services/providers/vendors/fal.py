@@ -175,7 +175,7 @@ class Fal:
         raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
 
     def _demand_own(self, kind: str, answer: Answer, ref: str, model: str, *, nameless: bool = True) -> None:
-        """Raises Troubled where an answer names another request than this one, or where it must, names none."""
+        """Raises Troubled if an answer names another request, or none although it must name one."""
         named = _named(answer, model)
         if named != {_request(ref, model)} and (named or not nameless):
             raise self._exchange.mixed_up(kind, ref, named)
@@ -196,7 +196,7 @@ def _request(ref: str, model: str) -> str:
 
 
 def _named(answer: Answer, model: str) -> set[str]:
-    """Returns the requests that an answer names, as paths: by its id, which is of this model, and by its URLs."""
+    """Returns the requests that an answer names, as paths: from its id, which belongs to this model, and its URLs."""
     ref = answer.get("request_id", kind=str)
     urls = [answer.get(key, kind=str) for key in ("response_url", "status_url", "cancel_url")]
     found = [IN_URL.search(url) for url in urls if url]

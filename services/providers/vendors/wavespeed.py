@@ -276,7 +276,7 @@ def _accepted(answer: Answer) -> str:
 
 
 def _another(answer: Answer, ref: str, model: str) -> bool:
-    """Whether an answer names another task, or another model than the task is of."""
+    """Whether an answer names another task, or another model than that of the task."""
     id_, name = _named(answer)
     return id_ not in (None, ref) or name not in (None, "", MODELS[model].path)
 

@@ -1,4 +1,4 @@
-"""Workers are noted by incarnation, each start being one; before, by their names.
+"""Workers are recorded by incarnation (one per start); before, by their names.
 
 Revision: 0007.
 """
@@ -11,7 +11,7 @@ down_revision: str | None = "0006"
 
 
 def upgrade() -> None:
-    """Goes forward. Workers of the version before go on to write rows whose id is their name."""
+    """Upgrades. Workers of the previous version still write rows with their name as the id."""
     op.add_column(
         "executors",
         sa.Column(
