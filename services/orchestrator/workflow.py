@@ -20,6 +20,7 @@ from services.orchestrator.execute import Executor
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.ports.roll import Roll
 from services.orchestrator.reaper import BEAT_S, Reaper
+from services.orchestrator.store.database import KEEPALIVE
 
 MAKE_VIDEO = "make_video"
 APPLICATION_VERSION = "1"
@@ -116,6 +117,7 @@ class Worker:
             "log_level": "WARNING",
             "sys_db_pool_size": 4,
             "notification_coalesce_sec": NOTIFIER_S,
+            "db_engine_kwargs": {"connect_args": dict(KEEPALIVE)},
         }
         dbos = DBOS(config=config)
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from services.errors import Unavailable
 from services.orchestrator.store.database import Database
 
+NOTICES = {"keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
 LOCK = sa.text("SELECT pg_advisory_xact_lock(1)")
 
 
@@ -25,3 +26,13 @@ async def test_a_process_that_stands_still_inside_a_transaction_does_not_keep_it
         await connection.execute(LOCK)
     await still.close()
     await other.close()
+
+
+async def test_a_server_that_is_gone_without_a_word_is_noticed_by_every_connection(database: str) -> None:
+    """Without these settings of libpq a statement waits a quarter of an hour for such a server."""
+    connections = Database(database, pool_size=1)
+    async with connections.reading() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        assert driver.info.get_parameters().keys() >= NOTICES
+    await connections.close()

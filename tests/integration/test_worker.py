@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from dbos._dbos import _get_dbos_instance
 from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
 from services.orchestrator.ports.prompt_writer import ModelDown
 from services.orchestrator.store.claim import NameTaken
+from services.orchestrator.store.database import KEEPALIVE
 from services.orchestrator.store.postgres import PostgresStore
 from services.orchestrator.store.queue import Queue
 from services.orchestrator.store.roll import PostgresRoll
@@ -122,3 +124,13 @@ async def test_what_a_worker_has_taken_and_does_not_run_is_put_back(database: st
         backend.gate.set()
         ended = [await i2v.ended(job.name) for job in (first, second)]
     assert [(job.state, job.attempt) for job in ended] == [(job_pb2.Job.SUCCEEDED, 1)] * 2
+
+
+async def test_a_server_that_is_gone_without_a_word_is_noticed_by_the_connections_of_dbos(
+    database: str, tmp_path: Path
+) -> None:
+    async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}):
+        with _get_dbos_instance()._sys_db.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            assert driver.info.get_parameters().keys() >= KEEPALIVE.keys()

@@ -7,8 +7,8 @@ from contextlib import suppress
 import psycopg
 
 from services.errors import Unavailable
-from services.orchestrator.store.database import plain_url
-from services.orchestrator.store.listener import KEEPALIVE, RECONNECT_S
+from services.orchestrator.store.database import KEEPALIVE, plain_url
+from services.orchestrator.store.listener import RECONNECT_S
 
 PATIENCE_S = 10.0
 """Seconds that a worker waits for its name: the holder may be about to end, or be this worker's broken connection."""

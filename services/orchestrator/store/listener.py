@@ -9,16 +9,15 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import psycopg
+
+from services.orchestrator.store.database import KEEPALIVE
 
 CHANGES = "i2v_job_changes"
 STOPS = "i2v_job_stops"
 ENTRIES = "i2v_queue_entries"
 RECONNECT_S = 0.5
-KEEPALIVE: dict[str, Any] = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 2}
-"""A server that is gone without a word is noticed within about eleven seconds: who waits relies on being told."""
 
 log = logging.getLogger(__name__)
 
