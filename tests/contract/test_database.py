@@ -1,6 +1,7 @@
 """The connections to the database: what one process does to another through the locks that it holds."""
 
 import asyncio
+import logging
 
 import pytest
 import sqlalchemy as sa
@@ -36,3 +37,16 @@ async def test_a_server_that_is_gone_without_a_word_is_noticed_by_every_connecti
         assert driver is not None
         assert driver.info.get_parameters().keys() >= NOTICES
     await connections.close()
+
+
+async def test_the_drivers_own_connection_that_broke_is_replaced_without_a_fault_in_the_log(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    connections = Database(database, pool_size=1)
+    with pytest.raises(Unavailable):
+        async with connections.direct() as direct:
+            await direct.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    async with connections.direct() as direct:
+        await direct.execute("SELECT 1")
+    await connections.close()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

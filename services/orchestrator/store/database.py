@@ -111,6 +111,9 @@ class Database:
                 if direct.closed:  # the others are probably closed too; SQLAlchemy would notice that itself
                     await self._engine.dispose()
                 raise
+            finally:
+                if direct.closed:
+                    await connection.invalidate()
 
     async def close(self) -> None:
         """Gives back every connection, those of calls that are just ending too."""
