@@ -7,7 +7,7 @@ MOST = 65_536
 
 
 def allow_many() -> None:
-    """Raises this process's limit on open files as far as it may go. Most systems begin at 1024 and allow far more.
+    """Raises this process's limit on open files as far as allowed. Most systems start at 1024 and allow far more.
 
     A process that has reached its limit accepts no more connections from any caller.
     """

@@ -32,7 +32,7 @@ class RawCaller:
     """One connection. What the server sends is thrown away."""
 
     def __init__(self, port: int, *, host: str = "127.0.0.1", window: int | None = None) -> None:
-        """`host` is the address that it calls from, `window` how many bytes of a stream it takes; None: 64 KiB."""
+        """`host` is its own address, `window` the bytes of a stream that it accepts; None: 64 KiB."""
         sizes = b"" if window is None else struct.pack(">HI", INITIAL_WINDOW_SIZE, window)
         self._socket = socket.create_connection(("127.0.0.1", port), source_address=(host, 0))
         self._socket.sendall(PREFACE + frame(SETTINGS, 0, 0, sizes))

@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         logs.setup(settings.log_level, json=settings.log_json)
         for talkative in ("alembic", "dbos"):
             logging.getLogger(talkative).setLevel(logging.WARNING)
-        # Else DBOS adds a handler that writes lines of its own form, past ours.
+        # Otherwise DBOS adds a handler that writes lines in a format of its own, in addition to ours.
         logging.getLogger("dbos").addHandler(logging.NullHandler())
         asyncio.run(run(Role(arguments[0]), settings))
     except (BadSetting, CannotListenError, ClusterError, NameTaken, ServiceError) as error:

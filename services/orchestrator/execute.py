@@ -264,7 +264,7 @@ class Executor:
             except Exception as error:
                 # No traceback where the database is away: a thousand jobs may say so each second.
                 traced = not isinstance(error, Unavailable)
-                log.warning("the look for a stop failed; the work goes on", exc_info=traced)
+                log.warning("the check for a stop failed; the work continues", exc_info=traced)
                 await asyncio.sleep(INSIST_S)
                 continue
             if now.attempt != job.attempt or now.state not in (State.RUNNING, State.CANCELLING):

@@ -182,7 +182,7 @@ class Ingest:
                         await writing.popleft()
                 writing.append(loop.run_in_executor(thread, spool.add, batch))
             finally:
-                # Whatever happened: nothing is written to the file any more once this returns.
+                # In any case: after this returns, no thread writes to the file.
                 written = await asyncio.gather(*writing, return_exceptions=True)
         for failure in written:
             if isinstance(failure, OSError) and shortage(failure) is None:

@@ -31,7 +31,7 @@ class Vendors:
             try:
                 await self.look()
             except Exception:
-                log.exception("the look at vendors failed")  # what they said before stands
+                log.exception("the check of vendors failed")  # their last answers stay valid
             await asyncio.sleep(self._every_s)
 
     def of(self, backend: str) -> Availability | None:

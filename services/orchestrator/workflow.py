@@ -198,9 +198,9 @@ class Worker:
             await self._roll.leave()
 
     async def _put_back_idle(self) -> None:
-        """Puts back what this worker has taken and does not run, seen at two looks in a row. Without end.
+        """Requeues entries that this worker has taken and does not run, as two checks in a row have found. Without end.
 
-        The answer to the taking was lost with its connection, and no other takes over from a worker that lives.
+        The answer to its dequeuing was lost with the connection, and no other worker takes over from a living one.
         """
         before: Set[str] = set()
         while True:
@@ -208,11 +208,11 @@ class Worker:
             try:
                 idle = await self._roll.taken() - set(self._running.values())
                 if lost := idle & before:
-                    log.warning("jobs were taken and are not run; they are put back", extra={"jobs": len(lost)})
+                    log.warning("jobs were taken and are not run; they are requeued", extra={"jobs": len(lost)})
                     await self._roll.put_back(lost)
                 before = idle - lost
             except Exception:
-                log.warning("the look for jobs that are not run failed; it is repeated", exc_info=True)
+                log.warning("the check for jobs that are not run failed; it is repeated", exc_info=True)
 
     async def _make_video(self, job_id: str) -> None:
         task, entry = asyncio.current_task(), DBOS.workflow_id
@@ -235,8 +235,8 @@ class Worker:
                     log.warning("the database is away; the attempt begins again", extra={"job_id": job_id})
                     wait_s = AGAIN_S
                 except Exception:
-                    # Ending here would lose the job. Its deadline, at the latest, ends this.
-                    log.exception("the attempt broke outside of its boundary; it begins again")
+                    # Ending here would lose the job. Its deadline ends this at the latest.
+                    log.exception("the attempt failed with an unexpected error; it begins again")
                     wait_s = AGAIN_BROKEN_S
         finally:
             self._running.pop(task, None)

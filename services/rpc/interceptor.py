@@ -207,7 +207,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                     auth.demand_single(pairs)
                 tenant = await self._who(metadata, method.verify)
             self._gate.enter(tenant, method.group)
-            # With the task, not with this function: gRPC still holds an answer that its caller does not take.
+            # When the task ends, not this function: gRPC still holds an answer that its caller does not take.
             task.add_done_callback(lambda _: self._gate.leave(tenant, method.group))
         if method.endless:
             self._streams.add(task)

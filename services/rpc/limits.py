@@ -40,8 +40,8 @@ class CallLimits:
     groups: tuple[Group, ...] = ()
     """Further limits, by method."""
     open_calls: int = 4000
-    """Without a key. One more ends the oldest of the host that has most, so a newcomer is always answered. Each client
-    that balances by health keeps one."""
+    """Calls without a key. A new one beyond that ends the oldest of the host that has most, so it is answered. Each
+    client that balances by health keeps one."""
     arriving: int = 1000
     """Calls that wait for the lookup of their key."""
     connection_calls: int = 1250
@@ -112,9 +112,9 @@ class OpenCalls:
         self._of: dict[str, dict[asyncio.Task[Any], None]] = {}
 
     def enter(self, peer: str, task: asyncio.Task[Any]) -> asyncio.Task[Any] | None:
-        """Lets a call in; `leave` must follow. Returns the call that has to end for it, if there is one.
+        """Admits a call; `leave` must follow. Returns the call that has to end for it, if there is one.
 
-        `peer` is where it comes from, in gRPC's spelling.
+        `peer` is the caller's address in gRPC's notation.
         """
         out = None
         if len(self._host_of) >= self.limit:

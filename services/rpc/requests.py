@@ -145,10 +145,10 @@ class CallContext:
         self._sent()
 
     async def _begin(self) -> None:
-        """Sends the headers alone, and waits for that whatever happens.
+        """Sends the headers separately, and always waits for that.
 
-        gRPC would send them with the first message; a status then fails while the caller does not take that message,
-        and the call ends only with its connection.
+        gRPC would send them with the first message. While the caller does not take that message, a status could not be
+        sent, and the call would end only with its connection.
         """
         sending = asyncio.ensure_future(self._context.send_initial_metadata(()))
         try:

@@ -42,7 +42,7 @@ CODES: Mapping[type[errors.ServiceError], int] = {
     errors.PreconditionFailed: code_pb2.FAILED_PRECONDITION,
     errors.QuotaExceeded: code_pb2.RESOURCE_EXHAUSTED,
     errors.LimitReached: code_pb2.RESOURCE_EXHAUSTED,
-    # gRPC's clients stop watching health at this code alone, and go on calling; at any other they watch again at once.
+    # Only at this code gRPC's clients stop watching health and continue to call; after others they watch again.
     errors.GaveWay: code_pb2.UNIMPLEMENTED,
     errors.Unavailable: code_pb2.UNAVAILABLE,
     errors.DeadlineTooShort: code_pb2.DEADLINE_EXCEEDED,

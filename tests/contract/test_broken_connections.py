@@ -1,4 +1,4 @@
-"""The connections that a process keeps open come back, also where it lacks the threads to look up a name meanwhile."""
+"""A process restores its permanent connections, even if it lacks threads for a name lookup meanwhile."""
 
 import asyncio
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def by_name(entrance: Door) -> str:
 
 
 async def break_all(session: psycopg.AsyncConnection) -> None:
-    """Ends every connection to the database but this one, while no thread is to be had."""
+    """Ends every connection to the database except this one, while no thread can be started."""
     loop, none = asyncio.get_running_loop(), NoThreads()
     loop.set_default_executor(none)
     await session.execute(

@@ -1,4 +1,4 @@
-"""The connections to the database: what one process does to another through the locks that it holds."""
+"""The connections to the database: the effect of one process's locks on another."""
 
 import asyncio
 import logging

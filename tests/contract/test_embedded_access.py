@@ -77,7 +77,7 @@ def test_whoever_is_not_the_owner_does_not_enter_even_where_they_reach_the_socke
 
 
 def test_a_server_in_a_folder_of_another_user_has_no_power_that_its_owner_lacks() -> None:
-    """Whoever owns a folder is a superuser of its server, and would write as root wherever they like."""
+    """The owner of a folder is a superuser of its server, and could otherwise write anywhere as root."""
     outer = Path(tempfile.mkdtemp(prefix="i2v-pg-"))  # other users cannot get to tmp_path
     outer.chmod(0o755)
     try:

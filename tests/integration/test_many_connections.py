@@ -17,7 +17,7 @@ USUAL, CALLERS = 256, 300
 
 @pytest.fixture
 def usual_limit() -> Iterator[None]:
-    """What a process starts with, as most systems have it: a low limit that it may raise."""
+    """A low limit that a process may raise, as on most systems."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (USUAL, hard))
     yield

@@ -101,7 +101,7 @@ async def test_an_attempt_that_waited_does_not_begin_again_what_another_worker_h
 
 
 async def test_what_a_worker_has_taken_and_does_not_run_is_put_back(database: str, tmp_path: Path) -> None:
-    """As when the database commits what a worker takes, and the connection breaks before the answer."""
+    """As when the database commits a dequeuing, and the connection breaks before the answer."""
     backend = ScriptedBackend()
     backend.gate.clear()
 

@@ -1,4 +1,4 @@
-"""The watch over which vendors take work goes on, whatever one look came to."""
+"""The checks of vendors' availability continue after a failed one."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,7 +11,7 @@ from services.orchestrator.vendors import Vendors
 
 
 class Asked:
-    """A vendor of which the first look breaks."""
+    """A vendor with a first check that fails."""
 
     def __init__(self) -> None:
         self.looks = 0

@@ -36,7 +36,7 @@ async def test_an_upload_that_breaks_leaves_nothing(tmp_path: Path) -> None:
 
 
 async def test_one_tenant_has_as_many_uploads_as_the_settings_allow(tmp_path: Path) -> None:
-    """They are limited once, where all calls are, and not here again."""
+    """The server limits them together with all calls; ingest has no limit of its own."""
     ingest, begun = an_ingest(tmp_path), [asyncio.Event() for _ in range(32)]
     held = [asyncio.create_task(ingest.take(PICTURE, stalling(event), "studio", "ann")) for event in begun]
     started = asyncio.gather(*(event.wait() for event in begun))

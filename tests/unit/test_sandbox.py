@@ -123,7 +123,7 @@ async def test_a_child_that_is_killed_is_replaced_and_the_picture_still_decoded(
 
 
 async def test_a_picture_whose_children_are_all_killed_is_not_blamed(tmp_path: Path) -> None:
-    """As on a machine that is short of memory, where the kernel takes the largest process."""
+    """As on a machine that is short of memory, where the kernel kills the largest process."""
     await no_children()
     path = tmp_path / "picture"
     path.write_bytes(pictures.a_png(7071, 7071, bits=8, colour=6))  # it takes a while

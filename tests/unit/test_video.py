@@ -209,7 +209,7 @@ def no_video() -> bytes:
         (a_file("mov"), "VIDEO_FORMAT", "QuickTime"),
         (a_file(codec="mpeg4"), "VIDEO_FORMAT", "mpeg4; only H.264"),
         (no_video(), "VIDEO_UNREADABLE", "no video track"),
-        (a_file()[:300], "VIDEO_UNREADABLE", "cannot be read"),
+        (a_file()[:300], "VIDEO_UNREADABLE", "ends before it should"),
     ],
 )
 def test_what_is_no_h264_in_mp4_is_refused(tmp_path: Path, data: bytes, reason: str, says: str) -> None:

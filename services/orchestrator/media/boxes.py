@@ -1,4 +1,4 @@
-"""The outermost boxes of an MP4: whether all of it came. FFmpeg makes do with what is there. Runs in the child only."""
+"""The outermost boxes of an MP4: whether the file is complete, which FFmpeg does not check. Runs in the child only."""
 
 import io
 from typing import BinaryIO
@@ -7,11 +7,11 @@ from services.orchestrator.media.header import Refused
 
 CUT_SHORT = "ends before it should; the upload was cut short, send all of it again"
 _NEEDED = (b"ftyp", b"moov", b"moof", b"mdat")
-"""What follows, of makers' own, may be cut off."""
+"""The boxes that must be complete; extra boxes of makers behind them need not be."""
 
 
 def demand_whole(source: BinaryIO, reason: str) -> None:
-    """Leaves the file at its beginning. Raises Refused, with this reason, when a box ends behind the file."""
+    """Rewinds the file. Raises Refused, with this reason, if a box extends beyond the end of the file."""
     size, position = source.seek(0, io.SEEK_END), 0
     while position + 8 <= size:
         source.seek(position)

@@ -27,7 +27,7 @@ class DecoderDied(Exception):
     """The child crashed on the file, or exceeded its processor time."""
 
     def __init__(self, by: int) -> None:
-        """`by` is the signal that ended it, 0 where it ended by itself."""
+        """`by` is the signal that ended it, 0 if it ended by itself."""
         self.out_of_time = by == signal.SIGPROF
         self.killed = by == signal.SIGKILL
         super().__init__("out of time" if self.out_of_time else "killed" if self.killed else "crashed")
@@ -49,7 +49,7 @@ class Sandbox:
 
         Raises:
             DecoderDied: the file was too much for it.
-            Unavailable: no child could be started, or left alive, or got enough of the processor to finish.
+            Unavailable: no child could be started, survived, or got enough processor time to finish.
         """
         with self._turns, open(os.devnull, "wb") as nowhere:
             sink = nowhere.fileno() if target is None else target

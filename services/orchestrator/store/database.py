@@ -19,17 +19,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from services.errors import Unavailable
 
 PASSING = ("08", "25006", "25P03", "40", "53", "57")
-"""SQLSTATEs, or their classes, of what passes: no connection, read-only after a failover, stood still for too long,
-conflicts, full, ending."""
+"""SQLSTATEs, or their classes, of temporary errors: no connection, read-only after a failover, idle for too long,
+conflicts, full, shutting down."""
 KEEPALIVE: dict[str, Any] = {
     "keepalives_idle": 5,
     "keepalives_interval": 3,
     "keepalives_count": 2,
     "tcp_user_timeout": 11_000,  # milliseconds; the others are silent while an answer is awaited
 }
-"""A server that is gone without a word is noticed within about eleven seconds, and not after a quarter of an hour."""
+"""A lost server is noticed within about eleven seconds, and not after a quarter of an hour."""
 STILL_S = 15.0
-"""How long a transaction may stand still: a machine that froze or lost its network must not keep its rows locked."""
+"""Time that a transaction may be idle: a machine that froze or lost its network must not keep its rows locked."""
 STOP_LOOKS, STOP_LOOK_S = 100, 0.02
 """How long `close` waits for connections that are in use: two seconds."""
 
