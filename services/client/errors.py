@@ -66,7 +66,7 @@ class Unreachable(I2VError):
 
 
 class Busy(Unreachable):
-    """As many calls are open at the same time as may be; some of them will end."""
+    """The limit of open calls is reached; some of them will end."""
 
 
 KINDS: Mapping[grpc.StatusCode, type[I2VError]] = {
