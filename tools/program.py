@@ -1,10 +1,12 @@
 """One program of the stack as a child on a leash: serving once it was entered, gone once it was left."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -17,6 +19,7 @@ from tools.leash import __file__ as leash
 from tools.wait import SAY_EVERY_S, Say, Wait, on_stderr, why
 
 HOST = "127.0.0.1"
+LOCAL_PORTS, PORTS_FROM = Path("/proc/sys/net/ipv4/ip_local_port_range"), 10_000
 READY_S = 180.0
 
 
@@ -144,7 +147,13 @@ def refuse_taken(ports: Mapping[str, int]) -> None:
 
 
 def free_port() -> int:
-    """Returns a port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Returns a port that no process uses now, below those that the kernel gives to connections.
+
+    So a server that restarts finds its port free: no connection of another process takes it in between.
+    """
+    below, _ = map(int, LOCAL_PORTS.read_text().split())
+    while True:
+        port = random.randrange(PORTS_FROM, max(below, PORTS_FROM + 10_000))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port

@@ -5,14 +5,12 @@ the process that started it, and leaves nothing behind but its log.
 """
 
 import argparse
-import contextlib
 import filecmp
 import importlib.util
 import os
 import re
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -28,6 +26,7 @@ from services.private import keep_private
 from services.rpc.channel import DIRECT
 from tools.export import stamp
 from tools.leash import ended
+from tools.program import free_port
 from tools.wait import Say, Wait, on_stderr, why
 
 BACKENDS = Path(__file__).resolve().parent / "backends"
@@ -275,12 +274,11 @@ def install(source: Path, target: Path, mode: int = 0o600) -> None:
 
 
 def free_ports() -> dict[str, int]:
-    """Three ports that nobody listens on just now."""
-    with contextlib.ExitStack() as held:
-        sockets = {name: held.enter_context(socket.socket()) for name in ("grpc", "http", "metrics")}
-        for each in sockets.values():
-            each.bind((HOST, 0))
-        return {name: each.getsockname()[1] for name, each in sockets.items()}
+    """Three ports that no process uses now."""
+    ports: set[int] = set()
+    while len(ports) < 3:
+        ports.add(free_port())
+    return dict(zip(("grpc", "http", "metrics"), ports, strict=True))
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -61,7 +62,9 @@ def test_an_export_builds_the_shipped_graphs_of_the_shipped_weights(model: str, 
     (artefact,) = (each for each in build.artefacts(NANO, Loaded(weights), weights) if each.file == model)
     assert isinstance(artefact, Graph)
     replace(artefact, halved=True).write(tmp_path)
-    assert (tmp_path / model).read_bytes() == (REPOSITORY / model).read_bytes()
+    built, shipped = (onnx.load_model_from_string((folder / model).read_bytes()) for folder in (tmp_path, REPOSITORY))
+    built.producer_version = shipped.producer_version = ""  # builds of torch for a GPU have another one
+    assert built.SerializeToString(deterministic=True) == shipped.SerializeToString(deterministic=True)
 
 
 def test_a_damaged_file_is_refused_with_the_way_to_rebuild_it(tmp_path: Path) -> None:
