@@ -106,9 +106,8 @@ async def open_app(
     """
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(tighten, settings.data, "blobs", "spool")
-        url = settings.database_url
-        if not url:
-            url = await _embedded(settings.data / "postgres", stack)
+        embedded = None if settings.database_url else await _embedded(settings.data / "postgres", stack)
+        url = embedded.url if embedded is not None else settings.database_url
         patience = Patience(url, settings.database_patience_s)
         await patience.through(partial(asyncio.to_thread, migrate, url))
         await patience.through(partial(asyncio.to_thread, migrate_queue, url))
@@ -213,14 +212,15 @@ async def open_app(
             )
             await patience.through(worker.start)
             stack.push_async_callback(worker.stop)
-        stack.push_async_callback(_ended, asyncio.create_task(_look(store, blobs, disks, server, meter), name="look"))
+        look = _look(store, blobs, disks, server, meter, embedded)
+        stack.push_async_callback(_ended, asyncio.create_task(look, name="look"))
         log.info("ready", extra={"role": role.value, "port": server.port, "metrics_port": metrics_port})
         yield App(store, server, metrics_port, worker)
         log.info("stopping", extra={"role": role.value})
 
 
-async def _embedded(folder: Path, stack: AsyncExitStack) -> str:
-    """Starts the embedded PostgreSQL and returns its URL. A cancel waits for the start, so that the server is stopped.
+async def _embedded(folder: Path, stack: AsyncExitStack) -> EmbeddedPostgres:
+    """Starts the embedded PostgreSQL and returns it. A cancel waits for the start, so that the server is stopped.
 
     Raises ClusterError.
     """
@@ -230,11 +230,30 @@ async def _embedded(folder: Path, stack: AsyncExitStack) -> str:
     finally:
         embedded = await starting
         stack.callback(embedded.close)
-    return embedded.url
+    return embedded
 
 
-async def _look(store: PostgresStore, blobs: Blobs, disks: Disks, server: RpcServer, meter: PrometheusMeter) -> None:
-    """Tells health whether jobs and assets can be taken, and the world whether the books are right."""
+async def _revive(embedded: EmbeddedPostgres) -> None:
+    """Starts the embedded PostgreSQL again if it has ended."""
+    try:
+        if await asyncio.to_thread(embedded.revive):
+            log.warning("the embedded PostgreSQL had ended and was started again")
+    except Exception as error:
+        log.warning("the embedded PostgreSQL cannot be started again", extra={"why": str(error)})
+
+
+async def _look(
+    store: PostgresStore,
+    blobs: Blobs,
+    disks: Disks,
+    server: RpcServer,
+    meter: PrometheusMeter,
+    embedded: EmbeddedPostgres | None,
+) -> None:
+    """Reports to health whether jobs and assets can be taken, and to metrics whether the books are right.
+
+    If the embedded PostgreSQL has ended, it starts it again.
+    """
     serving, rounds, why = False, 0, ""
     while True:
         try:
@@ -256,6 +275,8 @@ async def _look(store: PostgresStore, blobs: Blobs, disks: Disks, server: RpcSer
                 log.info("serving")
             serving, why = True, ""
         await server.set_serving(serving)
+        if embedded is not None and why == "DATABASE_UNAVAILABLE":
+            await _revive(embedded)
         rounds += 1
         await asyncio.sleep(HEALTH_S)
 

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -75,6 +77,24 @@ def test_a_server_that_was_killed_is_started_again(data: Path, pid: str) -> None
     second = holder(data)
     assert runs(server_of(data))
     close(second)
+
+
+def test_of_several_that_use_a_killed_server_one_starts_it_again(data: Path) -> None:
+    with ThreadPoolExecutor() as threads, ExitStack() as opened:
+        users = [EmbeddedPostgres(data) for _ in range(3)]
+        for user in users:
+            opened.callback(user.close)
+        before = server_of(data)
+        assert [user.revive() for user in users] == [False] * 3  # it serves
+        os.kill(before, signal.SIGKILL)
+        assert gone(before)
+        assert sorted(threads.map(EmbeddedPostgres.revive, users)) == [False, False, True]
+        after = server_of(data)
+        with psycopg.connect(users[0].url) as connection:
+            assert connection.execute("SELECT current_user").fetchone() == ("i2v",)
+    assert gone(after)
+    assert users[0].revive() is False  # it is closed
+    assert not (data / "postmaster.pid").exists()
 
 
 def test_a_first_start_that_was_cut_short_leaves_nothing_in_the_way(data: Path) -> None:

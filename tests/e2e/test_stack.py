@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from services.orchestrator.media.probe import probe
+from tests.embedded import server_of
 from tests.proxies import DEAD
 from tools.program import free_port
 
@@ -146,6 +147,32 @@ def test_when_a_part_is_killed_everything_stops_and_a_second_run_is_as_if_nothin
     second.process.send_signal(signal.SIGINT)
     assert second.process.wait(90) == 0
     assert second.wait_until_gone() == {}
+    assert not (kept.data / "postgres" / "postmaster.pid").exists()
+
+
+def test_a_postgresql_that_is_killed_is_started_again_and_a_job_goes_on(kept: Kept, tmp_path: Path) -> None:
+    running = kept.start()
+    running.read_until("Ctrl-C stops everything")
+    command = [sys.executable, "-m", "services.client.cli", "--server", f"127.0.0.1:{kept.port}"]
+    command += ["--key-file", str(kept.data / "dev-key"), "generate", "--image", "tests/golden/cat.png"]
+    command += ["--prompt", "slow pan up", "--out", str(tmp_path / "cat.mp4")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as client:
+        assert client.stdout is not None
+        said = ""
+        while "fragment 0 arrived" not in said:
+            line = client.stdout.readline()
+            assert line, said
+            said += line
+        killed = server_of(kept.data / "postgres")
+        os.kill(killed, signal.SIGKILL)
+        said += client.stdout.read()
+    assert client.returncode == 0, said
+    assert probe(tmp_path / "cat.mp4").frames == 81
+    assert server_of(kept.data / "postgres") != killed
+    assert "the embedded PostgreSQL had ended and was started again" in (kept.data / "orchestrator.log").read_text()
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(90) == 0
+    assert running.wait_until_gone() == {}
     assert not (kept.data / "postgres" / "postmaster.pid").exists()
 
 

@@ -52,7 +52,7 @@ class EmbeddedPostgres:
     """A PostgreSQL server that runs while this object is open. Several processes may open the same folder.
 
     Each holds a lock on the folder, which the kernel releases if the process is killed. A process that closes it and
-    finds no other lock stops the server.
+    finds no other lock stops the server. Safe from any thread.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,6 +70,7 @@ class EmbeddedPostgres:
                 except BaseException:
                     os.close(self._folder)
                     raise
+                self._open = True
         except (OSError, psycopg.Error) as error:
             raise ClusterError(f"the embedded PostgreSQL in {folder} cannot be used: {error}") from error
 
@@ -86,9 +87,25 @@ class EmbeddedPostgres:
         """URL of the same database, for the superuser."""
         return self._url(SUPERUSER)
 
+    def revive(self) -> bool:
+        """Starts the server again if it has ended, for example because it was killed. Blocking.
+
+        Returns whether it did: False if the server runs, because another process may have started it, or after `close`.
+        Raises ClusterError.
+        """
+        try:
+            with self._alone():
+                if not self._open or self._cluster.runs:
+                    return False
+                self._serve()
+                return True
+        except (OSError, psycopg.Error) as error:
+            raise ClusterError(f"the embedded PostgreSQL in {self._cluster.folder} cannot be used: {error}") from error
+
     def close(self) -> None:
         """Stops the server if nobody else has it open."""
         with self._alone():
+            self._open = False
             # Closing is not enough: a process that is just being forked has a copy.
             fcntl.flock(self._folder, fcntl.LOCK_UN)
             try:
