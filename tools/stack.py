@@ -156,6 +156,10 @@ def run(data: Path, port: int, metrics_port: int, profile: str, *, simulate: boo
             time.sleep(LOOK_S)
             if not triton.running:
                 raise StackError(f"Triton has died; everything is stopped\n{tail(triton.log)}")
+            if dead := triton.dead_models:
+                raise StackError(
+                    f"the process of Triton's model {dead[0]} has died; everything is stopped\n{tail(triton.log)}"
+                )
             for program in (orchestrator, *remote.programs):
                 if not program.lives:
                     raise StackError(f"{program.name} has died; everything is stopped\n{tail(program.log)}")

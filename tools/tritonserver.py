@@ -73,6 +73,9 @@ class TritonServer:
         self._given = {name: port for name, port in given.items() if port is not None}
         self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._server = 0
+        self._models_of: dict[int, str] = {}
+        """The model of each process that ran one when the server became ready."""
         self._shm = f"i2v_{uuid4().hex[:12]}_"
         self.log = self._state / "logs" / f"triton-{os.getpid()}-{self._shm[4:-1]}.log"
 
@@ -104,6 +107,13 @@ class TritonServer:
     def running(self) -> bool:
         """Whether the process is there, ready or not."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def dead_models(self) -> list[str]:
+        """Names of the models whose process has ended while the server goes on: Triton does not start it again."""
+        dead = {model for pid, model in self._models_of.items() if not self._argv(pid)}
+        # Looked at last: the end of the server ends every model.
+        return sorted(dead) if self._argv(self._server) else []
 
     def __enter__(self) -> Self:
         return self.start()
@@ -137,6 +147,7 @@ class TritonServer:
             try:
                 self._wait_until_ready()
                 self._self_test()
+                self._find_processes()
                 return self
             except TritonServerError:
                 self.stop()
@@ -219,6 +230,24 @@ class TritonServer:
                 raise TritonServerError(f"Triton failed its self-test: {error}") from error
         if echo != struct.pack("<3f", *(2 * number for number in probe)):
             raise TritonServerError("Triton corrupts tensors: its Python backend needs numpy < 2 in this environment")
+
+    def _find_processes(self) -> None:
+        """Remembers the server's process and those of its Python models, except for models on demand."""
+        self._models_of = {}
+        for pid in (int(folder.name) for folder in Path("/proc").glob("[0-9]*")):
+            match self._argv(pid):
+                case [_, file, region, _, _, server, *_] if region.startswith(self._shm):
+                    self._server = int(server)
+                    if (model := Path(file).parent.parent.name) not in self._on_demand:
+                        self._models_of[pid] = model
+
+    def _argv(self, pid: int) -> list[str]:
+        """Returns the command line of one of the server's processes; nothing if it is not one, or has ended."""
+        try:
+            line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            return []
+        return line.split("\0") if self._shm in line else []
 
     def _complaint(self) -> str:
         """The few lines of the log that say what went wrong."""

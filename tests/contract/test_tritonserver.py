@@ -1,5 +1,6 @@
 """The launcher: what it says when it cannot start, and that nothing outlives it."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -49,6 +50,22 @@ def test_a_corrupt_graph_is_refused_before_anything_starts(tmp_path: Path) -> No
         TritonServer(tmp_path, state=tmp_path / "state").start()
 
 
+def test_a_model_whose_process_is_killed_is_named_until_the_whole_server_has_died(tmp_path: Path) -> None:
+    with TritonServer(REPOSITORY, state=tmp_path / "state") as server:
+        assert server.dead_models == []
+        [model] = processes_with(str(tmp_path), "/tokenizer/1/model.py")
+        os.kill(model, signal.SIGKILL)
+        while not server.dead_models:
+            time.sleep(0.05)
+        assert server.dead_models == ["tokenizer"]
+        assert server.running
+        [whole] = processes_with(str(tmp_path), "bin/tritonserver\0--model-repository", but="leash.py")
+        os.kill(whole, signal.SIGKILL)
+        while server.running:
+            assert server.dead_models in (["tokenizer"], [])
+        assert server.dead_models == []
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_outlives_the_launcher(tmp_path: Path, how: signal.Signals) -> None:
     command = [sys.executable, "-m", "tools.tritonserver", "--repository", str(REPOSITORY), "--state", str(tmp_path)]
@@ -64,6 +81,17 @@ def test_nothing_outlives_the_launcher(tmp_path: Path, how: signal.Signals) -> N
     while mentioned(tmp_path) or list(Path("/dev/shm").glob(f"{shm}*")):
         assert time.monotonic() < deadline, json.dumps(mentioned(tmp_path))
         time.sleep(0.05)
+
+
+def processes_with(*words: str, but: str = "\n") -> list[int]:
+    """Ids of the processes whose command lines have all the words and not the other one."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            line = (process / "cmdline").read_bytes().decode(errors="replace")
+            if all(word in line for word in words) and but not in line:
+                found.append(int(process.name))
+    return found
 
 
 def mentioned(folder: Path) -> list[str]:
