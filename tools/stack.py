@@ -21,6 +21,7 @@ from rich.markup import escape
 from services.private import keep_private, tighten
 from tools import vendors
 from tools.export import repository, stamp
+from tools.folder import Folder
 from tools.leash import die_with_parent
 from tools.program import HOST, Program, StackError, free_port, refuse_taken, tail
 from tools.tritonserver import TritonServer, TritonServerError
@@ -134,6 +135,8 @@ def run(data: Path, port: int, metrics_port: int, profile: str, *, simulate: boo
     """Keeps the stack running until Ctrl-C or SIGTERM. Raises StackError when a part of it has died."""
     with ExitStack() as stack:
         refuse_taken({"gRPC": port, "metrics": metrics_port})
+        taken = f"another `make run` uses the folder {data}; stop it, or take another folder with --data"
+        stack.enter_context(Folder(data, taken))
         remote = start_vendors(stack, data, simulate=simulate)
         triton, orchestrator = start(stack, data, port=port, metrics_port=metrics_port, profile=profile, remote=remote)
         i2v = ".venv/bin/i2v"
@@ -167,9 +170,11 @@ def run(data: Path, port: int, metrics_port: int, profile: str, *, simulate: boo
 
 def demo() -> int:
     """Turns a picture of the repository into a video, on free ports and with data of its own."""
+    data = DATA / "demo"
     with ExitStack() as stack:
-        _, orchestrator = start(stack, Path("var/demo"), port=free_port(), metrics_port=free_port())
-        out = Path("var/demo/cat.mp4")
+        stack.enter_context(Folder(data, "another `make demo` runs in this checkout; wait for its end, or stop it"))
+        _, orchestrator = start(stack, data, port=free_port(), metrics_port=free_port())
+        out = data / "cat.mp4"
         say.print(f"\n  {PICTURE} ⟶ {out}   [dim]“{PROMPT}”[/]")
         command = [sys.executable, "-m", "services.client.cli", "--server", orchestrator.address]
         command += ["--key-file", str(orchestrator.key_file), "generate"]

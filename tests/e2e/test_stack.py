@@ -123,6 +123,21 @@ def test_ctrl_c_cancels_the_job_and_stops_everything(demo: Stack) -> None:
     assert demo.wait_until_gone() == {}
 
 
+def test_a_second_demo_in_the_same_checkout_is_refused_and_leaves_the_first_alone(demo: Stack) -> None:
+    demo.read_until("starting Triton with its models")
+    second = Stack("demo")
+    try:
+        said = second.read_until("another `make demo` runs in this checkout")
+        assert said.count("\n") == 1, said
+        assert second.process.wait(90) == 1
+    finally:
+        second.end()
+    assert demo.process.poll() is None
+    demo.process.send_signal(signal.SIGTERM)
+    assert demo.process.wait(90) == 130
+    assert demo.wait_until_gone() == {}
+
+
 def test_a_killed_demo_takes_everything_with_it(demo: Stack) -> None:
     demo.read_until("is admitted")
     demo.process.kill()
@@ -193,6 +208,10 @@ def test_a_second_run_beside_the_first_is_refused_and_leaves_it_alone(kept: Kept
     assert f"the gRPC port 127.0.0.1:{kept.port} cannot be had: Address already in use" in said
     assert second.process.wait(90) == 1
     assert (log.stat().st_ino, log.stat().st_size >= before.st_size) == (before.st_ino, True)
+    kept.port, kept.metrics_port = free_port(), free_port()
+    third = kept.start()
+    assert f"another `make run` uses the folder {kept.data}" in third.read_until("--data")
+    assert third.process.wait(90) == 1
     first.process.send_signal(signal.SIGTERM)
     assert first.process.wait(90) == 0
     assert first.wait_until_gone() == {}
