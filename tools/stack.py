@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -203,6 +203,8 @@ def main() -> int:
     keep_private()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
+        with suppress(OSError):  # at once, for the programs take seconds; past Python's buffer, which may be in use
+            os.write(sys.stdout.fileno(), "\n  stopping …\n".encode())
         raise KeyboardInterrupt
 
     # Both by hand: a shell's background job is born with SIGINT ignored, and Python leaves that so.

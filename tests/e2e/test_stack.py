@@ -134,6 +134,7 @@ def test_a_second_demo_in_the_same_checkout_is_refused_and_leaves_the_first_alon
         second.end()
     assert demo.process.poll() is None
     demo.process.send_signal(signal.SIGTERM)
+    demo.read_until("stopping …")
     assert demo.process.wait(90) == 130
     assert demo.wait_until_gone() == {}
 
@@ -213,6 +214,7 @@ def test_a_second_run_beside_the_first_is_refused_and_leaves_it_alone(kept: Kept
     assert f"another `make run` uses the folder {kept.data}" in third.read_until("--data")
     assert third.process.wait(90) == 1
     first.process.send_signal(signal.SIGTERM)
+    first.read_until("stopping …")
     assert first.process.wait(90) == 0
     assert first.wait_until_gone() == {}
 
