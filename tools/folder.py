@@ -29,3 +29,11 @@ class Folder:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._lock)
+
+    @property
+    def there(self) -> bool:
+        """Whether the folder is still the one that was locked: it may have been removed."""
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._lock))
+        except FileNotFoundError:
+            return False

@@ -136,7 +136,7 @@ def run(data: Path, port: int, metrics_port: int, profile: str, *, simulate: boo
     with ExitStack() as stack:
         refuse_taken({"gRPC": port, "metrics": metrics_port})
         taken = f"another `make run` uses the folder {data}; stop it, or take another folder with --data"
-        stack.enter_context(Folder(data, taken))
+        folder = stack.enter_context(Folder(data, taken))
         remote = start_vendors(stack, data, simulate=simulate)
         triton, orchestrator = start(stack, data, port=port, metrics_port=metrics_port, profile=profile, remote=remote)
         i2v = ".venv/bin/i2v"
@@ -157,6 +157,8 @@ def run(data: Path, port: int, metrics_port: int, profile: str, *, simulate: boo
         say.print("\n  Ctrl-C stops everything.")
         while True:
             time.sleep(LOOK_S)
+            if not folder.there:
+                raise StackError(f"the folder {data} was removed; everything is stopped")
             if not triton.running:
                 raise StackError(f"Triton has died; everything is stopped\n{tail(triton.log)}")
             if dead := triton.dead_models:

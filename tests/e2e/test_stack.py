@@ -219,6 +219,16 @@ def test_a_second_run_beside_the_first_is_refused_and_leaves_it_alone(kept: Kept
     assert first.wait_until_gone() == {}
 
 
+def test_a_run_whose_folder_is_removed_stops(kept: Kept) -> None:
+    kept.data /= "data"
+    running = kept.start()
+    running.read_until("Ctrl-C stops everything")
+    kept.data.rename(kept.data.with_name("removed"))
+    running.read_until(f"the folder {kept.data} was removed; everything is stopped")
+    assert running.process.wait(90) == 1
+    assert running.wait_until_gone() == {}
+
+
 @pytest.mark.parametrize("which", ["services.providers wavespeed", "services.providers.prompt", "tests.simulators.fal"])
 def test_the_programs_of_simulated_vendors_end_with_the_stack_and_the_stack_with_them(kept: Kept, which: str) -> None:
     running = kept.start("--simulate")
