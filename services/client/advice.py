@@ -66,14 +66,14 @@ def lines(failed: I2VError, server: str) -> list[str]:
 
 
 def _unreachable(failed: Unreachable, server: str) -> list[str]:
+    if failed.reason:
+        return [f"The server at {server} cannot do this now: {failed.message}"]
     # What gRPC itself says ends in the cause, after a chain of its own layers.
     resolving = RESOLVING.search(failed.message)
     said = resolving[1] if resolving else failed.message
     layers = [layer for layer in said.split(": ") if layer != "OK"]
     why, advice = layers[-1], "Is it running? Another one is chosen with --server or I2V_SERVER."
-    if failed.reason:
-        why = failed.message
-    elif why == UNHEALTHY:
+    if why == UNHEALTHY:
         why, advice = "it reports that it does not serve now", "Its database or object store may be down. Try again."
     elif NO_GRPC in said:
         why, advice = "it does not speak gRPC", "Is this the port of the API, and does it speak TLS (--tls)?"

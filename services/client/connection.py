@@ -84,7 +84,8 @@ class Connection:
             code = asyncio.run(connected()) or Exit.OK
         except I2VError as error:
             say(*([advice.as_json(error)] if self.json else advice.lines(error, self.server)), err=True)
-            if isinstance(error, Unreachable) and not self.json and (through := proxy.named_for(self.server)):
+            lost = isinstance(error, Unreachable) and not error.reason  # a reason is the server's own
+            if lost and not self.json and (through := proxy.named_for(self.server)):
                 say(f"The call went through the proxy {through}; no_proxy excludes a server from it.", err=True)
             code = Exit.of(error)
         except BrokenPipeError:

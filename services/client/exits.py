@@ -11,7 +11,7 @@ Exit codes:
   2    wrong use of this command
   3    refused: invalid input, or a limit of the plan
   4    the job ended without a video
-  5    the server cannot be reached
+  5    the server cannot be reached, or cannot do this now
   6    not found, or no valid key
   130  interrupted
 """

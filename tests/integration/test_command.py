@@ -14,6 +14,7 @@ from services.client import advice
 from services.client.client import job_spec
 from services.client.errors import Unreachable
 from services.errors import QuotaExceeded as TooMuch
+from services.errors import Unavailable
 from services.rpc.status import Failure
 from tests.command import GENERATE, Command
 from tests.scripted_server import KEY, OUTPUT, PICTURE, THE_EVENTS, VIDEO, Rig, asset_name, usd
@@ -268,6 +269,13 @@ async def test_no_server_is_5(rig: Rig, i2v: Command) -> None:
     ended = await i2v("jobs")
     assert ended.code == 5
     assert f"The server at {rig.address} cannot be reached: Connection refused." in ended.err
+
+
+async def test_a_server_that_gives_its_own_reason_is_not_called_unreachable(rig: Rig, i2v: Command) -> None:
+    message = "The database cannot be reached. Try again."
+    rig.script.fail_submit = [Unavailable(message, reason="DATABASE_UNAVAILABLE", retry_after_s=60)]
+    ended = await i2v(*GENERATE)
+    assert (ended.code, ended.err) == (5, f"The server at {rig.address} cannot do this now: {message}\n")
 
 
 NO_NAME = "Domain name not found."
