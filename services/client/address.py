@@ -11,6 +11,8 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
+DEFAULT = "127.0.0.1:50051"
+"""Where `make run` serves."""
 SERVICE = "i2v.v1.JobService"
 """The service with the watched health: a worker listens on an address too, but does not have this service."""
 CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": SERVICE}})

@@ -4,6 +4,7 @@ import json
 import re
 from datetime import timedelta
 
+from services.client.address import DEFAULT
 from services.client.errors import Busy, I2VError, QuotaExceeded, Unauthenticated, Unreachable
 from services.errors import Violation
 
@@ -43,6 +44,8 @@ OF_TLS = re.compile(f"{NO_TLS}|SSL|TLS|security handshaker|certificate|Hostname 
 """How gRPC speaks of a connection that failed for its TLS alone."""
 NO_GRPC = "Failed parsing HTTP/2"
 """gRPC's message for a server that speaks another protocol."""
+REFUSED = "Connection refused"
+"""gRPC's message for an address at which no program listens."""
 UNHEALTHY = "backend unhealthy"
 """gRPC's message for a connected server with a health other than SERVING."""
 RESOLVING = re.compile(r"\[field:[^:]* error:(.*)\]$")
@@ -72,7 +75,8 @@ def _unreachable(failed: Unreachable, server: str) -> list[str]:
     resolving = RESOLVING.search(failed.message)
     said = resolving[1] if resolving else failed.message
     layers = [layer for layer in said.split(": ") if layer != "OK"]
-    why, advice = layers[-1], "Is it running? Another one is chosen with --server or I2V_SERVER."
+    cure = " (`make run`)" if server == DEFAULT and REFUSED in said else ""
+    why, advice = layers[-1], f"Is it running{cure}? Another one is chosen with --server or I2V_SERVER."
     if why == UNHEALTHY:
         why, advice = "it reports that it does not serve now", "Its database or object store may be down. Try again."
     elif NO_GRPC in said:

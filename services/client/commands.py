@@ -13,7 +13,7 @@ import click
 from i2v.v1 import job_pb2
 
 from services.client import attend, exits, show
-from services.client.address import addresses
+from services.client.address import DEFAULT, addresses
 from services.client.asked import FILE, asked_spec, makes, utf8
 from services.client.asked import upload as upload_as
 from services.client.client import Client
@@ -78,7 +78,7 @@ OUT_HELP = "A file, a device, a pipe, or - for stdout."
 @click.option(
     "--server",
     envvar="I2V_SERVER",
-    default="127.0.0.1:50051",
+    default=DEFAULT,
     show_default=True,
     show_envvar=True,
     callback=_server,

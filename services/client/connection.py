@@ -68,7 +68,8 @@ class Connection:
             return key
         file = self.key_file or DEVELOPMENT_KEY
         if self.key_file is None and not file.is_file():
-            raise NoKey("There is no API key. Set I2V_KEY, or name its file with --key-file.")
+            usual = f"`make run` writes one to {DEVELOPMENT_KEY}; run this command in the folder that holds var."
+            raise NoKey(f"There is no API key. Set I2V_KEY, or name its file with --key-file. {usual}")
         if key := file.read_bytes().decode(errors="replace").strip():
             return key
         raise NoKey(f"The key is empty: {file} has no content. Name another file with --key-file.")

@@ -308,6 +308,7 @@ async def test_what_is_not_there_is_6_and_so_is_a_key_that_is_none(i2v: Command)
     assert "I2V_KEY" in unknown.err
     assert "bad-key" not in unknown.err
     assert "There is no API key." in none.err
+    assert "`make run` writes one to var/dev-key; run this command in the folder that holds var." in none.err
 
 
 async def test_the_key_may_come_from_the_file_that_development_makes(i2v: Command) -> None:

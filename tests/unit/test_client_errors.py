@@ -4,6 +4,7 @@ import grpc
 import pytest
 
 from services.client import advice
+from services.client.address import DEFAULT
 from services.client.errors import I2VError, Unreachable, error_of
 from services.rpc.status import Failure
 
@@ -31,3 +32,11 @@ def test_a_server_that_has_an_answer_for_too_many_calls_is_not_called_unreachabl
     failed = error_of(Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, said, "TENANT_UPLOADS_LIMIT_REACHED"))
     assert isinstance(failed, Unreachable)  # the client waits for a place
     assert advice.lines(failed, "far:1") == [said]
+
+
+def test_where_nothing_listens_at_the_default_address_the_cure_is_named() -> None:
+    refused = error_of(
+        Failure(grpc.StatusCode.UNAVAILABLE, "failed to connect; last error: UNKNOWN: Connection refused")
+    )
+    assert "Is it running (`make run`)?" in advice.lines(refused, DEFAULT)[1]
+    assert "make run" not in advice.lines(refused, "far:1")[1]
