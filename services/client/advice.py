@@ -9,36 +9,37 @@ from services.client.errors import Busy, I2VError, QuotaExceeded, Unauthenticate
 from services.errors import Violation
 
 OPTION_OF_FIELD = {
-    "spec.image_to_video.prompt": "--prompt",
-    "spec.text_to_video.prompt": "--prompt",
-    "spec.image_to_video.image": "--image",
-    "spec.image_to_video.fit": "--fit",
-    "spec.image_to_video.audio": "--audio",
-    "spec.image_to_video.negative_prompt": "--negative",
-    "spec.image_to_video.prompt_expansion": "--expand",
-    "spec.image_to_video.guidance_scale": "--guidance",
-    "spec.scene_animation.image": "--image",
-    "spec.scene_animation.scene": "--scene",
-    "spec.scene_animation.story": "--story",
-    "spec.scene_animation.details": "--detail",
-    "spec.scene_animation.negative_prompt": "--negative",
-    "spec.scene_animation.guidance_scale": "--guidance",
-    "spec.talking_avatar.image": "--image",
-    "spec.talking_avatar.audio": "--audio",
-    "spec.talking_avatar.mask": "--mask",
-    "spec.talking_avatar.prompt": "--prompt",
-    "spec.talking_avatar.scene": "--scene",
-    "spec.talking_avatar.story": "--story",
-    "spec.talking_avatar.details": "--detail",
-    "spec.resolution": "--resolution",
-    "spec.duration": "--duration",
-    "spec.size": "--size",
-    "spec.seed": "--seed",
-    "spec.quality": "--quality",
-    "spec.model": "--model",
-    "i2v-user": "--user",
+    "operation": "--operation",
+    "image_to_video": "--operation",
+    "text_to_video": "--operation",
+    "scene_animation": "--operation",
+    "talking_avatar": "--operation",
+    "prompt": "--prompt",
+    "image": "--image",
+    "fit": "--fit",
+    "audio": "--audio",
+    "mask": "--mask",
+    "negative_prompt": "--negative",
+    "prompt_expansion": "--expand",
+    "guidance_scale": "--guidance",
+    "scene": "--scene",
+    "story": "--story",
+    "details": "--detail",
+    "model": "--model",
+    "capability": "--capability",
+    "price_max": "--price-max",
+    "duration": "--duration",
+    "size": "--size",
+    "resolution": "--resolution",
+    "seed": "--seed",
+    "quality": "--quality",
 }
-"""What a person typed for a field of a request."""
+"""The option for a field of a spec, or of one of its operations."""
+FIELD = re.compile(r"\bspec(?:\.\w+)?\.(\w+)|\bi2v-user\b")
+"""The path of a field of a spec; or the header with the user."""
+COMMAND_OF_METHOD = {"ListModels": "`i2v models`", "PreviewJob": "`i2v preview`"}
+"""The command for a method that the text of an error mentions."""
+METHOD = re.compile(rf"\b({'|'.join(COMMAND_OF_METHOD)})\b")
 NO_TLS = "WRONG_VERSION_NUMBER"
 OF_TLS = re.compile(f"{NO_TLS}|SSL|TLS|security handshaker|certificate|Hostname Verification", re.IGNORECASE)
 """How gRPC speaks of a connection that failed for its TLS alone."""
@@ -88,7 +89,12 @@ def _unreachable(failed: Unreachable, server: str) -> list[str]:
 
 
 def _violation(violation: Violation) -> str:
-    return f"{OPTION_OF_FIELD.get(violation.field, violation.field)}: {violation.description}"
+    described = METHOD.sub(lambda found: COMMAND_OF_METHOD[found[0]], violation.description)
+    return FIELD.sub(_option, f"{violation.field}: {described}")
+
+
+def _option(path: re.Match[str]) -> str:
+    return OPTION_OF_FIELD.get(path[1], path[0]) if path[1] else "--user"
 
 
 def _span(length_s: float) -> str:

@@ -61,6 +61,12 @@ def test_who_is_retired_or_too_dear_or_cannot_make_it_is_not_asked() -> None:
     assert reason(good, spec=replace(SPEC, duration_ms=3000)) == "DURATION_UNSUPPORTED"
 
 
+def test_a_price_that_is_too_high_is_shown_with_its_currency() -> None:
+    with pytest.raises(InvalidSpec) as refused:
+        order(a_remote_card("good", 10), spec=replace(SPEC, price_most_micros=9))
+    assert str(refused.value) == "spec.price_max: is 0.000009 USD; 'good' costs 0.000010 USD"
+
+
 def test_a_retired_model_names_its_successor() -> None:
     gone = route.standing(a_remote_card("gone", retire_date=TODAY, successor="new"), TODAY)
     assert gone is not None and gone.reason == "MODEL_RETIRED" and "take 'new'" in gone.description

@@ -10,6 +10,7 @@ from datetime import date
 from services.errors import InvalidSpec, Violation
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.card import ModelCard
+from services.orchestrator.domain.price import show
 from services.orchestrator.domain.spec import Spec
 
 PASSES_ON = frozenset(
@@ -65,7 +66,7 @@ def candidates(
             if spec.price_most_micros is None or price <= spec.price_most_micros:
                 able.append(((not available(card.backend), _is_deprecated(card, today), price, card.id), card))
                 continue
-            what = f"is {spec.price_most_micros} micros; {card.id!r} costs {price}"
+            what = f"is {show(spec.price_most_micros)}; {card.id!r} costs {show(price)}"
             against = [Violation("spec.price_max", what, "PRICE_ABOVE_MOST")]
         wrong += against
     if not able:
