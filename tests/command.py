@@ -28,6 +28,15 @@ class Command:
     def __init__(self, address: str, folder: Path) -> None:
         self.address = address
         self.folder = folder
+        self.program: tuple[str, ...] = (sys.executable, "-m", "services.client.cli")
+
+    def script(self) -> str:
+        """Makes bin/i2v in the folder, as an installation does, and returns it as a person types it."""
+        script = self.folder / "bin" / "i2v"
+        script.parent.mkdir()
+        script.write_text(f"#!{sys.executable}\nfrom services.client.cli import main\nmain()\n")
+        script.chmod(0o755)
+        return "bin/i2v"
 
     async def start(
         self,
@@ -47,7 +56,7 @@ class Command:
         if key is not None:
             environment["I2V_KEY"] = key
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services.client.cli", *arguments),
+            *(*self.program, *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,

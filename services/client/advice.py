@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from services.client.address import DEFAULT
 from services.client.errors import Busy, I2VError, QuotaExceeded, Unauthenticated, Unreachable
+from services.client.hint import hint
 from services.errors import Violation
 
 OPTION_OF_FIELD = {
@@ -37,7 +38,7 @@ OPTION_OF_FIELD = {
 """The option for a field of a spec, or of one of its operations."""
 FIELD = re.compile(r"\bspec(?:\.\w+)?\.(\w+)|\bi2v-user\b")
 """The path of a field of a spec; or the header with the user."""
-COMMAND_OF_METHOD = {"ListModels": "`i2v models`", "PreviewJob": "`i2v preview`"}
+COMMAND_OF_METHOD = {"ListModels": "models", "PreviewJob": "preview"}
 """The command for a method that the text of an error mentions."""
 METHOD = re.compile(rf"\b({'|'.join(COMMAND_OF_METHOD)})\b")
 NO_TLS = "WRONG_VERSION_NUMBER"
@@ -89,7 +90,7 @@ def _unreachable(failed: Unreachable, server: str) -> list[str]:
 
 
 def _violation(violation: Violation) -> str:
-    described = METHOD.sub(lambda found: COMMAND_OF_METHOD[found[0]], violation.description)
+    described = METHOD.sub(lambda found: hint(COMMAND_OF_METHOD[found[0]]), violation.description)
     return FIELD.sub(_option, f"{violation.field}: {described}")
 
 

@@ -4,7 +4,6 @@ Whatever ends the command early says what becomes of the job, because it goes on
 """
 
 import asyncio
-import shlex
 from contextlib import aclosing, suppress
 
 from i2v.v1 import job_pb2
@@ -14,6 +13,7 @@ from services.client.client import Client
 from services.client.errors import I2VError, Unreachable
 from services.client.events import describe
 from services.client.exits import Exit
+from services.client.hint import hint
 from services.client.interrupt import Interrupt
 from services.client.output import Output
 from services.client.progress import Display, display
@@ -45,7 +45,7 @@ async def make(client: Client, spec: job_pb2.JobSpec, out: Output, *, json: bool
     except asyncio.CancelledError:
         if not interrupt.left:
             raise
-        _say(_goes_on(job.name) if job else "The job may have been submitted; `i2v jobs` tells.")
+        _say(_goes_on(job.name) if job else f"The job may have been submitted; {hint('jobs')} tells.")
         return Exit.INTERRUPTED
     except Unreachable:
         if job:
@@ -119,7 +119,7 @@ async def _bring(client: Client, job: job_pb2.Job, out: Output, shown: Display, 
                 _say(f"The video is written to the pipe {out} as soon as a program reads it.")
             await client.download(job.output.asset, out)
         except (asyncio.CancelledError, I2VError, OSError):
-            again = f"`i2v download {job.output.asset} --out {shlex.quote(str(out))}`"
+            again = hint("download", job.output.asset, "--out", str(out))
             _say(f"The video was made but could not be saved here. {again} fetches it.")
             raise
     if json:
@@ -133,7 +133,7 @@ async def _bring(client: Client, job: job_pb2.Job, out: Output, shown: Display, 
 
 
 def _goes_on(name: str) -> str:
-    return f"{name} goes on. `i2v watch {name}` shows it, `i2v cancel {name}` stops it."
+    return f"{name} goes on. {hint('watch', name)} shows it, {hint('cancel', name)} stops it."
 
 
 def _say(*lines: str) -> None:

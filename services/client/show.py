@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.v1 import catalog_pb2, job_pb2, usage_pb2
 
 from services.client import money
+from services.client.hint import hint
 from services.client.terminal import visible, width
 
 
@@ -73,7 +74,7 @@ def why_none(job: job_pb2.Job) -> list[str]:
         return [f"{job.name} was cancelled. {money.text(job.charged)} was charged."]
     advice = "The same request may succeed later." if job.error.retryable else "The same request would fail again."
     if job.error.resumable:
-        advice = f"The work is paid for and may still bring the video: `i2v resume {job.name}` costs nothing again."
+        advice = f"The work is paid for and may still bring the video: {hint('resume', job.name)} costs nothing again."
     why = f"{job.name} failed: {job.error.message} ({job.error.reason})"
     return [why, f"{money.text(job.charged)} was charged. {advice}"]
 

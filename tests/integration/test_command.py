@@ -264,6 +264,32 @@ async def test_a_job_that_fails_is_4_and_says_what_was_charged(rig: Rig, i2v: Co
     assert not (i2v.folder / "cat.mp4").exists()
 
 
+@pytest.mark.parametrize(
+    ("typed", "options", "hint"),
+    [
+        ("bin/i2v", (), "bin/i2v resume jobs/7"),
+        ("i2v", (), "i2v resume jobs/7"),
+        (
+            "bin/i2v",
+            ("--server", "localhost:{port}", "--user", "Ann Lee", "--key-file", "key"),
+            "bin/i2v --server localhost:{port} --user 'Ann Lee' --key-file key resume jobs/7",
+        ),
+    ],
+    ids=["path", "name", "options"],
+)
+async def test_a_hint_can_be_copied(rig: Rig, i2v: Command, typed: str, options: tuple[str, ...], hint: str) -> None:
+    error = job_pb2.JobError(reason="OUTPUT_UNAVAILABLE", message="It did not come.", resumable=True)
+    rig.script.events[-1] = job_pb2.JobEvent(sequence=6, failed=job_pb2.Failed(error=error, charged=usd(1)))
+    rig.script.job = Job(name="jobs/7", state=Job.FAILED, error=error, charged=usd(1), last_sequence=6)
+    (i2v.folder / "key").write_text(KEY)
+    i2v.script()
+    i2v.program = (typed,)
+    found = os.pathsep.join([str(i2v.folder / "bin"), os.environ["PATH"]]) if typed == "i2v" else os.environ["PATH"]
+    given = [each.format(port=rig.server.port) for each in options]
+    ended = await i2v(*given, "watch", "7", PATH=found)
+    assert f"`{hint.format(port=rig.server.port)}` costs nothing again" in ended.out, ended
+
+
 async def test_no_server_is_5(rig: Rig, i2v: Command) -> None:
     await rig.server.drain(0)
     ended = await i2v("jobs")
