@@ -89,6 +89,14 @@ class Terminal:
         """Leaves the terminal to the process that was started with `slave`."""
         os.close(self.slave)
 
+    async def until(self, text: str) -> str:
+        """Returns what is written to it until `text` has come."""
+        written = b""
+        async with asyncio.timeout(90):
+            while text.encode() not in written:
+                written += await asyncio.to_thread(os.read, self._master, 4096)
+        return written.decode(errors="replace")
+
     async def read(self) -> str:
         """Returns everything that is written to it until its last writer closes it."""
         written = b""

@@ -81,6 +81,10 @@ class Script(
     """A cancelled job goes on all the same."""
     endless: bool = False
     """The job goes on until it is cancelled."""
+    endless_at: int = 5
+    """The sequence number of the event that an endless job does not reach."""
+    fail_watch: Exception | None = None
+    """What every WatchJob raises."""
     listed: list[job_pb2.Job] = field(default_factory=list)
     """What ListJobs answers, instead of three pages."""
     names: str = ""
@@ -119,6 +123,8 @@ class Script(
 
     async def WatchJob(self, request: job_pb2.WatchJobRequest, context: Context) -> AsyncIterator[Response]:
         self.asked.append(request)
+        if self.fail_watch is not None:
+            raise self.fail_watch
         for event in self.events:
             if event.sequence <= request.after_sequence:
                 continue
@@ -127,7 +133,7 @@ class Script(
                 if self.end_watch_early:
                     return
                 raise Unavailable("Going down.", retry_after_s=0.01)
-            if self.endless and event.sequence == 5:
+            if self.endless and event.sequence == self.endless_at:
                 await self.cancelled.wait()
                 break
             yield Response(heartbeat=job_pb2.Heartbeat())

@@ -70,6 +70,11 @@ def lines(failed: I2VError, server: str) -> list[str]:
     return [failed.message]
 
 
+def outage(failed: Unreachable) -> str:
+    """Returns what is the matter with a server that is waited for, in a sentence."""
+    return f"The server cannot do this now: {failed.message}" if failed.reason else "The server does not answer."
+
+
 def _unreachable(failed: Unreachable, server: str) -> list[str]:
     if failed.reason:
         return [f"The server at {server} cannot do this now: {failed.message}"]

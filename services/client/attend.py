@@ -4,11 +4,12 @@ Whatever ends the command early says what becomes of the job, because it goes on
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 
 from i2v.v1 import job_pb2
 
-from services.client import money, show
+from services.client import advice, money, show
 from services.client.client import Client
 from services.client.errors import I2VError, Unreachable
 from services.client.events import describe
@@ -35,8 +36,7 @@ async def make(client: Client, spec: job_pb2.JobSpec, out: Output, *, json: bool
             with display(json=json) as shown:
                 cancelling = asyncio.create_task(_cancel(client, job.name, interrupt, shown))
                 try:
-                    async for event in client.watch(job.name, patience_s=PATIENCE_S):
-                        shown.event(event)
+                    await _show(client, job.name, shown, leaves=lambda: interrupt.leaves)
                 finally:
                     cancelling.cancel()
                     with suppress(asyncio.CancelledError):
@@ -62,8 +62,7 @@ async def fetch(client: Client, name: str, out: Output, *, json: bool) -> Exit:
         _say(f"{job.name} fetches what was paid for.")
     try:
         with display(json=json) as shown:
-            async for event in client.watch(job.name, patience_s=PATIENCE_S):
-                shown.event(event)
+            await _show(client, job.name, shown)
     except asyncio.CancelledError:
         _say(_goes_on(job.name))
         raise
@@ -74,8 +73,7 @@ async def watch(client: Client, name: str, *, after: int, json: bool) -> Exit:
     """Stays with a job that somebody submitted. Ctrl-C leaves it alone."""
     try:
         with display(json=json) as shown:
-            async for event in client.watch(name, after, patience_s=PATIENCE_S):
-                shown.event(event)
+            await _show(client, name, shown, after)
     except asyncio.CancelledError:
         _say(_goes_on(name))
         raise
@@ -100,6 +98,19 @@ async def warnings(client: Client, job: job_pb2.Job) -> list[str]:
                 if event.sequence >= job.last_sequence:
                     break
     return found
+
+
+async def _show(
+    client: Client, name: str, shown: Display, after: int = 0, *, leaves: Callable[[], str] = lambda: "Ctrl-C"
+) -> None:
+    """Shows a job's events until it ends, and that the server is away. `leaves` returns what leaves the job alone."""
+
+    def away(error: Unreachable) -> None:
+        left = f"{leaves()} leaves {name} running; {hint('watch', name)} shows it again."
+        shown.say(f"{advice.outage(error)} Waiting for it, up to {PATIENCE_S:.0f} s. {left}")
+
+    async for event in client.watch(name, after, patience_s=PATIENCE_S, on_outage=away):
+        shown.event(event)
 
 
 async def _cancel(client: Client, name: str, interrupt: Interrupt, shown: Display) -> None:

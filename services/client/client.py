@@ -5,7 +5,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
@@ -168,32 +168,39 @@ class Client:
             request.page_token = page.next_page_token
 
     async def watch(
-        self, name: str, after: int = 0, *, patience_s: float | None = None
+        self,
+        name: str,
+        after: int = 0,
+        *,
+        patience_s: float | None = None,
+        on_outage: Callable[[Unreachable], None] | None = None,
     ) -> AsyncGenerator[job_pb2.JobEvent, None]:
         """Yields a job's events after a sequence number, each once, and ends after the terminal one.
 
-        A broken stream goes on where it stopped, until nothing came from the server for `patience_s`.
+        A broken stream goes on where it stopped, until nothing came from the server for `patience_s`. `on_outage` is
+        called once in each outage, about 2 s after it began, with the latest error.
         """
-        patience = Patience(self._patience_s if patience_s is None else patience_s)
-        while True:
-            request = job_pb2.WatchJobRequest(name=name, after_sequence=after)
-            try:
-                async with aclosing(messages(self._jobs.WatchJob(request, metadata=self._metadata))) as responses:
-                    async for response in responses:
-                        patience.contact()
-                        if response.WhichOneof("response") == "event" and response.event.sequence > after:
-                            after = response.event.sequence
-                            yield response.event
-                            if response.event.WhichOneof("event") in TERMINAL:
-                                return
-            except Unreachable as error:
-                await patience.wait(error)
-            else:
-                # The stream ended well and brought no end: the job had ended before, or something cut it politely.
-                job = await self.get(name)
-                if job.state in ENDED and job.last_sequence <= after:
-                    return
-                await patience.wait(_cut())
+        most_s = self._patience_s if patience_s is None else patience_s
+        with closing(Patience(most_s, on_outage=on_outage)) as patience:
+            while True:
+                request = job_pb2.WatchJobRequest(name=name, after_sequence=after)
+                try:
+                    async with aclosing(messages(self._jobs.WatchJob(request, metadata=self._metadata))) as responses:
+                        async for response in responses:
+                            patience.contact()
+                            if response.WhichOneof("response") == "event" and response.event.sequence > after:
+                                after = response.event.sequence
+                                yield response.event
+                                if response.event.WhichOneof("event") in TERMINAL:
+                                    return
+                except Unreachable as error:
+                    await patience.wait(error)
+                else:
+                    # The stream ended well and brought no end: the job had ended before, or something cut it politely.
+                    job = await self.get(name)
+                    if job.state in ENDED and job.last_sequence <= after:
+                        return
+                    await patience.wait(_cut())
 
     async def cancel(self, name: str) -> job_pb2.Job:
         """Asks for a job to stop. Returns it: CANCELLED, CANCELLING, or as it had ended before."""

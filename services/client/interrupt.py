@@ -29,6 +29,11 @@ class Interrupt:
             signal.SIGINT, self._before
         )  # asyncio restores Python's own handler, which would raise instead of cancelling
 
+    @property
+    def leaves(self) -> str:
+        """What a person has yet to do to leave at once."""
+        return "Ctrl-C" if self.asked.is_set() else "Pressing Ctrl-C twice"
+
     def _hit(self) -> None:
         if self.asked.is_set() and self._task is not None:
             self.left = True

@@ -17,6 +17,8 @@ from services.rpc.status import Failure
 
 FIRST_S = 0.1
 MOST_S = 5.0
+OUTAGE_S = 2.0
+"""Seconds until an outage is reported: a server that only restarts is back before that."""
 SILENCE_S = 45.0
 """A stream that brings nothing for three of the server's heartbeats is dead."""
 
@@ -26,15 +28,35 @@ Response = TypeVar("Response")
 class Patience:
     """Counts the time without contact, and waits between tries."""
 
-    def __init__(self, patience_s: float, *, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        patience_s: float,
+        *,
+        now: Callable[[], float] = monotonic,
+        on_outage: Callable[[Unreachable], None] | None = None,
+    ) -> None:
+        """`on_outage` is called once in each outage, OUTAGE_S after its first error, with the latest error."""
         self._patience_s = patience_s
         self._now = now
+        self._on_outage = on_outage
+        self._notice: asyncio.TimerHandle | None = None
         self.contact()
 
     def contact(self) -> None:
         """Something came from the server."""
         self._since = self._now()
         self._tries = 0
+        self.close()
+
+    def close(self) -> None:
+        """Reports no outage that has begun."""
+        if self._notice is not None:
+            self._notice.cancel()
+            self._notice = None
+
+    def _report(self) -> None:
+        if self._on_outage is not None:
+            self._on_outage(self._error)
 
     async def wait(self, error: Unreachable) -> None:
         """Waits before the next try, at least as long as the server asks for. Raises the error if patience is over.
@@ -42,6 +64,10 @@ class Patience:
         The last try is made when patience ends, not before. There is always a second try, however long the first took,
         because the first may have been lost with a server that hangs, while another one answers.
         """
+        self._error = error
+        if self._notice is None and self._on_outage is not None:
+            # A timer, because the next try may take long to fail.
+            self._notice = asyncio.get_running_loop().call_later(OUTAGE_S, self._report)
         pause_s = min(FIRST_S * 2**self._tries, MOST_S) * random.uniform(0.5, 1.0)
         left_s = max(self._since + self._patience_s - self._now(), 0.0)
         pause_s = max(min(pause_s, left_s), error.retry_after_s or 0.0)

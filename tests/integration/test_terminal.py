@@ -10,7 +10,7 @@ from i2v.v1 import job_pb2
 
 from services.errors import QuotaExceeded
 from tests.command import GENERATE, Command, Terminal
-from tests.scripted_server import OUTPUT, VIDEO, Rig, usd
+from tests.scripted_server import OUTPUT, VIDEO, Rig, serving, usd
 
 Job = job_pb2.Job
 Event = job_pb2.JobEvent
@@ -67,6 +67,21 @@ async def test_a_terminal_shows_a_bar_and_everything_notable_and_repeats_the_war
     assert "\x1b[" in seen and "━" in seen
     assert [text for _, text in NOTABLE if text not in seen] == []
     assert [line for line in lines_of(seen) if line][-2:] == WARNINGS
+
+
+async def test_a_terminal_mentions_once_above_the_bar_that_the_server_went_away(rig: Rig, i2v: Command) -> None:
+    rig.script.endless = True
+    terminal = Terminal(200)
+    process = await i2v.start("watch", "7", stderr=terminal.slave, TERM="xterm-256color")
+    terminal.hand_over()
+    seen = await terminal.until("50%")
+    await rig.server.drain(0)
+    seen += await terminal.until("The server does not answer. Waiting for it, up to 120 s. Ctrl-C leaves")
+    rig.script.endless = False
+    second = await serving(rig.script, rig.address)
+    rest, _ = await asyncio.gather(terminal.read(), process.communicate())
+    await second.drain(0)
+    assert (process.returncode, (seen + rest).count("does not answer")) == (0, 1)
 
 
 @pytest.mark.parametrize("columns", [20, 40])
