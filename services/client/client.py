@@ -178,10 +178,10 @@ class Client:
         """Yields a job's events after a sequence number, each once, and ends after the terminal one.
 
         A broken stream goes on where it stopped, until nothing came from the server for `patience_s`. `on_outage` is
-        called once in each outage, about 2 s after it began, with the latest error.
+        called once in each outage, about 2 s after it began, or when the next connection fails, with the latest error.
         """
         most_s = self._patience_s if patience_s is None else patience_s
-        with closing(Patience(most_s, on_outage=on_outage)) as patience:
+        with closing(Patience(most_s, on_outage=on_outage, connected=self._is_connected)) as patience:
             while True:
                 request = job_pb2.WatchJobRequest(name=name, after_sequence=after)
                 try:
@@ -324,6 +324,9 @@ class Client:
 
     async def _call(self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request) -> Response:
         return await self._patiently(lambda: method(request, metadata=self._metadata, timeout=self._timeout_s))
+
+    def _is_connected(self) -> bool:
+        return self._channel.get_state() is grpc.ChannelConnectivity.READY
 
     async def _patiently(self, call: Callable[[], Awaitable[Response]]) -> Response:
         """Makes a call until it is answered, or patience is over."""

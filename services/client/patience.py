@@ -34,11 +34,18 @@ class Patience:
         *,
         now: Callable[[], float] = monotonic,
         on_outage: Callable[[Unreachable], None] | None = None,
+        connected: Callable[[], bool] = lambda: False,
+        outage_s: float = OUTAGE_S,
     ) -> None:
-        """`on_outage` is called once in each outage, OUTAGE_S after its first error, with the latest error."""
+        """`on_outage` is called once in each outage, `outage_s` after its first error, with the latest error.
+
+        If there is a connection then, it is called only when that fails too: a stream may have nothing to tell yet.
+        """
         self._patience_s = patience_s
         self._now = now
         self._on_outage = on_outage
+        self._connected = connected
+        self._outage_s = outage_s
         self._notice: asyncio.TimerHandle | None = None
         self.contact()
 
@@ -50,9 +57,15 @@ class Patience:
 
     def close(self) -> None:
         """Reports no outage that has begun."""
+        self._due = False
         if self._notice is not None:
             self._notice.cancel()
             self._notice = None
+
+    def _end_of_notice(self) -> None:
+        self._due = self._connected()
+        if not self._due:
+            self._report()
 
     def _report(self) -> None:
         if self._on_outage is not None:
@@ -67,7 +80,10 @@ class Patience:
         self._error = error
         if self._notice is None and self._on_outage is not None:
             # A timer, because the next try may take long to fail.
-            self._notice = asyncio.get_running_loop().call_later(OUTAGE_S, self._report)
+            self._notice = asyncio.get_running_loop().call_later(self._outage_s, self._end_of_notice)
+        elif self._due:
+            self._due = False
+            self._report()
         pause_s = min(FIRST_S * 2**self._tries, MOST_S) * random.uniform(0.5, 1.0)
         left_s = max(self._since + self._patience_s - self._now(), 0.0)
         pause_s = max(min(pause_s, left_s), error.retry_after_s or 0.0)
