@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -223,6 +224,14 @@ async def serving(script: Script, address: str = "127.0.0.1:0") -> RpcServer:
     return await serve(
         address, registrations, services=[SERVICE], registry=CollectorRegistry(), verify=verify, endless=[watch]
     )
+
+
+def kept(port: int) -> socket.socket:
+    """Keeps a port of a server that has ended for the next one: no connection of another process gets it meanwhile."""
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("127.0.0.1", port))
+    return keeper
 
 
 @dataclass

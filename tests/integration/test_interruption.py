@@ -8,7 +8,7 @@ from i2v.v1 import job_pb2
 
 from services.errors import Unavailable
 from tests.command import GENERATE, Command
-from tests.scripted_server import Rig, serving
+from tests.scripted_server import Rig, kept, serving
 
 AWAY = "The server does not answer."
 
@@ -92,17 +92,18 @@ async def test_a_server_that_goes_away_is_mentioned_once_in_each_outage(
     process = await i2v.start(*command)
     await until(b"fragment 0", process)
     await rig.server.drain(0)
-    assert await until(AWAY.encode(), process) == [f"{AWAY} Waiting for it, up to 120 s. {leaves}"]
-    rig.script.endless_at = 6
-    second = await serving(rig.script, rig.address)
-    assert await until(b"finish", process) == ["finish 90%"]
-    await second.drain(0)
-    assert await until(AWAY.encode(), process) == [f"{AWAY} Waiting for it, up to 120 s. {leaves}"]
-    rig.script.endless = False
-    third = await serving(rig.script, rig.address)
-    ended = await i2v.end(process)
-    await third.drain(0)
-    assert (ended.code, AWAY in ended.err) == (0, False), ended.err
+    with kept(rig.server.port):
+        assert await until(AWAY.encode(), process) == [f"{AWAY} Waiting for it, up to 120 s. {leaves}"]
+        rig.script.endless_at = 6
+        second = await serving(rig.script, rig.address)
+        assert await until(b"finish", process) == ["finish 90%"]
+        await second.drain(0)
+        assert await until(AWAY.encode(), process) == [f"{AWAY} Waiting for it, up to 120 s. {leaves}"]
+        rig.script.endless = False
+        third = await serving(rig.script, rig.address)
+        ended = await i2v.end(process)
+        await third.drain(0)
+        assert (ended.code, AWAY in ended.err) == (0, False), ended.err
 
 
 async def test_a_server_that_cannot_serve_for_a_while_says_why(rig: Rig, i2v: Command) -> None:

@@ -10,7 +10,7 @@ from i2v.v1 import job_pb2
 
 from services.errors import QuotaExceeded
 from tests.command import GENERATE, Command, Terminal
-from tests.scripted_server import OUTPUT, VIDEO, Rig, serving, usd
+from tests.scripted_server import OUTPUT, VIDEO, Rig, kept, serving, usd
 
 Job = job_pb2.Job
 Event = job_pb2.JobEvent
@@ -76,9 +76,10 @@ async def test_a_terminal_mentions_once_above_the_bar_that_the_server_went_away(
     terminal.hand_over()
     seen = await terminal.until("50%")
     await rig.server.drain(0)
-    seen += await terminal.until("The server does not answer. Waiting for it, up to 120 s. Ctrl-C leaves")
-    rig.script.endless = False
-    second = await serving(rig.script, rig.address)
+    with kept(rig.server.port):
+        seen += await terminal.until("The server does not answer. Waiting for it, up to 120 s. Ctrl-C leaves")
+        rig.script.endless = False
+        second = await serving(rig.script, rig.address)
     rest, _ = await asyncio.gather(terminal.read(), process.communicate())
     await second.drain(0)
     assert (process.returncode, (seen + rest).count("does not answer")) == (0, 1)
