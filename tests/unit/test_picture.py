@@ -193,7 +193,7 @@ WEBP = pictures.a_picture(64, 48, "RGB", "WEBP")
         (pictures.a_picture(form="BMP"), "PICTURE_FORMAT", "is a BMP picture"),
         (pictures.a_picture(form="TIFF"), "PICTURE_FORMAT", "is a TIFF picture"),
         (pictures.a_zip(), "PICTURE_FORMAT", "is a ZIP file"),
-        (b"\0\0\0\x14ftypheic" + bytes(8), "PICTURE_TRUNCATED", "ends before"),
+        (b"\0\0\0\x14ftypheic" + bytes(8), "PICTURE_TRUNCATED", "the file or its upload was cut short"),
         (b"\0\0\0\x10ftypmp42isom", "PICTURE_FORMAT", "is an MP4 video"),
         (b"\0\0\0\x10ftypqt  qt  ", "PICTURE_FORMAT", "is a QuickTime video"),
         (b"ID3" + bytes(40), "PICTURE_FORMAT", "is an MP3 sound"),

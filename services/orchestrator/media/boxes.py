@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from services.orchestrator.media.header import Refused
 
-CUT_SHORT = "ends before it should; the upload was cut short, send all of it again"
+CUT_SHORT = "ends before it should: the file or its upload was cut short; send all of it"
 _NEEDED = (b"ftyp", b"moov", b"moof", b"mdat")
 """The boxes that must be complete; extra boxes of makers behind them need not be."""
 
