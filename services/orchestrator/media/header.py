@@ -66,7 +66,9 @@ def check_size(width: int, height: int) -> None:
 
 def truncated() -> Refused:
     """Returns the refusal of an incomplete picture."""
-    return Refused("PICTURE_TRUNCATED", "ends before the picture does: the file or its upload was cut short; send all of it")
+    return Refused(
+        "PICTURE_TRUNCATED", "ends before the picture does: the file or its upload was cut short; send all of it"
+    )
 
 
 def malformed(what: str) -> Refused:
