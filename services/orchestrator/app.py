@@ -15,7 +15,7 @@ from i2v.admin.v1 import reconcile_pb2_grpc
 from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from services.errors import Unavailable
+from services.orchestrator import health
 from services.orchestrator.api import text
 from services.orchestrator.api.assets import AssetService
 from services.orchestrator.api.catalog import CatalogService
@@ -54,7 +54,6 @@ from services.private import tighten
 from services.rpc.limits import CallLimits, Group
 from services.rpc.server import Registration, RpcServer, Tls, listen_for_metrics, serve
 from services.scratch import Scratch, keep_sweeping, sweep_unlocked
-from services.shortage import shortage
 
 WATCH = "/i2v.v1.JobService/WatchJob"
 UPLOAD = "/i2v.v1.AssetService/WriteAsset"
@@ -67,8 +66,6 @@ SERVICES = (
     "i2v.v1.UsageService",
     "i2v.admin.v1.ReconcileService",
 )
-HEALTH_S = 2.0
-AUDIT_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -212,8 +209,8 @@ async def open_app(
             )
             await patience.through(worker.start)
             stack.push_async_callback(worker.stop)
-        look = _look(store, blobs, disks, server, meter, embedded)
-        stack.push_async_callback(_ended, asyncio.create_task(look, name="look"))
+        checking = health.check(store, blobs, disks, server, meter, embedded)
+        stack.push_async_callback(_ended, asyncio.create_task(checking, name="health"))
         log.info("ready", extra={"role": role.value, "port": server.port, "metrics_port": metrics_port})
         yield App(store, server, metrics_port, worker)
         log.info("stopping", extra={"role": role.value})
@@ -231,54 +228,6 @@ async def _embedded(folder: Path, stack: AsyncExitStack) -> EmbeddedPostgres:
         embedded = await starting
         stack.callback(embedded.close)
     return embedded
-
-
-async def _revive(embedded: EmbeddedPostgres) -> None:
-    """Starts the embedded PostgreSQL again if it has ended."""
-    try:
-        if await asyncio.to_thread(embedded.revive):
-            log.warning("the embedded PostgreSQL had ended and was started again")
-    except Exception as error:
-        log.warning("the embedded PostgreSQL cannot be started again", extra={"why": str(error)})
-
-
-async def _look(
-    store: PostgresStore,
-    blobs: Blobs,
-    disks: Disks,
-    server: RpcServer,
-    meter: PrometheusMeter,
-    embedded: EmbeddedPostgres | None,
-) -> None:
-    """Reports to health whether jobs and assets can be taken, and to metrics whether the books are right.
-
-    If the embedded PostgreSQL has ended, it starts it again.
-    """
-    serving, rounds, why = False, 0, ""
-    while True:
-        try:
-            await disks.measure()  # first: the check for free space must not depend on anything else
-            await store.check()
-            await blobs.check()
-            if rounds % round(AUDIT_S / HEALTH_S) == 0:
-                meter.imbalance(await store.audit())
-            disks.room(0)
-        except Exception as error:
-            trouble = error if isinstance(error, Unavailable) else shortage(error)
-            if trouble is None:
-                log.exception("the health check failed")
-            elif trouble.reason != why:
-                log.warning("not serving", extra={"reason": trouble.reason, **trouble.metadata})
-            serving, why = False, trouble.reason if trouble is not None else ""
-        else:
-            if not serving:
-                log.info("serving")
-            serving, why = True, ""
-        await server.set_serving(serving)
-        if embedded is not None and why == "DATABASE_UNAVAILABLE":
-            await _revive(embedded)
-        rounds += 1
-        await asyncio.sleep(HEALTH_S)
 
 
 def _limits(settings: Settings) -> CallLimits:
