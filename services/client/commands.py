@@ -20,7 +20,7 @@ from services.client.client import Client
 from services.client.connection import Connection
 from services.client.exits import Exit
 from services.client.output import Output
-from services.client.terminal import say
+from services.client.terminal import room, say
 
 STATES = [name for name in job_pb2.Job.State.keys() if name != "STATE_UNSPECIFIED"]  # noqa: SIM118  No dict.
 
@@ -167,7 +167,7 @@ def jobs(connection: Connection, state: str | None, limit: int) -> None:
             found.append(job)
             if len(found) == limit:
                 break
-        say(*(map(show.as_json, found) if connection.json else show.jobs(found)))
+        say(*(map(show.as_json, found) if connection.json else show.jobs(found, room())))
 
     connection.run(work)
 

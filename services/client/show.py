@@ -103,8 +103,10 @@ def job(shown: job_pb2.Job) -> list[str]:
     return columns([row for row in rows if row[1]])
 
 
-def jobs(shown: Sequence[job_pb2.Job]) -> list[str]:
-    """Returns a table of jobs."""
+def jobs(shown: Sequence[job_pb2.Job], room: int | None = None) -> list[str]:
+    """Returns a table of jobs. Where it is wider than `room` columns it loses the last ones, but not name and state."""
+    if not shown:
+        return ["There are no jobs."]
     rows = [
         (
             each.name,
@@ -116,7 +118,12 @@ def jobs(shown: Sequence[job_pb2.Job]) -> list[str]:
         )
         for each in shown
     ]
-    return columns([("JOB", "STATE", "DONE", "MODEL", "PRICE", "CREATED"), *rows]) if rows else ["There are no jobs."]
+    table = [("JOB", "STATE", "DONE", "MODEL", "PRICE", "CREATED"), *rows]
+    for count in range(len(table[0]), 1, -1):
+        lines = columns([row[:count] for row in table])
+        if room is None or max(map(width, lines)) <= room:
+            break
+    return lines
 
 
 def models(shown: Sequence[catalog_pb2.Model]) -> list[str]:

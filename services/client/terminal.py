@@ -4,6 +4,7 @@ Much of the text is foreign: another user's prompt, a vendor's message, the name
 the caller; characters that would end it, hide a part of it, change its direction or move the cursor are escaped.
 """
 
+import shutil
 import sys
 import unicodedata
 
@@ -26,6 +27,12 @@ def visible(text: str) -> str:
 def width(text: str) -> int:
     """Returns how many columns a text takes; most East Asian characters and emoji take two."""
     return cell_len(text)
+
+
+def room() -> int | None:
+    """Returns how many columns stdout has; None if it is no terminal."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if is_terminal else None
 
 
 def say(*lines: str, err: bool = False) -> None:

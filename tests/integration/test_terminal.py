@@ -111,6 +111,27 @@ async def test_a_job_that_still_runs_is_shown_at_once(eventful: Rig, i2v: Comman
     assert (ended.code, ended.out.splitlines()[-1]) == (0, WARNINGS[0])
 
 
+@pytest.mark.parametrize(
+    ("columns", "head"),
+    [(56, "JOB STATE"), (80, "JOB STATE DONE MODEL PRICE"), (120, "JOB STATE DONE MODEL PRICE CREATED")],
+)
+async def test_a_list_of_jobs_has_the_columns_for_which_the_terminal_has_room(
+    rig: Rig, i2v: Command, columns: int, head: str
+) -> None:
+    name = "jobs/019ad0a4-0000-7000-8000-000000000007"
+    listed = Job(name=name, state=Job.SUCCEEDED, quote=usd(5000), spec=job_pb2.JobSpec(model="nano"))
+    listed.create_time.seconds = 1_700_000_000
+    rig.script.listed = [listed]
+    terminal = Terminal(columns)
+    process = await i2v.start("jobs", stdout=terminal.slave)
+    terminal.hand_over()
+    seen, _ = await asyncio.gather(terminal.read(), process.communicate())
+    rows = [line for line in lines_of(seen) if line]
+    assert (" ".join(rows[0].split()), rows[1].startswith(f"{name}  SUCCEEDED")) == (head, True)
+    assert max(map(len, rows)) <= columns
+    assert len((await i2v("jobs")).out.splitlines()[0].split()) == 6
+
+
 HARM = "a\x1b[2J\x1b]0;b\x07\nstate  SUCCEEDED\x9b31m\u202egnp\u2066"
 
 
