@@ -93,7 +93,9 @@ async def _serving(running: Program) -> None:
 
     async def said() -> None:
         request = health_pb2.HealthCheckRequest()
-        async with grpc.aio.insecure_channel(running.address, (("grpc.max_reconnect_backoff_ms", 200),)) as channel:
+        # A connection of its own: one that is shared may still be that of a server that was killed at this address.
+        options = (("grpc.max_reconnect_backoff_ms", 200), ("grpc.use_local_subchannel_pool", 1))
+        async with grpc.aio.insecure_channel(running.address, options) as channel:
             watch: Any = health_pb2_grpc.HealthStub(channel).Watch
             async for answer in watch(request, wait_for_ready=True, timeout=READY_S):
                 if answer.status == health_pb2.HealthCheckResponse.SERVING:
