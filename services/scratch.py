@@ -75,7 +75,7 @@ def sweep_unlocked(root: Path, *prefixes: str, deep: bool = False, older_s: floa
 
 
 async def keep_sweeping(*sweeps: Callable[[], None], every_s: float = SWEEP_S) -> None:
-    """Runs each sweep now and then every `every_s`, without end. A failed sweep is logged and repeated."""
+    """Runs each sweep immediately, then every `every_s` seconds without end. A failed one is logged and repeated."""
     while True:
         for each in sweeps:
             try:

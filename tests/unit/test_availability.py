@@ -25,7 +25,7 @@ class Asked:
         return Availability("no-credit", "The vendor's account is empty.")
 
     async def generate(self, attempt: Attempt) -> AsyncGenerator[Any, None]:
-        raise NotImplementedError
+        raise AssertionError("nothing is generated here")
         yield
 
     async def check(self) -> None: ...
