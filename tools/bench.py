@@ -67,7 +67,9 @@ def nano() -> Iterator[Row]:
             least = {"all, one after the other": 4, "VAE decode": 5}.get(row.stage)
             text = f"{row.ratio:.1f} times faster ({row.exported_s:.2f} s, {row.torch_s:.2f} s)"
             wanted = f"≥ {least}" if least else ""
-            yield Row(f"Exported beside diffusers in torch: {row.stage}", text, wanted, row.ratio >= (least or 0))
+            yield Row(
+                f"Exported, compared with diffusers in torch: {row.stage}", text, wanted, row.ratio >= (least or 0)
+            )
     share = bench_models.share_overlapped(spans)
     yield Row("Share of the transformer's time in which the decoder works too", f"{share:.0%}", "overlap", share > 0.5)
 

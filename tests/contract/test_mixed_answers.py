@@ -40,9 +40,9 @@ def mixed(rig: Provided, kind: str) -> float:
 @pytest.mark.parametrize("looks", [["other-task"], ["other-model"], ["no-id"], ["other-task", "500", "other-model"]])
 async def test_an_answer_to_a_look_that_is_for_another_task_is_no_answer(rig: Provided, looks: list[str]) -> None:
     rig.play(looks=list(looks), work_s=0.05)
-    told = await rig.generate()
-    assert length_s(told.video) == pytest.approx(5, abs=0.3), "another task's is one second long"
-    assert told.video == rig.simulator.video(rig.simulator.works[told.ref])
+    received = await rig.generate()
+    assert length_s(received.video) == pytest.approx(5, abs=0.3), "another task's is one second long"
+    assert received.video == rig.simulator.video(rig.simulator.works[received.ref])
     assert mixed(rig, "look") == len(looks) - looks.count("500")
     assert rig.simulator.paid == 1
 
@@ -50,8 +50,8 @@ async def test_an_answer_to_a_look_that_is_for_another_task_is_no_answer(rig: Pr
 async def test_a_result_of_fal_that_is_for_another_task_is_no_answer(tmp_path: Path) -> None:
     async with provided("fal", tmp_path) as rig:
         rig.play(looks=["", "other-task"])
-        told = await rig.generate()
-        assert length_s(told.video) == pytest.approx(5, abs=0.3)
+        received = await rig.generate()
+        assert length_s(received.video) == pytest.approx(5, abs=0.3)
         assert mixed(rig, "look") == 1
 
 
@@ -91,8 +91,8 @@ async def test_an_answer_to_a_cancel_that_is_for_another_task_stops_nothing(rig:
 
 async def test_a_task_is_not_attached_to_under_another_model(tmp_path: Path) -> None:
     async with provided("wavespeed", tmp_path, change=lambda values, _: values.update(watch_s=0.3)) as rig:
-        told = await rig.generate()
-        again = await rig.attach(told.ref, "kling-2.5-turbo-std")
+        received = await rig.generate()
+        again = await rig.attach(received.ref, "kling-2.5-turbo-std")
         assert again.end == ("TIMED_OUT", "UNKNOWN")
         assert again.failed.resumable
 

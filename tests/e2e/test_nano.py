@@ -75,12 +75,12 @@ async def test_a_cat_becomes_a_five_second_video(i2v: Served, tmp_path: Path) ->
     assert (await frames(i2v, job, tmp_path)).shape == (81, 128, 224, 3)
     assert (job.output.frames, job.output.fps, job.charged.amount_micros) == (81, 16, 5000)
     fragments = times["fragment_ready"]
-    # Ten fragments spread over the making, not ten at its end. What comes before the first one is no part of that: a
-    # server's first video waits for it.
+    # Ten fragments spread over the making, not ten at its end. On a busy machine the wait for the first is up to half
+    # of the time, so the spread of the others is compared with the whole, and their distances with each other.
     assert len(fragments) == 10
     spread = fragments[9] - fragments[0]
-    assert spread > 0.2 * (times["succeeded"][0] - times["started"][0])
-    assert fragments[4] - fragments[0] > 0.2 * spread
+    assert spread > 0.3 * (times["succeeded"][0] - times["started"][0])
+    assert fragments[4] - fragments[0] > 0.3 * spread
 
 
 async def test_pictures_prompts_and_seeds_matter_and_the_same_request_gives_the_same_bytes(
