@@ -159,11 +159,11 @@ def counted() -> Callable[[], str]:
 
 async def measured(one: Submit) -> Round:
     """Runs one round of one side."""
-    paced = sorted(await _paced(one))
-    return Round(statistics.median(paced), paced[int(len(paced) * 0.99)], await _flat_out(one))
+    times = sorted(await paced(one, SECONDS))
+    return Round(statistics.median(times), times[int(len(times) * 0.99)], await _flat_out(one))
 
 
-async def _paced(one: Submit) -> list[float]:
+async def paced(one: Submit, seconds: float) -> list[float]:
     """Starts a call every 1/RATE seconds, whether the ones before have been answered or not. Returns milliseconds."""
 
     async def timed() -> float:
@@ -172,7 +172,7 @@ async def _paced(one: Submit) -> list[float]:
         return (time.perf_counter() - began) * 1000
 
     began, tasks = time.perf_counter(), []
-    for number in range(int(RATE * SECONDS)):
+    for number in range(int(RATE * seconds)):
         await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))
         tasks.append(asyncio.ensure_future(timed()))
     return list(await asyncio.gather(*tasks))

@@ -6,6 +6,8 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 
+import uvloop
+
 from services import verbosity  # noqa: F401  before anything that imports gRPC
 from services.descriptors import allow_many
 from services.errors import ServiceError
@@ -61,7 +63,7 @@ def main(arguments: list[str]) -> int:
             logging.getLogger(talkative).setLevel(logging.WARNING)
         # Otherwise DBOS adds a handler that writes lines in a format of its own, in addition to ours.
         logging.getLogger("dbos").addHandler(logging.NullHandler())
-        asyncio.run(run(Role(arguments[0]), settings))
+        uvloop.run(run(Role(arguments[0]), settings))
     except (BadSetting, CannotListenError, ClusterError, NameTaken, ServiceError) as error:
         sys.stderr.write(f"i2v: {error}\n")
         return 1

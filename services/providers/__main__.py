@@ -5,6 +5,8 @@ import logging
 import signal
 import sys
 
+import uvloop
+
 from services import verbosity  # noqa: F401  before anything that imports gRPC
 from services.private import keep_private
 from services.providers.app import open_app
@@ -42,7 +44,7 @@ def main(arguments: list[str]) -> int:
         # At INFO they write every URL, and with it the vendor's ids.
         for talkative in ("httpx", "httpcore"):
             logging.getLogger(talkative).setLevel(logging.WARNING)
-        asyncio.run(run(arguments[0], settings))
+        uvloop.run(run(arguments[0], settings))
     except (BadSetting, CannotListenError) as error:
         sys.stderr.write(f"i2v: {error}\n")
         return 1

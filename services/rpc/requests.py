@@ -7,7 +7,7 @@ is refused like any other invalid request.
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from typing import Any
 
 import grpc
@@ -123,6 +123,7 @@ class CallContext:
         self._rejected = rejected
         self._taking_s = taking_s
         self._begun = False
+        self._limit: _WriteLimit | None = None
         self.read = requests.read
 
     def __getattr__(self, name: str) -> Any:
@@ -133,16 +134,27 @@ class CallContext:
         if not self._begun:
             self._begun = True
             await self._begin()
+        if self._limit is None:
+            self._limit = _WriteLimit(self._taking_s)
+        self._limit.since = self._limit.now()
         try:
-            async with asyncio.timeout(self._taking_s):
-                await self._context.write(message)
-        except TimeoutError:
+            await self._context.write(message)
+        except asyncio.CancelledError:
+            if not self._limit.was_reached():
+                raise
             self._rejected("READER_STALLED")
             what = (
                 f"The caller took nothing from this stream for {self._taking_s:g} s. Call again from where it stopped."
             )
             raise Unavailable(what, reason="READER_STALLED") from None
+        finally:
+            self._limit.since = None
         self._sent()
+
+    def close(self) -> None:
+        """Ends the time limit of writes."""
+        if self._limit is not None:
+            self._limit.close()
 
     async def _begin(self) -> None:
         """Sends the headers separately, and always waits for that.
@@ -156,6 +168,43 @@ class CallContext:
         except asyncio.CancelledError:
             await asyncio.wait({sending})
             raise
+
+
+class _WriteLimit:
+    """Cancels the current task when one of its writes takes too long.
+
+    One timer serves all writes of a stream: a new one for each message would cost a tenth of a stream's time.
+    """
+
+    __slots__ = ("_cancelling", "_limit_s", "_reached", "_task", "_timer", "now", "since")
+
+    def __init__(self, limit_s: float) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self.now = loop.time
+        self.since: float | None = None
+        """When the write that is under way began; None between two writes."""
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._limit_s = limit_s
+        self._reached = False
+        self._timer = loop.call_later(limit_s, self._look)
+
+    def was_reached(self) -> bool:
+        """Says whether this limit alone cancelled the task. Takes the cancel back."""
+        return self._reached and self._task.uncancel() <= self._cancelling
+
+    def close(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        now = self.now()
+        left_s = self._limit_s if self.since is None else self.since + self._limit_s - now
+        if left_s <= 0:
+            self._reached = True
+            self._task.cancel()
+        else:
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._look)
 
 
 def running(handler: Handler, *, sent: Callable[[], None], rejected: Callable[[str], None], taking_s: float) -> Run:
@@ -178,13 +227,16 @@ def running(handler: Handler, *, sent: Callable[[], None], rejected: Callable[[s
         return response
 
     async def generates(requests: Requests, context: Context) -> None:
-        request, context = requests if streaming else await requests.one(), wrapped(requests, context)
-        async with aclosing(inner(request, context)) as responses:
-            async for response in responses:
-                await context.write(response)
+        request = requests if streaming else await requests.one()
+        with closing(wrapped(requests, context)) as context:
+            async with aclosing(inner(request, context)) as responses:
+                async for response in responses:
+                    await context.write(response)
 
     async def writes(requests: Requests, context: Context) -> None:
-        await inner(requests if streaming else await requests.one(), wrapped(requests, context))
+        request = requests if streaming else await requests.one()
+        with closing(wrapped(requests, context)) as context:
+            await inner(request, context)
 
     if not handler.response_streaming:
         return unary

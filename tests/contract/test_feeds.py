@@ -62,7 +62,7 @@ async def test_a_feed_keeps_few_events_and_few_bytes(store: PostgresStore) -> No
     job = await started(store)
     for _ in range(20):
         await store.record(job.id, lambda _: Progressed("s" * 40_000, 0.5))
-    feed = Feed(store, await store.job(job.id), lambda: None)
+    feed = Feed(store, await store.job(job.id), lambda: None, beat_s=5.0)
     reading = asyncio.create_task(feed.read())
     while not feed.holds(22) or feed.next(21) is None:
         await feed.changed.wait()

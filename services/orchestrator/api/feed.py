@@ -23,6 +23,8 @@ KEPT_BYTES = 256 * 1024
 """Bytes of these events, at most; the newest is kept whatever its size."""
 LOOK_S = 15.0
 """Seconds between two reads without a notification."""
+BEATS = 3
+"""Wake-ups of the watchers within the time of a heartbeat. Each looks then whether it has to send one."""
 WAITS = (Admitted, Retrying, Rerouted, Resumed)
 """The events after which a job waits in a queue."""
 
@@ -53,10 +55,14 @@ class Feed:
     window reads from the database until it has caught up.
     """
 
-    def __init__(self, store: Store, job: Job, waits: Callable[[], None], kept: int = KEPT) -> None:
-        """`waits` is called whenever the job begins to wait in a queue."""
+    def __init__(self, store: Store, job: Job, waits: Callable[[], None], *, beat_s: float, kept: int = KEPT) -> None:
+        """`waits` is called whenever the job begins to wait in a queue.
+
+        Watchers wake at least every `beat_s` seconds.
+        """
         self._store = store
         self._waits = waits
+        self._beat_s = beat_s
         self._kept = kept
         self._entries: deque[Entry] = deque()
         self._bytes = 0
@@ -104,6 +110,8 @@ class Feed:
 
     async def read(self) -> None:
         """Reads events until the job has ended or they cannot be read. Raises nothing."""
+        # One timer for all watchers: a time limit of their own for each event would cost a tenth of the process's time.
+        beats = asyncio.create_task(self._beat())
         try:
             async with self._store.changes(self.job_id) as signal:
                 while not self.ended:
@@ -113,6 +121,13 @@ class Feed:
             if not isinstance(error, ServiceError):
                 log.exception("the feed of a job broke", extra={"job_id": self.job_id})
             self._failure = error
+            self._wake()
+        finally:
+            beats.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._beat_s)
             self._wake()
 
     async def _read_on(self) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from i2v.v1 import job_pb2
 
-from services.orchestrator.api.feed import KEPT, PAGE, Feed, entry
+from services.orchestrator.api.feed import BEATS, KEPT, PAGE, Feed, entry
 from services.orchestrator.domain.job import Job
 from services.orchestrator.ports.store import Store
 
@@ -28,7 +28,7 @@ class Feeds:
     def __init__(self, store: Store, *, heartbeat_s: float = HEARTBEAT_S, kept: int = KEPT) -> None:
         """`kept` is the limit of events that are kept per job."""
         self._store = store
-        self._heartbeat_s = heartbeat_s
+        self._beat_s = heartbeat_s / BEATS
         self._kept = kept
         self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
         self._asked = asyncio.Event()
@@ -41,6 +41,8 @@ class Feeds:
             Unavailable: the events cannot be read now; a new watch from the last event seen misses none.
         """
         place = 0
+        now = asyncio.get_running_loop().time
+        quiet_since = now()
         async with self._feed(job) as feed:
             while True:
                 changed = feed.changed
@@ -54,6 +56,7 @@ class Feeds:
                     continue
                 while (following := feed.next(after)) is not None:
                     yield following.data
+                    quiet_since = now()
                     after = following.sequence
                     if following.last:
                         return
@@ -65,17 +68,18 @@ class Feeds:
                 if feed.waiting and feed.place != place:
                     place = feed.place
                     yield _heartbeat(place)
+                    quiet_since = now()
                     continue
-                try:
-                    async with asyncio.timeout(self._heartbeat_s):
-                        await changed.wait()
-                except TimeoutError:
+                if now() - quiet_since > (BEATS - 1.5) * self._beat_s:  # the next look would be too late
                     yield _heartbeat(feed.place)
+                    quiet_since = now()
+                    continue
+                await changed.wait()
 
     @asynccontextmanager
     async def _feed(self, job: Job) -> AsyncIterator[Feed]:
         if job.id not in self._feeds:
-            feed = Feed(self._store, job, self._asked.set, self._kept)
+            feed = Feed(self._store, job, self._asked.set, beat_s=self._beat_s, kept=self._kept)
             reading = asyncio.create_task(feed.read(), name=f"feed-{job.id}")
             reading.add_done_callback(lambda _: self._drop(feed))
             self._feeds[job.id] = feed, reading

@@ -1,7 +1,7 @@
-"""The limits of a plan, and the rules that hold a new job against them.
+"""The limits of a plan, and the rules that explain why a new job is beyond one.
 
-A rule sees the accounts as they are *with the new job counted in*, while their rows are locked, so what it allows is
-allowed whatever else is going on. To add one: a field of `Plan`, a class here, its name in `RULES`.
+The admission statement decides, while it holds the accounts' rows; the rules say which limit refused. To add one: a
+field of `Plan`, a condition in the statement (`store/admission.py`), a class here, its name in `RULES`.
 """
 
 from collections.abc import Mapping

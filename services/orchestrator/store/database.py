@@ -73,6 +73,8 @@ class Database:
             pool_timeout=10,
             pool_pre_ping=False,
             connect_args=KEEPALIVE,
+            # One statement sees one moment anyway; without BEGIN and COMMIT it is one round trip.
+            isolation_level="AUTOCOMMIT",
         )
 
         def limit(connection: DBAPIConnection, _: object) -> None:
@@ -87,13 +89,13 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Gives a connection for single statements. Raises Unavailable."""
         async with _reachable(), self._engine.connect() as connection:
-            # One statement sees one moment anyway; without BEGIN and COMMIT a read is one round trip.
-            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Gives a connection in a transaction, committed when the block is left well. Raises Unavailable."""
         async with _reachable(), self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="READ COMMITTED")
             yield connection
             await connection.commit()
 
@@ -101,7 +103,7 @@ class Database:
     async def direct(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         """Yields the driver's own connection, for the one statement that must be as fast as possible.
 
-        A transaction that the block does not commit is rolled back. Raises Unavailable, and the driver's errors.
+        Each statement is a transaction of its own. Raises Unavailable, and the driver's errors.
         """
         async with _reachable(), self._engine.connect() as connection:
             direct = cast("psycopg.AsyncConnection[Any]", (await connection.get_raw_connection()).driver_connection)

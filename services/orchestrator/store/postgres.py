@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from services.errors import NotFound, PreconditionFailed, QuotaExceeded, RequestIdReused, Unavailable
+from services.errors import NotFound, PreconditionFailed, RequestIdReused, Unavailable
 from services.orchestrator.domain import quota
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import Event, FragmentReady
@@ -83,28 +83,19 @@ class PostgresStore:
 
     async def admit(self, job: Job, fingerprint: str, plan: Plan, backend: str) -> Job:
         """See Store."""
-        refusal: QuotaExceeded | None = None
         try:
             async with self.database.direct() as connection:
-                usage = await admission.book(connection, self._queue, job, fingerprint, plan, backend)
-                if usage is not None:
-                    quota.check(plan, usage, job.quote_micros)
-                    await connection.commit()
+                if await admission.book(connection, self._queue, job, fingerprint, plan, backend):
                     self._ringer.ring(backend)
                     return replace(job, last_sequence=1)
-                await connection.rollback()
         except psycopg.IntegrityError as error:
             if "jobs_one_resume" in str(error):
                 return await self._resume_of(job.resumes)
             if "jobs_tenant_user_request_id_key" not in str(error):
                 raise
-        except QuotaExceeded as error:
-            refusal = error
         # A repeat gets its first answer even when that answer has used the budget up.
         if (earlier := await self.repeat(job.tenant, job.user, job.request_id, fingerprint)) is not None:
             return earlier
-        if refusal is not None:
-            raise refusal
         now, _ = await self.usage(job.tenant, job.user, plan)
         quota.check(plan, now.counting(job.quote_micros), job.quote_micros)
         # Between the refusal and this look somebody gave something back: now it fits.

@@ -5,6 +5,8 @@ import logging
 import signal
 import sys
 
+import uvloop
+
 from services import verbosity  # noqa: F401  before anything that imports gRPC
 from services.private import keep_private
 from services.providers.prompt.app import open_app
@@ -41,7 +43,7 @@ def main(arguments: list[str]) -> int:
         logs.setup(settings.log_level, json=settings.log_json)
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
-        asyncio.run(run(settings))
+        uvloop.run(run(settings))
     except (BadSetting, CannotListenError) as error:
         sys.stderr.write(f"prompt writer: {error}\n")
         return 1
