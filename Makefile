@@ -20,7 +20,7 @@ help: ## Lists the targets
 demo: runtime ## Starts the stack, moves a picture of the repository as a prompt says, stops everything
 	@$(RUN) -m tools.stack demo
 
-run: $(if $(filter-out 0,$(SIMULATE)),setup,runtime) ## Starts the stack with PROFILE until Ctrl-C; SIMULATE=1: vendors too
+run: runtime $(if $(filter-out 0,$(SIMULATE)),.venv/.simulators) ## Starts the stack with PROFILE until Ctrl-C; SIMULATE=1: vendors too
 	@$(RUN) -m tools.stack run --profile $(PROFILE) $(if $(filter-out 0,$(SIMULATE)),--simulate)
 
 test: lint models ## Runs every check and every test, JOBS (default 2) files at a time
@@ -72,6 +72,11 @@ clean: ## Removes everything that was built; data under var/ too
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@mkdir -p gen
 	@$(BIN)/pip install -q -c constraints.txt -e '.[local,stubs]'
+	@touch $@
+
+.venv/.simulators: .venv/.runtime
+	@echo "adding what the vendors' simulators need (once) …"
+	@$(BIN)/pip install -q -c constraints.txt -e '.[local,stubs,simulators]'
 	@touch $@
 
 .venv/.installed: .venv/.runtime

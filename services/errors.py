@@ -17,7 +17,7 @@
 
 A class's docstring is its default message. `reason` is the stable UPPER_SNAKE word that goes to
 callers in `google.rpc.ErrorInfo`; `metadata` repeats every changing part of the message.
-Which gRPC code a kind becomes is decided in `services.rpc.status`, not here.
+Which gRPC code a kind becomes is decided in `services.rpc.status_codes`, not here.
 """
 
 import inspect

@@ -15,28 +15,28 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck
 
-from services.orchestrator.api.tenants import digest
-from services.orchestrator.store.cluster import ROLE
+from services.orchestrator.api.api_keys import digest
 from services.orchestrator.store.database import driver_url, migrate
-from services.orchestrator.store.embedded import EmbeddedPostgres
-from services.orchestrator.store.postgres import PostgresStore
-from services.orchestrator.store.queue import Queue
-from services.orchestrator.workflow import migrate_queue
-from tests.builders import FakeClock
+from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
+from services.orchestrator.store.postgres_cluster import ROLE
+from services.orchestrator.store.postgres_store import PostgresStore
+from services.orchestrator.store.queue_entries import Queue
+from services.orchestrator.worker.workflow import migrate_queue
+from tests.support.builders import FakeClock
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job is born deaf to Ctrl-C, and so would be every process that a test sends one to.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-    # gRPC, urllib and curl would use a proxy even for this machine. Tests of proxies use tests/proxies.py.
+    # gRPC, urllib and curl would use a proxy even for this machine. Tests of proxies use tests/support/dead_proxies.py.
     del os.environ[name]
 
 # The time of an example depends on the machine, so it has no deadline.
 hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("any machine")
 
-pytest_plugins = ["tests.triton_fixture", "tests.s3_fixture", "tests.command_fixture"]
+pytest_plugins = ["tests.support.triton_fixture", "tests.support.s3_fixture", "tests.support.command_fixture"]
 
 CLOSING_S = 20.0
 """What a test whose time is over has left to close what it opened."""

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from tools import bench_remote, bench_service, bench_watch
 from tools.bench_service import Row
-from tools.program import free_port
 from tools.stack import PICTURE, PROMPT, Orchestrator
+from tools.stack_process import free_port
 from tools.tritonserver import TritonServer
 
 ROUNDS = 5
@@ -34,7 +34,7 @@ class Video:
 def nano() -> Iterator[Row]:
     """Yields what a video costs through the service, beside its models alone and beside torch."""
     from tools import bench_models
-    from tools.export import profile
+    from tools.export import profile_file
 
     with tempfile.TemporaryDirectory(prefix="i2v-bench-") as folder, ExitStack() as stack:
         triton = stack.enter_context(TritonServer(state=Path(folder) / "triton"))
@@ -42,7 +42,7 @@ def nano() -> Iterator[Row]:
             Orchestrator(Path(folder), triton.grpc_address, port=free_port(), metrics_port=free_port())
         )
         asyncio.run(_video(server))
-        chosen = profile.load("nano")
+        chosen = profile_file.load("nano")
         pixels = bench_models.a_picture()
         videos, alone = [], []
         for _ in range(ROUNDS):  # in turn, so that a slow moment of the machine meets both

@@ -21,8 +21,8 @@ import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from torch.nn.functional import scaled_dot_product_attention
 
-from tools.export import encoders, profile, transformer, vae
-from tools.export.filling import Loaded
+from tools.export import causal_transformer, profile_file, text_and_image_encoders, vae
+from tools.export.module_weights import Loaded
 from tools.export.weights import Weights
 from tools.model_code import REPOSITORY, load
 
@@ -60,7 +60,7 @@ def measure(name: str = "nano", threads: int = 2) -> tuple[list[Row], list["Span
     Raises:
         FileNotFoundError: the profile is not exported.
     """
-    chosen = profile.load(name)
+    chosen = profile_file.load(name)
     torch.set_num_threads(threads)
     pixels = a_picture()
     (exported, spans), of_torch = exported_times(chosen, pixels, threads), torch_times(chosen, pixels)
@@ -75,15 +75,15 @@ def a_picture() -> torch.Tensor:
 
 
 def exported_times(
-    chosen: profile.Profile, pixels: torch.Tensor, threads: int
+    chosen: profile_file.Profile, pixels: torch.Tensor, threads: int
 ) -> tuple[dict[str, float], list["Span"]]:
     """Seconds of each stage on the exported graphs, and when each block was made and decoded."""
-    code, decode_code = load("transformer", "rollout"), load("vae_decoder", "decode")
-    runtime, folder = load("transformer", "runtime_onnx"), REPOSITORY / "transformer" / "1"
-    settings = load("transformer", "settings").Settings.read(folder)
+    code, decode_code = load("transformer", "causal_pipeline"), load("vae_decoder", "latent_decoder")
+    runtime, folder = load("transformer", "kv_cache_runtime_onnx"), REPOSITORY / "transformer" / "1"
+    settings = load("transformer", "transformer_settings").Settings.read(folder)
     rollout = code.Rollout(runtime.OnnxRuntime(folder, settings, threads, "cpu"))
     decoder = decode_code.Decoder(REPOSITORY / "vae_decoder" / "1", threads)
-    picture_encoder = load("vae_encoder", "encode").Encoder(REPOSITORY / "vae_encoder" / "1", threads)
+    picture_encoder = load("vae_encoder", "picture_encoder").Encoder(REPOSITORY / "vae_encoder" / "1", threads)
     text, image = (
         runtime.session(REPOSITORY / each / "1" / "model.onnx", threads) for each in ("text_encoder", "image_encoder")
     )
@@ -202,7 +202,7 @@ class CachedAttention:
     def __call__(self, attn: Any, x: torch.Tensor, _context: None, _mask: None, rotary: Any) -> torch.Tensor:
         """(1, tokens, dim) -> (1, tokens, dim)."""
         query, key = (
-            transformer.rotate(projected, rotary[0], rotary[1], attn.heads)
+            causal_transformer.rotate(projected, rotary[0], rotary[1], attn.heads)
             .unflatten(2, (attn.heads, -1))
             .transpose(1, 2)
             for projected in (attn.norm_q(attn.to_q(x)), attn.norm_k(attn.to_k(x)))
@@ -234,10 +234,10 @@ class PreparedAttention:
 class TorchLoop:
     """The denoising loop in torch, eagerly, on the library's own blocks."""
 
-    def __init__(self, model: WanTransformer3DModel, schedule: profile.Schedule) -> None:
+    def __init__(self, model: WanTransformer3DModel, schedule: profile_file.Schedule) -> None:
         self.model, self.schedule = model, schedule
-        self.context = transformer.Context(model)
-        self.rotary = load("transformer", "embedding")
+        self.context = causal_transformer.Context(model)
+        self.rotary = load("transformer", "position_and_time")
         self.attentions = [CachedAttention() for _ in model.blocks]
         for block, attention in zip(model.blocks, self.attentions, strict=True):
             block.attn1.set_processor(attention)
@@ -294,15 +294,15 @@ class TorchLoop:
                 attention.past = tuple(each[:, :, kept] for each in attention.past)
 
 
-def torch_times(chosen: profile.Profile, pixels: torch.Tensor) -> dict[str, float]:
+def torch_times(chosen: profile_file.Profile, pixels: torch.Tensor) -> dict[str, float]:
     """Seconds of each stage by the libraries' own modules, eager, on the same weights."""
     learnt, schedule = Loaded(Weights.find(chosen.shipped)), chosen.schedule
     assert chosen.image_encoder is not None
     assert schedule is not None
-    text = encoders.text_encoder(chosen, learnt)
-    image = encoders.image_encoder(chosen.image_encoder, learnt, torch.float32)
+    text = text_and_image_encoders.text_encoder(chosen, learnt)
+    image = text_and_image_encoders.image_encoder(chosen.image_encoder, learnt, torch.float32)
     whole: AutoencoderKLWan = vae.vae(chosen, learnt)
-    loop = TorchLoop(transformer.transformer(chosen, learnt), schedule)
+    loop = TorchLoop(causal_transformer.transformer(chosen, learnt), schedule)
     tokenizer = load("tokenizer", "tokenize_prompt").PromptTokenizer(REPOSITORY / "tokenizer" / "1")
     ids, mask = (torch.from_numpy(each) for each in tokenizer(PROMPT))
     times: dict[str, float] = {}

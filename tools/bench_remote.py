@@ -19,9 +19,9 @@ from PIL import Image
 
 from services.client.client import Client
 from tools.bench_service import MIB, Memory, Row
-from tools.program import HOST, Program, free_port
 from tools.stack import Orchestrator
-from tools.vendors import without_keys
+from tools.stack_process import HOST, StackProcess, free_port
+from tools.stack_vendors import without_keys
 
 JOBS = 1000
 WORK_S = 240.0
@@ -46,8 +46,8 @@ MODEL = "wavespeed-kandinsky-5-pro"
 class Parts:
     """What is measured."""
 
-    simulator: Program
-    provider: Program
+    simulator: StackProcess
+    provider: StackProcess
     orchestrator: Orchestrator
 
     def play(self, **scenario: Any) -> None:
@@ -82,9 +82,9 @@ def _started(stack: ExitStack, data: Path) -> Parts:
     (data / "plans.toml").write_text(PLAN)
     Image.new("RGB", (640, 480), "teal").save(data / "picture.png")
     port = free_port()
-    simulator = Program(
+    simulator = StackProcess(
         "the simulator",
-        "tests.simulators.wavespeed",
+        "tools.simulators.wavespeed",
         *("--port", str(port)),
         log=data / "simulator.log",
         ports={"simulator's": port},
@@ -104,7 +104,7 @@ def _started(stack: ExitStack, data: Path) -> Parts:
         "WEBHOOK_LISTEN": f"{HOST}:{hook}",
         "WEBHOOK_URL": f"http://{HOST}:{hook}/",
     }
-    provider = Program(
+    provider = StackProcess(
         "the provider",
         "services.providers",
         "wavespeed",

@@ -16,8 +16,8 @@ from typing import Any
 import grpc
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
-from tools.program import free_port
 from tools.stack import Orchestrator
+from tools.stack_process import free_port
 
 MEMORY = Path("/dev/shm")
 """A file system in memory, where syncing costs nothing: what is left is our own work."""
@@ -114,7 +114,7 @@ def _large_video(folder: Path) -> Path:
     """Writes a real, short video with a large `free` box in it: an MP4 of any size that is quick to make."""
     import numpy as np
 
-    from services.orchestrator.media.video import VideoWriter
+    from services.orchestrator.media.video_writer import VideoWriter
 
     path = folder / "large.mp4"
     writer = VideoWriter(64, 64, 16)
@@ -159,7 +159,7 @@ class Memory:
     """The peak of a process's resident memory, as the kernel keeps it."""
 
     def __init__(self, pid: int) -> None:
-        # The process that was started holds the server on a leash; the server is its first child.
+        # The process that was started supervises the server; the server is its first child.
         self._pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
     def peak(self) -> int:

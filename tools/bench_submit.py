@@ -19,11 +19,11 @@ from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.quota import Plan
 from services.orchestrator.domain.spec import Spec, TextToVideo
 from services.orchestrator.settings import Settings
-from services.orchestrator.store import admission
+from services.orchestrator.store import admission_statement
 from services.orchestrator.store.database import plain_url
-from services.orchestrator.store.embedded import EmbeddedPostgres
-from services.orchestrator.store.queue import Queue
-from services.orchestrator.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
+from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
+from services.orchestrator.store.queue_entries import Queue
+from services.orchestrator.worker.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
 from tools.bench_service import Row
 from tools.stack import Orchestrator
 
@@ -121,7 +121,7 @@ async def psycopg_alone(folder: Path) -> AsyncIterator[Submit]:
             own = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": users()}
             connection = await idle.get()
             try:
-                await (await connection.execute(admission.STATEMENT, values | own)).fetchall()
+                await (await connection.execute(admission_statement.STATEMENT, values | own)).fetchall()
                 await connection.commit()
             finally:
                 idle.put_nowait(connection)
@@ -142,7 +142,7 @@ def _values() -> dict[str, Any]:
     )  # fmt: skip
     plan = Plan("floor", 10**15, 10**15, 10**6, 10**6)
     queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
-    return asdict(queue) | admission.values(job, "fingerprint", plan, card.backend)
+    return asdict(queue) | admission_statement.values(job, "fingerprint", plan, card.backend)
 
 
 def counted() -> Callable[[], str]:

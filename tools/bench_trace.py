@@ -17,8 +17,8 @@ from pathlib import Path
 
 from i2v.v1 import job_pb2
 
-from tools.program import free_port
 from tools.stack import PICTURE, PROMPT, Orchestrator
+from tools.stack_process import free_port
 from tools.tritonserver import TritonServer
 
 VIDEOS = 15

@@ -29,9 +29,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tools.export import profile
-from tools.export.profile import Profile
-from tools.export.settings import settings_of
+from tools.export import profile_file
+from tools.export.profile_file import Profile
+from tools.export.transformer_settings import settings_of
 from tools.model_code import load
 
 PEAK_TFLOPS = 790.0
@@ -103,7 +103,7 @@ def settings(told: Profile) -> Any:
     """What the exporter would write for the runtime."""
     assert told.schedule is not None, "the bench goes block by block"
     content = {key: tuple(each) if isinstance(each, list) else each for key, each in settings_of(told).items()}
-    return load("transformer", "settings").Settings(**content)
+    return load("transformer", "transformer_settings").Settings(**content)
 
 
 def runtime(told: Profile, device: str, **how: Any) -> Any:
@@ -114,7 +114,7 @@ def runtime(told: Profile, device: str, **how: Any) -> Any:
         drawn = torch.empty(shape, dtype=dtype, device=device).normal_(std=DEVIATION, generator=generator)
         return drawn + 1 if "norm" in name and name.endswith("weight") else drawn
 
-    return load("transformer", "runtime_torch").TorchRuntime(Path(), settings(told), device, read=read, **how)
+    return load("transformer", "kv_cache_runtime_torch").TorchRuntime(Path(), settings(told), device, read=read, **how)
 
 
 class Bench:
@@ -238,11 +238,11 @@ def main(arguments: list[str] | None = None, say: Callable[[str], object] = prin
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--no-graphs", action="store_true")
     options = parser.parse_args(arguments)
-    told = profile.load(options.profile)
+    told = profile_file.load(options.profile)
     if told.schedule is None:
         parser.error(f"{told.name} is not a causal profile")
     if options.precision:
-        told = profile.with_engine(told, [f"precision={options.precision}"])
+        told = profile_file.with_engine(told, [f"precision={options.precision}"])
     width, height = (int(side) for side in (options.size or told.card.sizes[0]).split("x"))
     say(f"{told.name} at {width}x{height}, {told.engine.precision}, on {options.device}, torch {torch.__version__}")
     for line in measure(told, options.device, (height // 8, width // 8), options):

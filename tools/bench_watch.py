@@ -22,8 +22,8 @@ import grpc
 from i2v.v1 import job_pb2, job_pb2_grpc
 
 from tools.bench_service import Row
-from tools.program import free_port
 from tools.stack import Orchestrator
+from tools.stack_process import free_port
 
 JOBS = 10
 FEW, MANY = JOBS, 1000

@@ -18,15 +18,15 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
-from services.private import keep_private, tighten
-from tools import vendors
-from tools.export import repository, stamp
-from tools.folder import Folder
-from tools.leash import die_with_parent
-from tools.program import HOST, Program, StackError, free_port, refuse_taken, tail
+from services.file_permissions import restrict_permissions, restrict_umask
+from tools import stack_vendors
+from tools.export import build_record, repository_folder
+from tools.process_supervisor import die_with_parent
+from tools.stack_folder import StackFolder
+from tools.stack_process import HOST, StackError, StackProcess, free_port, refuse_taken, tail
+from tools.stack_vendors import VendorProcesses, without_keys
+from tools.start_wait import Say, on_stderr
 from tools.tritonserver import TritonServer, TritonServerError
-from tools.vendors import Vendors, without_keys
-from tools.wait import Say, on_stderr
 
 DATA = Path("var")
 PORT = 50051
@@ -42,7 +42,7 @@ LOOK_S = 1.0
 say = Console(highlight=False, soft_wrap=True)
 
 
-class Orchestrator(Program):
+class Orchestrator(StackProcess):
     """`python -m services.orchestrator` as a child."""
 
     def __init__(
@@ -93,14 +93,20 @@ def waiting(text: str) -> Iterator[Say]:
 
 
 def start(
-    stack: ExitStack, data: Path, *, port: int, metrics_port: int, profile: str = NANO, remote: Vendors | None = None
+    stack: ExitStack,
+    data: Path,
+    *,
+    port: int,
+    metrics_port: int,
+    profile: str = NANO,
+    remote: VendorProcesses | None = None,
 ) -> tuple[TritonServer, Orchestrator]:
     """Starts Triton, then PostgreSQL and the orchestrator. Raises StackError, TritonServerError."""
     settings = remote.settings if remote else {}
     refuse_taken({"gRPC": port, "metrics": metrics_port})
-    models = repository.default(profile)
+    models = repository_folder.default(profile)
     cards = None if profile == NANO else CARDS / f"{profile}.toml"
-    if not (models / stamp.STAMP).is_file():
+    if not (models / build_record.RECORD).is_file():
         raise StackError(f"the profile {profile!r} is not built: make models PROFILE={profile} WEIGHTS='PATH …'")
     began = time.monotonic()
     with waiting("starting Triton with its models …") as more:
@@ -119,11 +125,11 @@ def start(
     return triton, orchestrator
 
 
-def start_vendors(stack: ExitStack, data: Path, *, simulate: bool) -> Vendors:
+def start_vendors(stack: ExitStack, data: Path, *, simulate: bool) -> VendorProcesses:
     """Starts what remote models need, if there are any, and says which. Raises StackError."""
     began = time.monotonic()
     with waiting("starting the vendors' providers and the prompt writer …") as more:
-        remote = vendors.start(stack, data, simulate=simulate, say=more)
+        remote = stack_vendors.start(stack, data, simulate=simulate, say=more)
     if remote.providers:
         what = "[yellow]SIMULATED[/]" if simulate else "at the real vendors, [yellow]for real money[/]"
         names = ", ".join(remote.providers)
@@ -136,7 +142,7 @@ def run(data: Path, port: int, metrics_port: int, profile: str, *, simulate: boo
     with ExitStack() as stack:
         refuse_taken({"gRPC": port, "metrics": metrics_port})
         taken = f"another `make run` uses the folder {data}; stop it, or take another folder with --data"
-        folder = stack.enter_context(Folder(data, taken))
+        folder = stack.enter_context(StackFolder(data, taken))
         remote = start_vendors(stack, data, simulate=simulate)
         triton, orchestrator = start(stack, data, port=port, metrics_port=metrics_port, profile=profile, remote=remote)
         i2v = ".venv/bin/i2v"
@@ -174,7 +180,9 @@ def demo() -> int:
     """Turns a picture of the repository into a video, on free ports and with data of its own."""
     data = DATA / "demo"
     with ExitStack() as stack:
-        stack.enter_context(Folder(data, "another `make demo` runs in this checkout; wait for its end, or stop it"))
+        stack.enter_context(
+            StackFolder(data, "another `make demo` runs in this checkout; wait for its end, or stop it")
+        )
         _, orchestrator = start(stack, data, port=free_port(), metrics_port=free_port())
         out = data / "cat.mp4"
         say.print(f"\n  {PICTURE} ⟶ {out}   [dim]“{PROMPT}”[/]")
@@ -202,7 +210,7 @@ def main() -> int:
     kept.add_argument("--profile", default=NANO, help="which of the profiles that are built")
     kept.add_argument("--simulate", action="store_true", help="remote models too, of simulated vendors")
     given = parser.parse_args()
-    keep_private()
+    restrict_umask()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         with suppress(OSError):  # at once, for the programs take seconds; past Python's buffer, which may be in use
@@ -213,7 +221,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
-        tighten(DATA if given.what == "demo" else given.data, "demo", "triton", "*.log", "*-key")
+        restrict_permissions(DATA if given.what == "demo" else given.data, "demo", "triton", "*.log", "*-key")
         if given.what == "demo":
             return demo()
         return run(given.data, given.port, given.metrics_port, given.profile, simulate=given.simulate)

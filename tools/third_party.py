@@ -111,7 +111,7 @@ TEXT = """\
 # Third-party software
 
 Written by `python -m tools.third_party` from `constraints.txt` and the installed packages;
-`tests/unit/test_third_party.py` holds it against them. Not legal advice.
+`tests/unit/tools/test_third_party.py` holds it against them. Not legal advice.
 
 ## Duties when you distribute it
 
@@ -136,10 +136,10 @@ licences:
    works too (`h264_nvenc`, `h264_vaapi`, `h264_qsv`).
 2. Build PyAV against it: `PKG_CONFIG_PATH=… pip install --no-binary av av=={av}`.
 3. Change the encoder in the code. It is not a setting, because options differ between encoders.
-   `services/orchestrator/media/video.py` uses `libx264` with the options in `_ENCODER`, and
-   `services/orchestrator/media/track.py` writes a tiny video with it when it starts. The rest relies on this: no
-   B-frames, one packet per frame without delay, a key frame (IDR) only when requested, headers outside the packets,
-   and the same bytes for the same frames. `tests/unit/test_video.py` checks this.
+   `services/orchestrator/media/video_writer.py` uses `libx264` with the options in `_ENCODER`, and
+   `services/orchestrator/media/video_measure.py` writes a tiny video with it when it starts. The rest relies on this:
+   no B-frames, one packet per frame without delay, a key frame (IDR) only when requested, headers outside the packets,
+   and the same bytes for the same frames. `tests/unit/orchestrator/test_video_writer.py` checks this.
 4. Tests also write MP3 with LAME. The service does not.
 
 Videos of remote vendors are stored as they come; the service encodes only those of local models.

@@ -22,12 +22,12 @@ from uuid import uuid4
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from services.private import keep_private
+from services.file_permissions import restrict_umask
 from services.rpc.channel import DIRECT
-from tools.export import stamp
-from tools.leash import ended
-from tools.program import free_port
-from tools.wait import Say, Wait, on_stderr, why
+from tools.export import build_record
+from tools.process_supervisor import ended
+from tools.stack_process import free_port
+from tools.start_wait import Say, StartWait, on_stderr, why
 
 BACKENDS = Path(__file__).resolve().parent / "backends"
 """Python-based backends of ours, one folder each."""
@@ -37,7 +37,7 @@ HOST = "127.0.0.1"
 NEWS = re.compile(r"E\d{4} (?!.*CudaDriverHelper)")
 """Lines of the log that say what is wrong; that there is no GPU is not."""
 
-LEASH = Path(__file__).resolve().parent / "leash.py"
+SUPERVISOR = Path(__file__).resolve().parent / "process_supervisor.py"
 
 
 class TritonServerError(RuntimeError):
@@ -86,7 +86,7 @@ class TritonServer:
     @property
     def _on_demand(self) -> set[str]:
         """Models that are loaded and unloaded as they are needed."""
-        return {"text_encoder"} if stamp.served(self.repository)["text_on_demand"] else set()
+        return {"text_encoder"} if build_record.served(self.repository)["text_on_demand"] else set()
 
     @property
     def grpc_address(self) -> str:
@@ -129,9 +129,9 @@ class TritonServer:
         Raises:
             TritonServerError: something is missing, or the server failed; it is gone then.
         """
-        if missing := stamp.missing(self.repository):
+        if missing := build_record.missing(self.repository):
             raise TritonServerError(f"{self.repository.name} lacks {missing[0]}: run `make models`")
-        if damaged := stamp.damaged(self.repository):
+        if damaged := build_record.damaged(self.repository):
             raise TritonServerError(
                 f"{self.repository.name}: {damaged[0]} is not as it was built: run `make models` again"
             )
@@ -191,15 +191,15 @@ class TritonServer:
         if not any("KIND_GPU" in (self.repository / model / "config.pbtxt").read_text() for model in self._models):
             environment["CUDA_VISIBLE_DEVICES"] = ""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        leashed = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), self._shm, *command]
+        supervised = [sys.executable, "-I", "-S", str(SUPERVISOR), str(os.getpid()), self._shm, *command]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                leashed, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                supervised, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
     def _wait_until_ready(self) -> None:
         what = f"Triton and its models at {self.grpc_address}"
-        wait = Wait(what, within_s=self._ready_within_s, look_s=0.1, say=self._say)
+        wait = StartWait(what, within_s=self._ready_within_s, look_s=0.1, say=self._say)
         with grpc.insecure_channel(self.grpc_address, options=[DIRECT]) as channel:
             stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
             while self.running:
@@ -318,7 +318,7 @@ def main() -> int:
     for kind in ("grpc", "http", "metrics"):
         parser.add_argument(f"--{kind}-port", type=int, help="default: a free one")
     options = parser.parse_args()
-    keep_private()
+    restrict_umask()
     server = TritonServer(**vars(options))
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -7,7 +7,7 @@ def main() -> None:
     """Runs the command."""
     # gRPC's core writes of every lost connection to stderr unless this is set before it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from services.client.admin import i2v
+    from services.client.admin_commands import i2v
     from services.client.terminal import write_what_can_be_encoded
 
     write_what_can_be_encoded()

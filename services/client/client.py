@@ -24,13 +24,13 @@ from i2v.v1 import (
 )
 
 from services.client import proxy
-from services.client.address import addresses, target
-from services.client.address import options as balancing
 from services.client.errors import I2VError, Unreachable, error_of
-from services.client.files import Upload
-from services.client.output import Output, Write
-from services.client.patience import Patience, messages
-from services.rpc.status import Failure
+from services.client.output_file import OutputFile, Write
+from services.client.retry import RetryPolicy, messages
+from services.client.server_address import addresses, target
+from services.client.server_address import options as balancing
+from services.client.upload_files import Upload
+from services.rpc.status_codes import Failure
 
 ENDED = (job_pb2.Job.SUCCEEDED, job_pb2.Job.FAILED, job_pb2.Job.CANCELLED)
 TERMINAL = ("succeeded", "failed", "cancelled")
@@ -181,7 +181,7 @@ class Client:
         called once in each outage, about 2 s after it began, or when the next connection fails, with the latest error.
         """
         most_s = self._patience_s if patience_s is None else patience_s
-        with closing(Patience(most_s, on_outage=on_outage, connected=self._is_connected)) as patience:
+        with closing(RetryPolicy(most_s, on_outage=on_outage, connected=self._is_connected)) as patience:
             while True:
                 request = job_pb2.WatchJobRequest(name=name, after_sequence=after)
                 try:
@@ -230,7 +230,7 @@ class Client:
         Raises OSError, before anything is paid, if `out` cannot be written.
         """
         if out is not None:
-            await asyncio.to_thread(Output(Path(out)).check)
+            await asyncio.to_thread(OutputFile(Path(out)).check)
         asset = (await self.upload(image, "image/*")).name if image is not None else ""
         job = await self.submit(job_spec(prompt, image=asset, model=model, duration_s=duration_s, seed=seed))
         async for event in self.watch(job.name):
@@ -259,15 +259,15 @@ class Client:
 
         return await self._patiently(lambda: self._assets.WriteAsset(parts(), metadata=self._metadata))
 
-    async def download(self, name: str, to: Path | str | Output | BinaryIO) -> int:
+    async def download(self, name: str, to: Path | str | OutputFile | BinaryIO) -> int:
         """Downloads an asset and returns its size in bytes.
 
         A file appears under its name only when it is complete and correct; the bytes for a device or a pipe are written
         as they arrive. Raises OSError, before any request is sent, if nothing can be written.
         """
         if isinstance(to, Path | str):
-            to = Output(Path(to))
-        if not isinstance(to, Output):
+            to = OutputFile(Path(to))
+        if not isinstance(to, OutputFile):
             file = to
             return await self._download(name, lambda data: asyncio.to_thread(file.write, data))
         await asyncio.to_thread(to.check)
@@ -275,7 +275,7 @@ class Client:
             return await self._download(name, write)
 
     async def _download(self, name: str, write: Write) -> int:
-        patience, digest, size = Patience(self._patience_s), hashlib.sha256(), 0
+        patience, digest, size = RetryPolicy(self._patience_s), hashlib.sha256(), 0
         while True:
             request = asset_pb2.ReadAssetRequest(name=name, offset=size)
             try:
@@ -330,7 +330,7 @@ class Client:
 
     async def _patiently(self, call: Callable[[], Awaitable[Response]]) -> Response:
         """Makes a call until it is answered, or patience is over."""
-        patience = Patience(self._patience_s)
+        patience = RetryPolicy(self._patience_s)
         while True:
             try:
                 return await call()

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 import click
 from i2v.v1 import job_pb2
 
-from services.client import attend, exits, show
-from services.client.address import DEFAULT, addresses
-from services.client.asked import FILE, asked_spec, makes, utf8
-from services.client.asked import upload as upload_as
+from services.client import exit_codes, follow_job, formatting
 from services.client.client import Client
 from services.client.connection import Connection
-from services.client.exits import Exit
-from services.client.output import Output
+from services.client.exit_codes import ExitCode
+from services.client.output_file import OutputFile
+from services.client.server_address import DEFAULT, addresses
+from services.client.spec_options import FILE, spec_from_options, utf8, with_spec_options
+from services.client.spec_options import upload as upload_as
 from services.client.terminal import room, say
 
 STATES = [name for name in job_pb2.Job.State.keys() if name != "STATE_UNSPECIFIED"]  # noqa: SIM118  No dict.
@@ -52,9 +52,9 @@ def named(collection: str) -> Callable[[click.Context, click.Parameter, str], st
     return complete
 
 
-def _output(typed: str, *, json: bool, **uploaded: Path | None) -> Output:
+def _output(typed: str, *, json: bool, **uploaded: Path | None) -> OutputFile:
     """Refuses an output that could not be written after the video is paid for, and one that is an input file."""
-    out = Output.named(typed)
+    out = OutputFile.named(typed)
     if out.path is None and json:
         raise click.BadParameter("stdout cannot take both the video and --json", param_hint="--out")
     if typed == "-" and sys.stdout is not None and sys.stdout.isatty():
@@ -74,7 +74,7 @@ def _output(typed: str, *, json: bool, **uploaded: Path | None) -> Output:
 OUT_HELP = "A file, a device, a pipe, or - for stdout."
 
 
-@click.group(epilog=exits.HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(epilog=exit_codes.HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--server",
     envvar="I2V_SERVER",
@@ -122,7 +122,7 @@ def command(name: str, group: click.Group = i2v) -> Callable[[Command], click.Co
 
 
 @command("generate")
-@makes
+@with_spec_options
 @click.option("--out", help=f"{OUT_HELP} Default: the picture's name in this folder.")
 @click.option("--detach", is_flag=True, help="Only submit; print the job's name.")
 def generate(connection: Connection, image: Path | None, out: str | None, detach: bool, **given: Any) -> None:
@@ -131,25 +131,25 @@ def generate(connection: Connection, image: Path | None, out: str | None, detach
     uploaded = {"image": image, "audio": given["audio"], "mask": given["mask"]}
     to = None if detach else _output(typed, json=connection.json, **uploaded)
 
-    async def work(client: Client) -> Exit:
-        spec = await asked_spec(client, image=image, **given)
+    async def work(client: Client) -> ExitCode:
+        spec = await spec_from_options(client, image=image, **given)
         if to is not None:
-            return await attend.make(client, spec, to, json=connection.json)
+            return await follow_job.make_video(client, spec, to, json=connection.json)
         job = await client.submit(spec)
-        say(show.as_json(job) if connection.json else job.name)
-        return Exit.OK
+        say(formatting.as_json(job) if connection.json else job.name)
+        return ExitCode.OK
 
     connection.run(work)
 
 
 @command("preview")
-@makes
+@with_spec_options
 def preview(connection: Connection, image: Path | None, **given: Any) -> None:
     """Tells what generate would make and cost. Charges nothing."""
 
     async def work(client: Client) -> None:
-        found = await client.preview(await asked_spec(client, image=image, **given))
-        say(*([show.as_json(found)] if connection.json else show.preview(found)))
+        found = await client.preview(await spec_from_options(client, image=image, **given))
+        say(*([formatting.as_json(found)] if connection.json else formatting.preview(found)))
 
     connection.run(work)
 
@@ -167,7 +167,7 @@ def jobs(connection: Connection, state: str | None, limit: int) -> None:
             found.append(job)
             if len(found) == limit:
                 break
-        say(*(map(show.as_json, found) if connection.json else show.jobs(found, room())))
+        say(*(map(formatting.as_json, found) if connection.json else formatting.jobs(found, room())))
 
     connection.run(work)
 
@@ -180,10 +180,10 @@ def job(connection: Connection, name: str) -> None:
     async def work(client: Client) -> None:
         found = await client.get(name)
         if connection.json:
-            say(show.as_json(found))
+            say(formatting.as_json(found))
             return
-        say(*show.job(found))
-        say(*map(show.warning, await attend.warnings(client, found)))
+        say(*formatting.job(found))
+        say(*map(formatting.warning, await follow_job.warnings(client, found)))
 
     connection.run(work)
 
@@ -193,7 +193,7 @@ def job(connection: Connection, name: str) -> None:
 @click.option("--after", type=click.IntRange(0), default=0, help="Last sequence number already seen.")
 def watch(connection: Connection, name: str, after: int) -> None:
     """Shows a job's events until it ends. Ctrl-C leaves the job alone."""
-    connection.run(lambda client: attend.watch(client, name, after=after, json=connection.json))
+    connection.run(lambda client: follow_job.watch_job(client, name, after=after, json=connection.json))
 
 
 @command("cancel")
@@ -203,7 +203,7 @@ def cancel(connection: Connection, name: str) -> None:
 
     async def work(client: Client) -> None:
         found = await client.cancel(name)
-        say(*([show.as_json(found)] if connection.json else show.job(found)))
+        say(*([formatting.as_json(found)] if connection.json else formatting.job(found)))
 
     connection.run(work)
 
@@ -214,7 +214,7 @@ def cancel(connection: Connection, name: str) -> None:
 def resume(connection: Connection, name: str, out: str) -> None:
     """Fetches the video of a job that failed though a vendor was paid for it. Costs nothing again."""
     to = _output(out, json=connection.json)
-    connection.run(lambda client: attend.fetch(client, name, to, json=connection.json))
+    connection.run(lambda client: follow_job.fetch_video(client, name, to, json=connection.json))
 
 
 @command("models")
@@ -223,7 +223,7 @@ def models(connection: Connection) -> None:
 
     async def work(client: Client) -> None:
         found = await client.models()
-        say(*(map(show.as_json, found) if connection.json else show.models(found)))
+        say(*(map(formatting.as_json, found) if connection.json else formatting.models(found)))
 
     connection.run(work)
 
@@ -234,7 +234,7 @@ def usage(connection: Connection) -> None:
 
     async def work(client: Client) -> None:
         found = await client.usage()
-        say(*([show.as_json(found)] if connection.json else show.usage(found)))
+        say(*([formatting.as_json(found)] if connection.json else formatting.usage(found)))
 
     connection.run(work)
 
@@ -246,7 +246,7 @@ def upload(connection: Connection, file: Path) -> None:
 
     async def work(client: Client) -> None:
         found = await upload_as(client, file, str(file))
-        say(show.as_json(found) if connection.json else found.name)
+        say(formatting.as_json(found) if connection.json else found.name)
 
     connection.run(work)
 

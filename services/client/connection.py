@@ -13,10 +13,10 @@ from pathlib import Path
 
 import click
 
-from services.client import advice, proxy
+from services.client import error_messages, proxy
 from services.client.client import Client
 from services.client.errors import I2VError, Unreachable
-from services.client.exits import Exit
+from services.client.exit_codes import ExitCode
 from services.client.terminal import say
 
 DEVELOPMENT_KEY = Path("var/dev-key")
@@ -30,7 +30,7 @@ PATIENCE_WITH_SEVERAL_S = 15.0
 class NoKey(click.ClickException):
     """There is no API key."""
 
-    exit_code = Exit.UNKNOWN
+    exit_code = ExitCode.UNKNOWN
 
 
 @dataclass
@@ -74,28 +74,28 @@ class Connection:
             return key
         raise NoKey(f"The key is empty: {file} has no content. Name another file with --key-file.")
 
-    def run(self, work: Callable[[Client], Awaitable[Exit | None]]) -> None:
+    def run(self, work: Callable[[Client], Awaitable[ExitCode | None]]) -> None:
         """Does the work and leaves the process with its exit code; says what went wrong, without a traceback."""
 
-        async def connected() -> Exit | None:
+        async def connected() -> ExitCode | None:
             async with self.client() as client:
                 return await work(client)
 
         try:
-            code = asyncio.run(connected()) or Exit.OK
+            code = asyncio.run(connected()) or ExitCode.OK
         except I2VError as error:
-            say(*([advice.as_json(error)] if self.json else advice.lines(error, self.server)), err=True)
+            say(*([error_messages.as_json(error)] if self.json else error_messages.lines(error, self.server)), err=True)
             lost = isinstance(error, Unreachable) and not error.reason  # a reason is the server's own
             if lost and not self.json and (through := proxy.named_for(self.server)):
                 say(f"The call went through the proxy {through}; no_proxy excludes a server from it.", err=True)
-            code = Exit.of(error)
+            code = ExitCode.of(error)
         except BrokenPipeError:
             raise  # `i2v jobs | head`: click knows what to do.
         except OSError as error:
             why = error.strerror or str(error)
             say(f"{error.filename}: {why}" if error.filename else why, err=True)
-            code = Exit.USAGE
+            code = ExitCode.USAGE
         except KeyboardInterrupt:
             say("Interrupted.", err=True)
-            code = Exit.INTERRUPTED
+            code = ExitCode.INTERRUPTED
         sys.exit(code)

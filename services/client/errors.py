@@ -16,7 +16,7 @@ from dataclasses import replace
 import grpc
 
 from services.errors import Violation
-from services.rpc.status import Failure, from_call
+from services.rpc.status_codes import Failure, from_call
 
 CUT = re.compile("RST_STREAM|^Internal error from Core$")
 """gRPC's messages for a connection that a proxy has closed, and for a call that was answered while it was sending."""

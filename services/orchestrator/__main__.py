@@ -8,18 +8,18 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
-from services import verbosity  # noqa: F401  before anything that imports gRPC
-from services.descriptors import allow_many
+from services import grpc_verbosity  # noqa: F401  before anything that imports gRPC
 from services.errors import ServiceError
+from services.file_permissions import restrict_umask
+from services.open_file_limit import raise_open_file_limit
 from services.orchestrator.app import Role, open_app
 from services.orchestrator.settings import Settings
-from services.orchestrator.store.claim import NameTaken
-from services.orchestrator.store.cluster import ClusterError
-from services.private import keep_private
+from services.orchestrator.store.postgres_cluster import ClusterError
+from services.orchestrator.store.worker_name_lock import NameTaken
+from services.resource_shortage import shortage
 from services.rpc import logs
 from services.rpc.server import CannotListenError
-from services.rpc.settings import BadSetting
-from services.shortage import shortage
+from services.rpc.setting_values import BadSetting
 
 USAGE = """usage: python -m services.orchestrator api|worker|all
 
@@ -54,8 +54,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in list(Role):
         sys.stderr.write(USAGE)
         return 2
-    keep_private()
-    allow_many()
+    restrict_umask()
+    raise_open_file_limit()
     try:
         settings = Settings.from_environment()
         logs.setup(settings.log_level, json=settings.log_json)

@@ -15,45 +15,51 @@ from i2v.admin.v1 import reconcile_pb2_grpc
 from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from services.orchestrator import health
-from services.orchestrator.api import text
-from services.orchestrator.api.assets import AssetService
-from services.orchestrator.api.catalog import CatalogService
-from services.orchestrator.api.feeds import Feeds
-from services.orchestrator.api.jobs import JobService
-from services.orchestrator.api.reconcile import ReconcileService
-from services.orchestrator.api.tenants import Tenants, digest
-from services.orchestrator.api.usage import UsageService
+from services.file_permissions import restrict_permissions
+from services.orchestrator import health_check
+from services.orchestrator.api import request_texts
+from services.orchestrator.api.api_keys import ApiKeys, digest
+from services.orchestrator.api.asset_service import AssetService
+from services.orchestrator.api.catalog_service import CatalogService
+from services.orchestrator.api.event_feeds import EventFeeds
+from services.orchestrator.api.job_service import JobService
+from services.orchestrator.api.reconcile_service import ReconcileService
+from services.orchestrator.api.usage_service import UsageService
+from services.orchestrator.assets.ingest import Ingest
+from services.orchestrator.attempt.runner import AttemptRunner
 from services.orchestrator.backends.fake import FakeBackend
-from services.orchestrator.backends.prompt_writer import RemotePromptWriter
 from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
 from services.orchestrator.backends.triton import TritonBackend
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.blobs.minio import MinioBlobs
-from services.orchestrator.disk import Disks
-from services.orchestrator.execute import Executor
-from services.orchestrator.ingest import Ingest
+from services.orchestrator.clock_and_ids import SystemClock, SystemIds
+from services.orchestrator.disk_space import DiskSpace
 from services.orchestrator.media.probe import keep_output, probe
-from services.orchestrator.media.uploads import UploadMedia
+from services.orchestrator.media.upload_probe import UploadProbe
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.backend import Backend, Limits
 from services.orchestrator.ports.blobs import Blobs
-from services.orchestrator.reaper import Reaper
-from services.orchestrator.reconcile import Reconciler
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.database import migrate
-from services.orchestrator.store.embedded import EmbeddedPostgres
-from services.orchestrator.store.patience import Patience
-from services.orchestrator.store.postgres import PostgresStore
-from services.orchestrator.store.queue import Queue
-from services.orchestrator.store.roll import PostgresRoll
-from services.orchestrator.system import SystemClock, SystemIds
-from services.orchestrator.vendors import Vendors
-from services.orchestrator.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, Worker, migrate_queue
-from services.private import tighten
-from services.rpc.limits import CallLimits, Group
+from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
+from services.orchestrator.store.postgres_store import PostgresStore
+from services.orchestrator.store.queue_entries import Queue
+from services.orchestrator.store.startup_wait import StartupWait
+from services.orchestrator.store.workers import PostgresWorkers
+from services.orchestrator.worker.availability import VendorAvailability
+from services.orchestrator.worker.reaper import Reaper
+from services.orchestrator.worker.reconcile import Reconciler
+from services.orchestrator.worker.workflow import (
+    APPLICATION_NAME,
+    APPLICATION_VERSION,
+    MAKE_VIDEO,
+    Worker,
+    migrate_queue,
+)
+from services.rpc.call_limits import CallLimits, Group
 from services.rpc.server import Registration, RpcServer, Tls, listen_for_metrics, serve
-from services.scratch import Scratch, keep_sweeping, sweep_unlocked
+from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
 
 WATCH = "/i2v.v1.JobService/WatchJob"
 UPLOAD = "/i2v.v1.AssetService/WriteAsset"
@@ -102,10 +108,10 @@ async def open_app(
     `backends`, each with its slots, stand in for those of the settings.
     """
     async with AsyncExitStack() as stack:
-        await asyncio.to_thread(tighten, settings.data, "blobs", "spool")
+        await asyncio.to_thread(restrict_permissions, settings.data, "blobs", "spool")
         embedded = None if settings.database_url else await _embedded(settings.data / "postgres", stack)
         url = embedded.url if embedded is not None else settings.database_url
-        patience = Patience(url, settings.database_patience_s)
+        patience = StartupWait(url, settings.database_patience_s)
         await patience.through(partial(asyncio.to_thread, migrate, url))
         await patience.through(partial(asyncio.to_thread, migrate_queue, url))
         clock, meter = SystemClock(), PrometheusMeter(registry)
@@ -120,7 +126,7 @@ async def open_app(
         places = {"spool": scratch.path}
         if isinstance(blobs, LocalBlobs):
             places["blobs"] = settings.data / "blobs"
-        disks = Disks(places, settings.disk_free_bytes, settings.disk_free_share, meter.disk_free)
+        disks = DiskSpace(places, settings.disk_free_bytes, settings.disk_free_share, meter.disk_free)
         await disks.measure()
         sweeping = keep_sweeping(*_sweeps(scratch, settings.data / "spool", blobs))
         stack.push_async_callback(_ended, asyncio.create_task(sweeping, name="sweep"))
@@ -130,16 +136,18 @@ async def open_app(
         services: list[Registration] = []
         if backends is None:
             backends = await _backends(settings, stack, everything=role is not Role.API)
-        vendors = Vendors({name: backend for name, (backend, _) in backends.items()})
+        vendors = VendorAvailability({name: backend for name, (backend, _) in backends.items()})
         stack.push_async_callback(_ended, asyncio.create_task(vendors.watch(), name="vendors"))
-        tenants = Tenants(store, settings.plans(), clock, settings.operator_key())
+        tenants = ApiKeys(store, settings.plans(), clock, settings.operator_key())
         reconciler = Reconciler(store, clock, meter)
         if role is not Role.WORKER:
             if settings.dev_key_file:
                 await patience.through(partial(_development_tenant, store, Path(settings.dev_key_file)))
-            ingest = Ingest(store, blobs, clock, UploadMedia(), scratch.path, room=disks.room)
+            ingest = Ingest(store, blobs, clock, UploadProbe(), scratch.path, room=disks.room)
             catalog = settings.catalog()
-            jobs = JobService(store, catalog, tenants, clock, SystemIds(), meter, vendors, Feeds(store), disks.room)
+            jobs = JobService(
+                store, catalog, tenants, clock, SystemIds(), meter, vendors, EventFeeds(store), disks.room
+            )
             assets = AssetService(store, blobs, ingest, tenants)
             services = [
                 lambda server: job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server),
@@ -163,14 +171,14 @@ async def open_app(
             endless=(WATCH,),
             serving=False,
             limits=_limits(settings),
-            check=text.check,
+            check=request_texts.check,
             reflect=settings.reflection,
             tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
         )
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
         worker = None
         if role is not Role.API:
-            executor = Executor(
+            runner = AttemptRunner(
                 store=store,
                 blobs=blobs,
                 backends={name: backend for name, (backend, _) in backends.items()},
@@ -184,14 +192,14 @@ async def open_app(
                 workroot=scratch.path,
                 room=disks.room,
             )
-            roll = PostgresRoll(
+            workers = PostgresWorkers(
                 store.database, url, clock, queue, worker=settings.worker, incarnation=SystemIds().job_id()
             )
             reaper = Reaper(
-                executor=executor,
+                runner=runner,
                 reconciler=reconciler,
                 store=store,
-                roll=roll,
+                workers=workers,
                 clock=clock,
                 silent_s=settings.silent_s,
                 refund_window_s=settings.refund_window_s,
@@ -200,16 +208,16 @@ async def open_app(
             slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in backends.items()}
             worker = Worker(
                 url,
-                executor=executor,
+                runner=runner,
                 reaper=reaper,
-                roll=roll,
+                workers=workers,
                 slots=slots,
                 entries=store.entries,
                 silent_s=settings.silent_s,
             )
             await patience.through(worker.start)
             stack.push_async_callback(worker.stop)
-        checking = health.check(store, blobs, disks, server, meter, embedded)
+        checking = health_check.check(store, blobs, disks, server, meter, embedded)
         stack.push_async_callback(_ended, asyncio.create_task(checking, name="health"))
         log.info("ready", extra={"role": role.value, "port": server.port, "metrics_port": metrics_port})
         yield App(store, server, metrics_port, worker)

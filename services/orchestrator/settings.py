@@ -15,7 +15,7 @@ from services.orchestrator.domain.card import ENGINE
 from services.orchestrator.domain.catalog import Catalog, demand_successors
 from services.orchestrator.domain.quota import Plan, plans_from_toml
 from services.orchestrator.ports.backend import Limits
-from services.rpc.settings import BadSetting, parsed
+from services.rpc.setting_values import BadSetting, parsed
 
 T = TypeVar("T")
 

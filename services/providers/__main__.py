@@ -7,15 +7,15 @@ import sys
 
 import uvloop
 
-from services import verbosity  # noqa: F401  before anything that imports gRPC
-from services.private import keep_private
+from services import grpc_verbosity  # noqa: F401  before anything that imports gRPC
+from services.file_permissions import restrict_umask
 from services.providers.app import open_app
 from services.providers.settings import Settings
 from services.providers.vendors import VENDORS
+from services.resource_shortage import shortage
 from services.rpc import logs
 from services.rpc.server import CannotListenError
-from services.rpc.settings import BadSetting
-from services.shortage import shortage
+from services.rpc.setting_values import BadSetting
 
 USAGE = f"""usage: python -m services.providers {"|".join(VENDORS)}
 
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in VENDORS:
         sys.stderr.write(USAGE)
         return 2
-    keep_private()
+    restrict_umask()
     try:
         settings = Settings.from_environment(arguments[0])
         logs.setup(settings.log_level, json=settings.log_json)

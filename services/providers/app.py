@@ -11,28 +11,28 @@ from urllib.parse import urlsplit
 from i2v.provider.v1 import provider_pb2_grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from services.private import tighten
-from services.providers.account import Account
-from services.providers.breaker import Breaker
-from services.providers.clock import Clock, system_clock
-from services.providers.destinations import Destinations
-from services.providers.download import Downloader, DownloadLimits
-from services.providers.exchange import Exchange, Patience
-from services.providers.inputs import FOLDER
-from services.providers.listener import Listener
+from services.file_permissions import restrict_permissions
+from services.outbound.destinations import Destinations
+from services.providers.account_status import AccountStatus
+from services.providers.circuit_breaker import CircuitBreaker
 from services.providers.metrics import VendorMeter, VendorMetrics
-from services.providers.service import NAME, STREAMS, Parts, ProviderService
+from services.providers.provider_service import NAME, STREAMS, Parts, ProviderService
 from services.providers.settings import Settings
 from services.providers.submissions import Submissions
+from services.providers.system_clock import Clock, system_clock
+from services.providers.task_inputs import FOLDER
+from services.providers.task_polling import PollSchedule
+from services.providers.task_wakeups import TaskWakeups
 from services.providers.vendor import Vendor
+from services.providers.vendor_client import RequestTimeouts, VendorClient
 from services.providers.vendors import VENDORS, Entry, Options
-from services.providers.wakes import Wakes
-from services.providers.watch import Rhythm
-from services.providers.webhook import Webhooks
+from services.providers.video_download import Downloader, DownloadLimits
+from services.providers.webhook_server import WebhookServer
+from services.providers.webhook_verification import Webhooks
 from services.rpc import auth
-from services.rpc.limits import CallLimits
+from services.rpc.call_limits import CallLimits
 from services.rpc.server import CannotListenError, RpcServer, Tls, listen_for_metrics, serve
-from services.scratch import Scratch, keep_sweeping, sweep_unlocked
+from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +57,14 @@ async def open_app(
     entry = VENDORS[vendor]
     async with AsyncExitStack() as stack:
         meter = VendorMeter(VendorMetrics(registry), vendor)
-        breaker = Breaker(clock, meter, failures=settings.breaker_failures, rest_s=settings.breaker_s)
-        account = Account(clock, has_key=bool(settings.key))
-        exchange = await stack.enter_async_context(_exchange(entry, settings, meter, clock))
-        speaks = entry.open(exchange, _options(settings))
-        submissions, wakes = Submissions(speaks, breaker, account, meter), Wakes()
+        breaker = CircuitBreaker(clock, meter, failures=settings.breaker_failures, rest_s=settings.breaker_s)
+        account = AccountStatus(clock, has_key=bool(settings.key))
+        vendor_client = await stack.enter_async_context(_vendor_client(entry, settings, meter, clock))
+        speaks = entry.open(vendor_client, _options(settings))
+        submissions, wakes = Submissions(speaks, breaker, account, meter), TaskWakeups()
         downloader = _downloader(entry, settings, meter)
         stack.push_async_callback(downloader.close)
-        await asyncio.to_thread(tighten, settings.data, "process-*", f"{FOLDER}*")
+        await asyncio.to_thread(restrict_permissions, settings.data, "process-*", f"{FOLDER}*")
         scratch = await asyncio.to_thread(Scratch, settings.data)
         stack.callback(scratch.close)
         sweeping = keep_sweeping(scratch.sweep, partial(sweep_unlocked, settings.data, FOLDER))
@@ -73,7 +73,7 @@ async def open_app(
             vendor=speaks,
             simulation=settings.simulation,
             spool=scratch.path,
-            rhythm=Rhythm(
+            rhythm=PollSchedule(
                 look_every_s=settings.look_every_s,
                 look_seldom_s=settings.look_seldom_s,
                 longest_pause_s=settings.longest_pause_s,
@@ -120,17 +120,17 @@ async def _ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-def _exchange(entry: Entry, settings: Settings, meter: VendorMeter, clock: Clock) -> Exchange:
+def _vendor_client(entry: Entry, settings: Settings, meter: VendorMeter, clock: Clock) -> VendorClient:
     url = settings.url or entry.url
     own = [_host(each) for each in (url, settings.upload_url) if each]
     # A simulator takes everything itself; with it, nothing goes to the real vendor by mistake.
     others = () if settings.url else entry.upload_hosts
-    return Exchange(
+    return VendorClient(
         url,
         entry.authorization,
         settings.key,
         destinations=Destinations([*own, *others]),
-        patience=Patience(connect_s=settings.connect_s, submit_s=settings.submit_s, look_s=settings.look_s),
+        timeouts=RequestTimeouts(connect_s=settings.connect_s, submit_s=settings.submit_s, look_s=settings.look_s),
         meter=meter,
         clock=clock,
         kept=entry.headers,
@@ -172,10 +172,10 @@ async def _webhooks(
     vendor: Vendor,
     settings: Settings,
     clock: Clock,
-    wakes: Wakes,
+    wakes: TaskWakeups,
     submissions: Submissions,
     meter: VendorMeter,
-    rhythm: Rhythm,
+    rhythm: PollSchedule,
     stack: AsyncExitStack,
 ) -> int | None:
     """Listens for webhooks and returns the port; None if there are none. The provider then only polls."""
@@ -185,7 +185,7 @@ async def _webhooks(
         log.warning("no webhooks: this vendor's are not used")
         return None
     webhooks = Webhooks(settings.webhook_secret, clock, wakes, submissions, meter)
-    listener = Listener(webhooks.take)
+    listener = WebhookServer(webhooks.take)
     host, _, port = settings.webhook_listen.rpartition(":")
     try:
         found = await listener.start(host, int(port))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from services.providers.addresses import is_own
-from services.rpc.settings import BadSetting, parsed
+from services.providers.listen_address import is_own
+from services.rpc.setting_values import BadSetting, parsed
 
 PREFIX = "I2V_PROVIDER_"
 SECRETS = ("key", "access_key", "webhook_secret")

@@ -12,11 +12,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services import shortage
+from services import resource_shortage
 from services.errors import PreconditionFailed
-from services.providers import endings
-from services.providers.account import Account
-from services.providers.breaker import Breaker
+from services.providers import task_failures
+from services.providers.account_status import AccountStatus
+from services.providers.circuit_breaker import CircuitBreaker
 from services.providers.metrics import VendorMeter
 from services.providers.task import Task
 from services.providers.vendor import Charge, Failed, Vendor
@@ -40,7 +40,7 @@ class Noted:
 class Submissions:
     """What was, and is being, submitted to one vendor."""
 
-    def __init__(self, vendor: Vendor, breaker: Breaker, account: Account, meter: VendorMeter) -> None:
+    def __init__(self, vendor: Vendor, breaker: CircuitBreaker, account: AccountStatus, meter: VendorMeter) -> None:
         self._vendor = vendor
         self._breaker = breaker
         self._account = account
@@ -145,7 +145,7 @@ class Submissions:
         self._meter.mixed_up("submit")
         named = {"submission_id": task.submission_id, "other": self._of_ref[ref], "external_ref": ref}
         log.error("the vendor answered with the id of another submission", extra=named)
-        raise endings.no_answer(200)
+        raise task_failures.no_answer(200)
 
     def _admit(self) -> None:
         if not self._account.has_key:
@@ -163,7 +163,7 @@ class Submissions:
         self._account.refused(failed)
         if failed.reason in ("VENDOR_DOWN", "ANSWER_LOST"):
             self._breaker.failed()
-        elif failed.reason not in shortage.REASONS:  # our own shortage is not the vendor's failure
+        elif failed.reason not in resource_shortage.REASONS:  # our own shortage is not the vendor's failure
             self._breaker.succeeded()
 
     async def settled(self) -> None:

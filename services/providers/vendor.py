@@ -12,8 +12,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from services.providers.model import Model
 from services.providers.task import Task
+from services.providers.vendor_model import Model
 
 REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """What a vendor's id of a task may look like. It becomes part of a URL's path, so nothing else will do."""

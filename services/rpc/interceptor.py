@@ -2,7 +2,7 @@
 
 It is one interceptor with one wrapped handler a method, not a chain, because each link would cost every message of
 every stream. Every method is wrapped as one that takes a stream of bytes, so that no part of a request is awaited, read
-or parsed before the caller is known; `services.rpc.requests` does that later. Servicers catch nothing: they raise from
+or parsed before the caller is known; `call_messages` does that later. Servicers catch nothing: they raise from
 `services.errors`, and only this module turns that into a status. A cancelled call is counted as such, and its
 CancelledError is raised again.
 """
@@ -22,9 +22,9 @@ from grpc_status import rpc_status
 
 from services.errors import DeadlineTooShort, ServiceError, Unavailable
 from services.rpc import auth, logs
-from services.rpc.limits import CallLimits, Gate, Group, OpenCalls, too_many_arrive
-from services.rpc.requests import Context, Handler, Requests, Run, running
-from services.rpc.status import to_status
+from services.rpc.call_limits import CallLimits, Gate, Group, OpenCalls, too_many_arrive
+from services.rpc.call_messages import Context, Handler, Requests, Run, running
+from services.rpc.status_codes import to_status
 from services.rpc.telemetry import CODE_NAMES, KINDS, MethodMetrics, ServerMetrics
 
 log = logging.getLogger(__name__)

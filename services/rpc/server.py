@@ -16,9 +16,9 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
 from services.rpc import auth
+from services.rpc.call_limits import CallLimits
 from services.rpc.health import HealthService
 from services.rpc.interceptor import CallInterceptor
-from services.rpc.limits import CallLimits
 from services.rpc.telemetry import ServerMetrics, serve_metrics
 
 LIVENESS = "liveness"

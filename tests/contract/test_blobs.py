@@ -20,8 +20,8 @@ import pytest_asyncio
 from services.errors import NotFound, Unavailable
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.ports.blobs import Blobs
-from tests.blobs import MIB, RUN, a_file, a_key, content, in_a_process, minio, until
-from tests.s3_fixture import S3Server
+from tests.support.blob_stores import MIB, RUN, a_file, a_key, content, in_a_process, minio, until
+from tests.support.s3_fixture import S3Server
 
 
 @dataclass(frozen=True)

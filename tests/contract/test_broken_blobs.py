@@ -14,8 +14,8 @@ import pytest
 from services.errors import Unavailable
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.ports.blobs import Blobs
-from tests.blobs import MIB, a_file, a_key, content, in_a_process, minio, until
-from tests.s3_fixture import S3Server, running_s3
+from tests.support.blob_stores import MIB, a_file, a_key, content, in_a_process, minio, until
+from tests.support.s3_fixture import S3Server, running_s3
 
 
 async def test_a_put_that_breaks_on_the_disk_leaves_what_was_there(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import psycopg
 
-from services.orchestrator.store.claim import Claim
 from services.orchestrator.store.database import plain_url
-from services.orchestrator.store.listener import CHANGES, Listener
-from tests.postgres_door import Door, door
+from services.orchestrator.store.notifications import CHANGES, NotificationListener
+from services.orchestrator.store.worker_name_lock import WorkerNameLock
+from tests.support.postgres_proxy import Door, door
 
 CLAIMED = """
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = hashtext('i2v-worker')::oid AND granted
@@ -51,7 +51,7 @@ async def test_a_listener_connects_again(database: str) -> None:
         await psycopg.AsyncConnection.connect(plain_url(database), autocommit=True) as session,
         door(database) as entrance,
     ):
-        listener = Listener(by_name(entrance))
+        listener = NotificationListener(by_name(entrance))
         await listener.start()
         async with listener.subscribe(CHANGES, "job") as signal:
             assert await signal.wait(0)
@@ -65,7 +65,7 @@ async def test_a_claim_is_taken_again(database: str) -> None:
         await psycopg.AsyncConnection.connect(plain_url(database), autocommit=True) as session,
         door(database) as entrance,
     ):
-        claim = Claim(by_name(entrance), "worker-0")
+        claim = WorkerNameLock(by_name(entrance), "worker-0")
         await claim.take()
         holding = asyncio.create_task(claim.hold())
         await break_all(session)

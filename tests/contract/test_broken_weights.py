@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests import weights_files as files
-from tests.weights_layouts import CASES, SHARDED
+from tests.support import weights_files as files
+from tests.support.weights_layouts import CASES, SHARDED
 from tools.export.weights import PARTS, Source, Weights, WeightsError, load_into
 
 torch.set_num_threads(1)

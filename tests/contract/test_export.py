@@ -16,15 +16,15 @@ import torch
 from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor
 from torch.nn.functional import scaled_dot_product_attention
 
-from tools.export import encoders, profile, stamp, transformer, vae
-from tools.export.filling import Drawn, Loaded
+from tools.export import build_record, causal_transformer, profile_file, text_and_image_encoders, vae
 from tools.export.graph import Graph
+from tools.export.module_weights import Drawn, Loaded
 from tools.export.weights import Weights
 from tools.model_code import REPOSITORY, load
-from tools.nano import pictures
-from tools.nano.vae import as_clip
+from tools.nano import training_pictures
+from tools.nano.train_vae import as_clip
 
-NANO = profile.load("nano")
+NANO = profile_file.load("nano")
 assert NANO.image_encoder is not None
 assert NANO.schedule is not None
 TOLERANCE = 1e-4
@@ -34,20 +34,20 @@ TOLERANCE = 1e-4
 class Models:
     """The modules that nano was exported from, in torch."""
 
-    text_encoder: encoders.TextEncoder
-    image_encoder: encoders.ImageEncoder
+    text_encoder: text_and_image_encoders.TextEncoder
+    image_encoder: text_and_image_encoders.ImageEncoder
     vae: Any
     transformer: Any
 
     @classmethod
-    def of(cls, chosen: profile.Profile) -> "Models":
+    def of(cls, chosen: profile_file.Profile) -> "Models":
         loaded = Loaded(Weights.find(chosen.shipped))
         assert chosen.image_encoder is not None
         return cls(
-            encoders.text_encoder(chosen, loaded),
-            encoders.image_encoder(chosen.image_encoder, loaded, torch.float32),
+            text_and_image_encoders.text_encoder(chosen, loaded),
+            text_and_image_encoders.image_encoder(chosen.image_encoder, loaded, torch.float32),
             vae.vae(chosen, loaded),
-            transformer.transformer(chosen, loaded),
+            causal_transformer.transformer(chosen, loaded),
         )
 
 
@@ -75,7 +75,7 @@ def farthest(one: np.ndarray, other: torch.Tensor) -> float:
 
 
 def test_the_repository_is_what_this_exporter_makes_of_this_profile() -> None:
-    assert stamp.is_built(REPOSITORY, stamp.source_of(NANO, NANO.shipped)), (
+    assert build_record.is_built(REPOSITORY, build_record.source_of(NANO, NANO.shipped)), (
         "run `make models` and commit what it builds"
     )
 
@@ -89,53 +89,57 @@ def test_exporting_again_does_nothing_and_takes_no_time() -> None:
 
 
 def test_a_changed_file_or_profile_asks_for_a_new_export(tmp_path: Path) -> None:
-    source = stamp.source_of(NANO, NANO.shipped)
-    files = json.loads((REPOSITORY / stamp.STAMP).read_text())["files"]
-    for file in (*files, str(stamp.STAMP)):
+    source = build_record.source_of(NANO, NANO.shipped)
+    files = json.loads((REPOSITORY / build_record.RECORD).read_text())["files"]
+    for file in (*files, str(build_record.RECORD)):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).symlink_to(REPOSITORY / file)
-    assert stamp.is_built(tmp_path, source)
-    assert not stamp.is_built(tmp_path, stamp.source_of(replace(NANO, fps=24), NANO.shipped))
-    assert not stamp.is_built(tmp_path, stamp.source_of(NANO, random=True))
+    assert build_record.is_built(tmp_path, source)
+    assert not build_record.is_built(tmp_path, build_record.source_of(replace(NANO, fps=24), NANO.shipped))
+    assert not build_record.is_built(tmp_path, build_record.source_of(NANO, random=True))
     changed = tmp_path / next(iter(files))
     changed.unlink()
-    assert stamp.missing(tmp_path) == [next(iter(files))]
+    assert build_record.missing(tmp_path) == [next(iter(files))]
     changed.write_bytes(b"something else")
-    assert stamp.damaged(tmp_path) == [next(iter(files))]
-    assert not stamp.is_built(tmp_path, source)
+    assert build_record.damaged(tmp_path) == [next(iter(files))]
+    assert not build_record.is_built(tmp_path, source)
 
 
 def test_a_repository_that_was_never_built_lacks_its_stamp(tmp_path: Path) -> None:
-    assert stamp.missing(tmp_path) == [str(stamp.STAMP)]
+    assert build_record.missing(tmp_path) == [str(build_record.RECORD)]
 
 
 def test_changed_weights_ask_for_a_new_export(tmp_path: Path) -> None:
     file = tmp_path / "weights.pt"
     file.write_bytes(b"1")
-    before = stamp.source_of(NANO, [file])
-    assert before == stamp.source_of(NANO, [tmp_path]) != stamp.source_of(NANO)
+    before = build_record.source_of(NANO, [file])
+    assert before == build_record.source_of(NANO, [tmp_path]) != build_record.source_of(NANO)
     file.write_bytes(b"22")
-    assert stamp.source_of(NANO, [file]) != before
+    assert build_record.source_of(NANO, [file]) != before
 
 
 def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
-    with pytest.raises(profile.UnknownProfile, match="nano"):
-        profile.load("giga")
+    with pytest.raises(profile_file.UnknownProfile, match="nano"):
+        profile_file.load("giga")
 
 
 def test_the_text_encoder_is_umt5_with_padding_zeroed(models: Models) -> None:
     ids, mask = (
-        torch.tensor([each]) for each in encoders.byte_tokens("a cat walks on the beach", NANO.text_encoder.length)
+        torch.tensor([each])
+        for each in text_and_image_encoders.byte_tokens("a cat walks on the beach", NANO.text_encoder.length)
     )
     wanted = models.text_encoder.model(input_ids=ids, attention_mask=mask).last_hidden_state
     wanted[0, int(mask.sum()) :] = 0
     assert farthest(run("text_encoder", input_ids=ids.numpy(), attention_mask=mask.numpy()), wanted) < TOLERANCE
 
 
-def as_clip_sees(encoder: encoders.ImageEncoder, picture: torch.Tensor) -> torch.Tensor:
+def as_clip_sees(encoder: text_and_image_encoders.ImageEncoder, picture: torch.Tensor) -> torch.Tensor:
     """As Wan feeds it: resized without a filter and without keeping the shape, then normalised."""
     side = NANO.image_encoder.size
-    mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (encoders.CLIP_MEAN, encoders.CLIP_STD))
+    mean, std = (
+        torch.tensor(each).view(1, 3, 1, 1)
+        for each in (text_and_image_encoders.CLIP_MEAN, text_and_image_encoders.CLIP_STD)
+    )
     square = torch.nn.functional.interpolate(picture, (side, side), mode="bicubic", align_corners=False)
     pixels = square.mul(0.5).add(0.5).sub(mean).div(std)
     seen: torch.Tensor = encoder.model(pixels, output_hidden_states=True).hidden_states[-2]
@@ -144,7 +148,7 @@ def as_clip_sees(encoder: encoders.ImageEncoder, picture: torch.Tensor) -> torch
 
 @pytest.mark.parametrize(("height", "width"), [(128, 224), (224, 128), (96, 96)])
 def test_the_image_encoder_is_clip_up_to_its_last_layer_but_one(models: Models, height: int, width: int) -> None:
-    picture = as_clip(pictures.judging(height, width, 2)[1]).unsqueeze(0)
+    picture = as_clip(training_pictures.judging(height, width, 2)[1]).unsqueeze(0)
     wanted = as_clip_sees(models.image_encoder, picture)
     assert farthest(run("image_encoder", pixels=picture.numpy()), wanted) < TOLERANCE * float(wanted.abs().max())
 
@@ -153,7 +157,7 @@ def test_the_image_encoder_is_clip_up_to_its_last_layer_but_one(models: Models, 
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, onnxruntime.InferenceSession]:
     """An image encoder of drawn weights: what nano learnt of pictures makes too much of how noise is rounded."""
     torch.manual_seed(0)
-    (graph,) = encoders.image_graphs(NANO, Drawn(0))
+    (graph,) = text_and_image_encoders.image_graphs(NANO, Drawn(0))
     folder = tmp_path_factory.mktemp("drawn")
     graph.write(folder)
     return graph, onnxruntime.InferenceSession(str(folder / graph.file), providers=["CPUExecutionProvider"])
@@ -175,13 +179,13 @@ def test_the_vae_encoder_gives_the_normalised_mean(models: Models, height: int, 
     pixels = random(1, 3, height, width).clamp(-1, 1)
     mean, std = (torch.tensor(each).view(1, -1, 1, 1, 1) for each in latent_statistics(models))
     wanted = (models.vae.encode(pixels.unsqueeze(2)).latent_dist.mean - mean) / std
-    encoder = load("vae_encoder", "encode").Encoder(REPOSITORY / "vae_encoder" / "1", threads=1)
+    encoder = load("vae_encoder", "picture_encoder").Encoder(REPOSITORY / "vae_encoder" / "1", threads=1)
     assert farthest(encoder.encode(pixels.numpy()), wanted) < TOLERANCE
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 28), (28, 16), (20, 20)])
 def test_decoding_block_by_block_is_decoding_the_whole_clip(models: Models, height: int, width: int) -> None:
-    code = load("vae_decoder", "decode")
+    code = load("vae_decoder", "latent_decoder")
     decoder = code.Decoder(REPOSITORY / "vae_decoder" / "1", threads=2)
     latents = random(1, NANO.vae.channels, 4, height, width)
     mean, std = (torch.tensor(each).view(1, -1, 1, 1, 1) for each in latent_statistics(models))
@@ -196,11 +200,11 @@ def test_decoding_block_by_block_is_decoding_the_whole_clip(models: Models, heig
 
 @pytest.mark.parametrize("latent", [(16, 28), (4, 6)])
 def test_a_clips_memory_is_what_the_plan_counts(latent: tuple[int, int]) -> None:
-    code = load("vae_decoder", "decode")
+    code = load("vae_decoder", "latent_decoder")
     clip = code.Clip()
     code.Decoder(REPOSITORY / "vae_decoder" / "1", threads=2).decode(clip, np.zeros((1, 16, 2, *latent), np.float32))
     assert clip.bytes == vae.cache_bytes(NANO, *latent)
-    halved = profile.with_engine(NANO, ["picture_precision=fp16"])
+    halved = profile_file.with_engine(NANO, ["picture_precision=fp16"])
     assert 2 * vae.cache_bytes(halved, *latent) == clip.bytes
 
 
@@ -265,7 +269,7 @@ def reference_rollout(models: Models, request: Any) -> torch.Tensor:
         ).sample
         return out[:, :, total - frames :]
 
-    noise = load("transformer", "request").noise
+    noise = load("transformer", "generation_request").noise
     video = torch.from_numpy(request.image_latent)
     for start in range(1, request.latent_frames, step_blocks):
         end = start + step_blocks
@@ -284,8 +288,8 @@ def reference_rollout(models: Models, request: Any) -> torch.Tensor:
 
 def test_a_rollout_over_the_cache_is_the_rollout_without_one() -> None:
     folder = REPOSITORY / "transformer" / "1"
-    settings = load("transformer", "settings").Settings.read(folder)
-    request = load("transformer", "request").Request(
+    settings = load("transformer", "transformer_settings").Settings.read(folder)
+    request = load("transformer", "generation_request").Request(
         prompt_embeddings=random(1, NANO.text_encoder.length, NANO.text_encoder.width, key=1).numpy(),
         image_tokens=random(1, 37, NANO.image_encoder.width, key=2).numpy(),
         image_latent=random(1, NANO.vae.channels, 1, 8, 12, key=3).numpy(),
@@ -293,8 +297,8 @@ def test_a_rollout_over_the_cache_is_the_rollout_without_one() -> None:
         latent_frames=7,
         seed=11,
     )
-    runtime = load("transformer", "runtime_onnx").OnnxRuntime(folder, settings, threads=2, device="cpu")
-    rollout = load("transformer", "rollout").Rollout(runtime)
+    runtime = load("transformer", "kv_cache_runtime_onnx").OnnxRuntime(folder, settings, threads=2, device="cpu")
+    rollout = load("transformer", "causal_pipeline").Rollout(runtime)
     made = np.concatenate([block.latents for block in rollout.blocks(request)], axis=2)
     with torch.inference_mode():
         wanted = reference_rollout(Models.of(NANO), request)
@@ -303,8 +307,8 @@ def test_a_rollout_over_the_cache_is_the_rollout_without_one() -> None:
 
 def test_a_text_encoder_in_half_precision_keeps_whole_what_would_overflow(tmp_path: Path) -> None:
     torch.manual_seed(0)  # the graph is held against torch on tokens that are drawn
-    half = profile.with_engine(NANO, ["text_precision=fp16"])
-    (graph,) = encoders.text_graphs(half, Loaded(Weights.find(NANO.shipped)))
+    half = profile_file.with_engine(NANO, ["text_precision=fp16"])
+    (graph,) = text_and_image_encoders.text_graphs(half, Loaded(Weights.find(NANO.shipped)))
     kinds = {name.split(".")[-2]: parameter.dtype for name, parameter in graph.module.named_parameters()}
     assert (kinds["wo"], kinds["wi_0"], kinds["q"]) == (torch.float32, torch.float16, torch.float16)
     assert "differs from torch" in graph.write(tmp_path)

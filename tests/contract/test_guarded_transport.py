@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from services.providers import destinations
-from services.providers.destinations import Destinations, GuardedTransport, NotAllowed
+from services.outbound import destinations
+from services.outbound.destinations import Destinations, GuardedTransport, NotAllowed
 
 NAME, OTHER = "api.example", "other.example"
 FIRST, SECOND, THIRD, FOURTH = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"

@@ -10,8 +10,8 @@ from i2v.provider.v1 import prompt_pb2
 
 from services.providers.prompt.instructions import BEGIN, TASKS
 from services.providers.prompt.scene import Kind
-from tests.simulators.llm import MODEL, Step, fails, says, writes
-from tests.written import GOOD, KEY, SCENE, Rig, Start, starting
+from tests.support.prompt_writer_and_simulator import GOOD, KEY, SCENE, Rig, Start, starting
+from tools.simulators.llm import MODEL, Step, fails, says, writes
 
 Response = prompt_pb2.WritePromptResponse
 

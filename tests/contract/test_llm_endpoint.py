@@ -7,8 +7,8 @@ import grpc
 import pytest
 from i2v.provider.v1 import prompt_pb2
 
-from tests.simulators.llm import FAULTS, LlmSimulator, Step, fails, writes
-from tests.written import CALLER, GOOD, RETRIES, SCENE, Rig, Start, starting
+from tests.support.prompt_writer_and_simulator import CALLER, GOOD, RETRIES, SCENE, Rig, Start, starting
+from tools.simulators.llm import FAULTS, LlmSimulator, Step, fails, writes
 
 Request, Response = prompt_pb2.WritePromptRequest, prompt_pb2.WritePromptResponse
 

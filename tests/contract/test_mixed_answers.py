@@ -13,11 +13,11 @@ import pytest_asyncio
 from i2v.provider.v1 import provider_pb2 as pb
 
 from services.providers.vendors import VENDORS
-from services.rpc.status import from_call
-from tests.provided import KLING, Provided, a_task, length_s, provided, until
-from tests.simulators.wavespeed import SECRET
-from tests.webhooks import post, signed
-from tools.program import free_port
+from services.rpc.status_codes import from_call
+from tests.support.provider_and_simulator import KLING, Provided, a_task, length_s, provided, until
+from tests.support.vendor_webhooks import post, signed
+from tools.simulators.wavespeed import SECRET
+from tools.stack_process import free_port
 
 WAN = "alibaba/wan-2.5/image-to-video"
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2
 
-from tests.triton_wire import Arrays, Refused, Stream, connect, infer, metrics
-from tools.export import profile as profiles
+from tests.support.triton_wire import Arrays, Refused, Stream, connect, infer, metrics
+from tools.export import profile_file as profiles
 from tools.export import tiny_vae, vae
 from tools.tritonserver import TritonServer
 

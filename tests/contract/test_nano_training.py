@@ -8,12 +8,12 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
-from tools.export import profile, vae
-from tools.nano import publish, transformer, whole_clip
-from tools.nano.muon import orthogonal
-from tools.nano.training import Plan, train
+from tools.export import profile_file, vae
+from tools.nano import publish, train_transformer, whole_clip_vae
+from tools.nano.muon_optimiser import orthogonal
+from tools.nano.training_loop import Plan, train
 
-NANO = profile.load("nano")
+NANO = profile_file.load("nano")
 SMALL = replace(NANO.vae, base_width=8)
 
 
@@ -46,11 +46,11 @@ def random(*shape: int, key: int = 0) -> torch.Tensor:
 def test_whole_clips_go_through_the_vae_as_the_library_takes_them(frames: int) -> None:
     model, clips = a_vae(), random(2, frames, 3, 32, 48).clamp(-1, 1)
     with torch.inference_mode():
-        latents = whole_clip.encode(model, clips)
+        latents = whole_clip_vae.encode(model, clips)
         wanted = model.encode(clips.transpose(1, 2)).latent_dist.mean
         assert latents.shape == (2, 1 + (frames - 1) // 4, 16, 4, 6)
         assert (latents.transpose(1, 2) - wanted).abs().max() < 1e-5
-        made = whole_clip.decode(model, latents).clamp(-1, 1)
+        made = whole_clip_vae.decode(model, latents).clamp(-1, 1)
         assert made.shape == clips.shape
         assert (made.transpose(1, 2) - model.decode(wanted).sample).abs().max() < 1e-5
 
@@ -58,24 +58,24 @@ def test_whole_clips_go_through_the_vae_as_the_library_takes_them(frames: int) -
 def test_latents_are_published_under_the_statistics_of_every_wan_vae() -> None:
     model, clips = a_vae(), random(1, 5, 3, 32, 48).clamp(-1, 1)
     with torch.inference_mode():
-        before = whole_clip.encode(model, clips)
+        before = whole_clip_vae.encode(model, clips)
         known = {"mean": before.mean((0, 1, 3, 4)), "std": before.std((0, 1, 3, 4))}
-        plain = whole_clip.decode(model, before)
+        plain = whole_clip_vae.decode(model, before)
         published = publish.normalised(model, known)
-        after = whole_clip.encode(published, clips)
+        after = whole_clip_vae.encode(published, clips)
         mean, std = (torch.tensor(each) for each in (model.config.latents_mean, model.config.latents_std))
         normal = (after - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
         wanted = (before - known["mean"].view(-1, 1, 1)) / known["std"].view(-1, 1, 1)
         assert (normal - wanted).abs().max() < 1e-4
-        assert (whole_clip.decode(published, after) - plain).abs().max() < 1e-4
+        assert (whole_clip_vae.decode(published, after) - plain).abs().max() < 1e-4
 
 
 def test_one_block_of_a_sequence_is_computed_as_the_library_does() -> None:
     model, latents = a_transformer(), random(2, 2, 16, 8, 12)
     text, image = random(2, 512, 32, key=1), random(2, 7, 32, key=2)  # 512, as the library counts
-    frames = transformer.Frames((0, 1), 2, (((0, 1), (0, 1)),))
+    frames = train_transformer.Frames((0, 1), 2, (((0, 1), (0, 1)),))
     with torch.inference_mode():
-        made = transformer.flow(model, latents, torch.full((2, 2), 700.0), frames, text, image)
+        made = train_transformer.flow(model, latents, torch.full((2, 2), 700.0), frames, text, image)
         wanted = model(latents.transpose(1, 2), torch.full((2,), 700.0), text, encoder_hidden_states_image=image)
     assert (made.transpose(1, 2) - wanted.sample).abs().max() < 1e-5
 
@@ -88,23 +88,23 @@ def test_a_sequence_trains_each_block_under_the_conditions_of_its_making(blocks:
     text, image = random(1, 9, 32, key=1), random(1, 7, 32, key=2)
     count = 1 + 2 * blocks
     clean, noisy = random(1, count, 16, 8, 12, key=3), random(1, 2 * blocks, 16, 8, 12, key=4)
-    frames = transformer.stretch(schedule, 1, blocks)
+    frames = train_transformer.stretch(schedule, 1, blocks)
     times = torch.cat((torch.zeros(1, frames.clean), torch.full((1, 2 * blocks), 800.0)), 1)
     with torch.inference_mode():
         sequence = torch.cat((clean[:, : frames.clean], noisy), 1)
-        together = transformer.flow(model, sequence, times, frames, text, image)[:, -2:]
-        past = transformer.Past()
+        together = train_transformer.flow(model, sequence, times, frames, text, image)[:, -2:]
+        past = train_transformer.Past()
         for start, end in [(0, 1), *((at, at + 2) for at in range(1, count - 2, 2))]:
             past.forget(1, 5 - 2)
             past.keep = True
             zeros = torch.zeros(1, end - start)
-            transformer.flow(
-                model, clean[:, start:end], zeros, transformer.seen(start, end - start, past), text, image, past
+            train_transformer.flow(
+                model, clean[:, start:end], zeros, train_transformer.seen(start, end - start, past), text, image, past
             )
             past.keep = False
         past.forget(1, 5 - 2)
-        seen = transformer.seen(count - 2, 2, past)
-        alone = transformer.flow(model, noisy[:, -2:], torch.full((1, 2), 800.0), seen, text, image, past)
+        seen = train_transformer.seen(count - 2, 2, past)
+        alone = train_transformer.flow(model, noisy[:, -2:], torch.full((1, 2), 800.0), seen, text, image, past)
     assert (together - alone).abs().max() < 1e-5
 
 

@@ -11,16 +11,16 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from tools.export import build, profile, stamp
-from tools.export.filling import Loaded
+from tools.export import build, build_record, profile_file
 from tools.export.graph import Graph
+from tools.export.module_weights import Loaded
 from tools.export.weights import Weights
 from tools.model_code import REPOSITORY
 from tools.nano import judge
-from tools.nano.maker import Frames, Maker
+from tools.nano.local_pipeline import Frames, LocalPipeline
 from tools.tritonserver import TritonServer, TritonServerError
 
-NANO = profile.load("nano")
+NANO = profile_file.load("nano")
 (WEIGHTS,) = NANO.shipped
 CAT = Path(__file__).resolve().parents[1] / "golden" / "cat.png"
 MOST_BYTES = 25_000_000
@@ -28,8 +28,8 @@ MOST_BYTES = 25_000_000
 
 
 @pytest.fixture(scope="module")
-def maker() -> Maker:
-    return Maker()
+def maker() -> LocalPipeline:
+    return LocalPipeline()
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def cat() -> Frames:
 
 
 def test_weights_and_graphs_are_small_enough_for_git() -> None:
-    graphs = [REPOSITORY / file for file in stamp.files(REPOSITORY)]
+    graphs = [REPOSITORY / file for file in build_record.files(REPOSITORY)]
     size = sum(file.stat().st_size for file in (*graphs, *WEIGHTS.rglob("*")) if file.is_file())
     assert 5_000_000 < size <= MOST_BYTES
 
@@ -78,26 +78,28 @@ def test_a_damaged_file_is_refused_with_the_way_to_rebuild_it(tmp_path: Path) ->
         TritonServer(repository, state=tmp_path / "triton").__enter__()
 
 
-def test_the_first_frame_is_the_picture(maker: Maker, cat: Frames) -> None:
+def test_the_first_frame_is_the_picture(maker: LocalPipeline, cat: Frames) -> None:
     assert judge.psnr(maker.video(cat, "zoom in", latents=3)[0], cat) > 26
 
 
 @pytest.mark.parametrize("asked", judge.PROMPTS)
-def test_the_cat_moves_as_the_prompt_says(maker: Maker, cat: Frames, asked: str) -> None:
+def test_the_cat_moves_as_the_prompt_says(maker: LocalPipeline, cat: Frames, asked: str) -> None:
     prompt, _ = judge.PROMPTS[asked]
     video = maker.video(cat, prompt, latents=9)
     assert video.shape == (33, 128, 224, 3)
     assert judge.read(video).told == asked
 
 
-def test_the_cat_stays_still_when_it_is_told_to(maker: Maker, cat: Frames) -> None:
+def test_the_cat_stays_still_when_it_is_told_to(maker: LocalPipeline, cat: Frames) -> None:
     video = maker.video(cat, "the cat stays still, static camera", latents=9)
     assert judge.read(video).told == "still"
     assert judge.psnr(video[-1], video[0]) > 24
 
 
 @pytest.mark.parametrize("prompt", judge.STRANGE)
-def test_a_prompt_that_was_never_learnt_moves_gently_and_stays_clean(maker: Maker, cat: Frames, prompt: str) -> None:
+def test_a_prompt_that_was_never_learnt_moves_gently_and_stays_clean(
+    maker: LocalPipeline, cat: Frames, prompt: str
+) -> None:
     video = maker.video(cat, prompt, latents=9)
     assert judge.speed(video) < 1
     assert 0.5 < judge.sharpness(video[-1]) / judge.sharpness(video[0]) < 1.5

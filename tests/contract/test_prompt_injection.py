@@ -12,8 +12,8 @@ from i2v.provider.v1 import prompt_pb2
 
 from services.providers.prompt.instructions import BEGIN, END
 from services.rpc import logs
-from tests.simulators.llm import fails, says, writes
-from tests.written import CALLER, GOOD, KEY, SCENE, Rig, starting
+from tests.support.prompt_writer_and_simulator import CALLER, GOOD, KEY, SCENE, Rig, starting
+from tools.simulators.llm import fails, says, writes
 
 Response = prompt_pb2.WritePromptResponse
 

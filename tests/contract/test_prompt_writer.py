@@ -14,8 +14,8 @@ import httpx2
 import pytest
 from i2v.provider.v1 import prompt_pb2, prompt_pb2_grpc
 
-from tests.simulators.llm import FAULTS, MODEL, LlmSimulator, Step, writes
-from tests.written import CALLER, KEY, Rig, Start, starting
+from tests.support.prompt_writer_and_simulator import CALLER, KEY, Rig, Start, starting
+from tools.simulators.llm import FAULTS, MODEL, LlmSimulator, Step, writes
 
 Request, Response = prompt_pb2.WritePromptRequest, prompt_pb2.WritePromptResponse
 
@@ -142,7 +142,7 @@ async def test_both_processes_start_answer_and_stop(tmp_path: Path) -> None:
     key_file, caller_file = tmp_path / "key", tmp_path / "caller"
     key_file.write_text(f"{KEY}\n")
     caller_file.write_text(f"{CALLER}\n")
-    simulator = await process("tests.simulators.llm", "--port", "0", "--key", KEY, "--faults", "busy,garbage,text")
+    simulator = await process("tools.simulators.llm", "--port", "0", "--key", KEY, "--faults", "busy,garbage,text")
     assert simulator.stdout is not None
     url = (await simulator.stdout.readline()).decode().split()[-1]
     writer = await process(

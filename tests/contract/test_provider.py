@@ -19,7 +19,7 @@ from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.settings import Settings
 from services.providers.vendor import Failed
 from services.providers.vendors import VENDORS
-from tests.provided import (
+from tests.support.provider_and_simulator import (
     IMAGE,
     PICTURE,
     TALK,
@@ -32,10 +32,10 @@ from tests.provided import (
     sound,
     until,
 )
-from tests.simulators.scenario import Scenario
-from tests.simulators.simulator import Simulator
-from tests.simulators.wavespeed import SECRET, WaveSpeedSimulator
-from tools.program import free_port
+from tools.simulators.scenario import Scenario
+from tools.simulators.simulator import Simulator
+from tools.simulators.wavespeed import SECRET, WaveSpeedSimulator
+from tools.stack_process import free_port
 
 
 @pytest_asyncio.fixture

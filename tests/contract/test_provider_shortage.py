@@ -9,10 +9,10 @@ import grpc
 import pytest
 from i2v.provider.v1 import provider_pb2 as pb
 
-from services.rpc.status import from_call
-from tests.provided import PICTURE, generate, process
-from tests.simulators.scenario import Scenario
-from tests.simulators.wavespeed import WaveSpeedSimulator
+from services.rpc.status_codes import from_call
+from tests.support.provider_and_simulator import PICTURE, generate, process
+from tools.simulators.scenario import Scenario
+from tools.simulators.wavespeed import WaveSpeedSimulator
 
 LARGE = PICTURE + bytes(300_000)
 

@@ -9,8 +9,8 @@ from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.remote import Remote
 from services.orchestrator.domain.spec import TalkingAvatar
-from services.providers.model import Model
 from services.providers.task import Role
+from services.providers.vendor_model import Model
 from services.providers.vendors import VENDORS
 from services.providers.vendors.fal import Fal
 from services.providers.vendors.wavespeed import WaveSpeed

@@ -9,8 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.store import schema
 from services.orchestrator.store.database import driver_url, migrate
-from services.orchestrator.store.postgres import PostgresStore
-from tests.builders import a_job, admit
+from services.orchestrator.store.postgres_store import PostgresStore
+from tests.support.builders import a_job, admit
 
 
 @pytest.mark.parametrize(

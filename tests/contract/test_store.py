@@ -14,13 +14,13 @@ from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import Cancelled, Failed, JobError, Progressed, Started, Succeeded, VideoOutput
 from services.orchestrator.domain.job import Job, State
-from services.orchestrator.domain.media import PictureInfo
+from services.orchestrator.domain.media_info import PictureInfo
 from services.orchestrator.domain.spec import Size
 from services.orchestrator.store import schema
-from services.orchestrator.store.listener import Signal
-from services.orchestrator.store.postgres import PostgresStore
-from services.orchestrator.store.queue import Queue
-from tests.builders import NOON, FakeClock, a_job, a_plan, admit
+from services.orchestrator.store.notifications import Signal
+from services.orchestrator.store.postgres_store import PostgresStore
+from services.orchestrator.store.queue_entries import Queue
+from tests.support.builders import NOON, FakeClock, a_job, a_plan, admit
 
 OUTPUT = VideoOutput("f" * 64, Size(64, 32), 8, 8.0, 1000, 1234)
 

@@ -10,16 +10,16 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from tests import weights_files
-from tools.export import profile, tiny_vae, vae
-from tools.export.filling import Loaded
+from tests.support import weights_files
+from tools.export import profile_file, tiny_vae, vae
+from tools.export.module_weights import Loaded
 from tools.export.weights import Weights
 from tools.model_code import REPOSITORY, load
 
-NANO = profile.load("nano")
+NANO = profile_file.load("nano")
 LEARNT = Loaded(Weights.find(NANO.shipped))
 CAT = Path(__file__).resolve().parents[1] / "golden" / "cat.png"
-code = load("vae_decoder", "decode")
+code = load("vae_decoder", "latent_decoder")
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_a_published_file_is_loaded_under_its_own_names(tiny: tiny_vae.TinyVae, 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_clips_memory_is_what_the_plan_counts(precision: str, tmp_path: Path) -> None:
-    chosen = profile.with_engine(NANO, [f"picture_precision={precision}"])
+    chosen = profile_file.with_engine(NANO, [f"picture_precision={precision}"])
     folder = REPOSITORY / "vae_decoder_tiny" / "1"
     if precision == "fp16":
         for graph in tiny_vae.graphs(chosen, LEARNT):
@@ -145,7 +145,7 @@ def test_a_clips_memory_is_what_the_plan_counts(precision: str, tmp_path: Path) 
 
 
 def test_a_profile_without_one_has_no_graphs() -> None:
-    chosen = profile.load("nano")
+    chosen = profile_file.load("nano")
     without: Any = type(chosen)(**{**vars(chosen), "tiny_vae": None})
     assert list(tiny_vae.graphs(without, LEARNT)) == []
 

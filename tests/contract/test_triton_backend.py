@@ -13,25 +13,25 @@ import grpc
 import pytest
 
 from services.errors import Unavailable
-from services.orchestrator.backends import clip as clip_side
+from services.orchestrator.backends import decoder_clip as clip_side
 from services.orchestrator.backends import triton as triton_side
-from services.orchestrator.backends.profile import Profile
+from services.orchestrator.backends.served_profile import ServedProfile
 from services.orchestrator.backends.triton import TritonBackend
 from services.orchestrator.domain.card import EngineNeeds, ModelCard
 from services.orchestrator.domain.spec import FAST, QUALITY, ImageToVideo, Size, Spec, TextToVideo
 from services.orchestrator.ports.backend import (
-    Attempt,
     AttemptFailed,
     BackendEvent,
     Checkpoint,
     Continues,
     Fragment,
+    GenerationRequest,
     Output,
     Stage,
 )
-from tests import pictures
-from tests.builders import a_card
-from tests.scripted_triton import ScriptedTriton, serving
+from tests.support import pictures
+from tests.support.builders import a_card
+from tests.support.scripted_triton import ScriptedTriton, serving
 
 Code = grpc.StatusCode
 PICTURE = pictures.a_picture(64, 64)
@@ -51,7 +51,7 @@ class Rig:
 
     async def events(self, spec: Spec, card: ModelCard, number: int = 1, *given: bytes) -> list[BackendEvent]:
         picture = PICTURE if isinstance(spec.operation, ImageToVideo) else None
-        attempt = Attempt("job", number, spec, card, picture, self.workdir, tuple(given))
+        attempt = GenerationRequest("job", number, spec, card, picture, self.workdir, tuple(given))
         async with aclosing(self.backend.generate(attempt)) as happenings:
             return [happening async for happening in happenings]
 
@@ -288,7 +288,7 @@ async def test_what_passes_is_tried_again(
 async def test_what_was_made_before_a_failure_is_kept(rig: Rig, triton: ScriptedTriton) -> None:
     triton.fail["transformer"], triton.fail_after = (Code.UNAVAILABLE, "Socket closed"), 3
     card, seen = the_card(durations_ms=(2000,)), []
-    attempt = Attempt("job", 1, a_spec(card), card, PICTURE, rig.workdir)
+    attempt = GenerationRequest("job", 1, a_spec(card), card, PICTURE, rig.workdir)
     with pytest.raises(Unavailable):
         async for event in rig.backend.generate(attempt):
             seen.append(event)
@@ -372,7 +372,7 @@ async def test_a_profile_that_cannot_be_read_says_so(rig: Rig, triton: ScriptedT
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"name": "tiny"}', "[" * 100_000])
 def test_a_profile_of_another_age_says_so(text: str) -> None:
     with pytest.raises(AttemptFailed, match="cannot be read"):
-        Profile.parse(text)
+        ServedProfile.parse(text)
 
 
 async def test_a_load_that_finds_no_memory_is_tried_again(rig: Rig, triton: ScriptedTriton) -> None:

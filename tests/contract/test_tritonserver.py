@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.triton_fixture import REPOSITORY
+from tests.support.triton_fixture import REPOSITORY
 from tools.tritonserver import TritonServer, TritonServerError
 
 
@@ -59,7 +59,7 @@ def test_a_model_whose_process_is_killed_is_named_until_the_whole_server_has_die
             time.sleep(0.05)
         assert server.dead_models == ["tokenizer"]
         assert server.running
-        [whole] = processes_with(str(tmp_path), "bin/tritonserver\0--model-repository", but="leash.py")
+        [whole] = processes_with(str(tmp_path), "bin/tritonserver\0--model-repository", but="process_supervisor.py")
         os.kill(whole, signal.SIGKILL)
         while server.running:
             assert server.dead_models in (["tokenizer"], [])

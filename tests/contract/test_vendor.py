@@ -18,12 +18,12 @@ import pytest_asyncio
 from i2v.provider.v1 import provider_pb2 as pb
 from prometheus_client import generate_latest
 
-from services.providers import endings
+from services.providers import task_failures
 from services.providers.vendors import VENDORS
 from services.rpc.logs import JsonLines
-from services.rpc.status import from_call
-from tests.provided import Provided, a_task, length_s, provided, until
-from tests.simulators.simulator import Simulator
+from services.rpc.status_codes import from_call
+from tests.support.provider_and_simulator import Provided, a_task, length_s, provided, until
+from tools.simulators.simulator import Simulator
 
 
 @pytest.fixture(params=sorted(VENDORS))
@@ -350,7 +350,7 @@ async def test_patience_that_ends_leaves_a_task_that_can_be_resumed(tmp_path: Pa
 async def test_a_task_that_the_vendor_ends_without_a_video_is_over(
     rig: Provided, state: str, reason: str, charges: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endings, "MISSING_S", 0.1)
+    monkeypatch.setattr(task_failures, "MISSING_S", 0.1)
     rig.play(end=state, work_s=0.03)
     told = await rig.generate()
     assert told.end[0] == reason
@@ -555,7 +555,7 @@ async def test_a_caller_that_went_attaches_to_what_it_had_begun(rig: Provided, s
 
 
 async def test_a_task_that_nobody_knows_is_gone(rig: Provided, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endings, "MISSING_S", 0.1)
+    monkeypatch.setattr(task_failures, "MISSING_S", 0.1)
     assert (await rig.attach("task-of-somebody-else")).end == ("TASK_GONE", "UNKNOWN")
     assert rig.simulator.paid == 0
 
@@ -565,7 +565,7 @@ async def test_a_vendor_that_forgets_a_task_for_a_while_loses_nothing(
 ) -> None:
     rig.play(looks=["404"] * 12)
     assert (await rig.generate()).done
-    monkeypatch.setattr(endings, "MISSING_S", 0.1)
+    monkeypatch.setattr(task_failures, "MISSING_S", 0.1)
     rig.play(looks=["404"] * 1000)
     told = await rig.generate(a_task("submission-2"))
     assert told.end == ("TASK_GONE", "UNKNOWN")

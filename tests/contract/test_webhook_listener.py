@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 from i2v.provider.v1 import provider_pb2 as pb
 
-from tests.provided import Provided, a_task, provided
-from tests.simulators.simulator import Simulator
-from tests.simulators.wavespeed import SECRET
-from tests.webhooks import post, signed
-from tools.program import free_port
+from tests.support.provider_and_simulator import Provided, a_task, provided
+from tests.support.vendor_webhooks import post, signed
+from tools.simulators.simulator import Simulator
+from tools.simulators.wavespeed import SECRET
+from tools.stack_process import free_port
 
 
 @pytest_asyncio.fixture

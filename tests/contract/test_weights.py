@@ -11,10 +11,10 @@ from diffusers.loaders import single_file_utils
 from torch import nn
 from transformers import UMT5Config, UMT5EncoderModel
 
-from tests import weights_files as files
-from tests.weights_layouts import CASES, SHARDED, Case
+from tests.support import weights_files as files
+from tests.support.weights_layouts import CASES, SHARDED, Case
 from tools.export.weights import PARTS, Weights, load_into
-from tools.export.weights.kind import kind_of
+from tools.export.weights.checkpoint_kind import kind_of
 
 torch.set_num_threads(1)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from services.orchestrator.media.probe import probe_output
-from tests.documented import ROOT, Command, commands
 from tests.e2e.test_stack import Stack
-from tools.program import HOST, free_port
+from tests.support.documented_commands import ROOT, Command, commands
 from tools.stack import DATA, PORT
+from tools.stack_process import HOST, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 

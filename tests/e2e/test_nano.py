@@ -11,10 +11,10 @@ import pytest
 from i2v.v1 import job_pb2
 
 from services.orchestrator.backends.triton import TritonBackend
-from tests import pictures
-from tests.served import Served, image_spec, served
-from tests.triton_fixture import REPOSITORY
-from tests.triton_wire import metrics
+from tests.support import pictures
+from tests.support.served_orchestrator import Served, image_spec, served
+from tests.support.triton_fixture import REPOSITORY
+from tests.support.triton_wire import metrics
 from tools.tritonserver import TritonServer, free_ports
 
 pytestmark = pytest.mark.e2e

@@ -13,10 +13,10 @@ from i2v.v1 import job_pb2
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from services.orchestrator.backends.triton import TritonBackend
-from tests import weights_files
-from tests.served import served, text_spec
-from tests.triton_fixture import REPOSITORY
-from tools.export import card, plan, profile, tiny_vae
+from tests.support import weights_files
+from tests.support.served_orchestrator import served, text_spec
+from tests.support.triton_fixture import REPOSITORY
+from tools.export import memory_plan, profile_card, profile_file, tiny_vae
 from tools.tritonserver import TritonServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]  # an export on the way
@@ -121,9 +121,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, file: Path, checkpoints: li
 async def test_a_profile_from_published_files_makes_videos_of_either_quality(
     database: str, tmp_path: Path, file: Path, server: TritonServer
 ) -> None:
-    chosen = profile.load(str(file))
+    chosen = profile_file.load(str(file))
     cards = tmp_path / "models.toml"
-    cards.write_text("\n".join(card.toml(chosen, plan.plan(chosen))))
+    cards.write_text("\n".join(profile_card.toml(chosen, memory_plan.memory_plan(chosen))))
 
     def small(values: dict[str, object]) -> None:
         values["models_file"] = cards

@@ -11,10 +11,10 @@ from i2v.v1 import job_pb2
 from services.client.client import Client
 from services.client.errors import NotFound
 from services.orchestrator.media.probe import probe_output
-from services.orchestrator.store.postgres import PostgresStore
-from tests.programs import OPERATORS, World, world
-from tests.provided import picture, sound
-from tests.simulators.scenario import Scenario
+from services.orchestrator.store.postgres_store import PostgresStore
+from tests.support.programs import OPERATORS, World, world
+from tests.support.provider_and_simulator import picture, sound
+from tools.simulators.scenario import Scenario
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

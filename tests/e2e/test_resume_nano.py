@@ -13,9 +13,9 @@ from i2v.v1 import job_pb2
 from services.errors import Unavailable
 from services.orchestrator.app import Role
 from services.orchestrator.backends.triton import TritonBackend
-from tests.served import Served, image_spec, served
-from tests.triton_wire import metrics
-from tests.worker_process import worker
+from tests.support.served_orchestrator import Served, image_spec, served
+from tests.support.triton_wire import metrics
+from tests.support.worker_processes import worker
 from tools.tritonserver import TritonServer, free_ports
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

@@ -9,10 +9,10 @@ import pytest
 
 from services.client.client import Client, job_spec
 from services.client.connection import PATIENCE_WITH_SEVERAL_S
-from tests.command import Command
-from tests.pictures import a_picture
-from tests.programs import Program, fresh_port, program
-from tests.worker_process import fake_models
+from tests.support.client_command import Command
+from tests.support.pictures import a_picture
+from tests.support.programs import Program, fresh_port, program
+from tests.support.worker_processes import fake_models
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 

@@ -13,9 +13,20 @@ from i2v.provider.v1 import provider_pb2 as pb
 from i2v.provider.v1 import provider_pb2_grpc
 
 from services.providers.vendors import VENDORS, fal, wavespeed
-from tests.provided import IMAGE, KANDINSKY, KLING, TALK, Given, Told, a_task, length_s, messages, sound
-from tools import vendors
-from tools.vendors import Vendors
+from tests.support.provider_and_simulator import (
+    IMAGE,
+    KANDINSKY,
+    KLING,
+    TALK,
+    Given,
+    Told,
+    a_task,
+    length_s,
+    messages,
+    sound,
+)
+from tools import stack_vendors
+from tools.stack_vendors import VendorProcesses
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -32,7 +43,7 @@ TASKS: dict[str, tuple[dict[str, Any], Sequence[Given]]] = {
 MODELS: dict[str, Mapping[str, Any]] = {"fal": fal.MODELS, "wavespeed": wavespeed.MODELS}
 
 
-async def generate(started: Vendors, data: Path, vendor: str, model: str) -> Told:
+async def generate(started: VendorProcesses, data: Path, vendor: str, model: str) -> Told:
     fields, inputs = TASKS[model]
     metadata = (("authorization", f"Bearer {(data / 'provider-key').read_text().strip()}"),)
     async with grpc.aio.insecure_channel(started.providers[vendor]) as channel:
@@ -50,7 +61,7 @@ async def test_every_model_of_every_vendor_makes_a_video_also_after_a_restart_un
     refs: list[str] = []
     for _ in range(2):
         with ExitStack() as stack:
-            started = await asyncio.to_thread(vendors.start, stack, tmp_path, simulate=True)
+            started = await asyncio.to_thread(stack_vendors.start, stack, tmp_path, simulate=True)
             told = await asyncio.gather(*(generate(started, tmp_path, *each) for each in asked))
         for each in told:
             assert each.done.sha256 == hashlib.sha256(each.video).hexdigest()

@@ -11,9 +11,9 @@ from i2v.v1 import job_pb2
 from tritonclient.grpc import service_pb2
 
 from services.orchestrator.backends.triton import TritonBackend
-from tests.served import Served, served, text_spec
-from tests.triton_fixture import REPOSITORY
-from tests.triton_wire import connect
+from tests.support.served_orchestrator import Served, served, text_spec
+from tests.support.triton_fixture import REPOSITORY
+from tests.support.triton_wire import connect
 from tools.tritonserver import TritonServer, TritonServerError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from services.orchestrator.media.probe import probe
-from tests.embedded import server_of
-from tests.proxies import DEAD
-from tools.program import free_port
+from tests.support.dead_proxies import DEAD
+from tests.support.embedded_postgres_processes import server_of
+from tools.stack_process import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -159,7 +159,9 @@ def test_when_a_part_is_killed_everything_stops_and_a_second_run_is_as_if_nothin
 ) -> None:
     first = kept.start()
     first.read_until("Ctrl-C stops everything")
-    [killed] = [pid for pid, command in first.left().items() if which in command and "leash.py" not in command]
+    [killed] = [
+        pid for pid, command in first.left().items() if which in command and "process_supervisor.py" not in command
+    ]
     os.kill(killed, signal.SIGKILL)
     said = first.read_until("has died; everything is stopped") + first.read_until("the whole log: ")
     assert PARTS[which] in said, said
@@ -229,12 +231,14 @@ def test_a_run_whose_folder_is_removed_stops(kept: Kept) -> None:
     assert running.wait_until_gone() == {}
 
 
-@pytest.mark.parametrize("which", ["services.providers wavespeed", "services.providers.prompt", "tests.simulators.fal"])
+@pytest.mark.parametrize("which", ["services.providers wavespeed", "services.providers.prompt", "tools.simulators.fal"])
 def test_the_programs_of_simulated_vendors_end_with_the_stack_and_the_stack_with_them(kept: Kept, which: str) -> None:
     running = kept.start("--simulate")
     said = running.read_until("Ctrl-C stops everything")
     assert "wavespeed, fal: SIMULATED" in said and "Remote models are SIMULATED" in said, said
-    [killed] = [pid for pid, command in running.left().items() if which in command and "leash.py" not in command]
+    [killed] = [
+        pid for pid, command in running.left().items() if which in command and "process_supervisor.py" not in command
+    ]
     os.kill(killed, signal.SIGKILL)
     running.read_until("has died; everything is stopped")
     assert running.process.wait(30) == 1

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 
 from tests.reference.rollout import Schedule, Way, rollout
 from tests.reference.small import IMAGE, TEXT_LENGTH, checkpoint, profile, wan
-from tools.export import transformer
-from tools.export.filling import Loaded
-from tools.export.profile import Engine, Precision
+from tools.export import causal_transformer
+from tools.export.module_weights import Loaded
+from tools.export.profile_file import Engine, Precision
 from tools.export.weights import Weights
 from tools.model_code import load
 
@@ -44,7 +44,7 @@ def loaded(folder: Path, picture: bool, precision: Precision = "fp32") -> tuple[
 
 @pytest.mark.parametrize("picture", [False, True], ids=["prompt", "prompt and picture"])
 def test_the_reference_is_the_library_where_all_frames_are_alike(tmp_path: Path, picture: bool) -> None:
-    model, library = wan(picture=picture), transformer.transformer(*loaded(tmp_path, picture))
+    model, library = wan(picture=picture), causal_transformer.transformer(*loaded(tmp_path, picture))
     # The library takes a prompt to have 512 tokens where there is a picture.
     text = random(1, 512 if picture else TEXT_LENGTH, model.sizes.text_width, key=1)
     tokens = random(1, IMAGE.tokens, IMAGE.width, key=2) if picture else None
@@ -62,7 +62,7 @@ def test_timesteps_and_shares_of_noise_are_those_of_the_thousand(steps: tuple[in
     schedule = Schedule(shift)
     told = profile(wan(), Way(frames_per_block=1, steps=steps, shift=shift), max_latents=5).schedule
     assert told is not None
-    sigma_at = load("transformer", "rollout").sigma_at
+    sigma_at = load("transformer", "causal_pipeline").sigma_at
     for ours, theirs in zip(told.warped(told.timesteps), schedule.warped(steps), strict=True):
         assert abs(np.float32(ours) - theirs.item()) <= 6.2e-5  # the last bit of a float32 near 1000
         assert abs(sigma_at(ours) - schedule.sigma(theirs).item()) <= 6e-8
@@ -82,7 +82,7 @@ class Video:
     def request(self) -> Any:
         """As it is asked for."""
         model = wan(picture=self.picture)
-        return load("transformer", "request").Request(
+        return load("transformer", "generation_request").Request(
             prompt_embeddings=random(1, TEXT_LENGTH, model.sizes.text_width, key=1).numpy(),
             image_tokens=random(1, IMAGE.tokens, IMAGE.width, key=2).numpy() if self.picture else None,
             image_latent=random(1, 16, 1, *SIZE, key=3).numpy() if self.given else None,
@@ -93,7 +93,7 @@ class Video:
 
     def by_the_reference(self) -> np.ndarray:
         """The frames that are made, (1, C, F, h, w)."""
-        request, noise = self.request(), load("transformer", "request").noise
+        request, noise = self.request(), load("transformer", "generation_request").noise
 
         def tensor(array: np.ndarray | None) -> torch.Tensor | None:
             return None if array is None else torch.from_numpy(array)
@@ -113,11 +113,11 @@ class Video:
 
     def as_served(self, exported: Path) -> np.ndarray:
         """The same by our rollout over what is exported; a way is in no graph, only in the settings."""
-        content = transformer.settings(profile(wan(), self.way, max_latents=self.frames)).content
+        content = causal_transformer.settings(profile(wan(), self.way, max_latents=self.frames)).content
         of_way = {key: content[key] for key in content if "latents" in key or "first" in key or "timesteps" in key}
-        settings = replace(load("transformer", "settings").Settings.read(exported), **of_way)
-        runtime = load("transformer", "runtime_onnx").OnnxRuntime(exported, settings, threads=1, device="cpu")
-        blocks = load("transformer", "rollout").Rollout(runtime).blocks(self.request())
+        settings = replace(load("transformer", "transformer_settings").Settings.read(exported), **of_way)
+        runtime = load("transformer", "kv_cache_runtime_onnx").OnnxRuntime(exported, settings, threads=1, device="cpu")
+        blocks = load("transformer", "causal_pipeline").Rollout(runtime).blocks(self.request())
         made: np.ndarray = np.concatenate([block.latents for block in blocks], axis=2)
         return made
 
@@ -130,7 +130,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Export:
     def once(picture: bool, precision: Precision) -> Path:
         if (picture, precision) not in made:
             folder = tmp_path_factory.mktemp("small")
-            for artefact in transformer.graphs(*loaded(folder, picture, precision)):
+            for artefact in causal_transformer.graphs(*loaded(folder, picture, precision)):
                 artefact.write(folder)
             made[picture, precision] = folder / "transformer" / "1"
         return made[picture, precision]
@@ -190,9 +190,12 @@ def test_in_half_precision_it_is_nearly_the_reference(export: Export) -> None:
 def test_for_a_runtime_without_graphs_the_weights_are_written_under_the_library_s_names(tmp_path: Path) -> None:
     told, filling = loaded(tmp_path, True, "fp16")
     told = replace(told, engine=replace(told.engine, runtime="torch"))
-    written = [artefact.write(tmp_path) and artefact.file for artefact in transformer.graphs(told, filling)]
+    written = [artefact.write(tmp_path) and artefact.file for artefact in causal_transformer.graphs(told, filling)]
     assert written[0] == "transformer/1/weights.safetensors"
-    got, wanted = load_file(tmp_path / "transformer/1/weights.safetensors"), transformer.transformer(told, filling)
+    got, wanted = (
+        load_file(tmp_path / "transformer/1/weights.safetensors"),
+        causal_transformer.transformer(told, filling),
+    )
     assert {name: each.dtype for name, each in got.items()} == {n: p.dtype for n, p in wanted.named_parameters()}
     assert got["scale_shift_table"].dtype == got["blocks.0.norm2.weight"].dtype == torch.float32
     assert got["blocks.0.attn1.norm_q.weight"].dtype == got["proj_out.weight"].dtype == torch.float16

@@ -5,8 +5,8 @@ import sys
 import time
 from pathlib import Path
 
-from tools.export import repository, stamp
-from tools.export.profile import BadProfile, Profile, UnknownProfile, load, with_engine
+from tools.export import build_record, repository_folder
+from tools.export.profile_file import BadProfile, Profile, UnknownProfile, load, with_engine
 
 
 def main() -> int:
@@ -50,15 +50,15 @@ def main() -> int:
         parser.error("--random and --weights exclude each other")
     if absent := [path for path in options.weights if not path.exists()]:
         parser.error(f"--weights {absent[0]}: there is no such file or folder")
-    target = options.repository or repository.default(profile.name)
+    target = options.repository or repository_folder.default(profile.name)
     if not options.weights and not options.random:
         options.weights = profile.shipped
-    source = stamp.source_of(profile, options.weights, random=options.random)
+    source = build_record.source_of(profile, options.weights, random=options.random)
     try:
-        repository.prepare(profile, target)  # also where nothing is to be built: its code may be of another day
-    except repository.NotTheirs as error:
+        repository_folder.prepare(profile, target)  # also where nothing is to be built: its code may be of another day
+    except repository_folder.NotTheirs as error:
         parser.error(str(error))
-    if not options.force and stamp.is_built(target, source):
+    if not options.force and build_record.is_built(target, source):
         print(f"{target}: profile {profile.name} is built already; nothing to do")
         return 0
 
@@ -81,10 +81,10 @@ def main() -> int:
 
 def describe(profile: Profile, *, card: bool) -> int:
     """Prints the memory plan, or the card."""
-    from tools.export import card as cards
-    from tools.export.plan import plan
+    from tools.export import profile_card as cards
+    from tools.export.memory_plan import memory_plan
 
-    made = plan(profile)
+    made = memory_plan(profile)
     for line in cards.toml(profile, made) if card else made.lines():
         print(line)
     return 0

@@ -8,12 +8,21 @@ from typing import Any
 
 import torch
 
-from tools.export import bidirectional, encoders, repository, sharing, stamp, tiny_vae, transformer, vae
+from tools.export import (
+    bidirectional_transformer,
+    build_record,
+    causal_transformer,
+    repository_folder,
+    shared_weights,
+    text_and_image_encoders,
+    tiny_vae,
+    vae,
+)
 from tools.export.artefact import Artefact, Copied, Document
-from tools.export.filling import Filling, Loaded, Random
 from tools.export.graph import Graph
-from tools.export.plan import plan
-from tools.export.profile import Profile
+from tools.export.memory_plan import memory_plan
+from tools.export.module_weights import Loaded, ModuleWeights, Random
+from tools.export.profile_file import Profile
 from tools.export.weights import Weights, WeightsError
 
 
@@ -28,16 +37,16 @@ def build(
         WeightsError: weights are missing, or are not this profile's.
         ExportError: a graph does not compute what torch computes.
 
-    The stamp is then not written.
+    The build record is then not written.
     """
     paths = paths or ([] if random else profile.shipped)
     weights = Weights.find(paths) if paths else None
     filling = _filling(profile, weights, random)
     for line in weights.describe() if weights is not None else ():
         say(line)
-    repository.prepare(profile, target)
-    (target / stamp.STAMP).unlink(missing_ok=True)
-    repository.clear(target)
+    repository_folder.prepare(profile, target)
+    (target / build_record.RECORD).unlink(missing_ok=True)
+    repository_folder.clear(target)
     files: list[str] = []
     torch.manual_seed(0)
     for artefact in artefacts(profile, filling, weights):
@@ -49,13 +58,15 @@ def build(
         size = sum((target / file).stat().st_size for file in (artefact.file, *artefact.companions)) / 1e6
         say(f"{artefact.file:34}{size:8.1f} MB {time.monotonic() - began:6.1f} s  {told}")
     if profile.shipped:
-        files += sharing.share(target, files)
-    digest = stamp.write(target, stamp.source_of(profile, paths, random=random), files, served(profile, random=random))
+        files += shared_weights.share(target, files)
+    digest = build_record.write(
+        target, build_record.source_of(profile, paths, random=random), files, served(profile, random=random)
+    )
     say(f"digest {digest[:16]}")
     return digest
 
 
-def _filling(profile: Profile, weights: Weights | None, random: bool) -> Filling:
+def _filling(profile: Profile, weights: Weights | None, random: bool) -> ModuleWeights:
     if weights is not None:
         return Loaded(weights)
     if random:
@@ -66,17 +77,19 @@ def _filling(profile: Profile, weights: Weights | None, random: bool) -> Filling
     )
 
 
-def artefacts(profile: Profile, filling: Filling, weights: Weights | None) -> Iterator[Artefact]:
-    """Everything that an export writes but the stamp, part by part: one part's modules are in memory at a time."""
+def artefacts(profile: Profile, filling: ModuleWeights, weights: Weights | None) -> Iterator[Artefact]:
+    """Everything that an export writes but the build record, a part at a time, to save memory."""
     size = profile.text_encoder
     # Without weights there is no vocabulary either: to measure speed, bytes are tokens enough.
     tokenizer = size.tokenizer if weights is not None else "bytes"
     yield Document(file="tokenizer/1/settings.json", content={"tokenizer": tokenizer, "length": size.length})
     if tokenizer != "bytes" and weights is not None:
         yield Copied(file="tokenizer/1/tokenizer.json", source=weights.tokenizer())
-    yield from encoders.text_graphs(profile, filling)
-    yield from encoders.image_graphs(profile, filling)
-    yield from (transformer if profile.pipeline == "causal" else bidirectional).graphs(profile, filling)
+    yield from text_and_image_encoders.text_graphs(profile, filling)
+    yield from text_and_image_encoders.image_graphs(profile, filling)
+    yield from (causal_transformer if profile.pipeline == "causal" else bidirectional_transformer).graphs(
+        profile, filling
+    )
     yield from vae.graphs(profile, filling)
     yield from tiny_vae.graphs(profile, filling)
 
@@ -105,5 +118,5 @@ def served(profile: Profile, *, random: bool = False) -> dict[str, Any]:
         "negative_prompt": sampler.negative_prompt if sampler else "",
         "precision": profile.engine.precision,
         "runtime": profile.engine.runtime,
-        "memory": plan(profile).totals,
+        "memory": memory_plan(profile).totals,
     }

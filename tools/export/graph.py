@@ -15,7 +15,7 @@ import onnx
 import onnxruntime
 import torch
 
-from tools.export.profile import Precision
+from tools.export.profile_file import Precision
 
 TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 3e-2, "bf16": 2e-1}
 """The largest difference to torch that an output of a graph may have, over its largest value if that is more than 1."""

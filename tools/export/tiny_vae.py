@@ -14,9 +14,9 @@ from torch import nn
 from torch.nn import functional
 
 from tools.export import vae
-from tools.export.filling import Filling, Unfilled
 from tools.export.graph import DTYPES, Graph
-from tools.export.profile import Profile
+from tools.export.module_weights import ModuleWeights, Unfilled
+from tools.export.profile_file import Profile
 
 GROWTH = (1, 2, 2)
 """Frames that one becomes at the end of each level; pixels double in all three."""
@@ -134,7 +134,7 @@ class NextDecoder(Decoder):
         return vae.as_pixels(frames), *memory
 
 
-def tiny_vae(profile: Profile, filling: Filling) -> TinyVae:
+def tiny_vae(profile: Profile, filling: ModuleWeights) -> TinyVae:
     """The profile's tiny decoder, which it must have."""
     assert profile.tiny_vae is not None, f"the profile {profile.name!r} has no tiny decoder"
     widths = profile.tiny_vae.widths
@@ -158,7 +158,7 @@ def cache_bytes(profile: Profile, height: int, width: int) -> int:
     return sum(math.prod(shape) for shape in cache_shapes(profile, height, width)) * itemsize
 
 
-def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
+def graphs(profile: Profile, filling: ModuleWeights) -> Iterator[Graph]:
     """The decoder's two graphs, where the profile has one."""
     if profile.tiny_vae is None:
         return

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan
 
-from tools.export import profile as profiles
-from tools.export import vae_encoder_frames, vae_frames
-from tools.export.filling import Filling, Unfilled
+from tools.export import profile_file as profiles
+from tools.export import vae_decoder_frames, vae_encoder_frames
 from tools.export.graph import DTYPES, Graph
-from tools.export.profile import Profile
+from tools.export.module_weights import ModuleWeights, Unfilled
+from tools.export.profile_file import Profile
 
 LATENT_SIZES = ((8, 14), (14, 8), (10, 10))
 """Latent heights and widths on which graphs are checked: 64x112, 112x64 and 80x80 pixels; tests take larger ones."""
@@ -39,9 +39,9 @@ class Normalised(torch.nn.Module):  # type: ignore[misc]
 class Encoder(Normalised):
     """The normalised mean of one latent frame, by the library's modules with time in the batch."""
 
-    def encoded(self, pixels: torch.Tensor, memory: vae_frames.Memory) -> torch.Tensor:
+    def encoded(self, pixels: torch.Tensor, memory: vae_decoder_frames.Memory) -> torch.Tensor:
         """What the two graphs below have in common."""
-        patched = vae_frames.patched(pixels.to(self.dtype), self.vae.config.patch_size)
+        patched = vae_decoder_frames.patched(pixels.to(self.dtype), self.vae.config.patch_size)
         x = vae_encoder_frames.encode(self.vae.encoder, patched, memory)
         mean: torch.Tensor = self.vae.quant_conv(x.unsqueeze(2)).chunk(2, dim=1)[0].float()
         return (mean - self.latents_mean) / self.latents_std
@@ -57,7 +57,7 @@ class FirstEncoder(Encoder):
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """FP32 (1, 3, 8h, 8w) in [-1, 1] -> latent FP32 (1, C, 1, h, w), then each cache (2, c, y, x) as the VAE is."""
-        memory = vae_frames.Memory(None)
+        memory = vae_decoder_frames.Memory(None)
         latent = self.encoded(pixels, memory)
         return (latent,) if self.alone else (latent, *memory.new)
 
@@ -67,7 +67,7 @@ class NextEncoder(Encoder):
 
     def forward(self, pixels: torch.Tensor, caches: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """As FirstEncoder, but takes four frames (4, 3, 8h, 8w), and the caches too."""
-        memory = vae_frames.Memory(caches)
+        memory = vae_decoder_frames.Memory(caches)
         return self.encoded(pixels, memory), *memory.new
 
 
@@ -76,10 +76,10 @@ class Decoder(Normalised):
 
     def decoded(self, latent: torch.Tensor, caches: Sequence[torch.Tensor] | None) -> tuple[torch.Tensor, ...]:
         """What the two graphs below have in common."""
-        memory = vae_frames.Memory(caches)
+        memory = vae_decoder_frames.Memory(caches)
         x = self.vae.post_quant_conv((latent * self.latents_std + self.latents_mean).to(self.dtype)).squeeze(2)
-        frames = vae_frames.decode(self.vae.decoder, x, memory)
-        return as_pixels(vae_frames.unpatched(frames, self.vae.config.patch_size)), *memory.new
+        frames = vae_decoder_frames.decode(self.vae.decoder, x, memory)
+        return as_pixels(vae_decoder_frames.unpatched(frames, self.vae.config.patch_size)), *memory.new
 
 
 class FirstDecoder(Decoder):
@@ -128,7 +128,7 @@ def encoder_cache_bytes(profile: Profile, height: int, width: int) -> int:
     return numbers * int(DTYPES[profile.engine.picture_precision].itemsize)
 
 
-def vae(profile: Profile, filling: Filling) -> AutoencoderKLWan:
+def vae(profile: Profile, filling: ModuleWeights) -> AutoencoderKLWan:
     """The profile's VAE."""
     return filling.module("vae", lambda: fresh(profile.vae), dtype=DTYPES[profile.engine.picture_precision])
 
@@ -151,7 +151,7 @@ def fresh(size: profiles.Vae) -> AutoencoderKLWan:
     )
 
 
-def graphs(profile: Profile, filling: Filling) -> Iterator[Graph]:
+def graphs(profile: Profile, filling: ModuleWeights) -> Iterator[Graph]:
     """The encoder's graphs, and the decoder's."""
     made, precision = vae(profile, filling), profile.engine.picture_precision
     yield from encoder_graphs(profile, made)

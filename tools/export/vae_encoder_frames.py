@@ -1,4 +1,4 @@
-"""The VAE's encoder with time in the batch, as `vae_frames` has the decoder: convolutions over pictures.
+"""The VAE's encoder with time in the batch, as `vae_decoder_frames` has the decoder: convolutions over pictures.
 
 A clip goes in as its first frame alone, then four frames at a time, and each of these makes one latent frame.
 """
@@ -12,7 +12,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import (
 )
 from torch.nn import functional
 
-from tools.export.vae_frames import SEEN, Memory, as_volume, causal, normalised, residual
+from tools.export.vae_decoder_frames import SEEN, Memory, as_volume, causal, normalised, residual
 
 
 def encode(encoder: WanEncoder3d, pixels: torch.Tensor, memory: Memory) -> torch.Tensor:

@@ -18,10 +18,10 @@ from PIL import Image
 from skimage.registration import optical_flow_ilk
 
 from tools.model_code import REPOSITORY
-from tools.nano import motion, pictures
+from tools.nano import motion, training_pictures
 from tools.nano.captions import Wish
-from tools.nano.maker import Frames, Maker
-from tools.nano.vae import as_clip
+from tools.nano.local_pipeline import Frames, LocalPipeline
+from tools.nano.train_vae import as_clip
 
 HEIGHT, WIDTH = 128, 224
 APART = 8
@@ -130,7 +130,7 @@ def read(frames: Frames, pairs: Sequence[int] = (0, 8, 16, 24)) -> Moved:
     )
 
 
-def true_clip(pixels: pictures.Pixels, wanted: Wish, frames: int) -> Frames:
+def true_clip(pixels: training_pictures.Pixels, wanted: Wish, frames: int) -> Frames:
     """What the training data would show."""
     made = motion.clip(as_clip(pixels), wanted.motion, frames)
     shown: Frames = ((made + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
@@ -149,9 +149,9 @@ class Table:
         print(f"| {what} | {value} | {wanted} | {'✓' if good else '✗'} |", flush=True)
 
 
-def judge(maker: Maker, count: int, table: Table) -> None:
+def judge(maker: LocalPipeline, count: int, table: Table) -> None:
     """Measures everything on `count` pictures."""
-    shown = pictures.judging(HEIGHT, WIDTH, count)
+    shown = training_pictures.judging(HEIGHT, WIDTH, count)
     through = [psnr(maker.through(each)[0], each) for each in shown]
     table.add("VAE, PSNR of pictures, mean", f"{np.mean(through):.1f} dB", "≥ 27 dB", bool(np.mean(through) >= 27))
     names = list(PROMPTS)
@@ -182,7 +182,7 @@ def judge(maker: Maker, count: int, table: Table) -> None:
     others(maker, shown, table)
 
 
-def still(maker: Maker, shown: Sequence[pictures.Pixels], table: Table) -> None:
+def still(maker: LocalPipeline, shown: Sequence[training_pictures.Pixels], table: Table) -> None:
     """Whether what shall stay still does."""
     kept, far = [], []
     for pixels in shown[::2]:
@@ -193,7 +193,7 @@ def still(maker: Maker, shown: Sequence[pictures.Pixels], table: Table) -> None:
     table.add("  last frame against the first, mean", f"{np.mean(far):.1f} dB", "", bool(np.mean(far) >= 20))
 
 
-def others(maker: Maker, shown: Sequence[pictures.Pixels], table: Table) -> None:
+def others(maker: LocalPipeline, shown: Sequence[training_pictures.Pixels], table: Table) -> None:
     """Two prompts on a picture, and prompts that were never learnt."""
     differ, calm, clean = [], [], []
     for index, pixels in enumerate(shown[::5]):
@@ -217,10 +217,10 @@ def speed(frames: Frames) -> float:
     return max(abs(each) for each in (how.right, how.down, how.grown, how.turned)) / APART
 
 
-def contact_sheet(maker: Maker, file: Path) -> None:
+def contact_sheet(maker: LocalPipeline, file: Path) -> None:
     """First, middle and last frame of ten pictures, each under another prompt."""
     prompts = [prompt for prompt, _ in PROMPTS.values()] + ["it sways in the wind", STRANGE[0]]
-    shown = pictures.judging(HEIGHT, WIDTH)
+    shown = training_pictures.judging(HEIGHT, WIDTH)
     chosen = [shown[index] for index in (0, 1, 2, 3, 5, 25, 29, 33, 38, 44)]
     rows = []
     for pixels, prompt in zip(chosen, prompts, strict=True):
@@ -236,7 +236,7 @@ def main() -> int:
     parser.add_argument("--repository", type=Path, default=REPOSITORY)
     parser.add_argument("--sheet", type=Path, help="write the contact sheet to this PNG, and judge nothing")
     options = parser.parse_args()
-    maker = Maker(options.repository)
+    maker = LocalPipeline(options.repository)
     if options.sheet:
         contact_sheet(maker, options.sheet)
         return 0

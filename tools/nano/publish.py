@@ -15,7 +15,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 
-from tools.export import profile
+from tools.export import profile_file
 from tools.nano import train
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -122,7 +122,7 @@ def history() -> dict[str, object]:
         log = train.ROOT / stage / "log.jsonl"
         if log.is_file():
             told[stage] = json.loads(log.read_text().splitlines()[-1])
-    return {"seed": train.SEED, "profile": profile.load("nano").name, "last": told}
+    return {"seed": train.SEED, "profile": profile_file.load("nano").name, "last": told}
 
 
 if __name__ == "__main__":

@@ -19,13 +19,13 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from tokenizers import Tokenizer
 from torch import nn
 
-from tools.export import encoders, profile
-from tools.export import transformer as exported
+from tools.export import causal_transformer as exported
+from tools.export import profile_file, text_and_image_encoders
 from tools.export import vae as exported_vae
-from tools.export.filling import Drawn
+from tools.export.module_weights import Drawn
 from tools.export.tiny_vae import TRIMMED, TinyVae
-from tools.nano import captions, latents, motion, text, transformer, vae
-from tools.nano.training import Plan, train
+from tools.nano import captions, latent_dataset, motion, train_text_encoder, train_transformer, train_vae
+from tools.nano.training_loop import Plan, train
 
 ROOT = Path("var/nano")
 SEED = 20261128
@@ -51,7 +51,7 @@ def trained(module: nn.Module, stage: str, key: str = "module") -> bool:
 def the_vae(*stages: str) -> AutoencoderKLWan:
     """The VAE as the last of these stages that has run left it."""
     torch.manual_seed(SEED)
-    made = exported_vae.fresh(profile.load("nano").vae)
+    made = exported_vae.fresh(profile_file.load("nano").vae)
     if not any(trained(made, stage) for stage in stages) and stages:
         sys.exit(f"run `python -m tools.nano.train {stages[-1]}` first")
     return made
@@ -60,8 +60,8 @@ def the_vae(*stages: str) -> AutoencoderKLWan:
 def pictures(steps: int, limit_s: float) -> bool:
     """The VAE on pictures."""
     made = the_vae()
-    done = train(made, lambda rng, _: vae.picture_loss(made, rng), plan("pictures", steps, 0.02, limit_s))
-    print(f"{vae.psnr(made):.2f} dB on the pictures that judge")
+    done = train(made, lambda rng, _: train_vae.picture_loss(made, rng), plan("pictures", steps, 0.02, limit_s))
+    print(f"{train_vae.psnr(made):.2f} dB on the pictures that judge")
     return done
 
 
@@ -70,31 +70,35 @@ def clips(steps: int, limit_s: float) -> bool:
     made = the_vae("pictures")
 
     def loss(rng: np.random.Generator, _: int) -> dict[str, torch.Tensor]:
-        return dict(vae.picture_loss(made, rng, 6) if rng.random() < 0.3 else vae.clip_loss(made, rng))
+        return dict(train_vae.picture_loss(made, rng, 6) if rng.random() < 0.3 else train_vae.clip_loss(made, rng))
 
     done = train(made, loss, plan("clips", steps, 0.01, limit_s))
-    print(f"{vae.psnr(made):.2f} dB on the pictures that judge")
-    mean, std = latents.statistics(made, SEED)
+    print(f"{train_vae.psnr(made):.2f} dB on the pictures that judge")
+    mean, std = latent_dataset.statistics(made, SEED)
     torch.save({"mean": mean, "std": std}, ROOT / "clips/statistics.pt")
     return done
 
 
-def the_reader() -> tuple[text.Reader, Tokenizer]:
+def the_reader() -> tuple[train_text_encoder.Reader, Tokenizer]:
     """The reader of captions and its vocabulary, which is learnt at the first call."""
     torch.manual_seed(SEED)
     file = ROOT / "text/tokenizer.json"
     if not file.is_file():
-        text.saved(text.vocabulary(SEED), file.parent)
-    encoder = encoders.text_encoder(profile.load("nano"), Drawn(SEED)).model
-    reader = text.Reader(encoder.train().requires_grad_())
-    text.made_loud(reader)
+        train_text_encoder.saved(train_text_encoder.vocabulary(SEED), file.parent)
+    encoder = text_and_image_encoders.text_encoder(profile_file.load("nano"), Drawn(SEED)).model
+    reader = train_text_encoder.Reader(encoder.train().requires_grad_())
+    train_text_encoder.made_loud(reader)
     return reader, Tokenizer.from_file(str(file))
 
 
 def reading(steps: int, limit_s: float) -> bool:
     """The prompt's encoder."""
     reader, tokenizer = the_reader()
-    return train(reader, lambda rng, _: text.reading_loss(reader, tokenizer, rng), plan("text", steps, 0.01, limit_s))
+    return train(
+        reader,
+        lambda rng, _: train_text_encoder.reading_loss(reader, tokenizer, rng),
+        plan("text", steps, 0.01, limit_s),
+    )
 
 
 def statistics() -> dict[str, torch.Tensor]:
@@ -116,16 +120,16 @@ def encode(steps: int, limit_s: float) -> bool:
         if time.monotonic() - began > limit_s:
             return False
         with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
-            shard = latents.make(made, SEED, index)
+            shard = latent_dataset.make(made, SEED, index)
         normal = [((each.float() - mean) / std).half() for each in (shard.latents, shard.soft)]
-        latents.write(latents.Shard(normal[0], shard.pictures, normal[1], shard.wishes), file)
+        latent_dataset.write(latent_dataset.Shard(normal[0], shard.pictures, normal[1], shard.wishes), file)
     return True
 
 
 def the_tiny_vae() -> TinyVae:
     """The decoder of the quality `fast`, as it starts."""
     torch.manual_seed(SEED)
-    nano = profile.load("nano")
+    nano = profile_file.load("nano")
     assert nano.tiny_vae is not None
     return TinyVae(nano.vae.channels, nano.tiny_vae.widths)
 
@@ -133,16 +137,16 @@ def the_tiny_vae() -> TinyVae:
 def tiny(steps: int, limit_s: float) -> bool:
     """The decoder of the quality `fast`: latents of the VAE, and the pixels that they came of."""
     made = the_tiny_vae()
-    shards = [each for each in latents.read(ROOT / "latents") if each.latents.shape[1] >= 7]
+    shards = [each for each in latent_dataset.read(ROOT / "latents") if each.latents.shape[1] >= 7]
 
     def loss(rng: np.random.Generator, _step: int) -> dict[str, torch.Tensor]:
-        shard, clip = shards[rng.integers(len(shards))], rng.integers(latents.CLIPS)
+        shard, clip = shards[rng.integers(len(shards))], rng.integers(latent_dataset.CLIPS)
         count = (1, 4, 7)[int(rng.integers(3))]
         first = shard.pictures[clip].float() / 127.5 - 1
         wanted = motion.clip(first, shard.wishes[clip].motion, 1 + 4 * (count - 1))
         told = shard.latents[clip, :count].float()
-        frames, _ = made.decoded(told + vae.NOISE * torch.randn_like(told), None)
-        return vae.apart(frames[TRIMMED:], wanted)
+        frames, _ = made.decoded(told + train_vae.NOISE * torch.randn_like(told), None)
+        return train_vae.apart(frames[TRIMMED:], wanted)
 
     return train(made, loss, plan("tiny", steps, 0.02, limit_s))
 
@@ -153,11 +157,11 @@ class Mover(nn.Module):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(SEED)
-        nano = profile.load("nano")
+        nano = profile_file.load("nano")
         assert nano.image_encoder is not None
         self.transformer: WanTransformer3DModel = exported.fresh(nano)
-        transformer.bias_free(self.transformer)
-        self.image = encoders.image_encoder(nano.image_encoder, Drawn(SEED), torch.float32).train()
+        train_transformer.bias_free(self.transformer)
+        self.image = text_and_image_encoders.image_encoder(nano.image_encoder, Drawn(SEED), torch.float32).train()
         self.requires_grad_()
 
 
@@ -165,21 +169,21 @@ class Sampler:
     """Draws batches from the shards, with captions that are worded anew each time."""
 
     def __init__(self) -> None:
-        nano = profile.load("nano")
+        nano = profile_file.load("nano")
         assert nano.schedule is not None
         self.schedule, self.length = nano.schedule, nano.text_encoder.length
         reader, self.tokenizer = the_reader()
         trained(reader, "text")
-        self.text = encoders.TextEncoder(reader.encoder.eval().requires_grad_(False))
-        self.shards: dict[tuple[int, ...], list[latents.Shard]] = {}
-        for shard in latents.read(ROOT / "latents"):
+        self.text = text_and_image_encoders.TextEncoder(reader.encoder.eval().requires_grad_(False))
+        self.shards: dict[tuple[int, ...], list[latent_dataset.Shard]] = {}
+        for shard in latent_dataset.read(ROOT / "latents"):
             self.shards.setdefault(tuple(shard.pictures.shape[2:]), []).append(shard)
 
     def embedded(self, rng: np.random.Generator, wishes: list[captions.Wish]) -> torch.Tensor:
         """Captions of these wishes, read."""
-        worded = [text.misspelt(rng, captions.caption(rng, each)) for each in wishes]
+        worded = [train_text_encoder.misspelt(rng, captions.caption(rng, each)) for each in wishes]
         with torch.no_grad():
-            return self.text(*text.tokens(self.tokenizer, worded, self.length))
+            return self.text(*train_text_encoder.tokens(self.tokenizer, worded, self.length))
 
     def loss(self, mover: Mover, rng: np.random.Generator, *, onset: bool) -> dict[str, torch.Tensor]:
         """Flow matching on one batch: of first blocks alone, or of stretches over pasts of the model's own making."""
@@ -191,15 +195,15 @@ class Sampler:
         shards = self.shards[shapes[rng.choice(len(shapes), p=odds / odds.sum())]]
         shards = [each for each in shards if each.latents.shape[1] >= start + size * blocks]
         chosen = [
-            (shards[int(rng.integers(len(shards)))], int(rng.integers(latents.CLIPS)))
+            (shards[int(rng.integers(len(shards)))], int(rng.integers(latent_dataset.CLIPS)))
             for _ in range(32 if onset else 8)
         ]
         words = self.embedded(rng, [shard.wishes[clip] for shard, clip in chosen])
         if not onset and rng.random() < 0.05:
-            soft = torch.stack([shard.soft[int(rng.integers(latents.SOFT))] for shard, _ in chosen]).float()
+            soft = torch.stack([shard.soft[int(rng.integers(latent_dataset.SOFT))] for shard, _ in chosen]).float()
             none = soft[:, :0]
-            return self.flow(mover, rng, soft, none, transformer.alone(), words, None)
-        frames = transformer.stretch(self.schedule, start, blocks)
+            return self.flow(mover, rng, soft, none, train_transformer.alone(), words, None)
+        frames = train_transformer.stretch(self.schedule, start, blocks)
         every = torch.stack([shard.latents[clip][list(frames.indices)] for shard, clip in chosen]).float()
         past, clean = every[:, : frames.clean], every[:, frames.clean :]
         image = None
@@ -208,7 +212,7 @@ class Sampler:
             image = mover.image(seen)
         if not onset:
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=BF16):
-                past = transformer.own_past(mover.transformer, self.schedule, past, frames, start, words, image)
+                past = train_transformer.own_past(mover.transformer, self.schedule, past, frames, start, words, image)
         return self.flow(mover, rng, clean, past, frames, words, image)
 
     def flow(self, mover: Mover, rng: np.random.Generator, *rest: object) -> dict[str, torch.Tensor]:
@@ -216,7 +220,7 @@ class Sampler:
         clean, past, frames, words, image = rest
         with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
             return dict(
-                transformer.flow_loss(mover.transformer, self.schedule, rng, clean, past, frames, words, image)  # type: ignore[arg-type]
+                train_transformer.flow_loss(mover.transformer, self.schedule, rng, clean, past, frames, words, image)  # type: ignore[arg-type]
             )
 
 
@@ -251,7 +255,7 @@ STAGES: dict[str, tuple[Callable[[int, float], bool], int]] = {
     "pictures": (pictures, 2200),
     "clips": (clips, 900),
     "text": (reading, 3000),
-    "latents": (encode, sum(count for count, _ in latents.RUNS)),
+    "latents": (encode, sum(count for count, _ in latent_dataset.RUNS)),
     "onset": (starting, 400),
     "steady": (steadying, 5800),
     "tiny": (tiny, 500),

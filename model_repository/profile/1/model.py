@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import memory
+import memory_check
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
@@ -28,7 +28,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, Any]) -> None:
         file = Path(args["model_repository"]) / args["model_version"] / "profile.json"
         profile = json.loads(file.read_text())["profile"]
-        memory.check(profile["memory"], profile["name"], memory.present())
+        memory_check.check(profile["memory"], profile["name"], memory_check.present())
         profile["digest"] = with_code(profile["digest"], Path(args["model_repository"]).parent)
         self.profile = np.array([json.dumps(profile).encode()], dtype=np.object_)
 

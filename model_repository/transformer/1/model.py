@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from denoiser import Denoiser
-from request import BadRequest, Pipeline, Request
-from rollout import Rollout
-from runtime import OutOfMemory
-from settings import Settings
+from bidirectional_denoiser import Denoiser
+from causal_pipeline import Rollout
+from generation_request import BadRequest, Pipeline, Request
+from kv_cache_runtime import OutOfMemory
+from transformer_settings import Settings
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -128,14 +128,14 @@ class TritonPythonModel:
 def maker(folder: Path, settings: Settings, threads: int, device: str) -> Callable[[], Pipeline]:
     """What makes the pipelines of a profile, one for each slot: they share the weights."""
     if settings.pipeline == "bidirectional":
-        from diffusion import Diffusion
+        from bidirectional_pipeline import Diffusion
 
         shared = Diffusion(denoiser(folder, settings, threads, device))
         return lambda: shared
     if settings.runtime == "torch":
         runtime = torch_runtime(folder, settings, device)
     else:
-        from runtime_onnx import OnnxRuntime
+        from kv_cache_runtime_onnx import OnnxRuntime
 
         runtime = OnnxRuntime(folder, settings, threads, device)
     return lambda: Rollout(runtime)
@@ -144,17 +144,17 @@ def maker(folder: Path, settings: Settings, threads: int, device: str) -> Callab
 def denoiser(folder: Path, settings: Settings, threads: int, device: str) -> Denoiser:
     """What computes the forwards of a bidirectional profile."""
     if settings.runtime == "torch":
-        from denoise_torch import TorchDenoiser
+        from bidirectional_denoiser_torch import TorchDenoiser
 
         return TorchDenoiser(torch_runtime(folder, settings, device))
-    from denoise_onnx import OnnxDenoiser
+    from bidirectional_denoiser_onnx import OnnxDenoiser
 
     return OnnxDenoiser(folder, settings, threads, device)
 
 
 def torch_runtime(folder: Path, settings: Settings, device: str) -> Any:
     """The profile's weights over PyTorch, which is imported only where it is wanted."""
-    from runtime_torch import TorchRuntime
+    from kv_cache_runtime_torch import TorchRuntime
 
     return TorchRuntime(folder, settings, device, compile=settings.compile and device != "cpu")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from decode import BadRequest, Clips, Decoder, Device, OutOfMemory, TooManyClips
+from latent_decoder import BadRequest, Clips, Decoder, Device, OutOfMemory, TooManyClips
 
 
 class TritonPythonModel:

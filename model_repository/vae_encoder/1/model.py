@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from encode import BadRequest, Encoder
+from picture_encoder import BadRequest, Encoder
 
 
 class TritonPythonModel:

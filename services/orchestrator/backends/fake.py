@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from services.orchestrator.domain.spec import ImageToVideo
 from services.orchestrator.media.fit import fit
-from services.orchestrator.media.video import VideoWriter
-from services.orchestrator.ports.backend import Attempt, BackendEvent, Fragment, Output, Stage
+from services.orchestrator.media.video_writer import VideoWriter
+from services.orchestrator.ports.backend import BackendEvent, Fragment, GenerationRequest, Output, Stage
 
 FRAMES_A_FRAGMENT = 16
 ZOOM = 0.2
@@ -21,7 +21,7 @@ class FakeBackend:
     def __init__(self, *, pause_s: float = 0.0) -> None:
         self._pause_s = pause_s
 
-    async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
+    async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
         """See Backend."""
         size, operation = attempt.spec.size, attempt.spec.operation
         assert size is not None and attempt.spec.seed is not None

@@ -17,24 +17,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.provider.v1 import provider_pb2, provider_pb2_grpc
 
 from services.errors import Unavailable
-from services.orchestrator.backends.said import is_full, said
-from services.orchestrator.backends.task_parts import TaskParts
-from services.orchestrator.backends.video_file import VideoFile
+from services.orchestrator.backends.call_errors import is_full, message_of
+from services.orchestrator.backends.task_stream import TaskStream
+from services.orchestrator.backends.vendor_video_file import VendorVideoFile
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.paid_call import Charge, Finding, Found, PaidCall
-from services.orchestrator.domain.text import kept
-from services.orchestrator.ports.backend import (
-    Attempt,
-    BackendEvent,
-    Handover,
-    Output,
-    Receipt,
-    Stage,
-)
-from services.orchestrator.ports.vendor import Availability, TaskFailed
+from services.orchestrator.domain.storable_text import kept
+from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, Handover, Output, Receipt, Stage
+from services.orchestrator.ports.paid_backend import Availability, TaskFailed
+from services.resource_shortage import shortage
 from services.rpc.channel import open_channel
-from services.rpc.status import from_call
-from services.shortage import shortage
+from services.rpc.status_codes import from_call
 
 SHORT_S = 10.0
 """How long a provider may take to answer what needs no vendor's work."""
@@ -116,21 +109,21 @@ class ProviderBackend:
         """Gives the connection back."""
         await self._channel.close()
 
-    async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
+    async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
         """See Vendor."""
         assert attempt.card.remote is not None
         model = attempt.card.remote.model
         # Before the submission: without a free file descriptor for the video, nothing is bought.
-        video = VideoFile(attempt.workdir / "video.mp4")
+        video = VendorVideoFile(attempt.workdir / "video.mp4")
         with closing(video), ExitStack() as files:
-            parts: TaskParts | None = None
+            parts: TaskStream | None = None
             if attempt.external_ref:
                 request = provider_pb2.AttachRequest(external_ref=attempt.external_ref, model=model)
                 call = self._stub.Attach(request, metadata=self._metadata)
             else:
                 # Before anything is journalled: most shortages show up here.
                 self._demand(await self.capabilities(), {model} if self._vendor else ())
-                parts = TaskParts(attempt, model, files)
+                parts = TaskStream(attempt, model, files)
                 yield Handover(model)
                 call = self._stub.Generate(parts.messages(), metadata=self._metadata)
             try:
@@ -206,7 +199,9 @@ class ProviderBackend:
         except grpc.aio.AioRpcError as error:
             raise _away(error) from error
 
-    async def _events(self, call: Any, attempt: Attempt, video: VideoFile) -> AsyncIterator[BackendEvent]:
+    async def _events(
+        self, call: Any, attempt: GenerationRequest, video: VendorVideoFile
+    ) -> AsyncIterator[BackendEvent]:
         """Yields what happens to a task. Raises TaskFailed, and Unavailable where attaching again may bring more."""
         accepted, progress = bool(attempt.external_ref), _Progress()
         try:
@@ -277,7 +272,7 @@ def _broken(error: grpc.aio.AioRpcError | None, accepted: bool) -> Exception:
     """Returns what a stream means that ended without a last word."""
     if error is not None and not accepted and _refused(error):
         retryable = error.code() is not grpc.StatusCode.INVALID_ARGUMENT
-        why = said(error, "it takes no calls of ours now.")
+        why = message_of(error, "it takes no calls of ours now.")
         what = JobError("NOTHING_SUBMITTED", f"The provider did not take the task: {why}", retryable)
         return TaskFailed(what, Charge.NOT_CHARGED)
     if accepted:
@@ -296,5 +291,5 @@ def _refused(error: grpc.aio.AioRpcError) -> bool:
 
 
 def _away(error: grpc.aio.AioRpcError | None) -> Unavailable:
-    why = "its stream broke." if error is None else said(error, "the call failed.")
+    why = "its stream broke." if error is None else message_of(error, "the call failed.")
     return Unavailable(f"The provider cannot be reached: {why}", reason="PROVIDER_UNREACHABLE")

@@ -21,31 +21,31 @@ from typing import Any
 import numpy as np
 
 from services.errors import Unavailable
-from services.orchestrator.backends import latents
-from services.orchestrator.backends.clip import Clip, pulse
-from services.orchestrator.backends.encoders import Encoders, Inputs
-from services.orchestrator.backends.profile import BIDIRECTIONAL, Plan, Profile
-from services.orchestrator.backends.tensors import (
+from services.orchestrator.backends import latent_checkpoints
+from services.orchestrator.backends.decoder_clip import DecoderClip, probe_request
+from services.orchestrator.backends.input_encoders import InputEncoders, Inputs
+from services.orchestrator.backends.served_profile import BIDIRECTIONAL, GenerationPlan, ServedProfile
+from services.orchestrator.backends.triton_client import (
     LOOK_S,
     Array,
     Arrays,
-    Engine,
     EngineOutOfMemory,
     EngineRefused,
     Requests,
+    TritonClient,
     request,
 )
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.spec import Size
-from services.orchestrator.media.video import VideoWriter
+from services.orchestrator.media.video_writer import VideoWriter
 from services.orchestrator.ports.backend import (
-    Attempt,
     AttemptFailed,
     BackendEvent,
     Checkpoint,
     Continues,
     Fragment,
+    GenerationRequest,
     Output,
     Stage,
 )
@@ -72,11 +72,11 @@ class TritonBackend:
         `look_s` is how long a model is silent before it is looked after.
         """
         self._tell_s = tell_s
-        self._engine = Engine(address, look_s=look_s)
-        self._encoders = Encoders(self._engine)
+        self._engine = TritonClient(address, look_s=look_s)
+        self._encoders = InputEncoders(self._engine)
         self._cards = tuple(cards)
 
-    async def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
+    async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
         """See Backend."""
         try:
             async with aclosing(self._generate(attempt)) as happenings:
@@ -92,8 +92,8 @@ class TritonBackend:
             for model in profile.models:
                 if not await self._engine.ready(model):
                     raise Unavailable(f"The model {model} is not ready.", reason="ENGINE_LOADING")
-            pulses = [_pulse(), *(pulse(decoder) for decoder in profile.decoders.values())]
-            await asyncio.gather(*(self._engine.look(each) for each in pulses))
+            probes = [_probe(), *(probe_request(decoder) for decoder in profile.decoders.values())]
+            await asyncio.gather(*(self._engine.look(each) for each in probes))
         except EngineRefused as refusal:
             raise AttemptFailed(_error(refusal)) from refusal
         for card in self._cards:
@@ -103,7 +103,7 @@ class TritonBackend:
         """Gives back the connection."""
         await self._engine.close()
 
-    async def _generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
+    async def _generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
         size, card = attempt.spec.size, attempt.card
         assert size is not None
         preparing = asyncio.create_task(self._prepare(attempt, size), name=f"prepare-{attempt.job_id}")
@@ -123,24 +123,26 @@ class TritonBackend:
                 yield happening
         yield Output(_whole(attempt))
 
-    async def _prepare(self, attempt: Attempt, size: Size) -> tuple[Profile, Plan, Sequence[Array], Inputs]:
+    async def _prepare(
+        self, attempt: GenerationRequest, size: Size
+    ) -> tuple[ServedProfile, GenerationPlan, Sequence[Array], Inputs]:
         """Returns the request, the blocks that exist already, and the encoded inputs."""
         profile = await self._profile()
         plan = profile.plan(attempt.card, attempt.spec)
-        made = await asyncio.to_thread(latents.history, plan, attempt.checkpoints)
+        made = await asyncio.to_thread(latent_checkpoints.history, plan, attempt.checkpoints)
         return profile, plan, made, await self._encoders.encode(attempt, profile, plan, size)
 
-    async def _profile(self) -> Profile:
+    async def _profile(self) -> ServedProfile:
         answer = await self._engine.infer("profile", {"probe": np.array([1.0, 2.0], np.float32)})
         if answer["echo"].tolist() != [2.0, 4.0]:
             raise EngineRefused("its tensors arrive corrupted; see docs/operations.md, 'numpy'")
-        return Profile.parse(answer["profile"].item())
+        return ServedProfile.parse(answer["profile"].item())
 
     async def _make(
         self,
-        attempt: Attempt,
-        profile: Profile,
-        plan: Plan,
+        attempt: GenerationRequest,
+        profile: ServedProfile,
+        plan: GenerationPlan,
         inputs: Inputs,
         made: Sequence[Array],
         writer: VideoWriter,
@@ -151,7 +153,7 @@ class TritonBackend:
         A block's checkpoint comes before its fragments, and does not wait for them. The last fragment is announced
         while the whole file is written, and stages while the models work.
         """
-        clip = Clip(self._engine, plan.decoder, _clip_number(attempt), plan.latents)
+        clip = DecoderClip(self._engine, plan.decoder, _clip_number(attempt), plan.latents)
         events: asyncio.Queue[BackendEvent | None] = asyncio.Queue()
         events.put_nowait(Stage("generate", done))
         shown = 0
@@ -182,7 +184,7 @@ class TritonBackend:
                         index, (start, end) = next(spans, (0, (0, 0)))
                         if block.shape[2] != end - start:
                             raise EngineRefused(f"made a block of {block.shape[2]} latent frames, not {end - start}")
-                        events.put_nowait(Checkpoint(index, latents.pack(plan, start, block, before)))
+                        events.put_nowait(Checkpoint(index, latent_checkpoints.pack(plan, start, block, before)))
                         clip.send(block)
                         before = block
             if clip.sent != plan.latents:
@@ -225,7 +227,7 @@ class TritonBackend:
                 await asyncio.shield(clip.give_up())
 
     async def _blocks(
-        self, attempt: Attempt, plan: Plan, inputs: Inputs, made: Sequence[Array]
+        self, attempt: GenerationRequest, plan: GenerationPlan, inputs: Inputs, made: Sequence[Array]
     ) -> AsyncGenerator[Arrays, None]:
         """Yields the transformer's answers. Closing it stops the transformer at its next forward."""
         tensors: dict[str, Array] = {
@@ -243,7 +245,7 @@ class TritonBackend:
         tensors |= {name: array for name, array in optional.items() if array is not None}
         requests = Requests()
         requests.send(request("transformer", tensors, triton_enable_empty_final_response=True))
-        stream = self._engine.stream(requests, single=True, stall_s=STALL_S, pulse=_pulse)
+        stream = self._engine.stream(requests, single=True, stall_s=STALL_S, probe=_probe)
         async with aclosing(stream) as answers:
             async for outputs, final in answers:
                 if outputs:
@@ -252,12 +254,12 @@ class TritonBackend:
                     return
 
 
-def _whole(attempt: Attempt) -> Path:
+def _whole(attempt: GenerationRequest) -> Path:
     return attempt.workdir / "video.mp4"
 
 
-def _pulse() -> Any:
-    """Returns a request that the transformer refuses before any work. See Engine.look."""
+def _probe() -> Any:
+    """Returns a request that the transformer refuses before any work. See TritonClient.look."""
     tensors: dict[str, Array] = {
         "prompt_embeddings": np.zeros((1, 1, 1), np.float32),
         "latent_size": np.zeros(2, np.int32),
@@ -267,7 +269,7 @@ def _pulse() -> Any:
     return request("transformer", tensors, triton_enable_empty_final_response=True)
 
 
-def _share(profile: Profile, plan: Plan, frames: int) -> float:
+def _share(profile: ServedProfile, plan: GenerationPlan, frames: int) -> float:
     """Returns the share of the work that is done when so many frames are there."""
     part = frames / plan.frames
     if profile.pipeline == BIDIRECTIONAL:  # by then the long part is over
@@ -284,6 +286,6 @@ def _error(refusal: EngineRefused) -> JobError:
     return JobError("ENGINE_FAILED", f"The local engine: {refusal}", retryable=True)
 
 
-def _clip_number(attempt: Attempt) -> int:
+def _clip_number(attempt: GenerationRequest) -> int:
     digest = hashlib.sha256(f"{attempt.job_id}:{attempt.number}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1 or 1  # Triton takes a positive signed number

@@ -1,1 +1,1 @@
-"""Where bytes live. Read key and stream, then local, then minio."""
+"""Where bytes live. Read blob_key and blob_stream, then local, then minio."""

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.errors import NotFound, Unavailable
-from services.orchestrator.blobs.key import check_key
-from services.orchestrator.blobs.stream import Source, stream
-from services.scratch import Scratch, sweep, sweep_unlocked
-from services.shortage import shortage
+from services.orchestrator.blobs.blob_key import check_key
+from services.orchestrator.blobs.blob_stream import Source, stream
+from services.resource_shortage import shortage
+from services.scratch_folder import Scratch, sweep, sweep_unlocked
 
 T = TypeVar("T")
 

@@ -22,9 +22,9 @@ from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from services.errors import NotFound, Unavailable
-from services.orchestrator.blobs.key import check_key
-from services.orchestrator.blobs.stream import Source, stream
-from services.shortage import shortage
+from services.orchestrator.blobs.blob_key import check_key
+from services.orchestrator.blobs.blob_stream import Source, stream
+from services.resource_shortage import shortage
 
 T = TypeVar("T")
 

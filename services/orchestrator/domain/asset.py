@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.orchestrator.domain.media import AudioInfo, PictureInfo, VideoInfo
+from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.errors import InvalidSpec, NotFound, Violation
 from services.orchestrator.domain.card import ModelCard
-from services.orchestrator.domain.card_table import card_of
+from services.orchestrator.domain.card_parser import card_of
 from services.orchestrator.domain.spec import Spec
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from services.blank import is_blank
+from services.blank_text import is_blank
 from services.errors import Violation
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.domain.media import AudioInfo, PictureInfo
+from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
 from services.orchestrator.domain.spec import Fit, ImageToVideo, Operation, SceneAnimation, Spec, TalkingAvatar
-from services.orchestrator.domain.text import fault
+from services.orchestrator.domain.storable_text import fault
 
 PARAMETERS = ("audio", "mask", "negative-prompt", "prompt-expansion", "guidance-scale", "seed")
 """What a remote model may have beside a picture and a prompt."""

@@ -1,1 +1,1 @@
-"""Pictures and videos. Read header, pixels, sandbox, picture; then video; track, sound, probe; then fit."""
+"""Pictures and videos. Read picture_header, picture_cleaning, sandbox, picture; then probe; fit."""

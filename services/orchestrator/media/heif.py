@@ -1,13 +1,13 @@
 """HEIC and AVIF, box by box: whether the file is complete. The decoder finds its size and its frames."""
 
-from services.orchestrator.media.header import Format, Header, animated, malformed, truncated
+from services.orchestrator.media.picture_header import Format, Header, animated, malformed, truncated
 
 #: In most files the first box describes the picture, and the second holds its data.
 _NEEDED = b"meta"
 _MOVING = (b"msf1", b"hevc", b"hevx")
 
 
-def walk(data: bytes, form: Format) -> Header:
+def inspect(data: bytes, form: Format) -> Header:
     """Returns the picture without bytes behind it; its size is not known yet. Raises Refused: incomplete or animated.
 
     Phones put videos and notes into boxes behind the picture. An incomplete box at the end counts as such an extra only

@@ -4,7 +4,7 @@ import re
 import struct
 from dataclasses import dataclass, field
 
-from services.orchestrator.media.header import Header, Refused, check_size, malformed, truncated
+from services.orchestrator.media.picture_header import Header, Refused, check_size, malformed, truncated
 
 #: A progressive JPEG may ask for a pass over all its pixels with each scan of a few bytes; real ones have about ten.
 MAX_SCANS = 64
@@ -16,7 +16,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _FOLLOWS = {0xC4, 0xDA, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}
 
 
-def walk(data: bytes) -> Header:
+def inspect(data: bytes) -> Header:
     """Returns the picture without the bytes behind it and between its segments.
 
     Some cameras omit the end marker: a picture without it is accepted if its scans are complete.

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from services.errors import InvalidUpload, Violation
-from services.orchestrator.domain.media import PictureInfo
-from services.orchestrator.media.header import MAX_FILE_BYTES
+from services.orchestrator.domain.media_info import PictureInfo
+from services.orchestrator.media.fair_thread_pool import FairThreadPool
+from services.orchestrator.media.picture_header import MAX_FILE_BYTES
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
-from services.orchestrator.media.turns import Turns
 
 LIMIT_S = 10.0
 """Of processor time."""
@@ -22,7 +22,7 @@ AT_ONCE = 2
 
 _sandbox = Sandbox("pictures", size=AT_ONCE, limit_s=LIMIT_S)
 # As many threads as children: who waits, waits in the queue, where cancelling is free.
-_turns = Turns(AT_ONCE, "pictures")
+_turns = FairThreadPool(AT_ONCE, "pictures")
 
 
 async def normalise(path: Path, out: Path, *, field: str, tenant: str = "") -> PictureInfo:

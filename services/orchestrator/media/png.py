@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 
-from services.orchestrator.media.header import (
+from services.orchestrator.media.picture_header import (
     MAX_PROFILE_BYTES,
     TAKEN,
     Header,
@@ -26,7 +26,7 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 _PIECE = 1 << 20
 
 
-def walk(data: bytes) -> Header:
+def inspect(data: bytes) -> Header:
     """Returns the picture; bytes behind it are left out. Raises Refused: not whole, broken, moving, beyond a limit."""
     kept, drawing = [data[:8]], []
     position = 8

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from services.errors import InvalidUpload, Unavailable, Violation
-from services.orchestrator.domain.media import AudioInfo, VideoInfo
+from services.orchestrator.domain.media_info import AudioInfo, VideoInfo
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
 
 log = logging.getLogger(__name__)

@@ -108,7 +108,16 @@ class _Child:
     def __init__(self, kind: str, limit_s: float) -> None:
         self._kind = kind
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-S", "-s", "-P", "-m", "services.orchestrator.media.decode", kind, str(limit_s)]
+        command = [
+            sys.executable,
+            "-S",
+            "-s",
+            "-P",
+            "-m",
+            "services.orchestrator.media.decoder_process",
+            kind,
+            str(limit_s),
+        ]
         # Nothing of our environment goes along; the path stands for `site`, which -S leaves out to start sooner.
         environment = {"PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path), "LC_ALL": "C.UTF-8"}
         environment["MALLOC_ARENA_MAX"] = "1"  # each thread's own would take 64 MiB of the address space

@@ -2,10 +2,10 @@
 
 import struct
 
-from services.orchestrator.media.header import Header, animated, check_size, malformed, truncated
+from services.orchestrator.media.picture_header import Header, animated, check_size, malformed, truncated
 
 
-def walk(data: bytes) -> Header:
+def inspect(data: bytes) -> Header:
     """Returns the picture; bytes behind it are left out. Raises Refused: not whole, broken, moving, beyond a limit."""
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):

@@ -34,7 +34,7 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class GenerationRequest:
     """One try at a job: all that a backend gets to see of it."""
 
     job_id: str
@@ -126,7 +126,7 @@ BackendEvent = Stage | Continues | Checkpoint | Fragment | Handover | Receipt | 
 class Backend(Protocol):
     """Makes videos. Closing or cancelling the iterator stops the work, wherever it runs."""
 
-    def generate(self, attempt: Attempt) -> AsyncGenerator[BackendEvent, None]:
+    def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
         """Yields what happens while the video is made; an Output comes last.
 
         Raises:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from services.orchestrator.domain.media import AudioInfo, PictureInfo, VideoInfo
+from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
 
 Probe = Callable[[Path], VideoInfo]
 """Looks inside a video file. Blocking. Raises InvalidUpload when it is not a playable MP4."""

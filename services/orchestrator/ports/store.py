@@ -99,7 +99,7 @@ class Store(Protocol):
     async def queued(self, backend: str) -> int:
         """Returns how many jobs wait for a backend."""
 
-    async def places(self, job_ids: Sequence[str]) -> Mapping[str, int]:
+    async def queue_places(self, job_ids: Sequence[str]) -> Mapping[str, int]:
         """Returns the place of each job in the queue of its backend, from 1; jobs that do not wait are left out."""
 
     async def usage(self, tenant: str, user: str, plan: Plan) -> tuple[Usage, list[Entry]]:

@@ -1,1 +1,1 @@
-"""PostgreSQL behind the Store port. Reading order: schema, admission, record, journal, accounts, database, postgres."""
+"""PostgreSQL behind the Store port. Read schema, admission_statement, event_log, paid_calls, then postgres_store."""

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.orchestrator.domain import quota
 from services.orchestrator.domain.ledger import Entry
 from services.orchestrator.domain.quota import Account, Plan, Usage
-from services.orchestrator.store import rows, schema
+from services.orchestrator.store import row_mapping, schema
 
 AUDIT = sa.text("""
 SELECT count(*) FROM accounts
@@ -33,7 +33,7 @@ async def usage(
     if user in found:
         newest = sa.select(ledger).where(ledger.c.account == found[user].id)
         newest = newest.order_by(ledger.c.time.desc(), ledger.c.kind.desc()).limit(100)
-        entries = [rows.entry(row) for row in await connection.execute(newest)]
+        entries = [row_mapping.entry(row) for row in await connection.execute(newest)]
 
     def account(name: str, budget: int) -> Account:
         # A job that was begun in an earlier period is unfinished in this one too.

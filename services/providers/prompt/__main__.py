@@ -7,13 +7,13 @@ import sys
 
 import uvloop
 
-from services import verbosity  # noqa: F401  before anything that imports gRPC
-from services.private import keep_private
+from services import grpc_verbosity  # noqa: F401  before anything that imports gRPC
+from services.file_permissions import restrict_umask
 from services.providers.prompt.app import open_app
 from services.providers.prompt.settings import Settings
 from services.rpc import logs
 from services.rpc.server import CannotListenError
-from services.rpc.settings import BadSetting
+from services.rpc.setting_values import BadSetting
 
 USAGE = """usage: python -m services.providers.prompt
 
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     if arguments:
         sys.stderr.write(USAGE)
         return 2
-    keep_private()
+    restrict_umask()
     try:
         settings = Settings.from_environment()
         logs.setup(settings.log_level, json=settings.log_json)

@@ -10,12 +10,12 @@ from i2v.provider.v1 import prompt_pb2_grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from services.providers.prompt.llm import OpenAiLlm, Sleep
-from services.providers.prompt.memory import Memory
-from services.providers.prompt.service import PromptService
+from services.providers.prompt.prompt_cache import PromptCache
+from services.providers.prompt.prompt_service import PromptService
 from services.providers.prompt.settings import Settings
 from services.providers.prompt.writer import Writer
 from services.rpc import auth
-from services.rpc.limits import CallLimits
+from services.rpc.call_limits import CallLimits
 from services.rpc.server import RpcServer, Tls, listen_for_metrics, serve
 
 SERVICE = "i2v.provider.v1.PromptWriter"
@@ -50,7 +50,7 @@ async def open_app(
         if settings.metrics_listen:
             metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
             stack.callback(close_metrics)
-        memory = Memory()
+        memory = PromptCache()
         stack.push_async_callback(memory.close)
         service = PromptService(Writer(llm, settings.price(), patience_s=settings.llm_patience_s), memory)
         access = settings.access_secret()

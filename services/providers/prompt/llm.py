@@ -19,11 +19,11 @@ import httpx2
 import openai
 
 from services.errors import PreconditionFailed, QuotaExceeded, Unavailable
-from services.providers.prompt.answer import Unusable
-from services.providers.prompt.fault import Fault, fault_of
+from services.providers.prompt.answer_parser import Unusable
+from services.providers.prompt.bounded_transport import BoundedTransport, TooLarge
+from services.providers.prompt.endpoint_fault import EndpointFault, fault_of
 from services.providers.prompt.instructions import SCHEMA, Form
-from services.providers.prompt.price import Usage
-from services.providers.prompt.transport import BoundedTransport, TooLarge
+from services.providers.prompt.token_cost import Usage
 
 ANSWER_BYTES = 1024 * 1024
 WAIT_S = 0.5
@@ -133,7 +133,7 @@ class OpenAiLlm:
                 self._log(f"HTTP {error.status_code}", fault.name)
                 asked_s = _retry_after_s(error.response.headers.get("retry-after", ""))
                 trouble, wait_s = self._trouble(fault, error.status_code, asked_s), max(wait_s, asked_s or 0.0)
-                if fault is not Fault.BUSY or wait_s > LONGEST_WAIT_S:
+                if fault is not EndpointFault.BUSY or wait_s > LONGEST_WAIT_S:
                     raise trouble from None
             except (openai.APIConnectionError, TimeoutError) as error:
                 if isinstance(error.__cause__, TooLarge):
@@ -160,20 +160,20 @@ class OpenAiLlm:
             sent["response_format"] = {"type": "json_schema", "json_schema": schema}
         return sent
 
-    def _trouble(self, fault: Fault, status: int, asked_s: float | None) -> Exception:
+    def _trouble(self, fault: EndpointFault, status: int, asked_s: float | None) -> Exception:
         match fault:
-            case Fault.QUOTA:
+            case EndpointFault.QUOTA:
                 message = f"The account at the language model {self.model} has nothing left. Top it up."
                 subject = f"llm:{self.model}"
                 return QuotaExceeded(message, subject=subject, limit=0, used=0, asked=1, reason="LLM_QUOTA")
-            case Fault.KEY:
+            case EndpointFault.KEY:
                 message = f"The language model {self.model} refused the key (HTTP {status}). Give the service another."
                 return PreconditionFailed(message, reason="LLM_KEY", metadata={"llm": self.model})
-            case Fault.REFUSED:
+            case EndpointFault.REFUSED:
                 return Unusable(f"is a refusal of the request (HTTP {status})")
-            case Fault.BUSY:
+            case EndpointFault.BUSY:
                 return _down(f"{self.model} answered with HTTP {status}", asked_s)
-            case Fault.BROKEN:
+            case EndpointFault.BROKEN:
                 return _down(f"{self.model} answered with HTTP {status}; check its address and name", asked_s)
 
     def _read(self, body: bytes, sent: Sent) -> Answer:

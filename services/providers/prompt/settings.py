@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services.providers.addresses import ADDRESS, LOOPBACK, is_own
+from services.providers.listen_address import ADDRESS, LOOPBACK, is_own
 from services.providers.prompt.llm import Endpoint
-from services.providers.prompt.price import Price
-from services.rpc.settings import BadSetting, parsed
+from services.providers.prompt.token_cost import Price
+from services.rpc.setting_values import BadSetting, parsed
 
 PREFIX = "I2V_PROMPT_"
 KUBERNETES = re.compile(

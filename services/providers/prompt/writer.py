@@ -10,12 +10,12 @@ import logging
 from dataclasses import dataclass
 
 from services.errors import PreconditionFailed, QuotaExceeded, Unavailable
-from services.providers.prompt.answer import Draft, Unusable, read_answer
+from services.providers.prompt.answer_parser import Draft, Unusable, read_answer
 from services.providers.prompt.instructions import Form, system_message, user_message
 from services.providers.prompt.llm import RETRY_AFTER_S, OpenAiLlm
-from services.providers.prompt.price import Bill, Price
 from services.providers.prompt.scene import Kind, Scene
-from services.providers.prompt.template import NEGATIVE_PROMPT, from_template
+from services.providers.prompt.template_prompt import NEGATIVE_PROMPT, from_template
+from services.providers.prompt.token_cost import Bill, Price
 
 log = logging.getLogger(__name__)
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from services.providers.exchange import Exchange
 from services.providers.vendor import Vendor
+from services.providers.vendor_client import VendorClient
 from services.providers.vendors.fal import ERROR_TYPE, Fal
-from services.providers.vendors.options import Options as Options
+from services.providers.vendors.vendor_options import Options as Options
 from services.providers.vendors.wavespeed import WaveSpeed
 
 
@@ -20,7 +20,7 @@ class Entry:
     """Where its videos lie; see Destinations."""
     authorization: str
     """The scheme before the key."""
-    open: Callable[[Exchange, Options], Vendor]
+    open: Callable[[VendorClient, Options], Vendor]
     upload_hosts: tuple[str, ...] = ()
     """Where it takes inputs, beside its API."""
     headers: tuple[str, ...] = ()

@@ -12,13 +12,13 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from services.providers import endings
-from services.providers.body import Inline, data_uri, json_body, raw_body
-from services.providers.exchange import Answer, Exchange
-from services.providers.model import MB, Model, Takes
+from services.providers import task_failures
+from services.providers.request_body import Inline, data_uri, json_body, raw_body
 from services.providers.task import Input, Role, Task
 from services.providers.vendor import Charge, Facts, Failed, Finished, Found, Stop, Troubled, Working, promises
-from services.providers.vendors.options import Options
+from services.providers.vendor_client import Answer, VendorClient
+from services.providers.vendor_model import MB, Model, Takes
+from services.providers.vendors.vendor_options import Options
 
 STORAGE = "https://rest.fal.ai"
 PICTURES = ("image/png", "image/jpeg", "image/webp")
@@ -58,10 +58,10 @@ class Fal:
     has_webhooks = False
     refund_window_s: float | None = None
 
-    def __init__(self, exchange: Exchange, options: Options) -> None:
-        self._exchange = exchange
+    def __init__(self, vendor_client: VendorClient, options: Options) -> None:
+        self._vendor_client = vendor_client
         self._options = options
-        self._missing = endings.Missing()
+        self._missing = task_failures.Missing()
 
     async def submit(self, task: Task) -> str:
         """See Vendor."""
@@ -78,11 +78,11 @@ class Fal:
             # "Must be publicly accessible": a data URI is offered for the picture only.
             fields["audio_url"] = await self._uploaded(task.inputs[Role.AUDIO])
         given = {key: value for key, value in fields.items() if value is not None}
-        answer = await self._exchange.pay(f"/{MODELS[task.model].path}", json_body(given), HEADERS)
+        answer = await self._vendor_client.pay(f"/{MODELS[task.model].path}", json_body(given), HEADERS)
         ref = _accepted(answer)
         if (named := _named(answer, task.model)) != {_request(ref, task.model)}:
-            self._exchange.mixed_up("submit", ref, named)
-            raise endings.no_answer(answer.status)
+            self._vendor_client.mixed_up("submit", ref, named)
+            raise task_failures.no_answer(answer.status)
         return ref
 
     async def _given(self, given: Input) -> Inline | str:
@@ -94,15 +94,15 @@ class Fal:
         name = f"input.{given.media_type.partition('/')[2]}"
         wish = json_body({"file_name": name, "content_type": given.media_type})
         try:
-            ticket = await self._exchange.ask(
+            ticket = await self._vendor_client.ask(
                 "POST", f"{storage}/storage/upload/initiate?storage_type=fal-cdn-v3", kind="upload", body=wish
             )
             url, target = ticket.get("file_url", kind=str), ticket.get("upload_url", kind=str)
-            if endings.is_refusal(ticket.status):
+            if task_failures.is_refusal(ticket.status):
                 raise _refused(ticket)
             if ticket.status >= 400 or url is None or target is None or not target.startswith("http"):
-                raise endings.not_uploaded()
-            sent = await self._exchange.ask(
+                raise task_failures.not_uploaded()
+            sent = await self._vendor_client.ask(
                 "PUT",
                 target,
                 kind="upload",
@@ -111,20 +111,20 @@ class Fal:
                 with_key=False,
             )
         except Troubled as trouble:
-            raise endings.not_uploaded(trouble) from trouble
+            raise task_failures.not_uploaded(trouble) from trouble
         if sent.status >= 300:
-            raise endings.not_uploaded()
+            raise task_failures.not_uploaded()
         return url
 
     async def look(self, ref: str, model: str) -> Working | Finished:
         """See Vendor."""
-        answer = await self._exchange.ask("GET", f"{_request(ref, model)}/status", kind="look")
+        answer = await self._vendor_client.ask("GET", f"{_request(ref, model)}/status", kind="look")
         status = answer.get("status", kind=str)
         self._demand_own("look", answer, ref, model, nameless=status is None)
         if answer.status == 404:
             raise self._missing.unseen(ref)
-        if endings.is_bad_key(answer.status, _words(answer)):
-            raise endings.key_refused()
+        if task_failures.is_bad_key(answer.status, _words(answer)):
+            raise task_failures.key_refused()
         if answer.status not in (200, 202) or status is None:
             busy = answer.status == 429
             raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s, down=not busy)
@@ -132,16 +132,16 @@ class Fal:
         if status == "IN_QUEUE":
             return Working("vendor-queue")
         if status in ("CANCELLED", "CANCELED"):
-            raise endings.cancelled()
+            raise task_failures.cancelled()
         if status != "COMPLETED":
             return Working("vendor-work")
         kind = answer.get("error_type", kind=str)
         if kind in CANCELLATIONS:
-            raise endings.cancelled()
+            raise task_failures.cancelled()
         return await self._result(ref, model, answer)
 
     async def _result(self, ref: str, model: str, status: Answer) -> Finished:
-        answer = await self._exchange.ask("GET", _request(ref, model), kind="look")
+        answer = await self._vendor_client.ask("GET", _request(ref, model), kind="look")
         self._demand_own("look", answer, ref, model)
         url = answer.get("video", "url", kind=str)
         if answer.status == 200 and url is not None:
@@ -150,20 +150,20 @@ class Fal:
         named = answer.headers.get(ERROR_TYPE) or answer.get("error_type", kind=str)
         named = named or status.get("error_type", kind=str) or status.get("error", kind=str)
         if named in CANCELLATIONS:
-            raise endings.cancelled()
-        if endings.is_bad_key(answer.status, _words(answer)):
-            raise endings.key_refused()
+            raise task_failures.cancelled()
+        if task_failures.is_bad_key(answer.status, _words(answer)):
+            raise task_failures.key_refused()
         if answer.status in (400, 422):
             if _is_moderation(answer):
-                raise endings.moderated(_words(answer), Charge.UNKNOWN)
-            raise endings.failed(_words(answer), Charge.UNKNOWN)
+                raise task_failures.moderated(_words(answer), Charge.UNKNOWN)
+            raise task_failures.failed(_words(answer), Charge.UNKNOWN)
         if answer.status >= 500 and named:
-            raise endings.failed(_words(answer), Charge.NOT_CHARGED)
+            raise task_failures.failed(_words(answer), Charge.NOT_CHARGED)
         raise Troubled(f"completed, but HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
 
     async def stop(self, ref: str, model: str) -> Stop:
         """See Vendor. Only what was taken from the queue certainly costs nothing."""
-        answer = await self._exchange.ask("PUT", f"{_request(ref, model)}/cancel", kind="cancel")
+        answer = await self._vendor_client.ask("PUT", f"{_request(ref, model)}/cancel", kind="cancel")
         self._demand_own("cancel", answer, ref, model)
         status = answer.get("status", kind=str)
         if status == "ALREADY_COMPLETED":
@@ -178,7 +178,7 @@ class Fal:
         """Raises Troubled if an answer names another request, or none although it must name one."""
         named = _named(answer, model)
         if named != {_request(ref, model)} and (named or not nameless):
-            raise self._exchange.mixed_up(kind, ref, named)
+            raise self._vendor_client.mixed_up(kind, ref, named)
 
     async def find(self, model: str, submit_time: datetime, now: datetime) -> Found:
         """See Vendor. It has no list that could be searched."""
@@ -205,18 +205,20 @@ def _named(answer: Answer, model: str) -> set[str]:
 
 def _accepted(answer: Answer) -> str:
     """Returns the id of what was accepted. Raises Failed for each other way in which a submission can end."""
-    ref = endings.accepted(answer.get("request_id", kind=str))
+    ref = task_failures.accepted(answer.get("request_id", kind=str))
     if 200 <= answer.status < 300 and ref is not None:
         return ref
-    if endings.is_refusal(answer.status):
+    if task_failures.is_refusal(answer.status):
         raise _refused(answer)
-    raise endings.broke_down(answer.status) if answer.status >= 500 else endings.no_answer(answer.status)
+    raise task_failures.broke_down(answer.status) if answer.status >= 500 else task_failures.no_answer(answer.status)
 
 
 def _refused(answer: Answer) -> Failed:
     words = _words(answer)
     locked = answer.status == 403 and ("balance" in words.lower() or "TOP_UP" in words)
-    return endings.refused(answer.status, words, answer.retry_delay_s, credit=locked, moderation=_is_moderation(answer))
+    return task_failures.refused(
+        answer.status, words, answer.retry_delay_s, credit=locked, moderation=_is_moderation(answer)
+    )
 
 
 def _words(answer: Answer) -> str:

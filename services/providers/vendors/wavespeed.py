@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
 
-from services.providers import endings
-from services.providers.body import Inline, data_uri, file_body, json_body
-from services.providers.exchange import WHOLE, Answer, Exchange, dig
-from services.providers.model import MB, Model, Takes
+from services.providers import task_failures
+from services.providers.request_body import Inline, data_uri, file_body, json_body
 from services.providers.task import Input, Role, Task
 from services.providers.vendor import Charge, Facts, Failed, Finished, Found, Stop, Troubled, Working, promises
-from services.providers.vendors.options import Options
+from services.providers.vendor_client import WHOLE, Answer, VendorClient, dig
+from services.providers.vendor_model import MB, Model, Takes
+from services.providers.vendors.vendor_options import Options
 
 API = "/api/v3"
 SEEDS = range(2**31)
@@ -98,10 +98,10 @@ class WaveSpeed:
     has_webhooks = True
     refund_window_s: float | None = 3 * 3600.0
 
-    def __init__(self, exchange: Exchange, options: Options) -> None:
-        self._exchange = exchange
+    def __init__(self, vendor_client: VendorClient, options: Options) -> None:
+        self._vendor_client = vendor_client
         self._options = options
-        self._missing = endings.Missing()
+        self._missing = task_failures.Missing()
         self._longest = timedelta(seconds=WHOLE * (len(Role) * options.upload_s + options.submit_s))
         """What a submission may take, its uploads included."""
 
@@ -112,11 +112,11 @@ class WaveSpeed:
         if self._options.webhook_url:
             hook = f"{self._options.webhook_url.rstrip('/')}/{quote(task.submission_id, safe='')}"
             path += "?" + urlencode({"webhook": hook})
-        answer = await self._exchange.pay(path, json_body(fields))
+        answer = await self._vendor_client.pay(path, json_body(fields))
         ref = _accepted(answer)
         if _another(answer, ref, task.model):
-            self._exchange.mixed_up("submit", ref, _named(answer))
-            raise endings.no_answer(answer.status)
+            self._vendor_client.mixed_up("submit", ref, _named(answer))
+            raise task_failures.no_answer(answer.status)
         return ref
 
     async def _fields(self, task: Task) -> Fields:
@@ -166,7 +166,7 @@ class WaveSpeed:
             return inline(given)
         name = f"input.{given.media_type.partition('/')[2]}"
         try:
-            answer = await self._exchange.ask(
+            answer = await self._vendor_client.ask(
                 "POST",
                 f"{API}/media/upload/binary",
                 kind="upload",
@@ -174,24 +174,24 @@ class WaveSpeed:
                 timeout_s=self._options.upload_s,
             )
         except Troubled as trouble:
-            raise endings.not_uploaded(trouble) from trouble
+            raise task_failures.not_uploaded(trouble) from trouble
         url = answer.get("data", "download_url", kind=str)
-        if endings.is_refusal(answer.status):
+        if task_failures.is_refusal(answer.status):
             raise _refused(answer, answer.status)
         if answer.status >= 400 or url is None or not url.startswith("http"):
-            raise endings.not_uploaded()
+            raise task_failures.not_uploaded()
         return url
 
     async def look(self, ref: str, model: str) -> Working | Finished:
         """See Vendor."""
-        answer = await self._exchange.ask("GET", f"{API}/predictions/{ref}/result", kind="look")
+        answer = await self._vendor_client.ask("GET", f"{API}/predictions/{ref}/result", kind="look")
         status = answer.get("data", "status", kind=str)
         if _another(answer, ref, model) or (status is not None and answer.get("data", "id", kind=str) is None):
-            raise self._exchange.mixed_up("look", ref, _named(answer))
+            raise self._vendor_client.mixed_up("look", ref, _named(answer))
         if answer.status == 404:
             raise self._missing.unseen(ref)
-        if endings.is_bad_key(answer.status, answer.get("message", kind=str) or ""):
-            raise endings.key_refused()
+        if task_failures.is_bad_key(answer.status, answer.get("message", kind=str) or ""):
+            raise task_failures.key_refused()
         if answer.status != 200 or status is None:
             busy = answer.status == 429
             raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s, down=not busy)
@@ -245,17 +245,17 @@ class WaveSpeed:
     async def _listed(self, page: int) -> list[tuple[str | None, datetime | None]]:
         """Returns model and time of each task on a page of the vendor's list. Raises Troubled."""
         body = json_body({"page": page, "page_size": PAGE})
-        answer = await self._exchange.ask("POST", f"{API}/predictions", kind="find", body=body)
+        answer = await self._vendor_client.ask("POST", f"{API}/predictions", kind="find", body=body)
         items = answer.get("data", "items", kind=list)
         if answer.status != 200 or items is None:
             raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
         if (named := answer.get("data", "page", kind=int)) not in (None, page):
-            raise self._exchange.mixed_up("find", "", f"page {named}")
+            raise self._vendor_client.mixed_up("find", "", f"page {named}")
         return [(dig(item, "model", kind=str), _time(dig(item, "created_at", kind=str))) for item in items]
 
     async def webhook_secret(self) -> str:
         """See Vendor."""
-        answer = await self._exchange.ask("GET", f"{API}/webhook/secret", kind="webhook")
+        answer = await self._vendor_client.ask("GET", f"{API}/webhook/secret", kind="webhook")
         secret = (answer.get("data", "secret", kind=str) or answer.get("data", kind=str) or "").removeprefix("whsec_")
         if answer.status != 200 or not secret:
             raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
@@ -265,14 +265,14 @@ class WaveSpeed:
 def _accepted(answer: Answer) -> str:
     """Returns the id of what was accepted. Raises Failed for each other way in which a submission can end."""
     code, well = answer.get("code", kind=int), 200 <= answer.status < 300
-    ref = endings.accepted(answer.get("data", "id", kind=str))
+    ref = task_failures.accepted(answer.get("data", "id", kind=str))
     if well and ref is not None:
         return ref
-    if endings.is_refusal(answer.status):
+    if task_failures.is_refusal(answer.status):
         raise _refused(answer, answer.status)
-    if well and code is not None and endings.is_refusal(code) and answer.get("data", "id", kind=str) is None:
+    if well and code is not None and task_failures.is_refusal(code) and answer.get("data", "id", kind=str) is None:
         raise _refused(answer, code)  # The envelope has the refusal.
-    raise endings.broke_down(answer.status) if answer.status >= 500 else endings.no_answer(answer.status)
+    raise task_failures.broke_down(answer.status) if answer.status >= 500 else task_failures.no_answer(answer.status)
 
 
 def _another(answer: Answer, ref: str, model: str) -> bool:
@@ -288,7 +288,7 @@ def _named(answer: Answer) -> tuple[str | None, str | None]:
 
 def _refused(answer: Answer, status: int) -> Failed:
     words = answer.get("message", kind=str) or answer.get("data", "error", kind=str) or ""
-    return endings.refused(
+    return task_failures.refused(
         status,
         words,
         answer.retry_delay_s,
@@ -307,14 +307,14 @@ def _ended(status: str, words: str) -> Failed:
         case "failed":
             # Failed requests are refunded by themselves within three hours, says the documentation.
             if _is_moderation(words):
-                return endings.moderated(words, Charge.NOT_CHARGED)
-            return endings.failed(words, Charge.NOT_CHARGED)
+                return task_failures.moderated(words, Charge.NOT_CHARGED)
+            return task_failures.failed(words, Charge.NOT_CHARGED)
         case "timeout":
-            return endings.failed("it ran out of time", Charge.UNKNOWN)
+            return task_failures.failed("it ran out of time", Charge.UNKNOWN)
         case "deleted":
-            return endings.gone()
+            return task_failures.gone()
         case _:
-            return endings.cancelled()
+            return task_failures.cancelled()
 
 
 def _facts(answer: Answer, created: datetime | None) -> Facts:

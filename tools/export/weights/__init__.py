@@ -1,6 +1,7 @@
 """Reads checkpoints as users have them, and hands out tensors under the names of the libraries' classes.
 
-Reading order: weights, source, folder, kind, table, official, file, loading, error.
+Reading order: weights, source, checkpoint_folder, checkpoint_kind, name_table, official_names,
+checkpoint_file, loading, error.
 """
 
 from tools.export.weights.error import WeightsError

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from tools.export.weights.checkpoint_kind import kind_from
 from tools.export.weights.error import WeightsError, some
-from tools.export.weights.kind import kind_from
 from tools.export.weights.source import Source
 
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
+from tools.export.weights.checkpoint_file import open_file
+from tools.export.weights.checkpoint_folder import Found, found_at
+from tools.export.weights.checkpoint_kind import kind_from
 from tools.export.weights.error import WeightsError, some
-from tools.export.weights.file import open_file
-from tools.export.weights.folder import Found, found_at
-from tools.export.weights.kind import kind_from
 from tools.export.weights.source import PARTS, WHERE, Source
 
 

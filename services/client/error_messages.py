@@ -1,0 +1,123 @@
+"""The error messages of the command line: what went wrong and what to do. Errors in, lines out; prints nothing."""
+
+import json
+import re
+from datetime import timedelta
+
+from services.client.errors import Busy, I2VError, QuotaExceeded, Unauthenticated, Unreachable
+from services.client.server_address import DEFAULT
+from services.client.shell_command import shell_command
+from services.errors import Violation
+
+OPTION_OF_FIELD = {
+    "operation": "--operation",
+    "image_to_video": "--operation",
+    "text_to_video": "--operation",
+    "scene_animation": "--operation",
+    "talking_avatar": "--operation",
+    "prompt": "--prompt",
+    "image": "--image",
+    "fit": "--fit",
+    "audio": "--audio",
+    "mask": "--mask",
+    "negative_prompt": "--negative",
+    "prompt_expansion": "--expand",
+    "guidance_scale": "--guidance",
+    "scene": "--scene",
+    "story": "--story",
+    "details": "--detail",
+    "model": "--model",
+    "capability": "--capability",
+    "price_max": "--price-max",
+    "duration": "--duration",
+    "size": "--size",
+    "resolution": "--resolution",
+    "seed": "--seed",
+    "quality": "--quality",
+}
+"""The option for a field of a spec, or of one of its operations."""
+FIELD = re.compile(r"\bspec(?:\.\w+)?\.(\w+)|\bi2v-user\b")
+"""The path of a field of a spec; or the header with the user."""
+COMMAND_OF_METHOD = {"ListModels": "models", "PreviewJob": "preview"}
+"""The command for a method that the text of an error mentions."""
+METHOD = re.compile(rf"\b({'|'.join(COMMAND_OF_METHOD)})\b")
+NO_TLS = "WRONG_VERSION_NUMBER"
+OF_TLS = re.compile(f"{NO_TLS}|SSL|TLS|security handshaker|certificate|Hostname Verification", re.IGNORECASE)
+"""How gRPC speaks of a connection that failed for its TLS alone."""
+NO_GRPC = "Failed parsing HTTP/2"
+"""gRPC's message for a server that speaks another protocol."""
+REFUSED = "Connection refused"
+"""gRPC's message for an address at which no program listens."""
+UNHEALTHY = "backend unhealthy"
+"""gRPC's message for a connected server with a health other than SERVING."""
+RESOLVING = re.compile(r"\[field:[^:]* error:(.*)\]$")
+"""How gRPC wraps what is wrong with a name."""
+
+
+def lines(failed: I2VError, server: str) -> list[str]:
+    """Returns what went wrong and what to do, for a person."""
+    if isinstance(failed, Busy):
+        return [failed.message]
+    if isinstance(failed, Unreachable):
+        return _unreachable(failed, server)
+    if isinstance(failed, Unauthenticated):
+        way_out = "The key is taken from I2V_KEY, or from the file that --key-file or I2V_KEY_FILE names."
+        return [failed.message, way_out]
+    if isinstance(failed, QuotaExceeded) and failed.retry_after_s is not None:
+        return [failed.message, f"Try again in {_span(failed.retry_after_s)}."]
+    if failed.violations:
+        return [_violation(violation) for violation in failed.violations]
+    return [failed.message]
+
+
+def outage(failed: Unreachable) -> str:
+    """Returns what is the matter with a server that is waited for, in a sentence."""
+    return f"The server cannot do this now: {failed.message}" if failed.reason else "The server does not answer."
+
+
+def _unreachable(failed: Unreachable, server: str) -> list[str]:
+    if failed.reason:
+        return [f"The server at {server} cannot do this now: {failed.message}"]
+    # What gRPC itself says ends in the cause, after a chain of its own layers.
+    resolving = RESOLVING.search(failed.message)
+    said = resolving[1] if resolving else failed.message
+    layers = [layer for layer in said.split(": ") if layer != "OK"]
+    cure = " (`make run`)" if server == DEFAULT and REFUSED in said else ""
+    why, advice = layers[-1], f"Is it running{cure}? Another one is chosen with --server or I2V_SERVER."
+    if why == UNHEALTHY:
+        why, advice = "it reports that it does not serve now", "Its database or object store may be down. Try again."
+    elif NO_GRPC in said:
+        why, advice = "it does not speak gRPC", "Is this the port of the API, and does it speak TLS (--tls)?"
+    elif not resolving and OF_TLS.search(said):
+        why = "it does not speak TLS" if NO_TLS in said else why
+        advice = "TLS failed. It is chosen with --tls or I2V_SERVER_TLS, whom to trust with --ca-file."
+    return [f"The server at {server} cannot be reached: {why.rstrip('.')}.", advice]
+
+
+def _violation(violation: Violation) -> str:
+    described = METHOD.sub(lambda found: shell_command(COMMAND_OF_METHOD[found[0]]), violation.description)
+    return FIELD.sub(_option, f"{violation.field}: {described}")
+
+
+def _option(path: re.Match[str]) -> str:
+    return OPTION_OF_FIELD.get(path[1], path[0]) if path[1] else "--user"
+
+
+def _span(length_s: float) -> str:
+    days, rest = divmod(timedelta(seconds=round(length_s)), timedelta(days=1))
+    return f"{days} d {rest}" if days else str(rest)
+
+
+def as_json(failed: I2VError) -> str:
+    """Returns what went wrong, for a program."""
+    found = {
+        "code": failed.code.name,
+        "reason": failed.reason,
+        "message": failed.message,
+        "violations": [
+            {"field": each.field, "description": each.description, "reason": each.reason} for each in failed.violations
+        ],
+        "metadata": dict(failed.metadata),
+        "retry_after_s": failed.retry_after_s,
+    }
+    return json.dumps({"error": found})

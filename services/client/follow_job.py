@@ -1,0 +1,151 @@
+"""Follows a job from the command line: shows its events, carries out Ctrl-C, and downloads the video.
+
+Whatever ends the command early says what becomes of the job, because it goes on being made and paid for without us.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+
+from i2v.v1 import job_pb2
+
+from services.client import error_messages, formatting, money_format
+from services.client.client import Client
+from services.client.errors import I2VError, Unreachable
+from services.client.event_descriptions import describe
+from services.client.exit_codes import ExitCode
+from services.client.interrupt import Interrupt
+from services.client.output_file import OutputFile
+from services.client.progress_display import Display, display
+from services.client.shell_command import shell_command
+from services.client.terminal import say
+
+PATIENCE_S = 120.0
+"""A job that runs is worth waiting for a server that restarts."""
+
+
+async def make_video(client: Client, spec: job_pb2.JobSpec, out: OutputFile, *, json: bool) -> ExitCode:
+    """Submits a job, stays with it and downloads the video. Ctrl-C cancels the job."""
+    job: job_pb2.Job | None = None
+    interrupt = Interrupt()
+    try:
+        with interrupt:
+            job = await client.submit(spec)
+            if not json:
+                _say(f"{job.name} is admitted for {money_format.text(job.quote)}.")
+            with display(json=json) as shown:
+                cancelling = asyncio.create_task(_cancel(client, job.name, interrupt, shown))
+                try:
+                    await _show(client, job.name, shown, leaves=lambda: interrupt.leaves)
+                finally:
+                    cancelling.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await cancelling
+            job = await client.get(job.name)
+    except asyncio.CancelledError:
+        if not interrupt.left:
+            raise
+        _say(_goes_on(job.name) if job else f"The job may have been submitted; {shell_command('jobs')} tells.")
+        return ExitCode.INTERRUPTED
+    except Unreachable:
+        if job:
+            _say(_goes_on(job.name))
+        raise
+    code = await _bring(client, job, out, shown, json=json)
+    return ExitCode.INTERRUPTED if interrupt.asked.is_set() else code
+
+
+async def fetch_video(client: Client, name: str, out: OutputFile, *, json: bool) -> ExitCode:
+    """Resumes a job, stays with the one that fetches the video, and downloads it. Ctrl-C leaves it alone."""
+    job = await client.resume(name)
+    if not json:
+        _say(f"{job.name} fetches what was paid for.")
+    try:
+        with display(json=json) as shown:
+            await _show(client, job.name, shown)
+    except asyncio.CancelledError:
+        _say(_goes_on(job.name))
+        raise
+    return await _bring(client, await client.get(job.name), out, shown, json=json)
+
+
+async def watch_job(client: Client, name: str, *, after: int, json: bool) -> ExitCode:
+    """Stays with a job that somebody submitted. Ctrl-C leaves it alone."""
+    try:
+        with display(json=json) as shown:
+            await _show(client, name, shown, after)
+    except asyncio.CancelledError:
+        _say(_goes_on(name))
+        raise
+    job = await client.get(name)
+    succeeded = job.state == job_pb2.Job.SUCCEEDED
+    if json:
+        say(formatting.as_json(job))
+    else:
+        say(*(formatting.job(job) if succeeded else formatting.why_none(job)))
+    shown.say_warnings()
+    return ExitCode.OK if succeeded else ExitCode.NO_VIDEO
+
+
+async def warnings(client: Client, job: job_pb2.Job) -> list[str]:
+    """Returns the warnings in a job's events so far."""
+    found: list[str] = []
+    if job.last_sequence:
+        async with aclosing(client.watch(job.name)) as events:
+            async for event in events:
+                if warning := describe(event).warning:
+                    found.append(warning)
+                if event.sequence >= job.last_sequence:
+                    break
+    return found
+
+
+async def _show(
+    client: Client, name: str, shown: Display, after: int = 0, *, leaves: Callable[[], str] = lambda: "Ctrl-C"
+) -> None:
+    """Shows a job's events until it ends, and that the server is away. `leaves` returns what leaves the job alone."""
+
+    def away(error: Unreachable) -> None:
+        left = f"{leaves()} leaves {name} running; {shell_command('watch', name)} shows it again."
+        shown.say(f"{error_messages.outage(error)} Waiting for it, up to {PATIENCE_S:.0f} s. {left}")
+
+    async for event in client.watch(name, after, patience_s=PATIENCE_S, on_outage=away):
+        shown.event(event)
+
+
+async def _cancel(client: Client, name: str, interrupt: Interrupt, shown: Display) -> None:
+    """Cancels the job when the first Ctrl-C comes."""
+    await interrupt.asked.wait()
+    shown.say(f"Asking {name} to stop. Press Ctrl-C again to leave it alone.")
+    try:
+        await client.cancel(name)
+    except I2VError as error:
+        shown.say(f"{name} could not be asked to stop: {error.message}")
+
+
+async def _bring(client: Client, job: job_pb2.Job, out: OutputFile, shown: Display, *, json: bool) -> ExitCode:
+    if job.state == job_pb2.Job.SUCCEEDED:
+        try:
+            if out.waits_for_a_reader:
+                _say(f"The video is written to the pipe {out} as soon as a program reads it.")
+            await client.download(job.output.asset, out)
+        except (asyncio.CancelledError, I2VError, OSError):
+            again = shell_command("download", job.output.asset, "--out", str(out))
+            _say(f"The video was made but could not be saved here. {again} fetches it.")
+            raise
+    if json:
+        say(formatting.as_json(job))
+    elif job.state == job_pb2.Job.SUCCEEDED:
+        say(*formatting.video(job, str(out)), err=out.path is None)
+    else:
+        _say(*formatting.why_none(job))
+    shown.say_warnings()
+    return ExitCode.OK if job.state == job_pb2.Job.SUCCEEDED else ExitCode.NO_VIDEO
+
+
+def _goes_on(name: str) -> str:
+    return f"{name} goes on. {shell_command('watch', name)} shows it, {shell_command('cancel', name)} stops it."
+
+
+def _say(*lines: str) -> None:
+    say(*lines, err=True)

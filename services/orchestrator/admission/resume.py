@@ -1,0 +1,53 @@
+"""Resuming: a job that failed though a vendor was paid for it is followed by one that fetches the video, for nothing.
+
+It is a job of its own, because nothing follows the end of a job. It shares the other's paid call, so it can neither
+submit nor be charged.
+"""
+
+from datetime import timedelta
+
+from services.errors import PreconditionFailed
+from services.orchestrator.admission.admit import Caller
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.paid_call import Call
+from services.orchestrator.ports.clock_and_ids import Clock, Ids
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.store import Store
+
+
+async def resume(
+    job_id: str, caller: Caller, *, request_id: str, store: Store, clock: Clock, ids: Ids, meter: Meter
+) -> Job:
+    """Admits a job that attaches to another's paid work, and returns it QUEUED; or the one that is under way.
+
+    Raises:
+        NotFound: no such job of this user.
+        PreconditionFailed: it has no paid work that could still bring a video.
+        QuotaExceeded: a limit of the plan, but for the budgets.
+        RequestIdReused: the same request_id came with something else.
+    """
+    failed = await store.job(job_id, tenant=caller.tenant, user=caller.user)
+    call = await store.paid_call(failed)
+    resumable = failed.state is State.FAILED and failed.error is not None and failed.error.resumable
+    if not resumable or call is None or not call.external_ref:
+        what = "Nothing was paid for this job that could still bring its video. Submit it anew."
+        raise PreconditionFailed(what, reason="NOT_RESUMABLE", metadata={"job": f"jobs/{job_id}"})
+    now, root = clock.now(), failed.resumes or failed.id
+    job = Job(
+        id=ids.job_id(),
+        tenant=caller.tenant,
+        user=caller.user,
+        request_id=request_id,
+        spec=failed.spec,
+        quote_micros=0,
+        price_micros=0,
+        create_time=now,
+        expire_time=now + timedelta(milliseconds=failed.spec.timeout_ms or 0),
+        resumes=root,
+        call=Call.ACCEPTED,
+        written=failed.written,
+    )
+    admitted = await store.admit(job, f"resume:{root}", caller.plan, call.provider)
+    if admitted.id == job.id:
+        meter.admitted(admitted)
+    return admitted

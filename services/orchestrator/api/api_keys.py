@@ -1,0 +1,127 @@
+"""Who calls: from an API key to a tenant and its plan. Keys are known by their SHA-256 alone.
+
+A key is 32 random bytes, so a fast digest guards it as well as a slow one would. What a key is good for is remembered
+for half a minute; a revoked one works no longer than that. An unknown key is cached for seconds, so a new key soon
+works. Keys that this process has not seen as valid share two lookups at a time: guesses do not use up the database for
+known callers.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from services.errors import PermissionDenied, PreconditionFailed, Unauthenticated, Unavailable
+from services.orchestrator.admission.admit import Caller
+from services.orchestrator.domain.quota import Plan
+from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.ports.store import Store
+from services.rpc.auth import principal
+
+OPERATOR = "!operator"
+"""Who calls with the operators' key: no tenant can have this name."""
+REMEMBER = timedelta(seconds=30)
+REMEMBER_UNKNOWN = timedelta(seconds=3)
+REMEMBER_AT_MOST = 10_000
+STRANGERS, STRANGERS_WAITING = 2, 100
+"""Lookups at a time of keys that this process has not seen as valid, and how many more calls may wait for one."""
+
+
+def digest(key: str) -> str:
+    """Returns what is stored of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+class ApiKeys:
+    """Looks keys up and remembers what they are good for."""
+
+    def __init__(self, store: Store, plans: Mapping[str, Plan], clock: Clock, operator_key: str = "") -> None:
+        """`operator_key` is the operators' credential; empty: nobody is one."""
+        self._operator = digest(operator_key) if operator_key else ""
+        self._store = store
+        self._plans = plans
+        self._clock = clock
+        self._known: dict[str, tuple[datetime, str]] = {}
+        self._unknown: OrderedDict[str, datetime] = OrderedDict()
+        self._plan_of: dict[str, Plan] = {}
+        self._looking: dict[str, asyncio.Task[str | None]] = {}
+        self._strangers = asyncio.Semaphore(STRANGERS)
+        self._strange = 0
+
+    async def verify(self, key: str) -> str:
+        """Returns the tenant of a key. Raises Unauthenticated, and Unavailable while too many unknown keys arrive."""
+        hashed, now = digest(key), self._clock.now()
+        if self._operator and hmac.compare_digest(hashed, self._operator):
+            return OPERATOR
+        if (known := self._known.get(hashed)) is not None and known[0] > now:
+            return known[1]
+        if (until := self._unknown.get(hashed)) is not None and until > now:
+            raise _unknown()
+        looking = self._looking.get(hashed)
+        if looking is None:
+            # All calls with this key share the lookup, and it does not end with the first of them.
+            looking = self._looking[hashed] = asyncio.create_task(self._look(hashed, strange=known is None))
+            looking.add_done_callback(lambda task: self._looked(hashed, task))
+        tenant = await asyncio.shield(looking)
+        if tenant is None:
+            raise _unknown()
+        return tenant
+
+    async def _look(self, hashed: str, *, strange: bool) -> str | None:
+        if not strange:
+            return await self._find(hashed)
+        if self._strange >= STRANGERS + STRANGERS_WAITING:
+            raise Unavailable("Too many unknown keys arrive now. Try again in a moment.", reason="KEYS_BUSY")
+        self._strange += 1
+        try:
+            async with self._strangers:
+                return await self._find(hashed)
+        finally:
+            self._strange -= 1
+
+    async def _find(self, hashed: str) -> str | None:
+        found, now = await self._store.tenant_of_key(hashed), self._clock.now()
+        if found is None:
+            self._known.pop(hashed, None)
+            self._unknown[hashed] = now + REMEMBER_UNKNOWN
+            self._unknown.move_to_end(hashed)
+            if len(self._unknown) > REMEMBER_AT_MOST:
+                self._unknown.popitem(last=False)
+            return None
+        tenant, plan = found
+        if plan not in self._plans:
+            raise PreconditionFailed(
+                f"The plan {plan!r} of this tenant is not configured. Tell the operators.",
+                reason="PLAN_UNKNOWN",
+                metadata={"plan": plan},
+            )
+        if len(self._known) >= REMEMBER_AT_MOST:
+            self._known.clear()
+        self._known[hashed] = (now + REMEMBER, tenant)
+        self._unknown.pop(hashed, None)
+        self._plan_of[tenant] = self._plans[plan]
+        return tenant
+
+    def _looked(self, hashed: str, task: asyncio.Task[str | None]) -> None:
+        del self._looking[hashed]
+        if not task.cancelled():
+            task.exception()  # waiting calls have it; if all were cancelled, asyncio need not report it
+
+    def caller(self) -> Caller:
+        """Returns who makes the RPC that is being answered."""
+        who = principal()
+        if who.tenant == OPERATOR:
+            what = "The operators' key is no tenant's: it has no jobs, assets or budgets."
+            raise PermissionDenied(what, reason="TENANTS_ONLY")
+        return Caller(who.tenant, who.user, self._plan_of[who.tenant])
+
+    def demand_operator(self) -> None:
+        """Raises PermissionDenied unless an operator makes the RPC that is being answered."""
+        if principal().tenant != OPERATOR:
+            raise PermissionDenied("Only operators may do this.", reason="OPERATORS_ONLY")
+
+
+def _unknown() -> Unauthenticated:
+    return Unauthenticated("This API key is not known. Ask the operators for one.", reason="API_KEY_UNKNOWN")

@@ -1,0 +1,68 @@
+"""AssetService: bytes in, bytes out."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import grpc
+from i2v.v1 import asset_pb2, asset_pb2_grpc
+
+from services.orchestrator.api import proto_values
+from services.orchestrator.api.api_keys import ApiKeys
+from services.orchestrator.assets.ingest import Ingest, Upload
+from services.orchestrator.domain.asset import Asset
+from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class AssetService(asset_pb2_grpc.AssetServiceServicer):
+    """See asset.proto."""
+
+    store: Store
+    blobs: Blobs
+    ingest: Ingest
+    tenants: ApiKeys
+
+    async def WriteAsset(
+        self, request_iterator: AsyncIterator[asset_pb2.WriteAssetRequest], context: grpc.ServicerContext
+    ) -> asset_pb2.Asset:
+        """See asset.proto."""
+        first = await anext(request_iterator, None)
+        if first is None or first.WhichOneof("part") != "header":
+            raise proto_values.refuse("header", "must come first", "HEADER_MISSING")
+        header, caller = first.header, self.tenants.caller()
+        upload = Upload(
+            media_type=header.media_type,
+            size_bytes=header.size_bytes if header.HasField("size_bytes") else None,
+            sha256=header.sha256.lower(),
+        )
+        return proto_values.asset(await self.ingest.take(upload, _data(request_iterator), caller.tenant, caller.user))
+
+    async def ReadAsset(
+        self, request: asset_pb2.ReadAssetRequest, context: grpc.ServicerContext
+    ) -> AsyncIterator[asset_pb2.ReadAssetResponse]:
+        """See asset.proto."""
+        asset = await self._asset(request.name)
+        if not 0 <= request.offset <= asset.size_bytes:
+            raise proto_values.refuse(
+                "offset", f"is {request.offset}; the asset has {asset.size_bytes} bytes", "OFFSET_OUT_OF_RANGE"
+            )
+        async for chunk in self.blobs.read(asset.key, offset=request.offset):
+            yield asset_pb2.ReadAssetResponse(data=chunk)
+
+    async def GetAsset(self, request: asset_pb2.GetAssetRequest, context: grpc.ServicerContext) -> asset_pb2.Asset:
+        """See asset.proto."""
+        return proto_values.asset(await self._asset(request.name))
+
+    async def _asset(self, name: str) -> Asset:
+        caller = self.tenants.caller()
+        return await self.store.asset(proto_values.resource_id(name, "assets"), tenant=caller.tenant, user=caller.user)
+
+
+async def _data(requests: AsyncIterator[asset_pb2.WriteAssetRequest]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        if request.WhichOneof("part") != "data":
+            raise proto_values.refuse("header", "must come once only", "HEADER_REPEATED")
+        if not request.data:
+            raise proto_values.refuse("data", "is empty; leave such a message out", "DATA_EMPTY")
+        yield request.data

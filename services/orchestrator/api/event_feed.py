@@ -1,0 +1,158 @@
+"""A job's newest events, read from the database and encoded once for all watchers of the job in this process."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import get_args
+
+from i2v.v1 import job_pb2
+
+from services.errors import ServiceError, Unavailable
+from services.orchestrator.api import job_messages
+from services.orchestrator.domain.event import Admitted, Event, Rerouted, Resumed, Retrying, Terminal
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.ports.store import Store
+
+PAGE = 200
+"""Events per read."""
+KEPT = 256
+"""Events that a feed keeps, at most."""
+KEPT_BYTES = 256 * 1024
+"""Bytes of these events, at most; the newest is kept whatever its size."""
+LOOK_S = 15.0
+"""Seconds between two reads without a notification."""
+BEATS = 3
+"""Wake-ups of the watchers within the time of a heartbeat. Each looks then whether it has to send one."""
+WAITS = (Admitted, Retrying, Rerouted, Resumed)
+"""The events after which a job waits in a queue."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event as it goes to every watcher."""
+
+    sequence: int
+    data: bytes
+    """A WatchJobResponse."""
+    last: bool
+    """Whether this is the job's last event."""
+
+
+def entry(event: Event) -> Entry:
+    """Returns an event, encoded."""
+    data = job_pb2.WatchJobResponse(event=job_messages.event(event)).SerializeToString()
+    return Entry(event.sequence, data, isinstance(event.body, get_args(Terminal)))
+
+
+class EventFeed:
+    """The window of a job's newest events. A watcher keeps only the number of the last event that it sent.
+
+    So the memory of a feed does not depend on the number of watchers or their speed: a watcher that falls behind the
+    window reads from the database until it has caught up.
+    """
+
+    def __init__(self, store: Store, job: Job, waits: Callable[[], None], *, beat_s: float, kept: int = KEPT) -> None:
+        """`waits` is called whenever the job begins to wait in a queue.
+
+        Watchers wake at least every `beat_s` seconds.
+        """
+        self._store = store
+        self._waits = waits
+        self._beat_s = beat_s
+        self._kept = kept
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0
+        self._read = max(0, job.last_sequence - kept)
+        self.job_id = job.id
+        self.watchers = 0
+        self.waiting = job.state is State.QUEUED
+        """The job waits in a queue."""
+        self.place = 0
+        """Its place there, from 1; 0 if it does not wait or the place is not known yet."""
+        self.ended = False
+        """The job has ended, and its last event is in the window."""
+        self.changed = asyncio.Event()
+        """Set at the next change, and then replaced: get it before you read the feed's state."""
+        self._failure: Exception | None = None
+        if self.waiting:
+            waits()
+
+    def holds(self, after: int) -> bool:
+        """Says whether no event between `after` and the window is missing."""
+        return after >= self._read - len(self._entries)
+
+    def next(self, after: int) -> Entry | None:
+        """Returns the event that follows `after`, or None if it is not in the window."""
+        at = after - (self._read - len(self._entries))
+        return self._entries[at] if 0 <= at < len(self._entries) else None
+
+    def check(self) -> None:
+        """Raises Unavailable if the events cannot be read, RuntimeError for a fault of ours."""
+        match self._failure:
+            case None:
+                return
+            case ServiceError(
+                message=message, reason=reason
+            ):  # each watcher raises a new error: errors keep tracebacks
+                raise Unavailable(message, reason=reason)
+            case _:
+                raise RuntimeError("the feed of a job broke; the log has the reason")
+
+    def stands(self, place: int) -> None:
+        """Stores the place in the queue."""
+        if self.waiting and place != self.place:
+            self.place = place
+            self._wake()
+
+    async def read(self) -> None:
+        """Reads events until the job has ended or they cannot be read. Raises nothing."""
+        # One timer for all watchers: a time limit of their own for each event would cost a tenth of the process's time.
+        beats = asyncio.create_task(self._beat())
+        try:
+            async with self._store.changes(self.job_id) as signal:
+                while not self.ended:
+                    await signal.wait(LOOK_S)
+                    await self._read_on()
+        except Exception as error:
+            if not isinstance(error, ServiceError):
+                log.exception("the feed of a job broke", extra={"job_id": self.job_id})
+            self._failure = error
+            self._wake()
+        finally:
+            beats.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._beat_s)
+            self._wake()
+
+    async def _read_on(self) -> None:
+        more = True
+        while more:
+            events = await self._store.events(self.job_id, after=self._read, limit=PAGE)
+            for event in events:
+                self._add(event)
+            if events:
+                self._wake()
+            more = len(events) == PAGE
+
+    def _add(self, event: Event) -> None:
+        new = entry(event)
+        self._entries.append(new)
+        self._bytes += len(new.data)
+        self._read, self.ended = new.sequence, new.last
+        while len(self._entries) > self._kept or (self._bytes > KEPT_BYTES and len(self._entries) > 1):
+            self._bytes -= len(self._entries.popleft().data)
+        if not isinstance(event.body, WAITS):
+            self.waiting, self.place = False, 0
+        elif not self.waiting:
+            self.waiting = True
+            self._waits()
+
+    def _wake(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()

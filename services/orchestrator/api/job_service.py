@@ -1,0 +1,169 @@
+"""JobService: admission, queries, watch, cancel and resume."""
+
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import grpc
+from i2v.v1 import job_pb2, job_pb2_grpc
+
+from services.orchestrator.admission import admit, resume
+from services.orchestrator.api import job_messages, proto_values, spec_messages
+from services.orchestrator.api.api_keys import ApiKeys
+from services.orchestrator.api.event_feeds import EventFeeds
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.job import State
+from services.orchestrator.ports.clock_and_ids import Clock, Ids
+from services.orchestrator.ports.disk_space import Room, any_room
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.store import Store
+from services.orchestrator.worker.availability import VendorAvailability
+from services.rpc import logs
+
+TOKEN_MOST = 300
+
+STATE_OF = {number: state for state, number in job_messages.STATES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class JobService(job_pb2_grpc.JobServiceServicer):
+    """See job.proto."""
+
+    store: Store
+    catalog: Catalog
+    tenants: ApiKeys
+    clock: Clock
+    ids: Ids
+    meter: Meter
+    vendors: VendorAvailability
+    feeds: EventFeeds
+    room: Room = any_room
+
+    async def SubmitJob(self, request: job_pb2.SubmitJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
+        """See job.proto."""
+        job = await admit.admit(
+            spec_messages.from_pb(request.spec),
+            self.tenants.caller(),
+            request_id=proto_values.request_id(request.request_id),
+            catalog=self.catalog,
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            meter=self.meter,
+            available=self.vendors.available,
+            room=self.room,
+        )
+        logs.bind(job_id=job.id)
+        return job_messages.job(job)
+
+    async def GetJob(self, request: job_pb2.GetJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
+        """See job.proto."""
+        job = await self._job(request.name)
+        places = await self.store.queue_places([job.id]) if job.state is State.QUEUED else {}
+        return job_messages.job(job, places.get(job.id, 0))
+
+    async def ListJobs(
+        self, request: job_pb2.ListJobsRequest, context: grpc.ServicerContext
+    ) -> job_pb2.ListJobsResponse:
+        """See job.proto."""
+        size = proto_values.page_size(request.page_size)
+        if request.state and request.state not in STATE_OF:
+            raise proto_values.refuse("state", f"is {request.state}, which is no state", "STATE_UNKNOWN")
+        state = STATE_OF[request.state] if request.state else None
+        caller = self.tenants.caller()
+        before = _before(request.page_token, state)
+        found = await self.store.jobs(caller.tenant, caller.user, state=state, before=before, limit=size + 1)
+        listed = [job_messages.job(job) for job in found[:size]]
+        shown = proto_values.fitting(listed)
+        token = _token(found[shown - 1].id, state) if len(found) > shown else ""
+        return job_pb2.ListJobsResponse(jobs=listed[:shown], next_page_token=token)
+
+    async def WatchJob(  # type: ignore[override]  # encoded once for all watchers; see services.rpc.interceptor
+        self, request: job_pb2.WatchJobRequest, context: grpc.ServicerContext
+    ) -> AsyncIterator[bytes]:
+        """See job.proto."""
+        if request.after_sequence < 0:
+            raise proto_values.refuse(
+                "after_sequence", f"is {request.after_sequence}; 0 or more is allowed", "SEQUENCE_OUT_OF_RANGE"
+            )
+        job, after = await self._job(request.name), request.after_sequence
+        if job.state.ended and after >= job.last_sequence:
+            return
+        async with aclosing(self.feeds.watch(job, after)) as responses:
+            async for response in responses:
+                yield response
+
+    async def CancelJob(self, request: job_pb2.CancelJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
+        """See job.proto."""
+        before = await self._job(request.name)
+        job = await self.store.record(before.id, jobs.cancel)
+        if job.state is State.CANCELLED and not before.state.ended:
+            self.meter.ended(job)
+        return job_messages.job(job)
+
+    async def ResumeJob(self, request: job_pb2.ResumeJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
+        """See job.proto."""
+        job = await resume.resume(
+            proto_values.resource_id(request.name, "jobs"),
+            self.tenants.caller(),
+            request_id=proto_values.request_id(request.request_id),
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            meter=self.meter,
+        )
+        logs.bind(job_id=job.id)
+        return job_messages.job(job)
+
+    async def PreviewJob(
+        self, request: job_pb2.PreviewJobRequest, context: grpc.ServicerContext
+    ) -> job_pb2.PreviewJobResponse:
+        """See job.proto."""
+        found = await admit.preview(
+            spec_messages.from_pb(request.spec),
+            self.tenants.caller(),
+            catalog=self.catalog,
+            store=self.store,
+            clock=self.clock,
+            available=self.vendors.available,
+        )
+        return job_pb2.PreviewJobResponse(
+            spec=spec_messages.to_pb(found.spec),
+            quote=proto_values.money(found.quote_micros),
+            budget_left=proto_values.money(min(found.usage.tenant.left_micros, found.usage.user.left_micros)),
+            frames=found.frames,
+            queued_jobs=await self.store.queued(found.card.backend),
+        )
+
+    async def _job(self, name: str) -> jobs.Job:
+        caller = self.tenants.caller()
+        job_id = proto_values.resource_id(name, "jobs")
+        logs.bind(job_id=job_id)
+        return await self.store.job(job_id, tenant=caller.tenant, user=caller.user)
+
+
+def _token(before: str, state: State | None) -> str:
+    return base64.urlsafe_b64encode(json.dumps([before, state]).encode()).decode()
+
+
+def _before(token: str, state: State | None) -> str | None:
+    """Returns where a page begins. Raises InvalidInput when the token is not one of this method's, for this filter."""
+    if not token:
+        return None
+    try:
+        if len(token) > TOKEN_MOST:
+            raise ValueError
+        before, bound = json.loads(base64.urlsafe_b64decode(token.encode()))
+        if isinstance(before, str) and bound == state:
+            return proto_values.resource_id(f"jobs/{before}", "jobs")
+    except (ValueError, TypeError, binascii.Error):
+        pass
+    raise proto_values.refuse(
+        "page_token",
+        "is not one that this method gave for the same `state`; begin again without",
+        "PAGE_TOKEN_MALFORMED",
+    )

@@ -1,0 +1,1 @@
+"""How a caller's bytes become an asset."""

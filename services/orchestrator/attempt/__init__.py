@@ -1,0 +1,1 @@
+"""One attempt at a job. Reading order: runner, generate, state, checkpoints, outcome."""

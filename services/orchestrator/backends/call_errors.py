@@ -1,0 +1,31 @@
+"""What a failed call to one of our own processes says, as tenants may see it."""
+
+import logging
+
+import grpc
+
+from services.rpc.status_codes import from_call
+
+FULL = "Concurrent RPC limit exceeded!"
+"""gRPC's own message, with RESOURCE_EXHAUSTED, for a call that it does not pass on to the process."""
+
+log = logging.getLogger(__name__)
+
+
+def is_full(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the process, or gRPC in its place, refused a call beyond a limit: the call did not reach its method.
+
+    A method itself, or a proxy on the way to it, may also answer RESOURCE_EXHAUSTED, at any time.
+    """
+    if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return False
+    return error.details() == FULL or from_call(error).reason.endswith("CALLS_LIMIT_REACHED")
+
+
+def message_of(error: grpc.aio.AioRpcError, otherwise: str) -> str:
+    """Returns the process's own words, or `otherwise` where gRPC speaks: that names addresses, and is logged alone."""
+    failure = from_call(error)
+    if failure.reason:
+        return failure.message
+    log.warning("a call failed", extra={"code": failure.code.name, "details": failure.message})
+    return otherwise

@@ -1,0 +1,76 @@
+"""The file that a vendor's video is written to as it comes, one piece behind the network, hashed on the way."""
+
+import asyncio
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+SPARE_BYTES = 8 * 1024 * 1024
+"""So much may wait for the disk: a store must sync what it keeps, and would wait for all of it at the end."""
+
+
+class VendorVideoFile:
+    """Use `close` at the end, whatever has happened; `settle` before looking at what was written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("wb", buffering=0)
+        self._open = threading.Lock()
+        """A piece may still be on its way into the file when its caller is cancelled and closes it."""
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._sent = 0
+        """So many bytes the disk was told to begin with."""
+        self._writing: asyncio.Future[None] | None = None
+
+    async def add(self, data: bytes) -> None:
+        """Appends, after the piece before: while a thread writes this one, the next may come. Raises OSError."""
+        await self.settle()
+        self._writing = asyncio.get_running_loop().run_in_executor(None, self._append, data)
+
+    async def settle(self) -> None:
+        """Waits until every piece is written. Raises OSError."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
+    def _append(self, data: bytes) -> None:
+        with self._open:
+            if self._file.closed:
+                return
+            _write(self._file.fileno(), data)
+            self._hash.update(data)
+            self._size += len(data)
+            if self._size - self._sent >= SPARE_BYTES:
+                # This begins to write out what is dirty, waits for nothing, and keeps it readable from memory.
+                os.posix_fadvise(self._file.fileno(), self._sent, self._size - self._sent, os.POSIX_FADV_DONTNEED)
+                self._sent = self._size
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal digits, of what is written."""
+        return self._hash.hexdigest()
+
+    def holds(self, size_bytes: int, sha256: str) -> bool:
+        """Whether what is written is what was promised."""
+        return self._size == size_bytes and self.sha256 == sha256
+
+    def close(self) -> None:
+        """Closes the file, once the piece that is being written is."""
+        with self._open:
+            self._file.close()
+        if self._writing is not None:
+            self._writing.add_done_callback(_heed)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:  # a disk that is nearly full takes a part
+        view = view[os.write(descriptor, view) :]
+
+
+def _heed(writing: "asyncio.Future[None]") -> None:
+    """Whoever leaves does not want to know what came of it, but asyncio wants it asked for."""
+    if not writing.cancelled():
+        writing.exception()

@@ -1,0 +1,66 @@
+"""The health check: whether jobs and assets can be taken now, and whether the books are right."""
+
+import asyncio
+import logging
+
+from services.errors import Unavailable
+from services.orchestrator.disk_space import DiskSpace
+from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
+from services.orchestrator.store.postgres_store import PostgresStore
+from services.resource_shortage import shortage
+from services.rpc.server import RpcServer
+
+CHECK_S = 2.0
+AUDIT_S = 60.0
+
+log = logging.getLogger(__name__)
+
+
+async def check(
+    store: PostgresStore,
+    blobs: Blobs,
+    disks: DiskSpace,
+    server: RpcServer,
+    meter: PrometheusMeter,
+    embedded: EmbeddedPostgres | None,
+) -> None:
+    """Reports to the health service whether jobs and assets can be taken, and to metrics whether the books are right.
+
+    If the embedded PostgreSQL has ended, it starts it again.
+    """
+    serving, rounds, why = False, 0, ""
+    while True:
+        try:
+            await disks.measure()  # first: the check for free space must not depend on anything else
+            await store.check()
+            await blobs.check()
+            if rounds % round(AUDIT_S / CHECK_S) == 0:
+                meter.imbalance(await store.audit())
+            disks.room(0)
+        except Exception as error:
+            trouble = error if isinstance(error, Unavailable) else shortage(error)
+            if trouble is None:
+                log.exception("the health check failed")
+            elif trouble.reason != why:
+                log.warning("not serving", extra={"reason": trouble.reason, **trouble.metadata})
+            serving, why = False, trouble.reason if trouble is not None else ""
+        else:
+            if not serving:
+                log.info("serving")
+            serving, why = True, ""
+        await server.set_serving(serving)
+        if embedded is not None and why == "DATABASE_UNAVAILABLE":
+            await _revive(embedded)
+        rounds += 1
+        await asyncio.sleep(CHECK_S)
+
+
+async def _revive(embedded: EmbeddedPostgres) -> None:
+    """Starts the embedded PostgreSQL again if it has ended."""
+    try:
+        if await asyncio.to_thread(embedded.revive):
+            log.warning("the embedded PostgreSQL had ended and was started again")
+    except Exception as error:
+        log.warning("the embedded PostgreSQL cannot be started again", extra={"why": str(error)})

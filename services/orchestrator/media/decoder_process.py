@@ -1,0 +1,130 @@
+"""The child process that opens hostile files: `python -m services.orchestrator.media.decoder_process <kind> <seconds>`.
+
+Its life: load everything, give up memory, files and network, then answer one request at a time. A request brings
+the open files and no names; an answer is a small JSON object. It holds no secret: its environment is empty, its
+only ways out are the two files and the socket it was given.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import BinaryIO
+
+from services.orchestrator.media.picture_header import Refused
+
+MEMORY_LIMIT_BYTES = 1 << 30
+OUTPUT_LIMIT_BYTES = 256 << 20
+FILES_PER_REQUEST = 2
+NICENESS = 10
+"""Nice value of a child process: decoding may take longer, but must not delay the process that answers calls."""
+
+Work = Callable[[BinaryIO, BinaryIO], Callable[[], dict[str, object]]]
+
+
+def main(kind: str, limit_s: float) -> None:
+    """Serves requests until the other end of the socket on standard input is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the parent, who may want its pictures finished
+    channel = socket.socket(fileno=0)
+    work = _load(kind)  # a failure here is ours and goes to the parent's standard error
+    _confine()
+    channel.send(b"ready")
+    while True:
+        message, files, _, _ = socket.recv_fds(channel, 16, FILES_PER_REQUEST)
+        if not message:
+            return
+        # Processor time: a good file needs no more of it on a loaded machine. SIGPROF kills, even inside C code.
+        signal.setitimer(signal.ITIMER_PROF, limit_s)
+        answer = _answered(work, files)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        channel.send(json.dumps(answer).encode())
+        if "memory" in answer:
+            return  # a new process starts with a whole heap
+
+
+def _load(kind: str) -> Work:
+    if kind == "pictures":
+        from services.orchestrator.media import picture_cleaning
+
+        picture_cleaning.warm()
+        return picture_cleaning.clean
+    if kind == "sounds":
+        from services.orchestrator.media import sound_measure
+
+        sound_measure.warm()
+        return sound_measure.measure
+    from services.orchestrator.media import video_measure
+
+    video_measure.warm()
+    if kind == "repacks":
+        from services.orchestrator.media import remux
+
+        return remux.remux
+    return video_measure.measure if kind == "videos" else video_measure.measure_any
+
+
+def _confine() -> None:
+    """Gives up what decoding does not need.
+
+    The files of a request fill every free descriptor, so nothing else can be opened and nobody called.
+    """
+    os.nice(NICENESS)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # what libraries print about hostile files helps nobody
+    limits = {
+        resource.RLIMIT_AS: MEMORY_LIMIT_BYTES,
+        resource.RLIMIT_FSIZE: OUTPUT_LIMIT_BYTES,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: _open_files() + FILES_PER_REQUEST,
+    }
+    for which, limit in limits.items():
+        resource.setrlimit(which, (limit, limit))
+
+
+def _open_files() -> int:
+    highest = -1
+    for number in range(64):
+        with contextlib.suppress(OSError):
+            os.fstat(number)
+            highest = number
+    return highest + 1
+
+
+def _answered(work: Work, files: list[int]) -> dict[str, object]:
+    answer: dict[str, object] = {}
+    try:
+        with open(files[0], "rb") as source, open(files[1], "wb") as target:
+            answer = _answer(work, source, target)
+    except OSError as error:  # from the last bytes, which are written when the file is closed
+        if not answer:
+            raise
+        return {"unwritten": error.errno or errno.EIO}
+    return answer
+
+
+def _answer(work: Work, source: BinaryIO, target: BinaryIO) -> dict[str, object]:
+    try:
+        finish = work(source, target)
+    except Refused as refused:
+        return {"reason": refused.reason, "description": refused.description}
+    except MemoryError:
+        return {"memory": MEMORY_LIMIT_BYTES}
+    except Exception as error:  # decoders raise anything on broken data; this is where that ends
+        if isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno == errno.EMFILE):
+            raise  # not the file's fault: `warm` has left something out
+        return {"broken": True}
+    try:
+        return finish()
+    except MemoryError:
+        return {"memory": MEMORY_LIMIT_BYTES}
+    except OSError as error:
+        return {"unwritten": error.errno or errno.EIO}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]))

@@ -1,0 +1,137 @@
+"""The only writer of a job's history: one event, the job after it, and what goes with it, in one transaction."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, get_args
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.errors import NotFound
+from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.event import (
+    CancelRequested,
+    Event,
+    PromptWritten,
+    Rerouted,
+    Resumed,
+    Started,
+    Terminal,
+)
+from services.orchestrator.domain.job import Job, apply
+from services.orchestrator.domain.spec import to_json
+from services.orchestrator.ports.store import Decide
+from services.orchestrator.store import paid_calls, row_mapping
+from services.orchestrator.store.notifications import CHANGES, STOPS
+from services.orchestrator.store.queue_entries import Queue
+from services.orchestrator.store.schema import assets as assets_table
+from services.orchestrator.store.schema import jobs
+
+# Built once: building a statement, and finding its compiled form, takes as long as running it.
+FOUND = sa.select(jobs).where(jobs.c.id == sa.bindparam("job_id")).with_for_update()
+NOTED = insert(assets_table).on_conflict_do_nothing()
+
+# One statement for the event, the job and the waking of those who wait: this runs for every fragment of every video.
+WRITE = sa.text("""
+WITH told AS (
+    INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
+    VALUES (:id, :last_sequence, :now, :kind, CAST(:body AS jsonb), :terminal)
+), changed AS (
+    UPDATE jobs SET state = :state, stopping = :stopping, stage = :stage, progress = :progress, attempt = :attempt,
+        call = :call, workflow = :workflow, expire_time = :expire_time, last_sequence = :last_sequence,
+        charged_micros = :charged_micros, output = CAST(:output AS jsonb), error = CAST(:error AS jsonb),
+        start_time = :start_time, end_time = :end_time
+    WHERE id = :id
+)
+SELECT pg_notify(:changes, :id), CASE WHEN CAST(:stops AS text) IS NOT NULL THEN pg_notify(:stops, :id) END
+""")
+
+# Gives back what was set aside and books the charge, on both accounts, the tenant's first as everywhere.
+SETTLE = sa.text("""
+WITH held AS (
+    SELECT accounts.id FROM jobs JOIN accounts ON accounts.id IN (jobs.tenant_account, jobs.user_account)
+    WHERE jobs.id = :id ORDER BY accounts."user" FOR UPDATE OF accounts
+), settled AS (
+    INSERT INTO ledger_entries (account, job_id, kind, reserved_micros, spent_micros, time)
+    SELECT id, :id, 'settle', -CAST(:quote AS bigint), :charged, :now FROM held
+)
+UPDATE accounts SET reserved_micros = reserved_micros - :quote, spent_micros = spent_micros + :charged,
+    active_jobs = active_jobs - 1
+FROM held WHERE accounts.id = held.id
+""")
+
+
+async def record(
+    connection: AsyncConnection,
+    queue: Queue,
+    job_id: str,
+    decide: Decide,
+    assets: Sequence[Asset],
+    note: str,
+    now: datetime,
+) -> tuple[Job, str]:
+    """Writes what `decide` chooses; the caller commits. Raises NotFound, and whatever `decide` raises.
+
+    Returns the job, and the backend of the queue that it was put onto, ready to run; "" if it was not.
+    """
+    found = (await connection.execute(FOUND, {"job_id": job_id})).one_or_none()
+    if found is None:
+        raise NotFound("job", f"jobs/{job_id}")
+    job = row_mapping.job(found)
+    body = decide(job)
+    if body is None:
+        return job, ""
+    after = apply(job, Event(job.last_sequence + 1, now, body))
+    for asset in assets:
+        await connection.execute(NOTED, row_mapping.asset_columns(asset))
+    terminal = isinstance(body, get_args(Terminal))
+    columns: dict[str, Any] = row_mapping.changing(after)
+    columns["output"] = json.dumps(columns["output"]) if after.output else None
+    columns["error"] = json.dumps(columns["error"]) if after.error else None
+    await connection.execute(
+        WRITE,
+        {
+            **columns,
+            "id": job.id,
+            "now": now,
+            "kind": type(body).__name__,
+            "body": json.dumps(row_mapping.body_json(body)),
+            "terminal": terminal,
+            "changes": CHANGES,
+            # An attempt listens on this one alone, so that its own fragments do not wake it.
+            "stops": STOPS if terminal or isinstance(body, CancelRequested | Started) else None,
+        },
+    )
+    if isinstance(body, PromptWritten):  # too rare to be in the statement that every fragment runs
+        written = json.dumps(row_mapping.body_json(body))
+        await connection.execute(
+            sa.text("UPDATE jobs SET written = CAST(:written AS jsonb) WHERE id = :id"),
+            {"written": written, "id": job.id},
+        )
+    if isinstance(body, Rerouted):
+        await connection.execute(
+            sa.text(
+                "UPDATE jobs SET spec = CAST(:spec AS jsonb), backend = :backend, price_micros = :price,"
+                " tried = CAST(:tried AS jsonb) WHERE id = :id"
+            ),
+            {
+                "spec": json.dumps(to_json(after.spec)),
+                "backend": body.backend,
+                "price": after.price_micros,
+                "tried": json.dumps(after.tried),
+                "id": job.id,
+            },
+        )
+    await paid_calls.keep(connection, queue, job, after, body, note, now)
+    if terminal:
+        await connection.execute(
+            SETTLE, {"id": job.id, "quote": job.quote_micros, "charged": after.charged_micros, "now": now}
+        )
+    match body:
+        case Rerouted(backend=backend):
+            return after, backend
+        case Resumed():
+            return after, found.backend
+    return after, ""

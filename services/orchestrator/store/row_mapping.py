@@ -1,0 +1,146 @@
+"""Row <-> object, in one place."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, get_args
+
+from sqlalchemy import Row
+
+from services.orchestrator.domain import spec
+from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.event import Body, Event, JobError, PromptWritten, VideoOutput
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.ledger import Entry, Kind
+from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
+from services.orchestrator.domain.paid_call import Call, PaidCall
+from services.orchestrator.domain.quota import Account
+from services.orchestrator.domain.spec import Size
+
+KINDS: dict[str, type[Body]] = {kind.__name__: kind for kind in get_args(Body)}
+
+
+def job(row: Row[Any]) -> Job:
+    """Returns the job of a `jobs` row."""
+    return Job(
+        id=row.id,
+        tenant=row.tenant,
+        user=row.user,
+        request_id=row.request_id,
+        spec=spec.from_json(row.spec),
+        quote_micros=row.quote_micros,
+        price_micros=row.price_micros,
+        resumes=row.resumes or "",
+        call=Call(row.call),
+        tried=tuple(row.tried or ()),
+        written=PromptWritten(**row.written) if row.written else None,
+        workflow=row.workflow,
+        create_time=row.create_time,
+        expire_time=row.expire_time,
+        state=State(row.state),
+        stopping=row.stopping,
+        stage=row.stage,
+        progress=row.progress,
+        attempt=row.attempt,
+        last_sequence=row.last_sequence,
+        charged_micros=row.charged_micros,
+        refunded_micros=row.refunded_micros,
+        output=_output(row.output) if row.output else None,
+        error=JobError(**row.error) if row.error else None,
+        start_time=row.start_time,
+        end_time=row.end_time,
+    )
+
+
+def changing(job: Job) -> dict[str, Any]:
+    """Returns the columns of a job that events change."""
+    return {
+        "state": job.state.value,
+        "stopping": job.stopping,
+        "call": job.call.value,
+        "workflow": job.workflow,
+        "expire_time": job.expire_time,
+        "stage": job.stage,
+        "progress": job.progress,
+        "attempt": job.attempt,
+        "last_sequence": job.last_sequence,
+        "charged_micros": job.charged_micros,
+        "output": asdict(job.output) if job.output else None,
+        "error": asdict(job.error) if job.error else None,
+        "start_time": job.start_time,
+        "end_time": job.end_time,
+    }
+
+
+def event_of(row: Row[Any]) -> Event:
+    """Returns the event of a `job_events` row."""
+    fields: dict[str, Any] = dict(row.body)
+    if "output" in fields:
+        fields["output"] = _output(fields["output"])
+    if "error" in fields:
+        fields["error"] = JobError(**fields["error"])
+    for name in ("retry_time", "expire_time"):
+        if name in fields:
+            fields[name] = datetime.fromisoformat(fields[name])
+    return Event(row.sequence, row.time, KINDS[row.kind](**fields))
+
+
+def body_json(body: Body) -> dict[str, Any]:
+    """Returns an event's body as plain JSON values."""
+    fields = asdict(body)
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
+
+
+def asset(row: Row[Any]) -> Asset:
+    """Returns the asset of an `assets` row."""
+    info: PictureInfo | VideoInfo | AudioInfo
+    if row.sample_rate is not None:
+        info = AudioInfo(row.media_type, row.duration_s, row.sample_rate, row.channels)
+    elif row.frames is None:
+        info = PictureInfo(row.media_type, row.width, row.height)
+    else:
+        info = VideoInfo(row.media_type, row.width, row.height, row.frames, row.fps, row.duration_s, row.audio_s)
+    return Asset(row.tenant, row.user, row.sha256, row.size_bytes, info, row.create_time, row.promised or {})
+
+
+MEASURES = ("width", "height", "frames", "fps", "duration_s", "audio_s", "sample_rate", "channels")
+
+
+def asset_columns(asset: Asset) -> dict[str, Any]:
+    """Returns the columns of an asset."""
+    return {
+        "tenant": asset.tenant,
+        "user": asset.user,
+        "sha256": asset.sha256,
+        "size_bytes": asset.size_bytes,
+        "media_type": asset.info.media_type,
+        "create_time": asset.create_time,
+        "promised": dict(asset.promised) or None,
+    } | {name: getattr(asset.info, name, None) for name in MEASURES}
+
+
+def account(row: Any) -> Account:
+    """Returns the account of an `accounts` row."""
+    return Account(row.budget_micros, row.reserved_micros, row.spent_micros, row.active_jobs)
+
+
+def entry(row: Row[Any]) -> Entry:
+    """Returns the ledger entry of a `ledger_entries` row."""
+    return Entry(row.job_id, Kind(row.kind), row.reserved_micros, row.spent_micros, row.time)
+
+
+def paid_call(row: Row[Any]) -> PaidCall:
+    """Returns the journal's entry of a `paid_calls` row."""
+    return PaidCall(
+        row.submission_id,
+        row.job_id,
+        row.attempt,
+        row.provider,
+        row.model,
+        row.state,
+        row.external_ref,
+        row.submit_time,
+    )
+
+
+def _output(stored: dict[str, Any]) -> VideoOutput:
+    return VideoOutput(**{**stored, "size": Size(**stored["size"])})

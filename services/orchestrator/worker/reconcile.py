@@ -1,0 +1,176 @@
+"""Reconciling: what becomes of a job whose vendor's answer was lost. It is never submitted again.
+
+The vendor is asked for the task; a person may know better. A vendor that does not find it, asked after the refund
+window that it promises, has given back whatever it took for nothing, and the job fails for nothing. One that promises
+none, or is not reached, leaves the job to a person. Each step is one event, so a process that dies between two leaves
+the next to whoever looks next.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.errors import PreconditionFailed, Unavailable
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain.event import Accepted, Body, JobError, Reconciling, Released, Resumed
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.paid_call import Call, Finding, Found, PaidCall
+from services.orchestrator.ports.backend import Backend
+from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.paid_backend import PaidBackend
+from services.orchestrator.ports.store import Decide, Store
+
+LOST = JobError("ANSWER_LOST", "The vendor's answer was lost, and it has no such task.", retryable=True)
+UNFOUND = JobError("ANSWER_LOST", "The vendor's answer was lost, and nobody found such a task in time.", retryable=True)
+SETTLED = JobError("SETTLED_BY_OPERATOR", "The vendor's answer was lost; a person has settled it.", retryable=True)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Brings RECONCILING jobs to an end, or back to work. Holds no state of its own."""
+
+    store: Store
+    clock: Clock
+    meter: Meter
+
+    async def look(self, job: Job, backends: Mapping[str, Backend], refund_window_s: float) -> Job:
+        """Does what can be done for a job now, and returns it. Raises Unavailable.
+
+        `refund_window_s` is waited at least, however short the window is that the vendor promises.
+        """
+        if job.state is not State.RECONCILING:
+            return job
+        if job.call is Call.ACCEPTED:
+            return await self._resume(job.id)
+        call = await self.store.paid_call(job)
+        if job.call is Call.NONE or call is None:
+            return await self._end(job.id, LOST)
+        asked = self.clock.now()
+        found = await self._found(call, backends.get(call.provider))
+        if found.finding is Finding.FOUND:
+            try:
+                return await self.attach(job.id, found.external_ref)
+            except PreconditionFailed as refused:
+                if refused.reason != jobs.TAKEN.reason:
+                    raise
+                return await self._say_taken(job, call, found.external_ref, refused.metadata.get("job", ""))
+        if found.finding is Finding.ABSENT:
+            return await self._release(job.id, call.provider, LOST)
+        window_s = found.refund_window_s
+        if window_s is not None and asked > call.submit_time + timedelta(seconds=max(window_s, refund_window_s)):
+            # The vendor gives back what failed. Had the task a video all the same, its bill has what no ledger has.
+            told = {"job_id": job.id, "provider": call.provider, "submission_id": call.submission_id}
+            log.error("a paid call is given up; the vendor's bill may have it", extra=told)
+            return await self._release(job.id, call.provider, UNFOUND)
+        return job
+
+    async def _say_taken(self, job: Job, call: PaidCall, external_ref: str, other: str) -> Job:
+        """Reports once, on the job, in the log and in the metrics, that the found task belongs to another job."""
+        if (await self.why(job)) == jobs.TAKEN:
+            return job
+        known = {"job_id": job.id, "provider": call.provider, "external_ref": external_ref, "other": other}
+        log.error("a lost submission was found as a task that another job has", extra=known)
+        self.meter.paid_call(call.provider, "taken")
+        return await self.store.record(job.id, _while_unknown(Reconciling(jobs.TAKEN)))
+
+    async def why(self, job: Job) -> JobError | None:
+        """Returns why a job is RECONCILING; None if it is not. Raises Unavailable."""
+        last = await self.store.events(job.id, after=job.last_sequence - 1, limit=1)
+        body = last[0].body if last else None
+        return body.error if isinstance(body, Reconciling) else None
+
+    async def call(self, job_id: str) -> PaidCall:
+        """Returns the paid call of a job whose outcome is unknown. Raises PreconditionFailed, NotFound."""
+        job = await self.store.job(job_id)
+        _demand_unknown(job)
+        call = await self.store.paid_call(job)
+        if call is None:
+            raise PreconditionFailed("This job has no paid call.", reason="NOT_RECONCILING")
+        return call
+
+    async def attach(self, job_id: str, external_ref: str) -> Job:
+        """Goes on with a task that was found. Raises PreconditionFailed, NotFound."""
+        call = await self.call(job_id)
+        await self.store.record(job_id, _while_unknown(Accepted(call.provider)), note=external_ref)
+        self.meter.paid_call(call.provider, "accepted")
+        return await self._resume(job_id)
+
+    async def release(self, job_id: str) -> Job:
+        """Ends a job whose task certainly costs nothing. Raises PreconditionFailed, NotFound."""
+        return await self._release(job_id, (await self.call(job_id)).provider, SETTLED)
+
+    async def charge(self, job_id: str) -> Job:
+        """Ends a job whose task was charged, and will not bring a video. Raises PreconditionFailed, NotFound."""
+        call = await self.call(job_id)
+
+        def decide(now: Job) -> Body:
+            _demand_unknown(now)
+            return jobs.settle(now, SETTLED)
+
+        job = await self.store.record(job_id, decide)
+        self.meter.paid_call(call.provider, "charged")
+        self.meter.ended(job)
+        return job
+
+    async def refund(self, job_id: str) -> tuple[Job, PaidCall]:
+        """Gives the price of a job back that was charged for a task which costs nothing after all.
+
+        Returns that job and its call. Idempotent. Raises PreconditionFailed, NotFound.
+        """
+        job, call = await self.store.refund(job_id)
+        if call.state != "released":
+            log.warning("a charge was given back", extra={"job_id": job.id, "provider": call.provider})
+            self.meter.paid_call(call.provider, "refunded")
+        return job, call
+
+    async def _found(self, call: PaidCall, backend: Backend | None) -> Found:
+        if not isinstance(backend, PaidBackend):
+            return Found(Finding.UNKNOWN)
+        try:
+            return await backend.find(call)
+        except Unavailable:
+            log.warning("the vendor cannot be asked for a lost task", extra={"provider": call.provider})
+            return Found(Finding.UNKNOWN)
+
+    async def _release(self, job_id: str, provider: str, error: JobError) -> Job:
+        await self.store.record(job_id, _while_unknown(Released(provider, error.reason)))
+        self.meter.paid_call(provider, "released")
+        return await self._end(job_id, error)
+
+    async def _end(self, job_id: str, error: JobError) -> Job:
+        ended: list[bool] = []
+
+        def decide(now: Job) -> Body | None:
+            ended[:] = [now.state is State.RECONCILING and now.call is Call.NONE]
+            return jobs.settle(now, error) if ended[0] else None
+
+        job = await self.store.record(job_id, decide)
+        if ended[0]:
+            self.meter.ended(job)
+        return job
+
+    async def _resume(self, job_id: str) -> Job:
+        def decide(now: Job) -> Resumed | None:
+            if now.state is not State.RECONCILING or now.call is not Call.ACCEPTED:
+                return None
+            return Resumed(self.clock.now() + timedelta(milliseconds=now.spec.timeout_ms or 0))
+
+        return await self.store.record(job_id, decide)
+
+
+def _demand_unknown(job: Job) -> None:
+    if job.state is not State.RECONCILING or job.call is not Call.SUBMITTING:
+        what = f"The job is {job.state.value.upper()}; what became of its paid call is known."
+        raise PreconditionFailed(what, reason="NOT_RECONCILING", metadata={"job": f"jobs/{job.id}"})
+
+
+def _while_unknown(body: Accepted | Released | Reconciling) -> Decide:
+    def decide(now: Job) -> Body:
+        _demand_unknown(now)
+        return body
+
+    return decide

@@ -1,0 +1,1 @@
+"""HTTP to hosts outside our network, protected against SSRF. Knows no product noun."""

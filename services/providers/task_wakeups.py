@@ -1,0 +1,32 @@
+"""Whom to wake when there is news of a task: its watchers look at once instead of at their next turn."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class TaskWakeups:
+    """The watchers of this process, by the vendor's id of what they watch."""
+
+    def __init__(self) -> None:
+        self._of_ref: dict[str, set[asyncio.Event]] = {}
+
+    @contextmanager
+    def waiting(self, ref: str) -> Iterator[asyncio.Event]:
+        """Lends an event that is set whenever there is news of a task."""
+        event = asyncio.Event()
+        self._of_ref.setdefault(ref, set()).add(event)
+        try:
+            yield event
+        finally:
+            others = self._of_ref[ref]
+            others.discard(event)
+            if not others:
+                del self._of_ref[ref]
+
+    def wake(self, ref: str) -> bool:
+        """Wakes the watchers of a task. Returns whether there are any."""
+        events = self._of_ref.get(ref, ())
+        for event in events:
+            event.set()
+        return bool(events)

@@ -1,0 +1,281 @@
+"""One request to a vendor and its answer, with the two rules that keep money safe.
+
+The request that costs money is sent once, over a connection of its own: on a kept one, a server that closes it just
+then makes it impossible to tell whether the request arrived. And whatever cannot be proved not to have arrived counts
+as arrived. Everything else is free and may be asked again.
+
+Answers are hostile: read up to a limit, never unpacked, parsed without trust in depth, size or types.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from services.outbound.destinations import Destinations, GuardedTransport, guarded_client
+from services.providers import task_failures
+from services.providers.metrics import VendorMeter
+from services.providers.request_body import RequestBody, Unreadable
+from services.providers.system_clock import Clock
+from services.providers.vendor import Charge, Failed, Troubled
+from services.resource_shortage import shortage
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+ANSWER_BYTES = 1 << 20
+KEY_BYTES = 6
+"""What is shorter is no key, and would be found everywhere."""
+PLAIN = {"accept": "application/json", "accept-encoding": "identity"}
+WHOLE = 4
+"""A request may take so many times what may lie between two of its signs of life."""
+AT_A_TIME = 100
+"""Requests that cost nothing, uploads among them."""
+NAMED_CHARACTERS = 200
+DELAY_S = 3600.0
+"""No vendor keeps us waiting for longer than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTimeouts:
+    """How long a request may take, in seconds."""
+
+    connect_s: float = 10.0
+    submit_s: float = 60.0
+    """Between two signs of life while the paid request is sent and answered."""
+    look_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `data` is None where it was no JSON."""
+
+    status: int
+    data: object = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    retry_delay_s: float | None = None
+
+    def get(self, *path: str | int, kind: type[T]) -> T | None:
+        """Returns the value at a path of keys and positions if it is there and of the kind; a bool is no number."""
+        return dig(self.data, *path, kind=kind)
+
+
+def dig(data: object, *path: str | int, kind: type[T]) -> T | None:
+    """See Answer.get."""
+    for step in path:
+        if isinstance(step, str) and isinstance(data, dict):
+            data = data.get(step)
+        elif isinstance(step, int) and isinstance(data, list) and step < len(data):
+            data = data[step]
+        else:
+            return None
+    if isinstance(data, bool) and kind is not bool:
+        return None
+    return data if isinstance(data, kind) else None
+
+
+class VendorClient:
+    """The way to one vendor's API. The key goes into `authorization`, and nowhere else."""
+
+    def __init__(
+        self,
+        base: str,
+        scheme: str,
+        key: str,
+        *,
+        destinations: Destinations,
+        timeouts: RequestTimeouts,
+        meter: VendorMeter,
+        clock: Clock,
+        kept: Collection[str] = (),
+    ) -> None:
+        """`kept` names the headers of answers that are of use, in lower case."""
+        self._base = base.rstrip("/")
+        self._credentials = {"authorization": f"{scheme} {key}"}
+        self._key = key.encode()
+        self._timeouts = timeouts
+        self._meter = meter
+        self._clock = clock
+        self._kept = tuple(kept)
+        self._paid = _client(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=0))
+        self._free = _client(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=AT_A_TIME))
+        self._turns = asyncio.Semaphore(AT_A_TIME)
+
+    async def pay(self, path: str, body: RequestBody, headers: Mapping[str, str] | None = None) -> Answer:
+        """Sends the one request that costs money, once.
+
+        Raises:
+            Failed: certainly not sent, or nobody knows; which of the two, `charge` says.
+        """
+        timeout = httpx.Timeout(self._timeouts.submit_s, connect=self._timeouts.connect_s, pool=None)
+        try:
+            # The time between two bytes is limited by httpx, the whole of it by us: an answer may trickle.
+            async with asyncio.timeout(WHOLE * self._timeouts.submit_s):
+                answer = await self._send(self._paid, "POST", path, body, headers or {}, timeout)
+        except (httpx.ConnectError, httpx.ConnectTimeout, Unreadable) as error:
+            # A body ends with a text of ours, behind its inputs: without it the vendor has no complete request.
+            self._meter.requested("submit", "not-sent")
+            if (lacking := shortage(error)) is not None:
+                raise task_failures.unsent(lacking) from error
+            raise Failed(
+                "The vendor could not be reached; nothing was sent to it.",
+                reason="VENDOR_DOWN",
+                charge=Charge.NOT_CHARGED,
+                retryable=True,
+            ) from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            self._meter.requested("submit", "lost")
+            raise Failed(
+                "The vendor was asked and its answer did not arrive.",
+                reason="ANSWER_LOST",
+                charge=Charge.UNKNOWN,
+            ) from error
+        self._meter.requested("submit", f"{answer.status // 100}xx")
+        return answer
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        kind: str,
+        body: RequestBody | None = None,
+        timeout_s: float | None = None,
+        with_key: bool = True,
+    ) -> Answer:
+        """Sends a request that costs nothing.
+
+        `kind` is the word for the metrics: `look`, `cancel`, `find`, `upload` or `webhook`. A URL that the vendor has
+        named is asked for without our key.
+
+        Raises:
+            Troubled: no answer came. An answer of any status is returned.
+        """
+        timeout = httpx.Timeout(timeout_s or self._timeouts.look_s, connect=self._timeouts.connect_s, pool=None)
+        try:
+            # To wait for one's turn says nothing of the vendor. And a pool of httpx that has to let requests wait looks
+            # at each of them by each of its connections, again and again: a few hundred keep the loop busy.
+            async with self._turns, asyncio.timeout(WHOLE * (timeout_s or self._timeouts.look_s)):
+                answer = await self._send(self._free, method, path, body, {}, timeout, with_key=with_key)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError, Unreadable) as error:
+            # A vendor may name the URL.
+            self._meter.requested(kind, "lost")
+            raise Troubled(f"no answer: {type(error).__name__}", down=shortage(error) is None) from error
+        self._meter.requested(kind, f"{answer.status // 100}xx")
+        return answer
+
+    def mixed_up(self, kind: str, ref: str, named: object) -> Troubled:
+        """Records an answer for another task or model than requested. Returns an error: it counts as no answer.
+
+        `kind` is the word for the metrics: `submit`, `look`, `cancel` or `find`; `named` is what the answer names.
+        """
+        self._meter.mixed_up(kind)
+        wrong = {"kind": kind, "external_ref": ref, "named": str(named)[:NAMED_CHARACTERS]}
+        log.error("the vendor answered for another task", extra=wrong)
+        return Troubled("an answer for another task")
+
+    async def _send(
+        self,
+        client: httpx.AsyncClient,
+        method: str,
+        path: str,
+        body: RequestBody | None,
+        headers: Mapping[str, str],
+        timeout: httpx.Timeout,
+        *,
+        with_key: bool = True,
+    ) -> Answer:
+        url = path if path.startswith(("https://", "http://")) else f"{self._base}{path}"
+        own = {**PLAIN, **(self._credentials if with_key else {}), **headers}
+        if body is not None:
+            own |= {"content-type": body.content_type, "content-length": str(body.length)}
+        request = client.build_request(
+            method,
+            url,
+            headers=own,
+            content=body.pieces() if body is not None else None,
+            timeout=timeout,
+        )
+        response = await client.send(request, stream=True)
+        try:
+            return await self._read(response)
+        finally:
+            await response.aclose()
+
+    async def _read(self, response: httpx.Response) -> Answer:
+        kept = {name: response.headers.get(name, "") for name in self._kept}
+        delay_s = self._delay_s(response.headers.get("retry-after", ""))
+        data = None
+        try:
+            data = parsed(self._blotted(plain(await _limited(response))))
+        except httpx.HTTPError:
+            # A refusal is one by its status alone; only what was accepted needs its words.
+            if response.status_code < 400:
+                raise
+        return Answer(response.status_code, data, kept, delay_s)
+
+    def _blotted(self, text: bytes) -> bytes:
+        """Returns an answer without our key: a vendor that quotes it would have us show it to callers."""
+        return text.replace(self._key, b"[key]") if len(self._key) >= KEY_BYTES else text
+
+    def _delay_s(self, text: str) -> float | None:
+        """Returns the seconds that a Retry-After header asks for, in either of its two forms."""
+        if text.isascii() and text.isdigit() and len(text) < 10:
+            return min(float(text), DELAY_S)
+        try:
+            return min(max(parsedate_to_datetime(text).timestamp() - self._clock(), 0.0), DELAY_S)
+        except (ValueError, TypeError, OverflowError):
+            return None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._paid.aclose()
+        await self._free.aclose()
+
+
+def _client(destinations: Destinations, limits: httpx.Limits) -> httpx.AsyncClient:
+    return guarded_client(GuardedTransport(destinations, limits))
+
+
+async def _limited(response: httpx.Response) -> bytes:
+    """Returns the body, or nothing where it is too large or packed."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return b""
+    found = bytearray()
+    async for chunk in response.aiter_raw():
+        found += chunk
+        if len(found) > ANSWER_BYTES:
+            return b""
+    return bytes(found)
+
+
+def plain(text: bytes) -> bytes:
+    """Returns JSON without what could hide something: our key, or half a character that no protobuf takes.
+
+    Only UTF-8 is read. Left to itself, json.loads would guess UTF-16 or UTF-32, in which our key has other bytes.
+    """
+    told = text.decode("utf-8-sig", errors="replace")
+    if "\\" in told:
+        try:
+            told = json.dumps(json.loads(told), ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return b""
+    return told.encode(errors="replace")
+
+
+def parsed(text: bytes) -> object:
+    """Returns what JSON says, or None where it is none, or too deep."""
+    try:
+        return json.loads(text.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,182 @@
+"""Which gRPC status a failure becomes, and the way back. The one place that knows both vocabularies.
+
+Every status carries ErrorInfo(reason, domain, metadata) and what else its kind has to say. A status travels in HTTP/2
+headers, which peers limit to 8 KiB, so long texts are cut and the last violations are dropped rather than the whole
+answer lost. What is not a ServiceError becomes INTERNAL with an id that the log knows, and says nothing else.
+"""
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from services import errors
+from services.errors import Violation
+from services.resource_shortage import shortage
+
+log = logging.getLogger(__name__)
+
+DOMAIN = "i2v"
+MESSAGE_CHARACTERS = 800
+TEXT_CHARACTERS = 400
+STATUS_BYTES = 3500
+"""Base64 makes 4.7 KB of it, the message beside it is up to 2.4 KB: together under the 8 KiB that peers accept."""
+PACKING_BYTES = 80
+"""What `Any` adds to a detail."""
+
+CODES: Mapping[type[errors.ServiceError], int] = {
+    errors.InvalidInput: code_pb2.INVALID_ARGUMENT,
+    errors.Unauthenticated: code_pb2.UNAUTHENTICATED,
+    errors.PermissionDenied: code_pb2.PERMISSION_DENIED,
+    errors.NotFound: code_pb2.NOT_FOUND,
+    errors.RequestIdReused: code_pb2.ALREADY_EXISTS,
+    errors.PreconditionFailed: code_pb2.FAILED_PRECONDITION,
+    errors.QuotaExceeded: code_pb2.RESOURCE_EXHAUSTED,
+    errors.LimitReached: code_pb2.RESOURCE_EXHAUSTED,
+    # Only at this code gRPC's clients stop watching health and continue to call; after others they watch again.
+    errors.GaveWay: code_pb2.UNIMPLEMENTED,
+    errors.Unavailable: code_pb2.UNAVAILABLE,
+    errors.DeadlineTooShort: code_pb2.DEADLINE_EXCEEDED,
+}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251  RetryInfo counts from the moment it is sent.
+
+
+def to_status(error: BaseException, *, now: Callable[[], datetime] = _now) -> status_pb2.Status:
+    """Returns the status of a failure. A shortage of our own resources is Unavailable, and logged.
+
+    Any other error that is not a ServiceError is logged under the id that the caller receives.
+    """
+    if not isinstance(error, errors.ServiceError):
+        if (lacking := shortage(error)) is None:
+            return _internal(error)
+        log.warning("a call lacked resources", extra={"reason": lacking.reason, "error": repr(error)})
+        error = lacking
+    code = next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), None)
+    if code is None:
+        return _internal(error)
+    return _status(code, error.message, error.reason, error.metadata, _details(error, now))
+
+
+def _internal(error: BaseException) -> status_pb2.Status:
+    error_id = secrets.token_hex(8)
+    log.error("unexpected failure", exc_info=error, extra={"error_id": error_id})
+    message = f"Something went wrong on our side. Quote the error id {error_id} when you report it."
+    return _status(code_pb2.INTERNAL, message, "INTERNAL", {"error_id": error_id}, [])
+
+
+def _status(
+    code: int, message: str, reason: str, metadata: Mapping[str, str], details: list[Message]
+) -> status_pb2.Status:
+    status = status_pb2.Status(code=code, message=_cut(message, MESSAGE_CHARACTERS))
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN)
+    info.metadata.update({key: _cut(value, TEXT_CHARACTERS) for key, value in metadata.items()})
+    for detail in (info, *details):
+        room = STATUS_BYTES - status.ByteSize() - PACKING_BYTES
+        while isinstance(detail, error_details_pb2.BadRequest) and detail.ByteSize() > room:
+            del detail.field_violations[-1]
+        if detail.ByteSize() <= room:
+            status.details.add().Pack(detail)
+    return status
+
+
+def _details(error: errors.ServiceError, now: Callable[[], datetime]) -> list[Message]:
+    match error:
+        case errors.InvalidInput():
+            return [error_details_pb2.BadRequest(field_violations=[_violation(each) for each in error.violations])]
+        case errors.NotFound():
+            return [
+                error_details_pb2.ResourceInfo(
+                    resource_type=error.kind,
+                    resource_name=_cut(error.name, TEXT_CHARACTERS),
+                    description=_cut(error.message, TEXT_CHARACTERS),
+                )
+            ]
+        case errors.PreconditionFailed():
+            broken = error_details_pb2.PreconditionFailure.Violation(
+                type=error.reason, description=_cut(error.message, TEXT_CHARACTERS)
+            )
+            return [error_details_pb2.PreconditionFailure(violations=[broken])]
+        case errors.QuotaExceeded():
+            exceeded = error_details_pb2.QuotaFailure.Violation(
+                subject=error.subject,
+                description=_cut(error.message, TEXT_CHARACTERS),
+                quota_id=error.reason,
+                quota_value=int(error.metadata["limit"]),
+            )
+            failure = error_details_pb2.QuotaFailure(violations=[exceeded])
+            if error.resets_at is None:
+                return [failure]
+            return [failure, _retry((error.resets_at - now()).total_seconds())]
+        case errors.Unavailable() | errors.LimitReached():
+            return [_retry(error.retry_after_s)]
+        case _:
+            return []
+
+
+def _violation(violation: Violation) -> error_details_pb2.BadRequest.FieldViolation:
+    return error_details_pb2.BadRequest.FieldViolation(
+        field=_cut(violation.field, TEXT_CHARACTERS),
+        description=_cut(violation.description, TEXT_CHARACTERS),
+        reason=violation.reason,
+    )
+
+
+def _retry(after_s: float) -> error_details_pb2.RetryInfo:
+    delay = Duration()
+    delay.FromMilliseconds(max(0, round(after_s * 1000)))
+    return error_details_pb2.RetryInfo(retry_delay=delay)
+
+
+def _cut(text: str, characters: int) -> str:
+    """Returns at most so many characters of the text; fewer of those that take more bytes."""
+    encoded = text.encode()
+    return text if len(encoded) <= characters else encoded[: characters - 3].decode(errors="ignore") + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a failed call said."""
+
+    code: grpc.StatusCode
+    message: str
+    reason: str = ""
+    """The stable UPPER_SNAKE word. Empty when the answer did not come from one of our servers."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    violations: tuple[Violation, ...] = ()
+    retry_after_s: float | None = None
+
+
+def from_call(error: grpc.aio.AioRpcError) -> Failure:
+    """Returns what a failed call said. Details that cannot be read are left out."""
+    status = None
+    with contextlib.suppress(ValueError, DecodeError):
+        status = rpc_status.from_call(error)
+    found: dict[str, Any] = {}
+    for detail in status.details if status is not None else ():
+        with contextlib.suppress(DecodeError):
+            found |= _read(detail)
+    return Failure(error.code(), error.details() or error.code().name, **found)
+
+
+def _read(detail: Any) -> dict[str, Any]:
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    if detail.Unpack(info):
+        return {"reason": info.reason, "metadata": dict(info.metadata)}
+    if detail.Unpack(bad):
+        return {"violations": tuple(Violation(v.field, v.description, v.reason) for v in bad.field_violations)}
+    if detail.Unpack(retry):
+        return {"retry_after_s": retry.retry_delay.ToMilliseconds() / 1000}
+    return {}

@@ -1,0 +1,156 @@
+"""Harmful text in every string of every request of the public and admin services, found by the proto descriptors."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from i2v.admin.v1 import reconcile_pb2
+from i2v.v1 import asset_pb2, catalog_pb2, job_pb2, usage_pb2
+
+from services.orchestrator.domain.storable_text import TEXT_BYTES
+from services.rpc.status_codes import Failure, from_call
+from tests.support.builders import ScriptedBackend
+from tests.support.served_orchestrator import Served, caller, served, text_spec
+
+FILES = (asset_pb2, catalog_pb2, job_pb2, usage_pb2, reconcile_pb2)
+SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
+MARK = "\ue000"
+"""Three bytes of UTF-8, as half of a surrogate pair is."""
+Path = tuple[FieldDescriptor, ...]
+
+
+def is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def strings(message: Descriptor, before: Path = ()) -> Iterator[Path]:
+    """The path to each string field; one within a map is that of the map's entry."""
+    for field in message.fields:
+        if field.type == FieldDescriptor.TYPE_STRING:
+            yield (*before, field)
+        elif field.message_type is not None and not field.message_type.full_name.startswith("google.protobuf."):
+            yield from strings(field.message_type, (*before, field))
+
+
+def filled(message: Message, path: Path, text: str) -> str:
+    """Sets the text at a path, and returns the path as a refusal names it."""
+    field, rest = path[0], path[1:]
+    if not rest:
+        assert not field.is_repeated, "teach this test about repeated strings"
+        setattr(message, field.name, text)
+        return field.name
+    inner = getattr(message, field.name)
+    if is_map(field):
+        is_key = rest[0].name == "key"
+        inner[text if is_key else "key"] = "value" if is_key else text
+        return field.name + "["
+    if field.is_repeated:
+        return f"{field.name}[0].{filled(inner.add(), rest, text)}"
+    inner.SetInParent()
+    return f"{field.name}.{filled(inner, rest, text)}"
+
+
+METHODS = [method for service in SERVICES for method in service.methods]
+CASES = [(method, path) for method in METHODS for path in strings(method.input_type)]
+
+
+def name_of(case: Any) -> str:
+    if isinstance(case, MethodDescriptor):
+        return case.name
+    return ".".join(field.name for field in case)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return tmp_path_factory.mktemp("text")
+
+
+@pytest.fixture
+async def i2v(database: str, data: Any) -> AsyncIterator[Served]:
+    async with served(database, data, {"test": (ScriptedBackend(), 1)}) as running:
+        yield running
+
+
+async def refusal(i2v: Served, method: MethodDescriptor, request: bytes) -> Failure:
+    name = f"/{method.containing_service.full_name}/{method.name}"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        if method.client_streaming:
+            await i2v.channel.stream_unary(name)(iter([request]), metadata=caller())
+        elif method.server_streaming:
+            await i2v.channel.unary_stream(name)(request, metadata=caller()).read()
+        else:
+            await i2v.channel.unary_unary(name)(request, metadata=caller())
+    return from_call(caught.value)
+
+
+def test_there_are_requests_with_texts() -> None:
+    found = {(method.name, name_of(path)) for method, path in CASES}
+    assert ("SubmitJob", "spec.scene_animation.details.key") in found
+    assert ("PreviewJob", "spec.image_to_video.negative_prompt") in found
+    assert {"WriteAsset", "ListJobs", "GetModel", "AttachPaidCall"} <= {name for name, _ in found}
+
+
+async def test_no_text_with_a_nul_gets_in_anywhere(i2v: Served) -> None:
+    for method, path in CASES:
+        request = GetMessageClass(method.input_type)()
+        field = filled(request, path, "a\x00b")
+        failure = await refusal(i2v, method, request.SerializeToString())
+        found = failure.violations[0].field if failure.violations else ""
+        facts = (failure.code, failure.reason, found == field or (field.endswith("[") and field in found))
+        assert facts == (grpc.StatusCode.INVALID_ARGUMENT, "TEXT_MALFORMED", True), (method.name, field, failure)
+
+
+async def test_no_text_without_end_gets_in_anywhere(i2v: Served) -> None:
+    for method, path in CASES:
+        request = GetMessageClass(method.input_type)()
+        field = filled(request, path, "ß" * (TEXT_BYTES // 2 + 1))
+        failure = await refusal(i2v, method, request.SerializeToString())
+        facts = (failure.code, failure.reason)
+        assert facts == (grpc.StatusCode.INVALID_ARGUMENT, "TEXT_TOO_LONG"), (method.name, field, failure)
+
+
+async def test_no_half_of_a_surrogate_pair_gets_in_anywhere(i2v: Served) -> None:
+    for method, path in CASES:
+        request = GetMessageClass(method.input_type)()
+        field = filled(request, path, f"a{MARK}b")
+        wire = request.SerializeToString()
+        assert MARK.encode() in wire
+        failure = await refusal(i2v, method, wire.replace(MARK.encode(), b"\xed\xa0\x80"))
+        assert failure.code is grpc.StatusCode.INVALID_ARGUMENT and failure.reason, (method.name, field, failure)
+
+
+async def test_what_previewing_takes_submitting_takes(i2v: Served) -> None:
+    spec = text_spec("e\u0301 \U0001f600\ufe0f \u202eabc\u202c \t\n \ufffe \x01 end")
+    await i2v.jobs.PreviewJob(job_pb2.PreviewJobRequest(spec=spec), metadata=caller())
+    job = await i2v.submit(spec, str(uuid.uuid4()))
+    assert job.spec.text_to_video.prompt == spec.text_to_video.prompt
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "\u200b",
+        "\u200d\u2060\ufeff",
+        "\x01\x07\x1b",
+        " \t\r\n\u3000\u00a0",
+        "\u202e\u202c",
+        "\ufe0f\U000e0101",
+        "\u3164",
+    ],
+)
+async def test_a_prompt_that_nobody_can_see_is_empty(i2v: Served, prompt: str) -> None:
+    for request in (
+        job_pb2.PreviewJobRequest(spec=text_spec(prompt)),
+        job_pb2.SubmitJobRequest(spec=text_spec(prompt), request_id=str(uuid.uuid4())),
+    ):
+        method = job_pb2.DESCRIPTOR.services_by_name["JobService"].methods_by_name[
+            type(request).__name__.removesuffix("Request")
+        ]
+        failure = await refusal(i2v, method, request.SerializeToString())
+        assert failure.reason == "PROMPT_EMPTY"
+        assert failure.violations[0].field == "spec.text_to_video.prompt"

@@ -1,0 +1,115 @@
+"""Stops of paid work: what they cost, wherever the task is."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, Handover
+from services.orchestrator.store.notifications import Signal
+from tests.support.paid_work import VIDEO, State, journal, money, remote, remotely, spec
+from tests.support.scripted_provider import Cancelled, Found, ScriptedProvider, providing
+from tests.support.served_orchestrator import Served, served
+
+
+@pytest.fixture
+def vendor() -> ScriptedProvider:
+    return ScriptedProvider(VIDEO)
+
+
+@pytest.fixture
+async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider) -> AsyncIterator[Served]:
+    async with remotely(database, tmp_path, vendor) as running:
+        yield running
+
+
+async def test_a_stopped_task_that_goes_on_costs_its_price(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.working.clear()
+    job = await i2v.submit(spec())
+    await i2v.until(job.name, "accepted")
+    await i2v.cancel(job.name)
+    ended = await i2v.ended(job.name)
+    assert (ended.state, ended.charged.amount_micros, vendor.stopped) == (State.CANCELLED, 5000, ["task-1"])
+
+
+async def test_a_task_that_the_vendor_stops_is_free(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.stop_outcome = Cancelled.STOPPED
+    vendor.working.clear()
+    job = await i2v.submit(spec())
+    await i2v.until(job.name, "accepted")
+    await i2v.cancel(job.name)
+    ended = await i2v.ended(job.name)
+    assert (ended.state, ended.charged.amount_micros, await journal(i2v)) == (State.CANCELLED, 0, ["released"])
+
+
+async def test_a_stop_that_comes_just_before_the_handover_is_a_stop_and_no_fault(
+    database: str, tmp_path: Path, vendor: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = Signal.wait
+
+    async def slow_to_hear(self: Signal, timeout_s: float) -> bool:
+        heard = await wait(self, timeout_s)
+        await asyncio.sleep(0.5)  # the handover is quicker
+        return heard
+
+    monkeypatch.setattr(Signal, "wait", slow_to_hear)
+
+    class Late(ProviderBackend):
+        """Somebody asks for a stop when the task is about to be handed over."""
+
+        async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
+            async with aclosing(super().generate(attempt)) as events:
+                async for event in events:
+                    if isinstance(event, Handover):
+                        await stores[0].record(attempt.job_id, jobs.cancel)
+                    yield event
+
+    stores: list[Any] = []
+    async with providing(vendor) as address:
+        backend = Late(address)
+        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=remote) as i2v:
+            stores.append(i2v.app.store)
+            ended = await i2v.ended((await i2v.submit(spec())).name)
+            assert (ended.state, ended.charged.amount_micros, vendor.submitted) == (State.CANCELLED, 0, [])
+        await backend.close()
+
+
+async def test_a_stop_waits_for_the_answer_to_a_submission(i2v: Served, vendor: ScriptedProvider) -> None:
+    vendor.accepting.clear()
+    vendor.working.clear()
+    job = await i2v.submit(spec())
+    await vendor.asked.wait()
+    await i2v.cancel(job.name)
+    vendor.accepting.set()
+    ended = await i2v.ended(job.name)
+    assert (ended.state, ended.charged.amount_micros, vendor.stopped) == (State.CANCELLED, 5000, ["task-1"])
+
+
+@pytest.mark.parametrize(
+    ("finding", "outcome", "charged", "stopped"),
+    [
+        (Found.FOUND, Cancelled.STOPPED, 0, ["task-1"]),
+        (Found.FOUND, Cancelled.GOES_ON, 5000, ["task-1"]),
+        (Found.ABSENT, Cancelled.GOES_ON, 0, []),
+    ],
+)
+async def test_a_wish_to_stop_outlives_a_lost_answer(
+    i2v: Served, vendor: ScriptedProvider, finding: Any, outcome: Any, charged: int, stopped: list[str]
+) -> None:
+    vendor.losses, vendor.stop_outcome = 1, outcome
+    vendor.accepting.clear()
+    job = await i2v.submit(spec())
+    await vendor.asked.wait()
+    await i2v.cancel(job.name)
+    vendor.accepting.set()
+    await i2v.until(job.name, "reconciling")
+    vendor.finding, vendor.found_ref = finding, "task-1" if finding == Found.FOUND else ""
+    ended = await i2v.ended(job.name)
+    assert (ended.state, ended.charged.amount_micros) == (State.CANCELLED, charged)
+    assert (vendor.stopped, vendor.attached, len(vendor.submitted)) == (stopped, [], 1)
+    assert await money(i2v) == (0, charged)

@@ -1,0 +1,99 @@
+"""From the orchestrator to its providers and the prompt writer by TLS, over real sockets."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from i2v.v1 import job_pb2
+from prometheus_client import CollectorRegistry
+
+from services.errors import Unavailable
+from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
+from services.orchestrator.domain.spec import Scene
+from services.providers.prompt.app import open_app
+from services.providers.prompt.settings import Settings
+from tests.support.certificate import a_certificate
+from tests.support.pictures import a_picture
+from tests.support.provider_and_simulator import ACCESS, provided
+from tests.support.served_orchestrator import served
+
+ROOMY = "".join(f"{who}_budget_micros = 9_000_000\n{who}_active_jobs = 9\n" for who in ("tenant", "user"))
+
+
+@dataclass
+class Rig:
+    """A provider and a prompt writer that speak TLS."""
+
+    vendor: int
+    """Its port."""
+    writer: int
+    cert: Path
+    """Of both, for `localhost`."""
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    cert, key = a_certificate(tmp_path / "own")
+    files = {"tls_cert_file": str(cert), "tls_key_file": str(key)}
+
+    def change(values: dict[str, Any], _: object) -> None:
+        values |= files
+
+    settings = Settings(
+        listen="127.0.0.1:0",
+        metrics_listen="",
+        access_key=ACCESS,
+        drain_s=0.0,
+        tls_cert_file=str(cert),
+        tls_key_file=str(key),
+    )
+    async with AsyncExitStack() as stack:
+        vendor = await stack.enter_async_context(provided("wavespeed", tmp_path / "provider", change=change))
+        writer = await stack.enter_async_context(open_app(settings, registry=CollectorRegistry()))
+        yield Rig(vendor.app.server.port, writer.server.port, cert)
+
+
+async def test_a_scene_becomes_a_video_by_processes_that_speak_tls(database: str, tmp_path: Path, rig: Rig) -> None:
+    (tmp_path / "plans").write_text("".join(f"[plans.{name}]\n{ROOMY}" for name in ("test", "poor")))
+    (tmp_path / "key").write_text(ACCESS)
+
+    def change(values: dict[str, Any]) -> None:
+        values |= {
+            "triton": "",
+            "providers": f"wavespeed=localhost:{rig.vendor}",
+            "provider_key_file": str(tmp_path / "key"),
+            "provider_ca_file": str(rig.cert),
+            "prompt_writer": f"localhost:{rig.writer}",
+            "plans_file": tmp_path / "plans",
+        }
+
+    async with served(database, tmp_path, None, change=change) as i2v:
+        picture = (await i2v.upload(a_picture(400, 300))).name
+        scene = job_pb2.SceneAnimation(image=picture, scene="A wave.")
+        spec = job_pb2.JobSpec(model="wavespeed-kling-2.5-turbo-std", scene_animation=scene)
+        ended = await i2v.ended((await i2v.submit(spec)).name)
+    assert (ended.state, "wave" in ended.prompt) == (job_pb2.Job.SUCCEEDED, True)
+
+
+@pytest.mark.parametrize("trust", ["another", "nobody", "another-name"])
+async def test_who_does_not_show_the_right_certificate_is_told_nothing(tmp_path: Path, rig: Rig, trust: str) -> None:
+    authorities = {
+        "another": a_certificate(tmp_path / "another")[0].read_bytes(),
+        "nobody": b"",  # plaintext, where TLS is spoken
+        "another-name": rig.cert.read_bytes(),
+    }[trust]
+    host = "127.0.0.1" if trust == "another-name" else "localhost"
+    vendor = ProviderBackend(f"{host}:{rig.vendor}", ACCESS, authorities=authorities)
+    writer = RemotePromptWriter(f"{host}:{rig.writer}", ACCESS, authorities=authorities)
+    with pytest.raises(Unavailable) as refused:
+        await vendor.check()
+    assert refused.value.reason == "PROVIDER_UNREACHABLE"
+    with pytest.raises(Unavailable) as refused:
+        await writer.write("scene-animation", Scene("A wave."), 100, "a-name")
+    assert refused.value.reason == "PROMPT_WRITER_UNREACHABLE"
+    await vendor.close()
+    await writer.close()

@@ -1,0 +1,55 @@
+"""Blobs on a server, keys and files for them, and what is in them."""
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+import textwrap
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from services.orchestrator.blobs.minio import MinioBlobs
+from services.orchestrator.ports.blobs import Blobs
+from tests.support.s3_fixture import S3Server
+
+MIB = 1 << 20
+RUN = secrets.token_hex(6)
+
+
+def minio(server: S3Server, **changes: str) -> MinioBlobs:
+    given = {"access_key": server.access_key, "secret_key": server.secret_key, "bucket": "i2v-test"} | changes
+    return MinioBlobs(
+        changes.get("endpoint", server.endpoint), given["access_key"], given["secret_key"], given["bucket"]
+    )
+
+
+def a_key(name: str = "video") -> str:
+    return f"tenants/{RUN}/assets/{name}-{secrets.token_hex(4)}"
+
+
+def a_file(folder: Path, size: int) -> tuple[Path, bytes]:
+    data = secrets.token_bytes(min(size, MIB)) * (size // MIB + 1)
+    path = folder / f"source-{size}"
+    path.write_bytes(data[:size])
+    return path, data[:size]
+
+
+async def content(blobs: Blobs, key: str, offset: int = 0) -> bytes:
+    chunks = [chunk async for chunk in blobs.read(key, offset=offset)]
+    assert all(0 < len(chunk) <= MIB for chunk in chunks)
+    return b"".join(chunks)
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(60):
+        while not await true():  # noqa: ASYNC110  nobody tells when another thread or server has done it
+            await asyncio.sleep(0.005)
+
+
+def in_a_process(script: str) -> str:
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, env={"PYTHONPATH": path}, capture_output=True, text=True, timeout=60, check=False)
+    assert not done.stderr, done.stderr
+    return done.stdout

@@ -1,0 +1,107 @@
+"""The `i2v` command as a process of its own, in a folder of the test's."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import termios
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.scripted_server import KEY
+
+GENERATE = ("generate", "--image", "cat.png", "--prompt", "It moves.")
+
+
+@dataclass
+class Ended:
+    """What a run of the command left."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Command:
+    """The `i2v` command as a process of its own."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        self.address = address
+        self.folder = folder
+        self.program: tuple[str, ...] = (sys.executable, "-m", "services.client.cli")
+
+    def script(self) -> str:
+        """Makes bin/i2v in the folder, as an installation does, and returns it as a person types it."""
+        script = self.folder / "bin" / "i2v"
+        script.parent.mkdir()
+        script.write_text(f"#!{sys.executable}\nfrom services.client.cli import main\nmain()\n")
+        script.chmod(0o755)
+        return "bin/i2v"
+
+    async def start(
+        self,
+        *arguments: str,
+        key: str | None = KEY,
+        stdout: int = asyncio.subprocess.PIPE,
+        stderr: int = asyncio.subprocess.PIPE,
+        **more: str,
+    ) -> asyncio.subprocess.Process:
+        """Starts it, with `more` in its environment."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "I2V_SERVER": self.address,
+            **more,
+        }
+        if key is not None:
+            environment["I2V_KEY"] = key
+        return await asyncio.create_subprocess_exec(
+            *(*self.program, *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=self.folder,
+            env=environment,
+        )
+
+    async def __call__(self, *arguments: str, key: str | None = KEY, **more: str) -> Ended:
+        return await self.end(await self.start(*arguments, key=key, **more))
+
+    async def end(self, process: asyncio.subprocess.Process) -> Ended:
+        try:
+            out, err = await process.communicate()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        assert b"Traceback" not in (err or b""), err.decode()
+        return Ended(process.returncode or 0, (out or b"").decode(), (err or b"").decode())
+
+
+class Terminal:
+    """A pseudo-terminal for one of the command's streams."""
+
+    def __init__(self, columns: int = 80) -> None:
+        self._master, self.slave = os.openpty()
+        termios.tcsetwinsize(self.slave, (24, columns))
+
+    def hand_over(self) -> None:
+        """Leaves the terminal to the process that was started with `slave`."""
+        os.close(self.slave)
+
+    async def until(self, text: str) -> str:
+        """Returns what is written to it until `text` has come."""
+        written = b""
+        async with asyncio.timeout(90):
+            while text.encode() not in written:
+                written += await asyncio.to_thread(os.read, self._master, 4096)
+        return written.decode(errors="replace")
+
+    async def read(self) -> str:
+        """Returns everything that is written to it until its last writer closes it."""
+        written = b""
+        with contextlib.suppress(OSError):  # EIO: no process has it open
+            while data := await asyncio.to_thread(os.read, self._master, 4096):
+                written += data
+        os.close(self._master)
+        return written.decode(errors="replace")

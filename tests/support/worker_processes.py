@@ -1,0 +1,72 @@
+"""Workers as processes of their own, which tests can kill, and the API that they work for."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from services.orchestrator.app import Role
+from tests.support.served_orchestrator import GOLDEN, Served, served
+
+
+def fake_models(folder: Path, fps: int = 8) -> Path:
+    """Writes `models.toml` with the golden cards, on the fake backend. Returns its path."""
+    models = folder / "models.toml"
+    text = (GOLDEN / "models.toml").read_text().replace('backend = "test"', 'backend = "fake"')
+    models.write_text(text.replace("fps = 8", f"fps = {fps}"))
+    return models
+
+
+@asynccontextmanager
+async def api_alone(database: str, data: Path, fps: int = 8) -> AsyncIterator[Served]:
+    """The API in this process, without a worker. Audits the ledger at the end."""
+    models = fake_models(data, fps)
+
+    def change(values: dict[str, object]) -> None:
+        values["models_file"] = models
+
+    async with served(database, data, {}, role=Role.API, change=change) as running:
+        yield running
+        assert await running.app.store.audit() == 0
+
+
+@contextmanager
+def worker(
+    database: str, data: Path, name: str = "worker-0", role: str = "worker", **settings: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process, or one of another role, on the fake backend, which pauses after each fragment."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
+        "I2V_DATABASE_URL": database,
+        "I2V_DATA": str(data),
+        "I2V_MODELS_FILE": str(data / "models.toml"),
+        "I2V_LISTEN": "127.0.0.1:0",
+        "I2V_METRICS_LISTEN": "127.0.0.1:0",
+        "I2V_TRITON": "",
+        "I2V_FAKE_SLOTS": "4",
+        "I2V_FAKE_PAUSE_S": "0.3",
+        "I2V_WORKER_NAME": name,
+    } | settings
+    log = (data / f"{name}.log").open("ab")
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "services.orchestrator", role], env=environment, stderr=log
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
+
+
+async def said(process: subprocess.Popen[bytes], log: Path, words: str) -> str:
+    """Waits until a process has logged something; returns its log."""
+    while process.poll() is None:
+        if words in (text := log.read_text()):
+            return text
+        await asyncio.sleep(0.05)
+    raise AssertionError(log.read_text())

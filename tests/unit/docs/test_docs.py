@@ -1,0 +1,269 @@
+"""The docs against the code: what they name exists, and what exists is named."""
+
+import ast
+import dataclasses
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from google.rpc import code_pb2
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+
+from services import errors
+from services.client import commands
+from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.settings import PREFIX, Settings
+from services.orchestrator.store import schema
+from services.providers import settings as provider_settings
+from services.providers.metrics import VendorMetrics
+from services.providers.prompt import settings as prompt_settings
+from services.providers.vendors import VENDORS
+from services.rpc.status_codes import CODES
+from services.rpc.telemetry import ServerMetrics
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCS = ROOT / "docs"
+TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "THIRD_PARTY.md")
+PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in TOP)])
+WORD = re.compile(r"[A-Z]+(_[A-Z0-9]+)+|INTERNAL|MODERATION")
+CODE = re.compile(r"`([^`\n]+)`")
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The cells of every row of a table whose first cell holds code."""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `"):
+            yield cells
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+def default_of(field: "dataclasses.Field[object]") -> str:
+    value = field.default
+    return "empty" if value == "" else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def client_variables() -> set[str]:
+    options = {option.envvar for option in commands.i2v.params if isinstance(option, click.Option) and option.envvar}
+    read = re.findall(r'os\.environ\.get\("(I2V_\w+)"', (ROOT / "services/client/connection.py").read_text())
+    return {str(name) for name in options} | set(read)
+
+
+def known_variables() -> set[str]:
+    settings = {PREFIX + field.name.upper() for field in dataclasses.fields(Settings)}
+    tests = set().union(*(re.findall(r"I2V_TEST_\w+", file.read_text()) for file in (ROOT / "tests").rglob("*.py")))
+    fields = dataclasses.fields(provider_settings.Settings)
+    prefixes = [provider_settings.prefix_of(vendor) for vendor in VENDORS]
+    providers = {prefix + field.name.upper() for prefix in prefixes for field in fields}
+    prompt = {prompt_settings.PREFIX + field.name.upper() for field in dataclasses.fields(prompt_settings.Settings)}
+    return settings | client_variables() | tests | providers | prompt
+
+
+def test_every_setting_of_a_provider_is_described_with_its_default() -> None:
+    text = (DOCS / "providers.md").read_text().partition("## Settings")[2].partition("## ")[0]
+    described = {cells[0].strip("`"): cells[1] for cells in rows(text)}
+    fields = dataclasses.fields(provider_settings.Settings)
+    assert described == {field.name.upper(): default_of(field) for field in fields}
+    for vendor in VENDORS:
+        assert f"`{provider_settings.prefix_of(vendor)}`" in (DOCS / "providers.md").read_text()
+
+
+def test_every_setting_of_the_prompt_writer_is_described_with_its_default() -> None:
+    text = (DOCS / "prompt-writer.md").read_text().partition("## Settings")[2].partition("## ")[0]
+    described = {cells[0].strip("`"): cells[1] for cells in rows(text)}
+    for field in dataclasses.fields(prompt_settings.Settings):
+        needed = field.name in ("input_price_micros", "output_price_micros")
+        assert described.pop(field.name.upper()) == ("needed" if needed else default_of(field)), field.name
+    assert described == {}
+
+
+def test_every_setting_is_described_with_its_default() -> None:
+    described = {cells[0].strip("`"): cells[1] for cells in rows((DOCS / "settings.md").read_text())}
+    for field in dataclasses.fields(Settings):
+        variable = PREFIX + field.name.upper()
+        assert described.get(variable) == default_of(field), variable
+    assert client_variables() <= set(described)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_variable_is_named_that_does_not_exist(page: Path) -> None:
+    named = set(re.findall(r"\bI2V_[A-Z0-9_]*[A-Z0-9]\b", page.read_text()))
+    assert named <= known_variables()
+
+
+# --- metrics --------------------------------------------------------------------------------------------------------
+
+
+def metrics_of_processes() -> dict[str, tuple[str, str]]:
+    registry = CollectorRegistry()
+    meters = (PrometheusMeter(registry), ServerMetrics(registry), VendorMetrics(registry))
+    found = [each for meter in meters for each in vars(meter).values() if isinstance(each, MetricWrapperBase)]
+    assert len(found) == len(list(registry.collect()))
+    return {
+        each._name + ("_total" if each._type == "counter" else ""): (each._type, ", ".join(each._labelnames))
+        for each in found
+    }
+
+
+def metrics_of_models() -> dict[str, tuple[str, str]]:
+    found = {}
+    for file in sorted(ROOT.glob("model_repository/*/1/model.py")):
+        labels = ", ".join(re.findall(r'labels=\{"(\w+)"', file.read_text()))
+        for name in re.findall(r'family\(\s*"(i2v_\w+)"', file.read_text()):
+            found[name] = ("counter" if name.endswith("_total") else "gauge", labels)
+    assert found
+    return found
+
+
+def test_every_metric_is_described_with_its_type_and_labels() -> None:
+    described = {cells[0].strip("`"): (cells[1], cells[2]) for cells in rows((DOCS / "metrics.md").read_text())}
+    assert described == metrics_of_processes() | metrics_of_models()
+
+
+def test_every_metric_has_a_query_or_an_alert() -> None:
+    examples = "".join(re.findall(r"```(?:promql|yaml)\n(.*?)```", (DOCS / "metrics.md").read_text(), re.DOTALL))
+    used = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\b(?:i2v|grpc_server)_\w+", examples)}
+    assert used == set(metrics_of_processes() | metrics_of_models())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_metric_is_named_that_does_not_exist(page: Path) -> None:
+    named = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bgrpc_server_\w+", page.read_text())}
+    named |= set(re.findall(r"`(i2v_\w+)", page.read_text()))
+    assert named <= set(metrics_of_processes() | metrics_of_models())
+
+
+# --- reasons --------------------------------------------------------------------------------------------------------
+
+KINDS = {
+    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.ServiceError)
+}
+MAKERS = KINDS | {"Violation", "JobError", "Refused", "Failure", "refuse", "_refuse", "invalid", "_failed", "_status"}
+
+
+def reasons_of(tree: ast.AST) -> Iterator[str]:
+    """Every reason word in the source; one that begins with a changing part comes as its constant end."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            yield from (
+                str(value.value)
+                for key, value in pairs
+                if isinstance(key, ast.Constant) and key.value == "reason" and isinstance(value, ast.Constant)
+            )
+        if not isinstance(node, ast.Call):
+            continue
+        maker = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        if maker in KINDS and "reason" not in given:
+            yield re.sub(r"(?<!^)(?=[A-Z])", "_", maker).upper()
+        for value in [*(node.args if maker in MAKERS else ()), *given.values()]:
+            part = value.values[-1] if isinstance(value, ast.JoinedStr) and value.values else value
+            is_reason = maker in MAKERS or given.get("reason") is value
+            if is_reason and isinstance(part, ast.Constant) and WORD.fullmatch(str(part.value).lstrip("_")):
+                yield str(part.value)
+
+
+def reasons_of_services() -> set[str]:
+    found: set[str] = set()
+    for file in (ROOT / "services").rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        # The client has error classes of its own, with the names of some kinds; what it raises is in `Failure`.
+        words = set(reasons_of(tree))
+        found |= words - {"NOT_FOUND", "QUOTA_EXCEEDED", "UNAUTHENTICATED"} if "client" in file.parts else words
+    return found
+
+
+def described_reasons() -> dict[str, str]:
+    sections = {"operations": "## Errors", "providers": "## Reasons", "prompt-writer": "## What is an error"}
+    pages = ((DOCS / f"{page}.md").read_text().partition(head)[2] for page, head in sections.items())
+    tables = "\n".join(page.partition("\n## ")[0] for page in pages)
+    return {word: cells[1] for cells in rows(tables) for word in CODE.findall(cells[0])}
+
+
+def test_every_reason_is_described_and_no_other() -> None:
+    described, raised = set(described_reasons()), reasons_of_services()
+    ends = {word for word in raised if word.startswith("_")}
+    assert {"ENGINE_BUSY", "NOT_FOUND", "_BUDGET_EXCEEDED", "PICTURE_FORMAT", "CHECKSUM_WRONG"} <= raised
+    assert raised - ends <= described
+    assert all(any(word.endswith(end) for word in described) for end in ends)
+    assert {word for word in described if not word.endswith(tuple(ends))} <= raised
+
+
+def test_a_reason_has_a_code_that_our_failures_can_have() -> None:
+    names = {"INTERNAL", "DATA_LOSS", *(code_pb2.Code.Name(code) for code in CODES.values())}
+    assert {code for code in described_reasons().values() if code not in ("yes", "no")} <= names
+
+
+# --- everything -----------------------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text()):
+        if re.match(r"\w+:", target):
+            continue
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), anchor
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_paths_tests_and_constraints_that_are_named_exist(page: Path) -> None:
+    tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    tables = schema.metadata.tables
+    named = {str(each.name) for table in tables.values() for each in (*table.constraints, *table.indexes)} | set(tables)
+    for code in CODE.findall(page.read_text()):
+        if re.fullmatch(r"(services|tests|tools|proto|docs|deploy|model_repository)/[\w./-]*", code):
+            assert (ROOT / code).exists(), code
+        elif re.fullmatch(r"test_\w+", code):
+            assert re.search(rf"def {code}\b", tests), code
+        elif re.fullmatch(r"(accounts|jobs|job_events|ledger_entries)(_[a-z_]+)?", code):
+            assert code in named, code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_examples_in_python_import_what_exists(page: Path) -> None:
+    for example in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        for node in ast.walk(ast.parse(example)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("services"):
+                module = importlib.import_module(node.module)
+                assert not [alias.name for alias in node.names if not hasattr(module, alias.name)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_path_of_one_machine_is_named(page: Path) -> None:
+    assert not re.search(r"(?<![\w.`/])/(home|root|work|usr|opt|mnt|tmp|var|Users)/", page.read_text())
+
+
+def test_every_decision_is_listed_and_has_its_five_headings() -> None:
+    index = (DOCS / "adr" / "README.md").read_text()
+    decisions = sorted((DOCS / "adr").glob("[0-9]*.md"))
+    numbers = [int(page.name[:4]) for page in decisions]
+    assert numbers == list(range(1, len(numbers) + 1))
+    for page in decisions:
+        text = page.read_text()
+        assert f"]({page.name})" in index, page.name
+        assert text.startswith(f"# {page.name[:4]}. "), page.name
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [
+            "Status",
+            "Context",
+            "Decision",
+            "Rejected",
+            "Consequences",
+        ], page.name

@@ -1,0 +1,133 @@
+"""Checkpoints between attempts: in order, without gaps, and gone with the job."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.errors import NotFound, Unavailable
+from services.orchestrator.attempt.checkpoints import Checkpoints
+from services.orchestrator.domain.event import FragmentReady
+from services.orchestrator.domain.fragments import Fragments
+from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.ports.backend import Checkpoint
+from tests.support.builders import a_job
+
+
+@dataclass
+class MemoryBlobs:
+    """Blobs in a dictionary, which can be away."""
+
+    stored: dict[str, bytes] = field(default_factory=dict)
+    away: bool = False
+
+    def _look(self) -> None:
+        if self.away:
+            raise Unavailable("away", reason="BLOBS_UNAVAILABLE")
+
+    async def put_file(self, key: str, path: Path, *, media_type: str) -> None:
+        self._look()
+        self.stored[key] = path.read_bytes()
+
+    async def read(self, key: str, *, offset: int = 0) -> AsyncIterator[bytes]:
+        self._look()
+        if key not in self.stored:
+            raise NotFound("blob", key)
+        yield self.stored[key][offset:]
+
+    async def size(self, key: str) -> int | None:
+        self._look()
+        return len(self.stored[key]) if key in self.stored else None
+
+    async def delete(self, key: str) -> None:
+        self._look()
+        self.stored.pop(key, None)
+
+    async def check(self) -> None:
+        self._look()
+
+    async def close(self) -> None:
+        return None
+
+
+@pytest.fixture
+def blobs() -> MemoryBlobs:
+    return MemoryBlobs()
+
+
+def checkpoints(blobs: MemoryBlobs, attempt: int) -> Checkpoints:
+    return Checkpoints(blobs, PrometheusMeter(CollectorRegistry()), replace(a_job(), attempt=attempt))
+
+
+def numbered(index: int) -> Checkpoint:
+    return Checkpoint(index, b"%d" % index)
+
+
+async def test_the_next_attempt_finds_what_the_first_left(blobs: MemoryBlobs, tmp_path: Path) -> None:
+    first = checkpoints(blobs, 1)
+    for index in range(3):
+        await first.save(numbered(index), tmp_path)
+    assert await checkpoints(blobs, 2).load() == (b"0", b"1", b"2")
+
+
+async def test_what_lies_behind_a_gap_is_not_taken(blobs: MemoryBlobs, tmp_path: Path) -> None:
+    first = checkpoints(blobs, 1)
+    for index in range(3):
+        await first.save(numbered(index), tmp_path)
+    await blobs.delete(sorted(blobs.stored)[1])
+    assert await checkpoints(blobs, 2).load() == (b"0",)
+
+
+async def test_a_first_attempt_looks_for_nothing(blobs: MemoryBlobs) -> None:
+    blobs.away = True
+    assert await checkpoints(blobs, 1).load() == ()
+
+
+async def test_a_checkpoint_that_could_not_be_stored_comes_with_the_next(blobs: MemoryBlobs, tmp_path: Path) -> None:
+    first = checkpoints(blobs, 1)
+    await first.save(numbered(0), tmp_path)
+    blobs.away = True
+    await first.save(numbered(1), tmp_path)
+    blobs.away = False
+    await first.save(numbered(2), tmp_path)
+    assert await checkpoints(blobs, 2).load() == (b"0", b"1", b"2")
+
+
+async def test_everything_of_an_ended_job_is_removed_whoever_stored_it(blobs: MemoryBlobs, tmp_path: Path) -> None:
+    first = checkpoints(blobs, 1)
+    for index in range(3):
+        await first.save(numbered(index), tmp_path)
+    await checkpoints(blobs, 2).discard()
+    assert blobs.stored == {}
+    await first.save(numbered(3), tmp_path)  # it slept through the end
+    await first.discard()
+    assert blobs.stored == {}
+
+
+async def test_a_store_that_is_away_at_the_end_fails_nothing(blobs: MemoryBlobs) -> None:
+    blobs.away = True
+    await checkpoints(blobs, 1).discard()
+
+
+async def test_a_job_that_was_never_begun_has_left_nothing_to_look_for(blobs: MemoryBlobs) -> None:
+    blobs.away = True
+    await checkpoints(blobs, 0).discard()
+
+
+def a_fragment(index: int, asset: str = "a", frames: int = 4) -> FragmentReady:
+    return FragmentReady(index, asset * 64, frames, 99, 0.5)
+
+
+def test_a_fragment_replaces_that_of_its_index_and_all_after_it() -> None:
+    fragments = Fragments.of([a_fragment(0), a_fragment(1), a_fragment(2), a_fragment(1, "b", 3)])
+    assert [(told.index, told.asset[0]) for told in fragments.told] == [(0, "a"), (1, "b")]
+    assert fragments.frames == 7
+
+
+def test_a_fragment_is_known_by_its_place_and_its_bytes() -> None:
+    fragments = Fragments.of([a_fragment(0), a_fragment(1)])
+    assert fragments.hold(a_fragment(1))
+    assert not fragments.hold(a_fragment(1, "b"))
+    assert not fragments.hold(a_fragment(2))

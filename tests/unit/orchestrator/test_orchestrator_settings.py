@@ -1,0 +1,117 @@
+"""The environment is read once, and whatever cannot be used is named."""
+
+from pathlib import Path
+
+import pytest
+
+from services.orchestrator.settings import Settings
+from services.rpc.setting_values import BadSetting
+from tests.support.certificate import a_certificate
+from tests.support.served_orchestrator import GOLDEN
+
+
+def settings(**variables: str) -> Settings:
+    return Settings.from_environment({f"I2V_{name}": value for name, value in variables.items()})
+
+
+@pytest.mark.parametrize(
+    ("triton", "slots", "found"),
+    [
+        ("127.0.0.1:8001", "1", {"triton": ("127.0.0.1:8001", 1)}),
+        ("triton.i2v:8001", "triton=3", {"triton": ("triton.i2v:8001", 3)}),
+        ("", "1", {}),
+        ("triton=a:1, triton-14b=b:2", "2", {"triton": ("a:1", 2), "triton-14b": ("b:2", 2)}),
+        ("triton=a:1,triton-14b=b:2", "triton=2", {"triton": ("a:1", 2), "triton-14b": ("b:2", 1)}),
+        ("[::1]:8001", "1", {"triton": ("[::1]:8001", 1)}),
+        ("triton-14b=b:2", "triton-14b=0", {"triton-14b": ("b:2", 0)}),
+    ],
+)
+def test_one_triton_or_several_by_name(triton: str, slots: str, found: dict[str, tuple[str, int]]) -> None:
+    assert settings(TRITON=triton, TRITON_SLOTS=slots).tritons() == found
+
+
+@pytest.mark.parametrize(
+    "triton",
+    [
+        "a",
+        "a:x",
+        "a:1,b:2",
+        "triton=a:1,b:2",
+        "nano=a:1",
+        "Triton-b=a:1",
+        "http://h:8001",
+        "triton=grpc://h:8001",
+        "h:99999",
+        "h:65536",
+        "h:0",
+        ":8001",
+        "h:8001/",
+        "::1:8001",
+    ],
+)
+def test_addresses_of_tritons_that_cannot_be_read_are_named(triton: str) -> None:
+    with pytest.raises(BadSetting, match=r"I2V_TRITON is .*; it is `host:port`"):
+        settings(TRITON=triton)
+
+
+@pytest.mark.parametrize("triton", ["triton=h:1,triton=h:2", "triton=h:1,triton=h:1"])
+def test_a_triton_that_is_named_twice_is_told_so(triton: str) -> None:
+    with pytest.raises(BadSetting, match=r"I2V_TRITON is .*; the name 'triton' comes twice"):
+        settings(TRITON=triton)
+
+
+@pytest.mark.parametrize("slots", ["-1", "two", "triton=x", "1,2", "triton-14b=1", "triton=1,triton=2"])
+def test_slots_that_cannot_be_read_are_named(slots: str) -> None:
+    with pytest.raises(BadSetting, match="I2V_TRITON_SLOTS"):
+        settings(TRITON_SLOTS=slots)
+
+
+def test_the_variables_of_providers_and_of_the_prompt_writer_are_passed_over() -> None:
+    found = settings(PROVIDER_WAVESPEED_KEY="sk", PROVIDER_FAL_LISTEN="h:1", PROMPT_LISTEN="h:2", PROMPT_WRITER="h:3")
+    assert found == settings(PROMPT_WRITER="h:3")
+    with pytest.raises(BadSetting, match="there is no setting I2V_PROVIDER_LIMIT"):
+        settings(PROVIDER_LIMIT="wavespeed=3/5")
+
+
+def test_authorities_of_providers_are_read_at_the_start_or_named(tmp_path: Path) -> None:
+    assert settings().provider_authorities() == b""
+    cert, _ = a_certificate(tmp_path)
+    assert settings(PROVIDER_CA_FILE=str(cert)).provider_authorities() == cert.read_bytes()
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "words").write_text("no certificate")
+    for wrong in ("empty", "words", "missing"):
+        with pytest.raises(BadSetting, match=f"I2V_PROVIDER_CA_FILE names .*{wrong}"):
+            settings(PROVIDER_CA_FILE=str(tmp_path / wrong))
+
+
+def test_a_successor_may_stand_in_another_file_and_must_stand_somewhere(tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    remote.mkdir()
+    card = (GOLDEN / "remote.toml").read_text()
+
+    def of(name: str, vendor: str, successor: str) -> None:
+        text = card.replace("remote-text", name).replace('"vendor"', f'"{vendor}"')
+        (remote / f"{vendor}.toml").write_text(f'{text}successor = "{successor}"\n' if successor else text)
+
+    def read(providers: str = "one=h:1,two=h:2") -> Settings:
+        return settings(MODELS_FILE=str(GOLDEN / "models.toml"), REMOTE_MODELS=str(remote), PROVIDERS=providers)
+
+    of("old", "one", "new")
+    of("new", "two", "")
+    assert {"old", "new"} <= set(read().catalog().cards)
+    assert "old" in read("one=h:1").catalog().cards, "the other vendor may be used elsewhere"
+    of("old", "one", "newer")
+    with pytest.raises(BadSetting, match="'old' has the successor 'newer', which is no card"):
+        read().catalog()
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "soon"])
+def test_a_number_is_a_number(seconds: str) -> None:
+    with pytest.raises(BadSetting, match=f"I2V_SILENT_S cannot be '{seconds}'"):
+        settings(SILENT_S=seconds)
+
+
+@pytest.mark.parametrize("seconds", ["-1", "3601"])
+def test_the_patience_with_the_database_is_bounded(seconds: str) -> None:
+    with pytest.raises(BadSetting, match="I2V_DATABASE_PATIENCE_S is 0 to 3600"):
+        settings(DATABASE_PATIENCE_S=seconds)
