@@ -31,7 +31,7 @@ def children() -> list[int]:
                 command = (entry / "cmdline").read_bytes()
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if parent == os.getpid() and b"media.decode\0pictures" in command:
+            if parent == os.getpid() and b"media.decoder_process\0pictures" in command:
                 found.append(int(entry.name))
     return found
 
