@@ -39,7 +39,7 @@ async def numbers(watching: AsyncGenerator[bytes, None], up_to: int) -> list[int
 
 async def started(store: PostgresStore) -> Job:
     job = await admit(store, a_job())
-    return await store.record(job.id, jobs.start)
+    return (await store.record(job.id, jobs.start)).after
 
 
 async def test_a_slow_watcher_keeps_nothing_and_misses_nothing(store: PostgresStore) -> None:

@@ -15,7 +15,9 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import Cancelled, Failed, JobError, Progressed, Started, Succeeded, VideoOutput
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.media_info import PictureInfo
+from services.orchestrator.domain.paid_call import Acceptance, Submission
 from services.orchestrator.domain.spec import Size
+from services.orchestrator.ports.store import Recorded
 from services.orchestrator.store import schema
 from services.orchestrator.store.notifications import Signal
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -154,7 +156,7 @@ async def test_success_charges_the_quote_and_failure_nothing(store: PostgresStor
     for number, end in enumerate([Succeeded(OUTPUT, 1000), Failed(JobError("X", "x", retryable=True), 0)]):
         job = await admit(store, numbered(number))
         await store.record(job.id, jobs.start)
-        ended = await store.record(job.id, lambda job, end=end: end)
+        ended = (await store.record(job.id, lambda job, end=end: end)).after
         assert ended.state.ended and ended.charged_micros == end.charged_micros
         assert await store.job(job.id) == ended
         await settled(store, ended)
@@ -170,9 +172,9 @@ async def test_success_charges_the_quote_and_failure_nothing(store: PostgresStor
 
 async def test_a_queued_job_is_cancelled_at_once_for_nothing(store: PostgresStore) -> None:
     job = await admit(store, a_job())
-    ended = await store.record(job.id, jobs.cancel)
+    ended = (await store.record(job.id, jobs.cancel)).after
     assert (ended.state, ended.charged_micros) == (State.CANCELLED, 0)
-    assert await store.record(job.id, jobs.cancel) == ended
+    assert await store.record(job.id, jobs.cancel) == Recorded(ended, None, ended)
     await settled(store, ended)
 
 
@@ -203,6 +205,31 @@ async def test_every_kind_of_event_comes_back_as_it_was(store: PostgresStore) ->
     for body in bodies:
         await store.record(job.id, lambda _, body=body: body)
     assert [event.body for event in await store.events(job.id, after=1)] == bodies
+
+
+async def test_what_was_recorded_is_returned_with_the_job_before_and_after_it(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    recorded = await store.record(job.id, jobs.start)
+    assert recorded.before == job
+    assert [recorded.event] == await store.events(job.id, after=1)
+    assert recorded.after == await store.job(job.id)
+    assert recorded.after.state is State.RUNNING
+
+
+async def test_a_paid_call_is_not_stored_without_its_model_or_the_vendors_reference(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    await store.record(job.id, jobs.start)
+    for step in (None, Acceptance("task")):
+        with pytest.raises(TypeError):
+            await store.record(job.id, lambda _: events.Submitting("vendor"), step=step)
+    await store.record(job.id, lambda _: events.Submitting("vendor"), step=Submission("model"))
+    for step in (None, Submission("model")):
+        with pytest.raises(TypeError):
+            await store.record(job.id, lambda _: events.Accepted("vendor"), step=step)
+    await store.record(job.id, lambda _: events.Accepted("vendor"), step=Acceptance("task"))
+    call = await store.paid_call(await store.job(job.id))
+    assert call is not None
+    assert (call.model, call.external_ref, call.state) == ("model", "task", "accepted")
 
 
 async def test_nothing_follows_a_terminal_event(store: PostgresStore) -> None:
@@ -253,13 +280,14 @@ async def test_jobs_are_listed_newest_first_in_pages_and_by_state(store: Postgre
 
 
 async def test_unknown_outcomes_are_counted_and_listed_in_pages_the_oldest_first(store: PostgresStore) -> None:
-    jobs = [await admit(store, numbered(number)) for number in range(1, 5)]
-    for job in jobs[:3]:
-        for body in (Started(1), events.Submitting("vendor"), events.Reconciling(JobError("ANSWER_LOST", "", True))):
-            await store.record(job.id, lambda _, body=body: body, note="model")
+    admitted = [await admit(store, numbered(number)) for number in range(1, 5)]
+    for job in admitted[:3]:
+        await store.record(job.id, jobs.start)
+        await store.record(job.id, lambda _: events.Submitting("vendor"), step=Submission("model"))
+        await store.record(job.id, jobs.lost)
     first = await store.reconciling(after="", limit=2)
     rest = await store.reconciling(after=first[-1].id, limit=2)
-    assert [job.id for job in (*first, *rest)] == [job.id for job in jobs[:3]]
+    assert [job.id for job in (*first, *rest)] == [job.id for job in admitted[:3]]
     assert await store.count_reconciling() == 3
 
 
@@ -284,9 +312,10 @@ async def test_whoever_takes_jobs_off_a_queue_is_woken_by_what_is_put_onto_it(st
             pass
         job = await admit(store, a_job())
         assert await entries.wait(5)
-        lost = events.Reconciling(JobError("ANSWER_LOST", "", True))
-        for body in (Started(1), events.Submitting("vendor"), lost, events.Accepted("vendor")):
-            await store.record(job.id, lambda _, body=body: body, note="model")
+        await store.record(job.id, jobs.start)
+        await store.record(job.id, lambda _: events.Submitting("vendor"), step=Submission("model"))
+        await store.record(job.id, jobs.lost)
+        await store.record(job.id, lambda _: events.Accepted("vendor"), step=Acceptance("task"))
         assert not await entries.wait(0.2)
         await store.record(job.id, lambda now: events.Resumed(now.expire_time))
         assert await entries.wait(5)

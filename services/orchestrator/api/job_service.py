@@ -99,11 +99,11 @@ class JobService(job_pb2_grpc.JobServiceServicer):
 
     async def CancelJob(self, request: job_pb2.CancelJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
-        before = await self._job(request.name)
-        job = await self.store.record(before.id, jobs.cancel)
-        if job.state is State.CANCELLED and not before.state.ended:
-            self.meter.ended(job)
-        return job_messages.job(job)
+        job = await self._job(request.name)
+        recorded = await self.store.record(job.id, jobs.cancel)
+        if recorded.event is not None and recorded.after.state.ended:
+            self.meter.ended(recorded.after)
+        return job_messages.job(recorded.after)
 
     async def ResumeJob(self, request: job_pb2.ResumeJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""

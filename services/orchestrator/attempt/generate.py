@@ -31,7 +31,7 @@ from services.orchestrator.domain.event import (
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.media_info import VideoInfo
 from services.orchestrator.domain.output_differences import output_differences
-from services.orchestrator.domain.paid_call import Charge, submission_id
+from services.orchestrator.domain.paid_call import Acceptance, Charge, Submission, submission_id
 from services.orchestrator.domain.spec import SceneAnimation, Size, TalkingAvatar
 from services.orchestrator.ports.backend import (
     AttemptFailed,
@@ -117,10 +117,10 @@ class Generator:
                             else:  # stored and announced while the whole file is probed and stored
                                 last = asyncio.create_task(self._fragment(run, happening, workdir))
                         case Handover(model=model):
-                            await run.journal(Submitting(card.backend), model)
+                            await run.journal(Submitting(card.backend), Submission(model))
                             run.submitting = True
                         case Receipt(external_ref=external_ref):
-                            await run.journal(Accepted(card.backend), external_ref)
+                            await run.journal(Accepted(card.backend), Acceptance(external_ref))
                             run.external_ref, run.submitting = external_ref, False
                             run.answered.set()
                         case Output():

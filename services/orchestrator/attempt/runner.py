@@ -77,7 +77,7 @@ class AttemptRunner:
             seen[:] = [now]
             return jobs.start(now, workflow)
 
-        job = await self.store.record(job_id, begin)
+        job = (await self.store.record(job_id, begin)).after
         run = AttemptState(self.store, self.meter, job, Checkpoints(self.blobs, self.meter, job))
         if job.state.ended:
             await run.checkpoints.discard()
@@ -248,7 +248,7 @@ class AttemptRunner:
         """
         while True:
             try:
-                return await self.store.record(run.job.id, decide, assets=run.output)
+                return (await self.store.record(run.job.id, decide, assets=run.output)).after
             except Unavailable:
                 if self.clock.now() > run.job.expire_time:
                     raise

@@ -24,7 +24,7 @@ from services.orchestrator.domain.event import (
 )
 from services.orchestrator.domain.fragments import Fragments
 from services.orchestrator.domain.job import Job, State, Superseded
-from services.orchestrator.domain.paid_call import Call
+from services.orchestrator.domain.paid_call import Acceptance, Call, Step
 from services.orchestrator.domain.price import partial_charge
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.store import Store
@@ -69,14 +69,14 @@ class AttemptState:
             jobs.guard(now, self.job.attempt)
             return body
 
-        return await self.store.record(self.job.id, decide, assets=assets)
+        return (await self.store.record(self.job.id, decide, assets=assets)).after
 
     async def record(self, body: Progressed | Continued | FragmentReady, *assets: Asset) -> None:
         """Tells how far the work is. Raises Superseded."""
         await self.tell(body, *assets)
         self.progress = max(self.progress, body.progress)
 
-    async def journal(self, body: Paid, note: str = "") -> None:
+    async def journal(self, body: Paid, step: Step | None = None) -> None:
         """Journals a step of the paid call, and retries while the database is away.
 
         Raises Superseded, and PreconditionFailed (REFERENCE_TAKEN) if the vendor's task belongs to another job.
@@ -103,13 +103,14 @@ class AttemptState:
 
         while True:
             try:
-                await self.store.record(self.job.id, decide, note=note)
+                await self.store.record(self.job.id, decide, step=step)
             except Unavailable:
                 log.warning("a step of a paid call cannot be journalled yet")
                 await asyncio.sleep(INSIST_S)
             except PreconditionFailed as refused:
                 if refused.reason == jobs.TAKEN.reason:
-                    found = {"provider": body.provider, "external_ref": note, "other": refused.metadata.get("job", "")}
+                    ref = step.external_ref if isinstance(step, Acceptance) else ""
+                    found = {"provider": body.provider, "external_ref": ref, "other": refused.metadata.get("job", "")}
                     log.error("the vendor answered with a task that another job has", extra=found)
                     self.meter.paid_call(body.provider, "taken")
                 raise

@@ -63,6 +63,26 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Submission:
+    """What is stored of a call with the event Submitting."""
+
+    model: str
+    """By the name that the provider knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What is stored of a call with the event Accepted."""
+
+    external_ref: str
+    """The vendor's name of the task."""
+
+
+Step = Submission | Acceptance
+"""The part of a paid call that is stored with an event and is not in it: events are public."""
+
+
+@dataclass(frozen=True, slots=True)
 class PaidCall:
     """One row of the journal."""
 

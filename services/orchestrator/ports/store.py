@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -9,11 +10,21 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import Body, Event, FragmentReady
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.ledger import Entry
-from services.orchestrator.domain.paid_call import PaidCall
+from services.orchestrator.domain.paid_call import PaidCall, Step
 from services.orchestrator.domain.quota import Plan, Usage
 
 Decide = Callable[[Job], Body | None]
 """Looks at a job under its row's lock and says what happens to it next; None leaves it as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was recorded of a job, and the job on both sides of it."""
+
+    before: Job
+    event: Event | None
+    """None: the decision was to leave the job as it is."""
+    after: Job
 
 
 class Signal(Protocol):
@@ -46,12 +57,14 @@ class Store(Protocol):
     async def repeat(self, tenant: str, user: str, request_id: str, fingerprint: str) -> Job | None:
         """Returns the job that a request_id made, if it did. Raises RequestIdReused when the fingerprint differs."""
 
-    async def record(self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = (), note: str = "") -> Job:
-        """Adds the event that `decide` chooses, with the assets that it names, and returns the job after it.
+    async def record(
+        self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = (), step: Step | None = None
+    ) -> Recorded:
+        """Adds the event that `decide` chooses, with the assets that it names.
 
-        In the same transaction a terminal event settles the job's reservation, an event of a paid call is journalled,
-        and a resumed job is queued again. `note` is, of Submitting, the model by the name that the provider knows; of
-        Accepted, the vendor's reference.
+        In the same transaction a terminal event settles the job's reservation, an event of a paid call is stored with
+        the call, and a resumed job is queued again. `step` is the Submission of a Submitting, the Acceptance of an
+        Accepted.
 
         Raises: NotFound; PreconditionFailed when another job has the reference of Accepted; whatever `decide` raises.
         """

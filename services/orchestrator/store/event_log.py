@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
 
@@ -20,9 +21,10 @@ from services.orchestrator.domain.event import (
     Started,
     Terminal,
 )
-from services.orchestrator.domain.job import Job, apply
+from services.orchestrator.domain.job import apply
+from services.orchestrator.domain.paid_call import Step
 from services.orchestrator.domain.spec import to_json
-from services.orchestrator.ports.store import Decide
+from services.orchestrator.ports.store import Decide, Recorded
 from services.orchestrator.store import paid_calls, row_mapping
 from services.orchestrator.store.notifications import CHANGES, STOPS
 from services.orchestrator.store.queue_entries import Queue
@@ -63,27 +65,34 @@ FROM held WHERE accounts.id = held.id
 """)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the transaction has written."""
+
+    recorded: Recorded
+    backend: str = ""
+    """The backend onto whose queue the job was put, ready to run; empty: none."""
+
+
 async def record(
     connection: AsyncConnection,
     queue: Queue,
     job_id: str,
     decide: Decide,
     assets: Sequence[Asset],
-    note: str,
+    step: Step | None,
     now: datetime,
-) -> tuple[Job, str]:
-    """Writes what `decide` chooses; the caller commits. Raises NotFound, and whatever `decide` raises.
-
-    Returns the job, and the backend of the queue that it was put onto, ready to run; "" if it was not.
-    """
+) -> Written:
+    """Writes what `decide` chooses; the caller commits. Raises NotFound, and whatever `decide` raises."""
     found = (await connection.execute(FOUND, {"job_id": job_id})).one_or_none()
     if found is None:
         raise NotFound("job", f"jobs/{job_id}")
     job = row_mapping.job(found)
     body = decide(job)
     if body is None:
-        return job, ""
-    after = apply(job, Event(job.last_sequence + 1, now, body))
+        return Written(Recorded(job, None, job))
+    event = Event(job.last_sequence + 1, now, body)
+    after = apply(job, event)
     for asset in assets:
         await connection.execute(NOTED, row_mapping.asset_columns(asset))
     terminal = isinstance(body, get_args(Terminal))
@@ -124,14 +133,15 @@ async def record(
                 "id": job.id,
             },
         )
-    await paid_calls.keep(connection, queue, job, after, body, note, now)
+    await paid_calls.keep(connection, queue, job, after, body, step, now)
     if terminal:
         await connection.execute(
             SETTLE, {"id": job.id, "quote": job.quote_micros, "charged": after.charged_micros, "now": now}
         )
+    recorded = Recorded(job, event, after)
     match body:
         case Rerouted(backend=backend):
-            return after, backend
+            return Written(recorded, backend)
         case Resumed():
-            return after, found.backend
-    return after, ""
+            return Written(recorded, found.backend)
+    return Written(recorded)

@@ -19,7 +19,7 @@ from services.orchestrator.domain.event import (
     Terminal,
 )
 from services.orchestrator.domain.job import Job, State
-from services.orchestrator.domain.paid_call import Call, PaidCall, submission_id
+from services.orchestrator.domain.paid_call import Acceptance, Call, PaidCall, Step, Submission, submission_id
 from services.orchestrator.store import row_mapping
 from services.orchestrator.store.queue_entries import Queue, enqueue
 from services.orchestrator.store.schema import jobs, paid_calls
@@ -42,38 +42,39 @@ UPDATE accounts SET spent_micros = spent_micros - paid.price_micros FROM held, p
 
 
 async def keep(
-    connection: AsyncConnection, queue: Queue, before: Job, after: Job, body: Body, note: str, now: datetime
+    connection: AsyncConnection, queue: Queue, before: Job, after: Job, body: Body, step: Step | None, now: datetime
 ) -> None:
-    """Notes what an event does to the job's paid call, and puts a job that waits anew onto its queue.
+    """Stores what an event does to the job's paid call, and puts a job that waits again onto its queue.
 
-    `note` is, of Submitting, the model by the name that the provider knows; of Accepted, the vendor's reference.
     A job that resumes another's work shares that one's call: giving it up gives the other's money back.
     """
     job_id = before.resumes or before.id
-    match body:
-        case Submitting(provider=provider):
+    match body, step:
+        case Submitting(provider=provider), Submission(model=model):
             await connection.execute(
                 sa.insert(paid_calls).values(
                     submission_id=submission_id(before.id, before.attempt),
                     job_id=before.id,
                     attempt=before.attempt,
                     provider=provider,
-                    model=note,
+                    model=model,
                     state="submitting",
                     submit_time=now,
                 )
             )
-        case Accepted():
-            await _change(connection, job_id, "accepted", external_ref=note, answer_time=now)
-        case Released():
+        case Accepted(), Acceptance(external_ref=external_ref):
+            await _change(connection, job_id, "accepted", external_ref=external_ref, answer_time=now)
+        case Submitting() | Accepted(), _:
+            raise TypeError(f"{body!r} cannot be stored with the step {step!r}")
+        case Released(), _:
             await _change(connection, job_id, "released", settle_time=now)
             if before.resumes:
                 await connection.execute(REFUND, {"id": job_id, "now": now})
-        case Resumed() | Rerouted():
+        case Resumed() | Rerouted(), _:
             await enqueue(connection, queue, after)
-        case Retrying(requeued=True, retry_time=until):
+        case Retrying(requeued=True, retry_time=until), _:
             await enqueue(connection, queue, after, until)
-        case _ if isinstance(body, get_args(Terminal)) and before.call.live and not before.resumes:
+        case _, _ if isinstance(body, get_args(Terminal)) and before.call.live and not before.resumes:
             await _change(connection, job_id, "charged", settle_time=now)
 
 

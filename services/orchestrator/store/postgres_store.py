@@ -17,10 +17,10 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import Event, FragmentReady
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.ledger import Entry
-from services.orchestrator.domain.paid_call import PaidCall
+from services.orchestrator.domain.paid_call import Acceptance, PaidCall, Step
 from services.orchestrator.domain.quota import Plan, Usage
 from services.orchestrator.ports.clock_and_ids import Clock
-from services.orchestrator.ports.store import Decide, Signal
+from services.orchestrator.ports.store import Decide, Recorded, Signal
 from services.orchestrator.store import accounts, admission_statement, paid_calls, queue_places, row_mapping, schema
 from services.orchestrator.store import event_log as recording
 from services.orchestrator.store.database import Database, plain_url
@@ -123,21 +123,23 @@ class PostgresStore:
             raise RequestIdReused(metadata={"request_id": request_id, "job": f"jobs/{row.id}"})
         return row_mapping.job(row)
 
-    async def record(self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = (), note: str = "") -> Job:
+    async def record(
+        self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = (), step: Step | None = None
+    ) -> Recorded:
         """See Store."""
         try:
             async with self.database.writing() as connection:
-                job, queue = await recording.record(
-                    connection, self._queue, job_id, decide, assets, note, self._clock.now()
+                written = await recording.record(
+                    connection, self._queue, job_id, decide, assets, step, self._clock.now()
                 )
-            if queue:
-                self._notifier.notify(queue)
-            return job
+            if written.backend:
+                self._notifier.notify(written.backend)
+            return written.recorded
         except IntegrityError as error:
-            if "paid_calls_provider_external_ref_key" not in str(error.orig):
+            if "paid_calls_provider_external_ref_key" not in str(error.orig) or not isinstance(step, Acceptance):
                 raise
             async with self.database.reading() as connection:
-                other = await paid_calls.holder(connection, job_id, note)
+                other = await paid_calls.holder(connection, job_id, step.external_ref)
             taken = f"{other} already has this task of the vendor."
             raise PreconditionFailed(taken, reason="REFERENCE_TAKEN", metadata={"job": other}) from error
 

@@ -9,10 +9,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from services.errors import PreconditionFailed, Unavailable
 from services.orchestrator.attempt.runner import AttemptRunner
-from services.orchestrator.domain.event import Failed, Reconciling
 from services.orchestrator.domain.job import Job, State, expire
 from services.orchestrator.ports.backend import AttemptFailed, Backend
 from services.orchestrator.ports.clock_and_ids import Clock
@@ -137,20 +137,14 @@ class Reaper:
     async def _end_overdue(self) -> None:
         now = self._clock.now()
         for job_id in await self._store.overdue(now, grace_s=OVERDUE_GRACE_S):
-            ending: list[Failed | Reconciling] = []
-
-            def decide(job: Job, ending: list[Failed | Reconciling] = ending) -> Failed | Reconciling | None:
-                ending[:] = [end] if (end := expire(now, job, grace_s=OVERDUE_GRACE_S)) else []
-                return ending[0] if ending else None
-
             try:
-                ended = await self._store.record(job_id, decide)
+                recorded = await self._store.record(job_id, partial(expire, now, grace_s=OVERDUE_GRACE_S))
             except Exception:
                 log.exception("an overdue job cannot be ended", extra={"job_id": job_id})
                 continue
-            if ending and ended.state.ended:
-                self._runner.meter.ended(ended)
-                await self._runner.forget(ended)
+            if recorded.event is not None and recorded.after.state.ended:
+                self._runner.meter.ended(recorded.after)
+                await self._runner.forget(recorded.after)
                 log.warning("an overdue job was ended", extra={"job_id": job_id})
 
 

@@ -15,7 +15,7 @@ from services.errors import PreconditionFailed, Unavailable
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.event import Accepted, Body, JobError, Reconciling, Released, Resumed
 from services.orchestrator.domain.job import Job, State
-from services.orchestrator.domain.paid_call import Call, Finding, Found, PaidCall
+from services.orchestrator.domain.paid_call import Acceptance, Call, Finding, Found, PaidCall
 from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.meter import Meter
@@ -75,7 +75,7 @@ class Reconciler:
         known = {"job_id": job.id, "provider": call.provider, "external_ref": external_ref, "other": other}
         log.error("a lost submission was found as a task that another job has", extra=known)
         self.meter.paid_call(call.provider, "taken")
-        return await self.store.record(job.id, _while_unknown(Reconciling(jobs.TAKEN)))
+        return (await self.store.record(job.id, _while_unknown(Reconciling(jobs.TAKEN)))).after
 
     async def why(self, job: Job) -> JobError | None:
         """Returns why a job is RECONCILING; None if it is not. Raises Unavailable."""
@@ -95,7 +95,8 @@ class Reconciler:
     async def attach(self, job_id: str, external_ref: str) -> Job:
         """Goes on with a task that was found. Raises PreconditionFailed, NotFound."""
         call = await self.call(job_id)
-        await self.store.record(job_id, _while_unknown(Accepted(call.provider)), note=external_ref)
+        found = _while_unknown(Accepted(call.provider))
+        await self.store.record(job_id, found, step=Acceptance(external_ref))
         self.meter.paid_call(call.provider, "accepted")
         return await self._resume(job_id)
 
@@ -111,7 +112,7 @@ class Reconciler:
             _demand_unknown(now)
             return jobs.settle(now, SETTLED)
 
-        job = await self.store.record(job_id, decide)
+        job = (await self.store.record(job_id, decide)).after
         self.meter.paid_call(call.provider, "charged")
         self.meter.ended(job)
         return job
@@ -142,16 +143,13 @@ class Reconciler:
         return await self._end(job_id, error)
 
     async def _end(self, job_id: str, error: JobError) -> Job:
-        ended: list[bool] = []
-
         def decide(now: Job) -> Body | None:
-            ended[:] = [now.state is State.RECONCILING and now.call is Call.NONE]
-            return jobs.settle(now, error) if ended[0] else None
+            return jobs.settle(now, error) if now.state is State.RECONCILING and now.call is Call.NONE else None
 
-        job = await self.store.record(job_id, decide)
-        if ended[0]:
-            self.meter.ended(job)
-        return job
+        recorded = await self.store.record(job_id, decide)
+        if recorded.event is not None:
+            self.meter.ended(recorded.after)
+        return recorded.after
 
     async def _resume(self, job_id: str) -> Job:
         def decide(now: Job) -> Resumed | None:
@@ -159,7 +157,7 @@ class Reconciler:
                 return None
             return Resumed(self.clock.now() + timedelta(milliseconds=now.spec.timeout_ms or 0))
 
-        return await self.store.record(job_id, decide)
+        return (await self.store.record(job_id, decide)).after
 
 
 def _demand_unknown(job: Job) -> None:
