@@ -132,6 +132,6 @@ async def store(database: str, clock: FakeClock) -> AsyncIterator[PostgresStore]
     store = PostgresStore(database, clock=clock, queue=Queue("make_video", "i2v-test", "1"))
     await store.start()
     for tenant in ("studio", "story"):
-        await store.put_tenant(tenant, "test", digest(f"{tenant}-key"))
+        await store.tenants.put(tenant, "test", digest(f"{tenant}-key"))
     yield store
     await store.stop()

@@ -46,6 +46,7 @@ from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.startup_wait import StartupWait
+from services.orchestrator.store.tenants import PostgresTenants
 from services.orchestrator.store.workers import PostgresWorkers
 from services.orchestrator.worker.availability import VendorAvailability
 from services.orchestrator.worker.reaper import Reaper
@@ -138,17 +139,30 @@ async def open_app(
             backends = await _backends(settings, stack, everything=role is not Role.API)
         vendors = VendorAvailability({name: backend for name, (backend, _) in backends.items()})
         stack.push_async_callback(_ended, asyncio.create_task(vendors.watch(), name="vendors"))
-        tenants = ApiKeys(store, settings.plans(), clock, settings.operator_key())
-        reconciler = Reconciler(store, clock, meter)
+        tenants = ApiKeys(store.tenants, settings.plans(), clock, settings.operator_key())
+        reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)
         if role is not Role.WORKER:
             if settings.dev_key_file:
-                await patience.through(partial(_development_tenant, store, Path(settings.dev_key_file)))
-            ingest = Ingest(store, blobs, clock, UploadProbe(), scratch.path, room=disks.room)
+                await patience.through(partial(_development_tenant, store.tenants, Path(settings.dev_key_file)))
+            ingest = Ingest(store.assets, blobs, clock, UploadProbe(), scratch.path, room=disks.room)
             catalog = settings.catalog()
             jobs = JobService(
-                store, catalog, tenants, clock, SystemIds(), meter, vendors, EventFeeds(store), disks.room
+                admissions=store.admissions,
+                jobs=store.jobs,
+                queues=store.queues,
+                paid_calls=store.paid_calls,
+                accounts=store.accounts,
+                assets=store.assets,
+                catalog=catalog,
+                tenants=tenants,
+                clock=clock,
+                ids=SystemIds(),
+                meter=meter,
+                vendors=vendors,
+                feeds=EventFeeds(store.job_events, store.queues),
+                room=disks.room,
             )
-            assets = AssetService(store, blobs, ingest, tenants)
+            assets = AssetService(store.assets, blobs, ingest, tenants)
             services = [
                 lambda server: job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server),
                 lambda server: asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, server),
@@ -156,10 +170,10 @@ async def open_app(
                     CatalogService(catalog, vendors), server
                 ),
                 lambda server: usage_pb2_grpc.add_UsageServiceServicer_to_server(
-                    UsageService(store, tenants, clock), server
+                    UsageService(store.accounts, tenants, clock), server
                 ),
                 lambda server: reconcile_pb2_grpc.add_ReconcileServiceServicer_to_server(
-                    ReconcileService(store, tenants, reconciler), server
+                    ReconcileService(store.jobs, store.paid_calls, tenants, reconciler), server
                 ),
             ]
         server = await serve(
@@ -179,7 +193,10 @@ async def open_app(
         worker = None
         if role is not Role.API:
             runner = AttemptRunner(
-                store=store,
+                jobs=store.jobs,
+                job_events=store.job_events,
+                paid_calls=store.paid_calls,
+                assets=store.assets,
                 blobs=blobs,
                 backends={name: backend for name, (backend, _) in backends.items()},
                 catalog=settings.catalog(),
@@ -198,7 +215,9 @@ async def open_app(
             reaper = Reaper(
                 runner=runner,
                 reconciler=reconciler,
-                store=store,
+                jobs=store.jobs,
+                queues=store.queues,
+                paid_calls=store.paid_calls,
                 workers=workers,
                 clock=clock,
                 silent_s=settings.silent_s,
@@ -212,12 +231,12 @@ async def open_app(
                 reaper=reaper,
                 workers=workers,
                 slots=slots,
-                entries=store.entries,
+                entries=store.queues.entries,
                 silent_s=settings.silent_s,
             )
             await patience.through(worker.start)
             stack.push_async_callback(worker.stop)
-        checking = health_check.check(store, blobs, disks, server, meter, embedded)
+        checking = health_check.check(store.database, store.accounts, blobs, disks, server, meter, embedded)
         stack.push_async_callback(_ended, asyncio.create_task(checking, name="health"))
         log.info("ready", extra={"role": role.value, "port": server.port, "metrics_port": metrics_port})
         yield App(store, server, metrics_port, worker)
@@ -313,7 +332,7 @@ def _writer(settings: Settings, stack: AsyncExitStack) -> RemotePromptWriter | N
     return writer
 
 
-async def _development_tenant(store: PostgresStore, file: Path) -> None:
+async def _development_tenant(tenants: PostgresTenants, file: Path) -> None:
     """Makes the tenant `development`, with a key that only this file and its reader know."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -322,4 +341,4 @@ async def _development_tenant(store: PostgresStore, file: Path) -> None:
             opened.write(secrets.token_urlsafe(32) + "\n")
     else:
         file.chmod(0o600)
-    await store.put_tenant("development", "development", digest(file.read_text().strip()))
+    await tenants.put("development", "development", digest(file.read_text().strip()))

@@ -6,9 +6,10 @@ import logging
 from services.errors import Unavailable
 from services.orchestrator.disk_space import DiskSpace
 from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.ports.accounts import Accounts
 from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.store.database import Database
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
-from services.orchestrator.store.postgres_store import PostgresStore
 from services.resource_shortage import shortage
 from services.rpc.server import RpcServer
 
@@ -19,7 +20,8 @@ log = logging.getLogger(__name__)
 
 
 async def check(
-    store: PostgresStore,
+    database: Database,
+    accounts: Accounts,
     blobs: Blobs,
     disks: DiskSpace,
     server: RpcServer,
@@ -34,10 +36,10 @@ async def check(
     while True:
         try:
             await disks.measure()  # first: the check for free space must not depend on anything else
-            await store.check()
+            await database.check()
             await blobs.check()
             if rounds % round(AUDIT_S / CHECK_S) == 0:
-                meter.imbalance(await store.audit())
+                meter.imbalance(await accounts.audit())
             disks.room(0)
         except Exception as error:
             trouble = error if isinstance(error, Unavailable) else shortage(error)

@@ -22,7 +22,7 @@ KEPT = 3
 
 async def happens(store: PostgresStore, job: Job, times: int) -> None:
     for _ in range(times):
-        await store.record(job.id, lambda _: Progressed("generate", 0.5))
+        await store.jobs.record(job.id, lambda _: Progressed("generate", 0.5))
 
 
 async def numbers(watching: AsyncGenerator[bytes, None], up_to: int) -> list[int]:
@@ -39,11 +39,11 @@ async def numbers(watching: AsyncGenerator[bytes, None], up_to: int) -> list[int
 
 async def started(store: PostgresStore) -> Job:
     job = await admit(store, a_job())
-    return (await store.record(job.id, jobs.start)).after
+    return (await store.jobs.record(job.id, jobs.start)).after
 
 
 async def test_a_slow_watcher_keeps_nothing_and_misses_nothing(store: PostgresStore) -> None:
-    job, feeds = await started(store), EventFeeds(store, kept=KEPT)
+    job, feeds = await started(store), EventFeeds(store.job_events, store.queues, kept=KEPT)
     async with aclosing(feeds.watch(job, 0)) as slow, aclosing(feeds.watch(job, 0)) as quick:
         assert job_pb2.WatchJobResponse.FromString(await anext(slow)).event.sequence == 1
         await happens(store, job, 4 * KEPT)
@@ -52,7 +52,7 @@ async def test_a_slow_watcher_keeps_nothing_and_misses_nothing(store: PostgresSt
 
 
 async def test_more_events_than_a_page_come_without_a_gap(store: PostgresStore) -> None:
-    job, feeds = await started(store), EventFeeds(store, kept=KEPT)
+    job, feeds = await started(store), EventFeeds(store.job_events, store.queues, kept=KEPT)
     await happens(store, job, PAGE + 20)
     async with aclosing(feeds.watch(job, 0)) as watching:
         assert await numbers(watching, PAGE + 22) == list(range(1, PAGE + 23))
@@ -61,8 +61,8 @@ async def test_more_events_than_a_page_come_without_a_gap(store: PostgresStore) 
 async def test_a_feed_keeps_few_events_and_few_bytes(store: PostgresStore) -> None:
     job = await started(store)
     for _ in range(20):
-        await store.record(job.id, lambda _: Progressed("s" * 40_000, 0.5))
-    feed = EventFeed(store, await store.job(job.id), lambda: None, beat_s=5.0)
+        await store.jobs.record(job.id, lambda _: Progressed("s" * 40_000, 0.5))
+    feed = EventFeed(store.job_events, await store.jobs.get(job.id), lambda: None, beat_s=5.0)
     reading = asyncio.create_task(feed.read())
     while not feed.holds(22) or feed.next(21) is None:
         await feed.changed.wait()
@@ -74,7 +74,7 @@ async def test_a_feed_keeps_few_events_and_few_bytes(store: PostgresStore) -> No
 
 
 async def test_a_quiet_watch_shows_signs_of_life(store: PostgresStore) -> None:
-    job, feeds = await started(store), EventFeeds(store, heartbeat_s=0.05)
+    job, feeds = await started(store), EventFeeds(store.job_events, store.queues, heartbeat_s=0.05)
     async with aclosing(feeds.watch(job, 2)) as watching:
         for _ in range(3):
             assert job_pb2.WatchJobResponse.FromString(await anext(watching)).HasField("heartbeat")
@@ -83,7 +83,7 @@ async def test_a_quiet_watch_shows_signs_of_life(store: PostgresStore) -> None:
 async def test_watchers_whose_events_cannot_be_read_learn_it_and_resume_without_a_gap(
     store: PostgresStore, database: str, clock: FakeClock
 ) -> None:
-    job, feeds = await started(store), EventFeeds(store)
+    job, feeds = await started(store), EventFeeds(store.job_events, store.queues)
     other = PostgresStore(database, clock=clock, queue=Queue("make_video", "i2v-test", "1"))
     await other.start()
     watches = [feeds.watch(job, 0) for _ in range(3)]

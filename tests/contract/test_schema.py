@@ -74,7 +74,7 @@ async def test_the_database_itself_refuses_to_pay_twice(store: PostgresStore, fi
 
 async def test_the_database_itself_refuses_an_event_after_a_terminal_one(store: PostgresStore) -> None:
     job = await admit(store, a_job())
-    await store.record(job.id, jobs.cancel)
+    await store.jobs.record(job.id, jobs.cancel)
     with pytest.raises(IntegrityError):
         async with store.database.writing() as connection:
             await connection.execute(

@@ -68,7 +68,7 @@ async def test_what_a_silent_worker_left_is_put_back_by_one_alone(
 async def test_jobs_that_are_put_back_wake_the_workers_of_their_queue(store: PostgresStore, workers_of: Rolls) -> None:
     stopped = workers_of("worker-0", "a")
     entries = await taken(store, stopped.executor)
-    async with store.entries("test") as signal:
+    async with store.queues.entries("test") as signal:
         assert await signal.wait(0.0)  # raised at first
         while await signal.wait(1.0):  # of the admission
             pass

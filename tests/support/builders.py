@@ -22,7 +22,7 @@ from services.orchestrator.ports.backend import (
     Output,
     Stage,
 )
-from services.orchestrator.ports.store import Store
+from services.orchestrator.store.postgres_store import PostgresStore
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -95,13 +95,18 @@ def a_job(**changes: object) -> Job:
     return Job(**(values | changes))  # type: ignore[arg-type]
 
 
+def numbered(number: int, **changes: object) -> Job:
+    """One of several jobs: ids and request ids are in the order of the numbers."""
+    return a_job(id=f"{number:032x}", request_id=f"00000000-0000-4000-8000-{number:012}", **changes)
+
+
 def an_admitted_job(**changes: object) -> Job:
     job = a_job(**changes)
     return apply(job, Event(1, NOON, Admitted(job.quote_micros)))
 
 
-async def admit(store: Store, job: Job, **plan: int) -> Job:
-    return await store.admit(job, "fingerprint", a_plan(**plan), "test")
+async def admit(store: PostgresStore, job: Job, **plan: int) -> Job:
+    return await store.admissions.admit(job, "fingerprint", a_plan(**plan), "test")
 
 
 def some_frames(count: int, size: Size, seed: int = 0) -> np.ndarray:

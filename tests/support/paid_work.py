@@ -61,7 +61,7 @@ async def life(database: str, data: Path, vendor: ScriptedProvider) -> AsyncIter
             "I2V_MODELS_FILE": str(GOLDEN / "remote.toml"),
         }
         yield i2v, settings
-        assert await i2v.app.store.audit() == 0
+        assert await i2v.app.store.accounts.audit() == 0
 
 
 @asynccontextmanager
@@ -77,5 +77,5 @@ async def remotely(database: str, data: Path, vendor: ScriptedProvider) -> Async
         backend = ProviderBackend(address, "the-key")
         async with served(database, data, {"vendor": (backend, 4)}, change=change) as running:
             yield running
-            assert await running.app.store.audit() == 0
+            assert await running.app.store.accounts.audit() == 0
         await backend.close()

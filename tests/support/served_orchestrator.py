@@ -152,6 +152,6 @@ async def served(
     registry = CollectorRegistry()
     async with open_app(Settings(**values), role, backends=backends, registry=registry) as app:
         for tenant, plan in KEYS.items():
-            await app.store.put_tenant(tenant, plan, digest(f"{tenant}-key"))
+            await app.store.tenants.put(tenant, plan, digest(f"{tenant}-key"))
         async with grpc.aio.insecure_channel(f"127.0.0.1:{app.server.port}") as channel:
             yield Served(app, channel, registry)

@@ -18,10 +18,12 @@ from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
 from services.orchestrator.domain.quota import Plan, Usage
 from services.orchestrator.domain.route import Available
 from services.orchestrator.domain.spec import Spec
+from services.orchestrator.ports.accounts import Accounts
+from services.orchestrator.ports.admissions import Admissions
+from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.clock_and_ids import Clock, Ids
 from services.orchestrator.ports.disk_space import Room, any_room
 from services.orchestrator.ports.meter import Meter
-from services.orchestrator.ports.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ async def admit(
     *,
     request_id: str,
     catalog: Catalog,
-    store: Store,
+    admissions: Admissions,
+    assets: Assets,
     clock: Clock,
     ids: Ids,
     meter: Meter,
@@ -72,10 +75,10 @@ async def admit(
     """
     try:
         room(0)
-        routed = await _route(spec, caller, catalog, store, clock.now().date(), available)
+        routed = await _route(spec, caller, catalog, assets, clock.now().date(), available)
     except ServiceError:
         # What was admitted once stays the answer, though its card or picture may be gone since.
-        if (earlier := await store.repeat(caller.tenant, caller.user, request_id, spec.fingerprint())) is not None:
+        if (earlier := await admissions.repeat(caller.tenant, caller.user, request_id, spec.fingerprint())) is not None:
             return earlier
         raise
     card = routed.card
@@ -94,7 +97,7 @@ async def admit(
         expire_time=now + timedelta(milliseconds=routed.timeout_ms),
     )
     # The fingerprint is of the spec as asked: a repeat with an unset seed must match though the seed was drawn.
-    admitted = await store.admit(job, spec.fingerprint(), caller.plan, card.backend)
+    admitted = await admissions.admit(job, spec.fingerprint(), caller.plan, card.backend)
     if admitted.id == job.id:  # not a repeat
         meter.admitted(admitted)
     return admitted
@@ -105,7 +108,8 @@ async def preview(
     caller: Caller,
     *,
     catalog: Catalog,
-    store: Store,
+    accounts: Accounts,
+    assets: Assets,
     clock: Clock,
     available: Available = lambda _: True,
 ) -> Preview:
@@ -113,12 +117,12 @@ async def preview(
 
     Raises: InvalidSpec, NotFound, QuotaExceeded, as `admit`.
     """
-    routed = await _route(spec, caller, catalog, store, clock.now().date(), available)
+    routed = await _route(spec, caller, catalog, assets, clock.now().date(), available)
     card = routed.card
     completed = replace(card.fill(spec, routed.assets, seed=None), model=card.id, timeout_ms=routed.timeout_ms)
     quote = routed.most_micros + catalog.allowance(completed)
-    usage, _ = await store.usage(caller.tenant, caller.user, caller.plan)
-    with_it = usage.counting(quote)
+    statement = await accounts.statement(caller.tenant, caller.user, caller.plan)
+    with_it = statement.usage.counting(quote)
     quota.check(caller.plan, with_it, quote)
     return Preview(completed, card, quote, with_it, card.frames(completed))
 
@@ -134,7 +138,7 @@ class _Routed:
 
 
 async def _route(
-    spec: Spec, caller: Caller, catalog: Catalog, store: Store, today: date, available: Available
+    spec: Spec, caller: Caller, catalog: Catalog, known: Assets, today: date, available: Available
 ) -> _Routed:
     """Finds who can make a spec. Raises InvalidSpec, NotFound."""
     if spec.capability is None:
@@ -142,7 +146,7 @@ async def _route(
         gone = route.standing(card, today)
         if wrong := [*([gone] if gone else []), *card.check(spec), *catalog.unwritable(spec), *_priced(spec)]:
             raise InvalidSpec(wrong, reason=wrong[0].reason)
-        assets = await _assets(spec, caller, store)
+        assets = await _assets(spec, caller, known)
         if wrong := route.check(card, spec, assets):
             raise InvalidSpec(wrong, reason=wrong[0].reason)
         completed = card.fill(spec, assets, seed=None)
@@ -153,7 +157,7 @@ async def _route(
     if wrong := catalog.unwritable(spec):
         raise InvalidSpec(wrong, reason=wrong[0].reason)
     route.candidates(catalog, spec, {}, today, available)  # what is wrong without its assets, before they are sought
-    assets = await _assets(spec, caller, store)
+    assets = await _assets(spec, caller, known)
     able = route.candidates(catalog, spec, assets, today, available)
     dearest = max(route.price_of(card, spec, assets) for card in able)
     # The deadline does not move when another model is asked: it has room for the slowest, not for one after another.
@@ -168,14 +172,14 @@ def _priced(spec: Spec) -> list[Violation]:
     return [Violation("spec.price_max", what, "PARAMETER_UNSUPPORTED")]
 
 
-async def _assets(spec: Spec, caller: Caller, store: Store) -> Mapping[str, Asset]:
+async def _assets(spec: Spec, caller: Caller, known: Assets) -> Mapping[str, Asset]:
     """Returns a spec's assets by role. Raises NotFound, and InvalidSpec where one is of another kind."""
     found: dict[str, Asset] = {}
     wrong: list[Violation] = []
     at = "spec." + spec.operation.kind.replace("-", "_")
     for role, sha256 in assets_of(spec).items():
         try:
-            found[role] = await store.asset(sha256, tenant=caller.tenant, user=caller.user)
+            found[role] = await known.get(sha256, tenant=caller.tenant, user=caller.user)
         except NotFound as error:
             kind = "sound" if role == "audio" else "picture"
             raise NotFound(kind, f"assets/{sha256}", field=f"{at}.{role}") from error

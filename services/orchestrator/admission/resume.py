@@ -10,13 +10,24 @@ from services.errors import PreconditionFailed
 from services.orchestrator.admission.admit import Caller
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call
+from services.orchestrator.ports.admissions import Admissions
 from services.orchestrator.ports.clock_and_ids import Clock, Ids
+from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.meter import Meter
-from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.paid_calls import PaidCalls
 
 
 async def resume(
-    job_id: str, caller: Caller, *, request_id: str, store: Store, clock: Clock, ids: Ids, meter: Meter
+    job_id: str,
+    caller: Caller,
+    *,
+    request_id: str,
+    admissions: Admissions,
+    jobs: Jobs,
+    paid_calls: PaidCalls,
+    clock: Clock,
+    ids: Ids,
+    meter: Meter,
 ) -> Job:
     """Admits a job that attaches to another's paid work, and returns it QUEUED; or the one that is under way.
 
@@ -26,8 +37,8 @@ async def resume(
         QuotaExceeded: a limit of the plan, but for the budgets.
         RequestIdReused: the same request_id came with something else.
     """
-    failed = await store.job(job_id, tenant=caller.tenant, user=caller.user)
-    call = await store.paid_call(failed)
+    failed = await jobs.get(job_id, tenant=caller.tenant, user=caller.user)
+    call = await paid_calls.of_job(failed)
     resumable = failed.state is State.FAILED and failed.error is not None and failed.error.resumable
     if not resumable or call is None or not call.external_ref:
         what = "Nothing was paid for this job that could still bring its video. Submit it anew."
@@ -47,7 +58,7 @@ async def resume(
         call=Call.ACCEPTED,
         written=failed.written,
     )
-    admitted = await store.admit(job, f"resume:{root}", caller.plan, call.provider)
+    admitted = await admissions.admit(job, f"resume:{root}", caller.plan, call.provider)
     if admitted.id == job.id:
         meter.admitted(admitted)
     return admitted

@@ -17,7 +17,7 @@ from services.errors import PermissionDenied, PreconditionFailed, Unauthenticate
 from services.orchestrator.admission.admit import Caller
 from services.orchestrator.domain.quota import Plan
 from services.orchestrator.ports.clock_and_ids import Clock
-from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.tenants import Tenants
 from services.rpc.auth import principal
 
 OPERATOR = "!operator"
@@ -37,10 +37,10 @@ def digest(key: str) -> str:
 class ApiKeys:
     """Looks keys up and remembers what they are good for."""
 
-    def __init__(self, store: Store, plans: Mapping[str, Plan], clock: Clock, operator_key: str = "") -> None:
+    def __init__(self, tenants: Tenants, plans: Mapping[str, Plan], clock: Clock, operator_key: str = "") -> None:
         """`operator_key` is the operators' credential; empty: nobody is one."""
         self._operator = digest(operator_key) if operator_key else ""
-        self._store = store
+        self._tenants = tenants
         self._plans = plans
         self._clock = clock
         self._known: dict[str, tuple[datetime, str]] = {}
@@ -82,7 +82,7 @@ class ApiKeys:
             self._strange -= 1
 
     async def _find(self, hashed: str) -> str | None:
-        found, now = await self._store.tenant_of_key(hashed), self._clock.now()
+        found, now = await self._tenants.of_key(hashed), self._clock.now()
         if found is None:
             self._known.pop(hashed, None)
             self._unknown[hashed] = now + REMEMBER_UNKNOWN
@@ -90,19 +90,18 @@ class ApiKeys:
             if len(self._unknown) > REMEMBER_AT_MOST:
                 self._unknown.popitem(last=False)
             return None
-        tenant, plan = found
-        if plan not in self._plans:
+        if found.plan not in self._plans:
             raise PreconditionFailed(
-                f"The plan {plan!r} of this tenant is not configured. Tell the operators.",
+                f"The plan {found.plan!r} of this tenant is not configured. Tell the operators.",
                 reason="PLAN_UNKNOWN",
-                metadata={"plan": plan},
+                metadata={"plan": found.plan},
             )
         if len(self._known) >= REMEMBER_AT_MOST:
             self._known.clear()
-        self._known[hashed] = (now + REMEMBER, tenant)
+        self._known[hashed] = (now + REMEMBER, found.id)
         self._unknown.pop(hashed, None)
-        self._plan_of[tenant] = self._plans[plan]
-        return tenant
+        self._plan_of[found.id] = self._plans[found.plan]
+        return found.id
 
     def _looked(self, hashed: str, task: asyncio.Task[str | None]) -> None:
         del self._looking[hashed]

@@ -10,15 +10,15 @@ from services.orchestrator.api import proto_values
 from services.orchestrator.api.api_keys import ApiKeys
 from services.orchestrator.assets.ingest import Ingest, Upload
 from services.orchestrator.domain.asset import Asset
+from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.blobs import Blobs
-from services.orchestrator.ports.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class AssetService(asset_pb2_grpc.AssetServiceServicer):
     """See asset.proto."""
 
-    store: Store
+    assets: Assets
     blobs: Blobs
     ingest: Ingest
     tenants: ApiKeys
@@ -56,7 +56,7 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
 
     async def _asset(self, name: str) -> Asset:
         caller = self.tenants.caller()
-        return await self.store.asset(proto_values.resource_id(name, "assets"), tenant=caller.tenant, user=caller.user)
+        return await self.assets.get(proto_values.resource_id(name, "assets"), tenant=caller.tenant, user=caller.user)
 
 
 async def _data(requests: AsyncIterator[asset_pb2.WriteAssetRequest]) -> AsyncIterator[bytes]:

@@ -13,7 +13,7 @@ from services.errors import ServiceError, Unavailable
 from services.orchestrator.api import job_messages
 from services.orchestrator.domain.event import Admitted, Event, Rerouted, Resumed, Retrying, Terminal
 from services.orchestrator.domain.job import Job, State
-from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.job_events import JobEvents
 
 PAGE = 200
 """Events per read."""
@@ -55,12 +55,14 @@ class EventFeed:
     window reads from the database until it has caught up.
     """
 
-    def __init__(self, store: Store, job: Job, waits: Callable[[], None], *, beat_s: float, kept: int = KEPT) -> None:
+    def __init__(
+        self, events: JobEvents, job: Job, waits: Callable[[], None], *, beat_s: float, kept: int = KEPT
+    ) -> None:
         """`waits` is called whenever the job begins to wait in a queue.
 
         Watchers wake at least every `beat_s` seconds.
         """
-        self._store = store
+        self._events = events
         self._waits = waits
         self._beat_s = beat_s
         self._kept = kept
@@ -113,7 +115,7 @@ class EventFeed:
         # One timer for all watchers: a time limit of their own for each event would cost a tenth of the process's time.
         beats = asyncio.create_task(self._beat())
         try:
-            async with self._store.changes(self.job_id) as signal:
+            async with self._events.changes(self.job_id) as signal:
                 while not self.ended:
                     await signal.wait(LOOK_S)
                     await self._read_on()
@@ -133,7 +135,7 @@ class EventFeed:
     async def _read_on(self) -> None:
         more = True
         while more:
-            events = await self._store.events(self.job_id, after=self._read, limit=PAGE)
+            events = await self._events.read(self.job_id, after=self._read, limit=PAGE)
             for event in events:
                 self._add(event)
             if events:

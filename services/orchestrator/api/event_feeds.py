@@ -9,7 +9,8 @@ from i2v.v1 import job_pb2
 
 from services.orchestrator.api.event_feed import BEATS, KEPT, PAGE, EventFeed, entry
 from services.orchestrator.domain.job import Job
-from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.job_events import JobEvents
+from services.orchestrator.ports.queues import Queues
 
 HEARTBEAT_S = 15.0
 """Seconds without a message on a watch, at most."""
@@ -25,9 +26,12 @@ log = logging.getLogger(__name__)
 class EventFeeds:
     """The feeds of one process. Without watchers nothing runs."""
 
-    def __init__(self, store: Store, *, heartbeat_s: float = HEARTBEAT_S, kept: int = KEPT) -> None:
+    def __init__(
+        self, events: JobEvents, queues: Queues, *, heartbeat_s: float = HEARTBEAT_S, kept: int = KEPT
+    ) -> None:
         """`kept` is the limit of events that are kept per job."""
-        self._store = store
+        self._events = events
+        self._queues = queues
         self._beat_s = heartbeat_s / BEATS
         self._kept = kept
         self._feeds: dict[str, tuple[EventFeed, asyncio.Task[None]]] = {}
@@ -47,7 +51,7 @@ class EventFeeds:
             while True:
                 changed = feed.changed
                 if not feed.holds(after):  # a late joiner, or a slow one
-                    for event in await self._store.events(job.id, after=after, limit=PAGE):
+                    for event in await self._events.read(job.id, after=after, limit=PAGE):
                         found = entry(event)
                         yield found.data
                         after = found.sequence
@@ -79,7 +83,7 @@ class EventFeeds:
     @asynccontextmanager
     async def _feed(self, job: Job) -> AsyncIterator[EventFeed]:
         if job.id not in self._feeds:
-            feed = EventFeed(self._store, job, self._asked.set, beat_s=self._beat_s, kept=self._kept)
+            feed = EventFeed(self._events, job, self._asked.set, beat_s=self._beat_s, kept=self._kept)
             reading = asyncio.create_task(feed.read(), name=f"feed-{job.id}")
             reading.add_done_callback(lambda _: self._drop(feed))
             self._feeds[job.id] = feed, reading
@@ -115,7 +119,7 @@ class EventFeeds:
             if not waiting:
                 continue
             try:
-                places = await self._store.queue_places(list(waiting))
+                places = await self._queues.places(list(waiting))
             except Exception:  # feeds report errors to their watchers; a missing place is no reason to end
                 log.warning("places in queues cannot be looked up", exc_info=True)
                 continue

@@ -16,11 +16,16 @@ from services.orchestrator.api.api_keys import ApiKeys
 from services.orchestrator.api.event_feeds import EventFeeds
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.job import State
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.ports.accounts import Accounts
+from services.orchestrator.ports.admissions import Admissions
+from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.clock_and_ids import Clock, Ids
 from services.orchestrator.ports.disk_space import Room, any_room
+from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.meter import Meter
-from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.paid_calls import PaidCalls
+from services.orchestrator.ports.queues import Queues
 from services.orchestrator.worker.availability import VendorAvailability
 from services.rpc import logs
 
@@ -33,7 +38,12 @@ STATE_OF = {number: state for state, number in job_messages.STATES.items()}
 class JobService(job_pb2_grpc.JobServiceServicer):
     """See job.proto."""
 
-    store: Store
+    admissions: Admissions
+    jobs: Jobs
+    queues: Queues
+    paid_calls: PaidCalls
+    accounts: Accounts
+    assets: Assets
     catalog: Catalog
     tenants: ApiKeys
     clock: Clock
@@ -50,7 +60,8 @@ class JobService(job_pb2_grpc.JobServiceServicer):
             self.tenants.caller(),
             request_id=proto_values.request_id(request.request_id),
             catalog=self.catalog,
-            store=self.store,
+            admissions=self.admissions,
+            assets=self.assets,
             clock=self.clock,
             ids=self.ids,
             meter=self.meter,
@@ -63,7 +74,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def GetJob(self, request: job_pb2.GetJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
         job = await self._job(request.name)
-        places = await self.store.queue_places([job.id]) if job.state is State.QUEUED else {}
+        places = await self.queues.places([job.id]) if job.state is State.QUEUED else {}
         return job_messages.job(job, places.get(job.id, 0))
 
     async def ListJobs(
@@ -76,7 +87,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         state = STATE_OF[request.state] if request.state else None
         caller = self.tenants.caller()
         before = _before(request.page_token, state)
-        found = await self.store.jobs(caller.tenant, caller.user, state=state, before=before, limit=size + 1)
+        found = await self.jobs.page(caller.tenant, caller.user, state=state, before=before, limit=size + 1)
         listed = [job_messages.job(job) for job in found[:size]]
         shown = proto_values.fitting(listed)
         token = _token(found[shown - 1].id, state) if len(found) > shown else ""
@@ -100,7 +111,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def CancelJob(self, request: job_pb2.CancelJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
         job = await self._job(request.name)
-        recorded = await self.store.record(job.id, jobs.cancel)
+        recorded = await self.jobs.record(job.id, jobs.cancel)
         if recorded.event is not None and recorded.after.state.ended:
             self.meter.ended(recorded.after)
         return job_messages.job(recorded.after)
@@ -111,7 +122,9 @@ class JobService(job_pb2_grpc.JobServiceServicer):
             proto_values.resource_id(request.name, "jobs"),
             self.tenants.caller(),
             request_id=proto_values.request_id(request.request_id),
-            store=self.store,
+            admissions=self.admissions,
+            jobs=self.jobs,
+            paid_calls=self.paid_calls,
             clock=self.clock,
             ids=self.ids,
             meter=self.meter,
@@ -127,7 +140,8 @@ class JobService(job_pb2_grpc.JobServiceServicer):
             spec_messages.from_pb(request.spec),
             self.tenants.caller(),
             catalog=self.catalog,
-            store=self.store,
+            accounts=self.accounts,
+            assets=self.assets,
             clock=self.clock,
             available=self.vendors.available,
         )
@@ -136,14 +150,14 @@ class JobService(job_pb2_grpc.JobServiceServicer):
             quote=proto_values.money(found.quote_micros),
             budget_left=proto_values.money(min(found.usage.tenant.left_micros, found.usage.user.left_micros)),
             frames=found.frames,
-            queued_jobs=await self.store.queued(found.card.backend),
+            queued_jobs=await self.queues.length(found.card.backend),
         )
 
-    async def _job(self, name: str) -> jobs.Job:
+    async def _job(self, name: str) -> Job:
         caller = self.tenants.caller()
         job_id = proto_values.resource_id(name, "jobs")
         logs.bind(job_id=job_id)
-        return await self.store.job(job_id, tenant=caller.tenant, user=caller.user)
+        return await self.jobs.get(job_id, tenant=caller.tenant, user=caller.user)
 
 
 def _token(before: str, state: State | None) -> str:

@@ -13,7 +13,8 @@ from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.paid_call import PaidCall
 from services.orchestrator.domain.price import CURRENCY
-from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.jobs import Jobs
+from services.orchestrator.ports.paid_calls import PaidCalls
 from services.orchestrator.worker.reconcile import Reconciler
 from services.rpc import logs
 
@@ -26,7 +27,8 @@ JOB_ID = re.compile(r"[0-9a-f]{32}")
 class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
     """See reconcile.proto."""
 
-    store: Store
+    jobs: Jobs
+    paid_calls: PaidCalls
     tenants: ApiKeys
     reconciler: Reconciler
 
@@ -39,8 +41,8 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
         after = request.page_token
         if after and not JOB_ID.fullmatch(after):
             raise proto_values.refuse("page_token", "is not one that this method gave", "PAGE_TOKEN_MALFORMED")
-        jobs = await self.store.reconciling(after=after, limit=size + 1)
-        calls = [(job, await self.store.paid_call(job)) for job in jobs[:size]]
+        jobs = await self.paid_calls.reconciling(after=after, limit=size + 1)
+        calls = [(job, await self.paid_calls.of_job(job)) for job in jobs[:size]]
         listed = [_paid_call(job, call, why=await self.reconciler.why(job)) for job, call in calls if call]
         shown = proto_values.fitting(listed)
         token = jobs[size - 1].id if len(jobs) > size else ""
@@ -53,8 +55,8 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
     ) -> reconcile_pb2.PaidCall:
         """See reconcile.proto."""
         job_id = self._job_id(request.job)
-        job = await self.store.job(job_id)
-        call = await self.store.paid_call(job)
+        job = await self.jobs.get(job_id)
+        call = await self.paid_calls.of_job(job)
         if call is None:
             raise PreconditionFailed("This job has no paid call.", reason="NOT_RECONCILING")
         return _paid_call(job, call, why=await self.reconciler.why(job))
@@ -90,7 +92,8 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
         self, request: reconcile_pb2.RefundPaidCallRequest, context: grpc.ServicerContext
     ) -> reconcile_pb2.PaidCall:
         """See reconcile.proto."""
-        return _paid_call(*await self.reconciler.refund(self._job_id(request.job)), "released")
+        refund = await self.reconciler.refund(self._job_id(request.job))
+        return _paid_call(refund.job, refund.call, "released")
 
     def _job_id(self, name: str) -> str:
         self.tenants.demand_operator()

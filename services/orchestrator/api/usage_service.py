@@ -10,8 +10,8 @@ from services.orchestrator.api.api_keys import ApiKeys
 from services.orchestrator.domain import quota
 from services.orchestrator.domain.ledger import Entry, Kind
 from services.orchestrator.domain.quota import Account
+from services.orchestrator.ports.accounts import Accounts
 from services.orchestrator.ports.clock_and_ids import Clock
-from services.orchestrator.ports.store import Store
 
 KINDS = {
     Kind.RESERVE: usage_pb2.LedgerEntry.RESERVE,
@@ -24,21 +24,22 @@ KINDS = {
 class UsageService(usage_pb2_grpc.UsageServiceServicer):
     """See usage.proto."""
 
-    store: Store
+    accounts: Accounts
     tenants: ApiKeys
     clock: Clock
 
     async def GetUsage(self, request: usage_pb2.GetUsageRequest, context: grpc.ServicerContext) -> usage_pb2.Usage:
         """See usage.proto."""
         caller = self.tenants.caller()
-        usage, entries = await self.store.usage(caller.tenant, caller.user, caller.plan)
+        statement = await self.accounts.statement(caller.tenant, caller.user, caller.plan)
+        usage = statement.usage
         return usage_pb2.Usage(
             plan=caller.plan.name,
             period=quota.period(self.clock.now()),
             reset_time=proto_values.timestamp(usage.resets_at),
             tenant=_account(usage.tenant, caller.plan.tenant_active_jobs),
             user=_account(usage.user, caller.plan.user_active_jobs),
-            entries=[_entry(entry) for entry in entries],
+            entries=[_entry(entry) for entry in statement.entries],
         )
 
 

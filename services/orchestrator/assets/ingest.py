@@ -20,11 +20,11 @@ from services.orchestrator.domain import file_format
 from services.orchestrator.domain.asset import Asset, blob_key
 from services.orchestrator.domain.file_format import Role
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
+from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.disk_space import Room, any_room
 from services.orchestrator.ports.media import Media
-from services.orchestrator.ports.store import Store
 from services.resource_shortage import shortage
 
 BATCH_BYTES, BATCHES_BEHIND = 1 << 20, 8
@@ -84,7 +84,7 @@ class _Spool:
 class Ingest:
     """Takes uploads."""
 
-    store: Store
+    assets: Assets
     blobs: Blobs
     clock: Clock
     media: Media
@@ -107,7 +107,7 @@ class Ingest:
             if clean != received:
                 size, sha256 = await asyncio.to_thread(_measure, clean)
             await self.blobs.put_file(blob_key(tenant, sha256), clean, media_type=info.media_type)
-            return await self.store.put_asset(Asset(tenant, user, sha256, size, info, self.clock.now()))
+            return await self.assets.put(Asset(tenant, user, sha256, size, info, self.clock.now()))
 
     async def _look(
         self, received: Path, head: bytes, role: Role | None, size: int, tenant: str

@@ -33,6 +33,7 @@ from services.orchestrator.domain.media_info import VideoInfo
 from services.orchestrator.domain.output_differences import output_differences
 from services.orchestrator.domain.paid_call import Acceptance, Charge, Submission, submission_id
 from services.orchestrator.domain.spec import SceneAnimation, Size, TalkingAvatar
+from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.backend import (
     AttemptFailed,
     Backend,
@@ -49,11 +50,11 @@ from services.orchestrator.ports.backend import (
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.disk_space import Room
+from services.orchestrator.ports.job_events import JobEvents
 from services.orchestrator.ports.media import Keep, Probe
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_backend import TaskFailed
 from services.orchestrator.ports.prompt_writer import ModelDown, PromptWriter
-from services.orchestrator.ports.store import Store
 
 WRITTEN_S = 20.0
 """How long an attempt that must end waits for its prompt."""
@@ -69,7 +70,8 @@ EVENTS_MOST = 10_000
 class Generator:
     """Makes videos by backends. Holds no state of its own."""
 
-    store: Store
+    job_events: JobEvents
+    assets: Assets
     blobs: Blobs
     backends: Mapping[str, Backend]
     catalog: Catalog
@@ -182,7 +184,7 @@ class Generator:
 
     async def _unwritten(self, run: AttemptState, trouble: ModelDown) -> Exception:
         """Returns what a language model that does not answer comes to: another attempt, or after many the end."""
-        events = await self.store.events(run.job.id, after=0, limit=EVENTS_MOST)
+        events = await self.job_events.read(run.job.id, after=0, limit=EVENTS_MOST)
         waits = [event.body for event in events if isinstance(event.body, Retrying)]
         before = sum(wait.error.reason == trouble.reason for wait in waits)
         if before + 1 >= PROMPTS:
@@ -215,7 +217,7 @@ class Generator:
         )
 
     async def _asset(self, job: Job, sha256: str) -> Asset:
-        return await self.store.asset(sha256, tenant=job.tenant, user=job.user)
+        return await self.assets.get(sha256, tenant=job.tenant, user=job.user)
 
     async def _input(self, job: Job, role: str, sha256: str, workdir: Path) -> Input:
         """Brings an asset's bytes into the workdir, never whole in memory: then nothing of it fails at the handover."""

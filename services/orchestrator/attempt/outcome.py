@@ -15,9 +15,9 @@ from services.orchestrator.domain.job import State, Superseded
 from services.orchestrator.domain.paid_call import Charge
 from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.ports.jobs import Decide
 from services.orchestrator.ports.paid_backend import TaskFailed
 from services.orchestrator.ports.prompt_writer import ModelDown
-from services.orchestrator.ports.store import Decide
 from services.resource_shortage import shortage
 
 EARLY = timedelta(seconds=0.5)

@@ -28,15 +28,19 @@ from services.orchestrator.domain.fragments import Fragments
 from services.orchestrator.domain.job import Job, State, Superseded
 from services.orchestrator.domain.paid_call import Call
 from services.orchestrator.domain.route import Available
+from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.disk_space import Room, any_room
+from services.orchestrator.ports.job_events import JobEvents
+from services.orchestrator.ports.jobs import Decide, Jobs
 from services.orchestrator.ports.media import Keep, Probe
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_backend import PaidBackend
+from services.orchestrator.ports.paid_calls import PaidCalls
 from services.orchestrator.ports.prompt_writer import PromptWriter
-from services.orchestrator.ports.store import Decide, Signal, Store
+from services.orchestrator.ports.signal import Signal
 
 STOP_LOOK_S = 60.0
 """How often a running attempt looks for a stop that it was not told of: seldom, for a worker may have a thousand."""
@@ -52,7 +56,10 @@ log = logging.getLogger(__name__)
 class AttemptRunner:
     """Runs attempts. Holds no state of its own."""
 
-    store: Store
+    jobs: Jobs
+    job_events: JobEvents
+    paid_calls: PaidCalls
+    assets: Assets
     blobs: Blobs
     backends: Mapping[str, Backend]
     catalog: Catalog
@@ -77,8 +84,8 @@ class AttemptRunner:
             seen[:] = [now]
             return jobs.start(now, workflow)
 
-        job = (await self.store.record(job_id, begin)).after
-        run = AttemptState(self.store, self.meter, job, Checkpoints(self.blobs, self.meter, job))
+        job = (await self.jobs.record(job_id, begin)).after
+        run = AttemptState(self.jobs, self.meter, job, Checkpoints(self.blobs, self.meter, job))
         if job.state.ended:
             await run.checkpoints.discard()
             return None
@@ -94,8 +101,8 @@ class AttemptRunner:
             return await self._conclude(run, lambda now: jobs.fail(now, gone))
         run.frames = card.frames(job.spec)
         if job.attempt > 1:
-            run.fragments = Fragments.of(await self.store.fragments(job_id))
-        if job.call is Call.ACCEPTED and (call := await self.store.paid_call(job)) is not None:
+            run.fragments = Fragments.of(await self.job_events.fragments(job_id))
+        if job.call is Call.ACCEPTED and (call := await self.paid_calls.of_job(job)) is not None:
             run.external_ref = call.external_ref or ""
         if job.call is Call.ACCEPTED and not run.external_ref:
             gone = JobError("TASK_GONE", "The vendor gave back what it was paid for this job.", retryable=True)
@@ -103,7 +110,7 @@ class AttemptRunner:
         if job.state is State.CANCELLING:  # asked of a worker that was lost
             await self._stop_at_vendor(run)
             return await self._conclude(run, lambda now: jobs.stopped(now, run.partial_charge()))
-        async with self.store.stops(job_id) as signal:
+        async with self.job_events.stops(job_id) as signal:
             work = asyncio.create_task(self._generator().make(run), name=f"make-{job_id}")
             stop = asyncio.create_task(self._stopped(job, signal), name=f"stop-{job_id}")
             try:
@@ -138,7 +145,7 @@ class AttemptRunner:
         if job.spec.capability is None or why.reason not in route.PASSES_ON:
             return otherwise
         roles = assets_of(job.spec).items()
-        assets = {role: await self.store.asset(each, tenant=job.tenant, user=job.user) for role, each in roles}
+        assets = {role: await self.assets.get(each, tenant=job.tenant, user=job.user) for role, each in roles}
         untried = [card for card in self.catalog if card.id not in (*job.tried, job.spec.model)]
         most = job.quote_micros - self.catalog.allowance(job.spec)
         try:
@@ -158,7 +165,8 @@ class AttemptRunner:
 
     def _generator(self) -> Generator:
         return Generator(
-            store=self.store,
+            job_events=self.job_events,
+            assets=self.assets,
             blobs=self.blobs,
             backends=self.backends,
             catalog=self.catalog,
@@ -238,7 +246,7 @@ class AttemptRunner:
     async def _leave(self, run: AttemptState) -> None:
         """Leaves a job that is another's, or has ended: then what this attempt still stored is nobody's."""
         with suppress(Unavailable):  # to begin anew for that would take the job from whoever has it
-            if (await self.store.job(run.job.id)).state.ended:
+            if (await self.jobs.get(run.job.id)).state.ended:
                 await run.checkpoints.discard()
 
     async def _insist(self, run: AttemptState, decide: Decide) -> Job:
@@ -248,7 +256,7 @@ class AttemptRunner:
         """
         while True:
             try:
-                return (await self.store.record(run.job.id, decide, assets=run.output)).after
+                return (await self.jobs.record(run.job.id, decide, assets=run.output)).after
             except Unavailable:
                 if self.clock.now() > run.job.expire_time:
                     raise
@@ -260,7 +268,7 @@ class AttemptRunner:
         while True:
             await signal.wait(STOP_LOOK_S)
             try:
-                now = await self.store.job(job.id)
+                now = await self.jobs.get(job.id)
             except Exception as error:
                 # No traceback where the database is away: a thousand jobs may say so each second.
                 traced = not isinstance(error, Unavailable)

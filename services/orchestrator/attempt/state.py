@@ -26,8 +26,8 @@ from services.orchestrator.domain.fragments import Fragments
 from services.orchestrator.domain.job import Job, State, Superseded
 from services.orchestrator.domain.paid_call import Acceptance, Call, Step
 from services.orchestrator.domain.price import partial_charge
+from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.meter import Meter
-from services.orchestrator.ports.store import Store
 
 INSIST_S = 1.0
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 class AttemptState:
     """One attempt under way."""
 
-    store: Store
+    jobs: Jobs
     meter: Meter
     job: Job
     """As the attempt began."""
@@ -69,7 +69,7 @@ class AttemptState:
             jobs.guard(now, self.job.attempt)
             return body
 
-        return (await self.store.record(self.job.id, decide, assets=assets)).after
+        return (await self.jobs.record(self.job.id, decide, assets=assets)).after
 
     async def record(self, body: Progressed | Continued | FragmentReady, *assets: Asset) -> None:
         """Tells how far the work is. Raises Superseded."""
@@ -103,7 +103,7 @@ class AttemptState:
 
         while True:
             try:
-                await self.store.record(self.job.id, decide, step=step)
+                await self.jobs.record(self.job.id, decide, step=step)
             except Unavailable:
                 log.warning("a step of a paid call cannot be journalled yet")
                 await asyncio.sleep(INSIST_S)

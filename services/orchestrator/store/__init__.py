@@ -1,1 +1,1 @@
-"""PostgreSQL behind the Store port. Read schema, admission_statement, event_log, paid_calls, then postgres_store."""
+"""PostgreSQL behind the ports. Read schema, admission_statement, event_log, settlement, paid_call_steps, then jobs."""

@@ -1,14 +1,17 @@
-"""The accounts as they stand, and whether they are what was booked on them."""
-
-from datetime import datetime
+"""PostgresAccounts: the accounts as they stand, and whether they are what was booked on them."""
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain import quota
 from services.orchestrator.domain.ledger import Entry
 from services.orchestrator.domain.quota import Account, Plan, Usage
+from services.orchestrator.ports.accounts import Statement
+from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.store import row_mapping, schema
+from services.orchestrator.store.database import Database
+
+ENTRIES = 100
+"""Ledger entries in a statement, at most."""
 
 AUDIT = sa.text("""
 SELECT count(*) FROM accounts
@@ -21,32 +24,39 @@ WHERE (reserved_micros, spent_micros, active_jobs) IS DISTINCT FROM (booked.rese
 """)
 
 
-async def usage(
-    connection: AsyncConnection, tenant: str, user: str, plan: Plan, now: datetime
-) -> tuple[Usage, list[Entry]]:
-    """Returns the accounts of the current period and the user's newest ledger entries."""
-    table, ledger = schema.accounts, schema.ledger_entries
-    query = sa.select(table).where(table.c.tenant == tenant, table.c.user.in_(["", user]))
-    held = list(await connection.execute(query))
-    found = {row.user: row for row in held if row.period == quota.period(now)}
-    entries: list[Entry] = []
-    if user in found:
-        newest = sa.select(ledger).where(ledger.c.account == found[user].id)
-        newest = newest.order_by(ledger.c.time.desc(), ledger.c.kind.desc()).limit(100)
-        entries = [row_mapping.entry(row) for row in await connection.execute(newest)]
+class PostgresAccounts:
+    """The accounts of one database."""
 
-    def account(name: str, budget: int) -> Account:
-        # A job that was begun in an earlier period is unfinished in this one too.
-        active = sum(row.active_jobs for row in held if row.user == name)
-        if name not in found:
-            return Account(budget, active_jobs=active)
-        # The row carries the budget of the last admission; the plan's is the one that counts from now on.
-        return Account(budget, found[name].reserved_micros, found[name].spent_micros, active)
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
 
-    tenants, users = account("", plan.tenant_budget_micros), account(user, plan.user_budget_micros)
-    return Usage(tenants, users, quota.period_end(now)), entries
+    async def statement(self, tenant: str, user: str, plan: Plan) -> Statement:
+        """Returns the accounts of the current period and the user's newest ledger entries."""
+        now = self._clock.now()
+        table, ledger = schema.accounts, schema.ledger_entries
+        query = sa.select(table).where(table.c.tenant == tenant, table.c.user.in_(["", user]))
+        async with self._database.reading() as connection:
+            held = list(await connection.execute(query))
+            found = {row.user: row for row in held if row.period == quota.period(now)}
+            entries: list[Entry] = []
+            if user in found:
+                newest = sa.select(ledger).where(ledger.c.account == found[user].id)
+                newest = newest.order_by(ledger.c.time.desc(), ledger.c.kind.desc()).limit(ENTRIES)
+                entries = [row_mapping.entry(row) for row in await connection.execute(newest)]
 
+        def account(name: str, budget: int) -> Account:
+            # A job that was begun in an earlier period is unfinished in this one too.
+            active = sum(row.active_jobs for row in held if row.user == name)
+            if name not in found:
+                return Account(budget, active_jobs=active)
+            # The row carries the budget of the last admission; the plan's is the one that counts from now on.
+            return Account(budget, found[name].reserved_micros, found[name].spent_micros, active)
 
-async def audit(connection: AsyncConnection) -> int:
-    """Returns how many accounts differ from the sums of their ledger entries and unfinished jobs."""
-    return int((await connection.execute(AUDIT)).scalar_one())
+        tenants, users = account("", plan.tenant_budget_micros), account(user, plan.user_budget_micros)
+        return Statement(Usage(tenants, users, quota.period_end(now)), entries)
+
+    async def audit(self) -> int:
+        """Returns how many accounts differ from the sums of their ledger entries and unfinished jobs: 0, always."""
+        async with self._database.reading() as connection:
+            return int((await connection.execute(AUDIT)).scalar_one())

@@ -117,6 +117,11 @@ class Database:
                 if direct.closed:
                     await connection.invalidate()
 
+    async def check(self) -> None:
+        """Raises Unavailable if the database cannot be used."""
+        async with self.reading() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+
     async def close(self) -> None:
         """Gives back every connection, those of calls that are just ending too."""
         pool = self._engine.pool

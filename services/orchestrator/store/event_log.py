@@ -18,16 +18,17 @@ from services.orchestrator.domain.event import (
     PromptWritten,
     Rerouted,
     Resumed,
+    Retrying,
     Started,
     Terminal,
 )
 from services.orchestrator.domain.job import apply
 from services.orchestrator.domain.paid_call import Step
 from services.orchestrator.domain.spec import to_json
-from services.orchestrator.ports.store import Decide, Recorded
-from services.orchestrator.store import paid_calls, row_mapping
+from services.orchestrator.ports.jobs import Decide, Recorded
+from services.orchestrator.store import paid_call_steps, row_mapping, settlement
 from services.orchestrator.store.notifications import CHANGES, STOPS
-from services.orchestrator.store.queue_entries import Queue
+from services.orchestrator.store.queue_entries import Queue, enqueue
 from services.orchestrator.store.schema import assets as assets_table
 from services.orchestrator.store.schema import jobs
 
@@ -48,20 +49,6 @@ WITH told AS (
     WHERE id = :id
 )
 SELECT pg_notify(:changes, :id), CASE WHEN CAST(:stops AS text) IS NOT NULL THEN pg_notify(:stops, :id) END
-""")
-
-# Gives back what was set aside and books the charge, on both accounts, the tenant's first as everywhere.
-SETTLE = sa.text("""
-WITH held AS (
-    SELECT accounts.id FROM jobs JOIN accounts ON accounts.id IN (jobs.tenant_account, jobs.user_account)
-    WHERE jobs.id = :id ORDER BY accounts."user" FOR UPDATE OF accounts
-), settled AS (
-    INSERT INTO ledger_entries (account, job_id, kind, reserved_micros, spent_micros, time)
-    SELECT id, :id, 'settle', -CAST(:quote AS bigint), :charged, :now FROM held
-)
-UPDATE accounts SET reserved_micros = reserved_micros - :quote, spent_micros = spent_micros + :charged,
-    active_jobs = active_jobs - 1
-FROM held WHERE accounts.id = held.id
 """)
 
 
@@ -133,15 +120,19 @@ async def record(
                 "id": job.id,
             },
         )
-    await paid_calls.keep(connection, queue, job, after, body, step, now)
+    await paid_call_steps.write(connection, job, body, step, now)
     if terminal:
-        await connection.execute(
-            SETTLE, {"id": job.id, "quote": job.quote_micros, "charged": after.charged_micros, "now": now}
+        await settlement.settle(
+            connection, job.id, quote_micros=job.quote_micros, charged_micros=after.charged_micros, now=now
         )
     recorded = Recorded(job, event, after)
     match body:
         case Rerouted(backend=backend):
+            await enqueue(connection, queue, after)
             return Written(recorded, backend)
         case Resumed():
+            await enqueue(connection, queue, after)
             return Written(recorded, found.backend)
+        case Retrying(requeued=True, retry_time=until):
+            await enqueue(connection, queue, after, until)
     return Written(recorded)

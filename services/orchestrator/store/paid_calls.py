@@ -1,85 +1,59 @@
-"""The journal of paid calls: written in the transaction of the event that it belongs to, never alone."""
+"""PostgresPaidCalls: the paid calls of jobs, and what is done about them after their jobs have ended."""
 
 from dataclasses import replace
 from datetime import datetime
-from typing import get_args
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import NotFound, PreconditionFailed
-from services.orchestrator.domain.event import (
-    Accepted,
-    Body,
-    Released,
-    Rerouted,
-    Resumed,
-    Retrying,
-    Submitting,
-    Terminal,
-)
 from services.orchestrator.domain.job import Job, State
-from services.orchestrator.domain.paid_call import Acceptance, Call, PaidCall, Step, Submission, submission_id
-from services.orchestrator.store import row_mapping
-from services.orchestrator.store.queue_entries import Queue, enqueue
+from services.orchestrator.domain.paid_call import Call, PaidCall
+from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.ports.paid_calls import Refund
+from services.orchestrator.store import paid_call_steps, row_mapping, settlement
+from services.orchestrator.store.database import Database
 from services.orchestrator.store.schema import jobs, paid_calls
 
-# Gives a job's price back to the accounts that paid it, the tenant's first as everywhere, and says so on the job.
-# Once: the key of the ledger sees to it.
-REFUND = sa.text("""
-WITH paid AS (
-    UPDATE jobs SET refunded_micros = price_micros WHERE id = :id
-    RETURNING id, price_micros, tenant_account, user_account
-), held AS (
-    SELECT accounts.id FROM paid JOIN accounts ON accounts.id IN (paid.tenant_account, paid.user_account)
-    ORDER BY accounts."user" FOR UPDATE OF accounts
-), given AS (
-    INSERT INTO ledger_entries (account, job_id, kind, reserved_micros, spent_micros, time)
-    SELECT held.id, paid.id, 'refund', 0, -paid.price_micros, :now FROM held, paid
-)
-UPDATE accounts SET spent_micros = spent_micros - paid.price_micros FROM held, paid WHERE accounts.id = held.id
-""")
+
+class PostgresPaidCalls:
+    """The paid calls of one database."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def of_job(self, job: Job) -> PaidCall | None:
+        """Returns the call of a job, or of the job that it resumes, that costs or may cost money; None without one."""
+        query = sa.select(paid_calls).where(
+            paid_calls.c.job_id == (job.resumes or job.id), paid_calls.c.state != "released"
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else row_mapping.paid_call(row)
+
+    async def refund(self, job_id: str) -> Refund:
+        """Gives a job's price back, once, that ended without its video; of one that resumes another, that one's price.
+
+        Raises NotFound; PreconditionFailed when there is nothing to give back.
+        """
+        async with self._database.writing() as connection:
+            return await _refund(connection, job_id, self._clock.now())
+
+    async def reconciling(self, *, after: str, limit: int) -> list[Job]:
+        """Returns jobs whose paid call has an unknown outcome, with ids above `after`, the oldest first."""
+        query = sa.select(jobs).where(jobs.c.state == State.RECONCILING.value, jobs.c.id > after)
+        async with self._database.reading() as connection:
+            return [row_mapping.job(row) for row in await connection.execute(query.order_by(jobs.c.id).limit(limit))]
+
+    async def count_reconciling(self) -> int:
+        """Returns how many jobs have a paid call with an unknown outcome."""
+        query = sa.select(sa.func.count()).where(jobs.c.state == State.RECONCILING.value)
+        async with self._database.reading() as connection:
+            return int((await connection.execute(query)).scalar_one())
 
 
-async def keep(
-    connection: AsyncConnection, queue: Queue, before: Job, after: Job, body: Body, step: Step | None, now: datetime
-) -> None:
-    """Stores what an event does to the job's paid call, and puts a job that waits again onto its queue.
-
-    A job that resumes another's work shares that one's call: giving it up gives the other's money back.
-    """
-    job_id = before.resumes or before.id
-    match body, step:
-        case Submitting(provider=provider), Submission(model=model):
-            await connection.execute(
-                sa.insert(paid_calls).values(
-                    submission_id=submission_id(before.id, before.attempt),
-                    job_id=before.id,
-                    attempt=before.attempt,
-                    provider=provider,
-                    model=model,
-                    state="submitting",
-                    submit_time=now,
-                )
-            )
-        case Accepted(), Acceptance(external_ref=external_ref):
-            await _change(connection, job_id, "accepted", external_ref=external_ref, answer_time=now)
-        case Submitting() | Accepted(), _:
-            raise TypeError(f"{body!r} cannot be stored with the step {step!r}")
-        case Released(), _:
-            await _change(connection, job_id, "released", settle_time=now)
-            if before.resumes:
-                await connection.execute(REFUND, {"id": job_id, "now": now})
-        case Resumed() | Rerouted(), _:
-            await enqueue(connection, queue, after)
-        case Retrying(requeued=True, retry_time=until), _:
-            await enqueue(connection, queue, after, until)
-        case _, _ if isinstance(body, get_args(Terminal)) and before.call.live and not before.resumes:
-            await _change(connection, job_id, "charged", settle_time=now)
-
-
-async def refund(connection: AsyncConnection, job_id: str, now: datetime) -> tuple[Job, PaidCall]:
-    """Gives the price of a job back that ended without its video; the caller commits. See Store.refund."""
+async def _refund(connection: AsyncConnection, job_id: str, now: datetime) -> Refund:
     found = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
     if found is None:
         raise NotFound("job", f"jobs/{job_id}")
@@ -91,7 +65,7 @@ async def refund(connection: AsyncConnection, job_id: str, now: datetime) -> tup
     newest = sa.select(paid_calls).where(paid_calls.c.job_id == root_id).order_by(paid_calls.c.attempt.desc()).limit(1)
     row = (await connection.execute(newest)).one_or_none()
     if job.refunded_micros and row is not None:
-        return job, row_mapping.paid_call(row)
+        return Refund(job, row_mapping.paid_call(row))
     if row is None or job.call is not Call.CHARGED or job.state not in (State.FAILED, State.CANCELLED):
         what = f"The job is {job.state.value.upper()}, and was not charged for a task that brought no video."
         raise PreconditionFailed(what, reason="NOT_REFUNDABLE", metadata={"job": f"jobs/{root_id}"})
@@ -100,26 +74,6 @@ async def refund(connection: AsyncConnection, job_id: str, now: datetime) -> tup
     if (other := resumed.scalar_one_or_none()) is not None:
         what = f"jobs/{other} fetches its video, or has it."
         raise PreconditionFailed(what, reason="NOT_REFUNDABLE", metadata={"job": f"jobs/{other}"})
-    await _change(connection, root_id, "released", settle_time=now)
-    await connection.execute(REFUND, {"id": root_id, "now": now})
-    return replace(job, refunded_micros=job.price_micros), row_mapping.paid_call(row)
-
-
-async def holder(connection: AsyncConnection, job_id: str, external_ref: str) -> str:
-    """Returns the job that already has a task which the vendor named for another job."""
-    mine, other = paid_calls.alias(), paid_calls.alias()
-    query = (
-        sa.select(other.c.job_id)
-        .join(mine, mine.c.provider == other.c.provider)
-        .where(mine.c.job_id == job_id, other.c.external_ref == external_ref)
-        .limit(1)
-    )
-    found = (await connection.execute(query)).scalar_one_or_none()
-    return f"jobs/{found}" if found else "Another job"
-
-
-async def _change(connection: AsyncConnection, job_id: str, state: str, **columns: object) -> None:
-    live = sa.and_(paid_calls.c.job_id == job_id, paid_calls.c.state != "released")
-    changed = await connection.execute(sa.update(paid_calls).where(live).values(state=state, **columns))
-    if changed.rowcount != 1:
-        raise RuntimeError(f"{changed.rowcount} calls of {job_id} became {state}, not one")
+    await paid_call_steps.change(connection, root_id, "released", settle_time=now)
+    await settlement.refund(connection, root_id, now)
+    return Refund(replace(job, refunded_micros=job.price_micros), row_mapping.paid_call(row))

@@ -47,11 +47,11 @@ class PostgresWorkers:
 
     @property
     def executor(self) -> str:
-        """See ports.workers."""
+        """Id of this incarnation; it marks the queue entries that the incarnation takes."""
         return self._executor
 
     async def enter(self) -> None:
-        """See ports.workers. Raises NameTaken, Unavailable.
+        """Claims the name, and requeues the entries of earlier incarnations. Raises NameTaken, Unavailable.
 
         If two workers had one name, it would not show which of them has a job. So only one of them may run.
         """
@@ -66,7 +66,7 @@ class PostgresWorkers:
             log.info("requeued the jobs of earlier incarnations", extra={"jobs": sum(left.values())})
 
     async def hold(self) -> None:
-        """See ports.workers. Raises NameTaken."""
+        """Keeps the name until it is cancelled. Raises NameTaken."""
         try:
             await self._name_lock.hold()
         except NameTaken:
@@ -74,7 +74,7 @@ class PostgresWorkers:
             raise
 
     async def leave(self) -> None:
-        """See ports.workers."""
+        """Requeues all entries that this incarnation still has, and releases the name. Raises nothing."""
         if self._entered:
             try:
                 async with self._database.writing() as connection:
@@ -86,7 +86,7 @@ class PostgresWorkers:
         await self._name_lock.release()
 
     async def beat(self) -> None:
-        """See ports.workers."""
+        """Writes a heartbeat of this worker. Raises Unavailable."""
         now = self._clock.now()
         async with self._database.writing() as connection:
             await connection.execute(
@@ -96,22 +96,22 @@ class PostgresWorkers:
             )
 
     async def has(self, entry: str) -> bool:
-        """See ports.workers."""
+        """Whether a queue entry that this incarnation took is still its own. Raises Unavailable."""
         async with self._database.reading() as connection:
             return await queues.has(connection, self._executor, entry)
 
     async def taken(self) -> Set[str]:
-        """See ports.workers."""
+        """Returns the queue entries that this incarnation has taken and that have not ended. Raises Unavailable."""
         async with self._database.reading() as connection:
             return await queues.taken(connection, self._queue, self._executor)
 
     async def put_back(self, entries: Collection[str]) -> None:
-        """See ports.workers."""
+        """Requeues entries that this incarnation took, in their old places. Raises Unavailable."""
         async with self._database.writing() as connection:
             await queues.put_back(connection, self._queue, [self._executor], entries)
 
     async def take_over(self, since: datetime) -> Mapping[str, int]:
-        """See ports.workers."""
+        """Requeues the entries of workers without a heartbeat since then; returns their number by executor."""
         async with self._database.writing() as connection:
             left = await self._put_back_of(connection, executors.c.beat_time < since)
             await connection.execute(sa.delete(executors).where(executors.c.beat_time < since - FORGET))

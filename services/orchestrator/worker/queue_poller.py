@@ -16,7 +16,7 @@ from time import monotonic
 from dbos import DBOS
 from dbos._queue import queue_worker_thread
 
-from services.orchestrator.ports.store import Signal
+from services.orchestrator.ports.signal import Signal
 
 POLL_S = 0.5
 """Seconds between two polls without a wake-up: for retries that are due, and for lost notifications."""
@@ -28,7 +28,7 @@ RING_S = 60.0
 JOIN_S = 10.0
 
 Entries = Callable[[str], AbstractAsyncContextManager[Signal]]
-"""Store.entries."""
+"""Queues.entries."""
 
 log = logging.getLogger(__name__)
 

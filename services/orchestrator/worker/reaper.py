@@ -16,7 +16,9 @@ from services.orchestrator.attempt.runner import AttemptRunner
 from services.orchestrator.domain.job import Job, State, expire
 from services.orchestrator.ports.backend import AttemptFailed, Backend
 from services.orchestrator.ports.clock_and_ids import Clock
-from services.orchestrator.ports.store import Store
+from services.orchestrator.ports.jobs import Jobs
+from services.orchestrator.ports.paid_calls import PaidCalls
+from services.orchestrator.ports.queues import Queues
 from services.orchestrator.ports.workers import Workers
 from services.orchestrator.worker.reconcile import Reconciler
 
@@ -40,7 +42,9 @@ class Reaper:
         *,
         runner: AttemptRunner,
         reconciler: Reconciler,
-        store: Store,
+        jobs: Jobs,
+        queues: Queues,
+        paid_calls: PaidCalls,
         workers: Workers,
         clock: Clock,
         silent_s: float,
@@ -49,7 +53,9 @@ class Reaper:
     ) -> None:
         self._runner = runner
         self._reconciler = reconciler
-        self._store = store
+        self._jobs = jobs
+        self._queues = queues
+        self._paid_calls = paid_calls
         self._workers = workers
         self._clock = clock
         self._silent_s = silent_s
@@ -85,7 +91,7 @@ class Reaper:
     async def _look(self) -> None:
         backends = self._runner.backends
         for name in backends:
-            self._runner.meter.queued(name, await self._store.queued(name))
+            self._runner.meter.queued(name, await self._queues.length(name))
         await asyncio.gather(*(self._look_at(name, backend) for name, backend in backends.items()))
 
     async def _look_at(self, name: str, backend: Backend) -> None:
@@ -104,10 +110,10 @@ class Reaper:
         Every worker does: asking twice costs nothing, and one that cannot reach a vendor must not be the only one. A
         round looks at some, and the next goes on where it ended: so each has its turn, however many there are.
         """
-        self._runner.meter.reconciling(await self._store.count_reconciling())
+        self._runner.meter.reconciling(await self._paid_calls.count_reconciling())
         now = self._clock.now()
         self._looks = {job_id: time for job_id, time in self._looks.items() if time > now}
-        page = await self._store.reconciling(after=self._reached, limit=RECONCILE_PAGE)
+        page = await self._paid_calls.reconciling(after=self._reached, limit=RECONCILE_PAGE)
         self._reached = page[-1].id if len(page) == RECONCILE_PAGE else ""
         places = asyncio.Semaphore(RECONCILE_AT_ONCE)
         await asyncio.gather(*(self._look_for(job, places) for job in page if job.id not in self._looks))
@@ -136,9 +142,9 @@ class Reaper:
 
     async def _end_overdue(self) -> None:
         now = self._clock.now()
-        for job_id in await self._store.overdue(now, grace_s=OVERDUE_GRACE_S):
+        for job_id in await self._jobs.overdue(now, grace_s=OVERDUE_GRACE_S):
             try:
-                recorded = await self._store.record(job_id, partial(expire, now, grace_s=OVERDUE_GRACE_S))
+                recorded = await self._jobs.record(job_id, partial(expire, now, grace_s=OVERDUE_GRACE_S))
             except Exception:
                 log.exception("an overdue job cannot be ended", extra={"job_id": job_id})
                 continue

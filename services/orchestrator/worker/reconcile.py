@@ -18,9 +18,11 @@ from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Acceptance, Call, Finding, Found, PaidCall
 from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.ports.job_events import JobEvents
+from services.orchestrator.ports.jobs import Decide, Jobs
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_backend import PaidBackend
-from services.orchestrator.ports.store import Decide, Store
+from services.orchestrator.ports.paid_calls import PaidCalls, Refund
 
 LOST = JobError("ANSWER_LOST", "The vendor's answer was lost, and it has no such task.", retryable=True)
 UNFOUND = JobError("ANSWER_LOST", "The vendor's answer was lost, and nobody found such a task in time.", retryable=True)
@@ -33,7 +35,9 @@ log = logging.getLogger(__name__)
 class Reconciler:
     """Brings RECONCILING jobs to an end, or back to work. Holds no state of its own."""
 
-    store: Store
+    jobs: Jobs
+    job_events: JobEvents
+    paid_calls: PaidCalls
     clock: Clock
     meter: Meter
 
@@ -46,7 +50,7 @@ class Reconciler:
             return job
         if job.call is Call.ACCEPTED:
             return await self._resume(job.id)
-        call = await self.store.paid_call(job)
+        call = await self.paid_calls.of_job(job)
         if job.call is Call.NONE or call is None:
             return await self._end(job.id, LOST)
         asked = self.clock.now()
@@ -75,19 +79,19 @@ class Reconciler:
         known = {"job_id": job.id, "provider": call.provider, "external_ref": external_ref, "other": other}
         log.error("a lost submission was found as a task that another job has", extra=known)
         self.meter.paid_call(call.provider, "taken")
-        return (await self.store.record(job.id, _while_unknown(Reconciling(jobs.TAKEN)))).after
+        return (await self.jobs.record(job.id, _while_unknown(Reconciling(jobs.TAKEN)))).after
 
     async def why(self, job: Job) -> JobError | None:
         """Returns why a job is RECONCILING; None if it is not. Raises Unavailable."""
-        last = await self.store.events(job.id, after=job.last_sequence - 1, limit=1)
+        last = await self.job_events.read(job.id, after=job.last_sequence - 1, limit=1)
         body = last[0].body if last else None
         return body.error if isinstance(body, Reconciling) else None
 
     async def call(self, job_id: str) -> PaidCall:
         """Returns the paid call of a job whose outcome is unknown. Raises PreconditionFailed, NotFound."""
-        job = await self.store.job(job_id)
+        job = await self.jobs.get(job_id)
         _demand_unknown(job)
-        call = await self.store.paid_call(job)
+        call = await self.paid_calls.of_job(job)
         if call is None:
             raise PreconditionFailed("This job has no paid call.", reason="NOT_RECONCILING")
         return call
@@ -96,7 +100,7 @@ class Reconciler:
         """Goes on with a task that was found. Raises PreconditionFailed, NotFound."""
         call = await self.call(job_id)
         found = _while_unknown(Accepted(call.provider))
-        await self.store.record(job_id, found, step=Acceptance(external_ref))
+        await self.jobs.record(job_id, found, step=Acceptance(external_ref))
         self.meter.paid_call(call.provider, "accepted")
         return await self._resume(job_id)
 
@@ -112,21 +116,22 @@ class Reconciler:
             _demand_unknown(now)
             return jobs.settle(now, SETTLED)
 
-        job = (await self.store.record(job_id, decide)).after
+        job = (await self.jobs.record(job_id, decide)).after
         self.meter.paid_call(call.provider, "charged")
         self.meter.ended(job)
         return job
 
-    async def refund(self, job_id: str) -> tuple[Job, PaidCall]:
+    async def refund(self, job_id: str) -> Refund:
         """Gives the price of a job back that was charged for a task which costs nothing after all.
 
-        Returns that job and its call. Idempotent. Raises PreconditionFailed, NotFound.
+        Idempotent. Raises PreconditionFailed, NotFound.
         """
-        job, call = await self.store.refund(job_id)
-        if call.state != "released":
-            log.warning("a charge was given back", extra={"job_id": job.id, "provider": call.provider})
-            self.meter.paid_call(call.provider, "refunded")
-        return job, call
+        refund = await self.paid_calls.refund(job_id)
+        if refund.call.state != "released":
+            known = {"job_id": refund.job.id, "provider": refund.call.provider}
+            log.warning("a charge was given back", extra=known)
+            self.meter.paid_call(refund.call.provider, "refunded")
+        return refund
 
     async def _found(self, call: PaidCall, backend: Backend | None) -> Found:
         if not isinstance(backend, PaidBackend):
@@ -138,7 +143,7 @@ class Reconciler:
             return Found(Finding.UNKNOWN)
 
     async def _release(self, job_id: str, provider: str, error: JobError) -> Job:
-        await self.store.record(job_id, _while_unknown(Released(provider, error.reason)))
+        await self.jobs.record(job_id, _while_unknown(Released(provider, error.reason)))
         self.meter.paid_call(provider, "released")
         return await self._end(job_id, error)
 
@@ -146,7 +151,7 @@ class Reconciler:
         def decide(now: Job) -> Body | None:
             return jobs.settle(now, error) if now.state is State.RECONCILING and now.call is Call.NONE else None
 
-        recorded = await self.store.record(job_id, decide)
+        recorded = await self.jobs.record(job_id, decide)
         if recorded.event is not None:
             self.meter.ended(recorded.after)
         return recorded.after
@@ -157,7 +162,7 @@ class Reconciler:
                 return None
             return Resumed(self.clock.now() + timedelta(milliseconds=now.spec.timeout_ms or 0))
 
-        return (await self.store.record(job_id, decide)).after
+        return (await self.jobs.record(job_id, decide)).after
 
 
 def _demand_unknown(job: Job) -> None:

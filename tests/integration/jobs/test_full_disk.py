@@ -122,7 +122,7 @@ async def test_a_paid_video_that_finds_no_room_is_fetched_again(database: str, t
             assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 5000)
             assert await waits(i2v, ended.name) == ["DISK_FULL"]
             assert (len(vendor.submitted), len(vendor.attached)) == (1, 1)
-            assert await i2v.app.store.audit() == 0
+            assert await i2v.app.store.accounts.audit() == 0
         await backend.close()
 
 
@@ -156,7 +156,7 @@ async def test_inputs_that_cannot_be_read_at_the_handover_are_certainly_not_subm
             assert (ended.state, ended.attempt) == (State.SUCCEEDED, 2)
             assert await waits(i2v, ended.name) == ["DISK_UNAVAILABLE"]
             assert [task.submission_id[-2:] for task in vendor.submitted] == [".2"]
-            assert await i2v.app.store.audit() == 0
+            assert await i2v.app.store.accounts.audit() == 0
         await backend.close()
 
 

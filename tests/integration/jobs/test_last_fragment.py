@@ -44,7 +44,10 @@ async def test_the_last_fragment_is_stored_while_the_whole_file_is_looked_into(
         return probe(path)
 
     runner = AttemptRunner(
-        store=store,
+        jobs=store.jobs,
+        job_events=store.job_events,
+        paid_calls=store.paid_calls,
+        assets=store.assets,
         blobs=blobs,
         backends={"test": ScriptedBackend()},
         catalog=a_catalog(),
@@ -56,9 +59,11 @@ async def test_the_last_fragment_is_stored_while_the_whole_file_is_looked_into(
     )
     job = await admit(store, a_job())
     assert await runner.attempt(job.id) is None
-    ended = await store.job(job.id)
+    ended = await store.jobs.get(job.id)
     assert ended.state is State.SUCCEEDED and ended.output is not None
-    bodies = [event.body for event in await store.events(job.id, after=0)]
+    bodies = [event.body for event in await store.job_events.read(job.id, after=0)]
     assert [type(body) for body in bodies[-3:]] == [FragmentReady, FragmentReady, Succeeded]
-    assert (await store.asset(ended.output.asset, tenant="studio", user="ann")).size_bytes == ended.output.size_bytes
+    assert (
+        await store.assets.get(ended.output.asset, tenant="studio", user="ann")
+    ).size_bytes == ended.output.size_bytes
     await blobs.close()

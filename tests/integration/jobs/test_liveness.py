@@ -92,5 +92,5 @@ async def test_every_unknown_outcome_has_its_turn_and_is_counted(
             vendor.finding = Found.ABSENT
             ends = [await i2v.ended(name) for name in names]
             assert {end.state for end in ends} == {job_pb2.Job.FAILED}
-            assert await i2v.app.store.audit() == 0
+            assert await i2v.app.store.accounts.audit() == 0
         await backend.close()

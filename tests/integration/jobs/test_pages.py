@@ -87,7 +87,7 @@ async def test_what_others_say_of_a_job_never_makes_it_too_large_or_too_odd_to_s
         PromptWritten(endless, endless, "json", endless, 0, endless),
         Failed(JobError(endless, endless, retryable=False), 0),
     ):
-        await i2v.app.store.record(job.id, lambda _, body=body: body)
+        await i2v.app.store.jobs.record(job.id, lambda _, body=body: body)
     found = await i2v.job(f"jobs/{job.id}")
     assert found.error.message.endswith("…") and len(found.error.message) == 2000
     told = [event.WhichOneof("event") async for event in i2v.watch(found.name)]

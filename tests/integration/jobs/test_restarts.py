@@ -38,7 +38,7 @@ async def busy(api: Served, name: str) -> list[job_pb2.Job]:
     """Keeps the queue long until a worker runs a job. Returns the jobs that it submitted."""
     jobs: list[job_pb2.Job] = []
     while True:
-        if await api.app.store.queued("fake") < DEEP:
+        if await api.app.store.queues.length("fake") < DEEP:
             jobs += [await api.submit(text_spec(seed=n)) for n in range(DEEP)]
         async with api.app.store.database.reading() as connection:
             if (await connection.execute(RUNNING, {"worker": f"{name}%"})).scalar_one() > 0:

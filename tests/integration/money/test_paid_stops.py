@@ -66,7 +66,7 @@ async def test_a_stop_that_comes_just_before_the_handover_is_a_stop_and_no_fault
             async with aclosing(super().generate(attempt)) as events:
                 async for event in events:
                     if isinstance(event, Handover):
-                        await stores[0].record(attempt.job_id, jobs.cancel)
+                        await stores[0].jobs.record(attempt.job_id, jobs.cancel)
                     yield event
 
     stores: list[Any] = []

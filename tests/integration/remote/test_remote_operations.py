@@ -47,7 +47,7 @@ async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider, writer: S
         backend = ProviderBackend(address)
         async with served(database, tmp_path, {"wavespeed": (backend, 4)}, change=change) as running:
             yield running
-            assert await running.app.store.audit() == 0
+            assert await running.app.store.accounts.audit() == 0
         await backend.close()
 
 

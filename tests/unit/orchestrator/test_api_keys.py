@@ -16,12 +16,13 @@ from services.orchestrator.api.api_keys import (
     ApiKeys,
     digest,
 )
+from services.orchestrator.ports.tenants import Tenant
 from tests.support.builders import FakeClock, a_plan
 
 
 @dataclass
 class Keys:
-    """The part of a store that looks up keys. It answers while its gate is open."""
+    """Tenants by their keys. It answers while its gate is open."""
 
     tenants: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -32,7 +33,7 @@ class Keys:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def tenant_of_key(self, key_sha256: str) -> tuple[str, str] | None:
+    async def of_key(self, key_sha256: str) -> Tenant | None:
         self.asked.append(key_sha256)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -41,7 +42,7 @@ class Keys:
         finally:
             self.at_once -= 1
         tenant = self.tenants.get(key_sha256)
-        return None if tenant is None else (tenant, "test")
+        return None if tenant is None else Tenant(tenant, "test")
 
 
 @pytest.fixture

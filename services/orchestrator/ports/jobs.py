@@ -1,0 +1,49 @@
+"""Jobs: how they are read, and how what happens to them is recorded."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.event import Body, Event
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.paid_call import Step
+
+Decide = Callable[[Job], Body | None]
+"""Looks at a job under its row's lock and says what happens to it next; None leaves it as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was recorded of a job, and the job on both sides of it."""
+
+    before: Job
+    event: Event | None
+    """None: the decision was to leave the job as it is."""
+    after: Job
+
+
+class Jobs(Protocol):
+    """The jobs of all tenants. Every method raises services.errors.Unavailable if the database cannot be reached."""
+
+    async def record(
+        self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = (), step: Step | None = None
+    ) -> Recorded:
+        """Adds the event that `decide` chooses, with the assets that it names.
+
+        In the same transaction a terminal event settles the job's reservation, an event of a paid call is stored with
+        the call, and a resumed job is queued again. `step` is the Submission of a Submitting, the Acceptance of an
+        Accepted.
+
+        Raises: NotFound; PreconditionFailed when another job has the reference of Accepted; whatever `decide` raises.
+        """
+
+    async def get(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
+        """Returns a job; with tenant and user, only if it is theirs. Raises NotFound."""
+
+    async def page(self, tenant: str, user: str, *, state: State | None, before: str | None, limit: int) -> list[Job]:
+        """Returns a user's jobs with ids below `before`, the newest first."""
+
+    async def overdue(self, now: datetime, *, grace_s: float) -> list[str]:
+        """Returns the ids of jobs whose expire_time has passed; of begun ones, `grace_s` ago."""

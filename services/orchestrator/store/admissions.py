@@ -1,0 +1,67 @@
+"""PostgresAdmissions: the admission of jobs, and its answers where the statement admitted none."""
+
+from dataclasses import replace
+
+import psycopg
+import sqlalchemy as sa
+
+from services.errors import RequestIdReused, Unavailable
+from services.orchestrator.domain import quota
+from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.quota import Plan
+from services.orchestrator.ports.accounts import Accounts
+from services.orchestrator.store import admission_statement, row_mapping
+from services.orchestrator.store.database import Database
+from services.orchestrator.store.queue_entries import Queue
+from services.orchestrator.store.queue_notifier import QueueNotifier
+from services.orchestrator.store.schema import jobs
+
+
+class PostgresAdmissions:
+    """Admits jobs into one database."""
+
+    def __init__(self, database: Database, notifier: QueueNotifier, accounts: Accounts, queue: Queue) -> None:
+        self._database = database
+        self._notifier = notifier
+        self._accounts = accounts
+        self._queue = queue
+
+    async def admit(self, job: Job, fingerprint: str, plan: Plan, backend: str) -> Job:
+        """Books, stores and queues a job in one transaction, or leaves no trace."""
+        try:
+            async with self._database.direct() as connection:
+                if await admission_statement.book(connection, self._queue, job, fingerprint, plan, backend):
+                    self._notifier.notify(backend)
+                    return replace(job, last_sequence=1)
+        except psycopg.IntegrityError as error:
+            if "jobs_one_resume" in str(error):
+                return await self._resume_of(job.resumes)
+            if "jobs_tenant_user_request_id_key" not in str(error):
+                raise
+        # A repeat gets its first answer even when that answer has used the budget up.
+        if (earlier := await self.repeat(job.tenant, job.user, job.request_id, fingerprint)) is not None:
+            return earlier
+        usage = (await self._accounts.statement(job.tenant, job.user, plan)).usage
+        quota.check(plan, usage.counting(job.quote_micros), job.quote_micros)
+        # Between the refusal and this look somebody gave something back: now it fits.
+        raise Unavailable("The budget changed while the job was being admitted. Try again.", reason="BUDGET_CONTENDED")
+
+    async def repeat(self, tenant: str, user: str, request_id: str, fingerprint: str) -> Job | None:
+        """Returns the job that a request_id made, if it did. Raises RequestIdReused when the fingerprint differs."""
+        query = sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.user == user, jobs.c.request_id == request_id)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        if row.fingerprint != fingerprint:
+            raise RequestIdReused(metadata={"request_id": request_id, "job": f"jobs/{row.id}"})
+        return row_mapping.job(row)
+
+    async def _resume_of(self, job_id: str) -> Job:
+        """Returns the job under way that resumes another."""
+        query = sa.select(jobs).where(jobs.c.resumes == job_id, jobs.c.end_time.is_(None))
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:  # it has ended since
+            raise Unavailable("The job was resumed, and has ended just now. Try again.", reason="JOB_CHANGED")
+        return row_mapping.job(row)

@@ -1,0 +1,85 @@
+"""PostgresJobs: jobs, and the recording of what happens to them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from services.errors import NotFound, PreconditionFailed
+from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.paid_call import Acceptance, Step
+from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.ports.jobs import Decide, Recorded
+from services.orchestrator.store import event_log, paid_call_steps, row_mapping
+from services.orchestrator.store.database import Database
+from services.orchestrator.store.queue_entries import Queue
+from services.orchestrator.store.queue_notifier import QueueNotifier
+from services.orchestrator.store.schema import jobs
+
+OVERDUE = 500
+"""Overdue jobs that are returned at once, at most."""
+
+
+class PostgresJobs:
+    """The jobs of one database."""
+
+    def __init__(self, database: Database, notifier: QueueNotifier, clock: Clock, queue: Queue) -> None:
+        self._database = database
+        self._notifier = notifier
+        self._clock = clock
+        self._queue = queue
+
+    async def record(
+        self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = (), step: Step | None = None
+    ) -> Recorded:
+        """Adds the event that `decide` chooses, with all that belongs to it, in one transaction."""
+        try:
+            async with self._database.writing() as connection:
+                written = await event_log.record(
+                    connection, self._queue, job_id, decide, assets, step, self._clock.now()
+                )
+            if written.backend:
+                self._notifier.notify(written.backend)
+            return written.recorded
+        except IntegrityError as error:
+            if "paid_calls_provider_external_ref_key" not in str(error.orig) or not isinstance(step, Acceptance):
+                raise
+            async with self._database.reading() as connection:
+                other = await paid_call_steps.holder(connection, job_id, step.external_ref)
+            taken = f"{other} already has this task of the vendor."
+            raise PreconditionFailed(taken, reason="REFERENCE_TAKEN", metadata={"job": other}) from error
+
+    async def get(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
+        """Returns a job; with tenant and user, only if it is theirs. Raises NotFound."""
+        query = sa.select(jobs).where(jobs.c.id == job_id)
+        if tenant is not None:
+            query = query.where(jobs.c.tenant == tenant, jobs.c.user == user)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NotFound("job", f"jobs/{job_id}")
+        return row_mapping.job(row)
+
+    async def page(self, tenant: str, user: str, *, state: State | None, before: str | None, limit: int) -> list[Job]:
+        """Returns a user's jobs with ids below `before`, the newest first."""
+        query = sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.user == user)
+        if state is not None:
+            query = query.where(jobs.c.state == state.value)
+        if before is not None:
+            query = query.where(jobs.c.id < before)
+        async with self._database.reading() as connection:
+            result = await connection.execute(query.order_by(jobs.c.id.desc()).limit(limit))
+            return [row_mapping.job(row) for row in result]
+
+    async def overdue(self, now: datetime, *, grace_s: float) -> list[str]:
+        """Returns the ids of jobs whose expire_time has passed; of begun ones, `grace_s` ago."""
+        waiting = sa.and_(jobs.c.state == State.QUEUED.value, jobs.c.expire_time < now)
+        begun = sa.and_(
+            jobs.c.state.in_([State.RUNNING.value, State.CANCELLING.value]),
+            jobs.c.expire_time < now - timedelta(seconds=grace_s),
+        )
+        query = sa.select(jobs.c.id).where(waiting | begun).order_by(jobs.c.expire_time).limit(OVERDUE)
+        async with self._database.reading() as connection:
+            return list((await connection.execute(query)).scalars())

@@ -1,0 +1,114 @@
+"""What Admissions keep, whatever happens at the same time."""
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.errors import NotFound, QuotaExceeded, RequestIdReused, Unavailable
+from services.orchestrator.domain import event as events
+from services.orchestrator.domain.job import Job
+from services.orchestrator.store.postgres_store import PostgresStore
+from tests.support.builders import a_job, a_plan, admit, numbered
+
+
+async def test_an_admitted_job_is_stored_booked_and_told(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    assert await store.jobs.get(job.id) == job
+    assert [event.body for event in await store.job_events.read(job.id, after=0)] == [events.Admitted(job.quote_micros)]
+    statement = await store.accounts.statement("studio", "ann", a_plan())
+    usage, entries = statement.usage, statement.entries
+    assert usage.user.reserved_micros == usage.tenant.reserved_micros == job.quote_micros == 1000
+    assert [(entry.kind, entry.reserved_micros) for entry in entries] == [("reserve", 1000)]
+    assert await store.accounts.audit() == 0
+
+
+async def test_a_repeat_returns_the_first_job_and_books_nothing(store: PostgresStore) -> None:
+    first = await admit(store, a_job())
+    second = await admit(store, a_job(id="1" * 32))
+    assert second == first
+    usage = (await store.accounts.statement("studio", "ann", a_plan())).usage
+    assert usage.user.active_jobs == 1
+
+
+async def test_a_repeat_is_answered_even_when_the_first_used_the_budget_up(store: PostgresStore) -> None:
+    first = await admit(store, a_job(), user_budget_micros=1000)
+    assert await admit(store, a_job(id="1" * 32), user_budget_micros=1000) == first
+
+
+async def test_a_repeat_is_answered_even_when_no_more_jobs_may_be_active(store: PostgresStore) -> None:
+    first = await admit(store, a_job(), user_active_jobs=1)
+    assert await admit(store, a_job(id="1" * 32), user_active_jobs=1) == first
+
+
+async def test_a_request_id_with_another_spec_is_refused(store: PostgresStore) -> None:
+    await admit(store, a_job())
+    with pytest.raises(RequestIdReused):
+        await store.admissions.admit(a_job(id="1" * 32), "another", a_plan(), "test")
+
+
+async def test_two_users_may_use_the_same_request_id(store: PostgresStore) -> None:
+    await admit(store, a_job())
+    assert (await admit(store, a_job(id="1" * 32, user="bob"))).id == "1" * 32
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        ({"tenant_budget_micros": 999}, "TENANT_BUDGET_EXCEEDED"),
+        ({"user_budget_micros": 999}, "USER_BUDGET_EXCEEDED"),
+        ({"tenant_active_jobs": 0}, "TENANT_ACTIVE_JOBS_EXCEEDED"),
+        ({"user_active_jobs": 0}, "USER_ACTIVE_JOBS_EXCEEDED"),
+    ],
+)
+async def test_a_refused_job_leaves_no_trace(store: PostgresStore, plan: dict[str, int], reason: str) -> None:
+    with pytest.raises(QuotaExceeded) as refused:
+        await admit(store, a_job(), **plan)
+    assert refused.value.reason == reason
+    with pytest.raises(NotFound):
+        await store.jobs.get(a_job().id)
+    statement = await store.accounts.statement("studio", "ann", a_plan())
+    usage, entries = statement.usage, statement.entries
+    assert (usage.user.reserved_micros, usage.tenant.active_jobs, entries) == (0, 0, [])
+    async with store.database.reading() as connection:
+        assert (await connection.execute(sa.text("SELECT count(*) FROM dbos.workflow_status"))).scalar() == 0
+
+
+async def test_a_race_for_a_budget_grants_exactly_the_budget(store: PostgresStore) -> None:
+    results = await asyncio.gather(
+        *(admit(store, numbered(n, user=f"user-{n % 7}"), tenant_budget_micros=40_000) for n in range(100)),
+        return_exceptions=True,
+    )
+    granted = [result for result in results if isinstance(result, Job)]
+    refused = [result for result in results if isinstance(result, QuotaExceeded)]
+    assert (len(granted), len(refused)) == (40, 60)
+    usage = (await store.accounts.statement("studio", "user-0", a_plan(tenant_budget_micros=40_000))).usage
+    assert usage.tenant.left_micros == 0
+    assert await store.accounts.audit() == 0
+
+
+async def test_many_repeats_at_once_make_one_job(store: PostgresStore) -> None:
+    results = await asyncio.gather(*(admit(store, a_job(id=f"{n:032x}")) for n in range(50)))
+    assert len({job.id for job in results}) == 1
+    usage = (await store.accounts.statement("studio", "ann", a_plan())).usage
+    assert usage.user.reserved_micros == 1000
+
+
+async def test_a_submission_over_a_broken_connection_fails_once_and_not_for_each_connection(
+    store: PostgresStore, database: str
+) -> None:
+    await asyncio.gather(*(store.database.check() for _ in range(5)))  # so many connections
+    engine = create_async_engine(database, poolclass=sa.NullPool)
+    async with engine.connect() as connection:
+        await connection.execute(
+            sa.text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    await engine.dispose()
+    with pytest.raises(Unavailable):
+        await admit(store, numbered(1))
+    assert (await admit(store, numbered(2))).last_sequence == 1
+    assert await store.accounts.audit() == 0

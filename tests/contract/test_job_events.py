@@ -1,0 +1,94 @@
+"""What JobEvents return, and whom they wake."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from services.orchestrator.domain import event as events
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain.event import Cancelled, JobError, Progressed, Started
+from services.orchestrator.store.notifications import Signal
+from services.orchestrator.store.postgres_store import PostgresStore
+from tests.support.builders import NOON, a_job, admit
+
+
+async def test_the_fragments_of_all_attempts_are_told_in_order(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    told = [events.FragmentReady(index, "a" * 64, 4, 99, 0.5) for index in (0, 1, 0)]
+    for body in (Started(1), *told[:2], Started(2), events.Continued(1, 0.5), told[2]):
+        await store.jobs.record(job.id, lambda _, body=body: body)
+    assert await store.job_events.fragments(job.id) == told
+    assert events.Continued(1, 0.5) in [event.body for event in await store.job_events.read(job.id, after=0)]
+
+
+async def test_events_are_numbered_without_a_gap_whoever_writes(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    await store.jobs.record(job.id, jobs.start)
+    await asyncio.gather(*(store.jobs.record(job.id, lambda _, n=n: Progressed("generate", n / 40)) for n in range(40)))
+    told = await store.job_events.read(job.id, after=0)
+    assert [event.sequence for event in told] == list(range(1, 43))
+    assert [event.sequence for event in await store.job_events.read(job.id, after=40)] == [41, 42]
+    assert [event.sequence for event in await store.job_events.read(job.id, after=3, limit=2)] == [4, 5]
+
+
+async def test_every_kind_of_event_comes_back_as_it_was(store: PostgresStore) -> None:
+    error = JobError("ENGINE_BUSY", "busy", retryable=True)
+    bodies = [
+        Started(1),
+        events.Progressed("generate", 0.5),
+        events.FragmentReady(0, "a" * 64, 4, 99, 0.6),
+        events.Retrying(error, NOON + timedelta(seconds=2)),
+        Started(2),
+        events.Retrying(error, NOON + timedelta(seconds=2), requeued=True),
+        Started(3),
+        events.CancelRequested(),
+        Cancelled(400),
+    ]
+    job = await admit(store, a_job())
+    for body in bodies:
+        await store.jobs.record(job.id, lambda _, body=body: body)
+    assert [event.body for event in await store.job_events.read(job.id, after=1)] == bodies
+
+
+async def test_a_waiter_is_woken_by_events_and_by_stops_only_for_stops(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    await store.jobs.record(job.id, jobs.start)
+    async with store.job_events.changes(job.id) as changes, store.job_events.stops(job.id) as stops:
+        assert await changes.wait(60) and await stops.wait(60)  # raised at first: look
+        while await changes.wait(0.3) or await stops.wait(0.3):
+            pass  # news of the start may come after the look
+        await store.jobs.record(job.id, lambda _: Progressed("generate", 0.5))
+        assert await changes.wait(60)
+        assert not await stops.wait(0.2)
+        await store.jobs.record(job.id, jobs.cancel)
+        assert await changes.wait(60) and await stops.wait(60)
+
+
+async def test_a_cancel_that_comes_together_with_a_signal_is_not_lost() -> None:
+    signal = Signal()
+    assert await signal.wait(60)
+    waiting = asyncio.create_task(signal.wait(60))
+    await asyncio.sleep(0.01)
+    signal.raise_()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_waiters_survive_a_broken_connection(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    async with store.job_events.changes(job.id) as changes:
+        await changes.wait(60)
+        async with store.database.writing() as connection:
+            await connection.execute(
+                sa.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        assert await changes.wait(10)  # woken when it listens again, and then hears
+        await asyncio.gather(*(store.database.check() for _ in range(10)), return_exceptions=True)
+        await store.jobs.record(job.id, jobs.start)
+        assert await changes.wait(10)
