@@ -293,8 +293,8 @@ def _blobs(settings: Settings) -> Blobs:
         return LocalBlobs(settings.data / "blobs")
     return MinioBlobs(
         settings.s3_endpoint,
-        settings.s3_access_key,
-        settings.s3_secret_key,
+        settings.s3_access_key.get_secret_value(),
+        settings.s3_secret_key.get_secret_value(),
         settings.s3_bucket,
         region=settings.s3_region,
         secure=settings.s3_secure,

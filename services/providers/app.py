@@ -97,7 +97,7 @@ async def open_app(
             [lambda server: provider_pb2_grpc.add_ProviderServiceServicer_to_server(service, server)],
             services=(NAME,),
             registry=registry,
-            verify=auth.one_key(settings.access_key, CALLER) if settings.access_key else None,
+            verify=auth.one_key(settings.access_key.get_secret_value(), CALLER) if settings.access_key else None,
             endless=STREAMS,
             # The service itself limits the size of a request: only it can say that nothing was submitted.
             limits=CallLimits(
@@ -128,7 +128,7 @@ def _vendor_client(entry: Entry, settings: Settings, meter: VendorMeter, clock: 
     return VendorClient(
         url,
         entry.authorization,
-        settings.key,
+        settings.key.get_secret_value(),
         destinations=Destinations([*own, *others]),
         timeouts=RequestTimeouts(connect_s=settings.connect_s, submit_s=settings.submit_s, look_s=settings.look_s),
         meter=meter,
@@ -184,7 +184,7 @@ async def _webhooks(
     if not vendor.has_webhooks:
         log.warning("no webhooks: this vendor's are not used")
         return None
-    webhooks = Webhooks(settings.webhook_secret, clock, wakes, submissions, meter)
+    webhooks = Webhooks(settings.webhook_secret.get_secret_value(), clock, wakes, submissions, meter)
     listener = WebhookServer(webhooks.take)
     host, _, port = settings.webhook_listen.rpartition(":")
     try:

@@ -1,53 +1,34 @@
 """`python -m services.providers.prompt`: runs until SIGTERM or SIGINT, then drains."""
 
-import asyncio
-import logging
-import signal
 import sys
 
-import uvloop
-
 from services import grpc_verbosity  # noqa: F401  before anything that imports gRPC
-from services.file_permissions import restrict_umask
+from services.process import run_process
 from services.providers.prompt.app import open_app
-from services.providers.prompt.settings import Settings
-from services.rpc import logs
-from services.rpc.server import CannotListenError
-from services.rpc.setting_values import BadSetting
+from services.providers.prompt.settings import PREFIX, Settings
+from services.settings_help import help_text
 
 USAGE = """usage: python -m services.providers.prompt
 
-Settings come from I2V_PROMPT_… variables; docs/prompt-writer.md lists them.
+Writes prompts from scenes. --help lists the settings; docs/prompt-writer.md says more.
 """
-TALKATIVE = ("httpx2", "httpcore2", "openai")
-"""At DEBUG they log requests, whatever is in them."""
-
-
-async def run(settings: Settings) -> None:
-    """Runs until the process is told to stop."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_app(settings):
-        await stop.wait()
 
 
 def main(arguments: list[str]) -> int:
     """Returns the exit code: 0 after a drain, 1 when it cannot run, 2 at a wrong call."""
+    if "--help" in arguments:
+        sys.stdout.write(help_text(USAGE, PREFIX, Settings))
+        return 0
     if arguments:
         sys.stderr.write(USAGE)
         return 2
-    restrict_umask()
-    try:
-        settings = Settings.from_environment()
-        logs.setup(settings.log_level, json=settings.log_json)
-        for name in TALKATIVE:
-            logging.getLogger(name).setLevel(logging.WARNING)
-        uvloop.run(run(settings))
-    except (BadSetting, CannotListenError) as error:
-        sys.stderr.write(f"prompt writer: {error}\n")
-        return 1
-    return 0
+    return run_process(
+        "prompt writer",
+        Settings.from_environment,
+        open_app,
+        # At DEBUG they log requests, including what is in them.
+        quiet=("httpx2", "httpcore2", "openai"),
+    )
 
 
 if __name__ == "__main__":

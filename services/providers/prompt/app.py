@@ -53,7 +53,7 @@ async def open_app(
         memory = PromptCache()
         stack.push_async_callback(memory.close)
         service = PromptService(Writer(llm, settings.price(), patience_s=settings.llm_patience_s), memory)
-        access = settings.access_secret()
+        access = settings.access_key.get_secret_value()
         server = await serve(
             settings.listen,
             [lambda server: prompt_pb2_grpc.add_PromptWriterServicer_to_server(service, server)],

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.orchestrator.settings import Settings
-from services.rpc.setting_values import BadSetting
+from services.settings import BadSetting
 from tests.support.certificate import a_certificate
 from tests.support.served_orchestrator import GOLDEN
 
@@ -113,5 +113,7 @@ def test_a_number_is_a_number(seconds: str) -> None:
 
 @pytest.mark.parametrize("seconds", ["-1", "3601"])
 def test_the_patience_with_the_database_is_bounded(seconds: str) -> None:
-    with pytest.raises(BadSetting, match="I2V_DATABASE_PATIENCE_S is 0 to 3600"):
+    with pytest.raises(
+        BadSetting, match=f"I2V_DATABASE_PATIENCE_S cannot be '{seconds}': it is at least 0 and at most 3600"
+    ):
         settings(DATABASE_PATIENCE_S=seconds)

@@ -1,0 +1,77 @@
+"""Runs a process of the service until SIGTERM or SIGINT, then lets it drain."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, TypeVar
+
+import uvloop
+
+from services.file_permissions import restrict_umask
+from services.resource_shortage import shortage
+from services.rpc import logs
+from services.rpc.server import CannotListenError
+from services.settings import BadSetting, ProcessSettings
+
+App = TypeVar("App")
+S = TypeVar("S", bound=ProcessSettings)
+
+
+def run_process(
+    name: str,
+    read_settings: Callable[[], S],
+    open_app: Callable[[S], AbstractAsyncContextManager[App]],
+    *,
+    ended: Callable[[App], Coroutine[Any, Any, object]] | None = None,
+    expected: tuple[type[Exception], ...] = (),
+    quiet: Sequence[str] = (),
+) -> int:
+    """Runs an app on uvloop until the process gets a stop signal. Returns the exit code: 0, or 1 if it cannot run.
+
+    An unusable setting, an address in use, a shortage of resources and the `expected` errors become one line on stderr.
+    `ended` returns when the app can no longer run, or raises why; `quiet` loggers write warnings and errors only.
+    """
+    restrict_umask()
+    plain: tuple[type[Exception], ...] = (BadSetting, CannotListenError, *expected)
+    try:
+        settings = read_settings()
+        logs.setup(settings.log_level, json=settings.log_json)
+        for logger in quiet:
+            logging.getLogger(logger).setLevel(logging.WARNING)
+        uvloop.run(_until_stopped(open_app(settings), ended))
+    except plain as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return 1
+    except Exception as error:
+        if shortage(error) is None:
+            raise
+        sys.stderr.write(f"{name}: this machine has too few resources for a start: {error}\n")
+        return 1
+    return 0
+
+
+async def _until_stopped(
+    opening: AbstractAsyncContextManager[App], ended: Callable[[App], Coroutine[Any, Any, object]] | None
+) -> None:
+    """Opens an app and closes it after a stop signal. Raises the error that ends it earlier, after closing it."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    ends: set[asyncio.Task[object]] = {asyncio.create_task(stop.wait())}
+    async with AsyncExitStack() as stack:
+        starting = asyncio.create_task(stack.enter_async_context(opening))
+        await asyncio.wait({starting, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():  # a start may wait for the database
+            starting.cancel()
+            await asyncio.wait({starting})
+        if starting.cancelled():
+            return
+        app = starting.result()
+        if ended is not None:
+            ends.add(asyncio.create_task(ended(app)))
+        first, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in first:
+            end.result()

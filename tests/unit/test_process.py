@@ -1,0 +1,84 @@
+"""What a process does at its start and its end, each in a child of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAD = """
+import asyncio, errno, os, signal, sys
+from contextlib import asynccontextmanager
+from services import grpc_verbosity
+from services.process import run_process
+from services.settings import BadSetting, ProcessSettings
+
+class Settings(ProcessSettings):
+    pass
+
+class Expected(Exception):
+    pass
+
+def stop():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+@asynccontextmanager
+async def open_app(settings):
+    print(type(asyncio.get_running_loop()).__module__, "opened", flush=True)
+    try:
+        {start}
+        yield "app"
+    finally:
+        print("closed", flush=True)
+
+async def lost(app):
+    {lost}
+
+def read():
+    {read}
+    return Settings()
+
+sys.exit(run_process("sample", read, open_app, ended=lost, expected=(Expected,), quiet=("noisy",)))
+"""
+
+
+def run(start: str = "pass", lost: str = "await asyncio.sleep(60)", read: str = "pass") -> tuple[int, str, str]:
+    """Returns the exit code and what the child wrote to stdout and to stderr."""
+    code = HEAD.format(start=start, lost=lost, read=read)
+    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+    child = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    return child.returncode, child.stdout, child.stderr
+
+
+def test_it_runs_on_uvloop_until_a_stop_signal_and_then_closes_the_app() -> None:
+    assert run(lost="stop(); await asyncio.sleep(60)") == (0, "uvloop opened\nclosed\n", "")
+
+
+def test_a_stop_signal_ends_a_start_that_waits() -> None:
+    assert run(start="stop(); await asyncio.sleep(60)") == (0, "uvloop opened\nclosed\n", "")
+
+
+def test_an_unusable_setting_is_one_line() -> None:
+    assert run(read="raise BadSetting('there is no setting X')") == (1, "", "sample: there is no setting X\n")
+
+
+def test_an_expected_error_of_the_start_is_one_line() -> None:
+    assert run(start="raise Expected('taken')") == (1, "uvloop opened\nclosed\n", "sample: taken\n")
+
+
+def test_an_expected_error_of_a_running_app_closes_it_first() -> None:
+    assert run(lost="raise Expected('lost')") == (1, "uvloop opened\nclosed\n", "sample: lost\n")
+
+
+def test_a_shortage_of_resources_is_one_line() -> None:
+    code, _, said = run(start="raise OSError(errno.EMFILE, 'too many files')")
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("sample: this machine has too few resources for a start: ")
+
+
+def test_an_unexpected_error_has_its_traceback() -> None:
+    code, _, said = run(start="raise RuntimeError('broken')")
+    assert (code, said.splitlines()[0], said.splitlines()[-1]) == (
+        1,
+        "Traceback (most recent call last):",
+        "RuntimeError: broken",
+    )
