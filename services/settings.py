@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 KEY = re.compile(r"[!-~]{1,4096}")
+WRONG_KEY = "characters that no key has: a key is up to 4096 printable ASCII characters without spaces"
 BOUNDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
@@ -58,11 +59,10 @@ def _key(secret: SecretStr) -> SecretStr:
     return secret
 
 
-WRONG_KEY = "characters that no key has: a key is up to 4096 printable ASCII characters without spaces"
 Switch = Annotated[bool, BeforeValidator(_switch)]
 LogLevel = Annotated[str, AfterValidator(_level)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
-"""A secret. If its class also has the field `<name>_file`, that file may hold it instead."""
+"""A secret. If its class also has the field `<name>_file`, `read` takes it from that file instead."""
 ListenAddress = Annotated[str, matching(r"\S+:\d{1,5}", "`host:port`")]
 
 
@@ -172,6 +172,12 @@ class ProcessSettings(BaseSettings):
             what = found["msg"].replace("Input", "it", 1)
         value = "used" if field.annotation is SecretStr else repr(found["input"])
         return f"{prefix}{name.upper()} cannot be {value}: {what}"
+
+
+def is_of_kubernetes(prefix: str, name: str) -> bool:
+    """Returns whether Kubernetes adds the variable by itself, for a Service whose name begins like the prefix."""
+    form = rf"{prefix}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)"
+    return re.fullmatch(form, name) is not None
 
 
 def read_key(variable: str, file: str) -> str:

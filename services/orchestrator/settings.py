@@ -14,14 +14,12 @@ from services.orchestrator.catalog_files import read_catalog, read_plans
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.quota import Plan
 from services.orchestrator.ports.backend import Limits
-from services.settings import BadSetting, ListenAddress, ProcessSettings, Switch, read_key
+from services.settings import BadSetting, ListenAddress, ProcessSettings, Switch, is_of_kubernetes, read_key
 
 PREFIX = "I2V_"
 PROVIDER_OR_PROMPT_WRITER = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_PROMPT_[A-Z0-9_]+")
 """Variables of a provider, which name its vendor, and of the prompt writer."""
 CLIENT = {"I2V_KEY", "I2V_KEY_FILE", "I2V_SERVER", "I2V_SERVER_TLS", "I2V_SERVER_CA_FILE", "I2V_USER"}
-KUBERNETES = re.compile(r"I2V(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)|I2V_PORT")
-"""Variables that Kubernetes adds for a Service called i2v or i2v-something."""
 
 
 class Settings(ProcessSettings):
@@ -206,5 +204,5 @@ class Settings(ProcessSettings):
 
 
 def _belongs_to_others(name: str) -> bool:
-    known = name in CLIENT or name.startswith("I2V_TEST_")
-    return known or any(form.fullmatch(name) for form in (PROVIDER_OR_PROMPT_WRITER, KUBERNETES))
+    known = name in CLIENT or name.startswith("I2V_TEST_") or PROVIDER_OR_PROMPT_WRITER.fullmatch(name) is not None
+    return known or is_of_kubernetes(PREFIX, name)

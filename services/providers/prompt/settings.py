@@ -10,13 +10,9 @@ from pydantic import Field, SecretStr
 from services.providers.listen_address import ADDRESS, LOOPBACK, is_own
 from services.providers.prompt.llm import Endpoint
 from services.providers.prompt.token_cost import Price
-from services.settings import BadSetting, Key, ProcessSettings, Switch, matching
+from services.settings import BadSetting, Key, ProcessSettings, Switch, is_of_kubernetes, matching
 
 PREFIX = "I2V_PROMPT_"
-KUBERNETES = re.compile(
-    r"I2V_PROMPT(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)|I2V_PROMPT_PORT"
-)
-"""Variables that Kubernetes adds for a Service of such a name."""
 ORCHESTRATOR = {"I2V_PROMPT_WRITER", "I2V_PROMPT_MOST_MICROS"}
 """The orchestrator's settings about this process."""
 HIGHEST_PRICE = 10**12
@@ -80,7 +76,7 @@ class Settings(ProcessSettings):
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """Reads the settings. Raises BadSetting at an unknown I2V_PROMPT_ variable or a value that cannot be used."""
-        return cls.read(PREFIX, environment, lambda name: name in ORCHESTRATOR or KUBERNETES.fullmatch(name))
+        return cls.read(PREFIX, environment, lambda name: name in ORCHESTRATOR or is_of_kubernetes(PREFIX, name))
 
     def price(self) -> Price:
         """Returns what tokens cost."""

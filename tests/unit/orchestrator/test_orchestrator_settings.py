@@ -117,3 +117,29 @@ def test_the_patience_with_the_database_is_bounded(seconds: str) -> None:
         BadSetting, match=f"I2V_DATABASE_PATIENCE_S cannot be '{seconds}': it is at least 0 and at most 3600"
     ):
         settings(DATABASE_PATIENCE_S=seconds)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PORT",
+        "SERVICE_HOST",
+        "SERVICE_PORT_GRPC",
+        "PORT_50051_TCP_ADDR",
+        "API_SERVICE_HOST",
+        "API_PORT",
+        "API_PORT_1_UDP",
+    ],
+)
+def test_what_kubernetes_sets_for_a_service_of_ours_is_ignored(name: str) -> None:
+    assert settings(**{name: "tcp://10.0.0.1:50051"}) == Settings()
+
+
+@pytest.mark.parametrize("name", ["SERVICE", "PORTS", "API_SERVICE_HOSTS", "SERVICE_HOST_2"])
+def test_what_only_looks_like_kubernetes_is_an_error(name: str) -> None:
+    with pytest.raises(BadSetting, match=f"there is no setting I2V_{name}"):
+        settings(**{name: "10.0.0.1"})
+
+
+def test_the_variables_of_the_client_and_the_tests_are_ignored() -> None:
+    assert settings(SERVER="h:1", KEY="secret", USER="me", TEST_DATABASE_URL="postgresql://") == Settings()
