@@ -26,7 +26,7 @@ from services.orchestrator.api.job_service import JobService
 from services.orchestrator.api.reconcile_service import ReconcileService
 from services.orchestrator.api.usage_service import UsageService
 from services.orchestrator.assets.ingest import Ingest
-from services.orchestrator.attempt.runner import AttemptRunner
+from services.orchestrator.attempt.assembly import attempt_runner
 from services.orchestrator.backends.fake import FakeBackend
 from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
@@ -192,7 +192,7 @@ async def open_app(
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
         worker = None
         if role is not Role.API:
-            runner = AttemptRunner(
+            runner = attempt_runner(
                 jobs=store.jobs,
                 job_events=store.job_events,
                 paid_calls=store.paid_calls,

@@ -150,7 +150,7 @@ class Reaper:
                 continue
             if recorded.event is not None and recorded.after.state.ended:
                 self._runner.meter.ended(recorded.after)
-                await self._runner.forget(recorded.after)
+                await self._runner.discard_checkpoints(recorded.after)
                 log.warning("an overdue job was ended", extra={"job_id": job_id})
 
 

@@ -1,20 +1,21 @@
-"""Durable execution: every admitted job is a DBOS workflow in the same database, run by whichever worker is free.
+"""Durable execution: every admitted job is a DBOS workflow in the same database, run by any worker that is free.
 
-The workflow is a loop around `AttemptRunner.attempt` and has no steps of its own: what a job has been through stands in
-its events, so a workflow that runs a second time, on this worker or another, simply goes on with the next attempt.
+The workflow is a loop around `AttemptRunner.run` and has no steps of its own: a job's history is in its events, so a
+workflow that runs a second time, on this worker or another, continues with the next attempt.
 
-Beside its jobs a worker runs a reaper, so that no reservation hangs.
+A worker also runs a reaper, which ends or requeues jobs that no worker runs, so that every reservation is settled.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
 from dbos import DBOS, DBOSClient, DBOSConfig
 
 from services.errors import Unavailable
+from services.orchestrator.attempt.result import AwaitsReconciliation, JobEnded, Requeued, RetryAfter, TakenOver
 from services.orchestrator.attempt.runner import AttemptRunner
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.ports.workers import Workers
@@ -24,23 +25,24 @@ from services.orchestrator.worker.reaper import BEAT_S, Reaper
 
 MAKE_VIDEO = "make_video"
 APPLICATION_VERSION = "1"
-"""Set by hand: DBOS runs a workflow only under the version it was enqueued with."""
+"""Changed by hand: DBOS runs a workflow only under the version with which it was enqueued."""
 APPLICATION_NAME = "i2v-orchestrator"
 UNLIMITED = 10_000
-"""Jobs of one tenant at a time. A limit, however high, is what makes a queue take its tenants in turn."""
+"""Jobs of one tenant at a time. With a limit, even a high one, a queue serves its tenants in turn."""
 NOTIFIER_S = 0.2
 """Seconds between DBOS's polls for messages of workflows. Ours send none; the default is a hundred polls a second."""
 RECOVERIES = 1_000_000
-"""Never give a workflow up: a job ends by its own deadline."""
-AGAIN_S, AGAIN_BROKEN_S = 1.0, 15.0
-PUT_BACK_S = 0.1
+"""Practically no limit: a job ends by its own deadline."""
+DATABASE_RETRY_S, FAULT_RETRY_S = 1.0, 15.0
+"""Seconds before the next attempt, while the database is away and after an unexpected error."""
+REQUEUE_S = 0.1
 """Seconds that a stopped job waits, so that several are requeued together."""
 
 log = logging.getLogger(__name__)
 
 
 def migrate_queue(url: str) -> None:
-    """Brings DBOS's own tables, in the schema `dbos` of the same database, to the version of the library."""
+    """Migrates DBOS's own tables, in the schema `dbos` of the same database, to the version of the library."""
     DBOS.migrate(url)
 
 
@@ -62,10 +64,10 @@ def _register_queues(url: str, slots: Mapping[str, Limits]) -> None:
 
 
 class Worker:
-    """The receiving end: runs jobs on this process's event loop until it is stopped. One a process."""
+    """Runs jobs on this process's event loop until it is stopped. A process can have one."""
 
     _alive: ClassVar[bool] = False
-    """From the start of a worker until all that DBOS runs for it has ended."""
+    """True from the start of a worker until everything that DBOS runs for it has ended."""
 
     def __init__(
         self,
@@ -88,17 +90,17 @@ class Worker:
         self._running: dict[asyncio.Task[object], str] = {}
         """The tasks that run jobs, each with its queue entry."""
         self._stopping = False
-        self._beside: list[asyncio.Task[None]] = []
-        """The background tasks: keeping the name, reaping, and requeueing entries that it does not run."""
+        self._background: list[asyncio.Task[None]] = []
+        """They keep the name, reap, and requeue entries that are not run."""
 
     async def start(self) -> None:
-        """Takes up the work: first what this worker left behind when it was killed, then the queues.
+        """Starts to work: first on what earlier incarnations of this worker left, then on the queues.
 
         Raises:
-            RuntimeError: another worker of this process lives, or is still stopping.
+            RuntimeError: this process has another worker, which runs or is still stopping.
         """
         if Worker._alive:
-            # DBOS would give this one the other's object, with the other's database, and then take it away from both.
+            # DBOS would give this one the other's object, with the other's database, and destroy it for both.
             raise RuntimeError("a process has room for one worker, and the one before has not stopped yet")
         Worker._alive, self._stopping = True, False
         try:
@@ -126,18 +128,18 @@ class Worker:
 
         DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
         await self._workers.enter()
-        self._beside.append(asyncio.create_task(self._workers.hold(), name="hold"))
+        self._background.append(asyncio.create_task(self._workers.hold(), name="hold"))
         await asyncio.to_thread(_register_queues, self._url, self._slots)
         DBOS.listen_queues([])  # the queue poller does
         DBOS.launch()
         # Only the queues of this worker's backends: the database may have queues of others.
         self._queue_poller.start(dbos, self._slots)
-        self._beside.append(asyncio.create_task(self._reaper.reap(), name="reaper"))
-        self._beside.append(asyncio.create_task(self._put_back_idle(), name="idle"))
+        self._background.append(asyncio.create_task(self._reaper.reap(), name="reaper"))
+        self._background.append(asyncio.create_task(self._requeue_idle(), name="idle"))
 
     async def lost(self) -> None:
         """Waits until this worker cannot continue, and raises why: another has its name. The caller must stop it."""
-        await asyncio.shield(self._beside[0])
+        await asyncio.shield(self._background[0])
 
     async def stop(self) -> None:
         """Takes no more jobs and stops the running ones; their next attempts run elsewhere or after a restart.
@@ -158,7 +160,7 @@ class Worker:
         for task in running:
             task.cancel()
         while running:
-            stopped, running = await asyncio.wait(running, timeout=PUT_BACK_S)
+            stopped, running = await asyncio.wait(running, timeout=REQUEUE_S)
             if not stopped:
                 continue
             try:
@@ -181,10 +183,10 @@ class Worker:
 
     async def _finish(self) -> None:
         self._queue_poller.stop()
-        for task in self._beside:  # heartbeats run until here: no worker must take over jobs that wait for an answer
+        for task in self._background:  # heartbeats run until here: jobs that wait for an answer must not be taken over
             task.cancel()
-        await asyncio.gather(*self._beside, return_exceptions=True)
-        self._beside.clear()  # a start that failed is repeated
+        await asyncio.gather(*self._background, return_exceptions=True)
+        self._background.clear()  # a start that failed is repeated
         # DBOS made its threads the loop's default and is about to end them; other code still needs some.
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor())
@@ -197,10 +199,10 @@ class Worker:
             # Now no thread dequeues any more; entries that one had just taken are requeued with the rest.
             await self._workers.leave()
 
-    async def _put_back_idle(self) -> None:
-        """Requeues entries that this worker has taken and does not run, as two checks in a row have found. Without end.
+    async def _requeue_idle(self) -> None:
+        """Requeues entries that this worker has taken and does not run, if two checks in a row find them.
 
-        The answer to its dequeuing was lost with the connection, and no other worker takes over from a living one.
+        The answer to their dequeuing was lost with the connection, and no other worker takes over from a living one.
         """
         before: Set[str] = set()
         while True:
@@ -220,23 +222,31 @@ class Worker:
         self._running[task] = entry
         task.add_done_callback(lambda _: self._queue_poller.wake())  # DBOS's own task: by then the slot is free
         try:
-            wait_s: float | None = 0.0
-            while wait_s is not None:
+            wait_s = 0.0
+            while True:
                 if self._stopping:
                     raise asyncio.CancelledError  # a return would end the queue entry
                 await asyncio.sleep(wait_s)
                 try:
                     if wait_s and not await self._workers.has(entry):
-                        # The entry was requeued while this worker was silent.
+                        # The entry was requeued while this worker sent no heartbeats.
                         log.warning("another worker has the job", extra={"job_id": job_id})
                         raise asyncio.CancelledError
-                    wait_s = await self._runner.attempt(job_id, entry)
-                except Unavailable:  # no traceback: a thousand jobs may say so each second
+                    result = await self._runner.run(job_id, entry)
+                except Unavailable:  # no traceback: a thousand jobs may log this each second
                     log.warning("the database is away; the attempt begins again", extra={"job_id": job_id})
-                    wait_s = AGAIN_S
+                    wait_s = DATABASE_RETRY_S
                 except Exception:
                     # Ending here would lose the job. Its deadline ends this at the latest.
                     log.exception("the attempt failed with an unexpected error; it begins again")
-                    wait_s = AGAIN_BROKEN_S
+                    wait_s = FAULT_RETRY_S
+                else:
+                    match result:
+                        case RetryAfter(wait_s=wait_s):
+                            continue
+                        case JobEnded() | Requeued() | AwaitsReconciliation() | TakenOver():
+                            return
+                        case _:
+                            assert_never(result)
         finally:
             self._running.pop(task, None)

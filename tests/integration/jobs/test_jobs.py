@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from i2v.v1 import catalog_pb2, job_pb2
 
 from services.errors import Unavailable
-from services.orchestrator.attempt.runner import STOP_LOOK_S
+from services.orchestrator.attempt.stop_request import STOP_CHECK_S
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.store.notifications import STOPS
@@ -168,7 +168,7 @@ async def test_a_stop_is_heard_within_seconds_though_the_listening_connection_wa
         )
         assert any(cut.scalars())
     await i2v.cancel(job.name)  # perhaps before anybody listens again
-    async with asyncio.timeout(STOP_LOOK_S / 2):
+    async with asyncio.timeout(STOP_CHECK_S / 2):
         job = await i2v.ended(job.name)
     assert job.state == State.CANCELLED
     await books_are_right(i2v, spent=500)

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from services.orchestrator.attempt.runner import AttemptRunner
+from services.orchestrator.attempt.assembly import attempt_runner
+from services.orchestrator.attempt.result import JobEnded
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.domain.event import FragmentReady, Succeeded
 from services.orchestrator.domain.job import State
 from services.orchestrator.domain.media_info import VideoInfo
 from services.orchestrator.media.probe import keep_output, probe
 from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.ports.disk_space import any_room
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import FakeClock, ScriptedBackend, a_catalog, a_job, admit
 
@@ -43,7 +45,7 @@ async def test_the_last_fragment_is_stored_while_the_whole_file_is_looked_into(
         blobs.looked.set()
         return probe(path)
 
-    runner = AttemptRunner(
+    runner = attempt_runner(
         jobs=store.jobs,
         job_events=store.job_events,
         paid_calls=store.paid_calls,
@@ -55,10 +57,13 @@ async def test_the_last_fragment_is_stored_while_the_whole_file_is_looked_into(
         probe=look,
         keep_output=keep_output,
         meter=PrometheusMeter(CollectorRegistry()),
+        writer=None,
+        available=lambda _: True,
         workroot=tmp_path,
+        room=any_room,
     )
     job = await admit(store, a_job())
-    assert await runner.attempt(job.id) is None
+    assert await runner.run(job.id) == JobEnded()
     ended = await store.jobs.get(job.id)
     assert ended.state is State.SUCCEEDED and ended.output is not None
     bodies = [event.body for event in await store.job_events.read(job.id, after=0)]

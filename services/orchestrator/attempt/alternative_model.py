@@ -1,0 +1,42 @@
+"""The search for another model of a capability, after a vendor could not take the job for a reason of its own."""
+
+from dataclasses import dataclass, replace
+
+from services.errors import InvalidSpec
+from services.orchestrator.domain import route
+from services.orchestrator.domain.card import assets_of
+from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.event import JobError, Rerouted
+from services.orchestrator.domain.job import Job
+from services.orchestrator.ports.assets import Assets
+from services.orchestrator.ports.clock_and_ids import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class AlternativeModels:
+    """Finds models that can take over a job."""
+
+    assets: Assets
+    catalog: Catalog
+    clock: Clock
+    available: route.Available
+    """Whether a backend takes work now."""
+
+    async def find(self, job: Job, error: JobError) -> Rerouted | None:
+        """Returns the change to the best model that was not tried yet and that the quote covers; None without one.
+
+        `error` is why the current model cannot make the video. Raises Unavailable.
+        """
+        if job.spec.capability is None:
+            return None
+        roles = assets_of(job.spec).items()
+        assets = {role: await self.assets.get(sha256, tenant=job.tenant, user=job.user) for role, sha256 in roles}
+        untried = [card for card in self.catalog if card.id not in (*job.tried, job.spec.model)]
+        spec = replace(job.spec, price_most_micros=job.quote_micros - self.catalog.allowance(job.spec))
+        try:
+            able = route.candidates(untried, spec, assets, self.clock.now().date(), self.available)
+        except InvalidSpec:
+            return None
+        card = able[0]
+        price_micros = route.price_of(card, job.spec, assets)
+        return Rerouted(card.id, card.backend, price_micros, job.spec.model, error)

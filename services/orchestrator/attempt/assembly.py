@@ -1,0 +1,77 @@
+"""Puts the parts of an attempt together."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from services.orchestrator.attempt.alternative_model import AlternativeModels
+from services.orchestrator.attempt.conclusion import Conclusion
+from services.orchestrator.attempt.event_recorder import EventRecorder
+from services.orchestrator.attempt.fragment_store import FragmentStore
+from services.orchestrator.attempt.generate import Generator
+from services.orchestrator.attempt.inputs import Inputs
+from services.orchestrator.attempt.output_store import OutputStore
+from services.orchestrator.attempt.paid_call_recorder import PaidCallRecorder
+from services.orchestrator.attempt.runner import AttemptRunner
+from services.orchestrator.attempt.written_prompt import WrittenPrompts
+from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.route import Available
+from services.orchestrator.ports.assets import Assets
+from services.orchestrator.ports.backend import Backend
+from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.ports.disk_space import Room
+from services.orchestrator.ports.job_events import JobEvents
+from services.orchestrator.ports.jobs import Jobs
+from services.orchestrator.ports.media import Keep, Probe
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.paid_calls import PaidCalls
+from services.orchestrator.ports.prompt_writer import PromptWriter
+
+
+def attempt_runner(
+    *,
+    jobs: Jobs,
+    job_events: JobEvents,
+    paid_calls: PaidCalls,
+    assets: Assets,
+    blobs: Blobs,
+    backends: Mapping[str, Backend],
+    catalog: Catalog,
+    clock: Clock,
+    probe: Probe,
+    keep_output: Keep,
+    meter: Meter,
+    writer: PromptWriter | None,
+    available: Available,
+    workroot: Path,
+    room: Room,
+) -> AttemptRunner:
+    """Returns a runner, with one generator for all its attempts."""
+    event_recorder = EventRecorder(jobs)
+    paid_call_recorder = PaidCallRecorder(jobs, meter)
+    generator = Generator(
+        backends=backends,
+        catalog=catalog,
+        event_recorder=event_recorder,
+        paid_call_recorder=paid_call_recorder,
+        prompts=WrittenPrompts(job_events, event_recorder, writer),
+        inputs=Inputs(assets, blobs),
+        fragments=FragmentStore(blobs, event_recorder, clock, meter),
+        outputs=OutputStore(blobs, event_recorder, clock, probe, keep_output, meter),
+        meter=meter,
+        room=room,
+        workroot=workroot,
+    )
+    return AttemptRunner(
+        jobs=jobs,
+        job_events=job_events,
+        paid_calls=paid_calls,
+        blobs=blobs,
+        backends=backends,
+        catalog=catalog,
+        clock=clock,
+        meter=meter,
+        generator=generator,
+        paid_call_recorder=paid_call_recorder,
+        conclusion=Conclusion(jobs, catalog, AlternativeModels(assets, catalog, clock, available), clock, meter),
+    )

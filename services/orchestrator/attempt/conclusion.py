@@ -1,0 +1,125 @@
+"""The conclusion of an attempt: records the event that ends it, and cleans up."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import assert_never
+
+from services.errors import Unavailable
+from services.orchestrator.attempt.alternative_model import AlternativeModels
+from services.orchestrator.attempt.final_event import AttemptFacts, final_event, rerouting_error
+from services.orchestrator.attempt.outcome import Ending, Outcome, PaidTaskFailed
+from services.orchestrator.attempt.result import AttemptResult, FinalEvent, TakenOver, result_of
+from services.orchestrator.attempt.state import AttemptState
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.event import Cancelled, Failed, Reconciling, Rerouted, Retrying, Succeeded
+from services.orchestrator.domain.job import Job, Superseded
+from services.orchestrator.domain.paid_call import Call, Charge
+from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.ports.jobs import Jobs
+from services.orchestrator.ports.meter import Meter
+
+RETRY_S = 1.0
+"""Seconds between tries while the database is away."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """Concludes attempts."""
+
+    jobs: Jobs
+    catalog: Catalog
+    alternatives: AlternativeModels
+    clock: Clock
+    meter: Meter
+
+    async def conclude(self, state: AttemptState, outcome: Outcome) -> AttemptResult:
+        """Records what the outcome means for the job.
+
+        Raises Unavailable while another model cannot be searched for, and when the end cannot be recorded by the job's
+        deadline.
+        """
+        if isinstance(outcome, TakenOver):
+            log.info("another attempt has the job; this one leaves")
+            return await self._leave(state)
+        if isinstance(outcome, PaidTaskFailed):
+            _report_unknown_charge(state, outcome)
+        facts = await self._facts(state, outcome)
+        try:
+            event, job = await self._record(state, outcome, facts)
+        except Superseded:
+            return await self._leave(state)
+        await self._report(state, event, job)
+        return result_of(event, self.clock.now())
+
+    async def _facts(self, state: AttemptState, outcome: Ending) -> AttemptFacts:
+        card = self.catalog.cards.get(state.job.spec.model)
+        error = rerouting_error(outcome)
+        return AttemptFacts(
+            remote=card is not None and card.remote is not None,
+            has_task=state.external_ref != "",
+            partial_charge_micros=state.partial_charge(),
+            alternative=await self.alternatives.find(state.job, error) if error is not None else None,
+        )
+
+    async def _record(self, state: AttemptState, outcome: Ending, facts: AttemptFacts) -> tuple[FinalEvent, Job]:
+        """Records the final event, and retries while the database is away, so that finished work is not repeated.
+
+        If the answer to a try was lost, the next one finds the job ended, and raises Superseded.
+        """
+
+        def decide(job: Job) -> FinalEvent:
+            jobs.guard(job, state.job.attempt)
+            return final_event(outcome, job, facts, self.clock.now())
+
+        while True:
+            try:
+                recorded = await self.jobs.record(state.job.id, decide, assets=state.output)
+            except Unavailable:
+                if self.clock.now() > state.job.expire_time:
+                    raise
+                log.warning("the end cannot be recorded yet")
+                await asyncio.sleep(RETRY_S)
+            else:
+                assert recorded.event is not None and isinstance(recorded.event.body, FinalEvent)
+                return recorded.event.body, recorded.after
+
+    async def _report(self, state: AttemptState, event: FinalEvent, job: Job) -> None:
+        match event:
+            case Succeeded() | Failed() | Cancelled():
+                await state.checkpoints.discard()
+                self.meter.ended(job)
+                if job.call is Call.CHARGED:
+                    self._count_paid_call(job, "charged")
+                log.info("job ended", extra={"state": job.state.value, "charged_micros": job.charged_micros})
+            case Reconciling():
+                self._count_paid_call(job, "lost")
+                log.error("nobody knows what the vendor has done; the job is being reconciled")
+            case Rerouted(model=model, error=error):
+                log.warning("another model is asked", extra={"model": model, "reason": error.reason})
+            case Retrying(error=error):
+                log.warning("job waits for another attempt", extra={"reason": error.reason})
+            case _:
+                assert_never(event)
+
+    async def _leave(self, state: AttemptState) -> TakenOver:
+        """Leaves a job to its other attempt. If it has ended, removes what this attempt has stored since."""
+        with suppress(Unavailable):  # raising it would begin another attempt, and take the job from its owner
+            if (await self.jobs.get(state.job.id)).state.ended:
+                await state.checkpoints.discard()
+        return TakenOver()
+
+    def _count_paid_call(self, job: Job, step: str) -> None:
+        if (card := self.catalog.cards.get(job.spec.model)) is not None:
+            self.meter.paid_call(card.backend, step)
+
+
+def _report_unknown_charge(state: AttemptState, outcome: PaidTaskFailed) -> None:
+    """Logs that the job pays for a task that the vendor may not have charged: an operator can give that back."""
+    if outcome.charge is Charge.UNKNOWN and state.external_ref and not outcome.error.resumable:
+        known = {"job_id": state.job.id, "model": state.job.spec.model, "reason": outcome.error.reason}
+        log.error("a task came to nothing, and nobody knows whether the vendor charged it", extra=known)
