@@ -1,12 +1,11 @@
-"""Checkpoints: what an attempt leaves in the blob store, so that the next one need not do the same work again.
+"""Checkpoints: what an attempt stores so that the next one can skip the work.
 
-They are an aid, never the truth: without one, or with a damaged one, the next attempt does more, and that is all. So
-nothing here fails a job but a store that cannot be read when there may be something to read: waiting for it is cheaper
-than making everything again.
+They are an optimisation: if one is missing or damaged, the next attempt does more work. So errors here fail no job. If
+checkpoints that may exist cannot be read, the attempt is retried later: that is cheaper than doing all the work again.
 
-An attempt that was followed by another, and does not know it yet, may still write over a checkpoint. That is harmless.
-It is of the same job, so its bytes are the same, or they are such that the backend sees that they do not follow those
-before; from there on it makes everything again. What such an attempt writes after the end it removes itself.
+An attempt that does not know yet that it was superseded may overwrite a checkpoint. That is harmless: the bytes are the
+same, or the backend detects that they do not follow the ones before and generates the rest again. What such an attempt
+stores after the job's end it removes itself.
 """
 
 import logging
@@ -27,18 +26,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Checkpoints:
-    """The checkpoints of one job, as one of its attempts sees them."""
+    """The checkpoints of one job, for one of its attempts."""
 
     blobs: Blobs
     meter: Meter
     job: Job
-    _waiting: list[Checkpoint] = field(default_factory=list)
-    """Not stored yet, in order: a gap would make all that lies behind it worthless, and hide it from `discard`."""
+    _unsaved: list[Checkpoint] = field(default_factory=list)
+    """Not stored yet, in order: a gap would make the ones after it useless, and hide them from `discard`."""
     _end: int = 0
-    """Every index that this attempt knows to be stored is below."""
+    """One more than the highest index that is known to be stored."""
 
     async def load(self) -> tuple[bytes, ...]:
-        """Returns what earlier attempts left, up to the first that is missing. Raises Unavailable."""
+        """Returns the checkpoints of earlier attempts, up to the first gap. Raises Unavailable."""
         found: list[bytes] = []
         try:
             while self.job.attempt > 1:
@@ -50,33 +49,33 @@ class Checkpoints:
         return tuple(found)
 
     async def save(self, checkpoint: Checkpoint, workdir: Path) -> None:
-        """Stores a checkpoint. One that cannot be stored now is tried again with the next."""
-        self._waiting.append(checkpoint)
-        while self._waiting:
+        """Stores a checkpoint. If that fails, it is retried with the next one."""
+        self._unsaved.append(checkpoint)
+        while self._unsaved:
             path = workdir / "checkpoint"
             try:
-                # A new file each time: a store on the same disk keeps this very one under another name.
+                # A new file each time: a store on the same disk links the file instead of copying it.
                 path.unlink(missing_ok=True)
-                path.write_bytes(self._waiting[0].data)
-                key = checkpoint_key(self.job.id, self._waiting[0].index)
+                path.write_bytes(self._unsaved[0].data)
+                key = checkpoint_key(self.job.id, self._unsaved[0].index)
                 await self.blobs.put_file(key, path, media_type=MEDIA_TYPE)
-            except (Unavailable, OSError) as trouble:
+            except (Unavailable, OSError) as error:
                 self.meter.checkpoint_failed(self.job)
-                log.warning("a checkpoint cannot be stored; the job goes on without", extra={"error": str(trouble)})
+                log.warning("a checkpoint cannot be stored; the job continues without it", extra={"error": str(error)})
                 return
-            self._end = max(self._end, self._waiting.pop(0).index + 1)
+            self._end = max(self._end, self._unsaved.pop(0).index + 1)
 
     async def discard(self) -> None:
-        """Removes the checkpoints of a job that has ended: its own, and what else it finds. Fails nothing."""
+        """Removes all checkpoints of a job that has ended. Raises nothing."""
         if self.job.attempt == 0:
             return
         try:
             while await self.blobs.size(checkpoint_key(self.job.id, self._end)) is not None:
                 self._end += 1
-            # The last one first: whoever goes on after a crash looks for index 0.
+            # The last one first: after a crash, the next call searches from index 0.
             for index in reversed(range(self._end)):
                 await self.blobs.delete(checkpoint_key(self.job.id, index))
-        except Unavailable as trouble:
+        except Unavailable as error:
             log.warning(
-                "the checkpoints of an ended job stay behind", extra={"job_id": self.job.id, "error": str(trouble)}
+                "the checkpoints of an ended job stay behind", extra={"job_id": self.job.id, "error": str(error)}
             )

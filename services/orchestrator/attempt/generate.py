@@ -27,11 +27,11 @@ from services.orchestrator.ports.backend import (
     Continues,
     Fragment,
     GenerationRequest,
-    Handover,
     Input,
     Output,
-    Receipt,
     Stage,
+    TaskAccepted,
+    TaskSubmitting,
 )
 from services.orchestrator.ports.disk_space import Room
 from services.orchestrator.ports.meter import Meter
@@ -140,7 +140,7 @@ class Generator:
         self,
         state: AttemptState,
         card: ModelCard,
-        event: Stage | Continues | Checkpoint | Handover | Receipt,
+        event: Stage | Continues | Checkpoint | TaskSubmitting | TaskAccepted,
         folder: Path,
     ) -> None:
         match event:
@@ -151,9 +151,9 @@ class Generator:
                 self.meter.continued(state.job)
             case Checkpoint():
                 await state.checkpoints.save(event, folder)
-            case Handover(model=model):
+            case TaskSubmitting(model=model):
                 await self.paid_call_recorder.submitting(state, card.backend, model)
-            case Receipt(external_ref=external_ref):
+            case TaskAccepted(external_ref=external_ref):
                 await self.paid_call_recorder.accepted(state, card.backend, external_ref)
             case _:
                 assert_never(event)

@@ -23,7 +23,14 @@ from services.orchestrator.backends.vendor_video_file import VendorVideoFile
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.paid_call import Charge, Finding, Found, PaidCall
 from services.orchestrator.domain.storable_text import kept
-from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, Handover, Output, Receipt, Stage
+from services.orchestrator.ports.backend import (
+    BackendEvent,
+    GenerationRequest,
+    Output,
+    Stage,
+    TaskAccepted,
+    TaskSubmitting,
+)
 from services.orchestrator.ports.paid_backend import Availability, TaskFailed
 from services.resource_shortage import shortage
 from services.rpc.channel import open_channel
@@ -124,7 +131,7 @@ class ProviderBackend:
                 # Before anything is journalled: most shortages show up here.
                 self._demand(await self.capabilities(), {model} if self._vendor else ())
                 parts = TaskStream(attempt, model, files)
-                yield Handover(model)
+                yield TaskSubmitting(model)
                 call = self._stub.Generate(parts.messages(), metadata=self._metadata)
             try:
                 async for event in self._events(call, attempt, video):
@@ -210,7 +217,7 @@ class ProviderBackend:
                     case "accepted":
                         if not attempt.external_ref and told.accepted.external_ref:
                             accepted = True
-                            yield Receipt(told.accepted.external_ref)
+                            yield TaskAccepted(told.accepted.external_ref)
                     case "progress":
                         if (news := progress.news(told.progress)) is not None:
                             yield news

@@ -1,4 +1,4 @@
-"""What makes videos: an attempt goes in, a few typed events come out, or AttemptFailed."""
+"""Backends generate videos: a request goes in, typed events come out, or AttemptFailed."""
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ from services.orchestrator.domain.spec import Spec
 
 
 class AttemptFailed(Exception):
-    """The backend says that this job cannot be made, and trying again at once would not help."""
+    """This job cannot be made, and an immediate retry would not help."""
 
     def __init__(self, error: JobError, *, spent_micros: int = 0) -> None:
-        """`spent_micros`: what was paid for a prompt that did not come."""
+        """`spent_micros`: what was paid for a prompt that was not delivered."""
         self.error = error
         self.spent_micros = spent_micros
         super().__init__(f"{error.reason}: {error.message}")
@@ -22,7 +22,7 @@ class AttemptFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One file that a remote model is given."""
+    """One input file for a remote model."""
 
     role: str
     """`image`, `audio` or `mask`."""
@@ -35,34 +35,35 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One try at a job: all that a backend gets to see of it."""
+    """One attempt at a job: everything that a backend knows of it."""
 
     job_id: str
     number: int
+    """Of the attempt, from 1."""
     spec: Spec
-    """Completed."""
+    """With every default filled in."""
     card: ModelCard
     picture: bytes | None
-    """The clean picture's file, for image-to-video."""
+    """The file of the picture, as the sandbox wrote it, for image-to-video."""
     workdir: Path
-    """An empty folder of this attempt's own; it is removed afterwards."""
+    """An empty folder of this attempt alone; it is removed afterwards."""
     checkpoints: tuple[bytes, ...] = ()
-    """What earlier attempts yielded as Checkpoint, from index 0 on. May be damaged, or of another time: look first."""
+    """The Checkpoints of earlier attempts, from index 0 on. They may be damaged or outdated: check them before use."""
     prompt: str = ""
-    """What shall happen: the spec's, or the one that was written from its scene."""
+    """The spec's, or the one that was written from its scene."""
     negative_prompt: str | None = None
-    """What shall not be seen, likewise; None where the model takes none or none was given."""
+    """Likewise; None if the model takes none or none was given."""
     inputs: tuple[Input, ...] = ()
-    """For a remote model, which must not be given what `external_ref` stands for again: empty then."""
+    """For a remote model; empty if `external_ref` is set, because the vendor has the inputs."""
     submission_id: str = ""
-    """Name of the one submission that this attempt may make."""
+    """Id of the one submission that this attempt may make."""
     external_ref: str = ""
-    """Not empty: the work is paid for already. Attach to it, and submit nothing."""
+    """The vendor's name of a task that is paid for: attach to it and submit nothing. Empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A new stage of the work began."""
+    """A stage of the work began."""
 
     name: str
     progress: float
@@ -70,16 +71,16 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a later attempt needs in order not to do this part of the work again; the backend's own format."""
+    """What a later attempt needs to skip this part of the work, in the backend's own format."""
 
     index: int
-    """0, 1, 2, … in order; the first that an attempt yields may follow those that it was given."""
+    """0, 1, 2, … in order; the first of an attempt may follow those of its request."""
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Continues:
-    """The attempt begins with its checkpoints: blocks before this one are not made again."""
+    """The attempt starts from its checkpoints: blocks before this one are not generated again."""
 
     block: int
     progress: float
@@ -87,7 +88,7 @@ class Continues:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A playable piece of the video. Those that the checkpoints stand for are yielded too, from the first on."""
+    """A playable piece of the video. Those of checkpointed blocks are yielded too, from the first on."""
 
     data: bytes
     frames: int
@@ -95,16 +96,16 @@ class Fragment:
 
 
 @dataclass(frozen=True, slots=True)
-class Handover:
-    """A task of paid work is handed over as soon as the iterator is asked for more: not before that is journalled."""
+class TaskSubmitting:
+    """A paid task is submitted when the next event is asked for. Record this first."""
 
     model: str
-    """By the name that the provider knows."""
+    """The provider's name of the model."""
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """The vendor has the task. Nothing else of it comes before this is journalled."""
+class TaskAccepted:
+    """The vendor has accepted the task. Record this before the next event is asked for."""
 
     external_ref: str
 
@@ -115,19 +116,19 @@ class Output:
 
     path: Path
     promised: Mapping[str, str] = field(default_factory=dict)
-    """What a vendor says of it, by its own keys."""
+    """What a vendor states about it, by the vendor's own keys."""
     sha256: str = ""
-    """Of its bytes, where the backend saw each of them; empty where it did not."""
+    """Of its bytes, if the backend has seen all of them; otherwise empty."""
 
 
-BackendEvent = Stage | Continues | Checkpoint | Fragment | Handover | Receipt | Output
+BackendEvent = Stage | Continues | Checkpoint | Fragment | TaskSubmitting | TaskAccepted | Output
 
 
 class Backend(Protocol):
-    """Makes videos. Closing or cancelling the iterator stops the work, wherever it runs."""
+    """Generates videos. Closing or cancelling the iterator stops the work, wherever it runs."""
 
-    def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
-        """Yields what happens while the video is made; an Output comes last.
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
+        """Yields events while the video is generated; an Output comes last.
 
         Raises:
             services.errors.Unavailable: it cannot be reached or is overloaded; another attempt may succeed.
@@ -135,21 +136,21 @@ class Backend(Protocol):
         """
 
     async def check(self) -> None:
-        """Looks whether it could take a job now.
+        """Checks whether it could take a job now.
 
         Raises:
             services.errors.Unavailable: not now.
-            AttemptFailed: not before somebody mends it; it is not what the cards say.
+            AttemptFailed: not before an operator repairs it; it does not match the cards.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many jobs of one backend may run: what its queue holds to."""
+    """The limits of a backend's queue."""
 
-    of_a_worker: int
-    """At a time, in each worker."""
-    together: int | None = None
-    """At a time, over all workers; None: no limit."""
-    a_minute: int | None = None
-    """Begun in any minute, over all workers; None: no limit."""
+    per_worker: int
+    """Jobs at a time in each worker."""
+    total: int | None = None
+    """Jobs at a time in all workers; None: no limit."""
+    per_minute: int | None = None
+    """Jobs started in any minute by all workers; None: no limit."""

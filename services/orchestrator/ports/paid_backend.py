@@ -35,7 +35,7 @@ class Availability:
 
 @runtime_checkable
 class PaidBackend(Backend, Protocol):
-    """A backend that costs money. What it yields while it generates is Handover, Receipt, Stage and Output.
+    """A backend that costs money. What it yields while it generates is TaskSubmitting, TaskAccepted, Stage and Output.
 
     `generate` also raises TaskFailed. Closing its iterator neither stops nor refunds the task.
     """

@@ -53,10 +53,10 @@ def _register_queues(url: str, slots: Mapping[str, Limits]) -> None:
         for backend, limits in slots.items():
             client.register_queue(
                 backend,
-                worker_concurrency=limits.of_a_worker,
-                global_concurrency=limits.together,
-                limiter={"limit": limits.a_minute, "period": 60.0} if limits.a_minute else None,
-                partition_concurrency=min(UNLIMITED, limits.together or UNLIMITED),
+                worker_concurrency=limits.per_worker,
+                global_concurrency=limits.total,
+                limiter={"limit": limits.per_minute, "period": 60.0} if limits.per_minute else None,
+                partition_concurrency=min(UNLIMITED, limits.total or UNLIMITED),
                 polling_interval_sec=POLL_S,
             )
     finally:

@@ -11,7 +11,7 @@ from i2v.provider.v1 import provider_pb2
 from i2v.v1 import asset_pb2, job_pb2
 
 from services.orchestrator.backends.provider import ProviderBackend
-from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, Handover
+from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, TaskSubmitting
 from tests.support.job_deadlines import late
 from tests.support.paid_work import VIDEO, State, journal, kinds, life, money, remote, remotely, spec
 from tests.support.scripted_provider import Failed, Found, ScriptedProvider, a_failure, providing
@@ -103,7 +103,7 @@ async def test_what_grpc_does_not_let_through_was_not_submitted(
         async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
             async with aclosing(super().generate(attempt)) as events:
                 async for event in events:
-                    if isinstance(event, Handover) and self.crowds:
+                    if isinstance(event, TaskSubmitting) and self.crowds:
                         self.crowds -= 1
                         vendor.working.clear()
                         await self.crowd()

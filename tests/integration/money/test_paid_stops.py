@@ -10,7 +10,7 @@ import pytest
 
 from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.domain import job as jobs
-from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, Handover
+from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, TaskSubmitting
 from services.orchestrator.store.notifications import Signal
 from tests.support.paid_work import VIDEO, State, journal, money, remote, remotely, spec
 from tests.support.scripted_provider import Cancelled, Found, ScriptedProvider, providing
@@ -65,7 +65,7 @@ async def test_a_stop_that_comes_just_before_the_handover_is_a_stop_and_no_fault
         async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
             async with aclosing(super().generate(attempt)) as events:
                 async for event in events:
-                    if isinstance(event, Handover):
+                    if isinstance(event, TaskSubmitting):
                         await stores[0].jobs.record(attempt.job_id, jobs.cancel)
                     yield event
 

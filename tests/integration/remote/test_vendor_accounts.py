@@ -54,7 +54,7 @@ async def test_the_fourth_job_waits_and_its_watcher_sees_its_place(
             assert len(vendor.submitted) == 3
             vendor.working.set()
             await i2v.ended(jobs[0].name)
-            if limits.a_minute is None:
+            if limits.per_minute is None:
                 ended = [await i2v.ended(job.name) for job in jobs[3:]]
                 assert {job.state for job in ended} == {job_pb2.Job.SUCCEEDED}
             else:
