@@ -29,7 +29,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The backend, or what it needs, cannot make this job; another attempt would not help."""
+    """The job cannot be made; another attempt would not help."""
 
     error: JobError
     spent_micros: int = 0
@@ -49,7 +49,7 @@ class PaidTaskFailed:
 
 @dataclass(frozen=True, slots=True)
 class TemporarilyUnavailable:
-    """The backend, another service or a resource of ours is not available now; another attempt may succeed."""
+    """The backend, another service or one of our own resources is unavailable; another attempt may succeed."""
 
     error: JobError
     wait_s: float = 0.0

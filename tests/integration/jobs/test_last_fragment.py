@@ -4,19 +4,15 @@ import asyncio
 import threading
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
-
-from services.orchestrator.attempt.assembly import attempt_runner
 from services.orchestrator.attempt.result import JobEnded
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.domain.event import FragmentReady, Succeeded
 from services.orchestrator.domain.job import State
 from services.orchestrator.domain.media_info import VideoInfo
-from services.orchestrator.media.probe import keep_output, probe
-from services.orchestrator.metrics import PrometheusMeter
-from services.orchestrator.ports.disk_space import any_room
+from services.orchestrator.media.probe import probe
 from services.orchestrator.store.postgres_store import PostgresStore
-from tests.support.builders import FakeClock, ScriptedBackend, a_catalog, a_job, admit
+from tests.support.attempt_runners import an_attempt_runner
+from tests.support.builders import FakeClock, ScriptedBackend, a_job, admit
 
 PATIENCE_S = 30.0
 
@@ -45,23 +41,7 @@ async def test_the_last_fragment_is_stored_while_the_whole_file_is_looked_into(
         blobs.looked.set()
         return probe(path)
 
-    runner = attempt_runner(
-        jobs=store.jobs,
-        job_events=store.job_events,
-        paid_calls=store.paid_calls,
-        assets=store.assets,
-        blobs=blobs,
-        backends={"test": ScriptedBackend()},
-        catalog=a_catalog(),
-        clock=clock,
-        probe=look,
-        keep_output=keep_output,
-        meter=PrometheusMeter(CollectorRegistry()),
-        writer=None,
-        available=lambda _: True,
-        workroot=tmp_path,
-        room=any_room,
-    )
+    runner = an_attempt_runner(store, clock, blobs, ScriptedBackend(), tmp_path, look=look)
     job = await admit(store, a_job())
     assert await runner.run(job.id) == JobEnded()
     ended = await store.jobs.get(job.id)

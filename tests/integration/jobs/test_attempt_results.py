@@ -1,0 +1,85 @@
+"""What an attempt returns to the workflow that runs it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.errors import Unavailable
+from services.orchestrator.attempt.result import AwaitsReconciliation, JobEnded, RetryAfter, TakenOver
+from services.orchestrator.attempt.runner import AttemptRunner
+from services.orchestrator.blobs.local import LocalBlobs
+from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain.event import Cancelled, Started, Submitting
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.paid_call import Submission
+from services.orchestrator.store.postgres_store import PostgresStore
+from tests.support.attempt_runners import an_attempt_runner
+from tests.support.builders import FakeClock, ScriptedBackend, a_job, admit
+
+
+@pytest.fixture
+def backend() -> ScriptedBackend:
+    return ScriptedBackend()
+
+
+@pytest.fixture
+async def runner(
+    store: PostgresStore, clock: FakeClock, backend: ScriptedBackend, tmp_path: Path
+) -> AsyncIterator[AttemptRunner]:
+    blobs = LocalBlobs(tmp_path / "blobs")
+    yield an_attempt_runner(store, clock, blobs, backend, tmp_path)
+    await blobs.close()
+
+
+@pytest.fixture
+async def job(store: PostgresStore) -> Job:
+    return await admit(store, a_job())
+
+
+async def test_a_job_that_has_ended_gets_no_attempt(
+    store: PostgresStore, runner: AttemptRunner, backend: ScriptedBackend, job: Job
+) -> None:
+    await store.jobs.record(job.id, lambda _: Cancelled(charged_micros=0))
+    assert await runner.run(job.id) == JobEnded()
+    assert backend.attempts == []
+
+
+async def test_a_queue_entry_that_the_job_has_left_starts_no_attempt(
+    runner: AttemptRunner, backend: ScriptedBackend, job: Job
+) -> None:
+    assert await runner.run(job.id, "an-older-entry") == TakenOver()
+    assert backend.attempts == []
+
+
+async def test_a_submission_without_an_answer_is_left_to_the_reconciler(
+    store: PostgresStore, runner: AttemptRunner, backend: ScriptedBackend, job: Job
+) -> None:
+    await store.jobs.record(job.id, lambda _: Started(1))
+    await store.jobs.record(job.id, lambda _: Submitting("test"), step=Submission("model"))
+    assert await runner.run(job.id) == AwaitsReconciliation()
+    assert (await store.jobs.get(job.id)).state is State.RECONCILING
+    assert await runner.run(job.id) == AwaitsReconciliation()
+    assert backend.attempts == []
+
+
+async def test_an_outage_is_retried_by_the_same_entry_after_a_wait(
+    runner: AttemptRunner, backend: ScriptedBackend, job: Job
+) -> None:
+    backend.troubles = [Unavailable("not now", reason="ENGINE_AWAY")]
+    assert await runner.run(job.id) == RetryAfter(jobs.RETRY_FIRST_S)
+    assert await runner.run(job.id) == JobEnded()
+
+
+async def test_an_attempt_that_another_one_followed_leaves_the_job_to_it(
+    store: PostgresStore, runner: AttemptRunner, backend: ScriptedBackend, job: Job
+) -> None:
+    backend.gate.clear()
+    running = asyncio.create_task(runner.run(job.id))
+    await backend.begun.wait()
+    await store.jobs.record(job.id, lambda _: Started(2))
+    backend.gate.set()
+    assert await running == TakenOver()
+    after = await store.jobs.get(job.id)
+    assert (after.state, after.attempt) == (State.RUNNING, 2)
