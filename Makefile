@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime setup proto models demo run test lint fmt check breaking bench lock train judge clean
+.PHONY: help runtime setup proto models demo run test lint fmt check hooks breaking bench lock train judge clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ fmt: setup ## Formats Python and protos
 	@$(BIN)/ruff check -q --fix-only $(SOURCES); $(BIN)/ruff format -q $(SOURCES); $(BIN)/buf format -w proto
 
 check: test ## What CI runs, exactly
+
+hooks: setup ## Installs the pre-commit hooks: the fast checks, before each commit
+	@$(BIN)/pre-commit install
 
 breaking: setup ## Holds the protos against those of main: no change may break a caller
 	@$(BIN)/buf breaking proto --against '.git#branch=main,subdir=proto'
