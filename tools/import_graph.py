@@ -94,7 +94,7 @@ class Panel:
         self._rows = rows
         names = [name for row in rows for name in row]
         self._imports = imports_between(graph, names)
-        self._files = {name: 1 + len(graph.find_descendants(name)) for name in names}
+        self._packages = {name for name in names if graph.find_children(name)}
         self._row_of = {name: number for number, row in enumerate(rows) for name in row}
         self._widths = {name: CHARACTER * len(_label(name)) + 24 for name in names}
         arrows = sorted(reduced(self._imports))
@@ -137,11 +137,11 @@ class Panel:
         return d
 
     def _box(self, name: str, y: float) -> Iterator[str]:
-        width, files = self._widths[name], self._files[name]
+        width = self._widths[name]
         imported = ", ".join(sorted(_label(other) for one, other in self._imports if one == name)) or "none of these"
-        yield f"<g><title>{escape(f'{name}: files {files}; imports {imported}')}</title>"
+        yield f"<g><title>{escape(f'{name} imports {imported}')}</title>"
         yield (
-            f'<rect class="{"package" if files > 1 else "file"}" x="{self._x[name] - width / 2:.1f}" y="{y:g}" '
+            f'<rect class="{"package" if name in self._packages else "file"}" x="{self._x[name] - width / 2:.1f}" y="{y:g}" '
             f'width="{width:.1f}" height="{BOX}" rx="5"/>'
         )
         yield f'<text x="{self._x[name]:g}" y="{y + 23:g}">{escape(_label(name))}</text></g>'
