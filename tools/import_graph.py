@@ -140,8 +140,9 @@ class Panel:
         width = self._widths[name]
         imported = ", ".join(sorted(_label(other) for one, other in self._imports if one == name)) or "none of these"
         yield f"<g><title>{escape(f'{name} imports {imported}')}</title>"
+        kind = "package" if name in self._packages else "file"
         yield (
-            f'<rect class="{"package" if name in self._packages else "file"}" x="{self._x[name] - width / 2:.1f}" y="{y:g}" '
+            f'<rect class="{kind}" x="{self._x[name] - width / 2:.1f}" y="{y:g}" '
             f'width="{width:.1f}" height="{BOX}" rx="5"/>'
         )
         yield f'<text x="{self._x[name]:g}" y="{y + 23:g}">{escape(_label(name))}</text></g>'
