@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: runtime ## Starts the stack, moves a picture of the repository as a prompt says, stops everything
+demo: runtime ## Starts the stack, makes one video, stops everything
 	@$(RUN) -m tools.stack demo
 
 run: runtime $(if $(filter-out 0,$(SIMULATE)),.venv/.simulators) ## Starts the stack with PROFILE until Ctrl-C; SIMULATE=1: vendors too
@@ -26,8 +26,8 @@ run: runtime $(if $(filter-out 0,$(SIMULATE)),.venv/.simulators) ## Starts the s
 test: lint models ## Runs every check and every test, JOBS (default 2) files at a time
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-runtime: .venv/.runtime gen/.built ## Makes a virtual environment that can serve: no torch, no tools
-setup: .venv/.installed gen/.built ## Makes the virtual environment for development, and the stubs
+runtime: .venv/.runtime gen/.built ## Creates a virtual environment for serving: no torch, no tools
+setup: .venv/.installed gen/.built ## Creates the virtual environment for development, and the stubs
 proto: gen/.built ## Builds the stubs from proto/ into gen/
 models: setup ## Exports PROFILE (default nano, from the weights in git); WEIGHTS='PATH …' ENGINE='key=value …' OPTIONS='--plan …'
 	@$(RUN) -m tools.export --profile $(PROFILE) $(OPTIONS) \
@@ -48,7 +48,7 @@ check: test ## What CI runs, exactly
 hooks: setup ## Installs the pre-commit hooks: the fast checks, before each commit
 	@$(BIN)/pre-commit install
 
-breaking: setup ## Holds the protos against those of main: no change may break a caller
+breaking: setup ## Compares the protos with those of main: no change may break a client
 	@$(BIN)/buf breaking proto --against '.git#branch=main,subdir=proto'
 
 bench: setup models ## Measures and prints the table of docs/performance.md
@@ -59,14 +59,14 @@ lock: setup ## Writes constraints.txt from the environment, and THIRD_PARTY.md
 	@mv constraints.new constraints.txt
 	@$(RUN) -m tools.third_party
 
-train: setup ## Trains nano anew, part by part, under var/nano: hours on two cores (docs/nano.md)
+train: setup ## Trains nano from scratch, under var/nano: hours on two cores (docs/nano.md)
 	@for stage in pictures clips text latents onset steady tiny; do $(RUN) -m tools.nano.train $$stage || exit 1; done
 	@$(RUN) -m tools.nano.publish
 
-judge: setup ## Measures nano's videos on pictures that it was never trained on
+judge: setup ## Measures nano's videos on pictures outside its training data
 	@$(RUN) -m tools.nano.judge
 
-clean: ## Removes everything that was built; data under var/ too
+clean: ## Removes all build results, and the data under var/
 	rm -rf .venv gen var .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/.runtime: pyproject.toml constraints.txt
