@@ -22,12 +22,8 @@ FILE = ROOT / "docs" / "import-graph.svg"
 
 CORE = "services.orchestrator"
 CONTRACT = "The orchestrator points one way"
-PROCESSES = (
-    (CORE, "services.providers", "services.client"),
-    ("services.outbound", "services.rpc"),
-    ("services.errors",),
-)
-"""The rows of the picture of all of `services`."""
+SHARED = ("services.errors", "services.process", "services.reasons", "services.settings")
+"""Modules of all processes that are drawn. Smaller ones are left out."""
 
 ROW, BOX, MARGIN, HEAD, CHARACTER = 74, 36, 24, 34, 7.4
 """Sizes in pixels: the distance of rows, the height of a box, the margin, the height of a heading, a character."""
@@ -75,6 +71,24 @@ def reduced(edges: set[Edge]) -> set[Edge]:
     for name in sorted(direct):
         reach(name, ())
     return {(one, other) for one, other in edges if not any(other in reached[each] for each in direct[one])}
+
+
+def rows_by_height(names: Sequence[str], edges: set[Edge]) -> list[list[str]]:
+    """Returns the names in rows, each row above its imports. The edges must be without a cycle."""
+    height: dict[str, int] = {}
+    while len(height) < len(names):
+        for name in names:
+            below = [other for one, other in edges if one == name]
+            if name not in height and all(each in height for each in below):
+                height[name] = 1 + max((height[each] for each in below), default=0)
+    return [[name for name in names if height[name] == row] for row in range(max(height.values()), 0, -1)]
+
+
+def rows_of_services(graph: grimp.ImportGraph) -> list[list[str]]:
+    """Returns the packages of services and the larger shared modules, each row above its imports."""
+    children = sorted(graph.find_children("services"))
+    names = [name for name in children if graph.find_children(name) or name in SHARED]
+    return rows_by_height(names, reduced(imports_between(graph, names)))
 
 
 def rows_of_core(contracts: Sequence[Mapping[str, object]]) -> list[list[str]]:
@@ -157,7 +171,7 @@ def picture() -> str:
     graph = grimp.build_graph("services", cache_dir=None)
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     panels = [
-        Panel(graph, "services: the processes, and what they share", PROCESSES),
+        Panel(graph, "services: the processes, and what they share", rows_of_services(graph)),
         Panel(graph, "services.orchestrator: its layers", rows_of_core(contracts)),
     ]
     width = round(max(panel.width for panel in panels)) + 2 * MARGIN

@@ -46,6 +46,12 @@ def test_only_the_layers_of_the_orchestrator_become_rows() -> None:
     assert rows == [["services.orchestrator.api", "services.orchestrator.worker"], ["services.orchestrator.domain"]]
 
 
+def test_each_row_is_above_its_imports() -> None:
+    edges = {("orchestrator", "rpc"), ("client", "rpc"), ("rpc", "errors"), ("orchestrator", "errors")}
+    rows = import_graph.rows_by_height(["client", "errors", "orchestrator", "rpc"], edges)
+    assert rows == [["client", "orchestrator"], ["rpc"], ["errors"]]
+
+
 def test_a_row_is_ordered_so_that_edges_do_not_cross() -> None:
     x, _ = layout([["a", "b"], ["c", "d"]], [("a", "d"), ("b", "c")], dict.fromkeys("abcd", 50.0))
     assert (x["a"] < x["b"]) == (x["d"] < x["c"])
