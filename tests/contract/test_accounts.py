@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from services.orchestrator.ports.jobs import Recorded
 
 from services.errors import QuotaExceeded
 from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.event import Failed, JobError, Succeeded, VideoOutput
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.spec import Size
+from services.orchestrator.ports.jobs import Recorded
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import NOON, FakeClock, a_job, a_plan, admit, numbered
 
