@@ -118,7 +118,8 @@ async def psycopg_alone(folder: Path) -> AsyncIterator[Submit]:
             idle.put_nowait(await stack.enter_async_context(connecting))
 
         async def write() -> None:
-            own = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": users()}
+            user = users()
+            own = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": user, "subjects": ["", user]}
             connection = await idle.get()
             try:
                 await (await connection.execute(admission_statement.STATEMENT, values | own)).fetchall()

@@ -8,8 +8,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.errors import NotFound, QuotaExceeded, RequestIdReused, Unavailable
 from services.orchestrator.domain import event as events
+from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.job import Job
+from services.orchestrator.store import admission_statement
 from services.orchestrator.store.postgres_store import PostgresStore
+from services.orchestrator.store.queue_entries import Queue
 from tests.support.builders import a_job, a_plan, admit, numbered
 
 
@@ -112,3 +115,25 @@ async def test_a_submission_over_a_broken_connection_fails_once_and_not_for_each
         await admit(store, numbered(1))
     assert (await admit(store, numbered(2))).last_sequence == 1
     assert await store.accounts.audit() == 0
+
+
+async def test_every_account_of_a_job_has_a_hold_until_the_job_is_settled(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    held = sa.text(
+        'SELECT accounts."user", amount_micros, settled_micros FROM holds JOIN accounts ON id = account ORDER BY 1'
+    )
+    async with store.database.reading() as connection:
+        assert list(await connection.execute(held)) == [("", 1000, None), ("ann", 1000, None)]
+    await store.jobs.record(job.id, jobs.cancel)
+    async with store.database.reading() as connection:
+        assert list(await connection.execute(held)) == [("", 1000, 0), ("ann", 1000, 0)]
+
+
+async def test_the_statement_is_planned_once_for_all_submissions(store: PostgresStore) -> None:
+    queue = Queue("make_video", "i2v-test", "1")
+    plans = "SELECT generic_plans > 0 FROM pg_prepared_statements WHERE statement LIKE '%enqueue_workflow%'"
+    async with store.database.direct() as connection:
+        for number in range(20):
+            job = numbered(number, user=f"user-{number % 3}")
+            assert await admission_statement.book(connection, queue, job, "fingerprint", a_plan(), "test")
+        assert await (await connection.execute(plans)).fetchone() == (True,)

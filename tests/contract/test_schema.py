@@ -20,6 +20,11 @@ from tests.support.builders import a_job, admit
         "UPDATE accounts SET reserved_micros = -1",
         "UPDATE jobs SET charged_micros = 5",
         "UPDATE jobs SET state = 'failed', charged_micros = 0, error = '{}'",  # ended, but never settled
+        "UPDATE holds SET settled_micros = 0",  # settled, but not in the ledger
+        "UPDATE holds SET settled_micros = amount_micros + 1",
+        "UPDATE holds SET amount_micros = -1",
+        "UPDATE holds SET job_id = 'another'",
+        "UPDATE holds SET account = 0",
         "INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)"
         " SELECT id, 5, now(), 'Progressed', '{}', false FROM jobs",  # a gap
         "INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)"
@@ -40,6 +45,31 @@ async def test_the_database_itself_refuses_to_break_an_invariant(store: Postgres
     with pytest.raises(IntegrityError):
         async with store.database.writing() as connection:
             await connection.execute(sa.text(statement))
+
+
+async def test_the_database_itself_refuses_to_end_a_job_with_one_of_its_accounts_unsettled(
+    store: PostgresStore,
+) -> None:
+    await admit(store, a_job())
+    statements = (
+        "INSERT INTO ledger_entries (account, job_id, kind, reserved_micros, spent_micros, time)"
+        " SELECT accounts.id, holds.job_id, 'settle', -amount_micros, 0, now()"
+        " FROM holds JOIN accounts ON accounts.id = holds.account WHERE accounts.\"user\" = '{user}'",
+        "UPDATE holds SET settled_micros = 0 FROM accounts"
+        " WHERE accounts.id = holds.account AND accounts.\"user\" = '{user}'",
+    )
+    end = "UPDATE jobs SET state = 'failed', charged_micros = 0, error = '{}'"
+    for user in ("", "ann"):
+        with pytest.raises(IntegrityError, match="holds_open"):
+            async with store.database.writing() as connection:
+                for statement in statements:
+                    await connection.execute(sa.text(statement.format(user=user)))
+                await connection.execute(sa.text(end))
+    async with store.database.writing() as connection:
+        for user in ("", "ann"):
+            for statement in statements:
+                await connection.execute(sa.text(statement.format(user=user)))
+        await connection.execute(sa.text(end))
 
 
 def a_call(submission: str, attempt: int, state: str, reference: str = "NULL") -> str:

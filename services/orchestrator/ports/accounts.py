@@ -24,4 +24,4 @@ class Accounts(Protocol):
         """Returns the accounts of the current period and the user's newest ledger entries."""
 
     async def audit(self) -> int:
-        """Returns how many accounts differ from the sums of their ledger entries and unfinished jobs: 0, always."""
+        """Returns how many accounts differ from the sums of their ledger entries, or of their holds: 0, always."""

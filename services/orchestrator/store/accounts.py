@@ -17,10 +17,18 @@ AUDIT = sa.text("""
 SELECT count(*) FROM accounts
 LEFT JOIN LATERAL (
     SELECT coalesce(sum(reserved_micros), 0) AS reserved, coalesce(sum(spent_micros), 0) AS spent,
+        coalesce(sum(spent_micros) FILTER (WHERE kind = 'refund'), 0) AS refunded,
         count(*) FILTER (WHERE kind = 'reserve') - count(*) FILTER (WHERE kind = 'settle') AS active
     FROM ledger_entries WHERE account = accounts.id
 ) AS booked ON true
+LEFT JOIN (
+    SELECT account, sum(amount_micros) FILTER (WHERE settled_micros IS NULL) AS reserved, sum(settled_micros) AS spent,
+        count(*) FILTER (WHERE settled_micros IS NULL) AS active
+    FROM holds GROUP BY account
+) AS held ON held.account = accounts.id
 WHERE (reserved_micros, spent_micros, active_jobs) IS DISTINCT FROM (booked.reserved, booked.spent, booked.active)
+    OR (reserved_micros, spent_micros, active_jobs) IS DISTINCT FROM
+        (coalesce(held.reserved, 0), coalesce(held.spent, 0) + booked.refunded, coalesce(held.active, 0))
 """)
 
 
@@ -57,6 +65,6 @@ class PostgresAccounts:
         return Statement(Usage(tenants, users, quota.period_end(now)), entries)
 
     async def audit(self) -> int:
-        """Returns how many accounts differ from the sums of their ledger entries and unfinished jobs: 0, always."""
+        """Returns how many accounts differ from the sums of their ledger entries, or of their holds: 0, always."""
         async with self._database.reading() as connection:
             return int((await connection.execute(AUDIT)).scalar_one())

@@ -1,9 +1,11 @@
-"""The admission statement: accounts, job, first event, ledger and queue entry, all or nothing.
+"""The admission statement: accounts, job, holds, first event, ledger and queue entry, all or nothing.
 
 It is one statement and a transaction of its own, without BEGIN and COMMIT. So a tenant's account row, the one thing
 that submissions of one tenant contend for, stays locked while the database works, and not while this process does. An
-account that cannot take the job is not in `booked`; the job then lacks an account, which the schema forbids, and all of
-it is undone.
+account that cannot take the job is not in `booked`; then the job gets no quote, which the schema forbids, and
+PostgreSQL undoes all of it.
+
+The accounts come as arrays: whom each belongs to (empty: the tenant), its budget, and how many jobs may be unfinished.
 """
 
 import json
@@ -21,17 +23,18 @@ from services.orchestrator.store import row_mapping
 from services.orchestrator.store.queue_entries import Queue
 
 BOOK = """
-WITH booked AS (
+WITH asked AS (  -- inner SELECTs hide the arrays' lengths from the planner: then it keeps one plan for all submissions
+    SELECT * FROM unnest((SELECT CAST(:subjects AS text[])), (SELECT CAST(:budgets AS bigint[])),
+                         (SELECT CAST(:active_limits AS bigint[]))) AS accounts ("user", budget, jobs)
+), booked AS (
     INSERT INTO accounts AS held (tenant, "user", period, budget_micros, reserved_micros, spent_micros, active_jobs)
     SELECT :tenant, asked."user", :period, asked.budget, :quote, 0, 1
-    FROM (VALUES (1, '', CAST(:tenant_budget AS bigint), CAST(:tenant_jobs AS bigint)),
-                 (2, CAST(:user AS text), CAST(:user_budget AS bigint), CAST(:user_jobs AS bigint)))
-        AS asked (place, "user", budget, jobs)
+    FROM asked
     WHERE :quote <= asked.budget AND 1 + (  -- a job that was begun in an earlier period is unfinished in this one too
             SELECT coalesce(sum(earlier.active_jobs), 0) FROM accounts AS earlier
             WHERE earlier.tenant = :tenant AND earlier."user" = asked."user" AND earlier.period <> :period
         ) <= asked.jobs
-    ORDER BY asked.place  -- always the tenant's row first: no two submissions can wait for each other
+    ORDER BY asked."user"  -- the same order everywhere, the tenant first: no two transactions wait for each other
     ON CONFLICT (tenant, "user", period) DO UPDATE SET
         budget_micros = excluded.budget_micros,
         reserved_micros = held.reserved_micros + excluded.reserved_micros,
@@ -40,16 +43,17 @@ WITH booked AS (
         AND held.active_jobs + 1 + (
             SELECT coalesce(sum(earlier.active_jobs), 0) FROM accounts AS earlier
             WHERE earlier.tenant = held.tenant AND earlier."user" = held."user" AND earlier.period <> held.period
-        ) <= CASE held."user" WHEN '' THEN CAST(:tenant_jobs AS bigint) ELSE CAST(:user_jobs AS bigint) END
-    RETURNING id, "user"
+        ) <= (SELECT asked.jobs FROM asked WHERE asked."user" = held."user")
+    RETURNING id
 ), admitted AS (
     INSERT INTO jobs (id, tenant, "user", request_id, fingerprint, backend, spec, quote_micros, price_micros,
-                      resumes, call, written, state, stage, progress, attempt, last_sequence, create_time, expire_time,
-                      tenant_account, user_account)
-    SELECT :id, :tenant, :user, :request_id, :fingerprint, :backend, CAST(:spec AS jsonb), :quote, :price,
-           :resumes, :call, CAST(:written AS jsonb), 'queued', 'queued', 0, 0, 1, :now, :expire,
-           (SELECT id FROM booked WHERE "user" = ''), (SELECT id FROM booked WHERE "user" = :user)
+                      resumes, call, written, state, stage, progress, attempt, last_sequence, create_time, expire_time)
+    SELECT :id, :tenant, :user, :request_id, :fingerprint, :backend, CAST(:spec AS jsonb),
+           CASE WHEN (SELECT count(*) FROM booked) = (SELECT count(*) FROM asked) THEN CAST(:quote AS bigint) END,
+           :price, :resumes, :call, CAST(:written AS jsonb), 'queued', 'queued', 0, 0, 1, :now, :expire
     RETURNING id
+), held AS (
+    INSERT INTO holds (job_id, account, amount_micros) SELECT admitted.id, booked.id, :quote FROM booked, admitted
 ), told AS (
     INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
     SELECT id, 1, :now, 'Admitted', CAST(:admitted AS jsonb), false FROM admitted
@@ -78,7 +82,7 @@ async def book(
     try:
         await connection.execute(STATEMENT, asdict(queue) | values(job, fingerprint, plan, backend))
     except psycopg.errors.NotNullViolation as error:
-        if error.diag.column_name not in ("tenant_account", "user_account"):
+        if error.diag.column_name != "quote_micros":
             raise
         return False
     return True
@@ -102,9 +106,8 @@ def values(job: Job, fingerprint: str, plan: Plan, backend: str) -> dict[str, An
         "now": job.create_time,
         "expire": job.expire_time,
         "period": period(job.create_time),
-        "tenant_budget": plan.tenant_budget_micros,
-        "user_budget": plan.user_budget_micros,
-        "tenant_jobs": plan.tenant_active_jobs,
-        "user_jobs": plan.user_active_jobs,
+        "subjects": ["", job.user],
+        "budgets": [plan.tenant_budget_micros, plan.user_budget_micros],
+        "active_limits": [plan.tenant_active_jobs, plan.user_active_jobs],
         "admitted": json.dumps(row_mapping.body_json(Admitted(job.quote_micros))),
     }

@@ -122,9 +122,7 @@ async def record(
         )
     await paid_call_steps.write(connection, job, body, step, now)
     if terminal:
-        await settlement.settle(
-            connection, job.id, quote_micros=job.quote_micros, charged_micros=after.charged_micros, now=now
-        )
+        await settlement.settle(connection, job.id, after.charged_micros, now)
     recorded = Recorded(job, event, after)
     match body:
         case Rerouted(backend=backend):
