@@ -1,4 +1,4 @@
-"""The sockets of the core: what it needs of the world, each a few methods. Adapters are chosen in app.py alone.
+"""The ports of the core: small protocols of what it needs from outside. Only app.py chooses their adapters.
 
-Read jobs.py first, then backend.py and what is paid of it in paid_backend.py; the others are small.
+Read jobs.py first, then backend.py and paid_backend.py; the others are small.
 """
