@@ -52,7 +52,7 @@ WITH asked AS (  -- inner SELECTs hide the arrays' lengths from the planner: the
            CASE WHEN (SELECT count(*) FROM booked) = (SELECT count(*) FROM asked) THEN CAST(:quote AS bigint) END,
            :price, :resumes, :call, CAST(:written AS jsonb), 'queued', 'queued', 0, 0, 1, :now, :expire
     RETURNING id
-), held AS (
+), set_aside AS (
     INSERT INTO holds (job_id, account, amount_micros) SELECT admitted.id, booked.id, :quote FROM booked, admitted
 ), told AS (
     INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
