@@ -1,7 +1,7 @@
 """The limits of a plan, and the rules that explain why a new job is beyond one.
 
 The admission statement decides, while it holds the accounts' rows; the rules say which limit refused. To add one: a
-field of `Plan`, a condition in the statement (`store/admission.py`), a class here, its name in `RULES`.
+field of `Plan`, a condition in the statement (`store/admission_statement.py`), a class here, its name in `RULES`.
 """
 
 from collections.abc import Mapping
