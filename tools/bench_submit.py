@@ -16,7 +16,7 @@ import psycopg
 from i2v.v1 import job_pb2, job_pb2_grpc
 
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.quota import Plan
+from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.spec import Spec, TextToVideo
 from services.orchestrator.settings import Settings
 from services.orchestrator.store import admission_statement

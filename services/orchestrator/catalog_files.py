@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from services.orchestrator.domain.catalog import Catalog, demand_successors
-from services.orchestrator.domain.quota import Plan, plans_from_toml
+from services.orchestrator.domain.plan import Plan, plans_from_toml
 from services.settings import BadSetting
 
 T = TypeVar("T")

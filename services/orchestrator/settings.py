@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from services.orchestrator import backend_addresses
 from services.orchestrator.catalog_files import read_catalog, read_plans
 from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.quota import Plan
+from services.orchestrator.domain.plan import Plan
 from services.orchestrator.ports.backend import Limits
 from services.settings import BadSetting, ListenAddress, ProcessSettings, Switch, is_of_kubernetes, read_key
 

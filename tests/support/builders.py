@@ -9,8 +9,9 @@ import numpy as np
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Admitted, Event
-from services.orchestrator.domain.job import Job, apply
-from services.orchestrator.domain.quota import Plan
+from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.job_transitions import apply
+from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.spec import Size, Spec, TextToVideo
 from services.orchestrator.media.video_writer import VideoWriter
 from services.orchestrator.ports.backend import (

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from services.errors import InvalidSpec, NotFound, ServiceError, Violation
-from services.orchestrator.domain import quota, route
+from services.orchestrator.domain import plan_rules, route
+from services.orchestrator.domain.account import Usage
 from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.card import ModelCard, assets_of
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
-from services.orchestrator.domain.quota import Plan, Usage
 from services.orchestrator.domain.route import Available
 from services.orchestrator.domain.spec import Spec
 from services.orchestrator.ports.accounts import Accounts
@@ -24,15 +25,6 @@ from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.clock_and_ids import Clock, Ids
 from services.orchestrator.ports.disk_space import Room, any_room
 from services.orchestrator.ports.meter import Meter
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: a tenant with its plan, for one of its users."""
-
-    tenant: str
-    user: str
-    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +115,7 @@ async def preview(
     quote = routed.most_micros + catalog.allowance(completed)
     statement = await accounts.statement(caller.tenant, caller.user, caller.plan)
     with_it = statement.usage.counting(quote)
-    quota.check(caller.plan, with_it, quote)
+    plan_rules.check(caller.plan, with_it, quote)
     return Preview(completed, card, quote, with_it, card.frames(completed))
 
 

@@ -7,7 +7,7 @@ submit nor be charged.
 from datetime import timedelta
 
 from services.errors import PreconditionFailed
-from services.orchestrator.admission.admit import Caller
+from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call
 from services.orchestrator.ports.admissions import Admissions

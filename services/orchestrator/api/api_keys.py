@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from services.errors import PermissionDenied, PreconditionFailed, Unauthenticated, Unavailable
-from services.orchestrator.admission.admit import Caller
-from services.orchestrator.domain.quota import Plan
+from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.plan import Plan
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.tenants import Tenants
 from services.rpc.auth import principal

@@ -14,7 +14,7 @@ from services.orchestrator.admission import admit, resume
 from services.orchestrator.api import job_messages, proto_values, spec_messages
 from services.orchestrator.api.api_keys import ApiKeys
 from services.orchestrator.api.event_feeds import EventFeeds
-from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain import job_decisions
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.ports.accounts import Accounts
@@ -111,7 +111,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def CancelJob(self, request: job_pb2.CancelJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """See job.proto."""
         job = await self._job(request.name)
-        recorded = await self.jobs.record(job.id, jobs.cancel)
+        recorded = await self.jobs.record(job.id, job_decisions.cancel)
         if recorded.event is not None and recorded.after.state.ended:
             self.meter.ended(recorded.after)
         return job_messages.job(recorded.after)

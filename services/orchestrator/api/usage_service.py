@@ -7,9 +7,9 @@ from i2v.v1 import usage_pb2, usage_pb2_grpc
 
 from services.orchestrator.api import proto_values
 from services.orchestrator.api.api_keys import ApiKeys
-from services.orchestrator.domain import quota
+from services.orchestrator.domain.account import Account
+from services.orchestrator.domain.budget_period import period
 from services.orchestrator.domain.ledger import Entry, Kind
-from services.orchestrator.domain.quota import Account
 from services.orchestrator.ports.accounts import Accounts
 from services.orchestrator.ports.clock_and_ids import Clock
 
@@ -35,7 +35,7 @@ class UsageService(usage_pb2_grpc.UsageServiceServicer):
         usage = statement.usage
         return usage_pb2.Usage(
             plan=caller.plan.name,
-            period=quota.period(self.clock.now()),
+            period=period(self.clock.now()),
             reset_time=proto_values.timestamp(usage.resets_at),
             tenant=_account(usage.tenant, caller.plan.tenant_active_jobs),
             user=_account(usage.user, caller.plan.user_active_jobs),

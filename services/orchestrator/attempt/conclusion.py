@@ -12,10 +12,10 @@ from services.orchestrator.attempt.final_event import AttemptFacts, final_event,
 from services.orchestrator.attempt.outcome import Ending, Outcome, PaidTaskFailed
 from services.orchestrator.attempt.result import AttemptResult, FinalEvent, TakenOver, result_of
 from services.orchestrator.attempt.state import AttemptState
-from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain.attempt_guard import Superseded, guard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Cancelled, Failed, Reconciling, Rerouted, Retrying, Succeeded
-from services.orchestrator.domain.job import Job, Superseded
+from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.paid_call import Call, Charge
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.jobs import Jobs
@@ -73,7 +73,7 @@ class Conclusion:
         """
 
         def decide(job: Job) -> FinalEvent:
-            jobs.guard(job, state.job.attempt)
+            guard(job, state.job.attempt)
             return final_event(outcome, job, facts, self.clock.now())
 
         while True:

@@ -7,8 +7,8 @@ row. A superseded attempt records nothing more. The event that ends an attempt i
 from dataclasses import dataclass
 
 from services.orchestrator.attempt.state import AttemptState
-from services.orchestrator.domain import job as jobs
 from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.attempt_guard import guard
 from services.orchestrator.domain.event import Body, Continued, FragmentReady, Progressed, PromptWritten, Warned
 from services.orchestrator.domain.job import Job
 from services.orchestrator.ports.jobs import Jobs
@@ -29,7 +29,7 @@ class EventRecorder:
         """
 
         def decide(job: Job) -> Body:
-            jobs.guard(job, state.job.attempt)
+            guard(job, state.job.attempt)
             return body
 
         recorded = await self.jobs.record(state.job.id, decide, assets=assets)

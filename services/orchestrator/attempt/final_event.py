@@ -16,7 +16,7 @@ from services.orchestrator.attempt.outcome import (
     TimedOut,
 )
 from services.orchestrator.attempt.result import FinalEvent
-from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain import job_decisions
 from services.orchestrator.domain.event import JobError, Rerouted, Retrying
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call, Charge
@@ -45,7 +45,7 @@ def final_event(outcome: Ending, job: Job, facts: AttemptFacts, now: datetime) -
     if not isinstance(event, Retrying):
         return event
     if job.state is State.CANCELLING:
-        return jobs.stopped(job, facts.partial_charge_micros)
+        return job_decisions.stopped(job, facts.partial_charge_micros)
     if job.call is Call.NONE and facts.remote:
         # The queue's slots are for calls to the vendor. The job has none now, and its next attempt pays for a new one.
         return replace(event, requeued=True)
@@ -75,22 +75,22 @@ def _may_change_model(job: Job) -> bool:
 def _event(outcome: Ending, job: Job, facts: AttemptFacts, now: datetime) -> FinalEvent:
     match outcome:
         case Made(output=output):
-            return jobs.succeed(job, output)
+            return job_decisions.succeed(job, output)
         case Refused(error=error, spent_micros=spent_micros):
-            return jobs.fail(job, error, spent_micros=spent_micros)
+            return job_decisions.fail(job, error, spent_micros=spent_micros)
         case PaidTaskFailed():
             return _after_paid_task(outcome, job, facts, now)
         case TemporarilyUnavailable(error=error, wait_s=wait_s):
-            return jobs.again(now, job, error, wait_s=wait_s)
+            return job_decisions.again(now, job, error, wait_s=wait_s)
         case ReferenceTaken():
-            return jobs.taken(job)
+            return job_decisions.taken(job)
         case Stopped():
-            return jobs.stopped(job, facts.partial_charge_micros)
+            return job_decisions.stopped(job, facts.partial_charge_micros)
         case TimedOut():
             message = f"The job did not end by {job.expire_time:%H:%M:%S} UTC."
-            return jobs.fail(job, JobError("DEADLINE_EXCEEDED", message, retryable=True, resumable=True))
+            return job_decisions.fail(job, JobError("DEADLINE_EXCEEDED", message, retryable=True, resumable=True))
         case Broke(error=error):
-            return jobs.fail(job, error)
+            return job_decisions.fail(job, error)
         case _:
             assert_never(outcome)
 
@@ -98,8 +98,8 @@ def _event(outcome: Ending, job: Job, facts: AttemptFacts, now: datetime) -> Fin
 def _after_paid_task(outcome: PaidTaskFailed, job: Job, facts: AttemptFacts, now: datetime) -> FinalEvent:
     """Returns the event after a vendor's task failed: what is known of its charge decides."""
     if outcome.charge is Charge.CHARGED:
-        return jobs.charge(job, outcome.error)
-    exhausted = facts.has_task and job.attempt >= jobs.TASKS
+        return job_decisions.charge(job, outcome.error)
+    exhausted = facts.has_task and job.attempt >= job_decisions.TASKS
     if outcome.charge is Charge.NOT_CHARGED and outcome.error.retryable and not exhausted:
-        return jobs.again(now, job, outcome.error, wait_s=outcome.wait_s)
-    return jobs.fail(job, outcome.error)
+        return job_decisions.again(now, job, outcome.error, wait_s=outcome.wait_s)
+    return job_decisions.fail(job, outcome.error)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from services.errors import InvalidInput, ServiceError, Unavailable
 from services.orchestrator.attempt.result import TakenOver
-from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain.attempt_guard import Superseded
 from services.orchestrator.domain.event import JobError, VideoOutput
-from services.orchestrator.domain.job import Superseded
 from services.orchestrator.domain.paid_call import Charge
 from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.ports.paid_backend import TaskFailed
@@ -94,7 +94,7 @@ def outcome_of_error(error: Exception) -> Outcome:
             return Refused(error.error, error.spent_micros)
         case Unavailable():
             return _unavailable(error)
-        case ServiceError(reason=jobs.TAKEN.reason):
+        case ServiceError(reason=job_decisions.TAKEN.reason):
             return ReferenceTaken()
         case ServiceError():
             resumable = not isinstance(error, InvalidInput)  # an invalid video stays invalid

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from services.errors import PreconditionFailed, Unavailable
 from services.orchestrator.attempt.state import AttemptState
-from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain.attempt_guard import Superseded, guard
 from services.orchestrator.domain.event import Accepted, Paid, Released, Submitting
-from services.orchestrator.domain.job import Job, State, Superseded
+from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Acceptance, Call, Step, Submission
 from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.meter import Meter
@@ -49,7 +50,7 @@ class PaidCallRecorder:
         try:
             await self._record(state, Accepted(provider), Acceptance(external_ref))
         except PreconditionFailed as refused:
-            if refused.reason == jobs.TAKEN.reason:
+            if refused.reason == job_decisions.TAKEN.reason:
                 found = {"provider": provider, "external_ref": external_ref, "other": refused.metadata.get("job", "")}
                 log.error("the vendor answered with a task that another job has", extra=found)
                 self.meter.paid_call(provider, "taken")
@@ -88,7 +89,7 @@ def paid_call_event(job: Job, attempt: int, body: Paid) -> Paid | None:
         raise Superseded(f"{job!r} is not in attempt {attempt} any more")
     match body:
         case Submitting():
-            jobs.guard(job, attempt)
+            guard(job, attempt)
             return None if job.state is State.CANCELLING or job.call is Call.SUBMITTING else body
         case Accepted():
             return None if job.call is Call.ACCEPTED else body

@@ -26,11 +26,12 @@ from services.orchestrator.attempt.paid_call_recorder import PaidCallRecorder
 from services.orchestrator.attempt.result import AttemptResult, AwaitsReconciliation, JobEnded, TakenOver
 from services.orchestrator.attempt.state import AttemptState
 from services.orchestrator.attempt.stop_request import stop_request
-from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain.attempt_guard import Superseded
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import JobError, Reconciling
 from services.orchestrator.domain.fragments import Fragments
-from services.orchestrator.domain.job import Job, State, Superseded
+from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call
 from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.blobs import Blobs
@@ -75,7 +76,7 @@ class AttemptRunner:
 
         Raises Unavailable if the attempt cannot start, or be concluded before the job's deadline.
         """
-        recorded = await self.jobs.record(job_id, lambda job: jobs.start(job, queue_entry))
+        recorded = await self.jobs.record(job_id, lambda job: job_decisions.start(job, queue_entry))
         job = recorded.after
         state = AttemptState(job, self._checkpoints(job))
         if job.state.ended:

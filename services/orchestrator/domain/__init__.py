@@ -1,1 +1,4 @@
-"""The nouns and rules of a job, pure. Read price, spec, card, remote, catalog; then quota, paid_call, job, event."""
+"""The nouns and rules of a job, pure.
+
+Read price, spec, card, remote, catalog; then plan, account, plan_rules; then event, job, job_transitions, job_decisions.
+"""

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.orchestrator.domain.account import Usage
 from services.orchestrator.domain.ledger import Entry
-from services.orchestrator.domain.quota import Plan, Usage
+from services.orchestrator.domain.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.quota import Plan
+from services.orchestrator.domain.plan import Plan
 
 
 class Admissions(Protocol):

@@ -2,9 +2,10 @@
 
 import sqlalchemy as sa
 
-from services.orchestrator.domain import quota
+from services.orchestrator.domain.account import Account, Usage
+from services.orchestrator.domain.budget_period import period, period_end
 from services.orchestrator.domain.ledger import Entry
-from services.orchestrator.domain.quota import Account, Plan, Usage
+from services.orchestrator.domain.plan import Plan
 from services.orchestrator.ports.accounts import Statement
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.store import row_mapping, schema
@@ -46,7 +47,7 @@ class PostgresAccounts:
         query = sa.select(table).where(table.c.tenant == tenant, table.c.user.in_(["", user]))
         async with self._database.reading() as connection:
             held = list(await connection.execute(query))
-            found = {row.user: row for row in held if row.period == quota.period(now)}
+            found = {row.user: row for row in held if row.period == period(now)}
             entries: list[Entry] = []
             if user in found:
                 newest = sa.select(ledger).where(ledger.c.account == found[user].id)
@@ -62,7 +63,7 @@ class PostgresAccounts:
             return Account(budget, found[name].reserved_micros, found[name].spent_micros, active)
 
         tenants, users = account("", plan.tenant_budget_micros), account(user, plan.user_budget_micros)
-        return Statement(Usage(tenants, users, quota.period_end(now)), entries)
+        return Statement(Usage(tenants, users, period_end(now)), entries)
 
     async def audit(self) -> int:
         """Returns how many accounts differ from the sums of their ledger entries, or of their holds: 0, always."""

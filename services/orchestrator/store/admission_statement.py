@@ -15,9 +15,10 @@ from typing import Any
 
 import psycopg
 
+from services.orchestrator.domain.budget_period import period
 from services.orchestrator.domain.event import Admitted
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.quota import Plan, period
+from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.spec import to_json
 from services.orchestrator.store import row_mapping
 from services.orchestrator.store.queue_entries import Queue

@@ -6,9 +6,9 @@ import psycopg
 import sqlalchemy as sa
 
 from services.errors import RequestIdReused, Unavailable
-from services.orchestrator.domain import quota
+from services.orchestrator.domain import plan_rules
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.quota import Plan
+from services.orchestrator.domain.plan import Plan
 from services.orchestrator.ports.accounts import Accounts
 from services.orchestrator.store import admission_statement, row_mapping
 from services.orchestrator.store.database import Database
@@ -42,7 +42,7 @@ class PostgresAdmissions:
         if (earlier := await self.repeat(job.tenant, job.user, job.request_id, fingerprint)) is not None:
             return earlier
         usage = (await self._accounts.statement(job.tenant, job.user, plan)).usage
-        quota.check(plan, usage.counting(job.quote_micros), job.quote_micros)
+        plan_rules.check(plan, usage.counting(job.quote_micros), job.quote_micros)
         # Between the refusal and this look somebody gave something back: now it fits.
         raise Unavailable("The budget changed while the job was being admitted. Try again.", reason="BUDGET_CONTENDED")
 

@@ -22,7 +22,7 @@ from services.orchestrator.domain.event import (
     Started,
     Terminal,
 )
-from services.orchestrator.domain.job import apply
+from services.orchestrator.domain.job_transitions import apply
 from services.orchestrator.domain.paid_call import Step
 from services.orchestrator.domain.spec import to_json
 from services.orchestrator.ports.jobs import Decide, Recorded

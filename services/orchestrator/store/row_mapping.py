@@ -7,13 +7,13 @@ from typing import Any, get_args
 from sqlalchemy import Row
 
 from services.orchestrator.domain import spec
+from services.orchestrator.domain.account import Account
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import Body, Event, JobError, PromptWritten, VideoOutput
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.ledger import Entry, Kind
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
 from services.orchestrator.domain.paid_call import Call, PaidCall
-from services.orchestrator.domain.quota import Account
 from services.orchestrator.domain.spec import Size
 
 KINDS: dict[str, type[Body]] = {kind.__name__: kind for kind in get_args(Body)}

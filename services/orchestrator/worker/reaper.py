@@ -13,7 +13,8 @@ from functools import partial
 
 from services.errors import PreconditionFailed, Unavailable
 from services.orchestrator.attempt.runner import AttemptRunner
-from services.orchestrator.domain.job import Job, State, expire
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.job_decisions import expire
 from services.orchestrator.ports.backend import AttemptFailed, Backend
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.jobs import Jobs

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.orchestrator.backends.provider import ProviderBackend
-from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain import job_decisions
 from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, TaskSubmitting
 from services.orchestrator.store.notifications import Signal
 from tests.support.paid_work import VIDEO, State, journal, money, remote, remotely, spec
@@ -66,7 +66,7 @@ async def test_a_stop_that_comes_just_before_the_handover_is_a_stop_and_no_fault
             async with aclosing(super().generate(attempt)) as events:
                 async for event in events:
                     if isinstance(event, TaskSubmitting):
-                        await stores[0].jobs.record(attempt.job_id, jobs.cancel)
+                        await stores[0].jobs.record(attempt.job_id, job_decisions.cancel)
                     yield event
 
     stores: list[Any] = []

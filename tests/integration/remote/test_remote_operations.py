@@ -9,7 +9,7 @@ import pytest
 from i2v.v1 import asset_pb2, catalog_pb2, job_pb2
 
 from services.orchestrator.backends.provider import ProviderBackend
-from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain import job_decisions
 from services.rpc.status_codes import from_call
 from tests.support import sounds
 from tests.support.pictures import a_picture
@@ -182,7 +182,7 @@ async def test_a_language_model_that_is_down_is_asked_when_it_says_and_not_for_e
 async def test_a_language_model_that_stays_down_is_asked_six_times(
     i2v: Served, vendor: ScriptedProvider, writer: ScriptedWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "RETRY_MOST_S", 0.01)
+    monkeypatch.setattr(job_decisions, "RETRY_MOST_S", 0.01)
     writer.troubles = [(grpc.StatusCode.UNAVAILABLE, "away")] * 2  # nobody was asked
     writer.down_s = [0.01] * 9
     ended = await i2v.ended((await animate(i2v)).name)

@@ -17,7 +17,7 @@ from services.orchestrator.backends.served_profile import ServedProfile
 from services.orchestrator.domain.card import EngineNeeds
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.media_info import PictureInfo
-from services.orchestrator.domain.quota import plans_from_toml
+from services.orchestrator.domain.plan import plans_from_toml
 from services.orchestrator.domain.spec import (
     FAST,
     QUALITY,

@@ -27,7 +27,8 @@ from services.orchestrator.domain.event import (
     Succeeded,
     VideoOutput,
 )
-from services.orchestrator.domain.job import TASKS, Job, State
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.job_decisions import TASKS
 from services.orchestrator.domain.paid_call import Call, Charge
 from services.orchestrator.domain.spec import Size
 from tests.support.builders import NOON, a_job

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.orchestrator.domain import job as jobs
+from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain.attempt_guard import Superseded, guard
 from services.orchestrator.domain.event import (
     Accepted,
     Admitted,
@@ -29,7 +30,8 @@ from services.orchestrator.domain.event import (
     Succeeded,
     VideoOutput,
 )
-from services.orchestrator.domain.job import IllegalEvent, Job, State, Superseded, apply
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.job_transitions import IllegalEvent, apply
 from services.orchestrator.domain.paid_call import Call
 from services.orchestrator.domain.spec import Size
 from tests.support.builders import NOON, an_admitted_job
@@ -115,35 +117,35 @@ def test_a_lost_worker_does_not_undo_a_request_to_stop() -> None:
 
 
 def test_what_a_request_to_stop_does() -> None:
-    assert jobs.cancel(after()) == Cancelled(0)
-    assert jobs.cancel(after(Started(1))) == CancelRequested()
-    assert jobs.cancel(after(Started(1), CancelRequested())) is None
-    assert jobs.cancel(after(Cancelled(0))) is None
-    assert jobs.cancel(after(Started(1), Retrying(ERROR, NOON))) == Cancelled(0)
+    assert job_decisions.cancel(after()) == Cancelled(0)
+    assert job_decisions.cancel(after(Started(1))) == CancelRequested()
+    assert job_decisions.cancel(after(Started(1), CancelRequested())) is None
+    assert job_decisions.cancel(after(Cancelled(0))) is None
+    assert job_decisions.cancel(after(Started(1), Retrying(ERROR, NOON))) == Cancelled(0)
 
 
 def test_only_the_current_attempt_may_write() -> None:
-    jobs.guard(after(Started(1)), 1)
-    jobs.guard(after(Started(1), CancelRequested()), 1)
+    guard(after(Started(1)), 1)
+    guard(after(Started(1), CancelRequested()), 1)
     for job, attempt in (
         (after(Started(1), Started(2)), 1),
         (after(Started(1), Retrying(ERROR, NOON)), 1),
         (after(Started(1), Failed(ERROR, 0)), 1),
     ):
         with pytest.raises(Superseded):
-            jobs.guard(job, attempt)
+            guard(job, attempt)
 
 
 def test_a_job_that_is_put_back_onto_the_queue_is_begun_by_its_new_entry_alone() -> None:
     job = after(Started(1), Retrying(ERROR, NOON, requeued=True))
     assert job.workflow == f"{job.id}.{job.last_sequence}"
-    assert (jobs.start(job, job.workflow), jobs.start(job, job.id)) == (Started(2), None)
-    assert jobs.start(after(Started(1), Retrying(ERROR, NOON)), job.id) == Started(2)
+    assert (job_decisions.start(job, job.workflow), job_decisions.start(job, job.id)) == (Started(2), None)
+    assert job_decisions.start(after(Started(1), Retrying(ERROR, NOON)), job.id) == Started(2)
 
 
 def test_a_job_that_has_ended_is_not_begun_again() -> None:
-    assert jobs.start(after()) == Started(1)
-    assert jobs.start(after(Cancelled(0))) is None
+    assert job_decisions.start(after()) == Started(1)
+    assert job_decisions.start(after(Cancelled(0))) is None
 
 
 @given(st.lists(BODIES, max_size=20), st.integers(0, 1000))
@@ -179,10 +181,10 @@ def test_another_model_is_asked_only_when_nothing_can_cost_money() -> None:
 
 
 def test_a_submission_that_was_under_way_is_reconciled_not_repeated() -> None:
-    begun = jobs.start(after(*HANDED_OVER))
+    begun = job_decisions.start(after(*HANDED_OVER))
     assert isinstance(begun, Reconciling) and begun.error.reason == "ANSWER_LOST"
-    assert jobs.start(after(*LOST)) is None
-    assert jobs.start(after(*PAID)) == Started(2)
+    assert job_decisions.start(after(*LOST)) is None
+    assert job_decisions.start(after(*PAID)) == Started(2)
     for body in (Started(2), Submitting("vendor"), Cancelled(0), Failed(ERROR, 999), Progressed("generate", 1)):
         with pytest.raises(IllegalEvent):
             after(*LOST, body)
@@ -192,50 +194,50 @@ def test_what_was_found_waits_for_an_attempt_by_a_new_queue_entry() -> None:
     job = after(*LOST, Accepted("vendor"), Resumed(NOON + timedelta(hours=3)))
     assert (job.state, job.call, job.expire_time) == (State.QUEUED, Call.ACCEPTED, NOON + timedelta(hours=3))
     assert job.workflow == f"{job.id}.6"
-    assert jobs.start(job, job.id) is None, "the entry of the admission has no say any more"
-    assert jobs.start(job, job.workflow) == Started(2)
+    assert job_decisions.start(job, job.id) is None, "the entry of the admission has no say any more"
+    assert job_decisions.start(job, job.workflow) == Started(2)
 
 
 def test_a_wish_to_stop_outlives_a_lost_answer() -> None:
     lost = after(*HANDED_OVER, CancelRequested(), Reconciling(ERROR))
-    assert jobs.settle(after(*LOST), ERROR) == Failed(ERROR, 1000)
-    assert jobs.settle(lost, ERROR) == Cancelled(1000), "as somebody says who knows"
+    assert job_decisions.settle(after(*LOST), ERROR) == Failed(ERROR, 1000)
+    assert job_decisions.settle(lost, ERROR) == Cancelled(1000), "as somebody says who knows"
     assert apply(lost, Event(6, NOON, Cancelled(1000))).call is Call.CHARGED
     with pytest.raises(IllegalEvent):
         apply(lost, Event(6, NOON, Cancelled(999)))
     absent = apply(lost, Event(6, NOON, Released("vendor", "ANSWER_LOST")))
-    assert jobs.settle(absent, ERROR) == Cancelled(0)
+    assert job_decisions.settle(absent, ERROR) == Cancelled(0)
     assert apply(absent, Event(7, NOON, Cancelled(0))).state is State.CANCELLED
     found = apply(apply(lost, Event(6, NOON, Accepted("vendor"))), Event(7, NOON, Resumed(NOON + timedelta(hours=3))))
-    assert (found.state, jobs.start(found, found.workflow)) == (State.CANCELLING, Started(2))
+    assert (found.state, job_decisions.start(found, found.workflow)) == (State.CANCELLING, Started(2))
 
 
 def test_what_an_attempt_that_cannot_go_on_comes_to() -> None:
     error = JobError("TIMED_OUT", "late", retryable=True, resumable=True)
-    assert jobs.fail(after(Started(1)), error) == Failed(JobError("TIMED_OUT", "late", retryable=True), 0)
-    assert jobs.fail(after(*PAID), error) == Failed(error, 1000)
-    assert isinstance(jobs.fail(after(*HANDED_OVER), error), Reconciling)
-    assert jobs.charge(after(*PAID), ERROR) == Failed(ERROR, 1000)
-    assert isinstance(jobs.again(NOON, after(*PAID), ERROR), Retrying)
-    assert isinstance(jobs.again(NOON, after(*HANDED_OVER), ERROR), Reconciling)
-    assert jobs.again(NOON + timedelta(hours=1), after(*PAID), ERROR) == Failed(
+    assert job_decisions.fail(after(Started(1)), error) == Failed(JobError("TIMED_OUT", "late", retryable=True), 0)
+    assert job_decisions.fail(after(*PAID), error) == Failed(error, 1000)
+    assert isinstance(job_decisions.fail(after(*HANDED_OVER), error), Reconciling)
+    assert job_decisions.charge(after(*PAID), ERROR) == Failed(ERROR, 1000)
+    assert isinstance(job_decisions.again(NOON, after(*PAID), ERROR), Retrying)
+    assert isinstance(job_decisions.again(NOON, after(*HANDED_OVER), ERROR), Reconciling)
+    assert job_decisions.again(NOON + timedelta(hours=1), after(*PAID), ERROR) == Failed(
         JobError("ENGINE_BUSY", "busy", retryable=True, resumable=True), 1000
     )
 
 
 def test_a_stop_pays_for_what_a_vendor_is_paid() -> None:
-    assert jobs.stopped(after(*PAID, CancelRequested()), 0) == Cancelled(1000)
-    assert jobs.stopped(after(*PAID, Released("vendor", "CANCELLED"), CancelRequested()), 0) == Cancelled(0)
-    assert isinstance(jobs.stopped(after(*HANDED_OVER, CancelRequested()), 0), Reconciling)
+    assert job_decisions.stopped(after(*PAID, CancelRequested()), 0) == Cancelled(1000)
+    assert job_decisions.stopped(after(*PAID, Released("vendor", "CANCELLED"), CancelRequested()), 0) == Cancelled(0)
+    assert isinstance(job_decisions.stopped(after(*HANDED_OVER, CancelRequested()), 0), Reconciling)
     waiting = after(*PAID, Retrying(ERROR, NOON))
-    assert jobs.cancel(waiting) == CancelRequested(), "not for nothing: the vendor is paid"
-    assert jobs.cancel(after(*LOST)) is None
+    assert job_decisions.cancel(waiting) == CancelRequested(), "not for nothing: the vendor is paid"
+    assert job_decisions.cancel(after(*LOST)) is None
 
 
 def test_the_reaper_leaves_what_is_being_reconciled_and_keeps_what_was_paid() -> None:
     late = NOON + timedelta(hours=9)
-    assert jobs.expire(late, after(*LOST), grace_s=0) is None
-    assert isinstance(jobs.expire(late, after(*HANDED_OVER), grace_s=0), Reconciling)
+    assert job_decisions.expire(late, after(*LOST), grace_s=0) is None
+    assert isinstance(job_decisions.expire(late, after(*HANDED_OVER), grace_s=0), Reconciling)
     for job in (after(*PAID), after(*PAID, Retrying(ERROR, NOON))):
-        end = jobs.expire(late, job, grace_s=0)
+        end = job_decisions.expire(late, job, grace_s=0)
         assert isinstance(end, Failed) and (end.charged_micros, end.error.resumable) == (1000, True)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from services.orchestrator.attempt.paid_call_recorder import paid_call_event
+from services.orchestrator.domain.attempt_guard import Superseded
 from services.orchestrator.domain.event import Accepted, Paid, Released, Submitting
-from services.orchestrator.domain.job import Job, State, Superseded
+from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call
 from tests.support.builders import a_job
 

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.errors import QuotaExceeded
-from services.orchestrator.domain import quota
+from services.orchestrator.domain import plan_rules
+from services.orchestrator.domain.account import Account, Usage
+from services.orchestrator.domain.budget_period import period, period_end
+from services.orchestrator.domain.plan_rules import RULES
 from services.orchestrator.domain.price import partial_charge, price, show
-from services.orchestrator.domain.quota import RULES, Account, Usage
 from tests.support.builders import NOON, a_plan
 
 RESET = datetime(2026, 12, 1, tzinfo=UTC)
@@ -52,7 +54,7 @@ def test_what_the_rules_allow_is_within_every_limit(
     account = Account(budget, reserved, spent, active)
     fits = reserved + spent + quote <= budget and active + 1 <= 3
     try:
-        quota.check(plan, Usage(account, account, RESET).counting(quote), quote)
+        plan_rules.check(plan, Usage(account, account, RESET).counting(quote), quote)
     except QuotaExceeded:
         assert not fits
     else:
@@ -62,7 +64,7 @@ def test_what_the_rules_allow_is_within_every_limit(
 def test_a_refusal_says_which_limit_how_much_is_used_and_when_it_resets() -> None:
     usage = Usage(Account(10_000_000), Account(500_000, 100_000, 399_000), RESET).counting(1001)
     with pytest.raises(QuotaExceeded) as refused:
-        quota.check(a_plan(), usage, 1001)
+        plan_rules.check(a_plan(), usage, 1001)
     assert refused.value.message == (
         "The user's budget of 0.500000 USD has 0.001000 USD left; this job costs 0.001001 USD. "
         "It resets at 2026-12-01 00:00 UTC."
@@ -78,5 +80,5 @@ def test_a_refusal_says_which_limit_how_much_is_used_and_when_it_resets() -> Non
 
 
 def test_a_period_is_a_calendar_month_in_utc() -> None:
-    assert (quota.period(NOON), quota.period_end(NOON)) == ("2026-11", RESET)
-    assert quota.period_end(datetime(2026, 12, 31, 23, 59, tzinfo=UTC)) == datetime(2027, 1, 1, tzinfo=UTC)
+    assert (period(NOON), period_end(NOON)) == ("2026-11", RESET)
+    assert period_end(datetime(2026, 12, 31, 23, 59, tzinfo=UTC)) == datetime(2027, 1, 1, tzinfo=UTC)

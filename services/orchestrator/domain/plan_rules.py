@@ -1,59 +1,17 @@
-"""The limits of a plan, and the rules that explain why a new job is beyond one.
+"""The rules of a plan: they explain which limit a new job is beyond.
 
-The admission statement decides, while it holds the accounts' rows; the rules say which limit refused. To add one: a
-field of `Plan`, a condition in the statement (`store/admission_statement.py`), a class here, its name in `RULES`.
+The admission statement decides, while it holds the accounts' rows; the rules name the limit that refused. To add a
+limit: a field of `Plan`, a condition in the statement (`store/admission_statement.py`), a class here, its name in
+`RULES`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Protocol
 
 from services.errors import QuotaExceeded
+from services.orchestrator.domain.account import Account, Usage
+from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.price import show
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a tenant and each of its users may do in a period."""
-
-    name: str
-    tenant_budget_micros: int
-    user_budget_micros: int
-    tenant_active_jobs: int
-    user_active_jobs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One budget in one period. Always: reserved + spent <= budget."""
-
-    budget_micros: int
-    reserved_micros: int = 0
-    spent_micros: int = 0
-    active_jobs: int = 0
-
-    @property
-    def left_micros(self) -> int:
-        """What may still be reserved."""
-        return self.budget_micros - self.reserved_micros - self.spent_micros
-
-    def counting(self, quote_micros: int) -> "Account":
-        """Returns the account with one more job of this price."""
-        return replace(self, reserved_micros=self.reserved_micros + quote_micros, active_jobs=self.active_jobs + 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """The two accounts that a job is held against."""
-
-    tenant: Account
-    user: Account
-    resets_at: datetime
-
-    def counting(self, quote_micros: int) -> "Usage":
-        """Returns the usage with one more job of this price."""
-        return Usage(self.tenant.counting(quote_micros), self.user.counting(quote_micros), self.resets_at)
 
 
 class Rule(Protocol):
@@ -132,20 +90,3 @@ def _active(subject: str, account: Account, limit: int) -> None:
         asked=1,
         reason=f"{subject.upper()}_ACTIVE_JOBS_EXCEEDED",
     )
-
-
-def period(now: datetime) -> str:
-    """Returns the budget period of a moment: its calendar month in UTC, `2026-11`."""
-    return f"{now.astimezone(UTC):%Y-%m}"
-
-
-def period_end(now: datetime) -> datetime:
-    """Returns when the period of a moment ends and fresh budgets begin."""
-    utc = now.astimezone(UTC)
-    year, month = (utc.year + 1, 1) if utc.month == 12 else (utc.year, utc.month + 1)
-    return datetime(year, month, 1, tzinfo=UTC)
-
-
-def plans_from_toml(parsed: Mapping[str, Any]) -> dict[str, Plan]:
-    """Builds the plans from the tables of `plans.toml`. Raises KeyError or TypeError on a malformed plan."""
-    return {name: Plan(name=name, **table) for name, table in parsed["plans"].items()}

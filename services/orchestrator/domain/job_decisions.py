@@ -1,0 +1,120 @@
+"""Which event comes next for a job: one function for each occasion, such as a request to stop or a failure.
+
+Each function only returns the event's body. The caller records it, and `job_transitions` applies it.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from services.orchestrator.domain.event import (
+    Cancelled,
+    CancelRequested,
+    Failed,
+    JobError,
+    Reconciling,
+    Retrying,
+    Started,
+    Succeeded,
+    VideoOutput,
+)
+from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.paid_call import Call
+
+TASKS = 3
+"""Attempts after which a task that a vendor took, failed and gave back is bought no more: its money lies there long.
+Those count too that never got so far, as when the vendor had no room."""
+RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
+"""The wait after the first attempt that could not go on; it doubles up to the most."""
+
+
+def start(job: Job, workflow: str = "") -> Started | Reconciling | None:
+    """Returns what begins the next attempt; None when there is none to begin, or not by this queue entry.
+
+    A submission that was under way when its worker was lost is not made again: the job is RECONCILING.
+    """
+    if job.state.ended or job.state is State.RECONCILING or workflow not in ("", job.workflow or job.id):
+        return None
+    if job.call is Call.SUBMITTING:
+        return lost(job)
+    return Started(job.attempt + 1)
+
+
+LOST = JobError("ANSWER_LOST", "The vendor's answer was lost. The vendor is asked for the outcome.", retryable=False)
+TAKEN = JobError(
+    "REFERENCE_TAKEN",
+    "The vendor named a task that another job has. An operator has to find this job's own task.",
+    retryable=False,
+)
+
+
+def lost(job: Job) -> Reconciling:
+    """Returns what a submission without an answer comes to."""
+    return Reconciling(LOST)
+
+
+def taken(job: Job) -> Failed | Reconciling:
+    """Returns the body of the event for a submission that the vendor answered with another job's task."""
+    return Reconciling(TAKEN) if job.call is Call.SUBMITTING else fail(job, TAKEN)
+
+
+def cancel(job: Job) -> Cancelled | CancelRequested | None:
+    """Returns what a request to stop does to the job, or None when there is nothing to stop."""
+    if job.state is State.QUEUED:
+        return CancelRequested() if job.call.live else Cancelled(charged_micros=job.owed_micros)
+    return CancelRequested() if job.state is State.RUNNING else None
+
+
+def expire(now: datetime, job: Job, *, grace_s: float) -> Failed | Reconciling | None:
+    """Returns the end of a job that nobody began, or finished, in time; None when it is not (any more) such a job."""
+    begun = job.state is not State.QUEUED
+    if job.state.ended or job.expire_time + timedelta(seconds=grace_s if begun else 0) > now:
+        return None
+    if job.state is State.RECONCILING:
+        return None
+    why = f"{'The job did not end' if begun else 'No worker was free'} by {job.expire_time:%H:%M:%S} UTC."
+    return fail(job, JobError("DEADLINE_EXCEEDED", why, retryable=True, resumable=True))
+
+
+def fail(job: Job, error: JobError, *, spent_micros: int = 0) -> Failed | Reconciling:
+    """Returns what a job that cannot go on comes to: an end that pays what it owes, or RECONCILING where none knows.
+
+    What was not paid for cannot be resumed, whatever the error says. `spent_micros` went for a prompt that never came.
+    """
+    if job.call is Call.SUBMITTING:
+        return lost(job)
+    resumable = error.resumable and job.call is Call.ACCEPTED
+    room = job.quote_micros - job.price_micros - job.prompt_cost_micros
+    return Failed(replace(error, resumable=resumable), charged_micros=job.owed_micros + min(spent_micros, room))
+
+
+def charge(job: Job, error: JobError) -> Failed:
+    """Returns the end of a job whose task was paid for and brought nothing."""
+    return Failed(replace(error, resumable=error.resumable and job.call.live), charged_micros=job.owed_micros)
+
+
+def settle(job: Job, error: JobError) -> Failed | Cancelled:
+    """Returns the end of a RECONCILING job of which is known now what it owes."""
+    return Cancelled(job.owed_micros) if job.stopping else Failed(error, charged_micros=job.owed_micros)
+
+
+def succeed(job: Job, output: VideoOutput) -> Succeeded:
+    """Returns the end of a job whose video is there."""
+    return Succeeded(output, charged_micros=job.price_micros + job.prompt_cost_micros)
+
+
+def stopped(job: Job, made_micros: int) -> Cancelled | Reconciling:
+    """Returns what a job that was asked to stop comes to: it pays for what was made, or for what a vendor is paid."""
+    return lost(job) if job.call is Call.SUBMITTING else Cancelled(max(made_micros, job.owed_micros))
+
+
+def again(now: datetime, job: Job, error: JobError, *, wait_s: float = 0.0) -> Retrying | Failed | Reconciling:
+    """Returns what an attempt that could not go on comes to: another one after a while, or the end for want of time.
+
+    `wait_s` is how long a vendor, or a language model, wants to be left alone.
+    """
+    wait_s = max(wait_s, min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** min(job.attempt - 1, 10)))
+    retry_time = now + timedelta(seconds=wait_s)
+    nothing_to_do = job.resumes != "" and job.call is Call.NONE
+    if job.call is Call.SUBMITTING or nothing_to_do or retry_time >= job.expire_time:
+        return fail(job, replace(error, resumable=True))
+    return Retrying(error, retry_time)
