@@ -1,1 +1,1 @@
-"""How a job comes into being: a new one, and one that fetches the paid video of a failed one."""
+"""How jobs are admitted, previewed and resumed."""

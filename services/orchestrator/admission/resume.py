@@ -1,7 +1,7 @@
-"""Resuming: a job that failed though a vendor was paid for it is followed by one that fetches the video, for nothing.
+"""Resuming: if a job failed although a vendor was paid for it, a new job fetches the video, free of charge.
 
-It is a job of its own, because nothing follows the end of a job. It shares the other's paid call, so it can neither
-submit nor be charged.
+It is a job of its own, because no event follows the end of a job. It shares the paid call of the failed job, so it can
+neither submit a task nor be charged.
 """
 
 from datetime import timedelta
@@ -29,7 +29,7 @@ async def resume(
     ids: Ids,
     meter: Meter,
 ) -> Job:
-    """Admits a job that attaches to another's paid work, and returns it QUEUED; or the one that is under way.
+    """Admits a job that attaches to another's paid work, and returns it QUEUED; or the one that is running already.
 
     Raises:
         NotFound: no such job of this user.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import grpc
 from i2v.v1 import job_pb2, job_pb2_grpc
 
-from services.orchestrator.admission import admit, resume
+from services.orchestrator.admission import admit, preview, resume
 from services.orchestrator.api import job_messages, proto_values, spec_messages
 from services.orchestrator.api.api_keys import ApiKeys
 from services.orchestrator.api.event_feeds import EventFeeds
@@ -136,7 +136,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         self, request: job_pb2.PreviewJobRequest, context: grpc.ServicerContext
     ) -> job_pb2.PreviewJobResponse:
         """See job.proto."""
-        found = await admit.preview(
+        found = await preview.preview(
             spec_messages.from_pb(request.spec),
             self.tenants.caller(),
             catalog=self.catalog,

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 
 from services.errors import InvalidSpec
-from services.orchestrator.domain import route
-from services.orchestrator.domain.card import assets_of
+from services.orchestrator.domain.candidates import Available, candidates
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import JobError, Rerouted
 from services.orchestrator.domain.job import Job
@@ -19,7 +18,7 @@ class AlternativeModels:
     assets: Assets
     catalog: Catalog
     clock: Clock
-    available: route.Available
+    available: Available
     """Whether a backend takes work now."""
 
     async def find(self, job: Job, error: JobError) -> Rerouted | None:
@@ -29,14 +28,12 @@ class AlternativeModels:
         """
         if job.spec.capability is None:
             return None
-        roles = assets_of(job.spec).items()
+        roles = job.spec.operation.assets.items()
         assets = {role: await self.assets.get(sha256, tenant=job.tenant, user=job.user) for role, sha256 in roles}
         untried = [card for card in self.catalog if card.id not in (*job.tried, job.spec.model)]
         spec = replace(job.spec, price_most_micros=job.quote_micros - self.catalog.allowance(job.spec))
         try:
-            able = route.candidates(untried, spec, assets, self.clock.now().date(), self.available)
+            best = candidates(untried, spec, assets, self.clock.now().date(), self.available)[0]
         except InvalidSpec:
             return None
-        card = able[0]
-        price_micros = route.price_of(card, job.spec, assets)
-        return Rerouted(card.id, card.backend, price_micros, job.spec.model, error)
+        return Rerouted(best.card.id, best.card.backend, best.price_micros, job.spec.model, error)

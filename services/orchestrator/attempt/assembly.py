@@ -13,8 +13,8 @@ from services.orchestrator.attempt.output_store import OutputStore
 from services.orchestrator.attempt.paid_call_recorder import PaidCallRecorder
 from services.orchestrator.attempt.runner import AttemptRunner
 from services.orchestrator.attempt.written_prompt import WrittenPrompts
+from services.orchestrator.domain.candidates import Available
 from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.route import Available
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.blobs import Blobs

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.domain.card import assets_of
 from services.orchestrator.domain.job import Job
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.backend import Input
@@ -21,7 +20,7 @@ class Inputs:
 
     async def picture(self, job: Job) -> bytes | None:
         """Returns the file of the job's picture for an engine of our own; None if it has none."""
-        sha256 = assets_of(job.spec).get("image")
+        sha256 = job.spec.operation.assets.get("image")
         if not sha256:
             return None
         asset = await self._asset(job, sha256)
@@ -32,7 +31,9 @@ class Inputs:
 
         Complete files, so that the submission cannot fail because an input cannot be read; never whole in memory.
         """
-        return tuple([await self._file(job, role, sha256, folder) for role, sha256 in assets_of(job.spec).items()])
+        return tuple(
+            [await self._file(job, role, sha256, folder) for role, sha256 in job.spec.operation.assets.items()]
+        )
 
     async def _file(self, job: Job, role: str, sha256: str, folder: Path) -> Input:
         asset = await self._asset(job, sha256)

@@ -2,14 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import assert_never
 
 from services.orchestrator.attempt.event_recorder import EventRecorder
 from services.orchestrator.attempt.state import AttemptState
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.event import JobError, Progressed, Retrying
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.spec import ImageToVideo, SceneAnimation, TalkingAvatar, TextToVideo
+from services.orchestrator.domain.spec import SceneAnimation, TalkingAvatar
 from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.ports.job_events import JobEvents
 from services.orchestrator.ports.prompt_writer import ModelDown, PromptWriter
@@ -83,13 +82,7 @@ class WrittenPrompts:
 
 def negative_prompt(job: Job, card: ModelCard) -> str | None:
     """Returns the spec's negative prompt, or else the written one if the model takes one."""
-    match job.spec.operation:
-        case ImageToVideo(negative_prompt=given) | SceneAnimation(negative_prompt=given):
-            pass
-        case TextToVideo() | TalkingAvatar():
-            given = None
-        case operation:
-            assert_never(operation)
+    given = job.spec.negative_prompt
     if given is not None or job.written is None or not job.written.negative_prompt:
         return given
     if card.remote is None or "negative-prompt" not in card.remote.takes:

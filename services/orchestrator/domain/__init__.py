@@ -1,4 +1,5 @@
 """The nouns and rules of a job, pure.
 
-Read price, spec, card, remote, catalog; then plan, account, plan_rules; then event, job, job_transitions, job_decisions.
+Read price, spec, card, remote, catalog, candidates; then plan, account, plan_rules; then event, job, job_transitions,
+job_decisions.
 """

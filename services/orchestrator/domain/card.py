@@ -111,7 +111,7 @@ class ModelCard:
             )
         elif fault(prompt):
             wrong.append(Violation(f"{field}.prompt", fault(prompt), "PROMPT_MALFORMED"))
-        for role, asset in assets_of(spec).items():
+        for role, asset in spec.operation.assets.items():
             if not re.fullmatch(r"[0-9a-f]{64}", asset):
                 what = "is not the name of an asset; upload the file and give `assets/{sha256}`"
                 wrong.append(Violation(f"{field}.{role}", what, "ASSET_NAME_MALFORMED"))
@@ -148,6 +148,10 @@ class ModelCard:
                 )
             )
         return wrong
+
+    def check_assets(self, spec: Spec, assets: Mapping[str, Asset]) -> list[Violation]:
+        """Returns everything that is wrong with a spec's assets, by role, for this model."""
+        return list(self.remote.check_assets(self.id, spec.operation, assets)) if self.remote else []
 
     def fill(self, spec: Spec, assets: Mapping[str, Asset], *, seed: int | None) -> Spec:
         """Returns the spec completed by its assets, by role."""
@@ -214,11 +218,3 @@ class ModelCard:
             return max(ours / shape, shape / ours)
 
         return min(self.sizes, key=distance)  # min keeps the first of equals: the card's order
-
-
-def assets_of(spec: Spec) -> dict[str, str]:
-    """Returns the assets that a spec names, by role: `image`, `audio`, `mask`. Those that must be given, always."""
-    operation = spec.operation
-    named = {role: getattr(operation, role, None) for role in ("image", "audio", "mask")}
-    demanded = {"image", "audio"} if isinstance(operation, TalkingAvatar) else {"image"}
-    return {role: asset for role, asset in named.items() if asset is not None and (asset or role in demanded)}

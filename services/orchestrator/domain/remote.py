@@ -96,11 +96,11 @@ class Remote:
             offered = ", ".join(self.resolutions) or "no choice of it"
             what = f"is {spec.resolution[:40]!r}; {name!r} has {offered}"
             yield Violation("spec.resolution", what, "RESOLUTION_UNSUPPORTED")
-        negative = getattr(operation, "negative_prompt", None)
+        negative = spec.negative_prompt
         if negative is not None and len(negative) > self.negative_prompt_max_characters:
             what = f"has {len(negative)} characters; {name!r} takes at most {self.negative_prompt_max_characters}"
             yield Violation(f"{at}.negative_prompt", what, "PROMPT_TOO_LONG")
-        guidance = getattr(operation, "guidance_scale", None)
+        guidance = operation.guidance_scale if isinstance(operation, ImageToVideo | SceneAnimation) else None
         if guidance is not None and not 0 <= guidance <= 1:
             yield Violation(f"{at}.guidance_scale", f"is {guidance:g}; 0 to 1 are allowed", "GUIDANCE_OUT_OF_RANGE")
         if spec.seed is not None and "seed" in self.takes and spec.seed > self.seed_max:

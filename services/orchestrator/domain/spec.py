@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -57,6 +58,11 @@ class ImageToVideo:
 
     kind: ClassVar[str] = "image-to-video"
 
+    @property
+    def assets(self) -> Mapping[str, str]:
+        """Assets by role: those that must be given, and those that were."""
+        return {"image": self.image} | ({"audio": self.audio} if self.audio else {})
+
 
 @dataclass(frozen=True, slots=True)
 class TextToVideo:
@@ -65,6 +71,7 @@ class TextToVideo:
     prompt: str
 
     kind: ClassVar[str] = "text-to-video"
+    assets: ClassVar[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,11 @@ class SceneAnimation:
     """Always empty: it is written."""
 
     kind: ClassVar[str] = "scene-animation"
+
+    @property
+    def assets(self) -> Mapping[str, str]:
+        """Assets by role."""
+        return {"image": self.image}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,11 @@ class TalkingAvatar:
     scene: Scene = Scene()
 
     kind: ClassVar[str] = "talking-avatar"
+
+    @property
+    def assets(self) -> Mapping[str, str]:
+        """Assets by role: those that must be given, and those that were."""
+        return {"image": self.image, "audio": self.audio} | ({"mask": self.mask} if self.mask else {})
 
 
 Operation = ImageToVideo | TextToVideo | SceneAnimation | TalkingAvatar
@@ -122,6 +139,14 @@ class Spec:
     """The class of models that may make it, in place of one model; the model is then the one that was chosen."""
     price_most_micros: int | None = None
     """What it may cost at most, where a capability is named."""
+
+    @property
+    def negative_prompt(self) -> str | None:
+        """What must not be seen, if the caller said so."""
+        match self.operation:
+            case ImageToVideo() | SceneAnimation() as operation:
+                return operation.negative_prompt
+        return None
 
     @property
     def written(self) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.errors import InvalidSpec
-from services.orchestrator.domain import route
+from services.orchestrator.domain.candidates import candidates, retirement
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.remote import Remote, Tariff
 from services.orchestrator.domain.spec import Spec, TextToVideo
@@ -26,7 +26,7 @@ def a_remote_card(name: str, price: int = 1000, backend: str = "vendor", **remot
 
 
 def order(*cards: ModelCard, spec: Spec = SPEC, down: tuple[str, ...] = ()) -> list[str]:
-    return [card.id for card in route.candidates(cards, spec, {}, TODAY, lambda backend: backend not in down)]
+    return [each.card.id for each in candidates(cards, spec, {}, TODAY, lambda backend: backend not in down)]
 
 
 def reason(*cards: ModelCard, spec: Spec = SPEC) -> str:
@@ -68,9 +68,9 @@ def test_a_price_that_is_too_high_is_shown_with_its_currency() -> None:
 
 
 def test_a_retired_model_names_its_successor() -> None:
-    gone = route.standing(a_remote_card("gone", retire_date=TODAY, successor="new"), TODAY)
+    gone = retirement(a_remote_card("gone", retire_date=TODAY, successor="new"), TODAY)
     assert gone is not None and gone.reason == "MODEL_RETIRED" and "take 'new'" in gone.description
-    assert route.standing(a_remote_card("here", retire_date=date(2026, 11, 29)), TODAY) is None
+    assert retirement(a_remote_card("here", retire_date=date(2026, 11, 29)), TODAY) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=8), st.integers(0, 20))
@@ -78,10 +78,10 @@ def test_nobody_is_asked_who_costs_more_than_is_allowed(cards: list[tuple[int, b
     made = [a_remote_card(f"m{n}", price, "up" if up else "down") for n, (price, up) in enumerate(cards)]
     spec = replace(SPEC, price_most_micros=most)
     try:
-        able = route.candidates(made, spec, {}, TODAY, lambda backend: backend == "up")
+        able = candidates(made, spec, {}, TODAY, lambda backend: backend == "up")
     except InvalidSpec:
         assert all(price > most for price, _ in cards)
         return
-    assert {card.id for card in able} == {f"m{n}" for n, (price, _) in enumerate(cards) if price <= most}
-    downs = [card.backend == "down" for card in able]
+    assert {each.card.id for each in able} == {f"m{n}" for n, (price, _) in enumerate(cards) if price <= most}
+    downs = [each.card.backend == "down" for each in able]
     assert downs == sorted(downs), "who takes work is asked first"

@@ -1,0 +1,113 @@
+"""Routing: which model makes a spec, and the most that the job can cost and take."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+
+from services.errors import InvalidSpec, NotFound, Violation
+from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.candidates import Available, Candidate, check_models, rank, retirement
+from services.orchestrator.domain.card import ModelCard
+from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
+from services.orchestrator.domain.spec import Spec
+from services.orchestrator.ports.assets import Assets
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """The model that is tried first, and limits that hold for every model that may be tried after it."""
+
+    card: ModelCard
+    spec: Spec
+    """Completed for the first model; its timeout is long enough for the slowest."""
+    timeout_ms: int
+    """The same timeout."""
+    price_micros: int
+    """Of the video by the first model."""
+    quote_micros: int
+    """The price of the dearest model, and the allowance for the writing of a prompt."""
+
+
+async def route(
+    spec: Spec,
+    caller: Caller,
+    *,
+    catalog: Catalog,
+    assets: Assets,
+    today: date,
+    available: Available,
+    seed: int | None = None,
+) -> Routing:
+    """Checks a spec and chooses its model. `seed` is for a spec without one. Raises InvalidSpec, NotFound."""
+    if spec.capability is None:
+        able = [await _named_model(spec, caller, catalog, assets, today, seed)]
+    else:
+        able = await _models_of_capability(spec, caller, catalog, assets, today, available, seed)
+    # The deadline does not move when another model is tried: it has room for the slowest, not for one after another.
+    timeout_ms = max(candidate.timeout_ms for candidate in able)
+    completed = replace(able[0].spec, timeout_ms=timeout_ms)
+    dearest = max(candidate.price_micros for candidate in able)
+    return Routing(able[0].card, completed, timeout_ms, able[0].price_micros, dearest + catalog.allowance(completed))
+
+
+async def _named_model(
+    spec: Spec, caller: Caller, catalog: Catalog, assets: Assets, today: date, seed: int | None
+) -> Candidate:
+    card = catalog.card_for(spec)
+    retired = retirement(card, today)
+    _refuse_if(
+        [*([retired] if retired else []), *card.check(spec), *catalog.unwritable(spec), *_needless_price_limit(spec)]
+    )
+    found = await _find_assets(spec, caller, assets)
+    _refuse_if(card.check_assets(spec, found))
+    return Candidate.of(card, spec, found, seed)
+
+
+async def _models_of_capability(
+    spec: Spec, caller: Caller, catalog: Catalog, assets: Assets, today: date, available: Available, seed: int | None
+) -> list[Candidate]:
+    if spec.model:
+        what = "comes together with a model; give one of them"
+        _refuse_if([Violation("spec.capability", what, "MODEL_AND_CAPABILITY")])
+    _refuse_if(catalog.unwritable(spec))
+    checked = check_models(catalog, spec, today)  # before the assets are looked up: most errors need none
+    return rank(checked, spec, await _find_assets(spec, caller, assets), today, available, seed=seed)
+
+
+def _refuse_if(violations: list[Violation]) -> None:
+    if violations:
+        raise InvalidSpec(violations, reason=violations[0].reason)
+
+
+def _needless_price_limit(spec: Spec) -> list[Violation]:
+    if spec.price_most_micros is None:
+        return []
+    what = "goes with a capability; a model has its price, and PreviewJob tells it"
+    return [Violation("spec.price_max", what, "PARAMETER_UNSUPPORTED")]
+
+
+async def _find_assets(spec: Spec, caller: Caller, assets: Assets) -> Mapping[str, Asset]:
+    """Returns a spec's assets by role. Raises NotFound, and InvalidSpec where one is of another kind."""
+    found: dict[str, Asset] = {}
+    violations: list[Violation] = []
+    parent = "spec." + spec.operation.kind.replace("-", "_")
+    for role, sha256 in spec.operation.assets.items():
+        field = f"{parent}.{role}"
+        try:
+            found[role] = await assets.get(sha256, tenant=caller.tenant, user=caller.user)
+        except NotFound as error:
+            raise NotFound("sound" if role == "audio" else "picture", f"assets/{sha256}", field=field) from error
+        violations += _wrong_kind(field, found[role], AudioInfo if role == "audio" else PictureInfo)
+    _refuse_if(violations)
+    return found
+
+
+def _wrong_kind(field: str, asset: Asset, wanted: type[PictureInfo] | type[AudioInfo]) -> list[Violation]:
+    if isinstance(asset.info, wanted):
+        return []
+    if wanted is PictureInfo:
+        what = f"is {asset.info.media_type}; give a picture"
+        return [Violation(field, what, "ASSET_NOT_A_PICTURE")]
+    return [Violation(field, f"is {asset.info.media_type}; give a sound", "ASSET_NOT_A_SOUND")]
