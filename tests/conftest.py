@@ -21,7 +21,7 @@ from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.postgres_cluster import ROLE
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
-from services.orchestrator.worker.workflow import migrate_queue
+from services.orchestrator.worker.dbos_queue import migrate_queue
 from tests.support.builders import FakeClock
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -23,7 +23,7 @@ from services.orchestrator.store import admission_statement
 from services.orchestrator.store.database import plain_url
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.queue_entries import Queue
-from services.orchestrator.worker.workflow import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
+from services.orchestrator.worker.dbos_queue import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
 from tools.bench_service import Row
 from tools.stack import Orchestrator
 

@@ -49,15 +49,16 @@ from services.orchestrator.store.startup_wait import StartupWait
 from services.orchestrator.store.tenants import PostgresTenants
 from services.orchestrator.store.workers import PostgresWorkers
 from services.orchestrator.worker.availability import VendorAvailability
-from services.orchestrator.worker.reaper import Reaper
-from services.orchestrator.worker.reconcile import Reconciler
-from services.orchestrator.worker.workflow import (
+from services.orchestrator.worker.dbos_queue import (
     APPLICATION_NAME,
     APPLICATION_VERSION,
     MAKE_VIDEO,
-    Worker,
+    DbosQueue,
     migrate_queue,
 )
+from services.orchestrator.worker.reaper import Reaper
+from services.orchestrator.worker.reconcile import Reconciler
+from services.orchestrator.worker.workflow import Worker
 from services.rpc.call_limits import CallLimits, Group
 from services.rpc.server import Registration, RpcServer, Tls, listen_for_metrics, serve
 from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
@@ -225,15 +226,8 @@ async def open_app(
                 find_s=settings.find_s,
             )
             slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in backends.items()}
-            worker = Worker(
-                url,
-                runner=runner,
-                reaper=reaper,
-                workers=workers,
-                slots=slots,
-                entries=store.queues.entries,
-                silent_s=settings.silent_s,
-            )
+            jobs_queue = DbosQueue(url, executor=workers.executor, slots=slots, entries=store.queues.entries)
+            worker = Worker(runner=runner, reaper=reaper, workers=workers, queue=jobs_queue, silent_s=settings.silent_s)
             await patience.through(worker.start)
             stack.push_async_callback(worker.stop)
         checking = health_check.check(store.database, store.accounts, blobs, disks, server, meter, embedded)

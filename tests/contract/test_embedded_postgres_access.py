@@ -13,7 +13,7 @@ import pytest
 
 from services.orchestrator.store.database import migrate
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
-from services.orchestrator.worker.workflow import migrate_queue
+from services.orchestrator.worker.dbos_queue import migrate_queue
 from tests.support.embedded_postgres_processes import server_of
 
 

@@ -1,38 +1,23 @@
-"""Durable execution: every admitted job is a DBOS workflow in the same database, run by any worker that is free.
+"""A worker: takes admitted jobs from the durable queue and makes attempts at them until it is stopped.
 
-The workflow is a loop around `AttemptRunner.run` and has no steps of its own: a job's history is in its events, so a
-workflow that runs a second time, on this worker or another, continues with the next attempt.
+The run of a job is a loop around `AttemptRunner.run` and has no steps of its own: the job's events say what has
+happened to it. So a run that begins again, on this worker or another, continues with the next attempt.
 
-A worker also runs a reaper, which ends or requeues jobs that no worker runs, so that every reservation is settled.
+Besides its jobs a worker runs a reaper, so that no reservation is left open.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping, Set
-from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar, assert_never
-
-from dbos import DBOS, DBOSClient, DBOSConfig
+from collections.abc import Set
+from typing import assert_never
 
 from services.errors import Unavailable
 from services.orchestrator.attempt.result import AwaitsReconciliation, JobEnded, Requeued, RetryAfter, TakenOver
 from services.orchestrator.attempt.runner import AttemptRunner
-from services.orchestrator.ports.backend import Limits
+from services.orchestrator.ports.job_queue import JobQueue
 from services.orchestrator.ports.workers import Workers
-from services.orchestrator.store.database import KEEPALIVE
-from services.orchestrator.worker.queue_poller import POLL_S, Entries, QueuePoller
 from services.orchestrator.worker.reaper import BEAT_S, Reaper
 
-MAKE_VIDEO = "make_video"
-APPLICATION_VERSION = "1"
-"""Changed by hand: DBOS runs a workflow only under the version with which it was enqueued."""
-APPLICATION_NAME = "i2v-orchestrator"
-UNLIMITED = 10_000
-"""Jobs of one tenant at a time. With a limit, even a high one, a queue serves its tenants in turn."""
-NOTIFIER_S = 0.2
-"""Seconds between DBOS's polls for messages of workflows. Ours send none; the default is a hundred polls a second."""
-RECOVERIES = 1_000_000
-"""Practically no limit: a job ends by its own deadline."""
 DATABASE_RETRY_S, FAULT_RETRY_S = 1.0, 15.0
 """Seconds before the next attempt, while the database is away and after an unexpected error."""
 REQUEUE_S = 0.1
@@ -41,68 +26,31 @@ REQUEUE_S = 0.1
 log = logging.getLogger(__name__)
 
 
-def migrate_queue(url: str) -> None:
-    """Migrates DBOS's own tables, in the schema `dbos` of the same database, to the version of the library."""
-    DBOS.migrate(url)
-
-
-def _register_queues(url: str, slots: Mapping[str, Limits]) -> None:
-    """Registers the queues, one per backend, before the launch: DBOS reads the list then, and every second later."""
-    client = DBOSClient(system_database_url=url, application_name=APPLICATION_NAME)
-    try:
-        for backend, limits in slots.items():
-            client.register_queue(
-                backend,
-                worker_concurrency=limits.per_worker,
-                global_concurrency=limits.total,
-                limiter={"limit": limits.per_minute, "period": 60.0} if limits.per_minute else None,
-                partition_concurrency=min(UNLIMITED, limits.total or UNLIMITED),
-                polling_interval_sec=POLL_S,
-            )
-    finally:
-        client.destroy()
-
-
 class Worker:
-    """Runs jobs on this process's event loop until it is stopped. A process can have one."""
-
-    _alive: ClassVar[bool] = False
-    """True from the start of a worker until everything that DBOS runs for it has ended."""
+    """Runs jobs on this process's event loop until it is stopped."""
 
     def __init__(
-        self,
-        url: str,
-        *,
-        runner: AttemptRunner,
-        reaper: Reaper,
-        workers: Workers,
-        slots: Mapping[str, Limits],
-        entries: Entries,
-        silent_s: float,
+        self, *, runner: AttemptRunner, reaper: Reaper, workers: Workers, queue: JobQueue, silent_s: float
     ) -> None:
-        self._url = url
         self._runner = runner
         self._reaper = reaper
         self._workers = workers
-        self._slots = slots
-        self._queue_poller = QueuePoller(entries)
+        self._queue = queue
         self._idle_s = max(BEAT_S, silent_s)
         self._running: dict[asyncio.Task[object], str] = {}
         """The tasks that run jobs, each with its queue entry."""
         self._stopping = False
         self._background: list[asyncio.Task[None]] = []
-        """They keep the name, reap, and requeue entries that are not run."""
+        """Keeping the name, reaping, and requeueing entries that this worker does not run."""
 
     async def start(self) -> None:
-        """Starts to work: first on what earlier incarnations of this worker left, then on the queues.
+        """Requeues what an earlier run of this worker left behind, then takes jobs from the queue.
 
         Raises:
-            RuntimeError: this process has another worker, which runs or is still stopping.
+            RuntimeError: another worker of this process is running, or is still stopping.
         """
-        if Worker._alive:
-            # DBOS would give this one the other's object, with the other's database, and destroy it for both.
-            raise RuntimeError("a process has room for one worker, and the one before has not stopped yet")
-        Worker._alive, self._stopping = True, False
+        self._queue.reserve()
+        self._stopping = False
         try:
             await self._start()
         except BaseException:
@@ -110,30 +58,9 @@ class Worker:
             raise
 
     async def _start(self) -> None:
-        config: DBOSConfig = {
-            "name": APPLICATION_NAME,
-            "system_database_url": self._url,
-            "application_version": APPLICATION_VERSION,
-            "executor_id": self._workers.executor,
-            "enable_otlp": False,
-            "log_level": "WARNING",
-            "sys_db_pool_size": 4,
-            "notification_coalesce_sec": NOTIFIER_S,
-            "db_engine_kwargs": {"connect_args": dict(KEEPALIVE)},
-        }
-        dbos = DBOS(config=config)
-
-        async def make_video(job_id: str) -> None:
-            await self._make_video(job_id)
-
-        DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
         await self._workers.enter()
         self._background.append(asyncio.create_task(self._workers.hold(), name="hold"))
-        await asyncio.to_thread(_register_queues, self._url, self._slots)
-        DBOS.listen_queues([])  # the queue poller does
-        DBOS.launch()
-        # Only the queues of this worker's backends: the database may have queues of others.
-        self._queue_poller.start(dbos, self._slots)
+        await self._queue.start(self._run_job)
         self._background.append(asyncio.create_task(self._reaper.reap(), name="reaper"))
         self._background.append(asyncio.create_task(self._requeue_idle(), name="idle"))
 
@@ -147,7 +74,7 @@ class Worker:
         An attempt that is submitting a task waits for the answer first. A stopped job is requeued immediately.
         """
         self._stopping = True
-        self._queue_poller.stop()
+        self._queue.stop()
         try:
             await self._stop_jobs()
         finally:
@@ -169,7 +96,7 @@ class Worker:
                 log.warning("the database is away; stopped jobs wait until it is back")
 
     async def _end(self) -> None:
-        """Ends DBOS and releases the name. A cancel waits for this, which takes seconds."""
+        """Closes the queue and releases the name. A cancel waits for this, which takes seconds."""
         ending = asyncio.create_task(self._finish(), name="worker-end")
         cancelled = False
         while not ending.done():
@@ -182,27 +109,22 @@ class Worker:
             raise asyncio.CancelledError
 
     async def _finish(self) -> None:
-        self._queue_poller.stop()
-        for task in self._background:  # heartbeats run until here: jobs that wait for an answer must not be taken over
+        # Heartbeats were sent until here: no worker must take over jobs that wait for an answer.
+        for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        self._background.clear()  # a start that failed is repeated
-        # DBOS made its threads the loop's default and is about to end them; other code still needs some.
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor())
+        self._background.clear()  # a failed start is repeated
         try:
-            await asyncio.to_thread(self._queue_poller.join)
-            await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
+            await self._queue.close()
         finally:
-            loop.set_default_executor(ThreadPoolExecutor())
-            Worker._alive = False
-            # Now no thread dequeues any more; entries that one had just taken are requeued with the rest.
+            # Now no entry arrives any more; entries that had just been taken are requeued with the rest.
             await self._workers.leave()
 
     async def _requeue_idle(self) -> None:
-        """Requeues entries that this worker has taken and does not run, if two checks in a row find them.
+        """Requeues entries that this worker has taken but, as two checks in a row have found, does not run.
 
-        The answer to their dequeuing was lost with the connection, and no other worker takes over from a living one.
+        Such an entry was dequeued, but the answer was lost with the connection. No other worker takes it over, because
+        this one is alive. Runs until cancelled.
         """
         before: Set[str] = set()
         while True:
@@ -216,11 +138,10 @@ class Worker:
             except Exception:
                 log.warning("the check for jobs that are not run failed; it is repeated", exc_info=True)
 
-    async def _make_video(self, job_id: str) -> None:
-        task, entry = asyncio.current_task(), DBOS.workflow_id
-        assert task is not None and entry is not None
+    async def _run_job(self, job_id: str, entry: str) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         self._running[task] = entry
-        task.add_done_callback(lambda _: self._queue_poller.wake())  # DBOS's own task: by then the slot is free
         try:
             wait_s = 0.0
             while True:

@@ -1,0 +1,113 @@
+"""The job queue by DBOS: each queue entry is a DBOS workflow in the same database as the jobs."""
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
+
+from dbos import DBOS, DBOSClient, DBOSConfig
+
+from services.orchestrator.ports.backend import Limits
+from services.orchestrator.ports.job_queue import RunJob
+from services.orchestrator.store.database import KEEPALIVE
+from services.orchestrator.worker.queue_poller import POLL_S, Entries, QueuePoller
+
+MAKE_VIDEO = "make_video"
+"""Name of the workflow."""
+APPLICATION_VERSION = "1"
+"""Set by hand: DBOS runs a workflow only under the version it was enqueued with."""
+APPLICATION_NAME = "i2v-orchestrator"
+UNLIMITED = 10_000
+"""Jobs of one tenant at a time. Only with a limit, however high, does a queue take its tenants in turn."""
+NOTIFIER_S = 0.2
+"""Seconds between DBOS's polls for messages of workflows. Ours send none; the default is a hundred polls a second."""
+RECOVERIES = 1_000_000
+"""Never give up a workflow: a job ends by its own deadline."""
+
+
+def migrate_queue(url: str) -> None:
+    """Brings DBOS's own tables, in the schema `dbos` of the same database, to the version of the library."""
+    DBOS.migrate(url)
+
+
+class DbosQueue:
+    """The queues of one worker, one per backend. DBOS has room for one in a process."""
+
+    _reserved: ClassVar[bool] = False
+    """Whether DBOS runs in this process, or is still ending."""
+
+    def __init__(self, url: str, *, executor: str, slots: Mapping[str, Limits], entries: Entries) -> None:
+        """`executor` marks the entries that this worker takes; `slots` limits the jobs of each backend."""
+        self._url = url
+        self._executor = executor
+        self._slots = slots
+        self._poller = QueuePoller(entries)
+
+    def reserve(self) -> None:
+        """Reserves DBOS for this queue. Raises RuntimeError while another queue of this process has it."""
+        if DbosQueue._reserved:
+            # DBOS would give this one the other's object, with the other's database, and then take it away from both.
+            raise RuntimeError("a process has room for one worker, and the one before has not stopped yet")
+        DbosQueue._reserved = True
+
+    async def start(self, run: RunJob) -> None:
+        """Starts DBOS and polls the queues of this worker's backends."""
+        config: DBOSConfig = {
+            "name": APPLICATION_NAME,
+            "system_database_url": self._url,
+            "application_version": APPLICATION_VERSION,
+            "executor_id": self._executor,
+            "enable_otlp": False,
+            "log_level": "WARNING",
+            "sys_db_pool_size": 4,
+            "notification_coalesce_sec": NOTIFIER_S,
+            "db_engine_kwargs": {"connect_args": dict(KEEPALIVE)},
+        }
+        dbos = DBOS(config=config)
+
+        async def make_video(job_id: str) -> None:
+            task, entry = asyncio.current_task(), DBOS.workflow_id
+            assert task is not None and entry is not None
+            task.add_done_callback(lambda _: self._poller.wake())  # DBOS's own task: by then the slot is free
+            await run(job_id, entry)
+
+        DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
+        await asyncio.to_thread(_register_queues, self._url, self._slots)
+        DBOS.listen_queues([])  # the queue poller does
+        DBOS.launch()
+        # Only the queues of this worker's backends: the database may have queues of others.
+        self._poller.start(dbos, self._slots)
+
+    def stop(self) -> None:
+        """Ends the polling. An entry that is being dequeued may still arrive."""
+        self._poller.stop()
+
+    async def close(self) -> None:
+        """Ends the polling and DBOS; this takes seconds."""
+        self._poller.stop()
+        # DBOS made its threads the loop's default and is about to end them; other code still needs some.
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor())
+        try:
+            await asyncio.to_thread(self._poller.join)
+            await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
+        finally:
+            loop.set_default_executor(ThreadPoolExecutor())
+            DbosQueue._reserved = False
+
+
+def _register_queues(url: str, slots: Mapping[str, Limits]) -> None:
+    """Registers the queues before the launch: DBOS reads the list then, and every second later."""
+    client = DBOSClient(system_database_url=url, application_name=APPLICATION_NAME)
+    try:
+        for backend, limits in slots.items():
+            client.register_queue(
+                backend,
+                worker_concurrency=limits.per_worker,
+                global_concurrency=limits.total,
+                limiter={"limit": limits.per_minute, "period": 60.0} if limits.per_minute else None,
+                partition_concurrency=min(UNLIMITED, limits.total or UNLIMITED),
+                polling_interval_sec=POLL_S,
+            )
+    finally:
+        client.destroy()
