@@ -1,0 +1,112 @@
+"""The role `api`: the services that answer callers, and the limits of their calls."""
+
+import os
+import secrets
+from functools import partial
+from pathlib import Path
+
+import grpc
+from i2v.admin.v1 import reconcile_pb2_grpc
+from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
+
+from services.orchestrator.api.api_keys import ApiKeys, digest
+from services.orchestrator.api.asset_service import AssetService
+from services.orchestrator.api.catalog_service import CatalogService
+from services.orchestrator.api.event_feeds import EventFeeds
+from services.orchestrator.api.job_service import JobService
+from services.orchestrator.api.reconcile_service import ReconcileService
+from services.orchestrator.api.usage_service import UsageService
+from services.orchestrator.assets.ingest import Ingest
+from services.orchestrator.clock_and_ids import SystemIds
+from services.orchestrator.media.upload_probe import UploadProbe
+from services.orchestrator.resources import Resources
+from services.orchestrator.settings import Settings
+from services.orchestrator.store.tenants import PostgresTenants
+from services.orchestrator.worker.reconcile import Reconciler
+from services.rpc.call_limits import CallLimits, Group
+from services.rpc.server import Registration
+
+WATCH = "/i2v.v1.JobService/WatchJob"
+UPLOAD = "/i2v.v1.AssetService/WriteAsset"
+DOWNLOAD = "/i2v.v1.AssetService/ReadAsset"
+LIST = "/i2v.v1.JobService/ListJobs"
+SERVICES = (
+    "i2v.v1.JobService",
+    "i2v.v1.AssetService",
+    "i2v.v1.CatalogService",
+    "i2v.v1.UsageService",
+    "i2v.admin.v1.ReconcileService",
+)
+
+
+async def open_api(settings: Settings, resources: Resources, keys: ApiKeys) -> list[Registration]:
+    """Returns the services for a server. Adds the development tenant if the settings ask for one."""
+    store, clock, meter, room = resources.store, resources.clock, resources.meter, resources.disks.room
+    if settings.dev_key_file:
+        await resources.startup_wait.through(
+            partial(_add_development_tenant, store.tenants, Path(settings.dev_key_file))
+        )
+    catalog, vendors = settings.catalog(), resources.vendors
+    jobs = JobService(
+        admissions=store.admissions,
+        jobs=store.jobs,
+        queues=store.queues,
+        paid_calls=store.paid_calls,
+        accounts=store.accounts,
+        assets=store.assets,
+        catalog=catalog,
+        tenants=keys,
+        clock=clock,
+        ids=SystemIds(),
+        meter=meter,
+        vendors=vendors,
+        feeds=EventFeeds(store.job_events, store.queues),
+        room=room,
+    )
+    ingest = Ingest(store.assets, resources.blobs, clock, UploadProbe(), resources.scratch, room=room)
+    assets = AssetService(store.assets, resources.blobs, ingest, keys)
+    models = CatalogService(catalog, vendors)
+    usage = UsageService(store.accounts, keys, clock)
+    reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)
+    reconcile = ReconcileService(store.jobs, store.paid_calls, keys, reconciler)
+
+    def register(server: grpc.aio.Server) -> None:
+        job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
+        asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
+        catalog_pb2_grpc.add_CatalogServiceServicer_to_server(models, server)
+        usage_pb2_grpc.add_UsageServiceServicer_to_server(usage, server)
+        reconcile_pb2_grpc.add_ReconcileServiceServicer_to_server(reconcile, server)
+
+    return [register]
+
+
+def call_limits(settings: Settings) -> CallLimits:
+    """Returns the limits around every call."""
+    return CallLimits(
+        calls=settings.max_calls,
+        # One tenant leaves room for others, whatever the settings are.
+        tenant_calls=min(settings.tenant_calls, max(1, settings.max_calls * 3 // 4)),
+        groups=(
+            Group("WATCHES", (WATCH,), settings.tenant_watches, settings.max_calls),
+            Group("UPLOADS", (UPLOAD,), settings.tenant_uploads, settings.max_uploads),
+            Group("DOWNLOADS", (DOWNLOAD,), settings.tenant_downloads, settings.max_downloads),
+            Group("LISTS", (LIST,), settings.tenant_lists, settings.max_lists),  # the largest answers
+        ),
+        open_calls=settings.open_calls,
+        connection_calls=settings.connection_calls,
+        first_message_s=settings.first_message_s,
+        next_message_s=settings.next_message_s,
+        taking_s=settings.taking_s,
+    )
+
+
+async def _add_development_tenant(tenants: PostgresTenants, file: Path) -> None:
+    """Adds the tenant `development`, with a key that only readers of this file know."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(secrets.token_urlsafe(32) + "\n")
+    else:
+        file.chmod(0o600)
+    await tenants.put("development", "development", digest(file.read_text().strip()))

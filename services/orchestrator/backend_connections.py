@@ -1,0 +1,45 @@
+"""Connections to what makes videos and writes prompts: Tritons, providers, the fake backend and the prompt writer."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+from services.orchestrator.backends.fake import FakeBackend
+from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
+from services.orchestrator.backends.triton import TritonBackend
+from services.orchestrator.ports.backend import Backend, Limits
+from services.orchestrator.settings import Settings
+
+Backends = Mapping[str, tuple[Backend, int | Limits]]
+"""Backends by name, each with its slots in this process or the limits of its account."""
+
+
+def connect_backends(settings: Settings, stack: AsyncExitStack, *, local: bool) -> Backends:
+    """Returns the backends of the settings. Without `local`, only vendors, for their availability."""
+    backends: dict[str, tuple[Backend, int | Limits]] = {}
+    catalog = settings.catalog()
+    for name, (address, slots) in settings.tritons().items():
+        if slots and local:
+            triton = TritonBackend(address, [card for card in catalog if card.backend == name])
+            stack.push_async_callback(triton.close)
+            backends[name] = (triton, slots)
+    for name, (address, limits) in settings.vendors().items():
+        models = {card.remote.model for card in catalog if card.backend == name and card.remote is not None}
+        vendor = ProviderBackend(
+            address, settings.provider_key(), vendor=name, models=models, authorities=settings.provider_authorities()
+        )
+        stack.push_async_callback(vendor.close)
+        backends[name] = (vendor, limits)
+    if settings.fake_slots and local:
+        backends["fake"] = (FakeBackend(pause_s=settings.fake_pause_s), settings.fake_slots)
+    return backends
+
+
+def connect_prompt_writer(settings: Settings, stack: AsyncExitStack) -> RemotePromptWriter | None:
+    """Returns the prompt writer of the settings, None without one."""
+    if not settings.prompt_writer:
+        return None
+    authorities = settings.provider_authorities()
+    writer = RemotePromptWriter(settings.prompt_writer, settings.provider_key(), authorities=authorities)
+    stack.push_async_callback(writer.close)
+    return writer

@@ -1,0 +1,144 @@
+"""The resources that every role needs: the database, bytes, disks, metrics and backends."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from services.file_permissions import restrict_permissions
+from services.orchestrator.backend_connections import Backends, connect_backends
+from services.orchestrator.background_task import run_in_background
+from services.orchestrator.blobs.local import LocalBlobs
+from services.orchestrator.blobs.minio import MinioBlobs
+from services.orchestrator.clock_and_ids import SystemClock
+from services.orchestrator.disk_space import DiskSpace
+from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.settings import Settings
+from services.orchestrator.store.database import migrate
+from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
+from services.orchestrator.store.postgres_store import PostgresStore
+from services.orchestrator.store.queue_entries import Queue
+from services.orchestrator.store.startup_wait import StartupWait
+from services.orchestrator.worker.availability import VendorAvailability
+from services.orchestrator.worker.dbos_queue import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, migrate_queue
+from services.rpc.server import listen_for_metrics
+from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a process of any role has open."""
+
+    database_url: str
+    embedded: EmbeddedPostgres | None
+    """None with a database of the operators' own."""
+    startup_wait: StartupWait
+    queue: Queue
+    store: PostgresStore
+    blobs: Blobs
+    clock: SystemClock
+    meter: PrometheusMeter
+    metrics_port: int
+    scratch: Path
+    """This process's folder for temporary files."""
+    disks: DiskSpace
+    backends: Backends
+    vendors: VendorAvailability
+
+
+async def open_resources(
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    runs_jobs: bool,
+    backends: Backends | None,
+    registry: CollectorRegistry,
+) -> Resources:
+    """Opens the resources, and migrates the database. Leaving the stack closes them in the reverse order.
+
+    `runs_jobs`: the process needs local backends too. `backends` replace those of the settings.
+    """
+    await asyncio.to_thread(restrict_permissions, settings.data, "blobs", "spool")
+    embedded = None if settings.database_url else await _start_postgres(settings.data / "postgres", stack)
+    url = embedded.url if embedded is not None else settings.database_url
+    startup_wait = StartupWait(url, settings.database_patience_s)
+    await startup_wait.through(partial(asyncio.to_thread, migrate, url))
+    await startup_wait.through(partial(asyncio.to_thread, migrate_queue, url))
+    clock, meter = SystemClock(), PrometheusMeter(registry)
+    queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
+    store = PostgresStore(url, clock=clock, queue=queue)
+    await store.start()
+    stack.push_async_callback(store.stop)
+    blobs = _open_blobs(settings)
+    stack.push_async_callback(blobs.close)
+    scratch = await asyncio.to_thread(Scratch, settings.data / "spool")
+    stack.callback(scratch.close)
+    disks = _watched_disks(settings, scratch, blobs, meter)
+    await disks.measure()
+    run_in_background(stack, keep_sweeping(*_sweeps(scratch, settings.data / "spool", blobs)), "sweep")
+    metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
+    stack.callback(close_metrics)
+    if backends is None:
+        backends = connect_backends(settings, stack, local=runs_jobs)
+    vendors = VendorAvailability({name: backend for name, (backend, _) in backends.items()})
+    run_in_background(stack, vendors.watch(), "vendors")
+    return Resources(
+        database_url=url,
+        embedded=embedded,
+        startup_wait=startup_wait,
+        queue=queue,
+        store=store,
+        blobs=blobs,
+        clock=clock,
+        meter=meter,
+        metrics_port=metrics_port,
+        scratch=scratch.path,
+        disks=disks,
+        backends=backends,
+        vendors=vendors,
+    )
+
+
+async def _start_postgres(folder: Path, stack: AsyncExitStack) -> EmbeddedPostgres:
+    """Starts the embedded PostgreSQL and returns it. A cancel waits for the start, so that the server is stopped.
+
+    Raises ClusterError.
+    """
+    starting = asyncio.create_task(asyncio.to_thread(EmbeddedPostgres, folder), name="embedded")
+    try:
+        await asyncio.wait({starting})
+    finally:
+        embedded = await starting
+        stack.callback(embedded.close)
+    return embedded
+
+
+def _open_blobs(settings: Settings) -> Blobs:
+    if settings.blobs == "local":
+        return LocalBlobs(settings.data / "blobs")
+    return MinioBlobs(
+        settings.s3_endpoint,
+        settings.s3_access_key.get_secret_value(),
+        settings.s3_secret_key.get_secret_value(),
+        settings.s3_bucket,
+        region=settings.s3_region,
+        secure=settings.s3_secure,
+    )
+
+
+def _watched_disks(settings: Settings, scratch: Scratch, blobs: Blobs, meter: PrometheusMeter) -> DiskSpace:
+    folders = {"spool": scratch.path}
+    if isinstance(blobs, LocalBlobs):
+        folders["blobs"] = settings.data / "blobs"
+    return DiskSpace(folders, settings.disk_free_bytes, settings.disk_free_share, meter.disk_free)
+
+
+def _sweeps(scratch: Scratch, spool: Path, blobs: Blobs) -> list[Callable[[], None]]:
+    """Returns functions that remove the files of killed processes from this machine's disks."""
+    sweeps: list[Callable[[], None]] = [scratch.sweep, partial(sweep_unlocked, spool, "attempt-", "upload-")]
+    return [*sweeps, blobs.sweep] if isinstance(blobs, LocalBlobs) else sweeps

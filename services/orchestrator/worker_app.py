@@ -1,0 +1,64 @@
+"""The role `worker`: runs jobs, and the reaper beside them."""
+
+from contextlib import AsyncExitStack
+
+from services.orchestrator.attempt.assembly import attempt_runner
+from services.orchestrator.backend_connections import connect_prompt_writer
+from services.orchestrator.clock_and_ids import SystemIds
+from services.orchestrator.media.probe import keep_output, probe
+from services.orchestrator.ports.backend import Limits
+from services.orchestrator.resources import Resources
+from services.orchestrator.settings import Settings
+from services.orchestrator.store.workers import PostgresWorkers
+from services.orchestrator.worker.dbos_queue import DbosQueue
+from services.orchestrator.worker.reaper import Reaper
+from services.orchestrator.worker.reconcile import Reconciler
+from services.orchestrator.worker.workflow import Worker
+
+
+async def open_worker(settings: Settings, resources: Resources, stack: AsyncExitStack) -> Worker:
+    """Starts a worker; leaving the stack stops it. Raises NameTaken, RuntimeError."""
+    store, clock, meter = resources.store, resources.clock, resources.meter
+    runner = attempt_runner(
+        jobs=store.jobs,
+        job_events=store.job_events,
+        paid_calls=store.paid_calls,
+        assets=store.assets,
+        blobs=resources.blobs,
+        backends={name: backend for name, (backend, _) in resources.backends.items()},
+        catalog=settings.catalog(),
+        clock=clock,
+        probe=probe,
+        keep_output=keep_output,
+        meter=meter,
+        writer=connect_prompt_writer(settings, stack),
+        available=resources.vendors.available,
+        workroot=resources.scratch,
+        room=resources.disks.room,
+    )
+    workers = PostgresWorkers(
+        store.database,
+        resources.database_url,
+        clock,
+        resources.queue,
+        worker=settings.worker,
+        incarnation=SystemIds().job_id(),
+    )
+    reaper = Reaper(
+        runner=runner,
+        reconciler=Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter),
+        jobs=store.jobs,
+        queues=store.queues,
+        paid_calls=store.paid_calls,
+        workers=workers,
+        clock=clock,
+        silent_s=settings.silent_s,
+        refund_window_s=settings.refund_window_s,
+        find_s=settings.find_s,
+    )
+    slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in resources.backends.items()}
+    queue = DbosQueue(resources.database_url, executor=workers.executor, slots=slots, entries=store.queues.entries)
+    worker = Worker(runner=runner, reaper=reaper, workers=workers, queue=queue, silent_s=settings.silent_s)
+    await resources.startup_wait.through(worker.start)
+    stack.push_async_callback(worker.stop)
+    return worker
