@@ -11,7 +11,7 @@ class SystemClock:
     """The machine's time."""
 
     def now(self) -> datetime:
-        """See Clock."""
+        """Returns the current time in UTC."""
         return datetime.now(UTC)
 
 
@@ -19,12 +19,12 @@ class SystemIds:
     """Ids from the machine's time and randomness."""
 
     def job_id(self) -> str:
-        """See Ids. A UUID version 7 (RFC 9562) in hexadecimal digits: 48 bits of milliseconds, then 74 random bits."""
+        """Returns a UUID version 7 (RFC 9562) in hexadecimal digits: 48 bits of milliseconds, then 74 random bits."""
         value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
         value = value & ~(0xF << 76) | 0x7 << 76
         value = value & ~(0x3 << 62) | 0x2 << 62
         return f"{value:032x}"
 
     def seed(self) -> int:
-        """See Ids."""
+        """Returns a random seed, 0 to 2^63 - 1."""
         return secrets.randbelow(SEED_MAX + 1)

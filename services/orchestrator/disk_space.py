@@ -40,7 +40,7 @@ class DiskSpace:
             self._spare[place] = free - kept if has_files else -1
 
     def room(self, size_bytes: int) -> None:
-        """See Room. Uses the last measurement."""
+        """Raises Unavailable if the last measurement leaves no room for so many bytes."""
         for place, spare in self._spare.items():
             if size_bytes > spare:
                 message = "The service has too little space on its disk. Try again later; nothing was charged."

@@ -69,28 +69,28 @@ class PrometheusMeter:
         )
 
     def admitted(self, job: Job) -> None:
-        """See Meter."""
+        """Counts an admitted job and its quote."""
         self._admitted.labels(job.spec.model).inc()
         self._quoted.labels(job.spec.model).inc(job.quote_micros)
 
     def started(self, job: Job, waited_s: float) -> None:
-        """See Meter."""
+        """Records the wait before the first attempt."""
         self._waited.labels(job.spec.model).observe(waited_s)
 
     def first_fragment(self, job: Job, after_s: float) -> None:
-        """See Meter."""
+        """Records the time to the first fragment."""
         self._first.labels(job.spec.model).observe(after_s)
 
     def continued(self, job: Job) -> None:
-        """See Meter."""
+        """Counts an attempt that continues from checkpoints."""
         self._continued.labels(job.spec.model).inc()
 
     def checkpoint_failed(self, job: Job) -> None:
-        """See Meter."""
+        """Counts a checkpoint that could not be stored."""
         self._unstored.labels(job.spec.model).inc()
 
     def ended(self, job: Job) -> None:
-        """See Meter."""
+        """Counts an ended job, its charge and its duration."""
         model, state = job.spec.model, job.state.value
         self._ended.labels(model, state, job.error.reason if job.error else "").inc()
         self._charged.labels(model).inc(job.charged_micros or 0)
@@ -98,23 +98,23 @@ class PrometheusMeter:
             self._took.labels(model, state).observe((job.end_time - job.create_time).total_seconds())
 
     def paid_call(self, provider: str, step: str) -> None:
-        """See Meter."""
+        """Counts a step of a paid call."""
         self._calls.labels(provider, step).inc()
 
     def warned(self, job: Job, reason: str) -> None:
-        """See Meter."""
+        """Counts a difference between a vendor's video and the request."""
         self._warned.labels(job.spec.model, reason).inc()
 
     def reconciling(self, jobs: int) -> None:
-        """See Meter."""
+        """Sets the number of jobs with an unknown paid call."""
         self._reconciling.set(jobs)
 
     def queued(self, backend: str, jobs: int) -> None:
-        """See Meter."""
+        """Sets the number of jobs that wait for a backend."""
         self._queued.labels(backend).set(jobs)
 
     def backend_ready(self, backend: str, ready: bool) -> None:
-        """See Meter."""
+        """Sets whether a backend could take a job."""
         self._ready.labels(backend).set(ready)
 
     def imbalance(self, accounts: int) -> None:

@@ -16,7 +16,7 @@ from services.orchestrator.ports.blobs import Blobs
 
 @dataclass(frozen=True, slots=True)
 class AssetService(asset_pb2_grpc.AssetServiceServicer):
-    """See asset.proto."""
+    """Answers the RPCs of asset.proto."""
 
     assets: Assets
     blobs: Blobs
@@ -26,7 +26,7 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
     async def WriteAsset(
         self, request_iterator: AsyncIterator[asset_pb2.WriteAssetRequest], context: grpc.ServicerContext
     ) -> asset_pb2.Asset:
-        """See asset.proto."""
+        """Stores an upload as an asset."""
         first = await anext(request_iterator, None)
         if first is None or first.WhichOneof("part") != "header":
             raise proto_values.refuse("header", "must come first", "HEADER_MISSING")
@@ -41,7 +41,7 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
     async def ReadAsset(
         self, request: asset_pb2.ReadAssetRequest, context: grpc.ServicerContext
     ) -> AsyncIterator[asset_pb2.ReadAssetResponse]:
-        """See asset.proto."""
+        """Streams the bytes of an asset."""
         asset = await self._asset(request.name)
         if not 0 <= request.offset <= asset.size_bytes:
             raise proto_values.refuse(
@@ -51,7 +51,7 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
             yield asset_pb2.ReadAssetResponse(data=chunk)
 
     async def GetAsset(self, request: asset_pb2.GetAssetRequest, context: grpc.ServicerContext) -> asset_pb2.Asset:
-        """See asset.proto."""
+        """Returns what is known of an asset."""
         return proto_values.asset(await self._asset(request.name))
 
     async def _asset(self, name: str) -> Asset:

@@ -35,7 +35,7 @@ AVAILABILITIES = {
 
 @dataclass(frozen=True, slots=True)
 class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
-    """See catalog.proto."""
+    """Answers the RPCs of catalog.proto."""
 
     catalog: Catalog
     vendors: VendorAvailability
@@ -43,7 +43,7 @@ class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
     async def ListModels(
         self, request: catalog_pb2.ListModelsRequest, context: grpc.ServicerContext
     ) -> catalog_pb2.ListModelsResponse:
-        """See catalog.proto."""
+        """Returns a page of the catalog."""
         after = request.page_token
         if after and not CARD_ID.fullmatch(after):
             raise proto_values.refuse("page_token", "is not one that this method gave", "PAGE_TOKEN_MALFORMED")
@@ -55,7 +55,7 @@ class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
         return catalog_pb2.ListModelsResponse(models=listed[:shown], next_page_token=token)
 
     async def GetModel(self, request: catalog_pb2.GetModelRequest, context: grpc.ServicerContext) -> catalog_pb2.Model:
-        """See catalog.proto."""
+        """Returns one model."""
         return self._model(self.catalog.card(proto_values.resource_id(request.name, "models")))
 
     def _model(self, card: ModelCard) -> catalog_pb2.Model:

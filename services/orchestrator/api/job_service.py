@@ -36,7 +36,7 @@ STATE_OF = {number: state for state, number in job_messages.STATES.items()}
 
 @dataclass(frozen=True, slots=True)
 class JobService(job_pb2_grpc.JobServiceServicer):
-    """See job.proto."""
+    """Answers the RPCs of job.proto."""
 
     admissions: Admissions
     jobs: Jobs
@@ -54,7 +54,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     room: Room = any_room
 
     async def SubmitJob(self, request: job_pb2.SubmitJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
-        """See job.proto."""
+        """Admits a job."""
         job = await admit.admit(
             spec_messages.from_pb(request.spec),
             self.tenants.caller(),
@@ -72,7 +72,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         return job_messages.job(job)
 
     async def GetJob(self, request: job_pb2.GetJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
-        """See job.proto."""
+        """Returns a job, with its place in the queue while it waits."""
         job = await self._job(request.name)
         places = await self.queues.places([job.id]) if job.state is State.QUEUED else {}
         return job_messages.job(job, places.get(job.id, 0))
@@ -80,7 +80,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def ListJobs(
         self, request: job_pb2.ListJobsRequest, context: grpc.ServicerContext
     ) -> job_pb2.ListJobsResponse:
-        """See job.proto."""
+        """Returns a page of the caller's jobs, the newest first."""
         size = proto_values.page_size(request.page_size)
         if request.state and request.state not in STATE_OF:
             raise proto_values.refuse("state", f"is {request.state}, which is no state", "STATE_UNKNOWN")
@@ -96,7 +96,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def WatchJob(  # type: ignore[override]  # encoded once for all watchers; see services.rpc.interceptor
         self, request: job_pb2.WatchJobRequest, context: grpc.ServicerContext
     ) -> AsyncIterator[bytes]:
-        """See job.proto."""
+        """Streams a job's events until it has ended."""
         if request.after_sequence < 0:
             raise proto_values.refuse(
                 "after_sequence", f"is {request.after_sequence}; 0 or more is allowed", "SEQUENCE_OUT_OF_RANGE"
@@ -109,7 +109,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
                 yield response
 
     async def CancelJob(self, request: job_pb2.CancelJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
-        """See job.proto."""
+        """Ends a waiting job, or requests that a running one stops."""
         job = await self._job(request.name)
         recorded = await self.jobs.record(job.id, job_decisions.cancel)
         if recorded.event is not None and recorded.after.state.ended:
@@ -117,7 +117,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         return job_messages.job(recorded.after)
 
     async def ResumeJob(self, request: job_pb2.ResumeJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
-        """See job.proto."""
+        """Admits a job that fetches the paid video of a failed one."""
         job = await resume.resume(
             proto_values.resource_id(request.name, "jobs"),
             self.tenants.caller(),
@@ -135,7 +135,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def PreviewJob(
         self, request: job_pb2.PreviewJobRequest, context: grpc.ServicerContext
     ) -> job_pb2.PreviewJobResponse:
-        """See job.proto."""
+        """Returns what a job would be and cost; admits nothing."""
         found = await preview.preview(
             spec_messages.from_pb(request.spec),
             self.tenants.caller(),

@@ -25,7 +25,7 @@ JOB_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
-    """See reconcile.proto."""
+    """Answers the RPCs of reconcile.proto, for operators."""
 
     jobs: Jobs
     paid_calls: PaidCalls
@@ -35,7 +35,7 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
     async def ListPaidCalls(
         self, request: reconcile_pb2.ListPaidCallsRequest, context: grpc.ServicerContext
     ) -> reconcile_pb2.ListPaidCallsResponse:
-        """See reconcile.proto."""
+        """Returns a page of the paid calls whose outcome is unknown."""
         self.tenants.demand_operator()
         size = proto_values.page_size(request.page_size)
         after = request.page_token
@@ -53,7 +53,7 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
     async def GetPaidCall(
         self, request: reconcile_pb2.GetPaidCallRequest, context: grpc.ServicerContext
     ) -> reconcile_pb2.PaidCall:
-        """See reconcile.proto."""
+        """Returns the paid call of a job."""
         job_id = self._job_id(request.job)
         job = await self.jobs.get(job_id)
         call = await self.paid_calls.of_job(job)
@@ -64,7 +64,7 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
     async def AttachPaidCall(
         self, request: reconcile_pb2.AttachPaidCallRequest, context: grpc.ServicerContext
     ) -> reconcile_pb2.PaidCall:
-        """See reconcile.proto."""
+        """Continues a job with the vendor's task that an operator has found."""
         job_id = self._job_id(request.job)
         if not 1 <= len(request.external_ref) <= REFERENCE_MOST or not request.external_ref.isprintable():
             what = f"is 1 to {REFERENCE_MOST} printable characters: the vendor's own name of the task"
@@ -75,7 +75,7 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
     async def ReleasePaidCall(
         self, request: reconcile_pb2.ReleasePaidCallRequest, context: grpc.ServicerContext
     ) -> reconcile_pb2.PaidCall:
-        """See reconcile.proto."""
+        """Ends a job whose task costs nothing."""
         job_id = self._job_id(request.job)
         call = await self.reconciler.call(job_id)
         return _paid_call(await self.reconciler.release(job_id), call, "released")
@@ -83,7 +83,7 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
     async def ChargePaidCall(
         self, request: reconcile_pb2.ChargePaidCallRequest, context: grpc.ServicerContext
     ) -> reconcile_pb2.PaidCall:
-        """See reconcile.proto."""
+        """Ends a job whose task was charged and brings no video."""
         job_id = self._job_id(request.job)
         call = await self.reconciler.call(job_id)
         return _paid_call(await self.reconciler.charge(job_id), call, "charged")
@@ -91,7 +91,7 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
     async def RefundPaidCall(
         self, request: reconcile_pb2.RefundPaidCallRequest, context: grpc.ServicerContext
     ) -> reconcile_pb2.PaidCall:
-        """See reconcile.proto."""
+        """Gives back the price of a job whose task was not charged after all."""
         refund = await self.reconciler.refund(self._job_id(request.job))
         return _paid_call(refund.job, refund.call, "released")
 

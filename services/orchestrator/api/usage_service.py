@@ -22,14 +22,14 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class UsageService(usage_pb2_grpc.UsageServiceServicer):
-    """See usage.proto."""
+    """Answers the RPCs of usage.proto."""
 
     accounts: Accounts
     tenants: ApiKeys
     clock: Clock
 
     async def GetUsage(self, request: usage_pb2.GetUsageRequest, context: grpc.ServicerContext) -> usage_pb2.Usage:
-        """See usage.proto."""
+        """Returns the accounts of the current period and the newest ledger entries."""
         caller = self.tenants.caller()
         statement = await self.accounts.statement(caller.tenant, caller.user, caller.plan)
         usage = statement.usage

@@ -22,7 +22,7 @@ class FakeBackend:
         self._pause_s = pause_s
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
-        """See Backend."""
+        """Yields the fragments of a zoom, then the whole video."""
         size, operation = attempt.spec.size, attempt.spec.operation
         assert size is not None and attempt.spec.seed is not None
         total = attempt.card.frames(attempt.spec)
@@ -46,7 +46,7 @@ class FakeBackend:
         yield Output(path)
 
     async def check(self) -> None:
-        """See Backend. It is always there."""
+        """Does nothing: it is always ready."""
 
 
 def _zoomed(picture: NDArray[np.uint8], amount: float) -> NDArray[np.uint8]:

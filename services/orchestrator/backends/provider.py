@@ -117,7 +117,7 @@ class ProviderBackend:
         await self._channel.close()
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
-        """See Vendor."""
+        """Submits the task, or attaches to it, and yields what happens to it. Raises TaskFailed, Unavailable."""
         assert attempt.card.remote is not None
         model = attempt.card.remote.model
         # Before the submission: without a free file descriptor for the video, nothing is bought.
@@ -146,7 +146,7 @@ class ProviderBackend:
                 call.cancel()
 
     async def check(self) -> None:
-        """See Backend."""
+        """Raises Unavailable unless the provider is our vendor's, knows our models and takes work now."""
         self._demand(await self.capabilities(), self._models)
 
     def _demand(self, told: provider_pb2.Capabilities, models: Collection[str]) -> None:
@@ -172,7 +172,7 @@ class ProviderBackend:
         return told
 
     async def look(self) -> Availability:
-        """See Vendor."""
+        """Returns whether the vendor takes work now."""
         try:
             told = await self.capabilities()
         except Unavailable as trouble:
@@ -183,13 +183,13 @@ class ProviderBackend:
         return Availability(state, told.reason, told.simulation, lacking)
 
     async def stop(self, external_ref: str, model: str) -> bool:
-        """See Vendor."""
+        """Cancels a task; returns whether it was stopped and costs nothing. Raises Unavailable."""
         request = provider_pb2.CancelRequest(external_ref=external_ref, model=model)
         answer = await self._short(self._stub.Cancel, request, timeout_s=3 * SHORT_S)
         return bool(answer.outcome == provider_pb2.CancelResponse.STOPPED)
 
     async def find(self, call: PaidCall) -> Found:
-        """See Vendor."""
+        """Searches for the task of a submission. Raises Unavailable."""
         submitted = Timestamp()
         submitted.FromDatetime(call.submit_time)
         request = provider_pb2.FindRequest(submission_id=call.submission_id, model=call.model, submit_time=submitted)

@@ -46,7 +46,7 @@ class RemotePromptWriter:
         await self._channel.close()
 
     async def write(self, kind: str, scene: Scene, most_characters: int, name: str) -> PromptWritten:
-        """See PromptWriter."""
+        """Has a prompt written. Raises AttemptFailed, ModelDown, Unavailable."""
         request = prompt_pb2.WritePromptRequest(
             kind=KINDS[kind],
             scene=scene.scene,

@@ -77,7 +77,7 @@ class TritonBackend:
         self._cards = tuple(cards)
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
-        """See Backend."""
+        """Encodes the inputs and yields what the models make of them. Raises AttemptFailed, Unavailable."""
         try:
             async with aclosing(self._generate(attempt)) as happenings:
                 async for happening in happenings:
@@ -86,7 +86,7 @@ class TritonBackend:
             raise AttemptFailed(_error(refusal)) from refusal
 
     async def check(self) -> None:
-        """See Backend."""
+        """Checks the server, its models and the cards' needs. Raises AttemptFailed, Unavailable."""
         try:
             profile = await self._profile()
             for model in profile.models:
