@@ -1,4 +1,4 @@
-"""The role `worker`: runs jobs, and the reaper beside them."""
+"""The role `worker`: runs jobs and the reaper."""
 
 from contextlib import AsyncExitStack
 
@@ -10,22 +10,25 @@ from services.orchestrator.ports.backend import Limits
 from services.orchestrator.resources import Resources
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.workers import PostgresWorkers
+from services.orchestrator.worker.backend_readiness import BackendReadiness
 from services.orchestrator.worker.dbos_queue import DbosQueue
 from services.orchestrator.worker.reaper import Reaper
 from services.orchestrator.worker.reconcile import Reconciler
+from services.orchestrator.worker.reconcile_rounds import ReconcileRounds
 from services.orchestrator.worker.workflow import Worker
 
 
 async def open_worker(settings: Settings, resources: Resources, stack: AsyncExitStack) -> Worker:
     """Starts a worker; leaving the stack stops it. Raises NameTaken, RuntimeError."""
     store, clock, meter = resources.store, resources.clock, resources.meter
+    backends = {name: backend for name, (backend, _) in resources.backends.items()}
     runner = attempt_runner(
         jobs=store.jobs,
         job_events=store.job_events,
         paid_calls=store.paid_calls,
         assets=store.assets,
         blobs=resources.blobs,
-        backends={name: backend for name, (backend, _) in resources.backends.items()},
+        backends=backends,
         catalog=settings.catalog(),
         clock=clock,
         probe=probe,
@@ -44,17 +47,24 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         worker=settings.worker,
         incarnation=SystemIds().job_id(),
     )
-    reaper = Reaper(
-        runner=runner,
+    reconciling = ReconcileRounds(
         reconciler=Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter),
-        jobs=store.jobs,
-        queues=store.queues,
         paid_calls=store.paid_calls,
-        workers=workers,
+        backends=backends,
         clock=clock,
-        silent_s=settings.silent_s,
+        meter=meter,
         refund_window_s=settings.refund_window_s,
         find_s=settings.find_s,
+    )
+    reaper = Reaper(
+        workers=workers,
+        jobs=store.jobs,
+        runner=runner,
+        reconciling=reconciling,
+        readiness=BackendReadiness(backends, store.queues, meter),
+        clock=clock,
+        meter=meter,
+        silent_s=settings.silent_s,
     )
     slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in resources.backends.items()}
     queue = DbosQueue(resources.database_url, executor=workers.executor, slots=slots, entries=store.queues.entries)

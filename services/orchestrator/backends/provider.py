@@ -171,7 +171,7 @@ class ProviderBackend:
         told: provider_pb2.Capabilities = await self._short(self._stub.GetCapabilities, request)
         return told
 
-    async def look(self) -> Availability:
+    async def availability(self) -> Availability:
         """Returns whether the vendor takes work now."""
         try:
             told = await self.capabilities()

@@ -1,4 +1,4 @@
-"""A backend that is paid, and what is known of the money when it fails."""
+"""A backend that costs money, and whether a failed task was charged."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -9,10 +9,10 @@ from services.orchestrator.ports.backend import AttemptFailed, Backend
 
 
 class TaskFailed(AttemptFailed):
-    """A task of paid work came to nothing, and this is known of the money."""
+    """A task of paid work failed; says whether it was charged."""
 
     def __init__(self, error: JobError, charge: Charge, *, wait_s: float = 0.0) -> None:
-        """`wait_s`: how long the vendor wants to be left alone."""
+        """`wait_s`: seconds that the vendor asks us to wait before the next task."""
         self.charge = charge
         self.wait_s = wait_s
         super().__init__(error)
@@ -40,11 +40,11 @@ class PaidBackend(Backend, Protocol):
     `generate` also raises TaskFailed. Closing its iterator neither stops nor refunds the task.
     """
 
-    async def look(self) -> Availability:
-        """Asks whether it takes work now. Raises nothing: what cannot be asked is unreachable."""
+    async def availability(self) -> Availability:
+        """Returns whether it takes work now. Raises nothing: without an answer it is unreachable."""
 
     async def stop(self, external_ref: str, model: str) -> bool:
-        """Asks the vendor to stop a task; True when it did, and the task costs nothing. Raises Unavailable."""
+        """Has the vendor stop a task; returns whether it did, and the task costs nothing. Raises Unavailable."""
 
     async def find(self, call: PaidCall) -> Found:
-        """Looks for the task of a submission. Raises Unavailable."""
+        """Searches for the task of a submission. Raises Unavailable."""

@@ -1,4 +1,4 @@
-"""Which vendors take work now, as they said when they were asked last: for routing, and for the catalog."""
+"""The availability of vendors: whether each takes work now. For routing, and for the catalog."""
 
 import asyncio
 import logging
@@ -7,38 +7,40 @@ from collections.abc import Mapping
 from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.paid_backend import Availability, PaidBackend
 
-LOOK_S = 5.0
+CHECK_S = 5.0
+"""Seconds between two checks of a vendor."""
 
 log = logging.getLogger(__name__)
 
 
 class VendorAvailability:
-    """Asks every vendor every few seconds. One a process."""
+    """Checks every vendor every few seconds. One a process."""
 
-    def __init__(self, backends: Mapping[str, Backend], *, every_s: float = LOOK_S) -> None:
+    def __init__(self, backends: Mapping[str, Backend], *, every_s: float = CHECK_S) -> None:
         self._vendors = {name: backend for name, backend in backends.items() if isinstance(backend, PaidBackend)}
-        self._told: dict[str, Availability] = {}
+        self._availability: dict[str, Availability] = {}
+        """The last answers, by vendor."""
         self._every_s = every_s
 
-    async def look(self) -> None:
-        """Asks every vendor once."""
-        told = await asyncio.gather(*(vendor.look() for vendor in self._vendors.values()))
-        self._told = dict(zip(self._vendors, told, strict=True))
+    async def refresh(self) -> None:
+        """Checks every vendor once."""
+        found = await asyncio.gather(*(vendor.availability() for vendor in self._vendors.values()))
+        self._availability = dict(zip(self._vendors, found, strict=True))
 
     async def watch(self) -> None:
-        """Asks again and again, until it is cancelled."""
+        """Checks every vendor periodically until cancelled."""
         while True:
             try:
-                await self.look()
+                await self.refresh()
             except Exception:
-                log.exception("the check of vendors failed")  # their last answers stay valid
+                log.exception("the check of vendors failed")  # the last answers stay valid
             await asyncio.sleep(self._every_s)
 
     def of(self, backend: str) -> Availability | None:
-        """Returns what a vendor said; None of what is none, or was not asked yet."""
-        return self._told.get(backend)
+        """Returns a vendor's availability; None if the backend is no vendor or was not checked yet."""
+        return self._availability.get(backend)
 
     def available(self, backend: str) -> bool:
-        """Whether a backend takes work now, as far as is known; what is not known is asked like what is."""
-        told = self.of(backend)
-        return told is None or told.state == "available"
+        """Whether a backend takes work now. One without a known availability counts as available."""
+        found = self.of(backend)
+        return found is None or found.state == "available"

@@ -1,9 +1,8 @@
-"""Reconciling: what becomes of a job whose vendor's answer was lost. It is never submitted again.
+"""Reconciling: finds out what became of a job whose vendor's answer was lost. The job is never submitted again.
 
-The vendor is asked for the task; a person may know better. A vendor that does not find it, asked after the refund
-window that it promises, has given back whatever it took for nothing, and the job fails for nothing. One that promises
-none, or is not reached, leaves the job to a person. Each step is one event, so a process that dies between two leaves
-the next to whoever looks next.
+The vendor searches for the task. If it does not find it after the refund window that it promises, it has given back
+what it took for nothing, and the job fails free of charge. If it promises no window, or cannot be reached, an operator
+decides. Each step is one event: if a process dies between two steps, any other continues with the next.
 """
 
 import logging
@@ -33,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Brings RECONCILING jobs to an end, or back to work. Holds no state of its own."""
+    """Ends RECONCILING jobs, or returns them to the queue. Holds no state of its own."""
 
     jobs: Jobs
     job_events: JobEvents
@@ -41,10 +40,10 @@ class Reconciler:
     clock: Clock
     meter: Meter
 
-    async def look(self, job: Job, backends: Mapping[str, Backend], refund_window_s: float) -> Job:
-        """Does what can be done for a job now, and returns it. Raises Unavailable.
+    async def reconcile(self, job: Job, backends: Mapping[str, Backend], refund_window_s: float) -> Job:
+        """Takes the next step that is possible now, and returns the job. Raises Unavailable.
 
-        `refund_window_s` is waited at least, however short the window is that the vendor promises.
+        A task that is not found is given up after `refund_window_s` at the earliest.
         """
         if job.state is not State.RECONCILING:
             return job
@@ -53,26 +52,26 @@ class Reconciler:
         call = await self.paid_calls.of_job(job)
         if job.call is Call.NONE or call is None:
             return await self._end(job.id, LOST)
-        asked = self.clock.now()
-        found = await self._found(call, backends.get(call.provider))
+        search_time = self.clock.now()
+        found = await self._find(call, backends.get(call.provider))
         if found.finding is Finding.FOUND:
             try:
                 return await self.attach(job.id, found.external_ref)
             except PreconditionFailed as refused:
                 if refused.reason != job_decisions.TAKEN.reason:
                     raise
-                return await self._say_taken(job, call, found.external_ref, refused.metadata.get("job", ""))
+                return await self._report_taken(job, call, found.external_ref, refused.metadata.get("job", ""))
         if found.finding is Finding.ABSENT:
             return await self._release(job.id, call.provider, LOST)
         window_s = found.refund_window_s
-        if window_s is not None and asked > call.submit_time + timedelta(seconds=max(window_s, refund_window_s)):
-            # The vendor gives back what failed. Had the task a video all the same, its bill has what no ledger has.
-            told = {"job_id": job.id, "provider": call.provider, "submission_id": call.submission_id}
-            log.error("a paid call is given up; the vendor's bill may have it", extra=told)
+        if window_s is not None and search_time > call.submit_time + timedelta(seconds=max(window_s, refund_window_s)):
+            # The vendor refunds failed tasks. If this one did not fail, its bill has a charge that no ledger has.
+            known = {"job_id": job.id, "provider": call.provider, "submission_id": call.submission_id}
+            log.error("a paid call is given up; the vendor's bill may have it", extra=known)
             return await self._release(job.id, call.provider, UNFOUND)
         return job
 
-    async def _say_taken(self, job: Job, call: PaidCall, external_ref: str, other: str) -> Job:
+    async def _report_taken(self, job: Job, call: PaidCall, external_ref: str, other: str) -> Job:
         """Reports once, on the job, in the log and in the metrics, that the found task belongs to another job."""
         if (await self.why(job)) == job_decisions.TAKEN:
             return job
@@ -97,7 +96,7 @@ class Reconciler:
         return call
 
     async def attach(self, job_id: str, external_ref: str) -> Job:
-        """Goes on with a task that was found. Raises PreconditionFailed, NotFound."""
+        """Continues with a task that was found. Raises PreconditionFailed, NotFound."""
         call = await self.call(job_id)
         found = _while_unknown(Accepted(call.provider))
         await self.jobs.record(job_id, found, step=Acceptance(external_ref))
@@ -122,7 +121,7 @@ class Reconciler:
         return job
 
     async def refund(self, job_id: str) -> Refund:
-        """Gives the price of a job back that was charged for a task which costs nothing after all.
+        """Gives back the price of a job that was charged for a task which cost nothing after all.
 
         Idempotent. Raises PreconditionFailed, NotFound.
         """
@@ -133,7 +132,7 @@ class Reconciler:
             self.meter.paid_call(refund.call.provider, "refunded")
         return refund
 
-    async def _found(self, call: PaidCall, backend: Backend | None) -> Found:
+    async def _find(self, call: PaidCall, backend: Backend | None) -> Found:
         if not isinstance(backend, PaidBackend):
             return Found(Finding.UNKNOWN)
         try:

@@ -3,7 +3,7 @@
 The run of a job is a loop around `AttemptRunner.run` and has no steps of its own: the job's events say what has
 happened to it. So a run that begins again, on this worker or another, continues with the next attempt.
 
-Besides its jobs a worker runs a reaper, so that no reservation is left open.
+A worker also runs a reaper, which handles orphaned and overdue jobs, so that every reservation is settled.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from services.orchestrator.attempt.result import AwaitsReconciliation, JobEnded,
 from services.orchestrator.attempt.runner import AttemptRunner
 from services.orchestrator.ports.job_queue import JobQueue
 from services.orchestrator.ports.workers import Workers
-from services.orchestrator.worker.reaper import BEAT_S, Reaper
+from services.orchestrator.worker.reaper import HEARTBEAT_S, Reaper
 
 DATABASE_RETRY_S, FAULT_RETRY_S = 1.0, 15.0
 """Seconds before the next attempt, while the database is away and after an unexpected error."""
@@ -36,7 +36,7 @@ class Worker:
         self._reaper = reaper
         self._workers = workers
         self._queue = queue
-        self._idle_s = max(BEAT_S, silent_s)
+        self._idle_s = max(HEARTBEAT_S, silent_s)
         self._running: dict[asyncio.Task[object], str] = {}
         """The tasks that run jobs, each with its queue entry."""
         self._stopping = False

@@ -313,7 +313,7 @@ async def test_a_backend_that_is_not_what_its_cards_say_is_told_of_once(
     def often(values: dict[str, object]) -> None:
         values["silent_s"] = 0.3  # a third of it passes between looks
 
-    caplog.set_level("INFO", "services.orchestrator.worker.reaper")
+    caplog.set_level("INFO", "services.orchestrator.worker.backend_readiness")
     backend.unfit = AttemptFailed(JobError("PROFILE_MISMATCH", "this and that", retryable=False))
     async with served(database, tmp_path, {"test": (backend, 1)}, change=often) as i2v:
         for _ in range(3):

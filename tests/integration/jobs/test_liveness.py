@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 from i2v.provider.v1 import provider_pb2
 from i2v.v1 import job_pb2
@@ -13,7 +12,6 @@ from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.domain import paid_call
 from services.orchestrator.domain.paid_call import PaidCall
 from services.orchestrator.store.schema import executors
-from services.orchestrator.worker import reaper
 from tests.support.scripted_provider import Found, ScriptedProvider, a_video, providing
 from tests.support.served_orchestrator import GOLDEN, Served, served, text_spec
 
@@ -75,10 +73,7 @@ async def test_a_worker_beats_while_its_vendor_says_nothing(database: str, tmp_p
         await backend.close()
 
 
-async def test_every_unknown_outcome_has_its_turn_and_is_counted(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reaper, "RECONCILE_PAGE", 2)
+async def test_every_unknown_outcome_has_its_turn_and_is_counted(database: str, tmp_path: Path) -> None:
     vendor = ScriptedProvider(a_video())
     async with providing(vendor) as address:
         backend = ProviderBackend(address)

@@ -17,7 +17,7 @@ class Asked:
         self.looks = 0
         self.answered = asyncio.Event()
 
-    async def look(self) -> Availability:
+    async def availability(self) -> Availability:
         self.looks += 1
         if self.looks == 1:
             raise RuntimeError("as a fault of a library")

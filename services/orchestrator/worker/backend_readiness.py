@@ -1,0 +1,62 @@
+"""The readiness of a worker's backends: whether each could take a job now, for the metrics and the log."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from services.errors import Unavailable
+from services.orchestrator.ports.backend import AttemptFailed, Backend
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.queues import Queues
+
+CHECK_S = 10.0
+"""Seconds that a backend may take to answer whether it could take a job."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class BackendReadiness:
+    """Checks the backends of one worker."""
+
+    backends: Mapping[str, Backend]
+    queues: Queues
+    meter: Meter
+    _logged: dict[str, str] = field(default_factory=dict)
+    """Why each backend was not ready, as it was logged last."""
+
+    async def check(self) -> None:
+        """Reports the length of each backend's queue and whether the backend is ready. Raises Unavailable."""
+        for name in self.backends:
+            self.meter.queued(name, await self.queues.length(name))
+        await asyncio.gather(*(self._check(name, backend) for name, backend in self.backends.items()))
+
+    async def _check(self, name: str, backend: Backend) -> None:
+        reason, why = await _obstacle(backend)
+        self.meter.backend_ready(name, not reason)
+        if why != self._logged.get(name, ""):  # logged once, not at every check
+            self._logged[name] = why
+            if reason:
+                log.warning("a backend is not ready", extra={"backend": name, "reason": reason, "why": why})
+            else:
+                log.info("a backend is ready", extra={"backend": name})
+
+
+async def _obstacle(backend: Backend) -> tuple[str, str]:
+    """Returns why a backend could not take a job now, as a reason and a sentence; both empty if it could."""
+    try:
+        await _check_in_time(backend)
+    except Unavailable as error:
+        return error.reason, error.message
+    except AttemptFailed as failure:
+        return failure.error.reason, failure.error.message
+    return "", ""
+
+
+async def _check_in_time(backend: Backend) -> None:
+    try:
+        async with asyncio.timeout(CHECK_S):
+            await backend.check()
+    except TimeoutError:
+        raise Unavailable(f"It said nothing for {CHECK_S:g} seconds.", reason="NO_ANSWER") from None
