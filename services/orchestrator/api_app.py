@@ -84,7 +84,7 @@ def call_limits(settings: Settings) -> CallLimits:
     """Returns the limits around every call."""
     return CallLimits(
         calls=settings.max_calls,
-        # One tenant leaves room for others, whatever the settings are.
+        # One tenant leaves room for others with any settings.
         tenant_calls=min(settings.tenant_calls, max(1, settings.max_calls * 3 // 4)),
         groups=(
             Group("WATCHES", (WATCH,), settings.tenant_watches, settings.max_calls),

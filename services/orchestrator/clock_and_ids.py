@@ -1,4 +1,4 @@
-"""The Clock and Ids of the real world: the only place that asks the machine for the time or for randomness."""
+"""The Clock and Ids of the machine: the only place that reads its time or its randomness."""
 
 import secrets
 import time

@@ -1,4 +1,4 @@
-"""The health check: whether jobs and assets can be taken now, and whether the books are right."""
+"""The health check: whether jobs and assets can be taken now, and whether accounts match their ledger."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ async def check(
     meter: PrometheusMeter,
     embedded: EmbeddedPostgres | None,
 ) -> None:
-    """Reports to the health service whether jobs and assets can be taken, and to metrics whether the books are right.
+    """Reports whether jobs and assets can be taken to the health service, and the audit of the accounts to metrics.
 
     If the embedded PostgreSQL has ended, it starts it again.
     """
@@ -42,12 +42,12 @@ async def check(
                 meter.imbalance(await accounts.audit())
             disks.room(0)
         except Exception as error:
-            trouble = error if isinstance(error, Unavailable) else shortage(error)
-            if trouble is None:
+            obstacle = error if isinstance(error, Unavailable) else shortage(error)
+            if obstacle is None:
                 log.exception("the health check failed")
-            elif trouble.reason != why:
-                log.warning("not serving", extra={"reason": trouble.reason, **trouble.metadata})
-            serving, why = False, trouble.reason if trouble is not None else ""
+            elif obstacle.reason != why:
+                log.warning("not serving", extra={"reason": obstacle.reason, **obstacle.metadata})
+            serving, why = False, obstacle.reason if obstacle is not None else ""
         else:
             if not serving:
                 log.info("serving")

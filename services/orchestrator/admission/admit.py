@@ -34,7 +34,7 @@ async def admit(
     available: Available = lambda _: True,
     room: Room = any_room,
 ) -> Job:
-    """Admits one job and returns it QUEUED. `available` tells whether a backend takes work now.
+    """Admits one job and returns it QUEUED. `available` returns whether a backend takes work now.
 
     Idempotent per (tenant, user, request_id): a repeat returns the first job and charges nothing.
 

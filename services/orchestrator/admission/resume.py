@@ -41,7 +41,7 @@ async def resume(
     call = await paid_calls.of_job(failed)
     resumable = failed.state is State.FAILED and failed.error is not None and failed.error.resumable
     if not resumable or call is None or not call.external_ref:
-        what = "Nothing was paid for this job that could still bring its video. Submit it anew."
+        what = "Nothing was paid for this job that could still bring its video. Submit it again."
         raise PreconditionFailed(what, reason="NOT_RESUMABLE", metadata={"job": f"jobs/{job_id}"})
     now, root = clock.now(), failed.resumes or failed.id
     job = Job(

@@ -1,9 +1,10 @@
-"""Who calls: from an API key to a tenant and its plan. Keys are known by their SHA-256 alone.
+"""API keys: from a key to its tenant and plan. Only the SHA-256 of a key is stored.
 
-A key is 32 random bytes, so a fast digest guards it as well as a slow one would. What a key is good for is remembered
-for half a minute; a revoked one works no longer than that. An unknown key is cached for seconds, so a new key soon
-works. Keys that this process has not seen as valid share two lookups at a time: guesses do not use up the database for
-known callers.
+A key is 32 random bytes, so a fast digest protects it as well as a slow one. The tenant of a key is cached for half a
+minute; a revoked key works no longer than that. An unknown key is cached for seconds, so a new key works soon.
+
+Keys that this process has not seen as valid share two lookups at a time, so guesses do not take the database from known
+callers.
 """
 
 import asyncio
@@ -21,24 +22,24 @@ from services.orchestrator.ports.tenants import Tenants
 from services.rpc.auth import principal
 
 OPERATOR = "!operator"
-"""Who calls with the operators' key: no tenant can have this name."""
-REMEMBER = timedelta(seconds=30)
-REMEMBER_UNKNOWN = timedelta(seconds=3)
-REMEMBER_AT_MOST = 10_000
-STRANGERS, STRANGERS_WAITING = 2, 100
+"""The tenant of the operators' key: no tenant can have this name."""
+CACHE_TIME = timedelta(seconds=30)
+CACHE_TIME_UNKNOWN = timedelta(seconds=3)
+CACHE_SIZE = 10_000
+UNSEEN_AT_ONCE, UNSEEN_WAITING = 2, 100
 """Lookups at a time of keys that this process has not seen as valid, and how many more calls may wait for one."""
 
 
 def digest(key: str) -> str:
-    """Returns what is stored of a key."""
+    """Returns the digest that is stored of a key."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 class ApiKeys:
-    """Looks keys up and remembers what they are good for."""
+    """Looks up keys, and caches their tenants."""
 
     def __init__(self, tenants: Tenants, plans: Mapping[str, Plan], clock: Clock, operator_key: str = "") -> None:
-        """`operator_key` is the operators' credential; empty: nobody is one."""
+        """`operator_key` is the operators' credential; empty: there are no operators."""
         self._operator = digest(operator_key) if operator_key else ""
         self._tenants = tenants
         self._plans = plans
@@ -46,9 +47,9 @@ class ApiKeys:
         self._known: dict[str, tuple[datetime, str]] = {}
         self._unknown: OrderedDict[str, datetime] = OrderedDict()
         self._plan_of: dict[str, Plan] = {}
-        self._looking: dict[str, asyncio.Task[str | None]] = {}
-        self._strangers = asyncio.Semaphore(STRANGERS)
-        self._strange = 0
+        self._lookups: dict[str, asyncio.Task[str | None]] = {}
+        self._unseen_slots = asyncio.Semaphore(UNSEEN_AT_ONCE)
+        self._unseen_lookups = 0
 
     async def verify(self, key: str) -> str:
         """Returns the tenant of a key. Raises Unauthenticated, and Unavailable while too many unknown keys arrive."""
@@ -59,35 +60,35 @@ class ApiKeys:
             return known[1]
         if (until := self._unknown.get(hashed)) is not None and until > now:
             raise _unknown()
-        looking = self._looking.get(hashed)
-        if looking is None:
+        lookup = self._lookups.get(hashed)
+        if lookup is None:
             # All calls with this key share the lookup, and it does not end with the first of them.
-            looking = self._looking[hashed] = asyncio.create_task(self._look(hashed, strange=known is None))
-            looking.add_done_callback(lambda task: self._looked(hashed, task))
-        tenant = await asyncio.shield(looking)
+            lookup = self._lookups[hashed] = asyncio.create_task(self._look_up(hashed, unseen=known is None))
+            lookup.add_done_callback(lambda task: self._end_lookup(hashed, task))
+        tenant = await asyncio.shield(lookup)
         if tenant is None:
             raise _unknown()
         return tenant
 
-    async def _look(self, hashed: str, *, strange: bool) -> str | None:
-        if not strange:
+    async def _look_up(self, hashed: str, *, unseen: bool) -> str | None:
+        if not unseen:
             return await self._find(hashed)
-        if self._strange >= STRANGERS + STRANGERS_WAITING:
+        if self._unseen_lookups >= UNSEEN_AT_ONCE + UNSEEN_WAITING:
             raise Unavailable("Too many unknown keys arrive now. Try again in a moment.", reason="KEYS_BUSY")
-        self._strange += 1
+        self._unseen_lookups += 1
         try:
-            async with self._strangers:
+            async with self._unseen_slots:
                 return await self._find(hashed)
         finally:
-            self._strange -= 1
+            self._unseen_lookups -= 1
 
     async def _find(self, hashed: str) -> str | None:
         found, now = await self._tenants.of_key(hashed), self._clock.now()
         if found is None:
             self._known.pop(hashed, None)
-            self._unknown[hashed] = now + REMEMBER_UNKNOWN
+            self._unknown[hashed] = now + CACHE_TIME_UNKNOWN
             self._unknown.move_to_end(hashed)
-            if len(self._unknown) > REMEMBER_AT_MOST:
+            if len(self._unknown) > CACHE_SIZE:
                 self._unknown.popitem(last=False)
             return None
         if found.plan not in self._plans:
@@ -96,15 +97,15 @@ class ApiKeys:
                 reason="PLAN_UNKNOWN",
                 metadata={"plan": found.plan},
             )
-        if len(self._known) >= REMEMBER_AT_MOST:
+        if len(self._known) >= CACHE_SIZE:
             self._known.clear()
-        self._known[hashed] = (now + REMEMBER, found.id)
+        self._known[hashed] = (now + CACHE_TIME, found.id)
         self._unknown.pop(hashed, None)
         self._plan_of[found.id] = self._plans[found.plan]
         return found.id
 
-    def _looked(self, hashed: str, task: asyncio.Task[str | None]) -> None:
-        del self._looking[hashed]
+    def _end_lookup(self, hashed: str, task: asyncio.Task[str | None]) -> None:
+        del self._lookups[hashed]
         if not task.cancelled():
             task.exception()  # waiting calls have it; if all were cancelled, asyncio need not report it
 

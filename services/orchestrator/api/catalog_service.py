@@ -60,10 +60,10 @@ class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
 
     def _model(self, card: ModelCard) -> catalog_pb2.Model:
         model = _model(card)
-        if card.remote is not None and (told := self.vendors.of(card.backend)) is not None:
-            model.remote.availability = AVAILABILITIES[told.state]
-            model.remote.availability_reason, model.remote.simulation = told.reason, told.simulation
-            if card.remote.model in told.lacking:
+        if card.remote is not None and (availability := self.vendors.of(card.backend)) is not None:
+            model.remote.availability = AVAILABILITIES[availability.state]
+            model.remote.availability_reason, model.remote.simulation = availability.reason, availability.simulation
+            if card.remote.model in availability.lacking:
                 model.remote.availability = catalog_pb2.Model.Remote.UNREACHABLE
                 model.remote.availability_reason = "The provider does not know this model."
         return model

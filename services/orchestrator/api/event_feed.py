@@ -20,11 +20,11 @@ PAGE = 200
 KEPT = 256
 """Events that a feed keeps, at most."""
 KEPT_BYTES = 256 * 1024
-"""Bytes of these events, at most; the newest is kept whatever its size."""
-LOOK_S = 15.0
+"""Bytes of these events, at most; the newest is kept even if it is larger."""
+POLL_S = 15.0
 """Seconds between two reads without a notification."""
 BEATS = 3
-"""Wake-ups of the watchers within the time of a heartbeat. Each looks then whether it has to send one."""
+"""Wake-ups of the watchers within the time of a heartbeat. Each watcher checks then whether it has to send one."""
 WAITS = (Admitted, Retrying, Rerouted, Resumed)
 """The events after which a job waits in a queue."""
 
@@ -84,7 +84,7 @@ class EventFeed:
             waits()
 
     def holds(self, after: int) -> bool:
-        """Says whether no event between `after` and the window is missing."""
+        """Whether no event between `after` and the window is missing."""
         return after >= self._read - len(self._entries)
 
     def next(self, after: int) -> Entry | None:
@@ -104,7 +104,7 @@ class EventFeed:
             case _:
                 raise RuntimeError("the feed of a job broke; the log has the reason")
 
-    def stands(self, place: int) -> None:
+    def set_place(self, place: int) -> None:
         """Stores the place in the queue."""
         if self.waiting and place != self.place:
             self.place = place
@@ -117,8 +117,8 @@ class EventFeed:
         try:
             async with self._events.changes(self.job_id) as signal:
                 while not self.ended:
-                    await signal.wait(LOOK_S)
-                    await self._read_on()
+                    await signal.wait(POLL_S)
+                    await self._read_new()
         except Exception as error:
             if not isinstance(error, ServiceError):
                 log.exception("the feed of a job broke", extra={"job_id": self.job_id})
@@ -132,7 +132,7 @@ class EventFeed:
             await asyncio.sleep(self._beat_s)
             self._wake()
 
-    async def _read_on(self) -> None:
+    async def _read_new(self) -> None:
         more = True
         while more:
             events = await self._events.read(self.job_id, after=self._read, limit=PAGE)

@@ -35,7 +35,7 @@ class EventFeeds:
         self._beat_s = heartbeat_s / BEATS
         self._kept = kept
         self._feeds: dict[str, tuple[EventFeed, asyncio.Task[None]]] = {}
-        self._asked = asyncio.Event()
+        self._place_wanted = asyncio.Event()
         self._places: asyncio.Task[None] | None = None
 
     async def watch(self, job: Job, after: int) -> AsyncGenerator[bytes, None]:
@@ -74,7 +74,7 @@ class EventFeeds:
                     yield _heartbeat(place)
                     quiet_since = now()
                     continue
-                if now() - quiet_since > (BEATS - 1.5) * self._beat_s:  # the next look would be too late
+                if now() - quiet_since > (BEATS - 1.5) * self._beat_s:  # the next check would be too late
                     yield _heartbeat(feed.place)
                     quiet_since = now()
                     continue
@@ -83,12 +83,12 @@ class EventFeeds:
     @asynccontextmanager
     async def _feed(self, job: Job) -> AsyncIterator[EventFeed]:
         if job.id not in self._feeds:
-            feed = EventFeed(self._events, job, self._asked.set, beat_s=self._beat_s, kept=self._kept)
+            feed = EventFeed(self._events, job, self._place_wanted.set, beat_s=self._beat_s, kept=self._kept)
             reading = asyncio.create_task(feed.read(), name=f"feed-{job.id}")
             reading.add_done_callback(lambda _: self._drop(feed))
             self._feeds[job.id] = feed, reading
             if self._places is None:
-                self._places = asyncio.create_task(self._look(), name="places")
+                self._places = asyncio.create_task(self._look_up_places(), name="places")
         feed, reading = self._feeds[job.id]
         feed.watchers += 1
         try:
@@ -107,14 +107,14 @@ class EventFeeds:
             self._places.cancel()
             self._places = None
 
-    async def _look(self) -> None:
+    async def _look_up_places(self) -> None:
         """Looks up the places of all waiting jobs, in one statement."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PLACE_S):
-                    await self._asked.wait()
+                    await self._place_wanted.wait()
             await asyncio.sleep(GATHER_S)
-            self._asked.clear()
+            self._place_wanted.clear()
             waiting = {job_id: feed for job_id, (feed, _) in self._feeds.items() if feed.waiting}
             if not waiting:
                 continue
@@ -124,7 +124,7 @@ class EventFeeds:
                 log.warning("places in queues cannot be looked up", exc_info=True)
                 continue
             for job_id, feed in waiting.items():
-                feed.stands(places.get(job_id, 0))
+                feed.set_place(places.get(job_id, 0))
 
 
 def _heartbeat(place: int) -> bytes:

@@ -44,9 +44,9 @@ def request_id(text: str) -> str:
         raise refuse("request_id", f"{what}; give a new UUID for every new request", "REQUEST_ID_MALFORMED") from None
 
 
-def page_size(asked: int) -> int:
+def page_size(requested: int) -> int:
     """Returns how much goes onto a page. Raises InvalidInput when it is out of range."""
-    size = asked or PAGE_DEFAULT
+    size = requested or PAGE_DEFAULT
     if not 1 <= size <= PAGE_MOST:
         raise refuse("page_size", f"is {size}; 1 to {PAGE_MOST} are allowed", "PAGE_SIZE_OUT_OF_RANGE")
     return size

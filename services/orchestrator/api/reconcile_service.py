@@ -1,4 +1,4 @@
-"""ReconcileService: what operators may do about paid calls whose outcome nobody knows."""
+"""ReconcileService: what operators may do about paid calls with an unknown outcome."""
 
 import re
 from dataclasses import dataclass

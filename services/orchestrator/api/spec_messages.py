@@ -87,17 +87,17 @@ def _operation(spec: job_pb2.JobSpec) -> Operation:
             raise invalid("spec.operation", what, "OPERATION_MISSING")
 
 
-def _image_to_video(asked: job_pb2.ImageToVideo) -> ImageToVideo:
-    if asked.fit not in FITS:
-        raise invalid("spec.image_to_video.fit", f"is {asked.fit}; give CROP or PAD", "FIT_UNKNOWN")
+def _image_to_video(given: job_pb2.ImageToVideo) -> ImageToVideo:
+    if given.fit not in FITS:
+        raise invalid("spec.image_to_video.fit", f"is {given.fit}; give CROP or PAD", "FIT_UNKNOWN")
     return ImageToVideo(
-        image=_digest(asked.image),
-        prompt=asked.prompt,
-        fit=FITS[asked.fit],
-        audio=_digest(asked.audio),
-        negative_prompt=asked.negative_prompt if asked.HasField("negative_prompt") else None,
-        prompt_expansion=asked.prompt_expansion if asked.HasField("prompt_expansion") else None,
-        guidance_scale=asked.guidance_scale if asked.HasField("guidance_scale") else None,
+        image=_digest(given.image),
+        prompt=given.prompt,
+        fit=FITS[given.fit],
+        audio=_digest(given.audio),
+        negative_prompt=given.negative_prompt if given.HasField("negative_prompt") else None,
+        prompt_expansion=given.prompt_expansion if given.HasField("prompt_expansion") else None,
+        guidance_scale=given.guidance_scale if given.HasField("guidance_scale") else None,
     )
 
 

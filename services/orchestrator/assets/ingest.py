@@ -1,7 +1,7 @@
-"""Ingest: how a caller's bytes become an asset. Nothing is kept unless all of it came and is what it should be.
+"""Ingest: how a caller's bytes become an asset. An upload that is incomplete or invalid leaves nothing.
 
-An upload is spooled to a file, so memory stays flat; hashing and writing happen beside the receiving of what comes
-next.
+An upload is spooled to a file, so memory stays flat; hashing and writing happen while the next bytes are
+received.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ WAY_OUT = "send a PNG, JPEG, WebP, HEIC or AVIF picture, an MP4 video, or an MP3
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What a caller says of the bytes that will come."""
+    """The header of an upload: what the caller states about the bytes."""
 
     media_type: str
     """Such as `image/jpeg` or `audio/*`; empty: the bytes decide."""
@@ -47,11 +47,11 @@ class Upload:
 
     def role(self) -> Role | None:
         """Returns what the file is for; None: unknown. Raises InvalidUpload for an unsupported media type."""
-        said = self.media_type.partition(";")[0].partition("/")[0].strip().lower()
-        if said not in ROLES and said not in UNDECIDED:
+        kind = self.media_type.partition(";")[0].partition("/")[0].strip().lower()
+        if kind not in ROLES and kind not in UNDECIDED:
             what = f"is {self.media_type[:80]!r}; give image/*, audio/* or video/*, or leave it out"
             raise _refuse("header.media_type", what, "MEDIA_TYPE_UNSUPPORTED")
-        return ROLES.get(said)
+        return ROLES.get(kind)
 
 
 class _Spool:
@@ -103,16 +103,16 @@ class Ingest:
         with tempfile.TemporaryDirectory(prefix="upload-", dir=self.spool, ignore_cleanup_errors=True) as folder:
             received = Path(folder) / "received"
             size, sha256, head = await self._receive(upload, chunks, received, limit)
-            info, clean = await self._look(received, head, role, size, tenant)
+            info, clean = await self._probe(received, head, role, size, tenant)
             if clean != received:
                 size, sha256 = await asyncio.to_thread(_measure, clean)
             await self.blobs.put_file(blob_key(tenant, sha256), clean, media_type=info.media_type)
             return await self.assets.put(Asset(tenant, user, sha256, size, info, self.clock.now()))
 
-    async def _look(
+    async def _probe(
         self, received: Path, head: bytes, role: Role | None, size: int, tenant: str
     ) -> tuple[PictureInfo | VideoInfo | AudioInfo, Path]:
-        """Returns the format and the file to keep. The role says what is expected, the bytes say what it is."""
+        """Returns the format and the file to keep. The role is the expected kind; the bytes decide the actual one."""
         if role is None:
             found = file_format.of(head)
             if found is None or found.role is None:
@@ -122,7 +122,7 @@ class Ingest:
             if size > self._limit(role):
                 raise _too_large("data", size, self._limit(role))
             if found == file_format.MP4:
-                return await self._look_at_mp4(received, size, tenant), received
+                return await self._probe_mp4(received, size, tenant), received
         if role is Role.VIDEO:
             return await self.media.video(received, tenant=tenant), received
         if role is Role.SOUND:
@@ -130,7 +130,7 @@ class Ingest:
         clean = received.with_name("clean")
         return await self.media.picture(received, clean, tenant=tenant), clean
 
-    async def _look_at_mp4(self, received: Path, size: int, tenant: str) -> VideoInfo | AudioInfo:
+    async def _probe_mp4(self, received: Path, size: int, tenant: str) -> VideoInfo | AudioInfo:
         """Recorders write sounds under the MP4 brands of videos."""
         try:
             return await self.media.video(received, tenant=tenant)

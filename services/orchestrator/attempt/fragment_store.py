@@ -34,7 +34,7 @@ class FragmentStore:
         job, sha256 = state.job, hashlib.sha256(fragment.data).hexdigest()
         ready = FragmentReady(state.next_fragment, sha256, fragment.frames, len(fragment.data), fragment.progress)
         state.next_fragment += 1
-        if state.fragments.hold(ready):
+        if state.fragments.contains(ready):
             if fragment.progress > state.progress:
                 await self.event_recorder.record(state, Progressed("generate", fragment.progress))
             return
@@ -46,6 +46,6 @@ class FragmentStore:
         asset = Asset(job.tenant, job.user, sha256, len(fragment.data), info, self.clock.now())
         await self.blobs.put_file(asset.key, path, media_type=info.media_type)
         await self.event_recorder.record(state, ready, asset)
-        state.fragments.tell(ready)
+        state.fragments.add(ready)
         if ready.index == 0 and job.attempt == 1:
             self.meter.first_fragment(job, (self.clock.now() - job.create_time).total_seconds())

@@ -18,7 +18,7 @@ class Asset:
     info: PictureInfo | VideoInfo | AudioInfo
     create_time: datetime
     promised: Mapping[str, str] = field(default_factory=dict)
-    """What a vendor said of it, by its own keys; `info` is what came."""
+    """What a vendor stated about it, by the vendor's own keys; `info` is what was measured."""
 
     @property
     def key(self) -> str:

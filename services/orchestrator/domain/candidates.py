@@ -68,7 +68,7 @@ def check_models(cards: Iterable[ModelCard], spec: Spec, today: date) -> list[Ch
     """Checks a spec, without its assets, for every model of its capability that is not retired.
 
     Raises:
-        InvalidSpec: the capability has no such model, or none that can make the spec, whatever its assets are.
+        InvalidSpec: the capability has no such model, or none that can make the spec with any assets.
     """
     of_capability = [card for card in cards if card.remote is not None and card.remote.capability == spec.capability]
     checked = [(card, card.check(spec)) for card in of_capability if retirement(card, today) is None]

@@ -61,9 +61,9 @@ class ModelCard:
     """The default first."""
     durations_ms_by_operation: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     engine: EngineNeeds | None = None
-    """None for what is not ours."""
+    """None unless the model is ours."""
     remote: Remote | None = None
-    """None for what is ours. A remote card has no sizes and no frame rate: those are the vendor's matter."""
+    """None if the model is ours. A remote card has no sizes and no frame rate: the vendor decides them."""
 
     def durations(self, kind: str) -> tuple[int, ...]:
         """Returns the lengths that an operation can have, the default first."""
@@ -206,7 +206,7 @@ class ModelCard:
 
     def frames(self, spec: Spec) -> int:
         """Returns how many frames the video of a completed spec has; 0 where the vendor decides."""
-        return (spec.duration_ms or 0) * self.fps // 1000 + self.extra_frames  # whole: _card has seen to it
+        return (spec.duration_ms or 0) * self.fps // 1000 + self.extra_frames  # whole: the parser checks it
 
     def _nearest_size(self, picture: PictureInfo | None) -> Size:
         if picture is None:

@@ -1,4 +1,4 @@
-"""What may stand in a card's table in `models.toml`: a check for each key, so that a slip is told at the start."""
+"""The keys of a card's table in `models.toml`, with a check for each, so that mistakes are found at the start."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -102,7 +102,7 @@ def _are_prices(value: Any) -> bool:
 
 
 OPERATIONS = (ImageToVideo.kind, TextToVideo.kind)
-"""What a model of our own can be asked for."""
+"""Operations that a model of our own can have."""
 LENGTHS = _some(_is_length, f"seconds up to {LENGTH_MAX_S}, in whole milliseconds")
 KEYS: Mapping[str, _Key] = {
     "display_name": _text(),
@@ -127,7 +127,7 @@ KEYS: Mapping[str, _Key] = {
     "memory_bytes": _whole(1, INT64_MAX, needed=False),
     "experimental": _Key(lambda value: isinstance(value, bool), "true or false", needed=False),
 }
-"""Every key of a card. What the API tells of a card that holds to them fits into its messages."""
+"""Every key of a card. A card that passes these checks fits into the API's messages."""
 
 
 OF_OUR_OWN = ("sizes", "durations_s", "fps", "price_per_second_micros")
@@ -162,24 +162,24 @@ REMOTE_KEYS: Mapping[str, _Key] = {
 
 
 def check_keys(model: str, table: Any) -> None:
-    """Holds each key of a card for itself against `KEYS`, and of its table `remote` likewise. Raises ValueError."""
+    """Checks each key of a card, and of its table `remote`. Raises ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", model):
         raise ValueError(f"the card {model!r} needs another name: 1 to 128 letters, digits, dots, dashes, underscores")
     if not isinstance(table, dict):
         raise ValueError(f"the card {model!r} is no table")
     if "remote" not in table:
-        _hold(f"the card {model!r}", table, KEYS, KEYS)
+        _check_table(f"the card {model!r}", table, KEYS, KEYS)
         return
     own = {name: value for name, value in table.items() if name != "remote"}
     keys = {name: key for name, key in KEYS.items() if name not in OF_OUR_OWN}
     keys |= {"durations_s": LENGTHS, "operations": _some(*_one_of(*KINDS))}
-    _hold(f"the card {model!r}", own, keys, [name for name in keys if name != "durations_s"])
+    _check_table(f"the card {model!r}", own, keys, [name for name in keys if name != "durations_s"])
     if not isinstance(table["remote"], dict):
         raise ValueError(f"the card {model!r} has `remote`, which is no table")
-    _hold(f"the table `remote` of the card {model!r}", table["remote"], REMOTE_KEYS, REMOTE_KEYS)
+    _check_table(f"the table `remote` of the card {model!r}", table["remote"], REMOTE_KEYS, REMOTE_KEYS)
 
 
-def _hold(what: str, table: dict[str, Any], keys: Mapping[str, _Key], demanded: Iterable[str]) -> None:
+def _check_table(what: str, table: dict[str, Any], keys: Mapping[str, _Key], demanded: Iterable[str]) -> None:
     if unknown := sorted(set(table) - set(keys)):
         raise ValueError(f"{what} has the key {unknown[0]!r}; there are {', '.join(keys)}")
     for name, key in keys.items():

@@ -16,14 +16,14 @@ class Catalog:
 
     cards: Mapping[str, ModelCard]
     prompt_most_micros: int | None = None
-    """What the writing of a prompt may cost: set aside beside the video's price. None: there is no prompt writer."""
+    """What the writing of a prompt may cost, reserved in addition to the video's price. None: no prompt writer."""
 
     def allowance(self, spec: Spec) -> int:
         """Returns what is set aside for the writing of a spec's prompt, in micros."""
         return (self.prompt_most_micros or 0) if spec.written else 0
 
     def unwritable(self, spec: Spec) -> list[Violation]:
-        """Returns what is wrong with a spec whose prompt nobody can write; empty otherwise."""
+        """Returns the violation of a spec that needs a prompt writer where there is none; empty otherwise."""
         if not spec.written or self.prompt_most_micros is not None:
             return []
         at = "spec." + spec.operation.kind.replace("-", "_")
@@ -61,7 +61,7 @@ class Catalog:
 
 
 def demand_successors(cards: Mapping[str, ModelCard]) -> None:
-    """Raises ValueError when a card has a successor that is not among them; it may stand in another file."""
+    """Raises ValueError if a card's successor is not among the cards; it may be in another file."""
     for each in cards.values():
         if each.remote and each.remote.successor and each.remote.successor not in cards:
             raise ValueError(f"the card {each.id!r} has the successor {each.remote.successor!r}, which is no card")

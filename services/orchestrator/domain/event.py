@@ -31,7 +31,7 @@ class VideoOutput:
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """Why a job, or an attempt, could not go on."""
+    """Why a job, or an attempt, could not continue."""
 
     reason: str
     message: str
@@ -59,7 +59,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Continued:
-    """The attempt goes on from what an earlier one made: blocks before this one are not made again."""
+    """The attempt continues from checkpoints: blocks before this one are not made again."""
 
     block: int
     progress: float
@@ -67,7 +67,7 @@ class Continued:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """Work went on."""
+    """Work progressed."""
 
     stage: str
     progress: float
@@ -108,14 +108,14 @@ class PromptWritten:
 
 @dataclass(frozen=True, slots=True)
 class Submitting:
-    """One task of paid work is about to be handed to a provider. Until it is answered, nobody knows what it costs."""
+    """A paid task is about to be submitted to a provider. Until the answer, its cost is unknown."""
 
     provider: str
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The vendor has the task: it is paid for. From now on attempts attach to it."""
+    """The vendor has the task, so it is paid for. From now on attempts attach to it."""
 
     provider: str
 
@@ -133,34 +133,34 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Reconciling:
-    """The answer to a submission was lost: the reservation stays until somebody knows what became of it."""
+    """The answer to a submission was lost: the reservation stays until the outcome is known."""
 
     error: JobError
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The job waits again, now for an attempt that attaches to what was paid for, or that has it stopped."""
+    """The job waits again, for an attempt that attaches to the paid task, or that stops it."""
 
     expire_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Rerouted:
-    """Another model of the capability is asked; the one before has certainly taken no money."""
+    """Another model of the capability takes over; the one before has certainly taken no money."""
 
     model: str
     backend: str
     price_micros: int
     before: str
-    """The model that was asked before."""
+    """The model that was tried before."""
     error: JobError
     """Why it does not make the video."""
 
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """The video is there, and is not quite what was asked for or promised."""
+    """The video is there, but differs from what was requested or promised."""
 
     reason: str
     message: str
@@ -171,17 +171,17 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """Somebody asked for the job to stop."""
+    """A stop of the job was requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """The attempt could not go on; another begins at `retry_time`, at the earliest."""
+    """The attempt could not continue; another begins at `retry_time`, at the earliest."""
 
     error: JobError
     retry_time: datetime
     requeued: bool = False
-    """Its slot is given back: it waits by a new queue entry, and its turn counts anew."""
+    """Its slot is released: it waits by a new queue entry, at the end of the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class Cancelled:
 
 Terminal = Succeeded | Failed | Cancelled
 Paid = Submitting | Accepted | Released
-"""What the journal of paid calls notes in the same transaction."""
+"""What the journal of paid calls records in the same transaction."""
 Body = (
     Admitted
     | Started

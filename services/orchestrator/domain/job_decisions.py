@@ -21,16 +21,16 @@ from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call
 
 TASKS = 3
-"""Attempts after which a task that a vendor took, failed and gave back is bought no more: its money lies there long.
-Those count too that never got so far, as when the vendor had no room."""
+"""Attempts after which a task that a vendor fails and refunds is not submitted again: refunds take long.
+Attempts without a submission count too, for example if the vendor had no capacity."""
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
-"""The wait after the first attempt that could not go on; it doubles up to the most."""
+"""Seconds before the second attempt, which double with each attempt, and their maximum."""
 
 
 def start(job: Job, workflow: str = "") -> Started | Reconciling | None:
-    """Returns what begins the next attempt; None when there is none to begin, or not by this queue entry.
+    """Returns the event that begins the next attempt; None if there is none to begin, or not by this queue entry.
 
-    A submission that was under way when its worker was lost is not made again: the job is RECONCILING.
+    A submission that was in progress when its worker was lost is not repeated: the job is RECONCILING.
     """
     if job.state.ended or job.state is State.RECONCILING or workflow not in ("", job.workflow or job.id):
         return None
@@ -48,7 +48,7 @@ TAKEN = JobError(
 
 
 def lost(job: Job) -> Reconciling:
-    """Returns what a submission without an answer comes to."""
+    """Returns the event for a submission without an answer."""
     return Reconciling(LOST)
 
 
@@ -58,14 +58,14 @@ def taken(job: Job) -> Failed | Reconciling:
 
 
 def cancel(job: Job) -> Cancelled | CancelRequested | None:
-    """Returns what a request to stop does to the job, or None when there is nothing to stop."""
+    """Returns the event for a request to stop; None if there is nothing to stop."""
     if job.state is State.QUEUED:
         return CancelRequested() if job.call.live else Cancelled(charged_micros=job.owed_micros)
     return CancelRequested() if job.state is State.RUNNING else None
 
 
 def expire(now: datetime, job: Job, *, grace_s: float) -> Failed | Reconciling | None:
-    """Returns the end of a job that nobody began, or finished, in time; None when it is not (any more) such a job."""
+    """Returns the end of a job that no worker began or finished in time; None if it is not overdue, or not any more."""
     begun = job.state is not State.QUEUED
     if job.state.ended or job.expire_time + timedelta(seconds=grace_s if begun else 0) > now:
         return None
@@ -76,9 +76,10 @@ def expire(now: datetime, job: Job, *, grace_s: float) -> Failed | Reconciling |
 
 
 def fail(job: Job, error: JobError, *, spent_micros: int = 0) -> Failed | Reconciling:
-    """Returns what a job that cannot go on comes to: an end that pays what it owes, or RECONCILING where none knows.
+    """Returns the event for a job that cannot continue: an end with its charge, or RECONCILING if that is unknown.
 
-    What was not paid for cannot be resumed, whatever the error says. `spent_micros` went for a prompt that never came.
+    A job without a paid task cannot be resumed, even if the error says so. `spent_micros` is the cost of a prompt that
+    was not delivered.
     """
     if job.call is Call.SUBMITTING:
         return lost(job)
@@ -88,12 +89,12 @@ def fail(job: Job, error: JobError, *, spent_micros: int = 0) -> Failed | Reconc
 
 
 def charge(job: Job, error: JobError) -> Failed:
-    """Returns the end of a job whose task was paid for and brought nothing."""
+    """Returns the end of a job whose task was charged but has no video."""
     return Failed(replace(error, resumable=error.resumable and job.call.live), charged_micros=job.owed_micros)
 
 
 def settle(job: Job, error: JobError) -> Failed | Cancelled:
-    """Returns the end of a RECONCILING job of which is known now what it owes."""
+    """Returns the end of a RECONCILING job whose cost is now known."""
     return Cancelled(job.owed_micros) if job.stopping else Failed(error, charged_micros=job.owed_micros)
 
 
@@ -103,14 +104,14 @@ def succeed(job: Job, output: VideoOutput) -> Succeeded:
 
 
 def stopped(job: Job, made_micros: int) -> Cancelled | Reconciling:
-    """Returns what a job that was asked to stop comes to: it pays for what was made, or for what a vendor is paid."""
+    """Returns the event for a job that was stopped: it is charged for what was made, or for what a vendor is paid."""
     return lost(job) if job.call is Call.SUBMITTING else Cancelled(max(made_micros, job.owed_micros))
 
 
 def again(now: datetime, job: Job, error: JobError, *, wait_s: float = 0.0) -> Retrying | Failed | Reconciling:
-    """Returns what an attempt that could not go on comes to: another one after a while, or the end for want of time.
+    """Returns the event for an attempt that could not continue: a retry, or the end if there is no time for one.
 
-    `wait_s` is how long a vendor, or a language model, wants to be left alone.
+    `wait_s` is the least wait in seconds, as a vendor or a language model asks.
     """
     wait_s = max(wait_s, min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** min(job.attempt - 1, 10)))
     retry_time = now + timedelta(seconds=wait_s)

@@ -1,4 +1,4 @@
-"""What is known of a picture, a video or a sound once somebody has looked inside it."""
+"""What a probe finds out about a picture, a video or a sound."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class PictureInfo:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """A probed video: every figure is read from the file, none is taken from who wrote it."""
+    """A probed video: every figure is measured, not taken from the file's metadata."""
 
     media_type: str
     width: int
@@ -33,7 +33,7 @@ class AudioInfo:
     """A probed sound: every figure is read from the file."""
 
     media_type: str
-    """As it was found by looking inside, such as `audio/mpeg`."""
+    """As probed, such as `audio/mpeg`."""
     duration_s: float
     sample_rate: int
     """Samples a second."""

@@ -18,7 +18,7 @@ class Call(StrEnum):
     NONE = "none"
     """There is none, or it is certain that it costs nothing."""
     SUBMITTING = "submitting"
-    """It is being made. Whoever finds it so, and is not making it, must not make it again."""
+    """It is being made. Only the attempt that makes it may continue; no other may repeat it."""
     ACCEPTED = "accepted"
     """The vendor has the task, and its reference is journalled."""
     CHARGED = "charged"
@@ -26,40 +26,40 @@ class Call(StrEnum):
 
     @property
     def live(self) -> bool:
-        """Whether money may go, or has gone, to the vendor, and the job has not paid yet."""
+        """Whether the vendor was or may be paid, and the job has not been charged yet."""
         return self in (Call.SUBMITTING, Call.ACCEPTED)
 
 
 class Charge(StrEnum):
-    """What a provider says of the money of a task that came to nothing."""
+    """Whether a failed task was charged, as its provider reports."""
 
     NOT_CHARGED = "not-charged"
     """Certainly not charged."""
     UNKNOWN = "unknown"
-    """It may have been; nobody knows yet."""
+    """It is not known yet."""
     CHARGED = "charged"
     """The vendor has charged it, or will."""
 
 
 class Finding(StrEnum):
-    """What looking for a submission whose answer was lost came to."""
+    """The result of a search for a submission whose answer was lost."""
 
     FOUND = "found"
     ABSENT = "absent"
     """The vendor certainly has no such task, and will not charge one."""
     UNKNOWN = "unknown"
-    """It cannot be told, or not yet."""
+    """The search has no result, or none yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a vendor that could be asked said of a submission whose answer was lost."""
+    """What a vendor found of a submission whose answer was lost."""
 
     finding: Finding
     external_ref: str = ""
     """With FOUND."""
     refund_window_s: float | None = None
-    """How long after a submission the vendor has given back what it took for nothing; None: it promises nothing."""
+    """Seconds after a submission within which the vendor refunds a task without a result; None: it promises nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class PaidCall:
     """One row of the journal."""
 
     submission_id: str
-    """Ours; the vendor is told it where it keeps such a thing."""
+    """Our id; the vendor gets it where its API has a field for it."""
     job_id: str
     attempt: int
     provider: str

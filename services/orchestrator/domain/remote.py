@@ -1,6 +1,6 @@
 """What a remote model takes, what it costs and how long it will be there: the part of a card that is about a vendor.
 
-A parameter that a model does not have is refused, never dropped: whoever asks for it would pay for something else.
+A parameter that a model does not have is refused, never dropped: the caller would pay for something else.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from services.orchestrator.domain.spec import Fit, ImageToVideo, Operation, Scen
 from services.orchestrator.domain.storable_text import fault
 
 PARAMETERS = ("audio", "mask", "negative-prompt", "prompt-expansion", "guidance-scale", "seed")
-"""What a remote model may have beside a picture and a prompt."""
+"""What a remote model may take in addition to a picture and a prompt."""
 ANY = "any"
 """The price of a model that has no resolutions."""
 SCENE_MOST, STORY_MOST, DETAILS_MOST, KEY_MOST, VALUE_MOST = 4000, 8000, 16, 64, 512
@@ -41,11 +41,11 @@ class Remote:
     model: str
     """By the name that the provider knows."""
     capability: str
-    """The class of models that can stand in for one another, such as `wan-2.5`."""
+    """The class of interchangeable models, such as `wan-2.5`."""
     prices: Mapping[str, Tariff]
     """By resolution, or `any`."""
     price_as_of: date
-    """When somebody last looked at the vendor's price."""
+    """The day of the last check of the vendor's price."""
     resolutions: tuple[str, ...] = ()
     """The default first; empty: the model has no choice."""
     takes: frozenset[str] = field(default_factory=frozenset)
@@ -182,11 +182,11 @@ def _given(spec: Spec, at: str) -> Iterator[tuple[str, str, object]]:
     """Yields every parameter that a spec may carry: its field, its name, and its value or None."""
     yield "spec.seed", "seed", spec.seed
     match spec.operation:
-        case ImageToVideo() as asked:
-            yield f"{at}.audio", "audio", asked.audio or None
-            yield f"{at}.negative_prompt", "negative-prompt", asked.negative_prompt
-            yield f"{at}.prompt_expansion", "prompt-expansion", asked.prompt_expansion
-            yield f"{at}.guidance_scale", "guidance-scale", asked.guidance_scale
+        case ImageToVideo() as image:
+            yield f"{at}.audio", "audio", image.audio or None
+            yield f"{at}.negative_prompt", "negative-prompt", image.negative_prompt
+            yield f"{at}.prompt_expansion", "prompt-expansion", image.prompt_expansion
+            yield f"{at}.guidance_scale", "guidance-scale", image.guidance_scale
         case SceneAnimation() as scene:
             yield f"{at}.negative_prompt", "negative-prompt", scene.negative_prompt
             yield f"{at}.guidance_scale", "guidance-scale", scene.guidance_scale

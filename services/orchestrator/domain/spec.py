@@ -1,4 +1,4 @@
-"""What a caller asks for: the specification of one video."""
+"""The specification of one video: what a caller requests."""
 
 import hashlib
 import json
@@ -39,12 +39,12 @@ class Scene:
     story: str = ""
     """What the scene is part of."""
     details: tuple[tuple[str, str], ...] = ()
-    """Names and looks of who is in it, and the like, by key in order."""
+    """Names and appearance of the characters, and similar facts, by key in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageToVideo:
-    """A picture moves as a text says. None, or an empty asset, is: not given."""
+    """A picture moves as a text describes. None, or an empty asset, means: not given."""
 
     image: str
     """SHA-256 of the picture's asset, in hexadecimal digits."""
@@ -96,7 +96,7 @@ class SceneAnimation:
 
 @dataclass(frozen=True, slots=True)
 class TalkingAvatar:
-    """Somebody in a picture speaks; the sound decides how long."""
+    """A person in a picture speaks; the sound decides the length."""
 
     image: str
     """SHA-256 of the picture's asset."""
@@ -142,7 +142,7 @@ class Spec:
 
     @property
     def negative_prompt(self) -> str | None:
-        """What must not be seen, if the caller said so."""
+        """What must not appear, if the caller has given it."""
         match self.operation:
             case ImageToVideo() | SceneAnimation() as operation:
                 return operation.negative_prompt
@@ -159,11 +159,11 @@ class Spec:
         return False
 
     def fingerprint(self) -> str:
-        """Returns a digest that two specs share exactly when they ask for the same."""
-        asked = to_json(self)
-        if asked["quality"] is None:
-            del asked["quality"]  # digests that were stored before there was a choice stay what they are
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        """Returns a digest that two specs share exactly if they request the same."""
+        requested = to_json(self)
+        if requested["quality"] is None:
+            del requested["quality"]  # digests from before the choice of quality stay the same
+        return hashlib.sha256(json.dumps(requested, sort_keys=True).encode()).hexdigest()
 
 
 LATER = ("resolution", "capability", "price_most_micros")

@@ -1,4 +1,4 @@
-"""The place of bytes; what they are stands in the store."""
+"""The storage of bytes; their metadata is in the database."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +9,7 @@ class Blobs(Protocol):
     """Where bytes live, by key. Keys are our own (`domain.asset`), never a caller's text."""
 
     async def put_file(self, key: str, path: Path, *, media_type: str) -> None:
-        """Stores a file's bytes, whole or not at all; nobody writes to the file any more. Idempotent.
+        """Stores a file's bytes, completely or not at all; the file must not change any more. Idempotent.
 
         Raises: Unavailable.
         """
@@ -21,10 +21,10 @@ class Blobs(Protocol):
         """Returns the stored size in bytes, None when nothing is stored there."""
 
     async def delete(self, key: str) -> None:
-        """Removes what is stored there; nothing stored is fine."""
+        """Removes what is stored there, if anything."""
 
     async def check(self) -> None:
         """Raises Unavailable when the store cannot take writes."""
 
     async def close(self) -> None:
-        """Gives back connections and threads."""
+        """Closes connections and threads."""

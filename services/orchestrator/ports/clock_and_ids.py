@@ -1,4 +1,4 @@
-"""The time, and whatever is new or random: the core asks for them here and nowhere else."""
+"""The time, new ids and random seeds: the core gets them from these ports alone."""
 
 from datetime import datetime
 from typing import Protocol
@@ -8,14 +8,14 @@ class Clock(Protocol):
     """The time."""
 
     def now(self) -> datetime:
-        """The moment, in UTC."""
+        """Returns the current time, in UTC."""
 
 
 class Ids(Protocol):
-    """Everything that must be new or random."""
+    """New ids and random seeds."""
 
     def job_id(self) -> str:
-        """A new job id: sortable by time of making, URL-safe."""
+        """Returns a new job id: sortable by creation time, URL-safe."""
 
     def seed(self) -> int:
-        """A random seed, 0 to 2^63 - 1."""
+        """Returns a random seed, 0 to 2^63 - 1."""

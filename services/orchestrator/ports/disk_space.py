@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 Room = Callable[[int], None]
-"""Raises Unavailable if so many more bytes would leave less free than the limit. Does not block."""
+"""Raises Unavailable if so many more bytes would leave less free space than the limit. Does not block."""
 
 
 def any_room(size_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""A look inside files that others made, before anything of them is believed."""
+"""Probing of foreign files: nothing that they claim is used without a check."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Protocol
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
 
 Probe = Callable[[Path], VideoInfo]
-"""Looks inside a video file. Blocking. Raises InvalidUpload when it is not a playable MP4."""
+"""Probes a video file. Blocking. Raises InvalidUpload when it is not a playable MP4."""
 
 Keep = Callable[[Path], tuple[VideoInfo, Path]]
 """Probes a vendor's video. Returns the facts of the file to keep, and that file. Blocking.
@@ -23,7 +23,7 @@ class Media(Protocol):
         """Decodes a picture in the sandbox and writes it again to `out`. Raises InvalidUpload, Unavailable."""
 
     async def video(self, path: Path, *, tenant: str) -> VideoInfo:
-        """Looks inside a video. Raises InvalidUpload when it is not a playable MP4; Unavailable."""
+        """Probes a video. Raises InvalidUpload when it is not a playable MP4; Unavailable."""
 
     async def sound(self, path: Path, *, tenant: str) -> AudioInfo:
-        """Looks inside a sound. Raises InvalidUpload if it has no audible sound; Unavailable."""
+        """Probes a sound. Raises InvalidUpload if it has no audible sound; Unavailable."""

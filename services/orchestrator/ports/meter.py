@@ -1,4 +1,4 @@
-"""The counting of jobs: told what happens, answers nothing."""
+"""Metrics of jobs and of what makes them."""
 
 from typing import Protocol
 
@@ -6,13 +6,13 @@ from services.orchestrator.domain.job import Job
 
 
 class Meter(Protocol):
-    """What is counted of jobs as they go, and of what makes them."""
+    """Counts and measures jobs, backends and paid calls. Raises nothing."""
 
     def queued(self, backend: str, jobs: int) -> None:
         """So many jobs wait for a backend now."""
 
     def backend_ready(self, backend: str, ready: bool) -> None:
-        """A backend could take a job now, or could not."""
+        """A backend could take a job now, or not."""
 
     def admitted(self, job: Job) -> None:
         """A job was admitted."""
@@ -24,7 +24,7 @@ class Meter(Protocol):
         """A job's first piece was stored so long after its admission."""
 
     def continued(self, job: Job) -> None:
-        """An attempt goes on from what an earlier one made."""
+        """An attempt continues from checkpoints."""
 
     def checkpoint_failed(self, job: Job) -> None:
         """A checkpoint could not be stored now."""
@@ -36,7 +36,7 @@ class Meter(Protocol):
         """A paid call went a step: `submitting`, `accepted`, `released`, `charged`, `refunded` or `lost`."""
 
     def warned(self, job: Job, reason: str) -> None:
-        """A vendor's video is not quite what was asked for or promised."""
+        """A vendor's video differs from what was requested or promised."""
 
     def reconciling(self, jobs: int) -> None:
-        """So many jobs have a paid call whose outcome nobody knows."""
+        """So many jobs have a paid call with an unknown outcome."""

@@ -8,7 +8,7 @@ from services.orchestrator.domain.spec import Scene
 
 
 class ModelDown(Unavailable):
-    """A language model did not answer. It may be paid for that, so it is asked when it says, and a few times only."""
+    """A language model did not answer, but may charge: it is tried again when it allows that, a few times only."""
 
 
 class PromptWriter(Protocol):
@@ -18,7 +18,7 @@ class PromptWriter(Protocol):
         """Writes the prompt of an operation of this kind. A repeat under the same name is not paid for again.
 
         Raises:
-            services.errors.Unavailable: not now; the language model was not asked.
-            ModelDown: not now; a call that was not answered may be on the language model's bill, and is on no ledger.
-            AttemptFailed: not before somebody acts.
+            services.errors.Unavailable: not now; the language model was not called.
+            ModelDown: not now; a call without an answer may be on the language model's bill, and is on no ledger.
+            AttemptFailed: not before an operator acts.
         """

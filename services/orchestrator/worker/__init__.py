@@ -1,1 +1,1 @@
-"""What a worker does: takes jobs off the queue, handles orphaned and overdue jobs, and asks vendors."""
+"""What a worker does: takes jobs from the queue, handles orphaned and overdue jobs, and reconciles paid calls."""

@@ -3,7 +3,7 @@
 DBOS polls a queue and has no public way to be woken. Polling often enough to start a job immediately used six percent
 of a core in an idle worker. DBOS's loop pauses by waiting for the event that ends it; we pass an event that can also
 end the pause alone (a wake-up). `queue_worker_thread` is not public: pyproject.toml pins the version, and
-`test_a_ring_wakes_a_queue_at_once` fails if it changes.
+`test_a_notification_wakes_a_queue_at_once` fails if it changes.
 """
 
 import asyncio
@@ -24,8 +24,10 @@ REST_S = 0.01
 """Seconds between two polls, at least."""
 AGAIN_S = 0.05
 """Seconds from the poll after a wake-up to a second poll: for entries that another worker had locked at the first."""
-RING_S = 60.0
+SIGNAL_S = 60.0
+"""Seconds that one wait for a notification lasts."""
 JOIN_S = 10.0
+"""Seconds that the end of one loop may take."""
 
 Entries = Callable[[str], AbstractAsyncContextManager[Signal]]
 """Queues.entries."""
@@ -38,26 +40,26 @@ class WakeEvent(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
-        self._rung = threading.Event()
+        self._woken = threading.Event()
         self._again = False
-        self._looked = 0.0
+        self._polled = 0.0
 
     def wake(self) -> None:
         """Ends the present pause, or the next one."""
-        self._rung.set()
+        self._woken.set()
 
     def set(self) -> None:
         """Ends the loop."""
         super().set()
-        self._rung.set()
+        self._woken.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Pauses until a ring, or for `timeout` seconds. Returns whether the loop must end."""
-        self._again = self._rung.wait(AGAIN_S if self._again else timeout)
-        super().wait(max(0.0, self._looked + REST_S - monotonic()))
+        """Pauses until a wake-up, or for `timeout` seconds. Returns whether the loop must end."""
+        self._again = self._woken.wait(AGAIN_S if self._again else timeout)
+        super().wait(max(0.0, self._polled + REST_S - monotonic()))
         if not self.is_set():
-            self._rung.clear()
-        self._looked = monotonic()
+            self._woken.clear()
+        self._polled = monotonic()
         return self.is_set()
 
 
@@ -101,7 +103,7 @@ class QueuePoller:
     async def _listen(self, queue: str, wake_event: WakeEvent) -> None:
         async with self._entries(queue) as signal:
             while True:
-                if await signal.wait(RING_S):
+                if await signal.wait(SIGNAL_S):
                     wake_event.wake()
 
 

@@ -27,7 +27,7 @@ async def i2v(database: str, tmp_path: Path, backend: ScriptedBackend) -> AsyncI
         yield running
 
 
-async def test_a_ring_wakes_a_queue_at_once(i2v: Served) -> None:
+async def test_a_notification_wakes_a_queue_at_once(i2v: Served) -> None:
     for _ in range(3):
         job = await i2v.ended((await i2v.submit(text_spec())).name)
         assert job.state == job_pb2.Job.SUCCEEDED
@@ -41,11 +41,11 @@ async def test_a_free_slot_is_filled_at_once(i2v: Served, backend: ScriptedBacke
     assert {(await i2v.ended(job.name)).state for job in jobs} == {job_pb2.Job.SUCCEEDED}
 
 
-def test_a_bell_that_is_set_ends_the_loop_and_a_ring_only_its_pause() -> None:
+def test_a_set_event_ends_the_loop_and_a_wake_up_only_its_pause() -> None:
     wake_event = WakeEvent()
     wake_event.wake()
     assert not wake_event.wait(60)
-    assert not wake_event.wait(60)  # the second look after a ring
+    assert not wake_event.wait(60)  # the second poll after a wake-up
     assert not wake_event.wait(0.01)
     wake_event.set()
     assert wake_event.wait(60) and wake_event.wait(60)

@@ -11,7 +11,6 @@ from i2v.v1 import catalog_pb2, job_pb2
 
 from services.errors import Unavailable
 from services.orchestrator.backends.provider import ProviderBackend
-from services.orchestrator.worker import availability
 from tests.support.pictures import a_picture
 from tests.support.scripted_provider import Failed, Found, ScriptedProvider, a_failure, a_video, providing
 from tests.support.served_orchestrator import GOLDEN, Served, caller, served, text_spec
@@ -146,10 +145,7 @@ async def test_the_deadline_has_room_for_the_slowest_that_may_be_asked(database:
             await backend.close()
 
 
-async def test_a_provider_of_another_vendor_or_without_the_model_gets_no_task(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(availability, "LOOK_S", 0.05)
+async def test_a_provider_of_another_vendor_or_without_the_model_gets_no_task(database: str, tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text(card("quick", "one", 60))
     vendor = ScriptedProvider(a_video())
     vendor.capabilities.vendor = "two"

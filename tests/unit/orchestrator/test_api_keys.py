@@ -8,11 +8,11 @@ import pytest
 
 from services.errors import Unauthenticated, Unavailable
 from services.orchestrator.api.api_keys import (
-    REMEMBER,
-    REMEMBER_AT_MOST,
-    REMEMBER_UNKNOWN,
-    STRANGERS,
-    STRANGERS_WAITING,
+    CACHE_SIZE,
+    CACHE_TIME,
+    CACHE_TIME_UNKNOWN,
+    UNSEEN_AT_ONCE,
+    UNSEEN_WAITING,
     ApiKeys,
     digest,
 )
@@ -68,9 +68,9 @@ async def test_an_unknown_key_is_looked_up_once_and_works_seconds_after_it_is_ma
         await unknown(tenants, "new")
     assert len(keys.asked) == 1
     keys.tenants[digest("new")] = "story"
-    clock.advance(REMEMBER_UNKNOWN.total_seconds())
+    clock.advance(CACHE_TIME_UNKNOWN.total_seconds())
     assert await tenants.verify("new") == "story"
-    assert REMEMBER_UNKNOWN.total_seconds() <= 5
+    assert CACHE_TIME_UNKNOWN.total_seconds() <= 5
 
 
 async def test_a_revoked_key_works_no_longer_than_it_is_remembered(
@@ -78,7 +78,7 @@ async def test_a_revoked_key_works_no_longer_than_it_is_remembered(
 ) -> None:
     assert await tenants.verify("good") == "studio"
     keys.tenants.clear()
-    clock.advance(REMEMBER.total_seconds() - 1)
+    clock.advance(CACHE_TIME.total_seconds() - 1)
     assert await tenants.verify("good") == "studio"
     clock.advance(1)
     await unknown(tenants, "good")
@@ -88,10 +88,10 @@ async def test_unknown_keys_share_a_few_lookups_and_a_known_one_waits_for_none(
     tenants: ApiKeys, keys: Keys, clock: FakeClock
 ) -> None:
     assert await tenants.verify("good") == "studio"
-    clock.advance(REMEMBER.total_seconds())
+    clock.advance(CACHE_TIME.total_seconds())
     keys.gate.clear()
     guesses = [
-        asyncio.ensure_future(tenants.verify(f"guess-{number}")) for number in range(STRANGERS + STRANGERS_WAITING)
+        asyncio.ensure_future(tenants.verify(f"guess-{number}")) for number in range(UNSEEN_AT_ONCE + UNSEEN_WAITING)
     ]
     await asyncio.sleep(0)
     with pytest.raises(Unavailable) as caught:
@@ -100,7 +100,7 @@ async def test_unknown_keys_share_a_few_lookups_and_a_known_one_waits_for_none(
     good = asyncio.ensure_future(tenants.verify("good"))
     while digest("good") not in keys.asked[1:]:  # noqa: ASYNC110  its lookup begins in a task of its own
         await asyncio.sleep(0)
-    assert keys.most_at_once == STRANGERS + 1
+    assert keys.most_at_once == UNSEEN_AT_ONCE + 1
     keys.gate.set()
     assert await good == "studio"
     answers = await asyncio.gather(*guesses, return_exceptions=True)
@@ -119,7 +119,7 @@ async def test_calls_with_one_key_share_one_lookup_though_the_first_goes_away(te
 
 
 async def test_no_number_of_guesses_takes_memory_without_end(tenants: ApiKeys) -> None:
-    for number in range(REMEMBER_AT_MOST + 100):
+    for number in range(CACHE_SIZE + 100):
         with pytest.raises(Unauthenticated):
             await tenants.verify(f"guess-{number}")
-    assert len(tenants._unknown) == REMEMBER_AT_MOST
+    assert len(tenants._unknown) == CACHE_SIZE

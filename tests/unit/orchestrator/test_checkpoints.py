@@ -122,12 +122,12 @@ def a_fragment(index: int, asset: str = "a", frames: int = 4) -> FragmentReady:
 
 def test_a_fragment_replaces_that_of_its_index_and_all_after_it() -> None:
     fragments = Fragments.of([a_fragment(0), a_fragment(1), a_fragment(2), a_fragment(1, "b", 3)])
-    assert [(told.index, told.asset[0]) for told in fragments.told] == [(0, "a"), (1, "b")]
+    assert [(each.index, each.asset[0]) for each in fragments.items] == [(0, "a"), (1, "b")]
     assert fragments.frames == 7
 
 
 def test_a_fragment_is_known_by_its_place_and_its_bytes() -> None:
     fragments = Fragments.of([a_fragment(0), a_fragment(1)])
-    assert fragments.hold(a_fragment(1))
-    assert not fragments.hold(a_fragment(1, "b"))
-    assert not fragments.hold(a_fragment(2))
+    assert fragments.contains(a_fragment(1))
+    assert not fragments.contains(a_fragment(1, "b"))
+    assert not fragments.contains(a_fragment(2))
