@@ -210,7 +210,7 @@ async def test_the_progress_inside_a_block_is_told(triton: ScriptedTriton, tmp_p
     triton.profile |= {"pipeline": "bidirectional"}
     triton.signs = 3
     async with serving(triton) as address:
-        backend = TritonBackend(address, tell_s=0)
+        backend = TritonBackend(address, report_s=0)
         events = await Rig(backend, tmp_path).events(a_spec(), the_card())
         await backend.close()
     progress = [event.progress for event in events if isinstance(event, Stage | Fragment)]
@@ -314,7 +314,7 @@ async def test_a_model_that_died_in_silence_is_noticed(
 ) -> None:
     triton.silent, triton.dead, triton.fail_after = {model}, True, after
     async with serving(triton) as address:
-        backend = TritonBackend(address, look_s=0.1)
+        backend = TritonBackend(address, probe_after_s=0.1)
         card = the_card(durations_ms=(2000,))
         with pytest.raises(Unavailable, match="has died") as caught:
             async with asyncio.timeout(90):
@@ -332,7 +332,7 @@ async def test_silence_has_an_end_though_the_process_is_there(
     monkeypatch.setattr(limits, "STALL_S", 0.5)
     triton.silent = {model}
     async with serving(triton) as address:
-        backend = TritonBackend(address, look_s=0.1)
+        backend = TritonBackend(address, probe_after_s=0.1)
         with pytest.raises(Unavailable, match="does not answer"):
             async with asyncio.timeout(90):
                 await Rig(backend, tmp_path).events(a_spec(), the_card())
@@ -345,7 +345,7 @@ async def test_the_decoder_gets_the_history_only_when_the_transformer_has_answer
     triton: ScriptedTriton, tmp_path: Path
 ) -> None:
     async with serving(triton) as address:
-        backend = TritonBackend(address, look_s=0.1)
+        backend = TritonBackend(address, probe_after_s=0.1)
         rig, card = Rig(backend, tmp_path), the_card(durations_ms=(2000,))
         checkpoints = [event.data for event in of(Checkpoint, await rig.events(a_spec(card), card))]
         pieces = len(triton.of("vae_decoder"))

@@ -123,7 +123,7 @@ async def test_a_video_whose_transformer_died_waits_for_a_restart_and_goes_on(
     database: str, tmp_path: Path, triton: TritonServer
 ) -> None:
     port = free_ports()["grpc"]
-    backend = TritonBackend(f"127.0.0.1:{port}", look_s=1)
+    backend = TritonBackend(f"127.0.0.1:{port}", probe_after_s=1)
     async with served(database, tmp_path, {"triton": (backend, 1)}, change=nano) as i2v:
         spec = a_spec((await i2v.upload(CAT)).name)
         for _ in range(KILLS):

@@ -1,4 +1,4 @@
-"""What a failed call to one of our own processes says, as tenants may see it."""
+"""Messages of failed calls to our own processes, in a form that tenants may see."""
 
 import logging
 

@@ -18,7 +18,7 @@ GIVE_UP_S, GIVE_UP_AGAIN_S = 3.0, 0.05
 
 
 def probe_request(model: str, number: int = 1) -> Any:
-    """Returns a request that a decoder refuses at once; `number` is no clip's. See TritonClient.look."""
+    """Returns a request that a decoder refuses at once; `number` is no clip's. See TritonClient.probe_model."""
     nothing = np.zeros((1, 1, 0, 1, 1), np.float32)
     return request(model, {"latents": nothing}, sequence_id=number, sequence_start=True, sequence_end=True)
 
@@ -27,7 +27,7 @@ class DecoderClip:
     """Latents go in by `send`, frames come out of `frames`, each in order."""
 
     def __init__(self, engine: TritonClient, model: str, number: int, latents: int) -> None:
-        """`number` is the sequence's, and nobody else's; `latents` is how many there will be in all."""
+        """`number` identifies the sequence and must be unique; `latents` is the total number of latent frames."""
         self._engine = engine
         self._model = model
         self._number = number
@@ -61,7 +61,7 @@ class DecoderClip:
             )
 
     async def frames(self) -> AsyncGenerator[Array, None]:
-        """Yields (F, H, W, 3) uint8 frames, piece by piece, for ever: closing it ends it. Raises as Engine.stream."""
+        """Yields (F, H, W, 3) uint8 frames, piece by piece, until it is closed. Raises as TritonClient.stream."""
         stream = self._engine.stream(
             self._requests, stall_s=STALL_S, probe=lambda: probe_request(self._model, self._number ^ 1 or 2)
         )
@@ -70,7 +70,7 @@ class DecoderClip:
                 yield outputs["frames"]
 
     async def give_up(self) -> None:
-        """Tells the decoder to forget a clip that will not be finished; if it cannot be told, it forgets by itself.
+        """Ends a clip that will not be finished; if the decoder cannot be reached, it drops the clip by itself.
 
         Triton ends the sequence with the cancelled stream, without a word to the model, and answers emptily until that
         is done. So a new sequence of the same number, of nothing, is begun and ended until the model itself answers.
@@ -80,12 +80,12 @@ class DecoderClip:
         nothing = {"latents": self._last[:, :, :0]}
         with suppress(Unavailable, EngineRefused, TimeoutError):
             async with asyncio.timeout(GIVE_UP_S):
-                told = False
-                while not told:
+                acknowledged = False
+                while not acknowledged:
                     goodbye = Requests()
                     goodbye.send(
                         request(self._model, nothing, sequence_id=self._number, sequence_start=True, sequence_end=True)
                     )
                     async with aclosing(self._engine.stream(goodbye)) as answers:
-                        told = "frames" in (await anext(answers))[0]
+                        acknowledged = "frames" in (await anext(answers))[0]
                     await asyncio.sleep(GIVE_UP_AGAIN_S)

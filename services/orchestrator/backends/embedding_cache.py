@@ -1,4 +1,4 @@
-"""What encoders made lately, so that the same prompt or picture is not encoded again for every job and attempt."""
+"""A cache of embeddings, so that the same prompt or picture is not encoded again for every job and attempt."""
 
 import hashlib
 from collections import OrderedDict
@@ -18,7 +18,7 @@ class EmbeddingCache:
         self._found: OrderedDict[str, Arrays] = OrderedDict()
 
     async def get(self, profile: str, given: bytes, encode: Callable[[], Awaitable[Arrays]]) -> Arrays:
-        """Returns what the encoder of a profile, by its digest, makes of an input; `encode` is asked if need be."""
+        """Returns an encoder's output; calls `encode` if it is not cached. `profile` is a digest."""
         key = f"{profile} {hashlib.sha256(given).hexdigest()}"
         if key not in self._found:
             made = await encode()

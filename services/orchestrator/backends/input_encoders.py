@@ -21,7 +21,7 @@ class Inputs:
     embeddings: Array
     """(1, L, D) float32."""
     negative: Array | None
-    """The same, of what shall not be seen."""
+    """The same, of the negative prompt."""
     image_tokens: Array | None
     """(1, T, D) float32."""
     image_latent: Array | None
@@ -29,7 +29,7 @@ class Inputs:
 
 
 class InputEncoders:
-    """The encoders of one engine, and what they made lately."""
+    """The encoders of one engine, with a cache."""
 
     def __init__(self, engine: TritonClient) -> None:
         self._engine = engine
@@ -62,13 +62,13 @@ class InputEncoders:
 
         async def encode() -> Arrays:
             rgb = await asyncio.to_thread(fit, picture, size.width, size.height, operation.fit.value)
-            asked: dict[str, Arrays] = {"vae_encoder": {"pixels": to_pixels(rgb)}}
+            inputs_by_model: dict[str, Arrays] = {"vae_encoder": {"pixels": to_pixels(rgb)}}
             if profile.image_encoder:
-                asked["image_encoder"] = dict(asked["vae_encoder"])
+                inputs_by_model["image_encoder"] = dict(inputs_by_model["vae_encoder"])
             if profile.pipeline == BIDIRECTIONAL:
-                asked["vae_encoder"]["latent_frames"] = np.array([plan.latents], np.int32)
+                inputs_by_model["vae_encoder"]["latent_frames"] = np.array([plan.latents], np.int32)
             answers = await asyncio.gather(
-                *(self._engine.infer(model, inputs, within_s=ENCODE_S) for model, inputs in asked.items())
+                *(self._engine.infer(model, inputs, within_s=ENCODE_S) for model, inputs in inputs_by_model.items())
             )
             return {name: array for answer in answers for name, array in answer.items()}
 

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class BadCheckpoint(Exception):
-    """These bytes are no checkpoint that can be used; str() says why."""
+    """These bytes are no usable checkpoint; str() has the reason."""
 
 
 def pack(plan: GenerationPlan, start: int, block: Array, before: Array | None) -> bytes:
@@ -54,16 +54,16 @@ def _unpack(plan: GenerationPlan, start: int, end: int, data: bytes, before: Arr
     try:
         header: dict[str, Any] = json.loads(line)
         shape = tuple(int(side) for side in header["shape"])
-        told = (header["mark"], header["start"], header["follows"], header["sha256"])
+        stored = (header["mark"], header["start"], header["follows"], header["sha256"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise BadCheckpoint("it has no header that can be read") from error
-    if told[0] != plan.mark:
+    if stored[0] != plan.mark:
         raise BadCheckpoint("it is of another profile or another spec")
-    if told[3] != hashlib.sha256(raw).hexdigest():
+    if stored[3] != hashlib.sha256(raw).hexdigest():
         raise BadCheckpoint("it is damaged")
-    if told[1] != start or len(shape) != 5 or (shape[0], *shape[2:]) != (1, end - start, *plan.latent_size):
+    if stored[1] != start or len(shape) != 5 or (shape[0], *shape[2:]) != (1, end - start, *plan.latent_size):
         raise BadCheckpoint(f"it is not the block from latent frame {start} to {end}")
-    if told[2] != _digest(before):
+    if stored[2] != _digest(before):
         raise BadCheckpoint("it was not made after the block before it")
     if len(raw) != 4 * math.prod(shape):
         raise BadCheckpoint("it is not as long as it says")

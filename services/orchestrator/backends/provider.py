@@ -1,8 +1,8 @@
 """ProviderBackend: a vendor's models, behind the process that speaks `i2v.provider.v1` with it.
 
-Nothing here decides about money; it only never says more than is known. A stream that breaks before the vendor has
-accepted leaves the outcome UNKNOWN, unless the provider says that nothing was submitted. One that breaks afterwards is
-a reason to attach again.
+Nothing here decides whether a job is charged; it only reports what is certain. A stream that breaks before the vendor
+has accepted leaves the outcome UNKNOWN, unless the provider states that nothing was submitted. After a stream that
+breaks later, another attempt attaches to the task.
 """
 
 import asyncio
@@ -37,16 +37,16 @@ from services.rpc.channel import open_channel
 from services.rpc.status_codes import from_call
 
 SHORT_S = 10.0
-"""How long a provider may take to answer what needs no vendor's work."""
+"""Seconds that a provider may take for a call that needs no generation."""
 SILENCE_S = 120.0
-"""How long an accepted task may say nothing; a provider says something every 15 seconds."""
+"""Seconds that the stream of an accepted task may be silent; a provider sends something every 15 seconds."""
 OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 5_000),
-    # A repeat of Generate pays again: nothing below us may decide to make one.
+    # A repeated Generate would be charged again, so gRPC must not retry.
     ("grpc.enable_retries", 0),
 )
 CHARGES = {
@@ -76,18 +76,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Progress:
-    """What was told of a task last, so that only news is told."""
+    """The last reported progress of a task, so that only changes are reported."""
 
     stage: str = ""
     share: float = 0.0
 
-    def news(self, told: provider_pb2.Progress) -> Stage | None:
-        begin, share = SHARES.get(told.stage, (0.02, 0.0))
-        now = max(self.share, begin + share * min(1.0, max(0.0, told.fraction)))
-        if told.stage == self.stage and now < self.share + 0.01:
+    def change(self, reported: provider_pb2.Progress) -> Stage | None:
+        """Returns the stage to report; None if little has changed."""
+        begin, share = SHARES.get(reported.stage, (0.02, 0.0))
+        now = max(self.share, begin + share * min(1.0, max(0.0, reported.fraction)))
+        if reported.stage == self.stage and now < self.share + 0.01:
             return None
-        self.stage, self.share = told.stage, now
-        return Stage(told.stage, now)
+        self.stage, self.share = reported.stage, now
+        return Stage(reported.stage, now)
 
 
 class ProviderBackend:
@@ -102,9 +103,9 @@ class ProviderBackend:
         models: Collection[str] = (),
         authorities: bytes = b"",
     ) -> None:
-        """`key` is the credential that the provider knows the orchestrator by. With `authorities` TLS is spoken.
+        """`key` is the orchestrator's credential at the provider. With `authorities` the connection uses TLS.
 
-        `vendor` must be the one that it speaks with, and `models` are those that cards name. Empty: whoever answers.
+        `vendor` must be the provider's vendor; empty: any. `models` are those that cards name.
         """
         self._channel = open_channel(address, OPTIONS, authorities=authorities)
         self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
@@ -113,7 +114,7 @@ class ProviderBackend:
         self._stub: Any = provider_pb2_grpc.ProviderServiceStub(self._channel)
 
     async def close(self) -> None:
-        """Gives the connection back."""
+        """Closes the connection."""
         await self._channel.close()
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
@@ -139,9 +140,9 @@ class ProviderBackend:
             except (asyncio.CancelledError, TaskFailed):
                 # gRPC cancels a call if its messages cannot be read. A cancel of this task is something else.
                 task = asyncio.current_task()
-                if parts is None or parts.trouble is None or (task is not None and task.cancelling()):
+                if parts is None or parts.obstacle is None or (task is not None and task.cancelling()):
                     raise
-                raise _unsent(parts.trouble) from parts.trouble
+                raise _unsent(parts.obstacle) from parts.obstacle
             finally:
                 call.cancel()
 
@@ -149,38 +150,38 @@ class ProviderBackend:
         """Raises Unavailable unless the provider is our vendor's, knows our models and takes work now."""
         self._demand(await self.capabilities(), self._models)
 
-    def _demand(self, told: provider_pb2.Capabilities, models: Collection[str]) -> None:
-        """Raises Unavailable where it takes no work of these models now. Jobs wait: what is wrong gets mended."""
-        if wrong := self._foreign(told):
+    def _demand(self, found: provider_pb2.Capabilities, models: Collection[str]) -> None:
+        """Raises Unavailable if it takes no work for these models now: jobs wait until it is repaired."""
+        if wrong := self._foreign(found):
             raise Unavailable(wrong, reason="PROVIDER_MISMATCH")
-        if lacking := sorted(set(models) - set(told.models)):
+        if lacking := sorted(set(models) - set(found.models)):
             raise Unavailable(f"The provider does not know the model {lacking[0]!r}.", reason="PROVIDER_MISMATCH")
-        if told.availability in UNFIT:
-            reason, message = UNFIT[told.availability]
-            raise Unavailable(told.reason or message, reason=reason)
+        if found.availability in UNFIT:
+            reason, message = UNFIT[found.availability]
+            raise Unavailable(found.reason or message, reason=reason)
 
-    def _foreign(self, told: provider_pb2.Capabilities) -> str:
-        """Returns what is wrong with who answers; empty when it is the provider of our vendor."""
-        if not self._vendor or told.vendor == self._vendor:
+    def _foreign(self, found: provider_pb2.Capabilities) -> str:
+        """Returns why the process that answers is not our vendor's provider; empty if it is."""
+        if not self._vendor or found.vendor == self._vendor:
             return ""
-        return f"What answers here speaks with {told.vendor[:40]!r}, not with {self._vendor!r}."
+        return f"What answers here speaks with {found.vendor[:40]!r}, not with {self._vendor!r}."
 
     async def capabilities(self) -> provider_pb2.Capabilities:
-        """Asks the provider what it can do, and whether it can now. Raises Unavailable."""
+        """Returns what the provider can do, and whether it can now. Raises Unavailable."""
         request = provider_pb2.GetCapabilitiesRequest()
-        told: provider_pb2.Capabilities = await self._short(self._stub.GetCapabilities, request)
-        return told
+        found: provider_pb2.Capabilities = await self._short(self._stub.GetCapabilities, request)
+        return found
 
     async def availability(self) -> Availability:
         """Returns whether the vendor takes work now."""
         try:
-            told = await self.capabilities()
-        except Unavailable as trouble:
-            return Availability("unreachable", trouble.message)
-        if wrong := self._foreign(told):
-            return Availability("unreachable", wrong, told.simulation)
-        state, lacking = STATES.get(told.availability, "unreachable"), self._models - set(told.models)
-        return Availability(state, told.reason, told.simulation, lacking)
+            found = await self.capabilities()
+        except Unavailable as obstacle:
+            return Availability("unreachable", obstacle.message)
+        if wrong := self._foreign(found):
+            return Availability("unreachable", wrong, found.simulation)
+        state, lacking = STATES.get(found.availability, "unreachable"), self._models - set(found.models)
+        return Availability(state, found.reason, found.simulation, lacking)
 
     async def stop(self, external_ref: str, model: str) -> bool:
         """Cancels a task; returns whether it was stopped and costs nothing. Raises Unavailable."""
@@ -212,25 +213,25 @@ class ProviderBackend:
         """Yields what happens to a task. Raises TaskFailed, and Unavailable where attaching again may bring more."""
         accepted, progress = bool(attempt.external_ref), _Progress()
         try:
-            while (told := await _next(call, accepted)) is not None:
-                match told.WhichOneof("event"):
+            while (event := await _next(call, accepted)) is not None:
+                match event.WhichOneof("event"):
                     case "accepted":
-                        if not attempt.external_ref and told.accepted.external_ref:
+                        if not attempt.external_ref and event.accepted.external_ref:
                             accepted = True
-                            yield TaskAccepted(told.accepted.external_ref)
+                            yield TaskAccepted(event.accepted.external_ref)
                     case "progress":
-                        if (news := progress.news(told.progress)) is not None:
-                            yield news
+                        if (stage := progress.change(event.progress)) is not None:
+                            yield stage
                     case "output":
-                        await video.add(told.output.data)
+                        await video.add(event.output.data)
                     case "done":
                         await video.settle()
-                        if not video.holds(told.done.size_bytes, told.done.sha256):
+                        if not video.holds(event.done.size_bytes, event.done.sha256):
                             raise Unavailable("The video did not come whole.", reason="OUTPUT_UNAVAILABLE")
-                        yield Output(video.path, _promised(told.done.facts), video.sha256)
+                        yield Output(video.path, _promised(event.done.facts), video.sha256)
                         return
                     case "failed":
-                        raise _failed(told.failed)
+                        raise _failed(event.failed)
         except grpc.aio.AioRpcError as error:
             raise _broken(error, accepted) from error
         raise _broken(None, accepted)
@@ -239,12 +240,12 @@ class ProviderBackend:
 async def _next(call: Any, accepted: bool) -> provider_pb2.TaskEvent | None:
     """Returns the next event of a stream, None at its end. Raises AioRpcError, and Unavailable after a long silence."""
     try:
-        # Before the vendor has the task there is no telling how long its upload takes, and nothing to attach to.
+        # Before the vendor has the task, its upload may take any time, and there is nothing to attach to.
         async with asyncio.timeout(SILENCE_S if accepted else None):
-            told = await call.read()
+            event = await call.read()
     except TimeoutError:
         raise _away(None) from None
-    return None if told is grpc.aio.EOF else told
+    return None if event is grpc.aio.EOF else event
 
 
 def _promised(facts: provider_pb2.VendorFacts) -> dict[str, str]:
@@ -267,16 +268,16 @@ def _failed(failed: provider_pb2.Failed) -> Exception:
     return TaskFailed(error, CHARGES.get(failed.charge, Charge.UNKNOWN), wait_s=wait_s)
 
 
-def _unsent(trouble: Exception) -> TaskFailed:
+def _unsent(obstacle: Exception) -> TaskFailed:
     """Returns the result if inputs could not be sent completely: a provider never submits a part of them."""
-    lacking = shortage(trouble)
+    lacking = shortage(obstacle)
     reason = lacking.reason if lacking is not None else "NOTHING_SUBMITTED"
     error = JobError(reason, "The inputs could not be sent; nothing was submitted.", retryable=True)
     return TaskFailed(error, Charge.NOT_CHARGED)
 
 
 def _broken(error: grpc.aio.AioRpcError | None, accepted: bool) -> Exception:
-    """Returns what a stream means that ended without a last word."""
+    """Returns the meaning of a stream that ended without a result."""
     if error is not None and not accepted and _refused(error):
         retryable = error.code() is not grpc.StatusCode.INVALID_ARGUMENT
         why = message_of(error, "it takes no calls of ours now.")

@@ -17,9 +17,9 @@ from services.rpc.channel import open_channel
 from services.rpc.status_codes import from_call
 
 WRITE_S = 90.0
-"""How long a prompt may take: a language model may answer slowly, and then be asked once more."""
+"""Seconds that a prompt may take: a language model may be slow, and be called a second time."""
 RETRY_AFTER_S = 30.0
-"""When a language model is asked again that has not said when."""
+"""Seconds before the next call of a language model that gives no time of its own."""
 KINDS = {
     SceneAnimation.kind: prompt_pb2.WritePromptRequest.ANIMATION,
     TalkingAvatar.kind: prompt_pb2.WritePromptRequest.TALKING,
@@ -36,13 +36,13 @@ class RemotePromptWriter:
     """The PromptWriter port over that process. Use `close` at the end."""
 
     def __init__(self, address: str, key: str = "", *, authorities: bytes = b"") -> None:
-        """`key` is the credential that providers know the orchestrator by. With `authorities` TLS is spoken."""
+        """`key` is the orchestrator's credential at providers. With `authorities` the connection uses TLS."""
         self._channel = open_channel(address, (("grpc.enable_retries", 0),), authorities=authorities)
         self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
         self._stub: Any = prompt_pb2_grpc.PromptWriterStub(self._channel)
 
     async def close(self) -> None:
-        """Gives the connection back."""
+        """Closes the connection."""
         await self._channel.close()
 
     async def write(self, kind: str, scene: Scene, most_characters: int, name: str) -> PromptWritten:
@@ -56,35 +56,35 @@ class RemotePromptWriter:
             request_id=name,
         )
         try:
-            told = await self._stub.WritePrompt(request, metadata=self._metadata, timeout=WRITE_S)
+            answer = await self._stub.WritePrompt(request, metadata=self._metadata, timeout=WRITE_S)
         except grpc.aio.AioRpcError as error:
-            raise _trouble(error) from error
-        if told.cost_micros and told.currency_code != CURRENCY:
-            # No rate is known here: the books would say something that is not so.
-            log.error("a prompt's cost is in another currency", extra=_cost(told))
+            raise _failure(error) from error
+        if answer.cost_micros and answer.currency_code != CURRENCY:
+            # No exchange rate is known here, so the ledger would be wrong.
+            log.error("a prompt's cost is in another currency", extra=_cost(answer))
             what = f"The prompt writer counts in another currency than {CURRENCY}. Tell the operators."
             raise AttemptFailed(JobError("PROMPT_CURRENCY", what, retryable=True))
         return PromptWritten(
-            prompt=told.prompt[:most_characters],
-            negative_prompt=told.negative_prompt,
-            source=SOURCES.get(told.source, "template"),
-            llm=told.llm,
-            cost_micros=max(0, told.cost_micros),
-            warning=told.warning,
+            prompt=answer.prompt[:most_characters],
+            negative_prompt=answer.negative_prompt,
+            source=SOURCES.get(answer.source, "template"),
+            llm=answer.llm,
+            cost_micros=max(0, answer.cost_micros),
+            warning=answer.warning,
         )
 
 
-def _trouble(error: grpc.aio.AioRpcError) -> Exception:
-    told = from_call(error)
+def _failure(error: grpc.aio.AioRpcError) -> Exception:
+    failure = from_call(error)
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and not is_full(error):
         what = "The account at the language model has nothing left. Tell the operators."
         return AttemptFailed(JobError("LLM_QUOTA", what, retryable=True), spent_micros=_spent(error))
     if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
         what = "The language model refuses our key."
         return AttemptFailed(JobError("LLM_KEY", what, retryable=True), spent_micros=_spent(error))
-    if told.reason == "LLM_DOWN" or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+    if failure.reason == "LLM_DOWN" or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         why = message_of(error, "the language model did not answer in time.")
-        wait_s = RETRY_AFTER_S if told.retry_after_s is None else told.retry_after_s
+        wait_s = RETRY_AFTER_S if failure.retry_after_s is None else failure.retry_after_s
         return ModelDown(f"The prompt cannot be written now: {why}", retry_after_s=wait_s, reason="LLM_DOWN")
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
         why = message_of(error, "the prompt writer cannot be reached.")
@@ -93,11 +93,11 @@ def _trouble(error: grpc.aio.AioRpcError) -> Exception:
     return AttemptFailed(JobError("PROMPT_WRITER_REFUSED", f"The prompt cannot be written: {why}", retryable=False))
 
 
-def _cost(told: prompt_pb2.WritePromptResponse) -> dict[str, object]:
-    return {"cost_micros": told.cost_micros, "currency": told.currency_code[:8]}
+def _cost(answer: prompt_pb2.WritePromptResponse) -> dict[str, object]:
+    return {"cost_micros": answer.cost_micros, "currency": answer.currency_code[:8]}
 
 
 def _spent(error: grpc.aio.AioRpcError) -> int:
-    """Returns what answers cost that could not be used before the error came."""
-    told = from_call(error).metadata.get("cost_micros", "")
-    return int(told) if told.isascii() and told.isdigit() and len(told) < 16 else 0
+    """Returns the cost of answers that could not be used before the error."""
+    cost = from_call(error).metadata.get("cost_micros", "")
+    return int(cost) if cost.isascii() and cost.isdigit() and len(cost) < 16 else 0

@@ -1,7 +1,7 @@
 """What a Triton server serves, in its own words, and how a video is made by it: a plan, or why there is none.
 
 The card is what was promised to the caller, the profile what is there. Where they disagree nothing is begun, and the
-message says both sides: it is for the operators, the caller can do nothing about it.
+message names both sides: it is for operators, because callers cannot change it.
 """
 
 import hashlib
@@ -67,26 +67,26 @@ class ServedProfile:
     decoders: Mapping[str, str] = field(default_factory=lambda: {QUALITY: "vae_decoder"})
     """The Triton model for each quality."""
     guidance: float = 1.0
-    """Above 1 the transformer is also told what not to make."""
+    """Above 1 the transformer also gets the negative prompt."""
     negative_prompt: str = ""
     text_on_demand: bool = False
     """Whether the text encoder is loaded only while it is needed, because the memory does not hold everything."""
     fps: int = 0
     steps: int = 0
     precision: str = ""
-    """These three only to hold cards against; empty where the profile is of before it told them."""
+    """These three are only for the check of cards; empty in profiles of older exports."""
 
     @classmethod
     def parse(cls, text: str | bytes) -> "ServedProfile":
         """Reads the model's JSON; what we do not use of it is left alone.
 
-        Raises AttemptFailed (PROFILE_MISMATCH) when it is not what a profile of today looks like.
+        Raises AttemptFailed (PROFILE_MISMATCH) if it is not a profile of the present format.
         """
         try:
-            told = json.loads(text)
-            if not isinstance(told, dict):
+            served = json.loads(text)
+            if not isinstance(served, dict):
                 raise TypeError("it is no object")
-            known = {name: told[name] for name in cls.__dataclass_fields__ if name in told}
+            known = {name: served[name] for name in cls.__dataclass_fields__ if name in served}
             for name, value in known.items():
                 _hold(name, value, cls.__dataclass_fields__[name].type)
             return cls(**known)

@@ -24,7 +24,7 @@ class TaskStream:
         """`files` closes them. Raises OSError."""
         self._task = _task(attempt, model)
         self._inputs = [(given, files.enter_context(given.path.open("rb"))) for given in attempt.inputs]
-        self.trouble: Exception | None = None
+        self.obstacle: Exception | None = None
         """Why not everything was sent; None after the last byte."""
 
     async def messages(self) -> AsyncIterator[provider_pb2.GenerateRequest]:
@@ -40,7 +40,7 @@ class TaskStream:
                 with suppress(OSError):
                     given.path.unlink()
         except Exception as error:
-            self.trouble = error
+            self.obstacle = error
             raise
 
 

@@ -26,7 +26,7 @@ from services.orchestrator.backends.decoder_clip import DecoderClip, probe_reque
 from services.orchestrator.backends.input_encoders import InputEncoders, Inputs
 from services.orchestrator.backends.served_profile import BIDIRECTIONAL, GenerationPlan, ServedProfile
 from services.orchestrator.backends.triton_client import (
-    LOOK_S,
+    PROBE_AFTER_S,
     Array,
     Arrays,
     EngineOutOfMemory,
@@ -54,8 +54,8 @@ ENCODED = 0.05
 """Share of the work that is done when the inputs are encoded, for the progress bar."""
 DENOISED = 0.9
 """Share of the rest that is done when a bidirectional transformer has made its one block."""
-TELL_S = 1.0
-"""How often the progress inside a block is told, at most."""
+REPORT_S = 1.0
+"""Seconds between two reports of the progress inside a block."""
 STALL_S = 900.0
 """Longest silence of the transformer: the blocks of a CPU are slow, and a slot may have to be waited for. A process
 that has died is seen much earlier; this is for what hangs otherwise."""
@@ -65,23 +65,28 @@ class TritonBackend:
     """Makes videos on a Triton server of ours."""
 
     def __init__(
-        self, address: str, cards: Sequence[ModelCard] = (), *, tell_s: float = TELL_S, look_s: float = LOOK_S
+        self,
+        address: str,
+        cards: Sequence[ModelCard] = (),
+        *,
+        report_s: float = REPORT_S,
+        probe_after_s: float = PROBE_AFTER_S,
     ) -> None:
-        """`cards` are those that the server is for; `tell_s` is between tellings of the progress inside a block.
+        """`cards` are those that the server is for; `report_s` is the time between two reports inside a block.
 
-        `look_s` is how long a model is silent before it is looked after.
+        `probe_after_s` is how long a stream is silent before its model is probed.
         """
-        self._tell_s = tell_s
-        self._engine = TritonClient(address, look_s=look_s)
+        self._report_s = report_s
+        self._engine = TritonClient(address, probe_after_s=probe_after_s)
         self._encoders = InputEncoders(self._engine)
         self._cards = tuple(cards)
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
         """Encodes the inputs and yields what the models make of them. Raises AttemptFailed, Unavailable."""
         try:
-            async with aclosing(self._generate(attempt)) as happenings:
-                async for happening in happenings:
-                    yield happening
+            async with aclosing(self._generate(attempt)) as events:
+                async for event in events:
+                    yield event
         except EngineRefused as refusal:
             raise AttemptFailed(_error(refusal)) from refusal
 
@@ -93,7 +98,7 @@ class TritonBackend:
                 if not await self._engine.ready(model):
                     raise Unavailable(f"The model {model} is not ready.", reason="ENGINE_LOADING")
             probes = [_probe(), *(probe_request(decoder) for decoder in profile.decoders.values())]
-            await asyncio.gather(*(self._engine.look(each) for each in probes))
+            await asyncio.gather(*(self._engine.probe_model(each) for each in probes))
         except EngineRefused as refusal:
             raise AttemptFailed(_error(refusal)) from refusal
         for card in self._cards:
@@ -118,9 +123,9 @@ class TritonBackend:
             done = _share(profile, plan, plan.frames_before(plan.spans[len(made) - 1][1]))
             yield Continues(len(made), done)
         writer = VideoWriter(size.width, size.height, card.fps)
-        async with aclosing(self._make(attempt, profile, plan, inputs, made, writer, done)) as happenings:
-            async for happening in happenings:
-                yield happening
+        async with aclosing(self._make(attempt, profile, plan, inputs, made, writer, done)) as events:
+            async for event in events:
+                yield event
         yield Output(_whole(attempt))
 
     async def _prepare(
@@ -167,19 +172,19 @@ class TritonBackend:
         async def denoise() -> None:
             if len(made) == len(plan.spans):
                 replay()
-            before, told = made[-1] if made else None, asyncio.get_running_loop().time()
+            before, reported = made[-1] if made else None, asyncio.get_running_loop().time()
             spans = iter(list(enumerate(plan.spans))[len(made) :])
             if len(made) < len(plan.spans):
                 async with aclosing(self._blocks(attempt, plan, inputs, made)) as answers:
                     async for answer in answers:
                         block, now = answer["latents"], asyncio.get_running_loop().time()
-                        if block.shape[2] == 0:  # a sign of life from inside a block
-                            if now >= told + self._tell_s:
+                        if block.shape[2] == 0:  # progress from inside a block
+                            if now >= reported + self._report_s:
                                 done = DENOISED * int(answer["forwards"].item()) / int(answer["total"].item())
                                 events.put_nowait(Stage("generate", ENCODED + (1 - ENCODED) * done))
-                                told = now
+                                reported = now
                             continue
-                        if not clip.sent:  # not before: the decoder forgets a clip whose next piece is long in coming
+                        if not clip.sent:  # not before: the decoder drops a clip that waits long for its next piece
                             replay()
                         index, (start, end) = next(spans, (0, (0, 0)))
                         if block.shape[2] != end - start:
@@ -259,7 +264,7 @@ def _whole(attempt: GenerationRequest) -> Path:
 
 
 def _probe() -> Any:
-    """Returns a request that the transformer refuses before any work. See TritonClient.look."""
+    """Returns a request that the transformer refuses before any work. See TritonClient.probe_model."""
     tensors: dict[str, Array] = {
         "prompt_embeddings": np.zeros((1, 1, 1), np.float32),
         "latent_size": np.zeros(2, np.int32),

@@ -30,28 +30,28 @@ CONNECT = [
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
 BUSY = ("Exceeds maximum queue size", "Request timeout expired", "not ready", "unloaded", "unavailable", "no room")
-"""Words by which Triton says, in a text, that another attempt may succeed."""
+"""Texts of Triton's errors after which another attempt may succeed."""
 FORGOTTEN = ("must specify the START flag", "is unknown: it was never started")
-"""What Triton, or our decoder, says of a clip that was idle for too long. Another attempt begins it again."""
+"""Texts of errors of Triton or our decoder about a clip that was idle for too long. Another attempt starts it again."""
 DEAD = ("Stub process", "is not healthy", "unhealthy")
-"""What Triton says of a model whose process has died. It serves again once the server was restarted."""
+"""Texts of Triton's errors about a model whose process has died. It serves again after a restart of the server."""
 NO_MEMORY = ("OUT_OF_MEMORY", "out of memory", "Failed to allocate memory")
-"""What our own models say, what CUDA says, what ONNX Runtime says; whatever the code is that comes with it."""
+"""Texts of memory errors of our own models, CUDA and ONNX Runtime, with any status code."""
 ANSWERS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 """Codes with which a model, and not the way to it, has failed."""
 INVALID = "INVALID: "
 """What our transformer says of what it can never make. Streams bring texts alone: where they are made to end with the
 code of an error (`triton_grpc_error`), Triton crashes once in a hundred or so."""
 BROKEN = "Internal error from Core"
-"""What grpc.aio says, as INTERNAL, when it writes to a stream that the other side has ended."""
+"""The text of grpc.aio, as INTERNAL, for a write to a stream that the other side has ended."""
 ANSWER_S = 60.0
 """Longest wait for one answer of a model that has little to do."""
 ENCODE_S = 600.0
 """The same of an encoder: umT5-XXL takes 90 s on a CPU, and others may be before us. Only what hangs meets it."""
-LOOK_S = 10.0
-"""How long a stream is silent before the model's process is looked after, and from one look to the next."""
-PULSE_S = 5.0
-"""Longest wait at such a look. Triton says within 1 s that a process is dead; one that is merely busy may be silent."""
+PROBE_AFTER_S = 10.0
+"""Seconds of silence before the model's process is probed, and between two probes."""
+PROBE_S = 5.0
+"""Longest wait for a probe. Triton reports a dead process within 1 s; a busy one may be silent."""
 LOAD_S = 300.0
 """Longest wait for a model to be loaded on demand."""
 
@@ -60,7 +60,7 @@ class EngineRefused(Exception):
     """A model answered with an error; str() is its text."""
 
     def __init__(self, text: str, *, invalid: bool = False) -> None:
-        """`invalid`: it says that this request can never be served."""
+        """`invalid`: this request can never be served."""
         self.invalid = invalid
         super().__init__(text)
 
@@ -128,9 +128,9 @@ async def _next(answers: AsyncIterator[Any]) -> Any:
 class TritonClient:
     """One Triton server."""
 
-    def __init__(self, address: str, *, look_s: float = LOOK_S) -> None:
-        """`look_s` is how long a stream is silent before its model is looked after."""
-        self._look_s = look_s
+    def __init__(self, address: str, *, probe_after_s: float = PROBE_AFTER_S) -> None:
+        """`probe_after_s` is how long a stream is silent before its model is probed."""
+        self._probe_after_s = probe_after_s
         self._channel = open_channel(address, CONNECT)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._borrowers: Counter[str] = Counter()
@@ -158,7 +158,7 @@ class TritonClient:
         elsewhere each request has one.
 
         A model whose process dies leaves its streams silent. So while an answer is due, `probe` makes a request by
-        which to look after it now and then (see `look`), and silence for `stall_s` is the end.
+        which to probe the model while the stream is silent (see `probe_model`), and silence for `stall_s` is the end.
 
         Raises: Unavailable, EngineRefused.
         """
@@ -169,13 +169,13 @@ class TritonClient:
         try:
             while True:
                 reading = reading or asyncio.ensure_future(_next(answers))
-                if not (await asyncio.wait({reading}, timeout=min(self._look_s, stall_s)))[0]:
+                if not (await asyncio.wait({reading}, timeout=min(self._probe_after_s, stall_s)))[0]:
                     if not single and answered >= requests.sent:
                         since = clock()
                     elif clock() - since >= stall_s:
                         raise Unavailable("The local engine does not answer.", reason="ENGINE_UNREACHABLE")
                     elif probe is not None:
-                        await self.look(probe())
+                        await self.probe_model(probe())
                     continue
                 answer, reading = reading.result(), None
                 if answer is None:
@@ -194,20 +194,20 @@ class TritonClient:
                 reading.cancel()
                 await asyncio.wait({reading})
 
-    async def look(self, probe: Any) -> None:
-        """Asks a model something that costs it nothing, to learn whether its process is there; silence proves nothing.
+    async def probe_model(self, probe: Any) -> None:
+        """Sends a model a request that it refuses, to find out whether its process is alive. Silence proves nothing.
 
-        ModelReady does not tell: Triton calls a model ready whose process has died. A refusal is what is expected.
+        ModelReady does not show it: Triton calls a model ready even if its process has died.
 
         Raises Unavailable when it is dead, or the server away.
         """
-        asked = Requests()
-        asked.send(probe)
+        requests_of_probe = Requests()
+        requests_of_probe.send(probe)
         try:
-            async with asyncio.timeout(PULSE_S), aclosing(self.stream(asked)) as answers:
+            async with asyncio.timeout(PROBE_S), aclosing(self.stream(requests_of_probe)) as answers:
                 await anext(answers, None)
-        except Unavailable as trouble:
-            if trouble.reason != "ENGINE_BUSY":
+        except Unavailable as error:
+            if error.reason != "ENGINE_BUSY":
                 raise
         except (EngineRefused, TimeoutError):
             return

@@ -11,7 +11,7 @@ SPARE_BYTES = 8 * 1024 * 1024
 
 
 class VendorVideoFile:
-    """Use `close` at the end, whatever has happened; `settle` before looking at what was written."""
+    """Call `settle` before reading the result, and `close` at the end in any case."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -20,8 +20,8 @@ class VendorVideoFile:
         """A piece may still be on its way into the file when its caller is cancelled and closes it."""
         self._hash = hashlib.sha256()
         self._size = 0
-        self._sent = 0
-        """So many bytes the disk was told to begin with."""
+        self._flushed = 0
+        """Bytes that the kernel was asked to write out."""
         self._writing: asyncio.Future[None] | None = None
 
     async def add(self, data: bytes) -> None:
@@ -42,10 +42,10 @@ class VendorVideoFile:
             _write(self._file.fileno(), data)
             self._hash.update(data)
             self._size += len(data)
-            if self._size - self._sent >= SPARE_BYTES:
+            if self._size - self._flushed >= SPARE_BYTES:
                 # This begins to write out what is dirty, waits for nothing, and keeps it readable from memory.
-                os.posix_fadvise(self._file.fileno(), self._sent, self._size - self._sent, os.POSIX_FADV_DONTNEED)
-                self._sent = self._size
+                os.posix_fadvise(self._file.fileno(), self._flushed, self._size - self._flushed, os.POSIX_FADV_DONTNEED)
+                self._flushed = self._size
 
     @property
     def sha256(self) -> str:
@@ -53,7 +53,7 @@ class VendorVideoFile:
         return self._hash.hexdigest()
 
     def holds(self, size_bytes: int, sha256: str) -> bool:
-        """Whether what is written is what was promised."""
+        """Whether the written bytes have this size and digest."""
         return self._size == size_bytes and self.sha256 == sha256
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class VendorVideoFile:
         with self._open:
             self._file.close()
         if self._writing is not None:
-            self._writing.add_done_callback(_heed)
+            self._writing.add_done_callback(_read_result)
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -70,7 +70,7 @@ def _write(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _heed(writing: "asyncio.Future[None]") -> None:
-    """Whoever leaves does not want to know what came of it, but asyncio wants it asked for."""
+def _read_result(writing: "asyncio.Future[None]") -> None:
+    """Reads the result of a write that no caller awaits, so that asyncio does not report it."""
     if not writing.cancelled():
         writing.exception()

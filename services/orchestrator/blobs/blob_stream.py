@@ -1,6 +1,6 @@
 """How blocking bytes become an async stream: one chunk is read while the one before is being sent.
 
-At most two chunks are in memory. Whoever stops reading, by closing the stream or by being cancelled, leaves nothing
+At most two chunks are in memory. A reader that stops, by closing the stream or by being cancelled, leaves nothing
 open: the source is closed as soon as the read under way comes back, and reads have a time limit of their own.
 """
 

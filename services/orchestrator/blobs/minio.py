@@ -57,7 +57,7 @@ class MinioBlobs:
         self._bucket = bucket
         self._http = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
-            # Everything asked of the store can be asked twice; a kept connection that the store has closed is normal.
+            # Every request to the store can be repeated; a kept connection that the store has closed is normal.
             retries=urllib3.Retry(total=1, redirect=0, allowed_methods=None, respect_retry_after_header=False),
             maxsize=4 * _THREADS,
             cert_reqs="CERT_REQUIRED",
@@ -171,7 +171,7 @@ class MinioBlobs:
                 if _status(error) == 416:
                     return io.BytesIO()  # the offset is at the end or behind it
                 raise
-            # 206 or not: rclone answers 200 and says in the header what it sent.
+            # 206 or not: rclone answers 200 and names the range in the header.
             if offset and not response.headers.get("content-range", "").startswith(f"bytes {offset}-"):
                 response.close()
                 raise Unavailable(f"{self._where} does not read from an offset.", reason="BLOBS_UNAVAILABLE")

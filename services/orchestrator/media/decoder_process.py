@@ -71,11 +71,11 @@ def _load(kind: str) -> Work:
 def _confine() -> None:
     """Gives up what decoding does not need.
 
-    The files of a request fill every free descriptor, so nothing else can be opened and nobody called.
+    The files of a request fill every free descriptor, so no other file or connection can be opened.
     """
     os.nice(NICENESS)
     with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)  # what libraries print about hostile files helps nobody
+        os.dup2(nowhere.fileno(), 2)  # messages of libraries about hostile files are of no use
     limits = {
         resource.RLIMIT_AS: MEMORY_LIMIT_BYTES,
         resource.RLIMIT_FSIZE: OUTPUT_LIMIT_BYTES,

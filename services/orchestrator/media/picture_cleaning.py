@@ -1,6 +1,6 @@
 """One hostile picture becomes one clean one: 8-bit sRGB, the right way up, no metadata. Runs in the child only.
 
-The caller limits memory and time (decoder_process.py); this module limits everything that can be told from the header.
+The caller limits memory and time (decoder_process.py); this module limits everything that the header shows.
 """
 
 import io
@@ -37,7 +37,7 @@ def clean(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]
     In two halves, because a failure of the first is the picture's fault and of the second is ours.
 
     Raises:
-        Refused: the picture is beyond a limit; also MemoryError and whatever Pillow raises on broken data.
+        Refused: the picture is beyond a limit; also MemoryError and any error of Pillow on broken data.
     """
     found = picture_inspection.inspect(source.read(picture_header.MAX_FILE_BYTES + 1))
     image = _open(found)

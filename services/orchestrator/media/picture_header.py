@@ -1,4 +1,4 @@
-"""What a picture file says of itself, and the limits it must keep, before anything is decoded.
+"""The header of a picture file, and the limits that it must keep before anything is decoded.
 
 The parsers (png.py, jpeg.py, webp.py) follow a file's own structure and keep only the parts that draw the picture.
 Other parts (a second file behind it, a compressed text that unpacks to gigabytes) never reach a decoder. Walkers are

@@ -1,4 +1,4 @@
-"""Looks inside videos and sounds that come from elsewhere, in child processes.
+"""Probes foreign videos and sounds in child processes.
 
 The worst that a file can do is to be refused. Blocking: call it in a thread.
 """
@@ -37,7 +37,7 @@ def probe(path: Path) -> VideoInfo:
 def probe_output(path: Path) -> VideoInfo:
     """The same for a vendor's video, with any codec that can be decoded here. Raises as `probe`.
 
-    It may be MP4, QuickTime, WebM or Matroska, as the media type of the answer says.
+    It may be MP4, QuickTime, WebM or Matroska, as the media type of the answer shows.
     """
     return _video(_look(_outputs, path, "VIDEO_UNREADABLE", "MP4 or WebM"))
 
@@ -56,8 +56,8 @@ def keep_output(path: Path) -> tuple[VideoInfo, Path]:
         with packed.open("wb") as target:
             _look(_repacks, path, "VIDEO_FORMAT", "video", target)
         made = probe_output(packed)
-    except (InvalidUpload, Unavailable, OSError) as trouble:
-        log.info("a video is kept unchanged", extra={"media_type": came.media_type, "cause": str(trouble)})
+    except (InvalidUpload, Unavailable, OSError) as error:
+        log.info("a video is kept unchanged", extra={"media_type": came.media_type, "cause": str(error)})
         made = came
     same = (made.width, made.height, made.frames) == (came.width, came.height, came.frames)
     if made.media_type == "video/mp4" and same:

@@ -1,6 +1,6 @@
 """The parent's side of the processes that open hostile files: start them, give them work, end them when they hang.
 
-A file can crash, stall or bloat a decoder; whatever it does, only its own child ends, and the next file gets a new
+A file can crash, stall or bloat a decoder; in any case only its own child ends, and the next file gets a new
 one. Children are spawned, never forked: this process runs gRPC's threads.
 """
 
@@ -17,7 +17,7 @@ from typing import Literal
 from services.errors import Unavailable
 
 START_LIMIT_S = 60.0
-PATIENCE = 30
+WALL_TIME_FACTOR = 30
 """Wall-clock limit of a child, as a multiple of its processor time: on a loaded machine it has to wait."""
 Kind = Literal["pictures", "videos", "outputs", "repacks", "sounds"]
 """What a child is for."""
@@ -73,7 +73,7 @@ class Sandbox:
     def _ask(self, child: "_Child", source: int, target: int) -> dict[str, object]:
         os.lseek(source, 0, os.SEEK_SET)
         try:
-            answer = child.ask(source, target, self._limit_s * PATIENCE)
+            answer = child.ask(source, target, self._limit_s * WALL_TIME_FACTOR)
         except BaseException:
             child.end()
             raise

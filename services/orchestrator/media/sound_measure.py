@@ -1,4 +1,4 @@
-"""What is inside a sound file, read from its packets, not from what it says of itself. Runs in the child only."""
+"""Measures a sound file from its packets, not from its header. Runs in the child only."""
 
 import io
 import re
@@ -39,7 +39,7 @@ def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, objec
     """Walks all packets of the one sound track and decodes until it has heard something.
 
     Raises:
-        Refused: not a sound of a known kind, or of no length or too long; also whatever PyAV raises on broken data.
+        Refused: not a sound of a known kind, or of no length or too long; also any error of PyAV on broken data.
     """
     media_type, demuxer = _kind(source)
     if demuxer == "mp4":
@@ -61,8 +61,8 @@ def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, objec
         length = span.heard(stream.time_base, codec.name)
         if not heard or length <= 0 or not codec.sample_rate:
             raise Refused("AUDIO_UNREADABLE", "has nothing to hear")
-        said = (stream.duration or 0) * (stream.time_base or 0)
-        if demuxer == "flac" and span.length(stream.time_base) < said:
+        declared_s = (stream.duration or 0) * (stream.time_base or 0)
+        if demuxer == "flac" and span.length(stream.time_base) < declared_s:
             raise Refused("AUDIO_UNREADABLE", CUT_SHORT)  # its header says how long it is
         if length > LONGEST_S:
             raise Refused("AUDIO_TOO_LONG", f"plays {float(length):.0f} s; at most {LONGEST_S} s are kept")

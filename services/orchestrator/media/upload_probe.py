@@ -20,9 +20,9 @@ class UploadProbe:
         return await normalise(path, out, field="data", tenant=tenant)
 
     async def video(self, path: Path, *, tenant: str) -> VideoInfo:
-        """Looks inside a video. Raises InvalidUpload, Unavailable."""
+        """Probes a video. Raises InvalidUpload, Unavailable."""
         return await self._videos.run(tenant, lambda: probe.probe(path))
 
     async def sound(self, path: Path, *, tenant: str) -> AudioInfo:
-        """Looks inside a sound. Raises InvalidUpload, Unavailable."""
+        """Probes a sound. Raises InvalidUpload, Unavailable."""
         return await self._sounds.run(tenant, lambda: probe.probe_audio(path))

@@ -1,4 +1,4 @@
-"""What is inside a video file, read from its packets, not from what it says of itself. Runs in the child only."""
+"""Measures a video file from its packets, not from its header. Runs in the child only."""
 
 import importlib
 import io
@@ -28,7 +28,7 @@ def measure(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object
     """Walks all packets of the first video track and decodes one frame.
 
     Raises:
-        Refused: not H.264 in MP4, or nothing to see in it; also whatever PyAV raises on broken data.
+        Refused: not H.264 in MP4, or nothing to see in it; also any error of PyAV on broken data.
     """
     demand_whole(source, "VIDEO_UNREADABLE")
     return _measure(source, demanded="h264")
@@ -52,7 +52,7 @@ def coding(stream: Stream) -> str:
 
 
 def _measure(source: BinaryIO, demanded: str, form: str = "mp4") -> Callable[[], dict[str, object]]:
-    # A file object: whatever the file names as its parts elsewhere, there is no way to open it.
+    # A file object: references to other files cannot be opened through it.
     with av.open(source, "r", format=form) as container:
         if demanded and container.metadata.get("major_brand", "").startswith("qt"):
             raise Refused("VIDEO_FORMAT", "is a QuickTime file; only MP4 is kept")
