@@ -81,7 +81,7 @@ def _event(outcome: Ending, job: Job, facts: AttemptFacts, now: datetime) -> Fin
         case PaidTaskFailed():
             return _after_paid_task(outcome, job, facts, now)
         case TemporarilyUnavailable(error=error, wait_s=wait_s):
-            return job_decisions.again(now, job, error, wait_s=wait_s)
+            return job_decisions.retry_or_fail(now, job, error, wait_s=wait_s)
         case ReferenceTaken():
             return job_decisions.taken(job)
         case Stopped():
@@ -101,5 +101,5 @@ def _after_paid_task(outcome: PaidTaskFailed, job: Job, facts: AttemptFacts, now
         return job_decisions.charge(job, outcome.error)
     exhausted = facts.has_task and job.attempt >= job_decisions.TASKS
     if outcome.charge is Charge.NOT_CHARGED and outcome.error.retryable and not exhausted:
-        return job_decisions.again(now, job, outcome.error, wait_s=outcome.wait_s)
+        return job_decisions.retry_or_fail(now, job, outcome.error, wait_s=outcome.wait_s)
     return job_decisions.fail(job, outcome.error)

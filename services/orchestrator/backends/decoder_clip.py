@@ -42,7 +42,7 @@ class DecoderClip:
         """Decodes the next (1, C, f, h, w) latents, in pieces that depend on nothing but the order of the calls.
 
         Latent frame 0 alone goes with what follows: one frame is not worth a fragment, and the decoder, which holds
-        few clips, is not asked to hold this one while the transformer is busy with others.
+        few clips, does not hold this one while the transformer is busy with others.
         """
         for at in range(0, latents.shape[2], PIECE):
             piece = latents[:, :, at : at + PIECE]

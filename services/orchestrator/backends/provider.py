@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -18,6 +17,7 @@ from i2v.provider.v1 import provider_pb2, provider_pb2_grpc
 
 from services.errors import Unavailable
 from services.orchestrator.backends.call_errors import is_full, message_of
+from services.orchestrator.backends.task_progress import TaskProgress
 from services.orchestrator.backends.task_stream import TaskStream
 from services.orchestrator.backends.vendor_video_file import VendorVideoFile
 from services.orchestrator.domain.event import JobError
@@ -27,7 +27,6 @@ from services.orchestrator.ports.backend import (
     BackendEvent,
     GenerationRequest,
     Output,
-    Stage,
     TaskAccepted,
     TaskSubmitting,
 )
@@ -57,8 +56,6 @@ FINDINGS = {
     provider_pb2.FindResponse.FOUND: Finding.FOUND,
     provider_pb2.FindResponse.ABSENT: Finding.ABSENT,
 }
-SHARES = {"vendor-queue": (0.01, 0.0), "vendor-work": (0.02, 0.88), "download": (0.9, 0.1)}
-"""Where a stage of a task begins in the whole job, and its share."""
 STATES = {
     provider_pb2.Capabilities.AVAILABLE: "available",
     provider_pb2.Capabilities.BROKEN: "broken",
@@ -72,23 +69,6 @@ UNFIT = {
 }
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Progress:
-    """The last reported progress of a task, so that only changes are reported."""
-
-    stage: str = ""
-    share: float = 0.0
-
-    def change(self, reported: provider_pb2.Progress) -> Stage | None:
-        """Returns the stage to report; None if little has changed."""
-        begin, share = SHARES.get(reported.stage, (0.02, 0.0))
-        now = max(self.share, begin + share * min(1.0, max(0.0, reported.fraction)))
-        if reported.stage == self.stage and now < self.share + 0.01:
-            return None
-        self.stage, self.share = reported.stage, now
-        return Stage(reported.stage, now)
 
 
 class ProviderBackend:
@@ -211,7 +191,7 @@ class ProviderBackend:
         self, call: Any, attempt: GenerationRequest, video: VendorVideoFile
     ) -> AsyncIterator[BackendEvent]:
         """Yields what happens to a task. Raises TaskFailed, and Unavailable where attaching again may bring more."""
-        accepted, progress = bool(attempt.external_ref), _Progress()
+        accepted, progress = bool(attempt.external_ref), TaskProgress()
         try:
             while (event := await _next(call, accepted)) is not None:
                 match event.WhichOneof("event"):

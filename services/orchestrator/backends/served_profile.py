@@ -94,7 +94,7 @@ class ServedProfile:
             raise AttemptFailed(
                 JobError(
                     "PROFILE_MISMATCH",
-                    f"Triton serves a profile that cannot be read ({error}). Operators build it anew: `make models`.",
+                    f"Triton serves a profile that cannot be read ({error}). Operators build it again: `make models`.",
                     retryable=False,
                 )
             ) from error

@@ -153,9 +153,9 @@ class TritonClient:
     ) -> AsyncGenerator[tuple[Arrays, bool], None]:
         """Yields (outputs, whether they are the last of their request) for requests sent on one stream, in order.
 
-        Closing the generator cancels the stream, which Triton tells its models. `requests` must stay open until every
-        answer has come: Triton ends a stream whose requests have ended. A `single` one has any number of answers;
-        elsewhere each request has one.
+        Closing the generator cancels the stream, and Triton reports that to its models. `requests` must stay
+        open until every answer has come: Triton ends a stream whose requests have ended. A `single` one has any
+        number of answers; elsewhere each request has one.
 
         A model whose process dies leaves its streams silent. So while an answer is due, `probe` makes a request by
         which to probe the model while the stream is silent (see `probe_model`), and silence for `stall_s` is the end.

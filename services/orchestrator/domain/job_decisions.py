@@ -108,7 +108,7 @@ def stopped(job: Job, made_micros: int) -> Cancelled | Reconciling:
     return lost(job) if job.call is Call.SUBMITTING else Cancelled(max(made_micros, job.owed_micros))
 
 
-def again(now: datetime, job: Job, error: JobError, *, wait_s: float = 0.0) -> Retrying | Failed | Reconciling:
+def retry_or_fail(now: datetime, job: Job, error: JobError, *, wait_s: float = 0.0) -> Retrying | Failed | Reconciling:
     """Returns the event for an attempt that could not continue: a retry, or the end if there is no time for one.
 
     `wait_s` is the least wait in seconds, as a vendor or a language model asks.

@@ -33,7 +33,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A picture that keeps the limits, as far as can be told without decoding it."""
+    """A picture that keeps the limits, as far as its header shows."""
 
     format: Format
     width: int

@@ -218,9 +218,9 @@ def test_what_an_attempt_that_cannot_go_on_comes_to() -> None:
     assert job_decisions.fail(after(*PAID), error) == Failed(error, 1000)
     assert isinstance(job_decisions.fail(after(*HANDED_OVER), error), Reconciling)
     assert job_decisions.charge(after(*PAID), ERROR) == Failed(ERROR, 1000)
-    assert isinstance(job_decisions.again(NOON, after(*PAID), ERROR), Retrying)
-    assert isinstance(job_decisions.again(NOON, after(*HANDED_OVER), ERROR), Reconciling)
-    assert job_decisions.again(NOON + timedelta(hours=1), after(*PAID), ERROR) == Failed(
+    assert isinstance(job_decisions.retry_or_fail(NOON, after(*PAID), ERROR), Retrying)
+    assert isinstance(job_decisions.retry_or_fail(NOON, after(*HANDED_OVER), ERROR), Reconciling)
+    assert job_decisions.retry_or_fail(NOON + timedelta(hours=1), after(*PAID), ERROR) == Failed(
         JobError("ENGINE_BUSY", "busy", retryable=True, resumable=True), 1000
     )
 
