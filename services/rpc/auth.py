@@ -1,6 +1,6 @@
-"""Who calls: an API key says which tenant, a second field says for which of its users.
+"""Authenticates callers: the API key names the tenant, a second field names one of its users.
 
-The tenant comes from the key alone. A token is handed to `verify` and to nobody else: it is never logged or kept.
+The tenant comes from the key alone. A token is passed to `verify` only: it is never logged or stored.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ USER = "i2v-user"
 USER_DEFAULT = "default"
 USER_CHARACTERS = 128
 OPEN = ("/grpc.health.v1.", "/grpc.reflection.")
-"""Methods that anybody may call: probes have no keys."""
+"""Methods that need no key: probes have none."""
 
 Verify = Callable[[str], Awaitable[str]]
 """From a token to its tenant. Raises Unauthenticated."""
@@ -24,7 +24,7 @@ Verify = Callable[[str], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who makes the call that is being answered."""
+    """The caller of the current call."""
 
     tenant: str
     user: str
@@ -34,16 +34,16 @@ _principal: ContextVar[Principal] = ContextVar("principal")
 
 
 def principal() -> Principal:
-    """Returns who makes the call that is being answered. Raises LookupError outside of one, and in an open method."""
+    """Returns the caller of the current call. Raises LookupError outside of a call, and in an open method."""
     return _principal.get()
 
 
 def one_key(key: str, caller: str) -> Verify:
-    """Returns what lets in whoever shows this key, as `caller`."""
+    """Returns a check that accepts this key alone, as the tenant `caller`."""
     known = hashlib.sha256(key.encode()).digest()
 
     async def verify(token: str) -> str:
-        # Digests are of one length, so that the comparison tells nothing of the key's.
+        # Digests have one length, so that the comparison does not reveal the length of the key.
         if not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), known):
             raise Unauthenticated(reason="API_KEY_UNKNOWN")
         return caller
@@ -52,7 +52,7 @@ def one_key(key: str, caller: str) -> Verify:
 
 
 def is_open(method: str) -> bool:
-    """Whether a method, `/package.Service/Method`, is answered without a key."""
+    """Returns whether a method, `/package.Service/Method`, is answered without a key."""
     return method.startswith(OPEN)
 
 
@@ -67,11 +67,11 @@ def demand_single(pairs: Sequence[tuple[str, str | bytes]]) -> None:
 
 
 async def authenticate(metadata: Mapping[str, str | bytes], verify: Verify) -> Principal:
-    """Finds out who calls and makes it known to `principal()`.
+    """Returns the caller, and sets what `principal()` returns.
 
     Raises:
-        Unauthenticated: no key, or not a known one.
-        InvalidInput: the user's name cannot be one.
+        Unauthenticated: there is no key, or it is not known.
+        InvalidInput: the user's name is not valid.
     """
     scheme, _, token = _text(metadata, AUTHORIZATION).partition(" ")
     token = token.strip()
@@ -81,9 +81,9 @@ async def authenticate(metadata: Mapping[str, str | bytes], verify: Verify) -> P
     if not 1 <= len(user) <= USER_CHARACTERS or not user.isprintable() or not user.strip():
         description = f"has {len(user)} characters; give 1 to {USER_CHARACTERS} printable ones, or leave it out"
         raise InvalidInput([Violation(USER, description, "USER_MALFORMED")], reason="USER_MALFORMED")
-    who = Principal(await verify(token), user)
-    _principal.set(who)
-    return who
+    caller = Principal(await verify(token), user)
+    _principal.set(caller)
+    return caller
 
 
 def _text(metadata: Mapping[str, str | bytes], key: str) -> str:

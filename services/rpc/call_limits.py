@@ -1,4 +1,4 @@
-"""Limits of simultaneous calls, so that no caller can lock out the others.
+"""Limits of simultaneous calls, so that one caller cannot block the others.
 
 Calls that need no key have a small limit of their own. A call with a key counts for its tenant, for the group of its
 method and for the process. Each has a limit; calls beyond it are refused with the limit and a retry delay.
@@ -52,6 +52,8 @@ class CallLimits:
     """Seconds that a stream of requests may pause."""
     taking_s: float = 60.0
     """Seconds that a caller may take nothing from a stream of responses."""
+    least_time_s: float = 0.005
+    """Seconds to its deadline that a call must have left when it arrives."""
 
 
 class Gate:
@@ -109,29 +111,29 @@ class OpenCalls:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._host_of: dict[asyncio.Task[Any], str] = {}
-        self._of: dict[str, dict[asyncio.Task[Any], None]] = {}
+        self._of_host: dict[str, dict[asyncio.Task[Any], None]] = {}
 
     def enter(self, peer: str, task: asyncio.Task[Any]) -> asyncio.Task[Any] | None:
         """Admits a call; `leave` must follow. Returns the call that has to end for it, if there is one.
 
         `peer` is the caller's address in gRPC's notation.
         """
-        out = None
+        replaced = None
         if len(self._host_of) >= self.limit:
-            crowded = max(self._of.values(), key=len)
-            out = next(iter(crowded))
-            self.leave(out)
+            crowded = max(self._of_host.values(), key=len)
+            replaced = next(iter(crowded))
+            self.leave(replaced)
         host = self._host_of[task] = _host(peer)
-        self._of.setdefault(host, {})[task] = None
-        return out
+        self._of_host.setdefault(host, {})[task] = None
+        return replaced
 
     def leave(self, task: asyncio.Task[Any]) -> None:
         """A call has ended; without effect for one that had to end."""
         host = self._host_of.pop(task, None)
         if host is not None:
-            del self._of[host][task]
-            if not self._of[host]:
-                del self._of[host]
+            del self._of_host[host][task]
+            if not self._of_host[host]:
+                del self._of_host[host]
 
     def crowded_out(self) -> GaveWay:
         """Returns the answer to a call that has to end."""

@@ -1,4 +1,4 @@
-"""How our processes call each other: directly, even if the environment names a proxy."""
+"""Channels between our processes: direct, even if the environment names a proxy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +12,9 @@ DIRECT = ("grpc.enable_http_proxy", 0)
 def open_channel(
     address: str, options: Sequence[tuple[str, Any]] = (), *, authorities: bytes = b""
 ) -> grpc.aio.Channel:
-    """Returns a channel to `host:port`: TLS with whoever shows a certificate of these authorities (PEM).
+    """Returns a channel to `host:port`: TLS with a server that has a certificate of these authorities (PEM).
 
-    Without authorities it is plaintext, for loopback and for networks that encrypt by themselves.
+    Without authorities it is plaintext, for loopback and for networks that encrypt all traffic.
     """
     options = (*options, DIRECT)
     if not authorities:

@@ -1,7 +1,8 @@
-"""What `grpc.health.v1` answers. Messages and wiring are those of grpcio-health-checking, the servicer is ours.
+"""The servicer of `grpc.health.v1`. Messages and wiring are those of grpcio-health-checking.
 
-Its own servicer drops the condition that all watchers of a name wait on as soon as one of them leaves (1.81 to 1.85),
-and the others never hear again; a client that balances by health would go on with a server that does not serve.
+The library's own servicer drops the condition that all watchers of a name wait on as soon as one of them leaves (1.81
+to 1.85), and the others get no further updates; a client that balances by health would keep a server that does not
+serve.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class HealthService:
-    """See health.proto of grpc.health.v1."""
+    """Reports which services are served, once and as a stream."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._status = dict.fromkeys(names, NOT_SERVING)
@@ -26,12 +27,12 @@ class HealthService:
         self._over = False
 
     async def set(self, name: str, *, serving: bool) -> None:
-        """Tells whether a name is served. Without effect after `shut_down`."""
+        """Sets whether a name is served. Without effect after `shut_down`."""
         if not self._over:
             await self._put(name, SERVING if serving else NOT_SERVING)
 
     async def shut_down(self) -> None:
-        """Says NOT_SERVING for every name, for good."""
+        """Reports NOT_SERVING for every name from now on."""
         self._over = True
         for name in self._status:
             await self._put(name, NOT_SERVING)
@@ -42,17 +43,17 @@ class HealthService:
             self._changed.notify_all()
 
     async def Check(self, request: Any, context: Any) -> Any:
-        """See health.proto. Raises NotFound."""
+        """Returns the status of one service. Raises NotFound."""
         if request.service not in self._status:
             raise NotFound("service", request.service)
         return health_pb2.HealthCheckResponse(status=self._status[request.service])
 
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """See health.proto."""
-        told = None
+        """Yields the status of one service now, and whenever it changes."""
+        reported = None
         while True:
             async with self._changed:
-                while (status := self._status.get(request.service, SERVICE_UNKNOWN)) == told:
+                while (status := self._status.get(request.service, SERVICE_UNKNOWN)) == reported:
                     await self._changed.wait()
-            told = status
-            yield health_pb2.HealthCheckResponse(status=told)
+            reported = status
+            yield health_pb2.HealthCheckResponse(status=reported)

@@ -1,7 +1,7 @@
-"""How a process tells what it does: one line a record on stderr, JSON for machines or text for people.
+"""Logging to stderr: one line a record, JSON for machines or text for people.
 
-Every line carries what is bound in its context, so all lines of a request are found by its id. Credentials must not get
-here; what looks like one is blotted out all the same.
+Every line carries the fields that are bound in its context, so all lines of a request are found by its id. Credentials
+must not be logged; text that looks like one is redacted nevertheless.
 """
 
 import json as jsonlib
@@ -19,8 +19,8 @@ from typing import Any, TextIO
 REDACTED = "[redacted]"
 GRPC_EVERY_S = 10.0
 """Seconds between two lines about the same kind of gRPC's own messages."""
-_NOTHING: Mapping[str, object] = MappingProxyType({})
-_context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=_NOTHING)
+_NO_FIELDS: Mapping[str, object] = MappingProxyType({})
+_context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=_NO_FIELDS)
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _SECRET_NAMES = re.compile(r"authorization|password|passwd|secret|token|api_?key|credential", re.IGNORECASE)
@@ -35,11 +35,11 @@ _SECRETS = re.compile(
 
 
 _HINTS = ("bearer", "authorization", "://", "password", "secret", "token", "key", "x-amz-")
-"""Without one of them a text holds no credential; to look for them first is ten times as fast."""
+"""A text without any of these holds no credential; this check first is ten times as fast."""
 
 
 def redact(text: str) -> str:
-    """Returns the text with what looks like a credential blotted out."""
+    """Returns the text with everything that looks like a credential redacted."""
     lowered = text.lower()
     if not any(hint in lowered for hint in _HINTS):
         return text
@@ -62,12 +62,12 @@ def bound(**fields: object) -> Iterator[None]:
 
 
 def request_id() -> str:
-    """Returns the id of the call that is being answered, or nothing outside of one."""
+    """Returns the id of the current call, or an empty text outside of a call."""
     return str(_context.get().get("request_id", ""))
 
 
 def setup(level: str | int = "INFO", *, json: bool = True) -> None:
-    """Sends every record of the process to stderr. A second call replaces the first."""
+    """Configures logging to stderr. A second call replaces the first."""
     handler = _Stderr()
     handler.setFormatter(JsonLines() if json else TextLines())
     logging.basicConfig(level=level.upper() if isinstance(level, str) else level, handlers=[handler], force=True)
@@ -83,7 +83,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-        self._said: dict[tuple[str, str, str], tuple[float, int]] = {}
+        self._written: dict[tuple[str, str, str], tuple[float, int]] = {}
         """Time of the last line of each kind, and the number omitted since; one kind for each log call of gRPC."""
 
     def handle(self, record: logging.LogRecord) -> bool:
@@ -98,19 +98,19 @@ class _Stderr(logging.StreamHandler[TextIO]):
         what = re.sub(r"%[a-z]", "…", str(record.msg)) if record.args else ""
         error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
         now, key = time.monotonic(), (record.name, what, error)
-        said, unsaid = self._said.get(key, (-GRPC_EVERY_S, 0))
-        if now - said < GRPC_EVERY_S:
-            self._said[key] = said, unsaid + 1
+        written, omitted = self._written.get(key, (-GRPC_EVERY_S, 0))
+        if now - written < GRPC_EVERY_S:
+            self._written[key] = written, omitted + 1
             return None
-        self._said[key] = now, 0
+        self._written[key] = now, 0
         level = min(record.levelno, logging.WARNING)
         fields = {"name": record.name, "levelno": level, "levelname": logging.getLevelName(level)}
         message = "gRPC reported an unexpected event"
-        return logging.makeLogRecord({**fields, "msg": message, "what": what, "error": error, "unsaid": unsaid})
+        return logging.makeLogRecord({**fields, "msg": message, "what": what, "error": error, "omitted": omitted})
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    """Returns what is bound and what the call gave as `extra`, without secrets."""
+    """Returns the bound fields and those of the record's `extra`, without secrets."""
     own = {key: value for key, value in vars(record).items() if key not in _STANDARD}
     return {key: _safe(key, value) for key, value in {**_context.get(), **own}.items()}
 

@@ -1,7 +1,8 @@
-"""How a gRPC server of ours is put together, started and ended.
+"""Builds, starts and drains a gRPC server.
 
-Order of an end: health says NOT_SERVING, a delay lets the balancers notice, no call is taken any more and endless
-streams end with UNAVAILABLE so that their clients resume elsewhere, running calls have a grace, the rest is cut off.
+Order of a drain: health reports NOT_SERVING, a delay lets the balancers notice, no call is accepted any more and
+endless streams end with UNAVAILABLE so that their clients resume elsewhere, running calls have a grace period, the rest
+is cancelled.
 """
 
 import asyncio
@@ -52,20 +53,16 @@ class Tls:
     cert_file: Path
     """The server's certificate chain."""
     key_file: Path
-    """Its key."""
-    client_ca_file: Path | None = None
-    """Authority whose certificates clients must show. Default: clients need none."""
+    """The private key of the certificate."""
 
     @classmethod
     def of(cls, cert_file: str, key_file: str) -> "Tls | None":
-        """Returns what two settings say; None, plaintext, where they are empty."""
+        """Returns the files that two settings name; None, plaintext, where they are empty."""
         return cls(cert_file=Path(cert_file), key_file=Path(key_file)) if cert_file else None
 
     def credentials(self) -> grpc.ServerCredentials:
         """Reads the files. Raises OSError."""
-        authority = self.client_ca_file.read_bytes() if self.client_ca_file else None
-        pair = (self.key_file.read_bytes(), self.cert_file.read_bytes())
-        return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
+        return grpc.ssl_server_credentials([(self.key_file.read_bytes(), self.cert_file.read_bytes())])
 
 
 class RpcServer:
@@ -87,12 +84,12 @@ class RpcServer:
         self._calls = calls
 
     async def set_serving(self, serving: bool) -> None:
-        """Tells health whether calls make sense now. Without effect once it drains."""
+        """Sets whether health reports that calls are served. Without effect once the server drains."""
         for name in ("", *self._services):
             await self._health.set(name, serving=serving)
 
     async def drain(self, grace_s: float, delay_s: float = 0.0) -> None:
-        """Ends the server as this module's head says. Returns when it has ended; a second call waits for the first."""
+        """Ends the server in the order that this module's docstring gives. A second call waits for the first."""
         await self._health.shut_down()
         await asyncio.sleep(delay_s)
         self._calls.end_streams()
@@ -114,29 +111,22 @@ async def serve(
     serving: bool = True,
     reflect: bool = False,
     tls: Tls | None = None,
-    max_message_bytes: int = MESSAGE_BYTES,
-    max_connection_age_s: float | None = None,
     limits: CallLimits | None = None,
     check: Callable[[Any], None] | None = None,
-    least_time_s: float = 0.005,
 ) -> RpcServer:
     """Starts a server on `host:port`.
 
     `services` are the full names of what is registered, for health and reflection. `endless` are the methods,
     `/package.Service/Method`, whose streams have no end of their own. Without `verify` no call needs a key.
-    `limits` are those of simultaneous calls. `check` gets every message of a call with a key, and raises an error for a
-    bad one. A call with less than `least_time_s` to its deadline is refused.
+    `check` gets every message of a call with a key, and raises an error for a bad one.
 
     Raises:
-        CannotListenError: the address is taken, or cannot be had.
+        CannotListenError: the address is in use, or not an address of this machine.
     """
     limits = limits or CallLimits()
-    calls = CallInterceptor(
-        ServerMetrics(registry), verify=verify, endless=endless, limits=limits, check=check, least_time_s=least_time_s
-    )
+    calls = CallInterceptor(ServerMetrics(registry), verify=verify, endless=endless, limits=limits, check=check)
     # No maximum_concurrent_rpcs: gRPC would also count calls without a key, and would refuse without a reason.
-    options = _options(max_message_bytes, max_connection_age_s, limits.connection_calls)
-    server = grpc.aio.server(interceptors=[calls], options=options)
+    server = grpc.aio.server(interceptors=[calls], options=_options(limits.connection_calls))
     health = HealthService(("", LIVENESS, *services))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     for register in registrations:
@@ -152,7 +142,7 @@ async def serve(
 
 
 def listen_for_metrics(address: str, registry: CollectorRegistry) -> tuple[int, Callable[[], None]]:
-    """Answers GET /metrics on `host:port`. Returns the port and what ends it. Raises CannotListenError."""
+    """Serves GET /metrics on `host:port`. Returns the port and a function that stops it. Raises CannotListenError."""
     host, _, port = address.rpartition(":")
     try:
         return serve_metrics(int(port), registry, host)
@@ -160,24 +150,18 @@ def listen_for_metrics(address: str, registry: CollectorRegistry) -> tuple[int, 
         raise CannotListenError(f"cannot listen on {address}: {error.strerror}") from error
 
 
-def _options(
-    max_message_bytes: int, max_connection_age_s: float | None, connection_calls: int
-) -> list[tuple[str, Any]]:
-    options: list[tuple[str, Any]] = [
+def _options(connection_calls: int) -> list[tuple[str, Any]]:
+    return [
         *KEEPALIVE,
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
-        # Two processes on one port would share its calls at random; the second one shall fail instead.
+        ("grpc.max_receive_message_length", MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MESSAGE_BYTES),
+        # Two processes on one port would share its calls at random; instead the second one must fail to start.
         ("grpc.so_reuseport", 0),
         ("grpc.max_concurrent_streams", connection_calls),
         ("grpc.server.max_pending_requests", PENDING_CALLS),
         ("grpc.server.max_pending_requests_hard_limit", 2 * PENDING_CALLS),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
     ]
-    if max_connection_age_s is not None:
-        # Clients connect anew now and then, so that new replicas get their share.
-        options.append(("grpc.max_connection_age_ms", round(max_connection_age_s * 1000)))
-    return options
 
 
 def _listen(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:

@@ -1,8 +1,8 @@
-"""Which gRPC status a failure becomes, and the way back. The one place that knows both vocabularies.
+"""Converts failures to gRPC statuses, and statuses to failures. Only this module knows both.
 
-Every status carries ErrorInfo(reason, domain, metadata) and what else its kind has to say. A status travels in HTTP/2
+Every status carries ErrorInfo(reason, domain, metadata) and the details of its kind. A status is sent in HTTP/2
 headers, which peers limit to 8 KiB, so long texts are cut and the last violations are dropped rather than the whole
-answer lost. What is not a ServiceError becomes INTERNAL with an id that the log knows, and says nothing else.
+answer lost. An error that is not a ServiceError becomes INTERNAL with an id that is in the log, and no details.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ DOMAIN = "i2v"
 MESSAGE_CHARACTERS = 800
 TEXT_CHARACTERS = 400
 STATUS_BYTES = 3500
-"""Base64 makes 4.7 KB of it, the message beside it is up to 2.4 KB: together under the 8 KiB that peers accept."""
+"""Base64 makes 4.7 KB of it, the message is up to 2.4 KB: together under the 8 KiB that peers accept."""
 PACKING_BYTES = 80
-"""What `Any` adds to a detail."""
+"""Bytes that `Any` adds to a detail."""
 
 CODES: Mapping[type[errors.ServiceError], int] = {
     errors.InvalidInput: code_pb2.INVALID_ARGUMENT,
@@ -147,19 +147,19 @@ def _cut(text: str, characters: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a failed call said."""
+    """The status of a failed call."""
 
     code: grpc.StatusCode
     message: str
     reason: str = ""
-    """The stable UPPER_SNAKE word. Empty when the answer did not come from one of our servers."""
+    """The stable UPPER_SNAKE code. Empty when the answer did not come from one of our servers."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     violations: tuple[Violation, ...] = ()
     retry_after_s: float | None = None
 
 
 def from_call(error: grpc.aio.AioRpcError) -> Failure:
-    """Returns what a failed call said. Details that cannot be read are left out."""
+    """Returns the status of a failed call. Details that cannot be read are left out."""
     status = None
     with contextlib.suppress(ValueError, DecodeError):
         status = rpc_status.from_call(error)

@@ -82,7 +82,7 @@ class ServerMetrics:
         self._rejected: dict[str, Counter] = {}
 
     def reject(self, reason: str) -> None:
-        """Counts a call that did not end in its method. `reason` is one of our own words, never the caller's."""
+        """Counts a call that did not end in its method. `reason` is one of ours, never text of the caller."""
         counter = self._rejected.get(reason)
         if counter is None:
             counter = self._rejected[reason] = self.rejected.labels(reason)
@@ -95,7 +95,7 @@ class ServerMetrics:
 
 
 def serve_metrics(port: int, registry: CollectorRegistry, host: str = "127.0.0.1") -> tuple[int, Callable[[], None]]:
-    """Answers GET /metrics from a thread. Returns the port (chosen free when 0 is given) and what ends it."""
+    """Serves GET /metrics from a thread. Returns the port (a free one if 0 is given) and a function that stops it."""
     server, thread = start_http_server(port, addr=host, registry=registry)
 
     def close() -> None:

@@ -71,17 +71,9 @@ class ScriptedRpcService:
         finally:
             self.closed.set()
 
-    async def write(self, request: bytes, context: Context) -> None:
-        for _ in range(3):
-            await context.write(request)
-
     async def echo(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         async for each in requests:
             yield each
-
-    async def echo_back(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        while isinstance(each := await context.read(), bytes):
-            await context.write(each)
 
     def register(self, server: grpc.aio.Server) -> None:
         handlers: dict[str, Any] = {
@@ -90,9 +82,7 @@ class ScriptedRpcService:
             "Parse": grpc.unary_unary_rpc_method_handler(self.parse, request_deserializer=parsed),
             "ParseAll": grpc.stream_unary_rpc_method_handler(self.count, request_deserializer=parsed),
             "Repeat": grpc.unary_stream_rpc_method_handler(self.repeat),
-            "Write": grpc.unary_stream_rpc_method_handler(self.write),
             "Echo": grpc.stream_stream_rpc_method_handler(self.echo),
-            "EchoBack": grpc.stream_stream_rpc_method_handler(self.echo_back),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 

@@ -10,6 +10,7 @@ import pytest
 
 from services.errors import Violation
 from services.rpc import logs
+from services.rpc.call_limits import CallLimits
 from services.rpc.status_codes import from_call
 from tests.support.scripted_rpc_service import KEY, Rig, Start, starting
 
@@ -34,9 +35,7 @@ CALLS: dict[str, tuple[str, int, int, Callable[[Any, str], Any]]] = {
     "Say": ("unary", 1, 1, lambda channel, method: channel.unary_unary(method)(b"a", metadata=KEY)),
     "Count": ("client_stream", 3, 1, lambda channel, method: channel.stream_unary(method)(three(), metadata=KEY)),
     "Repeat": ("server_stream", 1, 3, lambda channel, method: channel.unary_stream(method)(b"a", metadata=KEY)),
-    "Write": ("server_stream", 1, 3, lambda channel, method: channel.unary_stream(method)(b"a", metadata=KEY)),
     "Echo": ("bidi_stream", 3, 3, lambda channel, method: channel.stream_stream(method)(three(), metadata=KEY)),
-    "EchoBack": ("bidi_stream", 3, 3, lambda channel, method: channel.stream_stream(method)(three(), metadata=KEY)),
 }
 
 
@@ -177,7 +176,7 @@ async def test_a_request_id_is_made_when_none_can_be_used(rig: Rig) -> None:
 
 
 async def test_too_little_time_is_refused_before_anything_is_done(start: Start) -> None:
-    rig = await start(least_time_s=60)
+    rig = await start(limits=CallLimits(least_time_s=60))
     failure = from_call(await rig.fails(b"wait"))
     assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT")
     assert not rig.parrot.waiting.is_set()
