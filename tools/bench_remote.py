@@ -64,7 +64,7 @@ class Parts:
 
     def client(self) -> Client:
         """Returns a client of the tenant that there is."""
-        return Client(self.orchestrator.address, self.orchestrator.key_file.read_text().strip(), patience_s=120)
+        return Client(self.orchestrator.address, self.orchestrator.key_file.read_text().strip(), retry_for_s=120)
 
 
 def measure(jobs: int = JOBS) -> Iterator[Row]:

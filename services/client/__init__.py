@@ -1,6 +1,6 @@
-"""The Python client and the `i2v` command line. Imports nothing, so that `cli` can speak before gRPC is there.
+"""The Python client and the `i2v` command line. Imports nothing, so that `cli` runs before gRPC is loaded.
 
-Reading order: errors, retry, upload_files, client; then formatting, follow_job, connection, commands, cli.
+Reading order: errors, retry, service_channel, client; then formatting, follow_job, connection, commands, cli.
 A video in ten lines, with `from services.client.client import Client, job_spec`:
 
     async with Client("127.0.0.1:50051", key) as client:

@@ -1,4 +1,4 @@
-"""`i2v admin`: what operators do. The key that is used must be the operators'."""
+"""`i2v admin`: the commands of operators, who use their own key."""
 
 from collections.abc import Sequence
 from typing import Any

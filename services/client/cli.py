@@ -1,4 +1,4 @@
-"""Starts the `i2v` command, in the order that keeps gRPC's own words off the terminal."""
+"""Starts the `i2v` command, in the order that keeps gRPC's own log off the terminal."""
 
 import os
 

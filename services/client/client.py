@@ -1,17 +1,14 @@
-"""The service as a Python object: one method a verb. Broken streams go on by themselves, nothing is paid for twice."""
+"""The service as a Python object: one method a call. Broken streams resume by themselves, nothing is paid for twice."""
 
 import asyncio
-import hashlib
-import re
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, closing
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 from i2v.v1 import (
     asset_pb2,
     asset_pb2_grpc,
@@ -23,68 +20,27 @@ from i2v.v1 import (
     usage_pb2_grpc,
 )
 
-from services.client import proxy
-from services.client.errors import I2VError, Unreachable, error_of
-from services.client.output_file import OutputFile, Write
-from services.client.retry import RetryPolicy, messages
-from services.client.server_address import addresses, target
-from services.client.server_address import options as balancing
+from services.client.asset_download import download_asset
+from services.client.errors import Unreachable
+from services.client.job_spec import job_spec
+from services.client.output_file import OutputFile
+from services.client.retry import RetryPolicy
+from services.client.service_channel import ServiceChannel
 from services.client.upload_files import Upload
 from services.rpc.status_codes import Failure
+
+__all__ = ["Client", "job_spec"]
 
 ENDED = (job_pb2.Job.SUCCEEDED, job_pb2.Job.FAILED, job_pb2.Job.CANCELLED)
 TERMINAL = ("succeeded", "failed", "cancelled")
 """The events that end a job."""
-PRINTABLE = re.compile(r"[ -~]+")
-USER_CHARACTERS = 128
-OPTIONS = (
-    # A server that hangs is detected before the deadline of a call. It allows a ping every 10 s. Two options set the
-    # time limit of the answer, because otherwise gRPC waits for a minute.
-    ("grpc.keepalive_time_ms", 11_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.ping_timeout_ms", 10_000),
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
-    # By default gRPC reconnects after one second, and then with a back-off of up to two minutes. But a replica that is
-    # back must be found before the next one stops.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 2_000),  # the time limit of one try
-    ("grpc.max_reconnect_backoff_ms", 500),
-    # After a lost connection gRPC looks the name up again, by default at most once in 30 s.
-    ("grpc.dns_min_time_between_resolutions_ms", 2_000),
-)
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-def job_spec(
-    prompt: str,
-    *,
-    image: str = "",
-    model: str = "nano",
-    duration_s: float | None = None,
-    size: tuple[int, int] | None = None,
-    seed: int | None = None,
-    fit: "job_pb2.ImageToVideo.Fit.ValueType" = job_pb2.ImageToVideo.FIT_UNSPECIFIED,
-    quality: "job_pb2.JobSpec.Quality.ValueType" = job_pb2.JobSpec.QUALITY_UNSPECIFIED,
-) -> job_pb2.JobSpec:
-    """Returns a spec: image-to-video when `image` names an asset, else text-to-video."""
-    spec = job_pb2.JobSpec(model=model, seed=seed, quality=quality)
-    if image:
-        spec.image_to_video.CopyFrom(job_pb2.ImageToVideo(image=image, prompt=prompt, fit=fit))
-    else:
-        spec.text_to_video.prompt = prompt
-    if duration_s is not None:
-        duration = Duration()
-        duration.FromMilliseconds(round(duration_s * 1000))
-        spec.duration.CopyFrom(duration)
-    if size is not None:
-        spec.size.CopyFrom(job_pb2.Size(width=size[0], height=size[1]))
-    return spec
-
-
 class Client:
-    """One user's way to the service. To be used as `async with`; every method raises I2VError."""
+    """The service for one user. To be used as `async with`; every method raises I2VError."""
 
     def __init__(
         self,
@@ -93,49 +49,29 @@ class Client:
         user: str = "default",
         *,
         tls: bool | Path = False,
-        patience_s: float = 30.0,
+        retry_for_s: float = 30.0,
         timeout_s: float = 30.0,
     ) -> None:
         """`address` is `host:port`, or several, separated by commas; a name may also have several addresses.
 
         Calls go to every server that is connected and serves, in turn, so one may restart while another is up.
-        `tls` may name a file of authorities to trust. After `patience_s` without any contact a call is given up.
+        `tls` may name a file of authorities to trust. A call is repeated until there was no contact for `retry_for_s`.
 
         Raises:
             ValueError: the address is invalid; or the key or the user's name cannot be sent: they are 1 or more
                 printable ASCII characters.
         """
-        if not PRINTABLE.fullmatch(key):
-            raise ValueError("the key is empty, or has other than printable ASCII characters")
-        if not PRINTABLE.fullmatch(user) or len(user) > USER_CHARACTERS:
-            raise ValueError(f"the user's name is 1 to {USER_CHARACTERS} printable ASCII characters")
-        self._address = address
-        self._addresses = addresses(address)
-        self._tls = tls
-        self._patience_s = patience_s
-        self._timeout_s = timeout_s
-        self._metadata = (("authorization", f"Bearer {key}"), ("i2v-user", user))
+        self._channel = ServiceChannel(address, key, user, tls=tls, retry_for_s=retry_for_s, timeout_s=timeout_s)
 
     def __repr__(self) -> str:
-        return f"Client({self._address!r}, user={self._metadata[1][1]!r})"
+        return f"Client({self._channel!r})"
 
     async def __aenter__(self) -> Self:
-        try:
-            where = await asyncio.to_thread(target, self._addresses)
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, why)) from error
-        options = (*OPTIONS, *proxy.options(self._address), *balancing(self._addresses, tls=bool(self._tls)))
-        if self._tls:
-            authorities = self._tls.read_bytes() if isinstance(self._tls, Path) else None
-            credentials = grpc.ssl_channel_credentials(authorities)
-            self._channel = grpc.aio.secure_channel(where, credentials, options)
-        else:
-            self._channel = grpc.aio.insecure_channel(where, options)
-        self._jobs = job_pb2_grpc.JobServiceStub(self._channel)
-        self._assets = asset_pb2_grpc.AssetServiceStub(self._channel)
-        self._catalog = catalog_pb2_grpc.CatalogServiceStub(self._channel)
-        self._usage = usage_pb2_grpc.UsageServiceStub(self._channel)
+        self._grpc_channel = await self._channel.open()
+        self._jobs = job_pb2_grpc.JobServiceStub(self._grpc_channel)
+        self._assets = asset_pb2_grpc.AssetServiceStub(self._grpc_channel)
+        self._catalog = catalog_pb2_grpc.CatalogServiceStub(self._grpc_channel)
+        self._usage = usage_pb2_grpc.UsageServiceStub(self._grpc_channel)
         return self
 
     async def __aexit__(
@@ -146,13 +82,13 @@ class Client:
     # Jobs.
 
     async def submit(self, spec: job_pb2.JobSpec, request_id: str | None = None) -> job_pb2.Job:
-        """Submits a job. A try that was not answered is repeated with the same request_id, so it is paid for once."""
+        """Submits a job. A call that was not answered is repeated with the same request_id, so it is paid for once."""
         request = job_pb2.SubmitJobRequest(request_id=request_id or str(uuid.uuid4()), spec=spec)
-        return await self._call(self._jobs.SubmitJob, request)
+        return await self._channel.call(self._jobs.SubmitJob, request)
 
     async def get(self, name: str) -> job_pb2.Job:
         """Returns a job as it is now."""
-        return await self._call(self._jobs.GetJob, job_pb2.GetJobRequest(name=name))
+        return await self._channel.call(self._jobs.GetJob, job_pb2.GetJobRequest(name=name))
 
     async def jobs(
         self, state: "job_pb2.Job.State.ValueType" = job_pb2.Job.STATE_UNSPECIFIED, *, page_size: int = 50
@@ -160,7 +96,7 @@ class Client:
         """Yields the user's jobs, the newest first."""
         request = job_pb2.ListJobsRequest(page_size=page_size, state=state)
         while True:
-            page = await self._call(self._jobs.ListJobs, request)
+            page = await self._channel.call(self._jobs.ListJobs, request)
             for job in page.jobs:
                 yield job
             if not page.next_page_token:
@@ -172,48 +108,48 @@ class Client:
         name: str,
         after: int = 0,
         *,
-        patience_s: float | None = None,
+        retry_for_s: float | None = None,
         on_outage: Callable[[Unreachable], None] | None = None,
     ) -> AsyncGenerator[job_pb2.JobEvent, None]:
         """Yields a job's events after a sequence number, each once, and ends after the terminal one.
 
-        A broken stream goes on where it stopped, until nothing came from the server for `patience_s`. `on_outage` is
+        A broken stream resumes where it stopped, until nothing came from the server for `retry_for_s`. `on_outage` is
         called once in each outage, about 2 s after it began, or when the next connection fails, with the latest error.
         """
-        most_s = self._patience_s if patience_s is None else patience_s
-        with closing(RetryPolicy(most_s, on_outage=on_outage, connected=self._is_connected)) as patience:
+        most_s = self._channel.retry_for_s if retry_for_s is None else retry_for_s
+        with closing(RetryPolicy(most_s, on_outage=on_outage, connected=self._channel.is_connected)) as retry:
             while True:
                 request = job_pb2.WatchJobRequest(name=name, after_sequence=after)
                 try:
-                    async with aclosing(messages(self._jobs.WatchJob(request, metadata=self._metadata))) as responses:
+                    async with aclosing(self._channel.stream(self._jobs.WatchJob, request)) as responses:
                         async for response in responses:
-                            patience.contact()
+                            retry.contact()
                             if response.WhichOneof("response") == "event" and response.event.sequence > after:
                                 after = response.event.sequence
                                 yield response.event
                                 if response.event.WhichOneof("event") in TERMINAL:
                                     return
                 except Unreachable as error:
-                    await patience.wait(error)
+                    await retry.wait(error)
                 else:
-                    # The stream ended well and brought no end: the job had ended before, or something cut it politely.
+                    # No error and no terminal event: the job had ended before, or a proxy closed the stream.
                     job = await self.get(name)
                     if job.state in ENDED and job.last_sequence <= after:
                         return
-                    await patience.wait(_cut())
+                    await retry.wait(_stream_ended_early())
 
     async def cancel(self, name: str) -> job_pb2.Job:
-        """Asks for a job to stop. Returns it: CANCELLED, CANCELLING, or as it had ended before."""
-        return await self._call(self._jobs.CancelJob, job_pb2.CancelJobRequest(name=name))
+        """Requests that a job stops. Returns it: CANCELLED, CANCELLING, or as it had ended before."""
+        return await self._channel.call(self._jobs.CancelJob, job_pb2.CancelJobRequest(name=name))
 
     async def resume(self, name: str, request_id: str = "") -> job_pb2.Job:
         """Fetches the video of a job that failed though it was paid for. Returns the new job, which costs nothing."""
         request = job_pb2.ResumeJobRequest(request_id=request_id or str(uuid.uuid4()), name=name)
-        return await self._call(self._jobs.ResumeJob, request)
+        return await self._channel.call(self._jobs.ResumeJob, request)
 
     async def preview(self, spec: job_pb2.JobSpec) -> job_pb2.PreviewJobResponse:
-        """Tells what `submit` would do and cost. Charges nothing."""
-        return await self._call(self._jobs.PreviewJob, job_pb2.PreviewJobRequest(spec=spec))
+        """Returns what `submit` would make and cost. Charges nothing."""
+        return await self._channel.call(self._jobs.PreviewJob, job_pb2.PreviewJobRequest(spec=spec))
 
     async def generate(
         self,
@@ -225,7 +161,7 @@ class Client:
         out: Path | str | None = None,
         on_event: Callable[[job_pb2.JobEvent], None] | None = None,
     ) -> job_pb2.Job:
-        """Uploads a picture, makes the video, waits for it and downloads it. Returns the job, however it ended.
+        """Uploads a picture, generates the video, waits for it and downloads it. Returns the job, however it ended.
 
         Raises OSError, before anything is paid, if `out` cannot be written.
         """
@@ -252,12 +188,12 @@ class Client:
         upload = await asyncio.to_thread(Upload.of, Path(source) if isinstance(source, str) else source)
         header = asset_pb2.WriteAssetHeader(media_type=media_type, size_bytes=upload.size_bytes, sha256=upload.sha256)
 
-        async def parts() -> AsyncIterator[asset_pb2.WriteAssetRequest]:
+        async def parts() -> AsyncGenerator[asset_pb2.WriteAssetRequest, None]:
             yield asset_pb2.WriteAssetRequest(header=header)
             async for chunk in upload.chunks():
                 yield asset_pb2.WriteAssetRequest(data=chunk)
 
-        return await self._patiently(lambda: self._assets.WriteAsset(parts(), metadata=self._metadata))
+        return await self._channel.upload(self._assets.WriteAsset, parts)
 
     async def download(self, name: str, to: Path | str | OutputFile | BinaryIO) -> int:
         """Downloads an asset and returns its size in bytes.
@@ -269,29 +205,12 @@ class Client:
             to = OutputFile(Path(to))
         if not isinstance(to, OutputFile):
             file = to
-            return await self._download(name, lambda data: asyncio.to_thread(file.write, data))
+            return await download_asset(
+                self._channel, self._assets, name, lambda data: asyncio.to_thread(file.write, data)
+            )
         await asyncio.to_thread(to.check)
         async with to.writing() as write:
-            return await self._download(name, write)
-
-    async def _download(self, name: str, write: Write) -> int:
-        patience, digest, size = RetryPolicy(self._patience_s), hashlib.sha256(), 0
-        while True:
-            request = asset_pb2.ReadAssetRequest(name=name, offset=size)
-            try:
-                async with aclosing(messages(self._assets.ReadAsset(request, metadata=self._metadata))) as responses:
-                    async for response in responses:
-                        patience.contact()
-                        await write(response.data)
-                        digest.update(response.data)
-                        size += len(response.data)
-                break
-            except Unreachable as error:
-                await patience.wait(error)
-        if digest.hexdigest() != name.removeprefix("assets/"):
-            damaged = f"{name} arrived damaged: {size} bytes with another checksum. Download it again."
-            raise I2VError(Failure(grpc.StatusCode.DATA_LOSS, damaged, "CHECKSUM_WRONG", {"name": name}))
-        return size
+            return await download_asset(self._channel, self._assets, name, write)
 
     # Catalogue and money.
 
@@ -300,7 +219,7 @@ class Client:
         request = catalog_pb2.ListModelsRequest()
         found: list[catalog_pb2.Model] = []
         while True:
-            page = await self._call(self._catalog.ListModels, request)
+            page = await self._channel.call(self._catalog.ListModels, request)
             found += page.models
             if not page.next_page_token:
                 return found
@@ -308,38 +227,20 @@ class Client:
 
     async def model(self, name: str) -> catalog_pb2.Model:
         """Returns one model, `models/{id}`."""
-        return await self._call(self._catalog.GetModel, catalog_pb2.GetModelRequest(name=name))
+        return await self._channel.call(self._catalog.GetModel, catalog_pb2.GetModelRequest(name=name))
 
     async def usage(self) -> usage_pb2.Usage:
         """Returns the budgets and the newest ledger entries."""
-        return await self._call(self._usage.GetUsage, usage_pb2.GetUsageRequest())
+        return await self._channel.call(self._usage.GetUsage, usage_pb2.GetUsageRequest())
 
     def channel(self) -> grpc.aio.Channel:
-        """The connection, for services that this class has no methods for; see `call`."""
-        return self._channel
+        """Returns the channel, for services that this class has no methods for; see `call`."""
+        return self._grpc_channel
 
     async def call(self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request) -> Response:
-        """Makes a call of such a service as this class makes its own."""
-        return await self._call(method, request)
-
-    async def _call(self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request) -> Response:
-        return await self._patiently(lambda: method(request, metadata=self._metadata, timeout=self._timeout_s))
-
-    def _is_connected(self) -> bool:
-        return self._channel.get_state() is grpc.ChannelConnectivity.READY
-
-    async def _patiently(self, call: Callable[[], Awaitable[Response]]) -> Response:
-        """Makes a call until it is answered, or patience is over."""
-        patience = RetryPolicy(self._patience_s)
-        while True:
-            try:
-                return await call()
-            except grpc.aio.AioRpcError as cause:
-                error = error_of(cause)
-                if not isinstance(error, Unreachable):
-                    raise error from cause
-                await patience.wait(error)
+        """Makes a call of such a service, repeated until it is answered."""
+        return await self._channel.call(method, request)
 
 
-def _cut() -> Unreachable:
+def _stream_ended_early() -> Unreachable:
     return Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, "The stream of events ended before the job did."))

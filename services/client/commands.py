@@ -1,4 +1,4 @@
-"""The commands of `i2v`: what a person can do with the service, and what a script can read of it.
+"""The commands of `i2v`, for people and for scripts.
 
 Results go to stdout, everything else to stderr.
 """
@@ -20,7 +20,7 @@ from services.client.output_file import OutputFile
 from services.client.server_address import DEFAULT, addresses
 from services.client.spec_options import FILE, spec_from_options, utf8, with_spec_options
 from services.client.spec_options import upload as upload_as
-from services.client.terminal import room, say
+from services.client.terminal import say, terminal_columns
 
 STATES = [name for name in job_pb2.Job.State.keys() if name != "STATE_UNSPECIFIED"]  # noqa: SIM118  No dict.
 
@@ -45,15 +45,15 @@ def _server(context: click.Context, parameter: click.Parameter, value: str) -> s
 def named(collection: str) -> Callable[[click.Context, click.Parameter, str], str]:
     """Completes a name: `7` and `jobs/7` are the same job."""
 
-    def complete(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    def full_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
         name = utf8(context, parameter, value)
         return name if "/" in name else f"{collection}/{name}"
 
-    return complete
+    return full_name
 
 
 def _output(typed: str, *, json: bool, **uploaded: Path | None) -> OutputFile:
-    """Refuses an output that could not be written after the video is paid for, and one that is an input file."""
+    """Returns the output. Refuses one that cannot be written, before anything is paid, and one that is an input."""
     out = OutputFile.named(typed)
     if out.path is None and json:
         raise click.BadParameter("stdout cannot take both the video and --json", param_hint="--out")
@@ -167,7 +167,7 @@ def jobs(connection: Connection, state: str | None, limit: int) -> None:
             found.append(job)
             if len(found) == limit:
                 break
-        say(*(map(formatting.as_json, found) if connection.json else formatting.jobs(found, room())))
+        say(*(map(formatting.as_json, found) if connection.json else formatting.jobs(found, terminal_columns())))
 
     connection.run(work)
 

@@ -1,6 +1,6 @@
-"""How a command gets to the server: which key, which patience, and what an error does to the process.
+"""The connection of a command: which key it uses, how long it retries, and which exit code an error has.
 
-A key never stands on the command line, where every process reads it.
+A key is never given on the command line, where every process can read it.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from services.client.terminal import say
 
 DEVELOPMENT_KEY = Path("var/dev-key")
 """`make run` writes it."""
-PATIENCE_S = 3.0
-"""A person who typed a wrong address wants to know soon."""
-PATIENCE_WITH_SEVERAL_S = 15.0
+RETRY_FOR_S = 3.0
+"""Seconds: after a wrong address the user gets an error soon."""
+RETRY_FOR_WITH_SEVERAL_S = 15.0
 """Seconds, for several replicas: one may be lost before the restarted one is connected again."""
 
 
@@ -35,7 +35,7 @@ class NoKey(click.ClickException):
 
 @dataclass
 class Connection:
-    """Where the server is and who asks; what the options before the command say."""
+    """The server and the caller, from the options before the command."""
 
     server: str
     user: str
@@ -53,14 +53,16 @@ class Connection:
                 holds = f"{self.ca_file} holds no certificates in PEM; TLS needs those of the authorities to trust"
                 raise click.BadParameter(holds, param_hint="--ca-file") from error
         try:
-            return Client(self.server, self.key(), self.user, tls=self.ca_file or self.tls, patience_s=self.patience_s)
+            return Client(
+                self.server, self.key(), self.user, tls=self.ca_file or self.tls, retry_for_s=self.retry_for_s
+            )
         except ValueError as error:
             raise NoKey(f"That cannot be a key: {error}.") from error
 
     @property
-    def patience_s(self) -> float:
+    def retry_for_s(self) -> float:
         """Seconds that the command waits for a server that does not answer."""
-        return PATIENCE_WITH_SEVERAL_S if "," in self.server else PATIENCE_S
+        return RETRY_FOR_WITH_SEVERAL_S if "," in self.server else RETRY_FOR_S
 
     def key(self) -> str:
         """Returns the key: the file that was named, else I2V_KEY, else the development key."""
@@ -75,7 +77,7 @@ class Connection:
         raise NoKey(f"The key is empty: {file} has no content. Name another file with --key-file.")
 
     def run(self, work: Callable[[Client], Awaitable[ExitCode | None]]) -> None:
-        """Does the work and leaves the process with its exit code; says what went wrong, without a traceback."""
+        """Does the work and ends the process with its exit code; prints errors without a traceback."""
 
         async def connected() -> ExitCode | None:
             async with self.client() as client:

@@ -55,14 +55,14 @@ RESOLVING = re.compile(r"\[field:[^:]* error:(.*)\]$")
 
 
 def lines(failed: I2VError, server: str) -> list[str]:
-    """Returns what went wrong and what to do, for a person."""
+    """Returns what went wrong and what to do, as lines."""
     if isinstance(failed, Busy):
         return [failed.message]
     if isinstance(failed, Unreachable):
         return _unreachable(failed, server)
     if isinstance(failed, Unauthenticated):
-        way_out = "The key is taken from I2V_KEY, or from the file that --key-file or I2V_KEY_FILE names."
-        return [failed.message, way_out]
+        hint = "The key is taken from I2V_KEY, or from the file that --key-file or I2V_KEY_FILE names."
+        return [failed.message, hint]
     if isinstance(failed, QuotaExceeded) and failed.retry_after_s is not None:
         return [failed.message, f"Try again in {_span(failed.retry_after_s)}."]
     if failed.violations:
@@ -71,25 +71,25 @@ def lines(failed: I2VError, server: str) -> list[str]:
 
 
 def outage(failed: Unreachable) -> str:
-    """Returns what is the matter with a server that is waited for, in a sentence."""
+    """Returns why the client waits for the server, in a sentence."""
     return f"The server cannot do this now: {failed.message}" if failed.reason else "The server does not answer."
 
 
 def _unreachable(failed: Unreachable, server: str) -> list[str]:
     if failed.reason:
         return [f"The server at {server} cannot do this now: {failed.message}"]
-    # What gRPC itself says ends in the cause, after a chain of its own layers.
+    # gRPC's own message ends with the cause, after the names of its layers.
     resolving = RESOLVING.search(failed.message)
-    said = resolving[1] if resolving else failed.message
-    layers = [layer for layer in said.split(": ") if layer != "OK"]
-    cure = " (`make run`)" if server == DEFAULT and REFUSED in said else ""
-    why, advice = layers[-1], f"Is it running{cure}? Another one is chosen with --server or I2V_SERVER."
+    message = resolving[1] if resolving else failed.message
+    layers = [layer for layer in message.split(": ") if layer != "OK"]
+    start_command = " (`make run`)" if server == DEFAULT and REFUSED in message else ""
+    why, advice = layers[-1], f"Is it running{start_command}? Another one is chosen with --server or I2V_SERVER."
     if why == UNHEALTHY:
         why, advice = "it reports that it does not serve now", "Its database or object store may be down. Try again."
-    elif NO_GRPC in said:
+    elif NO_GRPC in message:
         why, advice = "it does not speak gRPC", "Is this the port of the API, and does it speak TLS (--tls)?"
-    elif not resolving and OF_TLS.search(said):
-        why = "it does not speak TLS" if NO_TLS in said else why
+    elif not resolving and OF_TLS.search(message):
+        why = "it does not speak TLS" if NO_TLS in message else why
         advice = "TLS failed. It is chosen with --tls or I2V_SERVER_TLS, whom to trust with --ca-file."
     return [f"The server at {server} cannot be reached: {why.rstrip('.')}.", advice]
 

@@ -1,12 +1,12 @@
-"""What can go wrong for a caller, made from what the server said.
+"""The errors that callers see, made from the statuses of the server.
 
 I2VError
-├── InvalidRequest      mend the named fields; do not send it again unchanged
+├── InvalidRequest      correct the named fields; do not send it again unchanged
 ├── QuotaExceeded       a limit of the plan; retry_after_s says when it resets, where it does
 ├── NotFound            no such thing for this user
 ├── Unauthenticated     the key is missing, unknown, or not one for this
-└── Unreachable         the server did not answer, or not any more; trying again is safe
-    └── Busy                it did, with a limit of calls at the same time; trying again is safe
+└── Unreachable         the server did not answer, or stopped answering; trying again is safe
+    └── Busy                it answered that its limit of simultaneous calls is reached; trying again is safe
 """
 
 import re
@@ -18,7 +18,7 @@ import grpc
 from services.errors import Violation
 from services.rpc.status_codes import Failure, from_call
 
-CUT = re.compile("RST_STREAM|^Internal error from Core$")
+CONNECTION_LOST = re.compile("RST_STREAM|^Internal error from Core$")
 """gRPC's messages for a connection that a proxy has closed, and for a call that was answered while it was sending."""
 
 
@@ -29,14 +29,14 @@ class I2VError(Exception):
         super().__init__(failure.message)
         self.code: grpc.StatusCode = failure.code
         self.reason: str = failure.reason
-        """The stable UPPER_SNAKE word; empty when something between here and the server answered."""
+        """The stable UPPER_SNAKE code; empty when a proxy answered instead of the server."""
         self.message: str = failure.message
         self.violations: tuple[Violation, ...] = failure.violations
-        """What is wrong with which field."""
+        """The invalid fields, and what is wrong with each."""
         self.metadata: Mapping[str, str] = failure.metadata
         """The changing parts of the message."""
         self.retry_after_s: float | None = failure.retry_after_s
-        """When to come back, if the server said so."""
+        """Seconds until a retry makes sense, if the server gave them."""
 
 
 class InvalidRequest(I2VError):
@@ -85,10 +85,10 @@ KINDS: Mapping[grpc.StatusCode, type[I2VError]] = {
 
 
 def error_of(failure: Failure | grpc.aio.AioRpcError) -> I2VError:
-    """Returns what to raise for a failure."""
+    """Returns the error to raise for a failure."""
     if isinstance(failure, grpc.aio.AioRpcError):
         failure = from_call(failure)
-    if failure.code is grpc.StatusCode.INTERNAL and not failure.reason and CUT.search(failure.message):
+    if failure.code is grpc.StatusCode.INTERNAL and not failure.reason and CONNECTION_LOST.search(failure.message):
         return Unreachable(failure)
     if failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED and failure.reason.endswith("_LIMIT_REACHED"):
         return Busy(failure)

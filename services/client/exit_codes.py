@@ -1,4 +1,4 @@
-"""What the command's exit codes mean."""
+"""The exit codes of the command."""
 
 from enum import IntEnum
 
@@ -18,7 +18,7 @@ Exit codes:
 
 
 class ExitCode(IntEnum):
-    """See HELP."""
+    """How the command ended; HELP has the meaning of each."""
 
     OK = 0
     SERVICE = 1

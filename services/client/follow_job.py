@@ -1,6 +1,6 @@
 """Follows a job from the command line: shows its events, carries out Ctrl-C, and downloads the video.
 
-Whatever ends the command early says what becomes of the job, because it goes on being made and paid for without us.
+Every early end of the command prints what happens to the job, because the service goes on with it and charges for it.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from services.client.progress_display import Display, display
 from services.client.shell_command import shell_command
 from services.client.terminal import say
 
-PATIENCE_S = 120.0
-"""A job that runs is worth waiting for a server that restarts."""
+RETRY_FOR_S = 120.0
+"""Seconds. A running job is worth the wait for a server that restarts."""
 
 
 async def make_video(client: Client, spec: job_pb2.JobSpec, out: OutputFile, *, json: bool) -> ExitCode:
-    """Submits a job, stays with it and downloads the video. Ctrl-C cancels the job."""
+    """Submits a job, follows it and downloads the video. Ctrl-C cancels the job."""
     job: job_pb2.Job | None = None
     interrupt = Interrupt()
     try:
@@ -36,27 +36,27 @@ async def make_video(client: Client, spec: job_pb2.JobSpec, out: OutputFile, *, 
             with display(json=json) as shown:
                 cancelling = asyncio.create_task(_cancel(client, job.name, interrupt, shown))
                 try:
-                    await _show(client, job.name, shown, leaves=lambda: interrupt.leaves)
+                    await _show(client, job.name, shown, keys_to_detach=lambda: interrupt.keys_to_detach)
                 finally:
                     cancelling.cancel()
                     with suppress(asyncio.CancelledError):
                         await cancelling
             job = await client.get(job.name)
     except asyncio.CancelledError:
-        if not interrupt.left:
+        if not interrupt.detached:
             raise
-        _say(_goes_on(job.name) if job else f"The job may have been submitted; {shell_command('jobs')} tells.")
+        _say(_still_running(job.name) if job else f"The job may have been submitted; {shell_command('jobs')} tells.")
         return ExitCode.INTERRUPTED
     except Unreachable:
         if job:
-            _say(_goes_on(job.name))
+            _say(_still_running(job.name))
         raise
-    code = await _bring(client, job, out, shown, json=json)
-    return ExitCode.INTERRUPTED if interrupt.asked.is_set() else code
+    code = await _download(client, job, out, shown, json=json)
+    return ExitCode.INTERRUPTED if interrupt.cancel_requested.is_set() else code
 
 
 async def fetch_video(client: Client, name: str, out: OutputFile, *, json: bool) -> ExitCode:
-    """Resumes a job, stays with the one that fetches the video, and downloads it. Ctrl-C leaves it alone."""
+    """Resumes a job, follows the one that fetches the video, and downloads it. Ctrl-C leaves it running."""
     job = await client.resume(name)
     if not json:
         _say(f"{job.name} fetches what was paid for.")
@@ -64,25 +64,25 @@ async def fetch_video(client: Client, name: str, out: OutputFile, *, json: bool)
         with display(json=json) as shown:
             await _show(client, job.name, shown)
     except asyncio.CancelledError:
-        _say(_goes_on(job.name))
+        _say(_still_running(job.name))
         raise
-    return await _bring(client, await client.get(job.name), out, shown, json=json)
+    return await _download(client, await client.get(job.name), out, shown, json=json)
 
 
 async def watch_job(client: Client, name: str, *, after: int, json: bool) -> ExitCode:
-    """Stays with a job that somebody submitted. Ctrl-C leaves it alone."""
+    """Follows a job that was submitted before. Ctrl-C leaves it running."""
     try:
         with display(json=json) as shown:
             await _show(client, name, shown, after)
     except asyncio.CancelledError:
-        _say(_goes_on(name))
+        _say(_still_running(name))
         raise
     job = await client.get(name)
     succeeded = job.state == job_pb2.Job.SUCCEEDED
     if json:
         say(formatting.as_json(job))
     else:
-        say(*(formatting.job(job) if succeeded else formatting.why_none(job)))
+        say(*(formatting.job(job) if succeeded else formatting.failure(job)))
     shown.say_warnings()
     return ExitCode.OK if succeeded else ExitCode.NO_VIDEO
 
@@ -101,21 +101,21 @@ async def warnings(client: Client, job: job_pb2.Job) -> list[str]:
 
 
 async def _show(
-    client: Client, name: str, shown: Display, after: int = 0, *, leaves: Callable[[], str] = lambda: "Ctrl-C"
+    client: Client, name: str, shown: Display, after: int = 0, *, keys_to_detach: Callable[[], str] = lambda: "Ctrl-C"
 ) -> None:
-    """Shows a job's events until it ends, and that the server is away. `leaves` returns what leaves the job alone."""
+    """Shows a job's events until it ends, and outages. `keys_to_detach` returns how to leave it running."""
 
-    def away(error: Unreachable) -> None:
-        left = f"{leaves()} leaves {name} running; {shell_command('watch', name)} shows it again."
-        shown.say(f"{error_messages.outage(error)} Waiting for it, up to {PATIENCE_S:.0f} s. {left}")
+    def report_outage(error: Unreachable) -> None:
+        left = f"{keys_to_detach()} leaves {name} running; {shell_command('watch', name)} shows it again."
+        shown.say(f"{error_messages.outage(error)} Waiting for it, up to {RETRY_FOR_S:.0f} s. {left}")
 
-    async for event in client.watch(name, after, patience_s=PATIENCE_S, on_outage=away):
+    async for event in client.watch(name, after, retry_for_s=RETRY_FOR_S, on_outage=report_outage):
         shown.event(event)
 
 
 async def _cancel(client: Client, name: str, interrupt: Interrupt, shown: Display) -> None:
     """Cancels the job when the first Ctrl-C comes."""
-    await interrupt.asked.wait()
+    await interrupt.cancel_requested.wait()
     shown.say(f"Asking {name} to stop. Press Ctrl-C again to leave it alone.")
     try:
         await client.cancel(name)
@@ -123,7 +123,7 @@ async def _cancel(client: Client, name: str, interrupt: Interrupt, shown: Displa
         shown.say(f"{name} could not be asked to stop: {error.message}")
 
 
-async def _bring(client: Client, job: job_pb2.Job, out: OutputFile, shown: Display, *, json: bool) -> ExitCode:
+async def _download(client: Client, job: job_pb2.Job, out: OutputFile, shown: Display, *, json: bool) -> ExitCode:
     if job.state == job_pb2.Job.SUCCEEDED:
         try:
             if out.waits_for_a_reader:
@@ -138,12 +138,12 @@ async def _bring(client: Client, job: job_pb2.Job, out: OutputFile, shown: Displ
     elif job.state == job_pb2.Job.SUCCEEDED:
         say(*formatting.video(job, str(out)), err=out.path is None)
     else:
-        _say(*formatting.why_none(job))
+        _say(*formatting.failure(job))
     shown.say_warnings()
     return ExitCode.OK if job.state == job_pb2.Job.SUCCEEDED else ExitCode.NO_VIDEO
 
 
-def _goes_on(name: str) -> str:
+def _still_running(name: str) -> str:
     return f"{name} goes on. {shell_command('watch', name)} shows it, {shell_command('cancel', name)} stops it."
 
 

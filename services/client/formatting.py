@@ -56,7 +56,7 @@ def warning(text: str) -> str:
 
 
 def video(job: job_pb2.Job, path: str) -> list[str]:
-    """Returns what a finished job brought."""
+    """Returns the result of a finished job."""
     output = job.output
     return columns(
         [
@@ -68,7 +68,7 @@ def video(job: job_pb2.Job, path: str) -> list[str]:
     )
 
 
-def why_none(job: job_pb2.Job) -> list[str]:
+def failure(job: job_pb2.Job) -> list[str]:
     """Returns why a job ended without a video, what it cost, and what to do."""
     if job.state == job_pb2.Job.CANCELLED:
         return [f"{job.name} was cancelled. {money_format.text(job.charged)} was charged."]
@@ -81,7 +81,7 @@ def why_none(job: job_pb2.Job) -> list[str]:
 
 
 def job(shown: job_pb2.Job) -> list[str]:
-    """Returns all of a job that a person wants to know."""
+    """Returns the details of a job."""
     operation = shown.spec.WhichOneof("operation") or ""
     prompt = shown.prompt or getattr(getattr(shown.spec, operation, None), "prompt", "")
     rows = [
@@ -199,18 +199,18 @@ def usage(shown: usage_pb2.Usage) -> list[str]:
 
 
 def preview(shown: job_pb2.PreviewJobResponse) -> list[str]:
-    """Returns what a job would be."""
+    """Returns the preview of a job."""
     return columns(
         [
             ("price", money_format.text(shown.quote)),
             ("budget left", money_format.text(shown.budget_left)),
-            ("video", _what(shown)),
+            ("video", _video_of(shown)),
             ("jobs before it", str(shown.queued_jobs)),
         ]
     )
 
 
-def _what(shown: job_pb2.PreviewJobResponse) -> str:
+def _video_of(shown: job_pb2.PreviewJobResponse) -> str:
     length = seconds(shown.spec.duration)
     if not shown.frames:  # the vendor decides
         return f"{shown.spec.resolution}, {length}".lstrip(", ")

@@ -1,4 +1,4 @@
-"""Ctrl-C in two steps: the first is a wish that the program carries out, the second makes it leave at once."""
+"""Ctrl-C in two steps: the first requests a cancel of the job, the second ends the program at once."""
 
 import asyncio
 import signal
@@ -10,15 +10,15 @@ class Interrupt:
     """Counts Ctrl-C while its block runs; the second one cancels the block."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
+        self.cancel_requested = asyncio.Event()
         """Set by the first Ctrl-C."""
-        self.left = False
+        self.detached = False
         """Whether a second one came."""
 
     def __enter__(self) -> Self:
         self._task = asyncio.current_task()
         self._before = signal.getsignal(signal.SIGINT)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._hit)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._pressed)
         return self
 
     def __exit__(
@@ -30,12 +30,12 @@ class Interrupt:
         )  # asyncio restores Python's own handler, which would raise instead of cancelling
 
     @property
-    def leaves(self) -> str:
-        """What a person has yet to do to leave at once."""
-        return "Ctrl-C" if self.asked.is_set() else "Pressing Ctrl-C twice"
+    def keys_to_detach(self) -> str:
+        """What the user still has to press to end the program at once."""
+        return "Ctrl-C" if self.cancel_requested.is_set() else "Pressing Ctrl-C twice"
 
-    def _hit(self) -> None:
-        if self.asked.is_set() and self._task is not None:
-            self.left = True
+    def _pressed(self) -> None:
+        if self.cancel_requested.is_set() and self._task is not None:
+            self.detached = True
             self._task.cancel()
-        self.asked.set()
+        self.cancel_requested.set()

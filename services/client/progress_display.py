@@ -1,4 +1,4 @@
-"""How a running job is shown: a bar on a terminal, plain lines elsewhere, JSON lines for programs."""
+"""Displays of a running job: a bar on a terminal, plain lines elsewhere, JSON lines for programs."""
 
 from time import monotonic
 from types import TracebackType
@@ -23,10 +23,10 @@ class Display(Protocol):
     ) -> None: ...
 
     def event(self, event: job_pb2.JobEvent) -> None:
-        """Shows what happened to the job."""
+        """Shows an event of the job."""
 
     def say(self, text: str) -> None:
-        """Shows what happened on this side."""
+        """Shows a message of the client."""
 
     def say_warnings(self) -> None:
         """Repeats the warnings, after all other output."""
@@ -56,18 +56,18 @@ class Lines:
         """Leaves the lines."""
 
     def event(self, event: job_pb2.JobEvent) -> None:
-        """See Display."""
+        """Prints the event on a line, and keeps its warning."""
         described = describe(event)
         self.say(described.text)
         if described.warning:
             self._warnings.append(described.warning)
 
     def say(self, text: str) -> None:
-        """See Display."""
+        """Prints the text with the seconds since the start."""
         say(f"{monotonic() - self._began:7.1f} s  {text}", err=True)
 
     def say_warnings(self) -> None:
-        """See Display."""
+        """Prints the warnings that were kept."""
         say(*map(formatting.warning, self._warnings), err=True)
 
 
@@ -75,7 +75,7 @@ class JsonLines(Lines):
     """Each event as a line on stdout, including warnings."""
 
     def event(self, event: job_pb2.JobEvent) -> None:
-        """See Display."""
+        """Prints the event as JSON."""
         say(formatting.as_json(event))
 
 
@@ -107,7 +107,7 @@ class Bar(Lines):
         self._progress.stop()
 
     def event(self, event: job_pb2.JobEvent) -> None:
-        """See Display."""
+        """Moves the bar; prints a notable event above it."""
         described = describe(event)
         if described.notable:
             self.say(described.text)
@@ -131,5 +131,5 @@ class Bar(Lines):
         self._progress.update(self._task, completed=progress, fragments=self._fragments, **changes)  # type: ignore[arg-type]
 
     def say(self, text: str) -> None:
-        """See Display."""
+        """Prints the text above the bar."""
         self._progress.console.print(visible(text), markup=False, highlight=False, emoji=False, soft_wrap=True)

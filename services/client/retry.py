@@ -1,7 +1,8 @@
-"""When a call that was not answered is made again, and when it is given up.
+"""When a call that was not answered is repeated, and when that stops.
 
 Every call of this API may be repeated: a job's request_id makes its submission safe, the rest is idempotent by itself.
-So whatever is Unreachable is tried again, ever more slowly, until nothing was heard for longer than the caller waits.
+So every call that ends as Unreachable is repeated, with growing pauses, until there was no contact for the whole time
+that the caller allows.
 """
 
 import asyncio
@@ -16,11 +17,11 @@ from services.client.errors import Unreachable, error_of
 from services.rpc.status_codes import Failure
 
 FIRST_S = 0.1
-MOST_S = 5.0
+MAX_S = 5.0
 OUTAGE_S = 2.0
 """Seconds until an outage is reported: a server that only restarts is back before that."""
 SILENCE_S = 45.0
-"""A stream that brings nothing for three of the server's heartbeats is dead."""
+"""A stream without a message for three of the server's heartbeats is dead."""
 
 Response = TypeVar("Response")
 
@@ -30,7 +31,7 @@ class RetryPolicy:
 
     def __init__(
         self,
-        patience_s: float,
+        retry_for_s: float,
         *,
         now: Callable[[], float] = monotonic,
         on_outage: Callable[[Unreachable], None] | None = None,
@@ -39,32 +40,32 @@ class RetryPolicy:
     ) -> None:
         """`on_outage` is called once in each outage, `outage_s` after its first error, with the latest error.
 
-        If there is a connection then, it is called only when that fails too: a stream may have nothing to tell yet.
+        If there is a connection then, it is called only when that fails too: a stream may have no event yet.
         """
-        self._patience_s = patience_s
+        self._retry_for_s = retry_for_s
         self._now = now
         self._on_outage = on_outage
         self._connected = connected
         self._outage_s = outage_s
-        self._notice: asyncio.TimerHandle | None = None
+        self._outage_timer: asyncio.TimerHandle | None = None
         self.contact()
 
     def contact(self) -> None:
-        """Something came from the server."""
-        self._since = self._now()
+        """The server has answered."""
+        self._last_contact = self._now()
         self._tries = 0
         self.close()
 
     def close(self) -> None:
-        """Reports no outage that has begun."""
-        self._due = False
-        if self._notice is not None:
-            self._notice.cancel()
-            self._notice = None
+        """Drops the report of an outage that has begun."""
+        self._report_next_error = False
+        if self._outage_timer is not None:
+            self._outage_timer.cancel()
+            self._outage_timer = None
 
-    def _end_of_notice(self) -> None:
-        self._due = self._connected()
-        if not self._due:
+    def _outage_time_over(self) -> None:
+        self._report_next_error = self._connected()
+        if not self._report_next_error:
             self._report()
 
     def _report(self) -> None:
@@ -72,20 +73,20 @@ class RetryPolicy:
             self._on_outage(self._error)
 
     async def wait(self, error: Unreachable) -> None:
-        """Waits before the next try, at least as long as the server asks for. Raises the error if patience is over.
+        """Waits before the next try, at least as long as the server asks for. Raises the error if the time is over.
 
-        The last try is made when patience ends, not before. There is always a second try, however long the first took,
+        The last try is made when the time ends, not before. There is always a second try, however long the first took,
         because the first may have been lost with a server that hangs, while another one answers.
         """
         self._error = error
-        if self._notice is None and self._on_outage is not None:
+        if self._outage_timer is None and self._on_outage is not None:
             # A timer, because the next try may take long to fail.
-            self._notice = asyncio.get_running_loop().call_later(self._outage_s, self._end_of_notice)
-        elif self._due:
-            self._due = False
+            self._outage_timer = asyncio.get_running_loop().call_later(self._outage_s, self._outage_time_over)
+        elif self._report_next_error:
+            self._report_next_error = False
             self._report()
-        pause_s = min(FIRST_S * 2**self._tries, MOST_S) * random.uniform(0.5, 1.0)
-        left_s = max(self._since + self._patience_s - self._now(), 0.0)
+        pause_s = min(FIRST_S * 2**self._tries, MAX_S) * random.uniform(0.5, 1.0)
+        left_s = max(self._last_contact + self._retry_for_s - self._now(), 0.0)
         pause_s = max(min(pause_s, left_s), error.retry_after_s or 0.0)
         if pause_s > left_s or (not left_s and self._tries):
             raise error
@@ -94,10 +95,10 @@ class RetryPolicy:
 
 
 async def messages(call: grpc.aio.UnaryStreamCall[Any, Response]) -> AsyncGenerator[Response, None]:
-    """Yields what a stream brings, and ends the call when the reader goes away.
+    """Yields the messages of a stream, and cancels the call when the reader stops.
 
     Raises:
-        I2VError: the call failed; Unreachable also when it went silent.
+        I2VError: the call failed; Unreachable also when no message came in time.
     """
     try:
         while True:
@@ -109,7 +110,7 @@ async def messages(call: grpc.aio.UnaryStreamCall[Any, Response]) -> AsyncGenera
     except grpc.aio.AioRpcError as error:
         raise error_of(error) from error
     except TimeoutError as error:
-        silence = Failure(grpc.StatusCode.UNAVAILABLE, f"Nothing was heard for {SILENCE_S:.0f} s.")
+        silence = Failure(grpc.StatusCode.UNAVAILABLE, f"No message came for {SILENCE_S:.0f} s.")
         raise error_of(silence) from error
     finally:
         call.cancel()

@@ -1,4 +1,4 @@
-"""What a person asks for on the command line: the options that say what to make, and the spec that they come to."""
+"""The command line's options for a job, and the spec that they make."""
 
 import errno
 import math
@@ -22,7 +22,7 @@ QUALITIES = {"quality": job_pb2.JobSpec.QUALITY, "fast": job_pb2.JobSpec.FAST}
 OPERATIONS = ("image-to-video", "text-to-video", "scene-animation", "talking-avatar")
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 LONGEST_S = 315_576_000_000.0
-"""What a protobuf Duration holds: ten thousand years. The models' own limits are the server's matter."""
+"""What a protobuf Duration holds: ten thousand years. The server checks the models' own limits."""
 
 PIPED_BYTES = 50 * 1000 * 1000
 """Limit of a piped file, which is held in memory: more than the service accepts for a picture or a sound."""
@@ -57,7 +57,7 @@ def _micros(context: click.Context, parameter: click.Parameter, value: str | Non
 
 
 def utf8(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Refuses what is no text."""
+    """Refuses a value that is not UTF-8."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -65,7 +65,7 @@ def utf8(context: click.Context, parameter: click.Parameter, value: str) -> str:
     return value
 
 
-def _seen(context: click.Context, parameter: click.Parameter, value: str) -> str:
+def _visible(context: click.Context, parameter: click.Parameter, value: str) -> str:
     if value and is_blank(utf8(context, parameter, value)):
         raise click.BadParameter("this text has no visible character")
     return value
@@ -87,7 +87,7 @@ def _details(context: click.Context, parameter: click.Parameter, values: Sequenc
 
 OPTIONS = (
     click.option("--image", type=FILE, help="The picture that moves. Without one the text alone makes the video."),
-    click.option("--prompt", default="", callback=_seen, help="What happens in the video."),
+    click.option("--prompt", default="", callback=_visible, help="What happens in the video."),
     click.option("--model", callback=_utf8_or_none, help="Default: nano, without --capability."),
     click.option("--capability", default="", callback=utf8, help="Instead of a model: the cheapest that can do this."),
     click.option("--price-max", metavar="USD", callback=_micros, help="What a capability may cost at most."),
@@ -100,21 +100,21 @@ OPTIONS = (
     click.option("--size", callback=_size, help="WIDTHxHEIGHT, such as 224x128; for models of our own."),
     click.option("--resolution", default="", callback=utf8, help="Such as 720p; for remote models."),
     click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed makes the same video."),
-    click.option("--quality", type=click.Choice(list(QUALITIES)), help="`fast`: less sharp, much sooner there."),
+    click.option("--quality", type=click.Choice(list(QUALITIES)), help="`fast`: less sharp, and ready much sooner."),
     click.option("--fit", type=click.Choice(list(FITS)), default="crop", show_default=True),
     click.option("--audio", type=FILE, help="What is spoken, or sounds."),
     click.option("--mask", type=FILE, help="White where the picture may move; of its size."),
-    click.option("--negative", callback=_utf8_or_none, help="What shall not be seen."),
+    click.option("--negative", callback=_utf8_or_none, help="What must not appear in the video."),
     click.option("--expand/--no-expand", default=None, help="Whether the vendor may expand the prompt."),
     click.option("--guidance", type=float, help="How closely the prompt is followed, 0 to 1."),
-    click.option("--scene", default="", callback=_seen, help="What happens; the prompt is written from it."),
+    click.option("--scene", default="", callback=_visible, help="What happens; the prompt is written from it."),
     click.option("--story", default="", callback=utf8, help="What the scene is part of."),
     click.option("--detail", "details", multiple=True, callback=_details, help="NAME=TEXT; who is in it. Repeatable."),
 )
 
 
 def with_spec_options(function: Command) -> Command:
-    """Adds the options that say what to make."""
+    """Adds the options for a job."""
     for option in reversed(OPTIONS):
         function = option(function)
     return function
@@ -125,7 +125,7 @@ async def spec_from_options(client: Client, **given: Any) -> job_pb2.JobSpec:
     operation = given["operation"] or (
         "scene-animation" if given["scene"] else "image-to-video" if given["image"] else "text-to-video"
     )
-    _refuse_strangers(operation, given)
+    _check_options(operation, given)
     files = {role: given[role] for role in ("image", "audio", "mask") if given[role] is not None}
     at = f"spec.{operation.replace('-', '_')}"
     names: dict[str, Any] = {
@@ -186,7 +186,7 @@ def _piped(file: Path) -> bytes:
     return data
 
 
-OF_OPERATION = {
+OPTIONS_OF_OPERATION = {
     "image-to-video": ("image", "prompt", "audio", "negative", "expand", "guidance"),
     "text-to-video": ("prompt",),
     "scene-animation": ("image", "scene", "story", "details", "negative", "guidance"),
@@ -194,8 +194,8 @@ OF_OPERATION = {
 }
 
 
-def _refuse_strangers(operation: str, given: dict[str, Any]) -> None:
-    own = OF_OPERATION[operation]
+def _check_options(operation: str, given: dict[str, Any]) -> None:
+    own = OPTIONS_OF_OPERATION[operation]
     for name in ("image", "prompt", "audio", "mask", "negative", "expand", "guidance", "scene", "story", "details"):
         if given[name] not in (None, "", {}) and name not in own:
             option = "--detail" if name == "details" else f"--{name}"

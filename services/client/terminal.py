@@ -1,7 +1,8 @@
 """Writes all text of the command line, in a form that cannot control the terminal.
 
-Much of the text is foreign: another user's prompt, a vendor's message, the name of a file. Each line is one argument of
-the caller; characters that would end it, hide a part of it, change its direction or move the cursor are escaped.
+Much of the text comes from others: another user's prompt, a vendor's message, the name of a file. Each line is one
+argument of the caller; characters that would end it, hide a part of it, change its direction or move the cursor are
+escaped.
 """
 
 import shutil
@@ -11,7 +12,7 @@ import unicodedata
 import click
 from rich.cells import cell_len
 
-OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+CONTROL_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories of characters that control a terminal or are hidden: controls, formats, surrogates, separators."""
 JOINERS = "\u200c\u200d"
 """Format characters that belong to ordinary words and emoji."""
@@ -21,7 +22,7 @@ def visible(text: str) -> str:
     r"""Returns the text with control and hidden characters escaped as in Python: `\x1b`, `\n`, `\u202e`."""
     if text.isprintable():
         return text
-    return "".join(_escape(character) if _is_obeyed(character) else character for character in text)
+    return "".join(_escape(character) if _is_control(character) else character for character in text)
 
 
 def width(text: str) -> int:
@@ -29,7 +30,7 @@ def width(text: str) -> int:
     return cell_len(text)
 
 
-def room() -> int | None:
+def terminal_columns() -> int | None:
     """Returns how many columns stdout has; None if it is no terminal."""
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     return shutil.get_terminal_size().columns if is_terminal else None
@@ -48,8 +49,8 @@ def write_what_can_be_encoded() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _is_obeyed(character: str) -> bool:
-    return unicodedata.category(character) in OBEYED and character not in JOINERS
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in CONTROL_CATEGORIES and character not in JOINERS
 
 
 def _escape(character: str) -> str:

@@ -51,7 +51,7 @@ class RequestMessages:
         if message is grpc.aio.EOF:
             # A call that its caller cancelled, or that gRPC refused for its size, ends like this too; a cancel follows.
             await asyncio.sleep(CANCEL_S)
-            raise self._refusal(_invalid("is missing; this method takes one message", "REQUEST_MISSING"))
+            raise self._refusal(_invalid("is missing; this method takes one message", reason="REQUEST_MISSING"))
         return message
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -78,7 +78,7 @@ class RequestMessages:
             message = data if self._parse is None else self._parse(data)
         except Exception:
             what = "is not a message of this method: it cannot be parsed. Make it with the service's protos"
-            raise self._refusal(_invalid(what, "REQUEST_MALFORMED")) from None
+            raise self._refusal(_invalid(what, reason="REQUEST_MALFORMED")) from None
         if self._check is not None:
             try:
                 self._check(message)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.client.client import Client, job_spec
-from services.client.connection import PATIENCE_WITH_SEVERAL_S
+from services.client.connection import RETRY_FOR_WITH_SEVERAL_S
 from tests.support.client_command import Command
 from tests.support.pictures import a_picture
 from tests.support.programs import Program, fresh_port, program
@@ -62,7 +62,7 @@ async def test_no_call_fails_while_one_of_two_replicas_is_up(database: str, tmp_
             programs[address] = await running[address].enter_async_context(replicas.start("api", address))
         await stack.enter_async_context(replicas.start("worker"))
         i2v = await stack.enter_async_context(
-            Client(f"{first},{second}", replicas.key, patience_s=PATIENCE_WITH_SEVERAL_S)
+            Client(f"{first},{second}", replicas.key, retry_for_s=RETRY_FOR_WITH_SEVERAL_S)
         )
         (tmp_path / "folder").mkdir()
         command = Command(f"{first},{second}", tmp_path / "folder")

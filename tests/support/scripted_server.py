@@ -252,5 +252,5 @@ async def scripted() -> AsyncIterator[Rig]:
         script = Script()
         server = await serving(script)
         stack.push_async_callback(server.drain, 0)
-        client = await stack.enter_async_context(Client(f"127.0.0.1:{server.port}", KEY, "ann", patience_s=5))
+        client = await stack.enter_async_context(Client(f"127.0.0.1:{server.port}", KEY, "ann", retry_for_s=5))
         yield Rig(script, server, client)

@@ -78,7 +78,7 @@ async def test_the_server_is_not_asked_again_before_it_wants_to_be(rig: Rig) -> 
     assert loop.time() - began > 0.5
 
 
-async def test_what_would_take_longer_than_patience_fails_at_once(rig: Rig) -> None:
+async def test_what_would_take_longer_than_the_caller_waits_fails_at_once(rig: Rig) -> None:
     rig.script.fail_submit = [Unavailable(retry_after_s=60)]
     with pytest.raises(Unreachable) as caught:
         await rig.client.submit(job_spec("A wave."))

@@ -72,7 +72,7 @@ def test_the_stack_looks_at_its_programs_directly(tmp_path: Path, proxies: None)
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "dns:///localhost"])
 async def test_a_client_gets_to_this_machine(rig: Rig, proxies: None, name: str) -> None:
-    async with Client(f"{name}:{rig.address.rpartition(':')[2]}", KEY, patience_s=30) as client:
+    async with Client(f"{name}:{rig.address.rpartition(':')[2]}", KEY, retry_for_s=30) as client:
         assert await client.models()
 
 

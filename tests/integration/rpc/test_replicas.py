@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from services.client import error_messages
 from services.client.client import Client
-from services.client.connection import PATIENCE_WITH_SEVERAL_S
+from services.client.connection import RETRY_FOR_WITH_SEVERAL_S
 from services.client.errors import Unreachable
 from services.client.server_address import CONFIG, SERVICE, addresses, options, target
 from services.rpc.call_limits import CallLimits
@@ -133,7 +133,7 @@ async def test_a_call_to_a_server_that_hangs_is_answered_by_the_other(two: tuple
     first, second = two
     async with (
         Line(first.address) as line,
-        Client(f"{line.address},{second.address}", KEY, patience_s=PATIENCE_WITH_SEVERAL_S) as client,
+        Client(f"{line.address},{second.address}", KEY, retry_for_s=RETRY_FOR_WITH_SEVERAL_S) as client,
     ):
         while not all(map(asked, two)):
             await client.get("jobs/7")
@@ -176,7 +176,7 @@ async def test_clients_that_are_more_than_the_watches_of_health_do_not_push_out_
 async def test_servers_that_do_not_serve_are_said_to_be_so(two: tuple[Rig, Rig]) -> None:
     for rig in two:
         await rig.server.set_serving(False)
-    async with Client(both(two), KEY, patience_s=0.5) as client:
+    async with Client(both(two), KEY, retry_for_s=0.5) as client:
         with pytest.raises(Unreachable) as caught:
             await client.get("jobs/7")
     assert "it reports that it does not serve now." in error_messages.lines(caught.value, "far:1")[0]
