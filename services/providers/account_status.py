@@ -1,15 +1,15 @@
-"""What the vendor thinks of our account, by its last word on it: the catalog shows it, routing avoids it."""
+"""Whether the vendor's account can be used, by its last answer: the catalog shows it, routing avoids it."""
 
 from enum import Enum
 
 from services.providers.system_clock import Clock
 from services.providers.vendor import Failed
 
-MEMORY_S = 300.0
-"""After that somebody must try again, or nobody would notice that the account was topped up."""
+REMEMBERED_S = 300.0
+"""Seconds. After them a new submission is tried: it shows whether the account was topped up."""
 
 
-class Trouble(Enum):
+class AccountProblem(Enum):
     """Why the account cannot be used."""
 
     NO_KEY = "no-key"
@@ -17,27 +17,27 @@ class Trouble(Enum):
 
 
 class AccountStatus:
-    """One vendor's account. Without a key it is of no use, whatever the vendor says."""
+    """One vendor's account. Without a key it cannot be used."""
 
     def __init__(self, clock: Clock, *, has_key: bool) -> None:
         self.has_key = has_key
         self._clock = clock
-        self._trouble: Trouble | None = None
+        self._problem: AccountProblem | None = None
         self._since = 0.0
 
     @property
-    def trouble(self) -> Trouble | None:
-        """What is wrong, as far as was heard lately."""
+    def problem(self) -> AccountProblem | None:
+        """What is wrong, by the recent answers."""
         if not self.has_key:
-            return Trouble.NO_KEY
-        return self._trouble if self._clock() - self._since < MEMORY_S else None
+            return AccountProblem.NO_KEY
+        return self._problem if self._clock() - self._since < REMEMBERED_S else None
 
     def accepted(self) -> None:
         """The vendor has taken work."""
-        self._trouble = None
+        self._problem = None
 
     def refused(self, failed: Failed) -> None:
         """The vendor has refused work; perhaps because of the account."""
-        trouble = {"BAD_KEY": Trouble.NO_KEY, "NO_CREDIT": Trouble.NO_CREDIT}.get(failed.reason)
-        if trouble is not None:
-            self._trouble, self._since = trouble, self._clock()
+        problem = {"BAD_KEY": AccountProblem.NO_KEY, "NO_CREDIT": AccountProblem.NO_CREDIT}.get(failed.reason)
+        if problem is not None:
+            self._problem, self._since = problem, self._clock()

@@ -1,4 +1,4 @@
-"""The assembly of one vendor's process: the only file that knows how everything is put together."""
+"""Composes one vendor's process: the only file that connects the parts."""
 
 import asyncio
 import logging
@@ -20,8 +20,10 @@ from services.providers.provider_service import NAME, STREAMS, Parts, ProviderSe
 from services.providers.settings import Settings
 from services.providers.submissions import Submissions
 from services.providers.system_clock import Clock, system_clock
+from services.providers.task_events import TaskEvents
 from services.providers.task_inputs import FOLDER
 from services.providers.task_polling import PollSchedule
+from services.providers.task_request import TaskRequests
 from services.providers.task_wakeups import TaskWakeups
 from services.providers.vendor import Vendor
 from services.providers.vendor_client import RequestTimeouts, VendorClient
@@ -53,15 +55,15 @@ class App:
 async def open_app(
     vendor: str, settings: Settings, *, registry: CollectorRegistry = REGISTRY, clock: Clock = system_clock
 ) -> AsyncIterator[App]:
-    """Starts the provider of a vendor; leaving the block lets submissions end, then drains and stops it."""
+    """Starts the provider of a vendor; at the end of the block it completes submissions, drains and stops."""
     entry = VENDORS[vendor]
     async with AsyncExitStack() as stack:
         meter = VendorMeter(VendorMetrics(registry), vendor)
         breaker = CircuitBreaker(clock, meter, failures=settings.breaker_failures, rest_s=settings.breaker_s)
         account = AccountStatus(clock, has_key=bool(settings.key))
         vendor_client = await stack.enter_async_context(_vendor_client(entry, settings, meter, clock))
-        speaks = entry.open(vendor_client, _options(settings))
-        submissions, wakes = Submissions(speaks, breaker, account, meter), TaskWakeups()
+        vendor_api = entry.open(vendor_client, _options(settings))
+        submissions, wakeups = Submissions(vendor_api, breaker, account, meter), TaskWakeups()
         downloader = _downloader(entry, settings, meter)
         stack.push_async_callback(downloader.close)
         await asyncio.to_thread(restrict_permissions, settings.data, "process-*", f"{FOLDER}*")
@@ -69,29 +71,38 @@ async def open_app(
         stack.callback(scratch.close)
         sweeping = keep_sweeping(scratch.sweep, partial(sweep_unlocked, settings.data, FOLDER))
         stack.push_async_callback(_ended, asyncio.create_task(sweeping, name="sweep"))
+        schedule = PollSchedule(
+            look_every_s=settings.look_every_s,
+            look_seldom_s=settings.look_seldom_s,
+            longest_pause_s=settings.longest_pause_s,
+            watch_s=settings.watch_s,
+            long_watch_s=settings.long_watch_s,
+        )
+        events = TaskEvents(
+            vendor=vendor_api,
+            schedule=schedule,
+            clock=clock,
+            meter=meter,
+            breaker=breaker,
+            downloader=downloader,
+            wakeups=wakeups,
+        )
         parts = Parts(
-            vendor=speaks,
+            vendor=vendor_api,
             simulation=settings.simulation,
-            spool=scratch.path,
-            rhythm=PollSchedule(
-                look_every_s=settings.look_every_s,
-                look_seldom_s=settings.look_seldom_s,
-                longest_pause_s=settings.longest_pause_s,
-                watch_s=settings.watch_s,
-                long_watch_s=settings.long_watch_s,
-            ),
             clock=clock,
             meter=meter,
             breaker=breaker,
             account=account,
+            requests=TaskRequests(vendor_api, scratch.path),
             submissions=submissions,
-            downloader=downloader,
-            wakes=wakes,
+            events=events,
+            wakeups=wakeups,
         )
         service = ProviderService(parts)
         metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
         stack.callback(close_metrics)
-        webhook_port = await _webhooks(speaks, settings, clock, wakes, submissions, meter, parts.rhythm, stack)
+        webhook_port = await _webhooks(vendor_api, settings, clock, wakeups, submissions, meter, schedule, stack)
         server = await serve(
             settings.listen,
             [lambda server: provider_pb2_grpc.add_ProviderServiceServicer_to_server(service, server)],
@@ -108,10 +119,10 @@ async def open_app(
         stack.push_async_callback(server.drain, GRACE_S)
         stack.push_async_callback(service.settle, settings.settle_s)
         stack.push_async_callback(server.set_serving, False)
-        told = {"vendor": vendor, "port": server.port, "simulation": settings.simulation}
-        log.info("ready", extra={**told, "metrics_port": metrics_port, "webhook_port": webhook_port})
+        fields = {"vendor": vendor, "port": server.port, "simulation": settings.simulation}
+        log.info("ready", extra={**fields, "metrics_port": metrics_port, "webhook_port": webhook_port})
         yield App(server, metrics_port, webhook_port)
-        log.info("stopping", extra=told)
+        log.info("stopping", extra=fields)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
@@ -123,7 +134,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
 def _vendor_client(entry: Entry, settings: Settings, meter: VendorMeter, clock: Clock) -> VendorClient:
     url = settings.url or entry.url
     own = [_host(each) for each in (url, settings.upload_url) if each]
-    # A simulator takes everything itself; with it, nothing goes to the real vendor by mistake.
+    # A simulator takes uploads itself; so nothing is sent to the real vendor by mistake.
     others = () if settings.url else entry.upload_hosts
     return VendorClient(
         url,
@@ -133,7 +144,7 @@ def _vendor_client(entry: Entry, settings: Settings, meter: VendorMeter, clock: 
         timeouts=RequestTimeouts(connect_s=settings.connect_s, submit_s=settings.submit_s, look_s=settings.look_s),
         meter=meter,
         clock=clock,
-        kept=entry.headers,
+        answer_headers=entry.headers,
     )
 
 
@@ -143,7 +154,7 @@ def _downloader(entry: Entry, settings: Settings, meter: VendorMeter) -> Downloa
         size_bytes=settings.output_bytes,
         connect_s=settings.connect_s,
         stall_s=settings.stall_s,
-        whole_s=settings.download_s,
+        total_s=settings.download_s,
         pause_s=settings.look_every_s,
         longest_pause_s=settings.longest_pause_s,
         refused_s=2 * settings.longest_pause_s,
@@ -172,19 +183,19 @@ async def _webhooks(
     vendor: Vendor,
     settings: Settings,
     clock: Clock,
-    wakes: TaskWakeups,
+    wakeups: TaskWakeups,
     submissions: Submissions,
     meter: VendorMeter,
-    rhythm: PollSchedule,
+    schedule: PollSchedule,
     stack: AsyncExitStack,
 ) -> int | None:
-    """Listens for webhooks and returns the port; None if there are none. The provider then only polls."""
+    """Starts to listen for webhooks and returns the port; None without webhooks: the provider then only polls."""
     if not settings.webhook_listen:
         return None
     if not vendor.has_webhooks:
         log.warning("no webhooks: this vendor's are not used")
         return None
-    webhooks = Webhooks(settings.webhook_secret.get_secret_value(), clock, wakes, submissions, meter)
+    webhooks = Webhooks(settings.webhook_secret.get_secret_value(), clock, wakeups, submissions, meter)
     listener = WebhookServer(webhooks.take)
     host, _, port = settings.webhook_listen.rpartition(":")
     try:
@@ -193,6 +204,6 @@ async def _webhooks(
         raise CannotListenError(f"cannot listen on {settings.webhook_listen}: {error.strerror}") from error
     stack.push_async_callback(listener.stop)
     if not settings.webhook_secret:
-        learning = asyncio.create_task(webhooks.learn(vendor, rhythm), name="webhook-secret")
-        stack.push_async_callback(_ended, learning)
+        fetching = asyncio.create_task(webhooks.fetch_secret(vendor, schedule), name="webhook-secret")
+        stack.push_async_callback(_ended, fetching)
     return found

@@ -13,7 +13,7 @@ LEAST_BYTES = 64 * 1024
 HELD_BYTES = 64 * 1024 * 1024
 """Bytes that all downloads hold together, approximately."""
 CHUNK_S = 0.5
-"""Seconds after which an incomplete chunk is passed on: the caller expects news, and time limits must be checked."""
+"""Seconds after which an incomplete chunk is passed on: callers expect events, and time limits must be checked."""
 
 
 def chunk_bytes(downloads: int) -> int:
@@ -21,7 +21,7 @@ def chunk_bytes(downloads: int) -> int:
     return min(CHUNK_BYTES, max(LEAST_BYTES, HELD_BYTES // max(1, downloads)))
 
 
-async def gathered(pieces: AsyncIterator[bytes], enough: Callable[[], int]) -> AsyncGenerator[bytes, None]:
+async def joined_chunks(pieces: AsyncIterator[bytes], enough: Callable[[], int]) -> AsyncGenerator[bytes, None]:
     """Yields the pieces joined into chunks. Before an error it yields the bytes that had arrived by then."""
     loop, held, size, began = asyncio.get_running_loop(), list[bytes](), 0, 0.0
     try:

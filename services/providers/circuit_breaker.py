@@ -1,7 +1,6 @@
-"""The circuit breaker: when a vendor fails again and again, work is not handed to it for a while.
+"""The circuit breaker: a vendor that failed several times in a row gets no new tasks for a while.
 
-It only keeps new work away. What the vendor has already is looked at all the same: looks cost nothing, and one that
-succeeds is how the breaker learns that the vendor is back.
+The tasks that the vendor has already are still polled: a poll costs nothing, and one that succeeds closes the breaker.
 """
 
 from services.providers.metrics import VendorMeter
@@ -9,7 +8,7 @@ from services.providers.system_clock import Clock
 
 
 class CircuitBreaker:
-    """Opens after so many failures in a row; after a rest lets one piece of work through, and closes if it is taken."""
+    """Opens after so many failures in a row; after a rest admits one task, and closes if the vendor takes it."""
 
     def __init__(self, clock: Clock, meter: VendorMeter, *, failures: int, rest_s: float) -> None:
         self._clock = clock
@@ -25,34 +24,34 @@ class CircuitBreaker:
 
     @property
     def retry_time(self) -> float | None:
-        """When the next piece of work is let through, in seconds since 1970; None while it is closed."""
+        """When the next task is admitted, in seconds since 1970; None while the breaker is closed."""
         return None if self._opened_at is None else self._opened_at + self._rest_s
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing is let through now. After its rest it is not, though nobody knows yet that all is well."""
+        """Whether no task is admitted now. False after its rest, although it is not known whether the vendor works."""
         retry_time = self.retry_time
         return retry_time is not None and self._clock() < retry_time
 
     def admit(self) -> float:
-        """Returns 0 to let a piece of work through, or for how many seconds to stay away."""
+        """Returns 0 if a task is admitted, or the seconds until one may be."""
         retry_time = self.retry_time
         if retry_time is None:
             return 0.0
         now = self._clock()
         if now < retry_time:
             return retry_time - now
-        # One probe: whoever comes while it is out waits for another rest.
+        # One probe: the tasks that come before its outcome wait for another rest.
         self._opened_at = now
         return 0.0
 
     def succeeded(self) -> None:
-        """The vendor answered as a vendor that works; a refusal is such an answer too."""
+        """The vendor answered normally; a refusal counts too."""
         self._failures = 0
         self._opened_at = None
 
     def failed(self) -> None:
-        """The vendor could not be reached, gave no answer, or said that it is broken."""
+        """The vendor could not be reached, gave no answer, or reported a failure of its own."""
         self._failures += 1
         if self._failures >= self._limit:
             self._opened_at = self._clock()

@@ -1,4 +1,4 @@
-"""Addresses that a process of ours listens at, as settings have them."""
+"""The listen addresses of our processes, as in the settings."""
 
 import re
 

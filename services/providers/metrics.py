@@ -1,4 +1,4 @@
-"""A provider's own Prometheus metrics, beside the standard gRPC ones. docs/metrics.md lists them."""
+"""A provider's own Prometheus metrics, in addition to the standard gRPC ones. docs/metrics.md lists them."""
 
 from collections.abc import Callable
 
@@ -46,7 +46,7 @@ class VendorMetrics:
 
 
 class VendorMeter:
-    """What one vendor's process counts."""
+    """The metrics of one vendor's process."""
 
     def __init__(self, metrics: VendorMetrics, vendor: str) -> None:
         self._metrics = metrics
@@ -68,7 +68,7 @@ class VendorMeter:
         self._open.inc()
 
     def closed(self) -> None:
-        """It is not any more."""
+        """A task is no longer watched."""
         self._open.dec()
 
     def ended(self, model: str, reason: str = "", charge: str = "charged") -> None:
@@ -76,7 +76,7 @@ class VendorMeter:
         self._metrics.tasks.labels(self._vendor, model, reason, charge).inc()
 
     def worked(self, model: str, seconds: float) -> None:
-        """Notes how long the vendor had a task."""
+        """Records how long the vendor worked on a task."""
         self._metrics.seconds.labels(self._vendor, model).observe(seconds)
 
     def fetched(self, size_bytes: int) -> None:
@@ -84,5 +84,5 @@ class VendorMeter:
         self._bytes.inc(size_bytes)
 
     def show_breaker(self, is_open: Callable[[], bool]) -> None:
-        """Shows the circuit breaker's state. It is asked for when somebody looks: time alone changes it."""
+        """Shows the circuit breaker's state. It is read at each scrape, because time alone changes it."""
         self._broken.set_function(is_open)

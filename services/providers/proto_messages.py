@@ -25,7 +25,7 @@ def announced(task: pb.Task) -> list[Announced]:
     for each in task.inputs:
         role = ROLES.get(each.role)
         if role is None or role in {other.role for other in found}:
-            raise wrong("task.inputs", "have a role that is unknown, or twice")
+            raise wrong("task.inputs", "have a role that is unknown, or given twice")
         if not SHA256.fullmatch(each.sha256):
             raise wrong("task.inputs.sha256", "is not 64 hexadecimal digits")
         found.append(Announced(role, each.media_type, each.size_bytes, each.sha256))
@@ -63,17 +63,17 @@ def output(data: bytes) -> pb.TaskEvent:
 
 def done(size_bytes: int, sha256: str, facts: Facts) -> pb.TaskEvent:
     """Returns Done."""
-    told = pb.VendorFacts(model=facts.model, nsfw=facts.nsfw, promised=facts.promised)
+    message = pb.VendorFacts(model=facts.model, nsfw=facts.nsfw, promised=facts.promised)
     if facts.create_time is not None:
-        told.create_time.FromDatetime(facts.create_time)
+        message.create_time.FromDatetime(facts.create_time)
     if facts.inference_s is not None:
-        told.inference.CopyFrom(_duration(facts.inference_s))
-    return pb.TaskEvent(done=pb.Done(size_bytes=size_bytes, sha256=sha256, facts=told))
+        message.inference.CopyFrom(_duration(facts.inference_s))
+    return pb.TaskEvent(done=pb.Done(size_bytes=size_bytes, sha256=sha256, facts=message))
 
 
 def failed(failure: Failed) -> pb.TaskEvent:
     """Returns Failed."""
-    told = pb.Failed(
+    message = pb.Failed(
         reason=failure.reason,
         message=failure.message,
         charge=CHARGES[failure.charge],
@@ -81,8 +81,8 @@ def failed(failure: Failed) -> pb.TaskEvent:
         resumable=failure.resumable,
     )
     if failure.retry_delay_s is not None:
-        told.retry_delay.CopyFrom(_duration(failure.retry_delay_s))
-    return pb.TaskEvent(failed=told)
+        message.retry_delay.CopyFrom(_duration(failure.retry_delay_s))
+    return pb.TaskEvent(failed=message)
 
 
 def unknown(refund_window_s: float | None) -> pb.FindResponse:

@@ -1,4 +1,4 @@
-"""A stream that is never silent for long: a caller that hears nothing cannot tell patience from a broken connection."""
+"""Adds heartbeats to a stream: without them a caller cannot tell a slow stream from a broken connection."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -8,11 +8,11 @@ T = TypeVar("T")
 
 
 class Heartbeat(Generic[T]):
-    """Stands for a while in which nothing came."""
+    """No item came for a while."""
 
 
 async def with_heartbeats(items: AsyncGenerator[T, None], every_s: float) -> AsyncGenerator[T | Heartbeat[T], None]:
-    """Yields the items, and a Heartbeat whenever none has come for so long. Closes the items in the end."""
+    """Yields the items, and a Heartbeat whenever none has come for `every_s`. Closes the items at the end."""
     waiting: asyncio.Task[T] | None = None
     try:
         while True:
@@ -33,5 +33,5 @@ async def with_heartbeats(items: AsyncGenerator[T, None], every_s: float) -> Asy
             waiting.cancel()
             await asyncio.wait({waiting})
             if not waiting.cancelled():
-                waiting.exception()  # Whoever leaves does not want to know, but asyncio wants it asked for.
+                waiting.exception()  # Not used, but asyncio logs an exception that was never retrieved.
         await items.aclose()

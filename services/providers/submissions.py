@@ -1,8 +1,8 @@
-"""The paid requests of this process: each made once, brought to its end whatever its caller does, and remembered.
+"""The paid requests of this process: each is made once, completed even if its caller leaves, and remembered.
 
-A caller may go away while its request is on the way. The request goes on, because what it bought must be known, and the
-memory of the last ones answers Find. It is a help, not a promise: another process, or this one after a restart, has
-another memory or none. What webhooks tell of submissions that others have made is remembered beside it.
+A caller may leave while its request is in progress. The request continues, because its outcome must be known; the last
+ones are remembered for Find. This helps but is not reliable: another process, or this one after a restart, does not
+know them. The tasks that webhooks report for submissions of other processes are remembered separately.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class KnownSubmission:
     """The known facts about a submission."""
 
     path: str
@@ -38,18 +38,18 @@ class Noted:
 
 
 class Submissions:
-    """What was, and is being, submitted to one vendor."""
+    """The submissions to one vendor, past and in progress."""
 
     def __init__(self, vendor: Vendor, breaker: CircuitBreaker, account: AccountStatus, meter: VendorMeter) -> None:
         self._vendor = vendor
         self._breaker = breaker
         self._account = account
         self._meter = meter
-        self._known: OrderedDict[str, Noted] = OrderedDict()
-        self._heard: OrderedDict[str, Noted] = OrderedDict()
+        self._known: OrderedDict[str, KnownSubmission] = OrderedDict()
+        self._from_webhooks: OrderedDict[str, KnownSubmission] = OrderedDict()
         self._of_ref: OrderedDict[str, str] = OrderedDict()
         """The submission of each task, from the vendor's own answers."""
-        self._under_way: set[str] = set()
+        self._in_progress: set[str] = set()
         self._running: set[asyncio.Task[str]] = set()
 
     def ref(self, submission_id: str, model: str | None = None) -> str | None:
@@ -57,18 +57,20 @@ class Submissions:
 
         A webhook for a task of another model than `model`, by the name that cards use, does not count.
         """
-        known, heard = self._known.get(submission_id), self._heard.get(submission_id)
+        known, from_webhook = self._known.get(submission_id), self._from_webhooks.get(submission_id)
         if known is not None and known.ref is not None:
             return known.ref
-        if heard is None or (model is not None and heard.path not in ("", self._vendor.models[model].path)):
+        if from_webhook is None or (
+            model is not None and from_webhook.path not in ("", self._vendor.models[model].path)
+        ):
             return None
-        return heard.ref
+        return from_webhook.ref
 
-    def under_way(self, submission_id: str) -> bool:
-        """Whether it is being submitted right now."""
-        return submission_id in self._under_way
+    def in_progress(self, submission_id: str) -> bool:
+        """Whether it is being submitted now."""
+        return submission_id in self._in_progress
 
-    def hear(self, submission_id: str, ref: str, path: str = "") -> bool:
+    def record_webhook(self, submission_id: str, ref: str, path: str = "") -> bool:
         """Records the vendor's id and model of a submission, from a webhook. The first webhook takes precedence.
 
         Returns whether it agrees with the vendor's own answers. If not, it is for another task and is not recorded.
@@ -78,13 +80,13 @@ class Submissions:
             return False
         if known is not None and (known.ref not in (None, ref) or path not in ("", known.path)):
             return False
-        self._heard.setdefault(submission_id, Noted(path, ref))
-        _shorten(self._heard)
+        self._from_webhooks.setdefault(submission_id, KnownSubmission(path, ref))
+        _shorten(self._from_webhooks)
         return True
 
-    def _note_known(self, task: Task, ref: str | None = None) -> None:
+    def _record(self, task: Task, ref: str | None = None) -> None:
         before = self._known.get(task.submission_id)
-        known = Noted(self._vendor.models[task.model].path, ref or (before.ref if before else None))
+        known = KnownSubmission(self._vendor.models[task.model].path, ref or (before.ref if before else None))
         self._known[task.submission_id] = known
         if ref is not None:
             self._of_ref[ref] = task.submission_id
@@ -96,7 +98,7 @@ class Submissions:
 
         Raises:
             PreconditionFailed: something was, or may have been, submitted under this id before; nothing was now.
-            Failed: it was not accepted, or nobody knows.
+            Failed: it was not accepted, or that is unknown.
         """
         running = asyncio.create_task(self._submit(task, inputs))
         self._running.add(running)
@@ -106,39 +108,39 @@ class Submissions:
     def _ended(self, running: asyncio.Task[str]) -> None:
         self._running.discard(running)
         if not running.cancelled():
-            running.exception()  # Its caller may have gone; then nobody else asks.
+            running.exception()  # Its caller may have left: asyncio logs an exception that was never retrieved.
 
     async def _submit(self, task: Task, inputs: AsyncExitStack) -> str:
         async with inputs:
-            if any(task.submission_id in those for those in (self._known, self._heard, self._under_way)):
-                # Not NOTHING_SUBMITTED: whatever repeated the call must not take the first one's money for free.
+            if any(task.submission_id in known for known in (self._known, self._from_webhooks, self._in_progress)):
+                # Not NOTHING_SUBMITTED: the first submission of this id may have cost money.
                 raise PreconditionFailed(
                     "Something was submitted under this id before; a second submission would pay again.",
                     reason="SUBMITTED_BEFORE",
                 )
             self._admit()
-            self._under_way.add(task.submission_id)
-            certainly_not = False
+            self._in_progress.add(task.submission_id)
+            not_charged = False
             try:
                 ref = await self._vendor.submit(task)
-                self._demand_own(task, ref)
-                self._note_known(task, ref)
+                self._check_own(task, ref)
+                self._record(task, ref)
             except Failed as failed:
-                self._note(failed)
-                certainly_not = failed.charge is Charge.NOT_CHARGED
+                self._record_failure(failed)
+                not_charged = failed.charge is Charge.NOT_CHARGED
                 raise
             finally:
-                # Whatever else has happened, a fault of ours too: it may have been taken.
-                if not certainly_not:
-                    self._note_known(task)
-                self._under_way.discard(task.submission_id)
+                # After any other error, also one of ours, the vendor may have accepted it.
+                if not not_charged:
+                    self._record(task)
+                self._in_progress.discard(task.submission_id)
         self._breaker.succeeded()
         self._account.accepted()
-        # For whoever has to find by hand what a lost answer has bought.
+        # For an operator who searches the task of a lost answer by hand.
         log.info("accepted", extra={"submission_id": task.submission_id, "model": task.model, "external_ref": ref})
         return ref
 
-    def _demand_own(self, task: Task, ref: str) -> None:
+    def _check_own(self, task: Task, ref: str) -> None:
         """Raises Failed if the vendor has given the same id to another submission: its answer was for that one."""
         if self._of_ref.get(ref, task.submission_id) == task.submission_id:
             return
@@ -150,16 +152,16 @@ class Submissions:
     def _admit(self) -> None:
         if not self._account.has_key:
             raise Failed("This provider has no key.", reason="BAD_KEY", charge=Charge.NOT_CHARGED, retryable=True)
-        if stay_away_s := self._breaker.admit():
+        if retry_delay_s := self._breaker.admit():
             raise Failed(
-                "The vendor failed too often lately, so nothing is handed to it for a while.",
+                "The vendor failed too often lately, so nothing is submitted to it for a while.",
                 reason="CIRCUIT_OPEN",
                 charge=Charge.NOT_CHARGED,
                 retryable=True,
-                retry_delay_s=stay_away_s,
+                retry_delay_s=retry_delay_s,
             )
 
-    def _note(self, failed: Failed) -> None:
+    def _record_failure(self, failed: Failed) -> None:
         self._account.refused(failed)
         if failed.reason in ("VENDOR_DOWN", "ANSWER_LOST"):
             self._breaker.failed()
@@ -167,11 +169,11 @@ class Submissions:
             self._breaker.succeeded()
 
     async def settled(self) -> None:
-        """Waits until nothing is on its way to the vendor any more."""
+        """Waits until no submission is in progress."""
         while self._running:
             await asyncio.wait(self._running)
 
 
-def _shorten(those: OrderedDict[str, T]) -> None:
-    while len(those) > REMEMBERED:
-        those.popitem(last=False)
+def _shorten(submissions: OrderedDict[str, T]) -> None:
+    while len(submissions) > REMEMBERED:
+        submissions.popitem(last=False)

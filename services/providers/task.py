@@ -1,4 +1,4 @@
-"""One piece of paid work, as a vendor is given it: plain values, and inputs that lie on disk."""
+"""A paid task for a vendor: plain values, and inputs in files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input, whole and checked, in a file that lives as long as the submission."""
+    """One input, complete and checked, in a file that exists until it is submitted."""
 
     media_type: str
     size_bytes: int
@@ -25,7 +25,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What shall be made. A field that is None was not given; see provider.proto for units and ranges."""
+    """The parameters of a video. A field that is None was not given; see provider.proto for units and ranges."""
 
     submission_id: str
     model: str

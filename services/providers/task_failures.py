@@ -1,17 +1,17 @@
-"""The ways in which a task ends without a video, in one wording for all vendors."""
+"""The ways in which a task ends without a video, with the same wording for all vendors."""
 
 import re
 import time
 from collections.abc import Callable
 
 from services.errors import Unavailable
-from services.providers.vendor import REF, Charge, Failed, Troubled, quoted
+from services.providers.vendor import REF, Charge, Failed, VendorRequestFailed, quoted
 from services.resource_shortage import shortage
 
 MISSING_LOOKS = 5
 """A task that has just been submitted may not be seen everywhere at once."""
 MISSING_S = 300.0
-"""And a vendor may for a while not know what it knew, and will know again."""
+"""Seconds. A vendor may lose sight of a task for a while."""
 MISSING_TASKS = 10_000
 BAD_KEY = re.compile(
     r"\b(key|token|credentials?)\b.{0,40}\b(invalid|not (valid|found)|incorrect|missing|expired|revoked|unknown)\b"
@@ -23,12 +23,12 @@ BAD_KEY = re.compile(
 
 
 def accepted(ref: str | None) -> str | None:
-    """Returns the id if it can be one."""
+    """Returns the id if it is valid."""
     return ref if ref is not None and REF.fullmatch(ref) else None
 
 
 def is_refusal(status: int) -> bool:
-    """Whether a status says that nothing was taken. 408 is none: proxies say so of a vendor that is slow."""
+    """Whether a status means that nothing was accepted. 408 does not: proxies answer with it for a slow vendor."""
     return 400 <= status < 500 and status != 408
 
 
@@ -106,12 +106,12 @@ def failed(words: str, charge: Charge) -> Failed:
 
 
 def cancelled() -> Failed:
-    """Somebody stopped it, in the queue or at work: nobody knows what it costs."""
+    """The task was cancelled, in the queue or in progress: its cost is unknown."""
     return Failed("Somebody cancelled the task.", reason="TASK_CANCELLED", charge=Charge.UNKNOWN)
 
 
 def gone(*, resumable: bool = False) -> Failed:
-    """The vendor does not have it any more; `resumable`: it only seems so, and to ask again costs nothing."""
+    """The vendor no longer has the task; `resumable`: that may be temporary, and another poll costs nothing."""
     message = "The vendor does not know the task any more."
     return Failed(message, reason="TASK_GONE", charge=Charge.UNKNOWN, resumable=resumable)
 
@@ -128,19 +128,19 @@ def key_refused() -> Failed:
 
 
 class Missing:
-    """Tasks that the vendor says it does not have. It is believed only when it says so again and again, for a while."""
+    """Tasks that the vendor reports as unknown. They count as gone after several such reports over some minutes."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._looks: dict[str, tuple[int, float]] = {}
-        """How often in a row, and since when."""
+        """Number in a row, and the time of the first."""
 
     def seen(self, ref: str) -> None:
-        """The vendor has it."""
+        """The vendor knows the task."""
         self._looks.pop(ref, None)
 
-    def unseen(self, ref: str) -> Failed | Troubled:
-        """The vendor says that it does not. Returns what to make of it."""
+    def unseen(self, ref: str) -> Failed | VendorRequestFailed:
+        """The vendor reports that it does not know the task. Returns the error to raise."""
         now = self._clock()
         looks, since = self._looks.pop(ref, (0, now))
         if looks >= MISSING_LOOKS and now - since >= MISSING_S:
@@ -148,4 +148,4 @@ class Missing:
         self._looks[ref] = looks + 1, since
         if len(self._looks) > MISSING_TASKS:
             del self._looks[next(iter(self._looks))]
-        return Troubled("HTTP 404", down=False)
+        return VendorRequestFailed("HTTP 404", down=False)

@@ -1,4 +1,4 @@
-"""The inputs of a task on their way in: written to disk as they come, checked, and gone as soon as they are sent."""
+"""Receives the inputs of a task: writes them to disk, checks them, and removes them after the submission."""
 
 import asyncio
 import hashlib
@@ -41,19 +41,19 @@ class Announced:
     sha256: str
 
     def unseen(self) -> Input:
-        """Returns it as an input that has not come yet."""
+        """Returns it as an input without a file."""
         return Input(self.media_type, self.size_bytes)
 
 
 class Spool:
-    """A folder of one task's inputs."""
+    """A temporary folder for one task's inputs."""
 
     def __init__(self, parent: Path) -> None:
         self._parent = parent
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def __aenter__(self) -> "Spool":
-        # Not in a thread: a call that is cancelled meanwhile would leave it behind.
+        # Not in a thread: a call that is cancelled meanwhile would not remove the folder.
         self._folder = tempfile.TemporaryDirectory(prefix=FOLDER, dir=self._parent, ignore_cleanup_errors=True)
         return self
 
@@ -63,31 +63,31 @@ class Spool:
             self._folder.cleanup()
 
     async def receive(self, announced: Sequence[Announced], chunks: AsyncIterator[bytes]) -> dict[Role, Input]:
-        """Returns the inputs, once the chunks have brought all of them and nothing else.
+        """Returns the inputs, when the chunks have brought all of them and nothing else.
 
         Raises:
             InvalidInput: they are not what was announced. Nothing was submitted.
         """
         assert self._folder is not None
         stored = {}
-        waiting = b""
+        rest = b""
         for each in announced:
             path = Path(self._folder.name) / each.role.value
-            waiting = await self._one(each, path, waiting, chunks)
+            rest = await self._one(each, path, rest, chunks)
             stored[each.role] = Input(each.media_type, each.size_bytes, path)
-        if waiting or await anext(chunks, None) is not None:
+        if rest or await anext(chunks, None) is not None:
             raise wrong("chunk", "brings more bytes than the inputs have")
         return stored
 
-    async def _one(self, each: Announced, path: Path, waiting: bytes, chunks: AsyncIterator[bytes]) -> bytes:
-        """Writes one input and returns what came after it."""
+    async def _one(self, each: Announced, path: Path, rest: bytes, chunks: AsyncIterator[bytes]) -> bytes:
+        """Writes one input and returns the bytes after it."""
         digest, missing, head = hashlib.sha256(), each.size_bytes, b""
         with path.open("wb") as file:
             while missing:
-                piece = waiting or await anext(chunks, b"")
+                piece = rest or await anext(chunks, b"")
                 if not piece:
                     raise wrong("chunk", f"is missing: the {each.role.value} lacks {missing} bytes")
-                piece, waiting = piece[:missing], piece[missing:]
+                piece, rest = piece[:missing], piece[missing:]
                 if len(head) < 16:
                     head += piece[:16]
                 await asyncio.to_thread(_write, file, digest, piece)
@@ -97,7 +97,7 @@ class Spool:
         begins = _HEADS.get(each.media_type)
         if begins is None or not begins.match(head):
             raise wrong("task.inputs", f"have a {each.role.value} that is not of the type that it is said to be")
-        return waiting
+        return rest
 
 
 def _write(file: BinaryIO, digest: "hashlib._Hash", piece: bytes) -> None:
@@ -106,5 +106,5 @@ def _write(file: BinaryIO, digest: "hashlib._Hash", piece: bytes) -> None:
 
 
 def wrong(field: str, description: str) -> InvalidInput:
-    """Returns what refuses a malformed request, before anything was submitted."""
+    """Returns the refusal of a malformed request; nothing was submitted."""
     return InvalidInput([Violation(field, description)], reason="NOTHING_SUBMITTED")

@@ -1,7 +1,7 @@
-"""Polls a task that was paid for: looks again and again, whatever happens, until it ends or patience does.
+"""Polls a paid task until it ends, or until the time to watch it is over.
 
-No look can harm: one that fails is repeated with growing pauses. Only what the vendor says of the task itself ends the
-watch before its time.
+A poll costs nothing: one that fails is repeated with growing pauses. Only the vendor's report on the task itself ends
+the polling early.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from services.providers.circuit_breaker import CircuitBreaker
-from services.providers.vendor import Charge, Failed, Finished, Troubled, Vendor, Working
+from services.providers.vendor import Charge, Failed, Finished, Vendor, VendorRequestFailed, Working
 
 log = logging.getLogger(__name__)
 
@@ -20,43 +20,43 @@ AGE_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollSchedule:
-    """When to look, in seconds."""
+    """When to poll, in seconds."""
 
     look_every_s: float = 2.0
     """While a task is young."""
     look_seldom_s: float = 10.0
-    """When it is old: a look costs a millisecond or two, and a thousand tasks are a thousand looks."""
+    """When it is old: a poll takes a millisecond or two, and a thousand tasks need a thousand polls."""
     longest_pause_s: float = 30.0
-    """Between looks that fail; a vendor that asks for more gets at most ten times this."""
+    """Between polls that fail; at most ten times this when the vendor requests a longer pause."""
     watch_s: float = 1800.0
     long_watch_s: float = 28800.0
     """For models whose work may take hours: 30 s a second of video, for 600 s of it, makes five."""
 
 
 async def poll(
-    vendor: Vendor, ref: str, model: str, *, rhythm: PollSchedule, breaker: CircuitBreaker, wake: asyncio.Event
+    vendor: Vendor, ref: str, model: str, *, schedule: PollSchedule, breaker: CircuitBreaker, wakeup: asyncio.Event
 ) -> AsyncGenerator[Working | Finished, None]:
-    """Yields what the looks see, and Finished last. `wake` brings the next look forward.
+    """Yields the state at each poll, and Finished last. `wakeup` starts the next poll early.
 
     Raises:
-        Failed: the vendor says that there will be no video, or patience ended; then it is resumable.
+        Failed: the vendor says that there will be no video, or the time to watch it is over; then it is resumable.
     """
     loop = asyncio.get_running_loop()
-    patience_s = rhythm.long_watch_s if vendor.models[model].long else rhythm.watch_s
+    watch_s = schedule.long_watch_s if vendor.models[model].long else schedule.watch_s
     began = loop.time()
-    ends = began + patience_s
+    ends = began + watch_s
     failures = 0
     while True:
-        wake.clear()
-        pause_s = _calm_s(rhythm, loop.time() - began)
+        wakeup.clear()
+        pause_s = _regular_pause_s(schedule, loop.time() - began)
         try:
             seen = await vendor.look(ref, model)
-        except Troubled as trouble:
+        except VendorRequestFailed as failed:
             failures += 1
-            if trouble.down:
+            if failed.down:
                 breaker.failed()
-            pause_s = pause_after_s(rhythm, failures, trouble.retry_delay_s)
-            log.warning("look failed", extra={"cause": str(trouble), "failures": failures})
+            pause_s = pause_after_s(schedule, failures, failed.retry_delay_s)
+            log.warning("look failed", extra={"cause": str(failed), "failures": failures})
         else:
             failures = 0
             breaker.succeeded()
@@ -66,24 +66,24 @@ async def poll(
         left_s = ends - loop.time()
         if left_s <= 0:
             raise Failed(
-                f"The vendor was not done within {patience_s:.0f} seconds of watching; the task may still be going on.",
+                f"The vendor was not done within {watch_s:.0f} seconds of watching; the task may still be going on.",
                 reason="TIMED_OUT",
                 charge=Charge.UNKNOWN,
                 resumable=True,
             )
-        # Not wait_for: in Python 3.11 it swallows a cancel that comes together with the wake.
+        # Not wait_for: in Python 3.11 it swallows a cancel that comes together with the wakeup.
         with suppress(TimeoutError):
             async with asyncio.timeout(min(pause_s, left_s)):
-                await wake.wait()
+                await wakeup.wait()
 
 
-def _calm_s(rhythm: PollSchedule, age_s: float) -> float:
-    """Returns the pause after a look that went well: a share of the task's age, so that little is added to it."""
-    return min(max(rhythm.look_every_s, AGE_SHARE * age_s), max(rhythm.look_every_s, rhythm.look_seldom_s))
+def _regular_pause_s(schedule: PollSchedule, age_s: float) -> float:
+    """Returns the pause after a successful poll: a share of the task's age, so that it delays the end little."""
+    return min(max(schedule.look_every_s, AGE_SHARE * age_s), max(schedule.look_every_s, schedule.look_seldom_s))
 
 
-def pause_after_s(rhythm: PollSchedule, failures: int, asked_s: float | None) -> float:
-    """Returns the seconds to wait after this number of failures in a row; the last one asked for `asked_s`."""
-    if asked_s is not None:
-        return min(max(asked_s, rhythm.look_every_s), 10 * rhythm.longest_pause_s)
-    return float(min(rhythm.longest_pause_s, rhythm.look_every_s * 2 ** min(failures - 1, 20)))
+def pause_after_s(schedule: PollSchedule, failures: int, requested_s: float | None) -> float:
+    """Returns the seconds to wait after this number of failures in a row; the vendor requested `requested_s`."""
+    if requested_s is not None:
+        return min(max(requested_s, schedule.look_every_s), 10 * schedule.longest_pause_s)
+    return float(min(schedule.longest_pause_s, schedule.look_every_s * 2 ** min(failures - 1, 20)))

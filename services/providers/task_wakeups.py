@@ -1,4 +1,4 @@
-"""Whom to wake when there is news of a task: its watchers look at once instead of at their next turn."""
+"""Wakes the watchers of a task when a webhook reports it: they poll at once instead of at their next time."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 
 class TaskWakeups:
-    """The watchers of this process, by the vendor's id of what they watch."""
+    """The watchers of this process, by the vendor's id of their task."""
 
     def __init__(self) -> None:
         self._of_ref: dict[str, set[asyncio.Event]] = {}
 
     @contextmanager
     def waiting(self, ref: str) -> Iterator[asyncio.Event]:
-        """Lends an event that is set whenever there is news of a task."""
+        """Yields an event that is set whenever a task should be polled at once."""
         event = asyncio.Event()
         self._of_ref.setdefault(ref, set()).add(event)
         try:

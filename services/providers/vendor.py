@@ -1,8 +1,8 @@
 """The port that each vendor implements, and every way in which its work can end.
 
-A vendor is spoken to in three moments: the one submission that costs money, looks at what became of it that cost
-nothing and may be repeated, and the wish to stop it. What a vendor says is data from outside: an implementation hands
-on nothing that it has not checked the type of.
+There are three kinds of request: the one submission that costs money, polls of the task, which cost nothing and may be
+repeated, and the request to stop it. Answers are untrusted: an implementation passes on only values whose type it has
+checked.
 """
 
 import re
@@ -16,22 +16,22 @@ from services.providers.task import Task
 from services.providers.vendor_model import Model
 
 REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-"""What a vendor's id of a task may look like. It becomes part of a URL's path, so nothing else will do."""
+"""What a vendor's id of a task may look like. It becomes part of a URL's path, so other characters are refused."""
 
 QUOTED_CHARACTERS = 200
 PROMISES = 32
 PROMISE_BYTES = 256
 
-_UNSPEAKABLE = re.compile(r"\S+://\S+|\S+@\S+|\b(?=[\w-]*\d)[\w-]{12,}\b|[\x00-\x1f\x7f]")
+_HIDDEN = re.compile(r"\S+://\S+|\S+@\S+|\b(?=[\w-]*\d)[\w-]{12,}\b|[\x00-\x1f\x7f]")
 
 
 class Charge(Enum):
-    """Whether a task that came to nothing was paid for."""
+    """Whether a task without a video was paid for."""
 
     NOT_CHARGED = "not-charged"
-    """It never reached the vendor, or the vendor says so."""
+    """It never reached the vendor, or the vendor reports that it is free."""
     UNKNOWN = "unknown"
-    """Nobody knows yet."""
+    """Not known yet."""
     CHARGED = "charged"
     """The vendor has charged it, or will."""
 
@@ -58,11 +58,11 @@ class Failed(Exception):
         super().__init__(f"{reason}: {message}")
 
 
-class Troubled(Exception):
-    """A look could not be had, or made no sense. Nothing is known, nothing has changed: look again later."""
+class VendorRequestFailed(Exception):
+    """A free request got no usable answer. Nothing has changed, and it may be repeated later."""
 
     def __init__(self, message: str, *, retry_delay_s: float | None = None, down: bool = True) -> None:
-        """`down`: whether it speaks against the vendor as a whole, and not only asks for patience."""
+        """`down`: whether it is a failure of the vendor as a whole, and not only a request to wait."""
         self.retry_delay_s = retry_delay_s
         self.down = down
         super().__init__(message)
@@ -70,7 +70,7 @@ class Troubled(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a vendor says of a task; none of it is believed."""
+    """A vendor's facts about a task; none of them is trusted."""
 
     model: str = ""
     create_time: datetime | None = None
@@ -82,7 +82,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """The vendor has the task and is not done."""
+    """The vendor has the task and has not finished it."""
 
     stage: str
     """`vendor-queue` or `vendor-work`."""
@@ -91,14 +91,14 @@ class Working:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The vendor has made a video, which lies at `url`."""
+    """The vendor has made a video, which is at `url`."""
 
     url: str
     facts: Facts
 
 
 class Stop(Enum):
-    """What a vendor did about the wish to stop a task."""
+    """A vendor's answer to the request to stop a task."""
 
     STOPPED = "stopped"
     """It had not begun, and costs nothing."""
@@ -108,7 +108,7 @@ class Stop(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What looking for a lost task came to: its ref, or none; `certain` when the vendor has no such task."""
+    """The result of the search for a lost task: its ref, or none; `certain` when the vendor has no such task."""
 
     ref: str | None
     certain: bool = False
@@ -123,43 +123,42 @@ class Vendor(Protocol):
     """By the names that cards use."""
     can_cancel: bool
     can_find: bool
-    """Whether it keeps anything by which a lost task could be found, or its absence be proved."""
+    """Whether it keeps anything that could show a lost task, or prove its absence."""
     has_webhooks: bool
     """Whether it reports an end in a form that is understood here."""
     refund_window_s: float | None
-    """How long after a submission it has given back what it took for a task that came to nothing; None: it promises
-    no such thing."""
+    """Seconds from a submission within which it refunds a task without a video; None: it promises no refund."""
 
     async def submit(self, task: Task) -> str:
         """Submits a task, with at most one paid request, and returns the vendor's id of it.
 
         Raises:
-            Failed: it was not accepted, or nobody knows.
+            Failed: it was not accepted, or that is unknown.
         """
         ...
 
     async def look(self, ref: str, model: str) -> Working | Finished:
-        """Looks once at a task.
+        """Polls a task once.
 
         Raises:
-            Troubled: nothing could be seen.
+            VendorRequestFailed: the state is unknown.
             Failed: it has ended without a video.
         """
         ...
 
     async def stop(self, ref: str, model: str) -> Stop:
-        """Asks for a task to be stopped.
+        """Requests that a task is stopped.
 
         Raises:
-            Troubled: the vendor could not be asked.
+            VendorRequestFailed: the vendor could not be asked.
         """
         ...
 
     async def find(self, model: str, submit_time: datetime, now: datetime) -> Found:
-        """Looks among what the vendor keeps for a task that was submitted about then, and whose answer was lost.
+        """Searches the vendor's records for a task that was submitted about then, and whose answer was lost.
 
         Raises:
-            Troubled: the vendor could not be asked.
+            VendorRequestFailed: the vendor could not be asked.
         """
         ...
 
@@ -167,28 +166,27 @@ class Vendor(Protocol):
         """Returns the secret with which the vendor signs its webhooks. Not called if the vendor has none.
 
         Raises:
-            Troubled: the vendor could not be asked, or has none now.
+            VendorRequestFailed: the vendor could not be asked, or has none now.
         """
         ...
 
 
 def quoted(text: object) -> str:
-    """Returns a vendor's own words as they can be shown: short, on one line, without what may be an id or a URL."""
-    return _UNSPEAKABLE.sub("…", str(text)).strip()[:QUOTED_CHARACTERS] if isinstance(text, str) else ""
+    """Returns a vendor's text as it can be shown: short, on one line, without anything that may be an id or a URL."""
+    return _HIDDEN.sub("…", str(text)).strip()[:QUOTED_CHARACTERS] if isinstance(text, str) else ""
 
 
 def promises(given: Mapping[str, object]) -> dict[str, str]:
-    """Returns what a vendor promises, cut to what VendorFacts may hold. Anything but plain values is left out.
+    """Returns a vendor's promises within the limits of VendorFacts. Only plain values are kept.
 
-    Callers see it on their assets: ids and addresses are struck out as in a vendor's words, and so is what no database
-    takes.
+    Callers see them on their assets: ids, addresses and control characters are removed, as in a vendor's texts.
     """
     kept: dict[str, str] = {}
     for key, value in given.items():
         if len(kept) == PROMISES:
             break
-        key, told = _UNSPEAKABLE.sub("…", key), str(value)
+        key, text = _HIDDEN.sub("…", key), str(value)
         if isinstance(value, str | int | float | bool) and len(key.encode()) <= PROMISE_BYTES:
-            told = _UNSPEAKABLE.sub("…", told) if isinstance(value, str) else told
-            kept[key] = told.encode()[:PROMISE_BYTES].decode(errors="ignore")
+            text = _HIDDEN.sub("…", text) if isinstance(value, str) else text
+            kept[key] = text.encode()[:PROMISE_BYTES].decode(errors="ignore")
     return kept

@@ -1,10 +1,10 @@
-"""One request to a vendor and its answer, with the two rules that keep money safe.
+"""Requests to a vendor and their answers, with two rules that keep money safe.
 
-The request that costs money is sent once, over a connection of its own: on a kept one, a server that closes it just
-then makes it impossible to tell whether the request arrived. And whatever cannot be proved not to have arrived counts
-as arrived. Everything else is free and may be asked again.
+The request that costs money is sent once, over a new connection: if a server closes a kept one at that moment, nobody
+can tell whether the request arrived. And a request counts as arrived unless the opposite is certain. All other requests
+are free and may be repeated.
 
-Answers are hostile: read up to a limit, never unpacked, parsed without trust in depth, size or types.
+Answers are untrusted: read up to a limit, never decompressed, parsed without trust in depth, size or types.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from services.providers import task_failures
 from services.providers.metrics import VendorMeter
 from services.providers.request_body import RequestBody, Unreadable
 from services.providers.system_clock import Clock
-from services.providers.vendor import Charge, Failed, Troubled
+from services.providers.vendor import Charge, Failed, VendorRequestFailed
 from services.resource_shortage import shortage
 
 T = TypeVar("T")
@@ -31,10 +31,10 @@ log = logging.getLogger(__name__)
 
 ANSWER_BYTES = 1 << 20
 KEY_BYTES = 6
-"""What is shorter is no key, and would be found everywhere."""
+"""A shorter text is no key, and would be found everywhere."""
 PLAIN = {"accept": "application/json", "accept-encoding": "identity"}
-WHOLE = 4
-"""A request may take so many times what may lie between two of its signs of life."""
+TOTAL_FACTOR = 4
+"""The time limit of a request, as a multiple of the limit between two of its bytes."""
 AT_A_TIME = 100
 """Requests that cost nothing, uploads among them."""
 NAMED_CHARACTERS = 200
@@ -48,13 +48,13 @@ class RequestTimeouts:
 
     connect_s: float = 10.0
     submit_s: float = 60.0
-    """Between two signs of life while the paid request is sent and answered."""
+    """Between two bytes while the paid request is sent and answered."""
     look_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `data` is None where it was no JSON."""
+    """An answer. `data` is None where it was no JSON."""
 
     status: int
     data: object = None
@@ -67,7 +67,7 @@ class Answer:
 
 
 def dig(data: object, *path: str | int, kind: type[T]) -> T | None:
-    """See Answer.get."""
+    """Returns the value at a path of keys and positions if it is there and of the kind; a bool is no number."""
     for step in path:
         if isinstance(step, str) and isinstance(data, dict):
             data = data.get(step)
@@ -81,7 +81,7 @@ def dig(data: object, *path: str | int, kind: type[T]) -> T | None:
 
 
 class VendorClient:
-    """The way to one vendor's API. The key goes into `authorization`, and nowhere else."""
+    """A client for one vendor's API. The key is sent in `authorization` only."""
 
     def __init__(
         self,
@@ -93,16 +93,16 @@ class VendorClient:
         timeouts: RequestTimeouts,
         meter: VendorMeter,
         clock: Clock,
-        kept: Collection[str] = (),
+        answer_headers: Collection[str] = (),
     ) -> None:
-        """`kept` names the headers of answers that are of use, in lower case."""
+        """`answer_headers` names the headers of answers that are used, in lower case."""
         self._base = base.rstrip("/")
         self._credentials = {"authorization": f"{scheme} {key}"}
         self._key = key.encode()
         self._timeouts = timeouts
         self._meter = meter
         self._clock = clock
-        self._kept = tuple(kept)
+        self._answer_headers = tuple(answer_headers)
         self._paid = _client(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=0))
         self._free = _client(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=AT_A_TIME))
         self._turns = asyncio.Semaphore(AT_A_TIME)
@@ -111,15 +111,15 @@ class VendorClient:
         """Sends the one request that costs money, once.
 
         Raises:
-            Failed: certainly not sent, or nobody knows; which of the two, `charge` says.
+            Failed: it was certainly not sent, or that is unknown; `charge` tells which.
         """
         timeout = httpx.Timeout(self._timeouts.submit_s, connect=self._timeouts.connect_s, pool=None)
         try:
             # The time between two bytes is limited by httpx, the whole of it by us: an answer may trickle.
-            async with asyncio.timeout(WHOLE * self._timeouts.submit_s):
+            async with asyncio.timeout(TOTAL_FACTOR * self._timeouts.submit_s):
                 answer = await self._send(self._paid, "POST", path, body, headers or {}, timeout)
         except (httpx.ConnectError, httpx.ConnectTimeout, Unreadable) as error:
-            # A body ends with a text of ours, behind its inputs: without it the vendor has no complete request.
+            # A body ends with text after its inputs: without it the vendor has no complete request.
             self._meter.requested("submit", "not-sent")
             if (lacking := shortage(error)) is not None:
                 raise task_failures.unsent(lacking) from error
@@ -151,34 +151,34 @@ class VendorClient:
     ) -> Answer:
         """Sends a request that costs nothing.
 
-        `kind` is the word for the metrics: `look`, `cancel`, `find`, `upload` or `webhook`. A URL that the vendor has
-        named is asked for without our key.
+        `kind` is the label in the metrics: `look`, `cancel`, `find`, `upload` or `webhook`. A URL that the vendor has
+        named is requested without our key.
 
         Raises:
-            Troubled: no answer came. An answer of any status is returned.
+            VendorRequestFailed: no answer came. An answer of any status is returned.
         """
         timeout = httpx.Timeout(timeout_s or self._timeouts.look_s, connect=self._timeouts.connect_s, pool=None)
         try:
-            # To wait for one's turn says nothing of the vendor. And a pool of httpx that has to let requests wait looks
-            # at each of them by each of its connections, again and again: a few hundred keep the loop busy.
-            async with self._turns, asyncio.timeout(WHOLE * (timeout_s or self._timeouts.look_s)):
+            # The wait for a turn is no failure of the vendor. And the pool of httpx compares each waiting request with
+            # each of its connections again and again: a few hundred keep the event loop busy.
+            async with self._turns, asyncio.timeout(TOTAL_FACTOR * (timeout_s or self._timeouts.look_s)):
                 answer = await self._send(self._free, method, path, body, {}, timeout, with_key=with_key)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError, Unreadable) as error:
             # A vendor may name the URL.
             self._meter.requested(kind, "lost")
-            raise Troubled(f"no answer: {type(error).__name__}", down=shortage(error) is None) from error
+            raise VendorRequestFailed(f"no answer: {type(error).__name__}", down=shortage(error) is None) from error
         self._meter.requested(kind, f"{answer.status // 100}xx")
         return answer
 
-    def mixed_up(self, kind: str, ref: str, named: object) -> Troubled:
+    def mixed_up(self, kind: str, ref: str, named: object) -> VendorRequestFailed:
         """Records an answer for another task or model than requested. Returns an error: it counts as no answer.
 
-        `kind` is the word for the metrics: `submit`, `look`, `cancel` or `find`; `named` is what the answer names.
+        `kind` is the label in the metrics: `submit`, `look`, `cancel` or `find`; `named` is what the answer names.
         """
         self._meter.mixed_up(kind)
         wrong = {"kind": kind, "external_ref": ref, "named": str(named)[:NAMED_CHARACTERS]}
         log.error("the vendor answered for another task", extra=wrong)
-        return Troubled("an answer for another task")
+        return VendorRequestFailed("an answer for another task")
 
     async def _send(
         self,
@@ -209,19 +209,19 @@ class VendorClient:
             await response.aclose()
 
     async def _read(self, response: httpx.Response) -> Answer:
-        kept = {name: response.headers.get(name, "") for name in self._kept}
+        kept = {name: response.headers.get(name, "") for name in self._answer_headers}
         delay_s = self._delay_s(response.headers.get("retry-after", ""))
         data = None
         try:
-            data = parsed(self._blotted(plain(await _limited(response))))
+            data = parsed(self._without_key(plain(await _limited(response))))
         except httpx.HTTPError:
-            # A refusal is one by its status alone; only what was accepted needs its words.
+            # A refusal is recognised by its status; only an acceptance needs its body.
             if response.status_code < 400:
                 raise
         return Answer(response.status_code, data, kept, delay_s)
 
-    def _blotted(self, text: bytes) -> bytes:
-        """Returns an answer without our key: a vendor that quotes it would have us show it to callers."""
+    def _without_key(self, text: bytes) -> bytes:
+        """Returns an answer without our key: callers would see it if the vendor quoted it."""
         return text.replace(self._key, b"[key]") if len(self._key) >= KEY_BYTES else text
 
     def _delay_s(self, text: str) -> float | None:
@@ -248,7 +248,7 @@ def _client(destinations: Destinations, limits: httpx.Limits) -> httpx.AsyncClie
 
 
 async def _limited(response: httpx.Response) -> bytes:
-    """Returns the body, or nothing where it is too large or packed."""
+    """Returns the body, or nothing where it is too large or compressed."""
     if response.headers.get("content-encoding", "identity") != "identity":
         return b""
     found = bytearray()
@@ -260,21 +260,21 @@ async def _limited(response: httpx.Response) -> bytes:
 
 
 def plain(text: bytes) -> bytes:
-    """Returns JSON without what could hide something: our key, or half a character that no protobuf takes.
+    """Returns JSON without escapes, which could hide our key or half a character that protobuf refuses.
 
-    Only UTF-8 is read. Left to itself, json.loads would guess UTF-16 or UTF-32, in which our key has other bytes.
+    Only UTF-8 is read. json.loads by itself would guess UTF-16 or UTF-32, in which our key has other bytes.
     """
-    told = text.decode("utf-8-sig", errors="replace")
-    if "\\" in told:
+    unescaped = text.decode("utf-8-sig", errors="replace")
+    if "\\" in unescaped:
         try:
-            told = json.dumps(json.loads(told), ensure_ascii=False)
+            unescaped = json.dumps(json.loads(unescaped), ensure_ascii=False)
         except (ValueError, RecursionError):
             return b""
-    return told.encode(errors="replace")
+    return unescaped.encode(errors="replace")
 
 
 def parsed(text: bytes) -> object:
-    """Returns what JSON says, or None where it is none, or too deep."""
+    """Returns the value of a JSON text, or None where it is no JSON, or too deep."""
     try:
         return json.loads(text.decode(errors="replace"))
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
-"""What one model of a vendor takes: its parameters, their limits, and its inputs. Pure.
+"""The parameters of a vendor's model with their limits, and its inputs. Pure.
 
-The orchestrator checks the same by its card before money is reserved. This is the last gate before money is spent: a
+The orchestrator checks the same by its card before money is reserved. This is the last check before money is spent: a
 parameter that the model does not have is refused, never dropped.
 """
 
@@ -14,8 +14,8 @@ MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Takes:
-    """What an input may be."""
+class InputLimits:
+    """The limits of an input."""
 
     media_types: tuple[str, ...]
     size_bytes: int
@@ -40,9 +40,9 @@ class Model:
     """None: it takes none."""
     guidance: bool = False
     prompt_expansion: bool = False
-    inputs: Mapping[Role, Takes] = field(default_factory=dict)
+    inputs: Mapping[Role, InputLimits] = field(default_factory=dict)
     long: bool = False
-    """Whether its work may take hours, so that the longer of the two patiences holds."""
+    """Whether its work may take hours, so that the longer time to watch it applies."""
 
     def violations(self, task: Task) -> list[Violation]:
         """Returns what is wrong with a task for this model; nothing when it may be submitted."""

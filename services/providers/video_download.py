@@ -1,4 +1,4 @@
-"""Fetches a video from where the vendor says it lies: in chunks, hashed, within limits, and again where it breaks off.
+"""Downloads a vendor's video: in chunks, hashed, within limits, and resumed where it breaks off.
 
 The task is already paid for, so the download does not give up while there may still be a video. It requests the same
 URL again, with growing pauses: only the rest of the file if the server supports that, otherwise the whole file, which
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import httpx
 
 from services.outbound.destinations import Destinations, GuardedTransport, NotAllowed, guarded_client
-from services.providers.byte_chunks import chunk_bytes, gathered
+from services.providers.byte_chunks import chunk_bytes, joined_chunks
 from services.providers.metrics import VendorMeter
 from services.providers.vendor import Charge, Failed
 from services.providers.video_signature import HEAD_BYTES, is_video, other
@@ -29,20 +29,20 @@ REFUSALS = 4
 GONE = 410
 LATER = (408, 416, 425, 429)
 """The statuses below 500 that are no refusal: another try may succeed."""
-SIGN_S = 5.0
-"""Seconds between two signs of life during a pause."""
+EMPTY_CHUNK_S = 5.0
+"""Seconds between two empty chunks during a pause."""
 _RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadLimits:
-    """What a download may take."""
+    """The limits of a download."""
 
     size_bytes: int = 500_000_000
     connect_s: float = 10.0
     stall_s: float = 10.0
-    """Without a byte. Short, because it costs little to ask for the rest, and a caller wants to hear something."""
-    whole_s: float = 1800.0
+    """Without a byte. Short, because a request for the rest costs little, and the caller expects events."""
+    total_s: float = 1800.0
     pause_s: float = 0.5
     """Seconds after a try that brings no new bytes; each further one doubles the pause."""
     longest_pause_s: float = 30.0
@@ -52,7 +52,7 @@ class DownloadLimits:
 
 
 class Downloader:
-    """Fetches videos from the hosts of a list."""
+    """Downloads videos from the hosts of a list."""
 
     def __init__(self, destinations: Destinations, limits: DownloadLimits, meter: VendorMeter) -> None:
         self._limits = limits
@@ -60,11 +60,11 @@ class Downloader:
         transport = GuardedTransport(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=20))
         timeout = httpx.Timeout(limits.stall_s, connect=limits.connect_s, pool=None)
         self._client = guarded_client(transport, timeout)
-        self._coming: set[object] = set()
+        self._active: set[object] = set()
 
     def start(self, url: str) -> "Download":
         """Returns a download that has not begun."""
-        return Download(self._client, url, self._limits, self._meter, self._coming)
+        return Download(self._client, url, self._limits, self._meter, self._active)
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -72,15 +72,15 @@ class Downloader:
 
 
 class _Broken(Exception):
-    """This try did not bring the complete file; another may."""
+    """This try did not return the complete file; another may."""
 
 
 class _Refused(Exception):
-    """The server says that there is no such video. `failed` is the result if it keeps saying so."""
+    """The server refuses the video. `failed` is the result if it repeats that."""
 
-    def __init__(self, cause: str, failed: Failed, *, for_good: bool = False) -> None:
+    def __init__(self, cause: str, failed: Failed, *, permanent: bool = False) -> None:
         self.failed = failed
-        self.for_good = for_good
+        self.permanent = permanent
         super().__init__(cause)
 
 
@@ -95,7 +95,7 @@ class _Refusals:
         """Counts a refusal. Returns whether it is final."""
         self._since = self._since if self._number else now
         self._number += 1
-        return refused.for_good or (self._number >= REFUSALS and now - self._since >= self._limits.refused_s)
+        return refused.permanent or (self._number >= REFUSALS and now - self._since >= self._limits.refused_s)
 
     def end(self) -> None:
         """Resets the count after another answer."""
@@ -103,7 +103,7 @@ class _Refusals:
 
 
 class Download:
-    """One video on its way. `size_bytes` and `sha256` are of what was yielded so far."""
+    """The download of one video. `size_bytes` and `sha256` are of the bytes yielded so far."""
 
     def __init__(
         self,
@@ -111,11 +111,11 @@ class Download:
         url: str,
         limits: DownloadLimits,
         meter: VendorMeter,
-        coming: set[object],
+        active: set[object],
     ) -> None:
-        """`coming` are the downloads that share the memory: it is one of them while it brings something."""
+        """`active` are the downloads that share the memory; this one is in it while bytes arrive."""
         self._client = client
-        self._coming = coming
+        self._active = active
         self._url = url
         self._limits = limits
         self._meter = meter
@@ -123,8 +123,8 @@ class Download:
         self._etag = ""
         self._takes_ranges = True
         self.size_bytes = 0
-        self.whole_bytes: int | None = None
-        """As the server says, where it does."""
+        self.total_bytes: int | None = None
+        """If the server states it."""
 
     @property
     def sha256(self) -> str:
@@ -138,7 +138,7 @@ class Download:
             Failed: OUTPUT_UNAVAILABLE or OUTPUT_WRONG. The task was charged. Retryable: a later try may succeed.
         """
         loop = asyncio.get_running_loop()
-        ends, fruitless, refusals = loop.time() + self._limits.whole_s, 0, _Refusals(self._limits)
+        ends, failed_tries, refusals = loop.time() + self._limits.total_s, 0, _Refusals(self._limits)
         while True:
             before, cause = self.size_bytes, "it was still arriving"
             try:
@@ -153,7 +153,9 @@ class Download:
                             return
                         raise _Broken("empty")
             except (NotAllowed, httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
-                raise _unavailable("It lies where this provider may not go; see its output hosts.") from error
+                raise _unavailable(
+                    "It is on a host that this provider may not connect to; see its output hosts."
+                ) from error
             except _Refused as refused:
                 if refusals.are_final(refused, loop.time()):
                     raise refused.failed from refused
@@ -163,25 +165,27 @@ class Download:
                 cause = str(error) if isinstance(error, _Broken) else type(error).__name__
             left_s = ends - loop.time()
             if left_s <= 0:
-                detail = f"It did not come within {self._limits.whole_s:.0f} seconds. The last try ended with: {cause}."
+                detail = f"It did not come within {self._limits.total_s:.0f} seconds. The last try ended with: {cause}."
                 raise _unavailable(detail, again=True)
-            fruitless = 1 if self.size_bytes > before else fruitless + 1
-            log.warning("download broke off", extra={"cause": cause, "at_bytes": self.size_bytes, "tries": fruitless})
-            async for nothing in self._pause(min(left_s, self._limits.longest_pause_s), fruitless):
-                yield nothing
+            failed_tries = 1 if self.size_bytes > before else failed_tries + 1
+            log.warning(
+                "download broke off", extra={"cause": cause, "at_bytes": self.size_bytes, "tries": failed_tries}
+            )
+            async for empty in self._pause(min(left_s, self._limits.longest_pause_s), failed_tries):
+                yield empty
 
-    async def _pause(self, most_s: float, fruitless: int) -> AsyncIterator[bytes]:
+    async def _pause(self, most_s: float, failed_tries: int) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
-        ends = loop.time() + min(most_s, self._limits.pause_s * 2 ** min(fruitless - 1, 20))
+        ends = loop.time() + min(most_s, self._limits.pause_s * 2 ** min(failed_tries - 1, 20))
         while (left_s := ends - loop.time()) > 0:
             yield b""
-            await asyncio.sleep(min(left_s, SIGN_S))
+            await asyncio.sleep(min(left_s, EMPTY_CHUNK_S))
 
     def _take(self, chunk: bytes) -> None:
         if self.size_bytes == 0 and not is_video(chunk):
             # A host that is down may answer with an error page; but a picture will not become a video.
             what = other(chunk)
-            raise _Refused(what or "no video", _no_video(what), for_good=bool(what))
+            raise _Refused(what or "no video", _no_video(what), permanent=bool(what))
         self._check_size(self.size_bytes + len(chunk))
         self._hash.update(chunk)
         self.size_bytes += len(chunk)
@@ -196,13 +200,13 @@ class Download:
             )
 
     async def _once(self) -> AsyncGenerator[bytes, None]:
-        """Yields what comes after what was yielded already. The first chunk suffices to tell a video by."""
+        """Yields the bytes that follow those yielded already. The first chunk suffices to recognise a video."""
         response = await self._open()
-        self._coming.add(self)
+        self._active.add(self)
         try:
             skip = 0 if response.status_code == 206 else self.size_bytes
             again, head = hashlib.sha256(), b""
-            async for chunk in gathered(response.aiter_raw(), lambda: chunk_bytes(len(self._coming))):
+            async for chunk in joined_chunks(response.aiter_raw(), lambda: chunk_bytes(len(self._active))):
                 if skip:
                     seen, chunk = chunk[:skip], chunk[skip:]
                     again.update(seen)
@@ -215,14 +219,14 @@ class Download:
                     head = b""
             if head:
                 yield head
-            if skip or (self.whole_bytes is not None and self.size_bytes < self.whole_bytes):
+            if skip or (self.total_bytes is not None and self.size_bytes < self.total_bytes):
                 raise _Broken("cut short")
         finally:
-            self._coming.discard(self)
+            self._active.discard(self)
             await response.aclose()
 
     async def _open(self) -> httpx.Response:
-        """Returns an answer that has the video, from where we are or from its beginning."""
+        """Returns a response with the video, from the next byte or from its beginning."""
         headers = {"accept-encoding": "identity"}
         if self.size_bytes and self._takes_ranges:
             headers["range"] = f"bytes={self.size_bytes}-"
@@ -248,23 +252,23 @@ class Download:
         status = response.status_code
         if 400 <= status < 500 and status not in LATER:
             cause = f"HTTP {status}"
-            raise _Refused(cause, _unavailable(f"Its host answers with {cause}."), for_good=status == GONE)
+            raise _Refused(cause, _unavailable(f"Its host answers with {cause}."), permanent=status == GONE)
         self._takes_ranges = self._takes_ranges and status != 416
         if status not in (200, 206):
             raise _Broken(f"HTTP {status}")
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise _Broken("packed, though that was not asked for")
+            raise _Broken("compressed, although that was not requested")
         if status == 206:
             found = _RANGE.fullmatch(response.headers.get("content-range", ""))
             if found is None or int(found[1]) != self.size_bytes or self.size_bytes == 0:
                 self._takes_ranges = False
-                raise _Broken("another range than was asked for")
+                raise _Broken("another range than requested")
             whole = found[2]
         else:
             whole = response.headers.get("content-length", "*")
         if whole.isascii() and whole.isdigit() and len(whole) < 16:
-            self.whole_bytes = int(whole)
-            self._check_size(self.whole_bytes)
+            self.total_bytes = int(whole)
+            self._check_size(self.total_bytes)
         etag = response.headers.get("etag", "")
         self._etag = etag if etag.startswith('"') else ""
 

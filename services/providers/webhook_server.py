@@ -1,6 +1,6 @@
 """A very small HTTP/1.1 server for webhooks: takes one POST with a small body, answers with a status, closes.
 
-Put TLS in front of it; who may speak is decided by the signature.
+Put a TLS proxy before it; the signature decides whether a webhook is accepted.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class WebhookServer:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Stops to listen, and ends what is open."""
+        """Stops listening, and closes the open connections."""
         if self._server is not None:
             self._server.close()
         for each in self._open:

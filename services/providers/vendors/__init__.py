@@ -12,19 +12,19 @@ from services.providers.vendors.wavespeed import WaveSpeed
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What it takes to speak to a vendor."""
+    """How to reach a vendor."""
 
     url: str
     """Of its API."""
     output_hosts: tuple[str, ...]
-    """Where its videos lie; see Destinations."""
+    """Hosts of its videos; see Destinations."""
     authorization: str
     """The scheme before the key."""
     open: Callable[[VendorClient, Options], Vendor]
     upload_hosts: tuple[str, ...] = ()
-    """Where it takes inputs, beside its API."""
+    """Hosts that take inputs, in addition to its API."""
     headers: tuple[str, ...] = ()
-    """Of its answers that are of use."""
+    """Headers of its answers that are used."""
 
 
 VENDORS: Mapping[str, Entry] = {

@@ -1,11 +1,11 @@
 """fal, by its queue API.
 
-Not by its client, whose submit repeats a request that may have been taken. Addresses are built from the model's name
+Not by its client, whose submit repeats a request that may have been accepted. Addresses are built from the model's name
 and the task's id, as the documentation describes them, rather than taken from the answer: our key goes with each.
 
-Its rules of money: a server error is never charged, an input that is refused late (422) may be, and what is removed
-from the queue has not run. Not in its documentation, and assumed: what the status of a removed task says, and how long
-a result is kept. Its webhooks are signed with Ed25519 keys and are not used.
+Its rules of money: a server error is never charged, an input that is refused late (422) may be, and a task that is
+removed from the queue has not run. Not in its documentation, and assumed: the status of a removed task, and how long a
+result is kept. Its webhooks are signed with Ed25519 keys and are not used.
 """
 
 import re
@@ -15,9 +15,19 @@ from datetime import datetime
 from services.providers import task_failures
 from services.providers.request_body import Inline, data_uri, json_body, raw_body
 from services.providers.task import Input, Role, Task
-from services.providers.vendor import Charge, Facts, Failed, Finished, Found, Stop, Troubled, Working, promises
+from services.providers.vendor import (
+    Charge,
+    Facts,
+    Failed,
+    Finished,
+    Found,
+    Stop,
+    VendorRequestFailed,
+    Working,
+    promises,
+)
 from services.providers.vendor_client import Answer, VendorClient
-from services.providers.vendor_model import MB, Model, Takes
+from services.providers.vendor_model import MB, InputLimits, Model
 from services.providers.vendors.vendor_options import Options
 
 STORAGE = "https://rest.fal.ai"
@@ -33,8 +43,8 @@ MODELS: Mapping[str, Model] = {
         seeds=range(2**31),
         prompt_expansion=True,
         inputs={
-            Role.IMAGE: Takes(PICTURES, 10 * MB, required=True),
-            Role.AUDIO: Takes(("audio/mpeg", "audio/wav"), 15 * MB),
+            Role.IMAGE: InputLimits(PICTURES, 10 * MB, required=True),
+            Role.AUDIO: InputLimits(("audio/mpeg", "audio/wav"), 15 * MB),
         },
     ),
 }
@@ -49,7 +59,7 @@ CANCELLATIONS = ("request_cancelled", "request_canceled", "cancelled", "canceled
 
 
 class Fal:
-    """See Vendor."""
+    """The vendor fal."""
 
     name = "fal"
     models = MODELS
@@ -64,10 +74,10 @@ class Fal:
         self._missing = task_failures.Missing()
 
     async def submit(self, task: Task) -> str:
-        """See Vendor."""
+        """Uploads the large inputs, then submits the task."""
         fields: dict[str, object] = {
             "prompt": task.prompt,
-            "image_url": await self._given(task.inputs[Role.IMAGE]),
+            "image_url": await self._image(task.inputs[Role.IMAGE]),
             "resolution": task.resolution,
             "duration": str(task.duration_s),
             "enable_prompt_expansion": bool(task.prompt_expansion),
@@ -85,17 +95,17 @@ class Fal:
             raise task_failures.no_answer(answer.status)
         return ref
 
-    async def _given(self, given: Input) -> Inline | str:
+    async def _image(self, given: Input) -> Inline | str:
         return data_uri(given) if given.size_bytes <= self._options.inline_bytes else await self._uploaded(given)
 
     async def _uploaded(self, given: Input) -> str:
         """Returns the URL of an input after its upload, which takes two requests and costs nothing."""
         storage = (self._options.upload_url or STORAGE).rstrip("/")
         name = f"input.{given.media_type.partition('/')[2]}"
-        wish = json_body({"file_name": name, "content_type": given.media_type})
+        upload_request = json_body({"file_name": name, "content_type": given.media_type})
         try:
             ticket = await self._vendor_client.ask(
-                "POST", f"{storage}/storage/upload/initiate?storage_type=fal-cdn-v3", kind="upload", body=wish
+                "POST", f"{storage}/storage/upload/initiate?storage_type=fal-cdn-v3", kind="upload", body=upload_request
             )
             url, target = ticket.get("file_url", kind=str), ticket.get("upload_url", kind=str)
             if task_failures.is_refusal(ticket.status):
@@ -110,24 +120,24 @@ class Fal:
                 timeout_s=self._options.upload_s,
                 with_key=False,
             )
-        except Troubled as trouble:
-            raise task_failures.not_uploaded(trouble) from trouble
+        except VendorRequestFailed as failed:
+            raise task_failures.not_uploaded(failed) from failed
         if sent.status >= 300:
             raise task_failures.not_uploaded()
         return url
 
     async def look(self, ref: str, model: str) -> Working | Finished:
-        """See Vendor."""
+        """Requests the status of a task, and the result of one that has ended."""
         answer = await self._vendor_client.ask("GET", f"{_request(ref, model)}/status", kind="look")
         status = answer.get("status", kind=str)
-        self._demand_own("look", answer, ref, model, nameless=status is None)
+        self._check_own("look", answer, ref, model, nameless=status is None)
         if answer.status == 404:
             raise self._missing.unseen(ref)
         if task_failures.is_bad_key(answer.status, _words(answer)):
             raise task_failures.key_refused()
         if answer.status not in (200, 202) or status is None:
             busy = answer.status == 429
-            raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s, down=not busy)
+            raise VendorRequestFailed(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s, down=not busy)
         self._missing.seen(ref)
         if status == "IN_QUEUE":
             return Working("vendor-queue")
@@ -142,11 +152,11 @@ class Fal:
 
     async def _result(self, ref: str, model: str, status: Answer) -> Finished:
         answer = await self._vendor_client.ask("GET", _request(ref, model), kind="look")
-        self._demand_own("look", answer, ref, model)
+        self._check_own("look", answer, ref, model)
         url = answer.get("video", "url", kind=str)
         if answer.status == 200 and url is not None:
             return Finished(url, _facts(answer, status, model))
-        # A server error of the request itself names its kind; one without is of the way to the answer: look again.
+        # A server error of the task itself names its kind; one without a kind may be of a proxy: poll again.
         named = answer.headers.get(ERROR_TYPE) or answer.get("error_type", kind=str)
         named = named or status.get("error_type", kind=str) or status.get("error", kind=str)
         if named in CANCELLATIONS:
@@ -159,12 +169,12 @@ class Fal:
             raise task_failures.failed(_words(answer), Charge.UNKNOWN)
         if answer.status >= 500 and named:
             raise task_failures.failed(_words(answer), Charge.NOT_CHARGED)
-        raise Troubled(f"completed, but HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
+        raise VendorRequestFailed(f"completed, but HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
 
     async def stop(self, ref: str, model: str) -> Stop:
-        """See Vendor. Only what was taken from the queue certainly costs nothing."""
+        """Cancels a task. Only one that was removed from the queue certainly costs nothing."""
         answer = await self._vendor_client.ask("PUT", f"{_request(ref, model)}/cancel", kind="cancel")
-        self._demand_own("cancel", answer, ref, model)
+        self._check_own("cancel", answer, ref, model)
         status = answer.get("status", kind=str)
         if status == "ALREADY_COMPLETED":
             return Stop.ENDED
@@ -172,21 +182,21 @@ class Fal:
             return Stop.STOPPED
         if answer.status in (202, 404):
             return Stop.GOES_ON
-        raise Troubled(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
+        raise VendorRequestFailed(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
 
-    def _demand_own(self, kind: str, answer: Answer, ref: str, model: str, *, nameless: bool = True) -> None:
-        """Raises Troubled if an answer names another request, or none although it must name one."""
+    def _check_own(self, kind: str, answer: Answer, ref: str, model: str, *, nameless: bool = True) -> None:
+        """Raises VendorRequestFailed if an answer names another request, or none although it must name one."""
         named = _named(answer, model)
         if named != {_request(ref, model)} and (named or not nameless):
             raise self._vendor_client.mixed_up(kind, ref, named)
 
     async def find(self, model: str, submit_time: datetime, now: datetime) -> Found:
-        """See Vendor. It has no list that could be searched."""
+        """Finds nothing: fal has no list of tasks."""
         return Found(None)
 
     async def webhook_secret(self) -> str:
-        """See Vendor."""
-        raise Troubled("this vendor's webhooks are not used")
+        """Raises VendorRequestFailed: webhooks are not used."""
+        raise VendorRequestFailed("this vendor's webhooks are not used")
 
 
 def _request(ref: str, model: str) -> str:
@@ -204,7 +214,7 @@ def _named(answer: Answer, model: str) -> set[str]:
 
 
 def _accepted(answer: Answer) -> str:
-    """Returns the id of what was accepted. Raises Failed for each other way in which a submission can end."""
+    """Returns the id of the accepted task. Raises Failed for each other way in which a submission can end."""
     ref = task_failures.accepted(answer.get("request_id", kind=str))
     if 200 <= answer.status < 300 and ref is not None:
         return ref

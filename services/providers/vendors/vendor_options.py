@@ -1,4 +1,4 @@
-"""What an operator may set for a vendor, beside how to reach it."""
+"""The settings of a vendor, except how to reach it."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ class Options:
     inline_bytes: int = 4_000_000
     """An input that is larger is uploaded instead of being part of the request."""
     upload_s: float = 120.0
-    """Between two signs of life of an upload."""
+    """Between two bytes of an upload."""
     submit_s: float = 60.0
     """Likewise of a submission."""
     webhook_url: str = ""
-    """Where the vendor may tell us that a task has ended; the submission's id is appended. Empty: it may not."""
+    """Receives the vendor's webhooks; the submission's id is appended. Empty: no webhooks."""
     kandinsky_image_field: str = "image"
     """WaveSpeed: its documentation names it in two ways."""
     upload_url: str = ""

@@ -13,17 +13,17 @@ from prometheus_client import CollectorRegistry
 from services.outbound.destinations import Destinations
 from services.providers import task_failures
 from services.providers import vendor_client as client_module
-from services.providers.byte_chunks import chunk_bytes, gathered
+from services.providers.byte_chunks import chunk_bytes, joined_chunks
 from services.providers.circuit_breaker import CircuitBreaker
 from services.providers.metrics import VendorMeter, VendorMetrics
 from services.providers.request_body import Inline, data_uri, file_body, json_body
 from services.providers.stream_heartbeat import Heartbeat, with_heartbeats
 from services.providers.task import Input
-from services.providers.task_polling import PollSchedule, _calm_s, pause_after_s
+from services.providers.task_polling import PollSchedule, _regular_pause_s, pause_after_s
 from services.providers.task_wakeups import TaskWakeups
 from services.providers.vendor import Failed, promises, quoted
 from services.providers.vendor_client import RequestTimeouts, VendorClient, dig, parsed, plain
-from services.providers.vendors.wavespeed import _time
+from services.providers.vendors.wavespeed_answers import time_of
 
 
 def an_input(folder: Path, size: int) -> tuple[Input, bytes]:
@@ -138,7 +138,7 @@ def test_half_a_character_is_told_as_a_question_mark() -> None:
     ],
 )
 def test_a_vendors_time_is_read_as_far_as_it_can_be(text: str | None, expected: datetime | None) -> None:
-    assert _time(text) == expected
+    assert time_of(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -235,20 +235,20 @@ async def test_a_stream_beats_while_nothing_comes_and_closes_what_it_reads() -> 
     assert closed.is_set()
 
 
-async def test_news_wakes_every_watcher_of_a_task_and_no_other() -> None:
-    wakes = TaskWakeups()
-    with wakes.waiting("a") as first, wakes.waiting("a") as second, wakes.waiting("b") as other:
-        assert wakes.wake("a")
+async def test_news_wakeups_every_watcher_of_a_task_and_no_other() -> None:
+    wakeups = TaskWakeups()
+    with wakeups.waiting("a") as first, wakeups.waiting("a") as second, wakeups.waiting("b") as other:
+        assert wakeups.wake("a")
         assert first.is_set() and second.is_set() and not other.is_set()
-    assert not wakes.wake("a")
+    assert not wakeups.wake("a")
 
 
 def test_a_task_is_looked_at_more_seldom_as_it_grows_old_and_when_looks_fail() -> None:
-    rhythm = PollSchedule(look_every_s=2, look_seldom_s=10, longest_pause_s=30)
-    assert [_calm_s(rhythm, age_s) for age_s in (0, 40, 100, 200, 10_000)] == [2, 2, 5, 10, 10]
-    assert _calm_s(PollSchedule(look_every_s=60, look_seldom_s=10), 10_000) == 60
-    assert [pause_after_s(rhythm, failures, None) for failures in (1, 2, 3, 4, 5, 1000)] == [2, 4, 8, 16, 30, 30]
-    assert [pause_after_s(rhythm, 1, asked_s) for asked_s in (0, 7, 100_000)] == [2, 7, 300]
+    schedule = PollSchedule(look_every_s=2, look_seldom_s=10, longest_pause_s=30)
+    assert [_regular_pause_s(schedule, age_s) for age_s in (0, 40, 100, 200, 10_000)] == [2, 2, 5, 10, 10]
+    assert _regular_pause_s(PollSchedule(look_every_s=60, look_seldom_s=10), 10_000) == 60
+    assert [pause_after_s(schedule, failures, None) for failures in (1, 2, 3, 4, 5, 1000)] == [2, 4, 8, 16, 30, 30]
+    assert [pause_after_s(schedule, 1, asked_s) for asked_s in (0, 7, 100_000)] == [2, 7, 300]
 
 
 async def test_a_video_is_handed_on_in_pieces_that_a_message_can_carry() -> None:
@@ -256,7 +256,7 @@ async def test_a_video_is_handed_on_in_pieces_that_a_message_can_carry() -> None
         for _ in range(64):
             yield bytes(65_536)
 
-    sizes = [len(piece) async for piece in gathered(reads(), lambda: chunk_bytes(1))]
+    sizes = [len(piece) async for piece in joined_chunks(reads(), lambda: chunk_bytes(1))]
     assert sum(sizes) == 64 * 65_536
     assert all(900_000 < size <= 1 << 20 for size in sizes[:-1])
 

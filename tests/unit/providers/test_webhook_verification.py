@@ -120,7 +120,7 @@ async def test_a_webhook_fills_the_gap_of_a_lost_answer_and_changes_none() -> No
         await submitted(submissions)
     assert submissions.ref("s-1") is None
     webhooks.take("/hooks/s-1", headers(), BODY)
-    submissions.hear("s-1", "task-2")
+    submissions.record_webhook("s-1", "task-2")
     assert submissions.ref("s-1") == "task-1"
 
 
