@@ -32,8 +32,11 @@ class Video:
 
 
 def nano() -> Iterator[Row]:
-    """Yields what a video costs through the service, beside its models alone and beside torch."""
+    """Yields the time of a video through the service, by its models alone, and in torch."""
     from tools import bench_models
+    from tools.bench_exported_models import OVERLAPPED, exported_times
+    from tools.bench_overlap import share_overlapped
+    from tools.bench_video import a_picture
     from tools.export import profile_file
 
     with tempfile.TemporaryDirectory(prefix="i2v-bench-") as folder, ExitStack() as stack:
@@ -43,12 +46,12 @@ def nano() -> Iterator[Row]:
         )
         asyncio.run(_video(server))
         chosen = profile_file.load("nano")
-        pixels = bench_models.a_picture()
+        pixels = a_picture()
         videos, alone = [], []
         for _ in range(ROUNDS):  # in turn, so that a slow moment of the machine meets both
             videos.append(asyncio.run(_video(server)))
-            times, _ = bench_models.exported_times(chosen, pixels, 2)
-            alone.append(times["encoders"] + times[bench_models.OVERLAPPED])
+            times, _ = exported_times(chosen, pixels, 2)
+            alone.append(times["encoders"] + times[OVERLAPPED])
     first = statistics.median(video.first_s for video in videos)
     whole = statistics.median(video.whole_s for video in videos)
     models = statistics.median(alone)
@@ -70,7 +73,7 @@ def nano() -> Iterator[Row]:
             yield Row(
                 f"Exported, compared with diffusers in torch: {row.stage}", text, wanted, row.ratio >= (least or 0)
             )
-    share = bench_models.share_overlapped(spans)
+    share = share_overlapped(spans)
     yield Row("Share of the transformer's time in which the decoder works too", f"{share:.0%}", "overlap", share > 0.5)
 
 

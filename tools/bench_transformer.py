@@ -30,7 +30,7 @@ import numpy.typing as npt
 import torch
 
 from tools.export import profile_file
-from tools.export.profile_file import Profile
+from tools.export.profile import Profile
 from tools.export.transformer_settings import settings_of
 from tools.model_code import load
 

@@ -26,7 +26,8 @@ from tools.stack_folder import StackFolder
 from tools.stack_process import HOST, StackError, StackProcess, free_port, refuse_taken, tail
 from tools.stack_vendors import VendorProcesses, without_keys
 from tools.start_wait import Say, on_stderr
-from tools.tritonserver import TritonServer, TritonServerError
+from tools.triton_server_error import TritonServerError
+from tools.tritonserver import TritonServer
 
 DATA = Path("var")
 PORT = 50051

@@ -5,11 +5,8 @@ the process that started it, and leaves nothing behind but its log.
 """
 
 import argparse
-import filecmp
-import importlib.util
 import os
 import re
-import shutil
 import signal
 import struct
 import subprocess
@@ -28,24 +25,20 @@ from tools.export import build_record
 from tools.process_supervisor import ended
 from tools.stack_process import free_port
 from tools.start_wait import Say, StartWait, on_stderr, why
-
-BACKENDS = Path(__file__).resolve().parent / "backends"
-"""Python-based backends of ours, one folder each."""
+from tools.triton_backends import BACKENDS, assemble_backends, find_wheel, install
+from tools.triton_processes import ModelProcesses
+from tools.triton_server_error import TritonServerError
 
 HOST = "127.0.0.1"
 
-NEWS = re.compile(r"E\d{4} (?!.*CudaDriverHelper)")
-"""Lines of the log that say what is wrong; that there is no GPU is not."""
+ERROR_LINE = re.compile(r"E\d{4} (?!.*CudaDriverHelper)")
+"""Lines of the log that are errors; a missing GPU is none."""
 
 SUPERVISOR = Path(__file__).resolve().parent / "process_supervisor.py"
 
 
-class TritonServerError(RuntimeError):
-    """The server cannot start; the message says why, and what to do."""
-
-
 class TritonServer:
-    """A Triton on this machine, as a context manager: ready after start(), gone after stop().
+    """A Triton on this machine, as a context manager: ready after start(), ended after stop().
 
     Must be started from a thread that lives as long as the server: the kernel ends it with the thread that started it.
     """
@@ -73,10 +66,8 @@ class TritonServer:
         self._given = {name: port for name, port in given.items() if port is not None}
         self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
-        self._server = 0
-        self._models_of: dict[int, str] = {}
-        """The model of each process that ran one when the server became ready."""
         self._shm = f"i2v_{uuid4().hex[:12]}_"
+        self._processes = ModelProcesses(self._shm)
         self.log = self._state / "logs" / f"triton-{os.getpid()}-{self._shm[4:-1]}.log"
 
     @property
@@ -105,15 +96,13 @@ class TritonServer:
 
     @property
     def running(self) -> bool:
-        """Whether the process is there, ready or not."""
+        """Whether the process runs, ready or not."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def dead_models(self) -> list[str]:
-        """Names of the models whose process has ended while the server goes on: Triton does not start it again."""
-        dead = {model for pid, model in self._models_of.items() if not self._argv(pid)}
-        # Looked at last: the end of the server ends every model.
-        return sorted(dead) if self._argv(self._server) else []
+        """Names of the models whose process has ended while the server runs: Triton does not start it again."""
+        return self._processes.dead_models()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -124,10 +113,10 @@ class TritonServer:
         self.stop()
 
     def start(self) -> Self:
-        """Starts the server and returns when every model is ready and a known tensor came back right.
+        """Starts the server and returns when every model is ready and a known tensor was returned unchanged.
 
         Raises:
-            TritonServerError: something is missing, or the server failed; it is gone then.
+            TritonServerError: something is missing, or the server failed; it has ended then.
         """
         if missing := build_record.missing(self.repository):
             raise TritonServerError(f"{self.repository.name} lacks {missing[0]}: run `make models`")
@@ -147,7 +136,7 @@ class TritonServer:
             try:
                 self._wait_until_ready()
                 self._self_test()
-                self._find_processes()
+                self._processes.find(except_models=self._on_demand)
                 return self
             except TritonServerError:
                 self.stop()
@@ -160,7 +149,7 @@ class TritonServer:
         raise AssertionError("unreachable")
 
     def stop(self) -> None:
-        """Ends the server with everything that it started; harmless when it is not running."""
+        """Ends the server and all its processes; without effect when it is not running."""
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
@@ -183,7 +172,7 @@ class TritonServer:
         for backend in ("python", *(folder.name for folder in BACKENDS.iterdir() if folder.is_dir())):
             command.append(f"--backend-config={backend},shm-region-prefix-name={self._shm}{backend}")
         environment = os.environ | {
-            # The stub embeds a Python that takes the packages of the first python3 of PATH, and heeds no PYTHONPATH.
+            # The stub embeds a Python that takes the packages of the first python3 of PATH, and ignores PYTHONPATH.
             "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
             "LD_LIBRARY_PATH": str(wheel.parent.parent / "nvidia_pytriton.libs"),
             "OPENBLAS_NUM_THREADS": "1",
@@ -211,12 +200,12 @@ class TritonServer:
                     missing = why(error)
                 if not wait.goes_on(f"{missing}; its log is {self.log}"):
                     raise TritonServerError(
-                        f"Triton was not ready within {self._ready_within_s:.0f} s: {missing}\n{self._complaint()}"
+                        f"Triton was not ready within {self._ready_within_s:.0f} s: {missing}\n{self._error_lines()}"
                     )
-        raise TritonServerError(f"Triton did not start\n{self._complaint()}")
+        raise TritonServerError(f"Triton did not start\n{self._error_lines()}")
 
     def _self_test(self) -> None:
-        """Sends a known tensor through: a wrong numpy beside the wheel's stub corrupts every tensor silently."""
+        """Sends a known tensor: with a numpy that does not fit the wheel's stub, every tensor is corrupted silently."""
         probe = (0.5, -1.0, 3.25)
         request = service_pb2.ModelInferRequest(model_name="profile")
         request.inputs.add(name="probe", datatype="FP32", shape=[3])
@@ -231,75 +220,12 @@ class TritonServer:
         if echo != struct.pack("<3f", *(2 * number for number in probe)):
             raise TritonServerError("Triton corrupts tensors: its Python backend needs numpy < 2 in this environment")
 
-    def _find_processes(self) -> None:
-        """Remembers the server's process and those of its Python models, except for models on demand."""
-        self._models_of = {}
-        for pid in (int(folder.name) for folder in Path("/proc").glob("[0-9]*")):
-            match self._argv(pid):
-                case [_, file, region, _, _, server, *_] if region.startswith(self._shm):
-                    self._server = int(server)
-                    if (model := Path(file).parent.parent.name) not in self._on_demand:
-                        self._models_of[pid] = model
-
-    def _argv(self, pid: int) -> list[str]:
-        """Returns the command line of one of the server's processes; nothing if it is not one, or has ended."""
-        try:
-            line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            return []
-        return line.split("\0") if self._shm in line else []
-
-    def _complaint(self) -> str:
-        """The few lines of the log that say what went wrong."""
+    def _error_lines(self) -> str:
+        """Returns the few lines of the log that tell what went wrong."""
         text = self.log.read_text(errors="replace")
-        lines = [re.sub(r"^E\d+ [\d:.]+ \d+ ", "", line) for line in text.splitlines() if re.match(NEWS, line)]
+        lines = [re.sub(r"^E\d+ [\d:.]+ \d+ ", "", line) for line in text.splitlines() if re.match(ERROR_LINE, line)]
         chosen = list(dict.fromkeys(lines))[:8] or text.splitlines()[-8:]
         return "\n".join((*(f"  {line[:300]}" for line in chosen), f"  the whole log: {self.log}"))
-
-
-def find_wheel() -> Path:
-    """The wheel's folder `pytriton/tritonserver`.
-
-    Raises:
-        TritonServerError: the wheel is not installed.
-    """
-    found = importlib.util.find_spec("pytriton")
-    if found is None or found.origin is None:
-        raise TritonServerError("the package nvidia-pytriton is not installed: run `make setup`")
-    return Path(found.origin).parent / "tritonserver"
-
-
-def assemble_backends(wheel: Path, folder: Path) -> Path:
-    """A backend directory: the wheel's Python backend with the stub of this Python, and our own backends.
-
-    Copies, not links: Triton refuses a backend whose real path lies elsewhere.
-    """
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stub = wheel / "python_backend_stubs" / python / "triton_python_backend_stub"
-    if not stub.is_file():
-        raise TritonServerError(f"nvidia-pytriton has no stub for Python {python}")
-    install(stub, folder / "python" / stub.name, mode=0o700)
-    for file in (wheel / "backends" / "python").iterdir():
-        if file.is_file():
-            install(file, folder / "python" / file.name)
-    for file in BACKENDS.glob("*/*.py"):
-        install(file, folder / file.parent.name / file.name)
-    return folder
-
-
-def install(source: Path, target: Path, mode: int = 0o600) -> None:
-    """Copies a file unless it is there; at once, for another server may be starting from the same folder."""
-    if (
-        target.is_file()
-        and os.access(target, os.X_OK) == bool(mode & 0o100)
-        and filecmp.cmp(source, target, shallow=False)
-    ):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{uuid4().hex}")
-    shutil.copyfile(source, part)
-    part.chmod(mode)
-    part.replace(target)
 
 
 def free_ports() -> dict[str, int]:
@@ -311,7 +237,7 @@ def free_ports() -> dict[str, int]:
 
 
 def main() -> int:
-    """Serves until it is told to stop."""
+    """Serves until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m tools.tritonserver", description=__doc__)
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     parser.add_argument("--state", type=Path, default=Path("var/triton"), help="where backends and logs go")
@@ -334,7 +260,7 @@ def main() -> int:
             )
             print(f"log: {server.log}", flush=True)
             code = server.wait()
-            print(f"Triton ended by itself with code {code}\n{server._complaint()}", file=sys.stderr)
+            print(f"Triton ended by itself with code {code}\n{server._error_lines()}", file=sys.stderr)
             return 1
     except TritonServerError as error:
         print(error, file=sys.stderr)

@@ -15,8 +15,8 @@ import torch
 
 from tests.support.small_profiles import Seeded, bidirectional
 from tools.export import bidirectional_transformer as exported
-from tools.export import causal_transformer
 from tools.export import profile_file as profiles
+from tools.export import wan_transformer
 from tools.model_code import load
 
 TOLERANCE = 1e-4
@@ -84,7 +84,7 @@ def test_a_forward_is_that_of_the_library(
 ) -> None:
     """By every prompt of a video, in whatever order, at any timestep."""
     given = [prompt(key) for key in range(prompts)]
-    model = causal_transformer.transformer(PROFILE, Seeded())
+    model = wan_transformer.transformer(PROFILE, Seeded())
     video = denoiser(runtime).video([each.numpy() for each in given], tokens().numpy(), grid)
     made = []
     for step, timestep in enumerate((999, 500, 1)):

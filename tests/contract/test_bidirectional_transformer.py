@@ -16,7 +16,7 @@ from diffusers import UniPCMultistepScheduler, WanImageToVideoPipeline
 from tests.support.small_profiles import Seeded, bidirectional
 from tests.support.triton_wire import Refused, Stream, connect, infer
 from tools.export import bidirectional_transformer as exported
-from tools.export import build, build_record, causal_transformer, text_and_image_encoders, vae
+from tools.export import build, build_record, text_and_image_encoders, vae, wan_transformer
 from tools.export import repository_folder as exports
 from tools.export.artefact import Artefact
 from tools.model_code import REPOSITORY, load
@@ -93,7 +93,7 @@ def test_a_forward_is_that_of_the_library(
     inputs = {"latents": latents.numpy(), "waves": code.waves(size.time_width, timestep), "cos": cos, "sin": sin}
     inputs |= dict(zip([each.name for each in context.get_outputs()], cross, strict=True))
     with torch.inference_mode():
-        wanted = causal_transformer.transformer(PROFILE, Seeded())(
+        wanted = wan_transformer.transformer(PROFILE, Seeded())(
             hidden_states=latents,
             timestep=torch.tensor([timestep]),
             encoder_hidden_states=prompt,
@@ -131,14 +131,14 @@ class Given:
 
     @classmethod
     def drawn(cls) -> "Given":
-        length = PROFILE.text_encoder.length
-        drawn = [
-            text_and_image_encoders.byte_tokens(text, length)
-            for text in ("a cat walks along the beach", "blurred, static")
-        ]
-        ids, masks = zip(*((torch.tensor([each]) for each in one) for one in drawn), strict=True)
+        tokenizer = load("tokenizer", "tokenize_prompt")
+        ids, masks = torch.zeros(2, 1, PROFILE.text_encoder.length, dtype=torch.int64).repeat(2, 1, 1, 1).unbind()
+        for row, text in enumerate(("a cat walks along the beach", "blurred, static")):
+            tokens = [*tokenizer.split_bytes(text), tokenizer.END]
+            ids[row, 0, : len(tokens)] = torch.tensor(tokens)
+            masks[row, 0, : len(tokens)] = 1
         picture = torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(3))
-        return cls(picture, ids, masks)
+        return cls(picture, ids.unbind(), masks.unbind())
 
 
 def diffusion_of(repository: Path, *, guidance: float, steps: int) -> Any:
@@ -206,8 +206,8 @@ def a_scheduler(kind: type[UniPCMultistepScheduler] = AuthorsGrid) -> UniPCMulti
 
 def theirs(given: Given, scheduler: UniPCMultistepScheduler, *, guidance: float, steps: int) -> torch.Tensor:
     """Latents (1, C, F, h, w), by diffusers' pipeline over the libraries' modules."""
-    filling = Seeded()
-    text = text_and_image_encoders.text_encoder(PROFILE, filling).model
+    module_weights = Seeded()
+    text = text_and_image_encoders.text_encoder(PROFILE, module_weights).model
     with torch.inference_mode():
         prompts = []
         for ids, mask in zip(given.tokens, given.masks, strict=True):
@@ -218,10 +218,12 @@ def theirs(given: Given, scheduler: UniPCMultistepScheduler, *, guidance: float,
         pipeline = Pipeline(
             tokenizer=None,
             text_encoder=text,
-            vae=vae.vae(PROFILE, filling),
+            vae=vae.vae(PROFILE, module_weights),
             scheduler=scheduler,
-            image_encoder=text_and_image_encoders.image_encoder(PROFILE.image_encoder, filling, torch.float32).model,
-            transformer=causal_transformer.transformer(PROFILE, filling),
+            image_encoder=text_and_image_encoders.image_encoder(
+                PROFILE.image_encoder, module_weights, torch.float32
+            ).model,
+            transformer=wan_transformer.transformer(PROFILE, module_weights),
         )
         pipeline.set_progress_bar_config(disable=True)
         made: torch.Tensor = pipeline(

@@ -16,9 +16,10 @@ import torch
 from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor
 from torch.nn.functional import scaled_dot_product_attention
 
-from tools.export import build_record, causal_transformer, profile_file, text_and_image_encoders, vae
+from tools.export import build_record, profile_file, text_and_image_encoders, vae, wan_transformer
 from tools.export.graph import Graph
-from tools.export.module_weights import Drawn, Loaded
+from tools.export.module_weights import LoadedWeights, SeededWeights
+from tools.export.profile import Profile
 from tools.export.weights import Weights
 from tools.model_code import REPOSITORY, load
 from tools.nano import training_pictures
@@ -40,14 +41,14 @@ class Models:
     transformer: Any
 
     @classmethod
-    def of(cls, chosen: profile_file.Profile) -> "Models":
-        loaded = Loaded(Weights.find(chosen.shipped))
+    def of(cls, chosen: Profile) -> "Models":
+        loaded = LoadedWeights(Weights.find(chosen.shipped))
         assert chosen.image_encoder is not None
         return cls(
             text_and_image_encoders.text_encoder(chosen, loaded),
             text_and_image_encoders.image_encoder(chosen.image_encoder, loaded, torch.float32),
             vae.vae(chosen, loaded),
-            causal_transformer.transformer(chosen, loaded),
+            wan_transformer.transformer(chosen, loaded),
         )
 
 
@@ -124,10 +125,8 @@ def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
 
 
 def test_the_text_encoder_is_umt5_with_padding_zeroed(models: Models) -> None:
-    ids, mask = (
-        torch.tensor([each])
-        for each in text_and_image_encoders.byte_tokens("a cat walks on the beach", NANO.text_encoder.length)
-    )
+    tokenizer = load("tokenizer", "tokenize_prompt").PromptTokenizer(REPOSITORY / "tokenizer" / "1")
+    ids, mask = (torch.from_numpy(each) for each in tokenizer("a cat walks on the beach"))
     wanted = models.text_encoder.model(input_ids=ids, attention_mask=mask).last_hidden_state
     wanted[0, int(mask.sum()) :] = 0
     assert farthest(run("text_encoder", input_ids=ids.numpy(), attention_mask=mask.numpy()), wanted) < TOLERANCE
@@ -157,7 +156,7 @@ def test_the_image_encoder_is_clip_up_to_its_last_layer_but_one(models: Models, 
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, onnxruntime.InferenceSession]:
     """An image encoder of drawn weights: what nano learnt of pictures makes too much of how noise is rounded."""
     torch.manual_seed(0)
-    (graph,) = text_and_image_encoders.image_graphs(NANO, Drawn(0))
+    (graph,) = text_and_image_encoders.image_graphs(NANO, SeededWeights(0))
     folder = tmp_path_factory.mktemp("drawn")
     graph.write(folder)
     return graph, onnxruntime.InferenceSession(str(folder / graph.file), providers=["CPUExecutionProvider"])
@@ -308,7 +307,7 @@ def test_a_rollout_over_the_cache_is_the_rollout_without_one() -> None:
 def test_a_text_encoder_in_half_precision_keeps_whole_what_would_overflow(tmp_path: Path) -> None:
     torch.manual_seed(0)  # the graph is held against torch on tokens that are drawn
     half = profile_file.with_engine(NANO, ["text_precision=fp16"])
-    (graph,) = text_and_image_encoders.text_graphs(half, Loaded(Weights.find(NANO.shipped)))
+    (graph,) = text_and_image_encoders.text_graphs(half, LoadedWeights(Weights.find(NANO.shipped)))
     kinds = {name.split(".")[-2]: parameter.dtype for name, parameter in graph.module.named_parameters()}
     assert (kinds["wo"], kinds["wi_0"], kinds["q"]) == (torch.float32, torch.float16, torch.float16)
     assert "differs from torch" in graph.write(tmp_path)

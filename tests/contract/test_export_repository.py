@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.export import build, repository_folder
-from tools.export.module_weights import Random
+from tools.export.module_weights import RandomWeights
 from tools.export.profile_file import load, with_engine
 
 NANO = load("nano")
@@ -56,7 +56,7 @@ def test_nanos_own_repository_takes_nanos_own_engine_alone(change: list[str]) ->
 
 def test_without_weights_prompts_are_bytes(tmp_path: Path) -> None:
     """Noise in place of weights has no vocabulary; the server has to load all the same."""
-    artefacts = build.artefacts(load("causal-forcing-1.3b"), Random(), None)
+    artefacts = build.artefacts(load("causal-forcing-1.3b"), RandomWeights(), None)
     first = next(iter(artefacts))
     first.write(tmp_path)
     assert json.loads((tmp_path / first.file).read_text()) == {"tokenizer": "bytes", "length": 512}

@@ -9,8 +9,8 @@ import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
 from tools.export import profile_file, vae
-from tools.nano import publish, train_transformer, whole_clip_vae
-from tools.nano.muon_optimiser import orthogonal
+from tools.nano import publish, sequence_frames, transformer_forward, whole_clip_vae
+from tools.nano.muon_and_adam import MuonAndAdam
 from tools.nano.training_loop import Plan, train
 
 NANO = profile_file.load("nano")
@@ -73,9 +73,9 @@ def test_latents_are_published_under_the_statistics_of_every_wan_vae() -> None:
 def test_one_block_of_a_sequence_is_computed_as_the_library_does() -> None:
     model, latents = a_transformer(), random(2, 2, 16, 8, 12)
     text, image = random(2, 512, 32, key=1), random(2, 7, 32, key=2)  # 512, as the library counts
-    frames = train_transformer.Frames((0, 1), 2, (((0, 1), (0, 1)),))
+    frames = sequence_frames.Frames((0, 1), 2, (((0, 1), (0, 1)),))
     with torch.inference_mode():
-        made = train_transformer.flow(model, latents, torch.full((2, 2), 700.0), frames, text, image)
+        made = transformer_forward.flow(model, latents, torch.full((2, 2), 700.0), frames, text, image)
         wanted = model(latents.transpose(1, 2), torch.full((2,), 700.0), text, encoder_hidden_states_image=image)
     assert (made.transpose(1, 2) - wanted.sample).abs().max() < 1e-5
 
@@ -88,30 +88,50 @@ def test_a_sequence_trains_each_block_under_the_conditions_of_its_making(blocks:
     text, image = random(1, 9, 32, key=1), random(1, 7, 32, key=2)
     count = 1 + 2 * blocks
     clean, noisy = random(1, count, 16, 8, 12, key=3), random(1, 2 * blocks, 16, 8, 12, key=4)
-    frames = train_transformer.stretch(schedule, 1, blocks)
+    frames = sequence_frames.blocks_after(schedule, 1, blocks)
     times = torch.cat((torch.zeros(1, frames.clean), torch.full((1, 2 * blocks), 800.0)), 1)
     with torch.inference_mode():
         sequence = torch.cat((clean[:, : frames.clean], noisy), 1)
-        together = train_transformer.flow(model, sequence, times, frames, text, image)[:, -2:]
-        past = train_transformer.Past()
+        together = transformer_forward.flow(model, sequence, times, frames, text, image)[:, -2:]
+        past = transformer_forward.KeyValueCache()
         for start, end in [(0, 1), *((at, at + 2) for at in range(1, count - 2, 2))]:
             past.forget(1, 5 - 2)
             past.keep = True
             zeros = torch.zeros(1, end - start)
-            train_transformer.flow(
-                model, clean[:, start:end], zeros, train_transformer.seen(start, end - start, past), text, image, past
+            transformer_forward.flow(
+                model,
+                clean[:, start:end],
+                zeros,
+                sequence_frames.after_cached(start, end - start, past.frames),
+                text,
+                image,
+                past,
             )
             past.keep = False
         past.forget(1, 5 - 2)
-        seen = train_transformer.seen(count - 2, 2, past)
-        alone = train_transformer.flow(model, noisy[:, -2:], torch.full((1, 2), 800.0), seen, text, image, past)
+        seen = sequence_frames.after_cached(count - 2, 2, past.frames)
+        alone = transformer_forward.flow(model, noisy[:, -2:], torch.full((1, 2), 800.0), seen, text, image, past)
     assert (together - alone).abs().max() < 1e-5
 
 
-def test_muon_steps_along_nearly_orthogonal_matrices() -> None:
-    for shape in ((16, 48), (48, 16), (32, 32)):
-        values = torch.linalg.svdvals(orthogonal(random(*shape)))
-        assert values.min() > 0.6 and values.max() < 1.3
+@pytest.mark.parametrize("shape", [(16, 48), (48, 16), (32, 32), (8, 4, 3, 3)])
+def test_matrices_and_kernels_step_along_nearly_orthogonal_matrices(shape: tuple[int, ...]) -> None:
+    parameter = torch.nn.Parameter(torch.zeros(shape))
+    parameter.grad = random(*shape)
+    MuonAndAdam([("weight", parameter)], rate=1.0).step()
+    flat = parameter.detach().flatten(1)
+    values = torch.linalg.svdvals(flat) / max(1.0, flat.shape[0] / flat.shape[1]) ** 0.5
+    assert values.min() > 0.6 and values.max() < 1.3
+    assert parameter.grad is None
+
+
+def test_vectors_and_tables_step_as_adam_does_at_a_tenth_of_the_rate() -> None:
+    named = [("bias", torch.nn.Parameter(torch.zeros(3))), ("embedding.weight", torch.nn.Parameter(torch.zeros(2, 3)))]
+    for _, parameter in named:
+        parameter.grad = torch.tensor([1.0, -2.0, 3.0]).expand(parameter.shape)
+    MuonAndAdam(named, rate=1.0, plain=["embedding"]).step()
+    for _, parameter in named:
+        assert torch.allclose(parameter.detach(), torch.tensor([-0.1, 0.1, -0.1]).expand(parameter.shape))
 
 
 def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 
 from tools.export import build, build_record, profile_file
 from tools.export.graph import Graph
-from tools.export.module_weights import Loaded
+from tools.export.module_weights import LoadedWeights
 from tools.export.weights import Weights
 from tools.model_code import REPOSITORY
 from tools.nano import judge
 from tools.nano.local_pipeline import Frames, LocalPipeline
-from tools.tritonserver import TritonServer, TritonServerError
+from tools.triton_server_error import TritonServerError
+from tools.tritonserver import TritonServer
 
 NANO = profile_file.load("nano")
 (WEIGHTS,) = NANO.shipped
@@ -59,7 +60,7 @@ def test_every_weight_is_in_half_precision_and_finite() -> None:
 def test_an_export_builds_the_shipped_graphs_of_the_shipped_weights(model: str, tmp_path: Path) -> None:
     torch.manual_seed(0)  # as a build does: graphs are held against torch on inputs that are drawn
     weights = Weights.find(NANO.shipped)
-    (artefact,) = (each for each in build.artefacts(NANO, Loaded(weights), weights) if each.file == model)
+    (artefact,) = (each for each in build.artefacts(NANO, LoadedWeights(weights), weights) if each.file == model)
     assert isinstance(artefact, Graph)
     replace(artefact, halved=True).write(tmp_path)
     built, shipped = (onnx.load_model_from_string((folder / model).read_bytes()) for folder in (tmp_path, REPOSITORY))

@@ -12,12 +12,12 @@ from torch.nn import functional
 
 from tests.support import weights_files
 from tools.export import profile_file, tiny_vae, vae
-from tools.export.module_weights import Loaded
+from tools.export.module_weights import LoadedWeights
 from tools.export.weights import Weights
 from tools.model_code import REPOSITORY, load
 
 NANO = profile_file.load("nano")
-LEARNT = Loaded(Weights.find(NANO.shipped))
+LEARNT = LoadedWeights(Weights.find(NANO.shipped))
 CAT = Path(__file__).resolve().parents[1] / "golden" / "cat.png"
 code = load("vae_decoder", "latent_decoder")
 
@@ -123,8 +123,8 @@ def test_a_published_file_is_loaded_under_its_own_names(tiny: tiny_vae.TinyVae, 
     state = dict(tiny.state_dict())
     wide = state | {"7.conv.weight": torch.cat((random(32, 32, 1, 1), state["7.conv.weight"]))}
     folder = tmp_path / "tiny"
-    filling = Loaded(Weights.find([weights_files.taehv(folder, wide)]))
-    made = tiny_vae.tiny_vae(NANO, filling)
+    module_weights = LoadedWeights(Weights.find([weights_files.taehv(folder, wide)]))
+    made = tiny_vae.tiny_vae(NANO, module_weights)
     assert all(torch.equal(each, state[name]) for name, each in made.state_dict().items())
 
 

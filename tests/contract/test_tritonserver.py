@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.triton_fixture import REPOSITORY
-from tools.tritonserver import TritonServer, TritonServerError
+from tools.triton_server_error import TritonServerError
+from tools.tritonserver import TritonServer
 
 
 def test_a_repository_without_models_is_told_how_to_get_them(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from services.orchestrator.backends.triton import TritonBackend
 from tests.support.served_orchestrator import Served, served, text_spec
 from tests.support.triton_fixture import REPOSITORY
 from tests.support.triton_wire import connect
-from tools.tritonserver import TritonServer, TritonServerError
+from tools.triton_server_error import TritonServerError
+from tools.tritonserver import TritonServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

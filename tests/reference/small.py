@@ -6,7 +6,7 @@ import torch
 
 from tests.reference.rollout import Way
 from tests.reference.wan import Sizes, Wan
-from tools.export.profile_file import Card, Engine, ImageEncoder, Profile, Schedule, TextEncoder, Transformer, Vae
+from tools.export.profile import Card, Engine, ImageEncoder, Profile, Schedule, TextEncoder, Transformer, Vae
 
 TEXT_LENGTH = 5
 IMAGE = ImageEncoder(size=8, patch=4, width=20, heads=1, feed_forward=8, layers=1)

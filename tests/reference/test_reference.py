@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 
 from tests.reference.rollout import Schedule, Way, rollout
 from tests.reference.small import IMAGE, TEXT_LENGTH, checkpoint, profile, wan
-from tools.export import causal_transformer
-from tools.export.module_weights import Loaded
-from tools.export.profile_file import Engine, Precision
+from tools.export import causal_transformer, wan_transformer
+from tools.export.module_weights import LoadedWeights
+from tools.export.profile import Engine, Precision
 from tools.export.weights import Weights
 from tools.model_code import load
 
@@ -35,16 +35,16 @@ def random(*shape: int, key: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(key))
 
 
-def loaded(folder: Path, picture: bool, precision: Precision = "fp32") -> tuple[Any, Loaded]:
+def loaded(folder: Path, picture: bool, precision: Precision = "fp32") -> tuple[Any, LoadedWeights]:
     """The profile of the small model, and its weights by way of a checkpoint."""
     model = wan(picture=picture)
     told = profile(model, Way(frames_per_block=1), max_latents=1, engine=Engine(threads=1, precision=precision))
-    return told, Loaded(Weights.find([checkpoint(model, folder / "small.pt")]))
+    return told, LoadedWeights(Weights.find([checkpoint(model, folder / "small.pt")]))
 
 
 @pytest.mark.parametrize("picture", [False, True], ids=["prompt", "prompt and picture"])
 def test_the_reference_is_the_library_where_all_frames_are_alike(tmp_path: Path, picture: bool) -> None:
-    model, library = wan(picture=picture), causal_transformer.transformer(*loaded(tmp_path, picture))
+    model, library = wan(picture=picture), wan_transformer.transformer(*loaded(tmp_path, picture))
     # The library takes a prompt to have 512 tokens where there is a picture.
     text = random(1, 512 if picture else TEXT_LENGTH, model.sizes.text_width, key=1)
     tokens = random(1, IMAGE.tokens, IMAGE.width, key=2) if picture else None
@@ -113,7 +113,7 @@ class Video:
 
     def as_served(self, exported: Path) -> np.ndarray:
         """The same by our rollout over what is exported; a way is in no graph, only in the settings."""
-        content = causal_transformer.settings(profile(wan(), self.way, max_latents=self.frames)).content
+        content = wan_transformer.settings(profile(wan(), self.way, max_latents=self.frames)).content
         of_way = {key: content[key] for key in content if "latents" in key or "first" in key or "timesteps" in key}
         settings = replace(load("transformer", "transformer_settings").Settings.read(exported), **of_way)
         runtime = load("transformer", "kv_cache_runtime_onnx").OnnxRuntime(exported, settings, threads=1, device="cpu")
@@ -188,13 +188,15 @@ def test_in_half_precision_it_is_nearly_the_reference(export: Export) -> None:
 
 
 def test_for_a_runtime_without_graphs_the_weights_are_written_under_the_library_s_names(tmp_path: Path) -> None:
-    told, filling = loaded(tmp_path, True, "fp16")
+    told, module_weights = loaded(tmp_path, True, "fp16")
     told = replace(told, engine=replace(told.engine, runtime="torch"))
-    written = [artefact.write(tmp_path) and artefact.file for artefact in causal_transformer.graphs(told, filling)]
+    written = [
+        artefact.write(tmp_path) and artefact.file for artefact in causal_transformer.graphs(told, module_weights)
+    ]
     assert written[0] == "transformer/1/weights.safetensors"
     got, wanted = (
         load_file(tmp_path / "transformer/1/weights.safetensors"),
-        causal_transformer.transformer(told, filling),
+        wan_transformer.transformer(told, module_weights),
     )
     assert {name: each.dtype for name, each in got.items()} == {n: p.dtype for n, p in wanted.named_parameters()}
     assert got["scale_shift_table"].dtype == got["blocks.0.norm2.weight"].dtype == torch.float32

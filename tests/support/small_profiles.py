@@ -8,9 +8,10 @@ import torch
 
 from tools.export import profile_file
 from tools.export.module_weights import ORDER
+from tools.export.profile import Profile, Sampler, Transformer, Vae
 
 
-def bidirectional(*, steps: int = 4, shift: float = 3.0, guidance: float = 5.0, **changes: Any) -> profile_file.Profile:
+def bidirectional(*, steps: int = 4, shift: float = 3.0, guidance: float = 5.0, **changes: Any) -> Profile:
     """A Wan2.1 image-to-video model: CLIP tokens, 36 input channels, 512 tokens of prompt, as the library wants it."""
     nano = profile_file.load("nano")
     assert nano.image_encoder is not None
@@ -31,15 +32,13 @@ def bidirectional(*, steps: int = 4, shift: float = 3.0, guidance: float = 5.0, 
             layers=1,
         ),
         image_encoder=replace(nano.image_encoder, size=32, patch=8, width=48, heads=2, feed_forward=64, layers=2),
-        vae=profile_file.Vae(base_width=4, channels=16),
+        vae=Vae(base_width=4, channels=16),
         tiny_vae=None,
-        transformer=profile_file.Transformer(
+        transformer=Transformer(
             heads=2, head_width=24, feed_forward=64, layers=2, time_width=32, condition_channels=20
         ),
         schedule=None,
-        sampler=profile_file.Sampler(
-            max_latents=21, steps=steps, shift=shift, guidance=guidance, negative_prompt="blurred"
-        ),
+        sampler=Sampler(max_latents=21, steps=steps, shift=shift, guidance=guidance, negative_prompt="blurred"),
     )
     return replace(small, **changes)
 

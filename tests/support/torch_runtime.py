@@ -10,8 +10,8 @@ import numpy as np
 from tests.reference.rollout import Way
 from tests.reference.small import IMAGE, TEXT_LENGTH, profile, wan
 from tests.reference.test_reference import loaded, random
-from tools.export import causal_transformer
-from tools.export.profile_file import Precision
+from tools.export import causal_transformer, wan_transformer
+from tools.export.profile import Precision
 from tools.model_code import load
 
 SIZE = (4, 6)
@@ -32,9 +32,9 @@ class Exports:
         folder = self._folder / f"{precision}-{picture}"
         if not folder.exists():
             folder.mkdir()
-            told, filling = loaded(folder, picture, precision)
+            told, module_weights = loaded(folder, picture, precision)
             for artefact in causal_transformer.graphs(
-                replace(told, engine=replace(told.engine, runtime="torch")), filling
+                replace(told, engine=replace(told.engine, runtime="torch")), module_weights
             ):
                 artefact.write(folder)
         return folder / "transformer" / "1"
@@ -43,7 +43,7 @@ class Exports:
 def settings(folder: Path, way: Way | None = None, max_latents: int = CACHED) -> Any:
     """What is exported there, made in this way."""
     told = profile(wan(), way or Way(frames_per_block=2), max_latents=max_latents)
-    content = causal_transformer.settings(told).content
+    content = wan_transformer.settings(told).content
     of_way = {key: content[key] for key in content if "latents" in key or "first" in key or "timesteps" in key}
     return replace(load("transformer", "transformer_settings").Settings.read(folder), **of_way)
 
@@ -83,7 +83,7 @@ def rollout(runtime: Any, request: Any) -> np.ndarray:
 
 
 def addresses(slot: Any) -> list[int]:
-    memory = slot._memory
+    memory = slot._cache
     return [each.data_ptr() for each in (memory.keys, memory.values, memory.text, memory.picture)]
 
 

@@ -1,5 +1,5 @@
 """Builds the models of a profile into the repository.
 
-Read __main__, profile_file, build, then text_and_image_encoders, vae, causal_transformer and how the last two start,
-then graph and build_record.
+Reading order: __main__, profile, profile_file, build, text_and_image_encoders, vae, wan_transformer,
+causal_transformer, graph, build_record.
 """

@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 
 from tools.export import build_record, repository_folder
-from tools.export.profile_file import BadProfile, Profile, UnknownProfile, load, with_engine
+from tools.export.profile import BadProfile, Profile
+from tools.export.profile_file import UnknownProfile, load, with_engine
 
 
 def main() -> int:
-    """Builds what is asked for; 0 when it is there."""
+    """Builds the profile; returns 0 when it is complete."""
     parser = argparse.ArgumentParser(prog="python -m tools.export", description=__doc__)
     parser.add_argument(
         "--profile", default="nano", help="a file of tools/profiles without its .toml, or any .toml (default: nano)"
@@ -55,7 +56,7 @@ def main() -> int:
         options.weights = profile.shipped
     source = build_record.source_of(profile, options.weights, random=options.random)
     try:
-        repository_folder.prepare(profile, target)  # also where nothing is to be built: its code may be of another day
+        repository_folder.prepare(profile, target)  # also if nothing is to be built: its code may be older
     except repository_folder.NotTheirs as error:
         parser.error(str(error))
     if not options.force and build_record.is_built(target, source):

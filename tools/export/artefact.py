@@ -1,4 +1,4 @@
-"""What an export puts into a repository: graphs, documents, tensors, and files that come with the weights."""
+"""The files that an export writes: graphs, documents, tensors, and copies of files that come with the weights."""
 
 import json
 import os
@@ -24,7 +24,7 @@ class Artefact(Protocol):
         """Files that are written with it."""
 
     def write(self, repository: Path) -> str:
-        """Puts it in place, whole or not at all, and returns what there is to say of it."""
+        """Writes it, complete or not at all, and returns a note about it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,8 @@ class Document:
     companions: tuple[str, ...] = ()
 
     def write(self, repository: Path) -> str:
-        """See Artefact."""
-        part = beside(repository / self.file)
+        """Writes the JSON."""
+        part = part_of(repository / self.file)
         part.write_text(json.dumps(self.content, indent=1) + "\n")
         os.replace(part, repository / self.file)
         return ""
@@ -52,8 +52,8 @@ class Copied:
     companions: tuple[str, ...] = ()
 
     def write(self, repository: Path) -> str:
-        """See Artefact."""
-        part = beside(repository / self.file)
+        """Copies the file."""
+        part = part_of(repository / self.file)
         shutil.copyfile(self.source, part)
         os.replace(part, repository / self.file)
         return f"from {self.source.name}"
@@ -68,14 +68,14 @@ class Tensors:
     companions: tuple[str, ...] = ()
 
     def write(self, repository: Path) -> str:
-        """See Artefact."""
-        part = beside(repository / self.file)
+        """Writes the tensors."""
+        part = part_of(repository / self.file)
         save_file({name: tensor.contiguous() for name, tensor in self.tensors.items()}, part)
         os.replace(part, repository / self.file)
         return f"{len(self.tensors)} tensors"
 
 
-def beside(path: Path) -> Path:
-    """Where a file is written before it is renamed to `path`."""
+def part_of(path: Path) -> Path:
+    """Returns the path at which a file is written before it is renamed to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -1,4 +1,4 @@
-"""Every file of a profile, part by part, and what the server will say of it."""
+"""Builds every file of a profile, part by part, and the description that the server returns."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,17 +21,17 @@ from tools.export import (
 from tools.export.artefact import Artefact, Copied, Document
 from tools.export.graph import Graph
 from tools.export.memory_plan import memory_plan
-from tools.export.module_weights import Loaded, ModuleWeights, Random
-from tools.export.profile_file import Profile
+from tools.export.module_weights import LoadedWeights, ModuleWeights, RandomWeights
+from tools.export.profile import Profile
 from tools.export.weights import Weights, WeightsError
 
 
 def build(
     profile: Profile, target: Path, say: Callable[[str], None], *, paths: Sequence[Path] = (), random: bool = False
 ) -> str:
-    """Builds the profile into a repository and returns its digest; every step is told to `say`.
+    """Builds the profile into a repository and returns its digest; every step is reported by `say`.
 
-    `paths` hold the weights of a trained profile, unless they come with it; `random` stands in for them.
+    `paths` hold the weights of a trained profile, unless they come with it; `random` replaces them by noise.
 
     Raises:
         WeightsError: weights are missing, or are not this profile's.
@@ -41,7 +41,7 @@ def build(
     """
     paths = paths or ([] if random else profile.shipped)
     weights = Weights.find(paths) if paths else None
-    filling = _filling(profile, weights, random)
+    module_weights = _module_weights(profile, weights, random)
     for line in weights.describe() if weights is not None else ():
         say(line)
     repository_folder.prepare(profile, target)
@@ -49,14 +49,14 @@ def build(
     repository_folder.clear(target)
     files: list[str] = []
     torch.manual_seed(0)
-    for artefact in artefacts(profile, filling, weights):
+    for artefact in artefacts(profile, module_weights, weights):
         began = time.monotonic()
         if isinstance(artefact, Graph) and profile.shipped:
             artefact = replace(artefact, halved=True)
-        told = artefact.write(target)
+        note = artefact.write(target)
         files += [artefact.file, *artefact.companions]
         size = sum((target / file).stat().st_size for file in (artefact.file, *artefact.companions)) / 1e6
-        say(f"{artefact.file:34}{size:8.1f} MB {time.monotonic() - began:6.1f} s  {told}")
+        say(f"{artefact.file:34}{size:8.1f} MB {time.monotonic() - began:6.1f} s  {note}")
     if profile.shipped:
         files += shared_weights.share(target, files)
     digest = build_record.write(
@@ -66,36 +66,36 @@ def build(
     return digest
 
 
-def _filling(profile: Profile, weights: Weights | None, random: bool) -> ModuleWeights:
+def _module_weights(profile: Profile, weights: Weights | None, random: bool) -> ModuleWeights:
     if weights is not None:
-        return Loaded(weights)
+        return LoadedWeights(weights)
     if random:
-        return Random()
+        return RandomWeights()
     raise WeightsError(
         f"the profile {profile.name!r} needs trained weights: name the files or folders that hold them with --weights "
         "(docs/models.md says which), or give --random to measure speed without any"
     )
 
 
-def artefacts(profile: Profile, filling: ModuleWeights, weights: Weights | None) -> Iterator[Artefact]:
-    """Everything that an export writes but the build record, a part at a time, to save memory."""
+def artefacts(profile: Profile, module_weights: ModuleWeights, weights: Weights | None) -> Iterator[Artefact]:
+    """Everything that an export writes except the build record, one part at a time, to save memory."""
     size = profile.text_encoder
-    # Without weights there is no vocabulary either: to measure speed, bytes are tokens enough.
+    # Without weights there is no vocabulary either: to measure speed, bytes suffice as tokens.
     tokenizer = size.tokenizer if weights is not None else "bytes"
     yield Document(file="tokenizer/1/settings.json", content={"tokenizer": tokenizer, "length": size.length})
     if tokenizer != "bytes" and weights is not None:
         yield Copied(file="tokenizer/1/tokenizer.json", source=weights.tokenizer())
-    yield from text_and_image_encoders.text_graphs(profile, filling)
-    yield from text_and_image_encoders.image_graphs(profile, filling)
+    yield from text_and_image_encoders.text_graphs(profile, module_weights)
+    yield from text_and_image_encoders.image_graphs(profile, module_weights)
     yield from (causal_transformer if profile.pipeline == "causal" else bidirectional_transformer).graphs(
-        profile, filling
+        profile, module_weights
     )
-    yield from vae.graphs(profile, filling)
-    yield from tiny_vae.graphs(profile, filling)
+    yield from vae.graphs(profile, module_weights)
+    yield from tiny_vae.graphs(profile, module_weights)
 
 
 def served(profile: Profile, *, random: bool = False) -> dict[str, Any]:
-    """What the model `profile` answers with, but for the digest."""
+    """The answer of the model `profile`, without the digest."""
     schedule, sampler = profile.schedule, profile.sampler
     return {
         "name": profile.name,

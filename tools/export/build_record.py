@@ -1,6 +1,6 @@
-"""What a repository was built from, so that building it again is a no-op and its digest names it.
+"""The record of what a repository was built from, so that a second build does nothing and a digest identifies it.
 
-`profile/1/profile.json` is the record: written last, it says which files belong to the build, with the SHA-256 of each.
+`profile/1/profile.json` is the record: written last, it lists the files of the build, with the SHA-256 of each.
 """
 
 import hashlib
@@ -11,13 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tools.export.profile_file import Profile
+from tools.export.profile import Profile
 
 RECORD = Path("profile/1/profile.json")
 
 
 def files(repository: Path) -> list[str]:
-    """What was built, and the record itself."""
+    """The built files, and the record itself."""
     return [*_read(repository).get("files", []), str(RECORD)]
 
 
@@ -27,22 +27,22 @@ def missing(repository: Path) -> list[str]:
 
 
 def damaged(repository: Path) -> list[str]:
-    """The built files that are not as they were written."""
+    """The built files that have changed since."""
     files = _read(repository).get("files", {})
     return [file for file, digest in files.items() if digest != _sha256(repository / file)]
 
 
 def served(repository: Path) -> dict[str, Any]:
-    """What the model `profile` tells of a built repository."""
-    told: dict[str, Any] = _read(repository)["profile"]
-    return told
+    """The answer of the model `profile` of a built repository."""
+    answer: dict[str, Any] = _read(repository)["profile"]
+    return answer
 
 
 def source_of(profile: Profile, weights: Sequence[Path] = (), *, random: bool = False) -> str:
     """SHA-256 over the profile, the exporter's own source, and the names, sizes and times of weights.
 
-    Of weights that come with the repository it is their bytes that count, for every clone has times of its own.
-    Whatever changes any of them asks for a new build.
+    Weights that come with the repository count by their bytes, because the times differ in each clone. A change of any
+    of these requires a new build.
     """
     digest = hashlib.sha256(json.dumps([asdict(profile), random], sort_keys=True).encode())
     for file in sorted(Path(__file__).parent.rglob("*.py")):
@@ -63,7 +63,7 @@ def is_built(repository: Path, source: str) -> bool:
 
 
 def write(repository: Path, source: str, files: Sequence[str], served: dict[str, Any]) -> str:
-    """Writes the record, with `served`, what the model `profile` tells its callers. Returns the digest, added to it."""
+    """Writes the record with `served`, the answer of the model `profile`. Returns the digest, which is added to it."""
     hashes = {file: _sha256(repository / file) for file in files}
     digest = hashlib.sha256("".join(f"{name} {hashes[name]}\n" for name in files).encode()).hexdigest()
     record = {"profile": {**served, "digest": digest}, "source": source, "files": hashes}

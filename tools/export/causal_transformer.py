@@ -1,59 +1,43 @@
-"""The transformer: WanTransformer3DModel made causal from outside, as two graphs.
+"""The transformer of the causal pipeline: WanTransformer3DModel made causal from outside, as two graphs.
 
-`context` runs once a video: it projects prompt and picture to the keys and values of every cross-attention. `block` is
-one forward over the latents of one block: it writes their keys and values into the caches that it is given, and attends
-to all that is in them.
+`context` is in `wan_transformer`. `block` is one forward over the latents of one block: it writes their keys and values
+into the KV caches that are its inputs, and attends to all of them.
 
-The modules are the library's; only the attention processors are ours. Rotary table and waves of the timestep are
-inputs, so that frames have their absolute positions and both can be computed in float64. Keys and values keep their
-heads side by side, (tokens, heads * width): so the first frames of a cache are a prefix of its memory, and a runtime
-that binds a cache's input and output to the same place has nothing copied.
+Rotary table and waves of the timestep are inputs, so that frames have their absolute positions and both can be computed
+in float64. The first frames of a cache are a prefix of its memory, and a runtime that binds a cache's input and output
+to the same memory copies nothing.
 """
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttention
 
-from tools.export.artefact import Artefact, Document, Tensors
+from tools.export import wan_transformer
+from tools.export.artefact import Artefact
 from tools.export.graph import DTYPES, Graph
 from tools.export.module_weights import ModuleWeights
-from tools.export.profile_file import Profile
-from tools.export.transformer_settings import settings_of
-
-KeyValue = tuple[torch.Tensor, torch.Tensor]  # each (1, tokens, heads * width)
+from tools.export.profile import Profile
 
 
-def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int) -> torch.Tensor:
-    """Turns each pair of neighbours in (1, tokens, heads * width) by its angle, FP32 (tokens, width / 2), in FP32."""
-    even, odd = x.float().unflatten(2, (heads, -1, 2)).unbind(-1)  # (1, tokens, heads, width / 2) each
-    cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(2).type_as(x)
-
-
-def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, heads: int) -> torch.Tensor:
-    """Attention over (1, tokens, heads * width), as one node that takes the heads side by side."""
-    out: torch.Tensor = torch.onnx.ops.attention(query, keys, values, q_num_heads=heads, kv_num_heads=heads)[0]
-    return out
-
-
-def written(cache: torch.Tensor, places: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """The cache, (tokens, dim), with rows put into their places."""
+def with_rows(cache: torch.Tensor, places: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """The cache, (tokens, dim), with `rows` written at `places`."""
     if not torch.onnx.is_in_onnx_export():
         return cache.index_copy(0, places, rows)
-    # The exporter would make five nodes of it, some of which copy; this one writes in place where memory is bound so.
+    # The exporter would make five nodes of it, some of which copy; this one writes in place if input and output are
+    # bound to the same memory.
     inputs = (cache, places.unsqueeze(1), rows)
     out: torch.Tensor = torch.onnx.ops.symbolic("ScatterND", inputs, dtype=cache.dtype, shape=cache.shape, version=18)
     return out
 
 
 class SelfAttention:
-    """A processor that puts the new keys and values into the caches and attends to all of them."""
+    """A processor that writes the new keys and values into the caches and attends to all of them."""
 
     places: torch.Tensor
-    caches: KeyValue  # before, then after: each (tokens, heads * width)
+    caches: wan_transformer.KeyValue  # before, then after: each (tokens, heads * width)
 
     def __call__(
         self,
@@ -64,55 +48,16 @@ class SelfAttention:
         rotary: tuple[torch.Tensor, torch.Tensor],
     ) -> torch.Tensor:
         """(1, tokens, dim) -> (1, tokens, dim)."""
-        query = rotate(attn.norm_q(attn.to_q(x)), *rotary, attn.heads)
-        new = rotate(attn.norm_k(attn.to_k(x)), *rotary, attn.heads), attn.to_v(x)
+        query = wan_transformer.rotate(attn.norm_q(attn.to_q(x)), *rotary, attn.heads)
+        new = wan_transformer.rotate(attn.norm_k(attn.to_k(x)), *rotary, attn.heads), attn.to_v(x)
         keys, values = (
-            written(cache, self.places, rows.squeeze(0)) for cache, rows in zip(self.caches, new, strict=True)
+            with_rows(cache, self.places, rows.squeeze(0)) for cache, rows in zip(self.caches, new, strict=True)
         )
         self.caches = keys, values
-        out: torch.Tensor = attn.to_out[0](attend(query, keys.unsqueeze(0), values.unsqueeze(0), attn.heads))
+        out: torch.Tensor = attn.to_out[0](
+            wan_transformer.attend(query, keys.unsqueeze(0), values.unsqueeze(0), attn.heads)
+        )
         return out
-
-
-class CrossAttention:
-    """A processor over the keys and values that `context` made: of the prompt and, added to it, of the picture."""
-
-    def __call__(
-        self, attn: WanAttention, x: torch.Tensor, context: tuple[KeyValue, ...], _mask: None, _rotary: None
-    ) -> torch.Tensor:
-        """(1, tokens, dim) -> (1, tokens, dim)."""
-        query = attn.norm_q(attn.to_q(x))
-        text, *image = (attend(query, *each, attn.heads) for each in context)
-        out: torch.Tensor = attn.to_out[0](sum(image, start=text))
-        return out
-
-
-class Context(torch.nn.Module):  # type: ignore[misc]
-    """What the forwards of a video attend to besides its latents."""
-
-    def __init__(self, model: WanTransformer3DModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self, prompt_embeddings: torch.Tensor, image_tokens: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, ...]:
-        """Prompt and, where the model attends to one, picture -> for each layer the text's key and value, the image's.
-
-        FP32 (1, L, D) and (1, T, D') -> (1, L or T, heads * width) each. A picture that is not there is zeros in both
-        of its tensors, for attention over zero values adds nothing.
-        """
-        embedder = self.model.condition_embedder
-        dtype = self.model.patch_embedding.weight.dtype
-        text = embedder.text_embedder(prompt_embeddings.to(dtype))
-        image = None if image_tokens is None else embedder.image_embedder(image_tokens.to(dtype))
-        out: list[torch.Tensor] = []
-        for block in self.model.blocks:
-            attn = cast(WanAttention, block.attn2)
-            out += attn.norm_k(attn.to_k(text)), attn.to_v(text)
-            if image is not None:
-                out += attn.norm_added_k(attn.add_k_proj(image)), attn.add_v_proj(image)
-        return tuple(out)
 
 
 class Block(torch.nn.Module):  # type: ignore[misc]
@@ -124,7 +69,7 @@ class Block(torch.nn.Module):  # type: ignore[misc]
         self.attentions = [SelfAttention() for _ in model.blocks]
         for block, attention in zip(model.blocks, self.attentions, strict=True):
             block.attn1.set_processor(attention)
-            block.attn2.set_processor(CrossAttention())
+            block.attn2.set_processor(wan_transformer.CrossAttention())
 
     def forward(
         self,
@@ -143,82 +88,25 @@ class Block(torch.nn.Module):  # type: ignore[misc]
         of the caches for the new tokens; `context` as Context makes it; `caches` each layer's keys, rotated, and
         values, (earlier and new tokens, heads * width).
         """
-        model = self.model
-        _, _, frames, height, width = latents.shape
-        dtype = model.patch_embedding.weight.dtype
-        x = model.patch_embedding(latents.to(dtype)).flatten(2).transpose(1, 2)  # (1, tokens, dim)
-        embedder = model.condition_embedder
-        time = embedder.time_embedder(waves).to(dtype)  # (1, dim)
-        modulation = embedder.time_proj(embedder.act_fn(time)).unflatten(1, (6, -1))  # (1, 6, dim)
+        x, time, modulation = wan_transformer.embedded(self.model, latents, waves)
         after: list[torch.Tensor] = []
-        pairs = list(zip(context[::2], context[1::2], strict=True))
-        of_layer = len(pairs) // len(model.blocks)
-        for layer, block in enumerate(model.blocks):
-            attention = self.attentions[layer]
+        contexts = wan_transformer.layer_contexts(self.model, context)
+        for layer, (block, attention) in enumerate(zip(self.model.blocks, self.attentions, strict=True)):
             attention.places, attention.caches = places, (caches[2 * layer], caches[2 * layer + 1])
-            x = block(x, tuple(pairs[of_layer * layer : of_layer * (layer + 1)]), modulation, (cos, sin))
+            x = block(x, contexts[layer], modulation, (cos, sin))
             after += attention.caches
-        shift, scale = (model.scale_shift_table + time.unsqueeze(1)).chunk(2, dim=1)  # (1, 1, dim) each
-        x = model.proj_out((model.norm_out(x.float()) * (1 + scale) + shift).to(dtype))  # (1, tokens, 4 * C)
-        x = x.unflatten(2, (2, 2, -1)).unflatten(1, (frames, height // 2, width // 2))
-        flow = x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)
-        return flow.float(), *after
+        return wan_transformer.flow_of(self.model, x, time, latents.shape[2:]), *after
 
 
-def transformer(profile: Profile, filling: ModuleWeights) -> WanTransformer3DModel:
-    """The profile's transformer."""
-    made = filling.module("transformer", lambda: fresh(profile), dtype=torch.float32)
-    return in_precision(made, DTYPES[profile.engine.precision])
-
-
-def fresh(profile: Profile) -> WanTransformer3DModel:
-    """A transformer of the profile's sizes, as the library starts it."""
-    size, image = profile.transformer, profile.image_encoder
-    return WanTransformer3DModel(
-        num_attention_heads=size.heads,
-        attention_head_dim=size.head_width,
-        in_channels=profile.vae.channels + size.condition_channels,
-        out_channels=profile.vae.channels,
-        text_dim=profile.text_encoder.width,
-        freq_dim=size.time_width,
-        ffn_dim=size.feed_forward,
-        num_layers=size.layers,
-        image_dim=None if image is None else image.width,
-        added_kv_proj_dim=None if image is None else size.heads * size.head_width,
-    )
-
-
-def in_precision(model: WanTransformer3DModel, dtype: torch.dtype) -> WanTransformer3DModel:
-    """The model with its weights in `dtype`, but for those that the library keeps in FP32: norms, time, modulation."""
-    kept = set(model._keep_in_fp32_modules)
-    for name, parameter in model.named_parameters():
-        if kept.isdisjoint(name.split(".")):
-            parameter.data = parameter.data.to(dtype)
-    return model
-
-
-def graphs(profile: Profile, filling: ModuleWeights) -> Iterator[Artefact]:
-    """The two graphs, or the weights for the runtime that needs no graph; and what the rollout has to know."""
-    made = transformer(profile, filling)
+def graphs(profile: Profile, module_weights: ModuleWeights) -> Iterator[Artefact]:
+    """The two graphs, or the weights for the runtime that needs no graph; and the settings of the rollout."""
+    made = wan_transformer.transformer(profile, module_weights)
     if profile.engine.runtime == "torch":
-        yield Tensors(file="transformer/1/weights.safetensors", tensors=made.state_dict())
-        yield settings(profile)
+        yield wan_transformer.weights(made)
+        yield wan_transformer.settings(profile)
         return
-    layers, image = range(profile.transformer.layers), profile.image_encoder
-    caches = [f"{kind}_{layer}" for layer in layers for kind in ("key", "value")]
-    sources = ("text",) if image is None else ("text", "image")
-    cross = [f"{of}_{kind}_{layer}" for layer in layers for of in sources for kind in ("key", "value")]
-    read = {"prompt_embeddings": (1, profile.text_encoder.length, profile.text_encoder.width)}
-    if image is not None:
-        read["image_tokens"] = (1, image.tokens, image.width)
-    yield Graph(
-        file="transformer/1/context.onnx",
-        module=Context(made),
-        examples=[{name: torch.randn(shape) for name, shape in read.items()} for _ in range(2)],
-        inputs=list(read),
-        outputs=cross,
-        precision=profile.engine.precision,
-    )
+    caches = [f"{kind}_{layer}" for layer in range(profile.transformer.layers) for kind in ("key", "value")]
+    yield wan_transformer.context_graph(profile, made)
     yield Graph(
         file="transformer/1/block.onnx",
         module=Block(made),
@@ -231,17 +119,12 @@ def graphs(profile: Profile, filling: ModuleWeights) -> Iterator[Artefact]:
                 (2, 19, (16, 28)),
             )
         ],
-        inputs=["latents", "waves", "cos", "sin", "places", *cross, *caches],
+        inputs=["latents", "waves", "cos", "sin", "places", *wan_transformer.context_names(profile), *caches],
         outputs=["flow", *(f"{name}_after" for name in caches)],
         dynamic={"latents": (2, 3, 4), "cos": (0,), "sin": (0,), "places": (0,), "caches": (0,)},
         precision=profile.engine.precision,
     )
-    yield settings(profile)
-
-
-def settings(profile: Profile) -> Document:
-    """`settings.json`: what the loop has to know beside the weights."""
-    return Document(file="transformer/1/settings.json", content=settings_of(profile))
+    yield wan_transformer.settings(profile)
 
 
 def example(profile: Profile, *, frames: int, height: int, width: int, past_frames: int) -> dict[str, Any]:

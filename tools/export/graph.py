@@ -1,4 +1,4 @@
-"""One graph: traced from torch, held against torch on other inputs, then put in place whole or not at all."""
+"""One graph: traced from torch, compared with torch on other inputs, then written complete or not at all."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ import onnx
 import onnxruntime
 import torch
 
-from tools.export.profile_file import Precision
+from tools.export.profile import Precision
 
 TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 3e-2, "bf16": 2e-1}
 """The largest difference to torch that an output of a graph may have, over its largest value if that is more than 1."""
@@ -26,10 +26,10 @@ OPSET = 23
 DTYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 INLINE_BYTES = 1 << 30
-"""Weights beyond this lie in a file beside the graph; a protobuf ends at 2 GiB."""
+"""Larger weights are in a file next to the graph; a protobuf has at most 2 GiB."""
 
 SMALL = 256
-"""Numbers of a weight that is not worth a Cast."""
+"""Numbers of a weight that is too small for a Cast."""
 
 Inputs = Mapping[str, torch.Tensor | list[torch.Tensor]]
 """Arguments of a module's forward, in its order; a list is one input of the graph for each of its tensors."""
@@ -56,8 +56,8 @@ class Graph:
     """Whether the file holds in FP16 what loses nothing by it: weights that were published so. They are made FP32 again
     when the graph is loaded, and computed with as before."""
     optimize: bool = True
-    """Whether the exporter tidies the graph. ONNX Runtime does so too when it loads it; large graphs take half as long
-    to export without, and run as fast."""
+    """Whether the exporter optimises the graph. ONNX Runtime does so too when it loads it. Without, the export of a
+    large graph takes half as long, and the graph is as fast."""
 
     @property
     def companions(self) -> tuple[str, ...]:
@@ -79,13 +79,13 @@ class Graph:
             trace(self, part)
             if self.halved:
                 halve(part)
-            told = self._held_against_torch(part)
+            note = self._compared_with_torch(part)
             for companion in self.companions:
                 os.replace(part.with_name(Path(companion).name), repository / companion)
             os.replace(part, target)
-        return told
+        return note
 
-    def _held_against_torch(self, part: Path) -> str:
+    def _compared_with_torch(self, part: Path) -> str:
         providers = onnxruntime.get_available_providers()
         if self.precision == "bf16" and "CUDAExecutionProvider" not in providers:
             return "NOT compared with torch: ONNX Runtime has bf16 on a GPU only"
@@ -172,7 +172,7 @@ def _difference(got: npt.NDArray[Any], wanted: torch.Tensor) -> float:
     size = max(1.0, float(np.abs(other).max(initial=0.0)))
     apart = float(np.abs(got.astype(np.float32) - other).max(initial=0.0))
     if not wanted.dtype.is_floating_point:
-        apart = max(0.0, apart - 1)  # rounded: what lies on an edge may fall to either side
+        apart = max(0.0, apart - 1)  # rounded: a value on an edge may go to either side
     return apart / size
 
 

@@ -1,4 +1,4 @@
-"""Where the weights of a module come from: files, a seed, from which to train, or chance, to measure speed."""
+"""Sources of a module's weights: files; a seed, to train from; noise, to measure speed; none, to count memory."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import nn
 
 from tools.export.weights import Weights, load_into
 
-logging.set_verbosity_error()  # it warns of every cast that it has not made itself
+logging.set_verbosity_error()  # it warns of every cast that is not its own
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -18,7 +18,7 @@ ORDER = ("text_encoder", "image_encoder", "vae", "transformer", "tiny_vae")
 """Parts by the number that is added to a profile's seed."""
 
 DEVIATION = 0.02
-"""Of weights that are drawn to measure speed."""
+"""Of the noise."""
 
 
 class ModuleWeights(Protocol):
@@ -32,27 +32,27 @@ class ModuleWeights(Protocol):
         """
 
 
-class Drawn:
+class SeededWeights:
     """Weights from a seed, as the libraries initialise them: where training begins."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
     def module(self, part: str, make: Callable[[], Module], *, dtype: torch.dtype) -> Module:
-        """See ModuleWeights."""
+        """The module as its library initialises it, from the seed and the part."""
         torch.manual_seed(self._seed + ORDER.index(part))
         made = make().eval()
         return cast(Module, made if dtype is torch.float32 else made.to(dtype))
 
 
-class Loaded:
+class LoadedWeights:
     """Weights from files."""
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
 
     def module(self, part: str, make: Callable[[], Module], *, dtype: torch.dtype) -> Module:
-        """See ModuleWeights."""
+        """The module with the tensors of the files. Raises WeightsError."""
         tensors = self._weights.read(part)
         with weightless():
             made = make().eval()
@@ -62,11 +62,11 @@ class Loaded:
         return cast(Module, made)
 
 
-class Random:
+class RandomWeights:
     """Noise of one deviation everywhere: the right sizes and speed, nothing else."""
 
     def module(self, part: str, make: Callable[[], Module], *, dtype: torch.dtype) -> Module:
-        """See ModuleWeights."""
+        """The module with noise in each parameter."""
         torch.manual_seed(ORDER.index(part))
         with weightless():
             made = make().eval()
@@ -77,11 +77,11 @@ class Random:
         return cast(Module, made if dtype is torch.float32 else made.to(dtype))
 
 
-class Unfilled:
+class MetaWeights:
     """No weights at all: modules on the meta device, to count and to measure."""
 
     def module(self, part: str, make: Callable[[], Module], *, dtype: torch.dtype) -> Module:
-        """See ModuleWeights."""
+        """The module on the meta device."""
         with torch.device("meta"):
             return cast(Module, make().eval())
 

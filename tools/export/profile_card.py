@@ -5,33 +5,33 @@ from collections.abc import Iterator
 from typing import Any
 
 from tools.export.memory_plan import MemoryPlan
-from tools.export.profile_file import Profile
+from tools.export.profile import Profile
 
 
 def table(profile: Profile, plan: MemoryPlan) -> dict[str, Any]:
-    """What the card says, by key."""
-    said, engine = profile.card, profile.engine
+    """The card's values by key."""
+    card_fields, engine = profile.card, profile.engine
     steps = len(profile.schedule.timesteps) if profile.schedule else profile.sampler.steps if profile.sampler else 0
     made: dict[str, Any] = {
-        "display_name": said.display_name,
-        "description": said.description,
+        "display_name": card_fields.display_name,
+        "description": card_fields.description,
         "backend": "triton",
         "profile": profile.name,
-        "operations": said.operations,
+        "operations": card_fields.operations,
         "qualities": ("quality", "fast") if profile.tiny_vae else ("quality",),
-        "sizes": said.sizes,
-        "durations_s": said.durations_s,
+        "sizes": card_fields.sizes,
+        "durations_s": card_fields.durations_s,
     }
-    if said.durations_s_by_operation:
-        made["durations_s_by_operation"] = said.durations_s_by_operation
+    if card_fields.durations_s_by_operation:
+        made["durations_s_by_operation"] = card_fields.durations_s_by_operation
     if profile.schedule is not None and profile.schedule.window_latents and not profile.schedule.window_learnt:
         made["experimental"] = True
     made |= {
         "fps": profile.fps,
         "extra_frames": 1,
-        "prompt_max_characters": said.prompt_max_characters,
-        "price_per_second_micros": said.price_per_second_micros,
-        "default_timeout_s": said.default_timeout_s,
+        "prompt_max_characters": card_fields.prompt_max_characters,
+        "price_per_second_micros": card_fields.price_per_second_micros,
+        "default_timeout_s": card_fields.default_timeout_s,
         "steps": steps,
         "precision": engine.precision,
         "memory_bytes": plan.total(engine.device),

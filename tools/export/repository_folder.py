@@ -1,14 +1,15 @@
 """The repository that an export fills: the models' configurations and code, set up for one profile.
 
 `model_repository` holds them as nano is served, on a CPU, and is nano's own repository. Any other profile gets a folder
-of its own, with the models that it has, placed where its engine says.
+of its own, with the models that it has, placed on the devices of its engine.
 """
 
 import re
 import shutil
 from pathlib import Path
 
-from tools.export.profile_file import Profile, load
+from tools.export.profile import Profile
+from tools.export.profile_file import load
 
 SOURCE = Path(__file__).resolve().parents[2] / "model_repository"
 
@@ -17,7 +18,7 @@ BUILT = (".onnx", ".data", ".safetensors", ".json")
 
 
 def default(profile: str) -> Path:
-    """Where the profile of a name is built when nothing else is said."""
+    """The default folder of a profile."""
     return Path("model_repository") if profile == "nano" else Path("var/models") / profile
 
 

@@ -1,4 +1,4 @@
-"""Weights that several graphs of a model have in common, kept once: in a file beside them, at which they look."""
+"""Stores weights that several graphs of a model have in common once, in a file next to them."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from onnx.external_data_helper import set_external_data
 
 FILE = "shared.data"
 LEAST = 4096
-"""Bytes of a weight that is worth it."""
+"""Bytes of the smallest weight that is shared."""
 
 
 def share(repository: Path, files: Sequence[str]) -> list[str]:

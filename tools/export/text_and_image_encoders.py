@@ -6,10 +6,10 @@ import torch
 from torch.nn.functional import interpolate
 from transformers import CLIPVisionConfig, CLIPVisionModel, UMT5Config, UMT5EncoderModel
 
-from tools.export import profile_file as profiles
+from tools.export import profile as profiles
 from tools.export.graph import DTYPES, Graph
 from tools.export.module_weights import ModuleWeights
-from tools.export.profile_file import Profile
+from tools.export.profile import Profile
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -17,7 +17,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class TextEncoder(torch.nn.Module):  # type: ignore[misc]
-    """umT5, as Wan2.1 uses it: what is padding comes out as zero."""
+    """umT5, as Wan2.1 uses it: padding becomes zero."""
 
     def __init__(self, model: UMT5EncoderModel) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class ImageEncoder(torch.nn.Module):  # type: ignore[misc]
         return tokens.float()
 
 
-def text_encoder(profile: Profile, filling: ModuleWeights) -> TextEncoder:
+def text_encoder(profile: Profile, module_weights: ModuleWeights) -> TextEncoder:
     """The profile's text encoder."""
     size = profile.text_encoder
     config = UMT5Config(
@@ -70,15 +70,15 @@ def text_encoder(profile: Profile, filling: ModuleWeights) -> TextEncoder:
         eos_token_id=1,
     )
     dtype = DTYPES[profile.engine.text_precision]
-    made = filling.module("text_encoder", lambda: UMT5EncoderModel(config), dtype=dtype)
+    made = module_weights.module("text_encoder", lambda: UMT5EncoderModel(config), dtype=dtype)
     if dtype is torch.float16:
         for name, parameter in made.named_parameters():
-            if kept_whole(name):
+            if stays_fp32(name):
                 parameter.data = parameter.data.float()
     return TextEncoder(made)
 
 
-def kept_whole(name: str) -> bool:
+def stays_fp32(name: str) -> bool:
     """Whether a parameter of umT5 stays in FP32 where the rest is FP16, in which its products would overflow.
 
     The library keeps the same ones so, and adds in FP32 from there on (`_keep_in_fp32_modules`).
@@ -86,7 +86,7 @@ def kept_whole(name: str) -> bool:
     return "wo" in name.split(".")
 
 
-def image_encoder(size: profiles.ImageEncoder, filling: ModuleWeights, dtype: torch.dtype) -> ImageEncoder:
+def image_encoder(size: profiles.ImageEncoder, module_weights: ModuleWeights, dtype: torch.dtype) -> ImageEncoder:
     """An image encoder of this size; a drawn one is widened, for CLIP's own start of 0.02 hardly mixes."""
     config = CLIPVisionConfig(
         image_size=size.size,
@@ -98,10 +98,10 @@ def image_encoder(size: profiles.ImageEncoder, filling: ModuleWeights, dtype: to
         hidden_act="gelu",
         initializer_factor=3.0,
     )
-    return ImageEncoder(filling.module("image_encoder", lambda: CLIPVisionModel(config), dtype=dtype))
+    return ImageEncoder(module_weights.module("image_encoder", lambda: CLIPVisionModel(config), dtype=dtype))
 
 
-def text_graphs(profile: Profile, filling: ModuleWeights) -> Iterator[Graph]:
+def text_graphs(profile: Profile, module_weights: ModuleWeights) -> Iterator[Graph]:
     """The text encoder's graph, held against torch on a short, an empty and a cut-off prompt."""
     length = profile.text_encoder.length
     examples = []
@@ -111,23 +111,23 @@ def text_graphs(profile: Profile, filling: ModuleWeights) -> Iterator[Graph]:
         examples.append({"input_ids": ids * mask, "attention_mask": mask})
     yield Graph(
         file="text_encoder/1/model.onnx",
-        module=text_encoder(profile, filling),
+        module=text_encoder(profile, module_weights),
         examples=examples,
         inputs=["input_ids", "attention_mask"],
         outputs=["embeddings"],
         precision=profile.engine.text_precision,
-        optimize=profile.engine.text_precision == "fp32",  # tidied, two precisions meet where they must not
+        optimize=profile.engine.text_precision == "fp32",  # optimised, the graph would mix two precisions
     )
 
 
-def image_graphs(profile: Profile, filling: ModuleWeights) -> Iterator[Graph]:
+def image_graphs(profile: Profile, module_weights: ModuleWeights) -> Iterator[Graph]:
     """The image encoder's graph, if the profile has one, on pictures of several shapes."""
     if profile.image_encoder is None:
         return
     precision = profile.engine.picture_precision
     yield Graph(
         file="image_encoder/1/model.onnx",
-        module=image_encoder(profile.image_encoder, filling, DTYPES[precision]),
+        module=image_encoder(profile.image_encoder, module_weights, DTYPES[precision]),
         examples=[
             {"pixels": torch.rand(1, 3, height, width) * 2 - 1} for height, width in ((128, 224), (224, 128), (64, 64))
         ],
@@ -136,9 +136,3 @@ def image_graphs(profile: Profile, filling: ModuleWeights) -> Iterator[Graph]:
         dynamic={"pixels": (2, 3)},
         precision=precision,
     )
-
-
-def byte_tokens(text: str, length: int) -> tuple[list[int], list[int]]:
-    """Bytes as tokens: (ids, mask), each `length` long; what does not fit before the end token is cut off."""
-    ids = [byte + 3 for byte in text.encode()[: length - 1]] + [1]
-    return ids + [0] * (length - len(ids)), [1] * len(ids) + [0] * (length - len(ids))

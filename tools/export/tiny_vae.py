@@ -2,21 +2,20 @@
 
 TAEHV (Ollin Boer Bohan, https://github.com/madebyollin/taehv, MIT) is a small network that was trained to undo the Wan
 VAE's encoder; `taew2_1.pth` is its file for Wan2.1. It reads normalised latents as the transformer makes them. A block
-looks back one frame, in a network without any other time: so what a clip needs to go on is that frame of each block.
+looks back one frame, in a network without any other time: so the cache of a clip is that frame of each block.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from tools.export import vae
+from tools.export import decoder_graphs
 from tools.export.graph import DTYPES, Graph
-from tools.export.module_weights import ModuleWeights, Unfilled
-from tools.export.profile_file import Profile
+from tools.export.module_weights import MetaWeights, ModuleWeights
+from tools.export.profile import Profile
 
 GROWTH = (1, 2, 2)
 """Frames that one becomes at the end of each level; pixels double in all three."""
@@ -25,7 +24,7 @@ BLOCKS = 3
 """Of a level."""
 
 TRIMMED = math.prod(GROWTH) - 1
-"""Frames of the first latent frame that are thrown away: its last one is the clip's first."""
+"""Frames of the first latent frame that are dropped: its last one is the clip's first."""
 
 
 class Clamp(nn.Module):  # type: ignore[misc]
@@ -37,7 +36,7 @@ class Clamp(nn.Module):  # type: ignore[misc]
 
 
 class MemBlock(nn.Module):  # type: ignore[misc]
-    """A residual block that sees each frame beside the one before it."""
+    """A residual block over each frame together with the one before it."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -90,25 +89,25 @@ class TinyVae(nn.Sequential):  # type: ignore[misc]
         }
 
     def decoded(
-        self, latent: torch.Tensor, memory: Sequence[torch.Tensor] | None
+        self, latent: torch.Tensor, cache: Sequence[torch.Tensor] | None
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Latent frames (T, C, h, w), normalised, to frames (4T, 3, 8h, 8w) in [-1, 1], and what is to be remembered.
+        """Latent frames (T, C, h, w), normalised, to frames (4T, 3, 8h, 8w) in [-1, 1], and the new cache.
 
-        `memory` is what was remembered of the frames before, (1, c, y, x) a block; None: nothing, as zeros.
+        `cache` is that of the frames before, (1, c, y, x) a block; None, before the first: zeros.
         """
-        x, remembered = latent, list[torch.Tensor]()
+        x, new_cache = latent, list[torch.Tensor]()
         for layer in self:
             if isinstance(layer, MemBlock):
-                before = torch.zeros_like(x[:1]) if memory is None else memory[len(remembered)]
-                remembered.append(x[-1:])
+                before = torch.zeros_like(x[:1]) if cache is None else cache[len(new_cache)]
+                new_cache.append(x[-1:])
                 x = layer(x, torch.cat((before, x[:-1])))
             else:
                 x = layer(x)
-        return x.float().clamp(0, 1) * 2 - 1, remembered
+        return x.float().clamp(0, 1) * 2 - 1, new_cache
 
 
 class Decoder(nn.Module):  # type: ignore[misc]
-    """What the two graphs have in common."""
+    """The common part of the two graphs."""
 
     def __init__(self, decoder: TinyVae) -> None:
         super().__init__()
@@ -121,8 +120,8 @@ class FirstDecoder(Decoder):
 
     def forward(self, latent: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """FP32 (1, C, 1, h, w) -> frames UINT8 (1, 8h, 8w, 3), then each cache (1, c, y, x) in the VAE's precision."""
-        frames, memory = self.decoder.decoded(latent.squeeze(2).to(self.dtype), None)
-        return vae.as_pixels(frames[TRIMMED:]), *memory
+        frames, cache = self.decoder.decoded(latent.squeeze(2).to(self.dtype), None)
+        return decoder_graphs.as_pixels(frames[TRIMMED:]), *cache
 
 
 class NextDecoder(Decoder):
@@ -130,11 +129,11 @@ class NextDecoder(Decoder):
 
     def forward(self, latent: torch.Tensor, caches: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """As FirstDecoder, but takes the caches too, and makes 4 frames (4, 8h, 8w, 3)."""
-        frames, memory = self.decoder.decoded(latent.squeeze(2).to(self.dtype), caches)
-        return vae.as_pixels(frames), *memory
+        frames, cache = self.decoder.decoded(latent.squeeze(2).to(self.dtype), caches)
+        return decoder_graphs.as_pixels(frames), *cache
 
 
-def tiny_vae(profile: Profile, filling: ModuleWeights) -> TinyVae:
+def tiny_vae(profile: Profile, module_weights: ModuleWeights) -> TinyVae:
     """The profile's tiny decoder, which it must have."""
     assert profile.tiny_vae is not None, f"the profile {profile.name!r} has no tiny decoder"
     widths = profile.tiny_vae.widths
@@ -142,55 +141,26 @@ def tiny_vae(profile: Profile, filling: ModuleWeights) -> TinyVae:
     def make() -> TinyVae:
         return TinyVae(profile.vae.channels, widths)
 
-    return filling.module("tiny_vae", make, dtype=DTYPES[profile.engine.picture_precision])
+    return module_weights.module("tiny_vae", make, dtype=DTYPES[profile.engine.picture_precision])
 
 
 def cache_shapes(profile: Profile, height: int, width: int) -> list[tuple[int, ...]]:
     """Shapes of the tensors of one clip's feature cache, for latents of this size."""
     latent = torch.empty(1, profile.vae.channels, height, width, device="meta")
-    _, memory = tiny_vae(profile, Unfilled()).decoded(latent, None)
-    return [tuple(each.shape) for each in memory]
+    _, cache = tiny_vae(profile, MetaWeights()).decoded(latent, None)
+    return [tuple(each.shape) for each in cache]
 
 
 def cache_bytes(profile: Profile, height: int, width: int) -> int:
-    """Bytes that the decoder remembers of one clip, for latents of this size."""
-    itemsize: int = DTYPES[profile.engine.picture_precision].itemsize
-    return sum(math.prod(shape) for shape in cache_shapes(profile, height, width)) * itemsize
+    """Bytes of the decoder's feature cache of one clip, for latents of this size."""
+    return decoder_graphs.total_bytes(cache_shapes(profile, height, width), profile.engine.picture_precision)
 
 
-def graphs(profile: Profile, filling: ModuleWeights) -> Iterator[Graph]:
+def graphs(profile: Profile, module_weights: ModuleWeights) -> Iterator[Graph]:
     """The decoder's two graphs, where the profile has one."""
     if profile.tiny_vae is None:
         return
-    made, precision = tiny_vae(profile, filling), profile.engine.picture_precision
-    first, later = FirstDecoder(made), NextDecoder(made)
-    caches = [f"cache_{index}" for index in range(BLOCKS * len(GROWTH))]
-
-    def latent(height: int, width: int) -> torch.Tensor:
-        return torch.randn(1, profile.vae.channels, 1, height, width)
-
-    def after_first(height: int, width: int) -> dict[str, Any]:
-        with torch.no_grad():
-            _, *cache = first(latent(height, width))
-        return {"latent": latent(height, width), "caches": cache}
-
-    yield Graph(
-        file="vae_decoder_tiny/1/first.onnx",
-        module=first,
-        examples=[{"latent": latent(height, width)} for height, width in vae.LATENT_SIZES],
-        inputs=["latent"],
-        outputs=["frames", *(f"new_{name}" for name in caches)],
-        dynamic={"latent": (3, 4)},
-        precision=precision,
-        optimize=False,
-    )
-    yield Graph(
-        file="vae_decoder_tiny/1/next.onnx",
-        module=later,
-        examples=[after_first(height, width) for height, width in vae.LATENT_SIZES],
-        inputs=["latent", *caches],
-        outputs=["frames", *(f"new_{name}" for name in caches)],
-        dynamic={"latent": (3, 4), "caches": (2, 3)},
-        precision=precision,
-        optimize=False,
+    made = tiny_vae(profile, module_weights)
+    yield from decoder_graphs.decoder_graphs(
+        profile, "vae_decoder_tiny", FirstDecoder(made), NextDecoder(made), caches=BLOCKS * len(GROWTH)
     )

@@ -1,9 +1,9 @@
-"""What the transformer's loop has to know of a profile beside the weights."""
+"""The settings of the transformer's loop, besides its weights."""
 
 from dataclasses import asdict
 from typing import Any
 
-from tools.export.profile_file import Profile
+from tools.export.profile import Profile
 
 
 def settings_of(profile: Profile) -> dict[str, Any]:

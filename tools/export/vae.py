@@ -1,29 +1,25 @@
 """The VAE: AutoencoderKLWan as graphs of one latent frame each, with the feature caches as inputs and outputs.
 
 The decoder takes one latent frame at a time. The first of a clip makes 1 frame and starts the cache; each later one
-makes 4 and renews it: two graphs, for they take two paths. The cache of every causal convolution is the last two frames
-that it saw; before the first frame there are zeros, as its padding has it, so one shape serves always.
+makes 4 and updates it: two graphs, because their computations differ. The cache of each causal convolution is its last
+two input frames; before the first frame they are zeros, like its padding, so one shape is enough.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
 
-from tools.export import profile_file as profiles
-from tools.export import vae_decoder_frames, vae_encoder_frames
+from tools.export import decoder_graphs, vae_decoder_frames, vae_encoder_frames
+from tools.export import profile as profiles
 from tools.export.graph import DTYPES, Graph
-from tools.export.module_weights import ModuleWeights, Unfilled
-from tools.export.profile_file import Profile
-
-LATENT_SIZES = ((8, 14), (14, 8), (10, 10))
-"""Latent heights and widths on which graphs are checked: 64x112, 112x64 and 80x80 pixels; tests take larger ones."""
+from tools.export.module_weights import MetaWeights, ModuleWeights
+from tools.export.profile import Profile
 
 
 class Normalised(torch.nn.Module):  # type: ignore[misc]
-    """A part of the VAE that speaks normalised latents, (z - mean) / std per channel."""
+    """A part of the VAE, for normalised latents: (z - mean) / std per channel."""
 
     latents_mean: torch.Tensor
     latents_std: torch.Tensor
@@ -39,10 +35,10 @@ class Normalised(torch.nn.Module):  # type: ignore[misc]
 class Encoder(Normalised):
     """The normalised mean of one latent frame, by the library's modules with time in the batch."""
 
-    def encoded(self, pixels: torch.Tensor, memory: vae_decoder_frames.Memory) -> torch.Tensor:
-        """What the two graphs below have in common."""
+    def encoded(self, pixels: torch.Tensor, cache: vae_decoder_frames.FeatureCache) -> torch.Tensor:
+        """The common part of the two graphs below."""
         patched = vae_decoder_frames.patched(pixels.to(self.dtype), self.vae.config.patch_size)
-        x = vae_encoder_frames.encode(self.vae.encoder, patched, memory)
+        x = vae_encoder_frames.encode(self.vae.encoder, patched, cache)
         mean: torch.Tensor = self.vae.quant_conv(x.unsqueeze(2)).chunk(2, dim=1)[0].float()
         return (mean - self.latents_mean) / self.latents_std
 
@@ -51,15 +47,15 @@ class FirstEncoder(Encoder):
     """The first latent frame of a clip: a picture's."""
 
     def __init__(self, vae: AutoencoderKLWan, *, alone: bool) -> None:
-        """`alone`: no other will follow, so nothing need be remembered."""
+        """`alone`: no other frame follows, so the graph has no cache."""
         super().__init__(vae)
         self.alone = alone
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """FP32 (1, 3, 8h, 8w) in [-1, 1] -> latent FP32 (1, C, 1, h, w), then each cache (2, c, y, x) as the VAE is."""
-        memory = vae_decoder_frames.Memory(None)
-        latent = self.encoded(pixels, memory)
-        return (latent,) if self.alone else (latent, *memory.new)
+        cache = vae_decoder_frames.FeatureCache(None)
+        latent = self.encoded(pixels, cache)
+        return (latent,) if self.alone else (latent, *cache.new)
 
 
 class NextEncoder(Encoder):
@@ -67,19 +63,19 @@ class NextEncoder(Encoder):
 
     def forward(self, pixels: torch.Tensor, caches: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """As FirstEncoder, but takes four frames (4, 3, 8h, 8w), and the caches too."""
-        memory = vae_decoder_frames.Memory(caches)
-        return self.encoded(pixels, memory), *memory.new
+        cache = vae_decoder_frames.FeatureCache(caches)
+        return self.encoded(pixels, cache), *cache.new
 
 
 class Decoder(Normalised):
     """Frames of one latent frame, by the library's modules with time in the batch."""
 
     def decoded(self, latent: torch.Tensor, caches: Sequence[torch.Tensor] | None) -> tuple[torch.Tensor, ...]:
-        """What the two graphs below have in common."""
-        memory = vae_decoder_frames.Memory(caches)
+        """The common part of the two graphs below."""
+        cache = vae_decoder_frames.FeatureCache(caches)
         x = self.vae.post_quant_conv((latent * self.latents_std + self.latents_mean).to(self.dtype)).squeeze(2)
-        frames = vae_decoder_frames.decode(self.vae.decoder, x, memory)
-        return as_pixels(vae_decoder_frames.unpatched(frames, self.vae.config.patch_size)), *memory.new
+        frames = vae_decoder_frames.decode(self.vae.decoder, x, cache)
+        return decoder_graphs.as_pixels(vae_decoder_frames.unpatched(frames, self.vae.config.patch_size)), *cache.new
 
 
 class FirstDecoder(Decoder):
@@ -98,39 +94,31 @@ class NextDecoder(Decoder):
         return self.decoded(latent, caches)
 
 
-def as_pixels(frames: torch.Tensor) -> torch.Tensor:
-    """(F, 3, H, W), clamped to [-1, 1] -> UINT8 (F, H, W, 3), halves to even: only bytes leave a device."""
-    scaled = (frames.float().clamp(-1, 1) * 127.5 + 127.5).round()
-    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-
-
 def cache_shapes(profile: Profile, height: int, width: int) -> list[tuple[int, ...]]:
     """Shapes of the tensors of one clip's feature cache, for latents of this size."""
     with torch.device("meta"), torch.no_grad():
-        first = FirstDecoder(vae(profile, Unfilled()))
+        first = FirstDecoder(vae(profile, MetaWeights()))
         _, *caches = first(torch.empty(1, profile.vae.channels, 1, height, width))
     return [tuple(each.shape) for each in caches]
 
 
 def cache_bytes(profile: Profile, height: int, width: int) -> int:
-    """Bytes that the decoder remembers of one clip, for latents of this size."""
-    itemsize: int = DTYPES[profile.engine.picture_precision].itemsize
-    return sum(math.prod(shape) for shape in cache_shapes(profile, height, width)) * itemsize
+    """Bytes of the decoder's feature cache of one clip, for latents of this size."""
+    return decoder_graphs.total_bytes(cache_shapes(profile, height, width), profile.engine.picture_precision)
 
 
 def encoder_cache_bytes(profile: Profile, height: int, width: int) -> int:
-    """Bytes that the encoder remembers of one clip, for latents of this size; a picture alone leaves nothing."""
+    """Bytes of the encoder's feature cache of one clip, for latents of this size; 0 for a picture alone."""
     if profile.pipeline != "bidirectional":
         return 0
     with torch.device("meta"), torch.no_grad():
-        _, *caches = FirstEncoder(vae(profile, Unfilled()), alone=False)(torch.empty(1, 3, 8 * height, 8 * width))
-    numbers: int = sum(each.numel() for each in caches)
-    return numbers * int(DTYPES[profile.engine.picture_precision].itemsize)
+        _, *caches = FirstEncoder(vae(profile, MetaWeights()), alone=False)(torch.empty(1, 3, 8 * height, 8 * width))
+    return decoder_graphs.total_bytes([each.shape for each in caches], profile.engine.picture_precision)
 
 
-def vae(profile: Profile, filling: ModuleWeights) -> AutoencoderKLWan:
+def vae(profile: Profile, module_weights: ModuleWeights) -> AutoencoderKLWan:
     """The profile's VAE."""
-    return filling.module("vae", lambda: fresh(profile.vae), dtype=DTYPES[profile.engine.picture_precision])
+    return module_weights.module("vae", lambda: fresh(profile.vae), dtype=DTYPES[profile.engine.picture_precision])
 
 
 def fresh(size: profiles.Vae) -> AutoencoderKLWan:
@@ -151,40 +139,16 @@ def fresh(size: profiles.Vae) -> AutoencoderKLWan:
     )
 
 
-def graphs(profile: Profile, filling: ModuleWeights) -> Iterator[Graph]:
+def graphs(profile: Profile, module_weights: ModuleWeights) -> Iterator[Graph]:
     """The encoder's graphs, and the decoder's."""
-    made, precision = vae(profile, filling), profile.engine.picture_precision
+    made = vae(profile, module_weights)
     yield from encoder_graphs(profile, made)
-    first, later = FirstDecoder(made), NextDecoder(made)
-    caches = [f"cache_{index}" for index in range(len(cache_shapes(profile, *LATENT_SIZES[0])))]
-
-    def latent(height: int, width: int) -> torch.Tensor:
-        return torch.randn(1, profile.vae.channels, 1, height, width)
-
-    def after_first(height: int, width: int) -> dict[str, Any]:
-        with torch.no_grad():
-            _, *cache = first(latent(height, width))
-        return {"latent": latent(height, width), "caches": cache}
-
-    yield Graph(
-        file="vae_decoder/1/first.onnx",
-        module=first,
-        examples=[{"latent": latent(height, width)} for height, width in LATENT_SIZES],
-        inputs=["latent"],
-        outputs=["frames", *(f"new_{name}" for name in caches)],
-        dynamic={"latent": (3, 4)},
-        precision=precision,
-        optimize=False,
-    )
-    yield Graph(
-        file="vae_decoder/1/next.onnx",
-        module=later,
-        examples=[after_first(height, width) for height, width in LATENT_SIZES],
-        inputs=["latent", *caches],
-        outputs=["frames", *(f"new_{name}" for name in caches)],
-        dynamic={"latent": (3, 4), "caches": (2, 3)},
-        precision=precision,
-        optimize=False,
+    yield from decoder_graphs.decoder_graphs(
+        profile,
+        "vae_decoder",
+        FirstDecoder(made),
+        NextDecoder(made),
+        caches=len(cache_shapes(profile, *decoder_graphs.LATENT_SIZES[0])),
     )
 
 
@@ -201,12 +165,12 @@ def encoder_graphs(profile: Profile, made: AutoencoderKLWan) -> Iterator[Graph]:
             _, *cache = first(pixels(1, height, width))
         return {"pixels": pixels(4, height, width), "caches": cache}
 
-    later = [] if alone else [after_first(*size) for size in LATENT_SIZES]
+    later = [] if alone else [after_first(*size) for size in decoder_graphs.LATENT_SIZES]
     caches = [f"cache_{index}" for index in range(len(later[0]["caches"]) if later else 0)]
     yield Graph(
         file="vae_encoder/1/first.onnx",
         module=first,
-        examples=[{"pixels": pixels(1, *size)} for size in LATENT_SIZES],
+        examples=[{"pixels": pixels(1, *size)} for size in decoder_graphs.LATENT_SIZES],
         inputs=["pixels"],
         outputs=["latent", *(f"new_{name}" for name in caches)],
         dynamic={"pixels": (2, 3)},

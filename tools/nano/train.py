@@ -19,12 +19,20 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from tokenizers import Tokenizer
 from torch import nn
 
-from tools.export import causal_transformer as exported
-from tools.export import profile_file, text_and_image_encoders
+from tools.export import profile_file, text_and_image_encoders, wan_transformer
 from tools.export import vae as exported_vae
-from tools.export.module_weights import Drawn
+from tools.export.module_weights import SeededWeights
 from tools.export.tiny_vae import TRIMMED, TinyVae
-from tools.nano import captions, latent_dataset, motion, train_text_encoder, train_transformer, train_vae
+from tools.nano import (
+    captions,
+    latent_dataset,
+    motion,
+    sequence_frames,
+    train_text_encoder,
+    train_transformer,
+    train_vae,
+    transformer_rollout,
+)
 from tools.nano.training_loop import Plan, train
 
 ROOT = Path("var/nano")
@@ -85,7 +93,7 @@ def the_reader() -> tuple[train_text_encoder.Reader, Tokenizer]:
     file = ROOT / "text/tokenizer.json"
     if not file.is_file():
         train_text_encoder.saved(train_text_encoder.vocabulary(SEED), file.parent)
-    encoder = text_and_image_encoders.text_encoder(profile_file.load("nano"), Drawn(SEED)).model
+    encoder = text_and_image_encoders.text_encoder(profile_file.load("nano"), SeededWeights(SEED)).model
     reader = train_text_encoder.Reader(encoder.train().requires_grad_())
     train_text_encoder.made_loud(reader)
     return reader, Tokenizer.from_file(str(file))
@@ -159,9 +167,11 @@ class Mover(nn.Module):  # type: ignore[misc]
         torch.manual_seed(SEED)
         nano = profile_file.load("nano")
         assert nano.image_encoder is not None
-        self.transformer: WanTransformer3DModel = exported.fresh(nano)
+        self.transformer: WanTransformer3DModel = wan_transformer.fresh(nano)
         train_transformer.bias_free(self.transformer)
-        self.image = text_and_image_encoders.image_encoder(nano.image_encoder, Drawn(SEED), torch.float32).train()
+        self.image = text_and_image_encoders.image_encoder(
+            nano.image_encoder, SeededWeights(SEED), torch.float32
+        ).train()
         self.requires_grad_()
 
 
@@ -202,8 +212,8 @@ class Sampler:
         if not onset and rng.random() < 0.05:
             soft = torch.stack([shard.soft[int(rng.integers(latent_dataset.SOFT))] for shard, _ in chosen]).float()
             none = soft[:, :0]
-            return self.flow(mover, rng, soft, none, train_transformer.alone(), words, None)
-        frames = train_transformer.stretch(self.schedule, start, blocks)
+            return self.flow(mover, rng, soft, none, sequence_frames.alone(), words, None)
+        frames = sequence_frames.blocks_after(self.schedule, start, blocks)
         every = torch.stack([shard.latents[clip][list(frames.indices)] for shard, clip in chosen]).float()
         past, clean = every[:, : frames.clean], every[:, frames.clean :]
         image = None
@@ -212,7 +222,7 @@ class Sampler:
             image = mover.image(seen)
         if not onset:
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=BF16):
-                past = train_transformer.own_past(mover.transformer, self.schedule, past, frames, start, words, image)
+                past = transformer_rollout.own_past(mover.transformer, self.schedule, past, frames, start, words, image)
         return self.flow(mover, rng, clean, past, frames, words, image)
 
     def flow(self, mover: Mover, rng: np.random.Generator, *rest: object) -> dict[str, torch.Tensor]:

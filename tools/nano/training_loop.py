@@ -1,6 +1,6 @@
-"""The loop that every part is trained by: seeded, resumable, with a log of losses, and an end by steps or by time.
+"""The training loop of every part: seeded, resumable, with a log of losses, and an end by steps or by time.
 
-The data of a step follow from the seed and its number alone, so a run that was stopped goes on as if it had not been.
+The data of a step depend on the seed and its number alone, so a run that was stopped continues with the same results.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tools.nano.muon_optimiser import Muon
+from tools.nano.muon_and_adam import MuonAndAdam
 
 Loss = Callable[[np.random.Generator, int], Mapping[str, torch.Tensor]]
 """The losses of a step by name, `loss` being what is minimised; takes the step's own generator and its number."""
@@ -23,7 +23,7 @@ Loss = Callable[[np.random.Generator, int], Mapping[str, torch.Tensor]]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How long, how fast, and where what is learnt is kept."""
+    """Length, rate and folder of a training."""
 
     folder: Path
     steps: int
@@ -33,11 +33,11 @@ class Plan:
     """The last part of the steps."""
     seed: int = 0
     limit_s: float = float("inf")
-    """When to stop early; a later run goes on."""
+    """Seconds after which to stop early; a later run continues."""
     every: int = 50
     """Steps between two lines of the log."""
     plain: tuple[str, ...] = ()
-    """Words in the names of tables, which are no matrices."""
+    """Words in the names of tables, which Adam trains."""
 
     def rate_at(self, step: int) -> float:
         """The rate of a step."""
@@ -46,14 +46,14 @@ class Plan:
 
 
 def train(module: torch.nn.Module, loss: Loss, plan: Plan, average: torch.nn.Module | None = None) -> bool:
-    """Trains, and says whether all steps are done. `average` follows as the mean of the last hundred or so steps.
+    """Trains, and returns whether all steps are done. `average` follows as the mean of the last hundred or so steps.
 
     State is kept in `state.pt` of the plan's folder, losses in `log.jsonl`.
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
     state_file, log = plan.folder / "state.pt", plan.folder / "log.jsonl"
     trained = [(name, each) for name, each in module.named_parameters() if each.requires_grad]
-    optimiser = Muon(trained, lr=plan.rate, plain=plan.plain)
+    optimiser = MuonAndAdam(trained, rate=plan.rate, plain=plan.plain)
     first, spent = 0, 0.0
     if state_file.is_file():
         state = torch.load(state_file, weights_only=True)
@@ -79,14 +79,12 @@ def train(module: torch.nn.Module, loss: Loss, plan: Plan, average: torch.nn.Mod
         if time.monotonic() - began > plan.limit_s:
             keep(step)
             return False
-        for group in optimiser.param_groups:
-            group["lr"] = plan.rate_at(step)
+        optimiser.set_rate(plan.rate_at(step))
         torch.manual_seed(plan.seed * 1_000_003 + step)
         losses = loss(np.random.default_rng((plan.seed, step)), step)
         losses["loss"].backward()
         torch.nn.utils.clip_grad_norm_([each for _, each in trained], 1.0)
         optimiser.step()
-        optimiser.zero_grad()
         if average is not None:
             with torch.no_grad():
                 for kept, new in zip(average.parameters(), module.parameters(), strict=True):

@@ -4,7 +4,8 @@ from typing import Any
 
 from aiohttp import web
 
-from tools.simulators.simulator import Refusal, Request, Simulator, Work, main
+from tools.simulators.simulator import Simulator, main
+from tools.simulators.task import Refusal, Request, Work
 
 MODEL = "fal-ai/wan-25-preview/image-to-video"
 REQUESTS = "/fal-ai/wan-25-preview/requests/{ref}"
@@ -18,7 +19,7 @@ FAILURES = {
 
 
 class FalSimulator(Simulator):
-    """See the module."""
+    """The vendor fal."""
 
     name = "fal"
 
@@ -93,16 +94,16 @@ class FalSimulator(Simulator):
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
         def answer(work: Work, state: str) -> web.Response:
-            told = self._names(work)
+            body = self._names(work)
             if state == "deleted":
                 return self.refusal(404, "not found")
             if state in ("queue", "work"):
-                told["status"] = "IN_QUEUE" if state == "queue" else "IN_PROGRESS"
-                return web.json_response(told, status=202)
-            told |= {"status": "COMPLETED", "metrics": {"inference_time": 1.234}}
+                body["status"] = "IN_QUEUE" if state == "queue" else "IN_PROGRESS"
+                return web.json_response(body, status=202)
+            body |= {"status": "COMPLETED", "metrics": {"inference_time": 1.234}}
             if state in FAILURES:
-                told |= {"error": state, "error_type": FAILURES[state][1]}
-            return web.json_response(told)
+                body |= {"error": state, "error_type": FAILURES[state][1]}
+            return web.json_response(body)
 
         return await self.look(request, answer)
 
@@ -110,15 +111,15 @@ class FalSimulator(Simulator):
         def answer(work: Work, state: str) -> web.Response:
             if state in FAILURES:
                 status, kind = FAILURES[state]
-                told: dict[str, object] = {"detail": work.scenario.words or "the runner broke", "error_type": kind}
-                return web.json_response(told, status=status, headers={"x-fal-error-type": kind})
+                body: dict[str, object] = {"detail": work.scenario.words or "the runner broke", "error_type": kind}
+                return web.json_response(body, status=status, headers={"x-fal-error-type": kind})
             if state == "moderation":
                 return self.refusal(422, "moderation")
             if state == "no-output":
                 return web.json_response({"video": {}})
             video = {"url": self.output_url(work), "content_type": "video/mp4", "duration": work.request.seconds}
-            told = {"video": video, "seed": 7, "actual_prompt": work.request.prompt}
-            return web.json_response(told | (self._names(work) if work.ref not in request.path else {}))
+            body = {"video": video, "seed": 7, "actual_prompt": work.request.prompt}
+            return web.json_response(body | (self._names(work) if work.ref not in request.path else {}))
 
         return await self.look(request, answer)
 
@@ -145,8 +146,8 @@ class FalSimulator(Simulator):
             return self.refusal(self.scenario.upload, self.scenario.words)
         name = f"{len(self.uploads)}"
         self.uploads[name] = b""
-        told = {"upload_url": f"{self.url}/storage/put/{name}", "file_url": f"{self.url}/uploads/{name}"}
-        return web.json_response(told)
+        body = {"upload_url": f"{self.url}/storage/put/{name}", "file_url": f"{self.url}/uploads/{name}"}
+        return web.json_response(body)
 
     async def _put(self, request: web.Request) -> web.Response:
         assert "authorization" not in request.headers, "the key went to where uploads lie"

@@ -1,87 +1,36 @@
-"""What all simulated vendors share: the server, the life of a task, the faults, the videos, the counting, the control.
+"""A simulated vendor: the server, the submissions and states of tasks, the faults, the counts, the control.
 
-`POST /control/scenario` takes a Scenario as JSON; `GET /control/counts` tells how often each thing was asked for.
+`POST /control/scenario` takes a Scenario as JSON; `GET /control/counts` returns the number of requests of each kind.
 """
 
 import argparse
 import asyncio
 import base64
-import hashlib
 import itertools
 import json
 import re
 import secrets
-import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
-from tools.simulators.faults import abort, faulty, half, padded
+from tools.simulators.faults import abort, faulty, half
+from tools.simulators.outputs import Outputs
 from tools.simulators.scenario import Scenario
-from tools.simulators.video import make_video
+from tools.simulators.task import Refusal, Request, Work
 
 DATA_URI = re.compile(r"data:([\w/+.-]+);base64,")
 MIXED = ("no-id", "other-task", "other-failed", "other-model")
 """Looks that are answered for another task."""
-PIECE_BYTES = 256 * 1024
-"""Of a video, at a time."""
-
-
-@dataclass
-class Request:
-    """What a submission asks for, in the words of no vendor."""
-
-    model: str
-    picture: bytes
-    short_side: int
-    seconds: float
-    sound: bytes | None = None
-    prompt: str = ""
-
-
-@dataclass
-class Work:
-    """One task of a simulated vendor."""
-
-    ref: str
-    request: Request
-    scenario: Scenario
-    began: float
-    released: asyncio.Event = field(default_factory=asyncio.Event)
-    cancelled: bool = False
-    cut: int = 0
-
-    @property
-    def ends(self) -> float:
-        """When it has ended, unless it is kept where it is."""
-        return self.began + self.scenario.queue_s + self.scenario.work_s
-
-    def state(self, now: float) -> str:
-        """`queue`, `work`, or how it has ended."""
-        if self.cancelled:
-            return "cancelled"
-        if self.scenario.stay and not self.released.is_set():
-            return self.scenario.stay
-        if now < self.began + self.scenario.queue_s:
-            return "queue"
-        return "work" if now < self.ends else self.scenario.end
-
-
-class Refusal(Exception):
-    """The vendor refuses a request."""
-
-    def __init__(self, status: int, words: str) -> None:
-        self.status = status
-        self.words = words
 
 
 class Simulator(ABC):
-    """One vendor. The abstract methods are what differs."""
+    """One vendor. The abstract methods are the differences between vendors."""
 
     name = ""
     key = "simulated-key"
@@ -94,10 +43,9 @@ class Simulator(ABC):
         self.works: dict[str, Work] = {}
         self.uploads: dict[str, bytes] = {}
         self.keep_inputs = True
-        """Whether `submitted` grows; a thousand tasks with pictures would be a gigabyte."""
+        """Whether `submitted` grows; a thousand tasks with pictures would need a gigabyte."""
         self.host = "127.0.0.1"
         self.port = 0
-        self._fps = fps
         self._any_key = any_key
         self._run = secrets.token_hex(4)
         self._ids = itertools.count(1)
@@ -106,10 +54,11 @@ class Simulator(ABC):
         """A submission that is held has arrived."""
         self.held = asyncio.Event()
         """Lets it go on."""
+        self.outputs = Outputs(self.works, self.counts, fps)
         self.application = web.Application(client_max_size=200_000_000)
-        self.application.router.add_get("/outputs/{ref}.mp4", self._output)
-        self.application.router.add_get("/control/counts", self._tell_counts)
-        self.application.router.add_post("/control/scenario", self._take_scenario)
+        self.application.router.add_get("/outputs/{ref}.mp4", self.outputs.handle)
+        self.application.router.add_get("/control/counts", self._get_counts)
+        self.application.router.add_post("/control/scenario", self._set_scenario)
         self.add_routes()
 
     @property
@@ -118,11 +67,11 @@ class Simulator(ABC):
 
     @property
     def paid(self) -> int:
-        """How many requests that cost money have come in."""
+        """Number of the requests that cost money."""
         return self.counts["submit"]
 
     def release(self) -> None:
-        """Lets every task go on that stays where its scenario keeps it."""
+        """Lets every task continue that its scenario keeps in a state."""
         for work in self.works.values():
             work.released.set()
 
@@ -148,7 +97,7 @@ class Simulator(ABC):
     # --- submissions ---
 
     async def submit(self, request: web.Request, read: Callable[[dict[str, Any]], Request]) -> web.StreamResponse:
-        """Takes a submission in, or does what the scenario says."""
+        """Accepts a submission, or does what the scenario says."""
         self.counts["submit"] += 1
         scenario = self.scenario
         body = await request.read()
@@ -188,9 +137,9 @@ class Simulator(ABC):
     def _refuse(self, status: int, words: str) -> web.Response:
         response = self.refusal(status, words)
         if self.scenario.encoding:
-            told = json.dumps(json.loads(response.text or ""), ensure_ascii=False)
+            text = json.dumps(json.loads(response.text or ""), ensure_ascii=False)
             encoding = self.scenario.encoding.replace("raw", "utf-8")
-            response.body = told.encode(encoding, errors="surrogatepass")
+            response.body = text.encode(encoding, errors="surrogatepass")
         if self.scenario.retry_after:
             response.headers["retry-after"] = self.scenario.retry_after
         return response
@@ -246,87 +195,20 @@ class Simulator(ABC):
             return self._refuse(int(fault), "not now")
         return faulty(fault)
 
-    # --- outputs ---
-
     def output_url(self, work: Work) -> str:
-        """Where the video lies, or is said to lie."""
-        return {
-            "private": "http://10.0.0.1/private.mp4",
-            "elsewhere": "https://elsewhere.example/video.mp4",
-            "file": "file:///etc/passwd",
-            "no-name": "https://xn--a.example/video.mp4",
-        }.get(work.scenario.output, f"{self.url}/outputs/{work.ref}.mp4")
+        """Returns the URL of the video, or one that the provider must refuse."""
+        return self.outputs.url(work, self.url)
 
     def video(self, work: Work) -> bytes:
         """Returns the video of a task."""
-        wanted, scenario = work.request, work.scenario
-        seconds = scenario.video_s if scenario.video_s is not None else wanted.seconds
-        sound = None if scenario.silent else wanted.sound
-        made = make_video(wanted.picture, wanted.short_side, seconds, self._fps, sound)
-        return padded(made, scenario.padding_bytes) if scenario.padding_bytes else made
-
-    async def _output(self, request: web.Request) -> web.StreamResponse:
-        self.counts["output"] += 1
-        assert "authorization" not in request.headers, "the key went to where outputs lie"
-        work = self.works[request.match_info["ref"]]
-        how = work.scenario.outputs.pop(0) if work.scenario.outputs else work.scenario.output
-        if how == "lost":
-            abort(request)
-        if how.isdigit():
-            return web.Response(status=int(how), text="not here, not now")
-        if how == "no-range" and "range" in request.headers:
-            return web.Response(status=416)
-        if how == "redirect":
-            raise web.HTTPFound("http://10.0.0.1/private.mp4")
-        if how == "no-video":
-            return web.Response(text="<html>Please log in</html>", content_type="text/html")
-        if how == "empty":
-            return web.Response(body=b"", content_type="video/mp4")
-        if how == "packed":
-            return web.Response(body=b"\x1f\x8b", headers={"content-encoding": "gzip"})
-        data = await asyncio.to_thread(self.video, work)
-        work.cut += 1
-        return await self._send(request, work, data, how)
-
-    async def _send(self, request: web.Request, work: Work, data: bytes, how: str) -> web.StreamResponse:
-        first = 0
-        headers = {"etag": f'"{hashlib.sha256(data[:65_536]).hexdigest()[:16]}"', "content-type": "video/mp4"}
-        if how == "huge":
-            data = data + bytes(2_000_000)
-        if how == "changed" and work.cut > 1:
-            data = data[:40] + bytes(40) + data[80:]
-        found = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
-        if found and how not in ("cut-no-range", "changed"):
-            first = int(found[1])
-            headers["content-range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
-        response = web.StreamResponse(status=206 if first else 200, headers=headers)
-        response.content_length = len(data) - first
-        await response.prepare(request)
-        if how == "stall":
-            await response.write(data[first : len(data) // 2])
-            await self._never.wait()
-        if how == "cut" or (how in ("cut-once", "cut-no-range", "changed") and work.cut == 1):
-            await response.write(data[first : len(data) // 2])
-            abort(request)
-        if how == "slow":
-            for start in range(first, len(data), 16_384):
-                await response.write(data[start : start + 16_384])
-                await asyncio.sleep(0.02)
-            return response
-        view, began = memoryview(data), time.monotonic()
-        for start in range(first, len(data), PIECE_BYTES):  # at once, all of it would be copied first
-            await response.write(view[start : start + PIECE_BYTES])
-            if work.scenario.bytes_s:
-                due_s = began + (start + PIECE_BYTES - first) / work.scenario.bytes_s
-                await asyncio.sleep(due_s - time.monotonic())
-        return response
+        return self.outputs.video(work)
 
     # --- control ---
 
-    async def _tell_counts(self, request: web.Request) -> web.Response:
+    async def _get_counts(self, request: web.Request) -> web.Response:
         return web.json_response(dict(self.counts))
 
-    async def _take_scenario(self, request: web.Request) -> web.Response:
+    async def _set_scenario(self, request: web.Request) -> web.Response:
         try:
             self.scenario = Scenario.of(await request.json())
         except (ValueError, TypeError) as error:
@@ -348,7 +230,7 @@ class Simulator(ABC):
             await runner.cleanup()
 
     async def stopping(self) -> None:  # noqa: B027 - most have begun nothing
-        """Ends what a simulator has begun by itself."""
+        """Ends the background tasks of a simulator."""
 
 
 def main(make: Callable[..., Simulator], default_port: int) -> None:

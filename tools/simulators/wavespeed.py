@@ -10,7 +10,8 @@ import aiohttp
 from aiohttp import web
 
 from services.providers.webhook_verification import signature
-from tools.simulators.simulator import Refusal, Request, Simulator, Work, main
+from tools.simulators.simulator import Simulator, main
+from tools.simulators.task import Refusal, Request, Work
 from tools.simulators.video import sound_s
 
 API = "/api/v3"
@@ -32,14 +33,14 @@ STATES = {"queue": "created", "work": "processing", "moderation": "failed", "no-
 
 
 class WaveSpeedSimulator(Simulator):
-    """See the module."""
+    """The vendor WaveSpeed."""
 
     name = "wavespeed"
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.secret = SECRET
-        self._tellers: set[asyncio.Task[None]] = set()
+        self._webhooks: set[asyncio.Task[None]] = set()
         self.fields = dict(FIELDS)
 
     def add_routes(self) -> None:
@@ -74,9 +75,9 @@ class WaveSpeedSimulator(Simulator):
         hook = request.query.get("webhook")
         if hook and isinstance(response, web.Response) and response.status == 200:
             ref = list(self.works)[-1]
-            teller = asyncio.create_task(self._tell(self.works[ref], hook))
-            self._tellers.add(teller)
-            teller.add_done_callback(self._tellers.discard)
+            webhook = asyncio.create_task(self._send_webhook(self.works[ref], hook))
+            self._webhooks.add(webhook)
+            webhook.add_done_callback(self._webhooks.discard)
         return response
 
     def _request(self, model: str, fields: dict[str, Any]) -> Request:
@@ -137,15 +138,15 @@ class WaveSpeedSimulator(Simulator):
 
     async def _list(self, request: web.Request) -> web.Response:
         self.counts["find"] += 1
-        asked = await request.json()
-        first = (asked["page"] - 1) * asked["page_size"]
+        query = await request.json()
+        first = (query["page"] - 1) * query["page_size"]
         now = asyncio.get_running_loop().time()
         works = sorted(self.works.values(), key=lambda work: work.began, reverse=self.scenario.listed != "reversed")
         items = [self._data(work, work.state(now)) for work in works]
-        size = min(asked["page_size"], {"capped": 2, "empty": 0}.get(self.scenario.listed, asked["page_size"]))
+        size = min(query["page_size"], {"capped": 2, "empty": 0}.get(self.scenario.listed, query["page_size"]))
         if self.scenario.listed == "garbage":
             items = [item | {"created_at": "yesterday"} for item in items]
-        number = asked["page"] + (self.scenario.listed == "other-page")
+        number = query["page"] + (self.scenario.listed == "other-page")
         page = {"page": number, "items": items[first : first + size]}
         return web.json_response({"code": 200, "message": "success", "data": page})
 
@@ -160,8 +161,8 @@ class WaveSpeedSimulator(Simulator):
         data = bytes(await field.read())
         name = f"{len(self.uploads)}"
         self.uploads[name] = data
-        told = {"type": "image", "download_url": f"{self.url}/uploads/{name}", "filename": name, "size": len(data)}
-        return web.json_response({"code": 200, "message": "success", "data": told})
+        found = {"type": "image", "download_url": f"{self.url}/uploads/{name}", "filename": name, "size": len(data)}
+        return web.json_response({"code": 200, "message": "success", "data": found})
 
     async def _uploaded(self, request: web.Request) -> web.Response:
         return web.Response(body=self.uploads[request.match_info["name"]])
@@ -172,7 +173,7 @@ class WaveSpeedSimulator(Simulator):
             return self.refusal(self.scenario.secret, "not now")
         return web.json_response({"code": 200, "message": "success", "data": {"secret": self.secret}})
 
-    async def _tell(self, work: Work, hook: str) -> None:
+    async def _send_webhook(self, work: Work, hook: str) -> None:
         """Sends the webhook of a task when it has ended."""
         loop = asyncio.get_running_loop()
         while work.state(loop.time()) in ("queue", "work"):
@@ -191,8 +192,8 @@ class WaveSpeedSimulator(Simulator):
             self.counts[f"webhook-{answer.status}"] += 1
 
     async def stopping(self) -> None:
-        for teller in self._tellers:
-            teller.cancel()
+        for webhook in self._webhooks:
+            webhook.cancel()
 
 
 if __name__ == "__main__":

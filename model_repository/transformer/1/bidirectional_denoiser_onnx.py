@@ -1,7 +1,7 @@
 """The bidirectional pipeline's forwards over ONNX Runtime: two graphs.
 
-`context` projects a prompt and the picture, once a video. `denoise` is one forward over all latents of a video; what it
-reads and writes lies in the memory of the device.
+`context` projects a prompt and the picture, once a video. `denoise` is one forward over all latents of a video; its
+inputs and outputs are in the memory of the device.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from kv_cache_runtime import PATCH, Floats
-from kv_cache_runtime_onnx import memory, session
+from kv_cache_runtime_onnx import raising_out_of_memory, session
 from onnxruntime import IOBinding, OrtValue
 from position_and_time import rotary, waves
 from transformer_settings import Settings
@@ -27,17 +27,17 @@ class OnnxDenoiser:
         self.settings = settings
         kind, _, number = device.partition(":")
         self.where = kind, int(number or 0)
-        with memory():
+        with raising_out_of_memory():
             self.context = session(folder / "context.onnx", threads, device)
             self.denoise = session(folder / "denoise.onnx", threads, device)
 
     def video(self, prompts: Sequence[Floats], image_tokens: Floats | None, grid: tuple[int, int, int]) -> "OnnxVideo":
-        """See bidirectional_denoiser.Denoiser."""
+        """Starts a video: projects its prompts and its picture."""
         return OnnxVideo(self, prompts, image_tokens, grid)
 
 
 class OnnxVideo:
-    """See bidirectional_denoiser.Video."""
+    """The buffers of one video."""
 
     def __init__(
         self, denoiser: OnnxDenoiser, prompts: Sequence[Floats], image_tokens: Floats | None, grid: tuple[int, int, int]
@@ -51,22 +51,22 @@ class OnnxVideo:
             "cos": cos,
             "sin": sin,
         }
-        with memory():
+        with raising_out_of_memory():
             self._inputs = {name: OrtValue.ortvalue_from_numpy(array, *denoiser.where) for name, array in given.items()}
             shape = (1, settings.channels, *grid)
             self._flow = OrtValue.ortvalue_from_shape_and_type(shape, np.float32, *denoiser.where)
             self._bindings = [self._bound(context) for context in self._contexts(prompts, image_tokens)]
 
     def forward(self, prompt: int, latents: Floats, timestep: float) -> Floats:
-        """See bidirectional_denoiser.Video."""
-        with memory():
+        """One forward over all latent frames and one prompt."""
+        with raising_out_of_memory():
             self._inputs["latents"].update_inplace(np.ascontiguousarray(latents))
             self._inputs["waves"].update_inplace(waves(self._denoiser.settings.time_width, timestep))
             self._denoiser.denoise.run_with_iobinding(self._bindings[prompt])
             return np.array(self._flow.numpy())
 
     def end(self) -> None:
-        """See bidirectional_denoiser.Video."""
+        """Releases the buffers."""
         self._bindings = []
         self._inputs = {}
 

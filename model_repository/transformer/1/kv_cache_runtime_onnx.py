@@ -1,14 +1,14 @@
-"""The runtime over ONNX Runtime: two graphs, and caches in memory that never moves.
+"""The runtime over ONNX Runtime: two graphs, and KV caches in memory that never moves.
 
-`context` projects a prompt and a picture once a video. `block` is one forward: of each layer it takes a cache of keys
-and one of values, (tokens, heads * width), and gives them back with those of the new frames written in. Inputs and
-outputs are bound to the same memory, so nothing is copied or joined, whatever the length; and as the frames of a cache
-lie one after the other, a shorter cache is a prefix of the same buffer.
+`context` projects a prompt and a picture once a video. `block` is one forward: for each layer it takes a cache of keys
+and one of values, (tokens, heads * width), and returns them with those of the new frames. Inputs and outputs are bound
+to the same memory, so nothing is copied or joined, whatever the length; and because the frames of a cache are
+contiguous, a shorter cache is a prefix of the same buffer.
 
-Attention does not care for the order of keys. What is forgotten therefore leaves its place to the frames that come
-next, and nothing has to move up.
+Attention does not depend on the order of keys. The place of a forgotten frame is therefore used by the next frames, and
+no frame has to move.
 
-On a GPU (device `cuda:<number>`) the same buffers lie in its memory, and as no address ever changes, the second forward
+On a GPU (device `cuda:<number>`) the buffers are in its memory, and because no address ever changes, the second forward
 of each shape is recorded as a CUDA graph that later ones replay.
 """
 
@@ -29,7 +29,7 @@ from position_and_time import rotary, waves
 from transformer_settings import Settings
 
 ELEMENTS = {"fp32": (1, 4), "fp16": (10, 2), "bf16": (16, 2)}
-"""ONNX's number of each precision, and its bytes; numpy has no bf16, so a cache is opaque memory to us."""
+"""ONNX's number of each precision, and its bytes; numpy has no bf16, so a cache is raw memory here."""
 
 MAX_CUDA_GRAPHS = 256
 """Each keeps some memory; further shapes run without."""
@@ -49,7 +49,7 @@ class OnnxRuntime:
         self.number = int(number or 0)
         self._turn = threading.Lock()
         self._graphs = count()
-        with memory():
+        with raising_out_of_memory():
             self.context = session(folder / "context.onnx", threads, device)
             self.block = session(folder / "block.onnx", threads, device, cuda_graphs=True)
 
@@ -63,7 +63,7 @@ class OnnxRuntime:
         Raises:
             OutOfMemory: there is no room.
         """
-        with memory(f"no room for {size / 1e9:.3g} GB on the {self.kind}"):
+        with raising_out_of_memory(f"no room for {size / 1e9:.3g} GB on the {self.kind}"):
             return OrtValue.ortvalue_from_shape_and_type((size,), np.uint8, self.kind, self.number)
 
     def run(self, binding: IOBinding, options: onnxruntime.RunOptions) -> None:
@@ -72,7 +72,7 @@ class OnnxRuntime:
         Raises:
             OutOfMemory: there is no room for what is computed on the way.
         """
-        with memory():
+        with raising_out_of_memory():
             if self.kind == "cpu":
                 self.block.run_with_iobinding(binding, options)
                 return
@@ -89,15 +89,15 @@ class OnnxRuntime:
 
 
 @dataclass(frozen=True)
-class Ends:
-    """What goes into and comes out of a forward besides keys and values."""
+class ForwardIO:
+    """The inputs and the output of a forward, without keys and values."""
 
     inputs: dict[str, OrtValue]
     flow: OrtValue
 
 
 class OnnxSlot:
-    """See kv_cache_runtime.Slot. The next forward must make up for frames that are forgotten, as a window does."""
+    """The KV caches and buffers of one video. The next forward must replace forgotten frames, as a window does."""
 
     def __init__(self, runtime: OnnxRuntime) -> None:
         settings = runtime.settings
@@ -110,14 +110,14 @@ class OnnxSlot:
             name: (tokens[name.split("_")[0]], runtime.buffer(tokens[name.split("_")[0]] * self._row)) for name in names
         }
         self._caches: dict[str, OrtValue] = {}
-        self._ends: dict[int, Ends] = {}  # by frames
+        self._io: dict[int, ForwardIO] = {}  # by frames
         self._bindings: dict[tuple[int, int], tuple[IOBinding, onnxruntime.RunOptions]] = {}  # by frames and past
         self._size = (0, 0)
-        self._places: list[int] = []  # of each cached frame, in the order of time: where it lies
+        self._places: list[int] = []  # of each cached frame, in order of time: its place in the cache
 
     @property
     def bytes(self) -> int:
-        """See kv_cache_runtime.Slot."""
+        """Bytes of all caches."""
         return sum(
             prod(each.shape()) for each in (*self._caches.values(), *(value for _, value in self._cross.values()))
         )
@@ -128,14 +128,14 @@ class OnnxSlot:
         return prod(self._size) // PATCH**2
 
     def begin(self, prompt_embeddings: Floats, image_tokens: Floats | None, latent_size: tuple[int, int]) -> None:
-        """See kv_cache_runtime.Slot."""
+        """Starts a video: empties the cache, and projects the prompt and the picture."""
         if latent_size != self._size:
             self._allocate(latent_size)
         self._places = []
         self._project(prompt_embeddings, image_tokens)
 
     def forward(self, latents: Floats, timestep: float, start: int, past: int, *, keep: bool) -> Floats:
-        """See kv_cache_runtime.Slot."""
+        """One forward over the latent frames after the first `past` cached ones."""
         settings, frames = self._runtime.settings, latents.shape[2]
         del self._places[past:]
         free = [place for place in range(past + frames) if place not in self._places]
@@ -144,32 +144,32 @@ class OnnxSlot:
         height, width = self._size
         per_frame = self._per_frame
         cos, sin = rotary(settings.head_width, start, frames, height // PATCH, width // PATCH)
-        with memory():
-            ends = self._ends.get(frames) or self._make_ends(frames)
+        with raising_out_of_memory():
+            io = self._io.get(frames) or self._make_io(frames)
             binding, options = self._bindings.get((frames, past)) or self._bind(frames, past)
-            ends.inputs["latents"].update_inplace(np.ascontiguousarray(latents, np.float32))
-            ends.inputs["waves"].update_inplace(waves(settings.time_width, timestep))
-            ends.inputs["cos"].update_inplace(cos)
-            ends.inputs["sin"].update_inplace(sin)
-            ends.inputs["places"].update_inplace((np.array(free)[:, None] * per_frame + np.arange(per_frame)).ravel())
+            io.inputs["latents"].update_inplace(np.ascontiguousarray(latents, np.float32))
+            io.inputs["waves"].update_inplace(waves(settings.time_width, timestep))
+            io.inputs["cos"].update_inplace(cos)
+            io.inputs["sin"].update_inplace(sin)
+            io.inputs["places"].update_inplace((np.array(free)[:, None] * per_frame + np.arange(per_frame)).ravel())
             self._runtime.run(binding, options)
-            flow: Floats = np.array(ends.flow.numpy())
+            flow: Floats = np.array(io.flow.numpy())
         if keep:
             self._places += free
         return flow
 
     def forget(self, first: int, count: int) -> None:
-        """See kv_cache_runtime.Slot."""
+        """Removes cached frames."""
         del self._places[first : first + count]
 
     def end(self) -> None:
-        """See kv_cache_runtime.Slot."""
+        """Ends the video; releases the buffers unless the settings keep them."""
         self._places = []
         if not self._runtime.settings.keep_cache:
             self._release()
 
     def warm_up(self, latent_size: tuple[int, int]) -> None:
-        """See kv_cache_runtime.Slot."""
+        """Takes one forward of this size."""
         settings = self._runtime.settings
         self.begin(np.zeros(settings.prompt_shape, np.float32), None, latent_size)
         self.forward(
@@ -178,10 +178,10 @@ class OnnxSlot:
         self.end()
 
     def _release(self) -> None:
-        self._bindings, self._ends, self._caches, self._size = {}, {}, {}, (0, 0)
+        self._bindings, self._io, self._caches, self._size = {}, {}, {}, (0, 0)
 
     def _allocate(self, size: tuple[int, int]) -> None:
-        """Gives the caches back and takes those of another size."""
+        """Replaces the caches by those of another size."""
         self._release()
         settings = self._runtime.settings
         tokens = settings.cache_latents * prod(size) // PATCH**2
@@ -190,7 +190,7 @@ class OnnxSlot:
         self._size = size
 
     def _project(self, prompt_embeddings: Floats, image_tokens: Floats | None) -> None:
-        """Fills the keys and values of cross-attention."""
+        """Sets the keys and values of cross-attention."""
         settings = self._runtime.settings
         binding = self._runtime.context.io_binding()
         binding.bind_cpu_input("prompt_embeddings", np.ascontiguousarray(prompt_embeddings, np.float32))
@@ -199,7 +199,7 @@ class OnnxSlot:
             binding.bind_cpu_input("image_tokens", np.ascontiguousarray(image, np.float32))
         for name, (tokens, value) in self._cross.items():
             binding.bind_output(name, *self._where, self._element, self._shape(tokens, batch=True), value.data_ptr())
-        with memory():
+        with raising_out_of_memory():
             self._runtime.context.run_with_iobinding(binding)
             if image_tokens is None:
                 # Attention over zero values adds nothing, whatever its keys.
@@ -207,7 +207,7 @@ class OnnxSlot:
                     if name.startswith("image"):
                         value.update_inplace(np.zeros(tokens * self._row, np.uint8))
 
-    def _make_ends(self, frames: int) -> Ends:
+    def _make_io(self, frames: int) -> ForwardIO:
         settings = self._runtime.settings
         tokens = frames * self._per_frame
         latents = (1, settings.channels, frames, *self._size)
@@ -223,15 +223,15 @@ class OnnxSlot:
                 ("flow", latents, np.float32),
             )
         }
-        self._ends[frames] = Ends(flow=made.pop("flow"), inputs=made)
-        return self._ends[frames]
+        self._io[frames] = ForwardIO(flow=made.pop("flow"), inputs=made)
+        return self._io[frames]
 
     def _bind(self, frames: int, past: int) -> tuple[IOBinding, onnxruntime.RunOptions]:
-        """Binds a forward of `frames` after `past`: its ends, and a prefix of the caches, in and out."""
+        """Binds a forward of `frames` after `past`: its inputs and output, and a prefix of the caches, in and out."""
         binding = self._runtime.block.io_binding()
-        for name, value in self._ends[frames].inputs.items():
+        for name, value in self._io[frames].inputs.items():
             binding.bind_ortvalue_input(name, value)
-        binding.bind_ortvalue_output("flow", self._ends[frames].flow)
+        binding.bind_ortvalue_output("flow", self._io[frames].flow)
         for name, (tokens, value) in self._cross.items():
             binding.bind_input(name, *self._where, self._element, self._shape(tokens, batch=True), value.data_ptr())
         reach = self._shape((past + frames) * self._per_frame)
@@ -251,21 +251,21 @@ class OnnxSlot:
 
 
 @contextmanager
-def memory(what: str = "") -> Iterator[None]:
-    """Tells failures of memory from others.
+def raising_out_of_memory(what: str = "") -> Iterator[None]:
+    """Converts errors for exhausted memory.
 
     Raises:
-        OutOfMemory: in place of what ONNX Runtime raises for want of memory; it says `what`, or else the same.
+        OutOfMemory: in place of ONNX Runtime's errors for exhausted memory, with the message `what` or theirs.
     """
     try:
         yield
     except OutOfMemory:
         raise
     except Exception as error:
-        said = str(error)
+        message = str(error)
         signs = ("out of memory", "failed to allocate memory", "bad allocation", "bad_alloc")
-        if isinstance(error, MemoryError) or any(sign in said.lower() for sign in signs):
-            raise OutOfMemory(what or said or "no room") from error
+        if isinstance(error, MemoryError) or any(sign in message.lower() for sign in signs):
+            raise OutOfMemory(what or message or "no room") from error
         raise
 
 

@@ -1,24 +1,23 @@
-"""Wan2.1's transformer in plain PyTorch, causal over a cache of keys and values that is written in place.
+"""Wan2.1's transformer in plain PyTorch, causal over a KV cache (`key_value_cache`) that is written in place.
 
-A forward is cut into stages at every attention. The stages, all arithmetic but attention, depend on how many latent
+A forward is split into stages at every attention. The stages, all arithmetic but attention, depend on how many latent
 frames are computed and not on how many are cached: torch.compile sees two sizes of a video's blocks and not one for
-every place in it. Nothing in a forward waits for the host or allocates what outlives it, and its inputs and outputs
-lie where they always lay, so that it can be recorded as a CUDA graph.
+every position. Nothing in a forward waits for the host or allocates memory that outlives it, and its inputs and outputs
+always have the same addresses, so that it can be recorded as a CUDA graph.
 
 The computation is that of `WanTransformer3DModel` of diffusers (https://github.com/huggingface/diffusers), whose names
-the weights have; the cache is Self-Forcing's (https://github.com/guandeh17/Self-Forcing): keys are kept turned.
-Weights, activations and cache have the profile's precision; norms, time embedding, modulation and angles are FP32.
+the weights have. Weights, activations and cache have the profile's precision; norms, time embedding, modulation and
+angles are FP32.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from kv_cache_runtime import PATCH, Floats
-from position_and_time import MAX_FRAMES, rotary
+from key_value_cache import DTYPES, KeyValueCache
+from kv_cache_runtime import PATCH
 from safetensors import safe_open
 from torch import Tensor
 from torch.nn.functional import gelu, rms_norm
@@ -26,38 +25,37 @@ from torch.nn.functional import linear as affine
 from transformer_settings import Settings
 from wan_network_stages import (
     EPSILON,
-    Layer,
+    EndWeights,
+    LayerWeights,
     Linear,
-    Ways,
     after_attentions,
-    attend,
+    attention,
     before_attention,
     between_attentions,
-    enter,
-    leave,
-    normed,
+    embed,
+    layer_normed,
+    project_to_flow,
 )
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 PICTURE_EPSILON = 1e-5
 """Of the norms around the projection of a picture's tokens, which the library leaves at torch's default."""
 
 Read = Callable[[str, tuple[int, ...], torch.dtype], Tensor]
-"""Gives the tensor of a name, of this shape and precision, where the network is to be."""
+"""Returns the tensor of a name, of this shape and precision, on the device of the network."""
 
 Stage = Callable[..., Any]
 
 
-class Cross(NamedTuple):
-    """What makes the keys and values of one layer's cross-attention to one source."""
+class CrossWeights(NamedTuple):
+    """The weights of the keys and values of one layer's cross-attention to one source."""
 
     keys_values: Linear
     key_norm: Tensor
 
 
 @dataclass(frozen=True)
-class Ends:
-    """What goes into a forward, and comes out of it: FP32, always in the same place."""
+class ForwardIO:
+    """The inputs and the output of a forward: FP32, always at the same addresses."""
 
     latents: Tensor
     """(1, input channels, f, h, w)"""
@@ -69,72 +67,8 @@ class Ends:
     """(1, C, f, h, w)"""
 
 
-@dataclass(frozen=True)
-class Memory:
-    """What forwards over one video read and write besides: caches, and tables for its size."""
-
-    keys: Tensor
-    """(layers, cache tokens, heads, head_width), frame after frame; those of one layer up to a frame are contiguous.
-
-    Where nothing is cached, (1, tokens of a forward, heads, head_width): each layer writes over what the last did.
-    """
-    values: Tensor
-    """As `keys`, and no part of the same storage: a compiled stage writes to both."""
-    text: Tensor
-    """(layers, 2, text_length, heads, head_width), keys and values of cross-attention."""
-    picture: Tensor
-    """(layers, 2, image_tokens, heads, head_width); zeros where there is no picture, which add nothing."""
-    time_turns: Tensor
-    """FP32 (2, MAX_FRAMES, channels): of each channel of a head that turns with the frame, the cosine of its angle; and
-    the sine, which is negative for the first of a pair."""
-    place_turns: Tensor
-    """FP32 (2, tokens of a frame, the other channels): of those that turn with row and column."""
-
-    @classmethod
-    def allocate(
-        cls, settings: Settings, size: tuple[int, int], device: torch.device, *, alone: int | None = None
-    ) -> "Memory":
-        """For one video of latent `size` (h, w); with `alone`, for forwards over so many frames and none cached."""
-        rows, columns = (side // PATCH for side in size)
-        heads = settings.heads, settings.head_width
-        side = settings.head_width // 6  # as embedding.rotary divides the pairs
-        time = settings.head_width - 4 * side
-
-        def room(layers: int, *tokens: int) -> Tensor:
-            return torch.empty(layers, *tokens, *heads, dtype=DTYPES[settings.precision], device=device)
-
-        cached, frames = (settings.layers, settings.cache_latents) if alone is None else (1, alone)
-        keys, values = (room(cached, frames * rows * columns) for _ in range(2))
-        by_frame = channel_turns(*rotary(settings.head_width, 0, MAX_FRAMES, 1, 1))
-        by_place = channel_turns(*rotary(settings.head_width, 0, 1, rows, columns))
-        return cls(
-            keys=keys,
-            values=values,
-            text=room(settings.layers, 2, settings.text_length),
-            picture=room(settings.layers, 2, settings.image_tokens),
-            time_turns=by_frame[..., :time].to(device, copy=True),
-            place_turns=by_place[..., time:].to(device, copy=True),
-        )
-
-    @property
-    def bytes(self) -> int:
-        """What all of it takes."""
-        return sum(getattr(self, each.name).nbytes for each in fields(self))
-
-    @property
-    def tokens(self) -> int:
-        """Of a frame."""
-        return self.place_turns.shape[1]
-
-    def move(self, source: int, target: int) -> None:
-        """Copies a cached frame to another place of the cache."""
-        for cache in (self.keys, self.values):
-            source_rows, target_rows = (slice(at * self.tokens, (at + 1) * self.tokens) for at in (source, target))
-            cache[:, target_rows].copy_(cache[:, source_rows])
-
-
 class Wan:
-    """The network. `stage` is what each stage goes through when it is made: torch.compile, or nothing."""
+    """The network. `stage` is applied to each stage: torch.compile, or nothing."""
 
     def __init__(self, settings: Settings, read: Read, stage: Callable[[Stage], Stage] = lambda each: each) -> None:
         self.dtype = DTYPES[settings.precision]
@@ -142,7 +76,7 @@ class Wan:
         self._heads = settings.heads
         dim, self._patch = settings.heads * settings.head_width, settings.channels * PATCH**2
         embedder = "condition_embedder"
-        self.ways = Ways(
+        self.end_weights = EndWeights(
             patch=self._patches(dim, settings.input_channels),
             time=(
                 self._linear(f"{embedder}.time_embedder.linear_1", dim, settings.time_width, dtype=torch.float32),
@@ -179,52 +113,52 @@ class Wan:
         self.to_picture = [
             self._cross(f"{block}.attn2", dim, "add_k_proj", "add_v_proj", "norm_added_k") for block in blocks if wide
         ]
-        self._enter, self._before, self._between, self._after, self._leave = map(
-            stage, (enter, before_attention, between_attentions, after_attentions, leave)
+        self._embed, self._before, self._between, self._after, self._project_to_flow = map(
+            stage, (embed, before_attention, between_attentions, after_attentions, project_to_flow)
         )
 
-    def project(self, memory: Memory, prompt: Tensor, picture: Tensor | None) -> None:
-        """Fills the keys and values of cross-attention from (1, L, D) and (1, T, D'), FP32."""
+    def project(self, cache: KeyValueCache, prompt: Tensor, picture: Tensor | None) -> None:
+        """Sets the keys and values of cross-attention from (1, L, D) and (1, T, D'), FP32."""
         first, second = self.text
         text = affine(gelu(affine(prompt[0].to(self.dtype), *first), approximate="tanh"), *second)
-        for room, cross in zip(memory.text, self.to_text, strict=True):
-            self._fill(room, cross, text)
+        for room, cross in zip(cache.text, self.to_text, strict=True):
+            self._set_cross(room, cross, text)
         if picture is None:
-            memory.picture.zero_()
+            cache.picture.zero_()
             return
         norm, first, second, norm_after = self.picture
-        seen = normed(picture[0], *norm, epsilon=PICTURE_EPSILON).to(self.dtype)
+        seen = layer_normed(picture[0], *norm, epsilon=PICTURE_EPSILON).to(self.dtype)
         seen = affine(gelu(affine(seen, *first)), *second)
-        seen = normed(seen, *norm_after, epsilon=PICTURE_EPSILON).to(self.dtype)
-        for room, cross in zip(memory.picture, self.to_picture, strict=True):
-            self._fill(room, cross, seen)
+        seen = layer_normed(seen, *norm_after, epsilon=PICTURE_EPSILON).to(self.dtype)
+        for room, cross in zip(cache.picture, self.to_picture, strict=True):
+            self._set_cross(room, cross, seen)
 
-    def __call__(self, ends: Ends, memory: Memory, past: int) -> None:
-        """One forward, from `ends.latents` to `ends.flow`, over `past` cached frames; its own are cached after them."""
-        _, _, count, height, width = ends.latents.shape
-        x, time, modulation, cos, sin = self._enter(
-            self.ways, ends.latents, ends.waves, ends.frames, memory.time_turns, memory.place_turns
+    def __call__(self, io: ForwardIO, cache: KeyValueCache, past: int) -> None:
+        """One forward, from `io.latents` to `io.flow`, over `past` cached frames; its own are cached after them."""
+        _, _, count, height, width = io.latents.shape
+        x, time, modulation, cos, sin = self._embed(
+            self.end_weights, io.latents, io.waves, io.frames, cache.frame_rotary, cache.position_rotary
         )
-        start, end = past * memory.tokens, (past + count) * memory.tokens
+        start, end = past * cache.tokens, (past + count) * cache.tokens
         for number, layer in enumerate(self.layers):
-            place = number % len(memory.keys)  # 0 in memory without a cache
-            keys, values, shifts = memory.keys[place], memory.values[place], modulation[number]
+            place = number % len(cache.keys)  # 0 without a cache
+            keys, values, shifts = cache.keys[place], cache.values[place], modulation[number]
             query = self._before(layer, x, shifts, cos, sin, keys[start:end], values[start:end])
-            x, query = self._between(layer, x, attend(query, keys[:end], values[:end]), shifts, self._heads)
-            seen = attend(query, *memory.text[number])
+            x, query = self._between(layer, x, attention(query, keys[:end], values[:end]), shifts, self._heads)
+            seen = attention(query, *cache.text[number])
             if self.to_picture:
-                seen = seen + attend(query, *memory.picture[number])
+                seen = seen + attention(query, *cache.picture[number])
             x = self._after(layer, x, seen, shifts)
-        ends.flow.copy_(self._leave(self.ways, x, time, (count, height // PATCH, width // PATCH)))
+        io.flow.copy_(self._project_to_flow(self.end_weights, x, time, (count, height // PATCH, width // PATCH)))
 
-    def _fill(self, room: Tensor, cross: Cross, x: Tensor) -> None:
+    def _set_cross(self, room: Tensor, cross: CrossWeights, x: Tensor) -> None:
         keys, values = affine(x, *cross.keys_values).chunk(2, dim=1)
         room[0].copy_(rms_norm(keys, keys.shape[-1:], cross.key_norm, EPSILON).unflatten(1, (self._heads, -1)))
         room[1].copy_(values.unflatten(1, (self._heads, -1)))
 
-    def _layer(self, block: str, dim: int, wide: int) -> Layer:
+    def _layer(self, block: str, dim: int, wide: int) -> LayerWeights:
         attention, cross = f"{block}.attn1", f"{block}.attn2"
-        return Layer(
+        return LayerWeights(
             queries_keys_values=joined(*(self._linear(f"{attention}.to_{each}", dim, dim) for each in "qkv")),
             query_norm=self._read(f"{attention}.norm_q.weight", (dim,), self.dtype),
             key_norm=self._read(f"{attention}.norm_k.weight", (dim,), self.dtype),
@@ -237,9 +171,9 @@ class Wan:
             down=self._linear(f"{block}.ffn.net.2", dim, wide),
         )
 
-    def _cross(self, name: str, dim: int, keys: str, values: str, norm: str) -> Cross:
+    def _cross(self, name: str, dim: int, keys: str, values: str, norm: str) -> CrossWeights:
         both = joined(*(self._linear(f"{name}.{each}", dim, dim) for each in (keys, values)))
-        return Cross(both, self._read(f"{name}.{norm}.weight", (dim,), self.dtype))
+        return CrossWeights(both, self._read(f"{name}.{norm}.weight", (dim,), self.dtype))
 
     def _patches(self, dim: int, channels: int) -> Linear:
         weight = self._read("patch_embedding.weight", (dim, channels, 1, PATCH, PATCH), self.dtype)
@@ -271,11 +205,5 @@ def weights_in(file: Path, device: str) -> Read:
 
 
 def joined(*parts: Linear) -> Linear:
-    """One matrix that does the work of several on the same input: (n * out, in)."""
+    """Joins several matrices on the same input to one: (n * out, in)."""
     return Linear(torch.cat([each.weight for each in parts]), torch.cat([each.bias for each in parts]))
-
-
-def channel_turns(cos: Floats, sin: Floats) -> Tensor:
-    """From the table of pairs, (n, pairs), to that of channels, (2, n, 2 * pairs)."""
-    both = np.stack((np.stack((cos, cos), axis=2), np.stack((-sin, sin), axis=2)))
-    return torch.from_numpy(both.reshape(2, len(cos), -1))

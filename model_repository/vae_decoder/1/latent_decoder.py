@@ -106,7 +106,7 @@ class Decoder:
         self.check(clip, latents)
         count, height, width = latents.shape[2:]
         clip.size = height, width
-        with memory_told(f"decoding latents of {height} x {width}"):
+        with raising_out_of_memory(f"decoding latents of {height} x {width}"):
             made = max(0, FRAMES * count - (FRAMES - 1 if clip.cache is None else 0))
             frames = np.empty((made, PIXELS * height, PIXELS * width, 3), np.uint8)
             done = 0
@@ -208,7 +208,7 @@ class Clips:
 
 
 @contextmanager
-def memory_told(doing: str) -> Iterator[None]:
+def raising_out_of_memory(doing: str) -> Iterator[None]:
     """Makes every way in which memory can be missing one error, OutOfMemory."""
     try:
         yield

@@ -75,7 +75,7 @@ def flows(video: Any, key: int = 1, grid: tuple[int, int, int] = GRID) -> list[b
 
 def storages(video: Any, *names: str) -> dict[int, int]:
     """Bytes by address, of what the prompts' memories have by these names."""
-    held = [getattr(memory, name) for memory in video._memories for name in names]
+    held = [getattr(memory, name) for memory in video._caches for name in names]
     return {each.data_ptr(): each.untyped_storage().nbytes() for each in held}
 
 
@@ -177,7 +177,7 @@ def test_a_forward_that_finds_no_memory_gives_back_what_the_video_had(a_runtime:
     runtime.network = fail
     with pytest.raises(out_of_memory, match=r"^OUT_OF_MEMORY: CUDA out of memory"):
         video.forward(0, latents(1), 500.0)
-    assert (video._memories, video._buffers, video._replays) == ([], None, {})
+    assert (video._caches, video._buffers, video._replays) == ([], None, {})
     video.end()
     runtime.network = network
     assert flows(a_video(runtime)) == before

@@ -25,10 +25,10 @@ from tests.support.torch_runtime import (
     settings,
     tokens,
 )
-from tools.export import causal_transformer
+from tools.export import causal_transformer, wan_transformer
 from tools.export import profile_file as profiles
-from tools.export.module_weights import Loaded
-from tools.export.profile_file import Precision
+from tools.export.module_weights import LoadedWeights
+from tools.export.profile import Precision
 from tools.export.weights import Weights
 from tools.model_code import REPOSITORY, load
 
@@ -49,8 +49,8 @@ class Library:
     """The library's own modules, eager, over caches that are joined anew for each forward."""
 
     def __init__(self, folder: Path, precision: Precision) -> None:
-        self.model = causal_transformer.transformer(*loaded(folder, True, precision))
-        self.context = causal_transformer.Context(self.model)(torch.from_numpy(prompt()), torch.from_numpy(tokens()))
+        self.model = wan_transformer.transformer(*loaded(folder, True, precision))
+        self.context = wan_transformer.Context(self.model)(torch.from_numpy(prompt()), torch.from_numpy(tokens()))
         self.block = causal_transformer.Block(self.model)
         dim = wan().sizes.width
         self.empty = [
@@ -106,7 +106,7 @@ def test_a_video_is_the_reference_s(export: Exports, video: Video) -> None:
 def test_a_video_is_that_of_the_other_runtime(tmp_path: Path, given: bool) -> None:
     nano, folder = profiles.load("nano"), REPOSITORY / "transformer" / "1"
     told = replace(nano, engine=replace(nano.engine, runtime="torch"))
-    for artefact in causal_transformer.graphs(told, Loaded(Weights.find(nano.shipped))):
+    for artefact in causal_transformer.graphs(told, LoadedWeights(Weights.find(nano.shipped))):
         artefact.write(tmp_path)
     stated = load("transformer", "transformer_settings").Settings.read(folder)
     request = load("transformer", "generation_request").Request(

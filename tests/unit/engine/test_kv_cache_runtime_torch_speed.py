@@ -57,14 +57,14 @@ def test_without_memory_it_says_so_and_gives_back_what_it_had(export: Exports) -
 )
 def test_failures_of_memory_are_told_from_others(error: Exception) -> None:
     out_of_memory = load("transformer", "kv_cache_runtime").OutOfMemory
-    with pytest.raises(out_of_memory, match=r"^OUT_OF_MEMORY: "), code.memory():
+    with pytest.raises(out_of_memory, match=r"^OUT_OF_MEMORY: "), code.raising_out_of_memory():
         raise error
-    with pytest.raises(out_of_memory, match=r"^OUT_OF_MEMORY: "), code.memory():
+    with pytest.raises(out_of_memory, match=r"^OUT_OF_MEMORY: "), code.raising_out_of_memory():
         try:
             raise error
         finally:
             raise RuntimeError("the recording was broken off")
-    with pytest.raises(RuntimeError, match=r"^a shape"), code.memory():
+    with pytest.raises(RuntimeError, match=r"^a shape"), code.raising_out_of_memory():
         raise RuntimeError("a shape that does not fit")
 
 
@@ -140,7 +140,7 @@ def test_more_sizes_are_compiled_than_torch_would_in_any_thread(export: Exports)
     double = torch.compile(lambda x: 2 * x, backend="eager", fullgraph=True, dynamic=False)
 
     def work() -> None:
-        with runtime.turn():
+        with runtime.exclusive():
             made.extend(double(torch.ones(size)).sum().item() for size in range(2, 22))
 
     thread = threading.Thread(target=work)

@@ -139,12 +139,12 @@ def test_a_clip_that_there_is_no_memory_for_says_so_and_others_go_on(decoder: An
 )
 def test_every_way_of_having_no_memory_is_one_error(failure: Exception) -> None:
     text = f"OUT_OF_MEMORY: no room for a test: {failure}"
-    with pytest.raises(code.OutOfMemory, match=f"^{re.escape(text)}$"), code.memory_told("a test"):
+    with pytest.raises(code.OutOfMemory, match=f"^{re.escape(text)}$"), code.raising_out_of_memory("a test"):
         raise failure
 
 
 def test_other_failures_are_not_taken_for_it() -> None:
-    with pytest.raises(ZeroDivisionError), code.memory_told("a test"):
+    with pytest.raises(ZeroDivisionError), code.raising_out_of_memory("a test"):
         raise ZeroDivisionError
 
 

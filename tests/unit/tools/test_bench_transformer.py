@@ -8,7 +8,7 @@ import torch
 from tools import bench_transformer
 from tools.bench_transformer import Block, blocks, flop
 from tools.export import profile_file
-from tools.export.profile_file import Profile
+from tools.export.profile import Profile
 
 
 @pytest.fixture(autouse=True)

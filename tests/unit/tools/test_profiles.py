@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tools.export import profile_file as profiles
-from tools.export.profile_file import BadProfile, Profile, UnknownProfile, load, with_engine
+from tools.export.profile import BadProfile, Profile
+from tools.export.profile_file import UnknownProfile, load, with_engine
 
 ALL = profiles.known()
 
