@@ -1,1 +1,1 @@
-"""What runs beside the services: export makes the local models, tritonserver serves them, bench_models times them."""
+"""Development tools: export makes the local models, tritonserver serves them, bench_models times them."""

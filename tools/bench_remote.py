@@ -1,4 +1,4 @@
-"""What our path costs with remote models, beside a simulated vendor: memory, time that is added, and downloads."""
+"""The cost of our path with remote models and a simulated vendor: memory, added time, and downloads."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ class Parts:
         urllib.request.urlopen(request, timeout=10).close()
 
     def counts(self) -> dict[str, int]:
-        """Returns how often the vendor was asked for each thing."""
+        """Returns the number of requests to the vendor of each kind."""
         with urllib.request.urlopen(f"http://{self.simulator.address}/control/counts", timeout=30) as answer:
             found: dict[str, int] = json.load(answer)
             return found
@@ -160,12 +160,12 @@ def _added(courses: list[Course]) -> Row:
     added = statistics.median(course.download_s - OWN_S for course in courses)
     rest = statistics.median(course.whole_s - course.download_s for course in courses)
     what = "Remote, with webhooks: what our path adds to the vendor's own time, without the download"
-    told = f"{added * 1000:.0f} ms (download, probe and store: {rest * 1000:.0f} ms)"
-    return Row(what, told, "≤ 100 ms", added <= 0.1)
+    text = f"{added * 1000:.0f} ms (download, probe and store: {rest * 1000:.0f} ms)"
+    return Row(what, text, "≤ 100 ms", added <= 0.1)
 
 
 async def _downloads(parts: Parts, how: str, bytes_s: int) -> Row:
-    """The vendor's bytes by way of the provider into the worker's file, beside the same bytes by httpx alone."""
+    """The vendor's bytes through the provider into the worker's file, compared with the same bytes by httpx alone."""
     parts.play(padding_bytes=PADDING_BYTES, bytes_s=bytes_s)
     ours, bare = [], []
     async with parts.client() as client:
@@ -176,8 +176,8 @@ async def _downloads(parts: Parts, how: str, bytes_s: int) -> Row:
             bare.append(await _bare(parts))
     mine, theirs = statistics.median(ours), statistics.median(bare)
     what = f"Remote: video of {PADDING_BYTES // MIB} MiB from the vendor, {how}, hashed, probed and stored"
-    told = f"{mine / theirs:.2f} of bare httpx ({mine:.0f} of {theirs:.0f} MiB/s)"
-    return Row(what, told, "≥ 0.7", mine >= 0.7 * theirs)
+    text = f"{mine / theirs:.2f} of bare httpx ({mine:.0f} of {theirs:.0f} MiB/s)"
+    return Row(what, text, "≥ 0.7", mine >= 0.7 * theirs)
 
 
 async def _bare(parts: Parts) -> float:
@@ -235,14 +235,14 @@ async def _in_flight(parts: Parts, jobs: int) -> Iterator[Row]:
     took = {name: now - took[name] for name, now in _effort(parts).items()}
     rows = []
     for moment, peaks in (("in flight", held), ("and their videos fetched", after)):
-        told = ", ".join(f"{name} {peak // MIB} MiB" for name, peak in peaks.items())
+        text = ", ".join(f"{name} {peak // MIB} MiB" for name, peak in peaks.items())
         fits = peaks[parts.orchestrator.name] < 1000 * MIB
-        rows.append(Row(f"Remote: {jobs} jobs {moment} in one worker, peak memory", told, "< 1 GB", fits))
+        rows.append(Row(f"Remote: {jobs} jobs {moment} in one worker, peak memory", text, "< 1 GB", fits))
     paid = parts.counts()["submit"] - before
-    told = f"{flying} in flight after {accepted_s:.0f} s, {made} made, {paid} paid"
-    rows.append(Row(f"Remote: of {jobs} jobs", told, f"{jobs} each", flying == made == paid == jobs))
-    told = ", ".join(f"{name} {seconds / jobs * 1000:.0f} ms" for name, seconds in took.items())
-    rows.append(Row(f"Remote: processor time of each of {jobs} jobs", told, "", True))
+    text = f"{flying} in flight after {accepted_s:.0f} s, {made} made, {paid} paid"
+    rows.append(Row(f"Remote: of {jobs} jobs", text, f"{jobs} each", flying == made == paid == jobs))
+    text = ", ".join(f"{name} {seconds / jobs * 1000:.0f} ms" for name, seconds in took.items())
+    rows.append(Row(f"Remote: processor time of each of {jobs} jobs", text, "", True))
     return iter(rows)
 
 

@@ -75,18 +75,18 @@ class Row:
         return self.flop / self.whole_s / 1e12
 
 
-def flop(told: Profile, tokens: int, frames: int, past: int) -> float:
+def flop(profile: Profile, tokens: int, frames: int, past: int) -> float:
     """Floating-point operations of one forward; the module's docstring has the formulas."""
-    size, image = told.transformer, told.image_encoder
+    size, image = profile.transformer, profile.image_encoder
     wide, new = size.heads * size.head_width, frames * tokens
     linear = 2 * (4 * wide**2 + 2 * wide**2 + 2 * wide * size.feed_forward)
-    read = told.text_encoder.length + (image.tokens if image else 0) + (past + frames) * tokens
+    read = profile.text_encoder.length + (image.tokens if image else 0) + (past + frames) * tokens
     return float(size.layers * new * (linear + 4 * read * wide))
 
 
-def blocks(told: Profile) -> list[Block]:
+def blocks(profile: Profile) -> list[Block]:
     """Of the profile's longest video: after a picture, or from text where a profile has no frame 0 of its own."""
-    schedule = told.schedule
+    schedule = profile.schedule
     assert schedule is not None
     size, room, length = schedule.block_latents, schedule.cache_latents, schedule.max_latents
     first = int(schedule.independent_first_frame)
@@ -99,14 +99,14 @@ def blocks(told: Profile) -> list[Block]:
     return made
 
 
-def settings(told: Profile) -> Any:
+def settings(profile: Profile) -> Any:
     """What the exporter would write for the runtime."""
-    assert told.schedule is not None, "the bench goes block by block"
-    content = {key: tuple(each) if isinstance(each, list) else each for key, each in settings_of(told).items()}
+    assert profile.schedule is not None, "the bench goes block by block"
+    content = {key: tuple(each) if isinstance(each, list) else each for key, each in settings_of(profile).items()}
     return load("transformer", "transformer_settings").Settings(**content)
 
 
-def runtime(told: Profile, device: str, **how: Any) -> Any:
+def runtime(profile: Profile, device: str, **how: Any) -> Any:
     """TorchRuntime with random weights, the same each time: norms multiply by about 1, all else is small."""
     generator = torch.Generator(device).manual_seed(0)
 
@@ -114,14 +114,16 @@ def runtime(told: Profile, device: str, **how: Any) -> Any:
         drawn = torch.empty(shape, dtype=dtype, device=device).normal_(std=DEVIATION, generator=generator)
         return drawn + 1 if "norm" in name and name.endswith("weight") else drawn
 
-    return load("transformer", "kv_cache_runtime_torch").TorchRuntime(Path(), settings(told), device, read=read, **how)
+    return load("transformer", "kv_cache_runtime_torch").TorchRuntime(
+        Path(), settings(profile), device, read=read, **how
+    )
 
 
 class Bench:
     """One slot of a runtime and a video to make in it, of noise."""
 
-    def __init__(self, told: Profile, of: Any, size: tuple[int, int]) -> None:
-        self._told, self._size, self._settings = told, size, of.settings
+    def __init__(self, profile: Profile, of: Any, size: tuple[int, int]) -> None:
+        self._profile, self._size, self._settings = profile, size, of.settings
         self._random = np.random.default_rng(0)
         self.slot = of.slot()
 
@@ -135,10 +137,10 @@ class Bench:
         """Makes the video, yielding what each block took."""
         self.begin()
         held = 0
-        for block in blocks(self._told):
+        for block in blocks(self._profile):
             if held > block.past:
-                assert self._told.schedule is not None
-                self.slot.forget(self._told.schedule.sink_latents, held - block.past)
+                assert self._profile.schedule is not None
+                self.slot.forget(self._profile.schedule.sink_latents, held - block.past)
             yield self.row(block)
             held = block.past + block.frames
 
@@ -152,14 +154,14 @@ class Bench:
         if not block.last:
             self.slot.forward(latents, 0.0, block.start, block.past, keep=True)
         whole = time.perf_counter() - began
-        each = flop(self._told, self._size[0] * self._size[1] // 4, block.frames, block.past)
+        each = flop(self._profile, self._size[0] * self._size[1] // 4, block.frames, block.past)
         return Row(block, denoised - began, whole, each * (len(block.timesteps) + (not block.last)))
 
     def flow(self) -> Floats:
         """Of the last forward of the first block and its predecessor, to be compared."""
         self._random = np.random.default_rng(1)
         self.begin()
-        first, second = blocks(self._told)[:2]
+        first, second = blocks(self._profile)[:2]
         self.slot.forward(self._draw(1, self._settings.channels, first.frames, *self._size), 0.0, 0, 0, keep=True)
         latents = self._draw(1, self._settings.channels, second.frames, *self._size)
         flow: Floats = self.slot.forward(latents, 1000.0, second.start, second.past, keep=False)
@@ -169,7 +171,7 @@ class Bench:
         return self._random.standard_normal(shape, dtype=np.float32)
 
 
-def table(told: Profile, rows: list[Row], peak: float) -> Iterator[str]:
+def table(profile: Profile, rows: list[Row], peak: float) -> Iterator[str]:
     """The measured blocks as a table, and what they come to."""
     yield "   block  frames  past  denoise ms  whole ms  floor ms  TFLOP/s  floor/whole"
     for number, row in enumerate(rows, start=1 - (not rows[0].block.timesteps)):
@@ -193,25 +195,25 @@ def table(told: Profile, rows: list[Row], peak: float) -> Iterator[str]:
     yield f"first pixels: {(to_pixels + first.denoise_s) * 1e3:.1f} ms, the picture's own forward among them"
 
 
-def measure(told: Profile, device: str, size: tuple[int, int], options: argparse.Namespace) -> Iterator[str]:
+def measure(profile: Profile, device: str, size: tuple[int, int], options: argparse.Namespace) -> Iterator[str]:
     """Warms up, makes `rounds` videos, and yields the table of the one that took least."""
     how: dict[str, Any] = {"compile": False} if options.no_compile else {}
     how |= {"graphs": False} if options.no_graphs else {}
-    made = runtime(told, device, **how)
+    made = runtime(profile, device, **how)
     if options.attention:
         name = getattr(torch.nn.attention.SDPBackend, ATTENTION[options.attention])
         made.attention = sorted(made.attention, key=lambda each: each != name)
-    bench = Bench(told, made, size)
+    bench = Bench(profile, made, size)
     began = time.perf_counter()
     bench.slot.warm_up(size)
     yield f"warm-up {time.perf_counter() - began:.1f} s"
     videos = [list(bench.rows()) for _ in range(options.rounds)]
-    yield from table(told, min(videos, key=lambda rows: sum(row.whole_s for row in rows)), options.peak)
+    yield from table(profile, min(videos, key=lambda rows: sum(row.whole_s for row in rows)), options.peak)
     yield f"memory: {bench.slot.bytes / 1e9:.2f} GB of buffers a slot, {peak_bytes(device) / 1e9:.2f} GB at most in all"
     fast = bench.flow()
-    plain = Bench(told, runtime(told, device, compile=False, graphs=False), size).flow()
+    plain = Bench(profile, runtime(profile, device, compile=False, graphs=False), size).flow()
     apart, spread = np.abs(fast - plain).max(), plain.std()
-    yield f"beside plain eager, the same weights: flows differ by {apart:.1e} at most, of a deviation of {spread:.2g}"
+    yield f"compared with eager, the same weights: flows differ by {apart:.1e} at most, of a deviation of {spread:.2g}"
 
 
 def peak_bytes(device: str) -> int:
@@ -238,14 +240,15 @@ def main(arguments: list[str] | None = None, say: Callable[[str], object] = prin
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--no-graphs", action="store_true")
     options = parser.parse_args(arguments)
-    told = profile_file.load(options.profile)
-    if told.schedule is None:
-        parser.error(f"{told.name} is not a causal profile")
+    profile = profile_file.load(options.profile)
+    if profile.schedule is None:
+        parser.error(f"{profile.name} is not a causal profile")
     if options.precision:
-        told = profile_file.with_engine(told, [f"precision={options.precision}"])
-    width, height = (int(side) for side in (options.size or told.card.sizes[0]).split("x"))
-    say(f"{told.name} at {width}x{height}, {told.engine.precision}, on {options.device}, torch {torch.__version__}")
-    for line in measure(told, options.device, (height // 8, width // 8), options):
+        profile = profile_file.with_engine(profile, [f"precision={options.precision}"])
+    width, height = (int(side) for side in (options.size or profile.card.sizes[0]).split("x"))
+    where = f"on {options.device}, torch {torch.__version__}"
+    say(f"{profile.name} at {width}x{height}, {profile.engine.precision}, {where}")
+    for line in measure(profile, options.device, (height // 8, width // 8), options):
         say(line)
     return 0
 

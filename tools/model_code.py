@@ -1,4 +1,4 @@
-"""Loads the code beside a Triton model, `model_repository/<model>/1/<name>.py`, where there is no Triton.
+"""Loads the code of a Triton model, `model_repository/<model>/1/<name>.py`, without Triton.
 
 As under Triton, a model's modules import one another by their plain names; in one process, which has the code of all
 models, no two may therefore share a name. Only each model's own `model` is loaded apart.

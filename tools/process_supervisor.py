@@ -1,8 +1,8 @@
-"""Supervises one command, `python process_supervisor.py PARENT SHM_PREFIX COMMAND...`: nothing of it is left behind.
+"""Supervises one command, `python process_supervisor.py PARENT SHM_PREFIX COMMAND...`: no process of it remains.
 
 Started by tritonserver.py and stack.py, with the standard library alone. The command ends by itself, or is ended when
-the supervisor is asked to (SIGTERM, SIGINT) or when the process PARENT has died: politely first, then with its process
-group. What it had put outside of that group, such as PostgreSQL's daemon, is then ended in the same two steps. Each
+the supervisor gets a SIGTERM or SIGINT or when the process PARENT has died: with SIGTERM first, then by killing its
+process group. Processes outside of that group, such as PostgreSQL's daemon, are then ended in the same two steps. Each
 step has a limit, so the supervisor itself ends too. Last it removes the shared memory whose names begin with
 SHM_PREFIX, which a server that had to be killed leaves behind. Exits as the command did.
 """
@@ -18,16 +18,16 @@ from pathlib import Path
 from types import FrameType
 
 LOOK_S = 1.0
-POLITE_S = 8.0
-ADOPTED_POLITE_S = 4.0
+TERMINATE_S = 8.0
+ADOPTED_TERMINATE_S = 4.0
 KILLED_S = 2.0
-"""What was killed is gone at once, unless the kernel holds it."""
+"""A killed process ends at once, unless the kernel blocks it."""
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with_parent() -> None:
-    """Asks the kernel for a SIGTERM when the parent dies."""
+    """Makes the kernel send a SIGTERM when the parent dies."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -35,7 +35,7 @@ def main(parent: int, shm_prefix: str, command: list[str]) -> int:
     """Runs the command to its end, natural or not, and returns its exit code."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        heed_no_more()
+        ignore_signals()
         raise KeyboardInterrupt
 
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -50,11 +50,11 @@ def main(parent: int, shm_prefix: str, command: list[str]) -> int:
         return 1
     try:
         code = ended(child)
-        heed_no_more()
+        ignore_signals()
     except KeyboardInterrupt:
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(POLITE_S)
+            child.wait(TERMINATE_S)
         code = 0
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
@@ -76,32 +76,32 @@ def ended(child: "subprocess.Popen[bytes]") -> int:
             return child.wait(LOOK_S)
 
 
-def heed_no_more() -> None:
-    """Ignores the signals that ask for an end: it is on its way, and takes only so long."""
+def ignore_signals() -> None:
+    """Ignores further signals to stop: the end is in progress, and its time is limited."""
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, signal.SIG_IGN)
 
 
 def end_adopted() -> None:
-    """Ends the orphans that became ours, politely first."""
-    polite_until = time.monotonic() + ADOPTED_POLITE_S
-    killed_until = polite_until + KILLED_S
-    asked: set[int] = set()
+    """Ends the adopted orphans, with SIGTERM first."""
+    terminate_until = time.monotonic() + ADOPTED_TERMINATE_S
+    killed_until = terminate_until + KILLED_S
+    signalled: set[int] = set()
     while time.monotonic() < killed_until:
         try:
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
         except ChildProcessError:
             return
-        impatient = time.monotonic() > polite_until
+        overdue = time.monotonic() > terminate_until
         for pid, name in children():
-            if not impatient and pid in asked:
+            if not overdue and pid in signalled:
                 continue
-            asked.add(pid)
-            # PostgreSQL takes a SIGTERM as a wish to serve its last clients first.
-            polite = signal.SIGINT if name == "postgres" else signal.SIGTERM
+            signalled.add(pid)
+            # PostgreSQL would serve its last clients first after a SIGTERM.
+            first = signal.SIGINT if name == "postgres" else signal.SIGTERM
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL if impatient else polite)
+                os.kill(pid, signal.SIGKILL if overdue else first)
         time.sleep(0.02)
 
 

@@ -60,7 +60,7 @@ class StackProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        refuse_taken(self._ports)  # before the log of whoever has them is emptied
+        refuse_taken(self._ports)  # before the log of the process that uses them is emptied
         self.log.parent.mkdir(parents=True, exist_ok=True)
         supervised = [sys.executable, "-I", "-S", supervisor, str(os.getpid()), f"i2v_{uuid4().hex}", *self._command]
         with self.log.open("wb") as log:
@@ -136,7 +136,7 @@ def tail(log: Path) -> str:
 
 
 def refuse_taken(ports: Mapping[str, int]) -> None:
-    """Raises StackError if somebody listens on one of the ports."""
+    """Raises StackError if a process listens on one of the ports."""
     for name, port in ports.items():
         with socket.socket() as probe:
             # As servers do: connections that ended a moment ago do not count.

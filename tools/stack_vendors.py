@@ -29,7 +29,7 @@ ORCHESTRATORS = (
 
 @dataclass
 class VendorProcesses:
-    """What was started, and what the orchestrator is told of it."""
+    """The started processes, and the orchestrator's settings for them."""
 
     simulated: bool
     programs: list[StackProcess] = field(default_factory=list)
@@ -81,7 +81,7 @@ def start(stack: ExitStack, data: Path, *, simulate: bool, say: Say = on_stderr)
 
 
 def limits(names: Iterable[str]) -> str:
-    """Returns what the orchestrator is told of the real vendors' accounts."""
+    """Returns the orchestrator's settings for the real vendors' accounts."""
     usual = ",".join(f"{name}={LIMITS[name]}" for name in names if name in LIMITS)
     return os.environ.get("I2V_PROVIDER_LIMITS", usual)
 

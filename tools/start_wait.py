@@ -50,5 +50,5 @@ class StartWait:
 
 def why(error: grpc.RpcError) -> str:
     """Returns the innermost cause from gRPC's message about a failed call."""
-    said = error.details() if isinstance(error, grpc.Call) else None
-    return (said or str(error)).rsplit(": ", 1)[-1]
+    details = error.details() if isinstance(error, grpc.Call) else None
+    return (details or str(error)).rsplit(": ", 1)[-1]

@@ -1,4 +1,4 @@
-"""A language model that says what it is told to say: /v1/chat/completions over plain HTTP, answers by script.
+"""A simulated language model: /v1/chat/completions over plain HTTP, answers by script.
 
     python -m tools.simulators.llm --port 8089 [--key KEY] [--faults busy,garbage]
 
@@ -58,7 +58,7 @@ def says(
 
 
 def writes(prompt: Any, negative_prompt: Any = "", *, usage: Any = (120, 45), **more: Any) -> Step:
-    """A completion whose content is the JSON that was asked for, and perhaps more."""
+    """A completion whose content is the JSON that was requested, and perhaps more."""
     return says(json.dumps({"prompt": prompt, "negative_prompt": negative_prompt, **more}), usage=usage)
 
 
@@ -127,7 +127,7 @@ class LlmSimulator:
         try:
             await self._converse(reader, writer)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, asyncio.CancelledError):
-            pass  # The caller has gone, or we are: a simulator has nobody to tell.
+            pass  # The caller or this process ends: there is nothing to report.
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -196,7 +196,7 @@ def counted(call: dict[str, Any]) -> tuple[int, int]:
 
 
 async def main(arguments: list[str]) -> None:
-    """Serves until it is told to stop."""
+    """Serves until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m tools.simulators.llm", description=__doc__.split("\n")[0])
     parser.add_argument("--port", type=int, default=8089, help="0: a free one")
     parser.add_argument("--key", default="", help="what callers must show")

@@ -1,4 +1,4 @@
-"""What a simulated vendor shall do with the tasks that it is given from now on."""
+"""What a simulated vendor does with the next tasks."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ class Scenario:
     work_s: float = 0.0
     """And how long it is worked on then."""
     stay: str = ""
-    """`queue` or `work`: it stays there until the simulator is told to `release` it."""
+    """`queue` or `work`: it stays there until `release` of the simulator is called."""
     submit: str = ""
     """What becomes of submissions: `refused` (with `status`), `moderation`, `bad-key`, `no-credit`, `lost` (taken, and
     the connection is cut instead of an answer), `hang` (taken, no answer), `hold` (no answer before it is let go on),
     `half` (taken, half of an answer), `garbage`, `no-id`, `bad-id`, `types`, `deep`, `huge`, `envelope` (a refusal
-    with HTTP 200), `same-id` (the id of the task before), `other-model` (another model than was asked for)."""
+    with HTTP 200), `same-id` (the id of the task before), `other-model` (another model than requested)."""
     status: int = 0
     """HTTP status of refusals."""
     retry_after: str = ""
@@ -48,7 +48,7 @@ class Scenario:
     outputs: list[str] = field(default_factory=list)
     """The same of the next requests for the video, one each."""
     video_s: float | None = None
-    """Length of the video, when it is not what was asked for."""
+    """Length of the video, when it is not the requested one."""
     padding_bytes: int = 0
     """What the video has behind its end, in a box that players pass over: to make it large. At least 8."""
     bytes_s: int = 0

@@ -217,7 +217,7 @@ class Simulator(ABC):
 
     @asynccontextmanager
     async def running(self, port: int = 0) -> AsyncIterator["Simulator"]:
-        """Answers on a port of 127.0.0.1, a free one if 0 is asked for."""
+        """Answers on a port of 127.0.0.1, a free one if `port` is 0."""
         runner = web.AppRunner(self.application, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, self.host, port)
@@ -244,7 +244,7 @@ def main(make: Callable[..., Simulator], default_port: int) -> None:
     async def run() -> None:
         simulator = make(any_key=True)
         simulator.scenario = Scenario(queue_s=options.queue, work_s=options.work)
-        simulator.keep_inputs = False  # nobody can look at them from another process
+        simulator.keep_inputs = False  # another process cannot read them
         async with simulator.running(options.port):
             print(f"{simulator.name} is simulated at {simulator.url}", flush=True)
             await asyncio.Event().wait()

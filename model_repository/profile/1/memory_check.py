@@ -1,4 +1,4 @@
-"""Whether this machine has the memory that a profile takes, said before the first job. Knows nothing of Triton."""
+"""Checks, before the first job, whether this machine has the memory that a profile needs. Independent of Triton."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ GPU_QUERY = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,no
 
 
 class NotEnoughMemory(RuntimeError):
-    """The profile can never run here; the message says what it takes, what there is, and what to do."""
+    """The profile can never run here; the message has what it needs, what there is, and what to do."""
 
 
 def check(needs: Mapping[str, int], name: str, has: Mapping[str, int | None]) -> None:
@@ -29,17 +29,17 @@ def check(needs: Mapping[str, int], name: str, has: Mapping[str, int | None]) ->
 
 
 def present() -> dict[str, int | None]:
-    """Bytes of the first GPU and of the host, as far as they can be told."""
+    """Bytes of the first GPU and of the host, as far as they are known."""
     return {"gpu": gpu(), "cpu": host()}
 
 
 def gpu() -> int | None:
-    """Memory of the first GPU in bytes; None when the driver's tool is not there or says nothing."""
+    """Memory of the first GPU in bytes; None if the driver's tool is missing or prints nothing."""
     if shutil.which(GPU_QUERY[0]) is None:
         return None
-    told = subprocess.run(GPU_QUERY, capture_output=True, text=True, check=False, timeout=30)
-    first = told.stdout.split("\n")[0].strip()
-    return int(first) << 20 if told.returncode == 0 and first.isdecimal() else None
+    query = subprocess.run(GPU_QUERY, capture_output=True, text=True, check=False, timeout=30)
+    first = query.stdout.split("\n")[0].strip()
+    return int(first) << 20 if query.returncode == 0 and first.isdecimal() else None
 
 
 def host() -> int | None:

@@ -1,4 +1,4 @@
-"""Says which profile this server serves, and proves that tensors arrive whole."""
+"""Answers which profile this server serves, and returns a tensor that proves that tensors arrive unchanged."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ class TritonPythonModel:
 
 
 def with_code(digest: str, repository: Path) -> str:
-    """The digest of what was built, and of the models' code, as far as it lies beside this model."""
+    """The digest of what was built, and of the models' code, as far as it is in the same repository."""
     whole = hashlib.sha256(digest.encode())
     for file in sorted(repository.glob("*/1/*.py")):
         whole.update(file.read_bytes())

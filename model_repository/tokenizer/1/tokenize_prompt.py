@@ -1,4 +1,4 @@
-"""Prompts to tokens: bytes, or the vocabulary of a file after the cleaning that Wan does. Knows nothing of Triton."""
+"""Prompts to tokens: bytes, or the vocabulary of a file after the cleaning that Wan does. Independent of Triton."""
 
 import html
 import json
@@ -20,7 +20,7 @@ class PromptTokenizer:
     """The tokenizer of one profile."""
 
     def __init__(self, folder: Path) -> None:
-        """Reads `settings.json` (tokenizer, length) and, unless it says `bytes`, `tokenizer.json`."""
+        """Reads `settings.json` (tokenizer, length) and, unless the tokenizer is `bytes`, `tokenizer.json`."""
         settings = json.loads((folder / "settings.json").read_text())
         self.length: int = settings["length"]
         by_bytes = settings["tokenizer"] == "bytes"

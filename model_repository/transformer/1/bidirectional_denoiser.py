@@ -1,6 +1,6 @@
 """The port between the loop that makes a whole video at once and what computes its forwards.
 
-A `Denoiser` holds one profile's weights, and a `Video` of it all that the forwards of one video read and write besides.
+A `Denoiser` holds one profile's weights, and a `Video` of it the buffers of the forwards of one video.
 `bidirectional_denoiser_onnx` and `bidirectional_denoiser_torch` implement both.
 """
 
@@ -18,14 +18,14 @@ class Video(Protocol):
         """One forward over all latent frames, each of which attends to all others and to the prompt of this number.
 
         `latents` are FP32 (1, C + condition channels, F, h, w), the noisy ones first; all are at `timestep`, 0 to 1000.
-        Returns the flow, noise minus clean, FP32 (1, C, F, h, w); what it lies in is the caller's.
+        Returns the flow, noise minus clean, FP32 (1, C, F, h, w); the caller owns the array.
 
         Raises:
-            OutOfMemory: no room for what is computed on the way.
+            OutOfMemory: no memory for the activations.
         """
 
     def end(self) -> None:
-        """The video is over, or was given up: gives back what it took. May be called again."""
+        """The video has ended, or was cancelled: releases its memory. May be called again."""
 
 
 class Denoiser(Protocol):
@@ -40,5 +40,5 @@ class Denoiser(Protocol):
         cross-attention. Without a picture nothing attends to one.
 
         Raises:
-            OutOfMemory: no room for it.
+            OutOfMemory: no memory for it.
         """

@@ -1,9 +1,9 @@
-"""The bidirectional pipeline: all latents of a video at once, from noise to clean, led by prompt and picture.
+"""The bidirectional pipeline: all latents of a video at once, from noise to clean, guided by prompt and picture.
 
-What the transformer reads has 20 channels beside the noisy latents: a mask, which is 1 where the video is given, and
-the latents of a clip that shows the picture and then mid-grey. With guidance each step takes two forwards, one told
-what to show and one told what not to; the flow is led from the second past the first. Plain numpy over a `Denoiser`,
-which computes the forwards; knows nothing of Triton.
+The transformer's input has 20 channels in addition to the noisy latents: a mask, which is 1 where the video is given,
+and the latents of a clip that shows the picture and then mid-grey. With classifier-free guidance each step takes two
+forwards, over the prompt and over the negative prompt, and the flow is extrapolated from the second past the first.
+Plain numpy over a `Denoiser`, which computes the forwards; independent of Triton.
 
 The computation is that of Wan2.1 (https://github.com/Wan-Video/Wan2.1, `wan/image2video.py`): its order of channels,
 its mask, its guidance and its solver; the noise is ours.
@@ -14,8 +14,16 @@ from contextlib import closing
 
 import numpy as np
 from bidirectional_denoiser import Denoiser
-from generation_request import BadRequest, Block, Floats, Request, check_arrays, noise
-from kv_cache_runtime import PATCH
+from generation_request import (
+    BadRequest,
+    Block,
+    Floats,
+    Request,
+    check_arrays,
+    check_size_and_seed,
+    history_frames,
+    noise,
+)
 from position_and_time import MAX_FRAMES
 from unipc_solver import UniPC, schedule
 
@@ -57,12 +65,9 @@ class Diffusion:
         """Raises BadRequest for what cannot be served; costs nothing."""
         settings, frames = self.settings, request.latent_frames
         height, width = request.latent_size
-        if height < PATCH or width < PATCH or height % PATCH or width % PATCH:
-            raise BadRequest(f"latent_size must be two even numbers from {PATCH}, not {height} x {width}")
+        check_size_and_seed(request)
         if not 1 <= frames <= self.max_latents:
             raise BadRequest(f"latent_frames must be from 1 to {self.max_latents}, not {frames}")
-        if not 0 <= request.seed < 2**63:
-            raise BadRequest(f"seed must be from 0 to 2**63 - 1, not {request.seed}")
         for name, given, wanted, without in (
             ("image_latent", request.image_latent, True, ""),
             ("image_tokens", request.image_tokens, settings.image_tokens > 0, "does not attend to a picture"),
@@ -72,7 +77,7 @@ class Diffusion:
                 raise BadRequest(f"{name} must be given: this profile makes no video without it")
             if not wanted and given is not None:
                 raise BadRequest(f"{name} must be absent: this profile {without}")
-        made = 0 if request.history is None else request.history.shape[2] if request.history.ndim == 5 else -1
+        made = history_frames(request)
         check_arrays(
             prompt_embeddings=(request.prompt_embeddings, settings.prompt_shape),
             negative_embeddings=(request.negative_embeddings, settings.prompt_shape),
@@ -89,15 +94,15 @@ class Diffusion:
         cancelled: Callable[[], bool] = lambda: False,
         count: Callable[[int], object] = lambda forwards: None,
     ) -> Generator[Block, None, None]:
-        """Yields one block, the whole video, at the end; before, after every step, a sign of life: one of no frames.
+        """Yields one block, the whole video, at the end; before it, after every step, one without frames for progress.
 
-        The same request gives the same bytes, whatever runs before or beside it. `cancelled` is asked before every
-        forward, of which a step may have two, and the iteration ends when it says so; `count` is called with 1 after
-        every forward.
+        The same request gives the same bytes, whatever runs before it or at the same time. `cancelled` is called
+        before every forward, of which a step may have two, and the iteration ends when it returns true; `count` is
+        called with 1 after every forward.
 
         Raises:
             BadRequest: before any work.
-            OutOfMemory: there is no room for this video.
+            OutOfMemory: there is no memory for this video.
         """
         self.check(request)
         if request.history is not None and request.history.shape[2]:
@@ -121,7 +126,7 @@ class Diffusion:
                     flows.append(video.forward(prompt, read, timestep))
                     forwards += 1
                     count(1)
-                latents = solver.step(latents, led(flows, settings.guidance))
+                latents = solver.step(latents, guided_flow(flows, settings.guidance))
                 made = frames if forwards == total else 0
                 yield Block(latents[:, :, :made].astype(np.float32), 0, forwards, total)
         finally:
@@ -155,8 +160,8 @@ def mask(image_latent: Floats) -> Floats:
     return made
 
 
-def led(flows: list[Floats], guidance: float) -> Floats:
-    """The flow by the prompt alone or, by classifier-free guidance, led away from that by the negative prompt."""
+def guided_flow(flows: list[Floats], guidance: float) -> Floats:
+    """The flow of the prompt or, by classifier-free guidance, extrapolated away from that of the negative prompt."""
     if len(flows) == 1:
         return flows[0]
     positive, negative = flows

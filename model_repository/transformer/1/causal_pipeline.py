@@ -3,7 +3,7 @@
 The picture's latent, when there is one, is latent frame 0: one forward at t = 0 puts it into the cache. Each block then
 starts as noise and takes one forward per timestep, with fresh noise between; a last forward at t = 0, the clean pass,
 puts what came out into the cache for the blocks that follow. Where the cache holds only a window, the oldest frames
-after the sink make room for each block. Plain numpy over a `Runtime`; knows nothing of Triton.
+after the sink make room for each block. Plain numpy over a `Runtime`; independent of Triton.
 
 The computation is that of Self-Forcing (https://github.com/guandeh17/Self-Forcing) and, with other steps for the first
 block, of Causal-Forcing (https://github.com/thu-ml/Causal-Forcing).
@@ -13,8 +13,17 @@ from collections.abc import Callable, Generator
 
 import numpy as np
 import numpy.typing as npt
-from generation_request import BadRequest, Block, Floats, Request, check_arrays, noise
-from kv_cache_runtime import PATCH, Runtime
+from generation_request import (
+    BadRequest,
+    Block,
+    Floats,
+    Request,
+    check_arrays,
+    check_size_and_seed,
+    history_frames,
+    noise,
+)
+from kv_cache_runtime import Runtime
 from position_and_time import MAX_FRAMES
 
 
@@ -25,8 +34,8 @@ class Rollout:
         """Takes a slot.
 
         Raises:
-            OutOfMemory: there is no room for one.
-            ValueError: the profile's window has no room for a block beside the sink.
+            OutOfMemory: there is no memory for one.
+            ValueError: the profile's window is smaller than the sink and a block.
         """
         self.settings = runtime.settings
         window, least = self.settings.window_latents, self.settings.sink_latents + self.settings.block_latents
@@ -44,8 +53,7 @@ class Rollout:
         """Raises BadRequest for what cannot be served; costs nothing."""
         settings = self.settings
         height, width = request.latent_size
-        if height < PATCH or width < PATCH or height % PATCH or width % PATCH:
-            raise BadRequest(f"latent_size must be two even numbers from {PATCH}, not {height} x {width}")
+        check_size_and_seed(request)
         frames, block = request.latent_frames, settings.block_latents
         alone = int(self._frame_0_is_alone(request))
         if frames < 1 or (frames - alone) % block:
@@ -53,11 +61,9 @@ class Rollout:
             raise BadRequest(f"latent_frames must be {rule}, not {frames}")
         if frames > self.max_latents:
             raise BadRequest(f"latent_frames must be at most {self.max_latents}, not {frames}")
-        if not 0 <= request.seed < 2**63:
-            raise BadRequest(f"seed must be from 0 to 2**63 - 1, not {request.seed}")
         if request.negative_embeddings is not None:
             raise BadRequest("negative_embeddings must be absent: this model has no guidance")
-        made = 0 if request.history is None else request.history.shape[2] if request.history.ndim == 5 else -1
+        made = history_frames(request)
         check_arrays(
             prompt_embeddings=(request.prompt_embeddings, settings.prompt_shape),
             image_tokens=(request.image_tokens, settings.image_shape),
@@ -75,9 +81,9 @@ class Rollout:
     ) -> Generator[Block, None, None]:
         """Yields each block as soon as its latents are final, before the clean pass.
 
-        The same request gives the same bytes, whatever runs before or beside it: all noise comes from the seed, the
-        frame and the step. `cancelled` is asked before every forward, and the iteration ends when it says so; `count`
-        is called with 1 after every forward. A video is over when the iteration ends or is closed.
+        The same request gives the same bytes, whatever runs before it or at the same time: all noise depends on the
+        seed, the frame and the step. `cancelled` is called before every forward, and the iteration ends when it returns
+        true; `count` is called with 1 after every forward. A video has ended when the iteration ends or is closed.
 
         Raises:
             BadRequest: before any work.
@@ -93,7 +99,7 @@ class Rollout:
         video = _Video(self, request.latent_size, cancelled, count)
         try:
             if request.image_latent is not None:
-                video.remember(request.image_latent, 0)
+                video.cache(request.image_latent, 0)
             for start, end in spans:
                 video.make_room(end - start)
                 if end <= made and request.history is not None:
@@ -102,7 +108,7 @@ class Rollout:
                     latents = self._denoise(video, request, start, end)
                     yield Block(latents, start, video.forwards, total)
                 if end < request.latent_frames:
-                    video.remember(latents, start)
+                    video.cache(latents, start)
         except _Cancelled:
             return
         finally:
@@ -154,11 +160,11 @@ class Rollout:
 
 
 class _Cancelled(Exception):
-    """Nobody waits for the video any more."""
+    """The request was cancelled."""
 
 
 class _Video:
-    """One request on its way: how much of it is in the cache, and how many forwards it has taken."""
+    """The progress of one request: how much of it is in the KV cache, and how many forwards it has taken."""
 
     def __init__(
         self, rollout: Rollout, size: tuple[int, int], cancelled: Callable[[], bool], count: Callable[[int], object]
@@ -184,8 +190,8 @@ class _Video:
         self._count(1)
         return flow
 
-    def remember(self, latents: Floats, start: int) -> None:
-        """The clean pass: the keys and values of final latents stay in the cache."""
+    def cache(self, latents: Floats, start: int) -> None:
+        """The clean pass: the keys and values of final latents stay in the KV cache."""
         self.forward(latents, 0.0, start, keep=True)
         self._past += latents.shape[2]
 

@@ -1,4 +1,4 @@
-"""What is asked of the transformer and what comes of it, whatever the pipeline; and the noise that both start from."""
+"""A request to the transformer and its results, for every pipeline; its checks; and the noise that all start from."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from kv_cache_runtime import PATCH
 
 Floats = npt.NDArray[np.float32]
 
 
 class BadRequest(ValueError):
-    """The request can never be served; the message says what is wrong with it."""
+    """The request can never be served; the message describes the error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +52,11 @@ class Block:
 
 
 class Pipeline(Protocol):
-    """A way to make videos. One that is not thread-safe serves one slot."""
+    """Makes videos. One that is not thread-safe serves one slot."""
 
     @property
     def cache_bytes(self) -> int:
-        """What it keeps from video to video."""
+        """Bytes that it keeps from video to video."""
 
     def check(self, request: Request) -> None:
         """Raises BadRequest for what cannot be served; costs nothing."""
@@ -63,9 +64,9 @@ class Pipeline(Protocol):
     def blocks(
         self, request: Request, cancelled: Callable[[], bool], count: Callable[[int], object]
     ) -> Generator[Block, None, None]:
-        """Makes a video; `cancelled` is asked before every forward, `count` called with 1 after each.
+        """Makes a video; `cancelled` is called before every forward, `count` with 1 after each.
 
-        A block of no frames only tells how far it is. A video is over when the generator ends or is closed.
+        A block without frames only reports progress. A video has ended when the generator ends or is closed.
 
         Raises:
             BadRequest: before any work.
@@ -73,11 +74,27 @@ class Pipeline(Protocol):
         """
 
     def warm_up(self) -> None:
-        """Does what is done once, so that the first request does not pay for it."""
+        """Does the one-time work, so that the first request does not wait for it."""
+
+
+def check_size_and_seed(request: Request) -> None:
+    """Raises BadRequest for a latent size or a seed that no pipeline takes."""
+    height, width = request.latent_size
+    if height < PATCH or width < PATCH or height % PATCH or width % PATCH:
+        raise BadRequest(f"latent_size must be two even numbers from {PATCH}, not {height} x {width}")
+    if not 0 <= request.seed < 2**63:
+        raise BadRequest(f"seed must be from 0 to 2**63 - 1, not {request.seed}")
+
+
+def history_frames(request: Request) -> int:
+    """Latent frames of the history; -1 if it has another number of axes."""
+    if request.history is None:
+        return 0
+    return request.history.shape[2] if request.history.ndim == 5 else -1
 
 
 def check_arrays(**arrays: tuple[Any, tuple[int, ...]]) -> None:
-    """Holds each array that is given against the shape it must have.
+    """Checks the shape of each array that is given.
 
     Raises:
         BadRequest: another shape, or numbers that are not finite.

@@ -47,12 +47,12 @@ class TritonPythonModel:
     A bidirectional profile makes one block of all frames, and before it, a step, a response of none.
     Then comes an empty one with FINAL. A cancel is seen before the next forward and ends the responses with FINAL.
 
-    As many requests as the parameter `slots` says are served at once, each with a KV cache of its own; the others wait
+    As many requests as the parameter `slots` are served at once, each with a KV cache of its own; the others wait
     in the order of their arrival, holding nothing, and one that is cancelled meanwhile gets its FINAL without any work.
-    The bytes of a video depend neither on what runs beside it nor on what ran before.
+    The bytes of a video depend neither on simultaneous nor on earlier requests.
 
     Errors: INVALID_ARG with a text that begins with INVALID, before any work; UNAVAILABLE with one that begins with
-    OUT_OF_MEMORY where there is no room for the video, after which the slot is made anew; INTERNAL otherwise. Each
+    OUT_OF_MEMORY where there is no memory for the video, after which the slot is made again; INTERNAL otherwise. Each
     concerns its own request only. The texts say it too, because a stream that has Triton send the codes crashes it.
     """
 
@@ -96,7 +96,7 @@ class TritonPythonModel:
 
     @contextmanager
     def pipeline(self) -> Iterator[Pipeline]:
-        """One that is idle; where memory fails, it is dropped, and made anew by whoever comes next."""
+        """One that is idle; if memory is exhausted, it is dropped, and the next request makes another."""
         pipeline = self.idle.get()
         try:
             pipeline = pipeline or self.make()
@@ -205,7 +205,7 @@ def finish(sender: Any, failure: Exception | None) -> None:
 
 
 class Metrics:
-    """What Prometheus is told; safe to be used by several threads."""
+    """The Prometheus metrics; thread-safe."""
 
     def __init__(self) -> None:
         counter, gauge = pb_utils.MetricFamily.COUNTER, pb_utils.MetricFamily.GAUGE

@@ -1,4 +1,4 @@
-"""How a forward is told when it is, in the video and in the noise: rotary angles and the waves of a timestep.
+"""The position in the video and the noise level, as the transformer reads them: rotary angles, and timestep embeddings.
 
 Both are computed in float64 and rounded once, as Wan2.1 does; so the transformer takes them as inputs.
 """

@@ -1,4 +1,4 @@
-"""What the exporter says of a profile's transformer and of how it makes videos: `settings.json`, beside the weights."""
+"""The exporter's settings of a profile's transformer and pipeline: `settings.json`, next to the weights."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Settings:
     channels: int
     """Of a latent."""
     condition_channels: int
-    """That come beside the noisy latents."""
+    """Channels in addition to the noisy latents."""
     heads: int
     head_width: int
     layers: int
@@ -68,7 +68,7 @@ class Settings:
 
     @property
     def cache_latents(self) -> int:
-        """Latent frames that the cache of one video has room for."""
+        """Latent frames that fit into the KV cache of one video."""
         return self.window_latents or self.max_latents
 
     @property

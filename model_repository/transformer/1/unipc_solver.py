@@ -30,7 +30,7 @@ class Schedule:
     sigmas: tuple[float, ...]
     """One more than there are steps, falling from below 1 to 0: a step leads from each to the next."""
     timesteps: tuple[int, ...]
-    """What the transformer is told at each step."""
+    """The transformer's timestep at each step."""
 
 
 def schedule(steps: int, shift: float) -> Schedule:

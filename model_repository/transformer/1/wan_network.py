@@ -121,8 +121,8 @@ class Wan:
         """Sets the keys and values of cross-attention from (1, L, D) and (1, T, D'), FP32."""
         first, second = self.text
         text = affine(gelu(affine(prompt[0].to(self.dtype), *first), approximate="tanh"), *second)
-        for room, cross in zip(cache.text, self.to_text, strict=True):
-            self._set_cross(room, cross, text)
+        for target, cross in zip(cache.text, self.to_text, strict=True):
+            self._set_cross(target, cross, text)
         if picture is None:
             cache.picture.zero_()
             return
@@ -130,8 +130,8 @@ class Wan:
         seen = layer_normed(picture[0], *norm, epsilon=PICTURE_EPSILON).to(self.dtype)
         seen = affine(gelu(affine(seen, *first)), *second)
         seen = layer_normed(seen, *norm_after, epsilon=PICTURE_EPSILON).to(self.dtype)
-        for room, cross in zip(cache.picture, self.to_picture, strict=True):
-            self._set_cross(room, cross, seen)
+        for target, cross in zip(cache.picture, self.to_picture, strict=True):
+            self._set_cross(target, cross, seen)
 
     def __call__(self, io: ForwardIO, cache: KeyValueCache, past: int) -> None:
         """One forward, from `io.latents` to `io.flow`, over `past` cached frames; its own are cached after them."""
@@ -151,10 +151,10 @@ class Wan:
             x = self._after(layer, x, seen, shifts)
         io.flow.copy_(self._project_to_flow(self.end_weights, x, time, (count, height // PATCH, width // PATCH)))
 
-    def _set_cross(self, room: Tensor, cross: CrossWeights, x: Tensor) -> None:
+    def _set_cross(self, target: Tensor, cross: CrossWeights, x: Tensor) -> None:
         keys, values = affine(x, *cross.keys_values).chunk(2, dim=1)
-        room[0].copy_(rms_norm(keys, keys.shape[-1:], cross.key_norm, EPSILON).unflatten(1, (self._heads, -1)))
-        room[1].copy_(values.unflatten(1, (self._heads, -1)))
+        target[0].copy_(rms_norm(keys, keys.shape[-1:], cross.key_norm, EPSILON).unflatten(1, (self._heads, -1)))
+        target[1].copy_(values.unflatten(1, (self._heads, -1)))
 
     def _layer(self, block: str, dim: int, wide: int) -> LayerWeights:
         attention, cross = f"{block}.attn1", f"{block}.attn2"

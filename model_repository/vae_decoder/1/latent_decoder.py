@@ -2,7 +2,7 @@
 
 The first latent frame of a clip makes 1 frame, each later one 4; decoding block by block gives what decoding the whole
 clip at once would give. Two ONNX graphs do the work: frames come out of them as bytes, and the cache stays where they
-run, untouched by numpy. Knows nothing of Triton, nor which decoder it runs.
+run, untouched by numpy. Independent of Triton and of the decoder.
 """
 
 import threading
@@ -27,11 +27,11 @@ FRAMES = 4
 """Frames of each latent frame but the first."""
 
 NO_MEMORY = ("failed to allocate memory", "out of memory", "bad_alloc", "bad allocation")
-"""What ONNX Runtime, CUDA and C++ say then, in small letters."""
+"""Parts of the messages of ONNX Runtime, CUDA and C++ for exhausted memory, in lower case."""
 
 
 class BadRequest(ValueError):
-    """The request can never be served; the message says what is wrong with it."""
+    """The request can never be served; the message describes the error."""
 
 
 class UnknownClip(BadRequest):
@@ -66,7 +66,7 @@ class Device:
 
 @dataclass
 class Clip:
-    """A clip on its way: what the decoder remembers of it, on the device; None before its first latent frame."""
+    """A clip in progress: its feature cache on the device; None before its first latent frame."""
 
     cache: Sequence[onnxruntime.OrtValue] | None = None
     size: tuple[int, int] | None = None
@@ -74,7 +74,7 @@ class Clip:
 
     @property
     def bytes(self) -> int:
-        """What the cache takes."""
+        """Bytes of the cache."""
         return sum(each.tensor_size_in_bytes() for each in self.cache or ())
 
 
@@ -141,7 +141,7 @@ class Decoder:
 class Clips:
     """The clips being decoded, by the id of their sequence: at most `limit`, each given up after `idle_s` of idling.
 
-    `watch` is told how many there are and how many bytes their caches take, whenever that may have changed.
+    `watch` is called with their number and the bytes of their caches, whenever these may have changed.
     """
 
     def __init__(
@@ -183,13 +183,13 @@ class Clips:
         try:
             yield clip
         except BaseException:
-            self._tell()
+            self._report()
             raise
         with self._lock:
             if not end:
                 clip.used = self._clock()
                 self._clips[key] = clip
-        self._tell()
+        self._report()
 
     def sweep(self) -> None:
         """Forgets every clip that has idled too long."""
@@ -199,9 +199,9 @@ class Clips:
             for key in idle:
                 del self._clips[key]
         if idle:
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         with self._lock:
             count, size = len(self._clips), sum(clip.bytes for clip in self._clips.values())
         self._watch(count, size)
@@ -209,11 +209,11 @@ class Clips:
 
 @contextmanager
 def raising_out_of_memory(doing: str) -> Iterator[None]:
-    """Makes every way in which memory can be missing one error, OutOfMemory."""
+    """Converts every error for exhausted memory to OutOfMemory."""
     try:
         yield
-    except Exception as failure:  # ONNX Runtime's own errors have no class in common, and no code for memory
-        if not isinstance(failure, MemoryError) and not any(said in str(failure).lower() for said in NO_MEMORY):
+    except Exception as failure:  # ONNX Runtime's errors have no common class, and no code for memory
+        if not isinstance(failure, MemoryError) and not any(text in str(failure).lower() for text in NO_MEMORY):
             raise
         raise OutOfMemory(f"OUT_OF_MEMORY: no room for {doing}: {failure}") from failure
 

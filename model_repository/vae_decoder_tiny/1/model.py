@@ -1,7 +1,7 @@
 """The tiny decoder: the code of `vae_decoder`, whose docstring is its contract too, over the graphs of this folder.
 
-The code is loaded from the model beside this one in the repository: Triton gives each model a process of its own, and
-its own folder alone to import from.
+The code is loaded from the model `vae_decoder` of the same repository: Triton gives each model its own
+process, with its own folder alone to import from.
 """
 
 import importlib.util

@@ -30,7 +30,7 @@ MAX_LATENTS = 1024
 
 
 class BadRequest(ValueError):
-    """The request can never be served; the message says what is wrong with it."""
+    """The request can never be served; the message describes the error."""
 
 
 class Encoder:
