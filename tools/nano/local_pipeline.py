@@ -24,7 +24,8 @@ class LocalPipeline:
     """One repository's models."""
 
     def __init__(self, repository: Path = REPOSITORY, threads: int = 2) -> None:
-        settings, runtime = (model_code("transformer", name) for name in ("settings", "runtime_onnx"))
+        settings = model_code("transformer", "transformer_settings")
+        runtime = model_code("transformer", "kv_cache_runtime_onnx")
         self._rollout = model_code("transformer", "causal_pipeline")
         self._decode = model_code("vae_decoder", "latent_decoder")
         folder = {

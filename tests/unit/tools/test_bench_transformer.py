@@ -75,7 +75,7 @@ def test_it_prints_every_block_and_what_they_come_to() -> None:
         "arithmetic:",
         "first",
         "memory:",
-        "beside",
+        "compared",
     ]
     assert "video: 81 frames in" in rows[11]
     assert "differ by 0.0e+00" in rows[-1]
