@@ -30,7 +30,7 @@ def pick(rng: np.random.Generator, words: Sequence[str]) -> str:
 
 
 def subject(rng: np.random.Generator) -> str:
-    """Something that may be in a picture; sometimes a word that nobody has heard of."""
+    """Something that may be in a picture; sometimes an invented word."""
     noun = pick(rng, WORDS["subjects"])
     if rng.random() < 0.15:
         noun = "".join(pick(rng, list("abcdefghijklmnoprstuvwz")) for _ in range(int(rng.integers(3, 9))))
@@ -89,12 +89,12 @@ SPOKEN = (*SIDES, *PHRASES)
 SECOND = ("zoom_in", "zoom_out", "rotate_clockwise", "rotate_counterclockwise")
 """Kinds that may come with another. They move each part of a picture otherwise, so they are the hardest to learn."""
 ODDS = np.array([2.5 if each in SECOND else 1.25 if each in (*SIDES, "still") else 0.7 for each in SPOKEN])
-"""How often each of SPOKEN is wished for, in proportion."""
+"""How often each of SPOKEN is requested, in proportion."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a caption asks for."""
+class RequestedMotion:
+    """The motion that a caption requests."""
 
     kind: str
     """One of SPOKEN, or `nothing`."""
@@ -118,19 +118,19 @@ def moving(kind: str, pace: float) -> Motion:
     return replace(Motion(), **{OPPOSITES.get(kind, kind): -pace if kind in OPPOSITES else pace})
 
 
-def wish(rng: np.random.Generator) -> Wish:
-    """Any wish; one in eight asks for nothing."""
+def random_motion(rng: np.random.Generator) -> RequestedMotion:
+    """Any motion; one in eight is none."""
     draw = rng.random()
     if draw < 0.12:
-        return Wish("nothing")
+        return RequestedMotion("nothing")
     kind = SPOKEN[int(rng.choice(len(SPOKEN), p=ODDS / ODDS.sum()))]
     pace = 1.0 if kind == "still" else float(rng.choice([SLOW, 1.0, FAST], p=[0.3, 0.45, 0.25]))
     both = draw > 0.9 and kind in (*SIDES, "sway", "ripple", "pulse")
-    return Wish(kind, pace, pick(rng, SECOND) if both else "")
+    return RequestedMotion(kind, pace, pick(rng, SECOND) if both else "")
 
 
-def caption(rng: np.random.Generator, wanted: Wish) -> str:
-    """A wish in words."""
+def caption(rng: np.random.Generator, wanted: RequestedMotion) -> str:
+    """A caption that requests a motion."""
     if wanted.kind == "nothing":
         parts = [idle(rng)]
     else:

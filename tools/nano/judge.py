@@ -2,7 +2,7 @@
 
 The graphs run as they are served, without Triton. Motion is read from optical flow: the flow between frames a few apart
 is explained by a shift, a growth and a turn, weighted by how much there is to see, and the largest of them in pixels is
-what the video does. How often true clips are read rightly is told beside, for that is the most that can be reached.
+what the video does. The share of true clips that is recognised is printed too, because it is the upper limit.
 """
 
 import argparse
@@ -19,24 +19,24 @@ from skimage.registration import optical_flow_ilk
 
 from tools.model_code import REPOSITORY
 from tools.nano import motion, training_pictures
-from tools.nano.captions import Wish
+from tools.nano.captions import RequestedMotion
 from tools.nano.local_pipeline import Frames, LocalPipeline
 from tools.nano.train_vae import as_clip
 
 HEIGHT, WIDTH = 128, 224
 APART = 8
 """Frames between the two of a flow."""
-PROMPTS: dict[str, tuple[str, Wish]] = {
-    "pan left": ("the camera pans left", Wish("pan_left")),
-    "pan right": ("the camera pans to the right", Wish("pan_right")),
-    "pan up": ("slow pan up", Wish("pan_up", 0.5)),
-    "pan down": ("the camera moves down", Wish("pan_down")),
-    "zoom in": ("zoom in on the middle of the picture", Wish("zoom_in")),
-    "zoom out": ("the camera slowly pulls back", Wish("zoom_out", 0.5)),
-    "clockwise": ("the picture rotates clockwise", Wish("rotate_clockwise")),
-    "counterclockwise": ("rotate counterclockwise", Wish("rotate_counterclockwise")),
+PROMPTS: dict[str, tuple[str, RequestedMotion]] = {
+    "pan left": ("the camera pans left", RequestedMotion("pan_left")),
+    "pan right": ("the camera pans to the right", RequestedMotion("pan_right")),
+    "pan up": ("slow pan up", RequestedMotion("pan_up", 0.5)),
+    "pan down": ("the camera moves down", RequestedMotion("pan_down")),
+    "zoom in": ("zoom in on the middle of the picture", RequestedMotion("zoom_in")),
+    "zoom out": ("the camera slowly pulls back", RequestedMotion("zoom_out", 0.5)),
+    "clockwise": ("the picture rotates clockwise", RequestedMotion("rotate_clockwise")),
+    "counterclockwise": ("rotate counterclockwise", RequestedMotion("rotate_counterclockwise")),
 }
-"""What is asked for, and what a true clip of it is."""
+"""The prompt, and the motion of a true clip of it."""
 
 STRANGE = ("a dragon writes the ninth symphony of quantum tax law", "xqzt blorf", "人々が歩く", "🙂")
 """What nano never learnt."""
@@ -83,8 +83,8 @@ class Moved:
     """Clockwise."""
 
     @property
-    def told(self) -> str:
-        """The one of PROMPTS that this is; `still` below a twentieth of a pixel a frame."""
+    def motion(self) -> str:
+        """The matching key of PROMPTS; `still` below a twentieth of a pixel a frame."""
         most = max(("right", "down", "grown", "turned"), key=lambda name: abs(getattr(self, name)))
         amount = getattr(self, most)
         if abs(amount) < 0.05 * APART:
@@ -130,7 +130,7 @@ def read(frames: Frames, pairs: Sequence[int] = (0, 8, 16, 24)) -> Moved:
     )
 
 
-def true_clip(pixels: training_pictures.Pixels, wanted: Wish, frames: int) -> Frames:
+def true_clip(pixels: training_pictures.Pixels, wanted: RequestedMotion, frames: int) -> Frames:
     """What the training data would show."""
     made = motion.clip(as_clip(pixels), wanted.motion, frames)
     shown: Frames = ((made + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
@@ -161,8 +161,8 @@ def judge(maker: LocalPipeline, count: int, table: Table) -> None:
         prompt, wanted = PROMPTS[name]
         video = maker.video(pixels, prompt)
         firsts.append(psnr(video[0], pixels))
-        right.setdefault(name, []).append(read(video).told == name)
-        true.append(read(true_clip(pixels, wanted, 33)).told == name)
+        right.setdefault(name, []).append(read(video).motion == name)
+        true.append(read(true_clip(pixels, wanted, 33)).motion == name)
         sharp.append(sharpness(video[-1]) / max(sharpness(video[0]), 1e-6))
     table.add("frame 0 against the picture, mean", f"{np.mean(firsts):.1f} dB", "≥ 26 dB", bool(np.mean(firsts) >= 26))
     share = float(np.mean([each for some in right.values() for each in some]))
@@ -183,11 +183,11 @@ def judge(maker: LocalPipeline, count: int, table: Table) -> None:
 
 
 def still(maker: LocalPipeline, shown: Sequence[training_pictures.Pixels], table: Table) -> None:
-    """Whether what shall stay still does."""
+    """Whether a picture that must stay still does."""
     kept, far = [], []
     for pixels in shown[::2]:
         video = maker.video(pixels, "the picture stays still")
-        kept.append(read(video, (0, 24, 48, 72)).told == "still")
+        kept.append(read(video, (0, 24, 48, 72)).motion == "still")
         far.append(psnr(video[-1], video[0]))
     table.add("stays still when asked to", f"{np.mean(kept):.0%}", "all", bool(np.mean(kept) >= 0.95))
     table.add("  last frame against the first, mean", f"{np.mean(far):.1f} dB", "", bool(np.mean(far) >= 20))
@@ -204,7 +204,7 @@ def others(maker: LocalPipeline, shown: Sequence[training_pictures.Pixels], tabl
         seeds, prompts = psnr(one[-1], again[-1]), psnr(one[-1], other[-1])
         differ.append(prompts < seeds - 1)
         video = maker.video(pixels, STRANGE[index % len(STRANGE)])
-        calm.append(read(video).told in ("pan left", "pan right", "zoom in", "still") and speed(video) < 1)
+        calm.append(read(video).motion in ("pan left", "pan right", "zoom in", "still") and speed(video) < 1)
         clean.append(sharpness(video[-1]) / max(sharpness(video[0]), 1e-6) < 1.5)
     table.add("two prompts differ more than two seeds", f"{np.mean(differ):.0%}", "all", bool(np.mean(differ) >= 0.9))
     table.add("unknown prompts move gently", f"{np.mean(calm):.0%}", "all", bool(np.mean(calm) >= 0.9))

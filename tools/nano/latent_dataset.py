@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from tools.nano import motion, training_pictures, whole_clip_vae
-from tools.nano.captions import Wish, wish
+from tools.nano.captions import RequestedMotion, random_motion
 from tools.nano.train_vae import as_clip
 
 SHAPES = ((128, 224), (128, 224), (128, 224), (224, 128), (160, 160))
@@ -42,7 +42,7 @@ class Shard:
     """UINT8 (clips, 3, H, W): the first frames."""
     soft: torch.Tensor
     """FP16 (pictures, 1, C, h, w)."""
-    wishes: tuple[Wish, ...]
+    motions: tuple[RequestedMotion, ...]
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -52,7 +52,7 @@ def statistics(vae: AutoencoderKLWan, seed: int, count: int = 24) -> tuple[torch
     found = []
     for _ in range(count):
         first = as_clip(training_pictures.picture(rng, 128, 224))
-        clip = motion.clip(first, wish(rng).motion, 9)
+        clip = motion.clip(first, random_motion(rng).motion, 9)
         found.append(whole_clip_vae.encode(vae, clip.unsqueeze(0)).transpose(0, 2).flatten(1))
     every = torch.cat(found, dim=1)
     return every.mean(1), every.std(1)
@@ -64,18 +64,18 @@ def make(vae: AutoencoderKLWan, seed: int, index: int) -> Shard:
     rng = np.random.default_rng((seed, 2, index))
     height, width = SHAPES[index % len(SHAPES)]
     frames = length(index)
-    wishes = tuple(wish(rng) for _ in range(CLIPS))
+    motions = tuple(random_motion(rng) for _ in range(CLIPS))
     firsts = [as_clip(training_pictures.picture(rng, height, width)) for _ in range(CLIPS)]
     latents = [
         whole_clip_vae.encode(vae, motion.clip(first, each.motion, frames).unsqueeze(0))
-        for first, each in zip(firsts, wishes, strict=True)
+        for first, each in zip(firsts, motions, strict=True)
     ]
     soft = torch.stack([as_clip(soft_picture(rng, height, width)) for _ in range(SOFT)])
     return Shard(
         torch.cat(latents).half(),
         ((torch.stack(firsts) + 1) * 127.5).round().to(torch.uint8),
         whole_clip_vae.encode(vae, soft.unsqueeze(1)).half(),
-        wishes,
+        motions,
     )
 
 
@@ -97,7 +97,7 @@ def write(shard: Shard, file: Path) -> None:
     """Keeps a shard."""
     tensors = {"latents": shard.latents, "pictures": shard.pictures, "soft": shard.soft}
     part = file.with_suffix(".part")
-    save_file(tensors, part, metadata={"wishes": json.dumps([asdict(each) for each in shard.wishes])})
+    save_file(tensors, part, metadata={"wishes": json.dumps([asdict(each) for each in shard.motions])})
     part.rename(file)
 
 
@@ -105,6 +105,6 @@ def read(folder: Path) -> Iterator[Shard]:
     """All shards that are there."""
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as opened:
-            wishes = tuple(Wish(**each) for each in json.loads(opened.metadata()["wishes"]))
+            motions = tuple(RequestedMotion(**each) for each in json.loads(opened.metadata()["wishes"]))
             latents, firsts, soft = (opened.get_tensor(name) for name in ("latents", "pictures", "soft"))
-            yield Shard(latents, firsts, soft, wishes)
+            yield Shard(latents, firsts, soft, motions)

@@ -34,7 +34,7 @@ class Motion:
     ripple: float = 0
     """As seen through moving water."""
     drift: float = 0
-    """A little sideways and a little closer: what a picture does that is told nothing."""
+    """A little sideways and a little closer: the motion without a prompt."""
     pulse: float = 0
     """Brighter and darker."""
 

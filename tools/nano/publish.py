@@ -117,12 +117,12 @@ def normalised(vae: AutoencoderKLWan, known: Mapping[str, torch.Tensor]) -> Auto
 
 def history() -> dict[str, object]:
     """How the parts were trained, for the model card: seed, sizes, and the last line of every log."""
-    told = {}
+    last = {}
     for stage in train.STAGES:
         log = train.ROOT / stage / "log.jsonl"
         if log.is_file():
-            told[stage] = json.loads(log.read_text().splitlines()[-1])
-    return {"seed": train.SEED, "profile": profile_file.load("nano").name, "last": told}
+            last[stage] = json.loads(log.read_text().splitlines()[-1])
+    return {"seed": train.SEED, "profile": profile_file.load("nano").name, "last": last}
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def encode(steps: int, limit_s: float) -> bool:
         with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
             shard = latent_dataset.make(made, SEED, index)
         normal = [((each.float() - mean) / std).half() for each in (shard.latents, shard.soft)]
-        latent_dataset.write(latent_dataset.Shard(normal[0], shard.pictures, normal[1], shard.wishes), file)
+        latent_dataset.write(latent_dataset.Shard(normal[0], shard.pictures, normal[1], shard.motions), file)
     return True
 
 
@@ -151,9 +151,9 @@ def tiny(steps: int, limit_s: float) -> bool:
         shard, clip = shards[rng.integers(len(shards))], rng.integers(latent_dataset.CLIPS)
         count = (1, 4, 7)[int(rng.integers(3))]
         first = shard.pictures[clip].float() / 127.5 - 1
-        wanted = motion.clip(first, shard.wishes[clip].motion, 1 + 4 * (count - 1))
-        told = shard.latents[clip, :count].float()
-        frames, _ = made.decoded(told + train_vae.NOISE * torch.randn_like(told), None)
+        wanted = motion.clip(first, shard.motions[clip].motion, 1 + 4 * (count - 1))
+        latents = shard.latents[clip, :count].float()
+        frames, _ = made.decoded(latents + train_vae.NOISE * torch.randn_like(latents), None)
         return train_vae.apart(frames[TRIMMED:], wanted)
 
     return train(made, loss, plan("tiny", steps, 0.02, limit_s))
@@ -176,7 +176,7 @@ class Mover(nn.Module):  # type: ignore[misc]
 
 
 class Sampler:
-    """Draws batches from the shards, with captions that are worded anew each time."""
+    """Draws batches from the shards, with captions that are worded differently each time."""
 
     def __init__(self) -> None:
         nano = profile_file.load("nano")
@@ -189,9 +189,9 @@ class Sampler:
         for shard in latent_dataset.read(ROOT / "latents"):
             self.shards.setdefault(tuple(shard.pictures.shape[2:]), []).append(shard)
 
-    def embedded(self, rng: np.random.Generator, wishes: list[captions.Wish]) -> torch.Tensor:
-        """Captions of these wishes, read."""
-        worded = [train_text_encoder.misspelt(rng, captions.caption(rng, each)) for each in wishes]
+    def embedded(self, rng: np.random.Generator, motions: list[captions.RequestedMotion]) -> torch.Tensor:
+        """Captions of these motions, read."""
+        worded = [train_text_encoder.misspelt(rng, captions.caption(rng, each)) for each in motions]
         with torch.no_grad():
             return self.text(*train_text_encoder.tokens(self.tokenizer, worded, self.length))
 
@@ -208,7 +208,7 @@ class Sampler:
             (shards[int(rng.integers(len(shards)))], int(rng.integers(latent_dataset.CLIPS)))
             for _ in range(32 if onset else 8)
         ]
-        words = self.embedded(rng, [shard.wishes[clip] for shard, clip in chosen])
+        words = self.embedded(rng, [shard.motions[clip] for shard, clip in chosen])
         if not onset and rng.random() < 0.05:
             soft = torch.stack([shard.soft[int(rng.integers(latent_dataset.SOFT))] for shard, _ in chosen]).float()
             none = soft[:, :0]
@@ -226,7 +226,7 @@ class Sampler:
         return self.flow(mover, rng, clean, past, frames, words, image)
 
     def flow(self, mover: Mover, rng: np.random.Generator, *rest: object) -> dict[str, torch.Tensor]:
-        """See flow_loss."""
+        """Returns the losses of flow matching."""
         clean, past, frames, words, image = rest
         with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
             return dict(
@@ -235,20 +235,20 @@ class Sampler:
 
 
 def starting(steps: int, limit_s: float) -> bool:
-    """The transformer on first blocks alone, which nothing but the prompt can tell how to move: so it learns to read.
+    """Trains the transformer on first blocks alone, whose motion depends on the prompt only: so it learns the prompts.
 
-    Over whole stretches it would learn to go on as the past went, and hear nothing of the prompt for a long time.
+    On longer sequences it would learn to continue the past, and ignore the prompt for a long time.
     """
     mover, sampler = Mover(), Sampler()
-    told = replace(plan("onset", steps, 0.02, limit_s), falling=0.01)
-    return train(mover, lambda rng, _: sampler.loss(mover, rng, onset=True), told)
+    onset = replace(plan("onset", steps, 0.02, limit_s), falling=0.01)
+    return train(mover, lambda rng, _: sampler.loss(mover, rng, onset=True), onset)
 
 
 def steadying(steps: int, limit_s: float) -> bool:
-    """The transformer over pasts that it has made itself, to mend what it got wrong and not add to it.
+    """Trains the transformer over pasts that it has made itself, to correct its errors instead of adding to them.
 
-    A past that moves as it should tells all that a prompt could; one's own tells less, so the prompt is heard. Between,
-    the onset again, for everything follows from it.
+    A true past contains all information of the prompt; its own contains less, so the prompt is used. Steps of the onset
+    are mixed in, because everything follows from it.
     """
     mover, average, sampler = Mover(), Mover(), Sampler()
     for each in (mover, average):

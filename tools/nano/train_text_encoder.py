@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import nn
 from transformers import UMT5EncoderModel
 
-from tools.nano.captions import caption, wish
+from tools.nano.captions import caption, random_motion
 from tools.nano.motion import KINDS
 
 VOCABULARY = 1536
@@ -26,7 +26,7 @@ SPECIAL = ("<pad>", "</s>", "<unk>")
 def captions(seed: int, count: int) -> Iterator[str]:
     """Captions alone."""
     rng = np.random.default_rng(seed)
-    return (caption(rng, wish(rng)) for _ in range(count))
+    return (caption(rng, random_motion(rng)) for _ in range(count))
 
 
 def vocabulary(seed: int) -> Tokenizer:
@@ -91,11 +91,11 @@ def reading_loss(
     reader: Reader, tokenizer: Tokenizer, rng: np.random.Generator, count: int = 64
 ) -> Mapping[str, torch.Tensor]:
     """How far what the tokens tell is from what captions ask for."""
-    wishes = [wish(rng) for _ in range(count)]
-    ids, mask = tokens(tokenizer, [misspelt(rng, caption(rng, each)) for each in wishes], 64)
+    motions = [random_motion(rng) for _ in range(count)]
+    ids, mask = tokens(tokenizer, [misspelt(rng, caption(rng, each)) for each in motions], 64)
     longest = int(mask.sum(1).max())
     told = reader(ids[:, :longest], mask[:, :longest])
-    wanted = torch.tensor([each.motion.numbers() for each in wishes]).unsqueeze(1).expand_as(told)
+    wanted = torch.tensor([each.motion.numbers() for each in motions]).unsqueeze(1).expand_as(told)
     each = nn.functional.smooth_l1_loss(told, wanted, reduction="none", beta=0.3).sum(2)
     here = mask[:, :longest]
     return {"loss": (each * here).sum() / here.sum(), "right": right(told, wanted, here).detach()}

@@ -1,7 +1,7 @@
 """From what a language model answered to a prompt that may be sent to a vendor, or to the reason why not.
 
 An answer is as hostile as the scene that it was made from: it is taken for text and measured, never obeyed. Keys that
-were not asked for are left out.
+were not requested are left out.
 """
 
 import json
@@ -54,10 +54,10 @@ class Draft:
     """What was not as it should be, each continuing `the language model's answer`."""
 
 
-def read_answer(content: str, *, max_characters: int, instructions: str, told: str) -> Draft:
+def read_answer(content: str, *, max_characters: int, instructions: str, scene_text: str) -> Draft:
     """Returns the prompt in an answer, whichever form it has.
 
-    `told` is the text of the scene: what the answer has from there, it may have.
+    `scene_text` is the text of the scene, which the answer may repeat.
 
     Raises:
         Unusable: there is no prompt in it.
@@ -75,7 +75,7 @@ def read_answer(content: str, *, max_characters: int, instructions: str, told: s
         raise Unusable(why)
     if CHAT.match(prompt):
         raise Unusable("talks to the reader")
-    if _repeats(prompt, instructions, told):
+    if _repeats(prompt, instructions, scene_text):
         raise Unusable("repeats our instructions")
     if len(prompt) > max_characters:
         notes.append(f"was shortened from {len(prompt)} to at most {max_characters} characters")
@@ -83,7 +83,7 @@ def read_answer(content: str, *, max_characters: int, instructions: str, told: s
     if len(prompt) < LEAST_CHARACTERS:
         raise Unusable(f"has {len(prompt)} characters; {LEAST_CHARACTERS} are needed")
     negative = _line(negative)
-    if negative and (why := _wrong_negative(negative, instructions, told)):
+    if negative and (why := _wrong_negative(negative, instructions, scene_text)):
         notes.append(f"had a negative prompt that {why} and was left out")
         negative = ""
     return Draft(form, prompt, negative, tuple(notes))
@@ -131,17 +131,19 @@ def _wrong_signs(text: str) -> str:
     return "has a link" if LINK.search(text) else ""
 
 
-def _wrong_negative(negative: str, instructions: str, told: str) -> str:
+def _wrong_negative(negative: str, instructions: str, scene_text: str) -> str:
     if len(negative) > NEGATIVE_CHARACTERS:
         return f"has {len(negative)} characters"
-    return _wrong_signs(negative) or ("repeats our instructions" if _repeats(negative, instructions, told) else "")
+    return _wrong_signs(negative) or (
+        "repeats our instructions" if _repeats(negative, instructions, scene_text) else ""
+    )
 
 
-def _repeats(text: str, instructions: str, told: str) -> bool:
+def _repeats(text: str, instructions: str, scene_text: str) -> bool:
     """Whether a run of words of the instructions is in it that the scene does not have."""
     if BEGIN.lower() in text.lower() or END.lower() in text.lower():
         return True
-    return bool(_runs(text) & (_runs(instructions) - _runs(told)))
+    return bool(_runs(text) & (_runs(instructions) - _runs(scene_text)))
 
 
 def _runs(text: str) -> set[tuple[str, ...]]:

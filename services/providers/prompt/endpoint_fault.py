@@ -1,6 +1,6 @@
 """What an HTTP error of an OpenAI-compatible endpoint means.
 
-Endpoints agree on the status and on little else, so a quota that is used up is told from a busy minute by the code of
+Endpoints agree on the status and on little else, so a quota that is used up differs from a busy minute by the code of
 the error first and by its text after that. The text goes no further than this file: it may repeat the key or the scene.
 """
 

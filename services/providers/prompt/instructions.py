@@ -1,4 +1,4 @@
-"""What the language model is told, and how a scene is handed to it.
+"""The instructions of the language model, and the form in which it gets a scene.
 
 Instructions stand in the system message alone, and nothing of a request gets there but a number and which kind it is.
 The scene goes into the user message as one line of JSON between two marks. Nothing in it can end that line: quotes and
@@ -17,7 +17,7 @@ SIGNS = frozenset("<>[]|`\u2028\u2029")
 
 
 class Form(StrEnum):
-    """How the answer is asked for."""
+    """How the answer is requested."""
 
     JSON = "json"
     TEXT = "text"

@@ -29,7 +29,7 @@ ANSWER_BYTES = 1024 * 1024
 WAIT_S = 0.5
 """Before the first repeat; twice as long before each further one."""
 LONGEST_WAIT_S = 5.0
-"""An endpoint that wants more is not waited for: whoever called us comes again."""
+"""An endpoint that requests a longer pause is not waited for: the caller retries."""
 RETRY_AFTER_S = 30.0
 """When to come again, where the endpoint does not say."""
 LONGEST_RETRY_AFTER_S = 3600.0
@@ -67,7 +67,7 @@ class Endpoint:
     max_tokens_field: str
     """`max_tokens`, or `max_completion_tokens` where the endpoint wants that."""
     json_mode: str
-    """How JSON is asked for: `object`, `schema`, or `off` for by words alone."""
+    """How JSON is requested: `object`, `schema`, or `off` for by the instructions alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Answer:
     """What came back, and was paid for."""
 
     content: str
-    trouble: Unusable | None
+    problem: Unusable | None
     """Why there is no content, if there is none."""
     usage: Usage | None
     """Tokens as the endpoint counted them; None where it did not."""
@@ -131,19 +131,19 @@ class OpenAiLlm:
             except openai.APIStatusError as error:
                 fault = fault_of(error.status_code, error.body)
                 self._log(f"HTTP {error.status_code}", fault.name)
-                asked_s = _retry_after_s(error.response.headers.get("retry-after", ""))
-                trouble, wait_s = self._trouble(fault, error.status_code, asked_s), max(wait_s, asked_s or 0.0)
+                requested_s = _retry_after_s(error.response.headers.get("retry-after", ""))
+                problem, wait_s = self._error_of(fault, error.status_code, requested_s), max(wait_s, requested_s or 0.0)
                 if fault is not EndpointFault.BUSY or wait_s > LONGEST_WAIT_S:
-                    raise trouble from None
+                    raise problem from None
             except (openai.APIConnectionError, TimeoutError) as error:
                 if isinstance(error.__cause__, TooLarge):
                     self._log("too large", "")
                     return self._answered(Unusable("is too large"), None, sent)
                 late = isinstance(error, TimeoutError | openai.APITimeoutError)
                 self._log("timed out" if late else "not reached", "")
-                trouble = _down(f"{self.model} did not answer in time" if late else f"{self.model} was not reached")
+                problem = _down(f"{self.model} did not answer in time" if late else f"{self.model} was not reached")
             if repeat == self._endpoint.retries:
-                raise trouble from None
+                raise problem from None
             await self._sleep(wait_s)
         raise AssertionError("the last repeat returns or raises")
 
@@ -160,7 +160,7 @@ class OpenAiLlm:
             sent["response_format"] = {"type": "json_schema", "json_schema": schema}
         return sent
 
-    def _trouble(self, fault: EndpointFault, status: int, asked_s: float | None) -> Exception:
+    def _error_of(self, fault: EndpointFault, status: int, requested_s: float | None) -> Exception:
         match fault:
             case EndpointFault.QUOTA:
                 message = f"The account at the language model {self.model} has nothing left. Top it up."
@@ -172,9 +172,9 @@ class OpenAiLlm:
             case EndpointFault.REFUSED:
                 return Unusable(f"is a refusal of the request (HTTP {status})")
             case EndpointFault.BUSY:
-                return _down(f"{self.model} answered with HTTP {status}", asked_s)
+                return _down(f"{self.model} answered with HTTP {status}", requested_s)
             case EndpointFault.BROKEN:
-                return _down(f"{self.model} answered with HTTP {status}; check its address and name", asked_s)
+                return _down(f"{self.model} answered with HTTP {status}; check its address and name", requested_s)
 
     def _read(self, body: bytes, sent: Sent) -> Answer:
         try:
@@ -210,11 +210,11 @@ class OpenAiLlm:
         log.warning("the language model did not answer", extra={"llm": self.model, "outcome": outcome, "fault": fault})
 
 
-def _usage(told: object) -> Usage | None:
+def _usage(reported: object) -> Usage | None:
     """Returns the tokens of an answer, if what it says can be true."""
-    if not isinstance(told, dict):
+    if not isinstance(reported, dict):
         return None
-    counts = [told.get("prompt_tokens"), told.get("completion_tokens")]
+    counts = [reported.get("prompt_tokens"), reported.get("completion_tokens")]
     numbers = [each for each in counts if isinstance(each, int) and not isinstance(each, bool)]
     if len(numbers) != len(counts) or not all(0 <= each <= MOST_TOKENS for each in numbers):
         return None
@@ -226,6 +226,6 @@ def _retry_after_s(header: str) -> float | None:
     return float(header) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", header) else None
 
 
-def _down(what: str, asked_s: float | None = None) -> Unavailable:
-    after_s = RETRY_AFTER_S if asked_s is None else min(asked_s, LONGEST_RETRY_AFTER_S)
+def _down(what: str, requested_s: float | None = None) -> Unavailable:
+    after_s = RETRY_AFTER_S if requested_s is None else min(requested_s, LONGEST_RETRY_AFTER_S)
     return Unavailable(f"The language model {what}. Try again.", retry_after_s=after_s, reason="LLM_DOWN")

@@ -1,4 +1,4 @@
-"""The prompts that were asked for under a name: each is written once, and told again as it was.
+"""The prompts that were requested under a name: each is written once, and returned again unchanged.
 
 A caller that goes away has its prompt written all the same, because it is paid for; when it comes back with the same
 name and the same scene, it gets that one. It is a help, not a promise: another process, or this one after a restart,

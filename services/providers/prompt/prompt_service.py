@@ -22,14 +22,14 @@ SOURCES = {
 
 
 class PromptService(prompt_pb2_grpc.PromptWriterServicer):
-    """See prompt.proto."""
+    """Writes prompts, each once a name."""
 
     def __init__(self, writer: Writer, memory: PromptCache) -> None:
         self._writer = writer
         self._memory = memory
 
     async def WritePrompt(self, request: prompt_pb2.WritePromptRequest, context: Any) -> prompt_pb2.WritePromptResponse:
-        """See prompt.proto."""
+        """Returns the prompt of a scene."""
         scene = _from_pb(request)
         if not request.request_id:
             return _to_pb(await self._writer.write(scene))

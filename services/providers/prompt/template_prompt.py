@@ -37,10 +37,10 @@ def from_template(kind: Kind, scene: Scene) -> str:
     """Returns a prompt of 15 to `max_characters` characters, without markup and control characters."""
     room = min(scene.max_characters, TALKING_CHARACTERS) if kind is Kind.TALKING else scene.max_characters
     motion = next((each for each in MOTIONS[kind] if len(each) <= room * 2 // 3), SHORTEST[kind])
-    told = _cut(plain(scene.scene), room - len(motion) - 2)
-    if told and told[-1] not in ".!?…。！？":
-        told += "."
-    prompt = f"{told} {motion}" if told else motion
+    text = _cut(plain(scene.scene), room - len(motion) - 2)
+    if text and text[-1] not in ".!?…。！？":
+        text += "."
+    prompt = f"{text} {motion}" if text else motion
     for key, value in sorted(scene.details.items()):
         detail = f" {plain(key)}: {plain(value).rstrip('.')}."
         if plain(value) and len(prompt) + len(detail) <= room:

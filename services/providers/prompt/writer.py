@@ -1,7 +1,7 @@
 """How a prompt comes to be: an answer in JSON, else in plain text, else the template.
 
 The template stands in for answers that cannot be used, not for a language model that is not there: an account that is
-used up, a key that is refused and an endpoint that is down are errors, for somebody has to know. Only when answers were
+used up, a key that is refused and an endpoint that is down are errors: an operator must act. Only when answers were
 already paid for does an endpoint that then goes down lead to the template, so that what they cost is reported.
 """
 
@@ -96,10 +96,12 @@ class Writer:
         instructions = system_message(kind, form, scene.max_characters)
         answer = await llm.ask(instructions, user_message(scene), form)
         bill.add(answer.usage, answer.most)
-        if answer.trouble is not None:
-            raise answer.trouble
-        told = "\n".join((scene.scene, scene.story, *scene.details, *scene.details.values()))
-        draft = read_answer(answer.content, max_characters=scene.max_characters, instructions=instructions, told=told)
+        if answer.problem is not None:
+            raise answer.problem
+        scene_text = "\n".join((scene.scene, scene.story, *scene.details, *scene.details.values()))
+        draft = read_answer(
+            answer.content, max_characters=scene.max_characters, instructions=instructions, scene_text=scene_text
+        )
         if llm.is_given_away(f"{draft.prompt}\n{draft.negative_prompt}"):
             raise Unusable("holds a secret", final=True)
         return draft

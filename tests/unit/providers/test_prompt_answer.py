@@ -19,7 +19,7 @@ RULES = system_message(Kind.ANIMATION, Form.JSON, 400)
 
 
 def read(content: str, most: int = 400, told: str = "") -> Draft:
-    return read_answer(content, max_characters=most, instructions=RULES, told=told)
+    return read_answer(content, max_characters=most, instructions=RULES, scene_text=told)
 
 
 JSONS = st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3))
@@ -89,8 +89,8 @@ def test_words_of_our_rules_that_the_scene_has_too_may_come_back() -> None:
     quoted = "Work out how this person comes across while speaking: the face"
     rules = system_message(Kind.TALKING, Form.TEXT, 400)
     with pytest.raises(Unusable, match="repeats"):
-        read_answer(quoted, max_characters=400, instructions=rules, told="")
-    assert read_answer(quoted, max_characters=400, instructions=rules, told=quoted).prompt == quoted
+        read_answer(quoted, max_characters=400, instructions=rules, scene_text="")
+    assert read_answer(quoted, max_characters=400, instructions=rules, scene_text=quoted).prompt == quoted
 
 
 def test_a_prompt_of_exactly_the_least_and_the_most_is_taken() -> None:

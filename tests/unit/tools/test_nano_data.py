@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tools.nano import captions, motion, training_pictures
-from tools.nano.captions import Wish
+from tools.nano.captions import RequestedMotion
 from tools.nano.motion import Motion
 
 HEIGHT, WIDTH = 64, 96
@@ -41,7 +41,7 @@ def test_a_clip_begins_with_its_picture_and_then_moves(kind: str) -> None:
 
 
 def test_a_picture_that_is_told_to_stay_still_does() -> None:
-    clip = motion.clip(a_picture(), Wish("still").motion, 17)
+    clip = motion.clip(a_picture(), RequestedMotion("still").motion, 17)
     assert (clip - a_picture()).abs().max() < 1e-4
 
 
@@ -61,22 +61,22 @@ def test_a_camera_that_comes_closer_makes_everything_larger() -> None:
     ("kind", "sign", "number"), [("pan_left", -1, 0), ("pan_up", -1, 1), ("zoom_out", -1, 2), ("zoom_in", 1, 2)]
 )
 def test_opposites_are_the_same_motion_backwards(kind: str, sign: int, number: int) -> None:
-    assert Wish(kind, 0.5).motion.numbers()[number] == sign * 0.5
-    assert sum(each != 0 for each in Wish(kind, 0.5).motion.numbers()) == 1
+    assert RequestedMotion(kind, 0.5).motion.numbers()[number] == sign * 0.5
+    assert sum(each != 0 for each in RequestedMotion(kind, 0.5).motion.numbers()) == 1
 
 
 def test_two_motions_add_up() -> None:
-    assert Wish("pan_right", 1.8, "zoom_out").motion == Motion(pan_right=1.8, zoom_in=-1)
+    assert RequestedMotion("pan_right", 1.8, "zoom_out").motion == Motion(pan_right=1.8, zoom_in=-1)
 
 
 def test_what_asks_for_nothing_drifts() -> None:
-    assert Wish("nothing").motion == Motion(drift=1)
+    assert RequestedMotion("nothing").motion == Motion(drift=1)
 
 
 @pytest.mark.parametrize("kind", captions.SPOKEN)
 def test_a_caption_says_its_motion_in_many_wordings(kind: str) -> None:
     rng = np.random.default_rng(3)
-    worded = {captions.caption(rng, Wish(kind)) for _ in range(60)}
+    worded = {captions.caption(rng, RequestedMotion(kind)) for _ in range(60)}
     assert len(worded) > 40
     word = {"rotate_counterclockwise": "counter|anti|against"}.get(kind, kind.split("_")[-1])
     if kind.startswith(("pan", "tilt")):
@@ -89,13 +89,13 @@ def test_a_caption_says_its_pace(pace: float, words: str) -> None:
     rng = np.random.default_rng(4)
     of_pace = captions.WORDS["slowly" if words == "slow" else "quickly"] + captions.WORDS[words]
     for _ in range(40):
-        caption = captions.caption(rng, Wish("zoom_in", pace))
+        caption = captions.caption(rng, RequestedMotion("zoom_in", pace))
         assert any(word in caption for word in of_pace), caption
 
 
 def test_the_same_seed_gives_the_same_wishes_and_words() -> None:
     one, other = (np.random.default_rng(5) for _ in range(2))
     for _ in range(50):
-        wish, again = captions.wish(one), captions.wish(other)
-        assert wish == again
-        assert captions.caption(one, wish) == captions.caption(other, again)
+        wanted, again = captions.random_motion(one), captions.random_motion(other)
+        assert wanted == again
+        assert captions.caption(one, wanted) == captions.caption(other, again)

@@ -22,17 +22,17 @@ def flicker(rng: np.random.Generator) -> np.ndarray:
 @pytest.mark.parametrize("name", judge.PROMPTS)
 def test_a_slow_motion_is_seen(name: str) -> None:
     wanted = replace(judge.PROMPTS[name][1], pace=0.5)
-    assert [judge.read(judge.true_clip(SHOWN[index], wanted, FRAMES)).told for index in PHOTOGRAPHS] == [name] * 3
+    assert [judge.read(judge.true_clip(SHOWN[index], wanted, FRAMES)).motion for index in PHOTOGRAPHS] == [name] * 3
 
 
 def test_a_motion_is_seen_on_a_picture_with_little_to_see() -> None:
     name = "pan left"
     for index in FEATURELESS:
-        assert judge.read(judge.true_clip(SHOWN[index], judge.PROMPTS[name][1], FRAMES)).told == name
+        assert judge.read(judge.true_clip(SHOWN[index], judge.PROMPTS[name][1], FRAMES)).motion == name
 
 
 @pytest.mark.parametrize("index", PHOTOGRAPHS + FEATURELESS)
 def test_what_a_decoder_changes_is_no_motion(index: int) -> None:
     rng = np.random.default_rng(9)
     frames = np.stack([(SHOWN[index] + flicker(rng)).clip(0, 255).astype(np.uint8) for _ in range(FRAMES)])
-    assert judge.read(frames).told == "still"
+    assert judge.read(frames).motion == "still"
