@@ -15,16 +15,17 @@
     ├── Unavailable             try again; nothing was charged
     └── DeadlineTooShort        the caller leaves too little time to answer
 
-A class's docstring is its default message. `reason` is the stable UPPER_SNAKE word that goes to
+A class's docstring is its default message. `reason` is a word of `services.reasons`, which goes to
 callers in `google.rpc.ErrorInfo`; `metadata` repeats every changing part of the message.
 Which gRPC code a kind becomes is decided in `services.rpc.status_codes`, not here.
 """
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from services.reasons import CallReason, Reason, RequestReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,16 @@ class Violation:
     """Path of the field in the request, in proto spelling: `spec.image_to_video.prompt`."""
     description: str
     """What is wrong, the limit, and the way out, in one sentence for a person."""
-    reason: str = "INVALID_VALUE"
-    """UPPER_SNAKE word for programs."""
+    reason: Reason = RequestReason.INVALID_VALUE
+    """The word for programs."""
 
 
 class ServiceError(Exception):
     """The service failed."""
 
-    def __init__(self, message: str = "", *, reason: str = "", metadata: Mapping[str, str] | None = None) -> None:
+    def __init__(self, message: str = "", *, reason: Reason, metadata: Mapping[str, str] | None = None) -> None:
         self.message = message or inspect.cleandoc(type(self).__doc__ or "")
-        self.reason = reason or re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).upper()
+        self.reason = reason
         self.metadata = dict(metadata or {})
         super().__init__(self.message)
 
@@ -57,7 +58,7 @@ class InvalidInput(ServiceError):
         violations: Sequence[Violation],
         message: str = "",
         *,
-        reason: str = "",
+        reason: Reason = RequestReason.INVALID_INPUT,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         self.violations = tuple(violations)
@@ -89,11 +90,16 @@ class NotFound(ServiceError):
         self.name = name
         metadata = {"kind": kind, "name": name} | ({"field": field} if field else {})
         where = f"{field}: " if field else ""
-        super().__init__(f"{where}There is no {kind} {name!r} for this caller.", metadata=metadata)
+        super().__init__(
+            f"{where}There is no {kind} {name!r} for this caller.", reason=RequestReason.NOT_FOUND, metadata=metadata
+        )
 
 
 class RequestIdReused(ServiceError):
     """This request_id was used before with another request. Use a new UUID for a new request."""
+
+    def __init__(self, message: str = "", *, metadata: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, reason=RequestReason.REQUEST_ID_REUSED, metadata=metadata)
 
 
 class PreconditionFailed(ServiceError):
@@ -111,8 +117,8 @@ class QuotaExceeded(ServiceError):
         limit: int,
         used: int,
         asked: int,
+        reason: Reason,
         resets_at: datetime | None = None,
-        reason: str = "",
     ) -> None:
         self.subject = subject
         self.resets_at = resets_at
@@ -125,7 +131,7 @@ class QuotaExceeded(ServiceError):
 class LimitReached(ServiceError):
     """Too many calls are open at the same time. Try again later; nothing was charged."""
 
-    def __init__(self, message: str, *, limit: int, reason: str, retry_after_s: float = 1.0) -> None:
+    def __init__(self, message: str, *, limit: int, reason: Reason, retry_after_s: float = 1.0) -> None:
         self.limit = limit
         self.retry_after_s = retry_after_s
         super().__init__(message, reason=reason, metadata={"limit": str(limit)})
@@ -142,8 +148,8 @@ class Unavailable(ServiceError):
         self,
         message: str = "",
         *,
+        reason: Reason,
         retry_after_s: float = 1.0,
-        reason: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         self.retry_after_s = retry_after_s
@@ -152,3 +158,6 @@ class Unavailable(ServiceError):
 
 class DeadlineTooShort(ServiceError):
     """The caller's deadline leaves too little time to answer."""
+
+    def __init__(self, message: str = "", *, metadata: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, reason=CallReason.DEADLINE_TOO_SHORT, metadata=metadata)

@@ -18,6 +18,7 @@ from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.worker_name_lock import NameTaken
 from services.orchestrator.store.workers import PostgresWorkers
 from services.orchestrator.worker.dbos_queue import MAKE_VIDEO
+from services.reasons import PromptReason
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, served, text_spec
 
@@ -85,7 +86,7 @@ async def test_an_attempt_that_waited_does_not_begin_again_what_another_worker_h
     database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend = ScriptedBackend()
-    backend.troubles = [ModelDown("not now", retry_after_s=2)]
+    backend.troubles = [ModelDown("not now", reason=PromptReason.LLM_DOWN, retry_after_s=2)]
     async with served(database, tmp_path, {"test": (backend, 1)}) as i2v, asyncio.timeout(60):
         job = await i2v.submit(text_spec())
         await i2v.until(job.name, "retrying")

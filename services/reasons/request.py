@@ -1,0 +1,96 @@
+"""Reasons of requests about jobs, lists and paid calls, apart from the fields of a spec."""
+
+from services.reasons.reason import Advice, Code, Reason
+
+
+class RequestReason(Reason):
+    """Why a method refuses a request."""
+
+    INVALID_INPUT = "INVALID_INPUT", "Something is wrong with the request; each field has a reason of its own."
+    INVALID_VALUE = "INVALID_VALUE", "The value of the field; its description says what is allowed."
+    TEXT_MALFORMED = (
+        "TEXT_MALFORMED",
+        "Remove the NUL character, or the half of a surrogate pair. Every text of every request is checked. The prompt "
+        "writer refuses all control characters except line breaks and tabs.",
+    )
+    TEXT_TOO_LONG = (
+        "TEXT_TOO_LONG",
+        "No text is longer than 32,000 bytes of UTF-8; most fields take less, as the message says.",
+    )
+    NAME_MALFORMED = "NAME_MALFORMED", "Give a resource name such as `jobs/…`."
+    NOT_FOUND = (
+        "NOT_FOUND",
+        "The job, asset, picture, model or health service does not exist for this user. Check the name and the user; "
+        "upload the picture. As the end of a job: its picture has gone.",
+        (Code.NOT_FOUND, Code.JOB),
+    )
+    REQUEST_ID_MALFORMED = "REQUEST_ID_MALFORMED", "Give a UUID."
+    REQUEST_ID_REUSED = (
+        "REQUEST_ID_REUSED",
+        "The id belongs to another spec. Use a new UUID. The metadata name the first job.",
+        Code.ALREADY_EXISTS,
+    )
+    PAGE_SIZE_OUT_OF_RANGE = "PAGE_SIZE_OUT_OF_RANGE", "1 to 200."
+    PAGE_TOKEN_MALFORMED = "PAGE_TOKEN_MALFORMED", "Begin again without a token."
+    STATE_UNKNOWN = "STATE_UNKNOWN", "Give a `Job.State`, or none."
+    SEQUENCE_OUT_OF_RANGE = "SEQUENCE_OUT_OF_RANGE", "0 or more."
+    TENANT_BUDGET_EXCEEDED = (
+        "TENANT_BUDGET_EXCEEDED",
+        "Wait until the tenant's budget resets (`RetryInfo`), cancel what is queued, or ask for another plan.",
+        Code.RESOURCE_EXHAUSTED,
+        Advice.RETRY,
+    )
+    USER_BUDGET_EXCEEDED = (
+        "USER_BUDGET_EXCEEDED",
+        "Wait until the user's budget resets (`RetryInfo`), cancel what is queued, or ask for another plan.",
+        Code.RESOURCE_EXHAUSTED,
+        Advice.RETRY,
+    )
+    TENANT_ACTIVE_JOBS_EXCEEDED = (
+        "TENANT_ACTIVE_JOBS_EXCEEDED",
+        "Wait until a job of the tenant ends, or cancel one.",
+        Code.RESOURCE_EXHAUSTED,
+        Advice.RETRY,
+    )
+    USER_ACTIVE_JOBS_EXCEEDED = (
+        "USER_ACTIVE_JOBS_EXCEEDED",
+        "Wait until a job of the user ends, or cancel one.",
+        Code.RESOURCE_EXHAUSTED,
+        Advice.RETRY,
+    )
+    BUDGET_CONTENDED = (
+        "BUDGET_CONTENDED",
+        "The budget changed during the admission. Repeat.",
+        Code.UNAVAILABLE,
+        Advice.RETRY,
+    )
+    JOB_CHANGED = (
+        "JOB_CHANGED",
+        "Another resume of the job has just ended. Look at it, or repeat.",
+        Code.UNAVAILABLE,
+        Advice.RETRY,
+    )
+    NOT_RESUMABLE = (
+        "NOT_RESUMABLE",
+        "Nothing was paid for the job that could still bring its video. Submit anew.",
+        Code.FAILED_PRECONDITION,
+    )
+    NOT_RECONCILING = (
+        "NOT_RECONCILING",
+        "What became of the job's paid call is known. There is nothing to settle.",
+        Code.FAILED_PRECONDITION,
+    )
+    NOT_REFUNDABLE = (
+        "NOT_REFUNDABLE",
+        "The job was not charged for a task that brought no video, or a resume fetches that video, or has it.",
+        Code.FAILED_PRECONDITION,
+    )
+    REFERENCE_MALFORMED = "REFERENCE_MALFORMED", "Give the vendor's own name of the task."
+    REFERENCE_TAKEN = (
+        "REFERENCE_TAKEN",
+        "Another job has that task, and the message names it. Attach this job's own task, or release or charge the "
+        "job. In `Reconciling`, or as the end of a job: the vendor named a task that another job has; see "
+        "[Reconciling](operations.md#vendors).",
+        (Code.FAILED_PRECONDITION, Code.EVENT, Code.JOB),
+        Advice.OPERATORS,
+    )
