@@ -1,9 +1,11 @@
 """Whether the vendor's account can be used, by its last answer: the catalog shows it, routing avoids it."""
 
+from collections.abc import Mapping
 from enum import Enum
 
 from services.providers.system_clock import Clock
 from services.providers.vendor import Failed
+from services.reasons import Reason, VendorReason
 
 REMEMBERED_S = 300.0
 """Seconds. After them a new submission is tried: it shows whether the account was topped up."""
@@ -14,6 +16,12 @@ class AccountProblem(Enum):
 
     NO_KEY = "no-key"
     NO_CREDIT = "no-credit"
+
+
+PROBLEMS: Mapping[Reason, AccountProblem] = {
+    VendorReason.BAD_KEY: AccountProblem.NO_KEY,
+    VendorReason.NO_CREDIT: AccountProblem.NO_CREDIT,
+}
 
 
 class AccountStatus:
@@ -38,6 +46,6 @@ class AccountStatus:
 
     def refused(self, failed: Failed) -> None:
         """The vendor has refused work; perhaps because of the account."""
-        problem = {"BAD_KEY": AccountProblem.NO_KEY, "NO_CREDIT": AccountProblem.NO_CREDIT}.get(failed.reason)
+        problem = PROBLEMS.get(failed.reason)
         if problem is not None:
             self._problem, self._since = problem, self._clock()

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from services.providers.task import Task
 from services.providers.vendor_model import Model
+from services.reasons import Reason
 
 REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """What a vendor's id of a task may look like. It becomes part of a URL's path, so other characters are refused."""
@@ -43,7 +44,7 @@ class Failed(Exception):
         self,
         message: str,
         *,
-        reason: str,
+        reason: Reason,
         charge: Charge,
         retryable: bool = False,
         resumable: bool = False,

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from services.errors import GaveWay, LimitReached, Unavailable
+from services.reasons import CallReason, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +21,27 @@ class Group:
     """Methods of one kind that share a limit of open calls."""
 
     name: str
-    """Upper case, plural: it becomes a part of the reason, `TENANT_WATCHES_LIMIT_REACHED`."""
+    """Upper case, plural, such that `WATCHES_LIMIT_REACHED` and `TENANT_WATCHES_LIMIT_REACHED` are reasons."""
     methods: Collection[str]
     """`/package.Service/Method`."""
     tenant_limit: int
     """Of one tenant."""
     limit: int
     """Of all tenants together."""
+
+    @property
+    def reason(self) -> Reason:
+        """The reason of a refusal because of `limit`."""
+        return CallReason[f"{self.name}_LIMIT_REACHED"]
+
+    @property
+    def tenant_reason(self) -> Reason:
+        """The reason of a refusal because of `tenant_limit`."""
+        return CallReason[f"TENANT_{self.name}_LIMIT_REACHED"]
+
+    def __post_init__(self) -> None:
+        """Raises KeyError if the registry lacks one of the two reasons."""
+        _ = self.reason, self.tenant_reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +83,14 @@ class Gate:
         """Admits a call; `leave` must follow. An empty tenant has no limits of its own. Raises LimitReached."""
         limits, used = self._limits, self._used
         if self._calls >= limits.calls:
-            raise _full("This server", limits.calls, "CALLS")
+            raise _full("This server", limits.calls, "calls", CallReason.CALLS_LIMIT_REACHED)
         if group is not None and used["", group.name] >= group.limit:
-            raise _full("This server", group.limit, group.name)
+            raise _full("This server", group.limit, group.name.lower(), group.reason)
         if tenant:
             if limits.tenant_calls is not None and used[tenant, ""] >= limits.tenant_calls:
-                raise _full("This tenant", limits.tenant_calls, "TENANT_CALLS")
+                raise _full("This tenant", limits.tenant_calls, "calls", CallReason.TENANT_CALLS_LIMIT_REACHED)
             if group is not None and used[tenant, group.name] >= group.tenant_limit:
-                raise _full("This tenant", group.tenant_limit, f"TENANT_{group.name}")
+                raise _full("This tenant", group.tenant_limit, group.name.lower(), group.tenant_reason)
         self._calls += 1
         for key in _keys(tenant, group):
             used[key] += 1
@@ -99,10 +114,9 @@ def _keys(tenant: str, group: Group | None) -> Iterator[tuple[str, str]]:
             yield tenant, group.name
 
 
-def _full(who: str, limit: int, what: str) -> LimitReached:
-    kind = what.removeprefix("TENANT_").lower()
-    message = f"{who} has {limit} {kind} open, the most allowed. Try again when some have ended."
-    return LimitReached(message, limit=limit, reason=f"{what}_LIMIT_REACHED")
+def _full(who: str, limit: int, what: str, reason: Reason) -> LimitReached:
+    message = f"{who} has {limit} {what} open, the most allowed. Try again when some have ended."
+    return LimitReached(message, limit=limit, reason=reason)
 
 
 class OpenCalls:

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from services.errors import InvalidInput, ServiceError, Unavailable, Violation
+from services.reasons import Reason
 
 CANCEL_S = 0.05
 """Seconds between the end of a call's messages and its cancel, at most."""
@@ -97,5 +98,5 @@ class RequestMessages:
         return error
 
 
-def _invalid(description: str, reason: str) -> InvalidInput:
+def _invalid(description: str, reason: Reason) -> InvalidInput:
     return InvalidInput([Violation("request", description, reason)], reason=reason)

@@ -21,6 +21,7 @@ from grpc_status import rpc_status
 
 from services import errors
 from services.errors import Violation
+from services.reasons import reason_of
 from services.resource_shortage import shortage
 
 log = logging.getLogger(__name__)
@@ -176,7 +177,9 @@ def _read(detail: Any) -> dict[str, Any]:
     if detail.Unpack(info):
         return {"reason": info.reason, "metadata": dict(info.metadata)}
     if detail.Unpack(bad):
-        return {"violations": tuple(Violation(v.field, v.description, v.reason) for v in bad.field_violations)}
+        return {
+            "violations": tuple(Violation(v.field, v.description, reason_of(v.reason)) for v in bad.field_violations)
+        }
     if detail.Unpack(retry):
         return {"retry_after_s": retry.retry_delay.ToMilliseconds() / 1000}
     return {}

@@ -27,6 +27,7 @@ from services.client.server_address import SERVICE
 from services.errors import InvalidSpec, InvalidUpload, Unavailable, Violation
 from services.errors import NotFound as NoSuchThing
 from services.errors import Unauthenticated as NoKey
+from services.reasons import ServiceReason
 from services.rpc.server import RpcServer, serve
 
 Job = job_pb2.Job
@@ -133,7 +134,7 @@ class Script(
                 del self.break_watch_after[0]
                 if self.end_watch_early:
                     return
-                raise Unavailable("Going down.", retry_after_s=0.01)
+                raise Unavailable("Going down.", reason=ServiceReason.GOING_DOWN, retry_after_s=0.01)
             if self.endless and event.sequence == self.endless_at:
                 await self.cancelled.wait()
                 break
@@ -182,7 +183,7 @@ class Script(
         for at in range(request.offset, len(VIDEO), 10_000):
             if self.cut_download_at and at >= self.cut_download_at[0]:
                 del self.cut_download_at[0]
-                raise Unavailable(retry_after_s=0.01)
+                raise Unavailable(reason=ServiceReason.GOING_DOWN, retry_after_s=0.01)
             yield asset_pb2.ReadAssetResponse(data=VIDEO[at : at + 10_000])
 
     async def ListModels(

@@ -15,6 +15,7 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
 from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import Size
+from services.reasons import Reason
 
 PAGE_DEFAULT = 50
 PAGE_MOST = 200
@@ -22,7 +23,7 @@ PAGE_BYTES = 3 * 1024 * 1024
 """Limit of the messages on a page, in bytes: callers accept 4 MiB, and the rest of the answer needs space too."""
 
 
-def refuse(field: str, description: str, reason: str) -> InvalidInput:
+def refuse(field: str, description: str, reason: Reason) -> InvalidInput:
     """Returns the refusal of one field."""
     return InvalidInput([Violation(field, description, reason)], reason=reason)
 
@@ -69,7 +70,7 @@ def milliseconds(duration: Duration, field: str) -> int:
     return duration.seconds * 1000 + duration.nanos // 1_000_000
 
 
-def invalid(field: str, description: str, reason: str) -> InvalidSpec:
+def invalid(field: str, description: str, reason: Reason) -> InvalidSpec:
     """Returns the refusal of one field of a spec."""
     return InvalidSpec([Violation(field, description, reason)], reason=reason)
 

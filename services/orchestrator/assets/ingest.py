@@ -25,6 +25,7 @@ from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.disk_space import Room, any_room
 from services.orchestrator.ports.media import Media
+from services.reasons import Reason
 from services.resource_shortage import shortage
 
 BATCH_BYTES, BATCHES_BEHIND = 1 << 20, 8
@@ -209,5 +210,5 @@ def _too_large(field: str, size: int, limit: int, *, at_least: bool = False) -> 
     return _refuse(field, what, "UPLOAD_TOO_LARGE")
 
 
-def _refuse(field: str, description: str, reason: str) -> InvalidUpload:
+def _refuse(field: str, description: str, reason: Reason) -> InvalidUpload:
     return InvalidUpload([Violation(field, description, reason)], reason=reason)

@@ -4,10 +4,12 @@ import logging
 
 import grpc
 
+from services.reasons import CallReason
 from services.rpc.status_codes import from_call
 
 FULL = "Concurrent RPC limit exceeded!"
 """gRPC's own message, with RESOURCE_EXHAUSTED, for a call that it does not pass on to the process."""
+FULL_REASONS = frozenset({CallReason.CALLS_LIMIT_REACHED, CallReason.TENANT_CALLS_LIMIT_REACHED})
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +21,7 @@ def is_full(error: grpc.aio.AioRpcError) -> bool:
     """
     if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
         return False
-    return error.details() == FULL or from_call(error).reason.endswith("CALLS_LIMIT_REACHED")
+    return error.details() == FULL or from_call(error).reason in FULL_REASONS
 
 
 def message_of(error: grpc.aio.AioRpcError, otherwise: str) -> str:

@@ -31,6 +31,7 @@ from services.orchestrator.ports.backend import (
     TaskSubmitting,
 )
 from services.orchestrator.ports.paid_backend import Availability, TaskFailed
+from services.reasons import reason_of
 from services.resource_shortage import shortage
 from services.rpc.channel import open_channel
 from services.rpc.status_codes import from_call
@@ -242,7 +243,7 @@ def _promised(facts: provider_pb2.VendorFacts) -> dict[str, str]:
 def _failed(failed: provider_pb2.Failed) -> Exception:
     """Returns the meaning of a task's end: a failure, or a pause if attaching again may bring the video."""
     if failed.retryable and failed.resumable:
-        return Unavailable(failed.message, reason=failed.reason)
+        return Unavailable(failed.message, reason=reason_of(failed.reason))
     error = JobError(failed.reason, failed.message, retryable=failed.retryable, resumable=failed.resumable)
     wait_s = max(0.0, failed.retry_delay.ToMilliseconds() / 1000)
     return TaskFailed(error, CHARGES.get(failed.charge, Charge.UNKNOWN), wait_s=wait_s)

@@ -12,6 +12,7 @@ from services.errors import QuotaExceeded
 from services.orchestrator.domain.account import Account, Usage
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.price import show
+from services.reasons import Reason, RequestReason
 
 
 class Rule(Protocol):
@@ -26,7 +27,7 @@ class TenantBudget:
 
     def check(self, plan: Plan, usage: Usage, quote_micros: int) -> None:
         """Raises QuotaExceeded (TENANT_BUDGET_EXCEEDED)."""
-        _budget("tenant", usage.tenant, quote_micros, usage.resets_at)
+        _budget("tenant", usage.tenant, quote_micros, usage.resets_at, RequestReason.TENANT_BUDGET_EXCEEDED)
 
 
 class UserBudget:
@@ -34,7 +35,7 @@ class UserBudget:
 
     def check(self, plan: Plan, usage: Usage, quote_micros: int) -> None:
         """Raises QuotaExceeded (USER_BUDGET_EXCEEDED)."""
-        _budget("user", usage.user, quote_micros, usage.resets_at)
+        _budget("user", usage.user, quote_micros, usage.resets_at, RequestReason.USER_BUDGET_EXCEEDED)
 
 
 class TenantActiveJobs:
@@ -42,7 +43,7 @@ class TenantActiveJobs:
 
     def check(self, plan: Plan, usage: Usage, quote_micros: int) -> None:
         """Raises QuotaExceeded (TENANT_ACTIVE_JOBS_EXCEEDED)."""
-        _active("tenant", usage.tenant, plan.tenant_active_jobs)
+        _active("tenant", usage.tenant, plan.tenant_active_jobs, RequestReason.TENANT_ACTIVE_JOBS_EXCEEDED)
 
 
 class UserActiveJobs:
@@ -50,7 +51,7 @@ class UserActiveJobs:
 
     def check(self, plan: Plan, usage: Usage, quote_micros: int) -> None:
         """Raises QuotaExceeded (USER_ACTIVE_JOBS_EXCEEDED)."""
-        _active("user", usage.user, plan.user_active_jobs)
+        _active("user", usage.user, plan.user_active_jobs, RequestReason.USER_ACTIVE_JOBS_EXCEEDED)
 
 
 RULES: tuple[Rule, ...] = (TenantBudget(), UserBudget(), TenantActiveJobs(), UserActiveJobs())
@@ -62,7 +63,7 @@ def check(plan: Plan, usage: Usage, quote_micros: int) -> None:
         rule.check(plan, usage, quote_micros)
 
 
-def _budget(subject: str, account: Account, quote: int, resets_at: datetime) -> None:
+def _budget(subject: str, account: Account, quote: int, resets_at: datetime, reason: Reason) -> None:
     if account.left_micros >= 0:
         return
     before = account.reserved_micros + account.spent_micros - quote
@@ -74,11 +75,11 @@ def _budget(subject: str, account: Account, quote: int, resets_at: datetime) -> 
         used=before,
         asked=quote,
         resets_at=resets_at,
-        reason=f"{subject.upper()}_BUDGET_EXCEEDED",
+        reason=reason,
     )
 
 
-def _active(subject: str, account: Account, limit: int) -> None:
+def _active(subject: str, account: Account, limit: int, reason: Reason) -> None:
     if account.active_jobs <= limit:
         return
     raise QuotaExceeded(
@@ -88,5 +89,5 @@ def _active(subject: str, account: Account, limit: int) -> None:
         limit=limit,
         used=account.active_jobs - 1,
         asked=1,
-        reason=f"{subject.upper()}_ACTIVE_JOBS_EXCEEDED",
+        reason=reason,
     )

@@ -4,13 +4,14 @@ import io
 from typing import BinaryIO
 
 from services.orchestrator.media.picture_header import Refused
+from services.reasons import Reason
 
 CUT_SHORT = "ends before it should: the file or its upload was cut short; send all of it"
 _NEEDED = (b"ftyp", b"moov", b"moof", b"mdat")
 """The boxes that must be complete; extra boxes of makers behind them need not be."""
 
 
-def demand_whole(source: BinaryIO, reason: str) -> None:
+def demand_whole(source: BinaryIO, reason: Reason) -> None:
     """Rewinds the file. Raises Refused, with this reason, if a box extends beyond the end of the file."""
     size, position = source.seek(0, io.SEEK_END), 0
     while position + 8 <= size:

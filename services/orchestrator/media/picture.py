@@ -14,6 +14,7 @@ from services.orchestrator.domain.media_info import PictureInfo
 from services.orchestrator.media.fair_thread_pool import FairThreadPool
 from services.orchestrator.media.picture_header import MAX_FILE_BYTES
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
+from services.reasons import Reason, reason_of
 
 LIMIT_S = 10.0
 """Of processor time."""
@@ -75,12 +76,12 @@ def _ask(source: int, target: int, field: str) -> PictureInfo:
     if "broken" in answer:
         _refuse(field, "PICTURE_MALFORMED", "is broken: its data cannot be decoded; save the picture again")
     if "reason" in answer:
-        _refuse(field, str(answer["reason"]), str(answer["description"]))
+        _refuse(field, reason_of(str(answer["reason"])), str(answer["description"]))
     if "unwritten" in answer:
         number = int(str(answer["unwritten"]))
         raise OSError(number, os.strerror(number))
     return PictureInfo(str(answer["media_type"]), int(str(answer["width"])), int(str(answer["height"])))
 
 
-def _refuse(field: str, reason: str, description: str) -> NoReturn:
+def _refuse(field: str, reason: Reason, description: str) -> NoReturn:
     raise InvalidUpload([Violation(field, description, reason)], reason=reason)

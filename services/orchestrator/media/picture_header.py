@@ -8,6 +8,8 @@ pure and linear in the size of the file. They check every offset, because the by
 from dataclasses import dataclass
 from typing import Literal
 
+from services.reasons import Reason
+
 MAX_FILE_BYTES = 10_000_000
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 8192
@@ -25,7 +27,7 @@ Format = Literal["PNG", "JPEG", "WEBP", "HEIF", "AVIF"]
 class Refused(Exception):
     """The file is not an acceptable picture or video; `reason` is for programs, `description` for a person."""
 
-    def __init__(self, reason: str, description: str) -> None:
+    def __init__(self, reason: Reason, description: str) -> None:
         self.reason = reason
         self.description = description
         super().__init__(f"{reason}: {description}")

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from services.errors import InvalidUpload, Unavailable, Violation
 from services.orchestrator.domain.media_info import AudioInfo, VideoInfo
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
+from services.reasons import Reason, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,9 @@ def _video(figures: dict[str, Any]) -> VideoInfo:
     )
 
 
-def _look(sandbox: Sandbox, path: Path, unreadable: str, what: str, target: BinaryIO | None = None) -> dict[str, Any]:
+def _look(
+    sandbox: Sandbox, path: Path, unreadable: Reason, what: str, target: BinaryIO | None = None
+) -> dict[str, Any]:
     with path.open("rb") as source:
         try:
             answer = sandbox.call(source.fileno(), None if target is None else target.fileno())
@@ -106,6 +109,6 @@ def _look(sandbox: Sandbox, path: Path, unreadable: str, what: str, target: Bina
     if "unwritten" in answer:
         answer = {"reason": unreadable, "description": f"cannot be written again: {answer['unwritten']}"}
     if "reason" in answer:
-        reason = str(answer["reason"])
+        reason = reason_of(str(answer["reason"]))
         raise InvalidUpload([Violation("data", str(answer["description"]), reason)], reason=reason)
     return answer

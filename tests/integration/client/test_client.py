@@ -25,6 +25,7 @@ from services.errors import InvalidSpec, LimitReached, Unavailable, Violation
 from services.errors import NotFound as NoSuchThing
 from services.errors import QuotaExceeded as TooMuch
 from services.errors import Unauthenticated as NoKey
+from services.reasons import CallReason, RequestReason, ServiceReason
 from services.rpc.status_codes import Failure
 from tests.support.scripted_server import KEY, OUTPUT, PICTURE, THE_EVENTS, VIDEO, Rig, asset_name, serving
 
@@ -56,7 +57,10 @@ async def test_generate_does_all_of_it_in_one_call(rig: Rig, tmp_path: Path) -> 
 
 
 async def test_a_submission_that_was_not_answered_is_repeated_with_the_same_request_id(rig: Rig) -> None:
-    rig.script.fail_submit = [Unavailable(retry_after_s=0.01), Unavailable(retry_after_s=0.01)]
+    rig.script.fail_submit = [
+        Unavailable(reason=ServiceReason.GOING_DOWN, retry_after_s=0.01),
+        Unavailable(reason=ServiceReason.GOING_DOWN, retry_after_s=0.01),
+    ]
     assert (await rig.client.submit(job_spec("A wave."))).name == "jobs/7"
     ids = [each.request_id for each in rig.script.asked_for(job_pb2.SubmitJobRequest)]
     assert len(ids) == 3
@@ -71,7 +75,7 @@ async def test_who_has_as_many_calls_open_as_allowed_waits_for_a_place(rig: Rig)
 
 
 async def test_the_server_is_not_asked_again_before_it_wants_to_be(rig: Rig) -> None:
-    rig.script.fail_submit = [Unavailable(retry_after_s=0.5)]
+    rig.script.fail_submit = [Unavailable(reason=ServiceReason.GOING_DOWN, retry_after_s=0.5)]
     loop = asyncio.get_running_loop()
     began = loop.time()
     await rig.client.submit(job_spec("A wave."))
@@ -79,7 +83,7 @@ async def test_the_server_is_not_asked_again_before_it_wants_to_be(rig: Rig) -> 
 
 
 async def test_what_would_take_longer_than_the_caller_waits_fails_at_once(rig: Rig) -> None:
-    rig.script.fail_submit = [Unavailable(retry_after_s=60)]
+    rig.script.fail_submit = [Unavailable(reason=ServiceReason.GOING_DOWN, retry_after_s=60)]
     with pytest.raises(Unreachable) as caught:
         await rig.client.submit(job_spec("A wave."))
     assert caught.value.retry_after_s == 60
@@ -185,9 +189,12 @@ async def test_every_page_of_jobs_comes(rig: Rig) -> None:
     ("failure", "kind"),
     [
         (InvalidSpec([Violation("spec.size", "is odd")]), InvalidRequest),
-        (TooMuch("Spent.", subject="user:ann", limit=1, used=1, asked=1), QuotaExceeded),
+        (
+            TooMuch("Spent.", subject="user:ann", limit=1, used=1, asked=1, reason=RequestReason.USER_BUDGET_EXCEEDED),
+            QuotaExceeded,
+        ),
         (NoSuchThing("asset", "assets/0"), NotFound),
-        (NoKey(), Unauthenticated),
+        (NoKey(reason=CallReason.API_KEY_MISSING), Unauthenticated),
         (RuntimeError("no"), I2VError),
     ],
 )

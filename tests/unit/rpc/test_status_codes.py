@@ -13,22 +13,30 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from services import errors
+from services.reasons import CallReason, RequestReason, ServiceReason, SpecReason
 from services.rpc import logs
 from services.rpc.status_codes import CODES, Failure, from_call, to_status
 from services.rpc.telemetry import CODE_NAMES
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
-A_VIOLATION = errors.Violation("spec.duration", "is 60 s; the model makes 5 s or 10 s", "DURATION_NOT_OFFERED")
+A_VIOLATION = errors.Violation("spec.duration", "is 60 s; the model makes 5 s or 10 s", SpecReason.DURATION_UNSUPPORTED)
+
+
+def a_full_quota() -> errors.QuotaExceeded:
+    reason = RequestReason.USER_ACTIVE_JOBS_EXCEEDED
+    return errors.QuotaExceeded("Full.", subject="user:u", limit=3, used=3, asked=1, reason=reason)
+
+
 ONE_OF_EACH = [
     (errors.InvalidSpec([A_VIOLATION]), code_pb2.INVALID_ARGUMENT),
     (errors.InvalidUpload([A_VIOLATION]), code_pb2.INVALID_ARGUMENT),
-    (errors.Unauthenticated(), code_pb2.UNAUTHENTICATED),
-    (errors.PermissionDenied(), code_pb2.PERMISSION_DENIED),
+    (errors.Unauthenticated(reason=CallReason.API_KEY_MISSING), code_pb2.UNAUTHENTICATED),
+    (errors.PermissionDenied(reason=CallReason.OPERATORS_ONLY), code_pb2.PERMISSION_DENIED),
     (errors.NotFound("job", "jobs/7"), code_pb2.NOT_FOUND),
     (errors.RequestIdReused(), code_pb2.ALREADY_EXISTS),
-    (errors.PreconditionFailed(), code_pb2.FAILED_PRECONDITION),
-    (errors.QuotaExceeded("Too much.", subject="user:u", limit=3, used=3, asked=1), code_pb2.RESOURCE_EXHAUSTED),
-    (errors.Unavailable(), code_pb2.UNAVAILABLE),
+    (errors.PreconditionFailed(reason=RequestReason.NOT_RESUMABLE), code_pb2.FAILED_PRECONDITION),
+    (a_full_quota(), code_pb2.RESOURCE_EXHAUSTED),
+    (errors.Unavailable(reason=ServiceReason.GOING_DOWN), code_pb2.UNAVAILABLE),
     (errors.DeadlineTooShort(), code_pb2.DEADLINE_EXCEEDED),
 ]
 
@@ -68,7 +76,7 @@ def test_invalid_input_names_each_field_with_its_reason() -> None:
     other = errors.Violation("spec.size", "is 1x1")
     bad = detail(to_status(errors.InvalidSpec([A_VIOLATION, other])), error_details_pb2.BadRequest)
     assert [(v.field, v.description, v.reason) for v in bad.field_violations] == [
-        ("spec.duration", "is 60 s; the model makes 5 s or 10 s", "DURATION_NOT_OFFERED"),
+        ("spec.duration", "is 60 s; the model makes 5 s or 10 s", "DURATION_UNSUPPORTED"),
         ("spec.size", "is 1x1", "INVALID_VALUE"),
     ]
 
@@ -80,7 +88,13 @@ def test_not_found_names_the_resource() -> None:
 
 def test_a_quota_that_resets_says_when_to_come_back() -> None:
     error = errors.QuotaExceeded(
-        "Spent.", subject="user:u", limit=100, used=90, asked=20, resets_at=NOW + timedelta(minutes=90)
+        "Spent.",
+        subject="user:u",
+        limit=100,
+        used=90,
+        asked=20,
+        reason=RequestReason.USER_BUDGET_EXCEEDED,
+        resets_at=NOW + timedelta(minutes=90),
     )
     status = to_status(error, now=lambda: NOW)
     violation = detail(status, error_details_pb2.QuotaFailure).violations[0]
@@ -89,7 +103,7 @@ def test_a_quota_that_resets_says_when_to_come_back() -> None:
 
 
 def test_a_quota_that_does_not_reset_does_not_invite_a_retry() -> None:
-    status = to_status(errors.QuotaExceeded("Full.", subject="user:u", limit=3, used=3, asked=1))
+    status = to_status(a_full_quota())
     assert has(status, error_details_pb2.QuotaFailure)
     assert not has(status, error_details_pb2.RetryInfo)
 
@@ -97,9 +111,22 @@ def test_a_quota_that_does_not_reset_does_not_invite_a_retry() -> None:
 def test_a_client_reads_back_what_was_said() -> None:
     invalid = sent_to_a_client(to_status(errors.InvalidSpec([A_VIOLATION])))
     assert invalid.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert (invalid.reason, invalid.violations) == ("INVALID_SPEC", (A_VIOLATION,))
-    unavailable = sent_to_a_client(to_status(errors.Unavailable("Later.", retry_after_s=2.5, metadata={"a": "b"})))
+    assert (invalid.reason, invalid.violations) == ("INVALID_INPUT", (A_VIOLATION,))
+    error = errors.Unavailable("Later.", reason=ServiceReason.GOING_DOWN, retry_after_s=2.5, metadata={"a": "b"})
+    unavailable = sent_to_a_client(to_status(error))
     assert (unavailable.message, unavailable.retry_after_s, unavailable.metadata) == ("Later.", 2.5, {"a": "b"})
+
+
+def test_a_client_reads_a_word_that_only_a_newer_server_knows() -> None:
+    status = to_status(errors.InvalidSpec([A_VIOLATION]))
+    bad = error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(field="spec.f", description="is odd", reason="NEW")
+        ]
+    )
+    status.details[1].Pack(bad)
+    [violation] = sent_to_a_client(status).violations
+    assert (violation.reason, str(violation.reason), violation.reason.codes) == ("NEW", "NEW", ())
 
 
 def test_an_answer_without_details_is_understood_too() -> None:
@@ -118,7 +145,7 @@ def test_a_status_stays_small_enough_for_a_header(character: str) -> None:
     bytes_on_the_wire = len(wire.details.encode()) * 3 + sum(len(v) for _, v in wire.trailing_metadata) * 4 // 3
     assert bytes_on_the_wire < 8000
     failure = sent_to_a_client(status)
-    assert failure.reason == "INVALID_SPEC"
+    assert failure.reason == "INVALID_INPUT"
     assert failure.violations[0].field == "spec.f0"
 
 
