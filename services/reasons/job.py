@@ -67,11 +67,23 @@ class JobReason(Reason):
         "OUTPUT_SIZE",
         "A remote model's video has another resolution than requested or promised. It is kept.",
         Code.EVENT,
+        Advice.NONE,
     )
-    OUTPUT_LENGTH = "OUTPUT_LENGTH", "The video plays longer or shorter than requested. It is kept.", Code.EVENT
-    OUTPUT_SILENT = "OUTPUT_SILENT", "The video has no sound, though the spec has one. It is kept.", Code.EVENT
+    OUTPUT_LENGTH = (
+        "OUTPUT_LENGTH",
+        "The video plays longer or shorter than requested. It is kept.",
+        Code.EVENT,
+        Advice.NONE,
+    )
+    OUTPUT_SILENT = (
+        "OUTPUT_SILENT",
+        "The video has no sound, though the spec has one. It is kept.",
+        Code.EVENT,
+        Advice.NONE,
+    )
     OUTPUT_SOUND_LENGTH = (
         "OUTPUT_SOUND_LENGTH",
         "The video's sound plays longer or shorter than requested. It is kept.",
         Code.EVENT,
+        Advice.NONE,
     )

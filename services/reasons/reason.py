@@ -35,8 +35,12 @@ class Advice(StrEnum):
     CHANGE = "change the request"
     RETRY = "retry"
     """The same request may succeed later: a call with the same request_id, a failed job with a new one."""
+    RESUME = "resume the job"
+    """The work was paid for and may still bring the video; where the job says that it is not `resumable`, retry."""
     OPERATORS = "ask the operators"
     """Nothing that the caller changes helps until the operators have acted."""
+    NONE = "nothing"
+    """It is a fact to know."""
 
 
 class Reason(StrEnum):

@@ -72,7 +72,7 @@ class RequestReason(Reason):
     )
     NOT_RESUMABLE = (
         "NOT_RESUMABLE",
-        "Nothing was paid for the job that could still bring its video. Submit anew.",
+        "Nothing was paid for the job that could still bring its video. Submit a new job.",
         Code.FAILED_PRECONDITION,
     )
     NOT_RECONCILING = (

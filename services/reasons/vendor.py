@@ -31,7 +31,7 @@ class VendorReason(Reason):
     VENDOR_DOWN = (
         "VENDOR_DOWN",
         "The vendor cannot be reached, or does not answer; not charged. Or it answered a submission with a server "
-        "error; then nobody knows whether it charged the task, and it is not retryable.",
+        "error; then it is unknown whether it charged the task, and it is not retryable.",
         (Code.JOB_RETRYABLE, Code.JOB),
         Advice.RETRY,
     )
@@ -43,7 +43,7 @@ class VendorReason(Reason):
     )
     ANSWER_LOST = (
         "ANSWER_LOST",
-        "The vendor's answer to a submission was lost. In `Reconciling` while nobody knows what it was. As the end, "
+        "The vendor's answer to a submission was lost. In `Reconciling` while it is unknown. As the end, "
         "retryable and free: the vendor has no such task, or does not find it after the refund window that it "
         "promises.",
         (Code.EVENT, Code.JOB, Code.JOB_RETRYABLE),
@@ -61,20 +61,25 @@ class VendorReason(Reason):
         (Code.JOB_RETRYABLE, Code.JOB),
         Advice.RETRY,
     )
-    TASK_CANCELLED = "TASK_CANCELLED", "Somebody stopped the task at the vendor.", Code.JOB
-    CANCELLED = "CANCELLED", "In `Released`: the vendor stopped the task because the job was cancelled.", Code.EVENT
+    TASK_CANCELLED = "TASK_CANCELLED", "Somebody stopped the task at the vendor.", Code.JOB, Advice.OPERATORS
+    CANCELLED = (
+        "CANCELLED",
+        "In `Released`: the vendor stopped the task because the job was cancelled.",
+        Code.EVENT,
+        Advice.NONE,
+    )
     TASK_GONE = (
         "TASK_GONE",
         "The vendor does not know the task any more. Resumable, unless it says that it has deleted it. Retryable of a "
         "job that resumes another: the vendor has given back meanwhile what the task cost.",
         (Code.JOB, Code.JOB_RETRYABLE),
-        Advice.RETRY,
+        Advice.RESUME,
     )
     TIMED_OUT = (
         "TIMED_OUT",
         "Not done within the time that the provider watches a task. Resumable.",
         Code.JOB,
-        Advice.RETRY,
+        Advice.RESUME,
     )
     OUTPUT_UNAVAILABLE = (
         "OUTPUT_UNAVAILABLE",
@@ -82,7 +87,7 @@ class VendorReason(Reason):
         "job's deadline. As the end, not retryable but resumable: the deadline has passed, or the host refuses the "
         "video permanently; the job is charged.",
         (Code.JOB_RETRYABLE, Code.JOB),
-        Advice.RETRY,
+        Advice.RESUME,
     )
     OUTPUT_WRONG = (
         "OUTPUT_WRONG",

@@ -264,12 +264,12 @@ async def test_a_reached_limit_is_3_and_says_when_to_come_back(rig: Rig, i2v: Co
 
 
 async def test_a_job_that_fails_is_4_and_says_what_was_charged(rig: Rig, i2v: Command) -> None:
-    error = job_pb2.JobError(reason="BACKEND_UNAVAILABLE", message="No worker answered.", retryable=True)
+    error = job_pb2.JobError(reason="BACKEND_UNKNOWN", message="No worker answered.", retryable=True)
     rig.script.events[-1] = job_pb2.JobEvent(sequence=6, failed=job_pb2.Failed(error=error, charged=usd(0)))
     rig.script.job = Job(name="jobs/7", state=Job.FAILED, error=error, charged=usd(0), last_sequence=6)
     ended = await i2v(*GENERATE)
     assert (ended.code, ended.out) == (4, "")
-    assert "jobs/7 failed: No worker answered. (BACKEND_UNAVAILABLE)\n0.000000 USD was charged." in ended.err
+    assert "jobs/7 failed: No worker answered. (BACKEND_UNKNOWN)\n0.000000 USD was charged." in ended.err
     assert not (i2v.folder / "cat.mp4").exists()
 
 

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import click
 import pytest
-from google.rpc import code_pb2
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from services import errors
 from services.client import commands
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.settings import PREFIX, Settings
@@ -21,14 +19,15 @@ from services.providers import settings as provider_settings
 from services.providers.metrics import VendorMetrics
 from services.providers.prompt import settings as prompt_settings
 from services.providers.vendors import VENDORS
-from services.rpc.status_codes import CODES
+from services.reasons import DOMAINS, REASONS, Code
 from services.rpc.telemetry import ServerMetrics
+from tools.reason_tables import TABLE, with_tables
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
 TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "THIRD_PARTY.md")
 PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in TOP)])
-WORD = re.compile(r"[A-Z]+(_[A-Z0-9]+)+|INTERNAL|MODERATION")
+WORD = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 CODE = re.compile(r"`([^`\n]+)`")
 
 
@@ -123,64 +122,27 @@ def test_no_metric_is_named_that_does_not_exist(page: Path) -> None:
 
 # --- reasons --------------------------------------------------------------------------------------------------------
 
-KINDS = {
-    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.ServiceError)
-}
-MAKERS = KINDS | {"Violation", "JobError", "Refused", "Failure", "refuse", "_refuse", "invalid", "_failed", "_status"}
+OF_OTHERS = {"CAP_DAC_OVERRIDE", "FAL_KEY", "GRPC_VERBOSITY", "NOT_ENOUGH_MEMORY", "WAVESPEED_API_KEY"}
+"""Words of the same form that are Linux's, gRPC's, Triton's log's, or name the vendors' own keys."""
 
 
-def reasons_of(tree: ast.AST) -> Iterator[str]:
-    """Every reason word in the source; one that begins with a changing part comes as its constant end."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Dict):
-            pairs = zip(node.keys, node.values, strict=True)
-            yield from (
-                str(value.value)
-                for key, value in pairs
-                if isinstance(key, ast.Constant) and key.value == "reason" and isinstance(value, ast.Constant)
-            )
-        if not isinstance(node, ast.Call):
-            continue
-        maker = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        given = {keyword.arg: keyword.value for keyword in node.keywords}
-        if maker in KINDS and "reason" not in given:
-            yield re.sub(r"(?<!^)(?=[A-Z])", "_", maker).upper()
-        for value in [*(node.args if maker in MAKERS else ()), *given.values()]:
-            part = value.values[-1] if isinstance(value, ast.JoinedStr) and value.values else value
-            is_reason = maker in MAKERS or given.get("reason") is value
-            if is_reason and isinstance(part, ast.Constant) and WORD.fullmatch(str(part.value).lstrip("_")):
-                yield str(part.value)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_tables_of_reasons_are_those_of_the_registry(page: Path) -> None:
+    assert page.read_text() == with_tables(page.read_text()), "python -m tools.reason_tables writes them"
 
 
-def reasons_of_services() -> set[str]:
-    found: set[str] = set()
-    for file in (ROOT / "services").rglob("*.py"):
-        tree = ast.parse(file.read_text())
-        # The client has error classes of its own, with the names of some kinds; what it raises is in `Failure`.
-        words = set(reasons_of(tree))
-        found |= words - {"NOT_FOUND", "QUOTA_EXCEEDED", "UNAUTHENTICATED"} if "client" in file.parts else words
-    return found
+def test_every_reason_is_in_one_table_of_the_docs() -> None:
+    tables = [found[2] for page in DOCS.glob("*.md") for found in TABLE.finditer(page.read_text())]
+    assert sorted(tables) == sorted(domain.__name__ for domain in DOMAINS)
 
 
-def described_reasons() -> dict[str, str]:
-    sections = {"operations": "## Errors", "providers": "## Reasons", "prompt-writer": "## What is an error"}
-    pages = ((DOCS / f"{page}.md").read_text().partition(head)[2] for page, head in sections.items())
-    tables = "\n".join(page.partition("\n## ")[0] for page in pages)
-    return {word: cells[1] for cells in rows(tables) for word in CODE.findall(cells[0])}
-
-
-def test_every_reason_is_described_and_no_other() -> None:
-    described, raised = set(described_reasons()), reasons_of_services()
-    ends = {word for word in raised if word.startswith("_")}
-    assert {"ENGINE_BUSY", "NOT_FOUND", "_BUDGET_EXCEEDED", "PICTURE_FORMAT", "CHECKSUM_WRONG"} <= raised
-    assert raised - ends <= described
-    assert all(any(word.endswith(end) for word in described) for end in ends)
-    assert {word for word in described if not word.endswith(tuple(ends))} <= raised
-
-
-def test_a_reason_has_a_code_that_our_failures_can_have() -> None:
-    names = {"INTERNAL", "DATA_LOSS", *(code_pb2.Code.Name(code) for code in CODES.values())}
-    assert {code for code in described_reasons().values() if code not in ("yes", "no")} <= names
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name_of)
+def test_no_reason_is_named_that_does_not_exist(page: Path) -> None:
+    values = set(WORD.findall("".join(file.read_text() for file in (ROOT / "proto").rglob("*.proto"))))
+    known = set(REASONS) | set(Code) | values | OF_OTHERS
+    named = {code for code in CODE.findall(page.read_text()) if WORD.fullmatch(code)} - known
+    settings = known_variables()
+    assert {word for word in named if not any(f"_{each}".endswith(f"_{word}") for each in settings)} == set()
 
 
 # --- everything -----------------------------------------------------------------------------------------------------
