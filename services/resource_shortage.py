@@ -8,13 +8,14 @@ import errno
 import os
 
 from services.errors import Unavailable
+from services.reasons import ServiceReason
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BROKEN = {errno.EROFS, errno.EIO}
 _FEW = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS}
 _NO_THREAD = "can't start new thread"
 """Python's message; the error is a plain RuntimeError."""
-REASONS = frozenset({"DISK_FULL", "DISK_UNAVAILABLE", "RESOURCES_EXHAUSTED"})
+REASONS = frozenset({ServiceReason.DISK_FULL, ServiceReason.DISK_UNAVAILABLE, ServiceReason.RESOURCES_EXHAUSTED})
 RETRY_S = 5.0
 """A retry delay in seconds; an operator does not free a disk faster."""
 
@@ -38,10 +39,10 @@ def _shortage(error: BaseException) -> Unavailable | None:
         what = os.strerror(error.errno)
         if error.errno in _FULL:
             message = f"The service has no space on its disk: {what}. Try again later."
-            return Unavailable(message, reason="DISK_FULL", retry_after_s=RETRY_S)
+            return Unavailable(message, reason=ServiceReason.DISK_FULL, retry_after_s=RETRY_S)
         if error.errno in _BROKEN:
             message = f"The service cannot write to its disk: {what}. Try again later."
-            return Unavailable(message, reason="DISK_UNAVAILABLE", retry_after_s=RETRY_S)
+            return Unavailable(message, reason=ServiceReason.DISK_UNAVAILABLE, retry_after_s=RETRY_S)
         if error.errno in _FEW:
             return _exhausted(what)
     if isinstance(error, MemoryError):
@@ -53,4 +54,4 @@ def _shortage(error: BaseException) -> Unavailable | None:
 
 def _exhausted(what: str) -> Unavailable:
     message = f"The service lacks resources: {what}. Try again later."
-    return Unavailable(message, reason="RESOURCES_EXHAUSTED", retry_after_s=RETRY_S)
+    return Unavailable(message, reason=ServiceReason.RESOURCES_EXHAUSTED, retry_after_s=RETRY_S)

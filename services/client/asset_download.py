@@ -10,6 +10,7 @@ from services.client.errors import I2VError, Unreachable
 from services.client.output_file import Write
 from services.client.retry import RetryPolicy
 from services.client.service_channel import ServiceChannel
+from services.reasons import AssetReason
 from services.rpc.status_codes import Failure
 
 
@@ -32,5 +33,5 @@ async def download_asset(
             await retry.wait(error)
     if digest.hexdigest() != name.removeprefix("assets/"):
         damaged = f"{name} arrived damaged: {size} bytes with another checksum. Download it again."
-        raise I2VError(Failure(grpc.StatusCode.DATA_LOSS, damaged, "CHECKSUM_WRONG", {"name": name}))
+        raise I2VError(Failure(grpc.StatusCode.DATA_LOSS, damaged, AssetReason.CHECKSUM_WRONG, {"name": name}))
     return size

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from services.errors import Unavailable
+from services.reasons import ServiceReason
 
 RETRY_S = 10.0
 LEAST_FILES = 1000
@@ -44,7 +45,9 @@ class DiskSpace:
         for place, spare in self._spare.items():
             if size_bytes > spare:
                 message = "The service has too little space on its disk. Try again later; nothing was charged."
-                raise Unavailable(message, reason="DISK_FULL", retry_after_s=RETRY_S, metadata={"place": place})
+                raise Unavailable(
+                    message, reason=ServiceReason.DISK_FULL, retry_after_s=RETRY_S, metadata={"place": place}
+                )
 
 
 def _statvfs(folder: Path) -> os.statvfs_result:

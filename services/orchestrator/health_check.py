@@ -10,6 +10,7 @@ from services.orchestrator.ports.accounts import Accounts
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
+from services.reasons import ServiceReason
 from services.resource_shortage import shortage
 from services.rpc.server import RpcServer
 
@@ -53,7 +54,7 @@ async def check(
                 log.info("serving")
             serving, why = True, ""
         await server.set_serving(serving)
-        if embedded is not None and why == "DATABASE_UNAVAILABLE":
+        if embedded is not None and why == ServiceReason.DATABASE_UNAVAILABLE:
             await _revive(embedded)
         rounds += 1
         await asyncio.sleep(CHECK_S)

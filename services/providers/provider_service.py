@@ -23,6 +23,7 @@ from services.providers.task_inputs import wrong
 from services.providers.task_request import TaskRequests, drain
 from services.providers.task_wakeups import TaskWakeups
 from services.providers.vendor import REF, Failed, Stop, Vendor, VendorRequestFailed
+from services.reasons import VendorReason
 from services.resource_shortage import shortage
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
         # waits until the whole request has arrived.
         if self._going_down:
             await drain(request_iterator)
-            raise Unavailable("This provider is going down.", reason="NOTHING_SUBMITTED", retry_after_s=0.1)
+            raise Unavailable("This provider is going down.", reason=VendorReason.NOTHING_SUBMITTED, retry_after_s=0.1)
         self._submitting += 1
         self._idle.clear()
         try:
@@ -110,7 +111,7 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
                     log.warning("a task's inputs cannot be kept", extra={"error": repr(error)})
                     await drain(request_iterator)
                     message = "This provider cannot keep the task's inputs now."
-                    raise Unavailable(message, reason="NOTHING_SUBMITTED") from error
+                    raise Unavailable(message, reason=VendorReason.NOTHING_SUBMITTED) from error
                 except InvalidInput:
                     await drain(request_iterator)
                     raise
@@ -185,6 +186,6 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
 def _unreachable(failed: VendorRequestFailed) -> Unavailable:
     return Unavailable(
         "The vendor could not be asked; nothing has changed.",
-        reason="VENDOR_UNREACHABLE",
+        reason=VendorReason.VENDOR_UNREACHABLE,
         retry_after_s=failed.retry_delay_s or 5.0,
     )

@@ -20,6 +20,7 @@ from services.providers.circuit_breaker import CircuitBreaker
 from services.providers.metrics import VendorMeter
 from services.providers.task import Task
 from services.providers.vendor import Charge, Failed, Vendor
+from services.reasons import VendorReason
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ class Submissions:
                 # Not NOTHING_SUBMITTED: the first submission of this id may have cost money.
                 raise PreconditionFailed(
                     "Something was submitted under this id before; a second submission would pay again.",
-                    reason="SUBMITTED_BEFORE",
+                    reason=VendorReason.SUBMITTED_BEFORE,
                 )
             self._admit()
             self._in_progress.add(task.submission_id)
@@ -151,11 +152,13 @@ class Submissions:
 
     def _admit(self) -> None:
         if not self._account.has_key:
-            raise Failed("This provider has no key.", reason="BAD_KEY", charge=Charge.NOT_CHARGED, retryable=True)
+            raise Failed(
+                "This provider has no key.", reason=VendorReason.BAD_KEY, charge=Charge.NOT_CHARGED, retryable=True
+            )
         if retry_delay_s := self._breaker.admit():
             raise Failed(
                 "The vendor failed too often lately, so nothing is submitted to it for a while.",
-                reason="CIRCUIT_OPEN",
+                reason=VendorReason.CIRCUIT_OPEN,
                 charge=Charge.NOT_CHARGED,
                 retryable=True,
                 retry_delay_s=retry_delay_s,
@@ -163,7 +166,7 @@ class Submissions:
 
     def _record_failure(self, failed: Failed) -> None:
         self._account.refused(failed)
-        if failed.reason in ("VENDOR_DOWN", "ANSWER_LOST"):
+        if failed.reason in (VendorReason.VENDOR_DOWN, VendorReason.ANSWER_LOST):
             self._breaker.failed()
         elif failed.reason not in resource_shortage.REASONS:  # our own shortage is not the vendor's failure
             self._breaker.succeeded()

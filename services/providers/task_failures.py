@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from services.errors import Unavailable
 from services.providers.vendor import REF, Charge, Failed, VendorRequestFailed, quoted
+from services.reasons import VendorReason
 from services.resource_shortage import shortage
 
 MISSING_LOOKS = 5
@@ -41,7 +42,7 @@ def no_answer(status: int) -> Failed:
     """An answer to a submission that is neither a task nor a refusal."""
     return Failed(
         f"The vendor answered with HTTP {status} and no task; it may have taken it all the same.",
-        reason="ANSWER_LOST",
+        reason=VendorReason.ANSWER_LOST,
         charge=Charge.UNKNOWN,
     )
 
@@ -50,7 +51,7 @@ def broke_down(status: int) -> Failed:
     """A server error in answer to a submission."""
     return Failed(
         f"The vendor failed with HTTP {status} when it was given the task; it may have taken it all the same.",
-        reason="VENDOR_DOWN",
+        reason=VendorReason.VENDOR_DOWN,
         charge=Charge.UNKNOWN,
     )
 
@@ -59,26 +60,33 @@ def refused(status: int, words: str, retry_delay_s: float | None, *, credit: boo
     """A refusal of a submission: certainly not charged. `credit` and `moderation`: whether the words say so."""
     if status == 402 or credit:
         return Failed(
-            "The vendor's account has no credit left.", reason="NO_CREDIT", charge=Charge.NOT_CHARGED, retryable=True
+            "The vendor's account has no credit left.",
+            reason=VendorReason.NO_CREDIT,
+            charge=Charge.NOT_CHARGED,
+            retryable=True,
         )
     if moderation:
         return moderated(words, Charge.NOT_CHARGED)
     if is_bad_key(status, words):
-        return Failed("The vendor refused the key.", reason="BAD_KEY", charge=Charge.NOT_CHARGED, retryable=True)
+        return Failed(
+            "The vendor refused the key.", reason=VendorReason.BAD_KEY, charge=Charge.NOT_CHARGED, retryable=True
+        )
     if status == 429:
         return Failed(
             "The vendor takes no more work of this account just now.",
-            reason="RATE_LIMITED",
+            reason=VendorReason.RATE_LIMITED,
             charge=Charge.NOT_CHARGED,
             retryable=True,
             retry_delay_s=retry_delay_s,
         )
-    return Failed(f"The vendor refused it: {quoted(words)}", reason="VENDOR_REFUSED", charge=Charge.NOT_CHARGED)
+    return Failed(
+        f"The vendor refused it: {quoted(words)}", reason=VendorReason.VENDOR_REFUSED, charge=Charge.NOT_CHARGED
+    )
 
 
 def moderated(words: str, charge: Charge) -> Failed:
     """The vendor's moderation has stopped it."""
-    return Failed(f"The vendor's moderation refused it: {quoted(words)}", reason="MODERATION", charge=charge)
+    return Failed(f"The vendor's moderation refused it: {quoted(words)}", reason=VendorReason.MODERATION, charge=charge)
 
 
 def unsent(lacking: Unavailable) -> Failed:
@@ -93,7 +101,7 @@ def not_uploaded(cause: BaseException | None = None) -> Failed:
         return unsent(lacking)
     return Failed(
         "An input could not be uploaded to the vendor; nothing was submitted.",
-        reason="VENDOR_DOWN",
+        reason=VendorReason.VENDOR_DOWN,
         charge=Charge.NOT_CHARGED,
         retryable=True,
     )
@@ -102,25 +110,25 @@ def not_uploaded(cause: BaseException | None = None) -> Failed:
 def failed(words: str, charge: Charge) -> Failed:
     """The vendor says that the task has failed."""
     message = f"The vendor failed: {quoted(words)}"
-    return Failed(message, reason="TASK_FAILED", charge=charge, retryable=charge is Charge.NOT_CHARGED)
+    return Failed(message, reason=VendorReason.TASK_FAILED, charge=charge, retryable=charge is Charge.NOT_CHARGED)
 
 
 def cancelled() -> Failed:
     """The task was cancelled, in the queue or in progress: its cost is unknown."""
-    return Failed("Somebody cancelled the task.", reason="TASK_CANCELLED", charge=Charge.UNKNOWN)
+    return Failed("Somebody cancelled the task.", reason=VendorReason.TASK_CANCELLED, charge=Charge.UNKNOWN)
 
 
 def gone(*, resumable: bool = False) -> Failed:
     """The vendor no longer has the task; `resumable`: that may be temporary, and another poll costs nothing."""
     message = "The vendor does not know the task any more."
-    return Failed(message, reason="TASK_GONE", charge=Charge.UNKNOWN, resumable=resumable)
+    return Failed(message, reason=VendorReason.TASK_GONE, charge=Charge.UNKNOWN, resumable=resumable)
 
 
 def key_refused() -> Failed:
     """The key was refused while a task is in progress. The task continues, so it can be attached to again."""
     return Failed(
         "The vendor refused the key when it was asked how the task goes on; with a good one it can be asked again.",
-        reason="BAD_KEY",
+        reason=VendorReason.BAD_KEY,
         charge=Charge.UNKNOWN,
         retryable=True,
         resumable=True,

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from services.errors import InvalidInput, Violation
 from services.providers.task import Input, Role
+from services.reasons import VendorReason
 
 FOLDER = "task-"
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -107,4 +108,4 @@ def _write(file: BinaryIO, digest: "hashlib._Hash", piece: bytes) -> None:
 
 def wrong(field: str, description: str) -> InvalidInput:
     """Returns the refusal of a malformed request; nothing was submitted."""
-    return InvalidInput([Violation(field, description)], reason="NOTHING_SUBMITTED")
+    return InvalidInput([Violation(field, description)], reason=VendorReason.NOTHING_SUBMITTED)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from services.providers.circuit_breaker import CircuitBreaker
 from services.providers.vendor import Charge, Failed, Finished, Vendor, VendorRequestFailed, Working
+from services.reasons import VendorReason
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ async def poll(
         if left_s <= 0:
             raise Failed(
                 f"The vendor was not done within {watch_s:.0f} seconds of watching; the task may still be going on.",
-                reason="TIMED_OUT",
+                reason=VendorReason.TIMED_OUT,
                 charge=Charge.UNKNOWN,
                 resumable=True,
             )

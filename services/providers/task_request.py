@@ -12,6 +12,7 @@ from services.providers import proto_messages
 from services.providers.task import Task
 from services.providers.task_inputs import Spool, wrong
 from services.providers.vendor import Vendor
+from services.reasons import VendorReason
 
 CHUNK_BYTES = 1 << 20
 CHUNK_S = 30.0
@@ -53,7 +54,7 @@ class TaskRequests:
     def _check(self, task: Task) -> None:
         violations = self._vendor.models[task.model].violations(task)
         if violations:
-            raise InvalidInput(violations, reason="NOTHING_SUBMITTED")
+            raise InvalidInput(violations, reason=VendorReason.NOTHING_SUBMITTED)
 
 
 async def drain(requests: Requests) -> None:

@@ -24,6 +24,7 @@ from services.providers.metrics import VendorMeter
 from services.providers.request_body import RequestBody, Unreadable
 from services.providers.system_clock import Clock
 from services.providers.vendor import Charge, Failed, VendorRequestFailed
+from services.reasons import VendorReason
 from services.resource_shortage import shortage
 
 T = TypeVar("T")
@@ -125,7 +126,7 @@ class VendorClient:
                 raise task_failures.unsent(lacking) from error
             raise Failed(
                 "The vendor could not be reached; nothing was sent to it.",
-                reason="VENDOR_DOWN",
+                reason=VendorReason.VENDOR_DOWN,
                 charge=Charge.NOT_CHARGED,
                 retryable=True,
             ) from error
@@ -133,7 +134,7 @@ class VendorClient:
             self._meter.requested("submit", "lost")
             raise Failed(
                 "The vendor was asked and its answer did not arrive.",
-                reason="ANSWER_LOST",
+                reason=VendorReason.ANSWER_LOST,
                 charge=Charge.UNKNOWN,
             ) from error
         self._meter.requested("submit", f"{answer.status // 100}xx")

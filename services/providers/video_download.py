@@ -21,6 +21,7 @@ from services.providers.byte_chunks import chunk_bytes, joined_chunks
 from services.providers.metrics import VendorMeter
 from services.providers.vendor import Charge, Failed
 from services.providers.video_signature import HEAD_BYTES, is_video, other
+from services.reasons import VendorReason
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +196,7 @@ class Download:
         if size_bytes > self._limits.size_bytes:
             raise Failed(
                 f"The vendor's video is larger than the {self._limits.size_bytes} bytes that are allowed.",
-                reason="OUTPUT_WRONG",
+                reason=VendorReason.OUTPUT_WRONG,
                 charge=Charge.CHARGED,
             )
 
@@ -275,14 +276,16 @@ class Download:
 
 def _no_video(what: str) -> Failed:
     found = f"{what}; MP4, QuickTime, WebM and Matroska can be delivered" if what else "no video"
-    return Failed(f"The vendor's file is {found}.", reason="OUTPUT_WRONG", charge=Charge.CHARGED, resumable=True)
+    return Failed(
+        f"The vendor's file is {found}.", reason=VendorReason.OUTPUT_WRONG, charge=Charge.CHARGED, resumable=True
+    )
 
 
 def _unavailable(detail: str, *, again: bool = False) -> Failed:
     """`again`: another try may succeed."""
     return Failed(
         f"The vendor has made the video, but it could not be fetched. {detail}",
-        reason="OUTPUT_UNAVAILABLE",
+        reason=VendorReason.OUTPUT_UNAVAILABLE,
         charge=Charge.CHARGED,
         retryable=again,
         resumable=True,

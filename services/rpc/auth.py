@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from services.errors import InvalidInput, Unauthenticated, Violation
+from services.reasons import CallReason
 
 AUTHORIZATION = "authorization"
 USER = "i2v-user"
@@ -45,7 +46,7 @@ def one_key(key: str, caller: str) -> Verify:
     async def verify(token: str) -> str:
         # Digests have one length, so that the comparison does not reveal the length of the key.
         if not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), known):
-            raise Unauthenticated(reason="API_KEY_UNKNOWN")
+            raise Unauthenticated(reason=CallReason.API_KEY_UNKNOWN)
         return caller
 
     return verify
@@ -61,8 +62,8 @@ def demand_single(pairs: Sequence[tuple[str, str | bytes]]) -> None:
     for key in (AUTHORIZATION, USER):
         if sum(name == key for name, _ in pairs) > 1:
             raise InvalidInput(
-                [Violation(key, "is sent more than once; send it once", "METADATA_REPEATED")],
-                reason="METADATA_REPEATED",
+                [Violation(key, "is sent more than once; send it once", CallReason.METADATA_REPEATED)],
+                reason=CallReason.METADATA_REPEATED,
             )
 
 
@@ -76,11 +77,11 @@ async def authenticate(metadata: Mapping[str, str | bytes], verify: Verify) -> P
     scheme, _, token = _text(metadata, AUTHORIZATION).partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
-        raise Unauthenticated(reason="API_KEY_MISSING")
+        raise Unauthenticated(reason=CallReason.API_KEY_MISSING)
     user = _text(metadata, USER) if USER in metadata else USER_DEFAULT
     if not 1 <= len(user) <= USER_CHARACTERS or not user.isprintable() or not user.strip():
         description = f"has {len(user)} characters; give 1 to {USER_CHARACTERS} printable ones, or leave it out"
-        raise InvalidInput([Violation(USER, description, "USER_MALFORMED")], reason="USER_MALFORMED")
+        raise InvalidInput([Violation(USER, description, CallReason.USER_MALFORMED)], reason=CallReason.USER_MALFORMED)
     caller = Principal(await verify(token), user)
     _principal.set(caller)
     return caller

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.errors import ServiceError, Unavailable
+from services.reasons import ServiceReason
 from services.rpc import auth, logs
 from services.rpc.call_limits import CallLimits, Gate, Group, OpenCalls, too_many_arrive
 
@@ -93,4 +94,4 @@ class CallAdmission:
 
 def _going_down() -> Unavailable:
     message = "This server is going down. Call again; another one answers."
-    return Unavailable(message, reason="GOING_DOWN", retry_after_s=0.1)
+    return Unavailable(message, reason=ServiceReason.GOING_DOWN, retry_after_s=0.1)

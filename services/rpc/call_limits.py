@@ -152,7 +152,7 @@ class OpenCalls:
     def crowded_out(self) -> GaveWay:
         """Returns the answer to a call that has to end."""
         what = f"This server keeps {self.limit} calls without a key open; newer ones took the place of this one."
-        return GaveWay(what, limit=self.limit, reason="OPEN_CALLS_LIMIT_REACHED")
+        return GaveWay(what, limit=self.limit, reason=CallReason.OPEN_CALLS_LIMIT_REACHED)
 
 
 def _host(peer: str) -> str:
@@ -167,4 +167,4 @@ def _host(peer: str) -> str:
 
 def too_many_arrive() -> Unavailable:
     """Returns the refusal for a call when too many calls wait for the lookup of their keys."""
-    return Unavailable("Too many calls arrive now. Try again in a moment.", reason="INTAKE_FULL")
+    return Unavailable("Too many calls arrive now. Try again in a moment.", reason=CallReason.INTAKE_FULL)

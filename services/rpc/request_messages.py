@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from services.errors import InvalidInput, ServiceError, Unavailable, Violation
-from services.reasons import Reason
+from services.reasons import CallReason, Reason
 
 CANCEL_S = 0.05
 """Seconds between the end of a call's messages and its cancel, at most."""
@@ -52,7 +52,9 @@ class RequestMessages:
         if message is grpc.aio.EOF:
             # A call that its caller cancelled, or that gRPC refused for its size, ends like this too; a cancel follows.
             await asyncio.sleep(CANCEL_S)
-            raise self._refusal(_invalid("is missing; this method takes one message", reason="REQUEST_MISSING"))
+            raise self._refusal(
+                _invalid("is missing; this method takes one message", reason=CallReason.REQUEST_MISSING)
+            )
         return message
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -79,7 +81,7 @@ class RequestMessages:
             message = data if self._parse is None else self._parse(data)
         except Exception:
             what = "is not a message of this method: it cannot be parsed. Make it with the service's protos"
-            raise self._refusal(_invalid(what, reason="REQUEST_MALFORMED")) from None
+            raise self._refusal(_invalid(what, reason=CallReason.REQUEST_MALFORMED)) from None
         if self._check is not None:
             try:
                 self._check(message)
@@ -90,8 +92,8 @@ class RequestMessages:
     def _late(self) -> Unavailable:
         if self._first:
             what = f"No message came within {self._timeout_s:g} s of the call. Send it with the call."
-            return Unavailable(what, reason="REQUEST_LATE")
-        return Unavailable(f"No message came for {self._timeout_s:g} s. Call again.", reason="SENDER_STALLED")
+            return Unavailable(what, reason=CallReason.REQUEST_LATE)
+        return Unavailable(f"No message came for {self._timeout_s:g} s. Call again.", reason=CallReason.SENDER_STALLED)
 
     def _refusal(self, error: ServiceError) -> ServiceError:
         self._rejected(error.reason)

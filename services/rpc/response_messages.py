@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.errors import Unavailable
+from services.reasons import CallReason
 
 
 class ResponseMessages:
@@ -35,11 +36,11 @@ class ResponseMessages:
         except asyncio.CancelledError:
             if not self._limit.was_reached():
                 raise
-            self._rejected("READER_STALLED")
+            self._rejected(CallReason.READER_STALLED)
             what = (
                 f"The caller took nothing from this stream for {self._taking_s:g} s. Call again from where it stopped."
             )
-            raise Unavailable(what, reason="READER_STALLED") from None
+            raise Unavailable(what, reason=CallReason.READER_STALLED) from None
         finally:
             self._limit.write_began = None
         self._sent()

@@ -21,7 +21,7 @@ from grpc_status import rpc_status
 
 from services import errors
 from services.errors import Violation
-from services.reasons import reason_of
+from services.reasons import ServiceReason, reason_of
 from services.resource_shortage import shortage
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def _internal(error: BaseException) -> status_pb2.Status:
     error_id = secrets.token_hex(8)
     log.error("unexpected failure", exc_info=error, extra={"error_id": error_id})
     message = f"Something went wrong on our side. Quote the error id {error_id} when you report it."
-    return _status(code_pb2.INTERNAL, message, "INTERNAL", {"error_id": error_id}, [])
+    return _status(code_pb2.INTERNAL, message, ServiceReason.INTERNAL, {"error_id": error_id}, [])
 
 
 def _status(

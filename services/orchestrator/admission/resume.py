@@ -15,6 +15,7 @@ from services.orchestrator.ports.clock_and_ids import Clock, Ids
 from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_calls import PaidCalls
+from services.reasons import RequestReason
 
 
 async def resume(
@@ -42,7 +43,7 @@ async def resume(
     resumable = failed.state is State.FAILED and failed.error is not None and failed.error.resumable
     if not resumable or call is None or not call.external_ref:
         what = "Nothing was paid for this job that could still bring its video. Submit it again."
-        raise PreconditionFailed(what, reason="NOT_RESUMABLE", metadata={"job": f"jobs/{job_id}"})
+        raise PreconditionFailed(what, reason=RequestReason.NOT_RESUMABLE, metadata={"job": f"jobs/{job_id}"})
     now, root = clock.now(), failed.resumes or failed.id
     job = Job(
         id=ids.job_id(),

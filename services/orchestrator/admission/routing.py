@@ -13,6 +13,7 @@ from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
 from services.orchestrator.domain.spec import Spec
 from services.orchestrator.ports.assets import Assets
+from services.reasons import SpecReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ async def _models_of_capability(
 ) -> list[Candidate]:
     if spec.model:
         what = "comes together with a model; give one of them"
-        _refuse_if([Violation("spec.capability", what, "MODEL_AND_CAPABILITY")])
+        _refuse_if([Violation("spec.capability", what, SpecReason.MODEL_AND_CAPABILITY)])
     _refuse_if(catalog.unwritable(spec))
     checked = check_models(catalog, spec, today)  # before the assets are looked up: most errors need none
     return rank(checked, spec, await _find_assets(spec, caller, assets), today, available, seed=seed)
@@ -85,7 +86,7 @@ def _needless_price_limit(spec: Spec) -> list[Violation]:
     if spec.price_most_micros is None:
         return []
     what = "goes with a capability; a model has its price, and PreviewJob tells it"
-    return [Violation("spec.price_max", what, "PARAMETER_UNSUPPORTED")]
+    return [Violation("spec.price_max", what, SpecReason.PARAMETER_UNSUPPORTED)]
 
 
 async def _find_assets(spec: Spec, caller: Caller, assets: Assets) -> Mapping[str, Asset]:
@@ -109,5 +110,5 @@ def _wrong_kind(field: str, asset: Asset, wanted: type[PictureInfo] | type[Audio
         return []
     if wanted is PictureInfo:
         what = f"is {asset.info.media_type}; give a picture"
-        return [Violation(field, what, "ASSET_NOT_A_PICTURE")]
-    return [Violation(field, f"is {asset.info.media_type}; give a sound", "ASSET_NOT_A_SOUND")]
+        return [Violation(field, what, SpecReason.ASSET_NOT_A_PICTURE)]
+    return [Violation(field, f"is {asset.info.media_type}; give a sound", SpecReason.ASSET_NOT_A_SOUND)]

@@ -19,6 +19,7 @@ from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.tenants import Tenants
+from services.reasons import CallReason
 from services.rpc.auth import principal
 
 OPERATOR = "!operator"
@@ -74,7 +75,7 @@ class ApiKeys:
         if not unseen:
             return await self._find(hashed)
         if self._unseen_lookups >= UNSEEN_AT_ONCE + UNSEEN_WAITING:
-            raise Unavailable("Too many unknown keys arrive now. Try again in a moment.", reason="KEYS_BUSY")
+            raise Unavailable("Too many unknown keys arrive now. Try again in a moment.", reason=CallReason.KEYS_BUSY)
         self._unseen_lookups += 1
         try:
             async with self._unseen_slots:
@@ -94,7 +95,7 @@ class ApiKeys:
         if found.plan not in self._plans:
             raise PreconditionFailed(
                 f"The plan {found.plan!r} of this tenant is not configured. Tell the operators.",
-                reason="PLAN_UNKNOWN",
+                reason=CallReason.PLAN_UNKNOWN,
                 metadata={"plan": found.plan},
             )
         if len(self._known) >= CACHE_SIZE:
@@ -114,14 +115,14 @@ class ApiKeys:
         who = principal()
         if who.tenant == OPERATOR:
             what = "The operators' key is no tenant's: it has no jobs, assets or budgets."
-            raise PermissionDenied(what, reason="TENANTS_ONLY")
+            raise PermissionDenied(what, reason=CallReason.TENANTS_ONLY)
         return Caller(who.tenant, who.user, self._plan_of[who.tenant])
 
     def demand_operator(self) -> None:
         """Raises PermissionDenied unless an operator makes the RPC that is being answered."""
         if principal().tenant != OPERATOR:
-            raise PermissionDenied("Only operators may do this.", reason="OPERATORS_ONLY")
+            raise PermissionDenied("Only operators may do this.", reason=CallReason.OPERATORS_ONLY)
 
 
 def _unknown() -> Unauthenticated:
-    return Unauthenticated("This API key is not known. Ask the operators for one.", reason="API_KEY_UNKNOWN")
+    return Unauthenticated("This API key is not known. Ask the operators for one.", reason=CallReason.API_KEY_UNKNOWN)

@@ -12,6 +12,7 @@ from services.orchestrator.assets.ingest import Ingest, Upload
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.blobs import Blobs
+from services.reasons import AssetReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
         """Stores an upload as an asset."""
         first = await anext(request_iterator, None)
         if first is None or first.WhichOneof("part") != "header":
-            raise proto_values.refuse("header", "must come first", "HEADER_MISSING")
+            raise proto_values.refuse("header", "must come first", AssetReason.HEADER_MISSING)
         header, caller = first.header, self.tenants.caller()
         upload = Upload(
             media_type=header.media_type,
@@ -45,7 +46,9 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
         asset = await self._asset(request.name)
         if not 0 <= request.offset <= asset.size_bytes:
             raise proto_values.refuse(
-                "offset", f"is {request.offset}; the asset has {asset.size_bytes} bytes", "OFFSET_OUT_OF_RANGE"
+                "offset",
+                f"is {request.offset}; the asset has {asset.size_bytes} bytes",
+                AssetReason.OFFSET_OUT_OF_RANGE,
             )
         async for chunk in self.blobs.read(asset.key, offset=request.offset):
             yield asset_pb2.ReadAssetResponse(data=chunk)
@@ -62,7 +65,7 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
 async def _data(requests: AsyncIterator[asset_pb2.WriteAssetRequest]) -> AsyncIterator[bytes]:
     async for request in requests:
         if request.WhichOneof("part") != "data":
-            raise proto_values.refuse("header", "must come once only", "HEADER_REPEATED")
+            raise proto_values.refuse("header", "must come once only", AssetReason.HEADER_REPEATED)
         if not request.data:
-            raise proto_values.refuse("data", "is empty; leave such a message out", "DATA_EMPTY")
+            raise proto_values.refuse("data", "is empty; leave such a message out", AssetReason.DATA_EMPTY)
         yield request.data

@@ -13,6 +13,7 @@ from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.remote import ANY, Remote
 from services.orchestrator.domain.spec import ImageToVideo, SceneAnimation, TalkingAvatar, TextToVideo
 from services.orchestrator.worker.availability import VendorAvailability
+from services.reasons import RequestReason
 
 CARD_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 """The content of a page token: the last model of the previous page."""
@@ -46,7 +47,9 @@ class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
         """Returns a page of the catalog."""
         after = request.page_token
         if after and not CARD_ID.fullmatch(after):
-            raise proto_values.refuse("page_token", "is not one that this method gave", "PAGE_TOKEN_MALFORMED")
+            raise proto_values.refuse(
+                "page_token", "is not one that this method gave", RequestReason.PAGE_TOKEN_MALFORMED
+            )
         cards = [card for card in self.catalog if card.id > after]
         size = proto_values.page_size(request.page_size) if request.page_size else len(cards)
         listed = [self._model(card) for card in cards[:size]]

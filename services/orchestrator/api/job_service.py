@@ -27,6 +27,7 @@ from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_calls import PaidCalls
 from services.orchestrator.ports.queues import Queues
 from services.orchestrator.worker.availability import VendorAvailability
+from services.reasons import RequestReason
 from services.rpc import logs
 
 TOKEN_MOST = 300
@@ -83,7 +84,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         """Returns a page of the caller's jobs, the newest first."""
         size = proto_values.page_size(request.page_size)
         if request.state and request.state not in STATE_OF:
-            raise proto_values.refuse("state", f"is {request.state}, which is no state", "STATE_UNKNOWN")
+            raise proto_values.refuse("state", f"is {request.state}, which is no state", RequestReason.STATE_UNKNOWN)
         state = STATE_OF[request.state] if request.state else None
         caller = self.tenants.caller()
         before = _before(request.page_token, state)
@@ -99,7 +100,9 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         """Streams a job's events until it has ended."""
         if request.after_sequence < 0:
             raise proto_values.refuse(
-                "after_sequence", f"is {request.after_sequence}; 0 or more is allowed", "SEQUENCE_OUT_OF_RANGE"
+                "after_sequence",
+                f"is {request.after_sequence}; 0 or more is allowed",
+                RequestReason.SEQUENCE_OUT_OF_RANGE,
             )
         job, after = await self._job(request.name), request.after_sequence
         if job.state.ended and after >= job.last_sequence:
@@ -179,5 +182,5 @@ def _before(token: str, state: State | None) -> str | None:
     raise proto_values.refuse(
         "page_token",
         "is not one that this method gave for the same `state`; begin again without",
-        "PAGE_TOKEN_MALFORMED",
+        RequestReason.PAGE_TOKEN_MALFORMED,
     )

@@ -15,7 +15,7 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
 from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import Size
-from services.reasons import Reason
+from services.reasons import Reason, RequestReason, SpecReason
 
 PAGE_DEFAULT = 50
 PAGE_MOST = 200
@@ -32,7 +32,7 @@ def resource_id(name: str, collection: str, *, field: str = "name") -> str:
     """Returns the id in `{collection}/{id}`. Raises InvalidInput when it is not such a name."""
     prefix, _, rest = name.partition("/")
     if prefix != collection or not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", rest):
-        raise refuse(field, f"is {name[:200]!r}; it looks like `{collection}/…`", "NAME_MALFORMED")
+        raise refuse(field, f"is {name[:200]!r}; it looks like `{collection}/…`", RequestReason.NAME_MALFORMED)
     return rest
 
 
@@ -42,14 +42,16 @@ def request_id(text: str) -> str:
         return str(uuid.UUID(text))
     except ValueError:
         what = "is missing" if not text else f"is {text[:80]!r}"
-        raise refuse("request_id", f"{what}; give a new UUID for every new request", "REQUEST_ID_MALFORMED") from None
+        raise refuse(
+            "request_id", f"{what}; give a new UUID for every new request", RequestReason.REQUEST_ID_MALFORMED
+        ) from None
 
 
 def page_size(requested: int) -> int:
     """Returns how much goes onto a page. Raises InvalidInput when it is out of range."""
     size = requested or PAGE_DEFAULT
     if not 1 <= size <= PAGE_MOST:
-        raise refuse("page_size", f"is {size}; 1 to {PAGE_MOST} are allowed", "PAGE_SIZE_OUT_OF_RANGE")
+        raise refuse("page_size", f"is {size}; 1 to {PAGE_MOST} are allowed", RequestReason.PAGE_SIZE_OUT_OF_RANGE)
     return size
 
 
@@ -66,7 +68,7 @@ def fitting(messages: Sequence[Message]) -> int:
 def milliseconds(duration: Duration, field: str) -> int:
     """Returns a length of time in ms, the rest cut off. Raises InvalidInput at what is none."""
     if not -315_576_000_000 <= duration.seconds <= 315_576_000_000 or abs(duration.nanos) > 999_999_999:
-        raise invalid(field, "is not a valid duration", "DURATION_MALFORMED")
+        raise invalid(field, "is not a valid duration", SpecReason.DURATION_MALFORMED)
     return duration.seconds * 1000 + duration.nanos // 1_000_000
 
 

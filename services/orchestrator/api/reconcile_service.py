@@ -16,6 +16,7 @@ from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.paid_calls import PaidCalls
 from services.orchestrator.worker.reconcile import Reconciler
+from services.reasons import RequestReason
 from services.rpc import logs
 
 REFERENCE_MOST = 512
@@ -40,7 +41,9 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
         size = proto_values.page_size(request.page_size)
         after = request.page_token
         if after and not JOB_ID.fullmatch(after):
-            raise proto_values.refuse("page_token", "is not one that this method gave", "PAGE_TOKEN_MALFORMED")
+            raise proto_values.refuse(
+                "page_token", "is not one that this method gave", RequestReason.PAGE_TOKEN_MALFORMED
+            )
         jobs = await self.paid_calls.reconciling(after=after, limit=size + 1)
         calls = [(job, await self.paid_calls.of_job(job)) for job in jobs[:size]]
         listed = [_paid_call(job, call, why=await self.reconciler.why(job)) for job, call in calls if call]
@@ -58,7 +61,7 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
         job = await self.jobs.get(job_id)
         call = await self.paid_calls.of_job(job)
         if call is None:
-            raise PreconditionFailed("This job has no paid call.", reason="NOT_RECONCILING")
+            raise PreconditionFailed("This job has no paid call.", reason=RequestReason.NOT_RECONCILING)
         return _paid_call(job, call, why=await self.reconciler.why(job))
 
     async def AttachPaidCall(
@@ -68,7 +71,7 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
         job_id = self._job_id(request.job)
         if not 1 <= len(request.external_ref) <= REFERENCE_MOST or not request.external_ref.isprintable():
             what = f"is 1 to {REFERENCE_MOST} printable characters: the vendor's own name of the task"
-            raise proto_values.refuse("external_ref", what, "REFERENCE_MALFORMED")
+            raise proto_values.refuse("external_ref", what, RequestReason.REFERENCE_MALFORMED)
         call = await self.reconciler.call(job_id)
         return _paid_call(await self.reconciler.attach(job_id, request.external_ref), call, "accepted")
 

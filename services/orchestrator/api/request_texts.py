@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from services.errors import InvalidInput, InvalidSpec, Violation
 from services.orchestrator.domain.storable_text import TEXT_BYTES, fault
+from services.reasons import RequestReason
 
 VIOLATIONS_MOST = 20
 KEY_CHARACTERS = 40
@@ -21,10 +22,10 @@ def check(message: Message) -> None:
     wrong: list[Violation] = []
     for path, text in _texts(message, ""):
         if what := fault(text):
-            wrong.append(Violation(path, what, "TEXT_MALFORMED"))
+            wrong.append(Violation(path, what, RequestReason.TEXT_MALFORMED))
         elif len(text) > TEXT_BYTES // 4 and (size := len(text.encode())) > TEXT_BYTES:
             what = f"has {len(text)} characters in {size} bytes of UTF-8; at most {TEXT_BYTES} bytes are taken"
-            wrong.append(Violation(path, what, "TEXT_TOO_LONG"))
+            wrong.append(Violation(path, what, RequestReason.TEXT_TOO_LONG))
         if len(wrong) == VIOLATIONS_MOST:
             break
     if wrong:

@@ -19,6 +19,7 @@ from services.orchestrator.domain.spec import (
     TalkingAvatar,
     TextToVideo,
 )
+from services.reasons import SpecReason
 
 FITS = {
     job_pb2.ImageToVideo.FIT_UNSPECIFIED: Fit.CROP,
@@ -36,7 +37,7 @@ QUALITY_OF = {name: number for number, name in QUALITIES.items()}
 def from_pb(spec: job_pb2.JobSpec) -> Spec:
     """Returns the spec. Raises InvalidSpec when it has no operation, or a duration or quality that is none."""
     if spec.quality not in QUALITIES:
-        raise invalid("spec.quality", f"is {spec.quality}; give QUALITY or FAST", "QUALITY_UNKNOWN")
+        raise invalid("spec.quality", f"is {spec.quality}; give QUALITY or FAST", SpecReason.QUALITY_UNKNOWN)
     return Spec(
         model=spec.model,
         operation=_operation(spec),
@@ -55,7 +56,7 @@ def _price(spec: job_pb2.JobSpec) -> int | None:
     if not spec.HasField("price_max"):
         return None
     if spec.price_max.currency_code not in ("", CURRENCY) or spec.price_max.amount_micros < 0:
-        raise invalid("spec.price_max", f"is no amount of {CURRENCY}, 0 or more", "PRICE_MALFORMED")
+        raise invalid("spec.price_max", f"is no amount of {CURRENCY}, 0 or more", SpecReason.PRICE_MALFORMED)
     return spec.price_max.amount_micros
 
 
@@ -84,12 +85,12 @@ def _operation(spec: job_pb2.JobSpec) -> Operation:
             )
         case _:
             what = "is missing; give image_to_video, text_to_video, scene_animation or talking_avatar"
-            raise invalid("spec.operation", what, "OPERATION_MISSING")
+            raise invalid("spec.operation", what, SpecReason.OPERATION_MISSING)
 
 
 def _image_to_video(given: job_pb2.ImageToVideo) -> ImageToVideo:
     if given.fit not in FITS:
-        raise invalid("spec.image_to_video.fit", f"is {given.fit}; give CROP or PAD", "FIT_UNKNOWN")
+        raise invalid("spec.image_to_video.fit", f"is {given.fit}; give CROP or PAD", SpecReason.FIT_UNKNOWN)
     return ImageToVideo(
         image=_digest(given.image),
         prompt=given.prompt,

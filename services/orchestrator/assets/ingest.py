@@ -25,7 +25,7 @@ from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.disk_space import Room, any_room
 from services.orchestrator.ports.media import Media
-from services.reasons import Reason
+from services.reasons import AssetReason, Reason, ServiceReason
 from services.resource_shortage import shortage
 
 BATCH_BYTES, BATCHES_BEHIND = 1 << 20, 8
@@ -51,7 +51,7 @@ class Upload:
         kind = self.media_type.partition(";")[0].partition("/")[0].strip().lower()
         if kind not in ROLES and kind not in UNDECIDED:
             what = f"is {self.media_type[:80]!r}; give image/*, audio/* or video/*, or leave it out"
-            raise _refuse("header.media_type", what, "MEDIA_TYPE_UNSUPPORTED")
+            raise _refuse("header.media_type", what, AssetReason.MEDIA_TYPE_UNSUPPORTED)
         return ROLES.get(kind)
 
 
@@ -118,7 +118,7 @@ class Ingest:
             found = file_format.of(head)
             if found is None or found.role is None:
                 what = f"is {found.named()}" if found else "is of no known format"
-                raise _refuse("data", f"{what}; {WAY_OUT}", "MEDIA_TYPE_UNSUPPORTED")
+                raise _refuse("data", f"{what}; {WAY_OUT}", AssetReason.MEDIA_TYPE_UNSUPPORTED)
             role = found.role
             if size > self._limit(role):
                 raise _too_large("data", size, self._limit(role))
@@ -149,7 +149,7 @@ class Ingest:
         if upload.size_bytes is not None and upload.size_bytes > limit:
             raise _too_large("header.size_bytes", upload.size_bytes, limit)
         if upload.sha256 and (len(upload.sha256) != 64 or set(upload.sha256) - set("0123456789abcdef")):
-            raise _refuse("header.sha256", "is not 64 hexadecimal digits", "CHECKSUM_MALFORMED")
+            raise _refuse("header.sha256", "is not 64 hexadecimal digits", AssetReason.CHECKSUM_MALFORMED)
         return limit
 
     def _limit(self, role: Role | None) -> int:
@@ -187,16 +187,20 @@ class Ingest:
                 written = await asyncio.gather(*writing, return_exceptions=True)
         for failure in written:
             if isinstance(failure, OSError) and shortage(failure) is None:
-                raise Unavailable("The upload cannot be spooled. Try again.", reason="SPOOL_UNAVAILABLE") from failure
+                raise Unavailable(
+                    "The upload cannot be spooled. Try again.", reason=ServiceReason.SPOOL_UNAVAILABLE
+                ) from failure
             if isinstance(failure, BaseException):
                 raise failure
         sha256 = spool.digest()
         if upload.size_bytes is not None and size != upload.size_bytes:
             raise _refuse(
-                "data", f"was {size} bytes; the header said {upload.size_bytes}. Send it again", "SIZE_MISMATCH"
+                "data",
+                f"was {size} bytes; the header said {upload.size_bytes}. Send it again",
+                AssetReason.SIZE_MISMATCH,
             )
         if upload.sha256 and sha256 != upload.sha256:
-            raise _refuse("data", "does not have the header's SHA-256. Send it again", "CHECKSUM_MISMATCH")
+            raise _refuse("data", "does not have the header's SHA-256. Send it again", AssetReason.CHECKSUM_MISMATCH)
         return size, sha256, spool.head
 
 
@@ -207,7 +211,7 @@ def _measure(path: Path) -> tuple[int, str]:
 
 def _too_large(field: str, size: int, limit: int, *, at_least: bool = False) -> InvalidUpload:
     what = f"is {'at least ' if at_least else ''}{size} bytes; at most {limit} are taken. Send a smaller file"
-    return _refuse(field, what, "UPLOAD_TOO_LARGE")
+    return _refuse(field, what, AssetReason.UPLOAD_TOO_LARGE)
 
 
 def _refuse(field: str, description: str, reason: Reason) -> InvalidUpload:

@@ -21,6 +21,7 @@ from services.orchestrator.domain.candidates import PASSES_ON
 from services.orchestrator.domain.event import JobError, Rerouted, Retrying
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call, Charge
+from services.reasons import JobReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,9 @@ def _event(outcome: Ending, job: Job, facts: AttemptFacts, now: datetime) -> Fin
             return job_decisions.stopped(job, facts.partial_charge_micros)
         case TimedOut():
             message = f"The job did not end by {job.expire_time:%H:%M:%S} UTC."
-            return job_decisions.fail(job, JobError("DEADLINE_EXCEEDED", message, retryable=True, resumable=True))
+            return job_decisions.fail(
+                job, JobError(JobReason.DEADLINE_EXCEEDED, message, retryable=True, resumable=True)
+            )
         case Broke(error=error):
             return job_decisions.fail(job, error)
         case _:

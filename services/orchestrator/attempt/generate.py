@@ -36,6 +36,7 @@ from services.orchestrator.ports.backend import (
 from services.orchestrator.ports.disk_space import Room
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_backend import TaskFailed
+from services.reasons import JobReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Generator:
         card = self.catalog.card(state.job.spec.model)
         backend = self.backends.get(card.backend)
         if backend is None:
-            error = JobError("BACKEND_UNKNOWN", f"No backend {card.backend!r} runs here.", retryable=True)
+            error = JobError(JobReason.BACKEND_UNKNOWN, f"No backend {card.backend!r} runs here.", retryable=True)
             raise AttemptFailed(error)
         if not state.external_ref:
             self.room(0)  # new work needs free space before it begins or is paid for; paid work may use the rest

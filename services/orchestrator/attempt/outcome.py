@@ -15,6 +15,7 @@ from services.orchestrator.domain.paid_call import Charge
 from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.ports.paid_backend import TaskFailed
 from services.orchestrator.ports.prompt_writer import ModelDown
+from services.reasons import ServiceReason
 from services.resource_shortage import shortage
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ def outcome_of_error(error: Exception) -> Outcome:
 
 def internal_error(message: str) -> Broke:
     """Returns the outcome of a fault of ours."""
-    return Broke(JobError("INTERNAL", message, retryable=True, resumable=True))
+    return Broke(JobError(ServiceReason.INTERNAL, message, retryable=True, resumable=True))
 
 
 def _unavailable(error: Unavailable) -> TemporarilyUnavailable:

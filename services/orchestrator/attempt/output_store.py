@@ -18,6 +18,7 @@ from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.media import Keep, Probe
 from services.orchestrator.ports.meter import Meter
+from services.reasons import VendorReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class OutputStore:
         size = Size(info.width, info.height)
         if card.remote is None and (size, info.frames) != (expected := (job.spec.size, card.frames(job.spec))):
             message = f"The backend made {info.frames} frames of {size}, not {expected[1]} of {expected[0]}."
-            raise AttemptFailed(JobError("OUTPUT_WRONG", message, retryable=True))
+            raise AttemptFailed(JobError(VendorReason.OUTPUT_WRONG, message, retryable=True))
         size_bytes = path.stat().st_size
         asset = Asset(job.tenant, job.user, sha256, size_bytes, info, self.clock.now(), output.promised)
         await self.blobs.put_file(asset.key, path, media_type=info.media_type)

@@ -42,6 +42,7 @@ from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_backend import PaidBackend
 from services.orchestrator.ports.paid_calls import PaidCalls
 from services.orchestrator.ports.signal import Signal
+from services.reasons import JobReason, VendorReason
 
 ANSWER_WAIT_S = 20.0
 """Seconds that an attempt that must end waits for the answer to a submission; without it the outcome is unknown."""
@@ -107,7 +108,7 @@ class AttemptRunner:
         card = self.catalog.cards.get(job.spec.model)
         if card is None:
             message = f"The model {job.spec.model!r} is no longer in the catalog."
-            return Refused(JobError("MODEL_GONE", message, retryable=False))
+            return Refused(JobError(JobReason.MODEL_GONE, message, retryable=False))
         state.total_frames = card.frames(job.spec)
         if job.attempt > 1:
             state.fragments = Fragments.of(await self.job_events.fragments(job.id))
@@ -115,7 +116,7 @@ class AttemptRunner:
             call = await self.paid_calls.of_job(job)
             if call is None or not call.external_ref:
                 message = "The vendor gave back what it was paid for this job."
-                return Refused(JobError("TASK_GONE", message, retryable=True))
+                return Refused(JobError(VendorReason.TASK_GONE, message, retryable=True))
             state.external_ref = call.external_ref
         if job.state is State.CANCELLING:  # requested while another worker, since lost, had the job
             return Stopped()
@@ -163,7 +164,7 @@ class AttemptRunner:
         try:
             async with asyncio.timeout(VENDOR_STOP_S):
                 if await backend.stop(state.external_ref, card.remote.model):
-                    await self.paid_call_recorder.released(state, card.backend, "CANCELLED")
+                    await self.paid_call_recorder.released(state, card.backend, VendorReason.CANCELLED)
         except Superseded:
             return  # the current attempt concludes the job
         except (Unavailable, TimeoutError):

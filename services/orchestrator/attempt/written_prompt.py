@@ -12,6 +12,7 @@ from services.orchestrator.domain.spec import SceneAnimation, TalkingAvatar
 from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.ports.job_events import JobEvents
 from services.orchestrator.ports.prompt_writer import ModelDown, PromptWriter
+from services.reasons import SpecReason
 
 STOP_WAIT_S = 20.0
 """Seconds that an attempt that must stop waits for its prompt."""
@@ -57,7 +58,7 @@ class WrittenPrompts:
         operation = state.job.spec.operation
         assert isinstance(operation, SceneAnimation | TalkingAvatar)
         if self.writer is None:
-            error = JobError("PROMPT_WRITER_MISSING", "No prompt writer is reached from here.", retryable=True)
+            error = JobError(SpecReason.PROMPT_WRITER_MISSING, "No prompt writer is reached from here.", retryable=True)
             raise AttemptFailed(error)
         await self.event_recorder.record(state, Progressed("write-prompt", 0.0))
         limit = card.prompt_max_characters

@@ -31,7 +31,7 @@ from services.orchestrator.ports.backend import (
     TaskSubmitting,
 )
 from services.orchestrator.ports.paid_backend import Availability, TaskFailed
-from services.reasons import reason_of
+from services.reasons import VendorReason, reason_of
 from services.resource_shortage import shortage
 from services.rpc.channel import open_channel
 from services.rpc.status_codes import from_call
@@ -64,9 +64,9 @@ STATES = {
     provider_pb2.Capabilities.NO_CREDIT: "no-credit",
 }
 UNFIT = {
-    provider_pb2.Capabilities.NO_KEY: ("BAD_KEY", "The vendor refuses our key."),
-    provider_pb2.Capabilities.NO_CREDIT: ("NO_CREDIT", "The vendor's account is empty."),
-    provider_pb2.Capabilities.BROKEN: ("CIRCUIT_OPEN", "Too many calls to the vendor failed lately."),
+    provider_pb2.Capabilities.NO_KEY: (VendorReason.BAD_KEY, "The vendor refuses our key."),
+    provider_pb2.Capabilities.NO_CREDIT: (VendorReason.NO_CREDIT, "The vendor's account is empty."),
+    provider_pb2.Capabilities.BROKEN: (VendorReason.CIRCUIT_OPEN, "Too many calls to the vendor failed lately."),
 }
 
 log = logging.getLogger(__name__)
@@ -134,9 +134,11 @@ class ProviderBackend:
     def _demand(self, found: provider_pb2.Capabilities, models: Collection[str]) -> None:
         """Raises Unavailable if it takes no work for these models now: jobs wait until it is repaired."""
         if wrong := self._foreign(found):
-            raise Unavailable(wrong, reason="PROVIDER_MISMATCH")
+            raise Unavailable(wrong, reason=VendorReason.PROVIDER_MISMATCH)
         if lacking := sorted(set(models) - set(found.models)):
-            raise Unavailable(f"The provider does not know the model {lacking[0]!r}.", reason="PROVIDER_MISMATCH")
+            raise Unavailable(
+                f"The provider does not know the model {lacking[0]!r}.", reason=VendorReason.PROVIDER_MISMATCH
+            )
         if found.availability in UNFIT:
             reason, message = UNFIT[found.availability]
             raise Unavailable(found.reason or message, reason=reason)
@@ -208,7 +210,7 @@ class ProviderBackend:
                     case "done":
                         await video.settle()
                         if not video.holds(event.done.size_bytes, event.done.sha256):
-                            raise Unavailable("The video did not come whole.", reason="OUTPUT_UNAVAILABLE")
+                            raise Unavailable("The video did not come whole.", reason=VendorReason.OUTPUT_UNAVAILABLE)
                         yield Output(video.path, _promised(event.done.facts), video.sha256)
                         return
                     case "failed":
@@ -252,7 +254,7 @@ def _failed(failed: provider_pb2.Failed) -> Exception:
 def _unsent(obstacle: Exception) -> TaskFailed:
     """Returns the result if inputs could not be sent completely: a provider never submits a part of them."""
     lacking = shortage(obstacle)
-    reason = lacking.reason if lacking is not None else "NOTHING_SUBMITTED"
+    reason = lacking.reason if lacking is not None else VendorReason.NOTHING_SUBMITTED
     error = JobError(reason, "The inputs could not be sent; nothing was submitted.", retryable=True)
     return TaskFailed(error, Charge.NOT_CHARGED)
 
@@ -262,13 +264,15 @@ def _broken(error: grpc.aio.AioRpcError | None, accepted: bool) -> Exception:
     if error is not None and not accepted and _refused(error):
         retryable = error.code() is not grpc.StatusCode.INVALID_ARGUMENT
         why = message_of(error, "it takes no calls of ours now.")
-        what = JobError("NOTHING_SUBMITTED", f"The provider did not take the task: {why}", retryable)
+        what = JobError(VendorReason.NOTHING_SUBMITTED, f"The provider did not take the task: {why}", retryable)
         return TaskFailed(what, Charge.NOT_CHARGED)
     if accepted:
         return _away(error)
     if error is not None:
         log.warning("an answer was lost", extra={"code": error.code().name, "details": error.details()})
-    lost = JobError("ANSWER_LOST", "The provider's stream broke before the vendor's answer.", retryable=False)
+    lost = JobError(
+        VendorReason.ANSWER_LOST, "The provider's stream broke before the vendor's answer.", retryable=False
+    )
     return TaskFailed(lost, Charge.UNKNOWN)
 
 
@@ -276,9 +280,9 @@ def _refused(error: grpc.aio.AioRpcError) -> bool:
     """Whether it is certain that nothing was submitted."""
     if is_full(error):
         return True
-    return error.code() is grpc.StatusCode.UNAUTHENTICATED or from_call(error).reason == "NOTHING_SUBMITTED"
+    return error.code() is grpc.StatusCode.UNAUTHENTICATED or from_call(error).reason == VendorReason.NOTHING_SUBMITTED
 
 
 def _away(error: grpc.aio.AioRpcError | None) -> Unavailable:
     why = "its stream broke." if error is None else message_of(error, "the call failed.")
-    return Unavailable(f"The provider cannot be reached: {why}", reason="PROVIDER_UNREACHABLE")
+    return Unavailable(f"The provider cannot be reached: {why}", reason=VendorReason.PROVIDER_UNREACHABLE)

@@ -13,6 +13,7 @@ from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import Scene, SceneAnimation, TalkingAvatar
 from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.ports.prompt_writer import ModelDown
+from services.reasons import PromptReason
 from services.rpc.channel import open_channel
 from services.rpc.status_codes import from_call
 
@@ -63,7 +64,7 @@ class RemotePromptWriter:
             # No exchange rate is known here, so the ledger would be wrong.
             log.error("a prompt's cost is in another currency", extra=_cost(answer))
             what = f"The prompt writer counts in another currency than {CURRENCY}. Tell the operators."
-            raise AttemptFailed(JobError("PROMPT_CURRENCY", what, retryable=True))
+            raise AttemptFailed(JobError(PromptReason.PROMPT_CURRENCY, what, retryable=True))
         return PromptWritten(
             prompt=answer.prompt[:most_characters],
             negative_prompt=answer.negative_prompt,
@@ -78,19 +79,21 @@ def _failure(error: grpc.aio.AioRpcError) -> Exception:
     failure = from_call(error)
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and not is_full(error):
         what = "The account at the language model has nothing left. Tell the operators."
-        return AttemptFailed(JobError("LLM_QUOTA", what, retryable=True), spent_micros=_spent(error))
+        return AttemptFailed(JobError(PromptReason.LLM_QUOTA, what, retryable=True), spent_micros=_spent(error))
     if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
         what = "The language model refuses our key."
-        return AttemptFailed(JobError("LLM_KEY", what, retryable=True), spent_micros=_spent(error))
-    if failure.reason == "LLM_DOWN" or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return AttemptFailed(JobError(PromptReason.LLM_KEY, what, retryable=True), spent_micros=_spent(error))
+    if failure.reason == PromptReason.LLM_DOWN or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         why = message_of(error, "the language model did not answer in time.")
         wait_s = RETRY_AFTER_S if failure.retry_after_s is None else failure.retry_after_s
-        return ModelDown(f"The prompt cannot be written now: {why}", retry_after_s=wait_s, reason="LLM_DOWN")
+        return ModelDown(f"The prompt cannot be written now: {why}", retry_after_s=wait_s, reason=PromptReason.LLM_DOWN)
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
         why = message_of(error, "the prompt writer cannot be reached.")
-        return Unavailable(f"The prompt cannot be written now: {why}", reason="PROMPT_WRITER_UNREACHABLE")
+        return Unavailable(f"The prompt cannot be written now: {why}", reason=PromptReason.PROMPT_WRITER_UNREACHABLE)
     why = message_of(error, "the prompt writer failed.")
-    return AttemptFailed(JobError("PROMPT_WRITER_REFUSED", f"The prompt cannot be written: {why}", retryable=False))
+    return AttemptFailed(
+        JobError(PromptReason.PROMPT_WRITER_REFUSED, f"The prompt cannot be written: {why}", retryable=False)
+    )
 
 
 def _cost(answer: prompt_pb2.WritePromptResponse) -> dict[str, object]:

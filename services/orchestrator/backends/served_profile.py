@@ -14,6 +14,7 @@ from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.spec import QUALITY, ImageToVideo, Operation, Size, Spec, TextToVideo
 from services.orchestrator.ports.backend import AttemptFailed
+from services.reasons import JobReason
 
 CAUSAL, BIDIRECTIONAL = "causal", "bidirectional"
 
@@ -93,7 +94,7 @@ class ServedProfile:
         except (ValueError, TypeError, RecursionError) as error:
             raise AttemptFailed(
                 JobError(
-                    "PROFILE_MISMATCH",
+                    JobReason.PROFILE_MISMATCH,
                     f"Triton serves a profile that cannot be read ({error}). Operators build it again: `make models`.",
                     retryable=False,
                 )
@@ -158,7 +159,7 @@ class ServedProfile:
     def _mismatch(self, card: ModelCard, what: str) -> AttemptFailed:
         return AttemptFailed(
             JobError(
-                "PROFILE_MISMATCH",
+                JobReason.PROFILE_MISMATCH,
                 f"Triton serves the profile {self.name!r}, but the model {card.id!r} {what}. "
                 "Operators serve the profile that the card means, or change the card.",
                 retryable=False,

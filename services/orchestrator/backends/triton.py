@@ -49,6 +49,7 @@ from services.orchestrator.ports.backend import (
     Output,
     Stage,
 )
+from services.reasons import JobReason
 
 ENCODED = 0.05
 """Share of the work that is done when the inputs are encoded, for the progress bar."""
@@ -96,7 +97,7 @@ class TritonBackend:
             profile = await self._profile()
             for model in profile.models:
                 if not await self._engine.ready(model):
-                    raise Unavailable(f"The model {model} is not ready.", reason="ENGINE_LOADING")
+                    raise Unavailable(f"The model {model} is not ready.", reason=JobReason.ENGINE_LOADING)
             probes = [_probe(), *(probe_request(decoder) for decoder in profile.decoders.values())]
             await asyncio.gather(*(self._engine.probe_model(each) for each in probes))
         except EngineRefused as refusal:
@@ -285,10 +286,12 @@ def _share(profile: ServedProfile, plan: GenerationPlan, frames: int) -> float:
 def _error(refusal: EngineRefused) -> JobError:
     if isinstance(refusal, EngineOutOfMemory):
         way_out = "The other jobs go on; a smaller size or a shorter video needs less."
-        return JobError("ENGINE_OUT_OF_MEMORY", f"The local engine has no memory left. {way_out}", retryable=True)
+        return JobError(
+            JobReason.ENGINE_OUT_OF_MEMORY, f"The local engine has no memory left. {way_out}", retryable=True
+        )
     if refusal.invalid:
-        return JobError("ENGINE_REFUSED", f"The local engine cannot make this: {refusal}", retryable=False)
-    return JobError("ENGINE_FAILED", f"The local engine: {refusal}", retryable=True)
+        return JobError(JobReason.ENGINE_REFUSED, f"The local engine cannot make this: {refusal}", retryable=False)
+    return JobError(JobReason.ENGINE_FAILED, f"The local engine: {refusal}", retryable=True)
 
 
 def _clip_number(attempt: GenerationRequest) -> int:

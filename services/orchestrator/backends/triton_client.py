@@ -18,6 +18,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 from services.errors import Unavailable
+from services.reasons import JobReason
 from services.rpc.channel import open_channel
 
 Array = NDArray[Any]
@@ -104,9 +105,9 @@ def _refused(text: str, *, invalid: bool = False) -> Exception:
     if _says(text, NO_MEMORY):
         return EngineOutOfMemory(text)
     if _says(text, DEAD):
-        return Unavailable("A model of the local engine has died.", reason="ENGINE_UNREACHABLE")
+        return Unavailable("A model of the local engine has died.", reason=JobReason.ENGINE_UNREACHABLE)
     if _says(text, BUSY + FORGOTTEN):
-        return Unavailable("The local engine is busy or still loading.", reason="ENGINE_BUSY")
+        return Unavailable("The local engine is busy or still loading.", reason=JobReason.ENGINE_BUSY)
     return EngineRefused(text.removeprefix(INVALID), invalid=invalid or text.startswith(INVALID))
 
 
@@ -118,7 +119,9 @@ def _unreachable(error: grpc.aio.AioRpcError) -> Exception:
     code, text = error.code(), error.details() or ""
     if (code in ANSWERS and text != BROKEN) or _says(text, BUSY + FORGOTTEN + DEAD + NO_MEMORY):
         return _refused(text, invalid=code is grpc.StatusCode.INVALID_ARGUMENT)
-    return Unavailable("The local engine cannot be reached.", reason="ENGINE_UNREACHABLE", metadata={"code": code.name})
+    return Unavailable(
+        "The local engine cannot be reached.", reason=JobReason.ENGINE_UNREACHABLE, metadata={"code": code.name}
+    )
 
 
 async def _next(answers: AsyncIterator[Any]) -> Any:
@@ -173,7 +176,7 @@ class TritonClient:
                     if not single and answered >= requests.sent:
                         since = clock()
                     elif clock() - since >= stall_s:
-                        raise Unavailable("The local engine does not answer.", reason="ENGINE_UNREACHABLE")
+                        raise Unavailable("The local engine does not answer.", reason=JobReason.ENGINE_UNREACHABLE)
                     elif probe is not None:
                         await self.probe_model(probe())
                     continue
@@ -207,7 +210,7 @@ class TritonClient:
             async with asyncio.timeout(PROBE_S), aclosing(self.stream(requests_of_probe)) as answers:
                 await anext(answers, None)
         except Unavailable as error:
-            if error.reason != "ENGINE_BUSY":
+            if error.reason != JobReason.ENGINE_BUSY:
                 raise
         except (EngineRefused, TimeoutError):
             return
@@ -226,7 +229,7 @@ class TritonClient:
                     await self._control(self._stub.RepositoryModelLoad, service_pb2.RepositoryModelLoadRequest, model)
                 except EngineOutOfMemory as full:
                     message = f"The local engine has no memory for {model} just now."
-                    raise Unavailable(message, reason="ENGINE_BUSY") from full
+                    raise Unavailable(message, reason=JobReason.ENGINE_BUSY) from full
             yield
         finally:
             self._borrowers[model] -= 1
@@ -248,7 +251,7 @@ class TritonClient:
         try:
             answer = await self._stub.ModelReady(service_pb2.ModelReadyRequest(name=model), timeout=5)
         except grpc.aio.AioRpcError as error:
-            raise Unavailable("The local engine cannot be reached.", reason="ENGINE_UNREACHABLE") from error
+            raise Unavailable("The local engine cannot be reached.", reason=JobReason.ENGINE_UNREACHABLE) from error
         return bool(answer.ready)
 
     async def close(self) -> None:

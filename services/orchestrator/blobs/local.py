@@ -20,6 +20,7 @@ from typing import TypeVar
 from services.errors import NotFound, Unavailable
 from services.orchestrator.blobs.blob_key import check_key
 from services.orchestrator.blobs.blob_stream import Source, stream
+from services.reasons import ServiceReason
 from services.resource_shortage import shortage
 from services.scratch_folder import Scratch, sweep, sweep_unlocked
 
@@ -179,4 +180,4 @@ def _unavailable(error: OSError) -> Unavailable:
     if (lacking := shortage(error)) is not None:
         return lacking
     what = os.strerror(error.errno) if error.errno else type(error).__name__
-    return Unavailable(f"The blob folder cannot be used: {what}.", reason="BLOBS_UNAVAILABLE")
+    return Unavailable(f"The blob folder cannot be used: {what}.", reason=ServiceReason.BLOBS_UNAVAILABLE)

@@ -24,6 +24,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from services.errors import NotFound, Unavailable
 from services.orchestrator.blobs.blob_key import check_key
 from services.orchestrator.blobs.blob_stream import Source, stream
+from services.reasons import ServiceReason
 from services.resource_shortage import shortage
 
 T = TypeVar("T")
@@ -92,7 +93,9 @@ class MinioBlobs:
                 )
             stored = self._client.stat_object(self._bucket, key).size
             if stored != length:
-                raise Unavailable(f"{self._where} stored {stored} of {length} bytes.", reason="BLOBS_UNAVAILABLE")
+                raise Unavailable(
+                    f"{self._where} stored {stored} of {length} bytes.", reason=ServiceReason.BLOBS_UNAVAILABLE
+                )
 
         await self._run(put)
 
@@ -174,7 +177,9 @@ class MinioBlobs:
             # 206 or not: rclone answers 200 and names the range in the header.
             if offset and not response.headers.get("content-range", "").startswith(f"bytes {offset}-"):
                 response.close()
-                raise Unavailable(f"{self._where} does not read from an offset.", reason="BLOBS_UNAVAILABLE")
+                raise Unavailable(
+                    f"{self._where} does not read from an offset.", reason=ServiceReason.BLOBS_UNAVAILABLE
+                )
             return _Response(response, self._failures)
 
     async def _run(self, work: Callable[[], T]) -> T:
@@ -196,7 +201,9 @@ class MinioBlobs:
             raise self._unavailable(type(error).__name__) from error
 
     def _unavailable(self, what: str) -> Unavailable:
-        return Unavailable(f"The blob store at {self._where} does not work: {what}.", reason="BLOBS_UNAVAILABLE")
+        return Unavailable(
+            f"The blob store at {self._where} does not work: {what}.", reason=ServiceReason.BLOBS_UNAVAILABLE
+        )
 
 
 class _Response:

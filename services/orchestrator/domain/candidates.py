@@ -12,18 +12,19 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.price import show
 from services.orchestrator.domain.spec import Spec
+from services.reasons import JobReason, SpecReason, VendorReason
 
 PASSES_ON = frozenset(
     {
-        "BAD_KEY",
-        "NO_CREDIT",
-        "RATE_LIMITED",
-        "VENDOR_DOWN",
-        "CIRCUIT_OPEN",
-        "NOTHING_SUBMITTED",
-        "PROVIDER_UNREACHABLE",
-        "PROVIDER_MISMATCH",
-        "BACKEND_UNKNOWN",
+        VendorReason.BAD_KEY,
+        VendorReason.NO_CREDIT,
+        VendorReason.RATE_LIMITED,
+        VendorReason.VENDOR_DOWN,
+        VendorReason.CIRCUIT_OPEN,
+        VendorReason.NOTHING_SUBMITTED,
+        VendorReason.PROVIDER_UNREACHABLE,
+        VendorReason.PROVIDER_MISMATCH,
+        JobReason.BACKEND_UNKNOWN,
     }
 )
 """Reasons that concern one vendor alone, so another may take the job. Errors in the spec are not among them."""
@@ -61,7 +62,7 @@ def retirement(card: ModelCard, today: date) -> Violation | None:
         return None
     instead = f"; take {card.remote.successor!r}" if card.remote.successor else ""
     what = f"is {card.id!r}, which was retired on {card.remote.retire_date}{instead}"
-    return Violation("spec.model", what, "MODEL_RETIRED")
+    return Violation("spec.model", what, SpecReason.MODEL_RETIRED)
 
 
 def check_models(cards: Iterable[ModelCard], spec: Spec, today: date) -> list[CheckedModel]:
@@ -74,7 +75,9 @@ def check_models(cards: Iterable[ModelCard], spec: Spec, today: date) -> list[Ch
     checked = [(card, card.check(spec)) for card in of_capability if retirement(card, today) is None]
     if not checked:
         what = f"is {(spec.capability or '')[:80]!r}; ListModels tells what each model can do"
-        raise InvalidSpec([Violation("spec.capability", what, "CAPABILITY_UNKNOWN")], reason="CAPABILITY_UNKNOWN")
+        raise InvalidSpec(
+            [Violation("spec.capability", what, SpecReason.CAPABILITY_UNKNOWN)], reason=SpecReason.CAPABILITY_UNKNOWN
+        )
     if all(violations for _, violations in checked):
         raise _none_can(checked)
     return checked
@@ -105,7 +108,7 @@ def rank(
         candidate = Candidate.of(card, spec, assets, seed)
         if spec.price_most_micros is not None and candidate.price_micros > spec.price_most_micros:
             what = f"is {show(spec.price_most_micros)}; {card.id!r} costs {show(candidate.price_micros)}"
-            refused.append((card, [Violation("spec.price_max", what, "PRICE_ABOVE_MOST")]))
+            refused.append((card, [Violation("spec.price_max", what, SpecReason.PRICE_ABOVE_MOST)]))
             continue
         order = (not available(card.backend), _is_deprecated(card, today), candidate.price_micros, card.id)
         able.append((order, candidate))

@@ -17,6 +17,7 @@ from services.orchestrator.domain.price import price
 from services.orchestrator.domain.remote import Remote, check_scene, refused_locally
 from services.orchestrator.domain.spec import QUALITY, SEED_MAX, Size, Spec, TalkingAvatar
 from services.orchestrator.domain.storable_text import fault
+from services.reasons import SpecReason
 
 ENGINE = re.compile(r"triton(-[a-z0-9-]+)?")
 """Names of the backends that are engines of our own: Triton servers."""
@@ -79,7 +80,7 @@ class ModelCard:
                 Violation(
                     field,
                     f"the model {self.id!r} does not do {kind}; it does {', '.join(self.operations)}",
-                    "OPERATION_UNSUPPORTED",
+                    SpecReason.OPERATION_UNSUPPORTED,
                 )
             )
         wrong += self.remote.check(self.id, spec) if self.remote else refused_locally(self.id, spec)
@@ -89,16 +90,16 @@ class ModelCard:
         if is_blank(prompt):
             if prompt or not optional:
                 what = "is empty; say in a few words what shall happen"
-                wrong.append(Violation(f"{field}.prompt", what, "PROMPT_EMPTY"))
+                wrong.append(Violation(f"{field}.prompt", what, SpecReason.PROMPT_EMPTY))
         elif self.remote is not None and len(prompt) < self.remote.prompt_min_characters:
             what = f"has {len(prompt)} characters; {self.id!r} takes at least {self.remote.prompt_min_characters}"
-            wrong.append(Violation(f"{field}.prompt", what, "PROMPT_TOO_SHORT"))
+            wrong.append(Violation(f"{field}.prompt", what, SpecReason.PROMPT_TOO_SHORT))
         elif len(prompt) > self.prompt_max_characters:
             wrong.append(
                 Violation(
                     f"{field}.prompt",
                     f"has {len(prompt)} characters; {self.id!r} takes at most {self.prompt_max_characters}",
-                    "PROMPT_TOO_LONG",
+                    SpecReason.PROMPT_TOO_LONG,
                 )
             )
         elif (size := len(prompt.encode(errors="replace"))) > self.prompt_max_bytes:
@@ -106,15 +107,15 @@ class ModelCard:
                 Violation(
                     f"{field}.prompt",
                     f"takes {size} bytes in UTF-8; {self.id!r} reads at most {self.prompt_max_bytes}",
-                    "PROMPT_TOO_LONG",
+                    SpecReason.PROMPT_TOO_LONG,
                 )
             )
         elif fault(prompt):
-            wrong.append(Violation(f"{field}.prompt", fault(prompt), "PROMPT_MALFORMED"))
+            wrong.append(Violation(f"{field}.prompt", fault(prompt), SpecReason.PROMPT_MALFORMED))
         for role, asset in spec.operation.assets.items():
             if not re.fullmatch(r"[0-9a-f]{64}", asset):
                 what = "is not the name of an asset; upload the file and give `assets/{sha256}`"
-                wrong.append(Violation(f"{field}.{role}", what, "ASSET_NAME_MALFORMED"))
+                wrong.append(Violation(f"{field}.{role}", what, SpecReason.ASSET_NAME_MALFORMED))
         by_audio = isinstance(spec.operation, TalkingAvatar)  # whose duration `Remote.check` has refused
         durations = self.durations(kind)
         if spec.duration_ms is not None and not by_audio and spec.duration_ms not in durations:
@@ -124,27 +125,35 @@ class ModelCard:
                 Violation(
                     "spec.duration",
                     f"is {spec.duration_ms / 1000:g} s; {self.id!r} makes {offered}",
-                    "DURATION_UNSUPPORTED",
+                    SpecReason.DURATION_UNSUPPORTED,
                 )
             )
         if spec.size is not None and self.remote is None and spec.size not in self.sizes:
             offered = ", ".join(str(s) for s in self.sizes)
             wrong.append(
                 Violation(
-                    "spec.size", f"is {spec.size}; {self.id!r} makes {offered} (width x height)", "SIZE_UNSUPPORTED"
+                    "spec.size",
+                    f"is {spec.size}; {self.id!r} makes {offered} (width x height)",
+                    SpecReason.SIZE_UNSUPPORTED,
                 )
             )
         if spec.quality is not None and spec.quality not in self.qualities:
             offered = ", ".join(self.qualities)
             wrong.append(
-                Violation("spec.quality", f"is {spec.quality}; {self.id!r} offers {offered}", "QUALITY_UNSUPPORTED")
+                Violation(
+                    "spec.quality", f"is {spec.quality}; {self.id!r} offers {offered}", SpecReason.QUALITY_UNSUPPORTED
+                )
             )
         if spec.seed is not None and not 0 <= spec.seed <= SEED_MAX:
-            wrong.append(Violation("spec.seed", f"is {spec.seed}; a seed is 0 to 2^63 - 1", "SEED_OUT_OF_RANGE"))
+            wrong.append(
+                Violation("spec.seed", f"is {spec.seed}; a seed is 0 to 2^63 - 1", SpecReason.SEED_OUT_OF_RANGE)
+            )
         if spec.timeout_ms is not None and not TIMEOUT_MIN_MS <= spec.timeout_ms <= TIMEOUT_MAX_MS:
             wrong.append(
                 Violation(
-                    "spec.timeout", f"is {spec.timeout_ms / 1000:g} s; 1 s to 24 h are allowed", "TIMEOUT_OUT_OF_RANGE"
+                    "spec.timeout",
+                    f"is {spec.timeout_ms / 1000:g} s; 1 s to 24 h are allowed",
+                    SpecReason.TIMEOUT_OUT_OF_RANGE,
                 )
             )
         return wrong

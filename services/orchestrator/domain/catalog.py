@@ -8,6 +8,7 @@ from services.errors import InvalidSpec, NotFound, Violation
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.card_parser import card_of
 from services.orchestrator.domain.spec import Spec
+from services.reasons import SpecReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,9 @@ class Catalog:
         if not spec.written or self.prompt_most_micros is not None:
             return []
         at = "spec." + spec.operation.kind.replace("-", "_")
-        return [Violation(f"{at}.scene", "needs a prompt writer, and none is set up here", "PROMPT_WRITER_MISSING")]
+        return [
+            Violation(f"{at}.scene", "needs a prompt writer, and none is set up here", SpecReason.PROMPT_WRITER_MISSING)
+        ]
 
     def __iter__(self) -> Iterator[ModelCard]:
         return iter(sorted(self.cards.values(), key=lambda card: card.id))
@@ -43,7 +46,9 @@ class Catalog:
         if spec.model not in self.cards:
             known = ", ".join(sorted(self.cards))
             what = f"is {spec.model!r}; there are {known}" if spec.model else f"is missing; there are {known}"
-            raise InvalidSpec([Violation("spec.model", what, "MODEL_UNKNOWN")], reason="MODEL_UNKNOWN")
+            raise InvalidSpec(
+                [Violation("spec.model", what, SpecReason.MODEL_UNKNOWN)], reason=SpecReason.MODEL_UNKNOWN
+            )
         return self.cards[spec.model]
 
     @classmethod

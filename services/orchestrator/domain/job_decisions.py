@@ -19,6 +19,7 @@ from services.orchestrator.domain.event import (
 )
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call
+from services.reasons import JobReason, RequestReason, VendorReason
 
 TASKS = 3
 """Attempts after which a task that a vendor fails and refunds is not submitted again: refunds take long.
@@ -39,9 +40,11 @@ def start(job: Job, workflow: str = "") -> Started | Reconciling | None:
     return Started(job.attempt + 1)
 
 
-LOST = JobError("ANSWER_LOST", "The vendor's answer was lost. The vendor is asked for the outcome.", retryable=False)
+LOST = JobError(
+    VendorReason.ANSWER_LOST, "The vendor's answer was lost. The vendor is asked for the outcome.", retryable=False
+)
 TAKEN = JobError(
-    "REFERENCE_TAKEN",
+    RequestReason.REFERENCE_TAKEN,
     "The vendor named a task that another job has. An operator has to find this job's own task.",
     retryable=False,
 )
@@ -72,7 +75,7 @@ def expire(now: datetime, job: Job, *, grace_s: float) -> Failed | Reconciling |
     if job.state is State.RECONCILING:
         return None
     why = f"{'The job did not end' if begun else 'No worker was free'} by {job.expire_time:%H:%M:%S} UTC."
-    return fail(job, JobError("DEADLINE_EXCEEDED", why, retryable=True, resumable=True))
+    return fail(job, JobError(JobReason.DEADLINE_EXCEEDED, why, retryable=True, resumable=True))
 
 
 def fail(job: Job, error: JobError, *, spent_micros: int = 0) -> Failed | Reconciling:

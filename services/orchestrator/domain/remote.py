@@ -13,6 +13,7 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
 from services.orchestrator.domain.spec import Fit, ImageToVideo, Operation, SceneAnimation, Spec, TalkingAvatar
 from services.orchestrator.domain.storable_text import fault
+from services.reasons import AssetReason, SpecReason
 
 PARAMETERS = ("audio", "mask", "negative-prompt", "prompt-expansion", "guidance-scale", "seed")
 """What a remote model may take in addition to a picture and a prompt."""
@@ -86,28 +87,34 @@ class Remote:
         at = "spec." + operation.kind.replace("-", "_")
         for field_name, parameter, value in _given(spec, at):
             if value is not None and parameter not in self.takes:
-                yield Violation(field_name, f"{name!r} has no {parameter}; leave it out", "PARAMETER_UNSUPPORTED")
+                yield Violation(
+                    field_name, f"{name!r} has no {parameter}; leave it out", SpecReason.PARAMETER_UNSUPPORTED
+                )
         if spec.size is not None:
             what = f"{name!r} makes no exact sizes; give spec.resolution, or leave it to the model"
-            yield Violation("spec.size", what, "PARAMETER_UNSUPPORTED")
+            yield Violation("spec.size", what, SpecReason.PARAMETER_UNSUPPORTED)
         if isinstance(operation, ImageToVideo) and operation.fit is not Fit.CROP:
-            yield Violation(f"{at}.fit", f"{name!r} fits pictures by itself; leave it out", "PARAMETER_UNSUPPORTED")
+            yield Violation(
+                f"{at}.fit", f"{name!r} fits pictures by itself; leave it out", SpecReason.PARAMETER_UNSUPPORTED
+            )
         if spec.resolution is not None and spec.resolution not in self.resolutions:
             offered = ", ".join(self.resolutions) or "no choice of it"
             what = f"is {spec.resolution[:40]!r}; {name!r} has {offered}"
-            yield Violation("spec.resolution", what, "RESOLUTION_UNSUPPORTED")
+            yield Violation("spec.resolution", what, SpecReason.RESOLUTION_UNSUPPORTED)
         negative = spec.negative_prompt
         if negative is not None and len(negative) > self.negative_prompt_max_characters:
             what = f"has {len(negative)} characters; {name!r} takes at most {self.negative_prompt_max_characters}"
-            yield Violation(f"{at}.negative_prompt", what, "PROMPT_TOO_LONG")
+            yield Violation(f"{at}.negative_prompt", what, SpecReason.PROMPT_TOO_LONG)
         guidance = operation.guidance_scale if isinstance(operation, ImageToVideo | SceneAnimation) else None
         if guidance is not None and not 0 <= guidance <= 1:
-            yield Violation(f"{at}.guidance_scale", f"is {guidance:g}; 0 to 1 are allowed", "GUIDANCE_OUT_OF_RANGE")
+            yield Violation(
+                f"{at}.guidance_scale", f"is {guidance:g}; 0 to 1 are allowed", SpecReason.GUIDANCE_OUT_OF_RANGE
+            )
         if spec.seed is not None and "seed" in self.takes and spec.seed > self.seed_max:
             what = f"is {spec.seed}; a seed of {name!r} is 0 to {self.seed_max}"
-            yield Violation("spec.seed", what, "SEED_OUT_OF_RANGE")
+            yield Violation("spec.seed", what, SpecReason.SEED_OUT_OF_RANGE)
         if isinstance(operation, TalkingAvatar) and spec.duration_ms is not None:
-            yield Violation("spec.duration", "is decided by the audio; leave it out", "PARAMETER_UNSUPPORTED")
+            yield Violation("spec.duration", "is decided by the audio; leave it out", SpecReason.PARAMETER_UNSUPPORTED)
 
     def check_assets(self, name: str, operation: Operation, assets: Mapping[str, Asset]) -> Iterator[Violation]:
         """Yields what is wrong with the assets of a spec, by role: `image`, `audio`, `mask`."""
@@ -119,7 +126,7 @@ class Remote:
                 size, wanted = (mask.info.width, mask.info.height), (image.info.width, image.info.height)
                 if size != wanted:
                     what = f"is {size[0]}x{size[1]}; the picture is {wanted[0]}x{wanted[1]}, and the mask must be too"
-                    yield Violation(f"{at}.mask", what, "MASK_SIZE_WRONG")
+                    yield Violation(f"{at}.mask", what, SpecReason.MASK_SIZE_WRONG)
                 if mask.size_bytes > self.picture_max_bytes:
                     yield _too_large(name, f"{at}.mask", mask, self.picture_max_bytes)
         if (audio := assets.get("audio")) is not None and isinstance(audio.info, AudioInfo):
@@ -130,12 +137,14 @@ class Remote:
         least, most = self.picture_side_px
         size = f"is {info.width}x{info.height}"
         if short < least:
-            yield Violation(at, f"{size}; {name!r} takes sides of at least {least} pixels", "PICTURE_TOO_SMALL")
+            yield Violation(
+                at, f"{size}; {name!r} takes sides of at least {least} pixels", AssetReason.PICTURE_TOO_SMALL
+            )
         if long > most:
-            yield Violation(at, f"{size}; {name!r} takes sides of at most {most} pixels", "PICTURE_TOO_LARGE")
+            yield Violation(at, f"{size}; {name!r} takes sides of at most {most} pixels", AssetReason.PICTURE_TOO_LARGE)
         if long > self.picture_aspect_max * short:
             what = f"{size}; {name!r} takes shapes up to {self.picture_aspect_max:g}:1"
-            yield Violation(at, what, "PICTURE_ASPECT_RATIO")
+            yield Violation(at, what, AssetReason.PICTURE_ASPECT_RATIO)
         if asset.size_bytes > self.picture_max_bytes:
             yield _too_large(name, at, asset, self.picture_max_bytes)
 
@@ -143,12 +152,12 @@ class Remote:
         least, most = self.audio_s
         if info.media_type not in self.audio_types:
             what = f"is {info.media_type}; {name!r} takes {', '.join(self.audio_types)}"
-            yield Violation(at, what, "AUDIO_FORMAT")
+            yield Violation(at, what, AssetReason.AUDIO_FORMAT)
         plays = f"plays {info.duration_s:.3f} s; {name!r} takes"
         if info.duration_s < least:
-            yield Violation(at, f"{plays} at least {least:g} s", "AUDIO_TOO_SHORT")
+            yield Violation(at, f"{plays} at least {least:g} s", SpecReason.AUDIO_TOO_SHORT)
         if info.duration_s > most:
-            yield Violation(at, f"{plays} at most {most:g} s", "AUDIO_TOO_LONG")
+            yield Violation(at, f"{plays} at most {most:g} s", AssetReason.AUDIO_TOO_LONG)
         if asset.size_bytes > self.audio_max_bytes:
             yield _too_large(name, at, asset, self.audio_max_bytes)
 
@@ -160,22 +169,24 @@ def check_scene(spec: Spec) -> Iterator[Violation]:
         return
     at, scene = "spec." + operation.kind.replace("-", "_"), operation.scene
     if is_blank(scene.scene) and (scene.scene or isinstance(operation, SceneAnimation)):
-        yield Violation(f"{at}.scene", "is empty; say what is to be seen and what happens", "SCENE_EMPTY")
+        yield Violation(f"{at}.scene", "is empty; say what is to be seen and what happens", SpecReason.SCENE_EMPTY)
     if isinstance(operation, TalkingAvatar) and operation.prompt and scene != type(scene)():
-        yield Violation(f"{at}.scene", "comes together with a prompt; give one of them", "SCENE_AND_PROMPT")
+        yield Violation(f"{at}.scene", "comes together with a prompt; give one of them", SpecReason.SCENE_AND_PROMPT)
     if isinstance(operation, TalkingAvatar) and not scene.scene and (scene.story or scene.details):
-        yield Violation(f"{at}.scene", "is empty, though there is a story; say what happens", "SCENE_EMPTY")
+        yield Violation(f"{at}.scene", "is empty, though there is a story; say what happens", SpecReason.SCENE_EMPTY)
     for name, text, most in (("scene", scene.scene, SCENE_MOST), ("story", scene.story, STORY_MOST)):
         if len(text) > most:
-            yield Violation(f"{at}.{name}", f"has {len(text)} characters; at most {most} are taken", "SCENE_TOO_LONG")
+            yield Violation(
+                f"{at}.{name}", f"has {len(text)} characters; at most {most} are taken", SpecReason.SCENE_TOO_LONG
+            )
         elif what := fault(text):
-            yield Violation(f"{at}.{name}", what, "PROMPT_MALFORMED")
+            yield Violation(f"{at}.{name}", what, SpecReason.PROMPT_MALFORMED)
     if len(scene.details) > DETAILS_MOST:
         what = f"has {len(scene.details)} entries; at most {DETAILS_MOST} are taken"
-        yield Violation(f"{at}.details", what, "SCENE_TOO_LONG")
+        yield Violation(f"{at}.details", what, SpecReason.SCENE_TOO_LONG)
     if any(is_blank(key) or len(key) > KEY_MOST or len(value) > VALUE_MOST for key, value in scene.details):
         what = f"has keys of 1 to {KEY_MOST} and values of at most {VALUE_MOST} characters only"
-        yield Violation(f"{at}.details", what, "SCENE_TOO_LONG")
+        yield Violation(f"{at}.details", what, SpecReason.SCENE_TOO_LONG)
 
 
 def _given(spec: Spec, at: str) -> Iterator[tuple[str, str, object]]:
@@ -200,13 +211,13 @@ def refused_locally(name: str, spec: Spec) -> Iterator[Violation]:
     at = "spec." + spec.operation.kind.replace("-", "_")
     for field_name, parameter, value in _given(spec, at):
         if parameter != "seed" and value is not None:
-            yield Violation(field_name, f"{name!r} has no {parameter}; leave it out", "PARAMETER_UNSUPPORTED")
+            yield Violation(field_name, f"{name!r} has no {parameter}; leave it out", SpecReason.PARAMETER_UNSUPPORTED)
     if spec.resolution is not None:
         what = f"{name!r} makes exact sizes; give spec.size"
-        yield Violation("spec.resolution", what, "RESOLUTION_UNSUPPORTED")
+        yield Violation("spec.resolution", what, SpecReason.RESOLUTION_UNSUPPORTED)
 
 
 def _too_large(name: str, at: str, asset: Asset, most: int) -> Violation:
     # A picture is written again before it is stored: its size differs from that of the upload.
     what = f"is stored as {asset.info.media_type} of {asset.size_bytes} bytes; {name!r} takes at most {most}"
-    return Violation(at, f"{what}; send a smaller one", "ASSET_TOO_LARGE")
+    return Violation(at, f"{what}; send a smaller one", SpecReason.ASSET_TOO_LARGE)

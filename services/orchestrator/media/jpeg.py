@@ -5,6 +5,7 @@ import struct
 from dataclasses import dataclass, field
 
 from services.orchestrator.media.picture_header import Header, Refused, check_size, malformed, truncated
+from services.reasons import AssetReason
 
 #: A progressive JPEG may ask for a pass over all its pixels with each scan of a few bytes; real ones have about ten.
 MAX_SCANS = 64
@@ -52,7 +53,7 @@ def inspect(data: bytes) -> Header:
             scans += 1
             if scans > MAX_SCANS:
                 what = f"is a JPEG of more than {MAX_SCANS} scans, which is the limit"
-                raise Refused("PICTURE_TOO_COMPLEX", f"{what}; save the picture again as a baseline JPEG")
+                raise Refused(AssetReason.PICTURE_TOO_COMPLEX, f"{what}; save the picture again as a baseline JPEG")
             frame.scan(segment)
             after = _MARKER.search(data, end)
             end = len(data) if after is None else after.start()

@@ -14,7 +14,7 @@ from services.orchestrator.domain.media_info import PictureInfo
 from services.orchestrator.media.fair_thread_pool import FairThreadPool
 from services.orchestrator.media.picture_header import MAX_FILE_BYTES
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
-from services.reasons import Reason, reason_of
+from services.reasons import AssetReason, Reason, reason_of
 
 LIMIT_S = 10.0
 """Of processor time."""
@@ -45,7 +45,7 @@ def _normalise(path: Path, out: Path, field: str) -> PictureInfo:
         size = os.fstat(source.fileno()).st_size
         if size > MAX_FILE_BYTES:
             limit = f"the limit is {MAX_FILE_BYTES:,} bytes; send a smaller picture or compress it more"
-            _refuse(field, "PICTURE_FILE_TOO_LARGE", f"is {size:,} bytes; {limit}")
+            _refuse(field, AssetReason.PICTURE_FILE_TOO_LARGE, f"is {size:,} bytes; {limit}")
         target, name = tempfile.mkstemp(dir=out.parent, prefix=".picture-")
         try:
             info = _ask(source.fileno(), target, field)
@@ -66,15 +66,15 @@ def _ask(source: int, target: int, field: str) -> PictureInfo:
         if died.out_of_time:
             _refuse(
                 field,
-                "PICTURE_TOO_COMPLEX",
+                AssetReason.PICTURE_TOO_COMPLEX,
                 f"takes more than {LIMIT_S:.0f} s of computing to decode; send a smaller picture",
             )
-        _refuse(field, "PICTURE_MALFORMED", "crashes the decoder; save the picture again as PNG or JPEG")
+        _refuse(field, AssetReason.PICTURE_MALFORMED, "crashes the decoder; save the picture again as PNG or JPEG")
     if "memory" in answer:
         limit = "takes more than 1 GiB of memory to decode, which is the limit"
-        _refuse(field, "PICTURE_TOO_COMPLEX", f"{limit}; send a smaller picture")
+        _refuse(field, AssetReason.PICTURE_TOO_COMPLEX, f"{limit}; send a smaller picture")
     if "broken" in answer:
-        _refuse(field, "PICTURE_MALFORMED", "is broken: its data cannot be decoded; save the picture again")
+        _refuse(field, AssetReason.PICTURE_MALFORMED, "is broken: its data cannot be decoded; save the picture again")
     if "reason" in answer:
         _refuse(field, reason_of(str(answer["reason"])), str(answer["description"]))
     if "unwritten" in answer:

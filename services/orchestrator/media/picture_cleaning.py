@@ -16,6 +16,7 @@ from PIL import AvifImagePlugin, ExifTags, Image, ImageChops, ImageCms
 from services.orchestrator.media import picture_header, picture_inspection, png_transparency
 from services.orchestrator.media.picture_encoding import QUALITY, Pixels, jpeg_quality, write_jpeg, write_png
 from services.orchestrator.media.picture_header import Header, Refused
+from services.reasons import AssetReason
 
 # Ours are lower and refuse; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
@@ -69,7 +70,9 @@ def _open(found: Header) -> Image.Image:
     image = Image.open(io.BytesIO(found.data), formats=(found.format,))
     picture_header.check_size(*image.size)
     if found.width and image.size != (found.width, found.height):
-        raise Refused("PICTURE_MALFORMED", "is broken: its parts disagree; save the picture again as PNG or JPEG")
+        raise Refused(
+            AssetReason.PICTURE_MALFORMED, "is broken: its parts disagree; save the picture again as PNG or JPEG"
+        )
     # A HEIC may hold several pictures; the library opens the primary one.
     if found.format != "HEIF" and getattr(image, "n_frames", 1) != 1:
         raise picture_header.animated()

@@ -8,7 +8,7 @@ pure and linear in the size of the file. They check every offset, because the by
 from dataclasses import dataclass
 from typing import Literal
 
-from services.reasons import Reason
+from services.reasons import AssetReason, Reason
 
 MAX_FILE_BYTES = 10_000_000
 MAX_PIXELS = 50_000_000
@@ -53,31 +53,36 @@ def check_size(width: int, height: int) -> None:
     """Raises Refused when a picture of this size is beyond a limit."""
     size = f"is {width} x {height} pixels"
     if max(width, height) > MAX_SIDE:
-        raise Refused("PICTURE_TOO_LARGE", f"{size}; the limit is {MAX_SIDE} pixels a side; send a smaller picture")
+        raise Refused(
+            AssetReason.PICTURE_TOO_LARGE, f"{size}; the limit is {MAX_SIDE} pixels a side; send a smaller picture"
+        )
     if width * height > MAX_PIXELS:
         pixels = f"{width * height / 1e6:.1f} megapixels"
         limit = f"the limit is {MAX_PIXELS // 1_000_000} megapixels"
-        raise Refused("PICTURE_TOO_LARGE", f"{size}, {pixels}; {limit}; send a smaller picture")
+        raise Refused(AssetReason.PICTURE_TOO_LARGE, f"{size}, {pixels}; {limit}; send a smaller picture")
     if min(width, height) < MIN_SIDE:
-        raise Refused("PICTURE_TOO_SMALL", f"{size}; the least is {MIN_SIDE} pixels a side; send a larger picture")
+        raise Refused(
+            AssetReason.PICTURE_TOO_SMALL, f"{size}; the least is {MIN_SIDE} pixels a side; send a larger picture"
+        )
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         ratio = f"{max(width, height) / min(width, height):.2f}:1"
         limit = f"the limit is {MAX_ASPECT_RATIO}:1 either way"
-        raise Refused("PICTURE_ASPECT_RATIO", f"{size}, a ratio of {ratio}; {limit}; crop it")
+        raise Refused(AssetReason.PICTURE_ASPECT_RATIO, f"{size}, a ratio of {ratio}; {limit}; crop it")
 
 
 def truncated() -> Refused:
     """Returns the refusal of an incomplete picture."""
     return Refused(
-        "PICTURE_TRUNCATED", "ends before the picture does: the file or its upload was cut short; send all of it"
+        AssetReason.PICTURE_TRUNCATED,
+        "ends before the picture does: the file or its upload was cut short; send all of it",
     )
 
 
 def malformed(what: str) -> Refused:
     """Returns the refusal of a picture that is broken."""
-    return Refused("PICTURE_MALFORMED", f"is broken: {what}; save the picture again as PNG or JPEG")
+    return Refused(AssetReason.PICTURE_MALFORMED, f"is broken: {what}; save the picture again as PNG or JPEG")
 
 
 def animated() -> Refused:
     """Returns the refusal of an animated picture."""
-    return Refused("PICTURE_ANIMATED", "is animated; the limit is one frame; send a still picture")
+    return Refused(AssetReason.PICTURE_ANIMATED, "is animated; the limit is one frame; send a still picture")

@@ -3,6 +3,7 @@
 from services.orchestrator.domain import file_format
 from services.orchestrator.media import heif, jpeg, png, webp
 from services.orchestrator.media.picture_header import TAKEN, Header, Refused
+from services.reasons import AssetReason
 
 
 def inspect(data: bytes) -> Header:
@@ -23,4 +24,4 @@ def inspect(data: bytes) -> Header:
         case file_format.AVIF:
             return heif.inspect(data, "AVIF")
     what = "is empty" if not data else f"is {found.named()}" if found else "is of no known picture format"
-    raise Refused("PICTURE_FORMAT", f"{what}; send a {TAKEN} picture")
+    raise Refused(AssetReason.PICTURE_FORMAT, f"{what}; send a {TAKEN} picture")

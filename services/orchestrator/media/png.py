@@ -14,6 +14,7 @@ from services.orchestrator.media.picture_header import (
     malformed,
     truncated,
 )
+from services.reasons import AssetReason
 
 #: The chunks that Pillow needs. Texts may be decompression bombs and are not in the list; a profile is checked.
 _DRAWN = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
@@ -40,7 +41,7 @@ def inspect(data: bytes) -> Header:
         if end > len(data):
             raise truncated()
         if name == b"CgBI":
-            raise Refused("PICTURE_FORMAT", f"is a PNG for Apple's programs alone; send a {TAKEN} picture")
+            raise Refused(AssetReason.PICTURE_FORMAT, f"is a PNG for Apple's programs alone; send a {TAKEN} picture")
         if (name == b"IHDR") != (not header):
             raise malformed("a PNG starts with its one IHDR chunk")
         body = memoryview(data)[position + 8 : end - 4]

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from services.errors import InvalidUpload, Unavailable, Violation
 from services.orchestrator.domain.media_info import AudioInfo, VideoInfo
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
-from services.reasons import Reason, reason_of
+from services.reasons import AssetReason, Reason, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def probe(path: Path) -> VideoInfo:
         InvalidUpload: not a playable H.264 MP4; the reason says why.
         Unavailable: no decoder could be started.
     """
-    return _video(_look(_videos, path, "VIDEO_UNREADABLE", "MP4"))
+    return _video(_look(_videos, path, AssetReason.VIDEO_UNREADABLE, "MP4"))
 
 
 def probe_output(path: Path) -> VideoInfo:
@@ -40,7 +40,7 @@ def probe_output(path: Path) -> VideoInfo:
 
     It may be MP4, QuickTime, WebM or Matroska, as the media type of the answer shows.
     """
-    return _video(_look(_outputs, path, "VIDEO_UNREADABLE", "MP4 or WebM"))
+    return _video(_look(_outputs, path, AssetReason.VIDEO_UNREADABLE, "MP4 or WebM"))
 
 
 def keep_output(path: Path) -> tuple[VideoInfo, Path]:
@@ -55,7 +55,7 @@ def keep_output(path: Path) -> tuple[VideoInfo, Path]:
     packed = path.with_name(f"{path.name}.mp4")
     try:
         with packed.open("wb") as target:
-            _look(_repacks, path, "VIDEO_FORMAT", "video", target)
+            _look(_repacks, path, AssetReason.VIDEO_FORMAT, "video", target)
         made = probe_output(packed)
     except (InvalidUpload, Unavailable, OSError) as error:
         log.info("a video is kept unchanged", extra={"media_type": came.media_type, "cause": str(error)})
@@ -74,7 +74,7 @@ def probe_audio(path: Path) -> AudioInfo:
         InvalidUpload: no MP3, WAV, Ogg, FLAC, M4A or AAC, nothing to hear in it, or more than an hour.
         Unavailable: no decoder could be started.
     """
-    figures = _look(_sounds, path, "AUDIO_UNREADABLE", "sound")
+    figures = _look(_sounds, path, AssetReason.AUDIO_UNREADABLE, "sound")
     return AudioInfo(
         str(figures["media_type"]), figures["duration_s"], int(figures["sample_rate"]), int(figures["channels"])
     )

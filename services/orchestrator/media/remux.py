@@ -7,6 +7,7 @@ import av
 
 from services.orchestrator.media.picture_header import Refused
 from services.orchestrator.media.video_measure import coding, form_of
+from services.reasons import AssetReason
 
 VIDEO = ("av1", "h264", "hevc", "vp9")
 AUDIO = ("aac", "mp3", "opus")
@@ -20,14 +21,14 @@ def remux(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]
         codecs = {coding(track) for track in tracks}
         kinds = (len(given.streams.video), len(given.streams.audio) <= 1, len(tracks) == len(given.streams))
         if kinds != (1, True, True) or not codecs <= {*VIDEO, *AUDIO}:
-            raise Refused("VIDEO_FORMAT", "has tracks that MP4 does not support")
+            raise Refused(AssetReason.VIDEO_FORMAT, "has tracks that MP4 does not support")
         with av.open(target, "w", format="mp4") as made:
             copies = {track.index: made.add_stream_from_template(track, opaque=True) for track in tracks}
             for packet in given.demux(*tracks):
                 if not packet.size:
                     continue
                 if packet.dts is None:
-                    raise Refused("VIDEO_FORMAT", "does not say when its packets are decoded")
+                    raise Refused(AssetReason.VIDEO_FORMAT, "does not say when its packets are decoded")
                 packet.stream = copies[packet.stream.index]
                 made.mux(packet)
     return dict

@@ -15,6 +15,7 @@ import threading
 from typing import Literal
 
 from services.errors import Unavailable
+from services.reasons import ServiceReason
 
 START_LIMIT_S = 60.0
 WALL_TIME_FACTOR = 30
@@ -68,7 +69,7 @@ class Sandbox:
                 if not died.killed:
                     raise
                 what = f"The process that decodes {self._kind} was killed: the machine is short of memory. Try again."
-                raise Unavailable(what, reason="DECODER_UNAVAILABLE") from died
+                raise Unavailable(what, reason=ServiceReason.DECODER_UNAVAILABLE) from died
 
     def _ask(self, child: "_Child", source: int, target: int) -> dict[str, object]:
         os.lseek(source, 0, os.SEEK_SET)
@@ -136,7 +137,9 @@ class _Child:
             ready = False
         if not ready:
             self.end()
-            raise Unavailable(f"The process that decodes {kind} does not start.", reason="DECODER_UNAVAILABLE")
+            raise Unavailable(
+                f"The process that decodes {kind} does not start.", reason=ServiceReason.DECODER_UNAVAILABLE
+            )
 
     def alive(self) -> bool:
         return self._process.poll() is None
@@ -152,7 +155,7 @@ class _Child:
             answer = self._socket.recv(1 << 16)
         except TimeoutError as late:
             what = f"The process that decodes {self._kind} got too little processor time. Try again."
-            raise Unavailable(what, reason="DECODER_UNAVAILABLE") from late
+            raise Unavailable(what, reason=ServiceReason.DECODER_UNAVAILABLE) from late
         except OSError:
             answer = b""
         if not answer:

@@ -14,6 +14,7 @@ from services.orchestrator.media import video_measure
 from services.orchestrator.media.mp4_boxes import CUT_SHORT, demand_whole
 from services.orchestrator.media.picture_header import Refused
 from services.orchestrator.media.track_duration import TrackDuration
+from services.reasons import AssetReason
 
 LONGEST_S = 3600
 STILLS = ("mjpeg", "png", "bmp", "gif", "webp")
@@ -43,13 +44,13 @@ def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, objec
     """
     media_type, demuxer = _kind(source)
     if demuxer == "mp4":
-        demand_whole(source, "AUDIO_UNREADABLE")
+        demand_whole(source, AssetReason.AUDIO_UNREADABLE)
     # The demuxer is named: a file must not choose one of the hundreds that there are. A file object has no neighbours.
     with av.open(source, "r", format=demuxer) as container:
         if any(stream.codec_context.name not in STILLS for stream in container.streams.video):
-            raise Refused("AUDIO_FORMAT", "is a video; send the sound alone")
+            raise Refused(AssetReason.AUDIO_FORMAT, "is a video; send the sound alone")
         if len(container.streams.audio) != 1:
-            raise Refused("AUDIO_UNREADABLE", f"has {len(container.streams.audio)} sound tracks, not one")
+            raise Refused(AssetReason.AUDIO_UNREADABLE, f"has {len(container.streams.audio)} sound tracks, not one")
         stream = container.streams.audio[0]
         codec, span, heard = stream.codec_context, TrackDuration(), False
         rate = codec.sample_rate
@@ -60,12 +61,12 @@ def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, objec
                 heard = any(frame.samples for frame in decoded)
         length = span.heard(stream.time_base, codec.name)
         if not heard or length <= 0 or not codec.sample_rate:
-            raise Refused("AUDIO_UNREADABLE", "has nothing to hear")
+            raise Refused(AssetReason.AUDIO_UNREADABLE, "has nothing to hear")
         declared_s = (stream.duration or 0) * (stream.time_base or 0)
         if demuxer == "flac" and span.length(stream.time_base) < declared_s:
-            raise Refused("AUDIO_UNREADABLE", CUT_SHORT)  # its header says how long it is
+            raise Refused(AssetReason.AUDIO_UNREADABLE, CUT_SHORT)  # its header says how long it is
         if length > LONGEST_S:
-            raise Refused("AUDIO_TOO_LONG", f"plays {float(length):.0f} s; at most {LONGEST_S} s are kept")
+            raise Refused(AssetReason.AUDIO_TOO_LONG, f"plays {float(length):.0f} s; at most {LONGEST_S} s are kept")
         figures: dict[str, object] = {
             "media_type": media_type,
             "duration_s": float(length),
@@ -87,7 +88,7 @@ def _kind(source: BinaryIO) -> tuple[str, str]:
     source.seek(0)
     if found not in DEMUXERS:
         what = "is empty" if not head else f"is {found.named()}" if found else "is of no known sound format"
-        raise Refused("AUDIO_FORMAT", f"{what}; send {TAKEN}")
+        raise Refused(AssetReason.AUDIO_FORMAT, f"{what}; send {TAKEN}")
     return DEMUXERS[found]
 
 

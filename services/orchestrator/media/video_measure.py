@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from services.orchestrator.media.mp4_boxes import demand_whole
 from services.orchestrator.media.picture_header import Refused
 from services.orchestrator.media.track_duration import TrackDuration
+from services.reasons import AssetReason
 
 MAX_SIDE = 8192
 EBML = b"\x1a\x45\xdf\xa3"
@@ -30,7 +31,7 @@ def measure(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object
     Raises:
         Refused: not H.264 in MP4, or nothing to see in it; also any error of PyAV on broken data.
     """
-    demand_whole(source, "VIDEO_UNREADABLE")
+    demand_whole(source, AssetReason.VIDEO_UNREADABLE)
     return _measure(source, demanded="h264")
 
 
@@ -55,18 +56,18 @@ def _measure(source: BinaryIO, demanded: str, form: str = "mp4") -> Callable[[],
     # A file object: references to other files cannot be opened through it.
     with av.open(source, "r", format=form) as container:
         if demanded and container.metadata.get("major_brand", "").startswith("qt"):
-            raise Refused("VIDEO_FORMAT", "is a QuickTime file; only MP4 is kept")
+            raise Refused(AssetReason.VIDEO_FORMAT, "is a QuickTime file; only MP4 is kept")
         if not container.streams.video:
-            raise Refused("VIDEO_UNREADABLE", "has no video track; send a sound as audio/*")
+            raise Refused(AssetReason.VIDEO_UNREADABLE, "has no video track; send a sound as audio/*")
         stream = container.streams.video[0]
         codec = stream.codec_context
         if codec is None:
-            raise Refused("VIDEO_UNREADABLE", "is in a coding that cannot be decoded here")
+            raise Refused(AssetReason.VIDEO_UNREADABLE, "is in a coding that cannot be decoded here")
         if demanded and codec.name != demanded:
-            raise Refused("VIDEO_FORMAT", f"is coded as {codec.name}; only H.264 is kept")
+            raise Refused(AssetReason.VIDEO_FORMAT, f"is coded as {codec.name}; only H.264 is kept")
         if not (0 < codec.width <= MAX_SIDE and 0 < codec.height <= MAX_SIDE):
             size = f"is {codec.width} x {codec.height} pixels"
-            raise Refused("VIDEO_TOO_LARGE", f"{size}; the limit is {MAX_SIDE} pixels a side")
+            raise Refused(AssetReason.VIDEO_TOO_LARGE, f"{size}; the limit is {MAX_SIDE} pixels a side")
         codec.thread_count = 1
         figures = _walk(container, stream, codec)
         if form == "mp4":
@@ -97,7 +98,7 @@ def _walk(container: InputContainer, stream: VideoStream, codec: VideoCodecConte
     if open_ended and frames > 1:  # Matroska has only the start of each frame; the last frame gets the average length
         duration *= Fraction(frames, frames - 1)
     if not frames or not seen or duration <= 0:
-        raise Refused("VIDEO_UNREADABLE", "has no frame that can be decoded")
+        raise Refused(AssetReason.VIDEO_UNREADABLE, "has no frame that can be decoded")
     heard = heard_span.heard(sound.time_base, sound.codec_context.name) if sound is not None else Fraction(0)
     return {
         "width": codec.width,

@@ -15,6 +15,7 @@ from services.orchestrator.store.database import Database
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.queue_notifier import QueueNotifier
 from services.orchestrator.store.schema import jobs
+from services.reasons import RequestReason
 
 
 class PostgresAdmissions:
@@ -44,7 +45,9 @@ class PostgresAdmissions:
         usage = (await self._accounts.statement(job.tenant, job.user, plan)).usage
         plan_rules.check(plan, usage.counting(job.quote_micros), job.quote_micros)
         # Between the refusal and this look somebody gave something back: now it fits.
-        raise Unavailable("The budget changed while the job was being admitted. Try again.", reason="BUDGET_CONTENDED")
+        raise Unavailable(
+            "The budget changed while the job was being admitted. Try again.", reason=RequestReason.BUDGET_CONTENDED
+        )
 
     async def repeat(self, tenant: str, user: str, request_id: str, fingerprint: str) -> Job | None:
         """Returns the job that a request_id made, if it did. Raises RequestIdReused when the fingerprint differs."""
@@ -63,5 +66,7 @@ class PostgresAdmissions:
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:  # it has ended since
-            raise Unavailable("The job was resumed, and has ended just now. Try again.", reason="JOB_CHANGED")
+            raise Unavailable(
+                "The job was resumed, and has ended just now. Try again.", reason=RequestReason.JOB_CHANGED
+            )
         return row_mapping.job(row)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from services.errors import Unavailable
+from services.reasons import ServiceReason
 
 PASSING = ("08", "25006", "25P03", "40", "53", "57")
 """SQLSTATEs, or their classes, of temporary errors: no connection, read-only after a failover, idle for too long,
@@ -59,7 +60,7 @@ def migrate(url: str) -> None:
             command.upgrade(config, "head")
     except (OperationalError, ArgumentError) as error:
         why = str(getattr(error, "orig", error)).splitlines()[0]
-        raise Unavailable(f"The database cannot be used: {why}", reason="DATABASE_UNAVAILABLE") from error
+        raise Unavailable(f"The database cannot be used: {why}", reason=ServiceReason.DATABASE_UNAVAILABLE) from error
 
 
 class Database:
@@ -144,4 +145,6 @@ async def _reachable() -> AsyncIterator[None]:
             or (getattr(driver, "sqlstate", None) or "").startswith(PASSING)
         ):
             raise  # the database answered and refused: a fault of this program, not of the connection
-        raise Unavailable("The database cannot be reached. Try again.", reason="DATABASE_UNAVAILABLE") from error
+        raise Unavailable(
+            "The database cannot be reached. Try again.", reason=ServiceReason.DATABASE_UNAVAILABLE
+        ) from error

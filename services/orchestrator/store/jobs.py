@@ -17,6 +17,7 @@ from services.orchestrator.store.database import Database
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.queue_notifier import QueueNotifier
 from services.orchestrator.store.schema import jobs
+from services.reasons import RequestReason
 
 OVERDUE = 500
 """Overdue jobs that are returned at once, at most."""
@@ -49,7 +50,7 @@ class PostgresJobs:
             async with self._database.reading() as connection:
                 other = await paid_call_steps.holder(connection, job_id, step.external_ref)
             taken = f"{other} already has this task of the vendor."
-            raise PreconditionFailed(taken, reason="REFERENCE_TAKEN", metadata={"job": other}) from error
+            raise PreconditionFailed(taken, reason=RequestReason.REFERENCE_TAKEN, metadata={"job": other}) from error
 
     async def get(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
         """Returns a job; with tenant and user, only if it is theirs. Raises NotFound."""

@@ -14,6 +14,7 @@ from services.orchestrator.ports.paid_calls import Refund
 from services.orchestrator.store import paid_call_steps, row_mapping, settlement
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.schema import jobs, paid_calls
+from services.reasons import RequestReason
 
 
 class PostgresPaidCalls:
@@ -68,12 +69,12 @@ async def _refund(connection: AsyncConnection, job_id: str, now: datetime) -> Re
         return Refund(job, row_mapping.paid_call(row))
     if row is None or job.call is not Call.CHARGED or job.state not in (State.FAILED, State.CANCELLED):
         what = f"The job is {job.state.value.upper()}, and was not charged for a task that brought no video."
-        raise PreconditionFailed(what, reason="NOT_REFUNDABLE", metadata={"job": f"jobs/{root_id}"})
+        raise PreconditionFailed(what, reason=RequestReason.NOT_REFUNDABLE, metadata={"job": f"jobs/{root_id}"})
     fetching = sa.or_(jobs.c.end_time.is_(None), jobs.c.state == State.SUCCEEDED.value)
     resumed = await connection.execute(sa.select(jobs.c.id).where(jobs.c.resumes == root_id, fetching).limit(1))
     if (other := resumed.scalar_one_or_none()) is not None:
         what = f"jobs/{other} fetches its video, or has it."
-        raise PreconditionFailed(what, reason="NOT_REFUNDABLE", metadata={"job": f"jobs/{other}"})
+        raise PreconditionFailed(what, reason=RequestReason.NOT_REFUNDABLE, metadata={"job": f"jobs/{other}"})
     await paid_call_steps.change(connection, root_id, "released", settle_time=now)
     await settlement.refund(connection, root_id, now)
     return Refund(replace(job, refunded_micros=job.price_micros), row_mapping.paid_call(row))

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.errors import Unavailable
 from services.orchestrator.store.database import PASSING, plain_url
+from services.reasons import ServiceReason
 
 T = TypeVar("T")
 
@@ -73,7 +74,9 @@ class StartupWait:
         now = asyncio.get_running_loop().time()
         if now >= self._until:
             limit = f"{self._at_most_s:g} s (I2V_DATABASE_PATIENCE_S)"
-            raise Unavailable(f"The database was not ready within {limit}: {why}.", reason="DATABASE_UNAVAILABLE")
+            raise Unavailable(
+                f"The database was not ready within {limit}: {why}.", reason=ServiceReason.DATABASE_UNAVAILABLE
+            )
         if self._said is None or self._said[0] != why or now >= self._said[1] + LOG_S:
             self._said = (why, now)
             left_s = round(self._until - now, 1)

@@ -9,6 +9,7 @@ import psycopg
 from services.errors import Unavailable
 from services.orchestrator.store.database import KEEPALIVE, plain_url
 from services.orchestrator.store.notifications import RECONNECT_S
+from services.reasons import ServiceReason
 
 PATIENCE_S = 10.0
 """Seconds that a worker waits for its name: the holder may be about to end, or be this worker's broken connection."""
@@ -51,7 +52,7 @@ class WorkerNameLock:
                 await asyncio.sleep(AGAIN_S)
         except (psycopg.Error, RuntimeError) as error:  # or there is no thread to look up the server's name
             await self.release()
-            raise Unavailable("The database cannot be reached.", reason="DATABASE_UNAVAILABLE") from error
+            raise Unavailable("The database cannot be reached.", reason=ServiceReason.DATABASE_UNAVAILABLE) from error
         await self.release()
         raise NameTaken(f"another living worker is called {self._worker!r}; give each its own I2V_WORKER_NAME")
 

@@ -9,6 +9,7 @@ from services.errors import Unavailable
 from services.orchestrator.ports.backend import AttemptFailed, Backend
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.queues import Queues
+from services.reasons import JobReason
 
 CHECK_S = 10.0
 """Seconds that a backend may take to answer whether it could take a job."""
@@ -59,4 +60,4 @@ async def _check_in_time(backend: Backend) -> None:
         async with asyncio.timeout(CHECK_S):
             await backend.check()
     except TimeoutError:
-        raise Unavailable(f"It said nothing for {CHECK_S:g} seconds.", reason="NO_ANSWER") from None
+        raise Unavailable(f"It said nothing for {CHECK_S:g} seconds.", reason=JobReason.NO_ANSWER) from None

@@ -22,10 +22,15 @@ from services.orchestrator.ports.jobs import Decide, Jobs
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_backend import PaidBackend
 from services.orchestrator.ports.paid_calls import PaidCalls, Refund
+from services.reasons import RequestReason, VendorReason
 
-LOST = JobError("ANSWER_LOST", "The vendor's answer was lost, and it has no such task.", retryable=True)
-UNFOUND = JobError("ANSWER_LOST", "The vendor's answer was lost, and nobody found such a task in time.", retryable=True)
-SETTLED = JobError("SETTLED_BY_OPERATOR", "The vendor's answer was lost; a person has settled it.", retryable=True)
+LOST = JobError(VendorReason.ANSWER_LOST, "The vendor's answer was lost, and it has no such task.", retryable=True)
+UNFOUND = JobError(
+    VendorReason.ANSWER_LOST, "The vendor's answer was lost, and nobody found such a task in time.", retryable=True
+)
+SETTLED = JobError(
+    VendorReason.SETTLED_BY_OPERATOR, "The vendor's answer was lost; a person has settled it.", retryable=True
+)
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +97,7 @@ class Reconciler:
         _demand_unknown(job)
         call = await self.paid_calls.of_job(job)
         if call is None:
-            raise PreconditionFailed("This job has no paid call.", reason="NOT_RECONCILING")
+            raise PreconditionFailed("This job has no paid call.", reason=RequestReason.NOT_RECONCILING)
         return call
 
     async def attach(self, job_id: str, external_ref: str) -> Job:
@@ -169,7 +174,7 @@ class Reconciler:
 def _demand_unknown(job: Job) -> None:
     if job.state is not State.RECONCILING or job.call is not Call.SUBMITTING:
         what = f"The job is {job.state.value.upper()}; what became of its paid call is known."
-        raise PreconditionFailed(what, reason="NOT_RECONCILING", metadata={"job": f"jobs/{job.id}"})
+        raise PreconditionFailed(what, reason=RequestReason.NOT_RECONCILING, metadata={"job": f"jobs/{job.id}"})
 
 
 def _while_unknown(body: Accepted | Released | Reconciling) -> Decide:

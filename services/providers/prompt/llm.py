@@ -24,6 +24,7 @@ from services.providers.prompt.bounded_transport import BoundedTransport, TooLar
 from services.providers.prompt.endpoint_fault import EndpointFault, fault_of
 from services.providers.prompt.instructions import SCHEMA, Form
 from services.providers.prompt.token_cost import Usage
+from services.reasons import PromptReason
 
 ANSWER_BYTES = 1024 * 1024
 WAIT_S = 0.5
@@ -165,10 +166,10 @@ class OpenAiLlm:
             case EndpointFault.QUOTA:
                 message = f"The account at the language model {self.model} has nothing left. Top it up."
                 subject = f"llm:{self.model}"
-                return QuotaExceeded(message, subject=subject, limit=0, used=0, asked=1, reason="LLM_QUOTA")
+                return QuotaExceeded(message, subject=subject, limit=0, used=0, asked=1, reason=PromptReason.LLM_QUOTA)
             case EndpointFault.KEY:
                 message = f"The language model {self.model} refused the key (HTTP {status}). Give the service another."
-                return PreconditionFailed(message, reason="LLM_KEY", metadata={"llm": self.model})
+                return PreconditionFailed(message, reason=PromptReason.LLM_KEY, metadata={"llm": self.model})
             case EndpointFault.REFUSED:
                 return Unusable(f"is a refusal of the request (HTTP {status})")
             case EndpointFault.BUSY:
@@ -228,4 +229,4 @@ def _retry_after_s(header: str) -> float | None:
 
 def _down(what: str, requested_s: float | None = None) -> Unavailable:
     after_s = RETRY_AFTER_S if requested_s is None else min(requested_s, LONGEST_RETRY_AFTER_S)
-    return Unavailable(f"The language model {what}. Try again.", retry_after_s=after_s, reason="LLM_DOWN")
+    return Unavailable(f"The language model {what}. Try again.", retry_after_s=after_s, reason=PromptReason.LLM_DOWN)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from services.errors import InvalidInput, Violation
+from services.reasons import PromptReason, RequestReason, SpecReason
 
 SCENE_CHARACTERS = 4_000
 STORY_CHARACTERS = 8_000
@@ -50,29 +51,33 @@ class Scene:
 
     def _violations(self) -> Iterator[Violation]:
         if self.kind is None:
-            yield Violation("kind", "is missing or unknown; it is ANIMATION or TALKING", "KIND_UNKNOWN")
+            yield Violation("kind", "is missing or unknown; it is ANIMATION or TALKING", PromptReason.KIND_UNKNOWN)
         if not self.scene.strip():
-            yield Violation("scene", "is empty; say what is to be seen and what happens", "SCENE_EMPTY")
+            yield Violation("scene", "is empty; say what is to be seen and what happens", SpecReason.SCENE_EMPTY)
         yield from _too_long("scene", self.scene, SCENE_CHARACTERS)
         yield from _too_long("story", self.story, STORY_CHARACTERS)
         if len(self.details) > DETAILS:
             yield Violation(
-                "details", f"has {len(self.details)} entries; at most {DETAILS} are taken", "TOO_MANY_DETAILS"
+                "details",
+                f"has {len(self.details)} entries; at most {DETAILS} are taken",
+                PromptReason.TOO_MANY_DETAILS,
             )
         for number, (key, value) in enumerate(self.details.items()):
             if number == DETAILS:
                 break
             if not key.strip():
-                yield Violation("details", "has an entry without a name; give it one", "DETAIL_UNNAMED")
+                yield Violation("details", "has an entry without a name; give it one", PromptReason.DETAIL_UNNAMED)
             yield from _too_long("details", key, KEY_CHARACTERS, "has a name with")
             yield from _too_long(f"details[{key[:KEY_CHARACTERS]!r}]", value, VALUE_CHARACTERS)
         if not LEAST_CHARACTERS <= self.max_characters <= MOST_CHARACTERS:
             description = f"is {self.max_characters}; it is {LEAST_CHARACTERS} to {MOST_CHARACTERS}"
-            yield Violation("max_characters", description, "MAX_CHARACTERS_OUT_OF_RANGE")
+            yield Violation("max_characters", description, PromptReason.MAX_CHARACTERS_OUT_OF_RANGE)
 
 
 def _too_long(name: str, text: str, limit: int, has: str = "has") -> Iterator[Violation]:
     if len(text) > limit:
-        yield Violation(name, f"{has} {len(text)} characters; shorten it to {limit}", "TEXT_TOO_LONG")
+        yield Violation(name, f"{has} {len(text)} characters; shorten it to {limit}", RequestReason.TEXT_TOO_LONG)
     elif any(unicodedata.category(each) == "Cc" and each not in WHITE for each in text):
-        yield Violation(name, f"{has} control characters; only line breaks and tabs are taken", "TEXT_MALFORMED")
+        yield Violation(
+            name, f"{has} control characters; only line breaks and tabs are taken", RequestReason.TEXT_MALFORMED
+        )

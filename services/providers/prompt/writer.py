@@ -16,6 +16,7 @@ from services.providers.prompt.llm import RETRY_AFTER_S, OpenAiLlm
 from services.providers.prompt.scene import Kind, Scene
 from services.providers.prompt.template_prompt import NEGATIVE_PROMPT, from_template
 from services.providers.prompt.token_cost import Bill, Price
+from services.reasons import PromptReason
 
 log = logging.getLogger(__name__)
 
@@ -124,4 +125,4 @@ def _sentence(warning: str, bill: Bill) -> str:
 
 def _late(model: str) -> Unavailable:
     message = f"The language model {model} did not answer in time. Try again."
-    return Unavailable(message, retry_after_s=RETRY_AFTER_S, reason="LLM_DOWN")
+    return Unavailable(message, retry_after_s=RETRY_AFTER_S, reason=PromptReason.LLM_DOWN)
