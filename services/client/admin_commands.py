@@ -23,7 +23,7 @@ def admin() -> None:
 
 @admin.group()
 def reconcile() -> None:
-    """Settles jobs of which nobody knows what the vendor charged. Look into the vendor's own list of tasks first."""
+    """Settles jobs whose charge by the vendor is unknown. Look into the vendor's own list of tasks first."""
 
 
 def _show(connection: Connection, found: Sequence[reconcile_pb2.PaidCall]) -> None:

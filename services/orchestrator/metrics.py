@@ -1,4 +1,4 @@
-"""Our own Prometheus metrics, beside the standard gRPC ones of services.rpc.telemetry. docs/metrics.md lists them."""
+"""Our own Prometheus metrics; services.rpc.telemetry has the standard ones of gRPC. docs/metrics.md lists them."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 

@@ -1,7 +1,7 @@
 """Requests to a vendor and their answers, with two rules that keep money safe.
 
-The request that costs money is sent once, over a new connection: if a server closes a kept one at that moment, nobody
-can tell whether the request arrived. And a request counts as arrived unless the opposite is certain. All other requests
+The request that costs money is sent once, over a new connection: if a server closes a kept one at that moment, it is
+unknown whether the request arrived. And a request counts as arrived unless the opposite is certain. All other requests
 are free and may be repeated.
 
 Answers are untrusted: read up to a limit, never decompressed, parsed without trust in depth, size or types.

@@ -31,7 +31,7 @@ def workers_of(store: PostgresStore, database: str, clock: FakeClock) -> Rolls:
 
     def workers(worker: str, incarnation: str) -> PostgresWorkers:
         return PostgresWorkers(
-            store.database, database, clock, queue, worker=worker, incarnation=incarnation, patience_s=0.1
+            store.database, database, clock, queue, worker=worker, incarnation=incarnation, timeout_s=0.1
         )
 
     return workers

@@ -89,7 +89,7 @@ class ModelCard:
         optional = spec.written or (self.remote is not None and self.remote.prompt_optional)
         if is_blank(prompt):
             if prompt or not optional:
-                what = "is empty; say in a few words what shall happen"
+                what = "is empty; say in a few words what happens in the video"
                 wrong.append(Violation(f"{field}.prompt", what, SpecReason.PROMPT_EMPTY))
         elif self.remote is not None and len(prompt) < self.remote.prompt_min_characters:
             what = f"has {len(prompt)} characters; {self.id!r} takes at least {self.remote.prompt_min_characters}"

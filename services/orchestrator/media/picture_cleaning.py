@@ -154,7 +154,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGB")
     image = _in_srgb(image)
     if image.mode == "RGBA":
-        # Pasting needs one picture beside the source; Image.alpha_composite would need two.
+        # Pasting needs one more picture; Image.alpha_composite would need two.
         page = Image.new("RGB", image.size, "white")
         page.paste(image, mask=image)
         return page

@@ -18,7 +18,7 @@ LEAST_QUALITY = 75
 QUALITY = 95
 """JPEG quality for a lossy picture of unknown quality."""
 _SMALLER = (95, 90, 85, 80, 75, 60, 45, 30)
-_PIXELS_FOR_PATIENCE = 16_000_000
+_PIXELS_FOR_SLOW_PNG = 16_000_000
 """Above this size, good compression of a PNG would take seconds."""
 _STANDARD_SUMS = (3688, 5505)
 """Sums of the tables for luminance and chrominance in the JPEG standard, which are those of quality 50."""
@@ -61,7 +61,7 @@ def write_png(picture: Pixels, target: BinaryIO) -> tuple[int, int]:
     image: Image.Image = picture
     image.info = {}  # no EXIF, comment or profile that the encoder could write
     data = _png(image, compress_level=1)
-    if len(data) > STORED_BYTES and image.width * image.height <= _PIXELS_FOR_PATIENCE:
+    if len(data) > STORED_BYTES and image.width * image.height <= _PIXELS_FOR_SLOW_PNG:
         data = _png(image, compress_level=6)
     target.write(data)
     return image.width, image.height

@@ -148,8 +148,8 @@ class _Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def ask(self, source: int, target: int, patience_s: float) -> dict[str, object]:
-        self._socket.settimeout(patience_s)
+    def ask(self, source: int, target: int, timeout_s: float) -> dict[str, object]:
+        self._socket.settimeout(timeout_s)
         try:
             socket.send_fds(self._socket, [b"go"], [source, target])
             answer = self._socket.recv(1 << 16)

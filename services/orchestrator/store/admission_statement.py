@@ -55,7 +55,7 @@ WITH asked AS (  -- inner SELECTs hide the arrays' lengths from the planner: the
     RETURNING id
 ), set_aside AS (
     INSERT INTO holds (job_id, account, amount_micros) SELECT admitted.id, booked.id, :quote FROM booked, admitted
-), told AS (
+), event AS (
     INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
     SELECT id, 1, :now, 'Admitted', CAST(:admitted AS jsonb), false FROM admitted
 ), entered AS (

@@ -103,7 +103,7 @@ class EmbeddedPostgres:
             raise ClusterError(f"the embedded PostgreSQL in {self._cluster.folder} cannot be used: {error}") from error
 
     def close(self) -> None:
-        """Stops the server if nobody else has it open."""
+        """Stops the server if no other process uses it."""
         with self._alone():
             self._open = False
             # Closing is not enough: a process that is just being forked has a copy.

@@ -38,7 +38,7 @@ NOTED = insert(assets_table).on_conflict_do_nothing()
 
 # One statement for the event, the job and the waking of those who wait: this runs for every fragment of every video.
 WRITE = sa.text("""
-WITH told AS (
+WITH event AS (
     INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
     VALUES (:id, :last_sequence, :now, :kind, CAST(:body AS jsonb), :terminal)
 ), changed AS (

@@ -1,7 +1,7 @@
 """Wakes waiters for a job or a queue, through one LISTEN connection per process.
 
-A notification is only a hint to look: whoever waits reads the tables, so a lost one costs time, never truth. When the
-connection breaks, all waiters are woken and check, and it is made again.
+A notification is only a hint: waiters read the tables, so a lost one causes a delay and nothing else. When the
+connection breaks, all waiters are woken and read, and a new connection is made.
 """
 
 import asyncio

@@ -59,7 +59,7 @@ async def _refund(connection: AsyncConnection, job_id: str, now: datetime) -> Re
     if found is None:
         raise NotFound("job", f"jobs/{job_id}")
     root_id = found.resumes or found.id
-    # Whoever resumes it now waits for this lock, and then finds no call to attach to.
+    # A resume waits for this lock, and then finds no call to attach to.
     job = row_mapping.job(
         (await connection.execute(sa.select(jobs).where(jobs.c.id == root_id).with_for_update())).one()
     )

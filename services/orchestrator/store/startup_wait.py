@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class StartupWait:
-    """The patience of one start: all its steps share it."""
+    """The time limit of one start: all its steps share it."""
 
     def __init__(self, url: str, at_most_s: float) -> None:
         """Waits for the database of the URL, `at_most_s` seconds from now. 0: not at all."""
@@ -47,7 +47,7 @@ class StartupWait:
 
         A failed step must leave nothing half done.
 
-        Raises the step's error if waiting does not help; Unavailable when the patience is over.
+        Raises the step's error if waiting does not help; Unavailable when the time is over.
         """
         refused = False
         while True:

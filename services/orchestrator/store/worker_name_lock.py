@@ -11,10 +11,10 @@ from services.orchestrator.store.database import KEEPALIVE, plain_url
 from services.orchestrator.store.notifications import RECONNECT_S
 from services.reasons import ServiceReason
 
-PATIENCE_S = 10.0
+TIMEOUT_S = 10.0
 """Seconds that a worker waits for its name: the holder may be about to end, or be this worker's broken connection."""
 AGAIN_S = 0.5
-# The server must also notice a client that vanishes without closing its connection, within the patience.
+# The server must also notice a client that vanishes without closing its connection, within that time.
 NOTICE = """
 SELECT set_config('tcp_keepalives_idle', '3', false), set_config('tcp_keepalives_interval', '2', false),
     set_config('tcp_keepalives_count', '2', false)
@@ -31,10 +31,10 @@ class NameTaken(Exception):
 class WorkerNameLock:
     """One process's lock of a name. Use `release` at the end."""
 
-    def __init__(self, url: str, worker: str, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, url: str, worker: str, timeout_s: float = TIMEOUT_S) -> None:
         self._url = plain_url(url)
         self._worker = worker
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._connection: psycopg.AsyncConnection[tuple[bool]] | None = None
 
     async def take(self) -> None:
@@ -45,7 +45,7 @@ class WorkerNameLock:
         try:
             self._connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, **KEEPALIVE)
             await self._connection.execute(NOTICE)
-            for _ in range(max(1, round(self._patience_s / AGAIN_S))):
+            for _ in range(max(1, round(self._timeout_s / AGAIN_S))):
                 row = await (await self._connection.execute(TAKE, [self._worker])).fetchone()
                 if row is not None and row[0]:
                     return

@@ -14,7 +14,7 @@ from services.orchestrator.store import queue_entries as queues
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.schema import executors
-from services.orchestrator.store.worker_name_lock import PATIENCE_S, NameTaken, WorkerNameLock
+from services.orchestrator.store.worker_name_lock import TIMEOUT_S, NameTaken, WorkerNameLock
 
 FORGET = timedelta(hours=1)
 """Time that a silent incarnation stays on the list: one that was only suspended may take a job before its heartbeat."""
@@ -34,7 +34,7 @@ class PostgresWorkers:
         *,
         worker: str,
         incarnation: str,
-        patience_s: float = PATIENCE_S,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         """`worker` is the stable name, `incarnation` a word that is unique to this start."""
         self._database = database
@@ -43,7 +43,7 @@ class PostgresWorkers:
         self._worker = worker
         self._executor = f"{worker}.{incarnation}"
         self._entered = False
-        self._name_lock = WorkerNameLock(url, worker, patience_s)
+        self._name_lock = WorkerNameLock(url, worker, timeout_s)
 
     @property
     def executor(self) -> str:

@@ -52,7 +52,7 @@ async def open_app(
             stack.callback(close_metrics)
         memory = PromptCache()
         stack.push_async_callback(memory.close)
-        service = PromptService(Writer(llm, settings.price(), patience_s=settings.llm_patience_s), memory)
+        service = PromptService(Writer(llm, settings.price(), timeout_s=settings.llm_patience_s), memory)
         access = settings.access_key.get_secret_value()
         server = await serve(
             settings.listen,

@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A scene as its teller gave it: data, whatever it says."""
+    """A scene as the caller gave it: data, also where it reads like instructions."""
 
     kind: Kind | None
     """None where the request named no kind that is known."""

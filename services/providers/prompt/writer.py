@@ -38,11 +38,11 @@ class Written:
 class Writer:
     """Writes prompts, any number at a time."""
 
-    def __init__(self, llm: OpenAiLlm | None, price: Price, *, patience_s: float) -> None:
-        """Without a language model every prompt is the template's. `patience_s` is for everything together."""
+    def __init__(self, llm: OpenAiLlm | None, price: Price, *, timeout_s: float) -> None:
+        """Without a language model every prompt is the template's. `timeout_s` is for everything together."""
         self._llm = llm
         self._price = price
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
 
     async def write(self, scene: Scene) -> Written:
         """Writes one prompt.
@@ -72,7 +72,7 @@ class Writer:
             return self._from_template(kind, scene, bill, "No language model is connected")
         why: list[str] = []
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._timeout_s):
                 for form in Form:
                     try:
                         draft = await self._draft(self._llm, kind, scene, form, bill)
