@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -54,8 +55,17 @@ def reads(pid: int, path: Path) -> bool:
 
 
 def peak(pid: int | str) -> int:
+    return _memory(pid, "VmHWM")
+
+
+def resident(pid: int) -> int:
+    return _memory(pid, "VmRSS")
+
+
+def _memory(pid: int | str, figure: str) -> int:
+    """Returns a figure of a process's memory, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    return int(status.split(f"{figure}:")[1].split()[0]) * 1024
 
 
 def spent() -> float:
@@ -102,13 +112,38 @@ async def test_the_child_has_no_secrets_little_memory_and_no_file_to_spare(
     await taken(pictures.a_picture(), tmp_path)
     (pid,) = children()
     names = [entry.split(b"=")[0] for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if entry]
-    assert set(names) <= {b"PYTHONPATH", b"LC_ALL", b"MALLOC_ARENA_MAX"}
+    assert {name for name in names if not name.startswith(b"MALLOC_")} <= {b"PYTHONPATH", b"LC_ALL"}
     own, its = (os.getpriority(os.PRIO_PROCESS, each) for each in (0, pid))
     assert its == min(19, own + 10), "it has a lower priority than the processes that answer calls"
     limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
     allowed = {line[:26].strip(): line[26:].split()[0] for line in limits[1:]}
     assert allowed["Max address space"] == str(1 << 30)
     assert int(allowed["Max open files"]) == len(list(Path(f"/proc/{pid}/fd").iterdir())) + 2
+
+
+async def test_a_child_whose_memory_is_used_up_by_earlier_files_refuses_no_picture(tmp_path: Path) -> None:
+    await no_children()
+    await taken(pictures.a_picture(), tmp_path)
+    (pid,) = children()
+    in_use = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(pid, resource.RLIMIT_AS, (in_use, 1 << 30))
+    (tmp_path / "in").write_bytes(pictures.a_png(4000, 4000, bits=8, colour=2))
+    info = await normalise(tmp_path / "in", tmp_path / "out", field="picture")
+    assert info == PictureInfo("image/png", 4000, 4000)
+    assert children() != [pid]
+
+
+async def test_memory_is_given_back_when_no_picture_comes(tmp_path: Path) -> None:
+    await no_children()
+    await taken(pictures.a_picture(), tmp_path)
+    (pid,) = children()
+    before = resident(pid)
+    (tmp_path / "in").write_bytes(pictures.a_png(5000, 5000, bits=8, colour=2))
+    await normalise(tmp_path / "in", tmp_path / "other", field="picture")
+    assert resident(pid) - before > 60 * MIB
+    async with asyncio.timeout(60):
+        while resident(pid) - before > 20 * MIB:  # noqa: ASYNC110  the kernel notifies nobody of that
+            await asyncio.sleep(0.1)
 
 
 async def test_a_child_that_is_killed_is_replaced_and_the_picture_still_decoded(tmp_path: Path) -> None:
