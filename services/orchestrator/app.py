@@ -14,6 +14,7 @@ from services.orchestrator.api.api_keys import ApiKeys
 from services.orchestrator.api_app import SERVICES, WATCH, call_limits, open_api
 from services.orchestrator.backend_connections import Backends
 from services.orchestrator.background_task import run_in_background
+from services.orchestrator.pace import PACE, Pace
 from services.orchestrator.resources import open_resources
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -50,6 +51,7 @@ async def open_app(
     *,
     backends: Backends | None = None,
     registry: CollectorRegistry = REGISTRY,
+    pace: Pace = PACE,
 ) -> AsyncIterator[App]:
     """Starts an orchestrator; leaving the block drains and stops it.
 
@@ -57,12 +59,14 @@ async def open_app(
     """
     async with AsyncExitStack() as stack:
         runs_jobs = role is not Role.API
-        resources = await open_resources(settings, stack, runs_jobs=runs_jobs, backends=backends, registry=registry)
+        resources = await open_resources(
+            settings, stack, runs_jobs=runs_jobs, backends=backends, registry=registry, pace=pace
+        )
         keys = ApiKeys(resources.store.tenants, settings.plans(), resources.clock, settings.operator_key())
         services = [] if role is Role.WORKER else await open_api(settings, resources, keys)
         server = await _serve(settings, keys, services, registry)
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
-        worker = await open_worker(settings, resources, stack) if runs_jobs else None
+        worker = await open_worker(settings, resources, stack, pace) if runs_jobs else None
         checking = health_check.check(
             resources.store.database,
             resources.store.accounts,

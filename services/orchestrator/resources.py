@@ -17,6 +17,7 @@ from services.orchestrator.blobs.minio import MinioBlobs
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.disk_space import DiskSpace
 from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.pace import Pace
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.database import migrate
@@ -58,6 +59,7 @@ async def open_resources(
     runs_jobs: bool,
     backends: Backends | None,
     registry: CollectorRegistry,
+    pace: Pace,
 ) -> Resources:
     """Opens the resources, and migrates the database. Leaving the stack closes them in the reverse order.
 
@@ -85,7 +87,7 @@ async def open_resources(
     stack.callback(close_metrics)
     if backends is None:
         backends = connect_backends(settings, stack, local=runs_jobs)
-    vendors = VendorAvailability({name: backend for name, (backend, _) in backends.items()})
+    vendors = VendorAvailability({name: backend for name, (backend, _) in backends.items()}, every_s=pace.vendor_look_s)
     run_in_background(stack, vendors.watch(), "vendors")
     return Resources(
         database_url=url,

@@ -6,6 +6,7 @@ from services.orchestrator.attempt.assembly import attempt_runner
 from services.orchestrator.backend_connections import connect_prompt_writer
 from services.orchestrator.clock_and_ids import SystemIds
 from services.orchestrator.media.probe import keep_output, probe
+from services.orchestrator.pace import Pace
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.resources import Resources
 from services.orchestrator.settings import Settings
@@ -18,7 +19,7 @@ from services.orchestrator.worker.reconcile_rounds import ReconcileRounds
 from services.orchestrator.worker.workflow import Worker
 
 
-async def open_worker(settings: Settings, resources: Resources, stack: AsyncExitStack) -> Worker:
+async def open_worker(settings: Settings, resources: Resources, stack: AsyncExitStack, pace: Pace) -> Worker:
     """Starts a worker; leaving the stack stops it. Raises NameTaken, RuntimeError."""
     store, clock, meter = resources.store, resources.clock, resources.meter
     backends = {name: backend for name, (backend, _) in resources.backends.items()}
@@ -38,6 +39,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         available=resources.vendors.available,
         workroot=resources.scratch,
         room=resources.disks.room,
+        longest_retry_s=pace.longest_retry_s,
     )
     workers = PostgresWorkers(
         store.database,
@@ -46,6 +48,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         resources.queue,
         worker=settings.worker,
         incarnation=SystemIds().job_id(),
+        patience_s=pace.name_patience_s,
     )
     reconciling = ReconcileRounds(
         reconciler=Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter),
@@ -55,6 +58,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         meter=meter,
         refund_window_s=settings.refund_window_s,
         find_s=settings.find_s,
+        page=pace.reconcile_page,
     )
     reaper = Reaper(
         workers=workers,

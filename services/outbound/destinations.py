@@ -29,6 +29,26 @@ _UNICAST = ipaddress.ip_network("2000::/3")
 """The part of IPv6 that is routed on the internet."""
 
 
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def is_public_address(text: str) -> bool:
+    """Whether an address is one of the internet, by IANA's registries."""
+    address = _address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is None:
+            return address in _UNICAST and not any(address in block for block in special_addresses.IPV6)
+        address = inner
+    return address is not None and not any(address in block for block in special_addresses.IPV4)
+
+
 class NotAllowed(httpx.ConnectError):
     """The destination is not on the list, or not public. Nothing was sent."""
 
@@ -36,8 +56,10 @@ class NotAllowed(httpx.ConnectError):
 class Destinations:
     """A list of `host`, `*.domain` (not the domain itself), or `address`, each for any port, or with `:port`."""
 
-    def __init__(self, allowed: Collection[str]) -> None:
+    def __init__(self, allowed: Collection[str], *, is_public: Callable[[str], bool] = is_public_address) -> None:
+        """`is_public` decides whether an address is one of the internet."""
         self._allowed = frozenset(entry.lower() for entry in allowed)
+        self._is_public = is_public
 
     def check(self, url: httpx.URL) -> None:
         """Raises NotAllowed unless the URL may be asked for: by scheme, name, and port where the list has one."""
@@ -65,28 +87,9 @@ class Destinations:
         except (OSError, RuntimeError) as error:  # or no thread can be started
             raise httpx.ConnectError(f"the host cannot be resolved: {error}") from error
         addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
-        if not addresses or not all(_is_public(address) for address in addresses):
+        if not addresses or not all(self._is_public(address) for address in addresses):
             raise NotAllowed("the host leads to an address that is not public")
         return addresses
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def _is_public(text: str) -> bool:
-    address = _address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped
-        if address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is None:
-            return address in _UNICAST and not any(address in block for block in special_addresses.IPV6)
-        address = inner
-    return address is not None and not any(address in block for block in special_addresses.IPV4)
 
 
 @dataclass
@@ -122,9 +125,11 @@ class _Body(httpx.AsyncByteStream):
 class GuardedTransport(httpx.AsyncBaseTransport):
     """Sends a request only to a destination that is allowed, and to the very address that was checked."""
 
-    def __init__(self, destinations: Destinations, limits: httpx.Limits) -> None:
+    def __init__(self, destinations: Destinations, limits: httpx.Limits, *, remembered_s: float = REMEMBERED_S) -> None:
+        """`remembered_s` is how long the addresses of a name are used without another look-up."""
         self._destinations = destinations
         self._limits = limits
+        self._remembered_s = remembered_s
         # A pool for each name: in a pool for each address, a connection verified for one name would serve another.
         self._pools: OrderedDict[str, _Pool] = OrderedDict()
         """In the order of their last use."""
@@ -193,7 +198,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         now = asyncio.get_running_loop().time()
         if now >= pool.expires:
             pool.addresses = await self._destinations.addresses(url)
-            pool.expires = now + REMEMBERED_S
+            pool.expires = now + self._remembered_s
         return pool.addresses
 
     async def aclose(self) -> None:

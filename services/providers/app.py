@@ -21,6 +21,7 @@ from services.providers.settings import Settings
 from services.providers.submissions import Submissions
 from services.providers.system_clock import Clock, system_clock
 from services.providers.task_events import TaskEvents
+from services.providers.task_failures import MISSING_S
 from services.providers.task_inputs import FOLDER
 from services.providers.task_polling import PollSchedule
 from services.providers.task_request import TaskRequests
@@ -53,16 +54,24 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    vendor: str, settings: Settings, *, registry: CollectorRegistry = REGISTRY, clock: Clock = system_clock
+    vendor: str,
+    settings: Settings,
+    *,
+    registry: CollectorRegistry = REGISTRY,
+    clock: Clock = system_clock,
+    missing_s: float = MISSING_S,
 ) -> AsyncIterator[App]:
-    """Starts the provider of a vendor; at the end of the block it completes submissions, drains and stops."""
+    """Starts the provider of a vendor; at the end of the block it completes submissions, drains and stops.
+
+    `missing_s` is how long the vendor must deny a task before it counts as gone.
+    """
     entry = VENDORS[vendor]
     async with AsyncExitStack() as stack:
         meter = VendorMeter(VendorMetrics(registry), vendor)
         breaker = CircuitBreaker(clock, meter, failures=settings.breaker_failures, rest_s=settings.breaker_s)
         account = AccountStatus(clock, has_key=bool(settings.key))
         vendor_client = await stack.enter_async_context(_vendor_client(entry, settings, meter, clock))
-        vendor_api = entry.open(vendor_client, _options(settings))
+        vendor_api = entry.open(vendor_client, _options(settings, missing_s))
         submissions, wakeups = Submissions(vendor_api, breaker, account, meter), TaskWakeups()
         downloader = _downloader(entry, settings, meter)
         stack.push_async_callback(downloader.close)
@@ -168,7 +177,7 @@ def _host(url: str) -> str:
     return f"{host}:{parts.port}" if parts.port else host
 
 
-def _options(settings: Settings) -> Options:
+def _options(settings: Settings, missing_s: float) -> Options:
     return Options(
         inline_bytes=settings.inline_bytes,
         upload_s=settings.upload_s,
@@ -176,6 +185,7 @@ def _options(settings: Settings) -> Options:
         webhook_url=settings.webhook_url,
         kandinsky_image_field=settings.kandinsky_image_field,
         upload_url=settings.upload_url,
+        missing_s=missing_s,
     )
 
 

@@ -41,8 +41,18 @@ class KnownSubmission:
 class Submissions:
     """The submissions to one vendor, past and in progress."""
 
-    def __init__(self, vendor: Vendor, breaker: CircuitBreaker, account: AccountStatus, meter: VendorMeter) -> None:
+    def __init__(
+        self,
+        vendor: Vendor,
+        breaker: CircuitBreaker,
+        account: AccountStatus,
+        meter: VendorMeter,
+        *,
+        remembered: int = REMEMBERED,
+    ) -> None:
+        """`remembered` is the number of submissions whose outcome is kept."""
         self._vendor = vendor
+        self._remembered = remembered
         self._breaker = breaker
         self._account = account
         self._meter = meter
@@ -82,7 +92,7 @@ class Submissions:
         if known is not None and (known.ref not in (None, ref) or path not in ("", known.path)):
             return False
         self._from_webhooks.setdefault(submission_id, KnownSubmission(path, ref))
-        _shorten(self._from_webhooks)
+        self._shorten(self._from_webhooks)
         return True
 
     def _record(self, task: Task, ref: str | None = None) -> None:
@@ -91,8 +101,12 @@ class Submissions:
         self._known[task.submission_id] = known
         if ref is not None:
             self._of_ref[ref] = task.submission_id
-        _shorten(self._known)
-        _shorten(self._of_ref)
+        self._shorten(self._known)
+        self._shorten(self._of_ref)
+
+    def _shorten(self, those: OrderedDict[str, T]) -> None:
+        while len(those) > self._remembered:
+            those.popitem(last=False)
 
     async def submit(self, task: Task, inputs: AsyncExitStack) -> str:
         """Submits a task and returns the vendor's id. `inputs` is closed when they are no longer needed.
@@ -175,8 +189,3 @@ class Submissions:
         """Waits until no submission is in progress."""
         while self._running:
             await asyncio.wait(self._running)
-
-
-def _shorten(submissions: OrderedDict[str, T]) -> None:
-    while len(submissions) > REMEMBERED:
-        submissions.popitem(last=False)

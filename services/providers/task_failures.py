@@ -138,8 +138,17 @@ def key_refused() -> Failed:
 class Missing:
     """Tasks that the vendor reports as unknown. They count as gone after several such reports over some minutes."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        missing_s: float = MISSING_S,
+        most_tasks: int = MISSING_TASKS,
+    ) -> None:
+        """`missing_s` is how long it must have been missing; `most_tasks` are remembered at a time."""
         self._clock = clock
+        self._missing_s = missing_s
+        self._most_tasks = most_tasks
         self._looks: dict[str, tuple[int, float]] = {}
         """Number in a row, and the time of the first."""
 
@@ -151,9 +160,9 @@ class Missing:
         """The vendor reports that it does not know the task. Returns the error to raise."""
         now = self._clock()
         looks, since = self._looks.pop(ref, (0, now))
-        if looks >= MISSING_LOOKS and now - since >= MISSING_S:
+        if looks >= MISSING_LOOKS and now - since >= self._missing_s:
             return gone(resumable=True)
         self._looks[ref] = looks + 1, since
-        if len(self._looks) > MISSING_TASKS:
+        if len(self._looks) > self._most_tasks:
             del self._looks[next(iter(self._looks))]
         return VendorRequestFailed("HTTP 404", down=False)

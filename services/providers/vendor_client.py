@@ -95,8 +95,12 @@ class VendorClient:
         meter: VendorMeter,
         clock: Clock,
         answer_headers: Collection[str] = (),
+        at_a_time: int = AT_A_TIME,
     ) -> None:
-        """`answer_headers` names the headers of answers that are used, in lower case."""
+        """`answer_headers` names the headers of answers that are used, in lower case.
+
+        `at_a_time` is how many requests that cost nothing may be open.
+        """
         self._base = base.rstrip("/")
         self._credentials = {"authorization": f"{scheme} {key}"}
         self._key = key.encode()
@@ -105,8 +109,8 @@ class VendorClient:
         self._clock = clock
         self._answer_headers = tuple(answer_headers)
         self._paid = _client(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=0))
-        self._free = _client(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=AT_A_TIME))
-        self._turns = asyncio.Semaphore(AT_A_TIME)
+        self._free = _client(destinations, httpx.Limits(max_connections=None, max_keepalive_connections=at_a_time))
+        self._turns = asyncio.Semaphore(at_a_time)
 
     async def pay(self, path: str, body: RequestBody, headers: Mapping[str, str] | None = None) -> Answer:
         """Sends the one request that costs money, once.

@@ -165,7 +165,7 @@ async def test_whoever_stops_reading_leaves_nothing_open(place: Place, tmp_path:
     async def read_slowly(first: asyncio.Event) -> None:
         async for _ in place.blobs.read(key):
             first.set()
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
 
     for _ in range(3):
         started = asyncio.Event()

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from services.outbound import destinations
-from services.outbound.destinations import Destinations, GuardedTransport, NotAllowed
+from services.outbound.destinations import Destinations, GuardedTransport, NotAllowed, is_public_address
 
 NAME, OTHER = "api.example", "other.example"
 FIRST, SECOND, THIRD, FOURTH = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
@@ -54,10 +54,13 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
         addresses = found.answers.pop(0) if len(found.answers) > 1 else found.answers[0]
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (each, port)) for each in addresses]
 
-    is_public = destinations._is_public
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(destinations, "_is_public", lambda text: text.startswith("127.0.0.") or is_public(text))
     return found
+
+
+def allowing(*names: str) -> Destinations:
+    """A list of names, for which addresses of this machine are public."""
+    return Destinations(names, is_public=lambda text: text.startswith("127.0.0.") or is_public_address(text))
 
 
 Serve = Callable[..., Any]
@@ -101,7 +104,7 @@ async def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    transport = GuardedTransport(Destinations([NAME, OTHER]), httpx.Limits())
+    transport = GuardedTransport(allowing(NAME, OTHER), httpx.Limits())
     async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=10) as made:
         yield made
 
@@ -131,12 +134,10 @@ async def test_a_listed_name_that_leads_to_a_private_address_is_not_connected_to
     assert (vendor.names, vendor.requests) == ([], [])
 
 
-async def test_a_name_is_checked_again_when_it_is_looked_up_again(
-    names: Names, serve: Serve, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(destinations, "REMEMBERED_S", 0.0)
+async def test_a_name_is_checked_again_when_it_is_looked_up_again(names: Names, serve: Serve) -> None:
     names.answers = [[FIRST], [PRIVATE]]
-    async with serve(FIRST) as vendor:
+    transport = GuardedTransport(allowing(NAME), httpx.Limits(), remembered_s=0.0)
+    async with serve(FIRST) as vendor, httpx.AsyncClient(transport=transport, trust_env=False, timeout=10) as client:
         await client.get(f"https://{NAME}:{vendor.port}/x")
         with pytest.raises(NotAllowed):
             await client.get(f"https://{NAME}:{vendor.port}/x")
@@ -193,7 +194,7 @@ async def test_a_certificate_of_another_name_is_none(names: Names, serve: Serve,
 async def test_three_thousand_names_leave_few_pools_and_what_is_under_way_goes_on(names: Names, serve: Serve) -> None:
     """A vendor may name a host of its own for each video."""
     names.answers = [[FIRST]]
-    transport = GuardedTransport(Destinations(["*.example"]), httpx.Limits())
+    transport = GuardedTransport(allowing("*.example"), httpx.Limits())
     async with serve(FIRST) as vendor, httpx.AsyncClient(transport=transport, trust_env=False, timeout=10) as client:
         under_way = await client.send(client.build_request("GET", f"https://{NAME}:{vendor.port}/"), stream=True)
         for number in range(3000):
@@ -229,7 +230,7 @@ async def test_pools_that_are_closed_at_the_same_time_fail_no_request() -> None:
 
 async def test_no_cookie_is_kept(names: Names, serve: Serve) -> None:
     names.answers = [[FIRST]]
-    transport = GuardedTransport(Destinations([NAME]), httpx.Limits())
+    transport = GuardedTransport(allowing(NAME), httpx.Limits())
     async with serve(FIRST) as vendor, destinations.guarded_client(transport) as client:
         for _ in range(2):
             assert (await client.get(f"https://{NAME}:{vendor.port}/")).headers["set-cookie"]

@@ -13,8 +13,6 @@ import grpc
 import pytest
 
 from services.errors import Unavailable
-from services.orchestrator.backends import decoder_clip as clip_side
-from services.orchestrator.backends import triton as triton_side
 from services.orchestrator.backends.served_profile import ServedProfile
 from services.orchestrator.backends.triton import TritonBackend
 from services.orchestrator.domain.card import EngineNeeds, ModelCard
@@ -325,14 +323,14 @@ async def test_a_model_that_died_in_silence_is_noticed(
     assert caught.value.reason == "ENGINE_UNREACHABLE"
 
 
-@pytest.mark.parametrize(("model", "limits"), [("transformer", triton_side), ("vae_decoder", clip_side)])
+@pytest.mark.parametrize(("model", "limit"), [("transformer", "stall_s"), ("vae_decoder", "clip_stall_s")])
 async def test_silence_has_an_end_though_the_process_is_there(
-    triton: ScriptedTriton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, limits: Any
+    triton: ScriptedTriton, tmp_path: Path, model: str, limit: str
 ) -> None:
-    monkeypatch.setattr(limits, "STALL_S", 0.5)
     triton.silent = {model}
     async with serving(triton) as address:
-        backend = TritonBackend(address, probe_after_s=0.1)
+        limits: dict[str, Any] = {limit: 0.5}
+        backend = TritonBackend(address, probe_after_s=0.1, **limits)
         with pytest.raises(Unavailable, match="does not answer"):
             async with asyncio.timeout(90):
                 await Rig(backend, tmp_path).events(a_spec(), the_card())

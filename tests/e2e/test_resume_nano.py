@@ -13,6 +13,7 @@ from i2v.v1 import job_pb2
 from services.errors import Unavailable
 from services.orchestrator.app import Role
 from services.orchestrator.backends.triton import TritonBackend
+from services.orchestrator.pace import Pace
 from tests.support.served_orchestrator import Served, image_spec, served
 from tests.support.triton_wire import metrics
 from tests.support.worker_processes import worker
@@ -21,6 +22,7 @@ from tools.tritonserver import TritonServer, free_ports
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 CAT = Path("tests/golden/cat.png").read_bytes()
+QUICK = Pace(longest_retry_s=1.0)
 MODELS = Path("deploy/config/models.toml")
 BLOCKS = 10
 """Of a video of five seconds, two latent frames each; from a text there is one more, of frame 0 alone."""
@@ -100,7 +102,7 @@ async def test_a_triton_that_was_killed_costs_no_block_that_was_finished(
 ) -> None:
     port = free_ports()["grpc"]
     backend = TritonBackend(f"127.0.0.1:{port}")
-    async with served(database, tmp_path, {"triton": (backend, 1)}, change=nano) as i2v:
+    async with served(database, tmp_path, {"triton": (backend, 1)}, change=nano, pace=QUICK) as i2v:
         spec = a_spec((await i2v.upload(CAT)).name)
         with TritonServer(triton.repository, state=tmp_path / "triton", grpc_port=port):
             job = await i2v.submit(spec)
@@ -124,7 +126,7 @@ async def test_a_video_whose_transformer_died_waits_for_a_restart_and_goes_on(
 ) -> None:
     port = free_ports()["grpc"]
     backend = TritonBackend(f"127.0.0.1:{port}", probe_after_s=1)
-    async with served(database, tmp_path, {"triton": (backend, 1)}, change=nano) as i2v:
+    async with served(database, tmp_path, {"triton": (backend, 1)}, change=nano, pace=QUICK) as i2v:
         spec = a_spec((await i2v.upload(CAT)).name)
         for _ in range(KILLS):
             with TritonServer(triton.repository, state=tmp_path / "triton", grpc_port=port) as dying:

@@ -1,6 +1,6 @@
 """Paid work at a scripted provider: what its tests ask for, and what they look at afterwards."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
 from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.ports.backend import Limits
 from tests.support.scripted_provider import ScriptedProvider, a_video, providing
 from tests.support.served_orchestrator import GOLDEN, Served, caller, served, text_spec
 
@@ -49,6 +50,10 @@ async def journal(i2v: Served) -> list[str]:
         return list((await connection.execute(sa.text("SELECT state FROM paid_calls ORDER BY submit_time"))).scalars())
 
 
+def with_a_key(address: str) -> ProviderBackend:
+    return ProviderBackend(address, "the-key")
+
+
 @asynccontextmanager
 async def life(database: str, data: Path, vendor: ScriptedProvider) -> AsyncIterator[tuple[Served, dict[str, str]]]:
     """The API in this process, and the settings of workers that are processes of their own."""
@@ -65,17 +70,31 @@ async def life(database: str, data: Path, vendor: ScriptedProvider) -> AsyncIter
 
 
 @asynccontextmanager
-async def remotely(database: str, data: Path, vendor: ScriptedProvider) -> AsyncIterator[Served]:
-    """The whole service in this process, with a scripted provider. Audits the ledger at the end."""
+async def remotely(
+    database: str,
+    data: Path,
+    vendor: ScriptedProvider,
+    *,
+    backend: Callable[[str], ProviderBackend] = with_a_key,
+    limits: int | Limits = 4,
+    change: Callable[[dict[str, Any]], None] = remote,
+    most_calls: int | None = None,
+    **options: Any,
+) -> AsyncIterator[Served]:
+    """The whole service in this process, with a scripted provider. Audits the ledger at the end.
+
+    `backend` is made for the provider's address, `limits` are its slots, and `most_calls` is how many the provider
+    takes at a time. `options` are those of `open_app`.
+    """
     (data / "operator-key").write_text("the-operators-key\n")
 
-    def change(values: dict[str, Any]) -> None:
-        remote(values)
+    def changed(values: dict[str, Any]) -> None:
         values["operator_key_file"] = str(data / "operator-key")
+        change(values)
 
-    async with providing(vendor) as address:
-        backend = ProviderBackend(address, "the-key")
-        async with served(database, data, {"vendor": (backend, 4)}, change=change) as running:
+    async with providing(vendor, most_calls) as address:
+        made = backend(address)
+        async with served(database, data, {"vendor": (made, limits)}, change=changed, **options) as running:
             yield running
             assert await running.app.store.accounts.audit() == 0
-        await backend.close()
+        await made.close()

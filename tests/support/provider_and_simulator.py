@@ -211,9 +211,9 @@ async def provided(
     data: Path,
     *,
     change: Callable[[dict[str, Any], Simulator], None] = lambda values, simulator: None,
-    clock: Callable[[], float] | None = None,
+    **options: Any,
 ) -> AsyncIterator[Provided]:
-    """Starts both. `change` may alter the settings."""
+    """Starts both. `change` may alter the settings; `options` are those of `open_app`, such as a clock."""
     async with SIMULATORS[vendor](fps=4).running() as simulator:
         values: dict[str, Any] = {
             "listen": "127.0.0.1:0",
@@ -236,7 +236,6 @@ async def provided(
         }
         change(values, simulator)
         registry = CollectorRegistry()
-        options: dict[str, Any] = {"clock": clock} if clock else {}
         async with (
             open_app(vendor, Settings(**values), registry=registry, **options) as app,
             grpc.aio.insecure_channel(f"127.0.0.1:{app.server.port}") as channel,

@@ -66,7 +66,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         if self.load_fails:
             await context.abort(*self.load_fails)
         if self.load_hangs:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         return service_pb2.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:
@@ -89,7 +89,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
                 continue
             self.asked.append((request.model_name, inputs))
             if request.model_name in self.silent and not (request.model_name == "transformer" and self.fail_after):
-                await asyncio.sleep(60)
+                await asyncio.Event().wait()
             if request.model_name == "transformer":
                 async for outputs in self._blocks(inputs, context):
                     if outputs is None:
@@ -143,7 +143,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         while at < total:
             if count == self.fail_after:
                 if "transformer" in self.silent:
-                    await asyncio.sleep(60)
+                    await asyncio.Event().wait()
                 if "transformer" in self.fail:
                     if self.fail["transformer"][1] in BROKEN:
                         await self._fail("transformer", context)

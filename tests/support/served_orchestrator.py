@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from services.orchestrator.api.api_keys import digest
 from services.orchestrator.app import App, Role, open_app
-from services.orchestrator.ports.backend import Backend
+from services.orchestrator.ports.backend import Backend, Limits
 from services.orchestrator.settings import Settings
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -133,11 +133,13 @@ def image_spec(image: str, prompt: str = "it moves", **fields: Any) -> job_pb2.J
 async def served(
     database: str,
     data: Path,
-    backends: dict[str, tuple[Backend, int]] | None,
+    backends: Mapping[str, tuple[Backend, int | Limits]] | None,
     *,
     role: Role = Role.ALL,
     change: Callable[[dict[str, Any]], None] = lambda values: None,
+    **options: Any,
 ) -> AsyncIterator[Served]:
+    """`options` are those of `open_app`, such as its pace."""
     values: dict[str, Any] = {
         "data": data,
         "database_url": database,
@@ -150,7 +152,7 @@ async def served(
     }
     change(values)
     registry = CollectorRegistry()
-    async with open_app(Settings(**values), role, backends=backends, registry=registry) as app:
+    async with open_app(Settings(**values), role, backends=backends, registry=registry, **options) as app:
         for tenant, plan in KEYS.items():
             await app.store.tenants.put(tenant, plan, digest(f"{tenant}-key"))
         async with grpc.aio.insecure_channel(f"127.0.0.1:{app.server.port}") as channel:

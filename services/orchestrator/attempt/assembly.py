@@ -15,6 +15,7 @@ from services.orchestrator.attempt.runner import AttemptRunner
 from services.orchestrator.attempt.written_prompt import WrittenPrompts
 from services.orchestrator.domain.candidates import Available
 from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.job_decisions import RETRY_MOST_S
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.blobs import Blobs
@@ -45,6 +46,7 @@ def attempt_runner(
     available: Available,
     workroot: Path,
     room: Room,
+    longest_retry_s: float = RETRY_MOST_S,
 ) -> AttemptRunner:
     """Returns a runner, with one generator for all its attempts."""
     event_recorder = EventRecorder(jobs)
@@ -62,6 +64,7 @@ def attempt_runner(
         room=room,
         workroot=workroot,
     )
+    alternatives = AlternativeModels(assets, catalog, clock, available)
     return AttemptRunner(
         jobs=jobs,
         job_events=job_events,
@@ -73,5 +76,5 @@ def attempt_runner(
         meter=meter,
         generator=generator,
         paid_call_recorder=paid_call_recorder,
-        conclusion=Conclusion(jobs, catalog, AlternativeModels(assets, catalog, clock, available), clock, meter),
+        conclusion=Conclusion(jobs, catalog, alternatives, clock, meter, longest_retry_s),
     )

@@ -16,6 +16,7 @@ from services.orchestrator.domain.attempt_guard import Superseded, guard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Cancelled, Failed, Reconciling, Rerouted, Retrying, Succeeded
 from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.job_decisions import RETRY_MOST_S
 from services.orchestrator.domain.paid_call import Call, Charge
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.jobs import Jobs
@@ -36,6 +37,7 @@ class Conclusion:
     alternatives: AlternativeModels
     clock: Clock
     meter: Meter
+    longest_retry_s: float = RETRY_MOST_S
 
     async def conclude(self, state: AttemptState, outcome: Outcome) -> AttemptResult:
         """Records what the outcome means for the job.
@@ -63,6 +65,7 @@ class Conclusion:
             remote=card is not None and card.remote is not None,
             has_task=state.external_ref != "",
             partial_charge_micros=state.partial_charge(),
+            longest_retry_s=self.longest_retry_s,
             alternative=await self.alternatives.find(state.job, error) if error is not None else None,
         )
 

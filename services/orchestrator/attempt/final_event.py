@@ -34,6 +34,8 @@ class AttemptFacts:
     """Whether the vendor has accepted a task of the job."""
     partial_charge_micros: int
     """The price of the frames that were made."""
+    longest_retry_s: float = job_decisions.RETRY_MOST_S
+    """The longest wait before the next attempt, if no vendor asks for more."""
     alternative: Rerouted | None = None
     """The change to another model, if the vendor's error allows one and there is one."""
 
@@ -82,7 +84,7 @@ def _event(outcome: Ending, job: Job, facts: AttemptFacts, now: datetime) -> Fin
         case PaidTaskFailed():
             return _after_paid_task(outcome, job, facts, now)
         case TemporarilyUnavailable(error=error, wait_s=wait_s):
-            return job_decisions.retry_or_fail(now, job, error, wait_s=wait_s)
+            return job_decisions.retry_or_fail(now, job, error, wait_s=wait_s, most_s=facts.longest_retry_s)
         case ReferenceTaken():
             return job_decisions.taken(job)
         case Stopped():
@@ -104,5 +106,5 @@ def _after_paid_task(outcome: PaidTaskFailed, job: Job, facts: AttemptFacts, now
         return job_decisions.charge(job, outcome.error)
     exhausted = facts.has_task and job.attempt >= job_decisions.TASKS
     if outcome.charge is Charge.NOT_CHARGED and outcome.error.retryable and not exhausted:
-        return job_decisions.retry_or_fail(now, job, outcome.error, wait_s=outcome.wait_s)
+        return job_decisions.retry_or_fail(now, job, outcome.error, wait_s=outcome.wait_s, most_s=facts.longest_retry_s)
     return job_decisions.fail(job, outcome.error)

@@ -26,9 +26,12 @@ def probe_request(model: str, number: int = 1) -> Any:
 class DecoderClip:
     """Latents go in by `send`, frames come out of `frames`, each in order."""
 
-    def __init__(self, engine: TritonClient, model: str, number: int, latents: int) -> None:
+    def __init__(
+        self, engine: TritonClient, model: str, number: int, latents: int, *, stall_s: float = STALL_S
+    ) -> None:
         """`number` identifies the sequence and must be unique; `latents` is the total number of latent frames."""
         self._engine = engine
+        self._stall_s = stall_s
         self._model = model
         self._number = number
         self._latents = latents
@@ -63,7 +66,7 @@ class DecoderClip:
     async def frames(self) -> AsyncGenerator[Array, None]:
         """Yields (F, H, W, 3) uint8 frames, piece by piece, until it is closed. Raises as TritonClient.stream."""
         stream = self._engine.stream(
-            self._requests, stall_s=STALL_S, probe=lambda: probe_request(self._model, self._number ^ 1 or 2)
+            self._requests, stall_s=self._stall_s, probe=lambda: probe_request(self._model, self._number ^ 1 or 2)
         )
         async with aclosing(stream) as answers:
             async for outputs, _ in answers:

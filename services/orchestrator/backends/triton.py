@@ -22,6 +22,7 @@ import numpy as np
 
 from services.errors import Unavailable
 from services.orchestrator.backends import latent_checkpoints
+from services.orchestrator.backends.decoder_clip import STALL_S as CLIP_STALL_S
 from services.orchestrator.backends.decoder_clip import DecoderClip, probe_request
 from services.orchestrator.backends.input_encoders import InputEncoders, Inputs
 from services.orchestrator.backends.served_profile import BIDIRECTIONAL, GenerationPlan, ServedProfile
@@ -72,12 +73,15 @@ class TritonBackend:
         *,
         report_s: float = REPORT_S,
         probe_after_s: float = PROBE_AFTER_S,
+        stall_s: float = STALL_S,
+        clip_stall_s: float = CLIP_STALL_S,
     ) -> None:
         """`cards` are those that the server is for; `report_s` is the time between two reports inside a block.
 
-        `probe_after_s` is how long a stream is silent before its model is probed.
+        `probe_after_s` is how long a stream is silent before its model is probed; `stall_s`, of the decoder
+        `clip_stall_s`, is its longest silence.
         """
-        self._report_s = report_s
+        self._report_s, self._stall_s, self._clip_stall_s = report_s, stall_s, clip_stall_s
         self._engine = TritonClient(address, probe_after_s=probe_after_s)
         self._encoders = InputEncoders(self._engine)
         self._cards = tuple(cards)
@@ -159,7 +163,7 @@ class TritonBackend:
         A block's checkpoint comes before its fragments, and does not wait for them. The last fragment is announced
         while the whole file is written, and stages while the models work.
         """
-        clip = DecoderClip(self._engine, plan.decoder, _clip_number(attempt), plan.latents)
+        clip = DecoderClip(self._engine, plan.decoder, _clip_number(attempt), plan.latents, stall_s=self._clip_stall_s)
         events: asyncio.Queue[BackendEvent | None] = asyncio.Queue()
         events.put_nowait(Stage("generate", done))
         shown = 0
@@ -251,7 +255,7 @@ class TritonBackend:
         tensors |= {name: array for name, array in optional.items() if array is not None}
         requests = Requests()
         requests.send(request("transformer", tensors, triton_enable_empty_final_response=True))
-        stream = self._engine.stream(requests, single=True, stall_s=STALL_S, probe=_probe)
+        stream = self._engine.stream(requests, single=True, stall_s=self._stall_s, probe=_probe)
         async with aclosing(stream) as answers:
             async for outputs, final in answers:
                 if outputs:

@@ -4,17 +4,27 @@ import asyncio
 import hashlib
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 SPARE_BYTES = 8 * 1024 * 1024
 """So much may wait for the disk: a store must sync what it keeps, and would wait for all of it at the end."""
 
 
+def write_all(descriptor: int, data: bytes) -> None:
+    """Writes all of the data. Raises OSError."""
+    view = memoryview(data)
+    while view:  # a disk that is nearly full takes a part
+        view = view[os.write(descriptor, view) :]
+
+
 class VendorVideoFile:
     """Call `settle` before reading the result, and `close` at the end in any case."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, write: Callable[[int, bytes], None] = write_all) -> None:
+        """`write` writes all of the data to a file descriptor, in a thread."""
         self.path = path
+        self._write = write
         self._file = path.open("wb", buffering=0)
         self._open = threading.Lock()
         """A piece may still be on its way into the file when its caller is cancelled and closes it."""
@@ -39,7 +49,7 @@ class VendorVideoFile:
         with self._open:
             if self._file.closed:
                 return
-            _write(self._file.fileno(), data)
+            self._write(self._file.fileno(), data)
             self._hash.update(data)
             self._size += len(data)
             if self._size - self._flushed >= SPARE_BYTES:
@@ -62,12 +72,6 @@ class VendorVideoFile:
             self._file.close()
         if self._writing is not None:
             self._writing.add_done_callback(_read_result)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:  # a disk that is nearly full takes a part
-        view = view[os.write(descriptor, view) :]
 
 
 def _read_result(writing: "asyncio.Future[None]") -> None:

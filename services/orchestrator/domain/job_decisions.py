@@ -111,12 +111,14 @@ def stopped(job: Job, made_micros: int) -> Cancelled | Reconciling:
     return lost(job) if job.call is Call.SUBMITTING else Cancelled(max(made_micros, job.owed_micros))
 
 
-def retry_or_fail(now: datetime, job: Job, error: JobError, *, wait_s: float = 0.0) -> Retrying | Failed | Reconciling:
+def retry_or_fail(
+    now: datetime, job: Job, error: JobError, *, wait_s: float = 0.0, most_s: float = RETRY_MOST_S
+) -> Retrying | Failed | Reconciling:
     """Returns the event for an attempt that could not continue: a retry, or the end if there is no time for one.
 
-    `wait_s` is the least wait in seconds, as a vendor or a language model asks.
+    `wait_s` is the least wait in seconds, as a vendor or a language model asks; `most_s` is the longest without one.
     """
-    wait_s = max(wait_s, min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** min(job.attempt - 1, 10)))
+    wait_s = max(wait_s, min(most_s, RETRY_FIRST_S * 2 ** min(job.attempt - 1, 10)))
     retry_time = now + timedelta(seconds=wait_s)
     nothing_to_do = job.resumes != "" and job.call is Call.NONE
     if job.call is Call.SUBMITTING or nothing_to_do or retry_time >= job.expire_time:

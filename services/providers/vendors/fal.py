@@ -71,7 +71,7 @@ class Fal:
     def __init__(self, vendor_client: VendorClient, options: Options) -> None:
         self._vendor_client = vendor_client
         self._options = options
-        self._missing = task_failures.Missing()
+        self._missing = task_failures.Missing(missing_s=options.missing_s)
 
     async def submit(self, task: Task) -> str:
         """Uploads the large inputs, then submits the task."""

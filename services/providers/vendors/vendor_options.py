@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from services.providers.task_failures import MISSING_S
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -19,3 +21,5 @@ class Options:
     """WaveSpeed: its documentation names it in two ways."""
     upload_url: str = ""
     """fal: of its storage API. Empty: its own."""
+    missing_s: float = MISSING_S
+    """How long a vendor must deny a task before it counts as gone."""

@@ -46,7 +46,7 @@ class WaveSpeed:
     def __init__(self, vendor_client: VendorClient, options: Options) -> None:
         self._vendor_client = vendor_client
         self._options = options
-        self._missing = task_failures.Missing()
+        self._missing = task_failures.Missing(missing_s=options.missing_s)
         self._longest = timedelta(seconds=TOTAL_FACTOR * (len(Role) * options.upload_s + options.submit_s))
         """The longest that a submission can take, its uploads included."""
 

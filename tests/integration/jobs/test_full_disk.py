@@ -22,7 +22,7 @@ from tests.support import paid_work
 from tests.support.builders import ScriptedBackend
 from tests.support.pictures import a_picture
 from tests.support.programs import program
-from tests.support.scripted_provider import ScriptedProvider, providing
+from tests.support.scripted_provider import ScriptedProvider
 from tests.support.served_orchestrator import GOLDEN, Served, caller, image_spec, parts, served, text_spec
 from tests.support.worker_processes import worker
 
@@ -115,15 +115,11 @@ class FullForTheVideo(ProviderBackend):
 
 async def test_a_paid_video_that_finds_no_room_is_fetched_again(database: str, tmp_path: Path) -> None:
     vendor = ScriptedProvider(paid_work.VIDEO)
-    async with providing(vendor) as address:
-        backend = FullForTheVideo(address, "the-key")
-        async with served(database, tmp_path, {"vendor": (backend, 4)}, change=paid_work.remote) as i2v:
-            ended = await i2v.ended((await i2v.submit(paid_work.spec())).name)
-            assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 5000)
-            assert await waits(i2v, ended.name) == ["DISK_FULL"]
-            assert (len(vendor.submitted), len(vendor.attached)) == (1, 1)
-            assert await i2v.app.store.accounts.audit() == 0
-        await backend.close()
+    async with paid_work.remotely(database, tmp_path, vendor, backend=FullForTheVideo) as i2v:
+        ended = await i2v.ended((await i2v.submit(paid_work.spec())).name)
+        assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 5000)
+        assert await waits(i2v, ended.name) == ["DISK_FULL"]
+        assert (len(vendor.submitted), len(vendor.attached)) == (1, 1)
 
 
 class UnreadableOnce(ProviderBackend):
@@ -148,16 +144,12 @@ async def test_inputs_that_cannot_be_read_at_the_handover_are_certainly_not_subm
     cards = (GOLDEN / "remote.toml").read_text().replace("text-to-video", "image-to-video")
     (tmp_path / "models.toml").write_text(cards)
     vendor = ScriptedProvider(paid_work.VIDEO)
-    async with providing(vendor) as address:
-        backend = UnreadableOnce(address, "the-key")
-        async with served(database, tmp_path, {"vendor": (backend, 4)}, change=change) as i2v:
-            image = (await i2v.upload(a_picture(400, 400))).name
-            ended = await i2v.ended((await i2v.submit(image_spec(image, model="remote-text"))).name)
-            assert (ended.state, ended.attempt) == (State.SUCCEEDED, 2)
-            assert await waits(i2v, ended.name) == ["DISK_UNAVAILABLE"]
-            assert [task.submission_id[-2:] for task in vendor.submitted] == [".2"]
-            assert await i2v.app.store.accounts.audit() == 0
-        await backend.close()
+    async with paid_work.remotely(database, tmp_path, vendor, backend=UnreadableOnce, change=change) as i2v:
+        image = (await i2v.upload(a_picture(400, 400))).name
+        ended = await i2v.ended((await i2v.submit(image_spec(image, model="remote-text"))).name)
+        assert (ended.state, ended.attempt) == (State.SUCCEEDED, 2)
+        assert await waits(i2v, ended.name) == ["DISK_UNAVAILABLE"]
+        assert [task.submission_id[-2:] for task in vendor.submitted] == [".2"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from i2v.v1 import job_pb2
 from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.domain import paid_call
 from services.orchestrator.domain.paid_call import PaidCall
+from services.orchestrator.pace import Pace
 from services.orchestrator.store.schema import executors
+from tests.support.paid_work import remotely
 from tests.support.scripted_provider import Found, ScriptedProvider, a_video, providing
 from tests.support.served_orchestrator import GOLDEN, Served, served, text_spec
 
@@ -74,18 +76,15 @@ async def test_a_worker_beats_while_its_vendor_says_nothing(database: str, tmp_p
 
 
 async def test_every_unknown_outcome_has_its_turn_and_is_counted(database: str, tmp_path: Path) -> None:
+    pace = Pace(reconcile_page=2)
     vendor = ScriptedProvider(a_video())
-    async with providing(vendor) as address:
-        backend = ProviderBackend(address)
-        async with served(database, tmp_path, {"vendor": (backend, 4)}, change=change) as i2v:
-            names = await lost(i2v, vendor, 5)
-            asked: set[str] = set()
-            async with asyncio.timeout(90):
-                while len(asked) < 5 or i2v.registry.get_sample_value("i2v_jobs_reconciling") != 5:
-                    await asyncio.sleep(0.05)
-                    asked = {request.submission_id for request in vendor.found}
-            vendor.finding = Found.ABSENT
-            ends = [await i2v.ended(name) for name in names]
-            assert {end.state for end in ends} == {job_pb2.Job.FAILED}
-            assert await i2v.app.store.accounts.audit() == 0
-        await backend.close()
+    async with remotely(database, tmp_path, vendor, change=change, pace=pace) as i2v:
+        names = await lost(i2v, vendor, 5)
+        asked: set[str] = set()
+        async with asyncio.timeout(90):
+            while len(asked) < 5 or i2v.registry.get_sample_value("i2v_jobs_reconciling") != 5:
+                await asyncio.sleep(0.05)
+                asked = {request.submission_id for request in vendor.found}
+        vendor.finding = Found.ABSENT
+        ends = [await i2v.ended(name) for name in names]
+        assert {end.state for end in ends} == {job_pb2.Job.FAILED}

@@ -16,7 +16,7 @@ from tests.support.scripted_provider import Found, ScriptedProvider
 from tests.support.served_orchestrator import Served, text_spec
 from tests.support.worker_processes import api_alone, said, worker
 
-STOPS, WORKERS, DEEP = 20, 4, 16
+STOPS, AT_ONCE, WORKERS, DEEP = 20, 2, 4, 16
 PATIENT = {"I2V_SILENT_S": "600"}
 """No worker counts as silent during the test."""
 
@@ -50,17 +50,20 @@ async def busy(api: Served, name: str) -> list[job_pb2.Job]:
 async def test_twenty_stops_of_workers_under_a_deep_queue_fail_no_job(
     api: Served, database: str, tmp_path: Path
 ) -> None:
-    settings = PATIENT | {"I2V_FAKE_SLOTS": "8", "I2V_FAKE_PAUSE_S": "0.3"}
+    settings = PATIENT | {"I2V_FAKE_SLOTS": "8", "I2V_FAKE_PAUSE_S": "1"}
     names = [f"worker-{number}" for number in range(WORKERS)]
     jobs: list[job_pb2.Job] = []
     with ExitStack() as stack:
         workers = {name: stack.enter_context(worker(database, tmp_path, name, **settings)) for name in names}
-        for stop in range(STOPS):
-            name = names[stop % WORKERS]
-            jobs += await busy(api, name)
-            workers[name].send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(workers[name].wait, 60) == 0
-            workers[name] = stack.enter_context(worker(database, tmp_path, name, **settings))
+        for stop in range(0, STOPS, AT_ONCE):
+            stopped = [names[(stop + number) % WORKERS] for number in range(AT_ONCE)]
+            for name in stopped:
+                jobs += await busy(api, name)
+            for name in stopped:
+                workers[name].send_signal(signal.SIGTERM)
+            for name in stopped:
+                assert await asyncio.to_thread(workers[name].wait, 60) == 0
+                workers[name] = stack.enter_context(worker(database, tmp_path, name, **settings))
         ended = [await api.ended(job.name) for job in jobs]
     assert Counter(job.state for job in ended) == {job_pb2.Job.SUCCEEDED: len(jobs)}, [
         job.error for job in ended if job.state != job_pb2.Job.SUCCEEDED

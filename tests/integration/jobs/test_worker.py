@@ -11,6 +11,7 @@ from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
 from services.orchestrator.clock_and_ids import SystemClock
+from services.orchestrator.pace import Pace
 from services.orchestrator.ports.prompt_writer import ModelDown
 from services.orchestrator.store.database import KEEPALIVE
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -59,7 +60,7 @@ async def test_a_start_that_failed_leaves_room_for_another(database: str, tmp_pa
     other = PostgresWorkers(store.database, database, SystemClock(), queue, worker="worker-0", incarnation="other")
     await other.enter()
     with pytest.raises(NameTaken):
-        async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}):
+        async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}, pace=Pace(name_patience_s=0.5)):
             raise AssertionError("it served")
     await other.leave()
     await makes_a_job(database, tmp_path)

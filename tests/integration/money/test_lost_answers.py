@@ -1,25 +1,12 @@
 """Answers to submissions that were lost: found, proved never to have been, waited out, or left to a person."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from services.orchestrator.backends.provider import ProviderBackend
-from tests.support.paid_work import VIDEO, State, impatient, journal, kinds, money, remotely, spec
-from tests.support.scripted_provider import Found, ScriptedProvider, providing
-from tests.support.served_orchestrator import Served, served
-
-
-@pytest.fixture
-def vendor() -> ScriptedProvider:
-    return ScriptedProvider(VIDEO)
-
-
-@pytest.fixture
-async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider) -> AsyncIterator[Served]:
-    async with remotely(database, tmp_path, vendor) as running:
-        yield running
+from tests.support.paid_work import State, impatient, journal, kinds, money, remotely, spec
+from tests.support.scripted_provider import Found, ScriptedProvider
+from tests.support.served_orchestrator import Served
 
 
 async def test_a_lost_answer_is_found_and_never_submitted_again(i2v: Served, vendor: ScriptedProvider) -> None:
@@ -48,15 +35,12 @@ async def test_after_the_refund_window_what_nobody_found_is_free(
     database: str, tmp_path: Path, vendor: ScriptedProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
     vendor.losses, vendor.refund_window_s = 1, 0.0
-    async with providing(vendor) as address:
-        backend = ProviderBackend(address)
-        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=impatient) as i2v:
-            ended = await i2v.ended((await i2v.submit(spec())).name)
-            assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
-            assert "nobody found" in ended.error.message, "that it has none is not known"
-            assert (len(vendor.submitted), len(vendor.found)) == (1, 1)
-            assert "the vendor's bill may have it" in caplog.text
-        await backend.close()
+    async with remotely(database, tmp_path, vendor, change=impatient) as i2v:
+        ended = await i2v.ended((await i2v.submit(spec())).name)
+        assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
+        assert "nobody found" in ended.error.message, "that it has none is not known"
+        assert (len(vendor.submitted), len(vendor.found)) == (1, 1)
+        assert "the vendor's bill may have it" in caplog.text
 
 
 @pytest.mark.parametrize("silent", ["promises nothing", "cannot be asked", "promises more time"])
@@ -66,15 +50,12 @@ async def test_without_an_answer_after_a_refund_window_a_person_must_settle(
     vendor.losses = 1
     vendor.out_of_reach = silent == "cannot be asked"
     vendor.refund_window_s = {"promises nothing": None, "cannot be asked": 0.0, "promises more time": 3600.0}[silent]
-    async with providing(vendor) as address:
-        backend = ProviderBackend(address)
-        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=impatient) as i2v:
-            job = await i2v.submit(spec())
-            for _ in range(3):
-                await vendor.looks.get()
-            assert (await i2v.job(job.name)).state == State.RECONCILING
-            assert (await money(i2v), await journal(i2v)) == ((5000, 0), ["submitting"])
-            vendor.out_of_reach, vendor.refund_window_s = False, 0.0
-            ended = await i2v.ended(job.name)
-            assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
-        await backend.close()
+    async with remotely(database, tmp_path, vendor, change=impatient) as i2v:
+        job = await i2v.submit(spec())
+        for _ in range(3):
+            await vendor.looks.get()
+        assert (await i2v.job(job.name)).state == State.RECONCILING
+        assert (await money(i2v), await journal(i2v)) == ((5000, 0), ["submitting"])
+        vendor.out_of_reach, vendor.refund_window_s = False, 0.0
+        ended = await i2v.ended(job.name)
+        assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)

@@ -1,7 +1,7 @@
 """Paid work: submitted once whatever happens, never forgotten, never paid for twice."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from pathlib import Path
 
@@ -14,21 +14,10 @@ from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, TaskSubmitting
 from tests.support.job_deadlines import late
 from tests.support.paid_work import VIDEO, State, journal, kinds, life, money, remote, remotely, spec
-from tests.support.scripted_provider import Failed, Found, ScriptedProvider, a_failure, providing
+from tests.support.scripted_provider import Failed, Found, ScriptedProvider, a_failure
 from tests.support.served_orchestrator import Served, caller, served
 from tests.support.worker_processes import worker
 from tests.unit.orchestrator.test_kept_output import a_webm
-
-
-@pytest.fixture
-def vendor() -> ScriptedProvider:
-    return ScriptedProvider(VIDEO)
-
-
-@pytest.fixture
-async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider) -> AsyncIterator[Served]:
-    async with remotely(database, tmp_path, vendor) as running:
-        yield running
 
 
 async def test_a_remote_job_looks_like_a_local_one(i2v: Served, vendor: ScriptedProvider) -> None:
@@ -116,18 +105,15 @@ async def test_what_grpc_does_not_let_through_was_not_submitted(
                     await self.other.read()
                     return
 
-    async with providing(vendor, most_calls=1) as address:
-        backend = Crowded(address)
-        async with served(database, tmp_path, {"vendor": (backend, 1)}, change=remote) as i2v:
-            job = await i2v.submit(spec())
-            await i2v.until(job.name, "released")
-            vendor.working.set()
-            ended = await i2v.ended(job.name)
-            assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 5000)
-            reasons = [event.retrying.error.reason async for event in i2v.watch(job.name) if event.HasField("retrying")]
-            assert "NOTHING_SUBMITTED" in reasons and len(vendor.submitted) == 1
-            assert await journal(i2v) == ["released", "charged"]
-        await backend.close()
+    async with remotely(database, tmp_path, vendor, backend=Crowded, limits=1, most_calls=1) as i2v:
+        job = await i2v.submit(spec())
+        await i2v.until(job.name, "released")
+        vendor.working.set()
+        ended = await i2v.ended(job.name)
+        assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 5000)
+        reasons = [event.retrying.error.reason async for event in i2v.watch(job.name) if event.HasField("retrying")]
+        assert "NOTHING_SUBMITTED" in reasons and len(vendor.submitted) == 1
+        assert await journal(i2v) == ["released", "charged"]
 
 
 async def test_what_is_exhausted_on_the_way_may_have_been_submitted(i2v: Served, vendor: ScriptedProvider) -> None:

@@ -5,7 +5,6 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,12 @@ from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
 from i2v.v1 import job_pb2, usage_pb2
 
 from services.rpc.status_codes import from_call
-from tests.support.paid_work import remotely
 from tests.support.scripted_provider import Failed, Found, ScriptedProvider, a_failure, a_video
 from tests.support.served_orchestrator import Served, caller, text_spec
 
 State = job_pb2.Job
 VIDEO = a_video()
 TIMED_OUT = a_failure("TIMED_OUT", Failed.UNKNOWN, resumable=True)
-
-
-@pytest.fixture
-def vendor() -> ScriptedProvider:
-    return ScriptedProvider(VIDEO)
-
-
-@pytest.fixture
-async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider) -> AsyncIterator[Served]:
-    async with remotely(database, tmp_path, vendor) as running:
-        yield running
 
 
 async def resume(i2v: Served, name: str, request_id: str = "", **who: str) -> job_pb2.Job:

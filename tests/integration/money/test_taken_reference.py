@@ -1,8 +1,6 @@
 """A vendor names a task that another job has: no other job gets that video, it is reported, and an operator can act."""
 
 import logging
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,22 +9,11 @@ from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
 from i2v.v1 import job_pb2
 
 from services.rpc.status_codes import from_call
-from tests.support.paid_work import OPERATOR, VIDEO, State, kinds, money, remotely, spec
+from tests.support.paid_work import OPERATOR, State, kinds, money, spec
 from tests.support.scripted_provider import Found, ScriptedProvider
 from tests.support.served_orchestrator import Served
 
 TAKEN = "REFERENCE_TAKEN"
-
-
-@pytest.fixture
-def vendor() -> ScriptedProvider:
-    return ScriptedProvider(VIDEO)
-
-
-@pytest.fixture
-async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider) -> AsyncIterator[Served]:
-    async with remotely(database, tmp_path, vendor) as running:
-        yield running
 
 
 async def two_jobs_of_one_task(i2v: Served, vendor: ScriptedProvider) -> tuple[job_pb2.Job, job_pb2.Job]:

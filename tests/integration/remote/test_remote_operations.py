@@ -1,6 +1,7 @@
 """The operations of remote models, by the cards that are shipped: what is asked is what the provider is given."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from i2v.v1 import asset_pb2, catalog_pb2, job_pb2
 
 from services.orchestrator.backends.provider import ProviderBackend
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.pace import Pace
 from services.rpc.status_codes import from_call
 from tests.support import sounds
 from tests.support.pictures import a_picture
@@ -31,8 +32,10 @@ def writer() -> ScriptedWriter:
     return ScriptedWriter()
 
 
-@pytest.fixture
-async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider, writer: ScriptedWriter) -> AsyncIterator[Served]:
+@asynccontextmanager
+async def remotely(
+    database: str, tmp_path: Path, vendor: ScriptedProvider, writer: ScriptedWriter, **options: Any
+) -> AsyncIterator[Served]:
     async with providing(vendor) as address, writing(writer) as writes:
 
         def change(values: dict[str, Any]) -> None:
@@ -45,10 +48,25 @@ async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider, writer: S
             "tenant_active_jobs = 1\nuser_active_jobs = 1\n"
         )
         backend = ProviderBackend(address)
-        async with served(database, tmp_path, {"wavespeed": (backend, 4)}, change=change) as running:
+        async with served(database, tmp_path, {"wavespeed": (backend, 4)}, change=change, **options) as running:
             yield running
             assert await running.app.store.accounts.audit() == 0
         await backend.close()
+
+
+@pytest.fixture
+async def i2v(database: str, tmp_path: Path, vendor: ScriptedProvider, writer: ScriptedWriter) -> AsyncIterator[Served]:
+    async with remotely(database, tmp_path, vendor, writer) as running:
+        yield running
+
+
+@pytest.fixture
+async def impatient(
+    database: str, tmp_path: Path, vendor: ScriptedProvider, writer: ScriptedWriter
+) -> AsyncIterator[Served]:
+    """It hardly waits between attempts."""
+    async with remotely(database, tmp_path, vendor, writer, pace=Pace(longest_retry_s=0.01)) as running:
+        yield running
 
 
 async def refused(call: Any) -> tuple[str, list[str]]:
@@ -180,9 +198,9 @@ async def test_a_language_model_that_is_down_is_asked_when_it_says_and_not_for_e
 
 
 async def test_a_language_model_that_stays_down_is_asked_six_times(
-    i2v: Served, vendor: ScriptedProvider, writer: ScriptedWriter, monkeypatch: pytest.MonkeyPatch
+    impatient: Served, vendor: ScriptedProvider, writer: ScriptedWriter
 ) -> None:
-    monkeypatch.setattr(job_decisions, "RETRY_MOST_S", 0.01)
+    i2v = impatient
     writer.troubles = [(grpc.StatusCode.UNAVAILABLE, "away")] * 2  # nobody was asked
     writer.down_s = [0.01] * 9
     ended = await i2v.ended((await animate(i2v)).name)

@@ -11,6 +11,7 @@ from i2v.v1 import catalog_pb2, job_pb2
 
 from services.errors import Unavailable
 from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.pace import Pace
 from tests.support.pictures import a_picture
 from tests.support.scripted_provider import Failed, Found, ScriptedProvider, a_failure, a_video, providing
 from tests.support.served_orchestrator import GOLDEN, Served, caller, served, text_spec
@@ -146,6 +147,7 @@ async def test_the_deadline_has_room_for_the_slowest_that_may_be_asked(database:
 
 
 async def test_a_provider_of_another_vendor_or_without_the_model_gets_no_task(database: str, tmp_path: Path) -> None:
+    pace = Pace(vendor_look_s=0.05)
     (tmp_path / "models.toml").write_text(card("quick", "one", 60))
     vendor = ScriptedProvider(a_video())
     vendor.capabilities.vendor = "two"
@@ -155,7 +157,7 @@ async def test_a_provider_of_another_vendor_or_without_the_model_gets_no_task(da
 
     async with providing(vendor) as address:
         backend = ProviderBackend(address, vendor="one", models={"text"})
-        async with served(database, tmp_path, {"one": (backend, 1)}, change=change) as i2v:
+        async with served(database, tmp_path, {"one": (backend, 1)}, change=change, pace=pace) as i2v:
 
             async def shown(reason: str, state: Any = catalog_pb2.Model.Remote.UNREACHABLE) -> None:
                 for _ in range(1000):

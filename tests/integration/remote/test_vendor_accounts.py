@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
-from services.orchestrator.backends.provider import ProviderBackend
 from services.orchestrator.ports.backend import Limits
+from tests.support.paid_work import remote, remotely
 from tests.support.scripted_provider import Failed, ScriptedProvider, a_failure, a_video, providing
 from tests.support.served_orchestrator import GOLDEN, Served, caller, served, text_spec
 from tests.support.worker_processes import worker
@@ -35,50 +35,35 @@ async def test_the_fourth_job_waits_and_its_watcher_sees_its_place(
 ) -> None:
     vendor = ScriptedProvider(a_video())
     vendor.working.clear()
-
-    def change(values: dict[str, Any]) -> None:
-        values["models_file"] = GOLDEN / "remote.toml"
-
-    async with providing(vendor) as address:
-        backend = ProviderBackend(address)
-        async with served(database, tmp_path, {"vendor": (backend, limits)}, change=change) as i2v:
-            spec = text_spec(seconds=5, model="remote-text")
-            jobs = []
-            for _ in range(3):
-                jobs.append(await i2v.submit(spec))
-                await i2v.until(jobs[-1].name, "accepted")
-            jobs += [await i2v.submit(spec) for _ in range(2)]
-            async with asyncio.timeout(60):
-                await asyncio.gather(place(i2v, jobs[3].name, 1), place(i2v, jobs[4].name, 2))
-            assert (await i2v.job(jobs[4].name)).queue_place == 2
+    async with remotely(database, tmp_path, vendor, limits=limits) as i2v:
+        spec = text_spec(seconds=5, model="remote-text")
+        jobs = []
+        for _ in range(3):
+            jobs.append(await i2v.submit(spec))
+            await i2v.until(jobs[-1].name, "accepted")
+        jobs += [await i2v.submit(spec) for _ in range(2)]
+        async with asyncio.timeout(60):
+            await asyncio.gather(place(i2v, jobs[3].name, 1), place(i2v, jobs[4].name, 2))
+        assert (await i2v.job(jobs[4].name)).queue_place == 2
+        assert len(vendor.submitted) == 3
+        vendor.working.set()
+        await i2v.ended(jobs[0].name)
+        if limits.per_minute is None:
+            ended = [await i2v.ended(job.name) for job in jobs[3:]]
+            assert {job.state for job in ended} == {job_pb2.Job.SUCCEEDED}
+        else:
+            await i2v.cancel(jobs[3].name)
+            await i2v.cancel(jobs[4].name)
             assert len(vendor.submitted) == 3
-            vendor.working.set()
-            await i2v.ended(jobs[0].name)
-            if limits.per_minute is None:
-                ended = [await i2v.ended(job.name) for job in jobs[3:]]
-                assert {job.state for job in ended} == {job_pb2.Job.SUCCEEDED}
-            else:
-                await i2v.cancel(jobs[3].name)
-                await i2v.cancel(jobs[4].name)
-                assert len(vendor.submitted) == 3
-        await backend.close()
 
 
 SPEC = text_spec(seconds=5, model="remote-text")
 
 
-def remote(values: dict[str, Any]) -> None:
-    values["models_file"] = GOLDEN / "remote.toml"
-
-
 @asynccontextmanager
 async def account(database: str, data: Path, vendor: ScriptedProvider, limits: Limits) -> AsyncIterator[Served]:
-    async with providing(vendor) as address:
-        backend = ProviderBackend(address)
-        async with served(database, data, {"vendor": (backend, limits)}, change=remote) as i2v, asyncio.timeout(60):
-            yield i2v
-            assert await i2v.app.store.accounts.audit() == 0
-        await backend.close()
+    async with remotely(database, data, vendor, limits=limits) as i2v, asyncio.timeout(60):
+        yield i2v
 
 
 def busy(seconds: float) -> Any:
@@ -158,7 +143,7 @@ async def test_a_deadline_that_passes_while_a_job_waits_for_a_slot_ends_it(datab
     vendor.accepting.clear()
     async with account(database, tmp_path, vendor, Limits(1, 1)) as i2v:
         late = text_spec(seconds=5, model="remote-text")
-        late.timeout.seconds = 8
+        late.timeout.seconds = 4
         job = await i2v.submit(late)
         await vendor.asked.wait()
         other = await i2v.submit(SPEC)  # waits for the slot before the first one waits for it again

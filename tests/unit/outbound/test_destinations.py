@@ -6,7 +6,7 @@ from random import Random
 import httpx
 import pytest
 
-from services.outbound.destinations import Destinations, NotAllowed, _is_public
+from services.outbound.destinations import Destinations, NotAllowed, is_public_address
 
 LISTED = Destinations(["api.example", "*.cdn.example", "127.0.0.1:8601", "[::1]", "::1"])
 
@@ -117,7 +117,7 @@ def test_nothing_else_is(url: str) -> None:
     ],
 )
 def test_an_address_of_our_own_network_is_not_public(address: str) -> None:
-    assert not _is_public(address)
+    assert not is_public_address(address)
 
 
 @pytest.mark.parametrize(
@@ -129,15 +129,17 @@ def test_an_address_of_our_own_network_is_not_public(address: str) -> None:
     ],
 )
 def test_an_address_of_the_internet_is(address: str) -> None:
-    assert _is_public(address)
+    assert is_public_address(address)
 
 
 def test_what_the_library_knows_to_be_special_is_never_public() -> None:
     random = Random(7)
     addresses = [ip_address(random.getrandbits(32)) for _ in range(20_000)]
     addresses += [ip_address(0x2 << 124 | random.getrandbits(125)) for _ in range(20_000)]
-    assert not [each for each in addresses if _is_public(str(each)) and (not each.is_global or each.is_multicast)]
-    assert sum(_is_public(str(each)) for each in addresses) > 30_000
+    assert not [
+        each for each in addresses if is_public_address(str(each)) and (not each.is_global or each.is_multicast)
+    ]
+    assert sum(is_public_address(str(each)) for each in addresses) > 30_000
 
 
 async def test_a_listed_name_that_leads_into_our_network_is_refused() -> None:

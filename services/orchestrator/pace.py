@@ -1,0 +1,25 @@
+"""How often a process looks and how long it waits: constants, which tests shorten."""
+
+from dataclasses import dataclass
+
+from services.orchestrator.domain.job_decisions import RETRY_MOST_S
+from services.orchestrator.store.worker_name_lock import PATIENCE_S
+from services.orchestrator.worker.availability import CHECK_S
+from services.orchestrator.worker.reconcile_rounds import PAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Times in seconds."""
+
+    vendor_look_s: float = CHECK_S
+    """Between two questions to vendors whether they take work."""
+    longest_retry_s: float = RETRY_MOST_S
+    """The longest wait before the next attempt at a job, if no vendor asks for more."""
+    name_patience_s: float = PATIENCE_S
+    """How long a worker waits for its name."""
+    reconcile_page: int = PAGE
+    """Jobs with an unknown outcome that a worker looks at in one round."""
+
+
+PACE = Pace()
