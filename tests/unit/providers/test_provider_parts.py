@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry
 
 from services.outbound.destinations import Destinations
 from services.providers import task_failures
-from services.providers import vendor_client as client_module
 from services.providers.byte_chunks import chunk_bytes, joined_chunks
 from services.providers.circuit_breaker import CircuitBreaker
 from services.providers.metrics import VendorMeter, VendorMetrics
@@ -176,10 +175,9 @@ def test_a_task_that_is_not_there_is_believed_gone_only_after_several_looks_and_
     assert not isinstance(missing.unseen("a"), Failed)
 
 
-def test_of_many_tasks_that_are_not_there_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_failures, "MISSING_TASKS", 2)
+def test_of_many_tasks_that_are_not_there_the_oldest_are_forgotten() -> None:
     now = [0.0]
-    missing = task_failures.Missing(lambda: now[0])
+    missing = task_failures.Missing(lambda: now[0], most_tasks=2)
     for ref in "abc":
         for _ in range(task_failures.MISSING_LOOKS):
             missing.unseen(ref)
@@ -268,14 +266,13 @@ def test_what_downloads_hold_does_not_grow_with_them(downloads: int, least: int,
     assert least <= chunk_bytes(downloads) / 1024 <= most
 
 
-async def test_looks_that_wait_for_one_another_do_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_looks_that_wait_for_one_another_do_not_fail() -> None:
     """The last ones wait for longer than an answer may take."""
-    monkeypatch.setattr(client_module, "AT_A_TIME", 2)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.readline():
             if await reader.readuntil(b"\r\n\r\n"):
-                await asyncio.sleep(1.2)
+                await asyncio.sleep(0.25)
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
         writer.close()
 
@@ -286,9 +283,10 @@ async def test_looks_that_wait_for_one_another_do_not_fail(monkeypatch: pytest.M
         "Bearer",
         "some-key",
         destinations=Destinations([address]),
-        timeouts=RequestTimeouts(look_s=5.0),
+        timeouts=RequestTimeouts(look_s=1.0),
         meter=VendorMeter(VendorMetrics(CollectorRegistry()), "test"),
         clock=lambda: 0.0,
+        at_a_time=2,
     )
     async with server, vendor_client:
         answers = await asyncio.gather(*(vendor_client.ask("GET", "/x", kind="look") for _ in range(12)))

@@ -8,7 +8,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.errors import PreconditionFailed
-from services.providers import submissions as those
 from services.providers.account_status import AccountStatus
 from services.providers.circuit_breaker import CircuitBreaker
 from services.providers.metrics import VendorMeter, VendorMetrics
@@ -89,11 +88,11 @@ class Answering:
         return self.answer
 
 
-def remembering(answer: str | Failed = "task-0") -> tuple[Submissions, Webhooks]:
+def remembering(answer: str | Failed = "task-0", **options: int) -> tuple[Submissions, Webhooks]:
     meter = VendorMeter(VendorMetrics(CollectorRegistry()), "test")
     breaker = CircuitBreaker(lambda: NOW, meter, failures=3, rest_s=30)
     vendor: Any = Answering(answer)
-    found = Submissions(vendor, breaker, AccountStatus(lambda: NOW, has_key=True), meter)
+    found = Submissions(vendor, breaker, AccountStatus(lambda: NOW, has_key=True), meter, **options)
     return found, Webhooks("secret", lambda: NOW, TaskWakeups(), found, meter)
 
 
@@ -125,9 +124,8 @@ async def test_a_webhook_fills_the_gap_of_a_lost_answer_and_changes_none() -> No
 
 
 @pytest.mark.parametrize("path", ["/", "", "/hooks/" + "x" * 300, "/hooks/" + "%20" * 300])
-def test_what_webhooks_tell_is_bounded(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(those, "REMEMBERED", 2)
-    submissions, webhooks = remembering()
+def test_what_webhooks_tell_is_bounded(path: str) -> None:
+    submissions, webhooks = remembering(remembered=2)
     assert webhooks.take(path, headers(), BODY) == 204
     for name in ("s-1", "s-2", "s-3"):
         webhooks.take(f"/hooks/{name}", headers(), BODY)
