@@ -2,9 +2,12 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= nano
-JOBS ?= 2
+# More than cores: tests wait more than they compute.
+JOBS ?= 4
 BIN := .venv/bin
 RUN := PYTHONPATH=.:gen $(BIN)/python
+# A file stays in one process, and files begin in the order of tests/durations.toml.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 PROTOS := $(shell find proto -name '*.proto')
 SOURCES := services tools tests model_repository
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -12,7 +15,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime setup proto models demo run test lint fmt check hooks breaking bench lock train judge clean
+.PHONY: help runtime setup proto models demo run test lint fmt check quick hooks breaking bench lock train judge clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,8 +26,14 @@ demo: runtime ## Starts the stack, makes one video, stops everything
 run: runtime $(if $(filter-out 0,$(SIMULATE)),.venv/.simulators) ## Starts the stack with PROFILE until Ctrl-C; SIMULATE=1: vendors too
 	@$(RUN) -m tools.stack run --profile $(PROFILE) $(if $(filter-out 0,$(SIMULATE)),--simulate)
 
-test: lint models ## Runs every check and every test, JOBS (default 2) files at a time
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
+test: lint models ## Runs every check and every test, JOBS (default 4) files at a time
+	@$(PYTEST) $(ARGS)
+
+check: setup ## Runs every check, and all tests but the slow ones, in a minute or so
+	@$(MAKE) --no-print-directory -j2 lint quick
+
+quick: setup
+	@$(PYTEST) -m 'not slow' $(ARGS)
 
 runtime: .venv/.runtime gen/.built ## Creates a virtual environment for serving: no torch, no tools
 setup: .venv/.installed gen/.built ## Creates the virtual environment for development, and the stubs
@@ -42,8 +51,6 @@ lint: setup ## ruff, mypy, import contracts, buf
 
 fmt: setup ## Formats Python and protos
 	@$(BIN)/ruff check -q --fix-only $(SOURCES); $(BIN)/ruff format -q $(SOURCES); $(BIN)/buf format -w proto
-
-check: test ## What CI runs, exactly
 
 hooks: setup ## Installs the pre-commit hooks: the fast checks, before each commit
 	@$(BIN)/pre-commit install

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import certifi
 import hypothesis
 import pytest
 import sqlalchemy as sa
@@ -23,6 +24,7 @@ from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.worker.dbos_queue import migrate_queue
 from tests.support.builders import FakeClock
+from tests.support.durations import is_slow, longest_first, mark_slow, measured
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job is born deaf to Ctrl-C, and so would be every process that a test sends one to.
@@ -36,13 +38,34 @@ for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
 hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("any machine")
 
-pytest_plugins = ["tests.support.triton_fixture", "tests.support.s3_fixture", "tests.support.command_fixture"]
+pytest_plugins = [
+    "tests.support.triton_fixture",
+    "tests.support.s3_fixture",
+    "tests.support.command_fixture",
+    "tests.support.stack_fixture",
+]
 
 CLOSING_S = 20.0
 """What a test whose time is over has left to close what it opened."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves slow files alone if no slow test is wanted: many import torch, which takes seconds in each process."""
+    if config.option.markexpr != "not slow" or not collection_path.is_relative_to(config.rootpath):
+        return None
+    return is_slow(str(collection_path.relative_to(config.rootpath)), measured()) or None
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Orders the files, marks the slow ones, and gives every asyncio test its time-out."""
+    seconds = measured()
+    longest_first(items, seconds)
+    mark_slow(items, seconds)
+    cancel_in_time(items)
+
+
+def cancel_in_time(items: list[pytest.Item]) -> None:
     """Gives every asyncio test its time by a cancel, so that it closes what it opened.
 
     The time-out of pytest-timeout leaves the test where it is, on the loop that all tests share: with its servers and
@@ -64,11 +87,21 @@ def in_time(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..
     return run
 
 
+@pytest.fixture(scope="session")
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with one certificate: a client for HTTPS reads all that it trusts, and the usual file takes long."""
+    first, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
+    file = tmp_path_factory.mktemp("authorities") / "one.pem"
+    file.write_text(first + end)
+    return file
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, one_authority: Path) -> None:
     """No I2V_ variable of the person who runs the tests reaches them, but for those that are made for tests."""
     for name in [name for name in os.environ if name.startswith("I2V_") and not name.startswith("I2V_TEST_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_authority))
 
 
 @pytest.fixture(scope="session")

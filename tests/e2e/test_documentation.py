@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from services.orchestrator.media.probe import probe_output
-from tests.e2e.test_stack import Stack
 from tests.support.documented_commands import ROOT, Command, commands
+from tests.support.stack_runs import Stack
 from tools.stack import DATA, PORT
 from tools.stack_process import HOST, free_port
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import os
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,10 +27,11 @@ from tests.support.provider_and_simulator import (
     messages,
     sound,
 )
+from tests.support.stack_runs import Kept
 from tools import stack_vendors
 from tools.stack_vendors import VendorProcesses
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SOUND = (pb.Input.AUDIO, "audio/wav", sound(2))
 TASKS: dict[str, tuple[dict[str, Any], Sequence[Given]]] = {
@@ -68,3 +71,17 @@ async def test_every_model_of_every_vendor_makes_a_video_also_after_a_restart_un
             assert length_s(each.video) > 1
         refs += [each.ref for each in told]
     assert len(set(refs)) == 2 * len(asked)
+
+
+@pytest.mark.parametrize("which", ["services.providers wavespeed", "services.providers.prompt", "tools.simulators.fal"])
+def test_the_programs_of_simulated_vendors_end_with_the_stack_and_the_stack_with_them(kept: Kept, which: str) -> None:
+    running = kept.start("--simulate")
+    said = running.read_until("Ctrl-C stops everything")
+    assert "wavespeed, fal: SIMULATED" in said and "Remote models are SIMULATED" in said, said
+    [killed] = [
+        pid for pid, command in running.left().items() if which in command and "process_supervisor.py" not in command
+    ]
+    os.kill(killed, signal.SIGKILL)
+    running.read_until("has died; everything is stopped")
+    assert running.process.wait(30) == 1
+    assert running.wait_until_gone() == {}

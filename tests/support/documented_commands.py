@@ -12,8 +12,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 LANGUAGES = {"": "shell", "sh": "shell", "shell": "shell", "bash": "shell", "console": "shell", "python": "python"}
 """How a block is run, by the language of its fence. A picture or a tree has the language `text`."""
 NOT_RUN = {
-    r"make (setup|test)": "CI is `make test`, and that sets up",
-    r"make demo": "test_stack.py runs it",
+    r"make (setup|test|check)": "CI is `make test`, which runs all that they do",
+    r"make demo": "test_demo.py runs it",
     r"make run( SIMULATE=1)?": "it is the stack that the commands are run against",
     r"make models": "`make test` builds them",
     r"make models PROFILE=.* OPTIONS=--plan": "a make target would set up once more, while other tests run",
