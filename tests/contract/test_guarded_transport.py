@@ -4,7 +4,6 @@ Addresses of this machine stand for the internet's here; they are told to be pub
 """
 
 import asyncio
-import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +17,7 @@ import pytest
 
 from services.outbound import destinations
 from services.outbound.destinations import Destinations, GuardedTransport, NotAllowed, is_public_address
+from tests.support.certificate import a_certificate
 
 NAME, OTHER = "api.example", "other.example"
 FIRST, SECOND, THIRD, FOURTH = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
@@ -69,14 +69,7 @@ Serve = Callable[..., Any]
 @pytest.fixture
 async def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
     """Answers at addresses of this machine, with a certificate for NAME that clients trust."""
-    openssl = shutil.which("openssl") or pytest.skip("needs a certificate: install the openssl command")
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    made = await asyncio.create_subprocess_exec(
-        *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
-        *("-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", str(key), "-out", str(cert)),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert await made.wait() == 0
+    cert, key = a_certificate(tmp_path, NAME)
     monkeypatch.setenv("SSL_CERT_FILE", str(cert))
 
     @asynccontextmanager
