@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.orchestrator.domain.job_decisions import RETRY_MOST_S
-from services.orchestrator.store.worker_name_lock import PATIENCE_S
+from services.orchestrator.store.worker_name_lock import TIMEOUT_S
 from services.orchestrator.worker.availability import CHECK_S
 from services.orchestrator.worker.reconcile_rounds import PAGE
 
@@ -16,7 +16,7 @@ class Pace:
     """Between two questions to vendors whether they take work."""
     longest_retry_s: float = RETRY_MOST_S
     """The longest wait before the next attempt at a job, if no vendor asks for more."""
-    name_patience_s: float = PATIENCE_S
+    name_timeout_s: float = TIMEOUT_S
     """How long a worker waits for its name."""
     reconcile_page: int = PAGE
     """Jobs with an unknown outcome that a worker looks at in one round."""

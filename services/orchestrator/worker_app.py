@@ -48,7 +48,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         resources.queue,
         worker=settings.worker,
         incarnation=SystemIds().job_id(),
-        patience_s=pace.name_patience_s,
+        timeout_s=pace.name_timeout_s,
     )
     reconciling = ReconcileRounds(
         reconciler=Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter),

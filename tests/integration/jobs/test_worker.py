@@ -60,7 +60,7 @@ async def test_a_start_that_failed_leaves_room_for_another(database: str, tmp_pa
     other = PostgresWorkers(store.database, database, SystemClock(), queue, worker="worker-0", incarnation="other")
     await other.enter()
     with pytest.raises(NameTaken):
-        async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}, pace=Pace(name_patience_s=0.5)):
+        async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}, pace=Pace(name_timeout_s=0.5)):
             raise AssertionError("it served")
     await other.leave()
     await makes_a_job(database, tmp_path)
