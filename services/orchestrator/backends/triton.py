@@ -76,11 +76,8 @@ class TritonBackend:
         stall_s: float = STALL_S,
         clip_stall_s: float = CLIP_STALL_S,
     ) -> None:
-        """`cards` are those that the server is for; `report_s` is the time between two reports inside a block.
-
-        `probe_after_s` is how long a stream is silent before its model is probed; `stall_s`, of the decoder
-        `clip_stall_s`, is its longest silence.
-        """
+        """`cards` are the server's. `report_s` is between two reports inside a block. A stream is probed after
+        `probe_after_s` of silence, and ends after `stall_s`, the decoder's after `clip_stall_s`."""
         self._report_s, self._stall_s, self._clip_stall_s = report_s, stall_s, clip_stall_s
         self._engine = TritonClient(address, probe_after_s=probe_after_s)
         self._encoders = InputEncoders(self._engine)
