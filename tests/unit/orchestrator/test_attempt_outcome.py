@@ -23,6 +23,7 @@ from services.orchestrator.domain.paid_call import Charge
 from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.ports.paid_backend import TaskFailed
 from services.orchestrator.ports.prompt_writer import ModelDown
+from services.reasons import PromptReason
 
 ERROR = JobError("ENGINE_REFUSED", "No.", retryable=False)
 
@@ -38,8 +39,8 @@ ERROR = JobError("ENGINE_REFUSED", "No.", retryable=False)
             TemporarilyUnavailable(JobError("ENGINE_AWAY", "Not now.", retryable=True)),
         ),
         (
-            ModelDown("Not now.", retry_after_s=9),
-            TemporarilyUnavailable(JobError("MODEL_DOWN", "Not now.", retryable=True), wait_s=9),
+            ModelDown("Not now.", reason=PromptReason.LLM_DOWN, retry_after_s=9),
+            TemporarilyUnavailable(JobError("LLM_DOWN", "Not now.", retryable=True), wait_s=9),
         ),
         (PreconditionFailed("Taken.", reason=TAKEN.reason), ReferenceTaken()),
     ],
