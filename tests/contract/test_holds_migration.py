@@ -37,6 +37,10 @@ RESERVE = """
 INSERT INTO ledger_entries (account, job_id, kind, reserved_micros, spent_micros, time)
 SELECT id, 'old', 'reserve', 1000, 0, now() FROM accounts
 """
+ADMITTED = """
+INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
+VALUES ('older', 1, now(), 'Admitted', '{"quote_micros": 1000}', false)
+"""
 SETTLE = """
 INSERT INTO ledger_entries (account, job_id, kind, reserved_micros, spent_micros, time)
 SELECT accounts.id, jobs.id, 'settle', -quote_micros, 400, now()
@@ -118,12 +122,26 @@ async def test_jobs_in_every_state_keep_their_bookings_through_the_migration(
 
 
 async def test_a_job_that_the_version_before_admits_is_ended_by_either_version(store: PostgresStore) -> None:
-    ours = await admit(store, a_job())
+    await admit(store, a_job())
     await run(store, ADMIT, BOOK, RESERVE)
+    assert await store.accounts.audit() == 0
+    older, reserved = (each.replace("'old'", "'older'") for each in (ADMIT, RESERVE))
+    await run(store, f"{older} WHERE jobs.id = 'old'", reserved, BOOK, ADMITTED)
     assert await store.accounts.audit() == 0
     await run(store, SETTLE, UNBOOK, END, id="old")
     assert await store.accounts.audit() == 0
-    with pytest.raises(IntegrityError, match="holds_open"):  # a worker of this version will end it
-        await run(store, SETTLE, UNBOOK, END, id=ours.id)
-    await store.jobs.record(ours.id, job_decisions.cancel)
+    await store.jobs.record("older", job_decisions.cancel)
     assert await store.accounts.audit() == 0
+
+
+async def test_a_job_of_this_version_is_ended_by_a_worker_of_the_version_before(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    await run(store, SETTLE, UNBOOK, END, id=job.id)
+    assert await store.accounts.audit() == 0
+    assert all(settled == 400 for *_, settled in await rows(store, HOLDS))
+
+
+async def test_a_worker_of_the_version_before_cannot_end_a_job_without_its_settlement(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    with pytest.raises(IntegrityError, match="holds_open"):
+        await run(store, END, id=job.id)

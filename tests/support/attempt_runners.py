@@ -12,17 +12,25 @@ from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.disk_space import any_room
+from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.media import Probe
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import a_catalog
 
 
 def an_attempt_runner(
-    store: PostgresStore, clock: Clock, blobs: Blobs, backend: Backend, folder: Path, *, look: Probe = probe
+    store: PostgresStore,
+    clock: Clock,
+    blobs: Blobs,
+    backend: Backend,
+    folder: Path,
+    *,
+    look: Probe = probe,
+    jobs: Jobs | None = None,
 ) -> AttemptRunner:
     """Returns a runner with one backend for the model of `a_job`; `look` probes the finished videos."""
     return attempt_runner(
-        jobs=store.jobs,
+        jobs=jobs or store.jobs,
         job_events=store.job_events,
         paid_calls=store.paid_calls,
         assets=store.assets,

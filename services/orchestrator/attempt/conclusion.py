@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -10,12 +9,12 @@ from services.errors import Unavailable
 from services.orchestrator.attempt.alternative_model import AlternativeModels
 from services.orchestrator.attempt.final_event import AttemptFacts, final_event, rerouting_error
 from services.orchestrator.attempt.outcome import Ending, Outcome, PaidTaskFailed
-from services.orchestrator.attempt.result import AttemptResult, FinalEvent, TakenOver, result_of
+from services.orchestrator.attempt.result import AttemptResult, FinalEvent, RetryAfter, TakenOver, result_of
 from services.orchestrator.attempt.state import AttemptState
 from services.orchestrator.domain.attempt_guard import Superseded, guard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Cancelled, Failed, Reconciling, Rerouted, Retrying, Succeeded
-from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.job_decisions import RETRY_MOST_S
 from services.orchestrator.domain.paid_call import Call, Charge
 from services.orchestrator.ports.clock_and_ids import Clock
@@ -72,7 +71,7 @@ class Conclusion:
     async def _record(self, state: AttemptState, outcome: Ending, facts: AttemptFacts) -> tuple[FinalEvent, Job]:
         """Records the final event, and retries while the database is away, so that finished work is not repeated.
 
-        If the answer to a try was lost, the next one finds the job ended, and raises Superseded.
+        If the answer to a try was lost, the next one finds the job ended or waiting, and raises Superseded.
         """
 
         def decide(job: Job) -> FinalEvent:
@@ -109,12 +108,24 @@ class Conclusion:
             case _:
                 assert_never(event)
 
-    async def _leave(self, state: AttemptState) -> TakenOver:
-        """Leaves a job to its other attempt. If it has ended, removes what this attempt has stored since."""
-        with suppress(Unavailable):  # raising it would begin another attempt, and take the job from its owner
-            if (await self.jobs.get(state.job.id)).state.ended:
-                await state.checkpoints.discard()
-        return TakenOver()
+    async def _leave(self, state: AttemptState) -> AttemptResult:
+        """Leaves a job to its other attempt. If it has ended, removes what this attempt has stored since.
+
+        A job that waits for the next attempt of the same queue entry is not left: its `Retrying` was recorded by this
+        attempt, which lost the answer, and only this entry will run it.
+        """
+        while True:
+            try:
+                job = await self.jobs.get(state.job.id)
+                break
+            except Unavailable:  # raising it would begin another attempt, and take the job from its owner
+                if self.clock.now() > state.job.expire_time:
+                    return TakenOver()
+                await asyncio.sleep(RETRY_S)
+        if job.state.ended:
+            await state.checkpoints.discard()
+        own = (State.QUEUED, state.job.attempt, state.job.workflow)
+        return RetryAfter(RETRY_S) if (job.state, job.attempt, job.workflow) == own else TakenOver()
 
     def _count_paid_call(self, job: Job, step: str) -> None:
         if (card := self.catalog.cards.get(job.spec.model)) is not None:

@@ -45,13 +45,16 @@ WITH asked AS (  -- inner SELECTs hide the arrays' lengths from the planner: the
             SELECT coalesce(sum(earlier.active_jobs), 0) FROM accounts AS earlier
             WHERE earlier.tenant = held.tenant AND earlier."user" = held."user" AND earlier.period <> held.period
         ) <= (SELECT asked.jobs FROM asked WHERE asked."user" = held."user")
-    RETURNING id
+    RETURNING id, "user"
 ), admitted AS (
     INSERT INTO jobs (id, tenant, "user", request_id, fingerprint, backend, spec, quote_micros, price_micros,
-                      resumes, call, written, state, stage, progress, attempt, last_sequence, create_time, expire_time)
+                      resumes, call, written, state, stage, progress, attempt, last_sequence, create_time, expire_time,
+                      tenant_account, user_account)
     SELECT :id, :tenant, :user, :request_id, :fingerprint, :backend, CAST(:spec AS jsonb),
            CASE WHEN (SELECT count(*) FROM booked) = (SELECT count(*) FROM asked) THEN CAST(:quote AS bigint) END,
-           :price, :resumes, :call, CAST(:written AS jsonb), 'queued', 'queued', 0, 0, 1, :now, :expire
+           :price, :resumes, :call, CAST(:written AS jsonb), 'queued', 'queued', 0, 0, 1, :now, :expire,
+           -- for processes of the version before holds, which find the accounts here
+           (SELECT id FROM booked WHERE "user" = ''), (SELECT id FROM booked WHERE "user" <> '')
     RETURNING id
 ), set_aside AS (
     INSERT INTO holds (job_id, account, amount_micros) SELECT admitted.id, booked.id, :quote FROM booked, admitted

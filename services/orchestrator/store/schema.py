@@ -104,8 +104,8 @@ jobs = sa.Table(
     sa.Column("end_time", _time),
     sa.Column("ended", sa.Boolean, sa.Computed(f"state IN {ENDED}", persisted=True)),
     # Until the next version, for processes of the previous one: it has these four columns in place of holds.
-    sa.Column("tenant_account", sa.BigInteger),
-    sa.Column("user_account", sa.BigInteger),
+    sa.Column("tenant_account", sa.BigInteger, nullable=False),
+    sa.Column("user_account", sa.BigInteger, nullable=False),
     sa.Column("settled_id", sa.Text, sa.Computed(f"CASE WHEN state IN {ENDED} THEN id END", persisted=True)),
     sa.Column("settled_kind", sa.Text, sa.Computed(f"CASE WHEN state IN {ENDED} THEN 'settle' END", persisted=True)),
     sa.UniqueConstraint("tenant", "user", "request_id"),

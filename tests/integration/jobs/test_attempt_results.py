@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,12 @@ from services.orchestrator.attempt.result import AwaitsReconciliation, JobEnded,
 from services.orchestrator.attempt.runner import AttemptRunner
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.domain import job_decisions
-from services.orchestrator.domain.event import Cancelled, Started, Submitting
+from services.orchestrator.domain.event import Body, Cancelled, Retrying, Started, Submitting
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Submission
+from services.orchestrator.ports.jobs import Decide, Jobs, Recorded
 from services.orchestrator.store.postgres_store import PostgresStore
+from services.reasons import ServiceReason
 from tests.support.attempt_runners import an_attempt_runner
 from tests.support.builders import FakeClock, ScriptedBackend, a_job, admit
 
@@ -83,3 +86,33 @@ async def test_an_attempt_that_another_one_followed_leaves_the_job_to_it(
     assert await running == TakenOver()
     after = await store.jobs.get(job.id)
     assert (after.state, after.attempt) == (State.RUNNING, 2)
+
+
+class LosesAnswers:
+    """Jobs whose connection breaks after the first commit of an event of one kind, before the answer."""
+
+    def __init__(self, jobs: Jobs, kind: type[Body]) -> None:
+        self._jobs = jobs
+        self._kind: type[Body] | None = kind
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._jobs, name)
+
+    async def record(self, job_id: str, decide: Decide, **more: Any) -> Recorded:
+        recorded = await self._jobs.record(job_id, decide, **more)
+        if self._kind is not None and recorded.event is not None and isinstance(recorded.event.body, self._kind):
+            self._kind = None
+            raise Unavailable("The database cannot be reached.", reason=ServiceReason.DATABASE_UNAVAILABLE)
+        return recorded
+
+
+async def test_a_job_is_not_left_by_the_attempt_that_lost_the_answer_to_its_own_retry(
+    store: PostgresStore, clock: FakeClock, backend: ScriptedBackend, job: Job, tmp_path: Path
+) -> None:
+    blobs, jobs = LocalBlobs(tmp_path / "blobs"), LosesAnswers(store.jobs, Retrying)
+    runner = an_attempt_runner(store, clock, blobs, backend, tmp_path, jobs=jobs)
+    backend.troubles = [Unavailable("not now", reason="ENGINE_AWAY")]
+    assert isinstance(await runner.run(job.id), RetryAfter)
+    assert (await store.jobs.get(job.id)).state is State.QUEUED
+    assert await runner.run(job.id) == JobEnded()
+    await blobs.close()

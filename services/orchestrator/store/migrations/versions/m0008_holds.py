@@ -1,8 +1,8 @@
 """Holds: one row for each account that a job was booked on, in place of two columns of the job.
 
-Revision: 0008. The columns stay until the next version, for processes of the previous one. Its API fills them: a
-trigger makes the holds. Its workers settle by them: a trigger settles the holds. This version leaves the columns empty,
-so a worker of the previous one cannot end such a job: the database refuses, and a worker of this version ends it.
+Revision: 0008. The columns stay until the next version, for processes of the previous one, and both versions fill them.
+A job that an API of the previous one admits gets its holds by a trigger. Its workers and APIs settle and refund by the
+columns; another trigger settles the holds.
 """
 
 import sqlalchemy as sa
@@ -21,13 +21,13 @@ HOLD = """
 CREATE FUNCTION hold_accounts_of_job() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO holds (job_id, account, amount_micros)
-    SELECT NEW.id, account, NEW.quote_micros FROM unnest(ARRAY[NEW.tenant_account, NEW.user_account]) AS account;
+    SELECT NEW.id, account, NEW.quote_micros FROM unnest(ARRAY[NEW.tenant_account, NEW.user_account]) AS account
+    ON CONFLICT DO NOTHING;
     RETURN NULL;
 END $$
 """
 HOLD_TRIGGER = """
-CREATE TRIGGER jobs_hold_accounts AFTER INSERT ON jobs FOR EACH ROW
-WHEN (NEW.tenant_account IS NOT NULL) EXECUTE FUNCTION hold_accounts_of_job()
+CREATE TRIGGER jobs_hold_accounts AFTER INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION hold_accounts_of_job()
 """
 SETTLE = """
 CREATE FUNCTION settle_hold_of_entry() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -45,6 +45,8 @@ WHEN (NEW.kind = 'settle') EXECUTE FUNCTION settle_hold_of_entry()
 
 def upgrade() -> None:
     """Adds the holds of every job, of ended ones as settled."""
+    # All locks at once, in the order in which submissions take them: else the two would wait for each other.
+    op.execute("LOCK TABLE accounts, jobs, ledger_entries IN ACCESS EXCLUSIVE MODE")
     op.add_column("jobs", sa.Column("ended", sa.Boolean(), sa.Computed(f"state IN {ENDED}", persisted=True)))
     op.create_unique_constraint(op.f("jobs_id_ended_key"), "jobs", ["id", "ended"])
     op.create_table(
@@ -83,24 +85,17 @@ def upgrade() -> None:
     op.execute(COPY)
     for name in ("jobs_settled", "jobs_tenant_account_fkey", "jobs_user_account_fkey"):
         op.drop_constraint(op.f(name), "jobs")
-    op.alter_column("jobs", "tenant_account", nullable=True)
-    op.alter_column("jobs", "user_account", nullable=True)
     for statement in (HOLD, HOLD_TRIGGER, SETTLE, SETTLE_TRIGGER):
         op.execute(statement)
 
 
 def downgrade() -> None:
-    """Goes back: the accounts of each job become columns of it again."""
+    """Goes back: the accounts of each job are columns of it alone."""
     op.execute("DROP TRIGGER ledger_entries_settle_hold ON ledger_entries")
     op.execute("DROP FUNCTION settle_hold_of_entry()")
     op.execute("DROP TRIGGER jobs_hold_accounts ON jobs")
     op.execute("DROP FUNCTION hold_accounts_of_job()")
-    for column, whose in (("tenant_account", "="), ("user_account", "<>")):
-        op.execute(
-            f"UPDATE jobs SET {column} = holds.account FROM holds JOIN accounts ON accounts.id = holds.account"
-            f" WHERE holds.job_id = jobs.id AND accounts.\"user\" {whose} ''"
-        )
-        op.alter_column("jobs", column, nullable=False)
+    for column in ("tenant_account", "user_account"):
         op.create_foreign_key(op.f(f"jobs_{column}_fkey"), "jobs", "accounts", [column], ["id"])
     op.create_foreign_key(
         "jobs_settled",
