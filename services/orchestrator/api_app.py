@@ -12,7 +12,7 @@ from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grp
 from services.orchestrator.api.api_keys import ApiKeys, digest
 from services.orchestrator.api.asset_service import AssetService
 from services.orchestrator.api.catalog_service import CatalogService
-from services.orchestrator.api.event_feeds import EventFeeds
+from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.api.job_service import JobService
 from services.orchestrator.api.reconcile_service import ReconcileService
 from services.orchestrator.api.usage_service import UsageService

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from services.orchestrator.backends.fake import FakeBackend
-from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.backends.fake_backend import FakeBackend
+from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
-from services.orchestrator.backends.triton import TritonBackend
+from services.orchestrator.backends.triton_backend import TritonBackend
 from services.orchestrator.ports.backend import Backend, Limits
 from services.orchestrator.settings import Settings
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from services.orchestrator.store.database import plain_url
-from services.orchestrator.store.notifications import CHANGES, NotificationListener
+from services.orchestrator.store.notification_listener import CHANGES, NotificationListener
 from services.orchestrator.store.worker_name_lock import WorkerNameLock
 from tests.support.postgres_proxy import Door, door
 

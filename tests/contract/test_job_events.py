@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from services.orchestrator.domain import event as events
 from services.orchestrator.domain import job_decisions
 from services.orchestrator.domain.event import Cancelled, JobError, Progressed, Started
-from services.orchestrator.store.notifications import Signal
+from services.orchestrator.store.notification_listener import Signal
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import NOON, a_job, admit
 

@@ -14,7 +14,7 @@ import pytest
 
 from services.errors import Unavailable
 from services.orchestrator.backends.served_profile import ServedProfile
-from services.orchestrator.backends.triton import TritonBackend
+from services.orchestrator.backends.triton_backend import TritonBackend
 from services.orchestrator.domain.card import EngineNeeds, ModelCard
 from services.orchestrator.domain.spec import FAST, QUALITY, ImageToVideo, Size, Spec, TextToVideo
 from services.orchestrator.ports.backend import (

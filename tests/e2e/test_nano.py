@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from i2v.v1 import job_pb2
 
-from services.orchestrator.backends.triton import TritonBackend
+from services.orchestrator.backends.triton_backend import TritonBackend
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.backend import BackendEvent, Checkpoint, Fragment, GenerationRequest
 from tests.support import pictures

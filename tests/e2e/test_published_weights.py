@@ -12,7 +12,7 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from i2v.v1 import job_pb2
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from services.orchestrator.backends.triton import TritonBackend
+from services.orchestrator.backends.triton_backend import TritonBackend
 from tests.support import weights_files
 from tests.support.served_orchestrator import served, text_spec
 from tests.support.triton_fixture import REPOSITORY

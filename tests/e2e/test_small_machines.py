@@ -10,7 +10,7 @@ import pytest
 from i2v.v1 import job_pb2
 from tritonclient.grpc import service_pb2
 
-from services.orchestrator.backends.triton import TritonBackend
+from services.orchestrator.backends.triton_backend import TritonBackend
 from tests.support.served_orchestrator import Served, served, text_spec
 from tests.support.triton_fixture import REPOSITORY
 from tests.support.triton_wire import connect

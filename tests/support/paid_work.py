@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
-from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.ports.backend import Limits
 from tests.support.scripted_provider import ScriptedProvider, a_video, providing
 from tests.support.served_orchestrator import GOLDEN, Served, caller, served, text_spec

@@ -9,7 +9,7 @@ from datetime import timedelta
 from services.errors import ServiceError
 from services.orchestrator.admission.routing import route
 from services.orchestrator.domain.caller import Caller
-from services.orchestrator.domain.candidates import Available
+from services.orchestrator.domain.candidate_models import Available
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.spec import Spec

@@ -6,7 +6,7 @@ from services.orchestrator.admission.routing import route
 from services.orchestrator.domain import plan_rules
 from services.orchestrator.domain.account import Usage
 from services.orchestrator.domain.caller import Caller
-from services.orchestrator.domain.candidates import Available
+from services.orchestrator.domain.candidate_models import Available
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.spec import Spec

@@ -7,7 +7,7 @@ from datetime import date
 from services.errors import InvalidSpec, NotFound, Violation
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
-from services.orchestrator.domain.candidates import Available, Candidate, check_models, rank, retirement
+from services.orchestrator.domain.candidate_models import Available, Candidate, check_models, rank, retirement
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo

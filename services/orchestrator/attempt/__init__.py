@@ -1,1 +1,1 @@
-"""One attempt at a job. Reading order: runner, generate, state, outcome, final_event, conclusion, result."""
+"""One attempt at a job. Reading order: runner, generate, state, outcome, final_event, final_event_recorder, result."""

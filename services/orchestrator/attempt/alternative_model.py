@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from services.errors import InvalidSpec
-from services.orchestrator.domain.candidates import Available, candidates
+from services.orchestrator.domain.candidate_models import Available, candidates
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import JobError, Rerouted
 from services.orchestrator.domain.job import Job

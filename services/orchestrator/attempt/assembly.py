@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from services.orchestrator.attempt.alternative_model import AlternativeModels
-from services.orchestrator.attempt.conclusion import Conclusion
 from services.orchestrator.attempt.event_recorder import EventRecorder
+from services.orchestrator.attempt.final_event_recorder import FinalEventRecorder
 from services.orchestrator.attempt.fragment_store import FragmentStore
 from services.orchestrator.attempt.generate import Generator
 from services.orchestrator.attempt.inputs import Inputs
@@ -13,7 +13,7 @@ from services.orchestrator.attempt.output_store import OutputStore
 from services.orchestrator.attempt.paid_call_recorder import PaidCallRecorder
 from services.orchestrator.attempt.runner import AttemptRunner
 from services.orchestrator.attempt.written_prompt import WrittenPrompts
-from services.orchestrator.domain.candidates import Available
+from services.orchestrator.domain.candidate_models import Available
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.job_decisions import RETRY_MOST_S
 from services.orchestrator.ports.assets import Assets
@@ -76,5 +76,5 @@ def attempt_runner(
         meter=meter,
         generator=generator,
         paid_call_recorder=paid_call_recorder,
-        conclusion=Conclusion(jobs, catalog, alternatives, clock, meter, longest_retry_s),
+        final_events=FinalEventRecorder(jobs, catalog, alternatives, clock, meter, longest_retry_s),
     )

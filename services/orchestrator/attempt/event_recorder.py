@@ -1,7 +1,7 @@
 """Records the events of a running attempt.
 
 Each event is recorded only while the attempt is the job's current one, which is checked under the lock of the job's
-row. A superseded attempt records nothing more. The event that ends an attempt is recorded in conclusion.py.
+row. A superseded attempt records nothing more. The event that ends an attempt is recorded by final_event_recorder.py.
 """
 
 from dataclasses import dataclass

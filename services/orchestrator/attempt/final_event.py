@@ -17,7 +17,7 @@ from services.orchestrator.attempt.outcome import (
 )
 from services.orchestrator.attempt.result import FinalEvent
 from services.orchestrator.domain import job_decisions
-from services.orchestrator.domain.candidates import PASSES_ON
+from services.orchestrator.domain.candidate_models import PASSES_ON
 from services.orchestrator.domain.event import JobError, Rerouted, Retrying
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Call, Charge

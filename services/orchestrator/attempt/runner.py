@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from services.errors import Unavailable
 from services.orchestrator.attempt.checkpoints import Checkpoints
-from services.orchestrator.attempt.conclusion import Conclusion
+from services.orchestrator.attempt.final_event_recorder import FinalEventRecorder
 from services.orchestrator.attempt.generate import Generator
 from services.orchestrator.attempt.outcome import (
     Made,
@@ -68,7 +68,7 @@ class AttemptRunner:
     meter: Meter
     generator: Generator
     paid_call_recorder: PaidCallRecorder
-    conclusion: Conclusion
+    final_events: FinalEventRecorder
 
     async def run(self, job_id: str, queue_entry: str = "") -> AttemptResult:
         """Runs one attempt.
@@ -93,7 +93,7 @@ class AttemptRunner:
         outcome = await self._outcome(state)
         if isinstance(outcome, Stopped):
             await self._stop_at_vendor(state)
-        return await self.conclusion.conclude(state, outcome)
+        return await self.final_events.record(state, outcome)
 
     async def discard_checkpoints(self, job: Job) -> None:
         """Removes what attempts left of a job that was ended elsewhere. Raises nothing."""

@@ -8,7 +8,7 @@ from services.orchestrator.domain.event import Event, FragmentReady
 from services.orchestrator.ports.signal import Signal
 from services.orchestrator.store import row_mapping
 from services.orchestrator.store.database import Database
-from services.orchestrator.store.notifications import CHANGES, STOPS, NotificationListener
+from services.orchestrator.store.notification_listener import CHANGES, STOPS, NotificationListener
 from services.orchestrator.store.schema import job_events
 
 # Built once: building a statement takes as long as running it.

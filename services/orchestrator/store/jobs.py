@@ -12,7 +12,7 @@ from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Acceptance, Step
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.jobs import Decide, Recorded
-from services.orchestrator.store import event_log, paid_call_steps, row_mapping
+from services.orchestrator.store import event_writer, paid_call_steps, row_mapping
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.queue_notifier import QueueNotifier
@@ -38,7 +38,7 @@ class PostgresJobs:
         """Adds the event that `decide` chooses, with all that belongs to it, in one transaction."""
         try:
             async with self._database.writing() as connection:
-                written = await event_log.record(
+                written = await event_writer.record(
                     connection, self._queue, job_id, decide, assets, step, self._clock.now()
                 )
             if written.backend:

@@ -7,7 +7,7 @@ from services.orchestrator.store.assets import PostgresAssets
 from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.job_events import PostgresJobEvents
 from services.orchestrator.store.jobs import PostgresJobs
-from services.orchestrator.store.notifications import NotificationListener
+from services.orchestrator.store.notification_listener import NotificationListener
 from services.orchestrator.store.paid_calls import PostgresPaidCalls
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.queue_notifier import QueueNotifier

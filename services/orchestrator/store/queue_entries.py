@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.job import Job
-from services.orchestrator.store.notifications import ENTRIES
+from services.orchestrator.store.notification_listener import ENTRIES
 from services.orchestrator.store.queue_notifier import NOTIFY
 
 

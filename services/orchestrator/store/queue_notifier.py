@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from services.errors import Unavailable
 from services.orchestrator.store.database import Database
-from services.orchestrator.store.notifications import ENTRIES
+from services.orchestrator.store.notification_listener import ENTRIES
 
 REST_S = 0.05
 """Seconds between two notifications, at least: all jobs that are queued meanwhile share one."""

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from services.orchestrator.domain.job import State
 from services.orchestrator.ports.signal import Signal
 from services.orchestrator.store.database import Database
-from services.orchestrator.store.notifications import ENTRIES, NotificationListener
+from services.orchestrator.store.notification_listener import ENTRIES, NotificationListener
 from services.orchestrator.store.schema import jobs
 
 # Since when a job waits: since its admission, or since the event that put it onto a queue again.

@@ -8,7 +8,7 @@ import psycopg
 
 from services.errors import Unavailable
 from services.orchestrator.store.database import KEEPALIVE, plain_url
-from services.orchestrator.store.notifications import RECONNECT_S
+from services.orchestrator.store.notification_listener import RECONNECT_S
 from services.reasons import ServiceReason
 
 TIMEOUT_S = 10.0

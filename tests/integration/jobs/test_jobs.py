@@ -15,7 +15,7 @@ from services.errors import Unavailable
 from services.orchestrator.attempt.stop_request import STOP_CHECK_S
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.ports.backend import AttemptFailed
-from services.orchestrator.store.notifications import STOPS
+from services.orchestrator.store.notification_listener import STOPS
 from tests.support.builders import ScriptedBackend
 from tests.support.job_deadlines import late
 from tests.support.served_orchestrator import GOLDEN, Served, caller, image_spec, served, text_spec

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from i2v.provider.v1 import provider_pb2
 from i2v.v1 import job_pb2
 
-from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.domain import paid_call
 from services.orchestrator.domain.paid_call import PaidCall
 from services.orchestrator.pace import Pace

@@ -10,7 +10,7 @@ import pytest
 from i2v.provider.v1 import provider_pb2
 from i2v.v1 import asset_pb2, job_pb2
 
-from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, TaskSubmitting
 from tests.support.job_deadlines import late
 from tests.support.paid_work import VIDEO, State, journal, kinds, life, money, remote, remotely, spec

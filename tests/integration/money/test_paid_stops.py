@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.domain import job_decisions
 from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, TaskSubmitting
 from tests.support.paid_work import State, journal, money, remotely, spec

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from i2v.v1 import asset_pb2, catalog_pb2, job_pb2
 
-from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.pace import Pace
 from services.rpc.status_codes import from_call
 from tests.support import sounds

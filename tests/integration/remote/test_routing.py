@@ -10,7 +10,7 @@ from i2v.provider.v1 import provider_pb2
 from i2v.v1 import catalog_pb2, job_pb2
 
 from services.errors import Unavailable
-from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.pace import Pace
 from tests.support.pictures import a_picture
 from tests.support.scripted_provider import Failed, Found, ScriptedProvider, a_failure, a_video, providing

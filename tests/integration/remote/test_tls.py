@@ -11,7 +11,7 @@ from i2v.v1 import job_pb2
 from prometheus_client import CollectorRegistry
 
 from services.errors import Unavailable
-from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
 from services.orchestrator.domain.spec import Scene
 from services.providers.prompt.app import open_app

@@ -10,7 +10,7 @@ import pytest
 from i2v.v1 import asset_pb2, job_pb2
 from prometheus_client import CollectorRegistry
 
-from services.orchestrator.backends.provider import ProviderBackend
+from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.providers.prompt.app import open_app
 from services.providers.prompt.settings import Settings
 from tests.support import sounds

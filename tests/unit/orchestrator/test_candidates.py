@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.errors import InvalidSpec
-from services.orchestrator.domain.candidates import candidates, retirement
+from services.orchestrator.domain.candidate_models import candidates, retirement
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.remote import Remote, Tariff
 from services.orchestrator.domain.spec import Spec, TextToVideo

@@ -27,7 +27,7 @@ from services.orchestrator.domain.paid_call import Step
 from services.orchestrator.domain.spec import to_json
 from services.orchestrator.ports.jobs import Decide, Recorded
 from services.orchestrator.store import paid_call_steps, row_mapping, settlement
-from services.orchestrator.store.notifications import CHANGES, STOPS
+from services.orchestrator.store.notification_listener import CHANGES, STOPS
 from services.orchestrator.store.queue_entries import Queue, enqueue
 from services.orchestrator.store.schema import assets as assets_table
 from services.orchestrator.store.schema import jobs

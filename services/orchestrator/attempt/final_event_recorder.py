@@ -1,4 +1,4 @@
-"""The conclusion of an attempt: records the event that ends it, and cleans up."""
+"""Records the event that ends an attempt, and cleans up."""
 
 import asyncio
 import logging
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Conclusion:
-    """Concludes attempts."""
+class FinalEventRecorder:
+    """Ends attempts."""
 
     jobs: Jobs
     catalog: Catalog
@@ -38,7 +38,7 @@ class Conclusion:
     meter: Meter
     longest_retry_s: float = RETRY_MOST_S
 
-    async def conclude(self, state: AttemptState, outcome: Outcome) -> AttemptResult:
+    async def record(self, state: AttemptState, outcome: Outcome) -> AttemptResult:
         """Records what the outcome means for the job.
 
         Raises Unavailable while another model cannot be searched for, and when the end cannot be recorded by the job's
