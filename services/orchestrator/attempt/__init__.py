@@ -1,1 +1,4 @@
-"""One attempt at a job. Reading order: runner, generate, state, outcome, final_event, final_event_recorder, result."""
+"""One attempt at a job.
+
+Reading order: runner, generate, state, outcome, error_classification, final_event_decision, final_event_recorder, result.
+"""

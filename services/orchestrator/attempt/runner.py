@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from services.errors import Unavailable
 from services.orchestrator.attempt.checkpoints import Checkpoints
+from services.orchestrator.attempt.error_classification import internal_error, outcome_of_error
 from services.orchestrator.attempt.final_event_recorder import FinalEventRecorder
 from services.orchestrator.attempt.generate import Generator
 from services.orchestrator.attempt.outcome import (
@@ -19,8 +20,6 @@ from services.orchestrator.attempt.outcome import (
     Refused,
     Stopped,
     TimedOut,
-    internal_error,
-    outcome_of_error,
 )
 from services.orchestrator.attempt.paid_call_recorder import PaidCallRecorder
 from services.orchestrator.attempt.result import AttemptResult, AwaitsReconciliation, JobEnded, TakenOver

@@ -16,7 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.provider.v1 import provider_pb2, provider_pb2_grpc
 
 from services.errors import Unavailable
-from services.orchestrator.backends.grpc_errors import is_full, message_of
+from services.orchestrator.backends.grpc_error_message import is_full, message_of
 from services.orchestrator.backends.task_progress import TaskProgress
 from services.orchestrator.backends.task_stream import TaskStream
 from services.orchestrator.backends.vendor_video_file import VendorVideoFile

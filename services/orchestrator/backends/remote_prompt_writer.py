@@ -7,7 +7,7 @@ import grpc
 from i2v.provider.v1 import prompt_pb2, prompt_pb2_grpc
 
 from services.errors import Unavailable
-from services.orchestrator.backends.grpc_errors import is_full, message_of
+from services.orchestrator.backends.grpc_error_message import is_full, message_of
 from services.orchestrator.domain.event import JobError, PromptWritten
 from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import Scene, SceneAnimation, TalkingAvatar

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.orchestrator.attempt.final_event import AttemptFacts, final_event, rerouting_error
+from services.orchestrator.attempt.final_event_decision import AttemptFacts, final_event, rerouting_error
 from services.orchestrator.attempt.outcome import (
     Broke,
     Ending,

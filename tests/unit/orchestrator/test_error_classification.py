@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from services.errors import InvalidUpload, NotFound, PreconditionFailed, ServiceError, Unavailable, Violation
+from services.orchestrator.attempt.error_classification import outcome_of_error
 from services.orchestrator.attempt.outcome import (
     Broke,
     Outcome,
@@ -13,7 +14,6 @@ from services.orchestrator.attempt.outcome import (
     ReferenceTaken,
     Refused,
     TemporarilyUnavailable,
-    outcome_of_error,
 )
 from services.orchestrator.attempt.result import TakenOver
 from services.orchestrator.domain.attempt_guard import Superseded
