@@ -1,4 +1,5 @@
 """One attempt at a job.
 
-Reading order: runner, generate, state, outcome, error_classification, final_event_decision, final_event_recorder, result.
+Reading order: runner, generate, state, outcome, error_classification, final_event_decision, final_event_recorder,
+result.
 """
