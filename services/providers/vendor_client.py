@@ -18,6 +18,7 @@ from typing import Self, TypeVar
 
 import httpx
 
+from services import bounded_json
 from services.outbound.destinations import Destinations, GuardedTransport, guarded_client
 from services.providers import task_failures
 from services.providers.metrics import VendorMeter
@@ -272,8 +273,8 @@ def plain(text: bytes) -> bytes:
     unescaped = text.decode("utf-8-sig", errors="replace")
     if "\\" in unescaped:
         try:
-            unescaped = json.dumps(json.loads(unescaped), ensure_ascii=False)
-        except (ValueError, RecursionError):
+            unescaped = json.dumps(bounded_json.loads(unescaped), ensure_ascii=False)
+        except ValueError:
             return b""
     return unescaped.encode(errors="replace")
 
@@ -281,6 +282,6 @@ def plain(text: bytes) -> bytes:
 def parsed(text: bytes) -> object:
     """Returns the value of a JSON text, or None where it is no JSON, or too deep."""
     try:
-        return json.loads(text.decode(errors="replace"))
-    except (ValueError, RecursionError):
+        return bounded_json.loads(text.decode(errors="replace"))
+    except ValueError:
         return None

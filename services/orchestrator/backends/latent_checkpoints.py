@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from services import bounded_json
 from services.orchestrator.backends.served_profile import GenerationPlan
 from services.orchestrator.backends.triton_client import Array
 
@@ -52,10 +53,10 @@ def history(plan: GenerationPlan, checkpoints: Sequence[bytes]) -> list[Array]:
 def _unpack(plan: GenerationPlan, start: int, end: int, data: bytes, before: Array | None) -> Array:
     line, _, raw = data.partition(b"\n")
     try:
-        header: dict[str, Any] = json.loads(line)
+        header: Any = bounded_json.loads(line)
         shape = tuple(int(side) for side in header["shape"])
         stored = (header["mark"], header["start"], header["follows"], header["sha256"])
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise BadCheckpoint("it has no header that can be read") from error
     if stored[0] != plan.mark:
         raise BadCheckpoint("it is of another profile or another spec")

@@ -5,11 +5,11 @@ message names both sides: it is for operators, because callers cannot change it.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 
+from services import bounded_json
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.spec import QUALITY, ImageToVideo, Operation, Size, Spec, TextToVideo
@@ -84,14 +84,14 @@ class ServedProfile:
         Raises AttemptFailed (PROFILE_MISMATCH) if it is not a profile of the present format.
         """
         try:
-            served = json.loads(text)
+            served = bounded_json.loads(text)
             if not isinstance(served, dict):
                 raise TypeError("it is no object")
             known = {name: served[name] for name in cls.__dataclass_fields__ if name in served}
             for name, value in known.items():
                 _hold(name, value, cls.__dataclass_fields__[name].type)
             return cls(**known)
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError) as error:
             raise AttemptFailed(
                 JobError(
                     JobReason.PROFILE_MISMATCH,

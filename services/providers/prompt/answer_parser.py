@@ -4,11 +4,11 @@ An answer is as hostile as the scene that it was made from: it is taken for text
 were not requested are left out.
 """
 
-import json
 import re
 import unicodedata
 from dataclasses import dataclass
 
+from services import bounded_json
 from services.providers.prompt.instructions import BEGIN, END, Form
 from services.providers.prompt.scene import LEAST_CHARACTERS
 from services.providers.prompt.template_prompt import MARKUP
@@ -100,8 +100,8 @@ def _taken_apart(text: str) -> tuple[Form, str, str, list[str]]:
     if text[0] not in "{[":
         return Form.TEXT, LABEL.sub("", text, count=1) if LABEL.match(text) else text, "", []
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):  # Nested ten thousand deep, it is a RecursionError.
+        document = bounded_json.loads(text)
+    except ValueError:
         raise Unusable("is broken JSON") from None
     if not isinstance(document, dict) or not isinstance(document.get("prompt"), str):
         raise Unusable("is JSON without a prompt")

@@ -8,7 +8,6 @@ The key stands in the client's header and nowhere else. Errors and log lines hol
 """
 
 import asyncio
-import json
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ from typing import Any
 import httpx2
 import openai
 
+from services import bounded_json
 from services.errors import PreconditionFailed, QuotaExceeded, Unavailable
 from services.providers.prompt.answer_parser import Unusable
 from services.providers.prompt.bounded_transport import BoundedTransport, TooLarge
@@ -179,8 +179,8 @@ class OpenAiLlm:
 
     def _read(self, body: bytes, sent: Sent) -> Answer:
         try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
+            document = bounded_json.loads(body)
+        except ValueError:
             return self._answered(Unusable("is no JSON"), None, sent)
         if not isinstance(document, dict):
             return self._answered(Unusable("is no completion"), None, sent)
