@@ -16,7 +16,7 @@ OVERLAPPED = "loop and decode overlapped"
 def exported_times(chosen: Profile, pixels: torch.Tensor, threads: int) -> tuple[dict[str, float], list[Span]]:
     """Seconds of each stage on the exported graphs, and when each block was made and decoded."""
     code, decode_code = load("transformer", "causal_pipeline"), load("vae_decoder", "latent_decoder")
-    runtime, folder = load("transformer", "kv_cache_runtime_onnx"), REPOSITORY / "transformer" / "1"
+    runtime, folder = load("transformer", "network_runtime_onnx"), REPOSITORY / "transformer" / "1"
     settings = load("transformer", "transformer_settings").Settings.read(folder)
     rollout = code.Rollout(runtime.OnnxRuntime(folder, settings, threads, "cpu"))
     decoder = decode_code.Decoder(REPOSITORY / "vae_decoder" / "1", threads)

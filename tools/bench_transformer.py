@@ -114,7 +114,7 @@ def runtime(profile: Profile, device: str, **how: Any) -> Any:
         drawn = torch.empty(shape, dtype=dtype, device=device).normal_(std=DEVIATION, generator=generator)
         return drawn + 1 if "norm" in name and name.endswith("weight") else drawn
 
-    return load("transformer", "kv_cache_runtime_torch").TorchRuntime(
+    return load("transformer", "network_runtime_torch").TorchRuntime(
         Path(), settings(profile), device, read=read, **how
     )
 

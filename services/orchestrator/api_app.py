@@ -9,7 +9,7 @@ import grpc
 from i2v.admin.v1 import reconcile_pb2_grpc
 from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
 
-from services.orchestrator.api.api_keys import ApiKeys, digest
+from services.orchestrator.api.api_key_cache import ApiKeys, digest
 from services.orchestrator.api.asset_service import AssetService
 from services.orchestrator.api.catalog_service import CatalogService
 from services.orchestrator.api.event_feed_registry import EventFeeds

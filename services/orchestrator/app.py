@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from services.orchestrator import health_check
 from services.orchestrator.api import request_texts
-from services.orchestrator.api.api_keys import ApiKeys
+from services.orchestrator.api.api_key_cache import ApiKeys
 from services.orchestrator.api_app import SERVICES, WATCH, call_limits, open_api
 from services.orchestrator.backend_connections import Backends
 from services.orchestrator.background_task import run_in_background

@@ -53,7 +53,7 @@ def denoiser(exports: dict[str, Path]) -> Make:
         settings = replace(load("transformer", "transformer_settings").Settings.read(folder), **changes)
         if runtime == "onnx":
             return load("transformer", "bidirectional_denoiser_onnx").OnnxDenoiser(folder, settings, 1, "cpu")
-        weights = load("transformer", "kv_cache_runtime_torch").TorchRuntime(folder, settings, "cpu")
+        weights = load("transformer", "network_runtime_torch").TorchRuntime(folder, settings, "cpu")
         return load("transformer", "bidirectional_denoiser_torch").TorchDenoiser(weights)
 
     return make

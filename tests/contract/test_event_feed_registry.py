@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
 from services.errors import Unavailable
-from services.orchestrator.api.event_feed import KEPT_BYTES, PAGE, EventFeed
 from services.orchestrator.api.event_feed_registry import EventFeeds
+from services.orchestrator.api.shared_event_feed import KEPT_BYTES, PAGE, EventFeed
 from services.orchestrator.domain import job_decisions
 from services.orchestrator.domain.event import Progressed
 from services.orchestrator.domain.job import Job

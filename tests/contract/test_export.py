@@ -296,7 +296,7 @@ def test_a_rollout_over_the_cache_is_the_rollout_without_one() -> None:
         latent_frames=7,
         seed=11,
     )
-    runtime = load("transformer", "kv_cache_runtime_onnx").OnnxRuntime(folder, settings, threads=2, device="cpu")
+    runtime = load("transformer", "network_runtime_onnx").OnnxRuntime(folder, settings, threads=2, device="cpu")
     rollout = load("transformer", "causal_pipeline").Rollout(runtime)
     made = np.concatenate([block.latents for block in rollout.blocks(request)], axis=2)
     with torch.inference_mode():

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from services.orchestrator.api.api_keys import digest
+from services.orchestrator.api.api_key_cache import digest
 from services.orchestrator.ports.tenants import Tenant
 from services.orchestrator.store import schema
 from services.orchestrator.store.postgres_store import PostgresStore

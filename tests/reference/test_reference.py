@@ -116,7 +116,7 @@ class Video:
         content = wan_transformer.settings(profile(wan(), self.way, max_latents=self.frames)).content
         of_way = {key: content[key] for key in content if "latents" in key or "first" in key or "timesteps" in key}
         settings = replace(load("transformer", "transformer_settings").Settings.read(exported), **of_way)
-        runtime = load("transformer", "kv_cache_runtime_onnx").OnnxRuntime(exported, settings, threads=1, device="cpu")
+        runtime = load("transformer", "network_runtime_onnx").OnnxRuntime(exported, settings, threads=1, device="cpu")
         blocks = load("transformer", "causal_pipeline").Rollout(runtime).blocks(self.request())
         made: np.ndarray = np.concatenate([block.latents for block in blocks], axis=2)
         return made

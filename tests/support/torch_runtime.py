@@ -19,7 +19,7 @@ PER_FRAME = 6
 CACHED = 7
 """Latent frames that the cache of `a_runtime` has room for."""
 
-code = load("transformer", "kv_cache_runtime_torch")
+code = load("transformer", "network_runtime_torch")
 
 
 class Exports:

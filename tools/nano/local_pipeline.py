@@ -25,7 +25,7 @@ class LocalPipeline:
 
     def __init__(self, repository: Path = REPOSITORY, threads: int = 2) -> None:
         settings = model_code("transformer", "transformer_settings")
-        runtime = model_code("transformer", "kv_cache_runtime_onnx")
+        runtime = model_code("transformer", "network_runtime_onnx")
         self._rollout = model_code("transformer", "causal_pipeline")
         self._decode = model_code("vae_decoder", "latent_decoder")
         folder = {

@@ -7,7 +7,7 @@ A `Denoiser` holds one profile's weights, and a `Video` of it the buffers of the
 from collections.abc import Sequence
 from typing import Protocol
 
-from kv_cache_runtime import Floats
+from network_runtime import Floats
 from transformer_settings import Settings
 
 

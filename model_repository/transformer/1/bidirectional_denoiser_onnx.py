@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from kv_cache_runtime import PATCH, Floats
-from kv_cache_runtime_onnx import raising_out_of_memory, session
+from network_runtime import PATCH, Floats
+from network_runtime_onnx import raising_out_of_memory, session
 from onnxruntime import IOBinding, OrtValue
 from position_and_time import rotary, waves
 from transformer_settings import Settings

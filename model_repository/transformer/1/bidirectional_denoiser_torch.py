@@ -1,7 +1,7 @@
 """The bidirectional pipeline's forwards over PyTorch: the network of `wan_network`, with nothing cached.
 
 A forward attends to its own keys and values alone, so each layer overwrites those of the layer before: one pair of
-buffers serves all layers and all prompts of a video. `kv_cache_runtime_torch` compiles, records and locks the device.
+buffers serves all layers and all prompts of a video. `network_runtime_torch` compiles, records and locks the device.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from functools import partial
 
 import torch
 from key_value_cache import KeyValueCache
-from kv_cache_runtime import Floats
-from kv_cache_runtime_torch import Buffers, Replay, TorchRuntime
+from network_runtime import Floats
+from network_runtime_torch import Buffers, Replay, TorchRuntime
 from position_and_time import waves
 
 

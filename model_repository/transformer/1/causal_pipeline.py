@@ -23,7 +23,7 @@ from generation_request import (
     history_frames,
     noise,
 )
-from kv_cache_runtime import Runtime
+from network_runtime import Runtime
 from position_and_time import MAX_FRAMES
 
 

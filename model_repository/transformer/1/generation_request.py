@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from kv_cache_runtime import PATCH
+from network_runtime import PATCH
 
 Floats = npt.NDArray[np.float32]
 

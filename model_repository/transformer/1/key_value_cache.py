@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from kv_cache_runtime import PATCH, Floats
+from network_runtime import PATCH, Floats
 from position_and_time import MAX_FRAMES, rotary
 from torch import Tensor
 from transformer_settings import Settings

@@ -15,7 +15,7 @@ import triton_python_backend_utils as pb_utils
 from bidirectional_denoiser import Denoiser
 from causal_pipeline import Rollout
 from generation_request import BadRequest, Pipeline, Request
-from kv_cache_runtime import OutOfMemory
+from network_runtime import OutOfMemory
 from transformer_settings import Settings
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
@@ -135,7 +135,7 @@ def maker(folder: Path, settings: Settings, threads: int, device: str) -> Callab
     if settings.runtime == "torch":
         runtime = torch_runtime(folder, settings, device)
     else:
-        from kv_cache_runtime_onnx import OnnxRuntime
+        from network_runtime_onnx import OnnxRuntime
 
         runtime = OnnxRuntime(folder, settings, threads, device)
     return lambda: Rollout(runtime)
@@ -154,7 +154,7 @@ def denoiser(folder: Path, settings: Settings, threads: int, device: str) -> Den
 
 def torch_runtime(folder: Path, settings: Settings, device: str) -> Any:
     """The profile's weights over PyTorch, which is imported only where it is wanted."""
-    from kv_cache_runtime_torch import TorchRuntime
+    from network_runtime_torch import TorchRuntime
 
     return TorchRuntime(folder, settings, device, compile=settings.compile and device != "cpu")
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 from key_value_cache import DTYPES, KeyValueCache
-from kv_cache_runtime import PATCH
+from network_runtime import PATCH
 from safetensors import safe_open
 from torch import Tensor
 from torch.nn.functional import gelu, rms_norm

@@ -7,7 +7,7 @@ shapes depend on how many latent frames are computed, never on how many are cach
 from typing import NamedTuple
 
 import torch
-from kv_cache_runtime import PATCH
+from network_runtime import PATCH
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm, rms_norm, scaled_dot_product_attention, silu
 from torch.nn.functional import linear as affine

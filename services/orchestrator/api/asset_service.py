@@ -7,7 +7,7 @@ import grpc
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
 from services.orchestrator.api import proto_values
-from services.orchestrator.api.api_keys import ApiKeys
+from services.orchestrator.api.api_key_cache import ApiKeys
 from services.orchestrator.assets.ingest import Ingest, Upload
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.ports.assets import Assets

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from i2v.v1 import job_pb2
 
-from services.orchestrator.api.event_feed import BEATS, KEPT, PAGE, EventFeed, entry
+from services.orchestrator.api.shared_event_feed import BEATS, KEPT, PAGE, EventFeed, entry
 from services.orchestrator.domain.job import Job
 from services.orchestrator.ports.job_events import JobEvents
 from services.orchestrator.ports.queues import Queues

@@ -12,7 +12,7 @@ from i2v.v1 import job_pb2, job_pb2_grpc
 
 from services.orchestrator.admission import admit, preview, resume
 from services.orchestrator.api import job_messages, proto_values, spec_messages
-from services.orchestrator.api.api_keys import ApiKeys
+from services.orchestrator.api.api_key_cache import ApiKeys
 from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.domain import job_decisions
 from services.orchestrator.domain.catalog import Catalog

@@ -8,7 +8,7 @@ from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
 
 from services.errors import PreconditionFailed
 from services.orchestrator.api import proto_values
-from services.orchestrator.api.api_keys import ApiKeys
+from services.orchestrator.api.api_key_cache import ApiKeys
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.paid_call import PaidCall

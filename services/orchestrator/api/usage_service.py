@@ -6,7 +6,7 @@ import grpc
 from i2v.v1 import usage_pb2, usage_pb2_grpc
 
 from services.orchestrator.api import proto_values
-from services.orchestrator.api.api_keys import ApiKeys
+from services.orchestrator.api.api_key_cache import ApiKeys
 from services.orchestrator.domain.account import Account
 from services.orchestrator.domain.budget_period import period
 from services.orchestrator.domain.ledger import Entry, Kind

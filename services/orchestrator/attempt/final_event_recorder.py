@@ -7,9 +7,9 @@ from typing import assert_never
 
 from services.errors import Unavailable
 from services.orchestrator.attempt.alternative_model import AlternativeModels
-from services.orchestrator.attempt.final_event_decision import AttemptFacts, final_event, rerouting_error
 from services.orchestrator.attempt.outcome import Ending, Outcome, PaidTaskFailed
 from services.orchestrator.attempt.result import AttemptResult, FinalEvent, RetryAfter, TakenOver, result_of
+from services.orchestrator.attempt.retry_decision import AttemptFacts, final_event, rerouting_error
 from services.orchestrator.attempt.state import AttemptState
 from services.orchestrator.domain.attempt_guard import Superseded, guard
 from services.orchestrator.domain.catalog import Catalog

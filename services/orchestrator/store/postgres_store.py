@@ -5,7 +5,7 @@ from services.orchestrator.store.accounts import PostgresAccounts
 from services.orchestrator.store.admissions import PostgresAdmissions
 from services.orchestrator.store.assets import PostgresAssets
 from services.orchestrator.store.database import Database, plain_url
-from services.orchestrator.store.job_events import PostgresJobEvents
+from services.orchestrator.store.job_event_reader import PostgresJobEvents
 from services.orchestrator.store.jobs import PostgresJobs
 from services.orchestrator.store.notification_listener import NotificationListener
 from services.orchestrator.store.paid_calls import PostgresPaidCalls

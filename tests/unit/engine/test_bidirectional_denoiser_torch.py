@@ -17,8 +17,8 @@ from tools.model_code import load
 GRID = (3, 4, 6)
 PROFILE = bidirectional()
 
-code, runtimes = load("transformer", "bidirectional_denoiser_torch"), load("transformer", "kv_cache_runtime_torch")
-out_of_memory = load("transformer", "kv_cache_runtime").OutOfMemory
+code, runtimes = load("transformer", "bidirectional_denoiser_torch"), load("transformer", "network_runtime_torch")
+out_of_memory = load("transformer", "network_runtime").OutOfMemory
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ def a_rollout(**changes: Any) -> Any:
     """With a profile of its own; what `changes` says of it is in no graph."""
     settings = replace(load("transformer", "transformer_settings").Settings.read(FOLDER), **changes)
     return code.Rollout(
-        load("transformer", "kv_cache_runtime_onnx").OnnxRuntime(FOLDER, settings, threads=1, device="cpu")
+        load("transformer", "network_runtime_onnx").OnnxRuntime(FOLDER, settings, threads=1, device="cpu")
     )
 
 

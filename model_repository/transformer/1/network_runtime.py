@@ -1,7 +1,7 @@
 """The port between the loop that makes a video block by block and what computes its forwards.
 
 A `Runtime` holds one profile's weights; each of its slots holds the KV cache of one video at a time, so as many videos
-can be made at once as there are slots. `kv_cache_runtime_onnx` and `kv_cache_runtime_torch` implement both.
+can be made at once as there are slots. `network_runtime_onnx` and `network_runtime_torch` implement both.
 """
 
 from typing import Protocol

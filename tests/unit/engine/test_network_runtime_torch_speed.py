@@ -36,9 +36,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Exports:
 def test_without_memory_it_says_so_and_gives_back_what_it_had(export: Exports) -> None:
     slot = a_slot(export())
     before = slot.forward(latents(7), 500.0, 0, 0, keep=False)
-    with pytest.raises(
-        load("transformer", "kv_cache_runtime").OutOfMemory, match=r"^OUT_OF_MEMORY: .*memory"
-    ) as caught:
+    with pytest.raises(load("transformer", "network_runtime").OutOfMemory, match=r"^OUT_OF_MEMORY: .*memory") as caught:
         begin(slot, size=(4_000_000_000, 6))
     assert caught.value.__cause__ is None
     assert slot.bytes == 0
@@ -56,7 +54,7 @@ def test_without_memory_it_says_so_and_gives_back_what_it_had(export: Exports) -
     ids=str,
 )
 def test_failures_of_memory_are_told_from_others(error: Exception) -> None:
-    out_of_memory = load("transformer", "kv_cache_runtime").OutOfMemory
+    out_of_memory = load("transformer", "network_runtime").OutOfMemory
     with pytest.raises(out_of_memory, match=r"^OUT_OF_MEMORY: "), code.raising_out_of_memory():
         raise error
     with pytest.raises(out_of_memory, match=r"^OUT_OF_MEMORY: "), code.raising_out_of_memory():

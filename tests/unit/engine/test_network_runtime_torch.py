@@ -117,7 +117,7 @@ def test_a_video_is_that_of_the_other_runtime(tmp_path: Path, given: bool) -> No
         latent_frames=7,
         seed=5,
     )
-    onnx = load("transformer", "kv_cache_runtime_onnx").OnnxRuntime(folder, stated, threads=1, device="cpu")
+    onnx = load("transformer", "network_runtime_onnx").OnnxRuntime(folder, stated, threads=1, device="cpu")
     torch_runtime = code.TorchRuntime(tmp_path / "transformer" / "1", replace(stated, runtime="torch"), "cpu")
     assert farthest(rollout(torch_runtime, request), rollout(onnx, request)) < 1e-4
 

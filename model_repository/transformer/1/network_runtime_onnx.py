@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from kv_cache_runtime import PATCH, Floats, OutOfMemory
+from network_runtime import PATCH, Floats, OutOfMemory
 from onnxruntime import IOBinding, OrtValue
 from position_and_time import rotary, waves
 from transformer_settings import Settings

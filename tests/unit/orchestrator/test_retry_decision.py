@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from services.orchestrator.attempt.final_event_decision import AttemptFacts, final_event, rerouting_error
 from services.orchestrator.attempt.outcome import (
     Broke,
     Ending,
@@ -17,6 +16,7 @@ from services.orchestrator.attempt.outcome import (
     TemporarilyUnavailable,
     TimedOut,
 )
+from services.orchestrator.attempt.retry_decision import AttemptFacts, final_event, rerouting_error
 from services.orchestrator.domain.event import (
     Cancelled,
     Failed,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.errors import Unauthenticated, Unavailable
-from services.orchestrator.api.api_keys import (
+from services.orchestrator.api.api_key_cache import (
     CACHE_SIZE,
     CACHE_TIME,
     CACHE_TIME_UNKNOWN,

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from key_value_cache import KeyValueCache
-from kv_cache_runtime import Floats, OutOfMemory
+from network_runtime import Floats, OutOfMemory
 from position_and_time import MAX_FRAMES, waves
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformer_settings import Settings

@@ -12,7 +12,7 @@ from services.rpc.call_limits import CallLimits, Gate, Group, OpenCalls, too_man
 Metadata = Sequence[tuple[str, str | bytes]]
 
 
-class CallAdmission:
+class CallGate:
     """The admitted calls of a server."""
 
     def __init__(self, limits: CallLimits, verify: auth.Verify | None) -> None:
