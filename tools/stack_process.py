@@ -5,8 +5,8 @@ import random
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -151,14 +151,29 @@ def refuse_taken(ports: Mapping[str, int]) -> None:
                 ) from error
 
 
+_reserved: deque[socket.socket] = deque(maxlen=100)
+"""The names of the ports that this process chose last, until it ends or has chosen a hundred others."""
+
+
 def free_port() -> int:
     """Returns a port that no process uses now, below those that the kernel gives to connections.
 
-    So a server that restarts finds its port free: no connection of another process takes it in between.
+    So a server that restarts finds its port free: no connection of another process takes it in between. No other caller
+    of this function, in any process of the machine, gets the port while its server starts: a socket in the kernel's
+    abstract namespace reserves it.
     """
     below, _ = map(int, LOCAL_PORTS.read_text().split())
     while True:
         port = random.randrange(PORTS_FROM, max(below, PORTS_FROM + 10_000))
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind((HOST, port))
-            return port
+        name = socket.socket(socket.AF_UNIX)
+        with socket.socket() as probe:
+            try:
+                name.bind(f"\0i2v-port-{port}")
+                probe.bind((HOST, port))
+            except OSError:
+                name.close()
+                continue
+        if len(_reserved) == _reserved.maxlen:
+            _reserved.popleft().close()
+        _reserved.append(name)
+        return port

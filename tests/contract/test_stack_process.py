@@ -1,5 +1,6 @@
 """The stack's programs: a long start reports what it waits for, and a failed start ends with the reason."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,3 +28,19 @@ def test_a_start_that_takes_long_says_what_it_waits_for_and_what_it_lacks(tmp_pa
     assert not never.lives
     assert said[0].startswith(f"waiting for the sleeper at 127.0.0.1:{port}, ")
     assert str(tmp_path / "sleeper.log") in said[0]
+
+
+def test_no_two_processes_choose_the_same_port_while_their_servers_start() -> None:
+    mine = {free_port() for _ in range(50)}
+    chosen = "import random; random.seed(1); from tools.stack_process import free_port as port; "
+    chosen += "print(*[port() for _ in range(50)], flush=True)"
+    first = subprocess.Popen(
+        [sys.executable, "-c", chosen + "; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert first.stdout is not None
+    theirs = set(map(int, first.stdout.readline().split()))
+    second = subprocess.run([sys.executable, "-c", chosen], capture_output=True, text=True, check=True)
+    first.communicate("\n")
+    assert len(mine) == len(theirs) == 50
+    assert not theirs & set(map(int, second.stdout.split()))
+    assert not theirs & mine
