@@ -56,7 +56,7 @@ class PrometheusMeter:
             "i2v_output_warnings_total", "Mismatches of vendors' videos.", ["model", "reason"], registry=registry
         )
         self._reconciling = Gauge(
-            "i2v_jobs_reconciling", "Jobs with a paid call whose outcome nobody knows.", registry=registry
+            "i2v_jobs_reconciling", "Jobs with a paid call whose outcome is unknown.", registry=registry
         )
         self._imbalance = Gauge(
             "i2v_ledger_imbalance_accounts",

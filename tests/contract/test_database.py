@@ -53,7 +53,7 @@ async def test_the_drivers_own_connection_that_broke_is_replaced_without_a_fault
 
 
 async def test_an_unreachable_database_is_unavailable() -> None:
-    database = Database("postgresql://nobody@127.0.0.1:9/none", pool_size=1)
+    database = Database("postgresql://user@127.0.0.1:9/none", pool_size=1)
     with pytest.raises(Unavailable):
         await database.check()
     await database.close()

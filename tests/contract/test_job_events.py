@@ -16,10 +16,10 @@ from tests.support.builders import NOON, a_job, admit
 
 async def test_the_fragments_of_all_attempts_are_told_in_order(store: PostgresStore) -> None:
     job = await admit(store, a_job())
-    told = [events.FragmentReady(index, "a" * 64, 4, 99, 0.5) for index in (0, 1, 0)]
-    for body in (Started(1), *told[:2], Started(2), events.Continued(1, 0.5), told[2]):
+    announced = [events.FragmentReady(index, "a" * 64, 4, 99, 0.5) for index in (0, 1, 0)]
+    for body in (Started(1), *announced[:2], Started(2), events.Continued(1, 0.5), announced[2]):
         await store.jobs.record(job.id, lambda _, body=body: body)
-    assert await store.job_events.fragments(job.id) == told
+    assert await store.job_events.fragments(job.id) == announced
     assert events.Continued(1, 0.5) in [event.body for event in await store.job_events.read(job.id, after=0)]
 
 

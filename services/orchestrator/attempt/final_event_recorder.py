@@ -100,7 +100,7 @@ class FinalEventRecorder:
                 log.info("job ended", extra={"state": job.state.value, "charged_micros": job.charged_micros})
             case Reconciling():
                 self._count_paid_call(job, "lost")
-                log.error("nobody knows what the vendor has done; the job is being reconciled")
+                log.error("it is unknown what the vendor has done; the job is being reconciled")
             case Rerouted(model=model, error=error):
                 log.warning("another model is asked", extra={"model": model, "reason": error.reason})
             case Retrying(error=error):
@@ -136,4 +136,4 @@ def _report_unknown_charge(state: AttemptState, outcome: PaidTaskFailed) -> None
     """Logs that the job pays for a task that the vendor may not have charged: an operator can give that back."""
     if outcome.charge is Charge.UNKNOWN and state.external_ref and not outcome.error.resumable:
         known = {"job_id": state.job.id, "model": state.job.spec.model, "reason": outcome.error.reason}
-        log.error("a task came to nothing, and nobody knows whether the vendor charged it", extra=known)
+        log.error("a task came to nothing, and it is unknown whether the vendor charged it", extra=known)

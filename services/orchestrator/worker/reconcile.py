@@ -26,7 +26,7 @@ from services.reasons import RequestReason, VendorReason
 
 LOST = JobError(VendorReason.ANSWER_LOST, "The vendor's answer was lost, and it has no such task.", retryable=True)
 UNFOUND = JobError(
-    VendorReason.ANSWER_LOST, "The vendor's answer was lost, and nobody found such a task in time.", retryable=True
+    VendorReason.ANSWER_LOST, "The vendor's answer was lost, and no such task was found in time.", retryable=True
 )
 SETTLED = JobError(
     VendorReason.SETTLED_BY_OPERATOR, "The vendor's answer was lost; a person has settled it.", retryable=True

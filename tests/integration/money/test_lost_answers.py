@@ -38,7 +38,7 @@ async def test_after_the_refund_window_what_nobody_found_is_free(
     async with remotely(database, tmp_path, vendor, change=impatient) as i2v:
         ended = await i2v.ended((await i2v.submit(spec())).name)
         assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
-        assert "nobody found" in ended.error.message, "that it has none is not known"
+        assert "no such task was found" in ended.error.message, "that it has none is not known"
         assert (len(vendor.submitted), len(vendor.found)) == (1, 1)
         assert "the vendor's bill may have it" in caplog.text
 

@@ -199,7 +199,7 @@ async def test_an_accepted_task_of_unknown_cost_is_paid_for_and_named_in_the_log
     assert (ended.state, ended.error.reason, ended.error.resumable) == (State.FAILED, reason, False)
     assert (ended.charged.amount_micros, len(vendor.submitted)) == (5000, 1)
     assert (await money(i2v), await journal(i2v)) == ((0, 5000), ["charged"])
-    (told,) = [record for record in caplog.records if "nobody knows whether" in record.message]
+    (told,) = [record for record in caplog.records if "it is unknown whether" in record.message]
     assert (f"jobs/{told.job_id}", told.reason) == (ended.name, reason)  # type: ignore[attr-defined]
 
 

@@ -44,7 +44,7 @@ async def stop_listening(store: Any) -> None:
                 " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
             )
         )
-        assert True in ended.scalars().all()
+        assert any(ended.scalars()), "no connection was listening"
 
 
 async def test_a_stop_that_comes_just_before_the_handover_is_a_stop_and_no_fault(

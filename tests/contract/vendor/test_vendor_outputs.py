@@ -1,0 +1,95 @@
+"""The videos that vendors make: how they are fetched, and what is refused."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.provider_and_simulator import Provided, provided
+from tools.simulators.simulator import Simulator
+
+
+@pytest.mark.parametrize(
+    ("output", "reason", "resumable"),
+    [
+        ("403", "OUTPUT_UNAVAILABLE", True),
+        ("404", "OUTPUT_UNAVAILABLE", True),
+        ("410", "OUTPUT_UNAVAILABLE", True),
+        ("private", "OUTPUT_UNAVAILABLE", True),
+        ("elsewhere", "OUTPUT_UNAVAILABLE", True),
+        ("file", "OUTPUT_UNAVAILABLE", True),
+        ("no-name", "OUTPUT_UNAVAILABLE", True),
+        ("redirect", "OUTPUT_UNAVAILABLE", True),
+        ("no-video", "OUTPUT_WRONG", True),
+        ("huge", "OUTPUT_WRONG", False),
+    ],
+)
+async def test_an_output_that_cannot_be_had_was_paid_for_all_the_same(
+    tmp_path: Path, vendor: str, output: str, reason: str, resumable: bool
+) -> None:
+    async with provided(vendor, tmp_path, change=lambda values, _: values.update(output_bytes=1_000_000)) as rig:
+        rig.play(output=output)
+        told = await rig.generate()
+        assert told.end == (reason, "CHARGED")
+        assert (told.failed.resumable, told.failed.retryable) == (resumable, False)
+        if output != "huge":
+            rig.simulator.works[told.ref].scenario.output = ""
+            assert (await rig.attach(told.ref)).done
+        assert rig.simulator.paid == 1
+
+
+@pytest.mark.parametrize("output", ["503", "429", "stall", "cut", "empty", "packed", "changed"])
+async def test_an_output_that_may_still_be_had_is_fetched_until_time_is_up_and_then_again(
+    tmp_path: Path, vendor: str, output: str
+) -> None:
+    def change(values: dict[str, Any], simulator: Simulator) -> None:
+        values |= {"download_s": 1.0, "stall_s": 0.2 if output == "stall" else 10.0}
+
+    async with provided(vendor, tmp_path, change=change) as rig:
+        rig.play(output=output)
+        told = await rig.generate()
+        assert told.end == ("OUTPUT_UNAVAILABLE", "CHARGED")
+        assert (told.failed.resumable, told.failed.retryable) == (True, True)
+        rig.simulator.works[told.ref].scenario.output = ""
+        assert (await rig.attach(told.ref)).done
+        assert rig.simulator.paid == 1
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        ["503"] * 12,
+        ["lost"] * 12,
+        ["429", "500", "502", "503", "504", "lost", "408"],
+        ["404"] * 3,
+        ["403", "404", "403"],
+        ["no-video"] * 3,
+        ["no-video", "503", "404", "lost", "no-video", "503", "404", "lost", "no-video"],
+    ],
+    ids=["down", "silent", "busy", "not-yet", "forbidden-a-while", "page", "everything"],
+)
+async def test_a_file_host_that_is_away_for_a_while_ends_nothing(rig: Provided, outputs: list[str]) -> None:
+    rig.play(outputs=list(outputs))
+    told = await rig.generate()
+    assert told.video == rig.simulator.video(rig.simulator.works[told.ref])
+    assert rig.simulator.counts["output"] == len(outputs) + 1
+    assert rig.simulator.paid == 1
+
+
+async def test_a_file_host_that_takes_no_ranges_any_more_gives_all_of_it_again(rig: Provided) -> None:
+    rig.play(output="no-range", outputs=["cut-once"])
+    told = await rig.generate()
+    assert told.video == rig.simulator.video(rig.simulator.works[told.ref])
+    assert rig.simulator.counts["output"] == 3
+
+
+@pytest.mark.parametrize("output", ["cut-once", "cut-no-range"])
+async def test_a_download_that_breaks_off_goes_on_where_it_was(rig: Provided, output: str) -> None:
+    rig.play(output=output)
+    told = await rig.generate()
+    work = rig.simulator.works[told.ref]
+    assert told.video == rig.simulator.video(work)
+    assert told.done.sha256 == hashlib.sha256(told.video).hexdigest()
+    assert rig.simulator.counts["output"] == 2
+    assert rig.simulator.paid == 1

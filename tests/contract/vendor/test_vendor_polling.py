@@ -1,0 +1,108 @@
+"""Polling a vendor's task: no answer, however wrong, changes what is paid or delivered."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.provider_and_simulator import Provided, provided, until
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        ["500", "502", "503", "504"],
+        ["429", "429"],
+        ["404", "404"],
+        ["418"],
+        ["403"],
+        ["lost", "lost"],
+        ["hang"],
+        ["garbage"],
+        ["types"],
+        ["deep"],
+        ["huge"],
+        ["500", "lost", "garbage", "429", "types", "404", "deep"],
+    ],
+)
+async def test_trouble_with_a_look_changes_nothing(rig: Provided, looks: list[str]) -> None:
+    rig.play(looks=list(looks), work_s=0.05)
+    told = await rig.generate()
+    assert told.done
+    assert rig.simulator.scenario.looks == []
+    assert rig.simulator.paid == 1
+
+
+async def test_a_vendor_that_asks_for_patience_while_it_is_looked_at_gets_it(rig: Provided) -> None:
+    rig.play(looks=["429"], retry_after="1")
+    before = time.monotonic()
+    assert (await rig.generate()).done
+    assert time.monotonic() - before >= 0.9
+
+
+async def test_an_endless_fault_ends_with_a_task_that_can_be_resumed(tmp_path: Path, vendor: str) -> None:
+    async with provided(vendor, tmp_path, change=lambda values, _: values.update(watch_s=0.3)) as rig:
+        rig.play(looks=["500"] * 1000)
+        told = await rig.generate()
+        assert told.end == ("TIMED_OUT", "UNKNOWN")
+        assert told.failed.resumable
+        rig.simulator.works[told.ref].scenario.looks.clear()
+        assert (await rig.attach(told.ref)).done
+        assert rig.simulator.paid == 1
+
+
+async def test_patience_that_ends_leaves_a_task_that_can_be_resumed(tmp_path: Path, vendor: str) -> None:
+    async with provided(vendor, tmp_path, change=lambda values, _: values.update(watch_s=0.2)) as rig:
+        rig.play(stay="work")
+        told = await rig.generate()
+        assert told.end == ("TIMED_OUT", "UNKNOWN")
+        assert told.failed.resumable
+        rig.simulator.release()
+        again = await rig.attach(told.ref)
+        assert again.kinds == ["accepted", "progress", "output", "done"]
+        assert again.ref == told.ref
+        assert rig.simulator.paid == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "charges"),
+    [
+        ("failed", "TASK_FAILED", {"NOT_CHARGED"}),
+        ("cancelled", "TASK_CANCELLED", {"UNKNOWN"}),
+        ("timeout", "TASK_FAILED", {"UNKNOWN", "NOT_CHARGED"}),
+        ("deleted", "TASK_GONE", {"UNKNOWN"}),
+        ("moderation", "MODERATION", {"UNKNOWN", "NOT_CHARGED"}),
+    ],
+)
+async def test_a_task_that_the_vendor_ends_without_a_video_is_over(
+    hasty: Provided, state: str, reason: str, charges: set[str]
+) -> None:
+    rig = hasty
+    rig.play(end=state, work_s=0.03)
+    told = await rig.generate()
+    assert told.end[0] == reason
+    assert told.end[1] in charges
+    # fal says of what was deleted that it does not know it, and may know it again.
+    assert told.failed.resumable == (state == "deleted" and rig.vendor == "fal")
+    assert (await rig.attach(told.ref)).end == told.end
+    assert rig.simulator.paid == 1
+
+
+async def test_a_vendor_that_is_done_but_has_no_video_is_asked_until_patience_ends(tmp_path: Path, vendor: str) -> None:
+    async with provided(vendor, tmp_path, change=lambda values, _: values.update(watch_s=0.2)) as rig:
+        rig.play(end="no-output")
+        assert (await rig.generate()).end == ("TIMED_OUT", "UNKNOWN")
+        assert rig.simulator.paid == 1
+
+
+async def test_a_key_that_is_withdrawn_at_work_leaves_a_task_that_can_be_resumed(rig: Provided) -> None:
+    rig.play(stay="work")
+    call = rig.start()
+    ref = (await until(call, "accepted")).accepted.external_ref
+    key, rig.simulator.key = rig.simulator.key, "another"
+    failed = (await until(call, "failed")).failed
+    assert (failed.reason, failed.resumable, failed.retryable) == ("BAD_KEY", True, True)
+    rig.simulator.key = key
+    rig.simulator.release()
+    assert (await rig.attach(ref)).done
+    assert rig.simulator.paid == 1

@@ -1,0 +1,29 @@
+"""What never leaves a provider: keys, and addresses with signatures."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+from services.rpc.logs import JsonLines
+from tests.support.provider_and_simulator import Provided, provided
+
+
+@pytest.mark.parametrize("how", ["", "bad-key", "garbage", "lost", "refused"])
+async def test_the_key_is_nowhere_but_in_requests(rig: Provided, caplog: pytest.LogCaptureFixture, how: str) -> None:
+    caplog.set_level(logging.DEBUG)
+    rig.play(submit=how, status=400, words=f"the key {rig.simulator.key} is bad, see https://vendor.example/task-1")
+    told = await rig.generate()
+    text = str(told.events) + generate_latest(rig.registry).decode()
+    records = [JsonLines().format(each) for each in caplog.records if each.name.startswith("services.")]
+    assert rig.simulator.key not in text + "".join(records)
+    assert "vendor.example" not in str(told.events)
+    assert told.events[-1].WhichOneof("event") == "done" or told.failed.message
+
+
+async def test_the_key_does_not_follow_to_where_outputs_and_uploads_lie(tmp_path: Path, vendor: str) -> None:
+    async with provided(vendor, tmp_path, change=lambda values, _: values.update(inline_bytes=10)) as rig:
+        assert (await rig.generate()).done  # The simulator looks at the headers there.
+        assert rig.simulator.counts["upload"] == 1
+        assert rig.simulator.paid == 1

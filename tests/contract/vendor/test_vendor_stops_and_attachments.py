@@ -1,0 +1,119 @@
+"""Stopping a vendor's task, and attaching to one again."""
+
+import grpc
+import pytest
+
+from services.rpc.status_codes import from_call
+from tests.support.provider_and_simulator import Provided, until
+
+
+async def test_a_task_in_the_vendors_queue_is_stopped_where_it_can_be(rig: Provided) -> None:
+    rig.play(stay="queue")
+    call = rig.start()
+    ref = (await until(call, "accepted")).accepted.external_ref
+    await until(call, "progress", "vendor-queue")
+    told = await rig.capabilities()
+    can_cancel = told.can_cancel
+    assert (can_cancel, told.can_find) == {"fal": (True, False), "wavespeed": (False, True)}[rig.vendor]
+    assert await rig.cancel(ref) == ("STOPPED" if can_cancel else "GOES_ON")
+    rig.simulator.release()
+    if can_cancel:
+        assert (await until(call, "failed")).failed.reason == "TASK_CANCELLED"
+        assert (await rig.attach(ref)).failed.reason == "TASK_CANCELLED"
+    else:
+        assert await until(call, "done")
+        assert (await rig.attach(ref)).done
+    assert rig.simulator.paid == 1
+
+
+async def test_a_task_at_work_goes_on(rig: Provided) -> None:
+    rig.play(stay="work")
+    call = rig.start()
+    ref = (await until(call, "accepted")).accepted.external_ref
+    await until(call, "progress", "vendor-work")
+    assert await rig.cancel(ref) == "GOES_ON"
+    rig.simulator.release()
+    assert await until(call, "done")
+    assert (await rig.attach(ref)).done
+    assert rig.simulator.paid == 1
+
+
+async def test_a_task_whose_video_is_fetched_has_ended(rig: Provided) -> None:
+    rig.play(output="slow")
+    call = rig.start()
+    ref = (await until(call, "accepted")).accepted.external_ref
+    await until(call, "progress", "download")
+    assert await rig.cancel(ref) == "ENDED"
+    assert await until(call, "done")
+    assert await rig.cancel(ref) == "ENDED"
+    assert (await rig.attach(ref)).done
+    assert rig.simulator.paid == 1
+
+
+async def test_a_vendor_that_cannot_be_asked_to_stop_says_so(rig: Provided) -> None:
+    rig.play(stay="queue")
+    call = rig.start()
+    ref = (await until(call, "accepted")).accepted.external_ref
+    rig.simulator.works[ref].scenario.looks[:] = ["500"] * 1000
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await rig.cancel(ref)
+    assert (caught.value.code(), from_call(caught.value).reason) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "VENDOR_UNREACHABLE",
+    )
+    call.cancel()
+
+
+async def test_a_key_that_is_refused_does_not_tell_that_a_task_has_ended(rig: Provided) -> None:
+    rig.play(stay="work")
+    call = rig.start()
+    ref = (await until(call, "accepted")).accepted.external_ref
+    rig.simulator.key = "another"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await rig.cancel(ref)
+    assert from_call(caught.value).reason == "VENDOR_UNREACHABLE"
+    call.cancel()
+
+
+@pytest.mark.parametrize("stage", ["vendor-queue", "vendor-work", "download"])
+async def test_a_caller_that_went_attaches_to_what_it_had_begun(rig: Provided, stage: str) -> None:
+    rig.play(stay="" if stage == "download" else stage.removeprefix("vendor-"), output="slow")
+    call = rig.start()
+    ref = (await until(call, "accepted")).accepted.external_ref
+    await until(call, "progress", stage)
+    call.cancel()
+    again = rig.attaching(ref)
+    assert (await until(again, "accepted")).accepted.external_ref == ref
+    rig.simulator.release()
+    assert await until(again, "done")
+    assert rig.simulator.paid == 1
+
+
+async def test_a_task_that_nobody_knows_is_gone(hasty: Provided) -> None:
+    assert (await hasty.attach("task-of-somebody-else")).end == ("TASK_GONE", "UNKNOWN")
+    assert hasty.simulator.paid == 0
+
+
+async def test_a_vendor_that_forgets_a_task_for_a_while_loses_nothing(rig: Provided) -> None:
+    rig.play(looks=["404"] * 12)
+    assert (await rig.generate()).done
+    assert rig.simulator.paid == 1
+
+
+async def test_a_task_that_a_vendor_has_forgotten_can_be_attached_to_when_it_knows_it_again(hasty: Provided) -> None:
+    hasty.play(looks=["404"] * 1000)
+    told = await hasty.generate()
+    assert told.end == ("TASK_GONE", "UNKNOWN")
+    assert told.failed.resumable
+    hasty.simulator.works[told.ref].scenario.looks.clear()
+    assert (await hasty.attach(told.ref)).done
+    assert hasty.simulator.paid == 1
+
+
+@pytest.mark.parametrize("ref", ["", "../../account", "a/b", "a b", "x" * 129, "a?b", ".."])
+async def test_what_cannot_be_a_vendors_id_is_never_sent_to_it(rig: Provided, ref: str) -> None:
+    for call in (rig.attach(ref), rig.cancel(ref)):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert rig.simulator.counts.total() == 0
