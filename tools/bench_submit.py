@@ -16,7 +16,7 @@ import psycopg
 from i2v.v1 import job_pb2, job_pb2_grpc
 
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.plan import Plan
+from services.orchestrator.domain.plan import four_limits
 from services.orchestrator.domain.spec import Spec, TextToVideo
 from services.orchestrator.settings import Settings
 from services.orchestrator.store import admission_statement
@@ -141,7 +141,7 @@ def _values() -> dict[str, Any]:
         id="", tenant="development", user="", request_id="", spec=spec, quote_micros=quote, price_micros=quote,
         create_time=now, expire_time=now + timedelta(hours=1),
     )  # fmt: skip
-    plan = Plan("floor", 10**15, 10**15, 10**6, 10**6)
+    plan = four_limits("floor", 10**15, 10**15, 10**6, 10**6)
     queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
     return asdict(queue) | admission_statement.values(job, "fingerprint", plan, card.backend)
 

@@ -11,7 +11,7 @@ from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Admitted, Event
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.job_transitions import apply
-from services.orchestrator.domain.plan import Plan
+from services.orchestrator.domain.plan import Plan, four_limits
 from services.orchestrator.domain.spec import Size, Spec, TextToVideo
 from services.orchestrator.media.video_writer import VideoWriter
 from services.orchestrator.ports.backend import (
@@ -72,7 +72,7 @@ def a_plan(**changes: int | str) -> Plan:
         "tenant_active_jobs": 10_000,
         "user_active_jobs": 10_000,
     }
-    return Plan(**(values | changes))  # type: ignore[arg-type]
+    return four_limits(**(values | changes))  # type: ignore[arg-type]
 
 
 def a_spec(prompt: str = "a wave", **changes: object) -> Spec:

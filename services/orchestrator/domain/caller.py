@@ -1,7 +1,8 @@
 """The caller: who makes a request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from services.orchestrator.domain.limits.calendar import BillingCalendar
 from services.orchestrator.domain.plan import Plan
 
 
@@ -12,3 +13,7 @@ class Caller:
     tenant: str
     user: str
     plan: Plan
+    """With the overrides that hold for this user and key."""
+    key: str = ""
+    """Id of the API key; empty: the call came with a token."""
+    calendar: BillingCalendar = field(default_factory=BillingCalendar)
