@@ -22,8 +22,8 @@ from services.orchestrator.media.upload_probe import UploadProbe
 from services.orchestrator.resources import Resources
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.tenants import PostgresTenants
-from services.orchestrator.worker.reconcile import Reconciler
-from services.rpc.call_limits import CallLimits, Group
+from services.orchestrator.worker.lost_submission_reconciler import Reconciler
+from services.rpc.concurrent_call_limits import CallLimits, Group
 from services.rpc.server import Registration
 
 WATCH = "/i2v.v1.JobService/WatchJob"

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from services.orchestrator.domain.job_decisions import RETRY_MOST_S
+from services.orchestrator.domain.next_event import RETRY_MOST_S
 from services.orchestrator.store.worker_name_lock import TIMEOUT_S
 from services.orchestrator.worker.availability import CHECK_S
-from services.orchestrator.worker.reconcile_rounds import PAGE
+from services.orchestrator.worker.reconcile_schedule import PAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,9 @@ from services.orchestrator.settings import Settings
 from services.orchestrator.store.workers import PostgresWorkers
 from services.orchestrator.worker.backend_readiness import BackendReadiness
 from services.orchestrator.worker.dbos_queue import DbosQueue
+from services.orchestrator.worker.lost_submission_reconciler import Reconciler
 from services.orchestrator.worker.reaper import Reaper
-from services.orchestrator.worker.reconcile import Reconciler
-from services.orchestrator.worker.reconcile_rounds import ReconcileRounds
+from services.orchestrator.worker.reconcile_schedule import ReconcileSchedule
 from services.orchestrator.worker.workflow import Worker
 
 
@@ -50,7 +50,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         incarnation=SystemIds().job_id(),
         timeout_s=pace.name_timeout_s,
     )
-    reconciling = ReconcileRounds(
+    reconciling = ReconcileSchedule(
         reconciler=Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter),
         paid_calls=store.paid_calls,
         backends=backends,

@@ -33,7 +33,7 @@ from services.providers.video_download import Downloader, DownloadLimits
 from services.providers.webhook_server import WebhookServer
 from services.providers.webhook_verification import Webhooks
 from services.rpc import auth
-from services.rpc.call_limits import CallLimits
+from services.rpc.concurrent_call_limits import CallLimits
 from services.rpc.server import CannotListenError, RpcServer, Tls, listen_for_metrics, serve
 from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
 

@@ -1,4 +1,5 @@
 """What any gRPC process here needs; knows no product noun.
 
-Reading order: status_codes, auth, call_limits, call_messages, logs, telemetry, interceptor, health, server.
+Reading order: status_codes, auth, concurrent_call_limits, admitted_calls, request_messages, response_messages, logs,
+telemetry, interceptor, health, server.
 """

@@ -22,8 +22,8 @@ from grpc_status import rpc_status
 
 from services.errors import DeadlineTooShort, ServiceError
 from services.rpc import auth, logs
-from services.rpc.call_gate import CallGate, Metadata
-from services.rpc.call_limits import CallLimits, Group
+from services.rpc.admitted_calls import AdmittedCalls, Metadata
+from services.rpc.concurrent_call_limits import CallLimits, Group
 from services.rpc.method_runner import Context, Handler, MethodRunner, method_runner
 from services.rpc.request_messages import RequestMessages
 from services.rpc.status_codes import to_status
@@ -71,7 +71,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._endless = frozenset(endless)
         self._limits = limits
         self._group_of = {method: group for group in limits.groups for method in group.methods}
-        self._admission = CallGate(limits, verify)
+        self._admission = AdmittedCalls(limits, verify)
         self._check = check
         self._wrapped: dict[str, Handler] = {}
 

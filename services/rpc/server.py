@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
 from services.rpc import auth
-from services.rpc.call_limits import CallLimits
+from services.rpc.concurrent_call_limits import CallLimits
 from services.rpc.health import HealthService
 from services.rpc.interceptor import CallInterceptor
 from services.rpc.telemetry import ServerMetrics, serve_metrics

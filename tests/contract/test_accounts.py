@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.errors import QuotaExceeded
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.event import Failed, JobError, Succeeded, VideoOutput
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.spec import Size
@@ -30,7 +30,7 @@ async def test_a_new_period_begins_with_a_fresh_budget_and_an_old_job_settles_in
     old = await admit(store, numbered(1), user_budget_micros=1000)
     clock.time = NOON + timedelta(days=30)
     new = await admit(store, numbered(2, create_time=clock.time), user_budget_micros=1000)
-    await store.jobs.record(old.id, job_decisions.cancel)
+    await store.jobs.record(old.id, next_event.cancel)
     usage = (await store.accounts.statement("studio", "ann", a_plan())).usage
     assert usage.user.reserved_micros == new.quote_micros
     assert await store.accounts.audit() == 0
@@ -44,7 +44,7 @@ async def test_a_job_of_the_last_period_is_still_unfinished_in_the_new(store: Po
     assert refused.value.reason == "USER_ACTIVE_JOBS_EXCEEDED"
     usage = (await store.accounts.statement("studio", "ann", a_plan())).usage
     assert usage.user.active_jobs == usage.tenant.active_jobs == 1
-    await store.jobs.record(old.id, job_decisions.cancel)
+    await store.jobs.record(old.id, next_event.cancel)
     await admit(store, numbered(2, create_time=clock.time), user_active_jobs=1)
     assert await store.accounts.audit() == 0
 
@@ -52,7 +52,7 @@ async def test_a_job_of_the_last_period_is_still_unfinished_in_the_new(store: Po
 async def test_success_charges_the_quote_and_failure_nothing(store: PostgresStore) -> None:
     for number, end in enumerate([Succeeded(OUTPUT, 1000), Failed(JobError("X", "x", retryable=True), 0)]):
         job = await admit(store, numbered(number))
-        await store.jobs.record(job.id, job_decisions.start)
+        await store.jobs.record(job.id, next_event.start)
         ended = (await store.jobs.record(job.id, lambda job, end=end: end)).after
         assert ended.state.ended and ended.charged_micros == end.charged_micros
         assert await store.jobs.get(job.id) == ended
@@ -70,9 +70,9 @@ async def test_success_charges_the_quote_and_failure_nothing(store: PostgresStor
 
 async def test_a_queued_job_is_cancelled_at_once_for_nothing(store: PostgresStore) -> None:
     job = await admit(store, a_job())
-    ended = (await store.jobs.record(job.id, job_decisions.cancel)).after
+    ended = (await store.jobs.record(job.id, next_event.cancel)).after
     assert (ended.state, ended.charged_micros) == (State.CANCELLED, 0)
-    assert await store.jobs.record(job.id, job_decisions.cancel) == Recorded(ended, None, ended)
+    assert await store.jobs.record(job.id, next_event.cancel) == Recorded(ended, None, ended)
     await settled(store, ended)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.errors import NotFound, QuotaExceeded, RequestIdReused, Unavailable
 from services.orchestrator.domain import event as events
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.job import Job
 from services.orchestrator.store import admission_statement
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -124,7 +124,7 @@ async def test_every_account_of_a_job_has_a_hold_until_the_job_is_settled(store:
     )
     async with store.database.reading() as connection:
         assert list(await connection.execute(held)) == [("", 1000, None), ("ann", 1000, None)]
-    await store.jobs.record(job.id, job_decisions.cancel)
+    await store.jobs.record(job.id, next_event.cancel)
     async with store.database.reading() as connection:
         assert list(await connection.execute(held)) == [("", 1000, 0), ("ann", 1000, 0)]
 

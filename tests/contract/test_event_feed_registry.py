@@ -10,7 +10,7 @@ from i2v.v1 import job_pb2
 from services.errors import Unavailable
 from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.api.shared_event_feed import KEPT_BYTES, PAGE, EventFeed
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.event import Progressed
 from services.orchestrator.domain.job import Job
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -39,7 +39,7 @@ async def numbers(watching: AsyncGenerator[bytes, None], up_to: int) -> list[int
 
 async def started(store: PostgresStore) -> Job:
     job = await admit(store, a_job())
-    return (await store.jobs.record(job.id, job_decisions.start)).after
+    return (await store.jobs.record(job.id, next_event.start)).after
 
 
 async def test_a_slow_watcher_keeps_nothing_and_misses_nothing(store: PostgresStore) -> None:

@@ -10,7 +10,7 @@ from alembic.config import Config
 from sqlalchemy.exc import IntegrityError
 
 from services.orchestrator.domain import event as events
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.event import Body, Failed, JobError, Succeeded, VideoOutput
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Acceptance, Step, Submission
@@ -77,20 +77,20 @@ async def run(store: PostgresStore, *statements: str, **given: object) -> None:
 async def in_every_state(store: PostgresStore) -> set[State]:
     """Makes a job for each state, and one that was refunded. Returns the states that the jobs have."""
     submitting, accepted = events.Submitting("vendor"), events.Accepted("vendor")
-    start: Callable[[Job], Body | None] = job_decisions.start
+    start: Callable[[Job], Body | None] = next_event.start
     histories: list[list[Callable[[Job], Body | None]]] = [
         [],
         [start],
         [start, lambda _: events.CancelRequested()],
-        [start, lambda _: submitting, job_decisions.lost],
+        [start, lambda _: submitting, next_event.lost],
         [start, lambda _: Succeeded(OUTPUT, 1000)],
         [start, lambda _: Failed(JobError("X", "x", retryable=True), 0)],
-        [job_decisions.cancel],
+        [next_event.cancel],
         [
             start,
             lambda _: submitting,
             lambda _: accepted,
-            lambda now: job_decisions.fail(now, JobError("X", "x", False, True)),
+            lambda now: next_event.fail(now, JobError("X", "x", False, True)),
         ],
     ]
     steps: dict[Body, Step] = {submitting: Submission("model"), accepted: Acceptance("task")}
@@ -117,7 +117,7 @@ async def test_jobs_in_every_state_keep_their_bookings_through_the_migration(
     assert await rows(store, HOLDS) == before
     assert await store.accounts.audit() == 0
     for job in await store.jobs.page("studio", "ann", state=State.QUEUED, before=None, limit=10):
-        await store.jobs.record(job.id, job_decisions.cancel)
+        await store.jobs.record(job.id, next_event.cancel)
     assert await store.accounts.audit() == 0
 
 
@@ -130,7 +130,7 @@ async def test_a_job_that_the_version_before_admits_is_ended_by_either_version(s
     assert await store.accounts.audit() == 0
     await run(store, SETTLE, UNBOOK, END, id="old")
     assert await store.accounts.audit() == 0
-    await store.jobs.record("older", job_decisions.cancel)
+    await store.jobs.record("older", next_event.cancel)
     assert await store.accounts.audit() == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.orchestrator.domain import event as events
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.event import Cancelled, JobError, Progressed, Started
 from services.orchestrator.store.notification_listener import Signal
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -25,7 +25,7 @@ async def test_the_fragments_of_all_attempts_are_told_in_order(store: PostgresSt
 
 async def test_events_are_numbered_without_a_gap_whoever_writes(store: PostgresStore) -> None:
     job = await admit(store, a_job())
-    await store.jobs.record(job.id, job_decisions.start)
+    await store.jobs.record(job.id, next_event.start)
     await asyncio.gather(*(store.jobs.record(job.id, lambda _, n=n: Progressed("generate", n / 40)) for n in range(40)))
     told = await store.job_events.read(job.id, after=0)
     assert [event.sequence for event in told] == list(range(1, 43))
@@ -54,7 +54,7 @@ async def test_every_kind_of_event_comes_back_as_it_was(store: PostgresStore) ->
 
 async def test_a_waiter_is_woken_by_events_and_by_stops_only_for_stops(store: PostgresStore) -> None:
     job = await admit(store, a_job())
-    await store.jobs.record(job.id, job_decisions.start)
+    await store.jobs.record(job.id, next_event.start)
     async with store.job_events.changes(job.id) as changes, store.job_events.stops(job.id) as stops:
         assert await changes.wait(60) and await stops.wait(60)  # raised at first: look
         while await changes.wait(0.3) or await stops.wait(0.3):
@@ -62,7 +62,7 @@ async def test_a_waiter_is_woken_by_events_and_by_stops_only_for_stops(store: Po
         await store.jobs.record(job.id, lambda _: Progressed("generate", 0.5))
         assert await changes.wait(60)
         assert not await stops.wait(0.2)
-        await store.jobs.record(job.id, job_decisions.cancel)
+        await store.jobs.record(job.id, next_event.cancel)
         assert await changes.wait(60) and await stops.wait(60)
 
 
@@ -90,5 +90,5 @@ async def test_waiters_survive_a_broken_connection(store: PostgresStore) -> None
             )
         assert await changes.wait(10)  # woken when it listens again, and then hears
         await asyncio.gather(*(store.database.check() for _ in range(10)), return_exceptions=True)
-        await store.jobs.record(job.id, job_decisions.start)
+        await store.jobs.record(job.id, next_event.start)
         assert await changes.wait(10)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.errors import NotFound
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.attempt_guard import Superseded
 from services.orchestrator.domain.event import Progressed
 from services.orchestrator.domain.job import Job, State
@@ -16,7 +16,7 @@ from tests.support.builders import a_job, admit, numbered
 
 async def test_what_was_recorded_is_returned_with_the_job_before_and_after_it(store: PostgresStore) -> None:
     job = await admit(store, a_job())
-    recorded = await store.jobs.record(job.id, job_decisions.start)
+    recorded = await store.jobs.record(job.id, next_event.start)
     assert recorded.before == job
     assert [recorded.event] == await store.job_events.read(job.id, after=1)
     assert recorded.after == await store.jobs.get(job.id)
@@ -25,7 +25,7 @@ async def test_what_was_recorded_is_returned_with_the_job_before_and_after_it(st
 
 async def test_nothing_follows_a_terminal_event(store: PostgresStore) -> None:
     job = await admit(store, a_job())
-    await store.jobs.record(job.id, job_decisions.cancel)
+    await store.jobs.record(job.id, next_event.cancel)
     with pytest.raises(IllegalEvent):
         await store.jobs.record(job.id, lambda _: Progressed("generate", 0.5))
 
@@ -53,7 +53,7 @@ async def test_a_user_sees_neither_another_users_nor_another_tenants_jobs(store:
 async def test_jobs_are_listed_newest_first_in_pages_and_by_state(store: PostgresStore) -> None:
     for number in range(5):
         await admit(store, numbered(number))
-    await store.jobs.record(f"{3:032x}", job_decisions.cancel)
+    await store.jobs.record(f"{3:032x}", next_event.cancel)
     page = await store.jobs.page("studio", "ann", state=None, before=None, limit=2)
     assert [job.id for job in page] == [f"{4:032x}", f"{3:032x}"]
     rest = await store.jobs.page("studio", "ann", state=State.QUEUED, before=page[-1].id, limit=10)
@@ -62,7 +62,7 @@ async def test_jobs_are_listed_newest_first_in_pages_and_by_state(store: Postgre
 
 async def test_overdue_jobs_are_found_begun_ones_after_a_grace(store: PostgresStore) -> None:
     waiting, begun = await admit(store, numbered(1)), await admit(store, numbered(2))
-    await store.jobs.record(begun.id, job_decisions.start)
+    await store.jobs.record(begun.id, next_event.start)
     assert await store.jobs.overdue(waiting.expire_time, grace_s=30) == []
     late = waiting.expire_time + timedelta(seconds=1)
     assert await store.jobs.overdue(late, grace_s=30) == [waiting.id]

@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.store import schema
 from services.orchestrator.store.database import driver_url, migrate
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -104,7 +104,7 @@ async def test_the_database_itself_refuses_to_pay_twice(store: PostgresStore, fi
 
 async def test_the_database_itself_refuses_an_event_after_a_terminal_one(store: PostgresStore) -> None:
     job = await admit(store, a_job())
-    await store.jobs.record(job.id, job_decisions.cancel)
+    await store.jobs.record(job.id, next_event.cancel)
     with pytest.raises(IntegrityError):
         async with store.database.writing() as connection:
             await connection.execute(

@@ -10,7 +10,7 @@ from google.rpc import code_pb2
 
 from services import errors
 from services.reasons import DOMAINS, REASONS, Code, Reason, RequestReason, SpecReason, reason_of
-from services.rpc.call_limits import Group
+from services.rpc.concurrent_call_limits import Group
 from services.rpc.status_codes import CODES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ a crash leaves nothing, or an admitted job.
 from datetime import timedelta
 
 from services.errors import ServiceError
-from services.orchestrator.admission.routing import route
+from services.orchestrator.admission.model_routing import route
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.candidate_models import Available
 from services.orchestrator.domain.catalog import Catalog

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.orchestrator.admission.routing import route
+from services.orchestrator.admission.model_routing import route
 from services.orchestrator.domain import plan_rules
 from services.orchestrator.domain.account import Usage
 from services.orchestrator.domain.caller import Caller

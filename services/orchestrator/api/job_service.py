@@ -14,7 +14,7 @@ from services.orchestrator.admission import admit, preview, resume
 from services.orchestrator.api import job_messages, proto_values, spec_messages
 from services.orchestrator.api.api_key_cache import ApiKeys
 from services.orchestrator.api.event_feed_registry import EventFeeds
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.ports.accounts import Accounts
@@ -114,7 +114,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def CancelJob(self, request: job_pb2.CancelJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """Ends a waiting job, or requests that a running one stops."""
         job = await self._job(request.name)
-        recorded = await self.jobs.record(job.id, job_decisions.cancel)
+        recorded = await self.jobs.record(job.id, next_event.cancel)
         if recorded.event is not None and recorded.after.state.ended:
             self.meter.ended(recorded.after)
         return job_messages.job(recorded.after)

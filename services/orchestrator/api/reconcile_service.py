@@ -15,7 +15,7 @@ from services.orchestrator.domain.paid_call import PaidCall
 from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.paid_calls import PaidCalls
-from services.orchestrator.worker.reconcile import Reconciler
+from services.orchestrator.worker.lost_submission_reconciler import Reconciler
 from services.reasons import RequestReason
 from services.rpc import logs
 

@@ -9,9 +9,11 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from services.errors import InvalidInput, InvalidSpec, Violation
-from services.orchestrator.domain.storable_text import TEXT_BYTES, fault
+from services.orchestrator.domain.forbidden_characters import fault
 from services.reasons import RequestReason
 
+TEXT_BYTES = 32_000
+"""The longest text of any kind, in UTF-8: 8,000 characters of 4 bytes. Single fields have lower limits of their own."""
 VIOLATIONS_MOST = 20
 KEY_CHARACTERS = 40
 """How much of a map's key is shown in a path."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.orchestrator.attempt.alternative_model import AlternativeModels
 from services.orchestrator.attempt.event_recorder import EventRecorder
+from services.orchestrator.attempt.fallback_model import FallbackModels
 from services.orchestrator.attempt.final_event_recorder import FinalEventRecorder
 from services.orchestrator.attempt.fragment_store import FragmentStore
 from services.orchestrator.attempt.generate import Generator
@@ -15,7 +15,7 @@ from services.orchestrator.attempt.runner import AttemptRunner
 from services.orchestrator.attempt.written_prompt import WrittenPrompts
 from services.orchestrator.domain.candidate_models import Available
 from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.job_decisions import RETRY_MOST_S
+from services.orchestrator.domain.next_event import RETRY_MOST_S
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.blobs import Blobs
@@ -64,7 +64,7 @@ def attempt_runner(
         room=room,
         workroot=workroot,
     )
-    alternatives = AlternativeModels(assets, catalog, clock, available)
+    fallback_models = FallbackModels(assets, catalog, clock, available)
     return AttemptRunner(
         jobs=jobs,
         job_events=job_events,
@@ -76,5 +76,5 @@ def attempt_runner(
         meter=meter,
         generator=generator,
         paid_call_recorder=paid_call_recorder,
-        final_events=FinalEventRecorder(jobs, catalog, alternatives, clock, meter, longest_retry_s),
+        final_events=FinalEventRecorder(jobs, catalog, fallback_models, clock, meter, longest_retry_s),
     )

@@ -12,7 +12,7 @@ from services.orchestrator.attempt.outcome import (
     TemporarilyUnavailable,
 )
 from services.orchestrator.attempt.result import TakenOver
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.attempt_guard import Superseded
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.ports.backend import AttemptFailed
@@ -35,7 +35,7 @@ def outcome_of_error(error: Exception) -> Outcome:
             return Refused(error.error, error.spent_micros)
         case Unavailable():
             return _unavailable(error)
-        case ServiceError(reason=job_decisions.TAKEN.reason):
+        case ServiceError(reason=next_event.TAKEN.reason):
             return ReferenceTaken()
         case ServiceError():
             resumable = not isinstance(error, InvalidInput)  # an invalid video stays invalid

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from services.errors import Unavailable
-from services.orchestrator.attempt.alternative_model import AlternativeModels
+from services.orchestrator.attempt.fail_retry_or_reroute import AttemptFacts, final_event, rerouting_error
+from services.orchestrator.attempt.fallback_model import FallbackModels
 from services.orchestrator.attempt.outcome import Ending, Outcome, PaidTaskFailed
 from services.orchestrator.attempt.result import AttemptResult, FinalEvent, RetryAfter, TakenOver, result_of
-from services.orchestrator.attempt.retry_decision import AttemptFacts, final_event, rerouting_error
 from services.orchestrator.attempt.state import AttemptState
 from services.orchestrator.domain.attempt_guard import Superseded, guard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Cancelled, Failed, Reconciling, Rerouted, Retrying, Succeeded
 from services.orchestrator.domain.job import Job, State
-from services.orchestrator.domain.job_decisions import RETRY_MOST_S
+from services.orchestrator.domain.next_event import RETRY_MOST_S
 from services.orchestrator.domain.paid_call import Call, Charge
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.jobs import Jobs
@@ -33,7 +33,7 @@ class FinalEventRecorder:
 
     jobs: Jobs
     catalog: Catalog
-    alternatives: AlternativeModels
+    fallback_models: FallbackModels
     clock: Clock
     meter: Meter
     longest_retry_s: float = RETRY_MOST_S
@@ -65,7 +65,7 @@ class FinalEventRecorder:
             has_task=state.external_ref != "",
             partial_charge_micros=state.partial_charge(),
             longest_retry_s=self.longest_retry_s,
-            alternative=await self.alternatives.find(state.job, error) if error is not None else None,
+            fallback=await self.fallback_models.find(state.job, error) if error is not None else None,
         )
 
     async def _record(self, state: AttemptState, outcome: Ending, facts: AttemptFacts) -> tuple[FinalEvent, Job]:

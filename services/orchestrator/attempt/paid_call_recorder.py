@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from services.errors import PreconditionFailed, Unavailable
 from services.orchestrator.attempt.state import AttemptState
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.attempt_guard import Superseded, guard
 from services.orchestrator.domain.event import Accepted, Paid, Released, Submitting
 from services.orchestrator.domain.job import Job, State
@@ -50,7 +50,7 @@ class PaidCallRecorder:
         try:
             await self._record(state, Accepted(provider), Acceptance(external_ref))
         except PreconditionFailed as refused:
-            if refused.reason == job_decisions.TAKEN.reason:
+            if refused.reason == next_event.TAKEN.reason:
                 found = {"provider": provider, "external_ref": external_ref, "other": refused.metadata.get("job", "")}
                 log.error("the vendor answered with a task that another job has", extra=found)
                 self.meter.paid_call(provider, "taken")

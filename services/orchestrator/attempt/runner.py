@@ -25,7 +25,7 @@ from services.orchestrator.attempt.paid_call_recorder import PaidCallRecorder
 from services.orchestrator.attempt.result import AttemptResult, AwaitsReconciliation, JobEnded, TakenOver
 from services.orchestrator.attempt.state import AttemptState
 from services.orchestrator.attempt.stop_request import stop_request
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.attempt_guard import Superseded
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import JobError, Reconciling
@@ -76,7 +76,7 @@ class AttemptRunner:
 
         Raises Unavailable if the attempt cannot start, or be concluded before the job's deadline.
         """
-        recorded = await self.jobs.record(job_id, lambda job: job_decisions.start(job, queue_entry))
+        recorded = await self.jobs.record(job_id, lambda job: next_event.start(job, queue_entry))
         job = recorded.after
         state = AttemptState(job, self._checkpoints(job))
         if job.state.ended:

@@ -21,8 +21,8 @@ from services.orchestrator.backends.task_progress import TaskProgress
 from services.orchestrator.backends.task_stream import TaskStream
 from services.orchestrator.backends.vendor_video_file import VendorVideoFile
 from services.orchestrator.domain.event import JobError
+from services.orchestrator.domain.forbidden_characters import kept
 from services.orchestrator.domain.paid_call import Charge, Finding, Found, PaidCall
-from services.orchestrator.domain.storable_text import kept
 from services.orchestrator.ports.backend import (
     BackendEvent,
     GenerationRequest,

@@ -12,22 +12,7 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.price import show
 from services.orchestrator.domain.spec import Spec
-from services.reasons import JobReason, SpecReason, VendorReason
-
-PASSES_ON = frozenset(
-    {
-        VendorReason.BAD_KEY,
-        VendorReason.NO_CREDIT,
-        VendorReason.RATE_LIMITED,
-        VendorReason.VENDOR_DOWN,
-        VendorReason.CIRCUIT_OPEN,
-        VendorReason.NOTHING_SUBMITTED,
-        VendorReason.PROVIDER_UNREACHABLE,
-        VendorReason.PROVIDER_MISMATCH,
-        JobReason.BACKEND_UNKNOWN,
-    }
-)
-"""Reasons that concern one vendor alone, so another may take the job. Errors in the spec are not among them."""
+from services.reasons import SpecReason
 
 Available = Callable[[str], bool]
 """Whether a backend takes work now."""

@@ -12,11 +12,11 @@ from services.blank_text import is_blank
 from services.errors import Violation
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.card_keys import TIMEOUT_MAX_MS, TIMEOUT_MIN_MS
+from services.orchestrator.domain.forbidden_characters import fault
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
 from services.orchestrator.domain.price import price
 from services.orchestrator.domain.remote import Remote, check_scene, refused_locally
 from services.orchestrator.domain.spec import QUALITY, SEED_MAX, Size, Spec, TalkingAvatar
-from services.orchestrator.domain.storable_text import fault
 from services.reasons import SpecReason
 
 ENGINE = re.compile(r"triton(-[a-z0-9-]+)?")

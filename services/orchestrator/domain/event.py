@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.orchestrator.domain.forbidden_characters import kept
 from services.orchestrator.domain.spec import Size
-from services.orchestrator.domain.storable_text import kept
 
 WORD_MOST, MESSAGE_MOST, PROMPT_MOST = 128, 2000, 8000
 """Characters of a text in an event that comes from an engine, a vendor or a language model. Longer texts are truncated,

@@ -10,9 +10,9 @@ from datetime import date
 from services.blank_text import is_blank
 from services.errors import Violation
 from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.forbidden_characters import fault
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
 from services.orchestrator.domain.spec import Fit, ImageToVideo, Operation, SceneAnimation, Spec, TalkingAvatar
-from services.orchestrator.domain.storable_text import fault
 from services.reasons import AssetReason, SpecReason
 
 PARAMETERS = ("audio", "mask", "negative-prompt", "prompt-expansion", "guidance-scale", "seed")

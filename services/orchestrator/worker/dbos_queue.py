@@ -10,7 +10,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.ports.job_queue import RunJob
 from services.orchestrator.store.database import KEEPALIVE
-from services.orchestrator.worker.queue_poller import POLL_S, Entries, QueuePoller
+from services.orchestrator.worker.new_work_poller import POLL_S, Entries, NewWorkPoller
 
 MAKE_VIDEO = "make_video"
 """Name of the workflow."""
@@ -41,7 +41,7 @@ class DbosQueue:
         self._url = url
         self._executor = executor
         self._slots = slots
-        self._poller = QueuePoller(entries)
+        self._poller = NewWorkPoller(entries)
 
     def reserve(self) -> None:
         """Reserves DBOS for this queue. Raises RuntimeError while another queue of this process has it."""
@@ -73,7 +73,7 @@ class DbosQueue:
 
         DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
         await asyncio.to_thread(_register_queues, self._url, self._slots)
-        DBOS.listen_queues([])  # the queue poller does
+        DBOS.listen_queues([])  # the poller does
         DBOS.launch()
         # Only the queues of this worker's backends: the database may have queues of others.
         self._poller.start(dbos, self._slots)

@@ -12,13 +12,13 @@ from functools import partial
 
 from services.errors import Unavailable
 from services.orchestrator.attempt.runner import AttemptRunner
-from services.orchestrator.domain.job_decisions import expire
+from services.orchestrator.domain.next_event import expire
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.workers import Workers
 from services.orchestrator.worker.backend_readiness import BackendReadiness
-from services.orchestrator.worker.reconcile_rounds import ReconcileRounds
+from services.orchestrator.worker.reconcile_schedule import ReconcileSchedule
 
 HEARTBEAT_S = 5.0
 """Seconds between two rounds of a duty, at most."""
@@ -37,7 +37,7 @@ class Reaper:
         workers: Workers,
         jobs: Jobs,
         runner: AttemptRunner,
-        reconciling: ReconcileRounds,
+        reconciling: ReconcileSchedule,
         readiness: BackendReadiness,
         clock: Clock,
         meter: Meter,

@@ -15,7 +15,7 @@ from services.providers.prompt.prompt_service import PromptService
 from services.providers.prompt.settings import Settings
 from services.providers.prompt.writer import Writer
 from services.rpc import auth
-from services.rpc.call_limits import CallLimits
+from services.rpc.concurrent_call_limits import CallLimits
 from services.rpc.server import RpcServer, Tls, listen_for_metrics, serve
 
 SERVICE = "i2v.provider.v1.PromptWriter"

@@ -21,7 +21,7 @@ from services.providers.vendor import Failed, Finished, Found, Stop, VendorReque
 from services.providers.vendor_client import TOTAL_FACTOR, VendorClient, dig
 from services.providers.vendors import wavespeed_answers as answers
 from services.providers.vendors.vendor_options import Options
-from services.providers.vendors.wavespeed_models import MODELS
+from services.providers.vendors.wavespeed_model_limits import MODELS
 
 API = "/api/v3"
 PAGE = 100

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from services.providers import task_failures
 from services.providers.vendor import Charge, Facts, Failed, promises
 from services.providers.vendor_client import Answer
-from services.providers.vendors.wavespeed_models import MODELS
+from services.providers.vendors.wavespeed_model_limits import MODELS
 
 MODERATION = ("moderation", "nsfw", "sensitive", "content policy", "content_policy", "safety", "inappropriate")
 CREDIT = ("credit", "balance", "top up", "top-up", "topup")

@@ -11,7 +11,7 @@ from services.errors import Unavailable
 from services.orchestrator.attempt.result import AwaitsReconciliation, JobEnded, RetryAfter, TakenOver
 from services.orchestrator.attempt.runner import AttemptRunner
 from services.orchestrator.blobs.local import LocalBlobs
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.event import Body, Cancelled, Retrying, Started, Submitting
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Submission
@@ -71,7 +71,7 @@ async def test_an_outage_is_retried_by_the_same_entry_after_a_wait(
     runner: AttemptRunner, backend: ScriptedBackend, job: Job
 ) -> None:
     backend.troubles = [Unavailable("not now", reason="ENGINE_AWAY")]
-    assert await runner.run(job.id) == RetryAfter(job_decisions.RETRY_FIRST_S)
+    assert await runner.run(job.id) == RetryAfter(next_event.RETRY_FIRST_S)
     assert await runner.run(job.id) == JobEnded()
 
 

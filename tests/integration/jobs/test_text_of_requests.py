@@ -12,7 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 from i2v.admin.v1 import reconcile_pb2
 from i2v.v1 import asset_pb2, catalog_pb2, job_pb2, usage_pb2
 
-from services.orchestrator.domain.storable_text import TEXT_BYTES
+from services.orchestrator.api.request_texts import TEXT_BYTES
 from services.rpc.status_codes import Failure, from_call
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, caller, served, text_spec

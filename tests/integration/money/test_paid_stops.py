@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.orchestrator.backends.provider_backend import ProviderBackend
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, TaskSubmitting
 from tests.support.paid_work import State, journal, money, remotely, spec
 from tests.support.scripted_provider import Cancelled, Found, ScriptedProvider
@@ -58,7 +58,7 @@ async def test_a_stop_that_comes_just_before_the_handover_is_a_stop_and_no_fault
                 async for event in events:
                     if isinstance(event, TaskSubmitting):
                         await stop_listening(stores[0])  # the handover is quicker than the next connection
-                        await stores[0].jobs.record(attempt.job_id, job_decisions.cancel)
+                        await stores[0].jobs.record(attempt.job_id, next_event.cancel)
                     yield event
 
     stores: list[Any] = []

@@ -17,7 +17,7 @@ from services.client.client import Client
 from services.client.connection import RETRY_FOR_WITH_SEVERAL_S
 from services.client.errors import Unreachable
 from services.client.server_address import CONFIG, SERVICE, addresses, options, target
-from services.rpc.call_limits import CallLimits
+from services.rpc.concurrent_call_limits import CallLimits
 from services.rpc.server import serve
 from tests.support.client_command import Command
 from tests.support.scripted_server import KEY, THE_EVENTS, Rig, Script, scripted, serving, verify

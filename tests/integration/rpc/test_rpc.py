@@ -10,7 +10,7 @@ import pytest
 
 from services.errors import Violation
 from services.rpc import logs
-from services.rpc.call_limits import CallLimits
+from services.rpc.concurrent_call_limits import CallLimits
 from services.rpc.status_codes import from_call
 from tests.support.scripted_rpc_service import KEY, Rig, Start, starting
 

@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from services.errors import InvalidInput, Violation
 from services.orchestrator.backends.grpc_error_message import is_full
-from services.rpc.call_limits import CallLimits, Group, OpenCalls
+from services.rpc.concurrent_call_limits import CallLimits, Group, OpenCalls
 from services.rpc.status_codes import Failure, from_call
 from tests.support.raw_http2 import RawCaller
 from tests.support.scripted_rpc_service import KEY, SERVICE, Rig, Start, starting

@@ -18,7 +18,7 @@ from services.orchestrator.attempt.outcome import (
 from services.orchestrator.attempt.result import TakenOver
 from services.orchestrator.domain.attempt_guard import Superseded
 from services.orchestrator.domain.event import JobError
-from services.orchestrator.domain.job_decisions import TAKEN
+from services.orchestrator.domain.next_event import TAKEN
 from services.orchestrator.domain.paid_call import Charge
 from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.ports.paid_backend import TaskFailed

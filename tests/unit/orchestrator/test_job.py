@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.attempt_guard import Superseded, guard
 from services.orchestrator.domain.event import (
     Accepted,
@@ -117,11 +117,11 @@ def test_a_lost_worker_does_not_undo_a_request_to_stop() -> None:
 
 
 def test_what_a_request_to_stop_does() -> None:
-    assert job_decisions.cancel(after()) == Cancelled(0)
-    assert job_decisions.cancel(after(Started(1))) == CancelRequested()
-    assert job_decisions.cancel(after(Started(1), CancelRequested())) is None
-    assert job_decisions.cancel(after(Cancelled(0))) is None
-    assert job_decisions.cancel(after(Started(1), Retrying(ERROR, NOON))) == Cancelled(0)
+    assert next_event.cancel(after()) == Cancelled(0)
+    assert next_event.cancel(after(Started(1))) == CancelRequested()
+    assert next_event.cancel(after(Started(1), CancelRequested())) is None
+    assert next_event.cancel(after(Cancelled(0))) is None
+    assert next_event.cancel(after(Started(1), Retrying(ERROR, NOON))) == Cancelled(0)
 
 
 def test_only_the_current_attempt_may_write() -> None:
@@ -139,13 +139,13 @@ def test_only_the_current_attempt_may_write() -> None:
 def test_a_job_that_is_put_back_onto_the_queue_is_begun_by_its_new_entry_alone() -> None:
     job = after(Started(1), Retrying(ERROR, NOON, requeued=True))
     assert job.workflow == f"{job.id}.{job.last_sequence}"
-    assert (job_decisions.start(job, job.workflow), job_decisions.start(job, job.id)) == (Started(2), None)
-    assert job_decisions.start(after(Started(1), Retrying(ERROR, NOON)), job.id) == Started(2)
+    assert (next_event.start(job, job.workflow), next_event.start(job, job.id)) == (Started(2), None)
+    assert next_event.start(after(Started(1), Retrying(ERROR, NOON)), job.id) == Started(2)
 
 
 def test_a_job_that_has_ended_is_not_begun_again() -> None:
-    assert job_decisions.start(after()) == Started(1)
-    assert job_decisions.start(after(Cancelled(0))) is None
+    assert next_event.start(after()) == Started(1)
+    assert next_event.start(after(Cancelled(0))) is None
 
 
 @given(st.lists(BODIES, max_size=20), st.integers(0, 1000))
@@ -181,10 +181,10 @@ def test_another_model_is_asked_only_when_nothing_can_cost_money() -> None:
 
 
 def test_a_submission_that_was_under_way_is_reconciled_not_repeated() -> None:
-    begun = job_decisions.start(after(*HANDED_OVER))
+    begun = next_event.start(after(*HANDED_OVER))
     assert isinstance(begun, Reconciling) and begun.error.reason == "ANSWER_LOST"
-    assert job_decisions.start(after(*LOST)) is None
-    assert job_decisions.start(after(*PAID)) == Started(2)
+    assert next_event.start(after(*LOST)) is None
+    assert next_event.start(after(*PAID)) == Started(2)
     for body in (Started(2), Submitting("vendor"), Cancelled(0), Failed(ERROR, 999), Progressed("generate", 1)):
         with pytest.raises(IllegalEvent):
             after(*LOST, body)
@@ -194,50 +194,50 @@ def test_what_was_found_waits_for_an_attempt_by_a_new_queue_entry() -> None:
     job = after(*LOST, Accepted("vendor"), Resumed(NOON + timedelta(hours=3)))
     assert (job.state, job.call, job.expire_time) == (State.QUEUED, Call.ACCEPTED, NOON + timedelta(hours=3))
     assert job.workflow == f"{job.id}.6"
-    assert job_decisions.start(job, job.id) is None, "the entry of the admission has no say any more"
-    assert job_decisions.start(job, job.workflow) == Started(2)
+    assert next_event.start(job, job.id) is None, "the entry of the admission has no say any more"
+    assert next_event.start(job, job.workflow) == Started(2)
 
 
 def test_a_wish_to_stop_outlives_a_lost_answer() -> None:
     lost = after(*HANDED_OVER, CancelRequested(), Reconciling(ERROR))
-    assert job_decisions.settle(after(*LOST), ERROR) == Failed(ERROR, 1000)
-    assert job_decisions.settle(lost, ERROR) == Cancelled(1000), "as somebody says who knows"
+    assert next_event.settle(after(*LOST), ERROR) == Failed(ERROR, 1000)
+    assert next_event.settle(lost, ERROR) == Cancelled(1000), "as somebody says who knows"
     assert apply(lost, Event(6, NOON, Cancelled(1000))).call is Call.CHARGED
     with pytest.raises(IllegalEvent):
         apply(lost, Event(6, NOON, Cancelled(999)))
     absent = apply(lost, Event(6, NOON, Released("vendor", "ANSWER_LOST")))
-    assert job_decisions.settle(absent, ERROR) == Cancelled(0)
+    assert next_event.settle(absent, ERROR) == Cancelled(0)
     assert apply(absent, Event(7, NOON, Cancelled(0))).state is State.CANCELLED
     found = apply(apply(lost, Event(6, NOON, Accepted("vendor"))), Event(7, NOON, Resumed(NOON + timedelta(hours=3))))
-    assert (found.state, job_decisions.start(found, found.workflow)) == (State.CANCELLING, Started(2))
+    assert (found.state, next_event.start(found, found.workflow)) == (State.CANCELLING, Started(2))
 
 
 def test_what_an_attempt_that_cannot_go_on_comes_to() -> None:
     error = JobError("TIMED_OUT", "late", retryable=True, resumable=True)
-    assert job_decisions.fail(after(Started(1)), error) == Failed(JobError("TIMED_OUT", "late", retryable=True), 0)
-    assert job_decisions.fail(after(*PAID), error) == Failed(error, 1000)
-    assert isinstance(job_decisions.fail(after(*HANDED_OVER), error), Reconciling)
-    assert job_decisions.charge(after(*PAID), ERROR) == Failed(ERROR, 1000)
-    assert isinstance(job_decisions.retry_or_fail(NOON, after(*PAID), ERROR), Retrying)
-    assert isinstance(job_decisions.retry_or_fail(NOON, after(*HANDED_OVER), ERROR), Reconciling)
-    assert job_decisions.retry_or_fail(NOON + timedelta(hours=1), after(*PAID), ERROR) == Failed(
+    assert next_event.fail(after(Started(1)), error) == Failed(JobError("TIMED_OUT", "late", retryable=True), 0)
+    assert next_event.fail(after(*PAID), error) == Failed(error, 1000)
+    assert isinstance(next_event.fail(after(*HANDED_OVER), error), Reconciling)
+    assert next_event.charge(after(*PAID), ERROR) == Failed(ERROR, 1000)
+    assert isinstance(next_event.retry_or_fail(NOON, after(*PAID), ERROR), Retrying)
+    assert isinstance(next_event.retry_or_fail(NOON, after(*HANDED_OVER), ERROR), Reconciling)
+    assert next_event.retry_or_fail(NOON + timedelta(hours=1), after(*PAID), ERROR) == Failed(
         JobError("ENGINE_BUSY", "busy", retryable=True, resumable=True), 1000
     )
 
 
 def test_a_stop_pays_for_what_a_vendor_is_paid() -> None:
-    assert job_decisions.stopped(after(*PAID, CancelRequested()), 0) == Cancelled(1000)
-    assert job_decisions.stopped(after(*PAID, Released("vendor", "CANCELLED"), CancelRequested()), 0) == Cancelled(0)
-    assert isinstance(job_decisions.stopped(after(*HANDED_OVER, CancelRequested()), 0), Reconciling)
+    assert next_event.stopped(after(*PAID, CancelRequested()), 0) == Cancelled(1000)
+    assert next_event.stopped(after(*PAID, Released("vendor", "CANCELLED"), CancelRequested()), 0) == Cancelled(0)
+    assert isinstance(next_event.stopped(after(*HANDED_OVER, CancelRequested()), 0), Reconciling)
     waiting = after(*PAID, Retrying(ERROR, NOON))
-    assert job_decisions.cancel(waiting) == CancelRequested(), "not for nothing: the vendor is paid"
-    assert job_decisions.cancel(after(*LOST)) is None
+    assert next_event.cancel(waiting) == CancelRequested(), "not for nothing: the vendor is paid"
+    assert next_event.cancel(after(*LOST)) is None
 
 
 def test_the_reaper_leaves_what_is_being_reconciled_and_keeps_what_was_paid() -> None:
     late = NOON + timedelta(hours=9)
-    assert job_decisions.expire(late, after(*LOST), grace_s=0) is None
-    assert isinstance(job_decisions.expire(late, after(*HANDED_OVER), grace_s=0), Reconciling)
+    assert next_event.expire(late, after(*LOST), grace_s=0) is None
+    assert isinstance(next_event.expire(late, after(*HANDED_OVER), grace_s=0), Reconciling)
     for job in (after(*PAID), after(*PAID, Retrying(ERROR, NOON))):
-        end = job_decisions.expire(late, job, grace_s=0)
+        end = next_event.expire(late, job, grace_s=0)
         assert isinstance(end, Failed) and (end.charged_micros, end.error.resumable) == (1000, True)

@@ -6,9 +6,9 @@ from i2v.v1 import job_pb2
 from services.blank_text import is_blank
 from services.errors import InvalidInput, InvalidSpec
 from services.orchestrator.api.request_texts import VIOLATIONS_MOST, check
+from services.orchestrator.domain.forbidden_characters import fault
 from services.orchestrator.domain.remote import check_scene
 from services.orchestrator.domain.spec import Scene, SceneAnimation, Spec, TalkingAvatar
-from services.orchestrator.domain.storable_text import fault
 
 UNSEEN = [
     "",

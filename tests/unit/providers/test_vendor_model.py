@@ -6,7 +6,7 @@ import pytest
 
 from services.providers.task import Input, Role, Task
 from services.providers.vendors.fal import MODELS as FAL
-from services.providers.vendors.wavespeed_models import MODELS as WAVESPEED
+from services.providers.vendors.wavespeed_model_limits import MODELS as WAVESPEED
 
 PNG = Input("image/png", 1)
 MP3 = Input("audio/mpeg", 1)

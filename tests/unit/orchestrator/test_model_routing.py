@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from services.errors import InvalidSpec, NotFound
-from services.orchestrator.admission.routing import Routing, route
+from services.orchestrator.admission.model_routing import Routing, route
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.card import ModelCard

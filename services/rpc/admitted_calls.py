@@ -7,12 +7,12 @@ from typing import Any
 from services.errors import ServiceError, Unavailable
 from services.reasons import ServiceReason
 from services.rpc import auth, logs
-from services.rpc.call_limits import CallLimits, Gate, Group, OpenCalls, too_many_arrive
+from services.rpc.concurrent_call_limits import CallLimits, Gate, Group, OpenCalls, too_many_arrive
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
 
-class CallGate:
+class AdmittedCalls:
     """The admitted calls of a server."""
 
     def __init__(self, limits: CallLimits, verify: auth.Verify | None) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from services.orchestrator.attempt.fail_retry_or_reroute import AttemptFacts, final_event, rerouting_error
 from services.orchestrator.attempt.outcome import (
     Broke,
     Ending,
@@ -16,7 +17,6 @@ from services.orchestrator.attempt.outcome import (
     TemporarilyUnavailable,
     TimedOut,
 )
-from services.orchestrator.attempt.retry_decision import AttemptFacts, final_event, rerouting_error
 from services.orchestrator.domain.event import (
     Cancelled,
     Failed,
@@ -28,7 +28,7 @@ from services.orchestrator.domain.event import (
     VideoOutput,
 )
 from services.orchestrator.domain.job import Job, State
-from services.orchestrator.domain.job_decisions import TASKS
+from services.orchestrator.domain.next_event import TASKS
 from services.orchestrator.domain.paid_call import Call, Charge
 from services.orchestrator.domain.spec import Size
 from tests.support.builders import NOON, a_job
@@ -38,7 +38,7 @@ FINAL = JobError("CONTENT_REFUSED", "No.", retryable=False)
 OUTPUT = VideoOutput("a" * 64, Size(64, 32), 8, 8.0, 1000, 99)
 FACTS = AttemptFacts(remote=False, has_task=False, partial_charge_micros=250)
 REMOTE = replace(FACTS, remote=True)
-ALTERNATIVE = Rerouted("other-model", "other", 900, "test-model", ERROR)
+FALLBACK = Rerouted("other-model", "other", 900, "test-model", ERROR)
 UNFINISHED = [Refused(FINAL), TemporarilyUnavailable(ERROR), ReferenceTaken(), Stopped(), TimedOut(), Broke(FINAL)]
 
 
@@ -146,8 +146,8 @@ def test_a_submission_that_no_vendor_took_is_retried_however_often() -> None:
 
 
 def test_another_model_takes_over_if_there_is_one() -> None:
-    facts = replace(REMOTE, alternative=ALTERNATIVE)
-    assert final_event(TemporarilyUnavailable(ERROR), a_running_job(), facts, NOON) == ALTERNATIVE
+    facts = replace(REMOTE, fallback=FALLBACK)
+    assert final_event(TemporarilyUnavailable(ERROR), a_running_job(), facts, NOON) == FALLBACK
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_another_model_takes_over_if_there_is_one() -> None:
 def test_another_model_does_not_take_over_what_may_be_paid_for_or_must_stop(
     change: dict[str, object], event: type
 ) -> None:
-    facts = replace(REMOTE, alternative=ALTERNATIVE)
+    facts = replace(REMOTE, fallback=FALLBACK)
     assert isinstance(final_event(TemporarilyUnavailable(ERROR), a_running_job(**change), facts, NOON), event)
 
 

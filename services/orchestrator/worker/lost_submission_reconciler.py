@@ -1,4 +1,4 @@
-"""Reconciling: finds out what became of a job whose vendor's answer was lost. The job is never submitted again.
+"""Finds out what became of a submission whose answer from the vendor was lost. The job is never submitted again.
 
 The vendor searches for the task. If it does not find it after the refund window that it promises, it has given back
 what it took for nothing, and the job fails free of charge. If it promises no window, or cannot be reached, an operator
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from services.errors import PreconditionFailed, Unavailable
-from services.orchestrator.domain import job_decisions
+from services.orchestrator.domain import next_event
 from services.orchestrator.domain.event import Accepted, Body, JobError, Reconciling, Released, Resumed
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Acceptance, Call, Finding, Found, PaidCall
@@ -63,7 +63,7 @@ class Reconciler:
             try:
                 return await self.attach(job.id, found.external_ref)
             except PreconditionFailed as refused:
-                if refused.reason != job_decisions.TAKEN.reason:
+                if refused.reason != next_event.TAKEN.reason:
                     raise
                 return await self._report_taken(job, call, found.external_ref, refused.metadata.get("job", ""))
         if found.finding is Finding.ABSENT:
@@ -78,12 +78,12 @@ class Reconciler:
 
     async def _report_taken(self, job: Job, call: PaidCall, external_ref: str, other: str) -> Job:
         """Reports once, on the job, in the log and in the metrics, that the found task belongs to another job."""
-        if (await self.why(job)) == job_decisions.TAKEN:
+        if (await self.why(job)) == next_event.TAKEN:
             return job
         known = {"job_id": job.id, "provider": call.provider, "external_ref": external_ref, "other": other}
         log.error("a lost submission was found as a task that another job has", extra=known)
         self.meter.paid_call(call.provider, "taken")
-        return (await self.jobs.record(job.id, _while_unknown(Reconciling(job_decisions.TAKEN)))).after
+        return (await self.jobs.record(job.id, _while_unknown(Reconciling(next_event.TAKEN)))).after
 
     async def why(self, job: Job) -> JobError | None:
         """Returns why a job is RECONCILING; None if it is not. Raises Unavailable."""
@@ -118,7 +118,7 @@ class Reconciler:
 
         def decide(now: Job) -> Body:
             _demand_unknown(now)
-            return job_decisions.settle(now, SETTLED)
+            return next_event.settle(now, SETTLED)
 
         job = (await self.jobs.record(job_id, decide)).after
         self.meter.paid_call(call.provider, "charged")
@@ -153,9 +153,7 @@ class Reconciler:
 
     async def _end(self, job_id: str, error: JobError) -> Job:
         def decide(now: Job) -> Body | None:
-            return (
-                job_decisions.settle(now, error) if now.state is State.RECONCILING and now.call is Call.NONE else None
-            )
+            return next_event.settle(now, error) if now.state is State.RECONCILING and now.call is Call.NONE else None
 
         recorded = await self.jobs.record(job_id, decide)
         if recorded.event is not None:

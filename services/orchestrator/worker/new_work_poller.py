@@ -1,4 +1,4 @@
-"""Dequeues jobs: runs DBOS's own loop for a queue in our threads, so that a notification can wake it.
+"""Finds new work: runs DBOS's own loop for a queue in our threads, so that a notification can wake it.
 
 DBOS polls a queue and has no public way to be woken. Polling often enough to start a job immediately used six percent
 of a core in an idle worker. DBOS's loop pauses by waiting for the event that ends it; we pass an event that can also
@@ -63,7 +63,7 @@ class WakeEvent(threading.Event):
         return self.is_set()
 
 
-class QueuePoller:
+class NewWorkPoller:
     """The loops of a worker's queues, from `start` to `stop`."""
 
     def __init__(self, entries: Entries) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from services.errors import Unavailable
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.ports.backend import Backend
-from services.orchestrator.worker.reconcile_rounds import ReconcileRounds
+from services.orchestrator.worker.reconcile_schedule import ReconcileSchedule
 from tests.support.builders import FakeClock, a_job
 
 
@@ -45,8 +45,10 @@ class Searches:
         return job
 
 
-def rounds(jobs: Unknown, searches: Searches, clock: FakeClock, meter: Meter, *, page: int = 2) -> ReconcileRounds:
-    return ReconcileRounds(
+def a_schedule(
+    jobs: Unknown, searches: Searches, clock: FakeClock, meter: Meter, *, page: int = 2
+) -> ReconcileSchedule:
+    return ReconcileSchedule(
         reconciler=searches,
         paid_calls=jobs,
         backends={},
@@ -60,7 +62,7 @@ def rounds(jobs: Unknown, searches: Searches, clock: FakeClock, meter: Meter, *,
 
 async def test_a_round_continues_where_the_round_before_ended() -> None:
     jobs, searches, clock, meter = Unknown("a", "b", "c", "d", "e"), Searches(), FakeClock(), Meter()
-    made = rounds(jobs, searches, clock, meter)
+    made = a_schedule(jobs, searches, clock, meter)
     for _ in range(3):
         await made.run()
     assert searches.ids == ["a", "b", "c", "d", "e"]
@@ -69,7 +71,7 @@ async def test_a_round_continues_where_the_round_before_ended() -> None:
 
 async def test_a_job_is_reconciled_again_only_after_its_pause() -> None:
     jobs, searches, clock = Unknown("a"), Searches(), FakeClock()
-    made = rounds(jobs, searches, clock, Meter())
+    made = a_schedule(jobs, searches, clock, Meter())
     await made.run()
     clock.advance(9)
     await made.run()
@@ -81,5 +83,5 @@ async def test_a_job_is_reconciled_again_only_after_its_pause() -> None:
 
 async def test_a_vendor_that_cannot_be_reached_does_not_stop_the_round() -> None:
     jobs, searches = Unknown("a", "b"), Searches(unreachable="a")
-    await rounds(jobs, searches, FakeClock(), Meter()).run()
+    await a_schedule(jobs, searches, FakeClock(), Meter()).run()
     assert searches.ids == ["a", "b"]

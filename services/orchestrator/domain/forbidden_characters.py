@@ -1,7 +1,4 @@
-"""The conditions under which a text can be stored and sent."""
-
-TEXT_BYTES = 32_000
-"""The longest text of any kind, in UTF-8: 8,000 characters of 4 bytes. Single fields have lower limits of their own."""
+"""The characters that no text may have, because it cannot be stored or sent with them."""
 
 
 def fault(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Rounds over the jobs that are RECONCILING: each is reconciled as often as its vendor may be asked."""
+"""When each RECONCILING job is reconciled: in rounds, and as often as its vendor may be asked."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_calls import PaidCalls
-from services.orchestrator.worker.reconcile import Reconciler
+from services.orchestrator.worker.lost_submission_reconciler import Reconciler
 
 JOB_S = 60.0
 """Seconds that reconciling one job may take: a vendor's search, and what is recorded afterwards."""
@@ -21,10 +21,10 @@ PAGE, AT_ONCE = 100, 10
 log = logging.getLogger(__name__)
 
 
-class ReconcileRounds:
-    """The rounds of one worker.
+class ReconcileSchedule:
+    """The schedule of one worker.
 
-    Every worker makes them: asking a vendor twice costs nothing, and one worker that cannot reach a vendor must not be
+    Every worker has one: asking a vendor twice costs nothing, and one worker that cannot reach a vendor must not be
     the only one.
     """
 

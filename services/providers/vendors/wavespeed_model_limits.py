@@ -1,4 +1,4 @@
-"""The models of WaveSpeed: their parameters, their limits, and their inputs."""
+"""The models of WaveSpeed, with the limits of their parameters and inputs."""
 
 from collections.abc import Mapping
 

@@ -12,7 +12,7 @@ from services.orchestrator.ports.clock_and_ids import Clock
 
 
 @dataclass(frozen=True, slots=True)
-class AlternativeModels:
+class FallbackModels:
     """Finds models that can take over a job."""
 
     assets: Assets

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
-from services.orchestrator.worker.queue_poller import WakeEvent
+from services.orchestrator.worker.new_work_poller import WakeEvent
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, served, text_spec
 
