@@ -9,7 +9,7 @@
     ├── NotFound                no such thing for this caller
     ├── RequestIdReused         one request_id, two different requests
     ├── PreconditionFailed      the thing exists but is in the wrong state
-    ├── QuotaExceeded           a limit of the plan; says which, how much is used, when it resets
+    ├── QuotaExceeded           limits of the plan; says which, how much is used, when they reset
     ├── LimitReached            too much at the same time; says which limit, and when to retry
     │   └── GaveWay                 a call without a key that ended to make room for a newer one
     ├── Unavailable             try again; nothing was charged
@@ -106,26 +106,50 @@ class PreconditionFailed(ServiceError):
     """The thing is not in a state that allows this."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitViolation:
+    """One limit of a plan that does not allow what is asked for. Amounts are in the measure's unit."""
+
+    subject: str
+    """`tenant`, `user` or `key`."""
+    measure: str
+    """What is counted, such as `spend` or `jobs:model=nano`."""
+    per: str
+    """The period, such as `month` or `at-a-time`."""
+    plan: str
+    limit: int
+    used: int
+    """By ended and unfinished jobs."""
+    asked: int
+    resets_at: datetime | None
+    """When the period ends; None: at a time."""
+    description: str
+    """For an end user, in one sentence."""
+    reason: Reason
+
+
 class QuotaExceeded(ServiceError):
     """A limit of the plan is reached."""
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        subject: str,
-        limit: int,
-        used: int,
-        asked: int,
-        reason: Reason,
-        resets_at: datetime | None = None,
-    ) -> None:
-        self.subject = subject
-        self.resets_at = resets_at
-        metadata = {"subject": subject, "limit": str(limit), "used": str(used), "asked": str(asked)}
-        if resets_at is not None:
-            metadata["resets_at"] = resets_at.isoformat()
-        super().__init__(message, reason=reason, metadata=metadata)
+    def __init__(self, violations: Sequence[LimitViolation], *, retry_time: datetime | None = None) -> None:
+        """`retry_time` is when waiting alone lifts every violation; None: it does not."""
+        self.violations = tuple(violations)
+        self.retry_time = retry_time
+        first = violations[0]
+        metadata = {
+            "subject": first.subject,
+            "measure": first.measure,
+            "per": first.per,
+            "plan": first.plan,
+            "limit": str(first.limit),
+            "used": str(first.used),
+            "asked": str(first.asked),
+            "violations": str(len(violations)),
+        }
+        if first.resets_at is not None:
+            metadata["resets_at"] = first.resets_at.isoformat()
+        message = " ".join(each.description for each in violations)
+        super().__init__(message, reason=first.reason, metadata=metadata)
 
 
 class LimitReached(ServiceError):

@@ -15,8 +15,9 @@ import grpc
 import psycopg
 from i2v.v1 import job_pb2, job_pb2_grpc
 
+from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.plan import four_limits
+from services.orchestrator.domain.limits.hold import holds_of
 from services.orchestrator.domain.spec import Spec, TextToVideo
 from services.orchestrator.settings import Settings
 from services.orchestrator.store import admission_statement
@@ -119,7 +120,8 @@ async def psycopg_alone(folder: Path) -> AsyncIterator[Submit]:
 
         async def write() -> None:
             user = users()
-            own = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": user, "subjects": ["", user]}
+            subjects = [f"user:{user}" if each.startswith("user:") else each for each in values["subjects"]]
+            own = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": user, "subjects": subjects}
             connection = await idle.get()
             try:
                 await (await connection.execute(admission_statement.STATEMENT, values | own)).fetchall()
@@ -132,7 +134,8 @@ async def psycopg_alone(folder: Path) -> AsyncIterator[Submit]:
 
 def _values() -> dict[str, Any]:
     """Returns the values with which the service writes one job."""
-    card = Settings().catalog().card("nano")
+    settings = Settings()
+    card = settings.catalog().card("nano")
     spec = replace(Spec(model="nano", operation=TextToVideo("a wave"), seed=1), duration_ms=1000)
     spec = card.fill(spec, {}, seed=None)
     now = datetime.now(UTC)
@@ -141,9 +144,9 @@ def _values() -> dict[str, Any]:
         id="", tenant="development", user="", request_id="", spec=spec, quote_micros=quote, price_micros=quote,
         create_time=now, expire_time=now + timedelta(hours=1),
     )  # fmt: skip
-    plan = four_limits("floor", 10**15, 10**15, 10**6, 10**6)
+    caller = Caller("development", "", settings.plans()["development"], key="floor")
     queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
-    return asdict(queue) | admission_statement.values(job, "fingerprint", plan, card.backend)
+    return asdict(queue) | admission_statement.values(job, "fingerprint", holds_of(job, caller), card.backend)
 
 
 def counted() -> Callable[[], str]:

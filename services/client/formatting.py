@@ -175,10 +175,11 @@ def usage(shown: usage_pb2.Usage) -> list[str]:
     accounts = [
         (
             whose,
-            money_format.text(account.budget),
+            money_format.text(account.budget) if account.HasField("budget") else "unlimited",
             money_format.text(account.reserved),
             money_format.text(account.spent),
-            f"{account.active_jobs} of {account.active_jobs_limit}",
+            f"{account.active_jobs} of "
+            + (str(account.active_jobs_limit) if account.HasField("active_jobs_limit") else "any number"),
         )
         for whose, account in (("tenant", shown.tenant), ("user", shown.user))
     ]
@@ -203,7 +204,7 @@ def preview(shown: job_pb2.PreviewJobResponse) -> list[str]:
     return columns(
         [
             ("price", money_format.text(shown.quote)),
-            ("budget left", money_format.text(shown.budget_left)),
+            ("budget left", money_format.text(shown.budget_left) if shown.HasField("budget_left") else "unlimited"),
             ("video", _video_of(shown)),
             ("jobs before it", str(shown.queued_jobs)),
         ]

@@ -52,7 +52,7 @@ async def open_api(settings: Settings, resources: Resources, keys: ApiKeys) -> l
         jobs=store.jobs,
         queues=store.queues,
         paid_calls=store.paid_calls,
-        accounts=store.accounts,
+        counters=store.counters,
         assets=store.assets,
         catalog=catalog,
         tenants=keys,
@@ -66,7 +66,7 @@ async def open_api(settings: Settings, resources: Resources, keys: ApiKeys) -> l
     ingest = Ingest(store.assets, resources.blobs, clock, UploadProbe(), resources.scratch, room=room)
     assets = AssetService(store.assets, resources.blobs, ingest, keys)
     models = CatalogService(catalog, vendors)
-    usage = UsageService(store.accounts, keys, clock)
+    usage = UsageService(store.counters, store.ledger, keys)
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)
     reconcile = ReconcileService(store.jobs, store.paid_calls, keys, reconciler)
 

@@ -69,7 +69,7 @@ async def open_app(
         worker = await open_worker(settings, resources, stack, pace) if runs_jobs else None
         checking = health_check.check(
             resources.store.database,
-            resources.store.accounts,
+            resources.store.counters,
             resources.blobs,
             resources.disks,
             server,

@@ -1,4 +1,4 @@
-"""The health check: whether jobs and assets can be taken now, and whether accounts match their ledger."""
+"""The health check: whether jobs and assets can be taken now, and whether counters match their holds and the ledger."""
 
 import asyncio
 import logging
@@ -6,8 +6,8 @@ import logging
 from services.errors import Unavailable
 from services.orchestrator.disk_space import DiskSpace
 from services.orchestrator.metrics import PrometheusMeter
-from services.orchestrator.ports.accounts import Accounts
 from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.counters import Counters
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.reasons import ServiceReason
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 async def check(
     database: Database,
-    accounts: Accounts,
+    counters: Counters,
     blobs: Blobs,
     disks: DiskSpace,
     server: RpcServer,
     meter: PrometheusMeter,
     embedded: EmbeddedPostgres | None,
 ) -> None:
-    """Reports whether jobs and assets can be taken to the health service, and the audit of the accounts to metrics.
+    """Reports whether jobs and assets can be taken to the health service, and the audit of the counters to metrics.
 
     If the embedded PostgreSQL has ended, it starts it again.
     """
@@ -40,7 +40,7 @@ async def check(
             await database.check()
             await blobs.check()
             if rounds % round(AUDIT_S / CHECK_S) == 0:
-                meter.imbalance(await accounts.audit())
+                meter.imbalance(await counters.audit())
             disks.room(0)
         except Exception as error:
             obstacle = error if isinstance(error, Unavailable) else shortage(error)

@@ -58,9 +58,15 @@ class RequestReason(Reason):
         Code.RESOURCE_EXHAUSTED,
         Advice.RETRY,
     )
+    LIMIT_EXCEEDED = (
+        "LIMIT_EXCEEDED",
+        "A limit of the plan; `QuotaFailure` names it. Wait for the end of its period, or ask for another plan.",
+        Code.RESOURCE_EXHAUSTED,
+        Advice.RETRY,
+    )
     BUDGET_CONTENDED = (
         "BUDGET_CONTENDED",
-        "The budget changed during the admission. Repeat.",
+        "A limit changed during the admission. Repeat.",
         Code.UNAVAILABLE,
         Advice.RETRY,
     )

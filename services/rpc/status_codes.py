@@ -20,7 +20,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from services import errors
-from services.errors import Violation
+from services.errors import LimitViolation, Violation
 from services.reasons import ServiceReason, reason_of
 from services.resource_shortage import shortage
 
@@ -85,11 +85,21 @@ def _status(
     info.metadata.update({key: _cut(value, TEXT_CHARACTERS) for key, value in metadata.items()})
     for detail in (info, *details):
         room = STATUS_BYTES - status.ByteSize() - PACKING_BYTES
-        while isinstance(detail, error_details_pb2.BadRequest) and detail.ByteSize() > room:
-            del detail.field_violations[-1]
+        while (listed := _violations(detail)) and detail.ByteSize() > room:
+            del listed[-1]
         if detail.ByteSize() <= room:
             status.details.add().Pack(detail)
     return status
+
+
+def _violations(detail: Message) -> Any:
+    """Returns the list in a detail that may be cut short; None if it has none."""
+    match detail:
+        case error_details_pb2.BadRequest():
+            return detail.field_violations
+        case error_details_pb2.QuotaFailure():
+            return detail.violations
+    return None
 
 
 def _details(error: errors.ServiceError, now: Callable[[], datetime]) -> list[Message]:
@@ -110,20 +120,33 @@ def _details(error: errors.ServiceError, now: Callable[[], datetime]) -> list[Me
             )
             return [error_details_pb2.PreconditionFailure(violations=[broken])]
         case errors.QuotaExceeded():
-            exceeded = error_details_pb2.QuotaFailure.Violation(
-                subject=error.subject,
-                description=_cut(error.message, TEXT_CHARACTERS),
-                quota_id=error.reason,
-                quota_value=int(error.metadata["limit"]),
-            )
-            failure = error_details_pb2.QuotaFailure(violations=[exceeded])
-            if error.resets_at is None:
+            failure = error_details_pb2.QuotaFailure(violations=[_quota(each) for each in error.violations])
+            if error.retry_time is None:
                 return [failure]
-            return [failure, _retry((error.resets_at - now()).total_seconds())]
+            return [_retry((error.retry_time - now()).total_seconds()), failure]
         case errors.Unavailable() | errors.LimitReached():
             return [_retry(error.retry_after_s)]
         case _:
             return []
+
+
+def _quota(violation: LimitViolation) -> error_details_pb2.QuotaFailure.Violation:
+    dimensions = {
+        "used": str(violation.used),
+        "asked": str(violation.asked),
+        "per": violation.per,
+        "plan": violation.plan,
+    }
+    if violation.resets_at is not None:
+        dimensions["resets_at"] = violation.resets_at.isoformat()
+    return error_details_pb2.QuotaFailure.Violation(
+        subject=violation.subject,
+        description=_cut(violation.description, TEXT_CHARACTERS),
+        quota_id=violation.reason,
+        quota_metric=violation.measure,
+        quota_dimensions=dimensions,
+        quota_value=violation.limit,
+    )
 
 
 def _violation(violation: Violation) -> error_details_pb2.BadRequest.FieldViolation:

@@ -115,29 +115,29 @@ async def test_jobs_in_every_state_keep_their_bookings_through_the_migration(
     assert len(accounts) == 8 and all(None not in each for each in accounts)
     migrated(database, command.upgrade, "head")
     assert await rows(store, HOLDS) == before
-    assert await store.accounts.audit() == 0
+    assert await store.counters.audit() == 0
     for job in await store.jobs.page("studio", "ann", state=State.QUEUED, before=None, limit=10):
         await store.jobs.record(job.id, next_event.cancel)
-    assert await store.accounts.audit() == 0
+    assert await store.counters.audit() == 0
 
 
 async def test_a_job_that_the_version_before_admits_is_ended_by_either_version(store: PostgresStore) -> None:
     await admit(store, a_job())
     await run(store, ADMIT, BOOK, RESERVE)
-    assert await store.accounts.audit() == 0
+    assert await store.counters.audit() == 0
     older, reserved = (each.replace("'old'", "'older'") for each in (ADMIT, RESERVE))
     await run(store, f"{older} WHERE jobs.id = 'old'", reserved, BOOK, ADMITTED)
-    assert await store.accounts.audit() == 0
+    assert await store.counters.audit() == 0
     await run(store, SETTLE, UNBOOK, END, id="old")
-    assert await store.accounts.audit() == 0
+    assert await store.counters.audit() == 0
     await store.jobs.record("older", next_event.cancel)
-    assert await store.accounts.audit() == 0
+    assert await store.counters.audit() == 0
 
 
 async def test_a_job_of_this_version_is_ended_by_a_worker_of_the_version_before(store: PostgresStore) -> None:
     job = await admit(store, a_job())
     await run(store, SETTLE, UNBOOK, END, id=job.id)
-    assert await store.accounts.audit() == 0
+    assert await store.counters.audit() == 0
     assert all(settled == 400 for *_, settled in await rows(store, HOLDS))
 
 

@@ -4,12 +4,12 @@ from services.orchestrator.domain import event as events
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.paid_call import Acceptance, Submission
 from services.orchestrator.store.postgres_store import PostgresStore
-from tests.support.builders import a_job, a_plan, admit, numbered
+from tests.support.builders import a_caller, a_job, admit, numbered
 
 
 async def test_waiting_jobs_are_counted_and_have_places_by_backend(store: PostgresStore) -> None:
     first, second, third = [await admit(store, numbered(number)) for number in (1, 2, 3)]
-    other = await store.admissions.admit(numbered(4), "fingerprint", a_plan(), "other")
+    other = await store.admissions.admit(numbered(4), "fingerprint", a_caller(), "other")
     await store.jobs.record(first.id, next_event.start)
     assert [await store.queues.length(backend) for backend in ("test", "other", "none")] == [2, 1, 0]
     places = await store.queues.places([first.id, second.id, third.id, other.id])

@@ -13,25 +13,45 @@ from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import a_job, admit
 
 
+def an_entry(kind: str, reserved: int, spent: int = 0, credit: int = 0, reason: str = "NULL") -> str:
+    """Returns a statement that enters a booking of the job into the ledger."""
+    return (
+        'INSERT INTO ledger_entries (reference, kind, tenant, "user", key, model, operation, capability, card_version,'
+        " quote_id, reserved_micros, spent_micros, credit_micros, reason, actor, period_time, time)"
+        f" SELECT reference, '{kind}', tenant, \"user\", key, model, operation, capability, card_version, quote_id,"
+        f" {reserved}, {spent}, {credit}, {reason}, {reason}, now(), now() FROM ledger_entries"
+    )
+
+
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE accounts SET reserved_micros = budget_micros + 1",
-        "UPDATE accounts SET reserved_micros = -1",
+        'UPDATE counters SET held = "limit" + 1',
+        'UPDATE counters SET held = "limit" + credit + 1',
+        "UPDATE counters SET credit = -1000000, held = 1",
+        "UPDATE counters SET held = -1",
+        "UPDATE counters SET used = -1",
         "UPDATE jobs SET charged_micros = 5",
         "UPDATE jobs SET state = 'failed', charged_micros = 0, error = '{}'",  # ended, but never settled
-        "UPDATE holds SET settled_micros = 0",  # settled, but not in the ledger
-        "UPDATE holds SET settled_micros = amount_micros + 1",
-        "UPDATE holds SET amount_micros = -1",
+        "UPDATE holds SET settled = '{0,0,0,0}'",  # settled, but neither in the ledger nor ended
+        "UPDATE holds SET settled = '{0,0,0}'",
+        "UPDATE holds SET settled = '{0,0,0,NULL}'",
+        "UPDATE holds SET settled = '{0,0,0,-1}'",
+        "UPDATE holds SET amounts = '{0,0,0}'",
+        "UPDATE holds SET amounts = '{0,0,0,-1}'",
+        "UPDATE holds SET measures = '{}'",
         "UPDATE holds SET job_id = 'another'",
-        "UPDATE holds SET account = 0",
+        "DELETE FROM holds",
         "INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)"
         " SELECT id, 5, now(), 'Progressed', '{}', false FROM jobs",  # a gap
         "INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)"
         " SELECT id, 1, now(), 'Progressed', '{}', false FROM jobs",  # a repeated number
-        "INSERT INTO ledger_entries SELECT account, job_id, 'reserve', 1, 0, now() FROM ledger_entries",
-        "INSERT INTO ledger_entries SELECT account, job_id, 'settle', -1000, 1001, now() FROM ledger_entries",
-        "INSERT INTO ledger_entries SELECT account, job_id, 'refund', 0, 1, now() FROM ledger_entries",
+        an_entry("reserve", 1),  # reserved again
+        an_entry("settle", -1000, 1001),  # more than was reserved
+        an_entry("refund", 0, 1),
+        an_entry("credit", 0, 0, -1, reason="'x'"),
+        an_entry("debit", 0, 0, 1, reason="'x'"),
+        an_entry("credit", 0, 0, 1),  # without a reason
         "UPDATE jobs SET call = 'charged'",  # paid, but not ended
         "UPDATE jobs SET refunded_micros = 1",  # more than was charged
         "UPDATE jobs SET price_micros = quote_micros + 1",
@@ -47,29 +67,18 @@ async def test_the_database_itself_refuses_to_break_an_invariant(store: Postgres
             await connection.execute(sa.text(statement))
 
 
-async def test_the_database_itself_refuses_to_end_a_job_with_one_of_its_accounts_unsettled(
-    store: PostgresStore,
-) -> None:
+async def test_the_database_itself_ends_a_job_and_settles_its_holds_only_together(store: PostgresStore) -> None:
     await admit(store, a_job())
-    statements = (
-        "INSERT INTO ledger_entries (account, job_id, kind, reserved_micros, spent_micros, time)"
-        " SELECT accounts.id, holds.job_id, 'settle', -amount_micros, 0, now()"
-        " FROM holds JOIN accounts ON accounts.id = holds.account WHERE accounts.\"user\" = '{user}'",
-        "UPDATE holds SET settled_micros = 0 FROM accounts"
-        " WHERE accounts.id = holds.account AND accounts.\"user\" = '{user}'",
-    )
+    enter, settle = an_entry("settle", -1000), "UPDATE holds SET settled = '{0,0,0,0}'"
     end = "UPDATE jobs SET state = 'failed', charged_micros = 0, error = '{}'"
-    for user in ("", "ann"):
-        with pytest.raises(IntegrityError, match="holds_open"):
+    for some in ([end], [enter, end], [enter, settle]):
+        with pytest.raises(IntegrityError, match="jobs_held"):
             async with store.database.writing() as connection:
-                for statement in statements:
-                    await connection.execute(sa.text(statement.format(user=user)))
-                await connection.execute(sa.text(end))
+                for statement in some:
+                    await connection.execute(sa.text(statement))
     async with store.database.writing() as connection:
-        for user in ("", "ann"):
-            for statement in statements:
-                await connection.execute(sa.text(statement.format(user=user)))
-        await connection.execute(sa.text(end))
+        for statement in (enter, settle, end):
+            await connection.execute(sa.text(statement))
 
 
 def a_call(submission: str, attempt: int, state: str, reference: str = "NULL") -> str:

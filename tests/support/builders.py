@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
+from services.errors import LimitViolation
+from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Admitted, Event
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.job_transitions import apply
+from services.orchestrator.domain.limits.status import LimitStatus
 from services.orchestrator.domain.plan import Plan, four_limits
 from services.orchestrator.domain.spec import Size, Spec, TextToVideo
 from services.orchestrator.media.video_writer import VideoWriter
@@ -24,6 +28,7 @@ from services.orchestrator.ports.backend import (
     Stage,
 )
 from services.orchestrator.store.postgres_store import PostgresStore
+from services.reasons import RequestReason
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -106,8 +111,18 @@ def an_admitted_job(**changes: object) -> Job:
     return apply(job, Event(1, NOON, Admitted(job.quote_micros)))
 
 
+def a_caller(user: str = "ann", **plan: int) -> Caller:
+    return Caller("studio", user, a_plan(**plan))
+
+
 async def admit(store: PostgresStore, job: Job, **plan: int) -> Job:
-    return await store.admissions.admit(job, "fingerprint", a_plan(**plan), "test")
+    return await store.admissions.admit(job, "fingerprint", a_caller(job.user, **plan), "test")
+
+
+async def limit_status(store: PostgresStore, subject: str, measure: str, user: str = "ann", **plan: int) -> LimitStatus:
+    """Returns the status of one limit of the plan, such as that of `user` and `spend`."""
+    statuses = await store.counters.status(a_caller(user, **plan))
+    return next(each for each in statuses if (each.limit.subject, each.limit.measure.key) == (subject, measure))
 
 
 def some_frames(count: int, size: Size, seed: int = 0) -> np.ndarray:
@@ -115,6 +130,21 @@ def some_frames(count: int, size: Size, seed: int = 0) -> np.ndarray:
     y, x = np.mgrid[0 : size.height, 0 : size.width]
     frames = [np.stack([x * 4 + i * 5 + seed, y * 4 + i * 3, (x + y) * 2], axis=-1) for i in range(count)]
     return (np.stack(frames) % 256).astype(np.uint8)
+
+
+def a_violation(description: str = "Full.", **changes: Any) -> LimitViolation:
+    values: dict[str, Any] = {
+        "subject": "user",
+        "measure": "spend",
+        "per": "month",
+        "plan": "test",
+        "limit": 1,
+        "used": 1,
+        "asked": 1,
+        "resets_at": None,
+        "reason": RequestReason.USER_BUDGET_EXCEEDED,
+    }
+    return LimitViolation(description=description, **(values | changes))
 
 
 class ScriptedBackend:

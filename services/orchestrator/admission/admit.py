@@ -41,7 +41,7 @@ async def admit(
     Raises:
         InvalidSpec: the spec is malformed, or beyond the model's limits; names each field.
         NotFound: a picture or a sound is not an asset of this user.
-        QuotaExceeded: a rule of the plan refused; metadata says which limit and when it resets.
+        QuotaExceeded: limits of the plan refused; its violations name each, with what is used and when it resets.
         RequestIdReused: the same request_id came with a different spec.
         Unavailable: there is too little disk space for its files.
     """
@@ -61,6 +61,7 @@ async def admit(
         id=ids.job_id(),
         tenant=caller.tenant,
         user=caller.user,
+        key=caller.key,
         request_id=request_id,
         spec=routing.spec,
         quote_micros=routing.quote_micros,
@@ -69,7 +70,7 @@ async def admit(
         expire_time=now + timedelta(milliseconds=routing.timeout_ms),
     )
     # The fingerprint is of the spec as requested: a repeat without a seed must match, though a seed was drawn.
-    admitted = await admissions.admit(job, spec.fingerprint(), caller.plan, routing.card.backend)
+    admitted = await admissions.admit(job, spec.fingerprint(), caller, routing.card.backend)
     if admitted.id == job.id:  # not a repeat
         meter.admitted(admitted)
     return admitted

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 
 from services.orchestrator.admission.model_routing import route
-from services.orchestrator.domain import plan_rules
-from services.orchestrator.domain.account import Usage
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.candidate_models import Available
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.limits import denial
+from services.orchestrator.domain.limits.measure import Demand, Spend
 from services.orchestrator.domain.spec import Spec
-from services.orchestrator.ports.accounts import Accounts
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.ports.counters import Counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Preview:
     """Completed, except for the seed if none was given."""
     card: ModelCard
     quote_micros: int
-    usage: Usage
-    """With this job counted in."""
+    budget_left_micros: int | None
+    """The smallest rest of a budget after this job; None: no budget is limited."""
     frames: int
 
 
@@ -33,7 +33,7 @@ async def preview(
     caller: Caller,
     *,
     catalog: Catalog,
-    accounts: Accounts,
+    counters: Counters,
     assets: Assets,
     clock: Clock,
     available: Available = lambda _: True,
@@ -43,7 +43,16 @@ async def preview(
     Raises: InvalidSpec, NotFound, QuotaExceeded, as `admit`.
     """
     routing = await route(spec, caller, catalog=catalog, assets=assets, today=clock.now().date(), available=available)
-    statement = await accounts.statement(caller.tenant, caller.user, caller.plan)
-    with_job = statement.usage.counting(routing.quote_micros)
-    plan_rules.check(caller.plan, with_job, routing.quote_micros)
-    return Preview(routing.spec, routing.card, routing.quote_micros, with_job, routing.card.frames(routing.spec))
+    spec, card = routing.spec, routing.card
+    demand = Demand(
+        quote_micros=routing.quote_micros,
+        duration_ms=spec.duration_ms or 0,
+        operation=spec.operation.kind,
+        model=spec.model,
+        capability=spec.capability or "",
+    )
+    statuses = await counters.status(caller)
+    denial.check(statuses, demand, caller.plan, caller.calendar.time_zone)
+    budgets = [each.left for each in statuses if isinstance(each.limit.measure, Spend) and each.left is not None]
+    left = min(budgets) - routing.quote_micros if budgets else None
+    return Preview(spec, card, routing.quote_micros, left, card.frames(spec))

@@ -49,6 +49,7 @@ async def resume(
         id=ids.job_id(),
         tenant=caller.tenant,
         user=caller.user,
+        key=caller.key,
         request_id=request_id,
         spec=failed.spec,
         quote_micros=0,
@@ -59,7 +60,7 @@ async def resume(
         call=Call.ACCEPTED,
         written=failed.written,
     )
-    admitted = await admissions.admit(job, f"resume:{root}", caller.plan, call.provider)
+    admitted = await admissions.admit(job, f"resume:{root}", caller, call.provider)
     if admitted.id == job.id:
         meter.admitted(admitted)
     return admitted

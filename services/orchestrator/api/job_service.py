@@ -17,10 +17,10 @@ from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.job import Job, State
-from services.orchestrator.ports.accounts import Accounts
 from services.orchestrator.ports.admissions import Admissions
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.clock_and_ids import Clock, Ids
+from services.orchestrator.ports.counters import Counters
 from services.orchestrator.ports.disk_space import Room, any_room
 from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.meter import Meter
@@ -43,7 +43,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     jobs: Jobs
     queues: Queues
     paid_calls: PaidCalls
-    accounts: Accounts
+    counters: Counters
     assets: Assets
     catalog: Catalog
     tenants: ApiKeys
@@ -143,7 +143,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
             spec_messages.from_pb(request.spec),
             self.tenants.caller(),
             catalog=self.catalog,
-            accounts=self.accounts,
+            counters=self.counters,
             assets=self.assets,
             clock=self.clock,
             available=self.vendors.available,
@@ -151,7 +151,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         return job_pb2.PreviewJobResponse(
             spec=spec_messages.to_pb(found.spec),
             quote=proto_values.money(found.quote_micros),
-            budget_left=proto_values.money(min(found.usage.tenant.left_micros, found.usage.user.left_micros)),
+            budget_left=None if found.budget_left_micros is None else proto_values.money(found.budget_left_micros),
             frames=found.frames,
             queued_jobs=await self.queues.length(found.card.backend),
         )

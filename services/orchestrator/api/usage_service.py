@@ -1,5 +1,6 @@
-"""UsageService: budgets and the ledger."""
+"""UsageService: limits and the ledger."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -7,57 +8,70 @@ from i2v.v1 import usage_pb2, usage_pb2_grpc
 
 from services.orchestrator.api import proto_values
 from services.orchestrator.api.api_key_cache import ApiKeys
-from services.orchestrator.domain.account import Account
-from services.orchestrator.domain.budget_period import period
 from services.orchestrator.domain.ledger import Entry, Kind
-from services.orchestrator.ports.accounts import Accounts
-from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.domain.limits.calendar import Per
+from services.orchestrator.domain.limits.limit import Subject
+from services.orchestrator.domain.limits.measure import Measure, Spend, UnfinishedJobs
+from services.orchestrator.domain.limits.status import LimitStatus
+from services.orchestrator.ports.counters import Counters
+from services.orchestrator.ports.ledger import Ledger
 
-KINDS = {
-    Kind.RESERVE: usage_pb2.LedgerEntry.RESERVE,
-    Kind.SETTLE: usage_pb2.LedgerEntry.SETTLE,
-    Kind.REFUND: usage_pb2.LedgerEntry.REFUND,
-}
+ENTRIES = 100
+"""Ledger entries in an answer, at most."""
+KINDS = {kind: usage_pb2.LedgerEntry.Kind.Value(kind.name) for kind in Kind}
 
 
 @dataclass(frozen=True, slots=True)
 class UsageService(usage_pb2_grpc.UsageServiceServicer):
     """Answers the RPCs of usage.proto."""
 
-    accounts: Accounts
+    counters: Counters
+    ledger: Ledger
     tenants: ApiKeys
-    clock: Clock
 
     async def GetUsage(self, request: usage_pb2.GetUsageRequest, context: grpc.ServicerContext) -> usage_pb2.Usage:
-        """Returns the accounts of the current period and the newest ledger entries."""
+        """Returns the budgets of the current period and the newest ledger entries."""
         caller = self.tenants.caller()
-        statement = await self.accounts.statement(caller.tenant, caller.user, caller.plan)
-        usage = statement.usage
+        statuses = await self.counters.status(caller)
+        entries = await self.ledger.newest(caller.tenant, caller.user, limit=ENTRIES)
+        month = _status(statuses, Subject.TENANT, Spend(), Per.MONTH).period
+        assert month.end is not None
         return usage_pb2.Usage(
             plan=caller.plan.name,
-            period=period(self.clock.now()),
-            reset_time=proto_values.timestamp(usage.resets_at),
-            tenant=_account(usage.tenant, caller.plan.tenant_active_jobs),
-            user=_account(usage.user, caller.plan.user_active_jobs),
-            entries=[_entry(entry) for entry in statement.entries],
+            period=month.key,
+            reset_time=proto_values.timestamp(month.end),
+            tenant=_account(statuses, Subject.TENANT),
+            user=_account(statuses, Subject.USER),
+            entries=[_entry(entry) for entry in entries],
         )
 
 
-def _account(account: Account, active_jobs_limit: int) -> usage_pb2.Account:
+def _account(statuses: Sequence[LimitStatus], subject: Subject) -> usage_pb2.Account:
+    money = _status(statuses, subject, Spend(), Per.MONTH)
+    unfinished = _status(statuses, subject, UnfinishedJobs(), Per.AT_A_TIME)
     return usage_pb2.Account(
-        budget=proto_values.money(account.budget_micros),
-        reserved=proto_values.money(account.reserved_micros),
-        spent=proto_values.money(account.spent_micros),
-        active_jobs=account.active_jobs,
-        active_jobs_limit=active_jobs_limit,
+        budget=None if money.most is None else proto_values.money(money.most),
+        reserved=proto_values.money(money.held),
+        spent=proto_values.money(money.used),
+        active_jobs=unfinished.held,
+        active_jobs_limit=unfinished.most,
+    )
+
+
+def _status(statuses: Sequence[LimitStatus], subject: Subject, measure: Measure, per: Per) -> LimitStatus:
+    """Returns the status of one of the limits that are always counted."""
+    return next(
+        each for each in statuses if (each.limit.subject, each.limit.measure, each.limit.per) == (subject, measure, per)
     )
 
 
 def _entry(entry: Entry) -> usage_pb2.LedgerEntry:
+    by_job = entry.kind in (Kind.RESERVE, Kind.SETTLE, Kind.REFUND)
     return usage_pb2.LedgerEntry(
-        job=f"jobs/{entry.job_id}",
+        job=f"jobs/{entry.reference}" if by_job else "",
         kind=KINDS[entry.kind],
         reserved=proto_values.money(entry.reserved_micros),
         spent=proto_values.money(entry.spent_micros),
+        credit=proto_values.money(entry.credit_micros) if entry.credit_micros else None,
         create_time=proto_values.timestamp(entry.time),
     )

@@ -42,6 +42,12 @@ class Job:
     """The part of it that the video costs."""
     create_time: datetime
     expire_time: datetime
+    key: str = ""
+    """Id of the API key that it came with; empty: a token."""
+    card_version: str = ""
+    """Version of the price card of its quote."""
+    quote_id: str = ""
+    """Id of the quote token that it came with; empty: none."""
     resumes: str = ""
     """The job whose paid work this one attaches to; empty: it does its own."""
     state: State = State.QUEUED

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import Limit, Subject
-from services.orchestrator.domain.limits.measure import Measure, Spend, UnfinishedJobs
+from services.orchestrator.domain.limits.measure import Spend, UnfinishedJobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,35 +27,6 @@ class Plan:
     """Jobs of plans with a higher priority begin first."""
     weight: int = 1
     """Share of a backend's slots compared with other tenants that wait, 1 to 100."""
-
-    def most(self, subject: Subject, measure: Measure, per: Per) -> int | None:
-        """Returns one limit's amount; None: unlimited."""
-        found = (each.most for each in self.limits if (each.subject, each.measure, each.per) == (subject, measure, per))
-        return next(found, None)
-
-    @property
-    def tenant_budget_micros(self) -> int:
-        """The tenant's budget of a month."""
-        return _or_much(self.most(Subject.TENANT, Spend(), Per.MONTH))
-
-    @property
-    def user_budget_micros(self) -> int:
-        """Each user's budget of a month."""
-        return _or_much(self.most(Subject.USER, Spend(), Per.MONTH))
-
-    @property
-    def tenant_active_jobs(self) -> int:
-        """The tenant's unfinished jobs."""
-        return _or_much(self.most(Subject.TENANT, UnfinishedJobs(), Per.AT_A_TIME))
-
-    @property
-    def user_active_jobs(self) -> int:
-        """Each user's unfinished jobs."""
-        return _or_much(self.most(Subject.USER, UnfinishedJobs(), Per.AT_A_TIME))
-
-
-def _or_much(most: int | None) -> int:
-    return 2**31 - 1 if most is None else most
 
 
 def four_limits(

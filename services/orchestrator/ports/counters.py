@@ -11,4 +11,10 @@ class Counters(Protocol):
     """The counters of all tenants. Every method raises services.errors.Unavailable if the database is away."""
 
     async def status(self, caller: Caller) -> Sequence[LimitStatus]:
-        """Returns the state of every limit of the caller's plan in its current period, in the plan's order."""
+        """Returns the state of every limit of the caller's plan now, in the plan's order, then what is always counted.
+
+        What a plan does not limit has no `most`.
+        """
+
+    async def audit(self) -> int:
+        """Returns how many counters differ from their holds, or spending from the ledger: 0, always."""

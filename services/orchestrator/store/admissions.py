@@ -6,10 +6,11 @@ import psycopg
 import sqlalchemy as sa
 
 from services.errors import RequestIdReused, Unavailable
-from services.orchestrator.domain import plan_rules
+from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.plan import Plan
-from services.orchestrator.ports.accounts import Accounts
+from services.orchestrator.domain.limits import denial
+from services.orchestrator.domain.limits.hold import demand_of, holds_of
+from services.orchestrator.ports.counters import Counters
 from services.orchestrator.store import admission_statement, row_mapping
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.queue_entries import Queue
@@ -21,17 +22,18 @@ from services.reasons import RequestReason
 class PostgresAdmissions:
     """Admits jobs into one database."""
 
-    def __init__(self, database: Database, notifier: QueueNotifier, accounts: Accounts, queue: Queue) -> None:
+    def __init__(self, database: Database, notifier: QueueNotifier, counters: Counters, queue: Queue) -> None:
         self._database = database
         self._notifier = notifier
-        self._accounts = accounts
+        self._counters = counters
         self._queue = queue
 
-    async def admit(self, job: Job, fingerprint: str, plan: Plan, backend: str) -> Job:
+    async def admit(self, job: Job, fingerprint: str, caller: Caller, backend: str) -> Job:
         """Books, stores and queues a job in one transaction, or leaves no trace."""
+        holds = holds_of(job, caller)
         try:
             async with self._database.direct() as connection:
-                if await admission_statement.book(connection, self._queue, job, fingerprint, plan, backend):
+                if await admission_statement.book(connection, self._queue, job, fingerprint, holds, backend):
                     self._notifier.notify(backend)
                     return replace(job, last_sequence=1)
         except psycopg.IntegrityError as error:
@@ -42,11 +44,11 @@ class PostgresAdmissions:
         # A repeat gets its first answer even when that answer has used the budget up.
         if (earlier := await self.repeat(job.tenant, job.user, job.request_id, fingerprint)) is not None:
             return earlier
-        usage = (await self._accounts.statement(job.tenant, job.user, plan)).usage
-        plan_rules.check(plan, usage.counting(job.quote_micros), job.quote_micros)
+        statuses = await self._counters.status(caller)
+        denial.check(statuses, demand_of(job), caller.plan, caller.calendar.time_zone)
         # Between the refusal and this look somebody gave something back: now it fits.
         raise Unavailable(
-            "The budget changed while the job was being admitted. Try again.", reason=RequestReason.BUDGET_CONTENDED
+            "A limit changed while the job was being admitted. Try again.", reason=RequestReason.BUDGET_CONTENDED
         )
 
     async def repeat(self, tenant: str, user: str, request_id: str, fingerprint: str) -> Job | None:

@@ -121,8 +121,10 @@ async def record(
             },
         )
     await paid_call_steps.write(connection, job, body, step, now)
+    if isinstance(body, Started) and body.attempt == 1:
+        await settlement.start(connection, job.id)
     if terminal:
-        await settlement.settle(connection, job.id, after.charged_micros, now)
+        await settlement.settle(connection, after, now)
     recorded = Recorded(job, event, after)
     match body:
         case Rerouted(backend=backend):

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.orchestrator.domain.event import Accepted, Body, Released, Submitting, Terminal
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.paid_call import Acceptance, Step, Submission, submission_id
-from services.orchestrator.store import settlement
-from services.orchestrator.store.schema import paid_calls
+from services.orchestrator.store import row_mapping, settlement
+from services.orchestrator.store.schema import jobs, paid_calls
 
 
 async def write(connection: AsyncConnection, before: Job, body: Body, step: Step | None, now: datetime) -> None:
@@ -39,7 +39,8 @@ async def write(connection: AsyncConnection, before: Job, body: Body, step: Step
         case Released(), _:
             await change(connection, job_id, "released", settle_time=now)
             if before.resumes:
-                await settlement.refund(connection, job_id, now)
+                charged = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one()
+                await settlement.refund(connection, row_mapping.job(charged), now)
         case _, _ if isinstance(body, get_args(Terminal)) and before.call.live and not before.resumes:
             await change(connection, job_id, "charged", settle_time=now)
 

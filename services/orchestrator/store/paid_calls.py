@@ -76,5 +76,5 @@ async def _refund(connection: AsyncConnection, job_id: str, now: datetime) -> Re
         what = f"jobs/{other} fetches its video, or has it."
         raise PreconditionFailed(what, reason=RequestReason.NOT_REFUNDABLE, metadata={"job": f"jobs/{other}"})
     await paid_call_steps.change(connection, root_id, "released", settle_time=now)
-    await settlement.refund(connection, root_id, now)
+    await settlement.refund(connection, job, now)
     return Refund(replace(job, refunded_micros=job.price_micros), row_mapping.paid_call(row))

@@ -1,12 +1,13 @@
 """PostgresStore: the adapters of all ports to the database, over the connections of one process."""
 
 from services.orchestrator.ports.clock_and_ids import Clock
-from services.orchestrator.store.accounts import PostgresAccounts
 from services.orchestrator.store.admissions import PostgresAdmissions
 from services.orchestrator.store.assets import PostgresAssets
+from services.orchestrator.store.counters import PostgresCounters
 from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.job_event_reader import PostgresJobEvents
 from services.orchestrator.store.jobs import PostgresJobs
+from services.orchestrator.store.ledger import PostgresLedger
 from services.orchestrator.store.notification_listener import NotificationListener
 from services.orchestrator.store.paid_calls import PostgresPaidCalls
 from services.orchestrator.store.queue_entries import Queue
@@ -24,8 +25,9 @@ class PostgresStore:
         self._notifier = QueueNotifier(self.database)
         self.tenants = PostgresTenants(self.database)
         self.assets = PostgresAssets(self.database)
-        self.accounts = PostgresAccounts(self.database, clock)
-        self.admissions = PostgresAdmissions(self.database, self._notifier, self.accounts, queue)
+        self.counters = PostgresCounters(self.database, clock)
+        self.ledger = PostgresLedger(self.database)
+        self.admissions = PostgresAdmissions(self.database, self._notifier, self.counters, queue)
         self.jobs = PostgresJobs(self.database, self._notifier, clock, queue)
         self.job_events = PostgresJobEvents(self.database, self._listener)
         self.queues = PostgresQueues(self.database, self._listener)

@@ -7,7 +7,6 @@ from typing import Any, get_args
 from sqlalchemy import Row
 
 from services.orchestrator.domain import spec
-from services.orchestrator.domain.account import Account
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import Body, Event, JobError, PromptWritten, VideoOutput
 from services.orchestrator.domain.job import Job, State
@@ -25,6 +24,9 @@ def job(row: Row[Any]) -> Job:
         id=row.id,
         tenant=row.tenant,
         user=row.user,
+        key=row.key,
+        card_version=row.card_version,
+        quote_id=row.quote_id,
         request_id=row.request_id,
         spec=spec.from_json(row.spec),
         quote_micros=row.quote_micros,
@@ -118,14 +120,34 @@ def asset_columns(asset: Asset) -> dict[str, Any]:
     } | {name: getattr(asset.info, name, None) for name in MEASURES}
 
 
-def account(row: Any) -> Account:
-    """Returns the account of an `accounts` row."""
-    return Account(row.budget_micros, row.reserved_micros, row.spent_micros, row.active_jobs)
-
-
 def entry(row: Row[Any]) -> Entry:
     """Returns the ledger entry of a `ledger_entries` row."""
-    return Entry(row.job_id, Kind(row.kind), row.reserved_micros, row.spent_micros, row.time)
+    return Entry(
+        reference=row.reference,
+        kind=Kind(row.kind),
+        user=row.user,
+        key=row.key,
+        model=row.model,
+        operation=row.operation,
+        capability=row.capability,
+        card_version=row.card_version,
+        quote_id=row.quote_id,
+        reserved_micros=row.reserved_micros,
+        spent_micros=row.spent_micros,
+        credit_micros=row.credit_micros,
+        jobs=row.jobs,
+        video_ms=row.video_ms,
+        reason=row.reason or "",
+        actor=row.actor or "",
+        period_time=row.period_time,
+        time=row.time,
+    )
+
+
+def entry_columns(entry: Entry) -> dict[str, Any]:
+    """Returns the columns of a ledger entry, except the tenant."""
+    columns = asdict(entry)
+    return columns | {"kind": entry.kind.value, "reason": entry.reason or None, "actor": entry.actor or None}
 
 
 def paid_call(row: Row[Any]) -> PaidCall:

@@ -1,9 +1,10 @@
 """The tables, with the invariants as constraints, so that no code can break them.
 
-* `accounts_within_budget`: reserved + spent never exceeds a budget, whatever runs at the same time.
-* `holds` has a row for each account that a job was booked on. `holds_open` demands, at commit, that a job with an open
-  hold has not ended; `holds_settled`, that a settled hold has its settlement in the ledger.
-* `ledger_entries` is keyed by (account, job, kind): a job is reserved once and settled once on each account.
+* `counters_within_limit`: used + held never exceeds a limit, whatever runs at the same time.
+* `holds` has a row for each job: what it holds on each of its counters. `jobs_held` demands, at commit, that a job has
+  holds, open ones while it has not ended, and settled ones afterwards; `holds_settled`, that settled holds have their
+  settlement in the ledger.
+* `ledger_entries` is keyed by (reference, kind): a job is reserved once and settled once.
 * `job_events_follow`: an event's predecessor exists, carries the number before its own, and is not terminal.
 * `paid_calls_one_live`: a job hands over no task while an earlier one may cost money; and `jobs_paid_when_ended`: it
   does not end without paying for one that may.
@@ -12,7 +13,7 @@
 """
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 ENDED = "('succeeded', 'failed', 'cancelled')"
 CALLS = "('none', 'submitting', 'accepted', 'charged')"
@@ -46,35 +47,39 @@ api_keys = sa.Table(
     sa.Column("create_time", _time, nullable=False, server_default=sa.func.now()),
 )
 
-accounts = sa.Table(
-    "accounts",
+counters = sa.Table(
+    "counters",
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
     sa.Column("tenant", sa.Text, sa.ForeignKey("tenants.id"), nullable=False),
-    sa.Column("user", sa.Text, nullable=False, comment="Empty: the account of the tenant as a whole."),
-    sa.Column("period", sa.Text, nullable=False),
-    sa.Column("budget_micros", sa.BigInteger, nullable=False),
-    sa.Column("reserved_micros", sa.BigInteger, nullable=False),
-    sa.Column("spent_micros", sa.BigInteger, nullable=False),
-    sa.Column("active_jobs", sa.Integer, nullable=False),
-    sa.UniqueConstraint("tenant", "user", "period"),
-    sa.CheckConstraint("reserved_micros >= 0 AND spent_micros >= 0 AND active_jobs >= 0", name="not_negative"),
-    sa.CheckConstraint("reserved_micros + spent_micros <= budget_micros", name="within_budget"),
+    sa.Column("subject", sa.Text, nullable=False, comment="Empty: the tenant as a whole; user:… or key:…."),
+    sa.Column("measure", sa.Text, nullable=False, comment="What is counted; the class Measure knows its unit."),
+    sa.Column("period", sa.Text, nullable=False, comment="Empty: at a time."),
+    sa.Column("limit", sa.BigInteger, comment="As of the last admission; NULL: unlimited."),
+    sa.Column("used", sa.BigInteger, nullable=False),
+    sa.Column("held", sa.BigInteger, nullable=False),
+    sa.Column("credit", sa.BigInteger, nullable=False, comment="What operators have added to the limit."),
+    sa.UniqueConstraint("tenant", "subject", "measure", "period"),
+    sa.CheckConstraint("used >= 0 AND held >= 0", name="not_negative"),
+    sa.CheckConstraint('used + held <= "limit" + credit', name="within_limit"),
 )
 
 jobs = sa.Table(
     "jobs",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
-    # No foreign key: the accounts have it, and a second one costs every submission a shared lock on the tenant's row.
+    # No foreign key: the counters have it, and a second one costs every submission a shared lock on the tenant's row.
     sa.Column("tenant", sa.Text, nullable=False),
     sa.Column("user", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False, server_default="", comment="Id of the API key; empty: none."),
     sa.Column("request_id", sa.Text, nullable=False),
     sa.Column("fingerprint", sa.Text, nullable=False, comment="Digest of the spec as it was asked."),
     sa.Column("backend", sa.Text, nullable=False),
     sa.Column("spec", JSONB, nullable=False),
     sa.Column("quote_micros", sa.BigInteger, nullable=False),
     sa.Column("price_micros", sa.BigInteger, nullable=False, comment="The part of the quote that the video costs."),
+    sa.Column("card_version", sa.Text, nullable=False, server_default="", comment="Of the price card of the quote."),
+    sa.Column("quote_id", sa.Text, nullable=False, server_default="", comment="Of the quote token; empty: none."),
     sa.Column("resumes", sa.Text, sa.ForeignKey("jobs.id"), comment="The job whose paid work this one attaches to."),
     sa.Column("call", sa.Text, nullable=False, server_default="none"),
     sa.Column("tried", JSONB, comment="Models of the capability that were asked before the one of the spec."),
@@ -103,13 +108,10 @@ jobs = sa.Table(
     sa.Column("start_time", _time),
     sa.Column("end_time", _time),
     sa.Column("ended", sa.Boolean, sa.Computed(f"state IN {ENDED}", persisted=True)),
-    # Until the next version, for processes of the previous one: it has these four columns in place of holds.
-    sa.Column("tenant_account", sa.BigInteger, nullable=False),
-    sa.Column("user_account", sa.BigInteger, nullable=False),
-    sa.Column("settled_id", sa.Text, sa.Computed(f"CASE WHEN state IN {ENDED} THEN id END", persisted=True)),
-    sa.Column("settled_kind", sa.Text, sa.Computed(f"CASE WHEN state IN {ENDED} THEN 'settle' END", persisted=True)),
     sa.UniqueConstraint("tenant", "user", "request_id"),
-    sa.UniqueConstraint("id", "ended", name="jobs_id_ended_key"),
+    sa.ForeignKeyConstraint(
+        ["id", "ended"], ["holds.job_id", "holds.settled_all"], name="jobs_held", deferrable=True, initially="DEFERRED"
+    ),
     sa.Index("jobs_listing", "tenant", "user", "id"),
     sa.Index("jobs_unfinished", "expire_time", postgresql_where=sa.text(f"state NOT IN {ENDED}")),
     sa.Index("jobs_one_resume", "resumes", unique=True, postgresql_where=sa.text(f"state NOT IN {ENDED}")),
@@ -152,43 +154,67 @@ job_events = sa.Table(
 ledger_entries = sa.Table(
     "ledger_entries",
     metadata,
-    sa.Column("account", sa.BigInteger, sa.ForeignKey("accounts.id"), primary_key=True),
-    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.id"), primary_key=True),
+    # No foreign key to the jobs: the ledger outlives them.
+    sa.Column("reference", sa.Text, primary_key=True, comment="The job, or the id of a credit or a debit."),
     sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("user", sa.Text, nullable=False, comment="Empty: the tenant as a whole."),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("operation", sa.Text, nullable=False),
+    sa.Column("capability", sa.Text, nullable=False),
+    sa.Column("card_version", sa.Text, nullable=False),
+    sa.Column("quote_id", sa.Text, nullable=False),
     sa.Column("reserved_micros", sa.BigInteger, nullable=False),
     sa.Column("spent_micros", sa.BigInteger, nullable=False),
+    sa.Column("credit_micros", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column(
+        "jobs", sa.Integer, nullable=False, server_default="0", comment="That brought a video or cost something."
+    ),
+    sa.Column("video_ms", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("reason", sa.Text, comment="Of a credit or a debit."),
+    sa.Column("actor", sa.Text, comment="Who gave the credit or the debit."),
+    sa.Column("period_time", _time, nullable=False, comment="Decides the period: when the job was admitted."),
     sa.Column("time", _time, nullable=False),
-    sa.Index("ledger_entries_newest", "account", "time"),
+    sa.Index("ledger_entries_newest", "tenant", "user", "time"),
+    sa.Index("ledger_entries_period", "tenant", "period_time"),
     sa.CheckConstraint(
-        "(kind = 'reserve' AND reserved_micros >= 0 AND spent_micros = 0)"
-        " OR (kind = 'settle' AND reserved_micros <= 0 AND spent_micros BETWEEN 0 AND -reserved_micros)"
-        " OR (kind = 'refund' AND reserved_micros = 0 AND spent_micros <= 0)",
+        "(kind = 'reserve' AND reserved_micros >= 0 AND spent_micros = 0 AND credit_micros = 0)"
+        " OR (kind = 'settle' AND reserved_micros <= 0 AND spent_micros BETWEEN 0 AND -reserved_micros"
+        " AND credit_micros = 0)"
+        " OR (kind = 'refund' AND reserved_micros = 0 AND spent_micros <= 0 AND credit_micros = 0)"
+        " OR (kind = 'credit' AND reserved_micros = 0 AND spent_micros = 0 AND credit_micros > 0)"
+        " OR (kind = 'debit' AND reserved_micros = 0 AND spent_micros = 0 AND credit_micros < 0)"
+        " OR (kind = 'balance' AND reserved_micros = 0)",
         name="booking_known",
+    ),
+    sa.CheckConstraint(
+        "(kind IN ('credit', 'debit')) = (reason IS NOT NULL AND actor IS NOT NULL)", name="reason_when_by_hand"
     ),
 )
 
 holds = sa.Table(
     "holds",
     metadata,
+    # Arrays in place of a row for each counter: rows cost a submission much more time.
     sa.Column("job_id", sa.Text, primary_key=True),
-    sa.Column("account", sa.BigInteger, sa.ForeignKey("accounts.id"), primary_key=True),
-    sa.Column("amount_micros", sa.BigInteger, nullable=False, comment="What is set aside on the account."),
-    sa.Column("settled_micros", sa.BigInteger, comment="What of it was spent; NULL: the hold is open."),
-    sa.Column("job_ended", sa.Boolean, sa.Computed("CASE WHEN settled_micros IS NULL THEN false END", persisted=True)),
-    sa.Column(
-        "settled_kind", sa.Text, sa.Computed("CASE WHEN settled_micros IS NOT NULL THEN 'settle' END", persisted=True)
-    ),
-    # Both reach the job: an open hold directly, a settled one through the ledger.
+    sa.Column("counters", ARRAY(sa.BigInteger), nullable=False, comment="Ids, in the order of their names."),
+    sa.Column("measures", ARRAY(sa.Text), nullable=False),
+    sa.Column("amounts", ARRAY(sa.BigInteger), nullable=False, comment="What is set aside on each counter."),
+    sa.Column("settled", ARRAY(sa.BigInteger), comment="What of it was used; NULL: the holds are open."),
+    sa.Column("settled_all", sa.Boolean, sa.Computed("settled IS NOT NULL", persisted=True), nullable=False),
+    sa.Column("settled_kind", sa.Text, sa.Computed("CASE WHEN settled IS NOT NULL THEN 'settle' END", persisted=True)),
+    sa.UniqueConstraint("job_id", "settled_all"),
     sa.ForeignKeyConstraint(
-        ["job_id", "job_ended"], ["jobs.id", "jobs.ended"], name="holds_open", deferrable=True, initially="DEFERRED"
+        ["job_id", "settled_kind"], ["ledger_entries.reference", "ledger_entries.kind"], name="holds_settled"
     ),
-    sa.ForeignKeyConstraint(
-        ["account", "job_id", "settled_kind"],
-        ["ledger_entries.account", "ledger_entries.job_id", "ledger_entries.kind"],
-        name="holds_settled",
+    sa.CheckConstraint(
+        "cardinality(measures) = cardinality(counters) AND cardinality(amounts) = cardinality(counters)"
+        " AND cardinality(settled) = cardinality(counters) AND array_position(counters, NULL) IS NULL"
+        " AND array_position(amounts, NULL) IS NULL AND array_position(settled, NULL) IS NULL",
+        name="complete",
     ),
-    sa.CheckConstraint("amount_micros >= 0", name="amount_not_negative"),
-    sa.CheckConstraint("settled_micros BETWEEN 0 AND amount_micros", name="settled_within_amount"),
+    sa.CheckConstraint("0 <= ALL (amounts) AND 0 <= ALL (settled)", name="not_negative"),
 )
 
 assets = sa.Table(

@@ -1,46 +1,80 @@
-"""The bookings after admission: the settlement of a job that ended, and the refund of its price."""
+"""The bookings after admission: what a job holds is released or used, and the ledger says so."""
 
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-# Settles every hold of a job: gives back what was set aside and books the charge, in the order of the admission.
+from services.orchestrator.domain import ledger
+from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.ledger import Entry
+from services.orchestrator.domain.limits.measure import KINDS
+from services.orchestrator.store import row_mapping
+
+HOLDS = sa.text("SELECT measures, amounts FROM holds WHERE job_id = :id")
+
+# Sets what a job has used of each hold, the first time or again. Counters are locked in the order of their names, which
+# is the order of the arrays.
 SETTLE = sa.text("""
-WITH held AS (
-    SELECT accounts.id, holds.amount_micros FROM holds JOIN accounts ON accounts.id = holds.account
-    WHERE holds.job_id = :id AND holds.settled_micros IS NULL ORDER BY accounts."user" FOR UPDATE OF accounts
-), entered AS (
-    INSERT INTO ledger_entries (account, job_id, kind, reserved_micros, spent_micros, time)
-    SELECT id, :id, 'settle', -amount_micros, :charged, :now FROM held
-), settled AS (
-    UPDATE holds SET settled_micros = :charged FROM held WHERE holds.job_id = :id AND holds.account = held.id
+WITH entered AS (
+    INSERT INTO ledger_entries (reference, kind, tenant, "user", key, model, operation, capability, card_version,
+        quote_id, reserved_micros, spent_micros, jobs, video_ms, period_time, time)
+    VALUES (:id, :kind, :tenant, :user, :key, :model, :operation, :capability, :card_version, :quote_id,
+        :reserved_micros, :spent_micros, :jobs, :video_ms, :period_time, :time)
+), locked AS (
+    SELECT counters.id, each.used - coalesce(each.before, 0) AS used,
+        CASE WHEN each.before IS NULL THEN each.amount ELSE 0 END AS released
+    FROM holds, unnest(counters, amounts, settled, CAST(:used AS bigint[])) WITH ORDINALITY
+            AS each (counter, amount, before, used, place)
+        JOIN counters ON counters.id = each.counter
+    WHERE holds.job_id = :id ORDER BY each.place FOR UPDATE OF counters
+), changed AS (
+    UPDATE counters SET held = counters.held - locked.released, used = counters.used + locked.used
+    FROM locked WHERE counters.id = locked.id
 )
-UPDATE accounts SET reserved_micros = reserved_micros - held.amount_micros, spent_micros = spent_micros + :charged,
-    active_jobs = active_jobs - 1
-FROM held WHERE accounts.id = held.id
+UPDATE holds SET settled = CAST(:used AS bigint[]) WHERE job_id = :id
 """)
 
-# Gives a job's price back to the accounts that paid it, and stores it on the job. The ledger's key allows it only once.
-REFUND = sa.text("""
-WITH paid AS (
-    UPDATE jobs SET refunded_micros = price_micros WHERE id = :id RETURNING id, price_micros
-), held AS (
-    SELECT accounts.id FROM holds JOIN accounts ON accounts.id = holds.account
-    WHERE holds.job_id = :id ORDER BY accounts."user" FOR UPDATE OF accounts
-), given AS (
-    INSERT INTO ledger_entries (account, job_id, kind, reserved_micros, spent_micros, time)
-    SELECT held.id, paid.id, 'refund', 0, -paid.price_micros, :now FROM held, paid
+# Some holds, such as those of queued jobs, are released before the job ends.
+RELEASE = sa.text("""
+WITH locked AS (
+    SELECT counters.id, each.amount
+    FROM holds, unnest(counters, measures, amounts) WITH ORDINALITY AS each (counter, measure, amount, place)
+        JOIN counters ON counters.id = each.counter
+    WHERE holds.job_id = :id AND each.measure = ANY(CAST(:measures AS text[]))
+    ORDER BY each.place FOR UPDATE OF counters
+), changed AS (
+    UPDATE counters SET held = counters.held - locked.amount FROM locked WHERE counters.id = locked.id
 )
-UPDATE accounts SET spent_micros = spent_micros - paid.price_micros FROM held, paid WHERE accounts.id = held.id
+UPDATE holds SET amounts = (
+    SELECT array_agg(CASE WHEN each.measure = ANY(CAST(:measures AS text[])) THEN 0 ELSE each.amount END ORDER BY place)
+    FROM unnest(measures, amounts) WITH ORDINALITY AS each (measure, amount, place)
+)
+WHERE job_id = :id AND measures && CAST(:measures AS text[])
 """)
+UNTIL_START = [kind().key for kind in KINDS.values() if kind.until_start]
+REFUNDED = sa.text("UPDATE jobs SET refunded_micros = price_micros WHERE id = :id")
 
 
-async def settle(connection: AsyncConnection, job_id: str, charged_micros: int | None, now: datetime) -> None:
-    """Books the charge of a job that ends in this transaction, and gives back the rest of its holds."""
-    await connection.execute(SETTLE, {"id": job_id, "charged": charged_micros, "now": now})
+async def start(connection: AsyncConnection, job_id: str) -> None:
+    """Releases what a job holds only until its first attempt begins, in the transaction of that."""
+    await connection.execute(RELEASE, {"id": job_id, "measures": UNTIL_START})
 
 
-async def refund(connection: AsyncConnection, job_id: str, now: datetime) -> None:
+async def settle(connection: AsyncConnection, job: Job, now: datetime) -> None:
+    """Books the charge of a job that ends in this transaction, and releases the rest of its holds."""
+    await _book(connection, job, ledger.settlement(job, now))
+
+
+async def refund(connection: AsyncConnection, job: Job, now: datetime) -> None:
     """Gives the price of a job back. Raises IntegrityError if it was given back before."""
-    await connection.execute(REFUND, {"id": job_id, "now": now})
+    await connection.execute(REFUNDED, {"id": job.id})
+    await _book(connection, ledger.refunded(job), ledger.refund(job, now))
+
+
+async def _book(connection: AsyncConnection, job: Job, entry: Entry) -> None:
+    holds = (await connection.execute(HOLDS, {"id": job.id})).one()
+    used = ledger.used(holds.measures, holds.amounts, job)
+    await connection.execute(
+        SETTLE, row_mapping.entry_columns(entry) | {"id": job.id, "tenant": job.tenant, "used": used}
+    )

@@ -18,7 +18,7 @@ import httpx2
 import openai
 
 from services import bounded_json
-from services.errors import PreconditionFailed, QuotaExceeded, Unavailable
+from services.errors import LimitViolation, PreconditionFailed, QuotaExceeded, Unavailable
 from services.providers.prompt.answer_parser import Unusable
 from services.providers.prompt.bounded_transport import BoundedTransport, TooLarge
 from services.providers.prompt.endpoint_fault import EndpointFault, fault_of
@@ -165,8 +165,7 @@ class OpenAiLlm:
         match fault:
             case EndpointFault.QUOTA:
                 message = f"The account at the language model {self.model} has nothing left. Top it up."
-                subject = f"llm:{self.model}"
-                return QuotaExceeded(message, subject=subject, limit=0, used=0, asked=1, reason=PromptReason.LLM_QUOTA)
+                return QuotaExceeded([_nothing_left(f"llm:{self.model}", message)])
             case EndpointFault.KEY:
                 message = f"The language model {self.model} refused the key (HTTP {status}). Give the service another."
                 return PreconditionFailed(message, reason=PromptReason.LLM_KEY, metadata={"llm": self.model})
@@ -225,6 +224,22 @@ def _usage(reported: object) -> Usage | None:
 def _retry_after_s(header: str) -> float | None:
     """Returns what a Retry-After in seconds asks for; a date is not read."""
     return float(header) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", header) else None
+
+
+def _nothing_left(subject: str, message: str) -> LimitViolation:
+    """Returns the violation of a vendor's own limit, of which only the fact is known."""
+    return LimitViolation(
+        subject=subject,
+        measure="vendor-account",
+        per="",
+        plan="",
+        limit=0,
+        used=0,
+        asked=1,
+        resets_at=None,
+        description=message,
+        reason=PromptReason.LLM_QUOTA,
+    )
 
 
 def _down(what: str, requested_s: float | None = None) -> Unavailable:

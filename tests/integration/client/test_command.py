@@ -15,8 +15,8 @@ from services.client.client import job_spec
 from services.client.errors import Unreachable
 from services.errors import QuotaExceeded as TooMuch
 from services.errors import Unavailable
-from services.reasons import RequestReason
 from services.rpc.status_codes import Failure
+from tests.support.builders import a_violation
 from tests.support.client_command import GENERATE, Command
 from tests.support.scripted_server import KEY, OUTPUT, PICTURE, THE_EVENTS, VIDEO, Rig, asset_name, usd
 
@@ -248,15 +248,8 @@ async def test_invalid_input_is_3_and_names_the_option_the_limit_and_the_way_out
 
 async def test_a_reached_limit_is_3_and_says_when_to_come_back(rig: Rig, i2v: Command) -> None:
     in_a_day = datetime.now(UTC) + timedelta(days=1, seconds=30)
-    spent = TooMuch(
-        "The budget is spent.",
-        subject="user:ann",
-        limit=1,
-        used=1,
-        asked=1,
-        reason=RequestReason.USER_BUDGET_EXCEEDED,
-        resets_at=in_a_day,
-    )
+    violation = a_violation("The budget is spent.", resets_at=in_a_day)
+    spent = TooMuch([violation], retry_time=in_a_day)
     rig.script.fail_submit = [spent]
     ended = await i2v(*GENERATE)
     assert ended.code == 3

@@ -9,7 +9,7 @@ import pytest
 from i2v.v1 import job_pb2
 
 from services.errors import QuotaExceeded
-from services.reasons import RequestReason
+from tests.support.builders import a_violation
 from tests.support.client_command import GENERATE, Command, Terminal
 from tests.support.scripted_server import OUTPUT, VIDEO, Rig, kept, serving, usd
 
@@ -160,7 +160,7 @@ async def test_nothing_from_elsewhere_reaches_the_terminal_as_a_command_or_a_row
         assert not re.search(r"^state  SUCCEEDED\\x9b", said, re.MULTILINE), (command, said)
         assert "\\x1b[2J" in said, (command, said)
     eventful.script.fail_submit = [
-        QuotaExceeded(HARM, subject=HARM, limit=1, used=1, asked=1, reason=RequestReason.USER_BUDGET_EXCEEDED)
+        QuotaExceeded([a_violation(HARM, subject=HARM)]),
     ]
     refused = await i2v(*GENERATE)
     assert (refused.code, len(refused.err.splitlines()), "\x1b" in refused.err) == (3, 1, False)

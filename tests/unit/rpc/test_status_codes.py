@@ -17,6 +17,7 @@ from services.reasons import CallReason, RequestReason, ServiceReason, SpecReaso
 from services.rpc import logs
 from services.rpc.status_codes import CODES, Failure, from_call, to_status
 from services.rpc.telemetry import CODE_NAMES
+from tests.support.builders import a_violation
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 A_VIOLATION = errors.Violation("spec.duration", "is 60 s; the model makes 5 s or 10 s", SpecReason.DURATION_UNSUPPORTED)
@@ -24,7 +25,7 @@ A_VIOLATION = errors.Violation("spec.duration", "is 60 s; the model makes 5 s or
 
 def a_full_quota() -> errors.QuotaExceeded:
     reason = RequestReason.USER_ACTIVE_JOBS_EXCEEDED
-    return errors.QuotaExceeded("Full.", subject="user:u", limit=3, used=3, asked=1, reason=reason)
+    return errors.QuotaExceeded([a_violation(measure="unfinished", per="at-a-time", limit=3, used=3, reason=reason)])
 
 
 ONE_OF_EACH = [
@@ -87,19 +88,30 @@ def test_not_found_names_the_resource() -> None:
 
 
 def test_a_quota_that_resets_says_when_to_come_back() -> None:
-    error = errors.QuotaExceeded(
-        "Spent.",
-        subject="user:u",
-        limit=100,
-        used=90,
-        asked=20,
-        reason=RequestReason.USER_BUDGET_EXCEEDED,
-        resets_at=NOW + timedelta(minutes=90),
-    )
+    resets_at = NOW + timedelta(minutes=90)
+    spent = a_violation("Spent.", limit=100, used=90, asked=20, resets_at=resets_at)
+    error = errors.QuotaExceeded([spent, a_violation("Full.", subject="tenant")], retry_time=resets_at)
     status = to_status(error, now=lambda: NOW)
-    violation = detail(status, error_details_pb2.QuotaFailure).violations[0]
-    assert (violation.subject, violation.description, violation.quota_value) == ("user:u", "Spent.", 100)
+    first, second = detail(status, error_details_pb2.QuotaFailure).violations
+    assert (first.subject, first.description, first.quota_value) == ("user", "Spent.", 100)
+    assert (first.quota_id, first.quota_metric) == ("USER_BUDGET_EXCEEDED", "spend")
+    assert dict(first.quota_dimensions) == {
+        "used": "90",
+        "asked": "20",
+        "per": "month",
+        "plan": "test",
+        "resets_at": resets_at.isoformat(),
+    }
+    assert (second.subject, status.message) == ("tenant", "Spent. Full.")
     assert detail(status, error_details_pb2.RetryInfo).retry_delay.seconds == 5400
+
+
+def test_a_hundred_violations_leave_room_for_the_advice_to_wait() -> None:
+    many = [a_violation("It is used up. " * 20, measure=f"jobs:model={number}", resets_at=NOW) for number in range(100)]
+    status = to_status(errors.QuotaExceeded(many, retry_time=NOW), now=lambda: NOW)
+    assert 3 < len(detail(status, error_details_pb2.QuotaFailure).violations) < 100
+    assert has(status, error_details_pb2.RetryInfo)
+    assert status.ByteSize() <= 4800
 
 
 def test_a_quota_that_does_not_reset_does_not_invite_a_retry() -> None:

@@ -1,0 +1,119 @@
+"""Why a limit refuses a job: for a person in one sentence, and for programs."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from services.errors import LimitViolation, QuotaExceeded
+from services.orchestrator.domain.limits.calendar import Per
+from services.orchestrator.domain.limits.limit import Limit, Subject
+from services.orchestrator.domain.limits.measure import Demand, Jobs, Spend, UnfinishedJobs, Unit
+from services.orchestrator.domain.limits.status import LimitStatus
+from services.orchestrator.domain.plan import Plan
+from services.orchestrator.domain.price import show
+from services.reasons import Reason, RequestReason
+
+REASONS: dict[tuple[str, Subject], Reason] = {
+    (Spend.kind, Subject.TENANT): RequestReason.TENANT_BUDGET_EXCEEDED,
+    (Spend.kind, Subject.USER): RequestReason.USER_BUDGET_EXCEEDED,
+    (UnfinishedJobs.kind, Subject.TENANT): RequestReason.TENANT_ACTIVE_JOBS_EXCEEDED,
+    (UnfinishedJobs.kind, Subject.USER): RequestReason.USER_ACTIVE_JOBS_EXCEEDED,
+}
+WHO = {Subject.TENANT: "The tenant", Subject.USER: "The user", Subject.KEY: "The API key"}
+PERIODS = {
+    Per.DAY: "a day",
+    Per.MONTH: "a calendar month",
+    Per.ANNIVERSARY: "a month",
+    Per.AT_A_TIME: "at a time",
+}
+
+
+def violations(statuses: Iterable[LimitStatus], demand: Demand, plan: Plan, time_zone: str) -> list[LimitViolation]:
+    """Returns every limit that does not allow what is asked for, in the plan's order."""
+    found = []
+    for status in statuses:
+        asked = status.limit.measure.asked(demand)
+        if asked is not None and not status.allows(asked):
+            found.append(_violation(status, asked, plan, time_zone))
+    return found
+
+
+def check(statuses: Iterable[LimitStatus], demand: Demand, plan: Plan, time_zone: str) -> None:
+    """Raises QuotaExceeded with every limit that does not allow what is asked for."""
+    if found := violations(statuses, demand, plan, time_zone):
+        raise quota_exceeded(found)
+
+
+def quota_exceeded(found: Sequence[LimitViolation]) -> QuotaExceeded:
+    """Returns the error of these violations. A caller that waits until `retry_time` passes all of them."""
+    times = [each.resets_at for each in found]
+    waiting_helps = all(time is not None for time in times) and all(each.limit >= each.asked for each in found)
+    retry_time = max(time for time in times if time is not None) if waiting_helps else None
+    return QuotaExceeded(found, retry_time=retry_time)
+
+
+def _violation(status: LimitStatus, asked: int, plan: Plan, time_zone: str) -> LimitViolation:
+    limit, most = status.limit, status.most or 0
+    return LimitViolation(
+        subject=limit.subject.value,
+        measure=limit.measure.key,
+        per=limit.per.value,
+        plan=plan.name,
+        limit=most,
+        used=status.used + status.held,
+        asked=asked,
+        resets_at=status.period.end,
+        description=_sentence(status, asked, most, plan, time_zone),
+        reason=REASONS.get((limit.measure.kind, limit.subject), RequestReason.LIMIT_EXCEEDED),
+    )
+
+
+def _sentence(status: LimitStatus, asked: int, most: int, plan: Plan, time_zone: str) -> str:
+    limit, who = status.limit, WHO[status.limit.subject]
+    unit, name = limit.measure.unit, plan.display_name or plan.name
+    counted = status.used + status.held
+    if most == 0:
+        return f"The plan {name} allows {who.lower()} no {things(limit)}."
+    of = "" if unit is Unit.JOBS else "of "
+    if limit.per is Per.AT_A_TIME:
+        has = f"{who} has {amount(counted, unit)} {of}{things(limit)}"
+        has = has.removesuffix("s") if unit is Unit.JOBS and counted == 1 else has
+        return f"{has}; the plan {name} allows {amount(most, unit)} at a time. Wait for one to end, or cancel one."
+    resets = f"It resets at {reset_time(status.period.end, time_zone)}."
+    if unit is Unit.MICROS:
+        return f"{who}'s budget of {show(most)} has {show(most - counted)} left; this job costs {show(asked)}. {resets}"
+    return (
+        f"{who} has used {amount(counted, unit)} of {amount(most, unit)} {of}{things(limit)} that the plan {name} allows "
+        f"{PERIODS[limit.per]}; {amount(asked, unit)} more were asked for. {resets}"
+    )
+
+
+def things(limit: Limit) -> str:
+    """Returns what a limit counts, in words."""
+    match limit.measure:
+        case Jobs(operation, model, capability):
+            kind = " ".join(each for each in (operation, model, capability) if each)
+            return f"{kind} jobs" if kind else "jobs"
+        case UnfinishedJobs():
+            return "unfinished jobs"
+    return {"spend": "spending", "seconds": "video", "queued": "queued jobs", "bytes": "stored files"}[
+        limit.measure.kind
+    ]
+
+
+def amount(number: int, unit: Unit) -> str:
+    """Returns an amount for people."""
+    match unit:
+        case Unit.MICROS:
+            return show(number)
+        case Unit.JOBS:
+            return str(number)
+        case Unit.MILLISECONDS:
+            return f"{number / 1000:g} s"
+        case Unit.BYTES:
+            return f"{number / 1_000_000:g} MB"
+
+
+def reset_time(time: datetime | None, time_zone: str) -> str:
+    """Returns a moment for people, in a time zone: `2026-12-01 00:00 UTC`."""
+    return "" if time is None else f"{time.astimezone(ZoneInfo(time_zone)):%Y-%m-%d %H:%M} {time_zone}"

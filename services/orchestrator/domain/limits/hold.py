@@ -1,0 +1,94 @@
+"""Holds: what a job sets aside of each limit that counts it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.limits.calendar import Per, Period
+from services.orchestrator.domain.limits.limit import Limit, Subject
+from services.orchestrator.domain.limits.measure import Demand, Spend, UnfinishedJobs
+
+ALWAYS_COUNTED = tuple(
+    Limit(measure, subject, per, None)
+    for subject in (Subject.TENANT, Subject.USER)
+    for measure, per in ((Spend(), Per.MONTH), (UnfinishedJobs(), Per.AT_A_TIME))
+)
+"""Counted in every plan, also where they are unlimited: usage reports them."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CounterName:
+    """Names a counter within a tenant. All code locks counters in the order of their names, so it cannot deadlock."""
+
+    subject: str
+    """Empty: the tenant; `user:…` or `key:…`."""
+    measure: str
+    period: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountedLimit:
+    """A limit with the counter that it has now for one caller."""
+
+    limit: Limit
+    period: Period
+    counter: CounterName
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What one job asks of one counter."""
+
+    counter: CounterName
+    amount: int
+    most: int | None
+    """The limit; None: unlimited."""
+
+
+def limits_of(caller: Caller, now: datetime) -> list[CountedLimit]:
+    """Returns every limit of the caller's plan, in the plan's order, and what is always counted."""
+    limits = list(caller.plan.limits)
+    named = {limit.key for limit in limits}
+    limits += [limit for limit in ALWAYS_COUNTED if limit.key not in named]
+    counted = []
+    for limit in limits:
+        if (subject := _subject(limit.subject, caller)) is None:
+            continue
+        period = caller.calendar.period(limit.per, now)
+        counted.append(CountedLimit(limit, period, CounterName(subject, limit.measure.key, period.key)))
+    return counted
+
+
+def holds_of(job: Job, caller: Caller) -> list[Hold]:
+    """Returns the holds of a new job, in the order in which their counters are locked."""
+    demand = demand_of(job)
+    holds = []
+    for counted in limits_of(caller, job.create_time):
+        asked = counted.limit.measure.asked(demand)
+        if asked is not None:
+            holds.append(Hold(counted.counter, asked, counted.limit.most))
+    return sorted(holds, key=lambda hold: hold.counter)
+
+
+def demand_of(job: Job) -> Demand:
+    """Returns what a job asks of the limits."""
+    return Demand(
+        quote_micros=job.quote_micros,
+        duration_ms=job.spec.duration_ms or 0,
+        operation=job.spec.operation.kind,
+        model=job.spec.model,
+        capability=job.spec.capability or "",
+        resumes=job.resumes != "",
+    )
+
+
+def _subject(subject: Subject, caller: Caller) -> str | None:
+    """Returns the name of a subject in counters; None if the caller has no such subject, as a token has no key."""
+    match subject:
+        case Subject.TENANT:
+            return ""
+        case Subject.USER:
+            return f"user:{caller.user}"
+        case Subject.KEY:
+            return f"key:{caller.key}" if caller.key else None

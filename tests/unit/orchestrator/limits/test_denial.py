@@ -1,0 +1,119 @@
+"""What a caller reads and a program gets when limits refuse a job."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from services.errors import QuotaExceeded
+from services.orchestrator.domain.limits import denial
+from services.orchestrator.domain.limits.calendar import BillingCalendar, Per
+from services.orchestrator.domain.limits.limit import Limit, Subject
+from services.orchestrator.domain.limits.measure import (
+    Demand,
+    Jobs,
+    Measure,
+    QueuedJobs,
+    Spend,
+    UnfinishedJobs,
+    VideoSeconds,
+)
+from services.orchestrator.domain.limits.status import LimitStatus
+from services.orchestrator.domain.plan import Plan
+from tests.support.builders import NOON
+
+BERLIN = BillingCalendar("Europe/Berlin", date(2026, 1, 15))
+FREE = Plan("free", display_name="Free")
+DEMAND = Demand(quote_micros=1001, duration_ms=4000, operation="talking-avatar", model="nano")
+
+
+def status(measure: Measure, subject: Subject, per: Per, most: int | None, used: int = 0, held: int = 0) -> LimitStatus:
+    return LimitStatus(Limit(measure, subject, per, most), BERLIN.period(per, NOON), used, held)
+
+
+def sentence(given: LimitStatus) -> str:
+    [violation] = denial.violations([given], DEMAND, FREE, BERLIN.time_zone)
+    return violation.description
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            status(Spend(), Subject.USER, Per.MONTH, 500_000, 399_000, 100_000),
+            "The user's budget of 0.500000 USD has 0.001000 USD left; this job costs 0.001001 USD. "
+            "It resets at 2026-12-01 00:00 Europe/Berlin.",
+        ),
+        (
+            status(UnfinishedJobs(), Subject.TENANT, Per.AT_A_TIME, 3, 0, 3),
+            "The tenant has 3 unfinished jobs; the plan Free allows 3 at a time. Wait for one to end, or cancel one.",
+        ),
+        (
+            status(QueuedJobs(), Subject.KEY, Per.AT_A_TIME, 1, 0, 1),
+            "The API key has 1 queued job; the plan Free allows 1 at a time. Wait for one to end, or cancel one.",
+        ),
+        (
+            status(Jobs(operation="talking-avatar"), Subject.USER, Per.DAY, 2, 1, 1),
+            "The user has used 2 of 2 talking-avatar jobs that the plan Free allows a day; 1 more were asked for. "
+            "It resets at 2026-11-22 00:00 Europe/Berlin.",
+        ),
+        (
+            status(VideoSeconds(), Subject.TENANT, Per.ANNIVERSARY, 10_000, 7500, 0),
+            "The tenant has used 7.5 s of 10 s of video that the plan Free allows a month; 4 s more were asked for. "
+            "It resets at 2026-12-15 00:00 Europe/Berlin.",
+        ),
+        (
+            status(Jobs(model="nano"), Subject.TENANT, Per.MONTH, 0),
+            "The plan Free allows the tenant no nano jobs.",
+        ),
+    ],
+)
+def test_a_person_reads_who_has_used_how_much_of_what_and_when_it_resets(given: LimitStatus, said: str) -> None:
+    assert sentence(given) == said
+
+
+def test_every_violated_limit_is_named_and_what_is_unlimited_or_enough_is_not() -> None:
+    statuses = [
+        status(Spend(), Subject.TENANT, Per.MONTH, None, 10**12),
+        status(Spend(), Subject.USER, Per.MONTH, 2000, 1000),
+        status(Jobs(), Subject.USER, Per.DAY, 5, 5),
+        status(Jobs(model="another"), Subject.USER, Per.DAY, 0),
+        status(Jobs(), Subject.KEY, Per.DAY, 5, 4),
+    ]
+    with pytest.raises(QuotaExceeded) as refused:
+        denial.check(statuses, DEMAND, FREE, "UTC")
+    assert [(each.subject, each.measure, each.reason) for each in refused.value.violations] == [
+        ("user", "spend", "USER_BUDGET_EXCEEDED"),
+        ("user", "jobs", "LIMIT_EXCEEDED"),
+    ]
+    assert refused.value.metadata == {
+        "subject": "user",
+        "measure": "spend",
+        "per": "month",
+        "plan": "free",
+        "limit": "2000",
+        "used": "1000",
+        "asked": "1001",
+        "violations": "2",
+        "resets_at": "2026-11-30T23:00:00+00:00",
+    }
+
+
+@pytest.mark.parametrize(
+    ("statuses", "retry_time"),
+    [
+        ([status(Jobs(), Subject.USER, Per.DAY, 1, 1)], datetime(2026, 11, 21, 23, tzinfo=UTC)),
+        (
+            [status(Jobs(), Subject.USER, Per.DAY, 1, 1), status(Spend(), Subject.TENANT, Per.MONTH, 2000, 2000)],
+            datetime(2026, 11, 30, 23, tzinfo=UTC),  # the later one
+        ),
+        ([status(UnfinishedJobs(), Subject.USER, Per.AT_A_TIME, 1, 0, 1)], None),  # not time, but an end helps
+        ([status(Spend(), Subject.TENANT, Per.MONTH, 1000)], None),  # it costs more than the whole budget
+        ([status(Jobs(), Subject.USER, Per.DAY, 0)], None),  # the plan allows none
+    ],
+)
+def test_a_program_is_asked_to_wait_only_where_waiting_helps(
+    statuses: list[LimitStatus], retry_time: datetime | None
+) -> None:
+    found = denial.violations(statuses, DEMAND, FREE, "UTC")
+    assert len(found) == len(statuses)
+    assert denial.quota_exceeded(found).retry_time == retry_time
