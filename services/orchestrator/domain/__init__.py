@@ -1,5 +1,5 @@
 """The nouns and rules of a job, pure.
 
-Read price, spec, card, remote, catalog, candidate_models; then plan, account, plan_rules; then event, job,
+Read price, spec, card, remote, catalog, candidate_models; then limits, plan; then event, job,
 job_transitions, next_event.
 """

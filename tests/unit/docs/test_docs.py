@@ -173,7 +173,7 @@ def test_paths_tests_and_constraints_that_are_named_exist(page: Path) -> None:
             assert (ROOT / code).exists(), code
         elif re.fullmatch(r"test_\w+", code):
             assert re.search(rf"def {code}\b", tests), code
-        elif re.fullmatch(r"(accounts|jobs|job_events|ledger_entries)(_[a-z_]+)?", code):
+        elif re.fullmatch(r"(counters|holds|jobs|job_events|ledger_entries)(_[a-z_]+)?", code):
             assert code in named, code
 
 

@@ -82,10 +82,9 @@ def _sentence(status: LimitStatus, asked: int, most: int, plan: Plan, time_zone:
     resets = f"It resets at {reset_time(status.period.end, time_zone)}."
     if unit is Unit.MICROS:
         return f"{who}'s budget of {show(most)} has {show(most - counted)} left; this job costs {show(asked)}. {resets}"
-    return (
-        f"{who} has used {amount(counted, unit)} of {amount(most, unit)} {of}{things(limit)} that the plan {name} allows "
-        f"{PERIODS[limit.per]}; {amount(asked, unit)} more were asked for. {resets}"
-    )
+    used = f"{who} has used {amount(counted, unit)} of {amount(most, unit)} {of}{things(limit)}"
+    allowed = f"that the plan {name} allows {PERIODS[limit.per]}"
+    return f"{used} {allowed}; {amount(asked, unit)} more were asked for. {resets}"
 
 
 def things(limit: Limit) -> str:
