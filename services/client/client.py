@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, closing
 from pathlib import Path
 from types import TracebackType
@@ -81,10 +81,29 @@ class Client:
 
     # Jobs.
 
-    async def submit(self, spec: job_pb2.JobSpec, request_id: str | None = None) -> job_pb2.Job:
-        """Submits a job. A call that was not answered is repeated with the same request_id, so it is paid for once."""
-        request = job_pb2.SubmitJobRequest(request_id=request_id or str(uuid.uuid4()), spec=spec)
+    async def submit(
+        self, spec: job_pb2.JobSpec, request_id: str | None = None, *, quote_token: str = ""
+    ) -> job_pb2.Job:
+        """Submits a job. A call that was not answered is repeated with the same request_id, so it is paid for once.
+
+        `quote_token` is that of a preview of the same spec: the job is admitted only at its price.
+        """
+        request = job_pb2.SubmitJobRequest(
+            request_id=request_id or str(uuid.uuid4()), spec=spec, quote_token=quote_token
+        )
         return await self._channel.call(self._jobs.SubmitJob, request)
+
+    async def submit_jobs(
+        self, jobs: Iterable[job_pb2.SubmitJobRequest], mode: "job_pb2.SubmitJobsRequest.Mode.ValueType"
+    ) -> list[job_pb2.SubmitJobResult]:
+        """Submits up to 100 jobs that count together, and returns a result for each in the same order.
+
+        Jobs without a request_id get one. A repeat with the same request_ids returns the same jobs.
+        """
+        request = job_pb2.SubmitJobsRequest(jobs=jobs, mode=mode)
+        for job in request.jobs:
+            job.request_id = job.request_id or str(uuid.uuid4())
+        return list((await self._channel.call(self._jobs.SubmitJobs, request)).results)
 
     async def get(self, name: str) -> job_pb2.Job:
         """Returns a job as it is now."""
@@ -148,8 +167,12 @@ class Client:
         return await self._channel.call(self._jobs.ResumeJob, request)
 
     async def preview(self, spec: job_pb2.JobSpec) -> job_pb2.PreviewJobResponse:
-        """Returns what `submit` would make and cost. Charges nothing."""
+        """Returns what `submit` would make and cost, and everything that would refuse it. Charges nothing."""
         return await self._channel.call(self._jobs.PreviewJob, job_pb2.PreviewJobRequest(spec=spec))
+
+    async def preview_jobs(self, specs: Iterable[job_pb2.JobSpec]) -> job_pb2.PreviewJobsResponse:
+        """Returns the same for up to 100 specs that count together. Charges nothing."""
+        return await self._channel.call(self._jobs.PreviewJobs, job_pb2.PreviewJobsRequest(specs=specs))
 
     async def generate(
         self,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 from i2v.v1 import job_pb2
 
-from services.client import exit_codes, follow_job, formatting
+from services.client import exit_codes, follow_job, formatting, preview_lines
 from services.client.client import Client
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
@@ -125,7 +125,10 @@ def command(name: str, group: click.Group = i2v) -> Callable[[Command], click.Co
 @with_spec_options
 @click.option("--out", help=f"{OUT_HELP} Default: the picture's name in this folder.")
 @click.option("--detach", is_flag=True, help="Only submit; print the job's name.")
-def generate(connection: Connection, image: Path | None, out: str | None, detach: bool, **given: Any) -> None:
+@click.option("--quote", default="", callback=utf8, help="The quote that preview printed: only for its price.")
+def generate(
+    connection: Connection, image: Path | None, out: str | None, detach: bool, quote: str, **given: Any
+) -> None:
     """Makes a video and downloads it. Ctrl-C cancels the job, a second one leaves it alone."""
     typed = out if out is not None else f"{image.stem if image else 'video'}.mp4"
     uploaded = {"image": image, "audio": given["audio"], "mask": given["mask"]}
@@ -134,8 +137,8 @@ def generate(connection: Connection, image: Path | None, out: str | None, detach
     async def work(client: Client) -> ExitCode:
         spec = await spec_from_options(client, image=image, **given)
         if to is not None:
-            return await follow_job.make_video(client, spec, to, json=connection.json)
-        job = await client.submit(spec)
+            return await follow_job.make_video(client, spec, to, quote_token=quote, json=connection.json)
+        job = await client.submit(spec, quote_token=quote)
         say(formatting.as_json(job) if connection.json else job.name)
         return ExitCode.OK
 
@@ -145,11 +148,15 @@ def generate(connection: Connection, image: Path | None, out: str | None, detach
 @command("preview")
 @with_spec_options
 def preview(connection: Connection, image: Path | None, **given: Any) -> None:
-    """Tells what generate would make and cost. Charges nothing."""
+    """Tells what generate would make and cost, what is left of each limit, and all that would refuse it.
 
-    async def work(client: Client) -> None:
+    Charges nothing. The exit code is 3 if generate would be refused.
+    """
+
+    async def work(client: Client) -> ExitCode:
         found = await client.preview(await spec_from_options(client, image=image, **given))
-        say(*([formatting.as_json(found)] if connection.json else formatting.preview(found)))
+        say(*([formatting.as_json(found)] if connection.json else preview_lines.lines(found)))
+        return ExitCode.OK if found.admissible else ExitCode.REFUSED
 
     connection.run(work)
 

@@ -66,7 +66,7 @@ def lines(failed: I2VError, server: str) -> list[str]:
     if isinstance(failed, QuotaExceeded) and failed.retry_after_s is not None:
         return [failed.message, f"Try again in {_span(failed.retry_after_s)}."]
     if failed.violations:
-        return [_violation(violation) for violation in failed.violations]
+        return [of_field(violation) for violation in failed.violations]
     return [failed.message]
 
 
@@ -94,7 +94,8 @@ def _unreachable(failed: Unreachable, server: str) -> list[str]:
     return [f"The server at {server} cannot be reached: {why.rstrip('.')}.", advice]
 
 
-def _violation(violation: Violation) -> str:
+def of_field(violation: Violation) -> str:
+    """Returns what is wrong with a field, with the names of options and commands."""
     described = METHOD.sub(lambda found: shell_command(COMMAND_OF_METHOD[found[0]]), violation.description)
     return FIELD.sub(_option, f"{violation.field}: {described}")
 

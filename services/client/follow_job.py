@@ -24,13 +24,15 @@ RETRY_FOR_S = 120.0
 """Seconds. A running job is worth the wait for a server that restarts."""
 
 
-async def make_video(client: Client, spec: job_pb2.JobSpec, out: OutputFile, *, json: bool) -> ExitCode:
+async def make_video(
+    client: Client, spec: job_pb2.JobSpec, out: OutputFile, *, quote_token: str = "", json: bool
+) -> ExitCode:
     """Submits a job, follows it and downloads the video. Ctrl-C cancels the job."""
     job: job_pb2.Job | None = None
     interrupt = Interrupt()
     try:
         with interrupt:
-            job = await client.submit(spec)
+            job = await client.submit(spec, quote_token=quote_token)
             if not json:
                 _say(f"{job.name} is admitted for {money_format.text(job.quote)}.")
             with display(json=json) as shown:

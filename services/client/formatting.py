@@ -197,22 +197,3 @@ def usage(shown: usage_pb2.Usage) -> list[str]:
     ]
     head = ("TIME", "BOOKED", "RESERVED", "SPENT", "JOB")
     return [*lines, "", *columns([head, *entries])] if entries else lines
-
-
-def preview(shown: job_pb2.PreviewJobResponse) -> list[str]:
-    """Returns the preview of a job."""
-    return columns(
-        [
-            ("price", money_format.text(shown.quote)),
-            ("budget left", money_format.text(shown.budget_left) if shown.HasField("budget_left") else "unlimited"),
-            ("video", _video_of(shown)),
-            ("jobs before it", str(shown.queued_jobs)),
-        ]
-    )
-
-
-def _video_of(shown: job_pb2.PreviewJobResponse) -> str:
-    length = seconds(shown.spec.duration)
-    if not shown.frames:  # the vendor decides
-        return f"{shown.spec.resolution}, {length}".lstrip(", ")
-    return f"{size(shown.spec.size)}, {shown.frames} frames, {length}"

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import grpc
 from i2v.admin.v1 import reconcile_pb2_grpc
 from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
 
+from services.orchestrator.admission.admit import Admitter
+from services.orchestrator.admission.preview import Previewer
+from services.orchestrator.admission.quotes import Quotes
 from services.orchestrator.api.api_key_cache import ApiKeys, digest
 from services.orchestrator.api.asset_service import AssetService
 from services.orchestrator.api.catalog_service import CatalogService
@@ -46,22 +50,37 @@ async def open_api(settings: Settings, resources: Resources, keys: ApiKeys) -> l
         await resources.startup_wait.through(
             partial(_add_development_tenant, store.tenants, Path(settings.dev_key_file))
         )
-    catalog, vendors = settings.catalog(), resources.vendors
+    catalog, vendors, ids = settings.catalog(), resources.vendors, SystemIds()
+    quotes = Quotes(store.service_secrets, clock, meter, timedelta(seconds=settings.quote_s))
     jobs = JobService(
+        admitter=Admitter(
+            catalog=catalog,
+            admissions=store.admissions,
+            assets=store.assets,
+            quotes=quotes,
+            clock=clock,
+            ids=ids,
+            meter=meter,
+            available=vendors.available,
+            room=room,
+        ),
+        previewer=Previewer(
+            catalog=catalog,
+            counters=store.counters,
+            assets=store.assets,
+            quotes=quotes,
+            clock=clock,
+            available=vendors.available,
+        ),
         admissions=store.admissions,
         jobs=store.jobs,
         queues=store.queues,
         paid_calls=store.paid_calls,
-        counters=store.counters,
-        assets=store.assets,
-        catalog=catalog,
         tenants=keys,
         clock=clock,
-        ids=SystemIds(),
+        ids=ids,
         meter=meter,
-        vendors=vendors,
         feeds=EventFeeds(store.job_events, store.queues),
-        room=room,
     )
     ingest = Ingest(store.assets, resources.blobs, clock, UploadProbe(), resources.scratch, room=room)
     assets = AssetService(store.assets, resources.blobs, ingest, keys)

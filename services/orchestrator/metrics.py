@@ -15,6 +15,12 @@ class PrometheusMeter:
         self._quoted = Counter(
             "i2v_quoted_micros_total", "Money set aside at admission, micros.", ["model"], registry=registry
         )
+        self._quotes = Counter(
+            "i2v_quotes_total", "Quote tokens that were issued, honoured or refused.", ["step"], registry=registry
+        )
+        self._batched = Counter(
+            "i2v_batch_jobs_total", "Jobs of batches, by what became of them.", ["mode", "result"], registry=registry
+        )
         self._ended = Counter("i2v_jobs_ended_total", "Jobs ended.", ["model", "state", "reason"], registry=registry)
         self._charged = Counter("i2v_charged_micros_total", "Money charged, micros.", ["model"], registry=registry)
         self._waited = Histogram(
@@ -72,6 +78,15 @@ class PrometheusMeter:
         """Counts an admitted job and its quote."""
         self._admitted.labels(job.spec.model).inc()
         self._quoted.labels(job.spec.model).inc(job.quote_micros)
+
+    def quote(self, step: str) -> None:
+        """Counts a quote token by what happened to it."""
+        self._quotes.labels(step).inc()
+
+    def batch(self, mode: str, admitted: int, refused: int) -> None:
+        """Counts the jobs of a batch."""
+        self._batched.labels(mode, "admitted").inc(admitted)
+        self._batched.labels(mode, "refused").inc(refused)
 
     def started(self, job: Job, waited_s: float) -> None:
         """Records the wait before the first attempt."""

@@ -80,6 +80,8 @@ class Settings(ProcessSettings):
     workers need it."""
     prompt_most_micros: Annotated[int, Field(ge=0, le=1_000_000_000)] = 20_000
     """The most that writing a prompt may cost, in micros; reserved with the price of a job that needs one."""
+    quote_s: Annotated[float, Field(ge=1, le=86_400)] = 900.0
+    """Seconds for which the price of a preview holds for a job that comes with its quote token; 1 to 86400."""
     operator_key_file: str = ""
     """File with the operators' key, for `i2v admin`. Empty: there are no operators."""
     refund_window_s: NonNegativeFloat = 10_800.0

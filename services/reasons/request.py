@@ -30,6 +30,30 @@ class RequestReason(Reason):
         "The id belongs to another spec. Use a new UUID. The metadata name the first job.",
         Code.ALREADY_EXISTS,
     )
+    REQUEST_ID_DUPLICATE = "REQUEST_ID_DUPLICATE", "Two jobs of the batch have it. Give each a UUID of its own."
+    BATCH_SIZE_OUT_OF_RANGE = "BATCH_SIZE_OUT_OF_RANGE", "A batch has 1 to 100 jobs."
+    BATCH_TOO_LARGE = "BATCH_TOO_LARGE", "A batch has at most 1 MiB. Split it."
+    BATCH_MODE_UNKNOWN = "BATCH_MODE_UNKNOWN", "Give ALL_OR_NOTHING or EACH."
+    QUOTE_MALFORMED = (
+        "QUOTE_MALFORMED",
+        "The token does not come from a preview of this service, or was changed. Preview the job again.",
+        Code.FAILED_PRECONDITION,
+    )
+    QUOTE_FOREIGN = (
+        "QUOTE_FOREIGN",
+        "The token is for another spec, user or tenant. Preview this job.",
+        Code.FAILED_PRECONDITION,
+    )
+    QUOTE_EXPIRED = (
+        "QUOTE_EXPIRED",
+        "The token held for some minutes. Preview the job again; the metadata have the price of now.",
+        Code.FAILED_PRECONDITION,
+    )
+    QUOTE_STALE = (
+        "QUOTE_STALE",
+        "The prices have changed since the preview. Preview the job again; the metadata have the price of now.",
+        Code.FAILED_PRECONDITION,
+    )
     PAGE_SIZE_OUT_OF_RANGE = "PAGE_SIZE_OUT_OF_RANGE", "1 to 200."
     PAGE_TOKEN_MALFORMED = "PAGE_TOKEN_MALFORMED", "Begin again without a token."
     STATE_UNKNOWN = "STATE_UNKNOWN", "Give a `Job.State`, or none."

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.v1 import (
     asset_pb2,
     asset_pb2_grpc,
@@ -24,7 +25,7 @@ from prometheus_client import CollectorRegistry
 
 from services.client.client import Client
 from services.client.server_address import SERVICE
-from services.errors import InvalidSpec, InvalidUpload, Unavailable, Violation
+from services.errors import InvalidUpload, Unavailable, Violation
 from services.errors import NotFound as NoSuchThing
 from services.errors import Unauthenticated as NoKey
 from services.reasons import ServiceReason
@@ -157,10 +158,50 @@ class Script(
 
     async def PreviewJob(self, request: job_pb2.PreviewJobRequest, context: Context) -> job_pb2.PreviewJobResponse:
         self.asked.append(request)
+        budget = job_pb2.LimitStatus(
+            subject="user",
+            measure="spend",
+            per="month",
+            unit=job_pb2.LimitStatus.MICROS,
+            limit=100_000,
+            asked=5000,
+            left=95_000,
+        )
+        length = job_pb2.LimitStatus(
+            subject="tenant", measure="seconds", per="day", unit=job_pb2.LimitStatus.MILLISECONDS, used=2500
+        )
         if request.spec.duration.seconds > 5:
-            broken = Violation("spec.duration", "is 60 s; the model makes 1 to 5 s", "DURATION_NOT_OFFERED")
-            raise InvalidSpec([broken])
-        return job_pb2.PreviewJobResponse(spec=request.spec, quote=usd(5000), budget_left=usd(95_000), frames=81)
+            problem = job_pb2.FieldProblem(
+                field="spec.duration", description="is 60 s; the model makes 1 to 5 s", reason="DURATION_NOT_OFFERED"
+            )
+            budget.exceeded, budget.left, budget.message = True, -5000, "The user's budget has too little left."
+            return job_pb2.PreviewJobResponse(spec=request.spec, problems=[problem], limits=[budget])
+        line = job_pb2.PriceLine(
+            kind=job_pb2.PriceLine.VIDEO_SECONDS,
+            description="video by nano",
+            quantity=5,
+            unit_price=usd(1000),
+            amount=usd(5000),
+        )
+        return job_pb2.PreviewJobResponse(
+            spec=request.spec,
+            quote=usd(5000),
+            budget_left=usd(95_000),
+            frames=81,
+            admissible=True,
+            lines=[line],
+            limits=[budget, length],
+            expected_start_time=Timestamp(seconds=1_796_083_200),
+            quote_token="QUOTE",
+        )
+
+    async def SubmitJobs(self, request: job_pb2.SubmitJobsRequest, context: Context) -> job_pb2.SubmitJobsResponse:
+        self.asked.append(request)
+        jobs = [Job(name="jobs/7", request_id=each.request_id) for each in request.jobs]
+        return job_pb2.SubmitJobsResponse(results=[job_pb2.SubmitJobResult(job=each) for each in jobs])
+
+    async def PreviewJobs(self, request: job_pb2.PreviewJobsRequest, context: Context) -> job_pb2.PreviewJobsResponse:
+        return job_pb2.PreviewJobsResponse(jobs=[job_pb2.PreviewJobResponse() for _ in request.specs], admissible=True)
 
     async def WriteAsset(
         self, requests: AsyncIterator[asset_pb2.WriteAssetRequest], context: Context

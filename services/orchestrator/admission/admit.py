@@ -4,73 +4,110 @@ A job that exists has passed every check here and its price is already set aside
 a crash leaves nothing, or an admitted job.
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from services.errors import ServiceError
 from services.orchestrator.admission.model_routing import route
+from services.orchestrator.admission.quotes import Quotes
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.candidate_models import Available
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.quote_token import quote_id
 from services.orchestrator.domain.spec import Spec
-from services.orchestrator.ports.admissions import Admissions
+from services.orchestrator.ports.admissions import Admissions, NewJob
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.clock_and_ids import Clock, Ids
 from services.orchestrator.ports.disk_space import Room, any_room
 from services.orchestrator.ports.meter import Meter
 
 
-async def admit(
-    spec: Spec,
-    caller: Caller,
-    *,
-    request_id: str,
-    catalog: Catalog,
-    admissions: Admissions,
-    assets: Assets,
-    clock: Clock,
-    ids: Ids,
-    meter: Meter,
-    available: Available = lambda _: True,
-    room: Room = any_room,
-) -> Job:
-    """Admits one job and returns it QUEUED. `available` returns whether a backend takes work now.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a caller wants to have made."""
 
-    Idempotent per (tenant, user, request_id): a repeat returns the first job and charges nothing.
+    spec: Spec
+    request_id: str
+    quote_token: str = ""
+    """Of a preview: the job is admitted only at its price. Empty: at the price of now."""
 
-    Raises:
-        InvalidSpec: the spec is malformed, or beyond the model's limits; names each field.
-        NotFound: a picture or a sound is not an asset of this user.
-        QuotaExceeded: limits of the plan refused; its violations name each, with what is used and when it resets.
-        RequestIdReused: the same request_id came with a different spec.
-        Unavailable: there is too little disk space for its files.
-    """
-    seed = ids.seed() if spec.seed is None else None
-    try:
-        room(0)
-        routing = await route(
-            spec, caller, catalog=catalog, assets=assets, today=clock.now().date(), available=available, seed=seed
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitter:
+    """Admits jobs."""
+
+    catalog: Catalog
+    admissions: Admissions
+    assets: Assets
+    quotes: Quotes
+    clock: Clock
+    ids: Ids
+    meter: Meter
+    available: Available = lambda _: True
+    """Returns whether a backend takes work now."""
+    room: Room = any_room
+
+    async def admit(self, submission: Submission, caller: Caller) -> Job:
+        """Admits one job and returns it QUEUED.
+
+        Idempotent per (tenant, user, request_id): a repeat returns the first job and charges nothing.
+
+        Raises:
+            InvalidSpec: the spec is malformed, or beyond the model's limits; names each field.
+            NotFound: a picture or a sound is not an asset of this user.
+            PreconditionFailed: the quote does not hold for this job; metadata says what it costs now.
+            QuotaExceeded: limits of the plan refused; its violations name each, with what is used and when it resets.
+            RequestIdReused: the same request_id came with a different spec.
+            Unavailable: there is too little disk space for its files.
+        """
+        new = await self.prepare(submission, caller)
+        if isinstance(new, Job):
+            return new
+        admitted = await self.admissions.admit(new.job, new.fingerprint, caller, new.backend)
+        if admitted.id == new.job.id:  # not a repeat
+            self.meter.admitted(admitted)
+        return admitted
+
+    async def prepare(self, submission: Submission, caller: Caller) -> NewJob | Job:
+        """Returns the job that a submission makes, not yet admitted; or the job that an earlier one has made.
+
+        Raises: as `admit`, but for QuotaExceeded.
+        """
+        # The fingerprint is of the spec as requested: a repeat without a seed must match, though a seed was drawn.
+        spec, fingerprint = submission.spec, submission.spec.fingerprint()
+        seed = self.ids.seed() if spec.seed is None else None
+        try:
+            self.room(0)
+            routing = await route(
+                spec,
+                caller,
+                catalog=self.catalog,
+                assets=self.assets,
+                today=self.clock.now().date(),
+                available=self.available,
+                seed=seed,
+            )
+            await self.quotes.check(submission.quote_token, routing, caller, fingerprint)
+        except ServiceError:
+            # A repeat gets the first answer, even if the model, an asset or the quote is gone since.
+            earlier = await self.admissions.repeat(caller.tenant, caller.user, submission.request_id, fingerprint)
+            if earlier is not None:
+                return earlier
+            raise
+        now = self.clock.now()
+        job = Job(
+            id=self.ids.job_id(),
+            tenant=caller.tenant,
+            user=caller.user,
+            key=caller.key,
+            request_id=submission.request_id,
+            spec=routing.spec,
+            quote_micros=routing.quote_micros,
+            price_micros=routing.price_micros,
+            create_time=now,
+            expire_time=now + timedelta(milliseconds=routing.timeout_ms),
+            card_version=routing.card_version,
+            quote_id=quote_id(submission.quote_token),
         )
-    except ServiceError:
-        # A repeat gets the first answer, even if the model or an asset is gone since.
-        if (earlier := await admissions.repeat(caller.tenant, caller.user, request_id, spec.fingerprint())) is not None:
-            return earlier
-        raise
-    now = clock.now()
-    job = Job(
-        id=ids.job_id(),
-        tenant=caller.tenant,
-        user=caller.user,
-        key=caller.key,
-        request_id=request_id,
-        spec=routing.spec,
-        quote_micros=routing.quote_micros,
-        price_micros=routing.price_micros,
-        create_time=now,
-        expire_time=now + timedelta(milliseconds=routing.timeout_ms),
-    )
-    # The fingerprint is of the spec as requested: a repeat without a seed must match, though a seed was drawn.
-    admitted = await admissions.admit(job, spec.fingerprint(), caller, routing.card.backend)
-    if admitted.id == job.id:  # not a repeat
-        meter.admitted(admitted)
-    return admitted
+        return NewJob(job, fingerprint, routing.card.backend)

@@ -11,6 +11,7 @@ from services.orchestrator.domain.candidate_models import Available, Candidate, 
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
+from services.orchestrator.domain.price_lines import card_version, prices_version
 from services.orchestrator.domain.spec import Spec
 from services.orchestrator.ports.assets import Assets
 from services.reasons import SpecReason
@@ -29,6 +30,18 @@ class Routing:
     """Of the video by the first model."""
     quote_micros: int
     """The price of the dearest model, and the allowance for the writing of a prompt."""
+    cards: tuple[ModelCard, ...] = ()
+    """Every model that may be tried."""
+
+    @property
+    def card_version(self) -> str:
+        """The version of the first model's prices."""
+        return card_version(self.card)
+
+    @property
+    def prices_version(self) -> str:
+        """The version of all prices on which the quote rests."""
+        return prices_version(self.cards or (self.card,))
 
 
 async def route(
@@ -50,7 +63,14 @@ async def route(
     timeout_ms = max(candidate.timeout_ms for candidate in able)
     completed = replace(able[0].spec, timeout_ms=timeout_ms)
     dearest = max(candidate.price_micros for candidate in able)
-    return Routing(able[0].card, completed, timeout_ms, able[0].price_micros, dearest + catalog.allowance(completed))
+    return Routing(
+        able[0].card,
+        completed,
+        timeout_ms,
+        able[0].price_micros,
+        dearest + catalog.allowance(completed),
+        tuple(candidate.card for candidate in able),
+    )
 
 
 async def _named_model(
@@ -59,7 +79,7 @@ async def _named_model(
     card = catalog.card_for(spec)
     retired = retirement(card, today)
     _refuse_if(
-        [*([retired] if retired else []), *card.check(spec), *catalog.unwritable(spec), *_needless_price_limit(spec)]
+        [*([retired] if retired else []), *card.check(spec), *catalog.unwritable(spec), *needless_price_limit(spec)]
     )
     found = await _find_assets(spec, caller, assets)
     _refuse_if(card.check_assets(spec, found))
@@ -69,9 +89,7 @@ async def _named_model(
 async def _models_of_capability(
     spec: Spec, caller: Caller, catalog: Catalog, assets: Assets, today: date, available: Available, seed: int | None
 ) -> list[Candidate]:
-    if spec.model:
-        what = "comes together with a model; give one of them"
-        _refuse_if([Violation("spec.capability", what, SpecReason.MODEL_AND_CAPABILITY)])
+    _refuse_if(model_and_capability(spec))
     _refuse_if(catalog.unwritable(spec))
     checked = check_models(catalog, spec, today)  # before the assets are looked up: most errors need none
     return rank(checked, spec, await _find_assets(spec, caller, assets), today, available, seed=seed)
@@ -82,8 +100,17 @@ def _refuse_if(violations: list[Violation]) -> None:
         raise InvalidSpec(violations, reason=violations[0].reason)
 
 
-def _needless_price_limit(spec: Spec) -> list[Violation]:
-    if spec.price_most_micros is None:
+def model_and_capability(spec: Spec) -> list[Violation]:
+    """Returns the violation of a spec that names both; empty otherwise."""
+    if not spec.model or spec.capability is None:
+        return []
+    what = "comes together with a model; give one of them"
+    return [Violation("spec.capability", what, SpecReason.MODEL_AND_CAPABILITY)]
+
+
+def needless_price_limit(spec: Spec) -> list[Violation]:
+    """Returns the violation of a highest price without a capability; empty otherwise."""
+    if spec.price_most_micros is None or spec.capability is not None:
         return []
     what = "goes with a capability; a model has its price, and PreviewJob tells it"
     return [Violation("spec.price_max", what, SpecReason.PARAMETER_UNSUPPORTED)]
@@ -100,12 +127,14 @@ async def _find_assets(spec: Spec, caller: Caller, assets: Assets) -> Mapping[st
             found[role] = await assets.get(sha256, tenant=caller.tenant, user=caller.user)
         except NotFound as error:
             raise NotFound("sound" if role == "audio" else "picture", f"assets/{sha256}", field=field) from error
-        violations += _wrong_kind(field, found[role], AudioInfo if role == "audio" else PictureInfo)
+        violations += wrong_kind(field, found[role], role)
     _refuse_if(violations)
     return found
 
 
-def _wrong_kind(field: str, asset: Asset, wanted: type[PictureInfo] | type[AudioInfo]) -> list[Violation]:
+def wrong_kind(field: str, asset: Asset, role: str) -> list[Violation]:
+    """Returns the violation of an asset that is not what its role needs; empty otherwise."""
+    wanted = AudioInfo if role == "audio" else PictureInfo
     if isinstance(asset.info, wanted):
         return []
     if wanted is PictureInfo:

@@ -1,14 +1,19 @@
-"""Preview: what a job would be and cost, without admitting it."""
+"""Preview: what jobs would be and cost, without admitting them."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from services.orchestrator.admission.model_routing import route
+from services.errors import InvalidSpec, NotFound, Violation
+from services.orchestrator.admission.model_routing import Routing, route
+from services.orchestrator.admission.problems import problems
+from services.orchestrator.admission.quotes import Quotes
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.candidate_models import Available
-from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.limits import denial
-from services.orchestrator.domain.limits.measure import Demand, Spend
+from services.orchestrator.domain.limits.asked_limit import AskedLimit, admissible, ask
+from services.orchestrator.domain.limits.measure import Demand
+from services.orchestrator.domain.price_lines import PriceLine, quote_lines
 from services.orchestrator.domain.spec import Spec
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.clock_and_ids import Clock
@@ -16,43 +21,133 @@ from services.orchestrator.ports.counters import Counters
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedTimes:
+    """When a job is expected to begin and to end."""
+
+    start_time: datetime
+    end_time: datetime
+
+
+Forecast = Callable[[Caller, Routing], Awaitable[ExpectedTimes | None]]
+"""Returns the expected times of a job that is admitted now; None where they are not known."""
+
+
+async def no_forecast(caller: Caller, routing: Routing) -> None:
+    """Expects nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedSpec:
+    """A spec as it was requested, and what of it cannot be part of any spec."""
+
+    spec: Spec | None
+    """Without what is wrong; None: it has no operation."""
+    wrong: tuple[Violation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedJob:
+    """What a job without problems would be and cost."""
+
+    routing: Routing
+    """Its spec is complete, except for the seed if none was given."""
+    lines: list[PriceLine]
+    """Their sum is the quote."""
+    demand: Demand
+    token: str
+    token_expire_time: datetime
+    expected: ExpectedTimes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
-    """What a job would be."""
+    """What a submission would be answered."""
 
-    spec: Spec
-    """Completed, except for the seed if none was given."""
-    card: ModelCard
-    quote_micros: int
-    budget_left_micros: int | None
-    """The smallest rest of a budget after this job; None: no budget is limited."""
-    frames: int
+    quoted: QuotedJob | None
+    """None if there are problems."""
+    problems: list[Violation]
+    admissible: bool
+    """Whether it would be admitted now: in a batch, after the ones before."""
+    limits: list[AskedLimit] = field(default_factory=list)
+    """Every limit of the plan with this job; empty in a batch, which has them."""
 
 
-async def preview(
-    spec: Spec,
-    caller: Caller,
-    *,
-    catalog: Catalog,
-    counters: Counters,
-    assets: Assets,
-    clock: Clock,
-    available: Available = lambda _: True,
-) -> Preview:
-    """Returns what `admit` would do; charges, reserves and stores nothing.
+@dataclass(frozen=True, slots=True)
+class BatchPreview:
+    """What a batch would be answered."""
 
-    Raises: InvalidSpec, NotFound, QuotaExceeded, as `admit`.
-    """
-    routing = await route(spec, caller, catalog=catalog, assets=assets, today=clock.now().date(), available=available)
-    spec, card = routing.spec, routing.card
-    demand = Demand(
-        quote_micros=routing.quote_micros,
-        duration_ms=spec.duration_ms or 0,
-        operation=spec.operation.kind,
-        model=spec.model,
-        capability=spec.capability or "",
-    )
-    statuses = await counters.status(caller)
-    denial.check(statuses, demand, caller.plan, caller.calendar.time_zone)
-    budgets = [each.left for each in statuses if isinstance(each.limit.measure, Spend) and each.left is not None]
-    left = min(budgets) - routing.quote_micros if budgets else None
-    return Preview(spec, card, routing.quote_micros, left, card.frames(spec))
+    previews: list[Preview]
+    admissible: bool
+    """Whether all would be admitted together now."""
+    limits: list[AskedLimit]
+    """Every limit of the plan with all jobs without problems."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previewer:
+    """Previews jobs. Charges, reserves and stores nothing. Every method raises Unavailable."""
+
+    catalog: Catalog
+    counters: Counters
+    assets: Assets
+    quotes: Quotes
+    clock: Clock
+    available: Available = lambda _: True
+    """Returns whether a backend takes work now."""
+    forecast: Forecast = no_forecast
+
+    async def preview(self, requested: RequestedSpec, caller: Caller) -> Preview:
+        """Returns what `Admitter.admit` would do."""
+        quoted, wrong = await self._examine(requested, caller)
+        limits = ask(await self.counters.status(caller), [quoted.demand] if quoted else [])
+        return Preview(quoted, wrong, not wrong and admissible(limits), limits)
+
+    async def preview_batch(self, requested: Sequence[RequestedSpec], caller: Caller) -> BatchPreview:
+        """Returns what a batch of these jobs would do."""
+        everyone = after_each = ask(await self.counters.status(caller), [])
+        previews = []
+        for each in requested:
+            quoted, wrong = await self._examine(each, caller)
+            fits = False
+            if quoted is not None:
+                everyone = [limit.asking(quoted.demand) for limit in everyone]
+                with_this = [limit.asking(quoted.demand) for limit in after_each]
+                if fits := admissible(with_this):
+                    after_each = with_this
+            previews.append(Preview(quoted, wrong, fits))
+        clean = all(preview.quoted is not None for preview in previews)
+        return BatchPreview(previews, clean and admissible(everyone), everyone)
+
+    async def _examine(self, requested: RequestedSpec, caller: Caller) -> tuple[QuotedJob | None, list[Violation]]:
+        """Returns the job, or everything that is wrong with it."""
+        spec, wrong = requested.spec, list(requested.wrong)
+        if spec is None:
+            return None, wrong
+        today = self.clock.now().date()
+        try:
+            routing = await route(
+                spec, caller, catalog=self.catalog, assets=self.assets, today=today, available=self.available
+            )
+        except (InvalidSpec, NotFound) as error:
+            wrong += await problems(spec, caller, catalog=self.catalog, assets=self.assets, today=today)
+            # An asset may have come in between: then the error still says what was missing.
+            return None, wrong or _violations(error)
+        if wrong:
+            return None, wrong
+        token, expire_time = await self.quotes.token(routing, caller, spec.fingerprint())
+        completed, card = routing.spec, routing.card
+        lines = quote_lines(card, completed, routing.quote_micros, self.catalog.allowance(completed))
+        demand = Demand(
+            quote_micros=routing.quote_micros,
+            duration_ms=completed.duration_ms or 0,
+            operation=completed.operation.kind,
+            model=completed.model,
+            capability=completed.capability or "",
+        )
+        return QuotedJob(routing, lines, demand, token, expire_time, await self.forecast(caller, routing)), []
+
+
+def _violations(error: InvalidSpec | NotFound) -> list[Violation]:
+    if isinstance(error, InvalidSpec):
+        return list(error.violations)
+    return [Violation(error.metadata.get("field", "spec"), error.message, error.reason)]

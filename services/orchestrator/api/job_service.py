@@ -3,30 +3,27 @@
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 import grpc
 from i2v.v1 import job_pb2, job_pb2_grpc
 
-from services.orchestrator.admission import admit, preview, resume
-from services.orchestrator.api import job_messages, proto_values, spec_messages
+from services.orchestrator.admission import batch, resume
+from services.orchestrator.admission.admit import Admitter, Submission
+from services.orchestrator.admission.preview import Preview, Previewer
+from services.orchestrator.api import batch_messages, job_messages, preview_messages, proto_values, spec_messages
 from services.orchestrator.api.api_key_cache import ApiKeys
 from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.domain import next_event
-from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.ports.admissions import Admissions
-from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.clock_and_ids import Clock, Ids
-from services.orchestrator.ports.counters import Counters
-from services.orchestrator.ports.disk_space import Room, any_room
 from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_calls import PaidCalls
 from services.orchestrator.ports.queues import Queues
-from services.orchestrator.worker.availability import VendorAvailability
 from services.reasons import RequestReason
 from services.rpc import logs
 
@@ -39,38 +36,42 @@ STATE_OF = {number: state for state, number in job_messages.STATES.items()}
 class JobService(job_pb2_grpc.JobServiceServicer):
     """Answers the RPCs of job.proto."""
 
+    admitter: Admitter
+    previewer: Previewer
     admissions: Admissions
     jobs: Jobs
     queues: Queues
     paid_calls: PaidCalls
-    counters: Counters
-    assets: Assets
-    catalog: Catalog
     tenants: ApiKeys
     clock: Clock
     ids: Ids
     meter: Meter
-    vendors: VendorAvailability
     feeds: EventFeeds
-    room: Room = any_room
 
     async def SubmitJob(self, request: job_pb2.SubmitJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """Admits a job."""
-        job = await admit.admit(
-            spec_messages.from_pb(request.spec),
-            self.tenants.caller(),
+        submission = Submission(
+            spec=spec_messages.from_pb(request.spec),
             request_id=proto_values.request_id(request.request_id),
-            catalog=self.catalog,
-            admissions=self.admissions,
-            assets=self.assets,
-            clock=self.clock,
-            ids=self.ids,
-            meter=self.meter,
-            available=self.vendors.available,
-            room=self.room,
+            quote_token=request.quote_token,
         )
+        job = await self.admitter.admit(submission, self.tenants.caller())
         logs.bind(job_id=job.id)
         return job_messages.job(job)
+
+    async def SubmitJobs(
+        self, request: job_pb2.SubmitJobsRequest, context: grpc.ServicerContext
+    ) -> job_pb2.SubmitJobsResponse:
+        """Admits a batch of jobs: all or nothing, or each by itself."""
+        batch_messages.check(request, len(request.jobs), "jobs")
+        return batch_messages.results(
+            await batch.admit_batch(
+                batch_messages.items(request.jobs),
+                batch_messages.mode(request.mode),
+                self.tenants.caller(),
+                self.admitter,
+            )
+        )
 
     async def GetJob(self, request: job_pb2.GetJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """Returns a job, with its place in the queue while it waits."""
@@ -139,22 +140,25 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         self, request: job_pb2.PreviewJobRequest, context: grpc.ServicerContext
     ) -> job_pb2.PreviewJobResponse:
         """Returns what a job would be and cost; admits nothing."""
-        found = await preview.preview(
-            spec_messages.from_pb(request.spec),
-            self.tenants.caller(),
-            catalog=self.catalog,
-            counters=self.counters,
-            assets=self.assets,
-            clock=self.clock,
-            available=self.vendors.available,
-        )
-        return job_pb2.PreviewJobResponse(
-            spec=spec_messages.to_pb(found.spec),
-            quote=proto_values.money(found.quote_micros),
-            budget_left=None if found.budget_left_micros is None else proto_values.money(found.budget_left_micros),
-            frames=found.frames,
-            queued_jobs=await self.queues.length(found.card.backend),
-        )
+        caller = self.tenants.caller()
+        found = await self.previewer.preview(spec_messages.requested(request.spec), caller)
+        (waiting,) = await self._waiting([found])
+        return preview_messages.preview(found, request.spec, caller, waiting)
+
+    async def PreviewJobs(
+        self, request: job_pb2.PreviewJobsRequest, context: grpc.ServicerContext
+    ) -> job_pb2.PreviewJobsResponse:
+        """Returns what a batch would be and cost; admits nothing."""
+        batch_messages.check(request, len(request.specs), "specs")
+        caller = self.tenants.caller()
+        found = await self.previewer.preview_batch([*map(spec_messages.requested, request.specs)], caller)
+        return preview_messages.batch(found, request.specs, caller, await self._waiting(found.previews))
+
+    async def _waiting(self, previews: Sequence[Preview]) -> list[int]:
+        """Returns how many jobs wait for the workers of each previewed job; 0 for one with problems."""
+        backends = [each.quoted.routing.card.backend if each.quoted else "" for each in previews]
+        lengths = {backend: await self.queues.length(backend) for backend in set(backends) if backend}
+        return [lengths.get(backend, 0) for backend in backends]
 
     async def _job(self, name: str) -> Job:
         caller = self.tenants.caller()

@@ -1,9 +1,12 @@
 """Proto <-> domain for specs. What cannot be a spec at all is refused here; what a model makes is the card's matter."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from i2v.v1 import job_pb2
 
+from services.errors import InvalidInput, InvalidSpec, Violation
+from services.orchestrator.admission.preview import RequestedSpec
 from services.orchestrator.api.proto_values import duration, invalid, milliseconds, money, size
 from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import (
@@ -31,25 +34,63 @@ QUALITIES = {
     job_pb2.JobSpec.QUALITY: QUALITY,
     job_pb2.JobSpec.FAST: FAST,
 }
+Part = TypeVar("Part")
 QUALITY_OF = {name: number for number, name in QUALITIES.items()}
 
 
 def from_pb(spec: job_pb2.JobSpec) -> Spec:
-    """Returns the spec. Raises InvalidSpec when it has no operation, or a duration or quality that is none."""
-    if spec.quality not in QUALITIES:
-        raise invalid("spec.quality", f"is {spec.quality}; give QUALITY or FAST", SpecReason.QUALITY_UNKNOWN)
-    return Spec(
+    """Returns the spec. Raises InvalidSpec, with every violation, when it cannot be one."""
+    found = requested(spec)
+    if found.spec is None or found.wrong:
+        raise InvalidSpec(found.wrong, reason=found.wrong[0].reason)
+    return found.spec
+
+
+def requested(spec: job_pb2.JobSpec) -> RequestedSpec:
+    """Returns what can be read of a spec, and everything that cannot: an enum's unknown value, a malformed amount."""
+    wrong: list[Violation] = []
+    operation = _read(_operation, spec, wrong)
+    _read(_check_fit, spec, wrong)
+    quality, price = _read(_quality, spec, wrong), _read(_price, spec, wrong)
+    duration_ms, timeout_ms = _read(_duration, spec, wrong), _read(_timeout, spec, wrong)
+    if operation is None:
+        return RequestedSpec(None, tuple(wrong))
+    read = Spec(
         model=spec.model,
-        operation=_operation(spec),
-        duration_ms=milliseconds(spec.duration, "spec.duration") if spec.HasField("duration") else None,
+        operation=operation,
+        duration_ms=duration_ms,
         size=Size(spec.size.width, spec.size.height) if spec.HasField("size") else None,
         seed=spec.seed if spec.HasField("seed") else None,
-        timeout_ms=milliseconds(spec.timeout, "spec.timeout") if spec.HasField("timeout") else None,
-        quality=QUALITIES[spec.quality],
+        timeout_ms=timeout_ms,
+        quality=quality,
         resolution=spec.resolution or None,
         capability=spec.capability or None,
-        price_most_micros=_price(spec),
+        price_most_micros=price,
     )
+    return RequestedSpec(read, tuple(wrong))
+
+
+def _read(reader: Callable[[job_pb2.JobSpec], Part], spec: job_pb2.JobSpec, wrong: list[Violation]) -> Part | None:
+    """Returns a part of a spec; None, and adds what is wrong, if it cannot be read."""
+    try:
+        return reader(spec)
+    except InvalidInput as error:
+        wrong += error.violations
+        return None
+
+
+def _quality(spec: job_pb2.JobSpec) -> str | None:
+    if spec.quality not in QUALITIES:
+        raise invalid("spec.quality", f"is {spec.quality}; give QUALITY or FAST", SpecReason.QUALITY_UNKNOWN)
+    return QUALITIES[spec.quality]
+
+
+def _duration(spec: job_pb2.JobSpec) -> int | None:
+    return milliseconds(spec.duration, "spec.duration") if spec.HasField("duration") else None
+
+
+def _timeout(spec: job_pb2.JobSpec) -> int | None:
+    return milliseconds(spec.timeout, "spec.timeout") if spec.HasField("timeout") else None
 
 
 def _price(spec: job_pb2.JobSpec) -> int | None:
@@ -88,13 +129,16 @@ def _operation(spec: job_pb2.JobSpec) -> Operation:
             raise invalid("spec.operation", what, SpecReason.OPERATION_MISSING)
 
 
+def _check_fit(spec: job_pb2.JobSpec) -> None:
+    if (fit := spec.image_to_video.fit) not in FITS:
+        raise invalid("spec.image_to_video.fit", f"is {fit}; give CROP or PAD", SpecReason.FIT_UNKNOWN)
+
+
 def _image_to_video(given: job_pb2.ImageToVideo) -> ImageToVideo:
-    if given.fit not in FITS:
-        raise invalid("spec.image_to_video.fit", f"is {given.fit}; give CROP or PAD", SpecReason.FIT_UNKNOWN)
     return ImageToVideo(
         image=_digest(given.image),
         prompt=given.prompt,
-        fit=FITS[given.fit],
+        fit=FITS.get(given.fit, Fit.CROP),
         audio=_digest(given.audio),
         negative_prompt=given.negative_prompt if given.HasField("negative_prompt") else None,
         prompt_expansion=given.prompt_expansion if given.HasField("prompt_expansion") else None,

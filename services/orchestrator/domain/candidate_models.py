@@ -56,6 +56,14 @@ def check_models(cards: Iterable[ModelCard], spec: Spec, today: date) -> list[Ch
     Raises:
         InvalidSpec: the capability has no such model, or none that can make the spec with any assets.
     """
+    checked = models_of_capability(cards, spec, today)
+    if all(violations for _, violations in checked):
+        raise _none_can(checked)
+    return checked
+
+
+def models_of_capability(cards: Iterable[ModelCard], spec: Spec, today: date) -> list[CheckedModel]:
+    """Returns every model of a spec's capability that is not retired. Raises InvalidSpec if there is none."""
     of_capability = [card for card in cards if card.remote is not None and card.remote.capability == spec.capability]
     checked = [(card, card.check(spec)) for card in of_capability if retirement(card, today) is None]
     if not checked:
@@ -63,8 +71,6 @@ def check_models(cards: Iterable[ModelCard], spec: Spec, today: date) -> list[Ch
         raise InvalidSpec(
             [Violation("spec.capability", what, SpecReason.CAPABILITY_UNKNOWN)], reason=SpecReason.CAPABILITY_UNKNOWN
         )
-    if all(violations for _, violations in checked):
-        raise _none_can(checked)
     return checked
 
 

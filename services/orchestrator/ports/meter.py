@@ -17,6 +17,12 @@ class Meter(Protocol):
     def admitted(self, job: Job) -> None:
         """A job was admitted."""
 
+    def quote(self, step: str) -> None:
+        """A quote token was `issued`; or one came with a job and was `honoured`, or did not hold, with the reason."""
+
+    def batch(self, mode: str, admitted: int, refused: int) -> None:
+        """So many jobs of a batch were admitted, now or before, and so many refused."""
+
     def started(self, job: Job, waited_s: float) -> None:
         """A job's first attempt began after waiting so long."""
 

@@ -1,17 +1,23 @@
 """PostgresAdmissions: the admission of jobs, and its answers where the statement admitted none."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, NoReturn
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import RequestIdReused, Unavailable
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits import denial
+from services.orchestrator.domain.limits.asked_limit import ask
 from services.orchestrator.domain.limits.hold import demand_of, holds_of
+from services.orchestrator.domain.limits.measure import Demand
+from services.orchestrator.ports.admissions import NewJob
 from services.orchestrator.ports.counters import Counters
-from services.orchestrator.store import admission_statement, row_mapping
+from services.orchestrator.store import admission_statement, batch_admission, row_mapping
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.queue_notifier import QueueNotifier
@@ -44,23 +50,51 @@ class PostgresAdmissions:
         # A repeat gets its first answer even when that answer has used the budget up.
         if (earlier := await self.repeat(job.tenant, job.user, job.request_id, fingerprint)) is not None:
             return earlier
-        statuses = await self._counters.status(caller)
-        denial.check(statuses, demand_of(job), caller.plan, caller.calendar.time_zone)
+        return await self._refuse([demand_of(job)], caller)
+
+    async def _refuse(self, demands: Sequence[Demand], caller: Caller) -> NoReturn:
+        """Raises QuotaExceeded with every limit that does not allow jobs together."""
+        asked = ask(await self._counters.status(caller), demands)
+        denial.check(asked, caller.plan, caller.calendar.time_zone)
         # Between the refusal and this look somebody gave something back: now it fits.
         raise Unavailable(
             "A limit changed while the job was being admitted. Try again.", reason=RequestReason.BUDGET_CONTENDED
         )
+
+    async def admit_all(self, new: Sequence[NewJob], caller: Caller) -> list[Job]:
+        """Books, stores and queues jobs of the caller in one transaction, or leaves no trace."""
+        holds = {each.job.id: holds_of(each.job, caller) for each in new}
+        async with self._database.writing() as connection:
+            await batch_admission.lock_counters(connection, caller.tenant, list(holds.values()))
+            # No other submission of the tenant is between this look and the commit.
+            earlier = await self._earlier(connection, new, caller)
+            fresh = [each for each in new if each.job.request_id not in earlier]
+            booked = await batch_admission.book_all(
+                connection, self._queue, [(each, holds[each.job.id]) for each in fresh]
+            )
+            if not booked:
+                await connection.rollback()
+        if not booked:
+            await self._refuse([demand_of(each.job) for each in fresh], caller)
+        for backend in {each.backend for each in fresh}:
+            self._notifier.notify(backend)
+        return [earlier.get(each.job.request_id) or replace(each.job, last_sequence=1) for each in new]
+
+    async def _earlier(self, connection: AsyncConnection, new: Sequence[NewJob], caller: Caller) -> dict[str, Job]:
+        """Returns the jobs that were admitted before, by request_id. Raises RequestIdReused."""
+        fingerprints = {each.job.request_id: each.fingerprint for each in new}
+        query = sa.select(jobs).where(
+            jobs.c.tenant == caller.tenant, jobs.c.user == caller.user, jobs.c.request_id.in_(list(fingerprints))
+        )
+        found = list(await connection.execute(query))
+        return {row.request_id: _same_request(row, fingerprints[row.request_id]) for row in found}
 
     async def repeat(self, tenant: str, user: str, request_id: str, fingerprint: str) -> Job | None:
         """Returns the job that a request_id made, if it did. Raises RequestIdReused when the fingerprint differs."""
         query = sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.user == user, jobs.c.request_id == request_id)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            return None
-        if row.fingerprint != fingerprint:
-            raise RequestIdReused(metadata={"request_id": request_id, "job": f"jobs/{row.id}"})
-        return row_mapping.job(row)
+        return None if row is None else _same_request(row, fingerprint)
 
     async def _resume_of(self, job_id: str) -> Job:
         """Returns the job under way that resumes another."""
@@ -72,3 +106,10 @@ class PostgresAdmissions:
                 "The job was resumed, and has ended just now. Try again.", reason=RequestReason.JOB_CHANGED
             )
         return row_mapping.job(row)
+
+
+def _same_request(row: sa.Row[Any], fingerprint: str) -> Job:
+    """Returns the job of a row. Raises RequestIdReused when it was made by a request with another fingerprint."""
+    if row.fingerprint != fingerprint:
+        raise RequestIdReused(metadata={"request_id": row.request_id, "job": f"jobs/{row.id}"})
+    return row_mapping.job(row)

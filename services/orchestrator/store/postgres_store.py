@@ -13,6 +13,7 @@ from services.orchestrator.store.paid_calls import PostgresPaidCalls
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.queue_notifier import QueueNotifier
 from services.orchestrator.store.queues import PostgresQueues
+from services.orchestrator.store.service_secrets import PostgresServiceSecrets
 from services.orchestrator.store.tenants import PostgresTenants
 
 
@@ -24,6 +25,7 @@ class PostgresStore:
         self._listener = NotificationListener(plain_url(url))
         self._notifier = QueueNotifier(self.database)
         self.tenants = PostgresTenants(self.database)
+        self.service_secrets = PostgresServiceSecrets(self.database)
         self.assets = PostgresAssets(self.database)
         self.counters = PostgresCounters(self.database, clock)
         self.ledger = PostgresLedger(self.database)

@@ -274,3 +274,12 @@ executors = sa.Table(
     sa.Column("worker", sa.Text, comment="Its name; null: from a version whose ids are the names."),
     sa.Column("beat_time", _time, nullable=False),
 )
+
+service_secrets = sa.Table(
+    "service_secrets",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("create_time", _time, nullable=False, server_default=sa.func.now()),
+    sa.CheckConstraint("length(secret) = 32", name="secret_long"),
+)

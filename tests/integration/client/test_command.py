@@ -13,8 +13,9 @@ from i2v.v1 import job_pb2
 from services.client import error_messages
 from services.client.client import job_spec
 from services.client.errors import Unreachable
+from services.errors import InvalidSpec, Unavailable, Violation
 from services.errors import QuotaExceeded as TooMuch
-from services.errors import Unavailable
+from services.reasons import SpecReason
 from services.rpc.status_codes import Failure
 from tests.support.builders import a_violation
 from tests.support.client_command import GENERATE, Command
@@ -86,7 +87,21 @@ async def test_a_program_gets_one_json_object_a_line(i2v: Command) -> None:
         (("watch", "7"), ["charged  0.005000 USD"]),
         (("models",), ["nano", "image-to-video", "224x128", "5 s", "0.001000 USD"]),
         (("usage",), ["Plan free, period 2026-11", "0.100000 USD", "0 of 4"]),
-        (("preview", "--image", "cat.png", "--prompt", "It moves."), ["0.005000 USD", "0.095000 USD", "81 frames"]),
+        (
+            ("preview", "--image", "cat.png", "--prompt", "It moves."),
+            [
+                "price         0.005000 USD",
+                "0.095000 USD",
+                "81 frames",
+                "video by nano  5 x 0.001000 USD  0.005000 USD",
+                "user spend month",
+                "tenant seconds day",
+                "2.5 s",
+                "unlimited",
+                "2026-12-01 00:00:00Z",
+                "QUOTE",
+            ],
+        ),
         (("cancel", "7"), ["CANCELLING"]),
         (("upload", "cat.png"), [asset_name(PICTURE)]),
         (("download", OUTPUT.asset, "--out", "a.mp4"), [f"a.mp4: {len(VIDEO)} bytes"]),
@@ -241,9 +256,29 @@ async def test_the_quality_that_was_chosen_is_asked_for(rig: Rig, i2v: Command) 
     assert submitted.spec.quality == job_pb2.JobSpec.FAST
 
 
-async def test_invalid_input_is_3_and_names_the_option_the_limit_and_the_way_out(i2v: Command) -> None:
-    ended = await i2v("preview", "--prompt", "A wave.", "--duration", "60")
+async def test_invalid_input_is_3_and_names_the_option_the_limit_and_the_way_out(rig: Rig, i2v: Command) -> None:
+    broken = Violation("spec.duration", "is 60 s; the model makes 1 to 5 s", SpecReason.DURATION_UNSUPPORTED)
+    rig.script.fail_submit = [InvalidSpec([broken], reason=SpecReason.DURATION_UNSUPPORTED)]
+    ended = await i2v(*GENERATE)
     assert (ended.code, ended.err) == (3, "--duration: is 60 s; the model makes 1 to 5 s\n")
+
+
+async def test_a_preview_of_what_would_be_refused_is_3_and_says_everything(i2v: Command) -> None:
+    ended = await i2v("preview", "--prompt", "A wave.", "--duration", "60")
+    assert (ended.code, ended.err) == (3, "")
+    lines = ended.out.splitlines()
+    assert lines[:4] == [
+        "The job would be refused.",
+        "",
+        "--duration: is 60 s; the model makes 1 to 5 s",
+        "The user's budget has too little left.",
+    ]
+    assert (await i2v("preview", "--prompt", "A wave.", "--duration", "60", "--json")).code == 3
+
+
+async def test_generate_hands_on_the_quote_of_a_preview(rig: Rig, i2v: Command) -> None:
+    await i2v(*GENERATE, "--detach", "--quote", "QUOTE")
+    assert rig.script.asked[-1].quote_token == "QUOTE"
 
 
 async def test_a_reached_limit_is_3_and_says_when_to_come_back(rig: Rig, i2v: Command) -> None:

@@ -126,7 +126,7 @@ async def test_no_half_of_a_surrogate_pair_gets_in_anywhere(i2v: Served) -> None
 
 async def test_what_previewing_takes_submitting_takes(i2v: Served) -> None:
     spec = text_spec("e\u0301 \U0001f600\ufe0f \u202eabc\u202c \t\n \ufffe \x01 end")
-    await i2v.jobs.PreviewJob(job_pb2.PreviewJobRequest(spec=spec), metadata=caller())
+    assert (await i2v.jobs.PreviewJob(job_pb2.PreviewJobRequest(spec=spec), metadata=caller())).admissible
     job = await i2v.submit(spec, str(uuid.uuid4()))
     assert job.spec.text_to_video.prompt == spec.text_to_video.prompt
 
@@ -144,13 +144,9 @@ async def test_what_previewing_takes_submitting_takes(i2v: Served) -> None:
     ],
 )
 async def test_a_prompt_that_nobody_can_see_is_empty(i2v: Served, prompt: str) -> None:
-    for request in (
-        job_pb2.PreviewJobRequest(spec=text_spec(prompt)),
-        job_pb2.SubmitJobRequest(spec=text_spec(prompt), request_id=str(uuid.uuid4())),
-    ):
-        method = job_pb2.DESCRIPTOR.services_by_name["JobService"].methods_by_name[
-            type(request).__name__.removesuffix("Request")
-        ]
-        failure = await refusal(i2v, method, request.SerializeToString())
-        assert failure.reason == "PROMPT_EMPTY"
-        assert failure.violations[0].field == "spec.text_to_video.prompt"
+    request = job_pb2.SubmitJobRequest(spec=text_spec(prompt), request_id=str(uuid.uuid4()))
+    method = job_pb2.DESCRIPTOR.services_by_name["JobService"].methods_by_name["SubmitJob"]
+    failure = await refusal(i2v, method, request.SerializeToString())
+    assert (failure.reason, failure.violations[0].field) == ("PROMPT_EMPTY", "spec.text_to_video.prompt")
+    preview = await i2v.jobs.PreviewJob(job_pb2.PreviewJobRequest(spec=text_spec(prompt)), metadata=caller())
+    assert [(each.reason, each.field) for each in preview.problems] == [("PROMPT_EMPTY", "spec.text_to_video.prompt")]

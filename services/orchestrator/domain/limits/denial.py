@@ -5,9 +5,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from services.errors import LimitViolation, QuotaExceeded
+from services.orchestrator.domain.limits.asked_limit import AskedLimit
 from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import Limit, Subject
-from services.orchestrator.domain.limits.measure import Demand, Jobs, Spend, UnfinishedJobs, Unit
+from services.orchestrator.domain.limits.measure import Jobs, Spend, UnfinishedJobs, Unit
 from services.orchestrator.domain.limits.status import LimitStatus
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.price import show
@@ -28,19 +29,14 @@ PERIODS = {
 }
 
 
-def violations(statuses: Iterable[LimitStatus], demand: Demand, plan: Plan, time_zone: str) -> list[LimitViolation]:
+def violations(asked: Iterable[AskedLimit], plan: Plan, time_zone: str) -> list[LimitViolation]:
     """Returns every limit that does not allow what is asked for, in the plan's order."""
-    found = []
-    for status in statuses:
-        asked = status.limit.measure.asked(demand)
-        if asked is not None and not status.allows(asked):
-            found.append(_violation(status, asked, plan, time_zone))
-    return found
+    return [violation(each, plan, time_zone) for each in asked if each.exceeded]
 
 
-def check(statuses: Iterable[LimitStatus], demand: Demand, plan: Plan, time_zone: str) -> None:
+def check(asked: Iterable[AskedLimit], plan: Plan, time_zone: str) -> None:
     """Raises QuotaExceeded with every limit that does not allow what is asked for."""
-    if found := violations(statuses, demand, plan, time_zone):
+    if found := violations(asked, plan, time_zone):
         raise quota_exceeded(found)
 
 
@@ -52,7 +48,9 @@ def quota_exceeded(found: Sequence[LimitViolation]) -> QuotaExceeded:
     return QuotaExceeded(found, retry_time=retry_time)
 
 
-def _violation(status: LimitStatus, asked: int, plan: Plan, time_zone: str) -> LimitViolation:
+def violation(exceeded: AskedLimit, plan: Plan, time_zone: str) -> LimitViolation:
+    """Returns why a limit that is exceeded refuses."""
+    status, asked = exceeded.status, exceeded.asked or 0
     limit, most = status.limit, status.most or 0
     return LimitViolation(
         subject=limit.subject.value,

@@ -6,6 +6,7 @@ import pytest
 
 from services.errors import QuotaExceeded
 from services.orchestrator.domain.limits import denial
+from services.orchestrator.domain.limits.asked_limit import ask
 from services.orchestrator.domain.limits.calendar import BillingCalendar, Per
 from services.orchestrator.domain.limits.limit import Limit, Subject
 from services.orchestrator.domain.limits.measure import (
@@ -31,7 +32,7 @@ def status(measure: Measure, subject: Subject, per: Per, most: int | None, used:
 
 
 def sentence(given: LimitStatus) -> str:
-    [violation] = denial.violations([given], DEMAND, FREE, BERLIN.time_zone)
+    [violation] = denial.violations(ask([given], [DEMAND]), FREE, BERLIN.time_zone)
     return violation.description
 
 
@@ -80,7 +81,7 @@ def test_every_violated_limit_is_named_and_what_is_unlimited_or_enough_is_not() 
         status(Jobs(), Subject.KEY, Per.DAY, 5, 4),
     ]
     with pytest.raises(QuotaExceeded) as refused:
-        denial.check(statuses, DEMAND, FREE, "UTC")
+        denial.check(ask(statuses, [DEMAND]), FREE, "UTC")
     assert [(each.subject, each.measure, each.reason) for each in refused.value.violations] == [
         ("user", "spend", "USER_BUDGET_EXCEEDED"),
         ("user", "jobs", "LIMIT_EXCEEDED"),
@@ -114,6 +115,6 @@ def test_every_violated_limit_is_named_and_what_is_unlimited_or_enough_is_not() 
 def test_a_program_is_asked_to_wait_only_where_waiting_helps(
     statuses: list[LimitStatus], retry_time: datetime | None
 ) -> None:
-    found = denial.violations(statuses, DEMAND, FREE, "UTC")
+    found = denial.violations(ask(statuses, [DEMAND]), FREE, "UTC")
     assert len(found) == len(statuses)
     assert denial.quota_exceeded(found).retry_time == retry_time
