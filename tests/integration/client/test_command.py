@@ -90,7 +90,7 @@ async def test_a_program_gets_one_json_object_a_line(i2v: Command) -> None:
         (
             ("preview", "--image", "cat.png", "--prompt", "It moves."),
             [
-                "price         0.005000 USD",
+                "price           0.005000 USD",
                 "0.095000 USD",
                 "81 frames",
                 "video by nano  5 x 0.001000 USD  0.005000 USD",

@@ -1,10 +1,10 @@
 """Previews and quotes through the server: everything that is known before a job costs money."""
 
 import json
+import logging
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from i2v.v1 import job_pb2
@@ -115,7 +115,8 @@ async def test_a_repeat_with_or_without_a_quote_is_the_same_job(i2v: Served) -> 
         assert (await submit(i2v, text_spec(), again, request_id)).name == first.name
 
 
-async def test_no_quote_is_in_a_log(i2v: Served, caplog: Any) -> None:
+async def test_no_quote_is_in_a_log(i2v: Served, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     token = (await preview(i2v, text_spec())).quote_token
     await submit(i2v, text_spec(), token)
     await refused(submit(i2v, text_spec("another wave"), token))
