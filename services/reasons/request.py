@@ -21,8 +21,9 @@ class RequestReason(Reason):
     NOT_FOUND = (
         "NOT_FOUND",
         "The job, asset, picture, model or health service does not exist for this user. Check the name and the user; "
-        "upload the picture. As the end of a job: its picture has gone.",
-        (Code.NOT_FOUND, Code.JOB),
+        "upload the picture. In a batch with other wrong fields it is the reason of a field. As the end of a job: its "
+        "picture has gone.",
+        (Code.NOT_FOUND, Code.INVALID_ARGUMENT, Code.JOB),
     )
     REQUEST_ID_MALFORMED = "REQUEST_ID_MALFORMED", "Give a UUID."
     REQUEST_ID_REUSED = (

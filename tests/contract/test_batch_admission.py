@@ -39,12 +39,15 @@ async def nothing_is_left(store: PostgresStore) -> None:
 
 
 async def test_all_jobs_are_stored_booked_and_queued_in_their_order(store: PostgresStore) -> None:
-    admitted = await store.admissions.admit_all(batch_of(3, 1, 2), a_caller())
+    batch = batch_of(3, 1, 2, quote_id="0123456789ab", card_version="ba9876543210")
+    admitted = await store.admissions.admit_all(batch, a_caller())
+    assert {(job.quote_id, job.card_version) for job in admitted} == {("0123456789ab", "ba9876543210")}
     assert [job.id for job in admitted] == [numbered(number).id for number in (3, 1, 2)]
     for job in admitted:
         assert await store.jobs.get(job.id) == job
     assert (await limit_status(store, "user", "spend")).held == 3000
-    assert (await count(store, "dbos.workflow_status"), await count(store, "ledger_entries")) == (3, 3)
+    booked = "ledger_entries WHERE quote_id = '0123456789ab' AND card_version = 'ba9876543210'"
+    assert (await count(store, "dbos.workflow_status"), await count(store, booked)) == (3, 3)
     assert await store.counters.audit() == 0
 
 
@@ -133,8 +136,8 @@ async def test_batches_that_need_different_counters_of_one_tenant_do_not_deadloc
             asked.append(new(numbered(100 * call + n, user=f"user-{call}", spec=spec)))
         await store.admissions.admit_all(asked, Caller("studio", f"user-{call}", plan))
 
-    await asyncio.gather(*(batch(call) for call in range(12)))
-    assert await count(store, "jobs") == 72
+    await asyncio.gather(*(batch(call) for call in range(60)))
+    assert await count(store, "jobs") == 360
     assert await store.counters.audit() == 0
 
 

@@ -197,6 +197,8 @@ class Script(
 
     async def SubmitJobs(self, request: job_pb2.SubmitJobsRequest, context: Context) -> job_pb2.SubmitJobsResponse:
         self.asked.append(request)
+        if self.fail_submit:
+            raise self.fail_submit.pop(0)
         jobs = [Job(name="jobs/7", request_id=each.request_id) for each in request.jobs]
         return job_pb2.SubmitJobsResponse(results=[job_pb2.SubmitJobResult(job=each) for each in jobs])
 

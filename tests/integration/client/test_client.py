@@ -25,8 +25,9 @@ from services.errors import InvalidSpec, LimitReached, Unavailable, Violation
 from services.errors import NotFound as NoSuchThing
 from services.errors import QuotaExceeded as TooMuch
 from services.errors import Unauthenticated as NoKey
-from services.reasons import CallReason, RequestReason, ServiceReason
+from services.reasons import CallReason, ServiceReason
 from services.rpc.status_codes import Failure
+from tests.support.builders import a_violation
 from tests.support.scripted_server import KEY, OUTPUT, PICTURE, THE_EVENTS, VIDEO, Rig, asset_name, serving
 
 Job = job_pb2.Job
@@ -65,6 +66,23 @@ async def test_a_submission_that_was_not_answered_is_repeated_with_the_same_requ
     ids = [each.request_id for each in rig.script.asked_for(job_pb2.SubmitJobRequest)]
     assert len(ids) == 3
     assert len(set(ids)) == 1
+
+
+async def test_a_batch_that_was_not_answered_is_repeated_with_the_same_request_ids(rig: Rig) -> None:
+    rig.script.fail_submit = [Unavailable("later", reason=ServiceReason.DATABASE_UNAVAILABLE, retry_after_s=0.01)]
+    asked = [job_pb2.SubmitJobRequest(spec=job_spec("It moves.")) for _ in range(3)]
+    asked[1].request_id = "6f9619ff-8b86-4011-b42d-00c04fc964ff"
+    results = await rig.client.submit_jobs(asked, job_pb2.SubmitJobsRequest.EACH)
+    first, second = rig.script.asked_for(job_pb2.SubmitJobsRequest)
+    assert first == second
+    ids = [job.request_id for job in first.jobs]
+    assert [each.job.request_id for each in results] == ids and ids[1] == asked[1].request_id
+    assert len(set(ids)) == 3 and all(ids)
+
+
+async def test_a_batch_can_be_previewed(rig: Rig) -> None:
+    found = await rig.client.preview_jobs([job_spec("It moves."), job_spec("It stops.")])
+    assert found.admissible and len(found.jobs) == 2
 
 
 async def test_who_has_as_many_calls_open_as_allowed_waits_for_a_place(rig: Rig) -> None:
@@ -189,10 +207,7 @@ async def test_every_page_of_jobs_comes(rig: Rig) -> None:
     ("failure", "kind"),
     [
         (InvalidSpec([Violation("spec.size", "is odd")]), InvalidRequest),
-        (
-            TooMuch("Spent.", subject="user:ann", limit=1, used=1, asked=1, reason=RequestReason.USER_BUDGET_EXCEEDED),
-            QuotaExceeded,
-        ),
+        (TooMuch([a_violation("Spent.")]), QuotaExceeded),
         (NoSuchThing("asset", "assets/0"), NotFound),
         (NoKey(reason=CallReason.API_KEY_MISSING), Unauthenticated),
         (RuntimeError("no"), I2VError),

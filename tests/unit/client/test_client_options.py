@@ -14,7 +14,7 @@ from services.rpc.status_codes import Failure
 
 OPERATIONS = job_pb2.JobSpec.DESCRIPTOR.oneofs_by_name["operation"].fields
 WITHOUT_OPTION = {"spec.timeout"}
-NOT_IN_SPEC = {"--out", "--detach", "--json", "--operation"}
+NOT_IN_SPEC = {"--out", "--detach", "--json", "--operation", "--quote"}
 OPTIONS = {option for each in generate.params if isinstance(each, click.Option) for option in each.opts}
 
 
