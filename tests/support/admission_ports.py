@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from prometheus_client import CollectorRegistry
 
-from services.errors import NotFound, PreconditionFailed, RequestIdReused
+from services.errors import NotFound, PreconditionFailed, RequestIdReused, Unavailable
 from services.orchestrator.admission.admit import Admitter
 from services.orchestrator.admission.preview import Previewer
 from services.orchestrator.admission.quotes import Quotes
@@ -18,7 +18,7 @@ from services.orchestrator.domain.limits.status import LimitStatus
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.admissions import NewJob
-from services.reasons import RequestReason
+from services.reasons import RequestReason, ServiceReason
 from tests.support.builders import NOON, FakeClock, a_catalog, a_plan
 
 PICTURE, SOUND = "a" * 64, "b" * 64
@@ -65,12 +65,18 @@ class MemoryAdmissions:
     room: int = 1000
     jobs: dict[str, tuple[Job, str]] = field(default_factory=dict)
     """Job and fingerprint by request_id."""
+    calls: int = 0
+    away_after: int | None = None
+    """Calls after which there is no database."""
 
     async def admit(self, job: Job, fingerprint: str, caller: Caller, backend: str) -> Job:
         (admitted,) = await self.admit_all([NewJob(job, fingerprint, backend)], caller)
         return admitted
 
     async def admit_all(self, new: Sequence[NewJob], caller: Caller) -> list[Job]:
+        self.calls += 1
+        if self.away_after is not None and self.calls > self.away_after:
+            raise Unavailable("The database is away.", reason=ServiceReason.DATABASE_UNAVAILABLE)
         earlier = {
             each.job.request_id: await self.repeat("", "", each.job.request_id, each.fingerprint) for each in new
         }

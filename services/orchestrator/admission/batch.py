@@ -11,13 +11,14 @@ from services.errors import (
     PreconditionFailed,
     RequestIdReused,
     ServiceError,
+    Unavailable,
     Violation,
 )
 from services.orchestrator.admission.admit import Admitter, Submission
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.job import Job
 from services.orchestrator.ports.admissions import NewJob
-from services.reasons import RequestReason
+from services.reasons import RequestReason, ServiceReason
 
 JOBS_MOST = 100
 
@@ -76,7 +77,8 @@ async def admit_batch(items: Sequence[Item], mode: Mode, caller: Caller, admitte
 async def admit_each(items: Sequence[Item], caller: Caller, admitter: Admitter) -> list[Outcome]:
     """Admits jobs one after the other, each by itself, and returns an outcome for each.
 
-    Each finds the limits as the ones before have left them, so together they never exceed one.
+    Each finds the limits as the ones before have left them, so together they never exceed one. After the database was
+    not reached, the rest are not tried: each would wait for it.
     """
     outcomes: list[Outcome] = []
     for item in items:
@@ -84,7 +86,9 @@ async def admit_each(items: Sequence[Item], caller: Caller, admitter: Admitter) 
             outcomes.append(await admitter.admit(item, caller) if isinstance(item, Submission) else item)
         except ServiceError as error:
             outcomes.append(error)
-    return outcomes
+            if error.reason == ServiceReason.DATABASE_UNAVAILABLE:
+                break
+    return outcomes + outcomes[-1:] * (len(items) - len(outcomes))
 
 
 async def admit_all(items: Sequence[Item], caller: Caller, admitter: Admitter) -> list[Job]:
@@ -101,6 +105,8 @@ async def admit_all(items: Sequence[Item], caller: Caller, admitter: Admitter) -
             if not isinstance(item, Submission):
                 raise item
             prepared[index] = await admitter.prepare(item, caller)
+        except Unavailable:
+            raise
         except ServiceError as error:
             refused[index] = error
     if refused:

@@ -53,6 +53,17 @@ async def test_each_stops_at_a_limit_and_continues_when_it_is_repeated() -> None
     assert len(ports.admissions.jobs) == 3
 
 
+async def test_the_rest_of_a_batch_does_not_wait_for_a_database_that_is_away() -> None:
+    ports = AdmissionPorts(admissions=MemoryAdmissions(away_after=1))
+    assert await batch(ports, Mode.EACH, *(item(number) for number in range(4))) == [
+        "01",
+        *["DATABASE_UNAVAILABLE"] * 3,
+    ]
+    assert ports.admissions.calls == 2
+    ports.admissions.away_after = None
+    assert await batch(ports, Mode.EACH, *(item(number) for number in range(4))) == ["01", "04", "05", "06"]
+
+
 async def test_all_or_nothing_admits_all_and_a_repeat_returns_the_same() -> None:
     ports = AdmissionPorts()
     items = [item(number) for number in range(3)]

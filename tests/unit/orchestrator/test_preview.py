@@ -8,6 +8,8 @@ import pytest
 from services.errors import PreconditionFailed, Violation
 from services.orchestrator.admission.admit import Submission
 from services.orchestrator.admission.preview import ExpectedTimes, Preview, RequestedSpec
+from services.orchestrator.domain.card import ModelCard
+from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.limits.calendar import Per, Period
 from services.orchestrator.domain.limits.limit import Limit, Subject
 from services.orchestrator.domain.limits.measure import Jobs, Measure, QueuedJobs, Spend, StoredBytes
@@ -26,7 +28,7 @@ def a_status(measure: Measure, most: int | None, used: int = 0, held: int = 0) -
     return LimitStatus(Limit(measure, Subject.USER, per, most), Period("") if measure.at_a_time else MONTH, used, held)
 
 
-def an_avatar_card(name: str, **remote: object) -> object:
+def an_avatar_card(name: str, **remote: object) -> ModelCard:
     values: dict[str, object] = {
         "model": name,
         "capability": "avatar",
@@ -109,7 +111,7 @@ async def test_a_spec_without_an_operation_has_what_was_found_before() -> None:
 
 async def test_a_capability_has_the_problems_of_each_of_its_models_and_each_once() -> None:
     cards = an_avatar_card("short", audio_s=(0.0, 1.0)), an_avatar_card("small", audio_max_bytes=10)
-    ports = AdmissionPorts(catalog=a_catalog(*cards))  # type: ignore[arg-type]
+    ports = AdmissionPorts(catalog=a_catalog(*cards))
     spec = Spec("", TalkingAvatar("c" * 64, SOUND), capability="avatar", size=None, seed=-1)
     preview = await previewed(spec, ports)
     assert found(preview) == {
@@ -124,7 +126,7 @@ async def test_a_capability_has_the_problems_of_each_of_its_models_and_each_once
 
 async def test_a_capability_with_a_model_that_fits_has_no_problems() -> None:
     cards = an_avatar_card("short", audio_s=(0.0, 1.0)), an_avatar_card("fits")
-    ports = AdmissionPorts(catalog=a_catalog(*cards))  # type: ignore[arg-type]
+    ports = AdmissionPorts(catalog=a_catalog(*cards))
     spec = Spec("", TalkingAvatar(PICTURE, SOUND), capability="avatar")
     assert (await previewed(spec, ports)).admissible
     dear = await previewed(replace(spec, price_most_micros=1999), ports)
@@ -236,10 +238,10 @@ async def test_a_quote_of_another_version_of_the_card_is_stale_though_the_price_
     token = await a_token(ports, a_spec(duration_ms=1000))
     ports.catalog = a_catalog(a_card(price_per_second_micros=1000, durations_ms=(1000, 2000)))
     await ports.admitter.admit(a_submission(a_spec(duration_ms=1000), token), CALLER)
-    ports = AdmissionPorts(catalog=a_catalog(an_avatar_card("far", prices={"any": Tariff(0, 1000)})))  # type: ignore[arg-type]
+    ports = AdmissionPorts(catalog=a_catalog(an_avatar_card("far", prices={"any": Tariff(0, 1000)})))
     spec = Spec("far", TalkingAvatar(PICTURE, SOUND))
     token = await a_token(ports, spec)
-    ports.catalog = a_catalog(an_avatar_card("far", prices={"any": Tariff(500, 0)}))  # type: ignore[arg-type]
+    ports.catalog = a_catalog(an_avatar_card("far", prices={"any": Tariff(500, 0)}))
     assert (await refused(ports, spec, token)).metadata["quote_micros"] == "1000"
 
 
@@ -269,3 +271,27 @@ async def test_a_quote_of_another_spec_or_user_and_a_changed_one_are_refused() -
     assert other.quoted is not None
     assert (await refused(ports, a_spec(), other.quoted.token)).reason == "QUOTE_FOREIGN"
     assert (await refused(ports, a_spec(), token[:-1])).reason == "QUOTE_MALFORMED"
+
+
+def avatars(cheap: int, dear: int) -> Catalog:
+    """Two models of one capability, at a vendor each."""
+    cards = [an_avatar_card(name, prices={"any": Tariff(0, price)}) for name, price in (("a", cheap), ("b", dear))]
+    return a_catalog(*(replace(card, backend=f"vendor-{card.id}") for card in cards))
+
+
+async def test_the_quote_of_a_capability_holds_whichever_of_its_models_is_available() -> None:
+    ports = AdmissionPorts(catalog=avatars(1000, 2000))
+    spec = Spec("", TalkingAvatar(PICTURE, SOUND), capability="avatar")
+    token = await a_token(ports, spec)
+    job = await replace(ports.admitter, available=lambda backend: backend != "vendor-a").admit(
+        a_submission(spec, token), CALLER
+    )
+    assert (job.quote_micros, job.price_micros) == (2000, 2000)
+
+
+async def test_the_quote_of_a_capability_is_stale_when_any_of_its_models_has_another_price() -> None:
+    ports = AdmissionPorts(catalog=avatars(1000, 2000))
+    spec = Spec("", TalkingAvatar(PICTURE, SOUND), capability="avatar")
+    token = await a_token(ports, spec)
+    ports.catalog = avatars(1500, 2000)
+    assert (await refused(ports, spec, token)).metadata["quote_micros"] == "2000"
