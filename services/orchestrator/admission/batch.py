@@ -140,14 +140,15 @@ def _joined(refused: dict[int, ServiceError]) -> ServiceError:
 
 def _of_job(index: int, error: ServiceError) -> ServiceError:
     """Returns a refusal as one of a job of the batch."""
-    message, field = f"jobs[{index}]: {error.message}", f"jobs[{index}].{error.metadata.get('field', 'request_id')}"
+    at, message = f"jobs[{index}]", f"jobs[{index}]: {error.message}"
+    field = f"{at}.{error.metadata['field']}" if "field" in error.metadata else at
     match error:
         case NotFound():
             return NotFound(error.kind, error.name, field=field)
         case PreconditionFailed():
             return PreconditionFailed(message, reason=error.reason, metadata={**error.metadata, "field": field})
         case RequestIdReused():
-            return RequestIdReused(message, metadata={**error.metadata, "field": field})
+            return RequestIdReused(message, metadata={**error.metadata, "field": f"{at}.request_id"})
     return error
 
 
@@ -159,5 +160,5 @@ def _violations(error: ServiceError) -> Sequence[Violation]:
             what = f"is {error.name!r}, which this user does not have; upload it"
             return [Violation(error.metadata.get("field", "spec"), what, RequestReason.NOT_FOUND)]
         case PreconditionFailed():
-            return [Violation(error.metadata.get("field", "quote_token"), error.message, error.reason)]
+            return [Violation(error.metadata.get("field", "spec"), error.message, error.reason)]
     return []

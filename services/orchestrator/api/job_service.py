@@ -64,14 +64,9 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     ) -> job_pb2.SubmitJobsResponse:
         """Admits a batch of jobs: all or nothing, or each by itself."""
         batch_messages.check(request, len(request.jobs), "jobs")
-        return batch_messages.results(
-            await batch.admit_batch(
-                batch_messages.items(request.jobs),
-                batch_messages.mode(request.mode),
-                self.tenants.caller(),
-                self.admitter,
-            )
-        )
+        items, mode = batch_messages.items(request.jobs), batch_messages.mode(request.mode)
+        outcomes = await batch.admit_batch(items, mode, self.tenants.caller(), self.admitter)
+        return batch_messages.results(outcomes)
 
     async def GetJob(self, request: job_pb2.GetJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """Returns a job, with its place in the queue while it waits."""
