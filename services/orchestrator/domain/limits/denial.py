@@ -79,7 +79,7 @@ def _sentence(status: LimitStatus, asked: int, most: int, plan: Plan, time_zone:
         return f"{has}; the plan {name} allows {amount(most, unit)} at a time. Wait for one to end, or cancel one."
     resets = f"It resets at {reset_time(status.period.end, time_zone)}."
     if unit is Unit.MICROS:
-        return f"{who}'s budget of {show(most)} has {show(most - counted)} left; this job costs {show(asked)}. {resets}"
+        return f"{who}'s budget of {show(most)} has {show(most - counted)} left; {show(asked)} is needed. {resets}"
     used = f"{who} has used {amount(counted, unit)} of {amount(most, unit)} {of}{things(limit)}"
     allowed = f"that the plan {name} allows {PERIODS[limit.per]}"
     return f"{used} {allowed}; {amount(asked, unit)} more were asked for. {resets}"

@@ -41,7 +41,7 @@ def sentence(given: LimitStatus) -> str:
     [
         (
             status(Spend(), Subject.USER, Per.MONTH, 500_000, 399_000, 100_000),
-            "The user's budget of 0.500000 USD has 0.001000 USD left; this job costs 0.001001 USD. "
+            "The user's budget of 0.500000 USD has 0.001000 USD left; 0.001001 USD is needed. "
             "It resets at 2026-12-01 00:00 Europe/Berlin.",
         ),
         (
