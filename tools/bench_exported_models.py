@@ -1,5 +1,7 @@
 """Times the exported graphs of a profile, stage by stage, in this process."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,9 @@ def exported_times(chosen: Profile, pixels: torch.Tensor, threads: int) -> tuple
     code, decode_code = load("transformer", "causal_pipeline"), load("vae_decoder", "latent_decoder")
     runtime, folder = load("transformer", "network_runtime_onnx"), REPOSITORY / "transformer" / "1"
     settings = load("transformer", "transformer_settings").Settings.read(folder)
-    rollout = code.Rollout(runtime.OnnxRuntime(folder, settings, threads, "cpu"))
+    yield_cores = load("transformer", "cpu_priority").yield_cores
+    with ThreadPoolExecutor(1, initializer=yield_cores) as maker:  # as under Triton
+        rollout = code.Rollout(maker.submit(runtime.OnnxRuntime, folder, settings, threads, "cpu").result())
     decoder = decode_code.Decoder(REPOSITORY / "vae_decoder" / "1", threads)
     picture_encoder = load("vae_encoder", "picture_encoder").Encoder(REPOSITORY / "vae_encoder" / "1", threads)
     text, image = (
@@ -43,6 +47,10 @@ def exported_times(chosen: Profile, pixels: torch.Tensor, threads: int) -> tuple
             seed=1,
         )
 
+    def blocks_of_maker() -> Iterator[Any]:
+        yield_cores()
+        yield from rollout.blocks(request(settings.max_latents))
+
     prompt, tokens, latent = encode()
     rollout.warm_up()
     warm = [made.latents for made in rollout.blocks(request(1 + settings.block_latents))]
@@ -64,7 +72,7 @@ def exported_times(chosen: Profile, pixels: torch.Tensor, threads: int) -> tuple
             for each in (latent, *blocks):
                 tiny.decode(clip, each)
     clip = decode_code.Clip()
-    spans = overlapped(rollout.blocks(request(settings.max_latents)), lambda each: decoder.decode(clip, each), latent)
+    spans = overlapped(blocks_of_maker(), lambda each: decoder.decode(clip, each), latent)
     times[OVERLAPPED] = max(span.end_s for span in spans)
     times["  of which to the first block"] = min(span.end_s for span in spans if span.what == "decoder")
     return times, spans

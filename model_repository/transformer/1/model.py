@@ -14,6 +14,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from bidirectional_denoiser import Denoiser
 from causal_pipeline import Rollout
+from cpu_priority import yield_cores
 from generation_request import BadRequest, Pipeline, Request
 from network_runtime import OutOfMemory
 from transformer_settings import Settings
@@ -62,13 +63,14 @@ class TritonPythonModel:
         threads, slots = (int(parameters[key]["string_value"]) for key in ("intra_op_thread_count", "slots"))
         device = f"cuda:{args['model_instance_device_id']}" if args["model_instance_kind"] == "GPU" else "cpu"
         self.metrics = Metrics()
-        self.make = maker(folder, Settings.read(folder), threads, device)
+        self.workers = ThreadPoolExecutor(slots, "video", initializer=yield_cores if device == "cpu" else None)
+        # In a worker: the threads that a runtime starts inherit the priority of the thread that makes it.
+        self.make = self.workers.submit(maker, folder, Settings.read(folder), threads, device).result()
         self.idle: SimpleQueue[Pipeline | None] = SimpleQueue()
         for each in [self.make() for _ in range(slots)]:
             each.warm_up()
             self.metrics.hold(each)
             self.idle.put(each)
-        self.workers = ThreadPoolExecutor(slots, "video")
 
     def execute(self, requests: list[Any]) -> None:
         for request in requests:

@@ -1,6 +1,7 @@
 """Triton's side of the transformer with scripted response senders: what is sent, to whom, and FINAL exactly once."""
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -291,3 +292,10 @@ def test_slots_of_a_bidirectional_profile_share_what_makes_its_videos(code: Any,
     make().warm_up()
     assert make() is make()
     assert make().cache_bytes == 0
+
+
+def test_videos_are_made_at_a_lower_priority_so_that_the_decoder_goes_first(model: Any) -> None:
+    def niceness(thread: int = 0) -> int:
+        return os.getpriority(os.PRIO_PROCESS, thread)
+
+    assert model.workers.submit(niceness).result() == min(niceness() + 10, 19)
