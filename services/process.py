@@ -26,13 +26,15 @@ def run_process(
     open_app: Callable[[S], AbstractAsyncContextManager[App]],
     *,
     ended: Callable[[App], Coroutine[Any, Any, object]] | None = None,
+    reload: Callable[[App], None] | None = None,
     expected: tuple[type[Exception], ...] = (),
     quiet: Sequence[str] = (),
 ) -> int:
     """Runs an app on uvloop until the process gets a stop signal. Returns the exit code: 0, or 1 if it cannot run.
 
     An unusable setting, an address in use, a shortage of resources and the `expected` errors become one line on stderr.
-    `ended` returns when the app can no longer run, or raises why; `quiet` loggers write warnings and errors only.
+    `ended` returns when the app can no longer run, or raises why. `reload` is called at SIGHUP, which without it ends
+    the process. `quiet` loggers write warnings and errors only.
     """
     restrict_umask()
     plain: tuple[type[Exception], ...] = (BadSetting, CannotListenError, *expected)
@@ -41,7 +43,7 @@ def run_process(
         logs.setup(settings.log_level, json=settings.log_json)
         for logger in quiet:
             logging.getLogger(logger).setLevel(logging.WARNING)
-        uvloop.run(_until_stopped(open_app(settings), ended))
+        uvloop.run(_until_stopped(open_app(settings), ended, reload))
     except plain as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 1
@@ -54,12 +56,16 @@ def run_process(
 
 
 async def _until_stopped(
-    opening: AbstractAsyncContextManager[App], ended: Callable[[App], Coroutine[Any, Any, object]] | None
+    opening: AbstractAsyncContextManager[App],
+    ended: Callable[[App], Coroutine[Any, Any, object]] | None,
+    reload: Callable[[App], None] | None,
 ) -> None:
     """Opens an app and closes it after a stop signal. Raises the error that ends it earlier, after closing it."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if reload is not None:  # a start that is under way reads the files anyway
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
     ends: set[asyncio.Task[object]] = {asyncio.create_task(stop.wait())}
     async with AsyncExitStack() as stack:
         starting = asyncio.create_task(stack.enter_async_context(opening))
@@ -70,6 +76,8 @@ async def _until_stopped(
         if starting.cancelled():
             return
         app = starting.result()
+        if reload is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload, app)
         if ended is not None:
             ends.add(asyncio.create_task(ended(app)))
         first, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

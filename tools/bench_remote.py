@@ -34,10 +34,7 @@ DOWNLOADS = 5
 GIGABIT_BYTES_S = 125_000_000
 """What a line of 1 Gbit/s brings."""
 PLAN = """[plans.development]
-tenant_budget_micros = 1_000_000_000_000
-user_budget_micros = 1_000_000_000_000
-tenant_active_jobs = 100_000
-user_active_jobs = 100_000
+display_name = "Without limits"
 """
 MODEL = "wavespeed-kandinsky-5-pro"
 

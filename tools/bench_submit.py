@@ -135,7 +135,7 @@ async def psycopg_alone(folder: Path) -> AsyncIterator[Submit]:
 def _values() -> dict[str, Any]:
     """Returns the values with which the service writes one job."""
     settings = Settings()
-    card = settings.catalog().card("nano")
+    card = settings.catalog_files().load().card("nano")
     spec = replace(Spec(model="nano", operation=TextToVideo("a wave"), seed=1), duration_ms=1000)
     spec = card.fill(spec, {}, seed=None)
     now = datetime.now(UTC)
@@ -144,7 +144,7 @@ def _values() -> dict[str, Any]:
         id="", tenant="development", user="", request_id="", spec=spec, quote_micros=quote, price_micros=quote,
         create_time=now, expire_time=now + timedelta(hours=1),
     )  # fmt: skip
-    caller = Caller("development", "", settings.plans()["development"], key="floor")
+    caller = Caller("development", "", settings.plans().load()["development"], key="floor")
     queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
     return asdict(queue) | admission_statement.values(job, "fingerprint", holds_of(job, caller), card.backend)
 

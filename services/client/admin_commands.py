@@ -8,17 +8,14 @@ from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
 from i2v.v1 import job_pb2
 
 from services.client import formatting, money_format
+from services.client.admin import plans
+from services.client.admin.group import admin
 from services.client.client import Client
 from services.client.commands import command, i2v, named
 from services.client.connection import Connection
 from services.client.terminal import say
 
 JOB = click.argument("job", callback=named("jobs"))
-
-
-@i2v.group()
-def admin() -> None:
-    """For operators, with their key."""
 
 
 @admin.group()
@@ -111,4 +108,4 @@ def refund(connection: Connection, job: str) -> None:
     _call(connection, "RefundPaidCall", reconcile_pb2.RefundPaidCallRequest(job=job))
 
 
-__all__ = ["i2v"]
+__all__ = ["i2v", "plans"]

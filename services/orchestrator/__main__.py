@@ -1,4 +1,7 @@
-"""`python -m services.orchestrator api|worker|all`: runs until SIGTERM or SIGINT, then drains."""
+"""`python -m services.orchestrator api|worker|all`: runs until SIGTERM or SIGINT, then drains.
+
+SIGHUP makes it look at the model cards and the plans at once.
+"""
 
 import asyncio
 import logging
@@ -45,6 +48,7 @@ def main(arguments: list[str]) -> int:
         Settings.from_environment,
         partial(open_app, role=Role(arguments[0])),
         ended=lost,
+        reload=lambda app: app.config.reload(),
         expected=(ClusterError, NameTaken, ServiceError),
         quiet=("alembic", "dbos"),
     )

@@ -1,5 +1,6 @@
 """The role `api`: the services that answer callers, and the limits of their calls."""
 
+import logging
 import os
 import secrets
 from datetime import timedelta
@@ -7,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import grpc
-from i2v.admin.v1 import reconcile_pb2_grpc
+from i2v.admin.v1 import plan_pb2_grpc, reconcile_pb2_grpc
 from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
 
 from services.orchestrator.admission.admit import Admitter
@@ -18,10 +19,12 @@ from services.orchestrator.api.asset_service import AssetService
 from services.orchestrator.api.catalog_service import CatalogService
 from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.api.job_service import JobService
+from services.orchestrator.api.plan_service import PlanService
 from services.orchestrator.api.reconcile_service import ReconcileService
 from services.orchestrator.api.usage_service import UsageService
 from services.orchestrator.assets.ingest import Ingest
 from services.orchestrator.clock_and_ids import SystemIds
+from services.orchestrator.live_config import LiveConfig
 from services.orchestrator.media.upload_probe import UploadProbe
 from services.orchestrator.resources import Resources
 from services.orchestrator.settings import Settings
@@ -30,6 +33,9 @@ from services.orchestrator.worker.lost_submission_reconciler import Reconciler
 from services.rpc.concurrent_call_limits import CallLimits, Group
 from services.rpc.server import Registration
 
+log = logging.getLogger(__name__)
+
+TENANTS_LOGGED = 20
 WATCH = "/i2v.v1.JobService/WatchJob"
 UPLOAD = "/i2v.v1.AssetService/WriteAsset"
 DOWNLOAD = "/i2v.v1.AssetService/ReadAsset"
@@ -40,6 +46,7 @@ SERVICES = (
     "i2v.v1.CatalogService",
     "i2v.v1.UsageService",
     "i2v.admin.v1.ReconcileService",
+    "i2v.admin.v1.PlanService",
 )
 
 
@@ -50,7 +57,7 @@ async def open_api(settings: Settings, resources: Resources, keys: ApiKeys) -> l
         await resources.startup_wait.through(
             partial(_add_development_tenant, store.tenants, Path(settings.dev_key_file))
         )
-    catalog, vendors, ids = settings.catalog(), resources.vendors, SystemIds()
+    catalog, vendors, ids = resources.config.catalog, resources.vendors, SystemIds()
     quotes = Quotes(store.service_secrets, clock, meter, timedelta(seconds=settings.quote_s))
     jobs = JobService(
         admitter=Admitter(
@@ -87,6 +94,7 @@ async def open_api(settings: Settings, resources: Resources, keys: ApiKeys) -> l
     models = CatalogService(catalog, vendors)
     usage = UsageService(store.counters, store.ledger, keys)
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)
+    plans = PlanService(keys, resources.config.plans, catalog)
     reconcile = ReconcileService(store.jobs, store.paid_calls, keys, reconciler)
 
     def register(server: grpc.aio.Server) -> None:
@@ -94,6 +102,7 @@ async def open_api(settings: Settings, resources: Resources, keys: ApiKeys) -> l
         asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
         catalog_pb2_grpc.add_CatalogServiceServicer_to_server(models, server)
         usage_pb2_grpc.add_UsageServiceServicer_to_server(usage, server)
+        plan_pb2_grpc.add_PlanServiceServicer_to_server(plans, server)
         reconcile_pb2_grpc.add_ReconcileServiceServicer_to_server(reconcile, server)
 
     return [register]
@@ -117,6 +126,13 @@ def call_limits(settings: Settings) -> CallLimits:
         next_message_s=settings.next_message_s,
         taking_s=settings.taking_s,
     )
+
+
+async def report_tenants_without_plan(tenants: PostgresTenants, config: LiveConfig) -> None:
+    """Logs the tenants whose plan is not in the file: their calls are refused. Raises Unavailable."""
+    for tenant in await tenants.without_plan(tuple(config.plans), limit=TENANTS_LOGGED):
+        known = {"tenant": tenant.id, "plan": tenant.plan}
+        log.error("the plan of a tenant is not in the file of the plans; its calls are refused", extra=known)
 
 
 async def _add_development_tenant(tenants: PostgresTenants, file: Path) -> None:

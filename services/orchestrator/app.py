@@ -5,15 +5,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from services.orchestrator import health_check
 from services.orchestrator.api import request_texts
 from services.orchestrator.api.api_key_cache import ApiKeys
-from services.orchestrator.api_app import SERVICES, WATCH, call_limits, open_api
+from services.orchestrator.api_app import SERVICES, WATCH, call_limits, open_api, report_tenants_without_plan
 from services.orchestrator.backend_connections import Backends
 from services.orchestrator.background_task import run_in_background
+from services.orchestrator.live_config import LiveConfig, no_report
 from services.orchestrator.pace import PACE, Pace
 from services.orchestrator.resources import open_resources
 from services.orchestrator.settings import Settings
@@ -40,6 +42,7 @@ class App:
     store: PostgresStore
     server: RpcServer
     metrics_port: int
+    config: LiveConfig
     worker: Worker | None
     """None in an API."""
 
@@ -62,7 +65,8 @@ async def open_app(
         resources = await open_resources(
             settings, stack, runs_jobs=runs_jobs, backends=backends, registry=registry, pace=pace
         )
-        keys = ApiKeys(resources.store.tenants, settings.plans(), resources.clock, settings.operator_key())
+        config, tenants = resources.config, resources.store.tenants
+        keys = ApiKeys(tenants, config.plans, resources.clock, settings.operator_key())
         services = [] if role is Role.WORKER else await open_api(settings, resources, keys)
         server = await _serve(settings, keys, services, registry)
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
@@ -77,9 +81,11 @@ async def open_app(
             resources.embedded,
         )
         run_in_background(stack, checking, "health")
+        report = no_report if role is Role.WORKER else partial(report_tenants_without_plan, tenants, config)
+        run_in_background(stack, config.watch(settings.config_check_s, report), "config")
         ports = {"port": server.port, "metrics_port": resources.metrics_port}
         log.info("ready", extra={"role": role.value, **ports})
-        yield App(resources.store, server, resources.metrics_port, worker)
+        yield App(resources.store, server, resources.metrics_port, config, worker)
         log.info("stopping", extra={"role": role.value})
 
 

@@ -1,12 +1,15 @@
 """Connections to what makes videos and writes prompts: Tritons, providers, the fake backend and the prompt writer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 
 from services.orchestrator.backends.fake_backend import FakeBackend
 from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
 from services.orchestrator.backends.triton_backend import TritonBackend
+from services.orchestrator.domain.card import ModelCard
+from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.ports.backend import Backend, Limits
 from services.orchestrator.settings import Settings
 
@@ -14,19 +17,33 @@ Backends = Mapping[str, tuple[Backend, int | Limits]]
 """Backends by name, each with its slots in this process or the limits of its account."""
 
 
-def connect_backends(settings: Settings, stack: AsyncExitStack, *, local: bool) -> Backends:
-    """Returns the backends of the settings. Without `local`, only vendors, for their availability."""
+def connect_backends(
+    settings: Settings, catalog: Callable[[], Catalog], stack: AsyncExitStack, *, local: bool
+) -> Backends:
+    """Returns the backends of the settings. Without `local`, only vendors, for their availability.
+
+    `catalog` returns the one that holds now: a backend is checked against its cards.
+    """
+
+    def cards_of(backend: str) -> list[ModelCard]:
+        return [card for card in catalog() if card.backend == backend]
+
+    def models_of(backend: str) -> set[str]:
+        return {card.remote.model for card in cards_of(backend) if card.remote is not None}
+
     backends: dict[str, tuple[Backend, int | Limits]] = {}
-    catalog = settings.catalog()
     for name, (address, slots) in settings.tritons().items():
         if slots and local:
-            triton = TritonBackend(address, [card for card in catalog if card.backend == name])
+            triton = TritonBackend(address, partial(cards_of, name))
             stack.push_async_callback(triton.close)
             backends[name] = (triton, slots)
     for name, (address, limits) in settings.vendors().items():
-        models = {card.remote.model for card in catalog if card.backend == name and card.remote is not None}
         vendor = ProviderBackend(
-            address, settings.provider_key(), vendor=name, models=models, authorities=settings.provider_authorities()
+            address,
+            settings.provider_key(),
+            vendor=name,
+            models=partial(models_of, name),
+            authorities=settings.provider_authorities(),
         )
         stack.push_async_callback(vendor.close)
         backends[name] = (vendor, limits)

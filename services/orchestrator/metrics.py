@@ -74,6 +74,37 @@ class PrometheusMeter:
             "i2v_disk_free_bytes", "Free bytes on the disks of this process.", ["place"], registry=registry
         )
 
+        self._config = Gauge(
+            "i2v_config_version",
+            "1 for the version of the files that holds: the model cards, the plans.",
+            ["config", "version"],
+            registry=registry,
+        )
+        self._config_usable = Gauge(
+            "i2v_config_usable", "0 while the newest version of the files is refused.", ["config"], registry=registry
+        )
+        self._config_refused = Counter(
+            "i2v_config_reload_failures_total",
+            "New versions of files that were refused.",
+            ["config"],
+            registry=registry,
+        )
+        self._config_versions: dict[str, str] = {}
+
+    def config_loaded(self, config: str, version: str) -> None:
+        """Sets the version of files that holds."""
+        if config in self._config_versions:
+            self._config.remove(config, self._config_versions[config])
+        self._config_versions[config] = version
+        self._config.labels(config, version).set(1)
+        self._config_usable.labels(config).set(1)
+        self._config_refused.labels(config).inc(0)
+
+    def config_refused(self, config: str) -> None:
+        """Counts a new version that cannot be used."""
+        self._config_usable.labels(config).set(0)
+        self._config_refused.labels(config).inc()
+
     def admitted(self, job: Job) -> None:
         """Counts an admitted job and its quote."""
         self._admitted.labels(job.spec.model).inc()

@@ -16,6 +16,7 @@ from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.blobs.minio import MinioBlobs
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.disk_space import DiskSpace
+from services.orchestrator.live_config import LiveConfig
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.blobs import Blobs
@@ -44,6 +45,7 @@ class Resources:
     blobs: Blobs
     clock: SystemClock
     meter: PrometheusMeter
+    config: LiveConfig
     metrics_port: int
     scratch: Path
     """This process's folder for temporary files."""
@@ -63,15 +65,18 @@ async def open_resources(
 ) -> Resources:
     """Opens the resources, and migrates the database. Leaving the stack closes them in the reverse order.
 
-    `runs_jobs`: the process needs local backends too. `backends` replace those of the settings.
+    `runs_jobs`: the process needs local backends too. `backends` replace those of the settings. Raises BadSetting for
+    files that cannot be used.
     """
+    meter = PrometheusMeter(registry)
+    config = LiveConfig(settings.catalog_files(), settings.plans(), meter)
     await asyncio.to_thread(restrict_permissions, settings.data, "blobs", "spool")
     embedded = None if settings.database_url else await _start_postgres(settings.data / "postgres", stack)
     url = embedded.url if embedded is not None else settings.database_url
     startup_wait = StartupWait(url, settings.database_patience_s)
     await startup_wait.through(partial(asyncio.to_thread, migrate, url))
     await startup_wait.through(partial(asyncio.to_thread, migrate_queue, url))
-    clock, meter = SystemClock(), PrometheusMeter(registry)
+    clock = SystemClock()
     queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
     store = PostgresStore(url, clock=clock, queue=queue)
     await store.start()
@@ -86,7 +91,7 @@ async def open_resources(
     metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
     stack.callback(close_metrics)
     if backends is None:
-        backends = connect_backends(settings, stack, local=runs_jobs)
+        backends = connect_backends(settings, config.catalog, stack, local=runs_jobs)
     vendors = VendorAvailability({name: backend for name, (backend, _) in backends.items()}, every_s=pace.vendor_look_s)
     run_in_background(stack, vendors.watch(), "vendors")
     return Resources(
@@ -98,6 +103,7 @@ async def open_resources(
         blobs=blobs,
         clock=clock,
         meter=meter,
+        config=config,
         metrics_port=metrics_port,
         scratch=scratch.path,
         disks=disks,

@@ -10,9 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
 
 from services.orchestrator import backend_addresses
-from services.orchestrator.catalog_files import read_catalog, read_plans
-from services.orchestrator.domain.catalog import Catalog
-from services.orchestrator.domain.plan import Plan
+from services.orchestrator.catalog_files import CatalogFiles, PlansFile
 from services.orchestrator.ports.backend import Limits
 from services.settings import BadSetting, ListenAddress, ProcessSettings, Switch, is_of_kubernetes, read_key
 
@@ -102,7 +100,10 @@ class Settings(ProcessSettings):
     remote_models: Path = Path("deploy/config/remote")
     """Folder with the cards of remote models; those of the providers that `I2V_PROVIDERS` names are in the catalog."""
     plans_file: Path = Path("deploy/config/plans.toml")
-    """The plans."""
+    """The plans; [plans.md](plans.md#the-file) describes the file."""
+    config_check_s: Annotated[float, Field(gt=0, le=3600)] = 2.0
+    """Seconds between two looks at the files of the model cards and the plans. A new version holds from the second look
+    that finds it; see [operations.md](operations.md#plans-and-model-cards)."""
     dev_key_file: str = ""
     """For development: creates the tenant `development` and keeps its key in this file."""
     max_calls: PositiveInt = 2000
@@ -195,14 +196,14 @@ class Settings(ProcessSettings):
         """The worker's stable name."""
         return self.worker_name or socket.gethostname()
 
-    def catalog(self) -> Catalog:
-        """Reads the model cards. Raises BadSetting."""
+    def catalog_files(self) -> CatalogFiles:
+        """Returns the files of the model cards. Raises BadSetting."""
         allowance = self.prompt_most_micros if self.prompt_writer else None
-        return read_catalog(self.models_file, self.remote_models, self.vendors(), allowance)
+        return CatalogFiles(self.models_file, self.remote_models, self.vendors(), allowance)
 
-    def plans(self) -> dict[str, Plan]:
-        """Reads the plans. Raises BadSetting."""
-        return read_plans(self.plans_file)
+    def plans(self) -> PlansFile:
+        """Returns the file of the plans."""
+        return PlansFile(self.plans_file)
 
 
 def _belongs_to_others(name: str) -> bool:

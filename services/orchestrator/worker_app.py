@@ -30,7 +30,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         assets=store.assets,
         blobs=resources.blobs,
         backends=backends,
-        catalog=settings.catalog(),
+        catalog=resources.config.catalog,
         clock=clock,
         probe=probe,
         keep_output=keep_output,

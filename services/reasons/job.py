@@ -12,7 +12,12 @@ class JobReason(Reason):
         Code.JOB_RETRYABLE,
         Advice.RETRY,
     )
-    MODEL_GONE = "MODEL_GONE", "The model left the catalog while the job waited. Use another.", Code.JOB
+    MODEL_GONE = (
+        "MODEL_GONE",
+        "The model left the catalog while the job waited. Use another. In `Retrying`: the worker does not have its "
+        "card yet.",
+        (Code.JOB, Code.JOB_RETRYABLE),
+    )
     BACKEND_UNKNOWN = (
         "BACKEND_UNKNOWN",
         "The worker does not have the card's backend; see [Workers](operations.md#workers).",

@@ -57,6 +57,7 @@ class RequestReason(Reason):
     )
     PAGE_SIZE_OUT_OF_RANGE = "PAGE_SIZE_OUT_OF_RANGE", "1 to 200."
     PAGE_TOKEN_MALFORMED = "PAGE_TOKEN_MALFORMED", "Begin again without a token."
+    PLANS_FILE_TOO_LARGE = "PLANS_FILE_TOO_LARGE", "A file of plans has at most 256 KiB."
     STATE_UNKNOWN = "STATE_UNKNOWN", "Give a `Job.State`, or none."
     SEQUENCE_OUT_OF_RANGE = "SEQUENCE_OUT_OF_RANGE", "0 or more."
     TENANT_BUDGET_EXCEEDED = (

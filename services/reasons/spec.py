@@ -11,6 +11,17 @@ class SpecReason(Reason):
     CAPABILITY_UNKNOWN = "CAPABILITY_UNKNOWN", "Give a model, or a capability that ListModels names."
     MODEL_AND_CAPABILITY = "MODEL_AND_CAPABILITY", "Give a model or a capability, not both."
     PRICE_ABOVE_MOST = "PRICE_ABOVE_MOST", "Allow more: the message says what each model costs."
+    MODEL_NOT_IN_PLAN = "MODEL_NOT_IN_PLAN", "Use a model that the message names, or ask for another plan."
+    OPERATION_NOT_IN_PLAN = "OPERATION_NOT_IN_PLAN", "Use an operation that the message names, or ask for another plan."
+    RESOLUTION_NOT_IN_PLAN = (
+        "RESOLUTION_NOT_IN_PLAN",
+        "Give a resolution or size that the message names, or ask for another plan. Without one, the model's default "
+        "counts.",
+    )
+    PRICE_NOT_IN_PLAN = (
+        "PRICE_NOT_IN_PLAN",
+        "The plan limits the price of one job. Make a shorter or smaller video, or ask for another plan.",
+    )
     PRICE_MALFORMED = "PRICE_MALFORMED", "Give an amount of 0 or more in the currency of the prices."
     OPERATION_MISSING = "OPERATION_MISSING", "Set one of the operations of `JobSpec`."
     OPERATION_UNSUPPORTED = "OPERATION_UNSUPPORTED", "Choose another operation or model."

@@ -60,7 +60,7 @@ class Rig:
 @pytest.fixture
 async def rig(triton: ScriptedTriton, tmp_path: Path) -> AsyncIterator[Rig]:
     async with serving(triton) as address:
-        backend = TritonBackend(address, [the_card()])
+        backend = TritonBackend(address, lambda: [the_card()])
         yield Rig(backend, tmp_path)
         await backend.close()
 

@@ -126,7 +126,7 @@ class AdmissionPorts:
     @property
     def admitter(self) -> Admitter:
         return Admitter(
-            catalog=self.catalog,
+            catalog=lambda: self.catalog,
             admissions=self.admissions,
             assets=MemoryAssets(),
             quotes=self.quotes,
@@ -138,7 +138,7 @@ class AdmissionPorts:
     @property
     def previewer(self) -> Previewer:
         return Previewer(
-            catalog=self.catalog,
+            catalog=lambda: self.catalog,
             counters=self.counters,
             assets=MemoryAssets(),
             quotes=self.quotes,

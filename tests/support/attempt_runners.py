@@ -36,7 +36,7 @@ def an_attempt_runner(
         assets=store.assets,
         blobs=blobs,
         backends={"test": backend},
-        catalog=a_catalog(),
+        catalog=a_catalog,
         clock=clock,
         probe=look,
         keep_output=keep_output,

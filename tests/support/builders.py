@@ -14,8 +14,11 @@ from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Admitted, Event
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.job_transitions import apply
+from services.orchestrator.domain.limits.calendar import Per
+from services.orchestrator.domain.limits.limit import Limit, Subject
+from services.orchestrator.domain.limits.measure import Spend, UnfinishedJobs
 from services.orchestrator.domain.limits.status import LimitStatus
-from services.orchestrator.domain.plan import Plan, four_limits
+from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.spec import Size, Spec, TextToVideo
 from services.orchestrator.media.video_writer import VideoWriter
 from services.orchestrator.ports.backend import (
@@ -69,15 +72,24 @@ def a_catalog(*cards: ModelCard) -> Catalog:
     return Catalog({card.id: card for card in cards or (a_card(),)})
 
 
-def a_plan(**changes: int | str) -> Plan:
-    values: dict[str, int | str] = {
-        "name": "test",
-        "tenant_budget_micros": 1_000_000,
-        "user_budget_micros": 500_000,
-        "tenant_active_jobs": 10_000,
-        "user_active_jobs": 10_000,
-    }
-    return four_limits(**(values | changes))  # type: ignore[arg-type]
+def a_plan(
+    name: str = "test",
+    *,
+    tenant_budget_micros: int = 1_000_000,
+    user_budget_micros: int = 500_000,
+    tenant_active_jobs: int = 10_000,
+    user_active_jobs: int = 10_000,
+) -> Plan:
+    """A plan of a monthly budget and a number of unfinished jobs, for the tenant and for each user."""
+    return Plan(
+        name,
+        (
+            Limit(Spend(), Subject.TENANT, Per.MONTH, tenant_budget_micros),
+            Limit(Spend(), Subject.USER, Per.MONTH, user_budget_micros),
+            Limit(UnfinishedJobs(), Subject.TENANT, Per.AT_A_TIME, tenant_active_jobs),
+            Limit(UnfinishedJobs(), Subject.USER, Per.AT_A_TIME, user_active_jobs),
+        ),
+    )
 
 
 def a_spec(prompt: str = "a wave", **changes: object) -> Spec:

@@ -1,5 +1,6 @@
 """What a process does at its start and its end, each in a child of its own."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,13 +38,19 @@ def read():
     {read}
     return Settings()
 
-sys.exit(run_process("sample", read, open_app, ended=lost, expected=(Expected,), quiet=("noisy",)))
+def reload(app):
+    print(app, "reloads", flush=True)
+    stop()
+
+sys.exit(run_process("sample", read, open_app, ended=lost, reload={reload}, expected=(Expected,), quiet=("noisy",)))
 """
 
 
-def run(start: str = "pass", lost: str = "await asyncio.sleep(60)", read: str = "pass") -> tuple[int, str, str]:
+def run(
+    start: str = "pass", lost: str = "await asyncio.sleep(60)", read: str = "pass", reload: str = "None"
+) -> tuple[int, str, str]:
     """Returns the exit code and what the child wrote to stdout and to stderr."""
-    code = HEAD.format(start=start, lost=lost, read=read)
+    code = HEAD.format(start=start, lost=lost, read=read, reload=reload)
     environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
     child = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     return child.returncode, child.stdout, child.stderr
@@ -55,6 +62,18 @@ def test_it_runs_on_uvloop_until_a_stop_signal_and_then_closes_the_app() -> None
 
 def test_a_stop_signal_ends_a_start_that_waits() -> None:
     assert run(start="stop(); await asyncio.sleep(60)") == (0, "uvloop opened\nclosed\n", "")
+
+
+HANG_UP = "os.kill(os.getpid(), signal.SIGHUP)"
+
+
+def test_at_sighup_it_reloads_and_a_start_that_is_under_way_goes_on() -> None:
+    ended = run(start=HANG_UP, lost=f"{HANG_UP}; await asyncio.sleep(60)", reload="reload")
+    assert ended == (0, "uvloop opened\napp reloads\nclosed\n", "")
+
+
+def test_sighup_ends_a_process_that_cannot_reload() -> None:
+    assert run(lost=f"{HANG_UP}; await asyncio.sleep(60)")[0] == -signal.SIGHUP
 
 
 def test_an_unusable_setting_is_one_line() -> None:

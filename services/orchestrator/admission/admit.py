@@ -4,6 +4,7 @@ A job that exists has passed every check here and its price is already set aside
 a crash leaves nothing, or an admitted job.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -37,7 +38,8 @@ class Submission:
 class Admitter:
     """Admits jobs."""
 
-    catalog: Catalog
+    catalog: Callable[[], Catalog]
+    """Returns the catalog that holds now."""
     admissions: Admissions
     assets: Assets
     quotes: Quotes
@@ -82,7 +84,7 @@ class Admitter:
             routing = await route(
                 spec,
                 caller,
-                catalog=self.catalog,
+                catalog=self.catalog(),
                 assets=self.assets,
                 today=self.clock.now().date(),
                 available=self.available,

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 
 from services.errors import InvalidSpec, NotFound, Violation
+from services.orchestrator.domain.allow_lists import beyond_plan
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.candidate_models import Available, Candidate, check_models, rank, retirement
@@ -62,6 +64,8 @@ async def route(
     # The deadline does not move when another model is tried: it has room for the slowest, not for one after another.
     timeout_ms = max(candidate.timeout_ms for candidate in able)
     completed = replace(able[0].spec, timeout_ms=timeout_ms)
+    if spec.capability is not None:
+        completed = replace(completed, models=tuple(candidate.card.id for candidate in able))
     dearest = max(candidate.price_micros for candidate in able)
     return Routing(
         able[0].card,
@@ -78,12 +82,13 @@ async def _named_model(
 ) -> Candidate:
     card = catalog.card_for(spec)
     retired = retirement(card, today)
-    _refuse_if(
-        [*([retired] if retired else []), *card.check(spec), *catalog.unwritable(spec), *needless_price_limit(spec)]
-    )
+    wrong = [*card.check(spec), *catalog.unwritable(spec), *needless_price_limit(spec)]
+    _refuse_if([*([retired] if retired else []), *wrong, *beyond_plan(caller.plan, card, spec)])
     found = await _find_assets(spec, caller, assets)
     _refuse_if(card.check_assets(spec, found))
-    return Candidate.of(card, spec, found, seed)
+    candidate = Candidate.of(card, spec, found, seed)
+    _refuse_if(candidate_beyond_plan(caller, catalog, candidate))
+    return candidate
 
 
 async def _models_of_capability(
@@ -91,8 +96,17 @@ async def _models_of_capability(
 ) -> list[Candidate]:
     _refuse_if(model_and_capability(spec))
     _refuse_if(catalog.unwritable(spec))
-    checked = check_models(catalog, spec, today)  # before the assets are looked up: most errors need none
-    return rank(checked, spec, await _find_assets(spec, caller, assets), today, available, seed=seed)
+    # Before the assets are looked up: most errors need none.
+    checked = check_models(catalog, spec, today, lambda card: beyond_plan(caller.plan, card, spec))
+    found = await _find_assets(spec, caller, assets)
+    beyond = partial(candidate_beyond_plan, caller, catalog)
+    return rank(checked, spec, found, today, available, seed=seed, beyond=beyond)
+
+
+def candidate_beyond_plan(caller: Caller, catalog: Catalog, candidate: Candidate) -> list[Violation]:
+    """Returns everything about the video of a candidate that the caller's plan does not allow."""
+    price_micros = candidate.price_micros + catalog.allowance(candidate.spec)
+    return beyond_plan(caller.plan, candidate.card, candidate.spec, price_micros)
 
 
 def _refuse_if(violations: list[Violation]) -> None:

@@ -87,7 +87,8 @@ class BatchPreview:
 class Previewer:
     """Previews jobs. Charges, reserves and stores nothing. Every method raises Unavailable."""
 
-    catalog: Catalog
+    catalog: Callable[[], Catalog]
+    """Returns the catalog that holds now."""
     counters: Counters
     assets: Assets
     quotes: Quotes
@@ -123,20 +124,20 @@ class Previewer:
         spec, wrong = requested.spec, list(requested.wrong)
         if spec is None:
             return None, wrong
-        today = self.clock.now().date()
+        today, catalog = self.clock.now().date(), self.catalog()
         try:
             routing = await route(
-                spec, caller, catalog=self.catalog, assets=self.assets, today=today, available=self.available
+                spec, caller, catalog=catalog, assets=self.assets, today=today, available=self.available
             )
         except (InvalidSpec, NotFound) as error:
-            wrong += await problems(spec, caller, catalog=self.catalog, assets=self.assets, today=today)
+            wrong += await problems(spec, caller, catalog=catalog, assets=self.assets, today=today)
             # An asset may have come in between: then the error still says what was missing.
             return None, wrong or _violations(error)
         if wrong:
             return None, wrong
         token, expire_time = await self.quotes.token(routing, caller, spec.fingerprint())
         completed, card = routing.spec, routing.card
-        lines = quote_lines(card, completed, routing.quote_micros, self.catalog.allowance(completed))
+        lines = quote_lines(card, completed, routing.quote_micros, catalog.allowance(completed))
         demand = Demand(
             quote_micros=routing.quote_micros,
             duration_ms=completed.duration_ms or 0,

@@ -4,9 +4,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 from services.errors import InvalidSpec, NotFound, Violation
-from services.orchestrator.admission.model_routing import model_and_capability, needless_price_limit, wrong_kind
+from services.orchestrator.admission.model_routing import (
+    candidate_beyond_plan,
+    model_and_capability,
+    needless_price_limit,
+    wrong_kind,
+)
+from services.orchestrator.domain.allow_lists import beyond_plan
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.candidate_models import models_of_capability, rank, retirement
@@ -26,32 +33,37 @@ async def problems(spec: Spec, caller: Caller, *, catalog: Catalog, assets: Asse
     wrong = [*model_and_capability(spec), *needless_price_limit(spec), *catalog.unwritable(spec)]
     try:
         if spec.capability is None:
-            wrong += _of_model(spec, found, catalog, today)
+            wrong += _of_model(spec, caller, found, catalog, today)
         else:
-            wrong += _of_capability(spec, found, catalog, today)
+            wrong += _of_capability(spec, caller, found, catalog, today)
     except InvalidSpec as error:  # there is no such model
         wrong += [*error.violations, *check_scene(spec)]
     return list(dict.fromkeys([*wrong, *of_assets]))[:PROBLEMS_MOST]
 
 
-def _of_model(spec: Spec, found: Mapping[str, Asset], catalog: Catalog, today: date) -> list[Violation]:
+def _of_model(spec: Spec, caller: Caller, found: Mapping[str, Asset], catalog: Catalog, today: date) -> list[Violation]:
     card = catalog.card_for(spec)
     retired = retirement(card, today)
-    return [*([retired] if retired else []), *card.check(spec), *card.check_assets(spec, found)]
+    of_card = [*card.check(spec), *card.check_assets(spec, found)]
+    return [*([retired] if retired else []), *of_card, *beyond_plan(caller.plan, card, spec)]
 
 
-def _of_capability(spec: Spec, found: Mapping[str, Asset], catalog: Catalog, today: date) -> list[Violation]:
+def _of_capability(
+    spec: Spec, caller: Caller, found: Mapping[str, Asset], catalog: Catalog, today: date
+) -> list[Violation]:
     """Returns the problems of every model; none if a model can make the spec."""
     checked = [
         (card, [*violations, *card.check_assets(spec, found)])
-        for card, violations in models_of_capability(catalog, replace(spec, model=""), today)
+        for card, violations in models_of_capability(
+            catalog, replace(spec, model=""), today, lambda card: beyond_plan(caller.plan, card, spec)
+        )
     ]
     able = [(card, violations) for card, violations in checked if not violations]
     if not able:
         return [violation for _, violations in checked for violation in violations]
     if set(spec.operation.assets) <= set(found):  # else the price is not known
         try:
-            rank(able, spec, found, today, lambda _: True)
+            rank(able, spec, found, today, lambda _: True, beyond=partial(candidate_beyond_plan, caller, catalog))
         except InvalidSpec as error:
             return list(error.violations)
     return []

@@ -40,14 +40,14 @@ class ApiKeys:
     """Looks up keys, and caches their tenants."""
 
     def __init__(self, tenants: Tenants, plans: Mapping[str, Plan], clock: Clock, operator_key: str = "") -> None:
-        """`operator_key` is the operators' credential; empty: there are no operators."""
+        """`plans` are those that hold now. `operator_key` is the operators' credential; empty: there are none."""
         self._operator = digest(operator_key) if operator_key else ""
         self._tenants = tenants
         self._plans = plans
         self._clock = clock
         self._known: dict[str, tuple[datetime, str]] = {}
         self._unknown: OrderedDict[str, datetime] = OrderedDict()
-        self._plan_of: dict[str, Plan] = {}
+        self._plan_of: dict[str, str] = {}
         self._lookups: dict[str, asyncio.Task[str | None]] = {}
         self._unseen_slots = asyncio.Semaphore(UNSEEN_AT_ONCE)
         self._unseen_lookups = 0
@@ -92,17 +92,12 @@ class ApiKeys:
             if len(self._unknown) > CACHE_SIZE:
                 self._unknown.popitem(last=False)
             return None
-        if found.plan not in self._plans:
-            raise PreconditionFailed(
-                f"The plan {found.plan!r} of this tenant is not configured. Tell the operators.",
-                reason=CallReason.PLAN_UNKNOWN,
-                metadata={"plan": found.plan},
-            )
+        self._plan(found.plan)
         if len(self._known) >= CACHE_SIZE:
             self._known.clear()
         self._known[hashed] = (now + CACHE_TIME, found.id)
         self._unknown.pop(hashed, None)
-        self._plan_of[found.id] = self._plans[found.plan]
+        self._plan_of[found.id] = found.plan
         return found.id
 
     def _end_lookup(self, hashed: str, task: asyncio.Task[str | None]) -> None:
@@ -116,7 +111,17 @@ class ApiKeys:
         if who.tenant == OPERATOR:
             what = "The operators' key is no tenant's: it has no jobs, assets or budgets."
             raise PermissionDenied(what, reason=CallReason.TENANTS_ONLY)
-        return Caller(who.tenant, who.user, self._plan_of[who.tenant])
+        return Caller(who.tenant, who.user, self._plan(self._plan_of[who.tenant]))
+
+    def _plan(self, name: str) -> Plan:
+        """Returns the plan as it is now. Raises PreconditionFailed if it is not in the file any more."""
+        if (plan := self._plans.get(name)) is not None:
+            return plan
+        raise PreconditionFailed(
+            f"The plan {name!r} of this tenant is not configured. Tell the operators.",
+            reason=CallReason.PLAN_UNKNOWN,
+            metadata={"plan": name},
+        )
 
     def demand_operator(self) -> None:
         """Raises PermissionDenied unless an operator makes the RPC that is being answered."""

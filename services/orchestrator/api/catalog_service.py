@@ -1,6 +1,7 @@
 """CatalogService: the model cards."""
 
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import grpc
@@ -38,7 +39,8 @@ AVAILABILITIES = {
 class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
     """Answers the RPCs of catalog.proto."""
 
-    catalog: Catalog
+    catalog: Callable[[], Catalog]
+    """Returns the catalog that holds now."""
     vendors: VendorAvailability
 
     async def ListModels(
@@ -50,7 +52,7 @@ class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
             raise proto_values.refuse(
                 "page_token", "is not one that this method gave", RequestReason.PAGE_TOKEN_MALFORMED
             )
-        cards = [card for card in self.catalog if card.id > after]
+        cards = [card for card in self.catalog() if card.id > after]
         size = proto_values.page_size(request.page_size) if request.page_size else len(cards)
         listed = [self._model(card) for card in cards[:size]]
         shown = proto_values.fitting(listed)
@@ -59,7 +61,7 @@ class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
 
     async def GetModel(self, request: catalog_pb2.GetModelRequest, context: grpc.ServicerContext) -> catalog_pb2.Model:
         """Returns one model."""
-        return self._model(self.catalog.card(proto_values.resource_id(request.name, "models")))
+        return self._model(self.catalog().card(proto_values.resource_id(request.name, "models")))
 
     def _model(self, card: ModelCard) -> catalog_pb2.Model:
         model = _model(card)

@@ -1,6 +1,6 @@
 """Puts the parts of an attempt together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from services.orchestrator.attempt.event_recorder import EventRecorder
@@ -37,7 +37,7 @@ def attempt_runner(
     assets: Assets,
     blobs: Blobs,
     backends: Mapping[str, Backend],
-    catalog: Catalog,
+    catalog: Callable[[], Catalog],
     clock: Clock,
     probe: Probe,
     keep_output: Keep,
@@ -48,12 +48,11 @@ def attempt_runner(
     room: Room,
     longest_retry_s: float = RETRY_MOST_S,
 ) -> AttemptRunner:
-    """Returns a runner, with one generator for all its attempts."""
+    """Returns a runner, with one generator for all its attempts. `catalog` returns the one that holds now."""
     event_recorder = EventRecorder(jobs)
     paid_call_recorder = PaidCallRecorder(jobs, meter)
     generator = Generator(
         backends=backends,
-        catalog=catalog,
         event_recorder=event_recorder,
         paid_call_recorder=paid_call_recorder,
         prompts=WrittenPrompts(job_events, event_recorder, writer),
@@ -76,5 +75,5 @@ def attempt_runner(
         meter=meter,
         generator=generator,
         paid_call_recorder=paid_call_recorder,
-        final_events=FinalEventRecorder(jobs, catalog, fallback_models, clock, meter, longest_retry_s),
+        final_events=FinalEventRecorder(jobs, fallback_models, clock, meter, longest_retry_s),
     )

@@ -1,5 +1,6 @@
 """The search for another model of a capability, after a vendor could not take the job for a reason of its own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from services.errors import InvalidSpec
@@ -16,7 +17,8 @@ class FallbackModels:
     """Finds models that can take over a job."""
 
     assets: Assets
-    catalog: Catalog
+    catalog: Callable[[], Catalog]
+    """Returns the catalog that holds now."""
     clock: Clock
     available: Available
     """Whether a backend takes work now."""
@@ -24,14 +26,18 @@ class FallbackModels:
     async def find(self, job: Job, error: JobError) -> Rerouted | None:
         """Returns the change to the best model that was not tried yet and that the quote covers; None without one.
 
-        `error` is why the current model cannot make the video. Raises Unavailable.
+        Only models that could be used at the job's admission count: its plan allows them. `error` is why the current
+        model cannot make the video. Raises Unavailable.
         """
         if job.spec.capability is None:
             return None
         roles = job.spec.operation.assets.items()
         assets = {role: await self.assets.get(sha256, tenant=job.tenant, user=job.user) for role, sha256 in roles}
-        untried = [card for card in self.catalog if card.id not in (*job.tried, job.spec.model)]
-        spec = replace(job.spec, price_most_micros=job.quote_micros - self.catalog.allowance(job.spec))
+        catalog = self.catalog()
+        tried = (*job.tried, job.spec.model)
+        allowed = job.spec.models if job.spec.models is not None else catalog.cards
+        untried = [card for card in catalog if card.id not in tried and card.id in allowed]
+        spec = replace(job.spec, price_most_micros=job.quote_micros - catalog.allowance(job.spec))
         try:
             best = candidates(untried, spec, assets, self.clock.now().date(), self.available)[0]
         except InvalidSpec:

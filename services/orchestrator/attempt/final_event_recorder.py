@@ -12,7 +12,6 @@ from services.orchestrator.attempt.outcome import Ending, Outcome, PaidTaskFaile
 from services.orchestrator.attempt.result import AttemptResult, FinalEvent, RetryAfter, TakenOver, result_of
 from services.orchestrator.attempt.state import AttemptState
 from services.orchestrator.domain.attempt_guard import Superseded, guard
-from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Cancelled, Failed, Reconciling, Rerouted, Retrying, Succeeded
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.next_event import RETRY_MOST_S
@@ -32,7 +31,6 @@ class FinalEventRecorder:
     """Ends attempts."""
 
     jobs: Jobs
-    catalog: Catalog
     fallback_models: FallbackModels
     clock: Clock
     meter: Meter
@@ -58,10 +56,9 @@ class FinalEventRecorder:
         return result_of(event, self.clock.now())
 
     async def _facts(self, state: AttemptState, outcome: Ending) -> AttemptFacts:
-        card = self.catalog.cards.get(state.job.spec.model)
         error = rerouting_error(outcome)
         return AttemptFacts(
-            remote=card is not None and card.remote is not None,
+            remote=state.card is not None and state.card.remote is not None,
             has_task=state.external_ref != "",
             partial_charge_micros=state.partial_charge(),
             longest_retry_s=self.longest_retry_s,
@@ -96,10 +93,10 @@ class FinalEventRecorder:
                 await state.checkpoints.discard()
                 self.meter.ended(job)
                 if job.call is Call.CHARGED:
-                    self._count_paid_call(job, "charged")
+                    self._count_paid_call(state, "charged")
                 log.info("job ended", extra={"state": job.state.value, "charged_micros": job.charged_micros})
             case Reconciling():
-                self._count_paid_call(job, "lost")
+                self._count_paid_call(state, "lost")
                 log.error("it is unknown what the vendor has done; the job is being reconciled")
             case Rerouted(model=model, error=error):
                 log.warning("another model is asked", extra={"model": model, "reason": error.reason})
@@ -127,9 +124,9 @@ class FinalEventRecorder:
         own = (State.QUEUED, state.job.attempt, state.job.workflow)
         return RetryAfter(RETRY_S) if (job.state, job.attempt, job.workflow) == own else TakenOver()
 
-    def _count_paid_call(self, job: Job, step: str) -> None:
-        if (card := self.catalog.cards.get(job.spec.model)) is not None:
-            self.meter.paid_call(card.backend, step)
+    def _count_paid_call(self, state: AttemptState, step: str) -> None:
+        if state.card is not None:
+            self.meter.paid_call(state.card.backend, step)
 
 
 def _report_unknown_charge(state: AttemptState, outcome: PaidTaskFailed) -> None:

@@ -16,7 +16,6 @@ from services.orchestrator.attempt.state import AttemptState
 from services.orchestrator.attempt.workdir import workdir
 from services.orchestrator.attempt.written_prompt import WrittenPrompts, negative_prompt
 from services.orchestrator.domain.card import ModelCard
-from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.event import Continued, JobError, Progressed, VideoOutput
 from services.orchestrator.domain.paid_call import Charge, submission_id
 from services.orchestrator.ports.backend import (
@@ -44,7 +43,6 @@ class Generator:
     """Generates videos. Keeps no state between attempts."""
 
     backends: Mapping[str, Backend]
-    catalog: Catalog
     event_recorder: EventRecorder
     paid_call_recorder: PaidCallRecorder
     prompts: WrittenPrompts
@@ -58,7 +56,8 @@ class Generator:
 
     async def generate(self, state: AttemptState) -> VideoOutput:
         """Generates and stores the video. Raises what the backend raises, and Superseded."""
-        card = self.catalog.card(state.job.spec.model)
+        card = state.card
+        assert card is not None  # the runner ends attempts without one
         backend = self.backends.get(card.backend)
         if backend is None:
             error = JobError(JobReason.BACKEND_UNKNOWN, f"No backend {card.backend!r} runs here.", retryable=True)

@@ -5,9 +5,10 @@ If this process dies here, the next attempt continues the job.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.errors import Unavailable
 from services.orchestrator.attempt.checkpoints import Checkpoints
@@ -19,6 +20,7 @@ from services.orchestrator.attempt.outcome import (
     Outcome,
     Refused,
     Stopped,
+    TemporarilyUnavailable,
     TimedOut,
 )
 from services.orchestrator.attempt.paid_call_recorder import PaidCallRecorder
@@ -47,6 +49,8 @@ ANSWER_WAIT_S = 20.0
 """Seconds that an attempt that must end waits for the answer to a submission; without it the outcome is unknown."""
 VENDOR_STOP_S = 30.0
 """Seconds in which a vendor must say whether it stops a task."""
+CARDS_WAIT = timedelta(minutes=3)
+"""How long after admission a job waits for its model's card. Kubernetes brings files to all pods in two minutes."""
 TIMER_TOLERANCE_S = 0.5
 """By how much a timer may fire before the clock shows its time."""
 
@@ -62,7 +66,8 @@ class AttemptRunner:
     paid_calls: PaidCalls
     blobs: Blobs
     backends: Mapping[str, Backend]
-    catalog: Catalog
+    catalog: Callable[[], Catalog]
+    """Returns the catalog that holds now. An attempt keeps the card with which it began."""
     clock: Clock
     meter: Meter
     generator: Generator
@@ -78,7 +83,7 @@ class AttemptRunner:
         """
         recorded = await self.jobs.record(job_id, lambda job: next_event.start(job, queue_entry))
         job = recorded.after
-        state = AttemptState(job, self._checkpoints(job))
+        state = AttemptState(job, self._checkpoints(job), self.catalog().cards.get(job.spec.model))
         if job.state.ended:
             await state.checkpoints.discard()
             return JobEnded()
@@ -104,11 +109,9 @@ class AttemptRunner:
     async def _outcome(self, state: AttemptState) -> Outcome:
         """Loads what earlier attempts have made, and does the work. Raises Unavailable if it cannot be loaded."""
         job = state.job
-        card = self.catalog.cards.get(job.spec.model)
-        if card is None:
-            message = f"The model {job.spec.model!r} is no longer in the catalog."
-            return Refused(JobError(JobReason.MODEL_GONE, message, retryable=False))
-        state.total_frames = card.frames(job.spec)
+        if state.card is None:
+            return self._without_card(job)
+        state.total_frames = state.card.frames(job.spec)
         if job.attempt > 1:
             state.fragments = Fragments.of(await self.job_events.fragments(job.id))
         if job.call is Call.ACCEPTED:
@@ -121,6 +124,17 @@ class AttemptRunner:
             return Stopped()
         async with self.job_events.stops(job.id) as signal:
             return await self._work(state, signal)
+
+    def _without_card(self, job: Job) -> Outcome:
+        """Returns the outcome of a job whose model is not in the catalog of this worker, or not yet.
+
+        The API that admitted a job may have read a new version of the model cards before this worker.
+        """
+        if self.clock.now() - job.create_time < CARDS_WAIT:
+            message = f"The model {job.spec.model!r} is not in this worker's catalog yet."
+            return TemporarilyUnavailable(JobError(JobReason.MODEL_GONE, message, retryable=True))
+        message = f"The model {job.spec.model!r} is no longer in the catalog."
+        return Refused(JobError(JobReason.MODEL_GONE, message, retryable=False))
 
     async def _work(self, state: AttemptState, signal: Signal) -> Outcome:
         """Generates the video until that ends, a stop comes, or the deadline passes."""
@@ -156,9 +170,9 @@ class AttemptRunner:
 
     async def _stop_at_vendor(self, state: AttemptState) -> None:
         """Asks the vendor to stop the job's task. A task that cannot be stopped is paid for."""
-        card = self.catalog.card(state.job.spec.model)
-        backend = self.backends.get(card.backend)
-        if not state.external_ref or card.remote is None or not isinstance(backend, PaidBackend):
+        card = state.card
+        backend = self.backends.get(card.backend) if card is not None else None
+        if not state.external_ref or card is None or card.remote is None or not isinstance(backend, PaidBackend):
             return
         try:
             async with asyncio.timeout(VENDOR_STOP_S):

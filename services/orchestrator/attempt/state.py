@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from services.orchestrator.attempt.checkpoints import Checkpoints
 from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.fragments import Fragments
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.price import partial_charge
@@ -23,6 +24,8 @@ class AttemptState:
     job: Job
     """As the attempt began, and with the prompt that was written for it."""
     checkpoints: Checkpoints
+    card: ModelCard | None = None
+    """The card of the job's model as the attempt began; None if there was none."""
     fragments: Fragments = field(default_factory=Fragments)
     """Those that all attempts have announced."""
     total_frames: int = 0

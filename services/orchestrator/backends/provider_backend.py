@@ -7,7 +7,7 @@ breaks later, another attempt attaches to the task.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -81,16 +81,16 @@ class ProviderBackend:
         key: str = "",
         *,
         vendor: str = "",
-        models: Collection[str] = (),
+        models: Callable[[], Collection[str]] = tuple,
         authorities: bytes = b"",
     ) -> None:
         """`key` is the orchestrator's credential at the provider. With `authorities` the connection uses TLS.
 
-        `vendor` must be the provider's vendor; empty: any. `models` are those that cards name.
+        `vendor` must be the provider's vendor; empty: any. `models` returns those that cards name.
         """
         self._channel = open_channel(address, OPTIONS, authorities=authorities)
         self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
-        self._vendor, self._models = vendor, frozenset(models)
+        self._vendor, self._models = vendor, models
         # The generated stubs are typed for the synchronous API.
         self._stub: Any = provider_pb2_grpc.ProviderServiceStub(self._channel)
 
@@ -129,7 +129,7 @@ class ProviderBackend:
 
     async def check(self) -> None:
         """Raises Unavailable unless the provider is our vendor's, knows our models and takes work now."""
-        self._demand(await self.capabilities(), self._models)
+        self._demand(await self.capabilities(), self._models())
 
     def _demand(self, found: provider_pb2.Capabilities, models: Collection[str]) -> None:
         """Raises Unavailable if it takes no work for these models now: jobs wait until it is repaired."""
@@ -163,7 +163,7 @@ class ProviderBackend:
             return Availability("unreachable", obstacle.message)
         if wrong := self._foreign(found):
             return Availability("unreachable", wrong, found.simulation)
-        state, lacking = STATES.get(found.availability, "unreachable"), self._models - set(found.models)
+        state, lacking = STATES.get(found.availability, "unreachable"), frozenset(self._models()) - set(found.models)
         return Availability(state, found.reason, found.simulation, lacking)
 
     async def stop(self, external_ref: str, model: str) -> bool:

@@ -13,7 +13,7 @@ them through the decoder again, whose own cache they fill: the same frames come 
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -69,19 +69,19 @@ class TritonBackend:
     def __init__(
         self,
         address: str,
-        cards: Sequence[ModelCard] = (),
+        cards: Callable[[], Sequence[ModelCard]] = tuple,
         *,
         report_s: float = REPORT_S,
         probe_after_s: float = PROBE_AFTER_S,
         stall_s: float = STALL_S,
         clip_stall_s: float = CLIP_STALL_S,
     ) -> None:
-        """`cards` are the server's. `report_s` is between two reports inside a block. A stream is probed after
-        `probe_after_s` of silence, and ends after `stall_s`, the decoder's after `clip_stall_s`."""
+        """`cards` returns those of the server. `report_s` is between two reports inside a block. A stream is probed
+        after `probe_after_s` of silence, and ends after `stall_s`, the decoder's after `clip_stall_s`."""
         self._report_s, self._stall_s, self._clip_stall_s = report_s, stall_s, clip_stall_s
         self._engine = TritonClient(address, probe_after_s=probe_after_s)
         self._encoders = InputEncoders(self._engine)
-        self._cards = tuple(cards)
+        self._cards = cards
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
         """Encodes the inputs and yields what the models make of them. Raises AttemptFailed, Unavailable."""
@@ -103,7 +103,7 @@ class TritonBackend:
             await asyncio.gather(*(self._engine.probe_model(each) for each in probes))
         except EngineRefused as refusal:
             raise AttemptFailed(_error(refusal)) from refusal
-        for card in self._cards:
+        for card in self._cards():
             profile.check(card)
 
     async def close(self) -> None:

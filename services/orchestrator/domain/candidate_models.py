@@ -18,6 +18,8 @@ Available = Callable[[str], bool]
 """Whether a backend takes work now."""
 CheckedModel = tuple[ModelCard, list[Violation]]
 """A model, and everything that is wrong with a spec for it."""
+BeyondPlan = Callable[[ModelCard], list[Violation]]
+"""Returns what the plan does not allow about a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +52,27 @@ def retirement(card: ModelCard, today: date) -> Violation | None:
     return Violation("spec.model", what, SpecReason.MODEL_RETIRED)
 
 
-def check_models(cards: Iterable[ModelCard], spec: Spec, today: date) -> list[CheckedModel]:
+def check_models(
+    cards: Iterable[ModelCard], spec: Spec, today: date, beyond: BeyondPlan = lambda card: []
+) -> list[CheckedModel]:
     """Checks a spec, without its assets, for every model of its capability that is not retired.
 
     Raises:
         InvalidSpec: the capability has no such model, or none that can make the spec with any assets.
     """
-    checked = models_of_capability(cards, spec, today)
+    checked = models_of_capability(cards, spec, today, beyond)
     if all(violations for _, violations in checked):
         raise _none_can(checked)
     return checked
 
 
-def models_of_capability(cards: Iterable[ModelCard], spec: Spec, today: date) -> list[CheckedModel]:
+def models_of_capability(
+    cards: Iterable[ModelCard], spec: Spec, today: date, beyond: BeyondPlan = lambda card: []
+) -> list[CheckedModel]:
     """Returns every model of a spec's capability that is not retired. Raises InvalidSpec if there is none."""
     of_capability = [card for card in cards if card.remote is not None and card.remote.capability == spec.capability]
-    checked = [(card, card.check(spec)) for card in of_capability if retirement(card, today) is None]
+    current = [card for card in of_capability if retirement(card, today) is None]
+    checked = [(card, [*card.check(spec), *beyond(card)]) for card in current]
     if not checked:
         what = f"is {(spec.capability or '')[:80]!r}; ListModels tells what each model can do"
         raise InvalidSpec(
@@ -82,8 +89,11 @@ def rank(
     available: Available,
     *,
     seed: int | None = None,
+    beyond: Callable[[Candidate], list[Violation]] = lambda candidate: [],
 ) -> list[Candidate]:
     """Returns the models that can make a spec with these assets, the first choice first.
+
+    `beyond` returns what the plan does not allow.
 
     Models of backends that take work now come first, then those that are not deprecated, then the cheaper ones.
 
@@ -101,6 +111,9 @@ def rank(
             what = f"is {show(spec.price_most_micros)}; {card.id!r} costs {show(candidate.price_micros)}"
             refused.append((card, [Violation("spec.price_max", what, SpecReason.PRICE_ABOVE_MOST)]))
             continue
+        if wrong := beyond(candidate):
+            refused.append((card, wrong))
+            continue
         order = (not available(card.backend), _is_deprecated(card, today), candidate.price_micros, card.id)
         able.append((order, candidate))
     if not able:
@@ -116,7 +129,7 @@ def candidates(
 
 
 def _none_can(refused: Iterable[CheckedModel]) -> InvalidSpec:
-    violations = [violation for _, wrong in refused for violation in wrong]
+    violations = list(dict.fromkeys(violation for _, wrong in refused for violation in wrong))
     return InvalidSpec(violations, reason=violations[0].reason)
 
 

@@ -66,6 +66,11 @@ class ModelCard:
     remote: Remote | None = None
     """None if the model is ours. A remote card has no sizes and no frame rate: the vendor decides them."""
 
+    @property
+    def resolutions(self) -> tuple[str, ...]:
+        """What a caller can choose: resolutions of a remote model, sizes of one of ours."""
+        return self.remote.resolutions if self.remote is not None else tuple(map(str, self.sizes))
+
     def durations(self, kind: str) -> tuple[int, ...]:
         """Returns the lengths that an operation can have, the default first."""
         return self.durations_ms_by_operation.get(kind, self.durations_ms)

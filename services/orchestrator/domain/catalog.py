@@ -1,6 +1,6 @@
 """The catalog: every model card by id."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from services.errors import InvalidSpec, NotFound, Violation
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.card_parser import card_of
 from services.orchestrator.domain.spec import Spec
+from services.orchestrator.domain.toml_file import Problem, UnusableTables
 from services.reasons import SpecReason
 
 
@@ -55,18 +56,34 @@ class Catalog:
     def from_toml(cls, parsed: Mapping[str, Any]) -> "Catalog":
         """Builds the catalog from the tables of `models.toml`.
 
-        Raises KeyError without any models, ValueError on a malformed card: it names the card, the key and what it is.
+        Raises UnusableTables: it names every malformed card, its key and what that is.
         """
-        models = parsed["models"]
-        if unknown := set(parsed) - {"models"}:
-            raise ValueError(f"there is no table {min(unknown)!r}; the cards are in `models`")
+        problems: list[Problem] = [
+            Problem((name,), f"there is no table {name!r}; the cards are in `models`")
+            for name in sorted(set(parsed) - {"models"})
+        ]
+        models = parsed.get("models")
+        cards: dict[str, ModelCard] = {}
         if not isinstance(models, dict):
-            raise ValueError("`models` holds a table for each card")
-        return cls({model: card_of(model, table) for model, table in models.items()})
+            models = {}
+            problems.append(Problem(("models",), "`models` holds a table for each card, and is missing or no table"))
+        for model, table in models.items():
+            try:
+                cards[model] = card_of(model, table)
+            except UnusableTables as error:
+                problems += error.problems
+        if problems:
+            raise UnusableTables(problems)
+        return cls(cards)
 
 
-def demand_successors(cards: Mapping[str, ModelCard]) -> None:
-    """Raises ValueError if a card's successor is not among the cards; it may be in another file."""
-    for each in cards.values():
-        if each.remote and each.remote.successor and each.remote.successor not in cards:
-            raise ValueError(f"the card {each.id!r} has the successor {each.remote.successor!r}, which is no card")
+def successor_problems(cards: Mapping[str, ModelCard], known: Container[str]) -> list[Problem]:
+    """Returns the cards whose successor is not known; it may be in another file."""
+    return [
+        Problem(
+            ("models", each.id, "remote", "successor"),
+            f"the card {each.id!r} has the successor {each.remote.successor!r}, which is no card",
+        )
+        for each in cards.values()
+        if each.remote and each.remote.successor and each.remote.successor not in known
+    ]

@@ -139,6 +139,8 @@ class Spec:
     """The class of models that may make it, in place of one model; the model is then the one that was chosen."""
     price_most_micros: int | None = None
     """What it may cost at most, where a capability is named."""
+    models: tuple[str, ...] | None = None
+    """The models of the capability that may make it: those that the plan allowed at admission. None: not decided."""
 
     @property
     def negative_prompt(self) -> str | None:
@@ -166,7 +168,7 @@ class Spec:
         return hashlib.sha256(json.dumps(requested, sort_keys=True).encode()).hexdigest()
 
 
-LATER = ("resolution", "capability", "price_most_micros")
+LATER = ("resolution", "capability", "price_most_micros", "models")
 """What specs that were stored earlier do not have."""
 
 
@@ -197,6 +199,9 @@ def from_json(stored: dict[str, Any]) -> Spec:
     if isinstance(given.get("scene"), dict):
         scene = given["scene"]
         given["scene"] = Scene(scene["scene"], scene["story"], tuple((key, value) for key, value in scene["details"]))
+    later = {name: stored.get(name) for name in LATER}
+    if later["models"] is not None:
+        later["models"] = tuple(later["models"])
     return Spec(
         model=stored["model"],
         operation=kind(**given),
@@ -205,5 +210,5 @@ def from_json(stored: dict[str, Any]) -> Spec:
         seed=stored["seed"],
         timeout_ms=stored["timeout_ms"],
         quality=stored.get("quality", QUALITY),
-        **{name: stored.get(name) for name in LATER},
+        **later,
     )

@@ -1,6 +1,7 @@
 """PostgresTenants: tenants, their plans and the digests of their API keys."""
 
 import re
+from collections.abc import Collection
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -26,6 +27,13 @@ class PostgresTenants:
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Tenant(row.id, row.plan)
+
+    async def without_plan(self, plans: Collection[str], limit: int) -> list[Tenant]:
+        """Returns tenants whose plan is none of these, the first by id."""
+        query = sa.select(tenants.c.id, tenants.c.plan).where(tenants.c.plan.not_in(list(plans)))
+        async with self._database.reading() as connection:
+            rows = await connection.execute(query.order_by(tenants.c.id).limit(limit))
+            return [Tenant(row.id, row.plan) for row in rows]
 
     async def put(self, tenant: str, plan: str, key_sha256: str) -> None:
         """Stores a tenant, or its new plan, and one of its keys. Raises ValueError if the id is malformed."""

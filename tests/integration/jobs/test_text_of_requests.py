@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from i2v.admin.v1 import reconcile_pb2
+from i2v.admin.v1 import plan_pb2, reconcile_pb2
 from i2v.v1 import asset_pb2, catalog_pb2, job_pb2, usage_pb2
 
 from services.orchestrator.api.request_texts import TEXT_BYTES
@@ -17,7 +17,7 @@ from services.rpc.status_codes import Failure, from_call
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, caller, served, text_spec
 
-FILES = (asset_pb2, catalog_pb2, job_pb2, usage_pb2, reconcile_pb2)
+FILES = (asset_pb2, catalog_pb2, job_pb2, usage_pb2, plan_pb2, reconcile_pb2)
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 MARK = "\ue000"
 """Three bytes of UTF-8, as half of a surrogate pair is."""

@@ -14,6 +14,7 @@ from services.orchestrator.pace import Pace
 from services.rpc.status_codes import from_call
 from tests.support import sounds
 from tests.support.pictures import a_picture
+from tests.support.plan_files import plan_table
 from tests.support.scripted_provider import Failed, ScriptedProvider, a_failure, a_video, providing
 from tests.support.scripted_writer import ScriptedWriter, writing
 from tests.support.served_orchestrator import Served, caller, served
@@ -41,12 +42,7 @@ async def remotely(
         def change(values: dict[str, Any]) -> None:
             values |= {"providers": f"wavespeed={address}", "prompt_writer": writes, "plans_file": tmp_path / "plans"}
 
-        (tmp_path / "plans").write_text(
-            "[plans.test]\ntenant_budget_micros = 100_000_000\nuser_budget_micros = 100_000_000\n"
-            "tenant_active_jobs = 100\nuser_active_jobs = 100\n"
-            "[plans.poor]\ntenant_budget_micros = 1\nuser_budget_micros = 1\n"
-            "tenant_active_jobs = 1\nuser_active_jobs = 1\n"
-        )
+        (tmp_path / "plans").write_text(plan_table("test", 100_000_000, 100) + plan_table("poor", 1, 1))
         backend = ProviderBackend(address)
         async with served(database, tmp_path, {"wavespeed": (backend, 4)}, change=change, **options) as running:
             yield running

@@ -13,6 +13,7 @@ from services.errors import Unavailable
 from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.pace import Pace
 from tests.support.pictures import a_picture
+from tests.support.plan_files import plan_table
 from tests.support.scripted_provider import Failed, Found, ScriptedProvider, a_failure, a_video, providing
 from tests.support.served_orchestrator import GOLDEN, Served, caller, served, text_spec
 
@@ -37,9 +38,7 @@ async def rig(database: str, tmp_path: Path) -> AsyncIterator[Rig]:
     rig = Rig()
 
     plans = tmp_path / "plans.toml"
-    limits = "tenant_budget_micros = 9_000_000\nuser_budget_micros = 9_000_000\n"
-    limits += "tenant_active_jobs = 9\nuser_active_jobs = 9\n"
-    plans.write_text("".join(f"[plans.{name}]\n{limits}" for name in ("test", "poor")))
+    plans.write_text("".join(plan_table(name, 9_000_000, 9) for name in ("test", "poor")))
 
     def change(values: dict[str, Any]) -> None:
         values |= {"providers": "wavespeed=127.0.0.1:9,fal=127.0.0.1:9", "find_s": 0.1, "silent_s": 0.6}
@@ -156,7 +155,7 @@ async def test_a_provider_of_another_vendor_or_without_the_model_gets_no_task(da
         values["models_file"] = tmp_path / "models.toml"
 
     async with providing(vendor) as address:
-        backend = ProviderBackend(address, vendor="one", models={"text"})
+        backend = ProviderBackend(address, vendor="one", models=lambda: {"text"})
         async with served(database, tmp_path, {"one": (backend, 1)}, change=change, pace=pace) as i2v:
 
             async def shown(reason: str, state: Any = catalog_pb2.Model.Remote.UNREACHABLE) -> None:

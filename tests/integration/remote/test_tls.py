@@ -18,10 +18,9 @@ from services.providers.prompt.app import open_app
 from services.providers.prompt.settings import Settings
 from tests.support.certificate import a_certificate
 from tests.support.pictures import a_picture
+from tests.support.plan_files import plan_table
 from tests.support.provider_and_simulator import ACCESS, provided
 from tests.support.served_orchestrator import served
-
-ROOMY = "".join(f"{who}_budget_micros = 9_000_000\n{who}_active_jobs = 9\n" for who in ("tenant", "user"))
 
 
 @dataclass
@@ -58,7 +57,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 async def test_a_scene_becomes_a_video_by_processes_that_speak_tls(database: str, tmp_path: Path, rig: Rig) -> None:
-    (tmp_path / "plans").write_text("".join(f"[plans.{name}]\n{ROOMY}" for name in ("test", "poor")))
+    (tmp_path / "plans").write_text("".join(plan_table(name, 9_000_000, 9) for name in ("test", "poor")))
     (tmp_path / "key").write_text(ACCESS)
 
     def change(values: dict[str, Any]) -> None:

@@ -15,12 +15,12 @@ from services.providers.prompt.app import open_app
 from services.providers.prompt.settings import Settings
 from tests.support import sounds
 from tests.support.pictures import a_picture
+from tests.support.plan_files import plan_table
 from tests.support.provider_and_simulator import ACCESS, Provided, provided
 from tests.support.served_orchestrator import Served, caller, served
 from tools.simulators.llm import FAULTS, MODEL, LlmSimulator
 
 State = job_pb2.Job
-ROOMY = "".join(f"{who}_budget_micros = 9_000_000\n{who}_active_jobs = 9\n" for who in ("tenant", "user"))
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Whole:
 
 @pytest.fixture
 async def whole(database: str, tmp_path: Path) -> AsyncIterator[Whole]:
-    (tmp_path / "plans").write_text("".join(f"[plans.{name}]\n{ROOMY}" for name in ("test", "poor")))
+    (tmp_path / "plans").write_text("".join(plan_table(name, 9_000_000, 9) for name in ("test", "poor")))
     (tmp_path / "key").write_text(ACCESS)
     async with AsyncExitStack() as stack:
         vendor = await stack.enter_async_context(provided("wavespeed", tmp_path / "provider"))

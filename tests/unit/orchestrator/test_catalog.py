@@ -17,7 +17,7 @@ from services.orchestrator.backends.served_profile import ServedProfile
 from services.orchestrator.domain.card import EngineNeeds
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.media_info import PictureInfo
-from services.orchestrator.domain.plan import plans_from_toml
+from services.orchestrator.domain.plan_parser import plans_of, unknown_names
 from services.orchestrator.domain.spec import (
     FAST,
     QUALITY,
@@ -29,6 +29,7 @@ from services.orchestrator.domain.spec import (
     from_json,
     to_json,
 )
+from services.orchestrator.domain.toml_file import tables_of
 from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.worker.availability import VendorAvailability
 from tests.support.builders import a_card, a_catalog, a_spec
@@ -178,8 +179,9 @@ def test_every_shipped_card_and_plan_is_well_formed() -> None:
                     spec = Spec(card.id, operations[kind], duration, size, quality=quality)
                     assert card.check(spec) == []
                     assert card.frames(spec) % 4 == 1
-    plans = plans_from_toml(tomllib.loads((CONFIG / "plans.toml").read_text()))
-    assert all(plan.user_budget_micros <= plan.tenant_budget_micros for plan in plans.values())
+    plans = plans_of(tables_of((CONFIG / "plans.toml").read_text()))
+    assert {"free", "basic", "pro", "enterprise", "standard", "development"} == set(plans)
+    assert unknown_names(plans, catalog) == []
 
 
 @pytest.mark.parametrize(
@@ -266,7 +268,7 @@ def test_what_may_be_left_out_may_be_left_out_and_the_widest_card_can_be_listed(
     }
     catalog = nano(**wide)
     answer = asyncio.run(
-        CatalogService(catalog, VendorAvailability({})).ListModels(catalog_pb2.ListModelsRequest(), Mock())
+        CatalogService(lambda: catalog, VendorAvailability({})).ListModels(catalog_pb2.ListModelsRequest(), Mock())
     )
     assert [(model.name, model.engine.memory_bytes) for model in answer.models] == [("models/nano", 2**63 - 1)]
     assert catalog.card("nano").quote(a_spec(duration_ms=3_600_000)) < 2**63

@@ -98,11 +98,11 @@ def test_a_successor_may_stand_in_another_file_and_must_stand_somewhere(tmp_path
 
     of("old", "one", "new")
     of("new", "two", "")
-    assert {"old", "new"} <= set(read().catalog().cards)
-    assert "old" in read("one=h:1").catalog().cards, "the other vendor may be used elsewhere"
+    assert {"old", "new"} <= set(read().catalog_files().load().cards)
+    assert "old" in read("one=h:1").catalog_files().load().cards, "the other vendor may be used elsewhere"
     of("old", "one", "newer")
     with pytest.raises(BadSetting, match="'old' has the successor 'newer', which is no card"):
-        read().catalog()
+        read().catalog_files().load()
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", "soon"])
