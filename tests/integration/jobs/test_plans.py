@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,17 @@ import pytest
 from i2v.admin.v1 import plan_pb2, plan_pb2_grpc
 from i2v.v1 import catalog_pb2, job_pb2
 
+from services.orchestrator.api.api_key_cache import digest
 from services.orchestrator.app import Role
 from tests.support.builders import ScriptedBackend
 from tests.support.client_command import Command
 from tests.support.plan_files import plan_table
 from tests.support.served_orchestrator import GOLDEN, Served, caller, served, text_spec
+from tests.support.worker_processes import fake_models, said, worker
 
 OPERATOR_KEY = "the-operators-key"
 OPERATOR = caller(key=OPERATOR_KEY)
+SHIPPED = Path("deploy/config/plans.toml")
 CARDS = (GOLDEN / "models.toml").read_text()
 PLANS = plan_table("test", 1_000_000, 100) + plan_table("poor", 1_000_000, 100)
 ONLY_STILL = PLANS.replace("[plans.test]", '[plans.test]\nmodels = ["still"]')
@@ -164,6 +168,39 @@ async def test_a_job_waits_for_a_worker_that_does_not_have_its_models_card_yet(r
     assert (await rig.i2v.ended(waiting.name)).state == job_pb2.Job.SUCCEEDED
 
 
+async def test_the_free_plan_as_shipped_allows_two_videos_of_nano_and_none_of_vendors(rig: Rig) -> None:
+    await rig.i2v.app.store.tenants.put("guest", "free", digest("guest-key"))
+    rig.write("models.toml", CARDS.replace("test-model", "nano") + CARDS)
+    rig.write("plans.toml", SHIPPED.read_text())
+    await rig.until(lambda: "free" in rig.i2v.app.config.plans and "nano" in rig.i2v.app.config.catalog().cards)
+    details = (await refusal(rig.i2v.submit(text_spec(), tenant="guest")))[1]
+    assert "is 'test-model'; the plan 'free' allows nano" in details
+    for _ in range(2):
+        job = await rig.i2v.submit(text_spec(model="nano"), tenant="guest")
+        assert (await rig.i2v.ended(job.name, tenant="guest")).state == job_pb2.Job.SUCCEEDED
+    code, details = await refusal(rig.i2v.submit(text_spec(model="nano"), tenant="guest"))
+    assert (code, "2" in details) == (grpc.StatusCode.RESOURCE_EXHAUSTED, True)
+
+
+async def test_a_process_reads_its_files_again_at_sighup(database: str, tmp_path: Path) -> None:
+    fake_models(tmp_path)
+    plans, log = tmp_path / "plans.toml", tmp_path / "worker-0.log"
+    plans.write_text(PLANS)
+    settings = {"I2V_PLANS_FILE": str(plans), "I2V_CONFIG_CHECK_S": "3600"}
+    with worker(database, tmp_path, role="api", **settings) as process:
+        await said(process, log, '"ready"')
+        plans.write_text(PLANS + "[plans.new]\nweight = 0\n")
+        process.send_signal(signal.SIGHUP)
+        refused = await said(process, log, "the old one stays")
+        line = len(PLANS.splitlines()) + 2
+        assert f"line {line}: the plan 'new' has weight = '0'; it is a whole number from 1 to 100" in refused
+        plans.write_text(PLANS + "[plans.new]\n")
+        process.send_signal(signal.SIGHUP)
+        await said(process, log, "a new version of the configuration holds")
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 60) == 0
+
+
 def check(text: str) -> plan_pb2.CheckPlansRequest:
     return plan_pb2.CheckPlansRequest(content=text.encode())
 
@@ -220,7 +257,7 @@ async def test_the_command_prints_each_problem_with_its_line_and_says_by_its_cod
         "bad.toml:2: the plan 'a' has weight = '0'; it is a whole number from 1 to 100",
         "bad.toml:5: the plan 'b' has price_most_micros = '-1'; it is a whole number from 0 to 9007199254740992",
     ]
-    shipped = Path("deploy/config/plans.toml").absolute()
+    shipped = SHIPPED.absolute()
     line = next(n for n, text in enumerate(shipped.read_text().splitlines(), 1) if text.startswith("models = "))
     good = await i2v("admin", "plans", "check", str(shipped), key=OPERATOR_KEY)
     assert good.code == 0
