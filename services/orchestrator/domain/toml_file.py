@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ PROBLEMS_MOST = 20
 """Problems of a file that are shown at a time."""
 NESTED_MOST = 20
 OPENING, CLOSING = ("[", "{"), ("]", "}")
+SIGNS = (*OPENING, *CLOSING, ",", "=", "\n")
 Place = tuple[str | int, ...]
 """The keys, and the indexes in arrays, that lead to a value."""
 TOKEN = re.compile(
@@ -44,8 +46,11 @@ class UnusableTables(ValueError):
 
     def located(self, text: str) -> "UnusableTables":
         """Returns the first of the same, with their lines in the text from which the tables were read."""
-        lines = [each.line or line_of(text, each.at) for each in self.problems[:PROBLEMS_MOST]]
-        return UnusableTables([replace(each, line=line) for each, line in zip(self.problems, lines, strict=False)])
+        shown = self.problems[:PROBLEMS_MOST]
+        if all(each.line for each in shown):  # of a text that is not valid
+            return UnusableTables(shown)
+        lines = Lines(text)
+        return UnusableTables([replace(each, line=lines.of(each.at)) for each in shown])
 
 
 def decoded(content: bytes) -> str:
@@ -59,7 +64,7 @@ def decoded(content: bytes) -> str:
 
 def tables_of(text: str) -> dict[str, Any]:
     """Returns the tables of a file. Raises UnusableTables if it is not valid TOML."""
-    _demand_flat(text)  # the parser calls itself for each level
+    _demand_flat(text)
     try:
         return tomllib.loads(text)
     except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
@@ -74,36 +79,50 @@ def tables_of(text: str) -> dict[str, Any]:
 
 
 def _demand_flat(text: str) -> None:
-    depth = 0
+    """Raises UnusableTables if tables are nested so deeply that the parser would run out of stack or memory."""
+    depth = dots = 0
     for token in TOKEN.finditer(text):
-        depth += (token[0] in OPENING) - (token[0] in CLOSING)
-        if depth > NESTED_MOST:
+        sign = token[0]
+        depth += (sign in OPENING) - (sign in CLOSING)
+        dots = 0 if sign in SIGNS else dots + (0 if sign[0] in "\"'#" else sign.count("."))
+        if max(depth, dots) > NESTED_MOST:
             line = text.count("\n", 0, token.start()) + 1
             raise UnusableTables([Problem((), f"arrays and tables are nested more than {NESTED_MOST} deep", line)])
 
 
-def line_of(text: str, at: Place) -> int:
-    """Returns the line of a place in a valid file, from 1; of the innermost table around it if it is not there."""
-    header: Place = ()
-    arrays: Counter[Place] = Counter()
-    line, known = 1, 0
-    for start, statement, elements in _statements(text):
-        keys: Place = _keys(tomllib.loads(statement))
-        if statement.startswith("["):
+class Lines:
+    """The lines of a valid file, by place."""
+
+    def __init__(self, text: str) -> None:
+        ends = [match.start() for match in re.finditer("\n", text)]
+        self._places: list[tuple[Place, int, list[int]]] = []
+        """Headers and keys, each with its line and those of its array's elements."""
+        header: Place = ()
+        arrays: Counter[Place] = Counter()
+        for start, statement, elements in _statements(text):
+            place = _keys(tomllib.loads(statement))
             if statement.startswith("[["):
-                arrays[keys] += 1
-                keys = (*keys, arrays[keys] - 1)
-            here = header = keys
-        else:
-            here = header + keys
-        common = next((n for n, pair in enumerate(zip(here, at, strict=False)) if pair[0] != pair[1]), None)
-        common = min(len(here), len(at)) if common is None else common
-        index = at[len(here)] if common == len(here) < len(at) else None
-        if isinstance(index, int) and index < len(elements):
-            start, common = elements[index], common + 1
-        if common > known:
-            line, known = text.count("\n", 0, start) + 1, common
-    return line
+                arrays[place] += 1
+                place = (*place, arrays[place] - 1)
+            if statement.startswith("["):
+                header = place
+            else:
+                place = header + place
+            lines = [bisect_left(ends, each) + 1 for each in (start, *elements)]
+            self._places.append((place, lines[0], lines[1:]))
+
+    def of(self, at: Place) -> int:
+        """Returns the line of a place, from 1; of the innermost table around it if it is not there."""
+        found, known = 1, 0
+        for place, line, elements in self._places:
+            common = next((n for n, pair in enumerate(zip(place, at, strict=False)) if pair[0] != pair[1]), None)
+            common = min(len(place), len(at)) if common is None else common
+            index = at[len(place)] if common == len(place) < len(at) else None
+            if isinstance(index, int) and index < len(elements):
+                line, common = elements[index], common + 1
+            if common > known:
+                found, known = line, common
+        return found
 
 
 def _keys(parsed: dict[str, Any]) -> Place:

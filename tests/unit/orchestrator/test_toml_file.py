@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from services.orchestrator.domain.toml_file import (
     NESTED_MOST,
+    Lines,
     Place,
     Problem,
     UnusableTables,
     decoded,
-    line_of,
     tables_of,
 )
 
@@ -69,8 +69,8 @@ name = "b"
 )
 def test_each_place_has_its_line(at: Place, line: int) -> None:
     tables_of(FILE)
-    assert line_of(FILE, at) == line
-    assert line_of(FILE.replace("\n", "\r\n"), at) == line
+    assert Lines(FILE).of(at) == line
+    assert Lines(FILE.replace("\n", "\r\n")).of(at) == line
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_each_place_has_its_line(at: Place, line: int) -> None:
     ],
 )
 def test_what_is_missing_has_the_line_of_the_table_that_lacks_it(at: Place, line: int) -> None:
-    assert line_of(FILE, at) == line
+    assert Lines(FILE).of(at) == line
 
 
 KEYS = st.text(st.characters(categories=("L", "N", "P", "S", "Z"), exclude_characters="\r\n"), max_size=8)
@@ -108,7 +108,7 @@ def test_any_keys_and_arrays_are_found_where_they_were_written(keys: list[tuple[
             lines.append(f"{quoted} = [{', '.join(texts)}]")
     text = "\n".join(lines)
     assert set(tables_of(text)["table"]) == {key for key, _, _ in keys}
-    assert {at: line_of(text, at) for at in places} == places
+    assert {at: Lines(text).of(at) for at in places} == places
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,8 @@ def test_any_keys_and_arrays_are_found_where_they_were_written(keys: list[tuple[
         ("a = 1\nb = '\x00'\n", 2, "Found invalid character"),
         ("a = 1\nb = " + "9" * 5000, 2, "too many digits"),
         ("a = 1\nb = " + "[" * 3000, 2, f"nested more than {NESTED_MOST} deep"),
+        ("a = 1\nb" + ".b" * 100_000 + " = 1", 2, f"nested more than {NESTED_MOST} deep"),
+        ("a = 1\n['b'" + ' . "b"' * 100_000 + "]", 2, f"nested more than {NESTED_MOST} deep"),
         ("a = 1\nb = " + "{x=" * 3000, 2, f"nested more than {NESTED_MOST} deep"),
     ],
 )
