@@ -87,8 +87,9 @@ async def test_a_new_list_of_models_refuses_the_next_job_and_not_one_that_runs(r
     code, details = await refusal(rig.i2v.submit(text_spec()))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert "is 'test-model'; the plan 'test' allows still" in details
-    preview = job_pb2.PreviewJobRequest(spec=text_spec())
-    assert (await refusal(rig.i2v.jobs.PreviewJob(preview, metadata=caller())))[1] == details
+    preview = await rig.i2v.jobs.PreviewJob(job_pb2.PreviewJobRequest(spec=text_spec()), metadata=caller())
+    assert [(each.field, each.reason) for each in preview.problems] == [("spec.model", "MODEL_NOT_IN_PLAN")]
+    assert not preview.admissible
     rig.backend.gate.set()
     ended = await rig.i2v.ended(running.name)
     assert (ended.state, ended.charged.amount_micros) == (job_pb2.Job.SUCCEEDED, 1000)

@@ -9,6 +9,7 @@ import pytest
 
 from services.errors import InvalidSpec
 from services.orchestrator.admission.model_routing import Routing, route
+from services.orchestrator.admission.preview import RequestedSpec
 from services.orchestrator.attempt.fallback_model import FallbackModels
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
@@ -20,6 +21,7 @@ from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.remote import Remote, Tariff
 from services.orchestrator.domain.spec import Scene, SceneAnimation, Size, Spec, TextToVideo, from_json, to_json
 from services.reasons import VendorReason
+from tests.support.admission_ports import AdmissionPorts
 from tests.support.builders import NOON, FakeClock, a_card, a_catalog, a_job, a_spec
 
 TODAY = date(2026, 11, 29)
@@ -178,6 +180,34 @@ async def test_a_capability_is_refused_when_no_model_is_left() -> None:
     assert [each[:2] for each in found] == [("spec.resolution", "RESOLUTION_NOT_IN_PLAN")]
     found = await violations(CAPABLE, a_plan(price_most_micros=999))
     assert [each[:2] for each in found] == [("spec", "PRICE_NOT_IN_PLAN")] * 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "lists"),
+    [
+        (a_spec(), {"models": ["one"], "operations": ["image-to-video"]}),
+        (a_spec(), {"resolutions": ["480p"]}),
+        (a_spec(duration_ms=2000), {"price_most_micros": 1999}),
+        (CAPABLE, {"models": ["test-model"]}),
+        (CAPABLE, {"resolutions": ["1080p"]}),
+        (CAPABLE, {"price_most_micros": 999}),
+    ],
+)
+async def test_a_preview_names_what_the_admission_refuses(spec: Spec, lists: dict[str, Any]) -> None:
+    plan, ports = a_plan(**lists), AdmissionPorts(a_catalog(a_card(), *REMOTE))
+    found = await ports.previewer.preview(RequestedSpec(spec), Caller("studio", "ann", plan))
+    assert found.quoted is None and not found.admissible
+    refused = [(each.field, each.reason, each.description) for each in found.problems]
+    assert refused == await violations(spec, plan)
+
+
+async def test_a_preview_names_problems_of_the_plan_beside_others() -> None:
+    ports = AdmissionPorts(a_catalog(a_card(), *REMOTE))
+    plan = a_plan(models=["one"], resolutions=["32x64"])
+    spec = a_spec("", size=Size(64, 32))
+    found = await ports.previewer.preview(RequestedSpec(spec), Caller("studio", "ann", plan))
+    reasons = [each.reason for each in found.problems]
+    assert reasons == ["PROMPT_EMPTY", "MODEL_NOT_IN_PLAN", "RESOLUTION_NOT_IN_PLAN"]
 
 
 async def test_a_long_list_is_shortened() -> None:
