@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from services.orchestrator.ports.jobs import Decide, Jobs, Recorded
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.reasons import ServiceReason
 from tests.support.attempt_runners import an_attempt_runner
-from tests.support.builders import FakeClock, ScriptedBackend, a_job, admit
+from tests.support.builders import NOON, FakeClock, ScriptedBackend, a_job, admit
 
 
 @pytest.fixture
@@ -65,6 +67,21 @@ async def test_a_submission_without_an_answer_is_left_to_the_reconciler(
     assert (await store.jobs.get(job.id)).state is State.RECONCILING
     assert await runner.run(job.id) == AwaitsReconciliation()
     assert backend.attempts == []
+
+
+async def test_a_job_waits_three_minutes_for_its_models_card_and_then_fails_for_nothing(
+    store: PostgresStore, runner: AttemptRunner, backend: ScriptedBackend, clock: FakeClock
+) -> None:
+    spec = replace(a_job().spec, model="newcomer")
+    job = await admit(store, a_job(spec=spec, expire_time=NOON + timedelta(hours=1)))
+    assert await runner.run(job.id) == RetryAfter(next_event.RETRY_FIRST_S)
+    clock.advance(179)
+    assert isinstance(await runner.run(job.id), RetryAfter)
+    clock.advance(1)
+    assert await runner.run(job.id) == JobEnded()
+    ended = await store.jobs.get(job.id)
+    assert ended.error is not None and (ended.error.reason, ended.error.retryable) == ("MODEL_GONE", False)
+    assert (ended.state, ended.charged_micros, backend.attempts) == (State.FAILED, 0, [])
 
 
 async def test_an_outage_is_retried_by_the_same_entry_after_a_wait(
