@@ -16,7 +16,7 @@ class PrometheusMeter:
             "i2v_quoted_micros_total", "Money set aside at admission, micros.", ["model"], registry=registry
         )
         self._quotes = Counter(
-            "i2v_quotes_total", "Quote tokens that were issued, honoured or refused.", ["step"], registry=registry
+            "i2v_quotes_total", "Quote tokens that were issued, valid or refused.", ["step"], registry=registry
         )
         self._batched = Counter(
             "i2v_batch_jobs_total", "Jobs of batches, by what became of them.", ["mode", "result"], registry=registry

@@ -1,5 +1,6 @@
 """What the counters say of a job until it is settled, and afterwards."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from services.errors import QuotaExceeded
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.caller import Caller
-from services.orchestrator.domain.event import Failed, JobError, Succeeded, VideoOutput
+from services.orchestrator.domain.event import Failed, JobError, Rerouted, Succeeded, VideoOutput
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import Limit, Subject
@@ -17,7 +18,7 @@ from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.spec import Size
 from services.orchestrator.ports.jobs import Recorded
 from services.orchestrator.store.postgres_store import PostgresStore
-from tests.support.builders import NOON, FakeClock, a_job, admit, limit_status, numbered
+from tests.support.builders import NOON, FakeClock, a_job, a_spec, admit, limit_status, numbered
 
 OUTPUT = VideoOutput("f" * 64, Size(64, 32), 8, 8.0, 1000, 1234)
 
@@ -170,3 +171,46 @@ async def test_a_credit_raises_the_limit_of_a_counter(store: PostgresStore) -> N
     assert (status.held, status.most, status.left) == (2000, 2000, 0)
     with pytest.raises(QuotaExceeded):
         await admit(store, numbered(3), user_budget_micros=500)
+
+
+async def test_a_job_counts_for_the_model_that_made_it_and_holds_every_limit_of_a_model_that_may(
+    store: PostgresStore,
+) -> None:
+    cheap, dear = (Limit(Jobs(model=model), Subject.TENANT, Per.DAY, 1) for model in ("cheap", "dear"))
+    caller = Caller("studio", "ann", Plan("two", (cheap, dear)))
+    spec = replace(a_spec(), model="cheap", capability="video", models=("cheap", "dear"), duration_ms=1000)
+    job = await store.admissions.admit(numbered(1, spec=spec), "fingerprint", caller, "test")
+    counted = await held(store, caller)
+    assert (counted[cheap.key], counted[dear.key]) == ((1, 0), (1, 0))
+    await store.jobs.record(job.id, next_event.start)
+    error = JobError("X", "x", retryable=True)
+    await store.jobs.record(job.id, lambda _: Rerouted("dear", "test", 900, "cheap", error))
+    await store.jobs.record(job.id, next_event.start)
+    await store.jobs.record(job.id, lambda _: Succeeded(OUTPUT, 900))
+    counted = await held(store, caller)
+    assert (counted[cheap.key], counted[dear.key]) == ((0, 0), (0, 1))
+    entries = await store.ledger.newest("studio", "ann", limit=10)
+    assert {(entry.model, entry.reserved_micros) for entry in entries} == {("dear", 1000), ("dear", -1000)}
+    with pytest.raises(QuotaExceeded) as refused:
+        await store.admissions.admit(numbered(2, spec=spec), "fingerprint", caller, "test")
+    assert [each.measure for each in refused.value.violations] == ["jobs:model=dear"]
+
+
+async def test_a_limit_of_a_capability_counts_jobs_that_name_its_model(store: PostgresStore) -> None:
+    plan = Plan("one", (Limit(Jobs(capability="wan-2.5"), Subject.TENANT, Per.DAY, 1),))
+    caller = Caller("studio", "ann", plan)
+    await store.admissions.admit(numbered(1, capability="wan-2.5"), "fingerprint", caller, "test")
+    with pytest.raises(QuotaExceeded):
+        await store.admissions.admit(numbered(2, capability="wan-2.5"), "fingerprint", caller, "test")
+    await store.admissions.admit(numbered(3, capability="kling"), "fingerprint", caller, "test")
+
+
+async def test_counters_on_which_nothing_was_ever_booked_do_not_trouble_the_audit(store: PostgresStore) -> None:
+    async with store.database.writing() as connection:
+        await connection.execute(
+            sa.text(
+                "INSERT INTO counters (tenant, subject, measure, period, used, held, credit)"
+                " VALUES ('studio', '', 'spend', '2020-01', 0, 0, 0), ('studio', 'user:x', 'spend', '2020-01', 0, 0, 0)"
+            )
+        )
+    assert await store.counters.audit() == 0

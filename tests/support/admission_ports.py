@@ -14,6 +14,9 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.limits import denial
+from services.orchestrator.domain.limits.asked_limit import ask
+from services.orchestrator.domain.limits.hold import demand_of
 from services.orchestrator.domain.limits.status import LimitStatus
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
 from services.orchestrator.metrics import PrometheusMeter
@@ -68,6 +71,7 @@ class MemoryAdmissions:
     calls: int = 0
     away_after: int | None = None
     """Calls after which there is no database."""
+    counters: MemoryCounters = field(default_factory=MemoryCounters)
 
     async def admit(self, job: Job, fingerprint: str, caller: Caller, backend: str) -> Job:
         (admitted,) = await self.admit_all([NewJob(job, fingerprint, backend)], caller)
@@ -81,6 +85,9 @@ class MemoryAdmissions:
             each.job.request_id: await self.repeat("", "", each.job.request_id, each.fingerprint) for each in new
         }
         fresh = [each for each in new if earlier[each.job.request_id] is None]
+        denial.check(
+            ask(self.counters.statuses, [demand_of(each.job) for each in fresh]), caller.plan, caller.calendar.time_zone
+        )
         if len(self.jobs) + len(fresh) > self.room:
             raise PreconditionFailed("There is no room.", reason=RequestReason.USER_ACTIVE_JOBS_EXCEEDED)
         for each in fresh:
@@ -120,6 +127,7 @@ class AdmissionPorts:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
+        self.admissions.counters = self.counters
         self.meter = PrometheusMeter(self.registry)
         self.quotes = Quotes(MemorySecrets(), self.clock, self.meter, timedelta(minutes=15))
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.errors import ServiceError
+from services.errors import QuotaExceeded, ServiceError
+from services.orchestrator.admission.exhausted_models import exhausted_models
 from services.orchestrator.admission.model_routing import route
 from services.orchestrator.admission.quotes import Quotes
 from services.orchestrator.domain.caller import Caller
@@ -63,18 +64,31 @@ class Admitter:
             RequestIdReused: the same request_id came with a different spec.
             Unavailable: there is too little disk space for its files.
         """
-        new = await self.prepare(submission, caller)
-        if isinstance(new, Job):
-            return new
-        admitted = await self.admissions.admit(new.job, new.fingerprint, caller, new.backend)
-        if admitted.id == new.job.id:  # not a repeat
-            self.meter.admitted(admitted)
-        return admitted
+        exhausted: frozenset[str] = frozenset()
+        while True:
+            new = await self.prepare(submission, caller, exhausted)
+            if isinstance(new, Job):
+                return new
+            try:
+                admitted = await self.admissions.admit(new.job, new.fingerprint, caller, new.backend)
+            except QuotaExceeded as error:
+                more = exhausted_models((each.measure for each in error.violations), new.job.spec.models or ())
+                if not more:
+                    raise
+                exhausted |= more  # each round leaves fewer models
+                continue
+            if admitted.id == new.job.id:  # not a repeat
+                self.meter.admitted(admitted)
+            return admitted
 
-    async def prepare(self, submission: Submission, caller: Caller) -> NewJob | Job:
+    async def prepare(
+        self, submission: Submission, caller: Caller, exhausted: frozenset[str] = frozenset()
+    ) -> NewJob | Job:
         """Returns the job that a submission makes, not yet admitted; or the job that an earlier one has made.
 
-        Raises: as `admit`, but for QuotaExceeded.
+        `exhausted` models of a capability are left out.
+
+        Raises: as `admit`, except QuotaExceeded.
         """
         # The fingerprint is of the spec as requested: a repeat without a seed must match, though a seed was drawn.
         spec, fingerprint = submission.spec, submission.spec.fingerprint()
@@ -89,6 +103,7 @@ class Admitter:
                 today=self.clock.now().date(),
                 available=self.available,
                 seed=seed,
+                exhausted=exhausted,
             )
             await self.quotes.check(submission.quote_token, routing, caller, fingerprint)
         except ServiceError:
@@ -109,6 +124,7 @@ class Admitter:
             price_micros=routing.price_micros,
             create_time=now,
             expire_time=now + timedelta(milliseconds=routing.timeout_ms),
+            capability=routing.capability,
             card_version=routing.card_version,
             quote_id=quote_id(submission.quote_token),
         )

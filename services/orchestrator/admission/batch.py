@@ -126,9 +126,9 @@ async def admit_all(items: Sequence[Item], caller: Caller, admitter: Admitter) -
 
 
 def _joined(refused: dict[int, ServiceError]) -> ServiceError:
-    """Returns one error for all refused jobs: every field that is wrong, or else the first refusal."""
-    if not any(isinstance(error, InvalidInput) for error in refused.values()):
-        index, first = next(iter(refused.items()))
+    """Returns one error for all refused jobs: that of the only one, or else every field that is wrong."""
+    [(index, first), *more] = refused.items()
+    if not more and not isinstance(first, InvalidInput):
         return _of_job(index, first)
     fields = [
         replace(each, field=f"jobs[{index}].{each.field}")
@@ -159,6 +159,6 @@ def _violations(error: ServiceError) -> Sequence[Violation]:
         case NotFound():
             what = f"is {error.name!r}, which this user does not have; upload it"
             return [Violation(error.metadata.get("field", "spec"), what, RequestReason.NOT_FOUND)]
-        case PreconditionFailed():
-            return [Violation(error.metadata.get("field", "spec"), error.message, error.reason)]
-    return []
+        case RequestIdReused():
+            return [Violation("request_id", error.message, error.reason)]
+    return [Violation(error.metadata.get("field", "spec"), error.message, error.reason)]

@@ -1,6 +1,6 @@
 """Routing: which model makes a spec, and the most that the job can cost and take."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -32,8 +32,13 @@ class Routing:
     """Of the video by the first model."""
     quote_micros: int
     """The price of the dearest model, and the allowance for the writing of a prompt."""
-    cards: tuple[ModelCard, ...] = ()
-    """Every model that may be tried."""
+    cards: tuple[ModelCard, ...]
+    """Every model that can make it. The prices of all decide the quote, so an exhausted one does not change it."""
+
+    @property
+    def capability(self) -> str:
+        """The capability of the models; empty: none."""
+        return self.card.remote.capability if self.card.remote is not None else ""
 
     @property
     def card_version(self) -> str:
@@ -43,7 +48,7 @@ class Routing:
     @property
     def prices_version(self) -> str:
         """The version of all prices on which the quote rests."""
-        return prices_version(self.cards or (self.card,))
+        return prices_version(self.cards)
 
 
 async def route(
@@ -55,23 +60,28 @@ async def route(
     today: date,
     available: Available,
     seed: int | None = None,
+    exhausted: Collection[str] = (),
 ) -> Routing:
-    """Checks a spec and chooses its model. `seed` is for a spec without one. Raises InvalidSpec, NotFound."""
+    """Checks a spec and chooses its model.
+
+    `seed` is for a spec without one. `exhausted` models of a capability are not tried. Raises InvalidSpec, NotFound.
+    """
     if spec.capability is None:
-        able = [await _named_model(spec, caller, catalog, assets, today, seed)]
+        able = tried = [await _named_model(spec, caller, catalog, assets, today, seed)]
     else:
         able = await _models_of_capability(spec, caller, catalog, assets, today, available, seed)
+        tried = [candidate for candidate in able if candidate.card.id not in exhausted]
     # The deadline does not move when another model is tried: it has room for the slowest, not for one after another.
     timeout_ms = max(candidate.timeout_ms for candidate in able)
-    completed = replace(able[0].spec, timeout_ms=timeout_ms)
+    completed = replace(tried[0].spec, timeout_ms=timeout_ms)
     if spec.capability is not None:
-        completed = replace(completed, models=tuple(candidate.card.id for candidate in able))
+        completed = replace(completed, models=tuple(candidate.card.id for candidate in tried))
     dearest = max(candidate.price_micros for candidate in able)
     return Routing(
-        able[0].card,
+        tried[0].card,
         completed,
         timeout_ms,
-        able[0].price_micros,
+        tried[0].price_micros,
         dearest + catalog.allowance(completed),
         tuple(candidate.card for candidate in able),
     )

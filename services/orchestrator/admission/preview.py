@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.errors import InvalidSpec, NotFound, Violation
+from services.orchestrator.admission.exhausted_models import exhausted_models
 from services.orchestrator.admission.model_routing import Routing, route
 from services.orchestrator.admission.problems import problems
 from services.orchestrator.admission.quotes import Quotes
@@ -99,9 +100,17 @@ class Previewer:
 
     async def preview(self, requested: RequestedSpec, caller: Caller) -> Preview:
         """Returns what `Admitter.admit` would do."""
-        quoted, wrong = await self._examine(requested, caller)
-        limits = ask(await self.counters.status(caller), [quoted.demand] if quoted else [])
-        return Preview(quoted, wrong, not wrong and admissible(limits), limits)
+        statuses = await self.counters.status(caller)
+        exhausted: frozenset[str] = frozenset()
+        while True:
+            quoted, wrong = await self._examine(requested, caller, exhausted)
+            limits = ask(statuses, [quoted.demand] if quoted else [])
+            exceeded = [limit.status.limit.measure.key for limit in limits if limit.exceeded]
+            of_capability = quoted.routing.spec.models if quoted is not None else None
+            more = exhausted_models(exceeded, of_capability or ())
+            if not more:
+                return Preview(quoted, wrong, not wrong and not exceeded, limits)
+            exhausted |= more
 
     async def preview_batch(self, requested: Sequence[RequestedSpec], caller: Caller) -> BatchPreview:
         """Returns what a batch of these jobs would do."""
@@ -119,7 +128,9 @@ class Previewer:
         clean = all(preview.quoted is not None for preview in previews)
         return BatchPreview(previews, clean and admissible(everyone), everyone)
 
-    async def _examine(self, requested: RequestedSpec, caller: Caller) -> tuple[QuotedJob | None, list[Violation]]:
+    async def _examine(
+        self, requested: RequestedSpec, caller: Caller, exhausted: frozenset[str] = frozenset()
+    ) -> tuple[QuotedJob | None, list[Violation]]:
         """Returns the job, or everything that is wrong with it."""
         spec, wrong = requested.spec, list(requested.wrong)
         if spec is None:
@@ -127,7 +138,13 @@ class Previewer:
         today, catalog = self.clock.now().date(), self.catalog()
         try:
             routing = await route(
-                spec, caller, catalog=catalog, assets=self.assets, today=today, available=self.available
+                spec,
+                caller,
+                catalog=catalog,
+                assets=self.assets,
+                today=today,
+                available=self.available,
+                exhausted=exhausted,
             )
         except (InvalidSpec, NotFound) as error:
             wrong += await problems(spec, caller, catalog=catalog, assets=self.assets, today=today)
@@ -142,8 +159,8 @@ class Previewer:
             quote_micros=routing.quote_micros,
             duration_ms=completed.duration_ms or 0,
             operation=completed.operation.kind,
-            model=completed.model,
-            capability=completed.capability or "",
+            models=completed.models or (completed.model,),
+            capability=routing.capability,
         )
         return QuotedJob(routing, lines, demand, token, expire_time, await self.forecast(caller, routing)), []
 

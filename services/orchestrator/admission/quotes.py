@@ -7,7 +7,7 @@ from services.errors import PreconditionFailed
 from services.orchestrator.admission.model_routing import Routing
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.price import CURRENCY, show
-from services.orchestrator.domain.quote_token import Misfit, Quote, misfit, sign
+from services.orchestrator.domain.quote_token import Quote, Refusal, refusal, sign
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.service_secrets import ServiceSecrets
@@ -15,10 +15,10 @@ from services.reasons import RequestReason
 
 SECRET = "quote-tokens"
 REFUSALS = {
-    Misfit.MALFORMED: (RequestReason.QUOTE_MALFORMED, "The quote token is not one of this service, or was changed."),
-    Misfit.FOREIGN: (RequestReason.QUOTE_FOREIGN, "The quote token is for another spec, user or tenant."),
-    Misfit.EXPIRED: (RequestReason.QUOTE_EXPIRED, "The quote token has expired."),
-    Misfit.STALE: (RequestReason.QUOTE_STALE, "The price has changed since the quote."),
+    Refusal.MALFORMED: (RequestReason.QUOTE_MALFORMED, "The quote token is not one of this service, or was changed."),
+    Refusal.FOREIGN: (RequestReason.QUOTE_FOREIGN, "The quote token is for another spec, user or tenant."),
+    Refusal.EXPIRED: (RequestReason.QUOTE_EXPIRED, "The quote token has expired."),
+    Refusal.STALE: (RequestReason.QUOTE_STALE, "The prices have changed since the quote."),
 }
 
 
@@ -49,8 +49,8 @@ class Quotes:
         if not token:
             return
         quote = _quote(routing, caller, fingerprint)
-        why = misfit(token, quote, self.clock.now(), await self.secrets.secret(SECRET))
-        self.meter.quote(why or "honoured")
+        why = refusal(token, quote, self.clock.now(), await self.secrets.secret(SECRET))
+        self.meter.quote(why or "valid")
         if why is None:
             return
         reason, what = REFUSALS[why]

@@ -35,7 +35,7 @@ async def resume(
     Raises:
         NotFound: no such job of this user.
         PreconditionFailed: it has no paid work that could still bring a video.
-        QuotaExceeded: a limit of the plan, but for the budgets.
+        QuotaExceeded: a limit of unfinished or queued jobs.
         RequestIdReused: the same request_id came with something else.
     """
     failed = await jobs.get(job_id, tenant=caller.tenant, user=caller.user)
@@ -52,6 +52,7 @@ async def resume(
         key=caller.key,
         request_id=request_id,
         spec=failed.spec,
+        capability=failed.capability,
         quote_micros=0,
         price_micros=0,
         create_time=now,

@@ -33,7 +33,8 @@ def check(request: Message, count: int, field: str) -> None:
 def mode(given: "job_pb2.SubmitJobsRequest.Mode.ValueType") -> Mode:
     """Returns how a batch is admitted. Raises InvalidInput when the request does not say."""
     if given not in MODES:
-        raise proto_values.refuse("mode", "is missing; give ALL_OR_NOTHING or EACH", RequestReason.BATCH_MODE_UNKNOWN)
+        what = f"is {given}" if given else "is missing"
+        raise proto_values.refuse("mode", f"{what}; give ALL_OR_NOTHING or EACH", RequestReason.BATCH_MODE_UNKNOWN)
     return MODES[given]
 
 

@@ -44,6 +44,8 @@ class Job:
     expire_time: datetime
     key: str = ""
     """Id of the API key that it came with; empty: a token."""
+    capability: str = ""
+    """Of its model's card, also if the spec names the model; empty: none."""
     card_version: str = ""
     """Version of the price card of its quote."""
     quote_id: str = ""

@@ -100,7 +100,7 @@ def _entry(job: Job, kind: Kind, now: datetime, reserved: int, spent: int, jobs:
         key=job.key,
         model=job.spec.model,
         operation=job.spec.operation.kind,
-        capability=job.spec.capability or "",
+        capability=job.capability,
         card_version=job.card_version,
         quote_id=job.quote_id,
         reserved_micros=reserved,

@@ -1,8 +1,8 @@
-"""Quote tokens: a price for one spec of one user, signed, so that nobody needs to store it.
+"""Quote tokens: a price for one spec of one user, signed, so that it needs no row.
 
 A token is the URL-safe base64 of 57 bytes: its version, when it expires (milliseconds since 1970), the price (micros),
-digests of whom and what it is for and of the version of the prices, and the first 16 bytes of an HMAC-SHA-256 over all
-of them. The token has no secret and no text of the caller.
+digests of the caller and spec that it is for and of the version of the prices, and the first 16 bytes of an
+HMAC-SHA-256 over all of them. The token has no secret and no text of the caller.
 """
 
 import base64
@@ -22,7 +22,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-class Misfit(StrEnum):
+class Refusal(StrEnum):
     """Why a token does not hold for a job, in the order in which it is examined."""
 
     MALFORMED = "malformed"
@@ -53,18 +53,18 @@ def sign(quote: Quote, expire_time: datetime, key: bytes) -> str:
     return base64.urlsafe_b64encode(packed + _tag(packed, key)).decode()
 
 
-def misfit(token: str, quote: Quote, now: datetime, key: bytes) -> Misfit | None:
+def refusal(token: str, quote: Quote, now: datetime, key: bytes) -> Refusal | None:
     """Returns why a token does not hold for what a job costs now; None if it does."""
     packed = _verified(token, key)
     if packed is None:
-        return Misfit.MALFORMED
+        return Refusal.MALFORMED
     _, expires, quote_micros, parties, prices = FIELDS.unpack(packed)
     if parties != _parties(quote):
-        return Misfit.FOREIGN
+        return Refusal.FOREIGN
     if now >= EPOCH + expires * MILLISECOND:
-        return Misfit.EXPIRED
+        return Refusal.EXPIRED
     if (quote_micros, prices) != (quote.quote_micros, _prices(quote)):
-        return Misfit.STALE
+        return Refusal.STALE
     return None
 
 

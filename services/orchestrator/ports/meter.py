@@ -18,7 +18,7 @@ class Meter(Protocol):
         """A job was admitted."""
 
     def quote(self, step: str) -> None:
-        """A quote token was `issued`; or one came with a job and was `honoured`, or did not hold, with the reason."""
+        """A quote token was `issued`; or one came with a job and was `valid`, or did not hold, with the reason."""
 
     def batch(self, mode: str, admitted: int, refused: int) -> None:
         """So many jobs of a batch were admitted, now or before, and so many refused."""

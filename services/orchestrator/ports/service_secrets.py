@@ -1,4 +1,4 @@
-"""Secrets that all replicas of the service share, and nobody else knows."""
+"""Secrets that all replicas of the service share, and no caller knows."""
 
 from typing import Protocol
 

@@ -40,18 +40,20 @@ WITH asked AS (  -- inner SELECTs hide the arrays' lengths from the planner: the
     )
     ORDER BY place
     ON CONFLICT (tenant, subject, measure, period) DO UPDATE SET
-        "limit" = excluded."limit", held = counter.held + excluded.held
-    WHERE excluded."limit" IS NULL
+        "limit" = CASE WHEN excluded."limit" IS NOT NULL THEN  -- more may be used already: then only 0 is admitted
+            greatest(excluded."limit", counter.used + counter.held + excluded.held - counter.credit) END,
+        held = counter.held + excluded.held
+    WHERE excluded."limit" IS NULL OR excluded.held = 0
         OR counter.used + counter.held + excluded.held <= excluded."limit" + counter.credit
     RETURNING id, subject, measure, period
 ), admitted AS (
     INSERT INTO jobs (id, tenant, "user", key, request_id, fingerprint, backend, spec, quote_micros, price_micros,
-                      card_version, quote_id, resumes, call, written, state, stage, progress, attempt, last_sequence,
-                      create_time, expire_time)
+                      capability, card_version, quote_id, resumes, call, written, state, stage, progress, attempt,
+                      last_sequence, create_time, expire_time)
     SELECT :id, :tenant, :user, :key, :request_id, :fingerprint, :backend, CAST(:spec AS jsonb),
            CASE WHEN (SELECT count(*) FROM taken) = (SELECT count(*) FROM asked) THEN CAST(:quote AS bigint) END,
-           :price, :card_version, :quote_id, :resumes, :call, CAST(:written AS jsonb), 'queued', 'queued', 0, 0, 1,
-           :now, :expire
+           :price, :capability, :card_version, :quote_id, :resumes, :call, CAST(:written AS jsonb), 'queued',
+           'queued', 0, 0, 1, :now, :expire
     RETURNING id
 ), set_aside AS (
     INSERT INTO holds (job_id, counters, measures, amounts)
@@ -113,7 +115,7 @@ def values(job: Job, fingerprint: str, holds: Sequence[Hold], backend: str) -> d
         "spec": json.dumps(to_json(job.spec)),
         "model": job.spec.model,
         "operation": job.spec.operation.kind,
-        "capability": job.spec.capability or "",
+        "capability": job.capability,
         "quote": job.quote_micros,
         "price": job.price_micros,
         "card_version": job.card_version,

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import RequestIdReused, Unavailable
@@ -36,6 +37,8 @@ class PostgresAdmissions:
 
     async def admit(self, job: Job, fingerprint: str, caller: Caller, backend: str) -> Job:
         """Books, stores and queues a job in one transaction, or leaves no trace."""
+        if job.resumes:
+            return await self._admit_resume(NewJob(job, fingerprint, backend), caller)
         holds = holds_of(job, caller)
         try:
             async with self._database.direct() as connection:
@@ -43,14 +46,41 @@ class PostgresAdmissions:
                     self._notifier.notify(backend)
                     return replace(job, last_sequence=1)
         except psycopg.IntegrityError as error:
-            if "jobs_one_resume" in str(error):
-                return await self._resume_of(job.resumes)
             if "jobs_tenant_user_request_id_key" not in str(error):
                 raise
         # A repeat gets its first answer even when that answer has used the budget up.
         if (earlier := await self.repeat(job.tenant, job.user, job.request_id, fingerprint)) is not None:
             return earlier
         return await self._refuse([demand_of(job)], caller)
+
+    async def _admit_resume(self, new: NewJob, caller: Caller) -> Job:
+        """Admits a job that resumes another, or returns the one under way that does.
+
+        It locks the rows of both jobs before the counters, as the end of a job and a refund do.
+        """
+        job = new.job
+        try:
+            async with self._database.writing() as connection:
+                root = sa.select(jobs.c.id).where(jobs.c.id == job.resumes).with_for_update(read=True, key_share=True)
+                await connection.execute(root)
+                under_way = sa.select(jobs).where(jobs.c.resumes == job.resumes, jobs.c.end_time.is_(None))
+                running = (await connection.execute(under_way.with_for_update(read=True))).one_or_none()
+                if running is not None:
+                    return row_mapping.job(running)
+                booked = await batch_admission.book_all(connection, self._queue, [(new, holds_of(job, caller))])
+                if not booked:
+                    await connection.rollback()
+        except (IntegrityError, psycopg.IntegrityError) as error:
+            if "jobs_one_resume" in str(error):
+                return await self._resume_of(job.resumes)
+            if "jobs_tenant_user_request_id_key" not in str(error):
+                raise
+            booked = False
+        if booked:
+            self._notifier.notify(new.backend)
+            return replace(job, last_sequence=1)
+        earlier = await self.repeat(job.tenant, job.user, job.request_id, new.fingerprint)
+        return earlier or await self._refuse([demand_of(job)], caller)
 
     async def _refuse(self, demands: Sequence[Demand], caller: Caller) -> NoReturn:
         """Raises QuotaExceeded with every limit that does not allow jobs together."""

@@ -39,7 +39,8 @@ WITH counted AS (
     WHERE "user" <> '' OR subject = '' GROUP BY tenant, subject
 )
 SELECT count(*) FROM counted FULL JOIN booked USING (tenant, subject)
-WHERE (counted.held, counted.used, counted.credit) IS DISTINCT FROM (booked.held, booked.used, booked.credit)
+WHERE (coalesce(counted.held, 0), coalesce(counted.used, 0), coalesce(counted.credit, 0))
+    IS DISTINCT FROM (coalesce(booked.held, 0), coalesce(booked.used, 0), coalesce(booked.credit, 0))
 """)
 
 

@@ -120,6 +120,11 @@ async def record(
                 "id": job.id,
             },
         )
+        # Money is reserved for the model that has the job now, so nothing stays reserved for the one before.
+        await connection.execute(
+            sa.text("UPDATE ledger_entries SET model = :model WHERE reference = :id AND kind = 'reserve'"),
+            {"model": body.model, "id": job.id},
+        )
     await paid_call_steps.write(connection, job, body, step, now)
     if isinstance(body, Started) and body.attempt == 1:
         await settlement.start(connection, job.id)

@@ -25,6 +25,7 @@ def job(row: Row[Any]) -> Job:
         tenant=row.tenant,
         user=row.user,
         key=row.key,
+        capability=row.capability,
         card_version=row.card_version,
         quote_id=row.quote_id,
         request_id=row.request_id,

@@ -1,6 +1,6 @@
 """The tables, with the invariants as constraints, so that no code can break them.
 
-* `counters_within_limit`: used + held never exceeds a limit, whatever runs at the same time.
+* `counters_within_limit`: used + held never exceeds a limit, also when many run at the same time.
 * `holds` has a row for each job: what it holds on each of its counters. `jobs_held` demands, at commit, that a job has
   holds, open ones while it has not ended, and settled ones afterwards; `holds_settled`, that settled holds have their
   settlement in the ledger.
@@ -78,6 +78,7 @@ jobs = sa.Table(
     sa.Column("spec", JSONB, nullable=False),
     sa.Column("quote_micros", sa.BigInteger, nullable=False),
     sa.Column("price_micros", sa.BigInteger, nullable=False, comment="The part of the quote that the video costs."),
+    sa.Column("capability", sa.Text, nullable=False, server_default="", comment="Of its model; empty: none."),
     sa.Column("card_version", sa.Text, nullable=False, server_default="", comment="Of the price card of the quote."),
     sa.Column("quote_id", sa.Text, nullable=False, server_default="", comment="Of the quote token; empty: none."),
     sa.Column("resumes", sa.Text, sa.ForeignKey("jobs.id"), comment="The job whose paid work this one attaches to."),

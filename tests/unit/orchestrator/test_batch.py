@@ -124,3 +124,16 @@ def test_a_request_id_may_be_in_a_batch_once() -> None:
         check([request_id(1), request_id(2), request_id(1), request_id(2), request_id(1)])
     assert [each.field for each in error.value.violations] == [f"jobs[{index}].request_id" for index in (2, 3, 4)]
     assert error.value.reason == "REQUEST_ID_DUPLICATE"
+
+
+async def test_every_refused_job_is_named_also_if_each_is_refused_for_a_different_reason() -> None:
+    ports = AdmissionPorts()
+    await batch(ports, Mode.EACH, item(1))
+    reused, missing = item(1, GONE), item(2, NO_PICTURE)
+    with pytest.raises(InvalidInput) as refused:
+        await batch(ports, Mode.ALL_OR_NOTHING, reused, missing, item(3, NO_PICTURE))
+    assert [(each.field, each.reason) for each in refused.value.violations] == [
+        ("jobs[0].request_id", "REQUEST_ID_REUSED"),
+        ("jobs[1].spec.image_to_video.image", "NOT_FOUND"),
+        ("jobs[2].spec.image_to_video.image", "NOT_FOUND"),
+    ]

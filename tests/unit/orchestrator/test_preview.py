@@ -8,17 +8,17 @@ import pytest
 from services.errors import PreconditionFailed, Violation
 from services.orchestrator.admission.admit import Submission
 from services.orchestrator.admission.preview import ExpectedTimes, Preview, RequestedSpec
-from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.limits.calendar import Per, Period
 from services.orchestrator.domain.limits.limit import Limit, Subject
 from services.orchestrator.domain.limits.measure import Jobs, Measure, QueuedJobs, Spend, StoredBytes
 from services.orchestrator.domain.limits.status import LimitStatus
-from services.orchestrator.domain.remote import Remote, Tariff
+from services.orchestrator.domain.remote import Tariff
 from services.orchestrator.domain.spec import ImageToVideo, Spec, TalkingAvatar
 from services.reasons import SpecReason
 from tests.support.admission_ports import CALLER, PICTURE, SOUND, AdmissionPorts, MemoryCounters
 from tests.support.builders import NOON, a_card, a_catalog, a_spec
+from tests.support.remote_cards import an_avatar_card
 
 MONTH = Period("2026-11", NOON, NOON + timedelta(days=9))
 
@@ -26,28 +26,6 @@ MONTH = Period("2026-11", NOON, NOON + timedelta(days=9))
 def a_status(measure: Measure, most: int | None, used: int = 0, held: int = 0) -> LimitStatus:
     per = Per.AT_A_TIME if measure.at_a_time else Per.MONTH
     return LimitStatus(Limit(measure, Subject.USER, per, most), Period("") if measure.at_a_time else MONTH, used, held)
-
-
-def an_avatar_card(name: str, **remote: object) -> ModelCard:
-    values: dict[str, object] = {
-        "model": name,
-        "capability": "avatar",
-        "prices": {"any": Tariff(per_second_micros=1000)},
-        "price_as_of": NOON.date(),
-        "takes": frozenset({"audio", "mask"}),
-        "prompt_optional": True,
-        "audio_s": (0.0, 60.0),
-        "audio_max_bytes": 10_000,
-        "audio_types": ("audio/mpeg",),
-    }
-    return a_card(
-        id=name,
-        backend="vendor",
-        operations=("talking-avatar",),
-        sizes=(),
-        fps=0,
-        remote=Remote(**(values | remote)),  # type: ignore[arg-type]
-    )
 
 
 async def previewed(spec: Spec | None, ports: AdmissionPorts | None = None, *wrong: Violation) -> Preview:
@@ -214,7 +192,7 @@ async def test_a_job_with_a_quote_names_it_and_the_version_of_the_prices() -> No
     token = await a_token(ports, a_spec())
     job = await ports.admitter.admit(a_submission(a_spec(), token), CALLER)
     assert len(job.quote_id) == len(job.card_version) == 12 and job.quote_micros == 1000
-    assert ports.registry.get_sample_value("i2v_quotes_total", {"step": "honoured"}) == 1
+    assert ports.registry.get_sample_value("i2v_quotes_total", {"step": "valid"}) == 1
 
 
 async def refused(ports: AdmissionPorts, spec: Spec, token: str) -> PreconditionFailed:

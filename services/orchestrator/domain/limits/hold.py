@@ -19,7 +19,11 @@ ALWAYS_COUNTED = tuple(
 
 @dataclass(frozen=True, slots=True, order=True)
 class CounterName:
-    """Names a counter within a tenant. All code locks counters in the order of their names, so it cannot deadlock."""
+    """Names a counter within a tenant.
+
+    All code locks counters in the order of their names, and rows of jobs before them, so no two transactions wait for
+    each other.
+    """
 
     subject: str
     """Empty: the tenant; `user:…` or `key:…`."""
@@ -77,8 +81,8 @@ def demand_of(job: Job) -> Demand:
         quote_micros=job.quote_micros,
         duration_ms=job.spec.duration_ms or 0,
         operation=job.spec.operation.kind,
-        model=job.spec.model,
-        capability=job.spec.capability or "",
+        models=job.spec.models or (job.spec.model,),
+        capability=job.capability,
         resumes=job.resumes != "",
     )
 

@@ -30,9 +30,10 @@ class Demand:
     quote_micros: int
     duration_ms: int
     operation: str
-    model: str
+    models: tuple[str, ...]
+    """Every model that may be tried: limits on any of them count it until it is known which has."""
     capability: str = ""
-    """Empty: the job names a model."""
+    """Of these models; empty: none."""
     resumes: bool = False
     """It fetches paid work of another job: it is no new work, but it is unfinished and queued."""
 
@@ -106,15 +107,15 @@ class Jobs:
 
     def asked(self, demand: Demand) -> int | None:
         """Returns 1 for new work of this operation, model and capability."""
-        wanted = (self.operation, self.model, self.capability)
-        given = (demand.operation, demand.model, demand.capability)
-        if demand.resumes or any(each and each != has for each, has in zip(wanted, given, strict=True)):
-            return None
-        return 1
+        of_operation = self.operation in ("", demand.operation)
+        of_model = self.model in ("", *demand.models)
+        of_capability = self.capability in ("", demand.capability)
+        return 1 if of_operation and of_model and of_capability and not demand.resumes else None
 
     def used(self, held: int, job: Job) -> int:
-        """Returns 1 if the job brought a video or cost something."""
-        return held if job.state is State.SUCCEEDED or job.charged_micros else 0
+        """Returns 1 if the job brought a video or cost something, and this model was the last that was asked."""
+        counts = job.state is State.SUCCEEDED or job.charged_micros
+        return held if counts and self.model in ("", job.spec.model) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,8 @@ class VideoSeconds:
         """Returns the length of the video, or the share of it that is charged, a started millisecond counted whole."""
         if job.state is State.SUCCEEDED:
             return held
-        charged = job.charged_micros or 0
-        return min(held, -(-held * charged // job.quote_micros)) if job.quote_micros else 0
+        charged = max(0, (job.charged_micros or 0) - job.prompt_cost_micros)
+        return min(held, -(-held * charged // job.price_micros)) if job.price_micros else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,4 +31,4 @@ class LimitStatus:
 
     def allows(self, asked: int) -> bool:
         """Whether a job that asks for so much may be admitted."""
-        return self.left is None or asked <= self.left
+        return self.left is None or asked == 0 or asked <= self.left

@@ -24,7 +24,7 @@ from tests.support.builders import NOON
 
 BERLIN = BillingCalendar("Europe/Berlin", date(2026, 1, 15))
 FREE = Plan("free", display_name="Free")
-DEMAND = Demand(quote_micros=1001, duration_ms=4000, operation="talking-avatar", model="nano")
+DEMAND = Demand(quote_micros=1001, duration_ms=4000, operation="talking-avatar", models=("nano",))
 
 
 def status(measure: Measure, subject: Subject, per: Per, most: int | None, used: int = 0, held: int = 0) -> LimitStatus:

@@ -21,7 +21,7 @@ from services.orchestrator.domain.limits.measure import (
 )
 from tests.support.builders import a_job
 
-DEMAND = Demand(quote_micros=500, duration_ms=4000, operation="image-to-video", model="nano", capability="wan-2.5")
+DEMAND = Demand(quote_micros=500, duration_ms=4000, operation="image-to-video", models=("nano",), capability="wan-2.5")
 EVERY: list[Measure] = [
     Spend(),
     Jobs(),

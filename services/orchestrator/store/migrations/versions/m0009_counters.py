@@ -83,6 +83,7 @@ def upgrade() -> None:
     op.execute("DROP INDEX ledger_entries_newest")
     for name, what in (
         ("key", "Id of the API key; empty: none."),
+        ("capability", "Of its model; empty: none."),
         ("card_version", "Of the price card of the quote."),
         ("quote_id", "Of the quote token; empty: none."),
     ):
@@ -90,6 +91,7 @@ def upgrade() -> None:
     _create_counters()
     _create_ledger()
     _create_holds()
+    op.execute("UPDATE jobs SET capability = spec->>'capability' WHERE spec ? 'capability'")
     for statement in (BUDGETS, UNFINISHED, LEDGER, HOLDS):
         op.execute(statement)
     op.drop_table("old_holds")
