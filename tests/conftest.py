@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck
 
-from services.orchestrator.api.api_key_cache import digest
+from services.orchestrator.api.authentication import digest
 from services.orchestrator.store.database import driver_url, migrate
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.postgres_cluster import ROLE

@@ -6,6 +6,7 @@ each vendor and the prompt writer; with `--simulate` the vendors too. Whatever e
 
 import argparse
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -60,13 +61,15 @@ class Orchestrator(StackProcess):
     ) -> None:
         """`more` are further settings; `say` is called with what a long start waits for."""
         self.metrics = f"http://{HOST}:{metrics_port}/metrics"
-        self.key_file = data / "dev-key"
+        self.key_file, self.operator_key_file = data / "dev-key", data / "operator-key"
+        _make_key(self.operator_key_file)
         environment = without_keys() | {
             "I2V_DATA": str(data),
             "I2V_LISTEN": f"{HOST}:{port}",
             "I2V_METRICS_LISTEN": f"{HOST}:{metrics_port}",
             "I2V_TRITON": triton,
             "I2V_DEV_KEY_FILE": str(self.key_file),
+            "I2V_OPERATOR_KEY_FILE": str(self.operator_key_file),
             **(more or {}),
         }
         if cards is not None:
@@ -80,6 +83,15 @@ class Orchestrator(StackProcess):
             environment=environment,
             say=say,
         )
+
+
+def _make_key(file: Path) -> None:
+    """Makes a file with a random key that only its owner can read, if it does not exist."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(secrets.token_urlsafe(32) + "\n")
 
 
 @contextmanager
@@ -153,6 +165,7 @@ def run(data: Path, port: int, metrics_port: int, profile: str, *, simulate: boo
             f"\n  gRPC      {orchestrator.address}\n"
             f"  metrics   {orchestrator.metrics}\n"
             f"  key       in {orchestrator.key_file} (tenant `development`)\n"
+            f"  operator  in {orchestrator.operator_key_file} (for `i2v admin`)\n"
             f"  log       {orchestrator.log}\n\n"
             f"  try:      {i2v} generate --image {PICTURE} --prompt 'it looks up' --out cat.mp4"
         )

@@ -17,6 +17,7 @@ from services.rpc.status_codes import Failure
 
 PRINTABLE = re.compile(r"[ -~]+")
 USER_CHARACTERS = 128
+USER_DEFAULT = "default"
 OPTIONS = (
     # A server that hangs is detected before the deadline of a call. It allows a ping every 10 s. Two options set the
     # time limit of the answer, because otherwise gRPC waits for a minute.
@@ -54,7 +55,9 @@ class ServiceChannel:
         self._user = user
         self._tls = tls
         self._timeout_s = timeout_s
-        self._metadata = (("authorization", f"Bearer {key}"), ("i2v-user", user))
+        # The server's default is left out: a token in place of a key may name the user.
+        named = () if user == USER_DEFAULT else (("i2v-user", user),)
+        self._metadata = (("authorization", f"Bearer {key}"), *named)
 
     def __repr__(self) -> str:
         return f"{self._address!r}, user={self._user!r}"

@@ -3,32 +3,54 @@
 import logging
 import os
 import secrets
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import grpc
-from i2v.admin.v1 import plan_pb2_grpc, reconcile_pb2_grpc
+from i2v.admin.v1 import (
+    audit_pb2_grpc,
+    credit_pb2_grpc,
+    key_pb2_grpc,
+    limit_pb2_grpc,
+    operator_pb2_grpc,
+    plan_pb2_grpc,
+    reconcile_pb2_grpc,
+    tenant_pb2_grpc,
+)
 from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
 
 from services.orchestrator.admission.admit import Admitter
 from services.orchestrator.admission.preview import Previewer
 from services.orchestrator.admission.quotes import Quotes
-from services.orchestrator.api.api_key_cache import ApiKeys, digest
+from services.orchestrator.api.access_rules import RULES
+from services.orchestrator.api.acting import Acting
 from services.orchestrator.api.asset_service import AssetService
+from services.orchestrator.api.audit_service import AuditService
+from services.orchestrator.api.authentication import Authentication, digest
 from services.orchestrator.api.catalog_service import CatalogService
+from services.orchestrator.api.credit_service import CreditService
 from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.api.job_service import JobService
+from services.orchestrator.api.key_service import KeyService
+from services.orchestrator.api.limit_service import LimitService
+from services.orchestrator.api.operator_service import OperatorService
 from services.orchestrator.api.plan_service import PlanService
 from services.orchestrator.api.reconcile_service import ReconcileService
+from services.orchestrator.api.tenant_service import TenantService
 from services.orchestrator.api.usage_service import UsageService
 from services.orchestrator.assets.ingest import Ingest
+from services.orchestrator.background_task import run_in_background
 from services.orchestrator.clock_and_ids import SystemIds
 from services.orchestrator.live_config import LiveConfig
 from services.orchestrator.media.upload_probe import UploadProbe
+from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.ports.tokens import Tokens
 from services.orchestrator.resources import Resources
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.tenants import PostgresTenants
+from services.orchestrator.tokens.key_source import JwksFile, JwksUrl, jwks_client
 from services.orchestrator.worker.lost_submission_reconciler import Reconciler
 from services.rpc.concurrent_call_limits import CallLimits, Group
 from services.rpc.server import Registration
@@ -40,17 +62,30 @@ WATCH = "/i2v.v1.JobService/WatchJob"
 UPLOAD = "/i2v.v1.AssetService/WriteAsset"
 DOWNLOAD = "/i2v.v1.AssetService/ReadAsset"
 LIST = "/i2v.v1.JobService/ListJobs"
-SERVICES = (
-    "i2v.v1.JobService",
-    "i2v.v1.AssetService",
-    "i2v.v1.CatalogService",
-    "i2v.v1.UsageService",
-    "i2v.admin.v1.ReconcileService",
-    "i2v.admin.v1.PlanService",
-)
+SERVICES = tuple(RULES)
 
 
-async def open_api(settings: Settings, resources: Resources, keys: ApiKeys) -> list[Registration]:
+async def open_tokens(settings: Settings, stack: AsyncExitStack, meter: PrometheusMeter) -> Tokens | None:
+    """Begins to read the keys of the issuer of tokens. Returns None if the settings name none."""
+    issuer = settings.token_issuer()
+    if issuer is None:
+        return None
+    # Only here: most installations have no issuer, and cryptography takes a while to import.
+    from services.orchestrator.tokens.signing_keys import SigningKeys
+    from services.orchestrator.tokens.token_reader import TokenReader
+
+    source: JwksFile | JwksUrl = JwksFile(Path(settings.jwt_jwks_file))
+    if settings.jwt_jwks_url:
+        client = await stack.enter_async_context(jwks_client(settings.jwt_jwks_url))
+        source = JwksUrl(settings.jwt_jwks_url, client)
+    keys = SigningKeys(
+        source.load, meter.issuer_read, refresh_s=settings.jwt_refresh_s, refetch_s=settings.jwt_refetch_s
+    )
+    run_in_background(stack, keys.keep_reading(), "signing-keys")
+    return TokenReader(keys, issuer)
+
+
+async def open_api(settings: Settings, resources: Resources, callers: Authentication) -> list[Registration]:
     """Returns the services for a server. Adds the development tenant if the settings ask for one."""
     store, clock, meter, room = resources.store, resources.clock, resources.meter, resources.disks.room
     if settings.dev_key_file:
@@ -83,19 +118,26 @@ async def open_api(settings: Settings, resources: Resources, keys: ApiKeys) -> l
         jobs=store.jobs,
         queues=store.queues,
         paid_calls=store.paid_calls,
-        tenants=keys,
+        callers=callers,
         clock=clock,
         ids=ids,
         meter=meter,
         feeds=EventFeeds(store.job_events, store.queues),
     )
     ingest = Ingest(store.assets, resources.blobs, clock, UploadProbe(), resources.scratch, room=room)
-    assets = AssetService(store.assets, resources.blobs, ingest, keys)
+    assets = AssetService(store.assets, resources.blobs, ingest, callers)
     models = CatalogService(catalog, vendors)
-    usage = UsageService(store.counters, store.ledger, keys)
+    usage = UsageService(store.counters, store.ledger, callers)
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)
-    plans = PlanService(keys, resources.config.plans, catalog)
-    reconcile = ReconcileService(store.jobs, store.paid_calls, keys, reconciler)
+    acting = Acting(clock, store.audit_log, meter)
+    plans = PlanService(resources.config.plans, catalog)
+    reconcile = ReconcileService(store.jobs, store.paid_calls, acting, reconciler)
+    tenants = TenantService(store.tenants, store.jobs, resources.config.plans, acting, clock, meter)
+    limits = LimitService(store.limit_overrides, acting)
+    credits = CreditService(store.credits, store.credentials, callers, acting)
+    keys = KeyService(store.api_keys, store.tenants, acting, clock)
+    operators = OperatorService(store.operators, acting)
+    audit = AuditService(store.audit_log)
 
     def register(server: grpc.aio.Server) -> None:
         job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
@@ -104,6 +146,12 @@ async def open_api(settings: Settings, resources: Resources, keys: ApiKeys) -> l
         usage_pb2_grpc.add_UsageServiceServicer_to_server(usage, server)
         plan_pb2_grpc.add_PlanServiceServicer_to_server(plans, server)
         reconcile_pb2_grpc.add_ReconcileServiceServicer_to_server(reconcile, server)
+        tenant_pb2_grpc.add_TenantServiceServicer_to_server(tenants, server)
+        limit_pb2_grpc.add_LimitServiceServicer_to_server(limits, server)
+        credit_pb2_grpc.add_CreditServiceServicer_to_server(credits, server)
+        key_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
+        operator_pb2_grpc.add_OperatorServiceServicer_to_server(operators, server)
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
 
     return [register]
 
@@ -131,7 +179,7 @@ def call_limits(settings: Settings) -> CallLimits:
 async def report_tenants_without_plan(tenants: PostgresTenants, config: LiveConfig) -> None:
     """Logs the tenants whose plan is not in the file: their calls are refused. Raises Unavailable."""
     for tenant in await tenants.without_plan(tuple(config.plans), limit=TENANTS_LOGGED):
-        known = {"tenant": tenant.id, "plan": tenant.plan}
+        known = {"tenant": tenant.id, "plan": tenant.plan, "next_plan": tenant.next_plan}
         log.error("the plan of a tenant is not in the file of the plans; its calls are refused", extra=known)
 
 

@@ -10,9 +10,16 @@ from functools import partial
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from services.orchestrator import health_check
-from services.orchestrator.api import request_texts
-from services.orchestrator.api.api_key_cache import ApiKeys
-from services.orchestrator.api_app import SERVICES, WATCH, call_limits, open_api, report_tenants_without_plan
+from services.orchestrator.api import request_texts, revocation
+from services.orchestrator.api.authentication import Authentication
+from services.orchestrator.api_app import (
+    SERVICES,
+    WATCH,
+    call_limits,
+    open_api,
+    open_tokens,
+    report_tenants_without_plan,
+)
 from services.orchestrator.backend_connections import Backends
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.live_config import LiveConfig, no_report
@@ -65,10 +72,14 @@ async def open_app(
         resources = await open_resources(
             settings, stack, runs_jobs=runs_jobs, backends=backends, registry=registry, pace=pace
         )
-        config, tenants = resources.config, resources.store.tenants
-        keys = ApiKeys(tenants, config.plans, resources.clock, settings.operator_key())
-        services = [] if role is Role.WORKER else await open_api(settings, resources, keys)
-        server = await _serve(settings, keys, services, registry)
+        config, store = resources.config, resources.store
+        tokens = None if role is Role.WORKER else await open_tokens(settings, stack, resources.meter)
+        callers = Authentication(store.credentials, config.plans, resources.clock, settings.operator_key(), tokens)
+        services = [] if role is Role.WORKER else await open_api(settings, resources, callers)
+        server = await _serve(settings, callers, services, registry)
+        if services:
+            run_in_background(stack, revocation.enforce(callers, store.credentials, server), "revocation")
+            run_in_background(stack, revocation.write_uses(callers, store.credentials), "key-uses")
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
         worker = await open_worker(settings, resources, stack, pace) if runs_jobs else None
         checking = health_check.check(
@@ -81,7 +92,7 @@ async def open_app(
             resources.embedded,
         )
         run_in_background(stack, checking, "health")
-        report = no_report if role is Role.WORKER else partial(report_tenants_without_plan, tenants, config)
+        report = no_report if role is Role.WORKER else partial(report_tenants_without_plan, store.tenants, config)
         run_in_background(stack, config.watch(settings.config_check_s, report), "config")
         ports = {"port": server.port, "metrics_port": resources.metrics_port}
         log.info("ready", extra={"role": role.value, **ports})
@@ -90,7 +101,7 @@ async def open_app(
 
 
 async def _serve(
-    settings: Settings, keys: ApiKeys, services: Sequence[Registration], registry: CollectorRegistry
+    settings: Settings, callers: Authentication, services: Sequence[Registration], registry: CollectorRegistry
 ) -> RpcServer:
     """Starts the gRPC server, which is not serving yet. A worker's answers health checks only."""
     return await serve(
@@ -98,7 +109,8 @@ async def _serve(
         services,
         services=SERVICES if services else (),
         registry=registry,
-        verify=keys.verify,
+        verify=callers.verify,
+        authorize=callers.authorize,
         endless=(WATCH,),
         serving=False,
         limits=call_limits(settings),

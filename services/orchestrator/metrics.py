@@ -69,7 +69,12 @@ class PrometheusMeter:
             "Accounts that differ from the sum of their ledger entries; anything but 0 is an alarm.",
             registry=registry,
         )
-
+        self._acts = Counter(
+            "i2v_admin_acts_total", "What operators and tenants' admins did.", ["action", "outcome"], registry=registry
+        )
+        self._issuer = Counter(
+            "i2v_issuer_reads_total", "Reads of the keys of the tokens' issuer.", ["result"], registry=registry
+        )
         self._free = Gauge(
             "i2v_disk_free_bytes", "Free bytes on the disks of this process.", ["place"], registry=registry
         )
@@ -166,6 +171,14 @@ class PrometheusMeter:
     def imbalance(self, accounts: int) -> None:
         """Accounts that differ from their ledger now."""
         self._imbalance.set(accounts)
+
+    def acted(self, action: str, outcome: str) -> None:
+        """Counts an act of an operator or of a tenant's admin."""
+        self._acts.labels(action, outcome).inc()
+
+    def issuer_read(self, result: str) -> None:
+        """Counts a read of the keys of the tokens' issuer: `read` or `failed`."""
+        self._issuer.labels(result).inc()
 
     def disk_free(self, place: str, size_bytes: int) -> None:
         """Sets the free bytes of a disk."""

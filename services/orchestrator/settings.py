@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from services.orchestrator import backend_addresses
 from services.orchestrator.catalog_files import CatalogFiles, PlansFile
+from services.orchestrator.domain.token_claims import Issuer
 from services.orchestrator.ports.backend import Limits
 from services.settings import BadSetting, ListenAddress, ProcessSettings, Switch, is_of_kubernetes, read_key
 
@@ -81,7 +82,30 @@ class Settings(ProcessSettings):
     quote_s: Annotated[float, Field(ge=1, le=86_400)] = 900.0
     """Seconds for which the price of a preview holds for a job that comes with its quote token; 1 to 86400."""
     operator_key_file: str = ""
-    """File with the operators' key, for `i2v admin`. Empty: there are no operators."""
+    """File with the key of the first operator, an admin, who makes others with `i2v admin operators create`. Empty:
+    only operators of the database; see [tenants and keys](operations.md#tenants-and-keys)."""
+    jwt_issuer: str = ""
+    """Issuer of JWTs that callers may present in place of API keys, exactly as in `iss`. Empty: no JWT is accepted.
+    See [tokens](operations.md#tokens)."""
+    jwt_audience: str = ""
+    """What `aud` must contain. Needed with an issuer."""
+    jwt_jwks_file: str = ""
+    """File with the issuer's public keys, a JWKS. It is read again when it may have changed. Needed with an issuer, or
+    the URL."""
+    jwt_jwks_url: str = ""
+    """URL of the issuer's public keys, a JWKS, `https://…`; `http` only with an address in place of a name. It is
+    fetched in the background, without redirects; the keys are kept while it cannot be reached."""
+    jwt_refresh_s: PositiveFloat = 3600.0
+    """Seconds between two reads of the issuer's keys."""
+    jwt_refetch_s: PositiveFloat = 30.0
+    """Seconds that must pass before a token with an unknown key id, or a failed read, causes another read."""
+    jwt_tenant_claim: str = "tenant"
+    """The claim with the tenant's id."""
+    jwt_user_claim: str = "sub"
+    """The claim with the user, who cannot be overridden by `i2v-user`. A token without it names no user."""
+    jwt_scopes_claim: str = "scope"
+    """The claim with the scopes: `submit`, `read`, `assets`, `usage` and `tenant-admin`, as a list or between spaces.
+    Other words are ignored."""
     refund_window_s: NonNegativeFloat = 10_800.0
     """Seconds before a task that its vendor does not find is given up, at the earliest: the refund window that the
     vendor promises must be over too. If it promises none, the task is never given up."""
@@ -158,6 +182,7 @@ class Settings(ProcessSettings):
             raise BadSetting("I2V_BLOBS=s3 needs I2V_S3_ENDPOINT, I2V_S3_ACCESS_KEY and I2V_S3_SECRET_KEY")
         if self.prompt_writer and not backend_addresses.is_address(self.prompt_writer):
             raise BadSetting(f"I2V_PROMPT_WRITER is {self.prompt_writer!r}; it is `host:port`")
+        self.token_issuer()
         self.provider_authorities()
         self.tritons()
         self.vendors()
@@ -177,6 +202,18 @@ class Settings(ProcessSettings):
     def operator_key(self) -> str:
         """Reads the operators' key; empty: there are no operators. Raises BadSetting."""
         return read_key("I2V_OPERATOR_KEY_FILE", self.operator_key_file) if self.operator_key_file else ""
+
+    def token_issuer(self) -> Issuer | None:
+        """Returns whose tokens are accepted; None: nobody's. Raises BadSetting."""
+        if not self.jwt_issuer:
+            return None
+        if not self.jwt_audience or bool(self.jwt_jwks_file) == bool(self.jwt_jwks_url):
+            raise BadSetting("I2V_JWT_ISSUER needs I2V_JWT_AUDIENCE, and I2V_JWT_JWKS_FILE or I2V_JWT_JWKS_URL")
+        if self.jwt_jwks_url and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", self.jwt_jwks_url):
+            raise BadSetting(f"I2V_JWT_JWKS_URL is {self.jwt_jwks_url!r}; it is an `https://…`")
+        return Issuer(
+            self.jwt_issuer, self.jwt_audience, self.jwt_tenant_claim, self.jwt_user_claim, self.jwt_scopes_claim
+        )
 
     def provider_authorities(self) -> bytes:
         """Reads the certificate authorities of the providers; empty: plaintext. Raises BadSetting."""

@@ -6,6 +6,7 @@ docs are written from here by `python -m tools.reason_tables`. Words never chang
 
 from collections.abc import Mapping
 
+from services.reasons.access import AccessReason
 from services.reasons.asset import AssetReason
 from services.reasons.call import CallReason
 from services.reasons.job import JobReason
@@ -19,6 +20,7 @@ from services.reasons.vendor import VendorReason
 __all__ = [
     "DOMAINS",
     "REASONS",
+    "AccessReason",
     "Advice",
     "AssetReason",
     "CallReason",
@@ -35,6 +37,7 @@ __all__ = [
 
 DOMAINS: tuple[type[Reason], ...] = (
     CallReason,
+    AccessReason,
     RequestReason,
     SpecReason,
     AssetReason,

@@ -1,6 +1,6 @@
-"""Authenticates callers: the API key names the tenant, a second field names one of its users.
+"""Authenticates callers: a credential names the tenant, a second field names one of its users.
 
-The tenant comes from the key alone. A token is passed to `verify` only: it is never logged or stored.
+The tenant comes from the credential alone. Its text is passed to `verify` only: it is never logged or stored.
 """
 
 import hashlib
@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from services.errors import InvalidInput, Unauthenticated, Violation
-from services.reasons import CallReason
+from services.errors import InvalidInput, PermissionDenied, Unauthenticated, Violation
+from services.reasons import AccessReason, CallReason
 
 AUTHORIZATION = "authorization"
 USER = "i2v-user"
@@ -19,16 +19,35 @@ USER_CHARACTERS = 128
 OPEN = ("/grpc.health.v1.", "/grpc.reflection.")
 """Methods that need no key: probes have none."""
 
-Verify = Callable[[str], Awaitable[str]]
-"""From a token to its tenant. Raises Unauthenticated."""
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a service knows of a valid key or token. A service may add facts in a subclass."""
+
+    tenant: str
+    user: str = ""
+    """The only user that it may name; empty: any."""
+
+
+Verify = Callable[[str], Awaitable[Credential]]
+"""From the text of a key or token to what is known of it. Raises Unauthenticated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The caller of the current call."""
 
-    tenant: str
+    credential: Credential
     user: str
+
+    @property
+    def tenant(self) -> str:
+        """The tenant of the credential."""
+        return self.credential.tenant
+
+
+Authorize = Callable[[str, Principal], None]
+"""Raises ServiceError if a caller may not call a method, `/package.Service/Method`."""
 
 
 _principal: ContextVar[Principal] = ContextVar("principal")
@@ -41,13 +60,13 @@ def principal() -> Principal:
 
 def one_key(key: str, caller: str) -> Verify:
     """Returns a check that accepts this key alone, as the tenant `caller`."""
-    known = hashlib.sha256(key.encode()).digest()
+    known, credential = hashlib.sha256(key.encode()).digest(), Credential(caller)
 
-    async def verify(token: str) -> str:
+    async def verify(token: str) -> Credential:
         # Digests have one length, so that the comparison does not reveal the length of the key.
         if not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), known):
             raise Unauthenticated(reason=CallReason.API_KEY_UNKNOWN)
-        return caller
+        return credential
 
     return verify
 
@@ -73,16 +92,21 @@ async def authenticate(metadata: Mapping[str, str | bytes], verify: Verify) -> P
     Raises:
         Unauthenticated: there is no key, or it is not known.
         InvalidInput: the user's name is not valid.
+        PermissionDenied: the token names another user.
     """
     scheme, _, token = _text(metadata, AUTHORIZATION).partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated(reason=CallReason.API_KEY_MISSING)
-    user = _text(metadata, USER) if USER in metadata else USER_DEFAULT
-    if not 1 <= len(user) <= USER_CHARACTERS or not user.isprintable() or not user.strip():
+    user = _text(metadata, USER) if USER in metadata else ""
+    if USER in metadata and not (1 <= len(user) <= USER_CHARACTERS and user.isprintable() and user.strip()):
         description = f"has {len(user)} characters; give 1 to {USER_CHARACTERS} printable ones, or leave it out"
         raise InvalidInput([Violation(USER, description, CallReason.USER_MALFORMED)], reason=CallReason.USER_MALFORMED)
-    caller = Principal(await verify(token), user)
+    credential = await verify(token)
+    if user and credential.user and user != credential.user:
+        what = f"The token is for another user than {USER} names. Leave {USER} out."
+        raise PermissionDenied(what, reason=AccessReason.USER_MISMATCH)
+    caller = Principal(credential, user or credential.user or USER_DEFAULT)
     _principal.set(caller)
     return caller
 

@@ -22,7 +22,7 @@ from grpc_status import rpc_status
 
 from services.errors import DeadlineTooShort, ServiceError
 from services.rpc import auth, logs
-from services.rpc.admitted_calls import AdmittedCalls, Metadata
+from services.rpc.admitted_calls import AdmittedCalls, Metadata, OpenStream
 from services.rpc.concurrent_call_limits import CallLimits, Group
 from services.rpc.method_runner import Context, Handler, MethodRunner, method_runner
 from services.rpc.request_messages import RequestMessages
@@ -46,6 +46,7 @@ class _Method:
     metrics: MethodMetrics
     is_open: bool
     endless: bool
+    streams: bool
     group: Group | None
     parse: Callable[[bytes], Any] | None
     run: MethodRunner
@@ -59,11 +60,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         metrics: ServerMetrics,
         *,
         verify: auth.Verify | None,
+        authorize: auth.Authorize | None,
         endless: Collection[str],
         limits: CallLimits,
         check: Callable[[Any], None] | None,
     ) -> None:
-        """Without `verify` every method is open. `endless` methods are ended by `end_streams`.
+        """Without `verify` every method is open. `authorize` decides who may call which method; without it all may.
+
+        `endless` methods are ended by `end_streams`.
 
         `check` gets every message of a call with a key, and raises ServiceError for one that is not acceptable.
         """
@@ -71,7 +75,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._endless = frozenset(endless)
         self._limits = limits
         self._group_of = {method: group for group in limits.groups for method in group.methods}
-        self._admission = AdmittedCalls(limits, verify)
+        self._admission = AdmittedCalls(limits, verify, authorize)
         self._check = check
         self._wrapped: dict[str, Handler] = {}
 
@@ -94,6 +98,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Ends every endless stream with UNAVAILABLE, now and from now on, so that its client resumes elsewhere."""
         self._admission.end_streams()
 
+    def open_streams(self) -> list[OpenStream]:
+        """Returns the open streams of callers with a key."""
+        return self._admission.open_streams()
+
+    def end_stream(self, stream: OpenStream, reason: ServiceError) -> None:
+        """Ends a stream with an error; without effect if it has ended."""
+        self._admission.end_stream(stream, reason)
+
     def _wrap(self, name: str, handler: Handler) -> Handler:
         kind = KINDS[handler.request_streaming, handler.response_streaming]
         metrics = self._metrics.method(name, kind)
@@ -103,6 +115,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             metrics=metrics,
             is_open=is_open,
             endless=(name in self._endless or is_open) and metrics.open is not None,
+            streams=handler.request_streaming or handler.response_streaming,
             group=self._group_of.get(name),
             parse=handler.request_deserializer,
             run=method_runner(
@@ -168,8 +181,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 task,
                 context.peer() if method.is_open else "",
                 metadata,
+                method=method.name,
                 is_open=method.is_open,
                 endless=method.endless,
+                streams=method.streams,
                 group=method.group,
             )
         except ServiceError as error:

@@ -28,13 +28,14 @@ _SECRETS = re.compile(
     r"""(\bbearer\s+)[^\s"',;)\]}]+                                   # Bearer abc
       | (\bauthorization['"]?\s*[:=,]\s*['"]?)(?!bearer\b)[^\s"',;)\]}]+  # authorization: abc
       | (://[^\s:/@]*:)[^\s@/]+(?=@)                                  # scheme://user:password@host
+      | (\bi2v_[a-z0-9]{4,64}_)[A-Za-z0-9_-]{16,}                          # an API key of ours; its id stays
       | (\b(?:password|secret|token|api_?key|x-amz-(?:signature|credential))['"]?\s*[:=]\s*['"]?)[^\s"',;)\]}&]+
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 
 
-_HINTS = ("bearer", "authorization", "://", "password", "secret", "token", "key", "x-amz-")
+_HINTS = ("bearer", "i2v_", "authorization", "://", "password", "secret", "token", "key", "x-amz-")
 """A text without any of these holds no credential; this check first is ten times as fast."""
 
 

@@ -16,7 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
+from services.errors import ServiceError
 from services.rpc import auth
+from services.rpc.admitted_calls import OpenStream
 from services.rpc.concurrent_call_limits import CallLimits
 from services.rpc.health import HealthService
 from services.rpc.interceptor import CallInterceptor
@@ -88,6 +90,14 @@ class RpcServer:
         for name in ("", *self._services):
             await self._health.set(name, serving=serving)
 
+    def open_streams(self) -> list[OpenStream]:
+        """Returns the open streams of callers with a key."""
+        return self._calls.open_streams()
+
+    def end_stream(self, stream: OpenStream, reason: ServiceError) -> None:
+        """Ends a stream with an error; without effect if it has ended."""
+        self._calls.end_stream(stream, reason)
+
     async def drain(self, grace_s: float, delay_s: float = 0.0) -> None:
         """Ends the server in the order that this module's docstring gives. A second call waits for the first."""
         await self._health.shut_down()
@@ -107,6 +117,7 @@ async def serve(
     services: Sequence[str],
     registry: CollectorRegistry,
     verify: auth.Verify | None,
+    authorize: auth.Authorize | None = None,
     endless: Collection[str] = (),
     serving: bool = True,
     reflect: bool = False,
@@ -118,13 +129,16 @@ async def serve(
 
     `services` are the full names of what is registered, for health and reflection. `endless` are the methods,
     `/package.Service/Method`, whose streams have no end of their own. Without `verify` no call needs a key.
-    `check` gets every message of a call with a key, and raises an error for a bad one.
+    `authorize` raises an error for a caller that may not call a method. `check` gets every message of a call with a
+    key, and raises an error for a bad one.
 
     Raises:
         CannotListenError: the address is in use, or not an address of this machine.
     """
     limits = limits or CallLimits()
-    calls = CallInterceptor(ServerMetrics(registry), verify=verify, endless=endless, limits=limits, check=check)
+    calls = CallInterceptor(
+        ServerMetrics(registry), verify=verify, authorize=authorize, endless=endless, limits=limits, check=check
+    )
     # No maximum_concurrent_rpcs: gRPC would also count calls without a key, and would refuse without a reason.
     server = grpc.aio.server(interceptors=[calls], options=_options(limits.connection_calls))
     health = HealthService(("", LIVENESS, *services))

@@ -92,6 +92,11 @@ def a_plan(
     )
 
 
+def amounts(plan: Plan) -> dict[str, int | None]:
+    """Returns the amounts of a plan's limits by their keys, such as `user spend month`."""
+    return {limit.key: limit.most for limit in plan.limits}
+
+
 def a_spec(prompt: str = "a wave", **changes: object) -> Spec:
     return Spec(**({"model": "test-model", "operation": TextToVideo(prompt)} | changes))  # type: ignore[arg-type]
 

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from services.errors import InvalidInput, NotFound, Unauthenticated, Violation
 from services.rpc import logs
-from services.rpc.auth import principal
+from services.rpc.auth import Credential, principal
 from services.rpc.server import RpcServer, serve
 
 SERVICE = "test.Parrot"
@@ -97,10 +97,10 @@ def parsed(data: bytes) -> bytes:
 TENANTS = {"good-key": "acme", "story-key": "story"}
 
 
-async def verify(token: str) -> str:
+async def verify(token: str) -> Credential:
     if token not in TENANTS:
         raise Unauthenticated("This key is not known.", reason="API_KEY_UNKNOWN")
-    return TENANTS[token]
+    return Credential(TENANTS[token])
 
 
 @dataclass

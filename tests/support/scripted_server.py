@@ -29,6 +29,7 @@ from services.errors import InvalidUpload, Unavailable, Violation
 from services.errors import NotFound as NoSuchThing
 from services.errors import Unauthenticated as NoKey
 from services.reasons import ServiceReason
+from services.rpc.auth import Credential
 from services.rpc.server import RpcServer, serve
 
 Job = job_pb2.Job
@@ -251,10 +252,10 @@ class Script(
         return usage_pb2.Usage(plan=f"{self.names}free", period="2026-11", tenant=account, user=account)
 
 
-async def verify(token: str) -> str:
+async def verify(token: str) -> Credential:
     if token != KEY:
         raise NoKey(reason="API_KEY_UNKNOWN")
-    return "acme"
+    return Credential("acme")
 
 
 async def serving(script: Script, address: str = "127.0.0.1:0") -> RpcServer:

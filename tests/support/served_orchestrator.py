@@ -20,7 +20,7 @@ from i2v.v1 import (
 )
 from prometheus_client import CollectorRegistry
 
-from services.orchestrator.api.api_key_cache import digest
+from services.orchestrator.api.authentication import digest
 from services.orchestrator.app import App, Role, open_app
 from services.orchestrator.ports.backend import Backend, Limits
 from services.orchestrator.settings import Settings

@@ -7,7 +7,7 @@ import grpc
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
 from services.orchestrator.api import proto_values
-from services.orchestrator.api.api_key_cache import ApiKeys
+from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.assets.ingest import Ingest, Upload
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.ports.assets import Assets
@@ -22,7 +22,7 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
     assets: Assets
     blobs: Blobs
     ingest: Ingest
-    tenants: ApiKeys
+    callers: Authentication
 
     async def WriteAsset(
         self, request_iterator: AsyncIterator[asset_pb2.WriteAssetRequest], context: grpc.ServicerContext
@@ -31,7 +31,7 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
         first = await anext(request_iterator, None)
         if first is None or first.WhichOneof("part") != "header":
             raise proto_values.refuse("header", "must come first", AssetReason.HEADER_MISSING)
-        header, caller = first.header, self.tenants.caller()
+        header, caller = first.header, self.callers.caller()
         upload = Upload(
             media_type=header.media_type,
             size_bytes=header.size_bytes if header.HasField("size_bytes") else None,
@@ -58,7 +58,7 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
         return proto_values.asset(await self._asset(request.name))
 
     async def _asset(self, name: str) -> Asset:
-        caller = self.tenants.caller()
+        caller = self.callers.caller()
         return await self.assets.get(proto_values.resource_id(name, "assets"), tenant=caller.tenant, user=caller.user)
 
 

@@ -14,7 +14,7 @@ from services.orchestrator.admission import batch, resume
 from services.orchestrator.admission.admit import Admitter, Submission
 from services.orchestrator.admission.preview import Preview, Previewer
 from services.orchestrator.api import batch_messages, job_messages, preview_messages, proto_values, spec_messages
-from services.orchestrator.api.api_key_cache import ApiKeys
+from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.job import Job, State
@@ -42,7 +42,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     jobs: Jobs
     queues: Queues
     paid_calls: PaidCalls
-    tenants: ApiKeys
+    callers: Authentication
     clock: Clock
     ids: Ids
     meter: Meter
@@ -55,7 +55,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
             request_id=proto_values.request_id(request.request_id),
             quote_token=request.quote_token,
         )
-        job = await self.admitter.admit(submission, self.tenants.caller())
+        job = await self.admitter.admit(submission, self.callers.caller())
         logs.bind(job_id=job.id)
         return job_messages.job(job)
 
@@ -65,7 +65,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         """Admits a batch of jobs: all or nothing, or each by itself."""
         batch_messages.check(request, len(request.jobs), "jobs")
         items, mode = batch_messages.items(request.jobs), batch_messages.mode(request.mode)
-        outcomes = await batch.admit_batch(items, mode, self.tenants.caller(), self.admitter)
+        outcomes = await batch.admit_batch(items, mode, self.callers.caller(), self.admitter)
         return batch_messages.results(outcomes)
 
     async def GetJob(self, request: job_pb2.GetJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
@@ -82,7 +82,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         if request.state and request.state not in STATE_OF:
             raise proto_values.refuse("state", f"is {request.state}, which is no state", RequestReason.STATE_UNKNOWN)
         state = STATE_OF[request.state] if request.state else None
-        caller = self.tenants.caller()
+        caller = self.callers.caller()
         before = _before(request.page_token, state)
         found = await self.jobs.page(caller.tenant, caller.user, state=state, before=before, limit=size + 1)
         listed = [job_messages.job(job) for job in found[:size]]
@@ -119,7 +119,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         """Admits a job that fetches the paid video of a failed one."""
         job = await resume.resume(
             proto_values.resource_id(request.name, "jobs"),
-            self.tenants.caller(),
+            self.callers.caller(),
             request_id=proto_values.request_id(request.request_id),
             admissions=self.admissions,
             jobs=self.jobs,
@@ -135,7 +135,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         self, request: job_pb2.PreviewJobRequest, context: grpc.ServicerContext
     ) -> job_pb2.PreviewJobResponse:
         """Returns what a job would be and cost; admits nothing."""
-        caller = self.tenants.caller()
+        caller = self.callers.caller()
         found = await self.previewer.preview(spec_messages.requested(request.spec), caller)
         (waiting,) = await self._waiting([found])
         return preview_messages.preview(found, request.spec, caller, waiting)
@@ -145,7 +145,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     ) -> job_pb2.PreviewJobsResponse:
         """Returns what a batch would be and cost; admits nothing."""
         batch_messages.check(request, len(request.specs), "specs")
-        caller = self.tenants.caller()
+        caller = self.callers.caller()
         found = await self.previewer.preview_batch([*map(spec_messages.requested, request.specs)], caller)
         return preview_messages.batch(found, request.specs, caller, await self._waiting(found.previews))
 
@@ -156,7 +156,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         return [lengths.get(backend, 0) for backend in backends]
 
     async def _job(self, name: str) -> Job:
-        caller = self.tenants.caller()
+        caller = self.callers.caller()
         job_id = proto_values.resource_id(name, "jobs")
         logs.bind(job_id=job_id)
         return await self.jobs.get(job_id, tenant=caller.tenant, user=caller.user)

@@ -1,6 +1,7 @@
 """ReconcileService: what operators may do about paid calls with an unknown outcome."""
 
 import re
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import grpc
@@ -8,7 +9,7 @@ from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
 
 from services.errors import PreconditionFailed
 from services.orchestrator.api import proto_values
-from services.orchestrator.api.api_key_cache import ApiKeys
+from services.orchestrator.api.acting import Acting
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.paid_call import PaidCall
@@ -30,14 +31,13 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
 
     jobs: Jobs
     paid_calls: PaidCalls
-    tenants: ApiKeys
+    acting: Acting
     reconciler: Reconciler
 
     async def ListPaidCalls(
         self, request: reconcile_pb2.ListPaidCallsRequest, context: grpc.ServicerContext
     ) -> reconcile_pb2.ListPaidCallsResponse:
         """Returns a page of the paid calls whose outcome is unknown."""
-        self.tenants.demand_operator()
         size = proto_values.page_size(request.page_size)
         after = request.page_token
         if after and not JOB_ID.fullmatch(after):
@@ -72,34 +72,42 @@ class ReconcileService(reconcile_pb2_grpc.ReconcileServiceServicer):
         if not 1 <= len(request.external_ref) <= REFERENCE_MOST or not request.external_ref.isprintable():
             what = f"is 1 to {REFERENCE_MOST} printable characters: the vendor's own name of the task"
             raise proto_values.refuse("external_ref", what, RequestReason.REFERENCE_MALFORMED)
-        call = await self.reconciler.call(job_id)
-        return _paid_call(await self.reconciler.attach(job_id, request.external_ref), call, "accepted")
+        async with await self._act("AttachPaidCall", job_id):
+            call = await self.reconciler.call(job_id)
+            return _paid_call(await self.reconciler.attach(job_id, request.external_ref), call, "accepted")
 
     async def ReleasePaidCall(
         self, request: reconcile_pb2.ReleasePaidCallRequest, context: grpc.ServicerContext
     ) -> reconcile_pb2.PaidCall:
         """Ends a job whose task costs nothing."""
         job_id = self._job_id(request.job)
-        call = await self.reconciler.call(job_id)
-        return _paid_call(await self.reconciler.release(job_id), call, "released")
+        async with await self._act("ReleasePaidCall", job_id):
+            call = await self.reconciler.call(job_id)
+            return _paid_call(await self.reconciler.release(job_id), call, "released")
 
     async def ChargePaidCall(
         self, request: reconcile_pb2.ChargePaidCallRequest, context: grpc.ServicerContext
     ) -> reconcile_pb2.PaidCall:
         """Ends a job whose task was charged and brings no video."""
         job_id = self._job_id(request.job)
-        call = await self.reconciler.call(job_id)
-        return _paid_call(await self.reconciler.charge(job_id), call, "charged")
+        async with await self._act("ChargePaidCall", job_id):
+            call = await self.reconciler.call(job_id)
+            return _paid_call(await self.reconciler.charge(job_id), call, "charged")
 
     async def RefundPaidCall(
         self, request: reconcile_pb2.RefundPaidCallRequest, context: grpc.ServicerContext
     ) -> reconcile_pb2.PaidCall:
         """Gives back the price of a job whose task was not charged after all."""
-        refund = await self.reconciler.refund(self._job_id(request.job))
-        return _paid_call(refund.job, refund.call, "released")
+        job_id = self._job_id(request.job)
+        async with await self._act("RefundPaidCall", job_id):
+            refund = await self.reconciler.refund(job_id)
+            return _paid_call(refund.job, refund.call, "released")
+
+    async def _act(self, action: str, job_id: str) -> AbstractAsyncContextManager[None]:
+        """Logs what an operator does to a job. Raises NotFound."""
+        return self.acting.steps(action, f"jobs/{job_id}", tenant=(await self.jobs.get(job_id)).tenant)
 
     def _job_id(self, name: str) -> str:
-        self.tenants.demand_operator()
         job_id = proto_values.resource_id(name, "jobs", field="job")
         logs.bind(job_id=job_id)
         return job_id

@@ -7,7 +7,7 @@ import grpc
 from i2v.v1 import usage_pb2, usage_pb2_grpc
 
 from services.orchestrator.api import proto_values
-from services.orchestrator.api.api_key_cache import ApiKeys
+from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.domain.ledger import Entry, Kind
 from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import Subject
@@ -27,11 +27,11 @@ class UsageService(usage_pb2_grpc.UsageServiceServicer):
 
     counters: Counters
     ledger: Ledger
-    tenants: ApiKeys
+    callers: Authentication
 
     async def GetUsage(self, request: usage_pb2.GetUsageRequest, context: grpc.ServicerContext) -> usage_pb2.Usage:
         """Returns the budgets of the current period and the newest ledger entries."""
-        caller = self.tenants.caller()
+        caller = self.callers.caller()
         statuses = await self.counters.status(caller)
         entries = await self.ledger.newest(caller.tenant, caller.user, limit=ENTRIES)
         month = _status(statuses, Subject.TENANT, Spend(), Per.MONTH).period

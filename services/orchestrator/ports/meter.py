@@ -46,3 +46,6 @@ class Meter(Protocol):
 
     def reconciling(self, jobs: int) -> None:
         """So many jobs have a paid call with an unknown outcome."""
+
+    def acted(self, action: str, outcome: str) -> None:
+        """An operator or a tenant's admin did something, or was refused: `DONE` or the reason."""

@@ -17,6 +17,9 @@ from services.orchestrator.store.database import KEEPALIVE
 CHANGES = "i2v_job_changes"
 STOPS = "i2v_job_stops"
 ENTRIES = "i2v_queue_entries"
+ACCESS = "i2v_access_changes"
+"""Of tenants, keys, operators and overrides; the payload is always `ALL`."""
+ALL = "all"
 RECONNECT_S = 0.5
 
 log = logging.getLogger(__name__)
@@ -84,7 +87,7 @@ class NotificationListener:
             try:
                 connecting = psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, **KEEPALIVE)
                 async with await connecting as connection:
-                    for channel in (CHANGES, ENTRIES, STOPS):
+                    for channel in (CHANGES, ENTRIES, ACCESS, STOPS):
                         await connection.execute(f"LISTEN {channel}".encode())
                     self._listening.set()
                     self._wake_all()

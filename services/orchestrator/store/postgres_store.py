@@ -2,13 +2,19 @@
 
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.store.admissions import PostgresAdmissions
+from services.orchestrator.store.api_keys import PostgresApiKeys
 from services.orchestrator.store.assets import PostgresAssets
+from services.orchestrator.store.audit_log import PostgresAuditLog
 from services.orchestrator.store.counters import PostgresCounters
+from services.orchestrator.store.credentials import PostgresCredentials
+from services.orchestrator.store.credits import PostgresCredits
 from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.job_event_reader import PostgresJobEvents
 from services.orchestrator.store.jobs import PostgresJobs
 from services.orchestrator.store.ledger import PostgresLedger
+from services.orchestrator.store.limit_overrides import PostgresLimitOverrides
 from services.orchestrator.store.notification_listener import NotificationListener
+from services.orchestrator.store.operators import PostgresOperators
 from services.orchestrator.store.paid_calls import PostgresPaidCalls
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.queue_notifier import QueueNotifier
@@ -26,6 +32,12 @@ class PostgresStore:
         self._notifier = QueueNotifier(self.database)
         self.tenants = PostgresTenants(self.database)
         self.service_secrets = PostgresServiceSecrets(self.database)
+        self.api_keys = PostgresApiKeys(self.database)
+        self.operators = PostgresOperators(self.database)
+        self.limit_overrides = PostgresLimitOverrides(self.database)
+        self.audit_log = PostgresAuditLog(self.database)
+        self.credits = PostgresCredits(self.database)
+        self.credentials = PostgresCredentials(self.database, self._listener)
         self.assets = PostgresAssets(self.database)
         self.counters = PostgresCounters(self.database, clock)
         self.ledger = PostgresLedger(self.database)

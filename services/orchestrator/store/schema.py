@@ -15,37 +15,15 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from services.orchestrator.store.access_schema import api_keys, audit_log, limit_overrides, operators, tenants
+from services.orchestrator.store.table_metadata import TIME as _time
+from services.orchestrator.store.table_metadata import metadata
+
+__all__ = ["api_keys", "audit_log", "limit_overrides", "metadata", "operators", "tenants"]
+
 ENDED = "('succeeded', 'failed', 'cancelled')"
 CALLS = "('none', 'submitting', 'accepted', 'charged')"
 STATES = "('queued', 'running', 'cancelling', 'reconciling', 'succeeded', 'failed', 'cancelled')"
-
-metadata = sa.MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s",
-    }
-)
-
-_time = sa.DateTime(timezone=True)
-
-tenants = sa.Table(
-    "tenants",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("plan", sa.Text, nullable=False),
-    sa.Column("create_time", _time, nullable=False, server_default=sa.func.now()),
-)
-
-api_keys = sa.Table(
-    "api_keys",
-    metadata,
-    sa.Column("sha256", sa.Text, primary_key=True, comment="Digest of the key; the key itself is kept nowhere."),
-    sa.Column("tenant", sa.Text, sa.ForeignKey("tenants.id"), nullable=False),
-    sa.Column("create_time", _time, nullable=False, server_default=sa.func.now()),
-)
 
 counters = sa.Table(
     "counters",

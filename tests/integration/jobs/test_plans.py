@@ -12,7 +12,7 @@ import pytest
 from i2v.admin.v1 import plan_pb2, plan_pb2_grpc
 from i2v.v1 import catalog_pb2, job_pb2
 
-from services.orchestrator.api.api_key_cache import digest
+from services.orchestrator.api.authentication import digest
 from services.orchestrator.app import Role
 from tests.support.builders import ScriptedBackend
 from tests.support.client_command import Command

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from services.errors import InvalidInput, Violation
 from services.orchestrator.backends.grpc_error_message import is_full
+from services.rpc.auth import Credential
 from services.rpc.concurrent_call_limits import CallLimits, Group, OpenCalls
 from services.rpc.status_codes import Failure, from_call
 from tests.support.raw_http2 import RawCaller
@@ -241,10 +242,10 @@ async def test_a_burst_ends_no_call_of_others(start: Start, reset: bool) -> None
 async def test_only_so_many_keys_are_looked_up_at_a_time(start: Start) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
 
-    async def slow(token: str) -> str:
+    async def slow(token: str) -> Credential:
         asked.set()
         await answer.wait()
-        return "acme"
+        return Credential("acme")
 
     rig = await start(verify=slow, limits=CallLimits(arriving=1))
     first = asyncio.ensure_future(rig.say(b"a"))

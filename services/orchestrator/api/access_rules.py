@@ -1,0 +1,102 @@
+"""Who may call which method: one table of all methods, and a test that none is missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.orchestrator.domain.api_key import Scope
+from services.orchestrator.domain.operator import Role
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """Who may call a method."""
+
+    scopes: frozenset[Scope] = frozenset()
+    """A tenant's key needs one of these. Empty: the method is not for tenants."""
+    role: Role | None = None
+    """An operator needs this role. None: the method is not for operators."""
+    while_suspended: bool = True
+    """Whether a suspended tenant may call it."""
+
+
+def _tenant(*scopes: Scope, while_suspended: bool = True) -> AccessRule:
+    return AccessRule(frozenset(scopes), while_suspended=while_suspended)
+
+
+def _operator(role: Role) -> AccessRule:
+    return AccessRule(role=role)
+
+
+_PREVIEW = _tenant(Scope.SUBMIT)
+_SUBMIT = _tenant(Scope.SUBMIT, while_suspended=False)
+_READ = _tenant(Scope.READ)
+_DOWNLOAD = _tenant(Scope.ASSETS, Scope.READ)
+_USAGE = _tenant(Scope.USAGE)
+_CATALOG = AccessRule(frozenset(Scope), Role.VIEWER)
+_SEE_TENANT = AccessRule(frozenset({Scope.TENANT_ADMIN}), Role.VIEWER)
+_MANAGE_KEYS = AccessRule(frozenset({Scope.TENANT_ADMIN}), Role.OPERATOR)
+_VIEWER, _OPERATOR, _ADMIN = map(_operator, (Role.VIEWER, Role.OPERATOR, Role.ADMIN))
+
+RULES: Mapping[str, Mapping[str, AccessRule]] = {
+    "i2v.v1.JobService": {
+        "SubmitJob": _SUBMIT,
+        "GetJob": _READ,
+        "ListJobs": _READ,
+        "WatchJob": _READ,
+        "CancelJob": _PREVIEW,
+        "ResumeJob": _SUBMIT,
+        "PreviewJob": _PREVIEW,
+        "PreviewJobs": _PREVIEW,
+        "SubmitJobs": _SUBMIT,
+    },
+    "i2v.v1.AssetService": {
+        "WriteAsset": _tenant(Scope.ASSETS, while_suspended=False),
+        "ReadAsset": _DOWNLOAD,
+        "GetAsset": _DOWNLOAD,
+    },
+    "i2v.v1.CatalogService": {"ListModels": _CATALOG, "GetModel": _CATALOG},
+    "i2v.v1.UsageService": {"GetUsage": _USAGE},
+    "i2v.admin.v1.ReconcileService": {
+        "ListPaidCalls": _VIEWER,
+        "GetPaidCall": _VIEWER,
+        "AttachPaidCall": _OPERATOR,
+        "ReleasePaidCall": _OPERATOR,
+        "ChargePaidCall": _OPERATOR,
+        "RefundPaidCall": _OPERATOR,
+    },
+    "i2v.admin.v1.PlanService": {"ListPlans": _VIEWER, "CheckPlans": _VIEWER},
+    "i2v.admin.v1.TenantService": {
+        "CreateTenant": _ADMIN,
+        "GetTenant": _VIEWER,
+        "ListTenants": _VIEWER,
+        "SuspendTenant": _OPERATOR,
+        "ResumeTenant": _OPERATOR,
+        "DeleteTenant": _ADMIN,
+        "SetTenantPlan": _ADMIN,
+        "SetTenantCalendar": _OPERATOR,
+    },
+    "i2v.admin.v1.LimitService": {
+        "SetLimit": _OPERATOR,
+        "UnsetLimit": _OPERATOR,
+        "ListLimits": _VIEWER,
+    },
+    "i2v.admin.v1.CreditService": {"BookCredit": _ADMIN},
+    "i2v.admin.v1.KeyService": {
+        "CreateKey": _MANAGE_KEYS,
+        "ListKeys": _SEE_TENANT,
+        "RotateKey": _MANAGE_KEYS,
+        "RevokeKey": _MANAGE_KEYS,
+    },
+    "i2v.admin.v1.OperatorService": {
+        "CreateOperator": _ADMIN,
+        "ListOperators": _VIEWER,
+        "RevokeOperator": _ADMIN,
+    },
+    "i2v.admin.v1.AuditService": {"ListAuditEntries": _SEE_TENANT},
+}
+"""By service and method."""
+
+BY_PATH: Mapping[str, AccessRule] = {
+    f"/{service}/{method}": rule for service, rules in RULES.items() for method, rule in rules.items()
+}
+"""By the path of the call, `/package.Service/Method`."""

@@ -1,0 +1,203 @@
+"""Authenticates and authorizes callers: from a key or token to the tenant with its plan, or to an operator.
+
+Only the SHA-256 of a key is stored. A key is 32 random bytes, so a fast digest protects it as well as a slow one. A
+known key causes no query: its record is cached, and forgotten when the database says that something has changed.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import datetime
+
+from services.errors import PermissionDenied, PreconditionFailed, ServiceError, Unauthenticated
+from services.orchestrator.api.access_rules import BY_PATH, AccessRule
+from services.orchestrator.api.credential import OPERATORS, OperatorCredential, TenantCredential
+from services.orchestrator.api.lookup_cache import LookupCache
+from services.orchestrator.domain.api_key import ApiKey
+from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.limits.override import overridden
+from services.orchestrator.domain.operator import BOOTSTRAP, Operator, Role
+from services.orchestrator.domain.plan import Plan
+from services.orchestrator.domain.tenant import TenantState
+from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.ports.credentials import Credentials, TenantAccess
+from services.orchestrator.ports.tokens import Tokens
+from services.reasons import AccessReason, CallReason
+from services.rpc.auth import Principal, principal
+
+OF_SETTINGS = Operator(BOOTSTRAP, "the key of the settings", Role.ADMIN)
+
+
+def digest(key: str) -> str:
+    """Returns the digest that is stored of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+class Authentication:
+    """The callers of one process."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        plans: Mapping[str, Plan],
+        clock: Clock,
+        operator_key: str = "",
+        tokens: Tokens | None = None,
+    ) -> None:
+        """`operator_key` is the credential of the first operator; empty: there is none. Without `tokens` none works."""
+        self._operator = digest(operator_key) if operator_key else ""
+        self._plans = plans
+        self._clock = clock
+        self._tokens = tokens
+        self._keys: LookupCache[TenantAccess | Operator] = LookupCache(credentials.of_key, clock)
+        self._tenants: LookupCache[TenantAccess] = LookupCache(credentials.of_tenant, clock)
+        self._uses: dict[str, datetime] = {}
+
+    async def verify(self, token: str) -> TenantCredential | OperatorCredential:
+        """Returns what is known of a key or a token. Raises Unauthenticated, Unavailable."""
+        if self._tokens is not None and token.startswith("eyJ") and token.count(".") >= 2:
+            return await self._of_token(self._tokens, token)
+        hashed = digest(token)
+        if self._operator and hmac.compare_digest(hashed, self._operator):
+            return OperatorCredential(OPERATORS, operator=OF_SETTINGS)
+        return await self._of_key(hashed)
+
+    async def _of_key(self, hashed: str) -> TenantCredential | OperatorCredential:
+        found, now = await self._keys.get(hashed), self._clock.now()
+        if found is None:
+            raise Unauthenticated(
+                "This API key is not known. Ask the operators for one.", reason=CallReason.API_KEY_UNKNOWN
+            )
+        key = found if isinstance(found, Operator) else found.key
+        assert key is not None
+        _demand_working(key, now)
+        self._uses[key.id] = now
+        if isinstance(found, Operator):
+            return OperatorCredential(OPERATORS, operator=found, key_sha256=hashed)
+        _demand_not_deleted(found)
+        assert found.key is not None
+        return TenantCredential(found.tenant.id, access=found, scopes=found.key.scopes, key_sha256=hashed)
+
+    async def _of_token(self, tokens: Tokens, token: str) -> TenantCredential:
+        claims = tokens.read(token, self._clock.now())
+        access = await self._tenants.get(claims.tenant)
+        if access is None:
+            what = "The token names no tenant of this service."
+            raise Unauthenticated(what, reason=AccessReason.TOKEN_TENANT_UNKNOWN)
+        _demand_not_deleted(access)
+        return TenantCredential(
+            claims.tenant, claims.user, access=access, scopes=claims.scopes, expire_time=claims.expire_time
+        )
+
+    def authorize(self, method: str, caller: Principal) -> None:
+        """Raises PermissionDenied if the caller may not call a method."""
+        rule = BY_PATH[method]
+        match caller.credential:
+            case OperatorCredential(operator=operator):
+                _demand_role(rule, operator)
+            case TenantCredential() as credential:
+                _demand_scope(rule, credential)
+
+    async def refusal(self, method: str, caller: Principal) -> ServiceError | None:
+        """Returns why a call that was admitted before must end now; None: it may go on. Raises Unavailable."""
+        try:
+            match caller.credential:
+                case OperatorCredential(key_sha256=""):
+                    return None
+                case OperatorCredential(key_sha256=hashed) | TenantCredential(key_sha256=hashed) if hashed:
+                    fresh: TenantCredential | OperatorCredential = await self._of_key(hashed)
+                case TenantCredential() as credential:
+                    fresh = await self._renewed(credential)
+            self.authorize(method, Principal(fresh, caller.user))
+        except (Unauthenticated, PermissionDenied) as error:
+            return error
+        return None
+
+    async def _renewed(self, credential: TenantCredential) -> TenantCredential:
+        """Returns a token's credential with the tenant as it is now. Raises Unauthenticated."""
+        if credential.expire_time is not None and credential.expire_time <= self._clock.now():
+            raise Unauthenticated("The token has expired.", reason=AccessReason.TOKEN_EXPIRED)
+        access = await self._tenants.get(credential.tenant)
+        if access is None:
+            what = "The token names no tenant of this service."
+            raise Unauthenticated(what, reason=AccessReason.TOKEN_TENANT_UNKNOWN)
+        _demand_not_deleted(access)
+        return TenantCredential(
+            credential.tenant,
+            credential.user,
+            access=access,
+            scopes=credential.scopes,
+            expire_time=credential.expire_time,
+        )
+
+    def forget(self) -> None:
+        """Makes every cached record old: something has changed."""
+        self._keys.forget()
+        self._tenants.forget()
+
+    def take_uses(self) -> dict[str, datetime]:
+        """Returns when each key was last used since the last call of this method."""
+        uses, self._uses = self._uses, {}
+        return uses
+
+    def caller(self) -> Caller:
+        """Returns the tenant and user that make the RPC that is being answered. Raises PermissionDenied."""
+        who = principal()
+        if not isinstance(who.credential, TenantCredential):
+            what = "An operator's key is no tenant's: it has no jobs, assets or budgets."
+            raise PermissionDenied(what, reason=CallReason.TENANTS_ONLY)
+        return self.caller_of(who.credential.access, who.user, who.credential.key_id)
+
+    def caller_of(self, access: TenantAccess, user: str, key: str = "") -> Caller:
+        """Returns a tenant with the plan that holds now for one of its users. Raises PreconditionFailed."""
+        name = access.tenant.plan_at(self._clock.now())
+        plan = self._plans.get(name)
+        if plan is None:
+            raise PreconditionFailed(
+                f"The plan {name!r} of this tenant is not configured. Tell the operators.",
+                reason=CallReason.PLAN_UNKNOWN,
+                metadata={"plan": name},
+            )
+        plan = overridden(plan, access.overrides, user, key)
+        return Caller(access.tenant.id, user, plan, key, access.tenant.calendar)
+
+
+def _demand_working(key: ApiKey | Operator, now: datetime) -> None:
+    if key.revoke_time is not None:
+        raise Unauthenticated("This API key was revoked.", reason=AccessReason.API_KEY_REVOKED)
+    if key.expire_time is not None and key.expire_time <= now:
+        expired = key.expire_time.isoformat()
+        raise Unauthenticated(
+            f"This API key expired at {expired}.",
+            reason=AccessReason.API_KEY_EXPIRED,
+            metadata={"expire_time": expired},
+        )
+
+
+def _demand_not_deleted(access: TenantAccess) -> None:
+    if access.tenant.state is TenantState.DELETED:
+        raise Unauthenticated("This tenant was deleted.", reason=AccessReason.API_KEY_REVOKED)
+
+
+def _demand_role(rule: AccessRule, operator: Operator) -> None:
+    if rule.role is None:
+        what = "An operator's key is no tenant's: it has no jobs, assets or budgets."
+        raise PermissionDenied(what, reason=CallReason.TENANTS_ONLY)
+    if not operator.role.includes(rule.role):
+        raise PermissionDenied(
+            f"This needs the role {rule.role}; yours is {operator.role}.",
+            reason=AccessReason.ROLE_MISSING,
+            metadata={"role": rule.role},
+        )
+
+
+def _demand_scope(rule: AccessRule, credential: TenantCredential) -> None:
+    if not rule.scopes:
+        raise PermissionDenied("Only operators may do this.", reason=CallReason.OPERATORS_ONLY)
+    if not rule.scopes & credential.scopes:
+        needed = " or ".join(sorted(rule.scopes))
+        what = f"This key or token does not have the scope {needed}."
+        raise PermissionDenied(what, reason=AccessReason.SCOPE_MISSING, metadata={"scope": needed})
+    if credential.access.tenant.state is TenantState.SUSPENDED and not rule.while_suspended:
+        what = "This tenant is suspended. It may read and download, but not submit or upload."
+        raise PermissionDenied(what, reason=AccessReason.TENANT_SUSPENDED)

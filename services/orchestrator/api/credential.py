@@ -1,0 +1,59 @@
+"""The credentials that this service knows: those of tenants and of operators."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.orchestrator.domain.api_key import Scope
+from services.orchestrator.domain.operator import Operator
+from services.orchestrator.ports.credentials import TenantAccess
+from services.rpc.auth import Credential
+
+OPERATORS = "!operators"
+"""What operators have in place of a tenant: no tenant can have this name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantCredential(Credential):
+    """A key or a token of a tenant."""
+
+    access: TenantAccess
+    scopes: frozenset[Scope]
+    expire_time: datetime | None = None
+    """Of a token."""
+    key_sha256: str = ""
+    """Empty: a token."""
+
+    @property
+    def identity(self) -> str:
+        """Equal for two calls that may do the same."""
+        return self.key_sha256 or f"{self.tenant} {self.user} {self.expire_time} {' '.join(sorted(self.scopes))}"
+
+    @property
+    def key_id(self) -> str:
+        """Id of the API key; empty: a token."""
+        return self.access.key.id if self.access.key is not None else ""
+
+    @property
+    def actor(self) -> str:
+        """Who it is, in the audit log."""
+        whose = f"tenants/{self.tenant}"
+        return f"{whose}/keys/{self.key_id}" if self.key_id else f"{whose}/users/{self.user}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorCredential(Credential):
+    """A key of an operator."""
+
+    operator: Operator
+    key_sha256: str = ""
+    """Empty: the key of the settings."""
+
+    @property
+    def identity(self) -> str:
+        """Equal for two calls that may do the same."""
+        return self.key_sha256
+
+    @property
+    def actor(self) -> str:
+        """Who it is, in the audit log."""
+        return f"operators/{self.operator.id}"

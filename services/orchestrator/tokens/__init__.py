@@ -1,0 +1,1 @@
+"""Tokens: JWTs of an issuer that the settings name."""
