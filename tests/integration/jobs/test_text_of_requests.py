@@ -9,7 +9,16 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from i2v.admin.v1 import plan_pb2, reconcile_pb2
+from i2v.admin.v1 import (
+    audit_pb2,
+    credit_pb2,
+    key_pb2,
+    limit_pb2,
+    operator_pb2,
+    plan_pb2,
+    reconcile_pb2,
+    tenant_pb2,
+)
 from i2v.v1 import asset_pb2, catalog_pb2, job_pb2, usage_pb2
 
 from services.orchestrator.api.request_texts import TEXT_BYTES
@@ -17,7 +26,8 @@ from services.rpc.status_codes import Failure, from_call
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, caller, served, text_spec
 
-FILES = (asset_pb2, catalog_pb2, job_pb2, usage_pb2, plan_pb2, reconcile_pb2)
+ADMIN = (audit_pb2, credit_pb2, key_pb2, limit_pb2, operator_pb2, plan_pb2, reconcile_pb2, tenant_pb2)
+FILES = (asset_pb2, catalog_pb2, job_pb2, usage_pb2, *ADMIN)
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 MARK = "\ue000"
 """Three bytes of UTF-8, as half of a surrogate pair is."""
@@ -72,19 +82,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 async def i2v(database: str, data: Any) -> AsyncIterator[Served]:
-    async with served(database, data, {"test": (ScriptedBackend(), 1)}) as running:
+    (data / "operator-key").write_text("the-operators-key")
+
+    def change(values: dict[str, Any]) -> None:
+        values["operator_key_file"] = str(data / "operator-key")
+
+    async with served(database, data, {"test": (ScriptedBackend(), 1)}, change=change) as running:
         yield running
 
 
 async def refusal(i2v: Served, method: MethodDescriptor, request: bytes) -> Failure:
     name = f"/{method.containing_service.full_name}/{method.name}"
+    who = caller(key="the-operators-key" if method.containing_service.file.package == "i2v.admin.v1" else "")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         if method.client_streaming:
-            await i2v.channel.stream_unary(name)(iter([request]), metadata=caller())
+            await i2v.channel.stream_unary(name)(iter([request]), metadata=who)
         elif method.server_streaming:
-            await i2v.channel.unary_stream(name)(request, metadata=caller()).read()
+            await i2v.channel.unary_stream(name)(request, metadata=who).read()
         else:
-            await i2v.channel.unary_unary(name)(request, metadata=caller())
+            await i2v.channel.unary_unary(name)(request, metadata=who)
     return from_call(caught.value)
 
 
