@@ -59,8 +59,8 @@ class PostgresLimitOverrides:
 
     async def of_tenant(self, tenant: str) -> Sequence[Override]:
         """Returns a tenant's overrides, by subject and limit. Raises NotFound."""
-        async with self._database.writing() as connection:
-            await tenants.locked(connection, tenant)
+        async with self._database.reading() as connection:
+            await tenants.demand_known(connection, tenant)
             return await of(connection, tenant)
 
     async def _now(self, connection: AsyncConnection, tenant: str, override: Override) -> dict[str, object]:

@@ -68,7 +68,6 @@ class PostgresTenants:
 
     async def holdings(self, tenant: str) -> Holdings:
         """Returns what a tenant has. Raises NotFound."""
-        await self.get(tenant)
         of_jobs = sa.select(
             sa.func.count().filter(UNFINISHED).label("unfinished"),
             sa.func.count().filter(jobs.c.state == "queued").label("queued"),
@@ -84,6 +83,7 @@ class PostgresTenants:
         )
         of_keys = sa.select(sa.func.count()).where(api_keys.c.tenant == tenant, works)
         async with self._database.reading() as connection:
+            await demand_known(connection, tenant)
             row = (await connection.execute(of_jobs)).one()
             stored = (await connection.execute(of_assets)).one()
             keys = (await connection.execute(of_keys)).scalar_one()
@@ -127,6 +127,12 @@ class PostgresTenants:
         await audit_log.write(connection, act, access_rows.tenant_columns(before), columns)
         await access_rows.notify(connection)
         return after
+
+
+async def demand_known(connection: AsyncConnection, tenant: str) -> None:
+    """Raises NotFound if there is no such tenant."""
+    if (await connection.execute(sa.select(tenants.c.id).where(tenants.c.id == tenant))).one_or_none() is None:
+        raise NotFound("tenant", f"tenants/{tenant}")
 
 
 async def locked(connection: AsyncConnection, tenant: str) -> Tenant:

@@ -13,6 +13,7 @@ from i2v.v1 import job_pb2, usage_pb2, usage_pb2_grpc
 from services.rpc.status_codes import from_call
 from tests.integration.tenants.conftest import FIRST_OPERATOR, Admin, becomes, refusal
 from tests.support.builders import ScriptedBackend
+from tests.support.client_command import Command
 from tests.support.served_orchestrator import Served, caller, served, text_spec
 from tests.support.token_issuer import AUDIENCE, ISSUER, TokenIssuer
 
@@ -106,3 +107,10 @@ async def test_a_token_ends_with_its_tenant_and_an_open_watch_at_its_expiry(
     admin = Admin(i2v.channel)
     await admin.DeleteTenant(tenant_pb2.DeleteTenantRequest(name="tenants/studio", reason="gone", cancel_jobs=True))
     await becomes(("UNAUTHENTICATED", "API_KEY_REVOKED"), lambda: i2v.job(job.name, key=a_token(issuer)))
+
+
+async def test_the_command_takes_a_token_in_place_of_a_key(i2v: Served, issuer: TokenIssuer, tmp_path: Path) -> None:
+    command, token = Command(i2v.address, tmp_path), a_token(issuer)
+    assert "Plan test" in (await command("usage", key=token)).out
+    refused = await command("--user", "bob", "usage", key=token)
+    assert refused.code and "another user" in refused.err

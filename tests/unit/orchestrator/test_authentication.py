@@ -1,5 +1,6 @@
 """Who calls and what they may do: keys, expiry, scopes, suspended tenants, roles."""
 
+import asyncio
 import importlib
 import pkgutil
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,8 @@ import i2v.admin.v1
 import i2v.v1
 import pytest
 
-from services.errors import PermissionDenied, PreconditionFailed, Unauthenticated
+from services.errors import PermissionDenied, PreconditionFailed, Unauthenticated, Unavailable
+from services.orchestrator.api import revocation
 from services.orchestrator.api.access_rules import BY_PATH, RULES
 from services.orchestrator.api.authentication import Authentication, digest
 from services.orchestrator.api.credential import TenantCredential
@@ -23,6 +25,7 @@ from services.orchestrator.domain.limits.override import Override
 from services.orchestrator.domain.operator import Operator, Role
 from services.orchestrator.domain.tenant import Tenant, TenantState
 from services.orchestrator.ports.credentials import TenantAccess
+from services.reasons import ServiceReason
 from services.rpc import logs
 from services.rpc.auth import Principal
 from tests.support.builders import NOON, FakeClock, a_plan, amounts
@@ -43,6 +46,8 @@ class Credentials:
 
     keys: dict[str, TenantAccess | Operator] = field(default_factory=dict)
     lookups: int = 0
+    is_away: bool = False
+    written: "asyncio.Queue[dict[str, datetime]]" = field(default_factory=asyncio.Queue)
 
     async def of_key(self, key_sha256: str) -> TenantAccess | Operator | None:
         self.lookups += 1
@@ -50,6 +55,11 @@ class Credentials:
 
     async def of_tenant(self, tenant: str) -> TenantAccess | None:
         return None
+
+    async def used(self, times: dict[str, datetime]) -> None:
+        await self.written.put(times)
+        if self.is_away:
+            raise Unavailable(reason=ServiceReason.DATABASE_UNAVAILABLE)
 
     def add(self, text: str, tenant: Tenant | None = None, *overrides: Override, **key: Any) -> None:
         owner = tenant or Tenant("studio", "test")
@@ -213,6 +223,21 @@ async def test_uses_are_collected_and_not_written_by_calls(
     later: datetime = NOON + timedelta(seconds=1)
     assert callers.take_uses() == {"k1": later}
     assert callers.take_uses() == {}
+
+
+async def test_uses_are_written_in_the_background_also_after_the_database_was_away(
+    callers: Authentication, known: Any
+) -> None:
+    known.add("good")
+    await callers.verify("good")
+    known.is_away = True
+    writing = asyncio.create_task(revocation.write_uses(callers, known, every_s=0.001))
+    await known.written.get()
+    known.is_away = False
+    await callers.verify("good")
+    assert await known.written.get() == {"k1": NOON}
+    writing.cancel()
+    await asyncio.wait({writing})
 
 
 def test_every_method_of_every_service_has_a_rule() -> None:
