@@ -25,6 +25,8 @@ from services.orchestrator.ports.tokens import Tokens
 from services.reasons import AccessReason, CallReason
 from services.rpc.auth import Principal, principal
 
+JSON_BEGINS = ("ey", "ew")
+"""How an object in JSON begins in Base64, whatever follows its brace. A JWT has its header first."""
 OF_SETTINGS = Operator(BOOTSTRAP, "the key of the settings", Role.ADMIN)
 
 
@@ -55,7 +57,7 @@ class Authentication:
 
     async def verify(self, token: str) -> TenantCredential | OperatorCredential:
         """Returns what is known of a key or a token. Raises Unauthenticated, Unavailable."""
-        if self._tokens is not None and token.startswith("eyJ") and token.count(".") >= 2:
+        if self._tokens is not None and token.startswith(JSON_BEGINS) and token.count(".") >= 2:
             return await self._of_token(self._tokens, token)
         hashed = digest(token)
         if self._operator and hmac.compare_digest(hashed, self._operator):

@@ -1,6 +1,7 @@
 """Who calls and what they may do: keys, expiry, scopes, suspended tenants, roles."""
 
 import asyncio
+import base64
 import importlib
 import pkgutil
 from dataclasses import dataclass, field, replace
@@ -24,8 +25,9 @@ from services.orchestrator.domain.limits.measure import Spend
 from services.orchestrator.domain.limits.override import Override
 from services.orchestrator.domain.operator import Operator, Role
 from services.orchestrator.domain.tenant import Tenant, TenantState
+from services.orchestrator.domain.token_claims import Claims
 from services.orchestrator.ports.credentials import TenantAccess
-from services.reasons import ServiceReason
+from services.reasons import AccessReason, ServiceReason
 from services.rpc import logs
 from services.rpc.auth import Principal
 from tests.support.builders import NOON, FakeClock, a_plan, amounts
@@ -223,6 +225,18 @@ async def test_uses_are_collected_and_not_written_by_calls(
     later: datetime = NOON + timedelta(seconds=1)
     assert callers.take_uses() == {"k1": later}
     assert callers.take_uses() == {}
+
+
+@pytest.mark.parametrize("header", ['{"alg":"x"}', '{ "alg":"x"}', '{\n"alg":"x"}', '{\t"alg":"x"}'])
+async def test_a_token_is_recognised_by_its_header(known: Any, clock: FakeClock, header: str) -> None:
+    class NoTokens:
+        def read(self, token: str, now: datetime) -> Claims:
+            raise Unauthenticated(reason=AccessReason.TOKEN_MALFORMED)
+
+    callers = Authentication(known, {"test": a_plan()}, clock, tokens=NoTokens())
+    token = f"{base64.urlsafe_b64encode(header.encode()).decode()}.e30.x"
+    assert await refused(callers, token) == "TOKEN_MALFORMED"
+    assert await refused(callers, "a.b.c") == "API_KEY_UNKNOWN"
 
 
 async def test_uses_are_written_in_the_background_also_after_the_database_was_away(
