@@ -79,7 +79,7 @@ def farthest(one: np.ndarray, other: np.ndarray) -> float:
 @pytest.mark.parametrize("prompts", [1, 2])
 @pytest.mark.parametrize("runtime", ["onnx", "torch"])
 @pytest.mark.parametrize("grid", [(3, 6, 8), (1, 10, 4), (5, 4, 4)], ids=str)
-def test_a_forward_is_that_of_the_library(
+def test_a_forward_pass_equals_the_librarys(
     denoiser: Make, runtime: str, prompts: int, grid: tuple[int, int, int]
 ) -> None:
     """By every prompt of a video, in whatever order, at any timestep."""
@@ -106,7 +106,7 @@ def test_a_forward_is_that_of_the_library(
 
 
 @pytest.mark.parametrize("guidance", [5.0, 1.0])
-def test_a_video_is_the_same_over_either(denoiser: Make, guidance: float) -> None:
+def test_a_video_is_the_same_with_either_runtime(denoiser: Make, guidance: float) -> None:
     request = load("transformer", "generation_request").Request(
         prompt_embeddings=prompt(1).numpy(),
         negative_embeddings=prompt(2).numpy() if guidance > 1 else None,
@@ -132,5 +132,5 @@ def test_the_export_has_weights_in_place_of_graphs(exports: dict[str, Path]) -> 
 
 
 @pytest.mark.parametrize("name", ["wan2.1-i2v-14b", "wan2.1-i2v-1.3b"])
-def test_the_published_models_run_over_torch(name: str) -> None:
+def test_the_published_models_run_with_torch(name: str) -> None:
     assert profiles.load(name).engine.runtime == "torch"

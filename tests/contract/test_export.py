@@ -81,7 +81,7 @@ def test_the_repository_is_what_this_exporter_makes_of_this_profile() -> None:
     )
 
 
-def test_exporting_again_does_nothing_and_takes_no_time() -> None:
+def test_a_second_export_does_nothing_and_is_quick() -> None:
     # The slow part is the import of the libraries, which happens only when there is work for them.
     script = "import sys; from tools.export.__main__ import main; main(); print('torch' in sys.modules)"
     command = [sys.executable, "-c", script, "--profile", "nano", "--repository", str(REPOSITORY)]
@@ -89,7 +89,7 @@ def test_exporting_again_does_nothing_and_takes_no_time() -> None:
     assert re.search(r"nothing to do\nFalse\n$", done.stdout), done.stdout
 
 
-def test_a_changed_file_or_profile_asks_for_a_new_export(tmp_path: Path) -> None:
+def test_a_changed_file_or_profile_requires_a_new_export(tmp_path: Path) -> None:
     source = build_record.source_of(NANO, NANO.shipped)
     files = json.loads((REPOSITORY / build_record.RECORD).read_text())["files"]
     for file in (*files, str(build_record.RECORD)):
@@ -110,7 +110,7 @@ def test_a_repository_that_was_never_built_lacks_its_stamp(tmp_path: Path) -> No
     assert build_record.missing(tmp_path) == [str(build_record.RECORD)]
 
 
-def test_changed_weights_ask_for_a_new_export(tmp_path: Path) -> None:
+def test_changed_weights_require_a_new_export(tmp_path: Path) -> None:
     file = tmp_path / "weights.pt"
     file.write_bytes(b"1")
     before = build_record.source_of(NANO, [file])
@@ -119,7 +119,7 @@ def test_changed_weights_ask_for_a_new_export(tmp_path: Path) -> None:
     assert build_record.source_of(NANO, [file]) != before
 
 
-def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
+def test_an_unknown_profile_is_refused_with_the_list_of_profiles() -> None:
     with pytest.raises(profile_file.UnknownProfile, match="nano"):
         profile_file.load("giga")
 
@@ -198,7 +198,7 @@ def test_decoding_block_by_block_is_decoding_the_whole_clip(models: Models, heig
 
 
 @pytest.mark.parametrize("latent", [(16, 28), (4, 6)])
-def test_a_clips_memory_is_what_the_plan_counts(latent: tuple[int, int]) -> None:
+def test_the_memory_of_a_clip_is_what_the_plan_counts(latent: tuple[int, int]) -> None:
     code = load("vae_decoder", "latent_decoder")
     clip = code.Clip()
     code.Decoder(REPOSITORY / "vae_decoder" / "1", threads=2).decode(clip, np.zeros((1, 16, 2, *latent), np.float32))
@@ -304,7 +304,7 @@ def test_a_rollout_over_the_cache_is_the_rollout_without_one() -> None:
     assert farthest(made, wanted) < TOLERANCE
 
 
-def test_a_text_encoder_in_half_precision_keeps_whole_what_would_overflow(tmp_path: Path) -> None:
+def test_a_text_encoder_in_half_precision_keeps_in_full_precision_what_would_overflow(tmp_path: Path) -> None:
     torch.manual_seed(0)  # the graph is held against torch on tokens that are drawn
     half = profile_file.with_engine(NANO, ["text_precision=fp16"])
     (graph,) = text_and_image_encoders.text_graphs(half, LoadedWeights(Weights.find(NANO.shipped)))

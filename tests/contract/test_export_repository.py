@@ -13,7 +13,7 @@ from tools.export.profile_file import load, with_engine
 NANO = load("nano")
 
 
-def test_code_and_configurations_are_renewed_where_nothing_is_to_be_built(tmp_path: Path) -> None:
+def test_code_and_configurations_are_updated_when_nothing_needs_a_build(tmp_path: Path) -> None:
     repository_folder.prepare(NANO, tmp_path)
     wanted = (repository_folder.SOURCE / "transformer" / "1" / "model.py").read_text()
     (tmp_path / "transformer" / "1" / "model.py").write_text("broken")
@@ -29,7 +29,7 @@ def test_code_and_configurations_are_renewed_where_nothing_is_to_be_built(tmp_pa
     assert "KIND_CPU" in (tmp_path / "tokenizer" / "config.pbtxt").read_text()
 
 
-def test_nothing_of_an_earlier_profile_is_left_to_be_served(tmp_path: Path) -> None:
+def test_no_model_of_an_earlier_profile_is_served(tmp_path: Path) -> None:
     repository_folder.prepare(NANO, tmp_path)
     old = [tmp_path / "vae_encoder" / "1" / "next.onnx", tmp_path / "transformer" / "1" / "weights.safetensors"]
     for file in old:
@@ -42,14 +42,14 @@ def test_nothing_of_an_earlier_profile_is_left_to_be_served(tmp_path: Path) -> N
     assert (tmp_path / "vae_encoder" / "1" / "model.py").is_file()
 
 
-def test_a_folder_that_is_no_model_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_model_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     repository_folder.prepare(NANO, tmp_path)
     assert (tmp_path / "notes").is_dir()
 
 
 @pytest.mark.parametrize("change", [["slots=1"], ["text_on_demand=true"], ["device=gpu"]])
-def test_nanos_own_repository_takes_nanos_own_engine_alone(change: list[str]) -> None:
+def test_nanos_repository_accepts_only_nanos_engine(change: list[str]) -> None:
     with pytest.raises(repository_folder.NotTheirs, match="--repository"):
         repository_folder.prepare(with_engine(NANO, change), repository_folder.SOURCE)
 

@@ -137,7 +137,7 @@ async def test_a_name_is_checked_again_when_it_is_looked_up_again(names: Names, 
     assert len(vendor.requests) == 1
 
 
-async def test_a_name_that_is_not_listed_is_not_even_looked_up(names: Names, client: httpx.AsyncClient) -> None:
+async def test_an_unlisted_name_is_not_looked_up(names: Names, client: httpx.AsyncClient) -> None:
     for url in ("https://evil.example/x", f"http://{NAME}/x", f"https://{NAME}.evil.example/x"):
         with pytest.raises(NotAllowed):
             await client.get(url)
@@ -145,7 +145,7 @@ async def test_a_name_that_is_not_listed_is_not_even_looked_up(names: Names, cli
 
 
 @pytest.mark.parametrize("serving", [SECOND, THIRD])
-async def test_where_one_address_does_not_answer_another_is_taken_and_gets_the_whole_request_once(
+async def test_if_one_address_does_not_answer_another_gets_the_whole_request_once(
     names: Names, serve: Serve, client: httpx.AsyncClient, serving: str
 ) -> None:
     names.answers = [[FIRST, SECOND, THIRD, FOURTH]]
@@ -164,7 +164,7 @@ async def test_where_one_address_does_not_answer_another_is_taken_and_gets_the_w
 
 
 @pytest.mark.parametrize("addresses", [[FIRST], [FIRST, SECOND], [FIRST, SECOND, THIRD, FOURTH]])
-async def test_where_none_of_the_first_three_answers_nothing_was_sent(
+async def test_if_none_of_the_first_three_addresses_answers_nothing_is_sent(
     names: Names, serve: Serve, client: httpx.AsyncClient, addresses: list[str]
 ) -> None:
     names.answers = [addresses]
@@ -174,7 +174,7 @@ async def test_where_none_of_the_first_three_answers_nothing_was_sent(
     assert vendor.requests == []
 
 
-async def test_a_certificate_of_another_name_is_none(names: Names, serve: Serve, client: httpx.AsyncClient) -> None:
+async def test_a_certificate_for_another_name_is_refused(names: Names, serve: Serve, client: httpx.AsyncClient) -> None:
     names.answers = [[FIRST]]
     async with serve(FIRST) as vendor:
         assert (await client.get(f"https://{NAME}:{vendor.port}/x")).status_code == 200

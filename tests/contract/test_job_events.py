@@ -14,7 +14,7 @@ from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import NOON, a_job, admit
 
 
-async def test_the_fragments_of_all_attempts_are_told_in_order(store: PostgresStore) -> None:
+async def test_the_fragments_of_all_attempts_are_reported_in_order(store: PostgresStore) -> None:
     job = await admit(store, a_job())
     announced = [events.FragmentReady(index, "a" * 64, 4, 99, 0.5) for index in (0, 1, 0)]
     for body in (Started(1), *announced[:2], Started(2), events.Continued(1, 0.5), announced[2]):
@@ -33,7 +33,7 @@ async def test_events_are_numbered_without_a_gap_whoever_writes(store: PostgresS
     assert [event.sequence for event in await store.job_events.read(job.id, after=3, limit=2)] == [4, 5]
 
 
-async def test_every_kind_of_event_comes_back_as_it_was(store: PostgresStore) -> None:
+async def test_every_kind_of_event_is_read_as_it_was_written(store: PostgresStore) -> None:
     error = JobError("ENGINE_BUSY", "busy", retryable=True)
     bodies = [
         Started(1),

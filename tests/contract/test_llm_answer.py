@@ -43,7 +43,7 @@ async def test_json_in_a_code_fence_is_json(rig: Rig) -> None:
     assert (answer.prompt, answer.source, answer.warning) == (GOOD, Response.JSON, "")
 
 
-async def test_plain_text_is_taken_where_json_was_asked_for(rig: Rig) -> None:
+async def test_plain_text_is_accepted_instead_of_json(rig: Rig) -> None:
     rig.next(says(f'Prompt: "{GOOD}"'))
     answer = await rig.write()
     assert (answer.prompt, answer.negative_prompt, answer.source) == (GOOD, "", Response.TEXT)
@@ -60,7 +60,9 @@ async def test_broken_json_is_followed_by_a_call_for_plain_text_and_both_are_pai
 
 
 @pytest.mark.parametrize(("mode", "sent"), [("off", None), ("object", "json_object"), ("schema", "json_schema")])
-async def test_json_is_asked_for_in_the_way_that_the_endpoint_knows(start: Start, mode: str, sent: str | None) -> None:
+async def test_json_is_requested_in_the_form_that_the_endpoint_supports(
+    start: Start, mode: str, sent: str | None
+) -> None:
     rig = await start(llm_json_mode=mode, llm_max_tokens_field="max_completion_tokens", llm_max_tokens=500)
     assert (await rig.write()).source == Response.JSON
     assert rig.llm.calls[0].get("response_format", {}).get("type") == sent
@@ -68,14 +70,14 @@ async def test_json_is_asked_for_in_the_way_that_the_endpoint_knows(start: Start
     assert "max_tokens" not in rig.llm.calls[0]
 
 
-async def test_an_endpoint_that_does_not_take_the_form_is_asked_without_it(rig: Rig) -> None:
+async def test_an_endpoint_without_response_formats_is_called_without_one(rig: Rig) -> None:
     rig.next(fails(400, None, "response_format is not supported"), says(GOOD, usage=(10, 10)))
     answer = await rig.write()
     assert (answer.prompt, answer.source, answer.cost_micros) == (GOOD, Response.TEXT, 8)
     assert rig.waits == []
 
 
-async def test_keys_that_were_not_asked_for_are_left_out_and_told(rig: Rig) -> None:
+async def test_unrequested_keys_are_left_out_and_reported(rig: Rig) -> None:
     rig.next(writes(GOOD, system="You are free now", model="other"))
     answer = await rig.write()
     assert (answer.prompt, answer.source) == (GOOD, Response.JSON)
@@ -153,7 +155,7 @@ async def test_an_answer_that_cannot_be_used_gives_the_template_and_is_paid(rig:
         says("As an AI language model I do not describe such things."),
     ],
 )
-async def test_a_refusal_gives_the_template_and_is_not_asked_again(rig: Rig, refusal: Step) -> None:
+async def test_a_refusal_gives_the_template_and_the_call_is_not_repeated(rig: Rig, refusal: Step) -> None:
     rig.next(refusal)
     answer = await rig.write()
     assert (answer.source, answer.cost_micros, len(rig.llm.calls)) == (Response.TEMPLATE, 45, 1)
@@ -188,7 +190,7 @@ async def test_a_body_that_is_no_completion_gives_the_template_at_the_most_it_ca
     assert answer.warning.endswith("did not count its tokens, and the cost is the most that it can be.")
 
 
-async def test_a_body_that_is_too_large_is_not_read_and_a_packed_one_not_opened(rig: Rig) -> None:
+async def test_a_body_that_is_too_large_is_not_read_and_a_compressed_one_not_decompressed(rig: Rig) -> None:
     large = Step(body=b" " * (1024 * 1024 + 1))
     bomb = Step(body=gzip.compress(b" " * 50_000_000), headers=(("content-encoding", "gzip"),))
     for step in (large, bomb):
@@ -199,7 +201,7 @@ async def test_a_body_that_is_too_large_is_not_read_and_a_packed_one_not_opened(
     assert rig.llm.headers[0]["accept-encoding"] == "identity"
 
 
-async def test_a_large_error_is_the_error_that_it_is(rig: Rig) -> None:
+async def test_a_large_error_body_keeps_its_error(rig: Rig) -> None:
     rig.next(Step(503, b"x" * 5_000_000), Step(402, b"x" * 5_000_000))
     assert ((await rig.fails()).reason, rig.waits) == ("LLM_QUOTA", [0.5])
 

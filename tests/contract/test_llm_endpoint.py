@@ -37,7 +37,7 @@ async def rig(start: Start) -> Rig:
         Step(429, b'[{"error": {"code": 429, "message": "You exceeded your current quota"}}]'),
     ],
 )
-async def test_an_account_that_is_used_up_is_an_error_at_once(rig: Rig, step: Step) -> None:
+async def test_an_account_without_credit_is_an_immediate_error(rig: Rig, step: Step) -> None:
     rig.next(step)
     failure = await rig.fails()
     assert (failure.code, failure.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "LLM_QUOTA")
@@ -45,7 +45,7 @@ async def test_an_account_that_is_used_up_is_an_error_at_once(rig: Rig, step: St
     assert (len(rig.llm.calls), rig.waits) == (1, [])
 
 
-async def test_an_account_that_is_used_up_by_the_first_answer_says_what_that_cost(rig: Rig) -> None:
+async def test_an_account_that_the_first_answer_uses_up_reports_the_cost_of_that_answer(rig: Rig) -> None:
     rig.next(FAULTS["garbage"], FAULTS["quota"])
     failure = await rig.fails()
     assert (failure.reason, failure.metadata["cost_micros"]) == ("LLM_QUOTA", "45")
@@ -60,7 +60,7 @@ async def test_an_account_that_is_used_up_by_the_first_answer_says_what_that_cos
         fails(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
     ],
 )
-async def test_a_key_that_is_refused_is_an_error_at_once(rig: Rig, step: Step) -> None:
+async def test_a_refused_key_is_an_immediate_error(rig: Rig, step: Step) -> None:
     rig.next(step)
     failure = await rig.fails()
     assert (failure.code, failure.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "LLM_KEY")
@@ -68,7 +68,7 @@ async def test_a_key_that_is_refused_is_an_error_at_once(rig: Rig, step: Step) -
 
 
 @pytest.mark.parametrize("fault", ["busy", "down", "broken", "drop"])
-async def test_a_call_that_may_yet_succeed_is_repeated(rig: Rig, fault: str) -> None:
+async def test_a_call_that_may_still_succeed_is_repeated(rig: Rig, fault: str) -> None:
     rig.next(*[FAULTS[fault]] * RETRIES, writes(GOOD, usage=(10, 10)))
     answer = await rig.write()
     assert (answer.prompt, answer.source, answer.cost_micros) == (GOOD, Response.JSON, 8)
@@ -77,7 +77,7 @@ async def test_a_call_that_may_yet_succeed_is_repeated(rig: Rig, fault: str) -> 
 
 
 @pytest.mark.parametrize("fault", ["busy", "down", "broken", "drop", "silence", "drip"])
-async def test_an_endpoint_that_stays_away_is_an_error_after_the_last_repeat(start: Start, fault: str) -> None:
+async def test_an_endpoint_that_stays_unavailable_is_an_error_after_the_last_repeat(start: Start, fault: str) -> None:
     rig = await start(llm_timeout_s=0.5 if fault in ("silence", "drip") else 30.0)
     rig.next(*[FAULTS[fault]] * 9)
     failure = await rig.fails()
@@ -86,14 +86,14 @@ async def test_an_endpoint_that_stays_away_is_an_error_after_the_last_repeat(sta
     assert len(rig.llm.calls) == RETRIES + 1
 
 
-async def test_an_endpoint_that_asks_for_more_patience_than_ours_is_left_to_the_caller(rig: Rig) -> None:
+async def test_an_endpoint_that_requests_a_longer_wait_than_the_limit_is_left_to_the_caller(rig: Rig) -> None:
     rig.next(fails(429, "rate_limit_exceeded", retry_after="120"))
     failure = await rig.fails()
     assert (failure.reason, failure.retry_after_s, rig.waits) == ("LLM_DOWN", 120.0, [])
 
 
 @pytest.mark.parametrize("retry_after", ["-1", "nan", "1e9", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"])
-async def test_a_retry_after_that_cannot_be_read_is_passed_over(rig: Rig, retry_after: str) -> None:
+async def test_an_unreadable_retry_after_is_ignored(rig: Rig, retry_after: str) -> None:
     rig.next(fails(503, retry_after=retry_after), writes(GOOD))
     assert (await rig.write()).prompt == GOOD
     assert rig.waits == [0.5]
@@ -105,7 +105,7 @@ async def test_all_calls_together_have_a_limit_of_their_own(start: Start) -> Non
     assert (await rig.fails()).reason == "LLM_DOWN"
 
 
-async def test_an_endpoint_that_goes_down_after_an_answer_gives_the_template_so_that_its_cost_is_told(
+async def test_an_endpoint_that_goes_down_after_an_answer_gives_the_template_and_the_cost_is_reported(
     rig: Rig,
 ) -> None:
     rig.next(FAULTS["garbage"], *[FAULTS["down"]] * 3)
@@ -125,7 +125,7 @@ async def test_an_endpoint_that_cannot_be_reached_is_down(start: Start) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 405, 410])
-async def test_an_address_that_serves_no_such_model_is_down_and_not_asked_again(rig: Rig, status: int) -> None:
+async def test_an_address_without_the_model_counts_as_down_and_is_not_called_again(rig: Rig, status: int) -> None:
     rig.next(fails(status, "model_not_found"))
     assert (await rig.fails()).reason == "LLM_DOWN"
     assert rig.waits == []
@@ -138,7 +138,7 @@ async def test_a_redirect_is_not_followed_with_the_key(rig: Rig) -> None:
         assert elsewhere.calls == []
 
 
-async def test_a_call_that_is_cancelled_ends_the_call_at_the_endpoint(rig: Rig) -> None:
+async def test_a_cancelled_call_ends_the_call_to_the_endpoint(rig: Rig) -> None:
     rig.next(FAULTS["silence"])
     call = rig.stub.WritePrompt(
         Request(kind=Request.ANIMATION, scene=SCENE, max_characters=400),

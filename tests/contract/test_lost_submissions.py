@@ -33,7 +33,7 @@ async def finding(rig: Provided, asked: float) -> str:
     return pb.FindResponse.Outcome.Name((await rig.find("submission-1", asked)).outcome)
 
 
-async def test_the_vendors_list_can_prove_that_nothing_was_taken(tmp_path: Path) -> None:
+async def test_the_vendors_list_can_prove_that_nothing_was_accepted(tmp_path: Path) -> None:
     async with lost(tmp_path) as (rig, now, asked):
         assert await finding(rig, asked) == "UNKNOWN"  # Too early to tell.
         now[0] = asked + LATER_S
@@ -49,14 +49,14 @@ async def test_the_vendors_list_can_prove_that_nothing_was_taken(tmp_path: Path)
         assert await finding(rig, asked) == "UNKNOWN"  # Too late to tell.
 
 
-async def test_while_a_submission_may_be_on_its_way_elsewhere_its_absence_proves_nothing(tmp_path: Path) -> None:
+async def test_an_absent_task_proves_nothing_while_its_submission_may_still_arrive(tmp_path: Path) -> None:
     async with lost(tmp_path) as (rig, now, asked):
         now[0] = asked + 1900  # Three uploads of four times two minutes, and a margin for clocks.
         assert await finding(rig, asked) == "UNKNOWN"
 
 
 @pytest.mark.parametrize("after_s", [0, 700, 1500, 90_000])
-async def test_a_task_from_after_the_submission_may_be_its_own(tmp_path: Path, after_s: float) -> None:
+async def test_a_task_that_began_after_the_submission_may_belong_to_it(tmp_path: Path, after_s: float) -> None:
     """The time of a submission is journalled before its inputs are uploaded."""
     async with lost(tmp_path) as (rig, now, asked):
         now[0] = asked + LATER_S + after_s
@@ -69,9 +69,7 @@ async def test_a_task_from_after_the_submission_may_be_its_own(tmp_path: Path, a
 @pytest.mark.parametrize(
     ("listed", "others"), [("empty", 0), ("capped", 2), ("reversed", 1), ("garbage", 0), ("short", 0), ("full", 100)]
 )
-async def test_a_list_that_does_not_reach_back_in_order_proves_nothing(
-    tmp_path: Path, listed: str, others: int
-) -> None:
+async def test_an_unordered_or_short_list_proves_nothing(tmp_path: Path, listed: str, others: int) -> None:
     async with lost(tmp_path, before_s=0.0 if listed == "short" else 5000.0) as (rig, now, asked):
         now[0] = asked + LATER_S
         before, *_ = rig.simulator.works.values()

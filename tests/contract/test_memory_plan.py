@@ -46,7 +46,7 @@ def test_a_bidirectional_forward_keeps_the_keys_and_values_of_one_layer() -> Non
     assert onnx.total("gpu") == memory_plan.memory_plan(profile).total("gpu") - scratch.size
 
 
-def test_of_umt5_what_would_overflow_in_half_precision_is_counted_whole() -> None:
+def test_weights_of_umt5_that_would_overflow_in_half_precision_are_counted_in_full_precision() -> None:
     """5.68 billion numbers, of which 24 * 4096 * 10240 in four bytes."""
     size = item(memory_plan.memory_plan(load("wan2.1-i2v-14b")), "text_encoder", "weights").size
     assert size == pytest.approx(2 * 5.68e9 + 2 * 24 * 4096 * 10240, rel=0.01)
@@ -61,7 +61,7 @@ def test_slots_and_a_window_set_the_size_of_the_cache() -> None:
     assert two.total("gpu") > one.total("gpu")
 
 
-def test_a_text_encoder_on_the_host_or_on_demand_spares_the_gpu() -> None:
+def test_a_text_encoder_on_the_host_or_on_demand_saves_gpu_memory() -> None:
     profile = load("causal-forcing-1.3b")
     whole, host, lent = (
         memory_plan.memory_plan(with_engine(profile, changes))
@@ -74,7 +74,7 @@ def test_a_text_encoder_on_the_host_or_on_demand_spares_the_gpu() -> None:
     assert whole.total("gpu") - lent.total("gpu") > 6e9
 
 
-def test_a_profile_on_the_cpu_takes_nothing_of_a_gpu() -> None:
+def test_a_profile_on_the_cpu_needs_no_gpu_memory() -> None:
     made = memory_plan.memory_plan(load("nano"))
     assert made.total("gpu") == 0
     assert 0.1e9 < made.total("cpu") < 2e9
@@ -87,7 +87,7 @@ def test_half_the_precision_is_half_the_cache() -> None:
     assert sizes[0] == 2 * sizes[1]
 
 
-def test_the_plan_prints_each_thing_and_the_sum() -> None:
+def test_the_plan_prints_each_use_and_the_sum() -> None:
     lines = list(memory_plan.memory_plan(load("wan2.1-i2v-14b")).lines())
     assert lines[0] == "memory at 832x480:"
     assert any("text_encoder" in line and "13.38 GB" in line for line in lines)

@@ -47,7 +47,7 @@ async def test_an_answer_to_a_look_that_is_for_another_task_is_no_answer(rig: Pr
     assert rig.simulator.paid == 1
 
 
-async def test_a_result_of_fal_that_is_for_another_task_is_no_answer(tmp_path: Path) -> None:
+async def test_a_fal_result_for_another_task_is_ignored(tmp_path: Path) -> None:
     async with provided("fal", tmp_path) as rig:
         rig.play(looks=["", "other-task"])
         received = await rig.generate()
@@ -89,7 +89,7 @@ async def test_an_answer_to_a_cancel_that_is_for_another_task_stops_nothing(rig:
     assert await until(call, "done")
 
 
-async def test_a_task_is_not_attached_to_under_another_model(tmp_path: Path) -> None:
+async def test_no_call_attaches_to_a_task_under_another_model(tmp_path: Path) -> None:
     async with provided("wavespeed", tmp_path, change=lambda values, _: values.update(watch_s=0.3)) as rig:
         received = await rig.generate()
         again = await rig.attach(received.ref, "kling-2.5-turbo-std")

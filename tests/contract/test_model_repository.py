@@ -68,7 +68,7 @@ def some_latents(frames: int, key: int, height: int = 4, width: int = 6) -> np.n
     return np.random.default_rng(key).standard_normal((1, 16, frames, height, width), dtype=np.float32)
 
 
-def test_every_model_has_a_config_and_no_other_folder_is_there() -> None:
+def test_every_folder_is_a_model_with_a_config() -> None:
     repository = Path(__file__).resolve().parents[2] / "model_repository"
     assert {folder.name for folder in repository.iterdir() if folder.is_dir()} == MODELS
     for model in MODELS:
@@ -109,7 +109,7 @@ async def test_the_profile_describes_what_is_served(triton: TritonServer) -> Non
     assert re.fullmatch("[0-9a-f]{64}", profile["digest"])
 
 
-async def test_the_encoders_keep_their_contract(triton: TritonServer) -> None:
+async def test_the_encoders_follow_their_contract(triton: TritonServer) -> None:
     ids, mask = np.zeros((1, LENGTH), np.int64), np.zeros((1, LENGTH), np.int64)
     ids[0, :4], mask[0, :4] = (100, 101, 102, 1), 1
     async with connect(triton.grpc_address) as stub:
@@ -146,7 +146,7 @@ async def test_blocks_stream_in_order_and_decode_to_frames(triton: TritonServer,
     assert first.dtype == np.uint8 and first.std() > 5
 
 
-async def test_a_block_is_sent_while_the_next_is_still_to_be_made(triton: TritonServer) -> None:
+async def test_a_block_is_sent_before_the_next_is_made(triton: TritonServer) -> None:
     before = metrics(triton.metrics_address)[BLOCKS]
     async with connect(triton.grpc_address) as stub:
         stream = Stream(stub, "transformer", a_request(32, 56, frames=21))
@@ -156,13 +156,13 @@ async def test_a_block_is_sent_while_the_next_is_still_to_be_made(triton: Triton
             break
 
 
-async def test_text_alone_makes_frame_0_too(triton: TritonServer) -> None:
+async def test_text_alone_also_makes_frame_0(triton: TritonServer) -> None:
     async with connect(triton.grpc_address) as stub:
         blocks = await rollout(stub, a_request(image_latent=None, image_tokens=None))
     assert [(int(each["start"][0]), each["latents"].shape[2]) for each in blocks] == [(0, 1), (1, 2), (3, 2)]
 
 
-async def test_the_same_seed_gives_the_same_bytes_and_a_resumed_video_too(triton: TritonServer) -> None:
+async def test_the_same_seed_gives_the_same_bytes_also_in_a_resumed_video(triton: TritonServer) -> None:
     async with connect(triton.grpc_address) as stub:
         once = await rollout(stub, a_request())
         other = await rollout(stub, a_request(seed=np.array([8])))
@@ -193,7 +193,7 @@ def after_all_videos(triton: TritonServer) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(("give_up", "timeout_s"), [(cancel_after_a_block, 60), (miss_the_deadline, 0.5)])
-async def test_a_request_that_nobody_waits_for_stops_within_one_forward(
+async def test_a_cancelled_request_stops_within_one_forward(
     triton: TritonServer, give_up: Callable[[Stream], Awaitable[None]], timeout_s: float
 ) -> None:
     async with connect(triton.grpc_address) as stub:
@@ -203,7 +203,7 @@ async def test_a_request_that_nobody_waits_for_stops_within_one_forward(
         assert after_all_videos(triton)[FORWARDS] - seen <= 2
 
 
-async def test_videos_made_at_once_are_each_as_alone_and_others_wait(triton: TritonServer) -> None:
+async def test_concurrent_videos_equal_single_ones_and_others_wait(triton: TritonServer) -> None:
     requests = [a_request(frames=9, seed=np.array([seed])) for seed in (1, 2, 3)]
     async with connect(triton.grpc_address) as stub:
         alone = [await rollout(stub, each) for each in requests]
@@ -216,7 +216,7 @@ async def test_videos_made_at_once_are_each_as_alone_and_others_wait(triton: Tri
     assert after[SECONDS] > before[SECONDS]
 
 
-async def test_a_request_that_is_given_up_while_it_waits_costs_no_forward(triton: TritonServer) -> None:
+async def test_a_request_cancelled_while_it_waits_costs_no_forward(triton: TritonServer) -> None:
     async with connect(triton.grpc_address) as stub:
         before = metrics(triton.metrics_address)[FORWARDS]
         running = [Stream(stub, "transformer", a_request(32, 56, frames=5)) for _ in range(2)]
@@ -231,7 +231,7 @@ async def test_a_request_that_is_given_up_while_it_waits_costs_no_forward(triton
         assert after_all_videos(triton)[FORWARDS] - before == 2 * 10
 
 
-async def test_what_there_is_no_memory_for_is_unavailable_and_others_go_on(triton: TritonServer) -> None:
+async def test_a_request_without_memory_is_unavailable_and_others_continue(triton: TritonServer) -> None:
     giant = a_request(image_latent=None, latent_size=np.array([2**21, 2**21], np.int32))
     async with connect(triton.grpc_address) as stub:
         with pytest.raises(Refused, match=r"^OUT_OF_MEMORY: no room for"):
@@ -244,7 +244,7 @@ async def test_what_there_is_no_memory_for_is_unavailable_and_others_go_on(trito
 
 
 @pytest.mark.parametrize("model", DECODERS)
-async def test_two_clips_decoded_in_turn_are_each_as_alone(triton: TritonServer, model: str) -> None:
+async def test_two_clips_decoded_alternately_equal_single_ones(triton: TritonServer, model: str) -> None:
     one, other = some_latents(5, 1), some_latents(5, 2, 6, 4)
     async with connect(triton.grpc_address) as stub:
         alone = [await decode(stub, next(ids), each, start=True, end=True, model=model) for each in (one, other)]
@@ -273,7 +273,7 @@ async def test_a_decoder_counts_its_frames_and_the_clips_that_it_holds(triton: T
     assert (during[held] - before[held], after[held] - before[held]) == (sizes[model](NANO, 4, 6), 0)
 
 
-async def test_one_clip_more_than_there_is_room_for_is_turned_away_at_once(triton: TritonServer) -> None:
+async def test_a_clip_beyond_the_limit_is_refused_immediately(triton: TritonServer) -> None:
     keys = [next(ids) for _ in range(9)]
     async with connect(triton.grpc_address) as stub:
         try:
@@ -302,7 +302,7 @@ BAD_REQUESTS: dict[str, dict[str, np.ndarray | None]] = {
 
 
 @pytest.mark.parametrize("changes", BAD_REQUESTS.values(), ids=BAD_REQUESTS)
-async def test_a_bad_request_is_refused_before_any_forward_and_the_model_goes_on(
+async def test_a_bad_request_is_refused_before_any_forward_and_the_model_continues(
     triton: TritonServer, changes: dict[str, np.ndarray | None]
 ) -> None:
     before = metrics(triton.metrics_address)[FORWARDS]
@@ -313,7 +313,7 @@ async def test_a_bad_request_is_refused_before_any_forward_and_the_model_goes_on
         assert len(await rollout(stub, a_request(frames=3))) == 1
 
 
-async def test_a_refusal_says_in_words_that_it_is_for_good(triton: TritonServer) -> None:
+async def test_a_permanent_refusal_says_so_in_its_text(triton: TritonServer) -> None:
     """A stream brings no codes, and must not be made to: see the engine's INVALID."""
     async with connect(triton.grpc_address) as stub:
         with pytest.raises(Refused, match=r"^INVALID: seed"):
@@ -325,7 +325,7 @@ async def test_a_refusal_says_in_words_that_it_is_for_good(triton: TritonServer)
     [((1, 16, 1, 4, 6), (1, 16, 1, 6, 4)), ((1, 16, 1, 4, 6), (1, 15, 1, 4, 6)), (None, (1, 16, 1, 4, 6))],
     ids=["another size", "other channels", "never started"],
 )
-async def test_a_clip_that_goes_wrong_is_an_invalid_argument_and_others_go_on(
+async def test_a_wrong_clip_is_an_invalid_argument_and_others_continue(
     triton: TritonServer, first: tuple[int, ...] | None, second: tuple[int, ...]
 ) -> None:
     held, good, bad = metrics(triton.metrics_address)[CLIPS], next(ids), next(ids)
@@ -364,7 +364,7 @@ async def test_a_picture_that_cannot_be_encoded_is_an_invalid_argument(
         assert (await infer(stub, "vae_encoder", good))["latent"].shape == (1, 16, 1, 4, 6)
 
 
-async def test_an_encoder_refuses_what_its_graph_does_not_take(triton: TritonServer) -> None:
+async def test_an_encoder_refuses_inputs_that_its_graph_does_not_accept(triton: TritonServer) -> None:
     async with connect(triton.grpc_address) as stub:
         for inputs in ({"input_ids": np.zeros((1, 9), np.int64), "attention_mask": np.zeros((1, 9), np.int64)}, {}):
             with pytest.raises(grpc.RpcError) as refused:

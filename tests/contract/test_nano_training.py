@@ -81,7 +81,7 @@ def test_one_block_of_a_sequence_is_computed_as_the_library_does() -> None:
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 3])
-def test_a_sequence_trains_each_block_under_the_conditions_of_its_making(blocks: int) -> None:
+def test_a_sequence_trains_each_block_as_a_rollout_makes_it(blocks: int) -> None:
     """The last noisy block of a sequence sees just what the cache holds when it is made."""
     assert NANO.schedule is not None
     schedule, model = replace(NANO.schedule, block_latents=2, window_latents=5, sink_latents=1), a_transformer()
@@ -134,7 +134,7 @@ def test_vectors_and_tables_step_as_adam_does_at_a_tenth_of_the_rate() -> None:
         assert torch.allclose(parameter.detach(), torch.tensor([-0.1, 0.1, -0.1]).expand(parameter.shape))
 
 
-def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_a_stopped_training_continues_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     def run(folder: Path, *limits: float) -> torch.Tensor:
         torch.manual_seed(0)
         module = torch.nn.Linear(4, 4)

@@ -68,7 +68,7 @@ def test_an_export_builds_the_shipped_graphs_of_the_shipped_weights(model: str, 
     assert built.SerializeToString(deterministic=True) == shipped.SerializeToString(deterministic=True)
 
 
-def test_a_damaged_file_is_refused_with_the_way_to_rebuild_it(tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused_with_instructions_to_rebuild_it(tmp_path: Path) -> None:
     repository = tmp_path / "models"
     shutil.copytree(REPOSITORY, repository)
     file = repository / "vae_decoder" / "1" / "next.onnx"
@@ -91,16 +91,14 @@ def test_the_cat_moves_as_the_prompt_says(maker: LocalPipeline, cat: Frames, ask
     assert judge.read(video).motion == asked
 
 
-def test_the_cat_stays_still_when_it_is_told_to(maker: LocalPipeline, cat: Frames) -> None:
+def test_the_cat_stays_still_when_the_prompt_requests_it(maker: LocalPipeline, cat: Frames) -> None:
     video = maker.video(cat, "the cat stays still, static camera", latents=9)
     assert judge.read(video).motion == "still"
     assert judge.psnr(video[-1], video[0]) > 24
 
 
 @pytest.mark.parametrize("prompt", judge.STRANGE)
-def test_a_prompt_that_was_never_learnt_moves_gently_and_stays_clean(
-    maker: LocalPipeline, cat: Frames, prompt: str
-) -> None:
+def test_an_unlearnt_prompt_gives_a_gentle_and_clean_motion(maker: LocalPipeline, cat: Frames, prompt: str) -> None:
     video = maker.video(cat, prompt, latents=9)
     assert judge.speed(video) < 1
     assert 0.5 < judge.sharpness(video[-1]) / judge.sharpness(video[0]) < 1.5

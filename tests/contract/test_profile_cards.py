@@ -19,7 +19,7 @@ def file_of(name: str) -> Path:
     return CONFIG / "models.toml" if name == "nano" else CONFIG / "cards" / f"{name}.toml"
 
 
-def test_every_profile_has_a_card_and_no_other_card_is_there() -> None:
+def test_every_profile_has_a_card_and_there_are_no_others() -> None:
     assert {file.stem for file in (CONFIG / "cards").iterdir()} | {"nano"} == set(profile_file.known())
 
 
@@ -32,7 +32,7 @@ def test_a_card_is_what_its_profile_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", profile_file.known())
-def test_the_catalog_takes_every_card_and_all_that_it_offers(name: str) -> None:
+def test_the_catalog_accepts_every_card_and_its_offers(name: str) -> None:
     model = Catalog.from_toml(tomllib.loads(file_of(name).read_text())).card(name)
     chosen = profile_file.load(name)
     operations = {"image-to-video": ImageToVideo("0" * 64, "a wave"), "text-to-video": TextToVideo("a wave")}
@@ -46,13 +46,13 @@ def test_the_catalog_takes_every_card_and_all_that_it_offers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", profile_file.known())
-def test_all_that_a_card_promises_can_be_made_by_its_profile(name: str) -> None:
+def test_a_profile_can_make_everything_that_its_card_offers(name: str) -> None:
     """As a worker holds the one against the other, by what the server says of itself."""
     told = build.served(profile_file.load(name)) | {"digest": "of no files"}
     ServedProfile.parse(json.dumps(told)).check(Catalog.from_toml(tomllib.loads(file_of(name).read_text())).card(name))
 
 
-def test_a_length_that_self_forcing_cannot_make_of_a_picture_is_told_up_front() -> None:
+def test_a_length_that_self_forcing_cannot_make_of_a_picture_is_refused_beforehand() -> None:
     model = Catalog.from_toml(tomllib.loads(file_of("self-forcing-1.3b").read_text())).card("self-forcing-1.3b")
     (wrong,) = model.check(Spec(model.id, ImageToVideo("0" * 64, "a wave"), duration_ms=5000))
     assert (wrong.field, wrong.reason) == ("spec.duration", "DURATION_UNSUPPORTED")

@@ -31,7 +31,9 @@ async def rig(start: Start) -> Rig:
     return await start()
 
 
-async def test_variables_of_the_library_reach_no_endpoint(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_variables_of_the_library_have_no_effect(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_API_KEY", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/elsewhere")
     rig = await start()
@@ -44,7 +46,7 @@ async def test_many_prompts_are_written_at_the_same_time(rig: Rig) -> None:
     assert [answer.prompt.split(":")[0] for answer in answers] == [f"Scene number {n} at the pier" for n in range(150)]
 
 
-async def test_a_prompt_that_was_asked_for_by_name_is_paid_for_once(rig: Rig) -> None:
+async def test_a_prompt_requested_by_name_is_paid_once(rig: Rig) -> None:
     rig.next(FAULTS["quota"])
     with pytest.raises(grpc.aio.AioRpcError):
         await rig.write(request_id="job-1")  # and what failed is tried again
@@ -59,7 +61,7 @@ async def test_a_prompt_that_was_asked_for_by_name_is_paid_for_once(rig: Rig) ->
     assert len(rig.llm.calls) == 6
 
 
-async def test_a_caller_that_went_gets_what_was_written_meanwhile(rig: Rig) -> None:
+async def test_a_caller_that_returns_gets_the_prompt_written_meanwhile(rig: Rig) -> None:
     rig.next(Step(silent=True))
     gone = asyncio.create_task(rig.write(request_id="job-1"))
     await asyncio.wait({gone}, timeout=0.5)
@@ -105,7 +107,7 @@ async def test_a_request_beyond_its_limits_is_refused_and_nothing_is_sent(rig: R
     assert rig.llm.calls == []
 
 
-async def test_a_request_at_its_limits_is_taken(rig: Rig) -> None:
+async def test_a_request_at_its_limits_is_accepted(rig: Rig) -> None:
     details = {f"{n:064}": "v" * 512 for n in range(16)}
     answer = await rig.write(scene="x " * 2000, story="й" * 8000, details=details, max_characters=2500)
     assert answer.source == Response.JSON
@@ -177,7 +179,7 @@ async def test_both_processes_start_answer_and_stop(tmp_path: Path) -> None:
     assert CALLER.encode() not in said + rest
 
 
-async def test_the_simulator_is_scripted_over_http_and_says_what_a_script_is() -> None:
+async def test_the_simulator_is_scripted_over_http_and_describes_a_script() -> None:
     async with LlmSimulator().serving() as simulator, httpx2.AsyncClient(trust_env=False) as client:
         script = simulator.url.replace("/v1", "/script")
         assert (await client.post(script, content=b'["busy", "quota"]')).json() == {"scripted": 2}
@@ -187,7 +189,7 @@ async def test_the_simulator_is_scripted_over_http_and_says_what_a_script_is() -
             assert (answer.status_code, "busy" in answer.text) == (400, True)
 
 
-async def test_a_setting_that_cannot_be_used_ends_the_process_with_one_line() -> None:
+async def test_an_invalid_setting_ends_the_process_with_one_line() -> None:
     writer = await process("services.providers.prompt", I2V_PROMPT_LLM_URL="http://models.example/v1")
     _, said = await writer.communicate()
     assert writer.returncode == 1

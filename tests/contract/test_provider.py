@@ -50,7 +50,7 @@ async def test_only_the_orchestrator_may_call(rig: Provided) -> None:
         assert (await refusal(call))[0] is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_a_simulation_says_so_and_only_when_it_is_told_to(tmp_path: Path) -> None:
+async def test_a_simulation_reports_itself_only_when_it_is_configured(tmp_path: Path) -> None:
     for simulation in (True, False):
         change = {"simulation": simulation}
         async with provided("wavespeed", tmp_path, change=lambda values, _, c=change: values.update(c)) as rig:
@@ -61,7 +61,7 @@ async def test_a_simulation_says_so_and_only_when_it_is_told_to(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("vendor", "host"), [("wavespeed", "api.wavespeed.ai"), ("fal", "queue.fal.run")])
-async def test_with_a_key_alone_the_real_vendor_is_asked_and_no_simulator(
+async def test_a_key_without_other_settings_selects_the_real_vendor(
     vendor: str, host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -95,7 +95,7 @@ async def test_without_a_key_nothing_is_sent(tmp_path: Path) -> None:
         assert rig.simulator.counts.total() == 0
 
 
-async def test_an_account_in_trouble_is_shown_until_work_is_taken_again(rig: Provided) -> None:
+async def test_a_problem_of_the_account_is_shown_until_work_is_accepted_again(rig: Provided) -> None:
     for submit, shown in (("no-credit", pb.Capabilities.NO_CREDIT), ("bad-key", pb.Capabilities.NO_KEY)):
         rig.play(submit=submit)
         await rig.generate()
@@ -105,7 +105,7 @@ async def test_an_account_in_trouble_is_shown_until_work_is_taken_again(rig: Pro
     assert (await rig.capabilities()).availability == pb.Capabilities.AVAILABLE
 
 
-async def test_a_vendor_that_fails_again_and_again_is_left_alone_for_a_while(tmp_path: Path) -> None:
+async def test_a_vendor_that_fails_repeatedly_is_not_called_for_a_time(tmp_path: Path) -> None:
     now = [1_000_000.0]
 
     def change(values: dict[str, Any], simulator: Simulator) -> None:
@@ -152,7 +152,7 @@ async def test_a_model_whose_work_takes_hours_is_watched_for_longer(tmp_path: Pa
         assert time.monotonic() - began >= 6.0
 
 
-async def test_going_down_lets_a_submission_end_and_its_caller_know(tmp_path: Path) -> None:
+async def test_a_shutdown_waits_for_a_submission_and_informs_its_caller(tmp_path: Path) -> None:
     async with WaveSpeedSimulator().running() as simulator, process(simulator, tmp_path) as (made, stub):
         simulator.scenario = Scenario(submit="hold", stay="work")
         call = generate(stub, "s-1", PICTURE)
@@ -171,7 +171,7 @@ async def test_going_down_lets_a_submission_end_and_its_caller_know(tmp_path: Pa
         assert simulator.key not in log
 
 
-async def test_a_webhook_tells_what_a_submission_from_before_a_restart_has_become(tmp_path: Path) -> None:
+async def test_a_webhook_gives_the_task_of_a_submission_from_before_a_restart(tmp_path: Path) -> None:
     hooks = f"127.0.0.1:{free_port()}"
     variables = {"WEBHOOK_LISTEN": hooks, "WEBHOOK_URL": f"http://{hooks}/hooks", "WEBHOOK_SECRET": SECRET}
     async with WaveSpeedSimulator().running() as simulator:
@@ -238,7 +238,7 @@ async def test_a_thousand_tasks_wait_in_one_process_with_little_memory(tmp_path:
         (["fal"], {"I2V_PROVIDER_FAL_SIMULATION": "true"}, 1, "I2V_PROVIDER_FAL_SIMULATION needs"),
     ],
 )
-def test_a_wrong_start_is_said_in_a_line(
+def test_a_failed_start_is_reported_in_one_line(
     arguments: list[str],
     variables: dict[str, str],
     code: int,

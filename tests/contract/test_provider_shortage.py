@@ -45,7 +45,7 @@ async def answered(stub: object, submission_id: str) -> str:
 
 
 @pytest.mark.parametrize("inline", ["4000000", "1"], ids=["inline", "uploaded"])
-async def test_without_descriptors_nothing_is_submitted_and_that_is_said(tmp_path: Path, inline: str) -> None:
+async def test_without_descriptors_nothing_is_submitted_and_the_answer_says_so(tmp_path: Path, inline: str) -> None:
     async with (
         WaveSpeedSimulator().running() as simulator,
         process(simulator, tmp_path, LOOK_EVERY_S="5", INLINE_BYTES=inline, BREAKER_FAILURES="2") as (made, stub),

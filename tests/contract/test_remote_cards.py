@@ -29,7 +29,7 @@ def both(card: ModelCard) -> tuple[Remote, Model]:
     return card.remote, SERVED[card.backend][card.remote.model]
 
 
-def test_every_model_that_a_vendor_serves_has_a_card_and_no_other() -> None:
+def test_every_model_of_a_vendor_has_a_card_and_every_card_a_model() -> None:
     assert set(SERVED) == set(VENDORS)
     named = sorted((card.backend, card.remote.model) for card in CARDS if card.remote)
     assert named == sorted((vendor, model) for vendor, models in SERVED.items() for model in models)
@@ -48,7 +48,7 @@ def test_a_card_has_the_texts_and_choices_of_its_model(card: ModelCard) -> None:
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
-def test_a_card_takes_the_parameters_of_its_model_and_no_other(card: ModelCard) -> None:
+def test_a_card_accepts_only_the_parameters_of_its_model(card: ModelCard) -> None:
     remote, model = both(card)
     has = {
         "audio": Role.AUDIO in model.inputs,
@@ -75,12 +75,12 @@ def test_a_card_has_the_sizes_and_types_of_inputs_of_its_model(card: ModelCard) 
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
-def test_what_is_stored_of_a_picture_is_a_kind_that_the_model_takes(card: ModelCard) -> None:
+def test_a_picture_is_stored_as_a_type_that_the_model_accepts(card: ModelCard) -> None:
     """Uploads are written anew, as PNG or JPEG."""
     assert {"image/png", "image/jpeg"} <= set(both(card)[1].inputs[Role.IMAGE].media_types)
 
 
-def test_the_prices_are_the_vendors_own() -> None:
+def test_the_prices_equal_the_vendors() -> None:
     prices = {
         card.id: {name: (each.per_second_micros, each.per_run_micros) for name, each in card.remote.prices.items()}
         for card in CARDS

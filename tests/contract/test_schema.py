@@ -124,7 +124,7 @@ async def test_the_database_itself_refuses_an_event_after_a_terminal_one(store: 
             )
 
 
-async def test_migrating_again_changes_nothing_and_the_migrations_make_the_schema(database: str) -> None:
+async def test_a_second_migration_changes_nothing_and_the_migrations_make_the_schema(database: str) -> None:
     migrate(database)
     engine = sa.create_engine(driver_url(database), poolclass=sa.NullPool)
     with engine.connect() as connection:

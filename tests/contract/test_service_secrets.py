@@ -10,7 +10,7 @@ from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.service_secrets import PostgresServiceSecrets
 
 
-async def test_processes_that_ask_first_at_the_same_time_get_the_same_secret(store: PostgresStore) -> None:
+async def test_processes_that_ask_at_the_same_time_get_the_same_secret(store: PostgresStore) -> None:
     processes = [PostgresServiceSecrets(store.database) for _ in range(20)]
     found = await asyncio.gather(*(each.secret("quote-tokens") for each in processes))
     assert len(set(found)) == 1 and len(found[0]) == 32 and len(set(found[0])) > 8

@@ -9,7 +9,7 @@ import pytest
 from tools.stack_process import StackError, StackProcess, free_port
 
 
-def test_a_start_that_takes_long_says_what_it_waits_for_and_what_it_lacks(tmp_path: Path) -> None:
+def test_a_slow_start_reports_what_it_waits_for(tmp_path: Path) -> None:
     said: list[str] = []
     port = free_port()
     never = StackProcess(

@@ -76,7 +76,7 @@ def in_pieces(tiny: tiny_vae.TinyVae, latents: torch.Tensor, *sizes: int) -> tor
     return torch.cat(frames)[tiny_vae.TRIMMED :]
 
 
-def test_the_modules_tensors_are_those_of_the_published_file() -> None:
+def test_the_module_has_the_tensors_of_the_published_file() -> None:
     """`taew2_1.pth`, without `decoder.`."""
     with torch.device("meta"):
         names = {
@@ -90,7 +90,7 @@ def test_the_modules_tensors_are_those_of_the_published_file() -> None:
 
 
 @pytest.mark.parametrize("sizes", [(5,), (1, 4), (1, 2, 2), (1, 1, 1, 1, 1)])
-def test_decoding_in_pieces_is_taehvs_decode_of_the_whole(tiny: tiny_vae.TinyVae, sizes: tuple[int, ...]) -> None:
+def test_decoding_in_pieces_equals_taehvs_decoding_of_the_whole(tiny: tiny_vae.TinyVae, sizes: tuple[int, ...]) -> None:
     latents = random(5, 16, 6, 10)
     made = in_pieces(tiny, latents, *sizes)
     wanted = 2 * taehv(tiny.state_dict(), latents) - 1
@@ -129,7 +129,7 @@ def test_a_published_file_is_loaded_under_its_own_names(tiny: tiny_vae.TinyVae, 
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_clips_memory_is_what_the_plan_counts(precision: str, tmp_path: Path) -> None:
+def test_the_memory_of_a_clip_is_what_the_plan_counts(precision: str, tmp_path: Path) -> None:
     chosen = profile_file.with_engine(NANO, [f"picture_precision={precision}"])
     folder = REPOSITORY / "vae_decoder_tiny" / "1"
     if precision == "fp16":
@@ -150,7 +150,7 @@ def test_a_profile_without_one_has_no_graphs() -> None:
     assert list(tiny_vae.graphs(without, LEARNT)) == []
 
 
-def test_nanos_fast_video_shows_what_its_quality_video_shows() -> None:
+def test_the_fast_video_of_nano_resembles_its_quality_video() -> None:
     """Of a picture, of the same mirrored, and of noise about it, between which it moves."""
     with torch.inference_mode():
         model = vae.vae(NANO, LEARNT)

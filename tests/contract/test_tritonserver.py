@@ -17,12 +17,12 @@ from tools.triton_server_error import TritonServerError
 from tools.tritonserver import TritonServer
 
 
-def test_a_repository_without_models_is_told_how_to_get_them(tmp_path: Path) -> None:
+def test_a_start_without_models_reports_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(TritonServerError, match="make models"):
         TritonServer(tmp_path, state=tmp_path / "state").start()
 
 
-def test_a_model_that_fails_is_named_in_a_few_lines(tmp_path: Path) -> None:
+def test_a_failing_model_is_reported_in_a_few_lines(tmp_path: Path) -> None:
     repository = tmp_path / "models"
     repository.mkdir()
     for model in REPOSITORY.iterdir():
@@ -51,7 +51,7 @@ def test_a_corrupt_graph_is_refused_before_anything_starts(tmp_path: Path) -> No
         TritonServer(tmp_path, state=tmp_path / "state").start()
 
 
-def test_a_model_whose_process_is_killed_is_named_until_the_whole_server_has_died(tmp_path: Path) -> None:
+def test_a_model_with_a_killed_process_is_named_until_the_server_ends(tmp_path: Path) -> None:
     with TritonServer(REPOSITORY, state=tmp_path / "state") as server:
         assert server.dead_models == []
         [model] = processes_with(str(tmp_path), "/tokenizer/1/model.py")
@@ -68,7 +68,7 @@ def test_a_model_whose_process_is_killed_is_named_until_the_whole_server_has_die
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_outlives_the_launcher(tmp_path: Path, how: signal.Signals) -> None:
+def test_no_process_outlives_the_launcher(tmp_path: Path, how: signal.Signals) -> None:
     command = [sys.executable, "-m", "tools.tritonserver", "--repository", str(REPOSITORY), "--state", str(tmp_path)]
     with subprocess.Popen(command, cwd=REPOSITORY.parent, stdout=subprocess.PIPE, text=True) as launcher:
         assert launcher.stdout is not None

@@ -19,7 +19,7 @@ def flowing(latents: torch.Tensor, timestep: float) -> torch.Tensor:
 @pytest.mark.parametrize("grid", ["the authors'", "the library's"])
 @pytest.mark.parametrize("shift", [1.0, 3.0, 5.0])
 @pytest.mark.parametrize("steps", [1, 2, 3, 20, 50])
-def test_each_step_is_that_of_the_library(grid: str, shift: float, steps: int) -> None:
+def test_each_step_equals_the_librarys(grid: str, shift: float, steps: int) -> None:
     """In float64, which shows that nothing but rounding differs."""
     scheduler = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift)
     if grid == "the authors'":  # before the shift, which the library applies to what it is given

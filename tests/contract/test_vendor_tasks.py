@@ -62,7 +62,7 @@ async def test_kling_gets_base64_alone(rig: Provided) -> None:
 
 
 @pytest.mark.parametrize("field", ["image", "image_url"])
-async def test_kandinskys_picture_goes_where_the_settings_say(tmp_path: Path, field: str) -> None:
+async def test_kandinskys_picture_is_sent_as_the_settings_require(tmp_path: Path, field: str) -> None:
     def change(values: dict[str, Any], simulator: Any) -> None:
         values["kandinsky_image_field"] = field
         simulator.fields["wavespeed-ai/kandinsky5-pro/image-to-video"] = ({field, "prompt"}, {"resolution"})
@@ -72,14 +72,14 @@ async def test_kandinskys_picture_goes_where_the_settings_say(tmp_path: Path, fi
         assert set(rig.simulator.submitted[0]) == {field, "prompt", "resolution"}
 
 
-async def test_infinitetalk_speaks_for_as_long_as_the_sound(rig: Provided) -> None:
+async def test_infinitetalks_length_is_that_of_the_sound(rig: Provided) -> None:
     mask = (pb.Input.MASK, "image/png", picture(colour="white"))
     told = await rig.generate(a_task(**TALK, prompt="", seed=1), [IMAGE, (pb.Input.AUDIO, "audio/wav", sound(2)), mask])
     assert told.done
     assert set(rig.simulator.submitted[0]) == {"image", "audio", "mask_image", "resolution", "seed"}
 
 
-async def test_what_is_too_large_for_a_request_is_uploaded(tmp_path: Path) -> None:
+async def test_an_input_that_is_too_large_for_a_request_is_uploaded(tmp_path: Path) -> None:
     async with provided("wavespeed", tmp_path, change=lambda values, _: values.update(inline_bytes=1000)) as rig:
         big = sound(3)
         assert (await rig.generate(a_task(), [IMAGE, (pb.Input.AUDIO, "audio/wav", big)])).done
@@ -173,7 +173,7 @@ async def test_wavespeeds_envelope_may_hold_the_refusal(
         ({**TALK}, "task.inputs"),
     ],
 )
-async def test_what_a_model_does_not_take_is_refused_and_not_dropped(
+async def test_a_parameter_that_a_model_does_not_accept_is_refused_and_not_dropped(
     rig: Provided, fields: dict[str, Any], field: str
 ) -> None:
     assert await refusal(rig.generate(a_task(**fields))) == (*INVALID, field)
@@ -213,7 +213,7 @@ async def test_inputs_that_are_not_what_they_should_be_are_refused(rig: Provided
     assert list(rig.data.rglob("task-*")) == []
 
 
-async def test_everything_at_its_limit_is_taken(rig: Provided) -> None:
+async def test_everything_at_its_limit_is_accepted(rig: Provided) -> None:
     data = b"\x89PNG\r\n\x1a\n" + bytes(10_000_000 - 8)
     rig.play(submit="refused", status=429)  # It is no picture to make a video of; that it gets there is enough.
     task = a_task(prompt="x" * 2000, negative_prompt="x" * 500, seed=2**31 - 1, submission_id="x" * 128)
@@ -255,7 +255,7 @@ async def test_a_malformed_stream_submits_nothing(rig: Provided, stream: list[pb
     assert list(rig.data.rglob("task-*")) == []
 
 
-async def test_nothing_is_submitted_before_the_caller_has_said_everything(rig: Provided) -> None:
+async def test_nothing_is_submitted_before_the_request_is_complete(rig: Provided) -> None:
     call = rig.stub.Generate(metadata=METADATA)
     await call.write(a_header())
     await call.write(a_chunk(PICTURE))

@@ -31,13 +31,13 @@ async def hooked(tmp_path: Path) -> AsyncIterator[Provided]:
         yield made
 
 
-async def test_a_webhook_makes_the_provider_look_at_once(hooked: Provided) -> None:
+async def test_a_webhook_makes_the_provider_poll_immediately(hooked: Provided) -> None:
     hooked.play(work_s=0.1)
     assert (await asyncio.wait_for(hooked.generate(), 20)).done
     assert hooked.simulator.counts["webhook-204"] == 1
 
 
-async def test_a_webhook_tells_what_a_lost_submission_has_become(hooked: Provided) -> None:
+async def test_a_webhook_gives_the_task_of_a_lost_submission(hooked: Provided) -> None:
     hooked.play(submit="lost", stay="work")
     assert (await hooked.generate()).end == ("ANSWER_LOST", "UNKNOWN")
     ref = next(iter(hooked.simulator.works))
@@ -84,7 +84,7 @@ async def asking(tmp_path: Path) -> AsyncIterator[Provided]:
         yield made
 
 
-async def test_a_vendor_that_is_away_at_the_start_is_asked_for_the_secret_until_it_answers(asking: Provided) -> None:
+async def test_the_secret_is_requested_until_an_unavailable_vendor_answers(asking: Provided) -> None:
     asking.play(submit="lost", stay="work", secret=503)
     assert (await asking.generate(a_task("before"))).end == ("ANSWER_LOST", "UNKNOWN")
     await answered(asking, "before", SECRET, next(iter(asking.simulator.works)), 503)
@@ -100,7 +100,7 @@ async def test_a_vendor_that_is_away_at_the_start_is_asked_for_the_secret_until_
     assert asking.simulator.counts["secret"] == asked
 
 
-async def test_a_secret_that_the_vendor_has_changed_is_asked_for(asking: Provided) -> None:
+async def test_a_changed_secret_of_the_vendor_is_requested(asking: Provided) -> None:
     asking.play()
     await answered(asking, "first", SECRET, "task-1", 204)
     asking.simulator.secret = "whsec_another"
@@ -120,7 +120,7 @@ async def test_a_secret_that_the_vendor_has_changed_is_asked_for(asking: Provide
     ],
     ids=["method", "nonsense", "large", "headers", "unsigned"],
 )
-async def test_the_listener_takes_nothing_else(hooked: Provided, sent: bytes, status: bytes) -> None:
+async def test_the_listener_accepts_nothing_else(hooked: Provided, sent: bytes, status: bytes) -> None:
     assert hooked.app.webhook_port is not None
     reader, writer = await asyncio.open_connection("127.0.0.1", hooked.app.webhook_port)
     try:

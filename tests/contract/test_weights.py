@@ -99,7 +99,7 @@ RELEASED = {
 
 
 @pytest.mark.parametrize("released", RELEASED, ids=[name for name, _, _ in RELEASED.values()])
-def test_released_files_have_just_the_names_and_shapes_that_the_library_s_classes_want(released: str) -> None:
+def test_released_files_have_exactly_the_names_and_shapes_of_the_librarys_classes(released: str) -> None:
     _, make, named = RELEASED[released]
     with torch.device("meta"):
         wanted = make().state_dict()
@@ -113,7 +113,7 @@ def test_released_files_have_just_the_names_and_shapes_that_the_library_s_classe
     }
 
 
-def test_the_transformer_s_names_are_those_that_diffusers_converts_to(tmp_path: Path) -> None:
+def test_the_transformers_names_are_those_that_diffusers_converts_to(tmp_path: Path) -> None:
     state = files.official_transformer(files.image_transformer().state_dict())
     read = Weights.find([files.save_safetensors(tmp_path / SHARDED, state)]).read("transformer")
     theirs = single_file_utils.convert_wan_transformer_to_diffusers(dict(state))
@@ -121,7 +121,7 @@ def test_the_transformer_s_names_are_those_that_diffusers_converts_to(tmp_path: 
     assert all(torch.equal(read[name], theirs[name]) for name in read)
 
 
-def test_the_vae_s_names_are_those_that_diffusers_converts_to(tmp_path: Path) -> None:
+def test_the_vaes_names_are_those_that_diffusers_converts_to(tmp_path: Path) -> None:
     state = files.official_vae(files.vae().state_dict())
     read = Weights.find([files.save_pickle(tmp_path / "Wan2.1_VAE.pth", state)]).read("vae")
     theirs = single_file_utils.convert_wan_vae_to_diffusers(dict(state))
@@ -139,7 +139,7 @@ def test_a_text_encoder_stays_tied_and_its_embedding_is_converted_once(tmp_path:
 
 
 @pytest.mark.parametrize("kept", ["shared.weight", "encoder.embed_tokens.weight"])
-def test_either_name_of_the_tied_embedding_will_do(kept: str, tmp_path: Path) -> None:
+def test_either_name_of_the_tied_embedding_is_accepted(kept: str, tmp_path: Path) -> None:
     state = files.text_encoder().state_dict()
     untied = {name: each for name, each in state.items() if name == kept or "encoder.block" in name or "norm" in name}
     files.save_safetensors(tmp_path / "text_encoder" / "model.safetensors", untied)
@@ -148,7 +148,7 @@ def test_either_name_of_the_tied_embedding_will_do(kept: str, tmp_path: Path) ->
     assert read["shared.weight"] is read["encoder.embed_tokens.weight"]
 
 
-def test_the_average_is_taken_unless_the_plain_weights_are_asked_for(tmp_path: Path) -> None:
+def test_averaged_weights_are_used_unless_plain_ones_are_requested(tmp_path: Path) -> None:
     state = files.transformer().state_dict()
     path = files.self_forcing("generator", "generator_ema")(tmp_path, state)
     averaged, plain = Weights.find([path]), Weights.find([path], ema=False)
@@ -167,7 +167,7 @@ def everything(folder: Path) -> Path:
     return folder
 
 
-def test_a_later_path_wins_and_every_part_is_told_of(tmp_path: Path) -> None:
+def test_a_later_path_wins_and_every_part_is_reported(tmp_path: Path) -> None:
     folder = everything(tmp_path / "Wan2.1-I2V")
     better = files.self_forcing("generator_ema")(tmp_path / "better", files.transformer().state_dict())
     tiny = files.taehv(tmp_path / "tiny", files.tiny_vae().state_dict())
@@ -198,7 +198,7 @@ def test_a_diffusers_folder_names_the_subfolder_of_each_file(tmp_path: Path) -> 
     ]
 
 
-def test_pickles_from_before_torch_1_6_are_read_too(tmp_path: Path) -> None:
+def test_pickles_older_than_torch_1_6_are_read(tmp_path: Path) -> None:
     state = files.tiny_vae().state_dict()
     torch.save(
         {f"decoder.{name}": each for name, each in state.items()},

@@ -53,7 +53,7 @@ async def waiting(store: PostgresStore) -> list[str]:
         return list((await connection.execute(ENTRIES)).scalars())
 
 
-async def test_what_a_silent_worker_left_is_put_back_by_one_alone(
+async def test_exactly_one_worker_requeues_the_entries_of_a_silent_one(
     store: PostgresStore, workers_of: Rolls, clock: FakeClock
 ) -> None:
     silent = workers_of("worker-0", "a")
@@ -65,7 +65,7 @@ async def test_what_a_silent_worker_left_is_put_back_by_one_alone(
     assert await waiting(store) == entries[:3]
 
 
-async def test_jobs_that_are_put_back_wake_the_workers_of_their_queue(store: PostgresStore, workers_of: Rolls) -> None:
+async def test_requeued_jobs_wake_the_workers_of_their_queue(store: PostgresStore, workers_of: Rolls) -> None:
     stopped = workers_of("worker-0", "a")
     entries = await taken(store, stopped.executor)
     async with store.queues.entries("test") as signal:
@@ -76,7 +76,7 @@ async def test_jobs_that_are_put_back_wake_the_workers_of_their_queue(store: Pos
         assert await signal.wait(30.0)
 
 
-async def test_an_incarnation_is_taken_over_while_another_of_its_name_lives(
+async def test_an_incarnation_is_taken_over_while_another_of_its_name_runs(
     store: PostgresStore, workers_of: Rolls, clock: FakeClock
 ) -> None:
     first, second = workers_of("worker-0", "a"), workers_of("worker-0", "b")
@@ -88,7 +88,7 @@ async def test_an_incarnation_is_taken_over_while_another_of_its_name_lives(
     assert await waiting(store) == entries[:1]
 
 
-async def test_a_worker_that_slept_is_still_on_the_list_when_it_takes_another_job(
+async def test_a_suspended_worker_is_still_listed_when_it_takes_another_job(
     store: PostgresStore, workers_of: Rolls, clock: FakeClock
 ) -> None:
     sleeper, other = workers_of("worker-0", "a"), workers_of("worker-1", "b")
@@ -99,7 +99,7 @@ async def test_a_worker_that_slept_is_still_on_the_list_when_it_takes_another_jo
     assert await other.take_over(clock.now()) == {sleeper.executor: 1}
 
 
-async def test_a_new_incarnation_puts_back_what_the_earlier_ones_left(store: PostgresStore, workers_of: Rolls) -> None:
+async def test_a_new_incarnation_requeues_the_entries_of_earlier_ones(store: PostgresStore, workers_of: Rolls) -> None:
     earlier = workers_of("worker-0", "a")
     await earlier.beat()
     async with store.database.writing() as connection:  # as versions without incarnations did
@@ -111,7 +111,7 @@ async def test_a_new_incarnation_puts_back_what_the_earlier_ones_left(store: Pos
     await later.leave()
 
 
-async def test_only_what_an_incarnation_has_itself_is_put_back(store: PostgresStore, workers_of: Rolls) -> None:
+async def test_an_incarnation_requeues_only_its_own_entries(store: PostgresStore, workers_of: Rolls) -> None:
     workers = workers_of("worker-0", "a")
     await workers.enter()
     entries = await taken(store, workers.executor, workers.executor, "worker-1.a")
@@ -123,7 +123,7 @@ async def test_only_what_an_incarnation_has_itself_is_put_back(store: PostgresSt
     assert await waiting(store) == entries[:2]
 
 
-async def test_a_name_is_one_workers_until_it_is_given_back(workers_of: Rolls) -> None:
+async def test_a_name_belongs_to_one_worker_until_its_release(workers_of: Rolls) -> None:
     first, second, other = workers_of("worker-0", "a"), workers_of("worker-0", "b"), workers_of("worker-1", "a")
     await first.enter()
     with pytest.raises(NameTaken):

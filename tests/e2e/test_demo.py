@@ -42,7 +42,7 @@ def test_ctrl_c_cancels_the_job_and_stops_everything(demo: Stack) -> None:
     assert demo.wait_until_gone() == {}
 
 
-def test_a_second_demo_in_the_same_checkout_is_refused_and_leaves_the_first_alone(demo: Stack) -> None:
+def test_a_second_demo_in_the_same_checkout_is_refused_and_does_not_affect_the_first(demo: Stack) -> None:
     demo.read_until("starting Triton with its models")
     second = Stack("demo")
     try:
@@ -58,7 +58,7 @@ def test_a_second_demo_in_the_same_checkout_is_refused_and_leaves_the_first_alon
     assert demo.wait_until_gone() == {}
 
 
-def test_a_killed_demo_takes_everything_with_it(demo: Stack) -> None:
+def test_a_killed_demo_leaves_nothing_running(demo: Stack) -> None:
     demo.read_until("is admitted")
     demo.process.kill()
     demo.process.wait()

@@ -143,7 +143,7 @@ async def test_a_profile_from_published_files_makes_videos_of_either_quality(
     await backend.close()
 
 
-def test_a_profile_without_its_weights_is_told_what_to_give(file: Path, tmp_path: Path) -> None:
+def test_an_export_without_weights_reports_what_to_pass(file: Path, tmp_path: Path) -> None:
     done = export("--profile", file, "--repository", tmp_path / "models")
     assert done.returncode == 1
     assert "needs trained weights" in done.stderr
@@ -164,7 +164,7 @@ def test_weights_of_another_shape_stop_the_export_and_are_named(
     assert "48" in done.stderr
 
 
-def test_a_path_that_is_not_there_is_said_at_once(file: Path) -> None:
+def test_a_missing_path_is_reported_immediately(file: Path) -> None:
     done = export("--profile", file, "--weights", "nowhere.pt")
     assert done.returncode == 2
     assert "nowhere.pt: there is no such file or folder" in done.stderr

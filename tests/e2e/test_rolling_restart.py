@@ -51,7 +51,7 @@ class Replicas:
         return (self._data / "dev-key").read_text().strip()
 
 
-async def test_no_call_fails_while_one_of_two_replicas_is_up(database: str, tmp_path: Path) -> None:
+async def test_no_call_fails_while_one_of_two_replicas_runs(database: str, tmp_path: Path) -> None:
     replicas = Replicas(database, tmp_path)
     async with AsyncExitStack() as stack:
         first, second = replicas.addresses

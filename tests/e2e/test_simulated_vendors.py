@@ -56,7 +56,7 @@ async def generate(started: VendorProcesses, data: Path, vendor: str, model: str
         return Told([event async for event in call])
 
 
-async def test_every_model_of_every_vendor_makes_a_video_also_after_a_restart_under_another_id(
+async def test_every_model_of_every_vendor_makes_a_video_also_after_a_restart_with_new_ids(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{Path.cwd()}:{Path.cwd() / 'gen'}")
@@ -74,7 +74,7 @@ async def test_every_model_of_every_vendor_makes_a_video_also_after_a_restart_un
 
 
 @pytest.mark.parametrize("which", ["services.providers wavespeed", "services.providers.prompt", "tools.simulators.fal"])
-def test_the_programs_of_simulated_vendors_end_with_the_stack_and_the_stack_with_them(kept: Kept, which: str) -> None:
+def test_the_stack_and_the_programs_of_simulated_vendors_end_together(kept: Kept, which: str) -> None:
     running = kept.start("--simulate")
     said = running.read_until("Ctrl-C stops everything")
     assert "wavespeed, fal: SIMULATED" in said and "Remote models are SIMULATED" in said, said

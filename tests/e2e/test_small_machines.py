@@ -71,7 +71,7 @@ async def test_a_text_encoder_on_demand_is_there_for_the_prompt_alone(
     await backend.close()
 
 
-def test_too_little_memory_is_said_before_the_server_is_ready(tmp_path: Path) -> None:
+def test_too_little_memory_is_reported_before_the_server_is_ready(tmp_path: Path) -> None:
     repository = tmp_path / "models"
     repository.mkdir()
     changed(repository, memory={"gpu": 0, "cpu": 10**15})

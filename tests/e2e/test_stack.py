@@ -24,9 +24,7 @@ PARTS = {
 
 
 @pytest.mark.parametrize("which", PARTS)
-def test_when_a_part_is_killed_everything_stops_and_a_second_run_is_as_if_nothing_had_been(
-    kept: Kept, which: str
-) -> None:
+def test_when_a_process_is_killed_everything_stops_and_a_second_run_works(kept: Kept, which: str) -> None:
     first = kept.start()
     first.read_until("Ctrl-C stops everything")
     [killed] = [
@@ -45,7 +43,7 @@ def test_when_a_part_is_killed_everything_stops_and_a_second_run_is_as_if_nothin
     assert not (kept.data / "postgres" / "postmaster.pid").exists()
 
 
-def test_a_postgresql_that_is_killed_is_started_again_and_a_job_goes_on(kept: Kept, tmp_path: Path) -> None:
+def test_a_killed_postgresql_is_restarted_and_a_job_continues(kept: Kept, tmp_path: Path) -> None:
     running = kept.start()
     running.read_until("Ctrl-C stops everything")
     command = [sys.executable, "-m", "services.client.cli", "--server", f"127.0.0.1:{kept.port}"]
@@ -71,7 +69,7 @@ def test_a_postgresql_that_is_killed_is_started_again_and_a_job_goes_on(kept: Ke
     assert not (kept.data / "postgres" / "postmaster.pid").exists()
 
 
-def test_a_second_run_beside_the_first_is_refused_and_leaves_it_alone(kept: Kept) -> None:
+def test_a_second_run_is_refused_and_does_not_affect_the_first(kept: Kept) -> None:
     first = kept.start()
     first.read_until("Ctrl-C stops everything")
     log = kept.data / "orchestrator.log"

@@ -43,7 +43,7 @@ def loaded(folder: Path, picture: bool, precision: Precision = "fp32") -> tuple[
 
 
 @pytest.mark.parametrize("picture", [False, True], ids=["prompt", "prompt and picture"])
-def test_the_reference_is_the_library_where_all_frames_are_alike(tmp_path: Path, picture: bool) -> None:
+def test_the_reference_equals_the_library_when_all_frames_are_alike(tmp_path: Path, picture: bool) -> None:
     model, library = wan(picture=picture), wan_transformer.transformer(*loaded(tmp_path, picture))
     # The library takes a prompt to have 512 tokens where there is a picture.
     text = random(1, 512 if picture else TEXT_LENGTH, model.sizes.text_width, key=1)
@@ -165,12 +165,12 @@ VIDEOS = {
 
 
 @pytest.mark.parametrize("video", VIDEOS.values(), ids=VIDEOS)
-def test_what_is_served_is_the_reference(export: Export, video: Video) -> None:
+def test_the_served_models_equal_the_reference(export: Export, video: Video) -> None:
     wanted = video.by_the_reference()
     assert farthest(video.as_served(export(video.picture, "fp32")), wanted) < TOLERANCE
 
 
-def test_a_video_would_not_pass_for_one_of_another_way(export: Export) -> None:
+def test_a_video_differs_from_that_of_other_settings(export: Export) -> None:
     served = Video(WINDOW, 15, given=True).as_served(export(False, "fp32"))
     for other in (
         replace(WINDOW, window=7),
@@ -181,13 +181,13 @@ def test_a_video_would_not_pass_for_one_of_another_way(export: Export) -> None:
         assert farthest(served, Video(other, 15, given=True).by_the_reference()) > 10 * TOLERANCE
 
 
-def test_in_half_precision_it_is_nearly_the_reference(export: Export) -> None:
+def test_in_half_precision_the_served_models_are_close_to_the_reference(export: Export) -> None:
     video = VIDEOS["a picture that is attended to, blocks of two"]
     difference = farthest(video.as_served(export(True, "fp16")), video.by_the_reference())
     assert 1e-5 < difference < 2e-2
 
 
-def test_for_a_runtime_without_graphs_the_weights_are_written_under_the_library_s_names(tmp_path: Path) -> None:
+def test_for_a_runtime_without_graphs_weights_are_written_with_the_librarys_names(tmp_path: Path) -> None:
     told, module_weights = loaded(tmp_path, True, "fp16")
     told = replace(told, engine=replace(told.engine, runtime="torch"))
     written = [

@@ -32,7 +32,7 @@ def installation(tmp_path: Path) -> Path:
     return data
 
 
-def test_what_is_ours_is_closed_with_all_that_is_below_it(installation: Path) -> None:
+def test_our_files_are_closed_with_everything_below_them(installation: Path) -> None:
     restrict_permissions(installation, "blobs", "*.log", "gone")
     assert {name: oct(mode(installation / name)) for name in (".", "blobs", "blobs/tenants")} == dict.fromkeys(
         (".", "blobs", "blobs/tenants"), "0o700"
@@ -42,7 +42,7 @@ def test_what_is_ours_is_closed_with_all_that_is_below_it(installation: Path) ->
     assert (mode(installation / "mine"), mode(installation / "mine" / "note")) == (0o755, 0o644)
 
 
-def test_what_became_open_in_a_closed_folder_is_closed_too(installation: Path) -> None:
+def test_files_that_became_open_in_a_closed_folder_are_closed(installation: Path) -> None:
     restrict_permissions(installation, "blobs")
     (installation / "blobs").chmod(0o750)
     (installation / "blobs" / "tenants" / "picture").chmod(0o640)
@@ -51,13 +51,13 @@ def test_what_became_open_in_a_closed_folder_is_closed_too(installation: Path) -
     assert mode(installation / "blobs" / "tenants" / "picture") == 0o600
 
 
-def test_a_folder_that_everybody_shares_stays_as_it_is(installation: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_shared_folder_is_not_changed(installation: Path, caplog: pytest.LogCaptureFixture) -> None:
     installation.chmod(0o1777)
     restrict_permissions(installation, "blobs")
     assert (mode(installation), mode(installation / "blobs")) == (0o1777, 0o755)
     assert "everyone can write to the folder" in caplog.text
 
 
-def test_a_folder_that_is_not_there_yet_is_none_of_its_business(tmp_path: Path) -> None:
+def test_a_missing_folder_is_ignored(tmp_path: Path) -> None:
     restrict_permissions(tmp_path / "none", "blobs")
     assert not (tmp_path / "none").exists()

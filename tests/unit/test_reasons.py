@@ -76,12 +76,12 @@ def test_a_word_has_the_name_of_its_member_and_belongs_to_one_domain() -> None:
         assert len(set(reason.codes)) == len(reason.codes) > 0, word
 
 
-def test_a_code_is_a_status_that_our_failures_have_or_is_said_of_a_job() -> None:
+def test_a_code_is_a_status_of_our_failures_or_of_a_job() -> None:
     statuses = {code_pb2.Code.Name(code) for code in CODES.values()}
     assert set(Code) == {Code(name) for name in statuses} | OF_A_JOB | {Code.INTERNAL, Code.DATA_LOSS}
 
 
-def test_a_word_of_another_version_is_passed_on_as_it_is() -> None:
+def test_a_reason_of_another_version_is_passed_on_unchanged() -> None:
     assert reason_of("PICTURE_FORMAT") is REASONS["PICTURE_FORMAT"]
     unknown = reason_of("OF_TOMORROW")
     assert (unknown, str(unknown), f"{unknown}", unknown.codes) == ("OF_TOMORROW", "OF_TOMORROW", "OF_TOMORROW", ())

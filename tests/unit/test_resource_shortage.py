@@ -58,7 +58,7 @@ def no_thread() -> None:
         (no_thread, "RESOURCES_EXHAUSTED"),
     ],
 )
-def test_a_lack_of_resources_is_unavailable(work: object, reason: str) -> None:
+def test_a_shortage_of_resources_is_unavailable(work: object, reason: str) -> None:
     lacking = shortage(raised_by(work))
     assert lacking is not None
     assert (lacking.reason, lacking.retry_after_s > 1) == (reason, True)
@@ -96,5 +96,5 @@ def test_every_error_of_the_kind_is_known(number: int, reason: str) -> None:
         ExceptionGroup("tasks", [ValueError("a bug"), MemoryError()]),
     ],
 )
-def test_a_fault_is_none(error: BaseException | None) -> None:
+def test_a_programming_error_is_not_a_shortage(error: BaseException | None) -> None:
     assert shortage(error) is None

@@ -49,7 +49,7 @@ def test_a_variable_is_a_field_in_capitals_after_the_prefix() -> None:
     assert Sample.read(PREFIX, {"I2V_COUNT": "x", "COUNT": "x", "count": "x"}) == Sample()
 
 
-def test_only_reading_looks_at_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_read_uses_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNT", "7")
     monkeypatch.setenv(f"{PREFIX}COUNT", "8")
     assert (Sample().count, Sample.read(PREFIX).count) == (3, 8)

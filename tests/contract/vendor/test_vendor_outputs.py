@@ -25,7 +25,7 @@ from tools.simulators.simulator import Simulator
         ("huge", "OUTPUT_WRONG", False),
     ],
 )
-async def test_an_output_that_cannot_be_had_was_paid_for_all_the_same(
+async def test_an_output_that_cannot_be_fetched_is_paid_for(
     tmp_path: Path, vendor: str, output: str, reason: str, resumable: bool
 ) -> None:
     async with provided(vendor, tmp_path, change=lambda values, _: values.update(output_bytes=1_000_000)) as rig:
@@ -40,7 +40,7 @@ async def test_an_output_that_cannot_be_had_was_paid_for_all_the_same(
 
 
 @pytest.mark.parametrize("output", ["503", "429", "stall", "cut", "empty", "packed", "changed"])
-async def test_an_output_that_may_still_be_had_is_fetched_until_time_is_up_and_then_again(
+async def test_a_temporarily_missing_output_is_fetched_until_the_time_limit_and_again_later(
     tmp_path: Path, vendor: str, output: str
 ) -> None:
     def change(values: dict[str, Any], simulator: Simulator) -> None:
@@ -69,7 +69,7 @@ async def test_an_output_that_may_still_be_had_is_fetched_until_time_is_up_and_t
     ],
     ids=["down", "silent", "busy", "not-yet", "forbidden-a-while", "page", "everything"],
 )
-async def test_a_file_host_that_is_away_for_a_while_ends_nothing(rig: Provided, outputs: list[str]) -> None:
+async def test_a_temporarily_unavailable_file_host_ends_no_task(rig: Provided, outputs: list[str]) -> None:
     rig.play(outputs=list(outputs))
     told = await rig.generate()
     assert told.video == rig.simulator.video(rig.simulator.works[told.ref])
@@ -77,7 +77,7 @@ async def test_a_file_host_that_is_away_for_a_while_ends_nothing(rig: Provided, 
     assert rig.simulator.paid == 1
 
 
-async def test_a_file_host_that_takes_no_ranges_any_more_gives_all_of_it_again(rig: Provided) -> None:
+async def test_a_file_host_without_ranges_sends_the_whole_file_again(rig: Provided) -> None:
     rig.play(output="no-range", outputs=["cut-once"])
     told = await rig.generate()
     assert told.video == rig.simulator.video(rig.simulator.works[told.ref])
@@ -85,7 +85,7 @@ async def test_a_file_host_that_takes_no_ranges_any_more_gives_all_of_it_again(r
 
 
 @pytest.mark.parametrize("output", ["cut-once", "cut-no-range"])
-async def test_a_download_that_breaks_off_goes_on_where_it_was(rig: Provided, output: str) -> None:
+async def test_an_interrupted_download_continues_where_it_stopped(rig: Provided, output: str) -> None:
     rig.play(output=output)
     told = await rig.generate()
     work = rig.simulator.works[told.ref]

@@ -25,7 +25,7 @@ from tests.support.provider_and_simulator import Provided, provided, until
         ["500", "lost", "garbage", "429", "types", "404", "deep"],
     ],
 )
-async def test_trouble_with_a_look_changes_nothing(rig: Provided, looks: list[str]) -> None:
+async def test_a_failed_poll_changes_nothing(rig: Provided, looks: list[str]) -> None:
     rig.play(looks=list(looks), work_s=0.05)
     told = await rig.generate()
     assert told.done
@@ -33,14 +33,14 @@ async def test_trouble_with_a_look_changes_nothing(rig: Provided, looks: list[st
     assert rig.simulator.paid == 1
 
 
-async def test_a_vendor_that_asks_for_patience_while_it_is_looked_at_gets_it(rig: Provided) -> None:
+async def test_a_vendor_that_requests_slower_polling_is_polled_more_slowly(rig: Provided) -> None:
     rig.play(looks=["429"], retry_after="1")
     before = time.monotonic()
     assert (await rig.generate()).done
     assert time.monotonic() - before >= 0.9
 
 
-async def test_an_endless_fault_ends_with_a_task_that_can_be_resumed(tmp_path: Path, vendor: str) -> None:
+async def test_a_permanent_fault_leaves_a_task_that_can_be_resumed(tmp_path: Path, vendor: str) -> None:
     async with provided(vendor, tmp_path, change=lambda values, _: values.update(watch_s=0.3)) as rig:
         rig.play(looks=["500"] * 1000)
         told = await rig.generate()
@@ -51,7 +51,7 @@ async def test_an_endless_fault_ends_with_a_task_that_can_be_resumed(tmp_path: P
         assert rig.simulator.paid == 1
 
 
-async def test_patience_that_ends_leaves_a_task_that_can_be_resumed(tmp_path: Path, vendor: str) -> None:
+async def test_a_timeout_leaves_a_task_that_can_be_resumed(tmp_path: Path, vendor: str) -> None:
     async with provided(vendor, tmp_path, change=lambda values, _: values.update(watch_s=0.2)) as rig:
         rig.play(stay="work")
         told = await rig.generate()
@@ -74,7 +74,7 @@ async def test_patience_that_ends_leaves_a_task_that_can_be_resumed(tmp_path: Pa
         ("moderation", "MODERATION", {"UNKNOWN", "NOT_CHARGED"}),
     ],
 )
-async def test_a_task_that_the_vendor_ends_without_a_video_is_over(
+async def test_a_task_that_ends_without_a_video_has_failed(
     hasty: Provided, state: str, reason: str, charges: set[str]
 ) -> None:
     rig = hasty
@@ -88,14 +88,14 @@ async def test_a_task_that_the_vendor_ends_without_a_video_is_over(
     assert rig.simulator.paid == 1
 
 
-async def test_a_vendor_that_is_done_but_has_no_video_is_asked_until_patience_ends(tmp_path: Path, vendor: str) -> None:
+async def test_a_completed_task_without_a_video_is_polled_until_the_time_limit(tmp_path: Path, vendor: str) -> None:
     async with provided(vendor, tmp_path, change=lambda values, _: values.update(watch_s=0.2)) as rig:
         rig.play(end="no-output")
         assert (await rig.generate()).end == ("TIMED_OUT", "UNKNOWN")
         assert rig.simulator.paid == 1
 
 
-async def test_a_key_that_is_withdrawn_at_work_leaves_a_task_that_can_be_resumed(rig: Provided) -> None:
+async def test_a_key_revoked_during_a_task_leaves_a_task_that_can_be_resumed(rig: Provided) -> None:
     rig.play(stay="work")
     call = rig.start()
     ref = (await until(call, "accepted")).accepted.external_ref

@@ -11,7 +11,7 @@ from tests.support.provider_and_simulator import Provided, provided
 
 
 @pytest.mark.parametrize("how", ["", "bad-key", "garbage", "lost", "refused"])
-async def test_the_key_is_nowhere_but_in_requests(rig: Provided, caplog: pytest.LogCaptureFixture, how: str) -> None:
+async def test_the_key_is_only_in_requests(rig: Provided, caplog: pytest.LogCaptureFixture, how: str) -> None:
     caplog.set_level(logging.DEBUG)
     rig.play(submit=how, status=400, words=f"the key {rig.simulator.key} is bad, see https://vendor.example/task-1")
     told = await rig.generate()
@@ -22,7 +22,7 @@ async def test_the_key_is_nowhere_but_in_requests(rig: Provided, caplog: pytest.
     assert told.events[-1].WhichOneof("event") == "done" or told.failed.message
 
 
-async def test_the_key_does_not_follow_to_where_outputs_and_uploads_lie(tmp_path: Path, vendor: str) -> None:
+async def test_the_key_is_not_sent_to_hosts_of_outputs_and_uploads(tmp_path: Path, vendor: str) -> None:
     async with provided(vendor, tmp_path, change=lambda values, _: values.update(inline_bytes=10)) as rig:
         assert (await rig.generate()).done  # The simulator looks at the headers there.
         assert rig.simulator.counts["upload"] == 1

@@ -7,7 +7,7 @@ from services.rpc.status_codes import from_call
 from tests.support.provider_and_simulator import Provided, until
 
 
-async def test_a_task_in_the_vendors_queue_is_stopped_where_it_can_be(rig: Provided) -> None:
+async def test_a_task_in_the_vendors_queue_is_stopped_if_the_vendor_supports_it(rig: Provided) -> None:
     rig.play(stay="queue")
     call = rig.start()
     ref = (await until(call, "accepted")).accepted.external_ref
@@ -26,7 +26,7 @@ async def test_a_task_in_the_vendors_queue_is_stopped_where_it_can_be(rig: Provi
     assert rig.simulator.paid == 1
 
 
-async def test_a_task_at_work_goes_on(rig: Provided) -> None:
+async def test_a_running_task_continues_after_a_stop(rig: Provided) -> None:
     rig.play(stay="work")
     call = rig.start()
     ref = (await until(call, "accepted")).accepted.external_ref
@@ -50,7 +50,7 @@ async def test_a_task_whose_video_is_fetched_has_ended(rig: Provided) -> None:
     assert rig.simulator.paid == 1
 
 
-async def test_a_vendor_that_cannot_be_asked_to_stop_says_so(rig: Provided) -> None:
+async def test_a_vendor_that_cannot_stop_a_task_reports_it(rig: Provided) -> None:
     rig.play(stay="queue")
     call = rig.start()
     ref = (await until(call, "accepted")).accepted.external_ref
@@ -64,7 +64,7 @@ async def test_a_vendor_that_cannot_be_asked_to_stop_says_so(rig: Provided) -> N
     call.cancel()
 
 
-async def test_a_key_that_is_refused_does_not_tell_that_a_task_has_ended(rig: Provided) -> None:
+async def test_a_refused_key_does_not_mean_that_a_task_has_ended(rig: Provided) -> None:
     rig.play(stay="work")
     call = rig.start()
     ref = (await until(call, "accepted")).accepted.external_ref
@@ -76,7 +76,7 @@ async def test_a_key_that_is_refused_does_not_tell_that_a_task_has_ended(rig: Pr
 
 
 @pytest.mark.parametrize("stage", ["vendor-queue", "vendor-work", "download"])
-async def test_a_caller_that_went_attaches_to_what_it_had_begun(rig: Provided, stage: str) -> None:
+async def test_a_caller_that_returns_attaches_to_its_task(rig: Provided, stage: str) -> None:
     rig.play(stay="" if stage == "download" else stage.removeprefix("vendor-"), output="slow")
     call = rig.start()
     ref = (await until(call, "accepted")).accepted.external_ref
@@ -89,18 +89,18 @@ async def test_a_caller_that_went_attaches_to_what_it_had_begun(rig: Provided, s
     assert rig.simulator.paid == 1
 
 
-async def test_a_task_that_nobody_knows_is_gone(hasty: Provided) -> None:
+async def test_an_unknown_task_is_gone(hasty: Provided) -> None:
     assert (await hasty.attach("task-of-somebody-else")).end == ("TASK_GONE", "UNKNOWN")
     assert hasty.simulator.paid == 0
 
 
-async def test_a_vendor_that_forgets_a_task_for_a_while_loses_nothing(rig: Provided) -> None:
+async def test_a_task_that_the_vendor_temporarily_does_not_find_is_not_lost(rig: Provided) -> None:
     rig.play(looks=["404"] * 12)
     assert (await rig.generate()).done
     assert rig.simulator.paid == 1
 
 
-async def test_a_task_that_a_vendor_has_forgotten_can_be_attached_to_when_it_knows_it_again(hasty: Provided) -> None:
+async def test_a_missing_task_can_be_attached_to_when_the_vendor_finds_it_again(hasty: Provided) -> None:
     hasty.play(looks=["404"] * 1000)
     told = await hasty.generate()
     assert told.end == ("TASK_GONE", "UNKNOWN")
@@ -111,7 +111,7 @@ async def test_a_task_that_a_vendor_has_forgotten_can_be_attached_to_when_it_kno
 
 
 @pytest.mark.parametrize("ref", ["", "../../account", "a/b", "a b", "x" * 129, "a?b", ".."])
-async def test_what_cannot_be_a_vendors_id_is_never_sent_to_it(rig: Provided, ref: str) -> None:
+async def test_a_text_that_cannot_be_a_vendors_id_is_never_sent(rig: Provided, ref: str) -> None:
     for call in (rig.attach(ref), rig.cancel(ref)):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call

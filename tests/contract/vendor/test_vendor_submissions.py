@@ -31,7 +31,7 @@ async def test_a_task_becomes_a_video(rig: Provided) -> None:
     assert rig.metric("i2v_vendor_tasks_open") == 0
 
 
-async def test_a_slow_vendor_is_waited_for(rig: Provided) -> None:
+async def test_a_task_waits_for_a_slow_vendor(rig: Provided) -> None:
     rig.play(stay="queue")
     call = rig.start()
     await until(call, "progress", "vendor-queue")
@@ -60,7 +60,7 @@ async def test_a_slow_vendor_is_waited_for(rig: Provided) -> None:
         ("huge", ("ANSWER_LOST", "UNKNOWN")),
     ],
 )
-async def test_a_submission_that_is_not_answered_by_a_task_is_never_made_again(
+async def test_a_submission_without_a_task_in_its_answer_is_never_repeated(
     rig: Provided, submit: str, end: tuple[str, str]
 ) -> None:
     rig.play(submit=submit)
@@ -117,7 +117,7 @@ async def test_the_status_of_a_refusal_says_whether_it_was_paid_for(
         (400, "Invalid API key", "VENDOR_REFUSED", pb.Capabilities.AVAILABLE),
     ],
 )
-async def test_a_refusal_of_one_task_speaks_for_the_account_only_where_it_says_so(
+async def test_a_refusal_of_a_task_concerns_the_account_only_if_it_says_so(
     rig: Provided, status: int, words: str, reason: str, shown: int
 ) -> None:
     rig.play(submit="refused", status=status, words=words)
@@ -138,7 +138,7 @@ async def test_an_input_that_cannot_be_uploaded_costs_nothing(
         assert (await rig.generate()).done
 
 
-async def test_words_that_no_protobuf_takes_are_a_refusal_all_the_same(rig: Provided) -> None:
+async def test_a_refusal_with_a_text_that_protobuf_rejects_is_a_refusal(rig: Provided) -> None:
     rig.play(submit="refused", status=400, words="no \ud800\x00")
     told = await rig.generate()
     assert told.end == ("VENDOR_REFUSED", "NOT_CHARGED")
@@ -146,7 +146,7 @@ async def test_words_that_no_protobuf_takes_are_a_refusal_all_the_same(rig: Prov
 
 
 @pytest.mark.parametrize("encoding", ["raw", "utf-16", "utf-16-le", "utf-32", "utf-8-sig"])
-async def test_words_in_hostile_bytes_are_a_refusal_all_the_same_and_hide_no_key(rig: Provided, encoding: str) -> None:
+async def test_a_refusal_in_hostile_bytes_is_a_refusal_without_the_key(rig: Provided, encoding: str) -> None:
     rig.play(submit="refused", status=400, encoding=encoding, words=f"no \ud800 to {rig.simulator.key}")
     told = await rig.generate()
     assert told.end == ("VENDOR_REFUSED", "NOT_CHARGED")
@@ -155,7 +155,7 @@ async def test_words_in_hostile_bytes_are_a_refusal_all_the_same_and_hide_no_key
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("999999", 3600), ("Thu, 01 Jan 1970 00:00:09 GMT", 0)])
-async def test_a_full_vendor_says_when_to_come_again(rig: Provided, header: str, seconds: int) -> None:
+async def test_a_vendor_at_capacity_says_when_to_retry(rig: Provided, header: str, seconds: int) -> None:
     rig.play(submit="refused", status=429, retry_after=header)
     failed = (await rig.generate()).failed
     assert (failed.reason, failed.retryable, failed.retry_delay.seconds) == ("RATE_LIMITED", True, seconds)
@@ -163,13 +163,13 @@ async def test_a_full_vendor_says_when_to_come_again(rig: Provided, header: str,
 
 
 @pytest.mark.parametrize("header", ["soon", "-1", "1" * 30, "١"])
-async def test_a_nonsensical_retry_after_is_passed_over(rig: Provided, header: str) -> None:
+async def test_an_invalid_retry_after_is_ignored(rig: Provided, header: str) -> None:
     rig.play(submit="refused", status=429, retry_after=header)
     assert not (await rig.generate()).failed.HasField("retry_delay")
 
 
 @pytest.mark.parametrize("how", ["refused", "no-tls", "no-name"])
-async def test_a_vendor_that_is_not_reached_has_charged_nothing(
+async def test_an_unreachable_vendor_has_charged_nothing(
     how: str, tmp_path: Path, vendor: str, closed_port: int
 ) -> None:
     def change(values: dict[str, Any], simulator: Simulator) -> None:
@@ -187,7 +187,7 @@ async def test_a_vendor_that_is_not_reached_has_charged_nothing(
         assert rig.simulator.paid == 0
 
 
-async def test_a_caller_that_goes_while_the_task_is_submitted_loses_nothing(rig: Provided) -> None:
+async def test_a_caller_that_disconnects_during_the_submission_loses_nothing(rig: Provided) -> None:
     rig.play(submit="hold")
     call = rig.start()
     await rig.simulator.arrived.wait()
@@ -205,7 +205,7 @@ async def test_a_caller_that_goes_while_the_task_is_submitted_loses_nothing(rig:
     assert rig.simulator.paid == 1
 
 
-async def test_what_is_not_found_comes_with_the_refund_that_the_vendor_promises(rig: Provided) -> None:
+async def test_the_answer_for_a_missing_task_has_the_vendors_refund_window(rig: Provided) -> None:
     rig.play(submit="lost")
     assert (await rig.generate()).end == ("ANSWER_LOST", "UNKNOWN")
     told = await rig.find("submission-1", time.time())
@@ -229,7 +229,7 @@ async def test_a_submission_is_not_made_twice_under_one_id(rig: Provided) -> Non
     assert rig.simulator.paid == 2
 
 
-async def test_a_disk_that_takes_no_inputs_submits_nothing(rig: Provided) -> None:
+async def test_a_disk_without_space_for_inputs_submits_nothing(rig: Provided) -> None:
     shutil.rmtree(rig.data)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await rig.generate()
@@ -240,7 +240,7 @@ async def test_a_disk_that_takes_no_inputs_submits_nothing(rig: Provided) -> Non
     assert rig.simulator.paid == 0
 
 
-async def test_what_was_certainly_not_taken_may_be_submitted_again_under_the_same_id(rig: Provided) -> None:
+async def test_a_certainly_refused_submission_may_be_repeated_under_the_same_id(rig: Provided) -> None:
     rig.play(submit="refused", status=429)
     assert (await rig.generate()).end == ("RATE_LIMITED", "NOT_CHARGED")
     rig.play()

@@ -62,7 +62,7 @@ async def test_the_client_and_a_caller_of_the_api_get_the_same_asset(i2v: Served
     assert (by_client.duration.seconds, by_client.duration.nanos) == (2, 0)
 
 
-async def test_nothing_is_kept_of_a_sound_that_is_refused_as_a_picture(i2v: Served, tmp_path: Path) -> None:
+async def test_a_sound_refused_as_a_picture_is_not_stored(i2v: Served, tmp_path: Path) -> None:
     async with Client(i2v.address, "studio-key", "ann") as client:
         for data, media_type in ((MP3, "image/*"), (PNG, "audio/*"), (PNG, "video/*"), (b"%PDF-1.7", "")):
             with pytest.raises(InvalidRequest):

@@ -25,7 +25,7 @@ async def until(line: bytes, process: asyncio.subprocess.Process) -> list[str]:
     raise AssertionError(f"the command never said {line!r}")
 
 
-async def test_a_restart_of_the_server_does_not_show(rig: Rig, i2v: Command) -> None:
+async def test_a_restart_of_the_server_is_not_reported(rig: Rig, i2v: Command) -> None:
     rig.script.endless = True
     process = await i2v.start("watch", "7")
     await until(b"fragment 0", process)
@@ -53,7 +53,7 @@ async def test_ctrl_c_cancels_the_job_and_says_what_was_charged(rig: Rig, i2v: C
     assert len(rig.script.asked_for(job_pb2.CancelJobRequest)) == 1
 
 
-async def test_a_second_ctrl_c_leaves_at_once_and_says_that_the_job_goes_on(rig: Rig, i2v: Command) -> None:
+async def test_a_second_ctrl_c_ends_immediately_and_says_that_the_job_continues(rig: Rig, i2v: Command) -> None:
     rig.script.endless = rig.script.stubborn = True
     process = await i2v.start(*GENERATE)
     await until(b"fragment 0", process)
@@ -65,7 +65,7 @@ async def test_a_second_ctrl_c_leaves_at_once_and_says_that_the_job_goes_on(rig:
     assert ended.code == 130
 
 
-async def test_ctrl_c_while_watching_leaves_the_job_alone(rig: Rig, i2v: Command) -> None:
+async def test_ctrl_c_while_watching_does_not_stop_the_job(rig: Rig, i2v: Command) -> None:
     rig.script.endless = True
     process = await i2v.start("watch", "7")
     await until(b"fragment 0", process)
@@ -85,7 +85,7 @@ async def test_ctrl_c_while_watching_leaves_the_job_alone(rig: Rig, i2v: Command
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
-async def test_a_server_that_goes_away_is_mentioned_once_in_each_outage(
+async def test_each_outage_of_the_server_is_reported_once(
     rig: Rig, i2v: Command, command: tuple[str, ...], leaves: str
 ) -> None:
     rig.script.endless = True
@@ -106,7 +106,7 @@ async def test_a_server_that_goes_away_is_mentioned_once_in_each_outage(
         assert (ended.code, AWAY in ended.err) == (0, False), ended.err
 
 
-async def test_a_server_that_cannot_serve_for_a_while_says_why(rig: Rig, i2v: Command) -> None:
+async def test_a_temporarily_unavailable_server_reports_why(rig: Rig, i2v: Command) -> None:
     message = "The database cannot be reached. Try again."
     rig.script.fail_watch = Unavailable(message, reason="DATABASE_UNAVAILABLE", retry_after_s=0.1)
     process = await i2v.start("watch", "7")
@@ -116,9 +116,7 @@ async def test_a_server_that_cannot_serve_for_a_while_says_why(rig: Rig, i2v: Co
     assert (await i2v.end(process)).code == 0
 
 
-async def test_ctrl_c_in_an_outage_leaves_the_job_alone_and_once_is_enough_after_the_first(
-    rig: Rig, i2v: Command
-) -> None:
+async def test_one_ctrl_c_in_an_outage_ends_the_command_and_does_not_stop_the_job(rig: Rig, i2v: Command) -> None:
     rig.script.endless = rig.script.stubborn = True
     process = await i2v.start(*GENERATE)
     await until(b"fragment 0", process)

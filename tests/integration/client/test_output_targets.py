@@ -39,7 +39,7 @@ def left_of(folder: Path) -> set[str]:
 
 
 @BRINGS
-async def test_a_named_pipe_is_written_into_and_stays_one(i2v: Command, command: tuple[str, ...]) -> None:
+async def test_a_named_pipe_is_written_to_and_remains_a_pipe(i2v: Command, command: tuple[str, ...]) -> None:
     pipe = i2v.folder / "out.fifo"
     os.mkfifo(pipe)
     async with reader(pipe) as read:
@@ -50,7 +50,7 @@ async def test_a_named_pipe_is_written_into_and_stays_one(i2v: Command, command:
     assert left_of(i2v.folder) == {"out.fifo"}
 
 
-async def test_a_named_pipe_may_get_its_reader_late(i2v: Command) -> None:
+async def test_a_named_pipe_may_get_a_late_reader(i2v: Command) -> None:
     pipe = i2v.folder / "out.fifo"
     os.mkfifo(pipe)
     process = await i2v.start(*GENERATE, "--out", "out.fifo")
@@ -63,7 +63,7 @@ async def test_a_named_pipe_may_get_its_reader_late(i2v: Command) -> None:
     assert await process.wait() == 0
 
 
-async def test_ctrl_c_leaves_a_named_pipe_that_nobody_reads_and_says_how_to_get_the_video(i2v: Command) -> None:
+async def test_ctrl_c_ends_the_wait_for_a_reader_and_says_how_to_get_the_video(i2v: Command) -> None:
     os.mkfifo(i2v.folder / "out.fifo")
     process = await i2v.start(*GENERATE, "--out", "out.fifo")
     assert process.stderr is not None
@@ -77,7 +77,7 @@ async def test_ctrl_c_leaves_a_named_pipe_that_nobody_reads_and_says_how_to_get_
 
 
 @BRINGS
-async def test_a_device_is_written_into_and_stays_one(i2v: Command, command: tuple[str, ...]) -> None:
+async def test_a_device_is_written_to_and_remains_a_device(i2v: Command, command: tuple[str, ...]) -> None:
     terminal = Terminal()
     device = os.ttyname(terminal.slave)
     was = os.stat(device).st_rdev
@@ -93,7 +93,7 @@ async def test_a_device_is_written_into_and_stays_one(i2v: Command, command: tup
 
 
 @BRINGS
-async def test_a_link_is_followed_and_stays_one(i2v: Command, command: tuple[str, ...]) -> None:
+async def test_a_link_is_followed_and_remains_a_link(i2v: Command, command: tuple[str, ...]) -> None:
     (i2v.folder / "there").mkdir()
     (i2v.folder / "there" / "old.mp4").write_bytes(b"the one before")
     (i2v.folder / "old.mp4").symlink_to("there/old.mp4")
@@ -108,7 +108,7 @@ async def test_a_link_is_followed_and_stays_one(i2v: Command, command: tuple[str
 
 @BRINGS
 @pytest.mark.parametrize("length", [244, 255])
-async def test_a_name_may_be_as_long_as_the_file_system_takes(
+async def test_a_name_may_be_as_long_as_the_file_system_allows(
     i2v: Command, command: tuple[str, ...], length: int
 ) -> None:
     name = "x" * (length - 4) + ".mp4"
@@ -120,7 +120,7 @@ async def test_a_name_may_be_as_long_as_the_file_system_takes(
 
 @BRINGS
 @pytest.mark.parametrize("out", ["/proc/a.mp4", "x" * 256, "", "nowhere/a.mp4", ".", "loop", "socket", "cat.png/a.mp4"])
-async def test_what_cannot_be_written_is_refused_before_anything_is_asked_for(
+async def test_an_unwritable_target_is_refused_before_any_request(
     rig: Rig, i2v: Command, command: tuple[str, ...], out: str
 ) -> None:
     (i2v.folder / "loop").symlink_to("loop")
@@ -138,7 +138,7 @@ async def test_a_file_keeps_its_mode(i2v: Command) -> None:
 
 
 @BRINGS
-async def test_stdout_takes_a_video_and_nothing_else(i2v: Command, command: tuple[str, ...]) -> None:
+async def test_stdout_gets_only_the_video(i2v: Command, command: tuple[str, ...]) -> None:
     for out in ("-", "/dev/stdout"):
         process = await i2v.start(*command, "--out", out)
         written, said = await process.communicate()
@@ -148,7 +148,7 @@ async def test_stdout_takes_a_video_and_nothing_else(i2v: Command, command: tupl
     assert piped.returncode == (0 if command is DOWNLOAD else 2), said
 
 
-async def test_a_file_that_is_stdout_too_is_written_once(i2v: Command) -> None:
+async def test_a_file_that_is_also_stdout_is_written_once(i2v: Command) -> None:
     with (i2v.folder / "both.mp4").open("wb") as both:
         process = await i2v.start(*DOWNLOAD, "--out", "both.mp4", stdout=both.fileno())
         _, said = await process.communicate()
@@ -156,7 +156,7 @@ async def test_a_file_that_is_stdout_too_is_written_once(i2v: Command) -> None:
 
 
 @BRINGS
-async def test_a_terminal_is_no_place_for_a_video(rig: Rig, i2v: Command, command: tuple[str, ...]) -> None:
+async def test_a_video_is_not_written_to_a_terminal(rig: Rig, i2v: Command, command: tuple[str, ...]) -> None:
     terminal = Terminal()
     process = await i2v.start(*command, "--out", "-", stdout=terminal.slave)
     terminal.hand_over()
@@ -165,7 +165,7 @@ async def test_a_terminal_is_no_place_for_a_video(rig: Rig, i2v: Command, comman
     assert b"name a file, or pipe stdout" in said
 
 
-async def test_a_reader_that_goes_away_ends_the_command_quietly(i2v: Command) -> None:
+async def test_a_reader_that_leaves_ends_the_command_without_an_error(i2v: Command) -> None:
     read, write = os.pipe()
     process = await i2v.start(*DOWNLOAD, "--out", "-", stdout=write)
     os.close(write)
@@ -176,7 +176,7 @@ async def test_a_reader_that_goes_away_ends_the_command_quietly(i2v: Command) ->
     assert "Traceback" not in ended.err
 
 
-async def test_the_client_pays_for_nothing_that_it_cannot_write(rig: Rig, tmp_path: Path) -> None:
+async def test_the_client_submits_nothing_that_it_cannot_write(rig: Rig, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
         await rig.client.generate(PICTURE, "It moves.", out=tmp_path / "nowhere" / "a.mp4")
     with pytest.raises(OSError, match="nowhere"):
@@ -184,7 +184,7 @@ async def test_the_client_pays_for_nothing_that_it_cannot_write(rig: Rig, tmp_pa
     assert rig.script.asked_for(job_pb2.SubmitJobRequest) == rig.script.asked_for(asset_pb2.ReadAssetRequest) == []
 
 
-async def test_a_download_that_fails_leaves_the_file_before_it(rig: Rig, tmp_path: Path) -> None:
+async def test_a_failed_download_leaves_the_existing_file(rig: Rig, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"the one before")
     with pytest.raises(Exception, match="checksum"):
         await rig.client.download("assets/" + "0" * 64, tmp_path / "a.mp4")

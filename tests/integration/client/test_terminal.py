@@ -70,7 +70,7 @@ async def test_a_terminal_shows_a_bar_and_everything_notable_and_repeats_the_war
     assert [line for line in lines_of(seen) if line][-2:] == WARNINGS
 
 
-async def test_a_terminal_mentions_once_above_the_bar_that_the_server_went_away(rig: Rig, i2v: Command) -> None:
+async def test_a_terminal_reports_an_outage_once_above_the_bar(rig: Rig, i2v: Command) -> None:
     rig.script.endless = True
     terminal = Terminal(200)
     process = await i2v.start("watch", "7", stderr=terminal.slave, TERM="xterm-256color")
@@ -92,19 +92,19 @@ async def test_a_narrow_terminal_cuts_no_word_of_a_warning(eventful: Rig, i2v: C
     assert (code, lines_of(seen)[-3:-1]) == (0, WARNINGS)
 
 
-async def test_without_a_terminal_the_warnings_are_repeated_at_the_end_too(eventful: Rig, i2v: Command) -> None:
+async def test_without_a_terminal_warnings_are_also_repeated_at_the_end(eventful: Rig, i2v: Command) -> None:
     ended = await i2v(*GENERATE)
     assert (ended.code, ended.err.splitlines()[-2:]) == (0, WARNINGS)
     as_json = await i2v(*GENERATE, "--json")
     assert (as_json.code, as_json.err) == (0, "")
 
 
-async def test_a_job_that_is_shown_later_has_its_warnings_too(eventful: Rig, i2v: Command) -> None:
+async def test_a_job_that_is_shown_later_has_its_warnings(eventful: Rig, i2v: Command) -> None:
     ended = await i2v("job", "7")
     assert (ended.code, ended.out.splitlines()[-2:]) == (0, WARNINGS)
 
 
-async def test_a_job_that_still_runs_is_shown_at_once(eventful: Rig, i2v: Command) -> None:
+async def test_a_running_job_is_shown_immediately(eventful: Rig, i2v: Command) -> None:
     eventful.script.events = eventful.script.events[:4]
     eventful.script.endless = True
     eventful.script.job = Job(name="jobs/7", state=Job.RUNNING, last_sequence=4)
@@ -173,7 +173,7 @@ async def test_nothing_from_elsewhere_reaches_the_terminal_as_a_command_or_a_row
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
-async def test_what_the_surroundings_cannot_write_is_escaped(eventful: Rig, i2v: Command, encoding: str) -> None:
+async def test_characters_that_the_locale_cannot_encode_are_escaped(eventful: Rig, i2v: Command, encoding: str) -> None:
     eventful.script.job.prompt = "猫"
     ended = await i2v("job", "7", PYTHONIOENCODING=encoding)
     assert (ended.code, ("猫" if encoding == "utf-8" else "\\u732b") in ended.out) == (0, True)
@@ -181,7 +181,7 @@ async def test_what_the_surroundings_cannot_write_is_escaped(eventful: Rig, i2v:
     assert code == 0
 
 
-async def test_a_terminal_that_can_do_nothing_gets_lines(eventful: Rig, i2v: Command) -> None:
+async def test_a_dumb_terminal_gets_lines(eventful: Rig, i2v: Command) -> None:
     terminal = Terminal()
     process = await i2v.start("watch", "7", stderr=terminal.slave, TERM="dumb")
     terminal.hand_over()
@@ -190,7 +190,7 @@ async def test_a_terminal_that_can_do_nothing_gets_lines(eventful: Rig, i2v: Com
     assert [text for _, text in NOTABLE if text not in seen] == []
 
 
-async def test_a_reader_that_has_seen_enough_ends_a_list_quietly(i2v: Command) -> None:
+async def test_a_reader_that_leaves_ends_a_list_without_an_error(i2v: Command) -> None:
     process = await i2v.start("watch", "7", "--json")
     assert process.stdout is not None and process.stderr is not None
     await process.stdout.readline()
@@ -199,7 +199,7 @@ async def test_a_reader_that_has_seen_enough_ends_a_list_quietly(i2v: Command) -
     await process.wait()
 
 
-async def test_a_key_file_that_holds_no_text_is_no_key(i2v: Command) -> None:
+async def test_a_key_file_without_text_is_refused(i2v: Command) -> None:
     (i2v.folder / "key").write_bytes(b"\xff\xfe\x00")
     ended = await i2v("--key-file", "key", "jobs")
     assert (ended.code, "That cannot be a key" in ended.err) == (6, True)
@@ -212,7 +212,7 @@ async def test_an_empty_key_file_is_named(i2v: Command) -> None:
 
 
 @pytest.mark.parametrize("server", [" ", "localhost", "127.0.0.1:port", "http://127.0.0.1:50051", "a:1,,b:2", ":1"])
-async def test_an_address_that_is_none_is_wrong_use_and_says_how_one_is_written(i2v: Command, server: str) -> None:
+async def test_an_invalid_address_is_a_usage_error_that_shows_the_format(i2v: Command, server: str) -> None:
     ended = await i2v("--server", server, "jobs")
     assert (ended.code, "Invalid value for --server: " in ended.err, "host:port" in ended.err) == (2, True, True)
 
@@ -235,6 +235,6 @@ async def test_ctrl_c_while_nothing_answers_is_130(rig: Rig, i2v: Command) -> No
     assert (ended.code, ended.err) == (130, "Interrupted.\n")
 
 
-async def test_a_video_is_whole_though_home_and_locale_are_missing(i2v: Command) -> None:
+async def test_a_video_is_complete_without_home_and_locale(i2v: Command) -> None:
     ended = await i2v(*GENERATE, HOME="/nonexistent", LC_ALL="C", LANG="xx_YY")
     assert (ended.code, (i2v.folder / "cat.mp4").read_bytes()) == (0, VIDEO)

@@ -92,7 +92,7 @@ async def test_an_outage_is_retried_by_the_same_entry_after_a_wait(
     assert await runner.run(job.id) == JobEnded()
 
 
-async def test_an_attempt_that_another_one_followed_leaves_the_job_to_it(
+async def test_a_superseded_attempt_does_not_change_the_job(
     store: PostgresStore, runner: AttemptRunner, backend: ScriptedBackend, job: Job
 ) -> None:
     backend.gate.clear()
@@ -123,7 +123,7 @@ class LosesAnswers:
         return recorded
 
 
-async def test_a_job_is_not_left_by_the_attempt_that_lost_the_answer_to_its_own_retry(
+async def test_an_attempt_that_lost_the_answer_to_its_own_retry_continues_the_job(
     store: PostgresStore, clock: FakeClock, backend: ScriptedBackend, job: Job, tmp_path: Path
 ) -> None:
     blobs, jobs = LocalBlobs(tmp_path / "blobs"), LosesAnswers(store.jobs, Retrying)

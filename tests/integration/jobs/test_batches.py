@@ -70,7 +70,7 @@ async def test_jobs_that_fit_one_by_one_but_not_together_are_refused_together(i2
     assert await held(i2v, **POOR) == 0
 
 
-async def test_each_gets_what_the_ones_before_have_left(i2v: Served) -> None:
+async def test_each_job_gets_what_the_previous_ones_left(i2v: Served) -> None:
     jobs = [a_request() for _ in range(5)]
     results = await submit(i2v, EACH, *jobs, **POOR)
     assert [reason(each) for each in results] == ["", *["USER_BUDGET_EXCEEDED"] * 4]
@@ -79,7 +79,7 @@ async def test_each_gets_what_the_ones_before_have_left(i2v: Served) -> None:
     assert again[0].job.name == results[0].job.name
 
 
-async def test_one_bad_job_refuses_all_and_is_named(i2v: Served) -> None:
+async def test_one_bad_job_refuses_the_batch_and_is_named(i2v: Served) -> None:
     bad = text_spec(seconds=9)
     error = await refused(submit(i2v, ALL, a_request(), a_request(), a_request(bad), a_request(request_id="7")))
     assert error.code() is Code.INVALID_ARGUMENT
@@ -146,7 +146,7 @@ async def test_a_batch_of_which_a_part_was_admitted_before_continues(i2v: Served
     ],
     ids=["none", "many", "no mode", "unknown mode", "large"],
 )
-async def test_a_batch_that_is_none_is_refused(
+async def test_an_invalid_batch_is_refused(
     i2v: Served, request_: job_pb2.SubmitJobsRequest, field: str, expected: str
 ) -> None:
     error = await refused(i2v.jobs.SubmitJobs(request_, metadata=caller()))

@@ -59,7 +59,7 @@ async def test_a_job_ends_with_one_settlement_wherever_its_worker_was_killed(
     assert (usage.user.spent.amount_micros, usage.user.reserved.amount_micros) == (4000, 0)
 
 
-async def test_another_worker_takes_over_what_a_dead_one_left(api: Served, database: str, tmp_path: Path) -> None:
+async def test_another_worker_takes_over_the_jobs_of_a_killed_one(api: Served, database: str, tmp_path: Path) -> None:
     job = await api.submit(text_spec())
     with worker(database, tmp_path, "worker-0", I2V_SILENT_S="2") as process:
         await fragment(api, job.name, 0)
@@ -87,7 +87,7 @@ async def test_a_worker_that_slept_through_its_own_funeral_writes_nothing(
     assert settlements([event async for event in api.watch(job.name)]) == 1
 
 
-async def test_a_stop_that_was_asked_of_a_dead_worker_is_kept(api: Served, database: str, tmp_path: Path) -> None:
+async def test_a_stop_requested_of_a_killed_worker_is_kept(api: Served, database: str, tmp_path: Path) -> None:
     job = await api.submit(text_spec())
     with worker(database, tmp_path) as process:
         await fragment(api, job.name, 0)
@@ -99,9 +99,7 @@ async def test_a_stop_that_was_asked_of_a_dead_worker_is_kept(api: Served, datab
     assert ended.state == job_pb2.Job.CANCELLED
 
 
-async def test_a_worker_that_is_told_to_stop_leaves_its_jobs_to_the_next(
-    api: Served, database: str, tmp_path: Path
-) -> None:
+async def test_a_stopped_worker_leaves_its_jobs_to_the_next(api: Served, database: str, tmp_path: Path) -> None:
     job = await api.submit(text_spec())
     with worker(database, tmp_path) as process:
         await fragment(api, job.name, 0)
@@ -123,7 +121,7 @@ async def test_two_workers_of_one_name_do_not_take_each_others_jobs(api: Served,
     assert "another living worker" in (tmp_path / "worker-0.log").read_text()
 
 
-async def test_the_reaper_gets_past_a_job_that_it_cannot_read(api: Served, database: str, tmp_path: Path) -> None:
+async def test_the_reaper_skips_a_job_that_it_cannot_read(api: Served, database: str, tmp_path: Path) -> None:
     spec = text_spec()
     spec.timeout.seconds = 1
     jobs = [await api.submit(spec) for _ in range(3)]
@@ -138,7 +136,7 @@ async def test_the_reaper_gets_past_a_job_that_it_cannot_read(api: Served, datab
     assert {job.error.reason for job in ended} == {"DEADLINE_EXCEEDED"}
 
 
-async def test_a_database_that_refuses_for_a_while_costs_no_job(api: Served, database: str, tmp_path: Path) -> None:
+async def test_a_temporary_refusal_of_the_database_fails_no_job(api: Served, database: str, tmp_path: Path) -> None:
     job = await api.submit(text_spec())
     name = sa.make_url(database).database
     admin = sa.create_engine(driver_url(database), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
@@ -179,7 +177,7 @@ async def test_a_worker_takes_only_jobs_that_it_can_make(api: Served, database: 
     assert {(job.state, job.attempt) for job in ended} == {(job_pb2.Job.SUCCEEDED, 1)}
 
 
-async def test_a_job_that_nobody_begins_fails_at_its_deadline(api: Served, database: str, tmp_path: Path) -> None:
+async def test_a_job_that_no_worker_starts_fails_at_its_deadline(api: Served, database: str, tmp_path: Path) -> None:
     spec = text_spec()
     spec.timeout.seconds = 1
     job = await api.submit(spec)
@@ -194,7 +192,7 @@ def scratch_folders(data: Path) -> set[Path]:
     return set((data / "spool").glob("process-*"))
 
 
-async def test_what_a_killed_worker_left_is_swept_and_nothing_of_those_that_live(
+async def test_files_of_a_killed_worker_are_removed_and_those_of_running_ones_kept(
     api: Served, database: str, tmp_path: Path
 ) -> None:
     job = await api.submit(text_spec())

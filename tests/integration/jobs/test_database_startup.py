@@ -63,7 +63,7 @@ async def test_a_worker_that_starts_while_postgresql_takes_no_writes_waits_and_s
         assert await ended(process) == 0
 
 
-async def test_what_a_worker_says_while_its_database_is_away_is_json_and_short(database: str, tmp_path: Path) -> None:
+async def test_log_lines_during_an_outage_of_the_database_are_short_json(database: str, tmp_path: Path) -> None:
     fake_models(tmp_path)
     log = tmp_path / "worker-0.log"
     async with door(database) as entrance:
@@ -84,7 +84,7 @@ async def test_what_a_worker_says_while_its_database_is_away_is_json_and_short(d
     assert not [line for line in lines if "the database is away" in line["message"] and "exception" in line]
 
 
-async def test_an_orchestrator_that_starts_before_postgresql_waits_for_a_bounded_time(tmp_path: Path) -> None:
+async def test_an_orchestrator_that_starts_before_postgresql_waits_for_a_limited_time(tmp_path: Path) -> None:
     fake_models(tmp_path)
     with worker("postgresql://127.0.0.1:9/i2v", tmp_path, I2V_DATABASE_PATIENCE_S="1.5") as process:
         assert await ended(process) == 1
@@ -94,7 +94,7 @@ async def test_an_orchestrator_that_starts_before_postgresql_waits_for_a_bounded
 
 
 @pytest.mark.parametrize("wrong", ["password", "database"])
-async def test_what_cannot_come_right_is_not_waited_for(database: str, tmp_path: Path, wrong: str) -> None:
+async def test_a_permanent_error_ends_the_wait(database: str, tmp_path: Path, wrong: str) -> None:
     fake_models(tmp_path)
     async with door(database) as entrance:
         url = entrance.url

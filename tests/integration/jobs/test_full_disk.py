@@ -61,7 +61,7 @@ async def test_a_job_waits_while_the_disk_is_full(database: str, tmp_path: Path,
         assert await waits(i2v, ended.name) == ["DISK_FULL", "DISK_FULL"]
 
 
-async def test_a_job_waits_while_memory_descriptors_or_threads_are_lacking(database: str, tmp_path: Path) -> None:
+async def test_a_job_waits_during_a_shortage_of_memory_descriptors_or_threads(database: str, tmp_path: Path) -> None:
     backend = ScriptedBackend()
     backend.troubles = [MemoryError(), OSError(errno.EMFILE, "Too many open files"), RuntimeError(NO_THREAD)]
     async with served(database, tmp_path, {"test": (backend, 1)}) as i2v:
@@ -70,9 +70,7 @@ async def test_a_job_waits_while_memory_descriptors_or_threads_are_lacking(datab
         assert await waits(i2v, ended.name) == ["RESOURCES_EXHAUSTED"] * 3
 
 
-async def test_an_upload_without_descriptors_is_refused_for_a_while_and_taken_afterwards(
-    database: str, tmp_path: Path
-) -> None:
+async def test_an_upload_without_descriptors_is_refused_and_accepted_later(database: str, tmp_path: Path) -> None:
     """An API process that loses its file descriptors while it runs, and gets them back."""
     settings = {
         "I2V_DATABASE_URL": database,
@@ -113,7 +111,7 @@ class FullForTheVideo(ProviderBackend):
                 yield event
 
 
-async def test_a_paid_video_that_finds_no_room_is_fetched_again(database: str, tmp_path: Path) -> None:
+async def test_a_paid_video_without_disk_space_is_fetched_again(database: str, tmp_path: Path) -> None:
     vendor = ScriptedProvider(paid_work.VIDEO)
     async with paid_work.remotely(database, tmp_path, vendor, backend=FullForTheVideo) as i2v:
         ended = await i2v.ended((await i2v.submit(paid_work.spec())).name)
@@ -135,9 +133,7 @@ class UnreadableOnce(ProviderBackend):
                 yield event
 
 
-async def test_inputs_that_cannot_be_read_at_the_handover_are_certainly_not_submitted(
-    database: str, tmp_path: Path
-) -> None:
+async def test_unreadable_inputs_are_certainly_not_submitted(database: str, tmp_path: Path) -> None:
     def change(values: dict[str, Any]) -> None:
         values["models_file"] = tmp_path / "models.toml"
 
@@ -157,7 +153,7 @@ async def test_inputs_that_cannot_be_read_at_the_handover_are_certainly_not_subm
     [(resource.RLIMIT_FSIZE, 16, "DISK_FULL"), (resource.RLIMIT_NOFILE, 3, "RESOURCES_EXHAUSTED")],
     ids=["file-size", "open-files"],
 )
-async def test_a_worker_without_resources_makes_its_job_when_it_has_them_again(
+async def test_a_worker_finishes_its_job_when_a_shortage_ends(
     database: str, tmp_path: Path, kind: int, few: int, reason: str
 ) -> None:
     """A worker process with limits that are lowered while it runs, and raised again."""
@@ -184,7 +180,7 @@ def demanding(values: dict[str, Any]) -> None:
     values |= {"disk_free_bytes": 1 << 62, "disk_free_share": 1.0}
 
 
-async def test_nothing_is_taken_or_charged_when_there_is_little_room(database: str, tmp_path: Path) -> None:
+async def test_nothing_is_accepted_or_charged_when_there_is_little_disk_space(database: str, tmp_path: Path) -> None:
     async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}) as i2v:
         admitted = await i2v.ended((await i2v.submit(text_spec(), "6f9619ff-8b86-4011-b42d-00c04fc964ff")).name)
     async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}, change=demanding) as i2v:
@@ -204,7 +200,9 @@ async def test_nothing_is_taken_or_charged_when_there_is_little_room(database: s
         assert (usage.user.reserved.amount_micros, usage.user.spent.amount_micros) == (0, 1000)
 
 
-async def test_a_job_begins_when_there_is_room_and_no_vendor_is_asked_before(database: str, tmp_path: Path) -> None:
+async def test_a_job_starts_when_there_is_disk_space_and_no_vendor_is_called_before(
+    database: str, tmp_path: Path
+) -> None:
     vendor = ScriptedProvider(paid_work.VIDEO)
     async with paid_work.life(database, tmp_path, vendor) as (i2v, settings):
         job = await i2v.submit(paid_work.spec())
@@ -239,9 +237,7 @@ def fill(disk: Path) -> Path:
     return filler
 
 
-async def test_a_disk_that_fills_under_a_running_job_costs_time_and_nothing_else(
-    database: str, small_disk: Path
-) -> None:
+async def test_a_disk_that_fills_during_a_job_only_delays_it(database: str, small_disk: Path) -> None:
     backend = ScriptedBackend()
     backend.gate.clear()
     async with served(database, small_disk, {"test": (backend, 1)}) as i2v:

@@ -32,7 +32,7 @@ class HeldBlobs(LocalBlobs):
         await super().put_file(key, source, media_type=media_type)
 
 
-async def test_the_last_fragment_is_stored_while_the_whole_file_is_looked_into(
+async def test_the_last_fragment_is_stored_while_the_whole_file_is_probed(
     store: PostgresStore, clock: FakeClock, tmp_path: Path
 ) -> None:
     blobs = HeldBlobs(tmp_path / "blobs")

@@ -51,7 +51,7 @@ async def lost(i2v: Served, vendor: ScriptedProvider, jobs: int) -> list[str]:
     return names
 
 
-async def test_a_worker_beats_while_its_vendor_says_nothing(database: str, tmp_path: Path) -> None:
+async def test_a_worker_sends_heartbeats_while_its_vendor_does_not_answer(database: str, tmp_path: Path) -> None:
     vendor = ScriptedProvider(a_video())
     async with providing(vendor) as address:
         backend = Slow(address)

@@ -33,7 +33,7 @@ async def test_a_notification_wakes_a_queue_at_once(i2v: Served) -> None:
         assert job.state == job_pb2.Job.SUCCEEDED
 
 
-async def test_a_free_slot_is_filled_at_once(i2v: Served, backend: ScriptedBackend) -> None:
+async def test_a_free_slot_is_filled_immediately(i2v: Served, backend: ScriptedBackend) -> None:
     backend.gate.clear()
     jobs = [await i2v.submit(text_spec()) for _ in range(3)]
     await i2v.until(jobs[0].name, "fragment_ready")

@@ -91,7 +91,7 @@ async def test_a_job_is_admitted_at_its_quote_and_named_by_it(i2v: Served) -> No
         (text_spec(), {"tenant": "story"}, "QUOTE_FOREIGN"),
     ],
 )
-async def test_a_foreign_quote_is_refused_with_the_price_of_now(
+async def test_a_foreign_quote_is_refused_with_the_current_price(
     i2v: Served, spec: job_pb2.JobSpec, who: dict[str, str], reason: str
 ) -> None:
     token = (await preview(i2v, text_spec())).quote_token
@@ -103,7 +103,7 @@ async def test_a_foreign_quote_is_refused_with_the_price_of_now(
 
 
 @pytest.mark.parametrize("token", ["x", "A" * 76, "ä", "=" * 1000])
-async def test_what_is_no_quote_is_refused(i2v: Served, token: str) -> None:
+async def test_an_invalid_quote_is_refused(i2v: Served, token: str) -> None:
     error = await refused(submit(i2v, text_spec(), token))
     assert (error.code(), details(error)["ErrorInfo"].reason) == (Code.FAILED_PRECONDITION, "QUOTE_MALFORMED")
 
@@ -124,6 +124,6 @@ async def test_no_quote_is_in_a_log(i2v: Served, caplog: pytest.LogCaptureFixtur
     assert caplog.records and token not in logged
 
 
-async def test_who_is_not_known_gets_no_preview(i2v: Served) -> None:
+async def test_an_unknown_caller_gets_no_preview(i2v: Served) -> None:
     error = await refused(preview(i2v, text_spec(), key="guess"))
     assert error.code() is Code.UNAUTHENTICATED

@@ -105,7 +105,7 @@ async def test_a_request_id_that_is_no_uuid_is_refused(i2v: Served, request_id: 
     assert (error.code(), field_of(error)) == (Code.INVALID_ARGUMENT, ("request_id", "REQUEST_ID_MALFORMED"))
 
 
-async def test_a_picture_that_is_not_there_is_named(i2v: Served) -> None:
+async def test_a_missing_picture_is_named(i2v: Served) -> None:
     error = await refused(i2v.submit(image_spec("assets/" + "a" * 64)))
     assert error.code() is Code.NOT_FOUND
     found = details(error)
@@ -113,7 +113,7 @@ async def test_a_picture_that_is_not_there_is_named(i2v: Served) -> None:
     assert found["ErrorInfo"].metadata["field"] == "spec.image_to_video.image"
 
 
-async def test_another_users_picture_and_job_are_not_there(i2v: Served) -> None:
+async def test_another_users_picture_and_job_are_not_found(i2v: Served) -> None:
     picture = await i2v.upload(CAT)
     job = await i2v.submit(text_spec(), user="bob")
     for who in ({"user": "mallory"}, {"tenant": "story"}):
@@ -164,7 +164,7 @@ async def test_a_quota_refusal_says_which_limit_and_when_to_retry(i2v: Served) -
     assert found["RetryInfo"].retry_delay.seconds > 0
 
 
-async def test_names_and_numbers_that_cannot_be_are_refused(i2v: Served) -> None:
+async def test_invalid_names_and_numbers_are_refused(i2v: Served) -> None:
     jobs, who = i2v.jobs, {"metadata": caller()}
     errors = [
         await refused(jobs.GetJob(job_pb2.GetJobRequest(name="cat"), **who)),
@@ -211,7 +211,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_an_upload_that_is_not_what_it_should_be_leaves_nothing(i2v: Served, name: str, tmp_path: Path) -> None:
+async def test_an_invalid_upload_leaves_nothing(i2v: Served, name: str, tmp_path: Path) -> None:
     data, media_type = HOSTILE[name]
     error = await refused(i2v.upload(data, media_type))
     assert error.code() is Code.INVALID_ARGUMENT
@@ -286,7 +286,7 @@ async def test_a_broken_upload_leaves_nothing(i2v: Served, tmp_path: Path) -> No
     assert files(tmp_path / "blobs") == []
 
 
-async def test_a_download_may_begin_anywhere_but_not_beyond_the_end(i2v: Served) -> None:
+async def test_a_download_may_start_anywhere_within_the_file(i2v: Served) -> None:
     asset = await i2v.upload(CAT)
     whole = await i2v.download(asset.name)
     assert hashlib.sha256(whole).hexdigest() == asset.name.removeprefix("assets/")

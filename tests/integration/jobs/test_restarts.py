@@ -47,7 +47,7 @@ async def busy(api: Served, name: str) -> list[job_pb2.Job]:
 
 
 @pytest.mark.timeout(400)
-async def test_twenty_stops_of_workers_under_a_deep_queue_fail_no_job(
+async def test_twenty_stops_of_workers_with_a_long_queue_fail_no_job(
     api: Served, database: str, tmp_path: Path
 ) -> None:
     settings = PATIENT | {"I2V_FAKE_SLOTS": "8", "I2V_FAKE_PAUSE_S": "1"}
@@ -75,7 +75,7 @@ async def test_twenty_stops_of_workers_under_a_deep_queue_fail_no_job(
     assert (usage.user.spent.amount_micros, usage.user.reserved.amount_micros) == (1000 * len(jobs), 0)
 
 
-async def test_what_a_stopped_worker_leaves_another_begins_without_waiting_for_silence(
+async def test_another_worker_starts_the_jobs_of_a_stopped_one_without_delay(
     api: Served, database: str, tmp_path: Path
 ) -> None:
     slow = PATIENT | {"I2V_FAKE_PAUSE_S": "60"}
@@ -115,9 +115,7 @@ async def test_a_task_that_is_handed_over_during_a_stop_is_attached_to_by_anothe
     assert (len(vendor.submitted), vendor.attached) == (1, ["task-1"])
 
 
-async def test_a_worker_killed_during_its_stop_has_put_back_what_had_stopped_and_loses_nothing(
-    database: str, tmp_path: Path
-) -> None:
+async def test_a_worker_killed_during_its_stop_has_requeued_its_stopped_jobs(database: str, tmp_path: Path) -> None:
     vendor = ScriptedProvider(VIDEO)
     vendor.working.clear()
     async with life(database, tmp_path, vendor) as (i2v, settings):

@@ -70,7 +70,7 @@ async def test_watchers_of_a_job_share_one_reading_of_its_events(i2v: Served, ba
         assert [event.sequence for event in events] == [1, 2, 3, 4, 5, 6]
 
 
-async def test_who_joins_late_sees_all_that_was_and_all_that_comes(i2v: Served, backend: ScriptedBackend) -> None:
+async def test_a_late_watcher_sees_all_earlier_and_later_events(i2v: Served, backend: ScriptedBackend) -> None:
     backend.gate.clear()
     job, joined = await i2v.submit(text_spec()), asyncio.Semaphore(0)
     first = asyncio.create_task(watched(i2v, job.name, joined))
@@ -84,7 +84,7 @@ async def test_who_joins_late_sees_all_that_was_and_all_that_comes(i2v: Served, 
     assert await later == (await late)[3:]
 
 
-async def test_who_watches_from_behind_the_end_is_let_go_when_it_comes(i2v: Served, backend: ScriptedBackend) -> None:
+async def test_a_watch_from_beyond_the_last_event_ends_with_the_job(i2v: Served, backend: ScriptedBackend) -> None:
     backend.gate.clear()
     job, joined = await i2v.submit(text_spec()), asyncio.Semaphore(0)
     ahead = asyncio.create_task(watched(i2v, job.name, joined, after=99))
@@ -94,7 +94,7 @@ async def test_who_watches_from_behind_the_end_is_let_go_when_it_comes(i2v: Serv
     assert await ahead == []
 
 
-async def test_places_are_computed_once_for_all_who_wait(database: str, tmp_path: Path) -> None:
+async def test_queue_positions_are_computed_once_for_all_watchers(database: str, tmp_path: Path) -> None:
     async with served(database, tmp_path, {}, role=Role.API) as i2v:
         jobs = [await i2v.submit(text_spec()) for _ in range(WATCHERS)]
 
@@ -110,7 +110,7 @@ async def test_places_are_computed_once_for_all_who_wait(database: str, tmp_path
         assert len(reads) < WATCHERS / 2
 
 
-async def test_watchers_go_on_when_the_listening_connection_breaks(i2v: Served, backend: ScriptedBackend) -> None:
+async def test_watchers_continue_when_the_listening_connection_breaks(i2v: Served, backend: ScriptedBackend) -> None:
     backend.gate.clear()
     job, joined = await i2v.submit(text_spec()), asyncio.Semaphore(0)
     watching = [asyncio.create_task(watched(i2v, job.name, joined)) for _ in range(3)]

@@ -36,7 +36,7 @@ async def makes_a_job(database: str, folder: Path) -> None:
     assert queue_threads() == []
 
 
-async def test_a_stop_that_is_cancelled_ends_everything_first(database: str, tmp_path: Path) -> None:
+async def test_a_cancelled_stop_ends_everything_first(database: str, tmp_path: Path) -> None:
     serving, leave = asyncio.Event(), asyncio.Event()
 
     async def live() -> None:
@@ -55,7 +55,7 @@ async def test_a_stop_that_is_cancelled_ends_everything_first(database: str, tmp
     await makes_a_job(database, tmp_path)
 
 
-async def test_a_start_that_failed_leaves_room_for_another(database: str, tmp_path: Path, store: PostgresStore) -> None:
+async def test_a_failed_start_does_not_prevent_another(database: str, tmp_path: Path, store: PostgresStore) -> None:
     queue = Queue("make_video", "i2v-test", "1")
     other = PostgresWorkers(store.database, database, SystemClock(), queue, worker="worker-0", incarnation="other")
     await other.enter()
@@ -66,7 +66,7 @@ async def test_a_start_that_failed_leaves_room_for_another(database: str, tmp_pa
     await makes_a_job(database, tmp_path)
 
 
-async def test_a_second_worker_beside_a_living_one_is_refused_and_harms_nothing(database: str, tmp_path: Path) -> None:
+async def test_a_second_worker_in_a_process_is_refused_and_harms_nothing(database: str, tmp_path: Path) -> None:
     async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}) as first:
         with pytest.raises(RuntimeError, match="room for one worker"):
             async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}, role=Role.WORKER):
@@ -83,7 +83,7 @@ async def logged_or_begun(i2v: Served, name: str, caplog: pytest.LogCaptureFixtu
         await asyncio.sleep(0.05)
 
 
-async def test_an_attempt_that_waited_does_not_begin_again_what_another_worker_has_taken(
+async def test_a_waiting_attempt_does_not_restart_a_job_of_another_worker(
     database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend = ScriptedBackend()
@@ -102,7 +102,7 @@ async def test_an_attempt_that_waited_does_not_begin_again_what_another_worker_h
         assert (await i2v.job(job.name)).attempt == 1
 
 
-async def test_what_a_worker_has_taken_and_does_not_run_is_put_back(database: str, tmp_path: Path) -> None:
+async def test_entries_that_a_worker_takes_and_does_not_run_are_requeued(database: str, tmp_path: Path) -> None:
     """As when the database commits a dequeuing, and the connection breaks before the answer."""
     backend = ScriptedBackend()
     backend.gate.clear()
@@ -128,7 +128,7 @@ async def test_what_a_worker_has_taken_and_does_not_run_is_put_back(database: st
     assert [(job.state, job.attempt) for job in ended] == [(job_pb2.Job.SUCCEEDED, 1)] * 2
 
 
-async def test_a_server_that_is_gone_without_a_word_is_noticed_by_the_connections_of_dbos(
+async def test_the_connections_of_dbos_detect_a_server_that_is_gone_without_notice(
     database: str, tmp_path: Path
 ) -> None:
     async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}):

@@ -44,7 +44,7 @@ async def claimant(session: psycopg.AsyncConnection, *, granted: bool = True, bu
         await asyncio.sleep(0.05)
 
 
-async def test_a_claim_whose_connection_broke_is_taken_again(
+async def test_a_claim_with_a_broken_connection_is_taken_again(
     api: Served, database: str, tmp_path: Path, session: psycopg.AsyncConnection
 ) -> None:
     with worker(database, tmp_path, **PATIENT) as first:
@@ -82,7 +82,7 @@ async def test_a_worker_whose_name_another_has_taken_leaves_its_jobs_to_the_othe
     assert log.endswith("i2v: another living worker is called 'worker-0'; give each its own I2V_WORKER_NAME\n")
 
 
-async def test_a_dead_worker_is_taken_over_though_a_twin_beats_under_its_name(
+async def test_a_killed_worker_is_taken_over_although_another_has_its_name(
     api: Served, database: str, tmp_path: Path, session: psycopg.AsyncConnection
 ) -> None:
     async def beat() -> None:

@@ -24,14 +24,16 @@ async def test_a_lost_answer_is_found_and_never_submitted_again(i2v: Served, ven
     assert (await kinds(i2v, job.name))[3:7] == ["reconciling", "accepted", "resumed", "started"]
 
 
-async def test_a_lost_answer_to_what_the_vendor_never_had_is_free(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_a_lost_answer_is_free_if_the_vendor_never_got_the_submission(
+    i2v: Served, vendor: ScriptedProvider
+) -> None:
     vendor.losses, vendor.finding = 1, Found.ABSENT
     ended = await i2v.ended((await i2v.submit(spec())).name)
     assert (ended.state, ended.error.reason, ended.error.retryable) == (State.FAILED, "ANSWER_LOST", True)
     assert (ended.charged.amount_micros, len(vendor.submitted), await journal(i2v)) == (0, 1, ["released"])
 
 
-async def test_after_the_refund_window_what_nobody_found_is_free(
+async def test_a_submission_not_found_after_the_refund_window_is_free(
     database: str, tmp_path: Path, vendor: ScriptedProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
     vendor.losses, vendor.refund_window_s = 1, 0.0

@@ -48,7 +48,7 @@ async def test_a_refusal_that_cost_nothing_is_free(i2v: Served, vendor: Scripted
     assert await money(i2v) == (0, 0)
 
 
-async def test_what_was_certainly_not_charged_may_be_submitted_anew(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_what_was_certainly_not_charged_may_be_submitted_again(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.refusals = [a_failure("RATE_LIMITED", Failed.NOT_CHARGED, retryable=True)]
     vendor.unsubmitted = 1
     ended = await i2v.ended((await i2v.submit(spec())).name)
@@ -60,7 +60,7 @@ async def test_what_was_certainly_not_charged_may_be_submitted_anew(i2v: Served,
 @pytest.mark.parametrize(
     ("availability", "reason"), [("NO_KEY", "BAD_KEY"), ("NO_CREDIT", "NO_CREDIT"), ("BROKEN", "CIRCUIT_OPEN")]
 )
-async def test_a_vendor_that_takes_no_work_is_waited_for_until_the_deadline(
+async def test_a_job_waits_until_the_deadline_for_a_vendor_that_accepts_no_work(
     i2v: Served, vendor: ScriptedProvider, availability: str, reason: str
 ) -> None:
     told = vendor.capabilities
@@ -81,7 +81,7 @@ async def test_a_vendor_that_takes_no_work_is_waited_for_until_the_deadline(
     assert (await i2v.ended(job.name)).state == State.SUCCEEDED
 
 
-async def test_what_grpc_does_not_let_through_was_not_submitted(
+async def test_a_request_that_grpc_rejects_was_not_submitted(
     database: str, tmp_path: Path, vendor: ScriptedProvider
 ) -> None:
     class Crowded(ProviderBackend):
@@ -116,7 +116,7 @@ async def test_what_grpc_does_not_let_through_was_not_submitted(
         assert await journal(i2v) == ["released", "charged"]
 
 
-async def test_what_is_exhausted_on_the_way_may_have_been_submitted(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_a_resource_exhausted_error_may_hide_a_submission(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.losses = 1
     vendor.loss = (grpc.StatusCode.RESOURCE_EXHAUSTED, "Received RST_STREAM with error code 11")
     job = await i2v.submit(spec())
@@ -126,9 +126,7 @@ async def test_what_is_exhausted_on_the_way_may_have_been_submitted(i2v: Served,
     assert len(vendor.submitted) == 1
 
 
-async def test_a_video_that_its_host_does_not_give_yet_is_fetched_until_the_deadline(
-    i2v: Served, vendor: ScriptedProvider
-) -> None:
+async def test_a_temporarily_missing_video_is_fetched_until_the_deadline(i2v: Served, vendor: ScriptedProvider) -> None:
     away = {"charge": Failed.CHARGED, "retryable": True, "resumable": True}
     vendor.failures = [a_failure("OUTPUT_UNAVAILABLE", **away) for _ in range(2)]
     ended = await i2v.ended((await i2v.submit(spec())).name)
@@ -149,21 +147,21 @@ async def test_a_task_that_failed_after_it_was_charged_costs_its_price(i2v: Serv
     assert (await journal(i2v), await money(i2v)) == (["charged"], (0, 5000))
 
 
-async def test_a_refusal_that_was_charged_at_once_costs_its_price(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_a_refusal_that_was_charged_immediately_costs_its_price(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.refusals = [a_failure("TASK_FAILED", Failed.CHARGED)]
     ended = await i2v.ended((await i2v.submit(spec())).name)
     assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 5000)
     assert (await journal(i2v), await money(i2v)) == (["charged"], (0, 5000))
 
 
-async def test_a_failed_task_that_the_vendor_gives_back_is_free(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_a_failed_task_that_the_vendor_refunds_is_free(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.failures = [a_failure("TASK_FAILED", Failed.NOT_CHARGED)]
     ended = await i2v.ended((await i2v.submit(spec())).name)
     assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
     assert "released" in await kinds(i2v, ended.name)
 
 
-async def test_a_vendor_is_left_alone_for_as_long_as_it_asks(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_a_vendor_is_not_called_for_as_long_as_it_requests(i2v: Served, vendor: ScriptedProvider) -> None:
     limited = a_failure("RATE_LIMITED", Failed.NOT_CHARGED, retryable=True)
     limited.retry_delay.FromSeconds(30)
     vendor.refusals = [limited]
@@ -174,7 +172,7 @@ async def test_a_vendor_is_left_alone_for_as_long_as_it_asks(i2v: Served, vendor
     assert (await i2v.ended(job.name)).charged.amount_micros == 0
 
 
-async def test_a_task_that_fails_for_nothing_again_and_again_is_bought_three_times(
+async def test_a_task_that_repeatedly_fails_for_free_is_bought_three_times(
     i2v: Served, vendor: ScriptedProvider
 ) -> None:
     vendor.failures = [a_failure("TASK_FAILED", Failed.NOT_CHARGED, retryable=True) for _ in range(9)]
@@ -241,7 +239,7 @@ async def test_the_deadline_keeps_the_money_of_an_accepted_task(i2v: Served, ven
     assert (ended.charged.amount_micros, vendor.stopped) == (5000, [])
 
 
-async def test_what_is_no_video_fails_and_stays_paid(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_an_output_that_is_not_a_video_fails_and_stays_paid(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.video = b"<html>not found</html>" * 100
     ended = await i2v.ended((await i2v.submit(spec())).name)
     assert (ended.state, ended.error.reason) == (State.FAILED, "VIDEO_UNREADABLE")

@@ -47,7 +47,7 @@ async def stop_listening(store: Any) -> None:
         assert any(ended.scalars()), "no connection was listening"
 
 
-async def test_a_stop_that_comes_just_before_the_handover_is_a_stop_and_no_fault(
+async def test_a_stop_just_before_the_handover_is_not_an_error(
     database: str, tmp_path: Path, vendor: ScriptedProvider
 ) -> None:
     class Late(ProviderBackend):

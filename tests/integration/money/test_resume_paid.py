@@ -44,7 +44,7 @@ async def spent(i2v: Served) -> int:
     return (await i2v.usage()).user.spent.amount_micros
 
 
-async def test_a_resumed_job_brings_the_video_and_costs_nothing_again(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_a_resumed_job_delivers_the_video_for_free(i2v: Served, vendor: ScriptedProvider) -> None:
     failed = await a_timed_out_job(i2v, vendor)
     job = await resume(i2v, failed.name)
     assert (job.resumes, job.quote.amount_micros, job.spec) == (failed.name, 0, failed.spec)
@@ -66,7 +66,7 @@ async def test_a_resume_that_times_out_too_can_be_resumed(i2v: Served, vendor: S
     assert await spent(i2v) == 5000
 
 
-async def test_what_the_vendor_gives_back_after_all_is_given_back(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_a_late_refund_of_the_vendor_is_refunded(i2v: Served, vendor: ScriptedProvider) -> None:
     failed = await a_timed_out_job(i2v, vendor)
     vendor.failures.append(a_failure("TASK_FAILED", Failed.NOT_CHARGED, retryable=True))
     ended = await i2v.ended((await resume(i2v, failed.name)).name)
@@ -90,7 +90,7 @@ async def test_a_job_is_resumed_once_at_a_time(i2v: Served, vendor: ScriptedProv
     await i2v.ended(jobs[0].name)
 
 
-async def test_only_the_owner_resumes_and_only_what_was_paid_for(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_only_the_owner_resumes_a_job_and_only_a_paid_one(i2v: Served, vendor: ScriptedProvider) -> None:
     failed = await a_timed_out_job(i2v, vendor)
     for who in ({"user": "bob"}, {"tenant": "story"}):
         assert await refusal(resume(i2v, failed.name, **who)) == ("NOT_FOUND", "NOT_FOUND")
@@ -129,7 +129,9 @@ async def command(i2v: Served, folder: Path, *arguments: str, key: str = "the-op
     return process.returncode or 0, out.decode()
 
 
-async def test_operators_list_and_settle_what_is_unknown(i2v: Served, vendor: ScriptedProvider, tmp_path: Path) -> None:
+async def test_operators_list_and_settle_unknown_outcomes(
+    i2v: Served, vendor: ScriptedProvider, tmp_path: Path
+) -> None:
     released, charged, attached = [await a_lost_job(i2v, vendor) for _ in range(3)]
     code, listed = await command(i2v, tmp_path, "admin", "reconcile", "list", "--json")
     found = [json.loads(line) for line in listed.splitlines()]
@@ -164,9 +166,7 @@ async def a_job_of_unknown_cost(i2v: Served, vendor: ScriptedProvider) -> job_pb
     return ended
 
 
-async def test_operators_give_back_what_was_charged_for_nothing(
-    i2v: Served, vendor: ScriptedProvider, tmp_path: Path
-) -> None:
+async def test_operators_refund_a_charge_without_a_video(i2v: Served, vendor: ScriptedProvider, tmp_path: Path) -> None:
     failed = await a_job_of_unknown_cost(i2v, vendor)
     assert await refusal(refund(i2v, failed.name, tenant="studio")) == ("PERMISSION_DENIED", "OPERATORS_ONLY")
     code, out = await command(i2v, tmp_path, "admin", "reconcile", "refund", failed.name)
@@ -184,13 +184,13 @@ async def test_operators_give_back_what_was_charged_for_nothing(
     assert i2v.registry.get_sample_value("i2v_paid_calls_total", refunded) == 1
 
 
-async def test_of_many_operators_one_gives_back(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_concurrent_refunds_of_operators_refund_once(i2v: Served, vendor: ScriptedProvider) -> None:
     failed = await a_job_of_unknown_cost(i2v, vendor)
     await asyncio.gather(*(refund(i2v, failed.name) for _ in range(8)))
     assert await spent(i2v) == 0
 
 
-async def test_what_was_not_charged_for_nothing_is_not_given_back(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_a_charge_with_a_video_is_not_refunded(i2v: Served, vendor: ScriptedProvider) -> None:
     done = await i2v.ended((await i2v.submit(text_spec(seconds=5, model="remote-text"))).name)
     vendor.refusals.append(a_failure("MODERATION", Failed.NOT_CHARGED))
     free = await i2v.ended((await i2v.submit(text_spec(seconds=5, model="remote-text"))).name)
@@ -201,9 +201,7 @@ async def test_what_was_not_charged_for_nothing_is_not_given_back(i2v: Served, v
     assert await spent(i2v) == 5000
 
 
-async def test_what_a_resume_fetches_is_not_given_back_and_what_it_did_not_fetch_is(
-    i2v: Served, vendor: ScriptedProvider
-) -> None:
+async def test_a_charge_is_refunded_only_if_a_resume_fetches_nothing(i2v: Served, vendor: ScriptedProvider) -> None:
     failed, fetched = await a_timed_out_job(i2v, vendor), await a_timed_out_job(i2v, vendor)
     await i2v.ended((await resume(i2v, fetched.name)).name)
     vendor.working.clear()
@@ -219,7 +217,7 @@ async def test_what_a_resume_fetches_is_not_given_back_and_what_it_did_not_fetch
     assert await refusal(resume(i2v, failed.name)) == ("FAILED_PRECONDITION", "NOT_RESUMABLE")
 
 
-async def test_what_is_unknown_is_listed_by_pages(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_unknown_outcomes_are_listed_in_pages(i2v: Served, vendor: ScriptedProvider) -> None:
     names = [(await a_lost_job(i2v, vendor)).name for _ in range(3)]
     stub: Any = reconcile_pb2_grpc.ReconcileServiceStub(i2v.channel)
     operator = caller(key="the-operators-key")

@@ -37,7 +37,7 @@ def taken(i2v: Served) -> float:
     return i2v.registry.get_sample_value("i2v_paid_calls_total", {"provider": "vendor", "step": "taken"}) or 0.0
 
 
-async def test_a_task_that_another_job_has_is_told_on_the_job_in_the_log_and_in_the_metrics(
+async def test_a_task_of_another_job_is_reported_on_the_job_in_the_log_and_in_the_metrics(
     i2v: Served, vendor: ScriptedProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
@@ -58,7 +58,7 @@ async def test_a_task_that_another_job_has_is_told_on_the_job_in_the_log_and_in_
     assert await money(i2v) == (0, 5000)
 
 
-async def test_an_operator_attaches_the_jobs_own_task_and_is_told_why_not_another(
+async def test_an_operator_can_attach_only_the_jobs_own_task_and_sees_why(
     i2v: Served, vendor: ScriptedProvider
 ) -> None:
     first, second = await two_jobs_of_one_task(i2v, vendor)
@@ -77,7 +77,7 @@ async def test_an_operator_attaches_the_jobs_own_task_and_is_told_why_not_anothe
     assert await money(i2v) == (0, 10_000)
 
 
-async def test_an_operator_charges_a_job_whose_task_nobody_finds(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_an_operator_can_charge_a_job_with_a_missing_task(i2v: Served, vendor: ScriptedProvider) -> None:
     _, second = await two_jobs_of_one_task(i2v, vendor)
     await i2v.until(second.name, "reconciling")
     charge = reconcile_pb2.ChargePaidCallRequest(job=second.name)
@@ -86,7 +86,7 @@ async def test_an_operator_charges_a_job_whose_task_nobody_finds(i2v: Served, ve
     assert await money(i2v) == (0, 10_000)
 
 
-async def test_a_lost_submission_that_is_found_as_the_task_of_another_job_says_so_once(
+async def test_a_lost_submission_found_as_the_task_of_another_job_is_reported_once(
     i2v: Served, vendor: ScriptedProvider
 ) -> None:
     vendor.refs = ["task-x"]

@@ -39,7 +39,7 @@ async def test_a_process_of_ours_calls_another_one_directly(rig: Rig, proxies: N
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-async def test_the_local_engine_is_asked_directly(proxies: None) -> None:
+async def test_the_local_engine_is_called_directly(proxies: None) -> None:
     async with serving(ScriptedTriton()) as address:
         engine = TritonClient(address)
         try:
@@ -48,14 +48,14 @@ async def test_the_local_engine_is_asked_directly(proxies: None) -> None:
             await engine.close()
 
 
-async def test_the_store_of_bytes_is_asked_directly(s3_server: S3Server, tmp_path: Path, proxies: None) -> None:
+async def test_the_blob_store_is_called_directly(s3_server: S3Server, tmp_path: Path, proxies: None) -> None:
     blobs, key, (path, data) = minio(s3_server), a_key(), a_file(tmp_path, 1000)
     await blobs.put_file(key, path, media_type="video/mp4")
     assert await content(blobs, key) == data
     await blobs.close()
 
 
-def test_the_stack_looks_at_its_programs_directly(tmp_path: Path, proxies: None) -> None:
+def test_the_stack_checks_its_programs_directly(tmp_path: Path, proxies: None) -> None:
     port = free_port()
     environment = {"PYTHONPATH": ":".join(sys.path)}
     with StackProcess(
@@ -71,7 +71,7 @@ def test_the_stack_looks_at_its_programs_directly(tmp_path: Path, proxies: None)
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "dns:///localhost"])
-async def test_a_client_gets_to_this_machine(rig: Rig, proxies: None, name: str) -> None:
+async def test_a_client_reaches_this_machine(rig: Rig, proxies: None, name: str) -> None:
     async with Client(f"{name}:{rig.address.rpartition(':')[2]}", KEY, retry_for_s=30) as client:
         assert await client.models()
 
@@ -89,13 +89,13 @@ async def said(folder: Path, server: str, **environment: str) -> str:
     return err.decode()
 
 
-async def test_a_proxy_on_the_way_to_another_machine_is_named_without_its_password(tmp_path: Path) -> None:
+async def test_an_error_names_the_proxy_to_another_machine_without_its_password(tmp_path: Path) -> None:
     err = await said(tmp_path, "i2v.test:50051", http_proxy="http://user:secret@127.0.0.1:9")
     assert "The call went through the proxy 127.0.0.1:9, which http_proxy names; no_proxy excludes a server" in err
     assert "secret" not in err
 
 
-async def test_a_proxy_that_is_not_taken_is_not_named(tmp_path: Path) -> None:
+async def test_an_error_does_not_name_an_unused_proxy(tmp_path: Path) -> None:
     servers = ["127.0.0.1:9", "[::1]:9", "i2v.test:9", "ipv4:127.0.0.1:9,127.0.0.2:9"]
     proxy = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "i2v.test"}
     for err in await asyncio.gather(*(said(tmp_path, server, **proxy) for server in servers)):

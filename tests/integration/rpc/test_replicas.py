@@ -65,7 +65,7 @@ async def test_a_worker_is_not_called_though_it_answers_there(two: tuple[Rig, Ri
     assert asked(two[0]) == 10
 
 
-async def test_a_watch_goes_on_at_the_other_server(two: tuple[Rig, Rig]) -> None:
+async def test_a_watch_continues_at_the_other_server(two: tuple[Rig, Rig]) -> None:
     for rig in two:
         rig.script.endless = True
     async with Client(both(two), KEY) as client:
@@ -150,7 +150,7 @@ async def test_the_command_takes_several_servers(two: tuple[Rig, Rig], tmp_path:
     assert ended.code == 0, ended.err
 
 
-async def test_clients_that_are_more_than_the_watches_of_health_do_not_push_out_one_another() -> None:
+async def test_more_clients_than_health_watches_do_not_disconnect_each_other() -> None:
     script, registry = Script(), CollectorRegistry()
     server = await serve(
         "127.0.0.1:0",
@@ -173,7 +173,7 @@ async def test_clients_that_are_more_than_the_watches_of_health_do_not_push_out_
         assert registry.get_sample_value("grpc_server_started_total", labels) == 6
 
 
-async def test_servers_that_do_not_serve_are_said_to_be_so(two: tuple[Rig, Rig]) -> None:
+async def test_servers_that_do_not_serve_are_reported(two: tuple[Rig, Rig]) -> None:
     for rig in two:
         await rig.server.set_serving(False)
     async with Client(both(two), KEY, retry_for_s=0.5) as client:
@@ -182,7 +182,7 @@ async def test_servers_that_do_not_serve_are_said_to_be_so(two: tuple[Rig, Rig])
     assert "it reports that it does not serve now." in error_messages.lines(caught.value, "far:1")[0]
 
 
-async def test_names_that_nobody_knows_are_unreachable() -> None:
+async def test_unknown_host_names_are_unreachable() -> None:
     with pytest.raises(Unreachable):
         async with Client("a.invalid:1,b.invalid:1", KEY):
             pass
@@ -208,7 +208,7 @@ def test_an_address_is_dialled_as_it_is_written(written: str, dialled: str) -> N
 
 
 @pytest.mark.parametrize("written", ["", "a", "a:b", ":1", "a:0", "a:65536", "http://a:1", "a:1,", "a:1 b:2", "::1:5"])
-def test_what_is_no_address_is_refused_with_the_way_one_is_written(written: str) -> None:
+def test_an_invalid_address_is_refused_with_the_format(written: str) -> None:
     with pytest.raises(ValueError, match=re.escape("host:port")):
         Client(written, KEY)
 

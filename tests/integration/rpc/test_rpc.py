@@ -64,7 +64,7 @@ async def test_a_cancelled_stream_is_counted_and_gives_its_resources_back(rig: R
     assert rig.parrot.closed.is_set()
 
 
-async def test_a_call_that_outlives_its_deadline_is_counted_as_that(rig: Rig) -> None:
+async def test_a_call_that_exceeds_its_deadline_is_counted_as_such(rig: Rig) -> None:
     assert (await rig.fails(b"wait", timeout_s=0.05)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
     await rig.metric_becomes(1, "grpc_server_handled_total", "Say", grpc_code="DeadlineExceeded")
 
@@ -85,7 +85,7 @@ async def test_a_stream_may_fail_after_messages(rig: Rig) -> None:
     await rig.metric_becomes(1, "grpc_server_handled_total", "Repeat", grpc_code="NotFound")
 
 
-async def test_an_abort_by_the_servicer_itself_is_left_as_it_is(rig: Rig) -> None:
+async def test_an_abort_by_the_servicer_is_not_changed(rig: Rig) -> None:
     assert (await rig.fails(b"abort")).details() == "gone"
     await rig.metric_becomes(1, "grpc_server_handled_total", "Say", grpc_code="DataLoss")
 
@@ -106,7 +106,7 @@ async def test_a_handler_that_cancels_itself_still_answers(rig: Rig) -> None:
     assert (await rig.fails(b"cancel")).code() is grpc.StatusCode.INTERNAL
 
 
-async def test_the_key_says_which_tenant_and_the_metadata_which_user(rig: Rig) -> None:
+async def test_the_key_identifies_the_tenant_and_the_metadata_the_user(rig: Rig) -> None:
     assert (await rig.say(b"who")).startswith(b"acme/ann/")
     assert (await rig.say(b"who", metadata=KEY[:1])).startswith(b"acme/default/")
 
@@ -129,7 +129,7 @@ async def test_without_a_known_key_nothing_is_done(rig: Rig, authorization: str 
 
 
 @pytest.mark.parametrize("user", ["", "   ", "x" * 129])
-async def test_a_user_that_cannot_be_one_is_named_by_its_field(rig: Rig, user: str) -> None:
+async def test_an_invalid_user_is_named_by_its_field(rig: Rig, user: str) -> None:
     failure = from_call(await rig.fails(b"a", metadata=(KEY[0], ("i2v-user", user))))
     assert (failure.code, failure.violations[0].field) == (grpc.StatusCode.INVALID_ARGUMENT, "i2v-user")
 
@@ -155,7 +155,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
     logging.getLogger().removeHandler(handler)
 
 
-async def test_the_callers_request_id_comes_back_and_is_in_every_line(rig: Rig, lines: list[dict[str, Any]]) -> None:
+async def test_the_callers_request_id_is_returned_and_is_in_every_log_line(
+    rig: Rig, lines: list[dict[str, Any]]
+) -> None:
     call = rig.channel.unary_unary(rig.method("Say"))(b"log", metadata=(*KEY, ("x-request-id", "r-1")))
     assert await call == b"log"
     assert dict(await call.trailing_metadata())["x-request-id"] == "r-1"
@@ -167,7 +169,7 @@ async def test_the_callers_request_id_comes_back_and_is_in_every_line(rig: Rig, 
     assert "good-key" not in str(lines)
 
 
-async def test_a_request_id_is_made_when_none_can_be_used(rig: Rig) -> None:
+async def test_a_request_id_is_made_when_there_is_no_valid_one(rig: Rig) -> None:
     call = rig.channel.unary_unary(rig.method("Say"))(b"a", metadata=(*KEY, ("x-request-id", "a b")))
     await call
     assert len(str(dict(await call.trailing_metadata())["x-request-id"])) == 16
@@ -175,7 +177,7 @@ async def test_a_request_id_is_made_when_none_can_be_used(rig: Rig) -> None:
     assert dict(error.trailing_metadata())["x-request-id"] == "r-2"
 
 
-async def test_too_little_time_is_refused_before_anything_is_done(start: Start) -> None:
+async def test_a_deadline_that_is_too_short_is_refused_before_the_work(start: Start) -> None:
     rig = await start(limits=CallLimits(least_time_s=60))
     failure = from_call(await rig.fails(b"wait"))
     assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT")

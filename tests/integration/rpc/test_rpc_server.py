@@ -58,7 +58,7 @@ async def test_health_needs_no_key_and_follows_set_serving(rig: Rig) -> None:
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-async def test_a_watcher_of_health_that_leaves_does_not_deafen_the_others(rig: Rig) -> None:
+async def test_a_health_watcher_that_leaves_does_not_affect_the_others(rig: Rig) -> None:
     health = health_pb2_grpc.HealthStub(rig.channel)
     leaves, stays = (health.Watch(health_pb2.HealthCheckRequest(service=SERVICE)) for _ in range(2))
     assert (await leaves.read()).status == (await stays.read()).status == SERVING
@@ -78,7 +78,7 @@ async def test_a_client_that_balances_by_health_can_call(rig: Rig) -> None:
         assert await channel.unary_unary(rig.method("Say"))(b"a", metadata=KEY, timeout=5) == b"a"
 
 
-async def test_a_drain_ends_endless_streams_at_once_and_lets_calls_finish(start: Start) -> None:
+async def test_a_drain_ends_endless_streams_immediately_and_lets_calls_finish(start: Start) -> None:
     rig = await start(endless=[f"/{SERVICE}/Repeat"])
     health = aiter(health_pb2_grpc.HealthStub(rig.channel).Watch(health_pb2.HealthCheckRequest()))
     assert (await anext(health)).status == SERVING
@@ -104,7 +104,7 @@ async def test_a_drain_ends_endless_streams_at_once_and_lets_calls_finish(start:
     assert rig.metric("grpc_server_handled_total", "Repeat", grpc_code="Unavailable") == 1
 
 
-async def test_what_outlasts_the_grace_is_cut_off_with_unavailable(rig: Rig) -> None:
+async def test_a_call_longer_than_the_grace_period_ends_with_unavailable(rig: Rig) -> None:
     stream = rig.channel.unary_stream(rig.method("Repeat"))(b"wait", metadata=KEY)
     await rig.parrot.waiting.wait()
     await rig.server.drain(grace_s=0.05)
@@ -113,7 +113,7 @@ async def test_what_outlasts_the_grace_is_cut_off_with_unavailable(rig: Rig) -> 
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_a_port_that_is_taken_is_said_plainly() -> None:
+async def test_a_port_in_use_is_reported_clearly() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -136,7 +136,7 @@ async def test_with_tls_a_client_that_trusts_the_authority_can_call(start: Start
         assert await channel.unary_unary(rig.method("Say"))(b"a", metadata=KEY, timeout=5) == b"a"
 
 
-async def test_reflection_is_there_when_asked_for(start: Start) -> None:
+async def test_reflection_is_served_when_enabled(start: Start) -> None:
     rig = await start(reflect=True)
     stub = reflection_pb2_grpc.ServerReflectionStub(rig.channel)
     request: Message = reflection_pb2.ServerReflectionRequest(list_services="")

@@ -27,13 +27,13 @@ def test_every_event_is_described_even_when_it_is_empty(kind: str) -> None:
     assert described.text and "does not know" not in described.text
 
 
-def test_an_event_of_a_newer_server_is_described_too() -> None:
+def test_an_event_of_a_newer_server_is_described() -> None:
     newer = job_pb2.JobEvent.FromString(job_pb2.JobEvent(sequence=1).SerializeToString() + b"\xfa\x07\x00")
     assert describe(newer).notable
     assert "does not know" in describe(newer).text
 
 
-def test_a_warning_is_said_again_at_the_end() -> None:
+def test_a_warning_is_repeated_at_the_end() -> None:
     warned = job_pb2.JobEvent(warned=job_pb2.Warned(reason="OUTPUT_SILENT", message="There is no sound."))
     written = job_pb2.JobEvent(prompt_written=job_pb2.PromptWritten(prompt="It moves.", warning="A template wrote it."))
     assert [describe(each).warning for each in (warned, written)] == ["There is no sound.", "A template wrote it."]
@@ -61,7 +61,7 @@ OBEYED = [
 
 
 @pytest.mark.parametrize("text", OBEYED, ids=ascii)
-def test_what_a_terminal_would_obey_or_hide_is_escaped(text: str) -> None:
+def test_control_and_invisible_characters_are_escaped(text: str) -> None:
     shown = visible(text)
     assert "\\" in shown
     assert not {unicodedata.category(each) for each in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -73,7 +73,7 @@ def test_words_of_any_language_stay_as_they_are(text: str) -> None:
     assert visible(text) == text
 
 
-def test_columns_stand_below_one_another_whatever_is_in_them() -> None:
+def test_columns_are_aligned_for_any_text() -> None:
     lines = formatting.columns([("猫", "x"), ("a\nb", "x"), ("\x1b[1m", "x"), ("long enough", "x")])
     assert len(lines) == 4
     assert len({width(line) for line in lines}) == 1

@@ -81,7 +81,7 @@ def storages(video: Any, *names: str) -> dict[int, int]:
 
 @pytest.mark.parametrize("layers", [1, 2, 5])
 @pytest.mark.parametrize("prompts", [1, 2])
-def test_keys_and_values_take_the_same_however_many_layers_and_prompts(
+def test_keys_and_values_take_the_same_for_any_number_of_layers_and_prompts(
     a_runtime: Exports, layers: int, prompts: int
 ) -> None:
     runtime = a_runtime(layers)
@@ -92,7 +92,7 @@ def test_keys_and_values_take_the_same_however_many_layers_and_prompts(
     assert sum(storages(video, "picture").values()) == layers * 2 * told.image_tokens * dim * 4
 
 
-def test_a_video_is_as_if_it_were_alone(a_runtime: Exports) -> None:
+def test_concurrent_videos_equal_single_ones(a_runtime: Exports) -> None:
     """After another, beside another, step by step in between, and in threads of their own."""
     runtime = a_runtime()
     grids = {1: GRID, 2: GRID, 3: (1, 8, 4)}
@@ -113,7 +113,7 @@ def test_a_video_is_as_if_it_were_alone(a_runtime: Exports) -> None:
         assert list(threads.map(make, grids)) == list(alone.values())
 
 
-def test_a_flow_stays_what_it_was(a_runtime: Exports) -> None:
+def test_a_flow_does_not_change_afterwards(a_runtime: Exports) -> None:
     video = a_video(a_runtime())
     first = video.forward(0, latents(1), 500.0)
     before = first.copy()
@@ -158,7 +158,7 @@ def test_stages_are_compiled_once_for_all_layers_and_prompts(a_runtime: Exports)
     assert len(compiled) == 5
 
 
-def test_without_memory_it_says_so_and_the_next_video_is_as_ever(a_runtime: Exports) -> None:
+def test_a_video_without_memory_reports_it_and_the_next_one_works(a_runtime: Exports) -> None:
     runtime = a_runtime()
     before = flows(a_video(runtime))
     with pytest.raises(out_of_memory, match=r"^OUT_OF_MEMORY: .*memory") as caught:

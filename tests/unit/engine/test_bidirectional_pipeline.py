@@ -134,7 +134,7 @@ def latents(diffusion: Any, request: Any) -> np.ndarray:
     return made
 
 
-def test_a_video_comes_whole_after_a_sign_of_life_from_each_step(folder: Path) -> None:
+def test_a_video_arrives_complete_after_a_message_of_each_step(folder: Path) -> None:
     blocks = list(a_diffusion(folder).blocks(a_request()))
     assert [block.latents.shape for block in blocks] == [(1, 2, 0, 4, 6)] * (STEPS - 1) + [(1, 2, 3, 4, 6)]
     assert [(block.start, block.forwards, block.total) for block in blocks] == [(0, n, 8) for n in (2, 4, 6, 8)]
@@ -146,7 +146,7 @@ def test_without_guidance_a_step_takes_one_forward(folder: Path) -> None:
     assert [(block.forwards, block.total) for block in blocks] == [(n, 4) for n in (1, 2, 3, 4)]
 
 
-def test_what_is_made_is_what_the_formulas_say(folder: Path) -> None:
+def test_a_video_equals_the_result_of_the_formulas(folder: Path) -> None:
     """One step, so that the solver has nothing to say but where the flow points."""
     request = a_request()
     sigma, waves = unipc.schedule(1, 3.0).sigmas[0], load("transformer", "position_and_time").waves
@@ -172,7 +172,7 @@ def test_the_mask_is_that_of_the_authors() -> None:
     assert np.array_equal(code.mask(np.zeros((1, 2, 3, 4, 6), np.float32)), wanted)
 
 
-def test_the_same_request_gives_the_same_bytes_whatever_runs_before_or_beside_it(folder: Path) -> None:
+def test_the_same_request_gives_the_same_bytes_after_and_during_other_requests(folder: Path) -> None:
     diffusion = a_diffusion(folder)
     requests = [a_request(key, frames) for key in range(4) for frames in (1, 3, 5)]
     alone = [latents(diffusion, request).tobytes() for request in requests]
@@ -182,7 +182,7 @@ def test_the_same_request_gives_the_same_bytes_whatever_runs_before_or_beside_it
 
 
 @pytest.mark.parametrize("what", ["seed", "image_latent", "image_tokens", "prompt_embeddings", "negative_embeddings"])
-def test_everything_that_is_asked_for_matters(folder: Path, what: str) -> None:
+def test_every_input_has_an_effect(folder: Path, what: str) -> None:
     diffusion, other = a_diffusion(folder), a_request(key=1, seed=8)
     changed = a_request(**{what: getattr(other, what)})
     assert np.abs(latents(diffusion, a_request()) - latents(diffusion, changed)).mean() > 0.01
@@ -197,7 +197,7 @@ def test_a_cancel_is_seen_before_the_next_forward_also_within_a_step(folder: Pat
     assert any(block.latents.size for block in blocks) == (after == 2 * STEPS)
 
 
-def test_of_a_video_that_is_made_already_nothing_is_made(folder: Path) -> None:
+def test_nothing_is_made_of_a_video_that_is_complete(folder: Path) -> None:
     diffusion, request = a_diffusion(folder), a_request()
     forwards: list[int] = []
     whole = replace(request, history=latents(diffusion, request))
@@ -243,7 +243,7 @@ def test_a_transformer_that_takes_no_condition_is_refused(folder: Path) -> None:
         a_diffusion(folder, condition_channels=0)
 
 
-def test_warming_up_takes_one_step_whatever_the_profile(folder: Path) -> None:
+def test_a_warm_up_takes_one_step_for_every_profile(folder: Path) -> None:
     for changes in ({}, {"guidance": 1.0}):
         a_diffusion(folder, **changes).warm_up()
 
@@ -272,7 +272,7 @@ def test_a_flow_that_points_to_one_picture_leads_there_in_any_number_of_steps() 
         assert solved(steps, lambda x, sigma: (x - picture) / sigma, begin) == pytest.approx(picture)
 
 
-def test_twice_the_steps_are_at_least_four_times_as_exact() -> None:
+def test_twice_the_steps_are_at_least_four_times_as_accurate() -> None:
     """For data of the normal distribution of deviation s the flow is known, and so is where it leads."""
     s = 0.5
 

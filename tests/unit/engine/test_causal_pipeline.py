@@ -67,7 +67,7 @@ def test_without_a_picture_frame_0_is_a_block_of_its_own(rollout: Any) -> None:
     assert all(np.isfinite(block.latents).all() for block in blocks)
 
 
-def test_the_same_request_gives_the_same_bytes_whatever_ran_before(rollout: Any) -> None:
+def test_the_same_request_gives_the_same_bytes_after_any_other(rollout: Any) -> None:
     first = latents(rollout, a_request(rollout)).tobytes()
     latents(rollout, a_request(rollout, key=5, seed=99, latent_frames=3))
     assert latents(rollout, a_request(rollout)).tobytes() == first
@@ -107,7 +107,7 @@ WAYS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("made", [2, 4, 6])
 @pytest.mark.parametrize("given", [True, False], ids=["picture", "text"])
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_each_way_gives_the_same_bytes_again_and_resumed(way: dict[str, Any], given: bool, made: int) -> None:
+def test_each_schedule_gives_the_same_bytes_again_and_resumed(way: dict[str, Any], given: bool, made: int) -> None:
     rollout = a_rollout(**way)
     alone = int(given or rollout.settings.independent_first_frame)
     request = a_request(rollout, latent_frames=10 + alone, **({} if given else {"image_latent": None}))
@@ -147,7 +147,7 @@ def test_a_video_may_be_longer_than_the_window_but_not_than_the_rotary_table() -
         rollout.check(a_request(rollout, latent_frames=1025))
 
 
-def test_a_window_without_room_for_a_block_is_no_profile() -> None:
+def test_a_window_without_room_for_a_block_is_refused() -> None:
     with pytest.raises(ValueError, match="sink_latents"):
         a_rollout(window_latents=3, sink_latents=2)
 
@@ -166,7 +166,7 @@ def test_the_cache_is_as_long_as_the_window_and_is_used_again() -> None:
 @pytest.mark.parametrize(
     ("what", "least"), [("seed", 0.1), ("image_latent", 0.2), ("image_tokens", 1e-3), ("prompt_embeddings", 1e-3)]
 )
-def test_everything_that_is_asked_for_matters(rollout: Any, what: str, least: float) -> None:
+def test_every_input_has_an_effect(rollout: Any, what: str, least: float) -> None:
     other = a_request(rollout, key=1, seed=8)
     changed = a_request(rollout, **{what: getattr(other, what)})
     assert difference(latents(rollout, a_request(rollout)), latents(rollout, changed)) > least
@@ -180,7 +180,7 @@ def test_values_stay_in_the_range_of_latents(rollout: Any) -> None:
     assert np.abs(made).max() < 15
 
 
-def test_a_slot_that_keeps_nothing_gives_its_cache_back_and_makes_the_same_video(rollout: Any) -> None:
+def test_a_slot_that_releases_its_cache_makes_the_same_video(rollout: Any) -> None:
     lending = a_rollout(keep_cache=False)
     wanted = latents(rollout, a_request(rollout)).tobytes()
     lending.warm_up()
@@ -208,7 +208,7 @@ def test_noise_depends_on_seed_frame_and_step_alone() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 2**63 - 1])
-def test_every_seed_of_the_range_serves(rollout: Any, seed: int) -> None:
+def test_every_seed_of_the_range_is_accepted(rollout: Any, seed: int) -> None:
     assert np.isfinite(latents(rollout, a_request(rollout, seed=seed, latent_frames=3))).all()
 
 

@@ -45,7 +45,7 @@ def test_the_first_latent_makes_one_frame_and_each_later_one_four(decoder: Any) 
     assert shapes == [(1, 32, 48, 3), (8, 32, 48, 3), (4, 32, 48, 3)]
 
 
-def test_a_clip_in_pieces_is_the_clip_at_once(decoder: Any) -> None:
+def test_a_clip_in_pieces_equals_the_whole_clip(decoder: Any) -> None:
     whole = decoder.decode(code.Clip(), latents(5))
     clip = code.Clip()
     pieces = [decoder.decode(clip, latents(5)[:, :, start:end]) for start, end in ((0, 3), (3, 4), (4, 5))]
@@ -65,7 +65,7 @@ def test_a_clip_keeps_its_size(decoder: Any) -> None:
         decoder.decode(clip, np.zeros((1, 16, 1, 6, 4), np.float32))
 
 
-def test_what_is_remembered_stays_with_the_runtime_and_is_all_of_one_size(decoder: Any) -> None:
+def test_the_feature_cache_stays_in_the_runtime_and_has_one_size(decoder: Any) -> None:
     clip, sizes = code.Clip(), []
     for _ in range(3):
         decoder.decode(clip, latents(1))
@@ -75,7 +75,7 @@ def test_what_is_remembered_stays_with_the_runtime_and_is_all_of_one_size(decode
     assert sizes == [sum(each.numpy().nbytes for each in clip.cache)] * 3
 
 
-def test_frames_are_the_callers_and_stay_as_they_are(decoder: Any) -> None:
+def test_returned_frames_do_not_change_afterwards(decoder: Any) -> None:
     clip = code.Clip()
     frames = decoder.decode(clip, latents(2))
     before = frames.copy()
@@ -116,7 +116,7 @@ def hungry(folder: Path) -> Path:
     return folder
 
 
-def test_a_clip_that_there_is_no_memory_for_says_so_and_others_go_on(decoder: Any, tmp_path: Path) -> None:
+def test_a_clip_without_memory_reports_it_and_others_continue(decoder: Any, tmp_path: Path) -> None:
     starved, clips = code.Decoder(hungry(tmp_path), threads=1), code.Clips(2, 60, Clock())
     other = touch(clips, 1, start=True)
     told = pytest.raises(code.OutOfMemory, match=r"^OUT_OF_MEMORY: no room for decoding latents of 4 x 6: .*allocate")
@@ -143,7 +143,7 @@ def test_every_way_of_having_no_memory_is_one_error(failure: Exception) -> None:
         raise failure
 
 
-def test_other_failures_are_not_taken_for_it() -> None:
+def test_other_failures_are_not_reported_as_out_of_memory() -> None:
     with pytest.raises(ZeroDivisionError), code.raising_out_of_memory("a test"):
         raise ZeroDivisionError
 
@@ -154,13 +154,13 @@ def test_a_gpu_that_the_runtime_cannot_use_is_an_error_and_not_the_cpu() -> None
         code.Decoder(REPOSITORY / "vae_decoder" / "1", 1, code.Device("cuda"))
 
 
-def test_a_gpu_is_asked_for_by_its_number_with_the_cpu_for_the_rest() -> None:
+def test_a_gpu_is_requested_by_its_number_with_the_cpu_for_the_rest() -> None:
     (name, settings), rest = code.Device("cuda", 3).providers
     assert (name, settings["device_id"], rest) == ("CUDAExecutionProvider", 3, "CPUExecutionProvider")
     assert code.Device().providers == ["CPUExecutionProvider"]
 
 
-def test_latents_that_are_not_numbers_are_refused(decoder: Any) -> None:
+def test_latents_that_are_not_finite_are_refused(decoder: Any) -> None:
     with pytest.raises(code.BadRequest, match="finite"):
         decoder.decode(code.Clip(), np.full((1, 16, 1, 4, 6), np.nan, np.float32))
 
@@ -176,14 +176,14 @@ def test_a_clip_is_held_from_its_start_to_its_end() -> None:
         touch(clips, 1)
 
 
-def test_a_clip_that_starts_again_starts_afresh() -> None:
+def test_a_clip_that_restarts_has_an_empty_cache() -> None:
     clips = code.Clips(1, 60, Clock())
     clip = touch(clips, 1, start=True)
     assert touch(clips, 1, start=True) is not clip
     assert len(clips) == 1
 
 
-def test_a_clip_that_fails_is_forgotten() -> None:
+def test_a_failed_clip_is_removed() -> None:
     clips = code.Clips(2, 60, Clock())
     touch(clips, 1, start=True)
     with pytest.raises(ZeroDivisionError), clips.of(1, start=False, end=False):
@@ -192,7 +192,7 @@ def test_a_clip_that_fails_is_forgotten() -> None:
         touch(clips, 1)
 
 
-def test_no_more_clips_are_held_than_the_limit() -> None:
+def test_the_number_of_clips_does_not_exceed_the_limit() -> None:
     clips = code.Clips(2, 60, Clock())
     touch(clips, 1, start=True)
     touch(clips, 2, start=True)
@@ -203,7 +203,7 @@ def test_no_more_clips_are_held_than_the_limit() -> None:
     touch(clips, 3, start=True)
 
 
-def test_an_idle_clip_is_forgotten_and_gives_back_its_memory(decoder: Any) -> None:
+def test_an_idle_clip_is_removed_and_its_memory_released(decoder: Any) -> None:
     clock, held = Clock(), list[tuple[int, int]]()
     clips = code.Clips(1, 60, clock, lambda *told: held.append(told))
     with clips.of(1, start=True, end=False) as clip:
@@ -274,7 +274,7 @@ def a_request(key: int, frames: int, *, start: bool = True, end: bool = False) -
     return {name: np.array([value]) for name, value in flags.items()} | {"latents": latents(frames)}
 
 
-def test_the_tiny_decoder_is_the_others_code_over_its_own_graphs(tiny: Any, decoder: Any) -> None:
+def test_the_tiny_decoder_is_the_same_code_with_other_graphs(tiny: Any, decoder: Any) -> None:
     (answer,) = tiny.execute([a_request(1, 2)])
     assert answer.made[0].shape == (5, 32, 48, 3)
     assert answer.made[0].tobytes() != decoder.decode(code.Clip(), latents(2)).tobytes()
@@ -284,7 +284,7 @@ def test_the_tiny_decoder_is_the_others_code_over_its_own_graphs(tiny: Any, deco
     assert {metric.labels["model"] for metric in (tiny.frames, tiny.held, tiny.taken)} == {"vae_decoder_tiny"}
 
 
-def test_a_request_without_memory_fails_alone_and_with_its_word(tiny: Any, tmp_path: Path) -> None:
+def test_a_request_without_memory_fails_alone_as_out_of_memory(tiny: Any, tmp_path: Path) -> None:
     able, tiny.decoder = tiny.decoder, code.Decoder(hungry(tmp_path), threads=1)
     (starved,) = tiny.execute([a_request(1, 1)])
     tiny.decoder = able

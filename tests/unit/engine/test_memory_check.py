@@ -16,13 +16,13 @@ def a_driver(folder: Path, says: str, code: int = 0) -> None:
     file.chmod(0o755)
 
 
-def test_what_suffices_and_what_is_unknown_pass() -> None:
+def test_enough_memory_and_an_unknown_amount_pass() -> None:
     code.check({"gpu": 10, "cpu": 0}, "nano", {"gpu": 10, "cpu": 5})
     code.check({"gpu": 10}, "nano", {"gpu": None, "cpu": 5})
     code.check({}, "nano", {"gpu": 1, "cpu": 1})
 
 
-def test_too_little_names_the_profile_both_figures_and_the_way_out() -> None:
+def test_too_little_memory_names_the_profile_both_amounts_and_a_solution() -> None:
     with pytest.raises(
         code.NotEnoughMemory, match=r"NOT_ENOUGH_MEMORY.*'big' takes 24\.0 GB of GPU.* 16\.0\. .*slots=1"
     ):
@@ -36,7 +36,7 @@ def test_the_first_gpu_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(("says", "exit_code"), [("no devices were found", 6), ("", 0), ("[N/A]\\n", 0)])
-def test_a_driver_that_knows_nothing_is_no_reason_to_refuse(
+def test_a_driver_without_an_answer_is_no_reason_to_refuse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, exit_code: int
 ) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
@@ -44,5 +44,5 @@ def test_a_driver_that_knows_nothing_is_no_reason_to_refuse(
     assert code.gpu() is None
 
 
-def test_the_host_has_some() -> None:
+def test_the_host_reports_its_memory() -> None:
     assert 1 << 28 < code.host() < 1 << 50

@@ -79,7 +79,7 @@ class Library:
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 0.06), ("fp16", 0.006)])
-def test_every_forward_is_the_library_s(
+def test_every_forward_equals_the_librarys(
     export: Exports, tmp_path: Path, precision: Precision, tolerance: float
 ) -> None:
     slot = a_runtime(export(precision=precision)).slot()
@@ -96,14 +96,14 @@ def test_every_forward_is_the_library_s(
 
 
 @pytest.mark.parametrize("video", VIDEOS.values(), ids=VIDEOS)
-def test_a_video_is_the_reference_s(export: Exports, video: Video) -> None:
+def test_a_video_equals_the_references(export: Exports, video: Video) -> None:
     folder = export(picture=video.picture)
     runtime = code.TorchRuntime(folder, settings(folder, video.way, video.frames), "cpu")
     assert farthest(rollout(runtime, video.request()), video.by_the_reference()) < 2e-5
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["picture", "text"])
-def test_a_video_is_that_of_the_other_runtime(tmp_path: Path, given: bool) -> None:
+def test_a_video_equals_that_of_the_other_runtime(tmp_path: Path, given: bool) -> None:
     nano, folder = profiles.load("nano"), REPOSITORY / "transformer" / "1"
     told = replace(nano, engine=replace(nano.engine, runtime="torch"))
     for artefact in causal_transformer.graphs(told, LoadedWeights(Weights.find(nano.shipped))):
@@ -122,7 +122,7 @@ def test_a_video_is_that_of_the_other_runtime(tmp_path: Path, given: bool) -> No
     assert farthest(rollout(torch_runtime, request), rollout(onnx, request)) < 1e-4
 
 
-def test_what_is_not_kept_leaves_what_is_cached_as_it_was(export: Exports) -> None:
+def test_a_forward_that_is_not_kept_does_not_change_the_cache(export: Exports) -> None:
     slot = a_slot(export())
     first = slot.forward(latents(7), 500.0, 3, 3, keep=False)
     slot.forward(latents(8, 4), 1000.0, 3, 3, keep=False)
@@ -139,7 +139,7 @@ SAME: dict[str, list[tuple[list[tuple[int, int]], int]]] = {
 
 
 @pytest.mark.parametrize("ways", SAME.values(), ids=SAME)
-def test_what_is_forgotten_is_not_attended_to(export: Exports, ways: list[tuple[list[tuple[int, int]], int]]) -> None:
+def test_removed_frames_are_not_attended_to(export: Exports, ways: list[tuple[list[tuple[int, int]], int]]) -> None:
     made = []
     for forgotten, past in ways:
         slot = a_slot(export())
@@ -154,7 +154,7 @@ def test_what_is_forgotten_is_not_attended_to(export: Exports, ways: list[tuple[
         assert farthest(flow, whole) > 1e-3
 
 
-def test_of_two_that_are_left_the_order_in_time_is_kept(export: Exports) -> None:
+def test_the_remaining_frames_keep_their_order_in_time(export: Exports) -> None:
     once, twice = a_slot(export()), a_slot(export())
     once.forget(0, 1)  # frame 2 moves into the first place
     once.forward(latents(7), 500.0, 3, 2, keep=False)
@@ -164,7 +164,7 @@ def test_of_two_that_are_left_the_order_in_time_is_kept(export: Exports) -> None
     assert farthest(one, other) < 1e-6
 
 
-def test_buffers_stay_where_they_are_until_another_size_comes(export: Exports) -> None:
+def test_buffers_are_reused_until_the_size_changes(export: Exports) -> None:
     slot = a_slot(export())
     places, held = addresses(slot), slot.bytes
     first = slot.forward(latents(7), 500.0, 3, 3, keep=True)
@@ -186,7 +186,7 @@ def test_buffers_stay_where_they_are_until_another_size_comes(export: Exports) -
     assert slot.bytes == held
 
 
-def test_slots_do_not_disturb_one_another(export: Exports) -> None:
+def test_slots_do_not_affect_each_other(export: Exports) -> None:
     runtime = a_runtime(export())
 
     def video(key: int, made: list[np.ndarray]) -> None:
@@ -209,7 +209,7 @@ def test_slots_do_not_disturb_one_another(export: Exports) -> None:
     assert all(np.array_equal(*each) for key in range(2) for each in zip(alone[key], together[key], strict=True))
 
 
-def test_a_picture_matters_and_is_forgotten_with_its_video(export: Exports) -> None:
+def test_a_picture_has_an_effect_until_the_end_of_its_video(export: Exports) -> None:
     slot = a_slot(export())
     seen = slot.forward(latents(7), 500.0, 0, 0, keep=False)
     begin(slot, picture=False)
@@ -222,7 +222,7 @@ def test_a_picture_matters_and_is_forgotten_with_its_video(export: Exports) -> N
 @pytest.mark.parametrize(
     ("frames", "start", "past"), [(1, 3, 4), (5, 3, 3), (1, 1024, 3), (2, 1023, 3)], ids=lambda value: str(value)
 )
-def test_frames_that_have_no_place_are_refused(export: Exports, frames: int, start: int, past: int) -> None:
+def test_frames_without_room_in_the_cache_are_refused(export: Exports, frames: int, start: int, past: int) -> None:
     slot = a_slot(export())
     with pytest.raises(ValueError, match="latent frames"):
         slot.forward(latents(7, frames), 500.0, start, past, keep=False)

@@ -33,7 +33,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Exports:
     return Exports(tmp_path_factory.mktemp("small"))
 
 
-def test_without_memory_it_says_so_and_gives_back_what_it_had(export: Exports) -> None:
+def test_a_video_without_memory_reports_it_and_releases_its_memory(export: Exports) -> None:
     slot = a_slot(export())
     before = slot.forward(latents(7), 500.0, 0, 0, keep=False)
     with pytest.raises(load("transformer", "network_runtime").OutOfMemory, match=r"^OUT_OF_MEMORY: .*memory") as caught:
@@ -53,7 +53,7 @@ def test_without_memory_it_says_so_and_gives_back_what_it_had(export: Exports) -
     ],
     ids=str,
 )
-def test_failures_of_memory_are_told_from_others(error: Exception) -> None:
+def test_out_of_memory_is_distinguished_from_other_failures(error: Exception) -> None:
     out_of_memory = load("transformer", "network_runtime").OutOfMemory
     with pytest.raises(out_of_memory, match=r"^OUT_OF_MEMORY: "), code.raising_out_of_memory():
         raise error
@@ -147,7 +147,7 @@ def test_more_sizes_are_compiled_than_torch_would_in_any_thread(export: Exports)
     assert made == [2 * size for size in range(2, 22)]
 
 
-def test_a_slot_that_keeps_nothing_has_nothing_after_a_video(export: Exports) -> None:
+def test_a_slot_that_releases_its_cache_holds_nothing_after_a_video(export: Exports) -> None:
     runtime = a_runtime(export())
     runtime.settings = replace(runtime.settings, keep_cache=False)
     slot = runtime.slot()

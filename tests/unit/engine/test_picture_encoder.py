@@ -74,20 +74,20 @@ def test_a_picture_is_one_latent_frame(encoder: Any) -> None:
     assert latent.tobytes() == encoder.encode(pixels()).tobytes() != encoder.encode(pixels(key=1)).tobytes()
 
 
-def test_each_later_latent_frame_is_of_four_grey_frames_after_what_is_remembered(counting: Any) -> None:
+def test_each_later_latent_frame_is_of_four_grey_frames_after_the_cached_ones(counting: Any) -> None:
     made = counting.encode(pixels(), 4)
     assert made.shape == (1, 3, 4, 32, 48)
     assert np.array_equal(made[:, :, 0], pixels())
     assert [made[:, :, n].min() for n in (1, 2, 3)] == [made[:, :, n].max() for n in (1, 2, 3)] == [1, 2, 3]
 
 
-def test_nothing_is_remembered_from_one_picture_to_the_next(counting: Any) -> None:
+def test_nothing_is_cached_from_one_picture_to_the_next(counting: Any) -> None:
     once = counting.encode(pixels(), 3).tobytes()
     counting.encode(pixels(64, 16, key=1), 5)
     assert counting.encode(pixels(), 3).tobytes() == once
 
 
-def test_warming_up_takes_what_graphs_there_are(encoder: Any, counting: Any) -> None:
+def test_a_warm_up_runs_the_graphs_that_exist(encoder: Any, counting: Any) -> None:
     encoder.warm_up()
     counting.warm_up()
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_encoded_is_refused(encoder: Any, given: np.ndarray, fram
         encoder.encode(given, frames)
 
 
-def test_a_graph_for_what_follows_is_found_where_there_is_one(tmp_path: Path) -> None:
+def test_a_graph_for_later_frames_is_found_if_there_is_one(tmp_path: Path) -> None:
     shutil.copy(NANO / "first.onnx", tmp_path)
     (tmp_path / "next.onnx").write_bytes(b"not a graph")
     with pytest.raises(Exception, match=r"next\.onnx"):

@@ -42,17 +42,17 @@ def test_bytes_are_counted_from_3_and_end_with_1(tmp_path: Path) -> None:
     assert (ids.tolist(), mask.tolist()) == ([[100, 101, 1, 0, 0, 0, 0, 0]], [[1, 1, 1, 0, 0, 0, 0, 0]])
 
 
-def test_what_does_not_fit_is_cut_off_before_the_end(tmp_path: Path) -> None:
+def test_a_long_prompt_is_cut_before_the_end_token(tmp_path: Path) -> None:
     ids, mask = by_bytes(tmp_path, length=4)("abcdef")
     assert (ids.tolist(), mask.tolist()) == ([[100, 101, 102, 1]], [[1, 1, 1, 1]])
 
 
-def test_an_empty_prompt_is_its_end_alone(tmp_path: Path) -> None:
+def test_an_empty_prompt_is_only_the_end_token(tmp_path: Path) -> None:
     ids, mask = by_bytes(tmp_path, length=3)("")
     assert (ids.tolist(), mask.tolist()) == ([[1, 0, 0]], [[1, 0, 0]])
 
 
-def test_a_published_vocabulary_is_padded_and_ended_our_way(umt5: Any) -> None:
+def test_a_published_vocabulary_gets_our_padding_and_end_token(umt5: Any) -> None:
     ids, mask = umt5("a cat")
     assert (ids.tolist(), mask.tolist()) == ([[3, 4, 1, 0, 0, 0]], [[1, 1, 1, 0, 0, 0]])
     ids, mask = umt5("a cat a cat a cat a cat")

@@ -185,7 +185,7 @@ def test_a_bad_request_gets_its_code_with_final_and_others_are_served(
     assert good.sent == ["block 1", "block 3", "FINAL"]
 
 
-def test_a_failure_within_gets_its_code_with_final_and_its_slot_serves_on(model: Any) -> None:
+def test_a_failure_gets_its_code_with_final_and_its_slot_continues(model: Any) -> None:
     def break_down() -> None:
         raise OSError("the pipe is broken")
 
@@ -197,7 +197,7 @@ def test_a_failure_within_gets_its_code_with_final_and_its_slot_serves_on(model:
     assert good.sent == ["block 1", "block 3", "FINAL"]
 
 
-def test_videos_made_at_once_are_each_as_alone(model: Any) -> None:
+def test_concurrent_videos_equal_single_ones(model: Any) -> None:
     requests = [{"seed": np.array([seed]), "latent_frames": np.array([7], np.int32)} for seed in (1, 2)]
     alone = [Sender(), Sender()]
     for sender, changes in zip(alone, requests, strict=True):
@@ -250,7 +250,7 @@ def test_finished_and_cancelled_videos_leave_no_memory_behind(model: Any) -> Non
     assert (of(model, "cache_bytes"), addresses(model)) == (held, places)
 
 
-def test_what_there_is_no_memory_for_is_told_and_the_slot_made_anew(model: Any) -> None:
+def test_a_video_without_memory_is_reported_and_its_slot_replaced(model: Any) -> None:
     side = 2**21
     senders = [Sender() for _ in range(3)]
     giant = {"image_latent": None, "latent_size": np.array([side, side], np.int32)}
@@ -262,7 +262,7 @@ def test_what_there_is_no_memory_for_is_told_and_the_slot_made_anew(model: Any) 
     assert [each.sent for each in good] == [["block 1", "block 3", "FINAL"]] * 2
 
 
-def test_finalizing_waits_for_the_videos_that_are_being_made(code: Any, model: Any) -> None:
+def test_finalizing_waits_for_running_videos(code: Any, model: Any) -> None:
     begun, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -283,7 +283,7 @@ def test_finalizing_waits_for_the_videos_that_are_being_made(code: Any, model: A
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "torch"])
-def test_slots_of_a_bidirectional_profile_share_what_makes_its_videos(code: Any, tmp_path: Path, runtime: str) -> None:
+def test_slots_of_a_bidirectional_profile_share_one_denoiser(code: Any, tmp_path: Path, runtime: str) -> None:
     told = bidirectional()
     for artefact in exported.graphs(replace(told, engine=replace(told.engine, runtime=runtime)), Seeded()):
         artefact.write(tmp_path)

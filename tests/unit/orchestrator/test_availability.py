@@ -37,7 +37,7 @@ class Asked:
         return Found(Finding.UNKNOWN)
 
 
-async def test_a_look_that_breaks_does_not_end_the_watch() -> None:
+async def test_a_failed_check_does_not_end_the_checks() -> None:
     vendor = Asked()
     vendors = VendorAvailability({"vendor": vendor}, every_s=0.01)
     watching = asyncio.create_task(vendors.watch())

@@ -36,7 +36,7 @@ def metric(ports: AdmissionPorts, mode: Mode, result: str) -> float | None:
     return ports.registry.get_sample_value("i2v_batch_jobs_total", {"mode": mode, "result": result})
 
 
-async def test_each_has_a_result_a_job_and_a_bad_one_leaves_the_others_alone() -> None:
+async def test_each_job_has_a_result_and_a_bad_one_does_not_affect_the_others() -> None:
     ports = AdmissionPorts()
     unreadable = InvalidSpec([Violation("spec.operation", "is missing")], reason=RequestReason.INVALID_INPUT)
     found = await batch(ports, Mode.EACH, item(1), item(2, GONE), unreadable, item(4, NO_PICTURE), item(5))
@@ -53,7 +53,7 @@ async def test_each_stops_at_a_limit_and_continues_when_it_is_repeated() -> None
     assert len(ports.admissions.jobs) == 3
 
 
-async def test_the_rest_of_a_batch_does_not_wait_for_a_database_that_is_away() -> None:
+async def test_the_rest_of_a_batch_does_not_wait_for_an_unavailable_database() -> None:
     ports = AdmissionPorts(admissions=MemoryAdmissions(away_after=1))
     assert await batch(ports, Mode.EACH, *(item(number) for number in range(4))) == [
         "01",
@@ -74,7 +74,7 @@ async def test_all_or_nothing_admits_all_and_a_repeat_returns_the_same() -> None
     assert ports.registry.get_sample_value("i2v_jobs_admitted_total", {"model": "test-model"}) == 4
 
 
-async def test_a_repeat_returns_the_same_jobs_though_their_model_is_gone() -> None:
+async def test_a_repeat_returns_the_same_jobs_although_their_model_is_gone() -> None:
     ports = AdmissionPorts()
     first = await batch(ports, Mode.ALL_OR_NOTHING, item(1), item(2))
     ports.catalog = type(ports.catalog)({})

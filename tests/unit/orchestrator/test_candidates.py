@@ -35,7 +35,7 @@ def reason(*cards: ModelCard, spec: Spec = SPEC) -> str:
     return refused.value.reason
 
 
-def test_who_takes_work_goes_before_who_stays_before_who_is_cheap() -> None:
+def test_models_are_ordered_by_availability_then_deprecation_then_price() -> None:
     old = {"deprecate_date": TODAY}
     cards = [
         a_remote_card("down", 1, "away"),
@@ -48,7 +48,7 @@ def test_who_takes_work_goes_before_who_stays_before_who_is_cheap() -> None:
     assert order(*cards, down=("away",)) == ["soon-old", "a", "b", "dear", "old", "down"]
 
 
-def test_who_is_retired_or_too_dear_or_cannot_make_it_is_not_asked() -> None:
+def test_retired_too_expensive_and_unsuitable_models_are_no_candidates() -> None:
     good = a_remote_card("good", 10)
     assert order(good, a_remote_card("gone", 1, retire_date=TODAY), a_remote_card("other", 1, capability="x")) == [
         "good"
@@ -74,7 +74,7 @@ def test_a_retired_model_names_its_successor() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=8), st.integers(0, 20))
-def test_nobody_is_asked_who_costs_more_than_is_allowed(cards: list[tuple[int, bool]], most: int) -> None:
+def test_no_candidate_costs_more_than_is_allowed(cards: list[tuple[int, bool]], most: int) -> None:
     made = [a_remote_card(f"m{n}", price, "up" if up else "down") for n, (price, up) in enumerate(cards)]
     spec = replace(SPEC, price_most_micros=most)
     try:

@@ -72,7 +72,7 @@ async def test_the_next_attempt_finds_what_the_first_left(blobs: MemoryBlobs, tm
     assert await checkpoints(blobs, 2).load() == (b"0", b"1", b"2")
 
 
-async def test_what_lies_behind_a_gap_is_not_taken(blobs: MemoryBlobs, tmp_path: Path) -> None:
+async def test_checkpoints_after_a_gap_are_not_used(blobs: MemoryBlobs, tmp_path: Path) -> None:
     first = checkpoints(blobs, 1)
     for index in range(3):
         await first.save(numbered(index), tmp_path)
@@ -95,7 +95,7 @@ async def test_a_checkpoint_that_could_not_be_stored_comes_with_the_next(blobs: 
     assert await checkpoints(blobs, 2).load() == (b"0", b"1", b"2")
 
 
-async def test_everything_of_an_ended_job_is_removed_whoever_stored_it(blobs: MemoryBlobs, tmp_path: Path) -> None:
+async def test_all_checkpoints_of_an_ended_job_are_removed(blobs: MemoryBlobs, tmp_path: Path) -> None:
     first = checkpoints(blobs, 1)
     for index in range(3):
         await first.save(numbered(index), tmp_path)
@@ -106,12 +106,12 @@ async def test_everything_of_an_ended_job_is_removed_whoever_stored_it(blobs: Me
     assert blobs.stored == {}
 
 
-async def test_a_store_that_is_away_at_the_end_fails_nothing(blobs: MemoryBlobs) -> None:
+async def test_an_unavailable_store_at_the_end_fails_no_job(blobs: MemoryBlobs) -> None:
     blobs.away = True
     await checkpoints(blobs, 1).discard()
 
 
-async def test_a_job_that_was_never_begun_has_left_nothing_to_look_for(blobs: MemoryBlobs) -> None:
+async def test_no_checkpoint_is_searched_for_a_job_that_never_began(blobs: MemoryBlobs) -> None:
     blobs.away = True
     await checkpoints(blobs, 0).discard()
 
@@ -126,7 +126,7 @@ def test_a_fragment_replaces_that_of_its_index_and_all_after_it() -> None:
     assert fragments.frames == 7
 
 
-def test_a_fragment_is_known_by_its_place_and_its_bytes() -> None:
+def test_a_fragment_is_identified_by_its_index_and_its_bytes() -> None:
     fragments = Fragments.of([a_fragment(0), a_fragment(1)])
     assert fragments.contains(a_fragment(1))
     assert not fragments.contains(a_fragment(1, "b"))

@@ -62,7 +62,7 @@ def test_another_error_of_the_service_is_not_retried_and_an_invalid_video_not_re
     assert outcome == Broke(JobError(error.reason, error.message, retryable=False, resumable=resumable))
 
 
-def test_a_full_disk_is_temporary_and_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_a_temporary_error(caplog: pytest.LogCaptureFixture) -> None:
     outcome = outcome_of_error(OSError(errno.ENOSPC, "No space left on device"))
     assert isinstance(outcome, TemporarilyUnavailable) and outcome.error.reason == "DISK_FULL"
     assert [(record.levelno, record.message) for record in caplog.records] == [

@@ -64,7 +64,7 @@ async def test_heic_and_avif_that_are_cut_short_are_refused(tmp_path: Path, data
     assert (await refused(data[:-1], tmp_path)).reason == "PICTURE_TRUNCATED"
 
 
-async def test_an_avif_that_moves_or_is_too_large_is_refused(tmp_path: Path) -> None:
+async def test_an_animated_or_too_large_avif_is_refused(tmp_path: Path) -> None:
     assert (await refused(pictures.animated("AVIF"), tmp_path)).reason == "PICTURE_ANIMATED"
     wide = pictures.encoded(Image.new("RGB", (8193, 32)), "AVIF", speed=10)
     assert (await refused(wide, tmp_path)).reason == "PICTURE_TOO_LARGE"
@@ -95,19 +95,19 @@ async def test_a_jpeg_without_its_end_is_taken_when_its_data_are_complete(
     assert differ(image, alone) == 0
 
 
-async def test_half_an_end_marker_is_none(tmp_path: Path) -> None:
+async def test_half_an_end_marker_does_not_count(tmp_path: Path) -> None:
     info, _ = await taken(JPEG[:-1], tmp_path)
     assert info.width == 64
 
 
-async def test_garbage_between_the_parts_of_a_jpeg_is_passed_over(tmp_path: Path) -> None:
+async def test_garbage_between_the_segments_of_a_jpeg_is_skipped(tmp_path: Path) -> None:
     _, alone = await taken(JPEG, tmp_path)
     _, image = await taken(pictures.with_garbage_between(JPEG), tmp_path)
     assert differ(image, alone) == 0
 
 
 @pytest.mark.parametrize("data", [pictures.one_frame_apng(), pictures.one_frame_webp()], ids=["APNG", "WebP"])
-async def test_what_could_move_and_has_one_frame_is_a_picture(tmp_path: Path, data: bytes) -> None:
+async def test_an_animation_with_one_frame_is_a_picture(tmp_path: Path, data: bytes) -> None:
     _, image = await taken(data, tmp_path)
     assert differ(image, Image.open(await _file(tmp_path, PNG))) < 40
 
@@ -118,7 +118,7 @@ async def _file(folder: Path, data: bytes) -> Path:
     return path
 
 
-async def test_an_apng_that_says_it_has_one_frame_and_moves_shows_its_first(tmp_path: Path) -> None:
+async def test_an_apng_that_claims_one_frame_but_has_more_shows_its_first(tmp_path: Path) -> None:
     moving = pictures.animated("PNG")
     at = moving.index(b"acTL") + 4
     body = struct.pack(">II", 1, 0)
@@ -139,7 +139,7 @@ async def test_a_jpeg_with_data_for_less_than_its_size_is_truncated(tmp_path: Pa
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}], ids=str)
-async def test_a_jpeg_that_lost_a_part_of_its_data_is_truncated(tmp_path: Path, options: dict[str, object]) -> None:
+async def test_a_jpeg_without_part_of_its_data_is_truncated(tmp_path: Path, options: dict[str, object]) -> None:
     data = pictures.encoded(pictures.noisy(256, 256), "JPEG", quality=90, **options)
     for end in (b"\xff\xd9", b"", pictures.TRAILERS["samsung"]):
         error = await refused(data[: len(data) * 2 // 3] + end, tmp_path)
@@ -211,7 +211,7 @@ async def test_16_bit_alpha_is_mixed_with_white(tmp_path: Path, colour: int, sam
 # --- size ------------------------------------------------------------------------------------------------------------
 
 
-async def test_what_was_lossy_stays_lossy_and_about_as_large(tmp_path: Path) -> None:
+async def test_a_lossy_picture_stays_lossy_and_about_as_large(tmp_path: Path) -> None:
     photo = pictures.noisy(600, 400)
     for form, quality, subsampling in (("WEBP", 80, None), ("JPEG", 75, 2), ("JPEG", 92, 0)):
         options = {} if subsampling is None else {"subsampling": subsampling}

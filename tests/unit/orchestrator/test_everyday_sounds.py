@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "brand", [b"M4A ", b"M4B ", b"mp42", b"mp41", b"isom", b"iso5", b"3gp4", b"3gp5", b"dash", b"qt  "]
 )
-def test_an_mp4_that_holds_a_sound_alone_is_a_sound_whatever_its_brand(brand: bytes, file: Path) -> None:
+def test_an_mp4_with_only_a_sound_is_a_sound_for_every_brand(brand: bytes, file: Path) -> None:
     file.write_bytes(sounds.branded(M4A, brand))
     info = probe_audio(file)
     assert (info.media_type, info.duration_s) == ("audio/mp4", 2.0)
@@ -84,7 +84,7 @@ def test_what_follows_an_id3_tag_decides(media_type: str, found: str, file: Path
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_not_taken_is_refused_by_its_name(data: bytes, says: str, file: Path) -> None:
+def test_an_unsupported_format_is_refused_by_name(data: bytes, says: str, file: Path) -> None:
     file.write_bytes(data)
     with pytest.raises(InvalidUpload) as refused:
         probe_audio(file)
@@ -109,7 +109,7 @@ def test_a_sound_of_no_whole_seconds_is_measured_to_the_sample(media_type: str, 
 
 
 @pytest.mark.parametrize("rate", [22050, 44100, 48000])
-def test_an_mp3_that_does_not_tell_its_padding_is_rounded_within_it(rate: int, file: Path) -> None:
+def test_an_mp3_without_its_padding_is_rounded_within_it(rate: int, file: Path) -> None:
     file.write_bytes(sounds.encoded(10.0, **LAME, rate=rate, options={"write_xing": "0"}))
     assert probe_audio(file).duration_s == 10.0
     file.write_bytes(sounds.encoded(10.4, **LAME, rate=rate, options={"write_xing": "0"}))

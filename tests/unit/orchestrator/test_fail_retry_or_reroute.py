@@ -167,7 +167,7 @@ def test_another_model_does_not_take_over_what_may_be_paid_for_or_must_stop(
     [Refused(ERROR), TemporarilyUnavailable(ERROR), PaidTaskFailed(ERROR, Charge.NOT_CHARGED)],
     ids=lambda each: type(each).__name__,
 )
-def test_an_error_of_the_vendors_own_lets_another_model_try(outcome: Ending) -> None:
+def test_an_error_of_the_vendor_lets_another_model_try(outcome: Ending) -> None:
     assert rerouting_error(outcome) == ERROR
 
 

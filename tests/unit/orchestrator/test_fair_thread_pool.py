@@ -53,7 +53,7 @@ def test_a_tenant_has_at_most_half_and_another_need_not_wait_for_it() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_half_of_few_is_one(size: int) -> None:
+def test_half_of_few_threads_is_one(size: int) -> None:
     turns, order = FairThreadPool(size, "test"), list[str]()
     works = [Work(f"{owner} {number}", order) for number in range(3) for owner in ("mine", "yours", "theirs")]
     futures = [turns.submit(work._name.split()[0], work) for work in works]
@@ -66,7 +66,7 @@ def test_half_of_few_is_one(size: int) -> None:
         future.result(30)
 
 
-def test_those_who_wait_take_turns_however_much_one_has_asked_for() -> None:
+def test_waiting_tenants_take_turns_for_any_number_of_calls() -> None:
     turns, order = FairThreadPool(1, "test"), list[str]()
     first = Work("first", order)
     futures = [turns.submit("mine", first)]
@@ -82,7 +82,7 @@ def test_those_who_wait_take_turns_however_much_one_has_asked_for() -> None:
     assert order == ["first", "mine 0", "yours 0", "theirs 0", "mine 1", "yours 1", "theirs 1", "mine 2"]
 
 
-async def test_what_is_cancelled_while_it_waits_never_runs_and_what_runs_keeps_its_turn() -> None:
+async def test_a_call_cancelled_while_it_waits_never_runs_and_a_running_one_keeps_its_turn() -> None:
     turns, order = FairThreadPool(2, "test"), list[str]()
     running, waiting, next_one = (Work(name, order) for name in ("running", "waiting", "next"))
     tasks = [asyncio.create_task(turns.run("mine", work)) for work in (running, waiting)]

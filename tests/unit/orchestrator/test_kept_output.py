@@ -53,7 +53,7 @@ def tracks(data: bytes) -> list[str]:
 @pytest.mark.parametrize(
     ("video", "sound"), [("libvpx-vp9", "libopus"), ("libvpx-vp9", None), ("libsvtav1", "libopus")]
 )
-def test_webm_whose_codings_mp4_has_becomes_mp4_with_the_same_pictures_and_sound(
+def test_webm_with_codecs_of_mp4_becomes_mp4_with_the_same_pictures_and_sound(
     tmp_path: Path, video: str, sound: str | None
 ) -> None:
     given = a_webm(video, sound)
@@ -70,25 +70,25 @@ def test_webm_whose_codings_mp4_has_becomes_mp4_with_the_same_pictures_and_sound
 
 
 @pytest.mark.parametrize(("video", "sound"), [("libvpx", "libopus"), ("libvpx", None)])
-def test_webm_whose_codings_mp4_does_not_have_is_kept_as_it_came(tmp_path: Path, video: str, sound: str | None) -> None:
+def test_webm_with_codecs_that_mp4_lacks_is_kept_unchanged(tmp_path: Path, video: str, sound: str | None) -> None:
     given = a_webm(video, sound)
     assert kept(given, tmp_path)[:2] == ("video/webm", given)
 
 
-def test_matroska_is_taken_too(tmp_path: Path) -> None:
+def test_matroska_is_accepted(tmp_path: Path) -> None:
     assert kept(a_webm("libvpx-vp9", "aac", "matroska"), tmp_path)[0] == "video/mp4"
     for odd in (a_webm("ffv1", None, "matroska"), a_webm("libx264", "aac", "matroska")):
         assert kept(odd, tmp_path)[:2] == ("video/matroska", odd)
 
 
-def test_mp4_is_kept_as_it_came(tmp_path: Path) -> None:
+def test_mp4_is_kept_unchanged(tmp_path: Path) -> None:
     given = a_file(count=FRAMES)
     assert kept(given, tmp_path)[:2] == ("video/mp4", given)
     media_type, made, *_ = kept(a_file("mov", count=FRAMES), tmp_path)
     assert (media_type, made[4:8], made[8:10] == b"qt") == ("video/mp4", b"ftyp", False)
 
 
-def test_a_provider_takes_what_the_orchestrator_does_and_names_what_it_does_not(tmp_path: Path) -> None:
+def test_a_provider_accepts_the_same_formats_as_the_orchestrator_and_names_others(tmp_path: Path) -> None:
     for given in (a_webm(), a_webm("ffv1", None, "matroska"), a_file(), a_file("mov"), a_file("mp4", movflags="isml")):
         assert is_video(given[:12])
     for form, codec, name in (("avi", "mpeg4", "an AVI video"), ("gif", "gif", "a GIF"), ("mpegts", "libx264", "MPEG")):

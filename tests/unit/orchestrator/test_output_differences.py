@@ -26,7 +26,7 @@ SPEAKS = TalkingAvatar("a" * 64, "b" * 64)
         (SPEAKS, (720, 720), 3.4, None, ["OUTPUT_LENGTH", "OUTPUT_SILENT"]),
     ],
 )
-def test_a_mismatch_is_told(
+def test_a_mismatch_is_reported(
     operation: Operation, size: tuple[int, int], seconds: float, sound: float | None, told: list[str]
 ) -> None:
     spec = Spec("m", operation, duration_ms=5000, resolution="720p")
@@ -34,7 +34,7 @@ def test_a_mismatch_is_told(
     assert [warning.reason for warning in output_differences(spec, info, {})] == told
 
 
-def test_a_promise_that_is_no_number_is_passed_over() -> None:
+def test_a_promised_value_that_is_not_a_number_is_ignored() -> None:
     info = VideoInfo("video/mp4", 64, 32, 120, 24, 5)
     spec = Spec("m", MOVES, duration_ms=5000)
     assert list(output_differences(spec, info, {"width": "wide", "height": "9" * 99})) == []

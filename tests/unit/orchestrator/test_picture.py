@@ -34,7 +34,7 @@ async def test_a_png_keeps_every_pixel(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("subsampling", "luminance"), [(0, (1, 1)), (1, (2, 1)), (2, (2, 2))])
-async def test_a_jpeg_stays_one_at_its_own_colour_resolution(
+async def test_a_jpeg_stays_a_jpeg_with_its_chroma_subsampling(
     tmp_path: Path, subsampling: int, luminance: tuple[int, int]
 ) -> None:
     data = pictures.a_picture(64, 48, "RGB", "JPEG", quality=95, subsampling=subsampling)
@@ -45,9 +45,7 @@ async def test_a_jpeg_stays_one_at_its_own_colour_resolution(
 
 
 @pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 90}, {"lossless": True, "exif": b"Exif\0\0MM\0*"}])
-async def test_a_webp_becomes_a_png_when_it_is_lossless_and_else_a_jpeg(
-    tmp_path: Path, options: dict[str, object]
-) -> None:
+async def test_a_lossless_webp_becomes_a_png_and_a_lossy_one_a_jpeg(tmp_path: Path, options: dict[str, object]) -> None:
     info, image = await taken(pictures.a_picture(64, 48, "RGB", "WEBP", **options), tmp_path)
     assert info == PictureInfo("image/png" if "lossless" in options else "image/jpeg", 64, 48)
     assert differ(image, Image.open(io.BytesIO(pictures.a_picture(64, 48)))) < 40
@@ -55,7 +53,7 @@ async def test_a_webp_becomes_a_png_when_it_is_lossless_and_else_a_jpeg(
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-async def test_it_is_turned_the_right_way_up(tmp_path: Path, orientation: int, form: str) -> None:
+async def test_a_picture_is_rotated_as_its_metadata_say(tmp_path: Path, orientation: int, form: str) -> None:
     _, image = await taken(pictures.turned(orientation, form), tmp_path)
     assert image.size == (64, 48)
     for place in ((8, 8), (56, 8), (8, 40), (56, 40)):
@@ -112,7 +110,7 @@ async def test_every_kind_of_png_becomes_rgb(tmp_path: Path, mode: str) -> None:
     assert differ(image, Image.open(io.BytesIO(data)).convert("RGB")) == 0
 
 
-async def test_inks_are_read_as_they_were_meant(tmp_path: Path) -> None:
+async def test_cmyk_inks_are_read_in_the_right_sense(tmp_path: Path) -> None:
     inks = Image.new("CMYK", (64, 48), (0, 255, 255, 0))  # red
     adobe = pictures.encoded(inks, "JPEG", quality=95)
     _, image = await taken(adobe, tmp_path)
@@ -143,7 +141,7 @@ async def test_a_palette_has_its_profile_and_its_transparency_too(tmp_path: Path
 
 
 @pytest.mark.parametrize("profile", [b"p" * 200, b"\0" * 4, pictures.a_profile_that_swaps_red_and_green()[:300]])
-async def test_a_broken_colour_profile_is_no_broken_picture(tmp_path: Path, profile: bytes) -> None:
+async def test_a_picture_with_a_broken_colour_profile_is_accepted(tmp_path: Path, profile: bytes) -> None:
     for form in ("JPEG", "PNG", "WEBP"):
         for mode in ("RGB", "L"):
             red = Image.new(mode, (64, 48), "red")
@@ -159,19 +157,19 @@ async def test_the_second_picture_that_a_phone_puts_behind_the_first_is_dropped(
     assert (tmp_path / "out").stat().st_size == size
 
 
-async def test_a_broken_exif_is_no_broken_picture(tmp_path: Path) -> None:
+async def test_a_picture_with_a_broken_exif_is_accepted(tmp_path: Path) -> None:
     for exif in (b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 30):
         info, _ = await taken(pictures.a_picture(form="JPEG", exif=exif), tmp_path)
         assert info.width == 64
 
 
-async def test_the_name_of_a_file_means_nothing(tmp_path: Path) -> None:
+async def test_the_name_of_a_file_has_no_effect(tmp_path: Path) -> None:
     (tmp_path / "holiday.gif").write_bytes(pictures.a_picture(form="JPEG"))
     info = await normalise(tmp_path / "holiday.gif", tmp_path / "out.txt", field="picture")
     assert info.media_type == "image/jpeg"
 
 
-async def test_what_was_there_before_is_replaced(tmp_path: Path) -> None:
+async def test_an_existing_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"old" * 100_000)
     await taken(pictures.a_picture(), tmp_path)
 
@@ -220,7 +218,7 @@ WEBP = pictures.a_picture(64, 48, "RGB", "WEBP")
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
-async def test_it_is_refused(tmp_path: Path, data: bytes, reason: str, says: str) -> None:
+async def test_an_invalid_picture_is_refused(tmp_path: Path, data: bytes, reason: str, says: str) -> None:
     error = await refused(data, tmp_path)
     assert error.reason == reason
     assert says in error.violations[0].description
@@ -243,7 +241,7 @@ async def test_a_file_may_have_ten_megabytes_and_no_more(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("whole", [PNG, JPEG, WEBP, pictures.a_picture(form="JPEG", progressive=True)])
-async def test_a_file_that_is_cut_short_is_never_taken(tmp_path: Path, whole: bytes) -> None:
+async def test_a_truncated_file_is_never_accepted(tmp_path: Path, whole: bytes) -> None:
     last = len(whole) - (3 if whole.startswith(b"\xff\xd8") else 1)  # a JPEG is complete without its end marker
     for length in [*range(20, last, max(1, last // 25)), last]:
         error = await refused(whole[:length], tmp_path)
@@ -251,7 +249,7 @@ async def test_a_file_that_is_cut_short_is_never_taken(tmp_path: Path, whole: by
     assert error.reason == "PICTURE_TRUNCATED"
 
 
-async def test_a_header_that_lies_about_the_size_is_not_believed(tmp_path: Path) -> None:
+async def test_a_header_with_a_false_size_is_not_trusted(tmp_path: Path) -> None:
     second_header = pictures.a_chunk(b"IHDR", struct.pack(">IIBBBBB", 30000, 30000, 8, 6, 0, 0, 0))
     data = pictures.a_png(64, 48, extra=[second_header])
     assert (await refused(data, tmp_path)).reason == "PICTURE_MALFORMED"
@@ -278,7 +276,7 @@ SEEDS = [
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(SEEDS), st.data())
-def test_no_mutation_gets_past_being_refused(tmp_path: Path, seed: bytes, data: st.DataObject) -> None:
+def test_a_mutated_picture_is_decoded_or_refused(tmp_path: Path, seed: bytes, data: st.DataObject) -> None:
     broken = bytearray(seed)
     for _ in range(data.draw(st.integers(1, 8))):
         broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))

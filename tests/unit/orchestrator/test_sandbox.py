@@ -85,7 +85,7 @@ def bounded(seconds: float) -> Iterator[None]:
     assert max(map(peak, children()), default=0) < 512 * MIB
 
 
-async def test_bombs_cost_nothing(tmp_path: Path) -> None:
+async def test_decompression_bombs_take_little_time_and_memory(tmp_path: Path) -> None:
     bomb = pictures.a_png(12000, 12000)
     assert len(bomb) < 25_000
     with bounded(5):
@@ -104,7 +104,7 @@ async def test_the_largest_picture_that_is_allowed_stays_within_bounds(tmp_path:
     assert info == PictureInfo("image/png", 7071, 7071)
 
 
-async def test_the_child_has_no_secrets_little_memory_and_no_file_to_spare(
+async def test_the_child_process_has_no_secrets_little_memory_and_no_other_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("I2V_TEST_SECRET", "hunter2")
@@ -157,7 +157,7 @@ async def test_a_child_that_is_killed_is_replaced_and_the_picture_still_decoded(
     assert (await decoding).width == 64
 
 
-async def test_a_picture_whose_children_are_all_killed_is_not_blamed(tmp_path: Path) -> None:
+async def test_a_picture_whose_decoders_are_all_killed_is_not_refused(tmp_path: Path) -> None:
     """As on a machine that is short of memory, where the kernel kills the largest process."""
     await no_children()
     path = tmp_path / "picture"
@@ -186,14 +186,14 @@ def test_a_picture_that_takes_too_long_ends_its_child_and_no_more(tmp_path: Path
     sandbox.close()
 
 
-async def test_many_at_once_are_all_answered(tmp_path: Path) -> None:
+async def test_many_concurrent_pictures_are_all_answered(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(pictures.a_picture(256, 256))
     calls = [normalise(tmp_path / "in", tmp_path / f"out{number}", field="picture") for number in range(20)]
     assert len(set(await asyncio.gather(*calls))) == 1
     assert len({path.read_bytes() for path in tmp_path.glob("out*")}) == 1
 
 
-def test_a_full_disk_is_told_as_what_it_is(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_as_such(tmp_path: Path) -> None:
     picture = tmp_path / "picture"
     picture.write_bytes(pictures.a_picture(64, 64))
     sandbox = Sandbox("pictures", size=1, limit_s=10.0)

@@ -15,7 +15,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("media_type", sounds.FORMATS)
-def test_a_sound_is_measured_whatever_its_kind(media_type: str, file: Path) -> None:
+def test_a_sound_of_any_format_is_measured(media_type: str, file: Path) -> None:
     file.write_bytes(sounds.a_sound(media_type, 3.0))
     info = probe_audio(file)
     assert (info.media_type, info.channels, info.sample_rate) == (media_type, 1, sounds.RATE)
@@ -37,14 +37,14 @@ def test_a_sound_is_measured_whatever_its_kind(media_type: str, file: Path) -> N
     ],
     ids=["nothing", "a page", "a tag alone", "a head alone", "0 s", "1 h", "2 h", "cut off", "a film"],
 )
-def test_what_cannot_be_heard_is_refused(data: bytes, reason: str, file: Path) -> None:
+def test_a_file_without_audible_sound_is_refused(data: bytes, reason: str, file: Path) -> None:
     file.write_bytes(data)
     with pytest.raises(InvalidUpload) as refused:
         probe_audio(file)
     assert refused.value.reason == reason
 
 
-def test_a_header_that_lies_is_not_believed(file: Path) -> None:
+def test_a_false_length_in_a_header_is_ignored(file: Path) -> None:
     file.write_bytes(sounds.a_wav_that_says(500))
     assert probe_audio(file).duration_s == pytest.approx(1.0)
 

@@ -28,22 +28,22 @@ UNSEEN = [
 
 
 @pytest.mark.parametrize("text", UNSEEN)
-def test_what_cannot_be_seen_is_blank(text: str) -> None:
+def test_invisible_text_is_blank(text: str) -> None:
     assert is_blank(text)
 
 
 @pytest.mark.parametrize("text", ["a", " .", "👍️", "\u200bé", "猫", "\U0001f408", "\u2764\ufe0f", "\u05d0\u202e"])
-def test_what_can_be_seen_is_not(text: str) -> None:
+def test_visible_text_is_not_blank(text: str) -> None:
     assert not is_blank(text)
 
 
 @pytest.mark.parametrize(("text", "word"), [("a\x00", "NUL"), ("\ud83d", "surrogate"), ("a\n\t\x07\ufffe", "")])
-def test_why_a_text_cannot_be_kept(text: str, word: str) -> None:
+def test_a_text_that_cannot_be_stored_has_its_reason(text: str, word: str) -> None:
     assert word in fault(text) and bool(fault(text)) == bool(word)
 
 
 @pytest.mark.parametrize("text", [text for text in UNSEEN if text])
-def test_a_scene_or_a_detail_that_nobody_can_see_is_empty(text: str) -> None:
+def test_an_invisible_scene_or_detail_is_empty(text: str) -> None:
     for operation in (
         SceneAnimation("0" * 64, Scene(text)),
         TalkingAvatar("0" * 64, "0" * 64, scene=Scene(text)),
@@ -69,7 +69,7 @@ def test_every_wrong_text_is_named_and_no_more_than_fit() -> None:
     assert len(caught.value.violations) == VIOLATIONS_MOST
 
 
-def test_outside_of_a_spec_it_is_the_request_that_is_wrong() -> None:
+def test_outside_a_spec_the_whole_request_is_invalid() -> None:
     with pytest.raises(InvalidInput) as caught:
         check(job_pb2.GetJobRequest(name="jobs/\x00"))
     assert type(caught.value) is InvalidInput and caught.value.violations[0].field == "name"

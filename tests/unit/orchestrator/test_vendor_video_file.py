@@ -12,7 +12,7 @@ from services.orchestrator.backends.vendor_video_file import SPARE_BYTES, Vendor
 PIECE = 1 << 20
 
 
-async def test_what_is_settled_is_on_the_disk_in_order_and_hashed(tmp_path: Path) -> None:
+async def test_a_settled_video_is_on_the_disk_in_order_and_hashed(tmp_path: Path) -> None:
     pieces = [bytes([number]) * PIECE for number in range(2 * SPARE_BYTES // PIECE + 1)]
     file = VendorVideoFile(tmp_path / "video.mp4")
     for piece in pieces:
@@ -66,7 +66,7 @@ async def test_a_file_that_is_closed_meanwhile_is_not_written_to(tmp_path: Path)
     assert file.path.read_bytes() in (b"", b"one")
 
 
-async def test_a_full_disk_is_heard_of_when_the_video_is_settled(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_when_the_video_is_settled(tmp_path: Path) -> None:
     def full(descriptor: int, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 

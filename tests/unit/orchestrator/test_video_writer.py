@@ -96,7 +96,7 @@ def test_fragments_are_what_a_browser_takes_as_media_segments() -> None:
     assert len({dict(boxes(fragment))["moov"] for fragment in fragments}) == 1, "one initialisation serves all"
 
 
-def test_the_whole_has_its_index_in_front(tmp_path: Path) -> None:
+def test_the_whole_file_has_its_index_in_front(tmp_path: Path) -> None:
     writer = VideoWriter(224, 128, 16)
     written(writer, some_frames(20))
     writer.finish(tmp_path / "whole.mp4")
@@ -147,7 +147,7 @@ def a_whole(folder: Path) -> bytes:
     return (folder / "whole.mp4").read_bytes()
 
 
-def test_what_cannot_be_a_video_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
+def test_arguments_that_make_no_video_are_an_error_of_the_caller(tmp_path: Path) -> None:
     for width, height, fps in ((225, 128, 16), (224, 127, 16), (0, 128, 16), (224, 128, 0)):
         with pytest.raises(ValueError, match="a video"):
             VideoWriter(width, height, fps)
@@ -178,7 +178,7 @@ def probed(data: bytes, folder: Path) -> VideoInfo:
     return probe(folder / "video")
 
 
-def test_a_video_made_elsewhere_is_measured(tmp_path: Path) -> None:
+def test_a_video_of_another_encoder_is_measured(tmp_path: Path) -> None:
     expected = VideoInfo("video/mp4", 64, 48, 10, 25.0, 0.4)
     assert probed(a_file(), tmp_path) == expected
     assert probed(a_file(movflags="frag_keyframe+empty_moov"), tmp_path) == expected
@@ -212,7 +212,7 @@ def no_video() -> bytes:
         (a_file()[:300], "VIDEO_UNREADABLE", "ends before it should"),
     ],
 )
-def test_what_is_no_h264_in_mp4_is_refused(tmp_path: Path, data: bytes, reason: str, says: str) -> None:
+def test_a_file_that_is_not_h264_in_mp4_is_refused(tmp_path: Path, data: bytes, reason: str, says: str) -> None:
     with pytest.raises(InvalidUpload, match=says) as caught:
         probed(data, tmp_path)
     assert caught.value.reason == caught.value.violations[0].reason == reason
@@ -227,7 +227,7 @@ def test_a_file_with_an_index_and_no_pictures_is_refused(tmp_path: Path) -> None
         assert caught.value.reason == "VIDEO_UNREADABLE"
 
 
-def test_no_broken_file_does_more_than_being_refused(tmp_path: Path) -> None:
+def test_a_broken_file_is_only_refused(tmp_path: Path) -> None:
     whole = bytearray(a_whole(tmp_path))
     chance = np.random.default_rng(7)
     for _ in range(60):

@@ -24,7 +24,7 @@ LISTED = Destinations(["api.example", "*.cdn.example", "127.0.0.1:8601", "[::1]"
         "http://[::1]/x",
     ],
 )
-def test_what_is_listed_is_allowed(url: str) -> None:
+def test_a_listed_name_is_allowed(url: str) -> None:
     LISTED.check(httpx.URL(url))
 
 
@@ -47,7 +47,7 @@ def test_what_is_listed_is_allowed(url: str) -> None:
         "https:///x",
     ],
 )
-def test_nothing_else_is(url: str) -> None:
+def test_an_unlisted_name_is_refused(url: str) -> None:
     with pytest.raises(NotAllowed):
         LISTED.check(httpx.URL(url))
 
@@ -128,7 +128,7 @@ def test_an_address_of_our_own_network_is_not_public(address: str) -> None:
         *("::ffff:8.8.8.8", "64:ff9b::808:808"),
     ],
 )
-def test_an_address_of_the_internet_is(address: str) -> None:
+def test_an_address_of_the_internet_is_public(address: str) -> None:
     assert is_public_address(address)
 
 
@@ -142,10 +142,10 @@ def test_what_the_library_knows_to_be_special_is_never_public() -> None:
     assert sum(is_public_address(str(each)) for each in addresses) > 30_000
 
 
-async def test_a_listed_name_that_leads_into_our_network_is_refused() -> None:
+async def test_a_listed_name_with_a_private_address_is_refused() -> None:
     with pytest.raises(NotAllowed):
         await Destinations(["localhost"]).addresses(httpx.URL("https://localhost/x"))
 
 
-async def test_a_listed_address_stands_for_itself() -> None:
+async def test_a_listed_address_is_allowed() -> None:
     assert await LISTED.addresses(httpx.URL("http://127.0.0.1:8601/x")) == ["127.0.0.1"]

@@ -59,7 +59,7 @@ def test_any_answer_gives_a_prompt_that_can_be_sent_or_a_reason(content: str, mo
         json.dumps({"prompt": GOOD, "negative_prompt": None}),
     ],
 )
-def test_what_is_around_a_prompt_is_taken_off(content: str) -> None:
+def test_text_around_a_prompt_is_removed(content: str) -> None:
     assert (read(content).prompt, read(content).notes) == (GOOD, ())
 
 
@@ -80,12 +80,12 @@ def test_a_prompt_that_only_begins_like_something_else_is_a_prompt(prompt: str) 
 @pytest.mark.parametrize(
     "content", ["```" + "\n" * 30_000 + "x", "```\n" + " " * 30_000 + "```x", "prompt" + " " * 30_000]
 )
-def test_an_answer_that_is_made_to_be_slow_to_read_is_not(content: str) -> None:
+def test_an_answer_made_to_be_slow_to_parse_is_parsed_quickly(content: str) -> None:
     with pytest.raises(Unusable):
         read(content)
 
 
-def test_words_of_our_rules_that_the_scene_has_too_may_come_back() -> None:
+def test_words_that_our_rules_and_the_scene_share_are_allowed() -> None:
     quoted = "Work out how this person comes across while speaking: the face"
     rules = system_message(Kind.TALKING, Form.TEXT, 400)
     with pytest.raises(Unusable, match="repeats"):
@@ -93,7 +93,7 @@ def test_words_of_our_rules_that_the_scene_has_too_may_come_back() -> None:
     assert read_answer(quoted, max_characters=400, instructions=rules, scene_text=quoted).prompt == quoted
 
 
-def test_a_prompt_of_exactly_the_least_and_the_most_is_taken() -> None:
+def test_a_prompt_of_exactly_the_minimum_or_maximum_is_accepted() -> None:
     assert read("a" * 15).prompt == "a" * 15
     assert read("a" * 400).prompt == "a" * 400
     with pytest.raises(Unusable, match="has 14 characters; 15 are needed"):
@@ -124,9 +124,7 @@ def test_the_instructions_name_the_limit_and_the_form(kind: Kind) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**7)), max_size=4), st.integers(0, 10**9))
-def test_a_cost_is_never_understated_and_less_than_one_micro_too_much(
-    usages: list[tuple[int, int]], price: int
-) -> None:
+def test_a_cost_is_rounded_up_by_less_than_one_micro(usages: list[tuple[int, int]], price: int) -> None:
     bill = Bill(Price(price, 3 * price, "USD"))
     for read_tokens, written in usages:
         bill.add(Usage(read_tokens, written), Usage(0, 0))
@@ -169,5 +167,7 @@ def test_an_answer_without_its_tokens_costs_the_most_that_it_can() -> None:
         (529, "<html>", EndpointFault.BUSY),
     ],
 )
-def test_an_error_asks_for_what_it_means(status: int, body: object, fault: EndpointFault) -> None:
+def test_an_error_of_an_endpoint_is_classified_by_its_status_and_body(
+    status: int, body: object, fault: EndpointFault
+) -> None:
     assert fault_of(status, body) is fault

@@ -22,7 +22,7 @@ def settings(**variables: str) -> Settings:
     return Settings.from_environment({f"I2V_PROMPT_{name}": value for name, value in variables.items()})
 
 
-def test_nothing_set_is_a_writer_of_templates_on_this_machine_alone() -> None:
+def test_without_settings_it_writes_templates_for_this_machine_only() -> None:
     found = settings()
     assert (found.endpoint(), bool(found.access_key), found.listen) == (None, False, "127.0.0.1:50071")
 
@@ -35,7 +35,7 @@ def test_a_language_model_is_an_address_a_name_a_key_and_two_prices() -> None:
     assert (price.input_micros, price.output_micros, price.currency_code) == (150_000, 600_000, "USD")
 
 
-def test_a_key_may_lie_in_a_file(tmp_path: Path) -> None:
+def test_a_key_may_be_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(f" {SECRET}\n")
     changed = {**LLM, "LLM_KEY_FILE": str(file)}
@@ -89,17 +89,17 @@ def test_a_setting_that_cannot_be_used_is_named_without_a_secret(changes: dict[s
     assert SECRET not in str(caught.value)
 
 
-def test_plain_http_is_for_this_machine_or_for_who_asks_for_it() -> None:
+def test_plain_http_is_allowed_for_this_machine_or_by_a_setting() -> None:
     for url in ("http://127.0.0.1:8089/v1", "http://localhost/v1", "http://[::1]:1/v1"):
         assert settings(**{**LLM, "LLM_URL": url}).endpoint()
     assert settings(**{**LLM, "LLM_URL": "http://vllm.models:8000/v1", "LLM_PLAINTEXT": "true"}).endpoint()
 
 
-def test_an_access_key_opens_other_addresses() -> None:
+def test_an_access_key_allows_other_addresses() -> None:
     assert settings(LISTEN="0.0.0.0:50061", ACCESS_KEY=SECRET).access_key.get_secret_value() == SECRET
 
 
-def test_what_kubernetes_sets_and_what_others_have_is_passed_over() -> None:
+def test_variables_of_kubernetes_and_other_programs_are_ignored() -> None:
     found = {
         "I2V_PROMPT_SERVICE_HOST": "10.0.0.1",
         "I2V_PROMPT_SERVICE_PORT_GRPC": "50061",
@@ -115,5 +115,5 @@ def test_secrets_are_not_in_the_representation() -> None:
     assert SECRET not in repr(settings(**LLM, ACCESS_KEY=SECRET))
 
 
-def test_what_the_orchestrator_reads_about_this_process_is_passed_over() -> None:
+def test_variables_of_the_orchestrator_about_this_process_are_ignored() -> None:
     assert settings(WRITER="127.0.0.1:50071", MOST_MICROS="20000") == settings()

@@ -21,7 +21,7 @@ DETAILS = st.dictionaries(st.text(min_size=1, max_size=64), st.text(max_size=100
 
 
 @given(st.sampled_from(Kind), TEXTS, DETAILS, st.integers(15, 2500))
-def test_it_is_a_prompt_whatever_the_scene_is(kind: Kind, text: str, details: dict[str, str], most: int) -> None:
+def test_every_scene_gives_a_valid_prompt(kind: Kind, text: str, details: dict[str, str], most: int) -> None:
     scene = Scene(kind=kind, scene=text, details=details, max_characters=most)
     prompt = from_template(kind, scene)
     assert 15 <= len(prompt) <= most
@@ -30,14 +30,14 @@ def test_it_is_a_prompt_whatever_the_scene_is(kind: Kind, text: str, details: di
     assert prompt == from_template(kind, scene)
 
 
-def test_an_animation_tells_the_scene_then_how_it_moves_then_details_in_order() -> None:
+def test_an_animation_has_the_scene_then_the_motion_then_the_details() -> None:
     details = {"Mara": "a tall woman in a red coat", "Light": "late sun"}
     scene = Scene(kind=Kind.ANIMATION, scene="Mara waits\nat the  gate", details=details, max_characters=500)
     told = f"Mara waits at the gate. {MOTIONS[Kind.ANIMATION][0]} Light: late sun. Mara: a tall woman in a red coat."
     assert from_template(Kind.ANIMATION, scene) == told
 
 
-def test_a_talking_head_speaks_in_at_most_350_characters() -> None:
+def test_a_prompt_of_a_talking_head_has_at_most_350_characters() -> None:
     scene = Scene(kind=Kind.TALKING, scene="A woman tells of the sea. " * 50, max_characters=2500)
     prompt = from_template(Kind.TALKING, scene)
     assert len(prompt) <= TALKING_CHARACTERS == 350
@@ -53,7 +53,7 @@ def test_a_long_scene_is_cut_after_a_sentence_where_one_ends_late_enough() -> No
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_the_least_room_there_can_be_is_filled_exactly(kind: Kind) -> None:
+def test_the_smallest_limit_is_used_exactly(kind: Kind) -> None:
     assert len(SHORTEST[kind]) == 15
     assert from_template(kind, Scene(kind=kind, scene="x" * 4000, max_characters=15)) == SHORTEST[kind]
 

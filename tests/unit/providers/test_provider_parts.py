@@ -32,7 +32,7 @@ def an_input(folder: Path, size: int) -> tuple[Input, bytes]:
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 3 * 65536 - 1, 3 * 65536, 3 * 65536 + 1, 500_000])
-async def test_a_json_body_is_the_same_json_and_as_long_as_it_says(tmp_path: Path, size: int) -> None:
+async def test_a_json_body_is_unchanged_and_has_its_stated_length(tmp_path: Path, size: int) -> None:
     given, data = an_input(tmp_path, size)
     body = json_body({"image": data_uri(given), "prompt": 'é "quoted"\n', "raw": Inline(given), "seed": 7})
     text = b"".join([piece async for piece in body.pieces()])
@@ -46,7 +46,7 @@ async def test_a_json_body_is_the_same_json_and_as_long_as_it_says(tmp_path: Pat
     }
 
 
-async def test_a_form_is_as_long_as_it_says(tmp_path: Path) -> None:
+async def test_a_form_has_its_stated_length(tmp_path: Path) -> None:
     given, data = an_input(tmp_path, 1000)
     body = file_body(given, "input.png")
     text = b"".join([piece async for piece in body.pieces()])
@@ -55,16 +55,16 @@ async def test_a_form_is_as_long_as_it_says(tmp_path: Path) -> None:
     assert body.content_type.partition("boundary=")[2].encode() in text
 
 
-async def test_an_empty_object_is_one() -> None:
+async def test_an_empty_object_is_an_object() -> None:
     assert b"".join([piece async for piece in json_body({}).pieces()]) == b"{}"
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[" * 100_000, b'{"a":' * 100_000, b"\xff", b"1" * 5000])
-def test_what_is_no_json_or_too_much_of_it_is_nothing(text: bytes) -> None:
+def test_invalid_and_too_large_json_is_nothing(text: bytes) -> None:
     assert parsed(text) is None
 
 
-def test_a_value_is_had_only_where_it_is_and_of_its_kind() -> None:
+def test_a_value_is_read_only_with_the_right_path_and_type() -> None:
     data = {"a": [{"b": "c"}], "n": 1, "t": True, "f": 1.5}
     assert dig(data, "a", 0, "b", kind=str) == "c"
     assert dig(data, "a", 1, "b", kind=str) is None
@@ -77,7 +77,7 @@ def test_a_value_is_had_only_where_it_is_and_of_its_kind() -> None:
     assert dig([1], 0, kind=int) == 1
 
 
-def test_a_vendors_words_lose_what_nobody_should_see() -> None:
+def test_a_vendors_text_is_shown_without_secrets_and_addresses() -> None:
     assert quoted("see https://x.example/a?key=1 now") == "see … now"
     assert quoted("task 3f8a46aff2e24c24b69ca151ddbaacb1 broke") == "task … broke"
     assert quoted("mail me@x.example") == "mail …"
@@ -87,7 +87,7 @@ def test_a_vendors_words_lose_what_nobody_should_see() -> None:
     assert quoted({"not": "text"}) == quoted(None) == ""
 
 
-def test_promises_are_few_and_short() -> None:
+def test_promised_values_are_limited_in_number_and_length() -> None:
     assert promises({"duration": 5.0, "size": "1280x720", "nested": {"a": 1}, "none": None}) == {
         "duration": "5.0",
         "size": "1280x720",
@@ -111,7 +111,7 @@ def test_another_encoding_hides_no_key(encoding: str) -> None:
     assert parsed(text) is parsed(plain(text)) is None
 
 
-def test_half_a_character_in_raw_bytes_is_none_and_spoils_nothing_else() -> None:
+def test_half_a_character_in_raw_bytes_is_replaced_without_effect_on_the_rest() -> None:
     half = b"\xed\xa0\x80"
     for text in (b'{"id":"a","m":"%s"}' % half, b'{"id":"a","m":"\\n%s"}' % half, b'\xef\xbb\xbf{"id":"a","m":"b"}'):
         told = parsed(plain(text))
@@ -120,7 +120,7 @@ def test_half_a_character_in_raw_bytes_is_none_and_spoils_nothing_else() -> None
     assert str(parsed(b'"\xed\xa0\x80"')).encode()
 
 
-def test_half_a_character_is_told_as_a_question_mark() -> None:
+def test_half_a_character_becomes_a_question_mark() -> None:
     assert parsed(plain(rb'{"\ud800":"\udfff x \ud83d\ude00"}')) == {"?": "? x \U0001f600"}
     assert plain(rb"\[" * 100_000) == plain(b"[" * 100_000 + b"\\") == b""
 
@@ -156,7 +156,7 @@ def test_an_id_becomes_part_of_a_url_only_if_it_can(ref: str, good: bool) -> Non
     assert (task_failures.accepted(ref) == ref) is good
 
 
-def test_a_task_that_is_not_there_is_believed_gone_only_after_several_looks_and_a_while() -> None:
+def test_a_missing_task_counts_as_gone_only_after_several_polls_and_some_time() -> None:
     now = [0.0]
     missing = task_failures.Missing(lambda: now[0])
     for _ in range(2):
@@ -175,7 +175,7 @@ def test_a_task_that_is_not_there_is_believed_gone_only_after_several_looks_and_
     assert not isinstance(missing.unseen("a"), Failed)
 
 
-def test_of_many_tasks_that_are_not_there_the_oldest_are_forgotten() -> None:
+def test_of_many_missing_tasks_the_oldest_are_dropped() -> None:
     now = [0.0]
     missing = task_failures.Missing(lambda: now[0], most_tasks=2)
     for ref in "abc":
@@ -185,7 +185,7 @@ def test_of_many_tasks_that_are_not_there_the_oldest_are_forgotten() -> None:
     assert [isinstance(missing.unseen(ref), Failed) for ref in "cba"] == [True, True, False]
 
 
-def test_the_breaker_opens_after_failures_in_a_row_and_lets_one_through_after_its_rest() -> None:
+def test_the_breaker_opens_after_consecutive_failures_and_lets_one_call_through_later() -> None:
     now = [0.0]
     meter = VendorMeter(VendorMetrics(CollectorRegistry()), "test")
     breaker = CircuitBreaker(lambda: now[0], meter, failures=3, rest_s=30)
@@ -209,7 +209,7 @@ def test_the_breaker_opens_after_failures_in_a_row_and_lets_one_through_after_it
     assert breaker.admit() == 0
 
 
-async def test_a_stream_beats_while_nothing_comes_and_closes_what_it_reads() -> None:
+async def test_an_idle_stream_sends_heartbeats_and_closes_its_source() -> None:
     go, closed = asyncio.Event(), asyncio.Event()
 
     async def items() -> AsyncGenerator[int, None]:
@@ -233,7 +233,7 @@ async def test_a_stream_beats_while_nothing_comes_and_closes_what_it_reads() -> 
     assert closed.is_set()
 
 
-async def test_news_wakeups_every_watcher_of_a_task_and_no_other() -> None:
+async def test_news_wakes_every_watcher_of_its_task_and_no_other() -> None:
     wakeups = TaskWakeups()
     with wakeups.waiting("a") as first, wakeups.waiting("a") as second, wakeups.waiting("b") as other:
         assert wakeups.wake("a")
@@ -241,7 +241,7 @@ async def test_news_wakeups_every_watcher_of_a_task_and_no_other() -> None:
     assert not wakeups.wake("a")
 
 
-def test_a_task_is_looked_at_more_seldom_as_it_grows_old_and_when_looks_fail() -> None:
+def test_a_task_is_polled_less_often_with_age_and_after_failed_polls() -> None:
     schedule = PollSchedule(look_every_s=2, look_seldom_s=10, longest_pause_s=30)
     assert [_regular_pause_s(schedule, age_s) for age_s in (0, 40, 100, 200, 10_000)] == [2, 2, 5, 10, 10]
     assert _regular_pause_s(PollSchedule(look_every_s=60, look_seldom_s=10), 10_000) == 60
@@ -249,7 +249,7 @@ def test_a_task_is_looked_at_more_seldom_as_it_grows_old_and_when_looks_fail() -
     assert [pause_after_s(schedule, 1, asked_s) for asked_s in (0, 7, 100_000)] == [2, 7, 300]
 
 
-async def test_a_video_is_handed_on_in_pieces_that_a_message_can_carry() -> None:
+async def test_a_video_is_sent_in_pieces_that_fit_into_a_message() -> None:
     async def reads() -> AsyncGenerator[bytes, None]:
         for _ in range(64):
             yield bytes(65_536)
@@ -262,11 +262,11 @@ async def test_a_video_is_handed_on_in_pieces_that_a_message_can_carry() -> None
 @pytest.mark.parametrize(
     ("downloads", "least", "most"), [(1, 896, 896), (73, 700, 896), (1000, 64, 66), (9999, 64, 64)]
 )
-def test_what_downloads_hold_does_not_grow_with_them(downloads: int, least: int, most: int) -> None:
+def test_the_memory_of_downloads_does_not_grow_with_their_size(downloads: int, least: int, most: int) -> None:
     assert least <= chunk_bytes(downloads) / 1024 <= most
 
 
-async def test_looks_that_wait_for_one_another_do_not_fail() -> None:
+async def test_polls_that_wait_for_each_other_do_not_fail() -> None:
     """The last ones wait for longer than an answer may take."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

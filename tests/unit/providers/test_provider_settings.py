@@ -18,13 +18,13 @@ def test_without_any_variable_the_defaults_hold() -> None:
     assert read() == Settings()
 
 
-def test_another_vendors_variables_are_passed_over() -> None:
+def test_another_vendors_variables_are_ignored() -> None:
     environment = {"I2V_PROVIDER_FAL_NONSENSE": "1", "I2V_LISTEN": "x", P + "KEY": "good-key"}
     assert Settings.from_environment("wavespeed", environment).key.get_secret_value() == "good-key"
 
 
 @pytest.mark.parametrize("name", ["KEY", "ACCESS_KEY", "WEBHOOK_SECRET"])
-def test_a_secret_may_lie_in_a_file(tmp_path: Path, name: str) -> None:
+def test_a_secret_may_be_in_a_file(tmp_path: Path, name: str) -> None:
     file = tmp_path / "secret"
     file.write_text("from-a-file\n")
     settings = read(**{f"{name}_FILE": str(file)})
@@ -40,14 +40,14 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:50061", "[::]:50061", "10.0.0.7:50061", "provider:50061", "unix:50061"])
-def test_where_others_can_reach_it_a_provider_asks_for_a_key(address: str) -> None:
+def test_a_provider_that_others_can_reach_requires_a_key(address: str) -> None:
     with pytest.raises(BadSetting, match=f"{P}ACCESS_KEY is needed"):
         read(LISTEN=address)
     assert read(LISTEN=address, ACCESS_KEY="what-the-orchestrator-shows").listen == address
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:50061", "localhost:50061", "[::1]:50061"])
-def test_on_this_machine_alone_it_need_not(address: str) -> None:
+def test_a_provider_on_a_loopback_address_requires_no_key(address: str) -> None:
     assert not read(LISTEN=address).access_key
 
 
@@ -74,7 +74,7 @@ def test_on_this_machine_alone_it_need_not(address: str) -> None:
         {"TLS_CERT_FILE": "cert.pem"},
     ],
 )
-def test_what_cannot_be_used_is_named_and_a_secret_is_not_shown(variables: dict[str, str]) -> None:
+def test_an_invalid_setting_is_named_and_a_secret_is_not_shown(variables: dict[str, str]) -> None:
     with pytest.raises(BadSetting) as caught:
         read(**variables)
     assert any(f"{P}{name}" in str(caught.value) for name in variables)

@@ -31,7 +31,7 @@ def wrong(vendor: str, name: str, **changes: Any) -> set[str]:
 
 
 @pytest.mark.parametrize(("vendor", "name"), MODELS)
-def test_what_a_model_needs_is_enough(vendor: str, name: str) -> None:
+def test_the_required_fields_of_a_model_suffice(vendor: str, name: str) -> None:
     assert wrong(vendor, name) == set()
 
 
@@ -47,7 +47,7 @@ def test_every_text_has_its_limit(vendor: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("vendor", "name"), MODELS)
-def test_every_choice_is_taken_and_no_other(vendor: str, name: str) -> None:
+def test_only_the_listed_choices_are_accepted(vendor: str, name: str) -> None:
     model = MODELS[vendor, name]
     for duration_s in model.durations_s:
         assert wrong(vendor, name, duration_s=duration_s) == set()

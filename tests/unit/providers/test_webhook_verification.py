@@ -37,13 +37,13 @@ def test_a_signature_is_of_id_time_and_body() -> None:
 
 
 @pytest.mark.parametrize("age_s", [0, 300, -300])
-def test_what_is_signed_and_fresh_is_genuine(age_s: int) -> None:
+def test_a_signed_and_recent_webhook_is_genuine(age_s: int) -> None:
     assert is_genuine("secret", headers(), BODY, NOW + age_s)
     assert is_genuine("secret", headers() | {"webhook-signature": "v3,00 " + headers()["webhook-signature"]}, BODY, NOW)
 
 
 @pytest.mark.parametrize("age_s", [301, -301])
-def test_what_is_old_or_from_the_future_is_not(age_s: int) -> None:
+def test_an_old_or_future_webhook_is_not_genuine(age_s: int) -> None:
     assert not is_genuine("secret", headers(), BODY, NOW + age_s)
 
 
@@ -64,11 +64,11 @@ def test_what_is_old_or_from_the_future_is_not(age_s: int) -> None:
         headers() | {"webhook-signature": headers()["webhook-signature"].replace("v3,", "v1,")},
     ],
 )
-def test_what_is_not_signed_as_it_stands_is_not_genuine(changed: dict[str, str]) -> None:
+def test_an_unsigned_or_changed_webhook_is_not_genuine(changed: dict[str, str]) -> None:
     assert not is_genuine("secret", changed, BODY, NOW)
 
 
-def test_another_body_or_secret_or_none_is_not_genuine() -> None:
+def test_a_webhook_with_another_body_or_secret_is_not_genuine() -> None:
     assert not is_genuine("secret", headers(), BODY + b" ", NOW)
     assert not is_genuine("another", headers(), BODY, NOW)
     assert not is_genuine("", headers(), BODY, NOW)
@@ -100,7 +100,7 @@ async def submitted(submissions: Submissions, submission_id: str = "s-1") -> Non
     await submissions.submit(Task(submission_id=submission_id, model="m"), AsyncExitStack())
 
 
-async def test_a_webhook_tells_of_a_submission_that_this_process_knows_nothing_of() -> None:
+async def test_a_webhook_reports_a_submission_that_is_unknown_to_this_process() -> None:
     submissions, webhooks = remembering()
     assert webhooks.take("/hooks/s%2D1?x=y", headers(), BODY) == 204
     assert submissions.ref("s-1") == "task-1"
@@ -124,7 +124,7 @@ async def test_a_webhook_fills_the_gap_of_a_lost_answer_and_changes_none() -> No
 
 
 @pytest.mark.parametrize("path", ["/", "", "/hooks/" + "x" * 300, "/hooks/" + "%20" * 300])
-def test_what_webhooks_tell_is_bounded(path: str) -> None:
+def test_the_memory_of_webhook_reports_is_limited(path: str) -> None:
     submissions, webhooks = remembering(remembered=2)
     assert webhooks.take(path, headers(), BODY) == 204
     for name in ("s-1", "s-2", "s-3"):

@@ -16,7 +16,7 @@ def test_submissions_are_compared_round_by_round() -> None:
     assert flat_out.met and flat_out.measured == "0.60 (600/s, 1000/s)"
 
 
-def test_submissions_that_cost_too_much_miss_their_marks() -> None:
+def test_submissions_that_cost_too_much_miss_their_targets() -> None:
     slow = bench_submit.compared([bench_submit.Round(3.6, 30.0, 500.0)], [bench_submit.Round(1.0, 5.0, 1000.0)])
     assert [row.met for row in slow] == [False, False, False]
 

@@ -33,7 +33,7 @@ def test_the_floor_of_self_forcing_is_that_of_its_published_sizes() -> None:
     assert of_video(told, 1560) / 1e12 == pytest.approx(950, rel=2e-3)
 
 
-def test_the_floor_of_a_video_from_a_picture_counts_the_picture_s_forward() -> None:
+def test_the_floor_of_a_video_from_a_picture_counts_the_pictures_forward() -> None:
     told = profile_file.load("causal-forcing-1.3b")
     assert blocks(told)[:2] == [
         Block(0, 1, 0, (), last=False),
@@ -48,7 +48,7 @@ def test_a_window_bounds_what_is_attended_to() -> None:
     assert [block.past for block in blocks(told)] == [*range(21), *[20] * 60]
 
 
-def test_it_prints_every_block_and_what_they_come_to() -> None:
+def test_it_prints_every_block_and_the_totals() -> None:
     lines: list[str] = []
     arguments = ["--profile", "nano", "--device", "cpu", "--size", "32x48", "--rounds", "1"]
     assert bench_transformer.main(arguments, lines.append) == 0
@@ -81,7 +81,7 @@ def test_it_prints_every_block_and_what_they_come_to() -> None:
     assert "differ by 0.0e+00" in rows[-1]
 
 
-def test_forgetting_is_measured_where_there_is_a_window() -> None:
+def test_the_removal_of_frames_is_measured_if_there_is_a_window() -> None:
     nano = profile_file.load("nano")
     assert nano.schedule is not None
     told = replace(nano, schedule=replace(nano.schedule, window_latents=5, sink_latents=1))

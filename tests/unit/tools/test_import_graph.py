@@ -52,7 +52,7 @@ def test_each_row_is_above_its_imports() -> None:
     assert rows == [["client", "orchestrator"], ["rpc"], ["errors"]]
 
 
-def test_a_row_is_ordered_so_that_edges_do_not_cross() -> None:
+def test_a_row_is_ordered_to_avoid_crossing_edges() -> None:
     x, _ = layout([["a", "b"], ["c", "d"]], [("a", "d"), ("b", "c")], dict.fromkeys("abcd", 50.0))
     assert (x["a"] < x["b"]) == (x["d"] < x["c"])
 

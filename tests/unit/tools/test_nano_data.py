@@ -17,13 +17,13 @@ def a_picture() -> torch.Tensor:
     return torch.stack((x, y, (3 * x * y).sin()))
 
 
-def test_no_photograph_that_judges_is_trained_on() -> None:
+def test_no_test_photograph_is_trained_on() -> None:
     assert not set(training_pictures.TRAINING) & set(training_pictures.JUDGING)
     assert set(training_pictures.RICH) <= set(training_pictures.TRAINING)
     assert "skimage/chelsea.png" in training_pictures.JUDGING, "the picture of the demo"
 
 
-def test_the_pictures_that_judge_are_always_the_same_and_fifty() -> None:
+def test_the_test_pictures_are_always_the_same_fifty() -> None:
     one, other = training_pictures.judging(HEIGHT, WIDTH), training_pictures.judging(HEIGHT, WIDTH)
     assert len(one) == 50
     assert all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
@@ -40,7 +40,7 @@ def test_a_clip_begins_with_its_picture_and_then_moves(kind: str) -> None:
     assert clip.abs().max() <= 1
 
 
-def test_a_picture_that_is_told_to_stay_still_does() -> None:
+def test_a_still_prompt_gives_a_still_picture() -> None:
     clip = motion.clip(a_picture(), RequestedMotion("still").motion, 17)
     assert (clip - a_picture()).abs().max() < 1e-4
 
@@ -69,12 +69,12 @@ def test_two_motions_add_up() -> None:
     assert RequestedMotion("pan_right", 1.8, "zoom_out").motion == Motion(pan_right=1.8, zoom_in=-1)
 
 
-def test_what_asks_for_nothing_drifts() -> None:
+def test_a_caption_without_a_motion_drifts() -> None:
     assert RequestedMotion("nothing").motion == Motion(drift=1)
 
 
 @pytest.mark.parametrize("kind", captions.SPOKEN)
-def test_a_caption_says_its_motion_in_many_wordings(kind: str) -> None:
+def test_a_caption_describes_its_motion_in_many_wordings(kind: str) -> None:
     rng = np.random.default_rng(3)
     worded = {captions.caption(rng, RequestedMotion(kind)) for _ in range(60)}
     assert len(worded) > 40
@@ -85,7 +85,7 @@ def test_a_caption_says_its_motion_in_many_wordings(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("pace", "words"), [(0.5, "slow"), (1.8, "fast")])
-def test_a_caption_says_its_pace(pace: float, words: str) -> None:
+def test_a_caption_describes_its_pace(pace: float, words: str) -> None:
     rng = np.random.default_rng(4)
     of_pace = captions.WORDS["slowly" if words == "slow" else "quickly"] + captions.WORDS[words]
     for _ in range(40):
@@ -93,7 +93,7 @@ def test_a_caption_says_its_pace(pace: float, words: str) -> None:
         assert any(word in caption for word in of_pace), caption
 
 
-def test_the_same_seed_gives_the_same_wishes_and_words() -> None:
+def test_the_same_seed_gives_the_same_motions_and_captions() -> None:
     one, other = (np.random.default_rng(5) for _ in range(2))
     for _ in range(50):
         wanted, again = captions.random_motion(one), captions.random_motion(other)

@@ -32,7 +32,7 @@ def test_a_motion_is_seen_on_a_picture_with_little_to_see() -> None:
 
 
 @pytest.mark.parametrize("index", PHOTOGRAPHS + FEATURELESS)
-def test_what_a_decoder_changes_is_no_motion(index: int) -> None:
+def test_changes_by_a_decoder_are_not_motion(index: int) -> None:
     rng = np.random.default_rng(9)
     frames = np.stack([(SHOWN[index] + flicker(rng)).clip(0, 255).astype(np.uint8) for _ in range(FRAMES)])
     assert judge.read(frames).motion == "still"

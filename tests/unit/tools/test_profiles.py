@@ -89,7 +89,7 @@ def test_a_long_video_is_labelled_as_an_experiment() -> None:
     assert long.card.description.startswith("EXPERIMENTAL")
 
 
-def test_an_engine_is_changed_by_words() -> None:
+def test_an_engine_is_changed_by_key_value_texts() -> None:
     changed = with_engine(load("nano"), ["text_device=gpu", "text_on_demand=true", "slots=3", "precision=fp16"]).engine
     assert (changed.text_device, changed.text_on_demand, changed.slots, changed.precision) == ("gpu", True, 3, "fp16")
 
@@ -107,7 +107,7 @@ def test_an_engine_is_changed_by_words() -> None:
         ("threads=999999", "from 1 to 256"),
     ],
 )
-def test_a_bad_change_says_what_there_is(change: str, complaint: str) -> None:
+def test_an_invalid_change_is_refused_with_the_possible_ones(change: str, complaint: str) -> None:
     with pytest.raises(BadProfile, match=complaint):
         with_engine(load("nano"), [change])
 
@@ -135,14 +135,14 @@ def test_a_bad_profile_says_what_is_wrong(tmp_path: Path, text: str, complaint: 
         load(str(file))
 
 
-def test_a_profile_that_stands_on_itself_is_refused(tmp_path: Path) -> None:
+def test_a_profile_based_on_itself_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(f'base = "{file}"\n')
     with pytest.raises(BadProfile, match="stands on itself"):
         load(str(file))
 
 
-def test_a_profile_of_ones_own_stands_on_another(tmp_path: Path) -> None:
+def test_a_users_profile_can_be_based_on_another(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('base = "nano"\nname = "mine"\n[schedule]\nshift = 8.0\n')
     mine = load(str(file))

@@ -20,7 +20,7 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_vendor_is_there_when_its_key_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vendor_is_started_if_its_key_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stack_vendors.keys() == {}
     monkeypatch.setenv("WAVESPEED_API_KEY", "usual")
     assert stack_vendors.keys() == {"wavespeed": "usual"}
@@ -30,7 +30,7 @@ def test_a_vendor_is_there_when_its_key_is(monkeypatch: pytest.MonkeyPatch) -> N
     assert stack_vendors.keys() == {"wavespeed": ""}
 
 
-def test_nobody_sees_a_key_that_is_not_his(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_program_sees_the_key_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, secret in SECRETS.items():
         monkeypatch.setenv(name, secret)
     assert not set(SECRETS.values()) & set(stack_vendors.without_keys().values())
@@ -45,7 +45,7 @@ def test_nobody_sees_a_key_that_is_not_his(monkeypatch: pytest.MonkeyPatch) -> N
         (["wavespeed"], "wavespeed=60/60", "wavespeed=60/60"),
     ],
 )
-def test_a_real_account_is_held_to_its_smallest_size_unless_told(
+def test_a_real_account_has_the_smallest_limits_unless_others_are_set(
     monkeypatch: pytest.MonkeyPatch, names: list[str], told: str | None, wanted: str
 ) -> None:
     if told is not None:

@@ -67,7 +67,7 @@ def test_a_new_job_asks_for_its_own_amount(measure: Measure, asked: int | None) 
     assert measure.asked(DEMAND) == asked
 
 
-def test_a_job_that_fetches_paid_work_is_unfinished_and_queued_but_no_new_work() -> None:
+def test_a_resumed_job_counts_as_unfinished_and_queued_but_not_as_new_work() -> None:
     resumed = replace(DEMAND, quote_micros=0, resumes=True)
     counted = {measure.key for measure in EVERY if measure.asked(resumed) is not None}
     assert counted == {"spend", "unfinished", "queued"}
@@ -80,7 +80,7 @@ def test_a_job_that_fetches_paid_work_is_unfinished_and_queued_but_no_new_work()
     quote=st.integers(0, 10**9),
     share=st.floats(0, 1),
 )
-def test_an_ended_job_has_used_no_more_than_was_held(
+def test_an_ended_job_has_used_at_most_what_was_held(
     measure: Measure, held: int, state: State, quote: int, share: float
 ) -> None:
     job = a_job(state=state, quote_micros=quote, price_micros=quote, charged_micros=int(quote * share))
@@ -98,7 +98,7 @@ def test_an_ended_job_has_used_no_more_than_was_held(
         (State.CANCELLED, 0, 0, 0),
     ],
 )
-def test_a_job_counts_if_it_brought_a_video_or_cost_something(
+def test_a_job_counts_if_it_made_a_video_or_cost_something(
     state: State, charged: int, jobs: int, video_ms: int
 ) -> None:
     job = a_job(state=state, charged_micros=charged)
