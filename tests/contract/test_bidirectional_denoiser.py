@@ -39,8 +39,8 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {}
     for runtime in ("onnx", "torch"):
         folder = tmp_path_factory.mktemp(runtime)
-        told = replace(PROFILE, engine=replace(PROFILE.engine, runtime=runtime))
-        for artefact in exported.graphs(told, Seeded()):
+        changed = replace(PROFILE, engine=replace(PROFILE.engine, runtime=runtime))
+        for artefact in exported.graphs(changed, Seeded()):
             artefact.write(folder)
         made[runtime] = folder / "transformer" / "1"
     return made

@@ -294,11 +294,11 @@ async def test_triton_reports_each_step_and_then_the_video(served: TritonServer)
             "seed": np.array([SEED]),
         }
         stream = Stream(stub, "transformer", request)
-        told = [each async for each in stream]
+        responses = [each async for each in stream]
         assert stream.finals == 1
-        assert [each["latents"].shape[2] for each in told] == [0] * (sampler.steps - 1) + [FRAMES]
-        assert [int(each["forwards"][0]) for each in told] == [2 * step for step in range(1, sampler.steps + 1)]
-        assert {int(each["total"][0]) for each in told} == {2 * sampler.steps}
+        assert [each["latents"].shape[2] for each in responses] == [0] * (sampler.steps - 1) + [FRAMES]
+        assert [int(each["forwards"][0]) for each in responses] == [2 * step for step in range(1, sampler.steps + 1)]
+        assert {int(each["total"][0]) for each in responses} == {2 * sampler.steps}
         del request["negative_embeddings"]
         with pytest.raises(Refused, match="negative_embeddings must be given"):
             await anext(aiter(Stream(stub, "transformer", request)))

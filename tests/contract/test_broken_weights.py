@@ -34,9 +34,9 @@ def test_a_missing_path_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_a_part_is_refused_with_what_it_holds_and_what_is_known(tmp_path: Path) -> None:
     assert "it holds nothing" in refusal(tmp_path)
     (tmp_path / "README.md").write_text("x")
-    told = refusal(tmp_path)
-    assert "it holds README.md" in told
-    assert all(word in told for word in ("--weights PATH", "Wan2.1_VAE.pth", "taew2_1.pth", *PARTS))
+    message = refusal(tmp_path)
+    assert "it holds README.md" in message
+    assert all(word in message for word in ("--weights PATH", "Wan2.1_VAE.pth", "taew2_1.pth", *PARTS))
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_a_pickle_of_more_than_tensors_is_refused_and_does_not_run(zipped: bool,
         torch.save(content, path)
     else:
         path.write_bytes(pickle.dumps(content["config"], protocol=2))
-    told = refusal(path)
-    assert "causal_forcing.pt is a pickle of more than tensors" in told
-    assert "it wants posix.mkdir" in told
+    message = refusal(path)
+    assert "causal_forcing.pt is a pickle of more than tensors" in message
+    assert "it wants posix.mkdir" in message
     assert not mark.exists()
 
 
@@ -139,9 +139,9 @@ def test_two_candidates_in_a_folder_are_refused_until_the_user_chooses_one(tmp_p
     files.in_diffusers("transformer")(tmp_path, state)
     half = {name: each.half() for name, each in state.items()}
     chosen = files.save_safetensors(tmp_path / "transformer" / "diffusion_pytorch_model.fp16.safetensors", half)
-    told = refusal(tmp_path)
-    assert "transformer: 2 files hold it" in told
-    assert "transformer/diffusion_pytorch_model.fp16.safetensors" in told
+    message = refusal(tmp_path)
+    assert "transformer: 2 files hold it" in message
+    assert "transformer/diffusion_pytorch_model.fp16.safetensors" in message
     assert Weights.find([tmp_path, chosen]).sources["transformer"].path == chosen
 
 
@@ -172,8 +172,8 @@ def test_everything_that_does_not_fit_is_reported_together_in_the_names_of_the_f
     tensors["model.head.head.bias"] = torch.ones(16, dtype=torch.int8)
     path = files.save_pickle(tmp_path / "causal_forcing.pt", {"generator": tensors})
     weights = Weights.find([path])
-    told = loading(files.transformer(), weights.read("transformer"), weights.sources["transformer"])
-    assert told.splitlines() == [
+    message = loading(files.transformer(), weights.read("transformer"), weights.sources["transformer"])
+    assert message.splitlines() == [
         "transformer: the tensors of causal_forcing.pt (self-forcing) are not the model's.",
         "  10 missing: model.blocks.0.cross_attn.q.weight, model.blocks.0.cross_attn.q.bias, "
         "model.blocks.0.cross_attn.k.weight, model.blocks.0.cross_attn.k.bias, model.blocks.0.cross_attn.v.weight "
@@ -187,7 +187,7 @@ def test_everything_that_does_not_fit_is_reported_together_in_the_names_of_the_f
 
 
 @pytest.mark.parametrize(
-    ("name", "other", "told"),
+    ("name", "other", "message"),
     [
         ("transformer, Wan2.1", files.image_transformer, "18 missing: img_emb.proj.0.weight"),
         ("transformer, Wan2.1 in shards", files.transformer, "18 unknown to the model: blocks.0.cross_attn.k_img"),
@@ -195,20 +195,20 @@ def test_everything_that_does_not_fit_is_reported_together_in_the_names_of_the_f
     ],
 )
 def test_a_transformer_with_image_attention_is_not_taken_for_one_without(
-    name: str, other: Callable[[], nn.Module], told: str, tmp_path: Path
+    name: str, other: Callable[[], nn.Module], message: str, tmp_path: Path
 ) -> None:
     case = CASES[name]
     weights = Weights.find([case.write(tmp_path, case.make().state_dict())])
-    assert told in loading(other(), weights.read("transformer"), weights.sources["transformer"])
+    assert message in loading(other(), weights.read("transformer"), weights.sources["transformer"])
 
 
 def test_a_name_that_only_the_library_uses_is_not_taken_for_its_tensor(tmp_path: Path) -> None:
     tensors = files.official_transformer(files.transformer().state_dict())
     tensors["blocks.0.norm2.weight"] = tensors.pop("blocks.0.norm3.weight")
     weights = Weights.find([files.save_safetensors(tmp_path / SHARDED, tensors)])
-    told = loading(files.transformer(), weights.read("transformer"), weights.sources["transformer"])
-    assert "1 missing: blocks.0.norm3.weight" in told
-    assert "1 unknown to the model: blocks.0.norm2.weight" in told
+    message = loading(files.transformer(), weights.read("transformer"), weights.sources["transformer"])
+    assert "1 missing: blocks.0.norm3.weight" in message
+    assert "1 unknown to the model: blocks.0.norm2.weight" in message
 
 
 def test_what_overflows_in_half_precision_is_refused(tmp_path: Path) -> None:

@@ -161,8 +161,8 @@ def test_programs_that_only_their_owner_can_access_are_run(data: Path, tmp_path:
 def test_a_missing_program_is_reported_in_one_sentence(data: Path, tmp_path: Path) -> None:
     """Only root needs a program of the system, setpriv."""
     process: subprocess.Popen[str] = start_holder(data, PATH=str(tmp_path))
-    out, said = process.communicate("\n", timeout=60)
+    out, errors = process.communicate("\n", timeout=60)
     if os.geteuid() == 0:
-        assert "install util-linux (setpriv)" in said.splitlines()[-1]
+        assert "install util-linux (setpriv)" in errors.splitlines()[-1]
     else:
         assert (out, process.returncode) == ("open\n", 0)

@@ -27,8 +27,8 @@ async def test_events_are_numbered_without_a_gap_whoever_writes(store: PostgresS
     job = await admit(store, a_job())
     await store.jobs.record(job.id, next_event.start)
     await asyncio.gather(*(store.jobs.record(job.id, lambda _, n=n: Progressed("generate", n / 40)) for n in range(40)))
-    told = await store.job_events.read(job.id, after=0)
-    assert [event.sequence for event in told] == list(range(1, 43))
+    read = await store.job_events.read(job.id, after=0)
+    assert [event.sequence for event in read] == list(range(1, 43))
     assert [event.sequence for event in await store.job_events.read(job.id, after=40)] == [41, 42]
     assert [event.sequence for event in await store.job_events.read(job.id, after=3, limit=2)] == [4, 5]
 

@@ -97,6 +97,6 @@ def test_the_plan_prints_each_use_and_the_sum() -> None:
 def test_the_card_carries_the_plan_and_the_engine() -> None:
     profile = load("causal-forcing-1.3b-long")
     made = memory_plan.memory_plan(profile)
-    said = profile_card.table(profile, made)
-    assert (said["memory_bytes"], said["steps"], said["precision"]) == (made.total("gpu"), 4, "bf16")
-    assert (said["experimental"], said["qualities"]) == (True, ("quality", "fast"))
+    card = profile_card.table(profile, made)
+    assert (card["memory_bytes"], card["steps"], card["precision"]) == (made.total("gpu"), 4, "bf16")
+    assert (card["experimental"], card["qualities"]) == (True, ("quality", "fast"))

@@ -48,8 +48,10 @@ def test_the_catalog_accepts_every_card_and_its_offers(name: str) -> None:
 @pytest.mark.parametrize("name", profile_file.known())
 def test_a_profile_can_make_everything_that_its_card_offers(name: str) -> None:
     """As a worker holds the one against the other, by what the server says of itself."""
-    told = build.served(profile_file.load(name)) | {"digest": "of no files"}
-    ServedProfile.parse(json.dumps(told)).check(Catalog.from_toml(tomllib.loads(file_of(name).read_text())).card(name))
+    answer = build.served(profile_file.load(name)) | {"digest": "of no files"}
+    ServedProfile.parse(json.dumps(answer)).check(
+        Catalog.from_toml(tomllib.loads(file_of(name).read_text())).card(name)
+    )
 
 
 def test_a_length_that_self_forcing_cannot_make_of_a_picture_is_refused_beforehand() -> None:

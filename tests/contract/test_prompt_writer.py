@@ -160,12 +160,12 @@ async def test_both_processes_start_answer_and_stop(tmp_path: Path) -> None:
         I2V_PROMPT_LOG_LEVEL="DEBUG",
     )
     assert writer.stderr is not None
-    said = b""
-    while b'"ready"' not in said:
+    output = b""
+    while b'"ready"' not in output:
         line = await writer.stderr.readline()
-        assert line, said
-        said += line
-    port = json.loads(said.splitlines()[-1])["port"]
+        assert line, output
+        output += line
+    port = json.loads(output.splitlines()[-1])["port"]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         rig = Rig(LlmSimulator(), prompt_pb2_grpc.PromptWriterStub(channel), [])  # type: ignore[no-untyped-call, unused-ignore]
         answer = await rig.write()
@@ -175,8 +175,8 @@ async def test_both_processes_start_answer_and_stop(tmp_path: Path) -> None:
     rest = (await writer.communicate())[1]
     await simulator.communicate()
     assert (writer.returncode, simulator.returncode) == (0, 0)
-    assert KEY.encode() not in said + rest
-    assert CALLER.encode() not in said + rest
+    assert KEY.encode() not in output + rest
+    assert CALLER.encode() not in output + rest
 
 
 async def test_the_simulator_is_scripted_over_http_and_describes_a_script() -> None:
@@ -191,8 +191,8 @@ async def test_the_simulator_is_scripted_over_http_and_describes_a_script() -> N
 
 async def test_an_invalid_setting_ends_the_process_with_one_line() -> None:
     writer = await process("services.providers.prompt", I2V_PROMPT_LLM_URL="http://models.example/v1")
-    _, said = await writer.communicate()
+    _, output = await writer.communicate()
     assert writer.returncode == 1
-    assert said.decode() == (
+    assert output.decode() == (
         "prompt writer: I2V_PROMPT_LLM_URL is not encrypted; take https://, or set I2V_PROMPT_LLM_PLAINTEXT\n"
     )

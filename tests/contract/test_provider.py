@@ -54,10 +54,10 @@ async def test_a_simulation_reports_itself_only_when_it_is_configured(tmp_path: 
     for simulation in (True, False):
         change = {"simulation": simulation}
         async with provided("wavespeed", tmp_path, change=lambda values, _, c=change: values.update(c)) as rig:
-            told = await rig.capabilities()
-            assert told.simulation is simulation
-            assert set(told.models) == {"wan-2.5", "kandinsky-5-pro", "kling-2.5-turbo-std", "infinitetalk"}
-            assert told.availability == pb.Capabilities.AVAILABLE
+            result = await rig.capabilities()
+            assert result.simulation is simulation
+            assert set(result.models) == {"wan-2.5", "kandinsky-5-pro", "kling-2.5-turbo-std", "infinitetalk"}
+            assert result.availability == pb.Capabilities.AVAILABLE
 
 
 @pytest.mark.parametrize(("vendor", "host"), [("wavespeed", "api.wavespeed.ai"), ("fal", "queue.fal.run")])
@@ -78,8 +78,8 @@ async def test_a_key_without_other_settings_selects_the_real_vendor(
         monkeypatch.setattr(socket, "getaddrinfo", resolve)
         assert (await rig.generate()).end == ("VENDOR_DOWN", "NOT_CHARGED")
         assert asked == [host]
-        told = await rig.capabilities()
-        assert (told.simulation, told.availability) == (False, pb.Capabilities.AVAILABLE)
+        result = await rig.capabilities()
+        assert (result.simulation, result.availability) == (False, pb.Capabilities.AVAILABLE)
         meter = VendorMeter(VendorMetrics(CollectorRegistry()), vendor)
         downloader = _downloader(VENDORS[vendor], Settings(key="a-real-key"), meter)
         with pytest.raises(Failed) as failed:
@@ -115,9 +115,9 @@ async def test_a_vendor_that_fails_repeatedly_is_not_called_for_a_time(tmp_path:
         rig.play(submit="refused", status=503)
         for number in range(3):
             assert (await rig.generate(a_task(f"s-{number}"))).end == ("VENDOR_DOWN", "UNKNOWN")
-        told = await rig.generate(a_task("s-3"))
-        assert told.end == ("CIRCUIT_OPEN", "NOT_CHARGED")
-        assert told.failed.retry_delay.seconds == 30
+        result = await rig.generate(a_task("s-3"))
+        assert result.end == ("CIRCUIT_OPEN", "NOT_CHARGED")
+        assert result.failed.retry_delay.seconds == 30
         assert rig.simulator.paid == 3
         shown = await rig.capabilities()
         assert (shown.availability, shown.retry_time.seconds) == (pb.Capabilities.BROKEN, 1_000_030)
@@ -147,8 +147,8 @@ async def test_a_model_whose_work_takes_hours_is_watched_for_longer(tmp_path: Pa
         assert (await rig.generate(a_task("talk", **TALK), talk)).done
         rig.play(stay="work")
         began = time.monotonic()
-        told = await rig.generate(a_task("endless-talk", **TALK), talk)
-        assert (told.end, told.failed.resumable) == (("TIMED_OUT", "UNKNOWN"), True)
+        result = await rig.generate(a_task("endless-talk", **TALK), talk)
+        assert (result.end, result.failed.resumable) == (("TIMED_OUT", "UNKNOWN"), True)
         assert time.monotonic() - began >= 6.0
 
 

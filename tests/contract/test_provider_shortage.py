@@ -52,14 +52,14 @@ async def test_without_descriptors_nothing_is_submitted_and_the_answer_says_so(t
     ):
         simulator.scenario = Scenario(stay="work")
         assert await answered(stub, "first") == "taken"
-        said = []
+        answers = []
         for spare in range(-4, 8):  # from no descriptors to enough: each step fails once for lack of one
             soft = len(os.listdir(f"/proc/{made.pid}/fd")) + spare
             before = limited(made, resource.RLIMIT_NOFILE, soft)
-            said.append(await answered(stub, f"with-{spare}"))
+            answers.append(await answered(stub, f"with-{spare}"))
             resource.prlimit(made.pid, resource.RLIMIT_NOFILE, before)
-        assert {"NOTHING_SUBMITTED", "taken"} <= set(said) <= {"NOTHING_SUBMITTED", "RESOURCES_EXHAUSTED", "taken"}
-        assert len(simulator.works) == 1 + said.count("taken"), "an interrupted request does not count"
+        assert {"NOTHING_SUBMITTED", "taken"} <= set(answers) <= {"NOTHING_SUBMITTED", "RESOURCES_EXHAUSTED", "taken"}
+        assert len(simulator.works) == 1 + answers.count("taken"), "an interrupted request does not count"
         assert await answered(stub, "last") == "taken", "the breaker counts failures of the vendor, not ours"
 
 

@@ -10,7 +10,7 @@ from tools.stack_process import StackError, StackProcess, free_port
 
 
 def test_a_slow_start_reports_what_it_waits_for(tmp_path: Path) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     port = free_port()
     never = StackProcess(
         "the sleeper",
@@ -20,14 +20,14 @@ def test_a_slow_start_reports_what_it_waits_for(tmp_path: Path) -> None:
         ports={"sleeper's": port},
         environment={"PYTHONPATH": ":".join(sys.path)},
         ready_within_s=3,
-        say=said.append,
+        say=lines.append,
         say_every_s=0,
     )
     with pytest.raises(StackError, match=r"the sleeper was not ready within 3 s: .+\n"), never:
         pass
     assert not never.lives
-    assert said[0].startswith(f"waiting for the sleeper at 127.0.0.1:{port}, ")
-    assert str(tmp_path / "sleeper.log") in said[0]
+    assert lines[0].startswith(f"waiting for the sleeper at 127.0.0.1:{port}, ")
+    assert str(tmp_path / "sleeper.log") in lines[0]
 
 
 def test_no_two_processes_choose_the_same_port_while_their_servers_start() -> None:

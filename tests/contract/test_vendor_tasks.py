@@ -38,8 +38,8 @@ async def rig(tmp_path: Path) -> AsyncIterator[Provided]:
 
 async def test_wan_gets_its_parameters_and_data_uris(rig: Provided) -> None:
     task = a_task(seed=7, negative_prompt="rain", prompt_expansion=True, duration_s=10)
-    told = await rig.generate(task, [IMAGE, (pb.Input.AUDIO, "audio/wav", sound(3))])
-    assert told.done
+    result = await rig.generate(task, [IMAGE, (pb.Input.AUDIO, "audio/wav", sound(3))])
+    assert result.done
     sent = rig.simulator.submitted[0]
     assert sent.pop("image").startswith("data:image/png;base64,")
     assert sent.pop("audio").startswith("data:audio/wav;base64,")
@@ -74,8 +74,10 @@ async def test_kandinskys_picture_is_sent_as_the_settings_require(tmp_path: Path
 
 async def test_infinitetalks_length_is_that_of_the_sound(rig: Provided) -> None:
     mask = (pb.Input.MASK, "image/png", picture(colour="white"))
-    told = await rig.generate(a_task(**TALK, prompt="", seed=1), [IMAGE, (pb.Input.AUDIO, "audio/wav", sound(2)), mask])
-    assert told.done
+    result = await rig.generate(
+        a_task(**TALK, prompt="", seed=1), [IMAGE, (pb.Input.AUDIO, "audio/wav", sound(2)), mask]
+    )
+    assert result.done
     assert set(rig.simulator.submitted[0]) == {"image", "audio", "mask_image", "resolution", "seed"}
 
 

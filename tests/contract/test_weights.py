@@ -104,8 +104,8 @@ def test_released_files_have_exactly_the_names_and_shapes_of_the_librarys_classe
     with torch.device("meta"):
         wanted = make().state_dict()
     state = named(wanted)
-    told = sorted(each for name in state for each in (name, f"{name}:{'_'.join(map(str, state[name].shape))}"))
-    assert hashlib.md5(",".join(told).encode()).hexdigest() == released
+    described = sorted(each for name in state for each in (name, f"{name}:{'_'.join(map(str, state[name].shape))}"))
+    assert hashlib.md5(",".join(described).encode()).hexdigest() == released
     kind = kind_of(state)
     assert kind is not None
     assert {name: each.shape for name, each in kind.to_library(state).items()} == {

@@ -22,11 +22,13 @@ def demo() -> Iterator[Stack]:
 
 
 def test_the_demo_makes_a_video_says_what_it_cost_and_leaves_nothing_running(demo: Stack) -> None:
-    said = demo.read_until("fragment 0 arrived") + demo.read_until("job ")
+    output = demo.read_until("fragment 0 arrived") + demo.read_until("job ")
     # Also without a terminal to show it on.
-    assert "starting Triton with its models" in said and "starting PostgreSQL and the orchestrator" in said
+    assert "starting Triton with its models" in output and "starting PostgreSQL and the orchestrator" in output
     assert demo.process.wait(90) == 0
-    assert re.search(r"video +var/demo/cat\.mp4\nsize +224x128, 81 frames, 5\.06 s\ncost +0\.005000 USD\n", said), said
+    assert re.search(r"video +var/demo/cat\.mp4\nsize +224x128, 81 frames, 5\.06 s\ncost +0\.005000 USD\n", output), (
+        output
+    )
     assert probe(Path("var/demo/cat.mp4")).frames == 81
     made = [path for path in (Path("var/demo"), *Path("var/demo").rglob("*")) if not path.is_symlink()]
     assert [path for path in made if path.stat().st_mode & 0o077] == []
@@ -36,8 +38,8 @@ def test_the_demo_makes_a_video_says_what_it_cost_and_leaves_nothing_running(dem
 def test_ctrl_c_cancels_the_job_and_stops_everything(demo: Stack) -> None:
     demo.read_until("fragment 0 arrived")
     os.killpg(demo.process.pid, signal.SIGINT)
-    said = demo.read_until("was cancelled")
-    assert re.search(r"0\.00[0-4]\d+ USD was charged", said), said
+    output = demo.read_until("was cancelled")
+    assert re.search(r"0\.00[0-4]\d+ USD was charged", output), output
     assert demo.process.wait(90) == 130
     assert demo.wait_until_gone() == {}
 
@@ -46,8 +48,8 @@ def test_a_second_demo_in_the_same_checkout_is_refused_and_does_not_affect_the_f
     demo.read_until("starting Triton with its models")
     second = Stack("demo")
     try:
-        said = second.read_until("another `make demo` runs in this checkout")
-        assert said.count("\n") == 1, said
+        output = second.read_until("another `make demo` runs in this checkout")
+        assert output.count("\n") == 1, output
         assert second.process.wait(90) == 1
     finally:
         second.end()

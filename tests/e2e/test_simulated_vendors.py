@@ -21,7 +21,7 @@ from tests.support.provider_and_simulator import (
     KLING,
     TALK,
     Given,
-    Told,
+    VendorStream,
     a_task,
     length_s,
     messages,
@@ -46,14 +46,14 @@ TASKS: dict[str, tuple[dict[str, Any], Sequence[Given]]] = {
 MODELS: dict[str, Mapping[str, Any]] = {"fal": fal.MODELS, "wavespeed": wavespeed.MODELS}
 
 
-async def generate(started: VendorProcesses, data: Path, vendor: str, model: str) -> Told:
+async def generate(started: VendorProcesses, data: Path, vendor: str, model: str) -> VendorStream:
     fields, inputs = TASKS[model]
     metadata = (("authorization", f"Bearer {(data / 'provider-key').read_text().strip()}"),)
     async with grpc.aio.insecure_channel(started.providers[vendor]) as channel:
         task = a_task(f"{vendor}-{model}", **{"model": model, **fields})
         stub: Any = provider_pb2_grpc.ProviderServiceStub(channel)
         call = stub.Generate(messages(task, inputs), metadata=metadata, timeout=120)
-        return Told([event async for event in call])
+        return VendorStream([event async for event in call])
 
 
 async def test_every_model_of_every_vendor_makes_a_video_also_after_a_restart_with_new_ids(
@@ -65,19 +65,19 @@ async def test_every_model_of_every_vendor_makes_a_video_also_after_a_restart_wi
     for _ in range(2):
         with ExitStack() as stack:
             started = await asyncio.to_thread(stack_vendors.start, stack, tmp_path, simulate=True)
-            told = await asyncio.gather(*(generate(started, tmp_path, *each) for each in asked))
-        for each in told:
+            result = await asyncio.gather(*(generate(started, tmp_path, *each) for each in asked))
+        for each in result:
             assert each.done.sha256 == hashlib.sha256(each.video).hexdigest()
             assert length_s(each.video) > 1
-        refs += [each.ref for each in told]
+        refs += [each.ref for each in result]
     assert len(set(refs)) == 2 * len(asked)
 
 
 @pytest.mark.parametrize("which", ["services.providers wavespeed", "services.providers.prompt", "tools.simulators.fal"])
 def test_the_stack_and_the_programs_of_simulated_vendors_end_together(kept: Kept, which: str) -> None:
     running = kept.start("--simulate")
-    said = running.read_until("Ctrl-C stops everything")
-    assert "wavespeed, fal: SIMULATED" in said and "Remote models are SIMULATED" in said, said
+    output = running.read_until("Ctrl-C stops everything")
+    assert "wavespeed, fal: SIMULATED" in output and "Remote models are SIMULATED" in output, output
     [killed] = [
         pid for pid, command in running.left().items() if which in command and "process_supervisor.py" not in command
     ]

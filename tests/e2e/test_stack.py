@@ -31,8 +31,8 @@ def test_when_a_process_is_killed_everything_stops_and_a_second_run_works(kept: 
         pid for pid, command in first.left().items() if which in command and "process_supervisor.py" not in command
     ]
     os.kill(killed, signal.SIGKILL)
-    said = first.read_until("has died; everything is stopped") + first.read_until("the whole log: ")
-    assert PARTS[which] in said, said
+    output = first.read_until("has died; everything is stopped") + first.read_until("the whole log: ")
+    assert PARTS[which] in output, output
     assert first.process.wait(90) == 1
     assert first.wait_until_gone() == {}
     second = kept.start()
@@ -51,15 +51,15 @@ def test_a_killed_postgresql_is_restarted_and_a_job_continues(kept: Kept, tmp_pa
     command += ["--prompt", "slow pan up", "--out", str(tmp_path / "cat.mp4")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as client:
         assert client.stdout is not None
-        said = ""
-        while "fragment 0 arrived" not in said:
+        output = ""
+        while "fragment 0 arrived" not in output:
             line = client.stdout.readline()
-            assert line, said
-            said += line
+            assert line, output
+            output += line
         killed = server_of(kept.data / "postgres")
         os.kill(killed, signal.SIGKILL)
-        said += client.stdout.read()
-    assert client.returncode == 0, said
+        output += client.stdout.read()
+    assert client.returncode == 0, output
     assert probe(tmp_path / "cat.mp4").frames == 81
     assert server_of(kept.data / "postgres") != killed
     assert "the embedded PostgreSQL had ended and was started again" in (kept.data / "orchestrator.log").read_text()
@@ -75,8 +75,8 @@ def test_a_second_run_is_refused_and_does_not_affect_the_first(kept: Kept) -> No
     log = kept.data / "orchestrator.log"
     before = log.stat()
     second = kept.start()
-    said = second.read_until("--metrics-port")
-    assert f"the gRPC port 127.0.0.1:{kept.port} cannot be had: Address already in use" in said
+    output = second.read_until("--metrics-port")
+    assert f"the gRPC port 127.0.0.1:{kept.port} cannot be had: Address already in use" in output
     assert second.process.wait(90) == 1
     assert (log.stat().st_ino, log.stat().st_size >= before.st_size) == (before.st_ino, True)
     kept.port, kept.metrics_port = free_port(), free_port()

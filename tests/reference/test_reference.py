@@ -38,8 +38,10 @@ def random(*shape: int, key: int) -> torch.Tensor:
 def loaded(folder: Path, picture: bool, precision: Precision = "fp32") -> tuple[Any, LoadedWeights]:
     """The profile of the small model, and its weights by way of a checkpoint."""
     model = wan(picture=picture)
-    told = profile(model, Way(frames_per_block=1), max_latents=1, engine=Engine(threads=1, precision=precision))
-    return told, LoadedWeights(Weights.find([checkpoint(model, folder / "small.pt")]))
+    small_profile = profile(
+        model, Way(frames_per_block=1), max_latents=1, engine=Engine(threads=1, precision=precision)
+    )
+    return small_profile, LoadedWeights(Weights.find([checkpoint(model, folder / "small.pt")]))
 
 
 @pytest.mark.parametrize("picture", [False, True], ids=["prompt", "prompt and picture"])
@@ -60,10 +62,10 @@ def test_the_reference_equals_the_library_when_all_frames_are_alike(tmp_path: Pa
 @pytest.mark.parametrize("steps", [FOUR, (1000, 500), (1000,)], ids=len)
 def test_timesteps_and_shares_of_noise_are_those_of_the_thousand(steps: tuple[int, ...], shift: float) -> None:
     schedule = Schedule(shift)
-    told = profile(wan(), Way(frames_per_block=1, steps=steps, shift=shift), max_latents=5).schedule
-    assert told is not None
+    small_profile = profile(wan(), Way(frames_per_block=1, steps=steps, shift=shift), max_latents=5).schedule
+    assert small_profile is not None
     sigma_at = load("transformer", "causal_pipeline").sigma_at
-    for ours, theirs in zip(told.warped(told.timesteps), schedule.warped(steps), strict=True):
+    for ours, theirs in zip(small_profile.warped(small_profile.timesteps), schedule.warped(steps), strict=True):
         assert abs(np.float32(ours) - theirs.item()) <= 6.2e-5  # the last bit of a float32 near 1000
         assert abs(sigma_at(ours) - schedule.sigma(theirs).item()) <= 6e-8
 
@@ -188,15 +190,16 @@ def test_in_half_precision_the_served_models_are_close_to_the_reference(export: 
 
 
 def test_for_a_runtime_without_graphs_weights_are_written_with_the_librarys_names(tmp_path: Path) -> None:
-    told, module_weights = loaded(tmp_path, True, "fp16")
-    told = replace(told, engine=replace(told.engine, runtime="torch"))
+    small_profile, module_weights = loaded(tmp_path, True, "fp16")
+    small_profile = replace(small_profile, engine=replace(small_profile.engine, runtime="torch"))
     written = [
-        artefact.write(tmp_path) and artefact.file for artefact in causal_transformer.graphs(told, module_weights)
+        artefact.write(tmp_path) and artefact.file
+        for artefact in causal_transformer.graphs(small_profile, module_weights)
     ]
     assert written[0] == "transformer/1/weights.safetensors"
     got, wanted = (
         load_file(tmp_path / "transformer/1/weights.safetensors"),
-        wan_transformer.transformer(told, module_weights),
+        wan_transformer.transformer(small_profile, module_weights),
     )
     assert {name: each.dtype for name, each in got.items()} == {n: p.dtype for n, p in wanted.named_parameters()}
     assert got["scale_shift_table"].dtype == got["blocks.0.norm2.weight"].dtype == torch.float32

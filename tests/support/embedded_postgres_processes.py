@@ -40,8 +40,8 @@ def holder(data: Path, environment: Mapping[str, str] | None = None) -> subproce
 
 
 def close(process: subprocess.Popen[str]) -> None:
-    _, said = process.communicate("\n", timeout=60)
-    assert process.returncode == 0, said
+    _, errors = process.communicate("\n", timeout=60)
+    assert process.returncode == 0, errors
 
 
 def kill(process: subprocess.Popen[str]) -> None:

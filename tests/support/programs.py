@@ -91,7 +91,7 @@ async def program(
 async def _serving(running: Program) -> None:
     """Waits until a process says that it serves. Raises AssertionError when it ends before that."""
 
-    async def said() -> None:
+    async def wait_for_ready_line() -> None:
         request = health_pb2.HealthCheckRequest()
         # A connection of its own: one that is shared may still be that of a server that was killed at this address.
         options = (("grpc.max_reconnect_backoff_ms", 200), ("grpc.use_local_subchannel_pool", 1))
@@ -101,7 +101,7 @@ async def _serving(running: Program) -> None:
                 if answer.status == health_pb2.HealthCheckResponse.SERVING:
                     return
 
-    serving, ended = asyncio.create_task(said()), asyncio.create_task(running.process.wait())
+    serving, ended = asyncio.create_task(wait_for_ready_line()), asyncio.create_task(running.process.wait())
     await asyncio.wait({serving, ended}, return_when=asyncio.FIRST_COMPLETED)
     ended.cancel()
     assert serving.done(), running.log.read_text()[-2000:]

@@ -89,7 +89,7 @@ async def messages(task: pb.Task, inputs: Sequence[Given], chunk: int = 50_000) 
 
 
 @dataclass(frozen=True)
-class Told:
+class VendorStream:
     """What a stream has told, sorted."""
 
     events: list[pb.TaskEvent]
@@ -155,17 +155,17 @@ class Provided:
         """Begins Generate and returns the call."""
         return self.stub.Generate(messages(task or a_task(), inputs), metadata=METADATA, timeout=60)
 
-    async def generate(self, task: pb.Task | None = None, inputs: Sequence[Given] = (IMAGE,)) -> Told:
+    async def generate(self, task: pb.Task | None = None, inputs: Sequence[Given] = (IMAGE,)) -> VendorStream:
         """Generates to the end."""
-        return Told([event async for event in self.start(task, inputs)])
+        return VendorStream([event async for event in self.start(task, inputs)])
 
     def attaching(self, ref: str, model: str = "wan-2.5") -> Any:
         request = pb.AttachRequest(external_ref=ref, model=model)
         return self.stub.Attach(request, metadata=METADATA, timeout=60)
 
-    async def attach(self, ref: str, model: str = "wan-2.5") -> Told:
+    async def attach(self, ref: str, model: str = "wan-2.5") -> VendorStream:
         """Attaches to the end."""
-        return Told([event async for event in self.attaching(ref, model)])
+        return VendorStream([event async for event in self.attaching(ref, model)])
 
     async def cancel(self, ref: str, model: str = "wan-2.5") -> str:
         answer = await self.stub.Cancel(pb.CancelRequest(external_ref=ref, model=model), metadata=METADATA)

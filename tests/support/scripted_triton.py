@@ -112,8 +112,8 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     def _encoded(self, model: str, inputs: Arrays) -> Arrays:
         if model == "profile":
-            told = np.array([json.dumps(self.profile).encode()], np.object_)
-            return {"echo": 2 * inputs["probe"], "profile": told}
+            profile_json = np.array([json.dumps(self.profile).encode()], np.object_)
+            return {"echo": 2 * inputs["probe"], "profile": profile_json}
         if model == "tokenizer":
             return {"input_ids": np.full((1, 4), len(inputs["prompt"].item()), np.int64)}
         if model == "text_encoder":

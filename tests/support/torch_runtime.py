@@ -32,9 +32,9 @@ class Exports:
         folder = self._folder / f"{precision}-{picture}"
         if not folder.exists():
             folder.mkdir()
-            told, module_weights = loaded(folder, picture, precision)
+            small_profile, module_weights = loaded(folder, picture, precision)
             for artefact in causal_transformer.graphs(
-                replace(told, engine=replace(told.engine, runtime="torch")), module_weights
+                replace(small_profile, engine=replace(small_profile.engine, runtime="torch")), module_weights
             ):
                 artefact.write(folder)
         return folder / "transformer" / "1"
@@ -42,8 +42,8 @@ class Exports:
 
 def settings(folder: Path, way: Way | None = None, max_latents: int = CACHED) -> Any:
     """What is exported there, made in this way."""
-    told = profile(wan(), way or Way(frames_per_block=2), max_latents=max_latents)
-    content = wan_transformer.settings(told).content
+    small_profile = profile(wan(), way or Way(frames_per_block=2), max_latents=max_latents)
+    content = wan_transformer.settings(small_profile).content
     of_way = {key: content[key] for key in content if "latents" in key or "first" in key or "timesteps" in key}
     return replace(load("transformer", "transformer_settings").Settings.read(folder), **of_way)
 

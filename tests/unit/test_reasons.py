@@ -100,7 +100,7 @@ def test_no_reason_is_written_as_text() -> None:
         'raise Refused("MADE_UP", "is odd")',
         'JobError(f"{subject}_EXCEEDED", "much", retryable=True)',
         'if trouble.reason == "ENGINE_BUSY": pass',
-        'told = {"reason": "PICTURE_FORMAT"}',
+        'error = {"reason": "PICTURE_FORMAT"}',
     ],
 )
 def test_text_in_the_place_of_a_reason_is_noticed(source: str) -> None:
@@ -159,10 +159,10 @@ def test_a_failed_job_or_task_is_as_retryable_as_its_reason_says() -> None:
         if reason is None:
             continue
         seen += 1
-        said = {Code.JOB, Code.JOB_RETRYABLE}
+        codes = {Code.JOB, Code.JOB_RETRYABLE}
         if isinstance(retryable, ast.Constant):
-            said = {Code.JOB_RETRYABLE if retryable.value else Code.JOB}
-        assert said <= set(reason.codes), (file, call.lineno, reason)
+            codes = {Code.JOB_RETRYABLE if retryable.value else Code.JOB}
+        assert codes <= set(reason.codes), (file, call.lineno, reason)
     assert seen > 25
 
 

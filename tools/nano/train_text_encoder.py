@@ -94,16 +94,16 @@ def reading_loss(
     motions = [random_motion(rng) for _ in range(count)]
     ids, mask = tokens(tokenizer, [misspelt(rng, caption(rng, each)) for each in motions], 64)
     longest = int(mask.sum(1).max())
-    told = reader(ids[:, :longest], mask[:, :longest])
-    wanted = torch.tensor([each.motion.numbers() for each in motions]).unsqueeze(1).expand_as(told)
-    each = nn.functional.smooth_l1_loss(told, wanted, reduction="none", beta=0.3).sum(2)
+    predicted = reader(ids[:, :longest], mask[:, :longest])
+    wanted = torch.tensor([each.motion.numbers() for each in motions]).unsqueeze(1).expand_as(predicted)
+    each = nn.functional.smooth_l1_loss(predicted, wanted, reduction="none", beta=0.3).sum(2)
     here = mask[:, :longest]
-    return {"loss": (each * here).sum() / here.sum(), "right": right(told, wanted, here).detach()}
+    return {"loss": (each * here).sum() / here.sum(), "right": right(predicted, wanted, here).detach()}
 
 
-def right(told: torch.Tensor, wanted: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def right(predicted: torch.Tensor, wanted: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The share of captions whose every motion the mean token tells to within a quarter of the usual pace."""
-    mean = (told * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True)
+    mean = (predicted * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True)
     return ((mean - wanted[:, 0]).abs().amax(1) < 0.25).float().mean()
 
 

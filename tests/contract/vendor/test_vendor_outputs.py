@@ -30,12 +30,12 @@ async def test_an_output_that_cannot_be_fetched_is_paid_for(
 ) -> None:
     async with provided(vendor, tmp_path, change=lambda values, _: values.update(output_bytes=1_000_000)) as rig:
         rig.play(output=output)
-        told = await rig.generate()
-        assert told.end == (reason, "CHARGED")
-        assert (told.failed.resumable, told.failed.retryable) == (resumable, False)
+        result = await rig.generate()
+        assert result.end == (reason, "CHARGED")
+        assert (result.failed.resumable, result.failed.retryable) == (resumable, False)
         if output != "huge":
-            rig.simulator.works[told.ref].scenario.output = ""
-            assert (await rig.attach(told.ref)).done
+            rig.simulator.works[result.ref].scenario.output = ""
+            assert (await rig.attach(result.ref)).done
         assert rig.simulator.paid == 1
 
 
@@ -48,11 +48,11 @@ async def test_a_temporarily_missing_output_is_fetched_until_the_time_limit_and_
 
     async with provided(vendor, tmp_path, change=change) as rig:
         rig.play(output=output)
-        told = await rig.generate()
-        assert told.end == ("OUTPUT_UNAVAILABLE", "CHARGED")
-        assert (told.failed.resumable, told.failed.retryable) == (True, True)
-        rig.simulator.works[told.ref].scenario.output = ""
-        assert (await rig.attach(told.ref)).done
+        result = await rig.generate()
+        assert result.end == ("OUTPUT_UNAVAILABLE", "CHARGED")
+        assert (result.failed.resumable, result.failed.retryable) == (True, True)
+        rig.simulator.works[result.ref].scenario.output = ""
+        assert (await rig.attach(result.ref)).done
         assert rig.simulator.paid == 1
 
 
@@ -71,25 +71,25 @@ async def test_a_temporarily_missing_output_is_fetched_until_the_time_limit_and_
 )
 async def test_a_temporarily_unavailable_file_host_ends_no_task(rig: Provided, outputs: list[str]) -> None:
     rig.play(outputs=list(outputs))
-    told = await rig.generate()
-    assert told.video == rig.simulator.video(rig.simulator.works[told.ref])
+    result = await rig.generate()
+    assert result.video == rig.simulator.video(rig.simulator.works[result.ref])
     assert rig.simulator.counts["output"] == len(outputs) + 1
     assert rig.simulator.paid == 1
 
 
 async def test_a_file_host_without_ranges_sends_the_whole_file_again(rig: Provided) -> None:
     rig.play(output="no-range", outputs=["cut-once"])
-    told = await rig.generate()
-    assert told.video == rig.simulator.video(rig.simulator.works[told.ref])
+    result = await rig.generate()
+    assert result.video == rig.simulator.video(rig.simulator.works[result.ref])
     assert rig.simulator.counts["output"] == 3
 
 
 @pytest.mark.parametrize("output", ["cut-once", "cut-no-range"])
 async def test_an_interrupted_download_continues_where_it_stopped(rig: Provided, output: str) -> None:
     rig.play(output=output)
-    told = await rig.generate()
-    work = rig.simulator.works[told.ref]
-    assert told.video == rig.simulator.video(work)
-    assert told.done.sha256 == hashlib.sha256(told.video).hexdigest()
+    result = await rig.generate()
+    work = rig.simulator.works[result.ref]
+    assert result.video == rig.simulator.video(work)
+    assert result.done.sha256 == hashlib.sha256(result.video).hexdigest()
     assert rig.simulator.counts["output"] == 2
     assert rig.simulator.paid == 1

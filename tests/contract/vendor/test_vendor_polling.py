@@ -27,8 +27,8 @@ from tests.support.provider_and_simulator import Provided, provided, until
 )
 async def test_a_failed_poll_changes_nothing(rig: Provided, looks: list[str]) -> None:
     rig.play(looks=list(looks), work_s=0.05)
-    told = await rig.generate()
-    assert told.done
+    result = await rig.generate()
+    assert result.done
     assert rig.simulator.scenario.looks == []
     assert rig.simulator.paid == 1
 
@@ -43,24 +43,24 @@ async def test_a_vendor_that_requests_slower_polling_is_polled_more_slowly(rig: 
 async def test_a_permanent_fault_leaves_a_task_that_can_be_resumed(tmp_path: Path, vendor: str) -> None:
     async with provided(vendor, tmp_path, change=lambda values, _: values.update(watch_s=0.3)) as rig:
         rig.play(looks=["500"] * 1000)
-        told = await rig.generate()
-        assert told.end == ("TIMED_OUT", "UNKNOWN")
-        assert told.failed.resumable
-        rig.simulator.works[told.ref].scenario.looks.clear()
-        assert (await rig.attach(told.ref)).done
+        result = await rig.generate()
+        assert result.end == ("TIMED_OUT", "UNKNOWN")
+        assert result.failed.resumable
+        rig.simulator.works[result.ref].scenario.looks.clear()
+        assert (await rig.attach(result.ref)).done
         assert rig.simulator.paid == 1
 
 
 async def test_a_timeout_leaves_a_task_that_can_be_resumed(tmp_path: Path, vendor: str) -> None:
     async with provided(vendor, tmp_path, change=lambda values, _: values.update(watch_s=0.2)) as rig:
         rig.play(stay="work")
-        told = await rig.generate()
-        assert told.end == ("TIMED_OUT", "UNKNOWN")
-        assert told.failed.resumable
+        result = await rig.generate()
+        assert result.end == ("TIMED_OUT", "UNKNOWN")
+        assert result.failed.resumable
         rig.simulator.release()
-        again = await rig.attach(told.ref)
+        again = await rig.attach(result.ref)
         assert again.kinds == ["accepted", "progress", "output", "done"]
-        assert again.ref == told.ref
+        assert again.ref == result.ref
         assert rig.simulator.paid == 1
 
 
@@ -79,12 +79,12 @@ async def test_a_task_that_ends_without_a_video_has_failed(
 ) -> None:
     rig = hasty
     rig.play(end=state, work_s=0.03)
-    told = await rig.generate()
-    assert told.end[0] == reason
-    assert told.end[1] in charges
+    result = await rig.generate()
+    assert result.end[0] == reason
+    assert result.end[1] in charges
     # fal says of what was deleted that it does not know it, and may know it again.
-    assert told.failed.resumable == (state == "deleted" and rig.vendor == "fal")
-    assert (await rig.attach(told.ref)).end == told.end
+    assert result.failed.resumable == (state == "deleted" and rig.vendor == "fal")
+    assert (await rig.attach(result.ref)).end == result.end
     assert rig.simulator.paid == 1
 
 

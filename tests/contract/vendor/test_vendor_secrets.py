@@ -14,12 +14,12 @@ from tests.support.provider_and_simulator import Provided, provided
 async def test_the_key_is_only_in_requests(rig: Provided, caplog: pytest.LogCaptureFixture, how: str) -> None:
     caplog.set_level(logging.DEBUG)
     rig.play(submit=how, status=400, words=f"the key {rig.simulator.key} is bad, see https://vendor.example/task-1")
-    told = await rig.generate()
-    text = str(told.events) + generate_latest(rig.registry).decode()
+    result = await rig.generate()
+    text = str(result.events) + generate_latest(rig.registry).decode()
     records = [JsonLines().format(each) for each in caplog.records if each.name.startswith("services.")]
     assert rig.simulator.key not in text + "".join(records)
-    assert "vendor.example" not in str(told.events)
-    assert told.events[-1].WhichOneof("event") == "done" or told.failed.message
+    assert "vendor.example" not in str(result.events)
+    assert result.events[-1].WhichOneof("event") == "done" or result.failed.message
 
 
 async def test_the_key_is_not_sent_to_hosts_of_outputs_and_uploads(tmp_path: Path, vendor: str) -> None:

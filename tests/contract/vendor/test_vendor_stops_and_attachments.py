@@ -12,9 +12,9 @@ async def test_a_task_in_the_vendors_queue_is_stopped_if_the_vendor_supports_it(
     call = rig.start()
     ref = (await until(call, "accepted")).accepted.external_ref
     await until(call, "progress", "vendor-queue")
-    told = await rig.capabilities()
-    can_cancel = told.can_cancel
-    assert (can_cancel, told.can_find) == {"fal": (True, False), "wavespeed": (False, True)}[rig.vendor]
+    result = await rig.capabilities()
+    can_cancel = result.can_cancel
+    assert (can_cancel, result.can_find) == {"fal": (True, False), "wavespeed": (False, True)}[rig.vendor]
     assert await rig.cancel(ref) == ("STOPPED" if can_cancel else "GOES_ON")
     rig.simulator.release()
     if can_cancel:
@@ -102,11 +102,11 @@ async def test_a_task_that_the_vendor_temporarily_does_not_find_is_not_lost(rig:
 
 async def test_a_missing_task_can_be_attached_to_when_the_vendor_finds_it_again(hasty: Provided) -> None:
     hasty.play(looks=["404"] * 1000)
-    told = await hasty.generate()
-    assert told.end == ("TASK_GONE", "UNKNOWN")
-    assert told.failed.resumable
-    hasty.simulator.works[told.ref].scenario.looks.clear()
-    assert (await hasty.attach(told.ref)).done
+    result = await hasty.generate()
+    assert result.end == ("TASK_GONE", "UNKNOWN")
+    assert result.failed.resumable
+    hasty.simulator.works[result.ref].scenario.looks.clear()
+    assert (await hasty.attach(result.ref)).done
     assert hasty.simulator.paid == 1
 
 

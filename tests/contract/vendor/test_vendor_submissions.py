@@ -19,12 +19,12 @@ from tools.simulators.simulator import Simulator
 
 
 async def test_a_task_becomes_a_video(rig: Provided) -> None:
-    told = await rig.generate()
-    assert told.kinds == ["accepted", "progress", "output", "done"]
-    assert told.done.size_bytes == len(told.video)
-    assert told.done.sha256 == hashlib.sha256(told.video).hexdigest()
-    assert length_s(told.video) == pytest.approx(5, abs=0.3)
-    assert told.done.facts.model
+    result = await rig.generate()
+    assert result.kinds == ["accepted", "progress", "output", "done"]
+    assert result.done.size_bytes == len(result.video)
+    assert result.done.sha256 == hashlib.sha256(result.video).hexdigest()
+    assert length_s(result.video) == pytest.approx(5, abs=0.3)
+    assert result.done.facts.model
     assert rig.simulator.paid == 1
     assert list(rig.data.rglob("task-*")) == []
     assert rig.metric("i2v_vendor_tasks_total", model="wan-2.5", reason="", charge="charged") == 1
@@ -64,10 +64,10 @@ async def test_a_submission_without_a_task_in_its_answer_is_never_repeated(
     rig: Provided, submit: str, end: tuple[str, str]
 ) -> None:
     rig.play(submit=submit)
-    told = await rig.generate(a_task())
-    assert told.kinds == ["failed"]
-    assert told.end == end
-    assert not told.failed.resumable
+    result = await rig.generate(a_task())
+    assert result.kinds == ["failed"]
+    assert result.end == end
+    assert not result.failed.resumable
     assert rig.simulator.paid == 1
 
 
@@ -94,10 +94,10 @@ async def test_the_status_of_a_refusal_says_whether_it_was_paid_for(
     rig: Provided, status: int, end: tuple[str, str]
 ) -> None:
     rig.play(submit="refused", status=status)
-    told = await rig.generate()
-    assert told.end == end
-    assert not told.failed.HasField("retry_delay")
-    assert told.failed.retryable == (end[1] == "NOT_CHARGED" and end[0] != "VENDOR_REFUSED")
+    result = await rig.generate()
+    assert result.end == end
+    assert not result.failed.HasField("retry_delay")
+    assert result.failed.retryable == (end[1] == "NOT_CHARGED" and end[0] != "VENDOR_REFUSED")
     assert rig.simulator.paid == 1
     assert rig.metric("i2v_vendor_tasks_total", model="wan-2.5", reason=end[0], charge=end[1].lower().replace("_", "-"))
 
@@ -131,8 +131,8 @@ async def test_an_input_that_cannot_be_uploaded_costs_nothing(
 ) -> None:
     async with provided(vendor, tmp_path, change=lambda values, _: values.update(inline_bytes=10)) as rig:
         rig.play(upload=status)
-        told = await rig.generate()
-        assert (told.end, told.failed.retryable) == ((reason, "NOT_CHARGED"), reason == "VENDOR_DOWN")
+        result = await rig.generate()
+        assert (result.end, result.failed.retryable) == ((reason, "NOT_CHARGED"), reason == "VENDOR_DOWN")
         assert rig.simulator.paid == 0
         rig.play()
         assert (await rig.generate()).done
@@ -140,18 +140,18 @@ async def test_an_input_that_cannot_be_uploaded_costs_nothing(
 
 async def test_a_refusal_with_a_text_that_protobuf_rejects_is_a_refusal(rig: Provided) -> None:
     rig.play(submit="refused", status=400, words="no \ud800\x00")
-    told = await rig.generate()
-    assert told.end == ("VENDOR_REFUSED", "NOT_CHARGED")
-    assert told.failed.message.endswith("no ?…")
+    result = await rig.generate()
+    assert result.end == ("VENDOR_REFUSED", "NOT_CHARGED")
+    assert result.failed.message.endswith("no ?…")
 
 
 @pytest.mark.parametrize("encoding", ["raw", "utf-16", "utf-16-le", "utf-32", "utf-8-sig"])
 async def test_a_refusal_in_hostile_bytes_is_a_refusal_without_the_key(rig: Provided, encoding: str) -> None:
     rig.play(submit="refused", status=400, encoding=encoding, words=f"no \ud800 to {rig.simulator.key}")
-    told = await rig.generate()
-    assert told.end == ("VENDOR_REFUSED", "NOT_CHARGED")
-    assert rig.simulator.key not in told.failed.message
-    assert ("[key]" in told.failed.message) == encoding.endswith(("raw", "8-sig"))
+    result = await rig.generate()
+    assert result.end == ("VENDOR_REFUSED", "NOT_CHARGED")
+    assert rig.simulator.key not in result.failed.message
+    assert ("[key]" in result.failed.message) == encoding.endswith(("raw", "8-sig"))
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("999999", 3600), ("Thu, 01 Jan 1970 00:00:09 GMT", 0)])
@@ -181,9 +181,9 @@ async def test_an_unreachable_vendor_has_charged_nothing(
         values["url"] = urls[how]
 
     async with provided(vendor, tmp_path, change=change) as rig:
-        told = await rig.generate()
-        assert told.end == ("VENDOR_DOWN", "NOT_CHARGED")
-        assert told.failed.retryable
+        result = await rig.generate()
+        assert result.end == ("VENDOR_DOWN", "NOT_CHARGED")
+        assert result.failed.retryable
         assert rig.simulator.paid == 0
 
 
@@ -192,25 +192,25 @@ async def test_a_caller_that_disconnects_during_the_submission_loses_nothing(rig
     call = rig.start()
     await rig.simulator.arrived.wait()
     call.cancel()
-    told = await rig.find("submission-1", time.time())
-    assert (told.outcome, told.HasField("refund_window")) == (pb.FindResponse.UNKNOWN, False), "it is under way"
+    result = await rig.find("submission-1", time.time())
+    assert (result.outcome, result.HasField("refund_window")) == (pb.FindResponse.UNKNOWN, False), "it is under way"
     rig.simulator.held.set()
     for _ in range(1000):  # Each is a call of its own, and the answer is on its way.
         found = await rig.find("submission-1", time.time())
         if found.outcome != pb.FindResponse.UNKNOWN:
             break
     assert found.outcome == pb.FindResponse.FOUND
-    told = await rig.attach(found.external_ref)
-    assert told.done
+    result = await rig.attach(found.external_ref)
+    assert result.done
     assert rig.simulator.paid == 1
 
 
 async def test_the_answer_for_a_missing_task_has_the_vendors_refund_window(rig: Provided) -> None:
     rig.play(submit="lost")
     assert (await rig.generate()).end == ("ANSWER_LOST", "UNKNOWN")
-    told = await rig.find("submission-1", time.time())
-    assert told.outcome == pb.FindResponse.UNKNOWN
-    promised = told.refund_window.ToSeconds() if told.HasField("refund_window") else None
+    result = await rig.find("submission-1", time.time())
+    assert result.outcome == pb.FindResponse.UNKNOWN
+    promised = result.refund_window.ToSeconds() if result.HasField("refund_window") else None
     assert promised == {"wavespeed": 3 * 3600, "fal": None}[rig.vendor]
 
 

@@ -110,8 +110,10 @@ async def test_a_temporarily_unavailable_server_reports_why(rig: Rig, i2v: Comma
     message = "The database cannot be reached. Try again."
     rig.script.fail_watch = Unavailable(message, reason="DATABASE_UNAVAILABLE", retry_after_s=0.1)
     process = await i2v.start("watch", "7")
-    [said] = await until(b"database", process)
-    assert said.startswith(f"The server cannot do this now: {message} Waiting for it, up to 120 s. Ctrl-C leaves")
+    [message_line] = await until(b"database", process)
+    assert message_line.startswith(
+        f"The server cannot do this now: {message} Waiting for it, up to 120 s. Ctrl-C leaves"
+    )
     rig.script.fail_watch = None
     assert (await i2v.end(process)).code == 0
 
@@ -123,8 +125,8 @@ async def test_one_ctrl_c_in_an_outage_ends_the_command_and_does_not_stop_the_jo
     process.send_signal(signal.SIGINT)
     await until(b"Asking jobs/7 to stop", process)
     await rig.server.drain(0)
-    [*_, said] = await until(AWAY.encode(), process)
-    assert "120 s. Ctrl-C leaves jobs/7 running" in said
+    [*_, message_line] = await until(AWAY.encode(), process)
+    assert "120 s. Ctrl-C leaves jobs/7 running" in message_line
     process.send_signal(signal.SIGINT)
     ended = await i2v.end(process)
     assert (ended.code, "jobs/7 goes on." in ended.err) == (130, True), ended.err

@@ -141,18 +141,18 @@ async def test_a_file_keeps_its_mode(i2v: Command) -> None:
 async def test_stdout_gets_only_the_video(i2v: Command, command: tuple[str, ...]) -> None:
     for out in ("-", "/dev/stdout"):
         process = await i2v.start(*command, "--out", out)
-        written, said = await process.communicate()
-        assert (process.returncode, written) == (0, VIDEO), said
+        written, errors = await process.communicate()
+        assert (process.returncode, written) == (0, VIDEO), errors
     piped = await i2v.start(*command, "--out", "-", "--json")
-    _, said = await piped.communicate()
-    assert piped.returncode == (0 if command is DOWNLOAD else 2), said
+    _, errors = await piped.communicate()
+    assert piped.returncode == (0 if command is DOWNLOAD else 2), errors
 
 
 async def test_a_file_that_is_also_stdout_is_written_once(i2v: Command) -> None:
     with (i2v.folder / "both.mp4").open("wb") as both:
         process = await i2v.start(*DOWNLOAD, "--out", "both.mp4", stdout=both.fileno())
-        _, said = await process.communicate()
-    assert (process.returncode, (i2v.folder / "both.mp4").read_bytes()) == (0, VIDEO), said
+        _, errors = await process.communicate()
+    assert (process.returncode, (i2v.folder / "both.mp4").read_bytes()) == (0, VIDEO), errors
 
 
 @BRINGS
@@ -160,9 +160,9 @@ async def test_a_video_is_not_written_to_a_terminal(rig: Rig, i2v: Command, comm
     terminal = Terminal()
     process = await i2v.start(*command, "--out", "-", stdout=terminal.slave)
     terminal.hand_over()
-    _, said = await process.communicate()
+    _, errors = await process.communicate()
     assert (process.returncode, await terminal.read(), rig.script.asked) == (2, "", [])
-    assert b"name a file, or pipe stdout" in said
+    assert b"name a file, or pipe stdout" in errors
 
 
 async def test_a_reader_that_leaves_ends_the_command_without_an_error(i2v: Command) -> None:

@@ -155,10 +155,10 @@ async def test_nothing_from_elsewhere_reaches_the_terminal_as_a_command_or_a_row
     for command in commands:
         ended = await i2v(*command)
         assert ended.code == 0, ended.err
-        said = ended.out + ended.err
-        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", said), (command, said)
-        assert not re.search(r"^state  SUCCEEDED\\x9b", said, re.MULTILINE), (command, said)
-        assert "\\x1b[2J" in said, (command, said)
+        printed = ended.out + ended.err
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", printed), (command, printed)
+        assert not re.search(r"^state  SUCCEEDED\\x9b", printed, re.MULTILINE), (command, printed)
+        assert "\\x1b[2J" in printed, (command, printed)
     eventful.script.fail_submit = [
         QuotaExceeded([a_violation(HARM, subject=HARM)]),
     ]

@@ -94,9 +94,9 @@ async def test_an_upload_without_descriptors_is_refused_and_accepted_later(datab
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await upload(a_picture(65, 65))
             resource.prlimit(api.process.pid, resource.RLIMIT_NOFILE, before)
-            said = from_call(refused.value)
-            assert (said.code, said.reason) == (grpc.StatusCode.UNAVAILABLE, "RESOURCES_EXHAUSTED")
-            assert said.retry_after_s == 5
+            error = from_call(refused.value)
+            assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "RESOURCES_EXHAUSTED")
+            assert error.retry_after_s == 5
             assert await upload(a_picture(65, 65))
 
 
@@ -192,8 +192,8 @@ async def test_nothing_is_accepted_or_charged_when_there_is_little_disk_space(da
         for call in (i2v.submit(text_spec()), i2v.upload(a_picture(64, 64))):
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await call
-            said = from_call(refused.value)
-            assert (said.code, said.reason, said.retry_after_s) == (grpc.StatusCode.UNAVAILABLE, "DISK_FULL", 10)
+            error = from_call(refused.value)
+            assert (error.code, error.reason, error.retry_after_s) == (grpc.StatusCode.UNAVAILABLE, "DISK_FULL", 10)
         again = await i2v.submit(text_spec(), "6f9619ff-8b86-4011-b42d-00c04fc964ff")
         assert again.name == admitted.name, "what was admitted stays the answer"
         usage = await i2v.usage()

@@ -90,5 +90,5 @@ async def test_what_others_say_of_a_job_never_makes_it_too_large_or_too_odd_to_s
         await i2v.app.store.jobs.record(job.id, lambda _, body=body: body)
     found = await i2v.job(f"jobs/{job.id}")
     assert found.error.message.endswith("…") and len(found.error.message) == 2000
-    told = [event.WhichOneof("event") async for event in i2v.watch(found.name)]
-    assert told == ["admitted", "started", "prompt_written", "failed"]
+    kinds = [event.WhichOneof("event") async for event in i2v.watch(found.name)]
+    assert kinds == ["admitted", "started", "prompt_written", "failed"]

@@ -63,8 +63,9 @@ async def test_what_was_certainly_not_charged_may_be_submitted_again(i2v: Served
 async def test_a_job_waits_until_the_deadline_for_a_vendor_that_accepts_no_work(
     i2v: Served, vendor: ScriptedProvider, availability: str, reason: str
 ) -> None:
-    told = vendor.capabilities
-    told.availability, told.reason = provider_pb2.Capabilities.Availability.Value(availability), "Somebody has to act."
+    capabilities = vendor.capabilities
+    capabilities.availability = provider_pb2.Capabilities.Availability.Value(availability)
+    capabilities.reason = "Somebody has to act."
     job = await i2v.submit(spec())
     error = (await i2v.until(job.name, "retrying")).retrying.error
     assert (error.reason, error.message) == (reason, "Somebody has to act.")
@@ -77,7 +78,7 @@ async def test_a_job_waits_until_the_deadline_for_a_vendor_that_accepts_no_work(
     ended = await late(short, 3, lambda ended: ended.error.reason != "DEADLINE_EXCEEDED")
     assert (ended.state, ended.error.reason, ended.charged.amount_micros) == (State.FAILED, reason, 0)
     assert (vendor.submitted, await money(i2v)) == ([], (5000, 0))
-    told.availability = provider_pb2.Capabilities.AVAILABLE
+    capabilities.availability = provider_pb2.Capabilities.AVAILABLE
     assert (await i2v.ended(job.name)).state == State.SUCCEEDED
 
 
@@ -197,8 +198,8 @@ async def test_an_accepted_task_of_unknown_cost_is_paid_for_and_named_in_the_log
     assert (ended.state, ended.error.reason, ended.error.resumable) == (State.FAILED, reason, False)
     assert (ended.charged.amount_micros, len(vendor.submitted)) == (5000, 1)
     assert (await money(i2v), await journal(i2v)) == ((0, 5000), ["charged"])
-    (told,) = [record for record in caplog.records if "it is unknown whether" in record.message]
-    assert (f"jobs/{told.job_id}", told.reason) == (ended.name, reason)  # type: ignore[attr-defined]
+    (line,) = [record for record in caplog.records if "it is unknown whether" in record.message]
+    assert (f"jobs/{line.job_id}", line.reason) == (ended.name, reason)  # type: ignore[attr-defined]
 
 
 async def test_a_stream_that_breaks_after_accepted_is_attached_to(i2v: Served, vendor: ScriptedProvider) -> None:

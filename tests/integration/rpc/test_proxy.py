@@ -76,7 +76,7 @@ async def test_a_client_reaches_this_machine(rig: Rig, proxies: None, name: str)
         assert await client.models()
 
 
-async def said(folder: Path, server: str, **environment: str) -> str:
+async def error_lines(folder: Path, server: str, **environment: str) -> str:
     """The lines that `i2v jobs` prints when it cannot reach a server."""
     command = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.client.cli", "--server", server, "jobs"),
@@ -90,7 +90,7 @@ async def said(folder: Path, server: str, **environment: str) -> str:
 
 
 async def test_an_error_names_the_proxy_to_another_machine_without_its_password(tmp_path: Path) -> None:
-    err = await said(tmp_path, "i2v.test:50051", http_proxy="http://user:secret@127.0.0.1:9")
+    err = await error_lines(tmp_path, "i2v.test:50051", http_proxy="http://user:secret@127.0.0.1:9")
     assert "The call went through the proxy 127.0.0.1:9, which http_proxy names; no_proxy excludes a server" in err
     assert "secret" not in err
 
@@ -98,7 +98,7 @@ async def test_an_error_names_the_proxy_to_another_machine_without_its_password(
 async def test_an_error_does_not_name_an_unused_proxy(tmp_path: Path) -> None:
     servers = ["127.0.0.1:9", "[::1]:9", "i2v.test:9", "ipv4:127.0.0.1:9,127.0.0.2:9"]
     proxy = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "i2v.test"}
-    for err in await asyncio.gather(*(said(tmp_path, server, **proxy) for server in servers)):
+    for err in await asyncio.gather(*(error_lines(tmp_path, server, **proxy) for server in servers)):
         assert "proxy" not in err
 
 

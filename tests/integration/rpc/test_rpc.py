@@ -162,9 +162,9 @@ async def test_the_callers_request_id_is_returned_and_is_in_every_log_line(
     assert await call == b"log"
     assert dict(await call.trailing_metadata())["x-request-id"] == "r-1"
     await rig.metric_becomes(1, "grpc_server_handled_total", "Say")
-    said, answered = (next(line for line in lines if line["message"] == text) for text in ("said", "answered"))
-    assert said["request_id"] == answered["request_id"] == "r-1"
-    assert (said["tenant"], said["user"], said["job_id"]) == ("acme", "ann", "7")
+    inner, answered = (next(line for line in lines if line["message"] == text) for text in ("said", "answered"))
+    assert inner["request_id"] == answered["request_id"] == "r-1"
+    assert (inner["tenant"], inner["user"], inner["job_id"]) == ("acme", "ann", "7")
     assert (answered["method"], answered["code"]) == ("/test.Parrot/Say", "OK")
     assert "good-key" not in str(lines)
 

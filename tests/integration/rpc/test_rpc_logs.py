@@ -41,8 +41,8 @@ async def test_metadata_and_tracebacks_of_callers_without_a_key_are_not_logged(t
                 await asyncio.sleep(0.02)
         for writer in kept:
             writer.close()
-    said = [json.loads(line) for line in lines()]
-    assert not [line for line in said if "private" in json.dumps(line) or "Traceback" in json.dumps(line)]
-    of_grpc = [line for line in said if line["logger"].startswith("grpc")]
+    records = [json.loads(line) for line in lines()]
+    assert not [line for line in records if "private" in json.dumps(line) or "Traceback" in json.dumps(line)]
+    of_grpc = [line for line in records if line["logger"].startswith("grpc")]
     assert [line["message"] for line in of_grpc] == ["gRPC reported an unexpected event"]
     assert of_grpc[0]["what"] == "Invalid encoding on …"

@@ -46,7 +46,7 @@ def test_an_operation_that_a_model_does_not_have_is_shown_as_its_option(field: s
 
 
 @pytest.mark.parametrize(
-    ("said", "line"),
+    ("text", "line"),
     [
         ("'nano' makes exact sizes; give spec.size", "'nano' makes exact sizes; give --size"),
         ("give spec.image_to_video.negative_prompt.", "give --negative."),
@@ -55,8 +55,8 @@ def test_an_operation_that_a_model_does_not_have_is_shown_as_its_option(field: s
         ("a spec. Another one", "a spec. Another one"),
     ],
 )
-def test_the_text_of_an_error_names_options_and_commands(said: str, line: str) -> None:
-    assert shown("spec.resolution", said) == f"--resolution: {line}"
+def test_the_text_of_an_error_names_options_and_commands(text: str, line: str) -> None:
+    assert shown("spec.resolution", text) == f"--resolution: {line}"
 
 
 def test_an_entry_of_a_map_keeps_its_key() -> None:

@@ -36,9 +36,9 @@ class Exports:
         folder = self._folder / str(layers)
         if not folder.exists():
             folder.mkdir()
-            told = replace(PROFILE, engine=replace(PROFILE.engine, runtime="torch"))
-            told = replace(told, transformer=replace(told.transformer, layers=layers))
-            for artefact in exported.graphs(told, Seeded()):
+            profile = replace(PROFILE, engine=replace(PROFILE.engine, runtime="torch"))
+            profile = replace(profile, transformer=replace(profile.transformer, layers=layers))
+            for artefact in exported.graphs(profile, Seeded()):
                 artefact.write(folder)
         return folder / "transformer" / "1"
 
@@ -58,9 +58,9 @@ def random(*shape: int, key: int) -> np.ndarray:
 
 
 def a_video(runtime: Any, key: int = 1, *, prompts: int = 2, grid: tuple[int, int, int] = GRID) -> Any:
-    told = runtime.settings
-    given = [random(*told.prompt_shape, key=key + 100 * prompt) for prompt in range(prompts)]
-    return code.TorchDenoiser(runtime).video(given, random(*told.image_shape, key=key + 50), grid)
+    settings = runtime.settings
+    given = [random(*settings.prompt_shape, key=key + 100 * prompt) for prompt in range(prompts)]
+    return code.TorchDenoiser(runtime).video(given, random(*settings.image_shape, key=key + 50), grid)
 
 
 def latents(key: int, grid: tuple[int, int, int] = GRID) -> np.ndarray:
@@ -85,11 +85,11 @@ def test_keys_and_values_take_the_same_for_any_number_of_layers_and_prompts(
     a_runtime: Exports, layers: int, prompts: int
 ) -> None:
     runtime = a_runtime(layers)
-    video, told = a_video(runtime, prompts=prompts), runtime.settings
-    dim, tokens = told.heads * told.head_width, 3 * 2 * 3
+    video, settings = a_video(runtime, prompts=prompts), runtime.settings
+    dim, tokens = settings.heads * settings.head_width, 3 * 2 * 3
     assert sum(storages(video, "keys", "values").values()) == 2 * tokens * dim * 4
-    assert sum(storages(video, "text").values()) == prompts * layers * 2 * told.text_length * dim * 4
-    assert sum(storages(video, "picture").values()) == layers * 2 * told.image_tokens * dim * 4
+    assert sum(storages(video, "text").values()) == prompts * layers * 2 * settings.text_length * dim * 4
+    assert sum(storages(video, "picture").values()) == layers * 2 * settings.image_tokens * dim * 4
 
 
 def test_concurrent_videos_equal_single_ones(a_runtime: Exports) -> None:

@@ -155,8 +155,8 @@ def test_a_video_equals_the_result_of_the_formulas(folder: Path) -> None:
     mask[:, :, 0] = 1
 
     def flow(prompt: np.ndarray) -> np.ndarray:
-        told = prompt.mean() + request.image_tokens.mean() + waves(8, 999)[0, 0]
-        return np.tanh(noisy * (1 + mask) + told - request.image_latent)
+        condition = prompt.mean() + request.image_tokens.mean() + waves(8, 999)[0, 0]
+        return np.tanh(noisy * (1 + mask) + condition - request.image_latent)
 
     positive, negative = flow(request.prompt_embeddings), flow(request.negative_embeddings)
     wanted = noisy - sigma * (negative + 5 * (positive - negative))

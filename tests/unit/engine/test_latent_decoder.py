@@ -119,8 +119,8 @@ def hungry(folder: Path) -> Path:
 def test_a_clip_without_memory_reports_it_and_others_continue(decoder: Any, tmp_path: Path) -> None:
     starved, clips = code.Decoder(hungry(tmp_path), threads=1), code.Clips(2, 60, Clock())
     other = touch(clips, 1, start=True)
-    told = pytest.raises(code.OutOfMemory, match=r"^OUT_OF_MEMORY: no room for decoding latents of 4 x 6: .*allocate")
-    with told, clips.of(2, start=True, end=False) as clip:
+    message = r"^OUT_OF_MEMORY: no room for decoding latents of 4 x 6: .*allocate"
+    with pytest.raises(code.OutOfMemory, match=message), clips.of(2, start=True, end=False) as clip:
         starved.decode(clip, latents(1))
     with pytest.raises(code.UnknownClip):
         touch(clips, 2)
@@ -167,7 +167,7 @@ def test_latents_that_are_not_finite_are_refused(decoder: Any) -> None:
 
 def test_a_clip_is_held_from_its_start_to_its_end() -> None:
     held: list[tuple[int, int]] = []
-    clips = code.Clips(2, 60, Clock(), lambda *told: held.append(told))
+    clips = code.Clips(2, 60, Clock(), lambda *sizes: held.append(sizes))
     clip = touch(clips, 1, start=True)
     assert touch(clips, 1) is clip
     touch(clips, 1, end=True)
@@ -205,7 +205,7 @@ def test_the_number_of_clips_does_not_exceed_the_limit() -> None:
 
 def test_an_idle_clip_is_removed_and_its_memory_released(decoder: Any) -> None:
     clock, held = Clock(), list[tuple[int, int]]()
-    clips = code.Clips(1, 60, clock, lambda *told: held.append(told))
+    clips = code.Clips(1, 60, clock, lambda *sizes: held.append(sizes))
     with clips.of(1, start=True, end=False) as clip:
         decoder.decode(clip, latents(1))
     clock.now = 60

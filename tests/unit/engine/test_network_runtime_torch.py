@@ -105,8 +105,8 @@ def test_a_video_equals_the_references(export: Exports, video: Video) -> None:
 @pytest.mark.parametrize("given", [True, False], ids=["picture", "text"])
 def test_a_video_equals_that_of_the_other_runtime(tmp_path: Path, given: bool) -> None:
     nano, folder = profiles.load("nano"), REPOSITORY / "transformer" / "1"
-    told = replace(nano, engine=replace(nano.engine, runtime="torch"))
-    for artefact in causal_transformer.graphs(told, LoadedWeights(Weights.find(nano.shipped))):
+    changed = replace(nano, engine=replace(nano.engine, runtime="torch"))
+    for artefact in causal_transformer.graphs(changed, LoadedWeights(Weights.find(nano.shipped))):
         artefact.write(tmp_path)
     stated = load("transformer", "transformer_settings").Settings.read(folder)
     request = load("transformer", "generation_request").Request(

@@ -284,8 +284,8 @@ def test_finalizing_waits_for_running_videos(code: Any, model: Any) -> None:
 
 @pytest.mark.parametrize("runtime", ["onnx", "torch"])
 def test_slots_of_a_bidirectional_profile_share_one_denoiser(code: Any, tmp_path: Path, runtime: str) -> None:
-    told = bidirectional()
-    for artefact in exported.graphs(replace(told, engine=replace(told.engine, runtime=runtime)), Seeded()):
+    changed = bidirectional()
+    for artefact in exported.graphs(replace(changed, engine=replace(changed.engine, runtime=runtime)), Seeded()):
         artefact.write(tmp_path)
     folder = tmp_path / "transformer" / "1"
     make = code.maker(folder, load("transformer", "transformer_settings").Settings.read(folder), 1, "cpu")

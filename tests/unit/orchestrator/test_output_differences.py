@@ -12,7 +12,7 @@ SPEAKS = TalkingAvatar("a" * 64, "b" * 64)
 
 
 @pytest.mark.parametrize(
-    ("operation", "size", "seconds", "sound", "told"),
+    ("operation", "size", "seconds", "sound", "reasons"),
     [
         (MOVES, (1280, 720), 5.0, None, []),
         (MOVES, (720, 1280), 5.5, None, []),
@@ -27,11 +27,11 @@ SPEAKS = TalkingAvatar("a" * 64, "b" * 64)
     ],
 )
 def test_a_mismatch_is_reported(
-    operation: Operation, size: tuple[int, int], seconds: float, sound: float | None, told: list[str]
+    operation: Operation, size: tuple[int, int], seconds: float, sound: float | None, reasons: list[str]
 ) -> None:
     spec = Spec("m", operation, duration_ms=5000, resolution="720p")
     info = VideoInfo("video/mp4", *size, 120, 24, seconds, sound)
-    assert [warning.reason for warning in output_differences(spec, info, {})] == told
+    assert [warning.reason for warning in output_differences(spec, info, {})] == reasons
 
 
 def test_a_promised_value_that_is_not_a_number_is_ignored() -> None:

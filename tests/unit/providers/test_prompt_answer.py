@@ -18,8 +18,8 @@ GOOD = "The boat rocks gently while the camera drifts along the pier."
 RULES = system_message(Kind.ANIMATION, Form.JSON, 400)
 
 
-def read(content: str, most: int = 400, told: str = "") -> Draft:
-    return read_answer(content, max_characters=most, instructions=RULES, scene_text=told)
+def read(content: str, most: int = 400, scene_text: str = "") -> Draft:
+    return read_answer(content, max_characters=most, instructions=RULES, scene_text=scene_text)
 
 
 JSONS = st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3))

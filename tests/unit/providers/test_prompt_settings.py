@@ -48,7 +48,7 @@ def test_a_key_may_be_in_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"LLM_URL": "ftp://models.example"}, "I2V_PROMPT_LLM_URL is `https"),
         ({"LLM_URL": "models.example/v1"}, "I2V_PROMPT_LLM_URL is `https"),
@@ -83,8 +83,8 @@ def test_a_key_may_be_in_a_file(tmp_path: Path) -> None:
         ({"MODEL": "x"}, "there is no setting I2V_PROMPT_MODEL"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_named_without_a_secret(changes: dict[str, str], said: str) -> None:
-    with pytest.raises(BadSetting, match=re.escape(said)) as caught:
+def test_a_setting_that_cannot_be_used_is_named_without_a_secret(changes: dict[str, str], message: str) -> None:
+    with pytest.raises(BadSetting, match=re.escape(message)) as caught:
         settings(**{**LLM, **changes})
     assert SECRET not in str(caught.value)
 

@@ -33,8 +33,10 @@ def test_every_scene_gives_a_valid_prompt(kind: Kind, text: str, details: dict[s
 def test_an_animation_has_the_scene_then_the_motion_then_the_details() -> None:
     details = {"Mara": "a tall woman in a red coat", "Light": "late sun"}
     scene = Scene(kind=Kind.ANIMATION, scene="Mara waits\nat the  gate", details=details, max_characters=500)
-    told = f"Mara waits at the gate. {MOTIONS[Kind.ANIMATION][0]} Light: late sun. Mara: a tall woman in a red coat."
-    assert from_template(Kind.ANIMATION, scene) == told
+    expected = (
+        f"Mara waits at the gate. {MOTIONS[Kind.ANIMATION][0]} Light: late sun. Mara: a tall woman in a red coat."
+    )
+    assert from_template(Kind.ANIMATION, scene) == expected
 
 
 def test_a_prompt_of_a_talking_head_has_at_most_350_characters() -> None:

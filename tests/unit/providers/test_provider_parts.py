@@ -114,9 +114,9 @@ def test_another_encoding_hides_no_key(encoding: str) -> None:
 def test_half_a_character_in_raw_bytes_is_replaced_without_effect_on_the_rest() -> None:
     half = b"\xed\xa0\x80"
     for text in (b'{"id":"a","m":"%s"}' % half, b'{"id":"a","m":"\\n%s"}' % half, b'\xef\xbb\xbf{"id":"a","m":"b"}'):
-        told = parsed(plain(text))
-        assert dig(told, "id", kind=str) == "a"
-        assert (dig(told, "m", kind=str) or "").encode()
+        value = parsed(plain(text))
+        assert dig(value, "id", kind=str) == "a"
+        assert (dig(value, "m", kind=str) or "").encode()
     assert str(parsed(b'"\xed\xa0\x80"')).encode()
 
 

@@ -80,8 +80,8 @@ def test_a_caption_describes_its_motion_in_many_wordings(kind: str) -> None:
     assert len(worded) > 40
     word = {"rotate_counterclockwise": "counter|anti|against"}.get(kind, kind.split("_")[-1])
     if kind.startswith(("pan", "tilt")):
-        said = sum(word in each.lower() or "sky" in each or "ground" in each or "back" in each for each in worded)
-        assert said > len(worded) / 2
+        matching = sum(word in each.lower() or "sky" in each or "ground" in each or "back" in each for each in worded)
+        assert matching > len(worded) / 2
 
 
 @pytest.mark.parametrize(("pace", "words"), [(0.5, "slow"), (1.8, "fast")])

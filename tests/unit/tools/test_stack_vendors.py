@@ -38,7 +38,7 @@ def test_no_program_sees_the_key_of_another(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("names", "told", "wanted"),
+    ("names", "limits", "wanted"),
     [
         (["wavespeed", "fal"], None, "wavespeed=3/5"),
         (["fal"], None, ""),
@@ -46,8 +46,8 @@ def test_no_program_sees_the_key_of_another(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_a_real_account_has_the_smallest_limits_unless_others_are_set(
-    monkeypatch: pytest.MonkeyPatch, names: list[str], told: str | None, wanted: str
+    monkeypatch: pytest.MonkeyPatch, names: list[str], limits: str | None, wanted: str
 ) -> None:
-    if told is not None:
-        monkeypatch.setenv("I2V_PROVIDER_LIMITS", told)
+    if limits is not None:
+        monkeypatch.setenv("I2V_PROVIDER_LIMITS", limits)
     assert stack_vendors.limits(names) == wanted
