@@ -19,7 +19,7 @@ class Span:
 
 
 def overlapped(blocks: Iterator[Any], decode: Callable[[Any], Any], latent: Any) -> list[Span]:
-    """The loop and the decoder at once, as Triton runs them: a block is decoded while the next is made."""
+    """The loop and the decoder at the same time, as Triton runs them: a block is decoded while the next is made."""
     began = time.perf_counter()
     spans: list[Span] = []
     made: queue.SimpleQueue[Any] = queue.SimpleQueue()

@@ -167,7 +167,7 @@ class Memory:
         for line in Path(f"/proc/{self._pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-        raise RuntimeError("the kernel does not tell VmHWM")
+        raise RuntimeError("the kernel does not report VmHWM")
 
 
 # --- the bare stream, for comparison --------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class _Bare(asset_pb2_grpc.AssetServiceServicer):
         return asset_pb2.Asset()
 
     async def GetAsset(self, request: object, context: object) -> asset_pb2.Asset:
-        """Knows nothing."""
+        """Knows no asset."""
         return asset_pb2.Asset()
 
     async def ReadAsset(self, request: object, context: object) -> AsyncIterator[asset_pb2.ReadAssetResponse]:

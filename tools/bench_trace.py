@@ -48,7 +48,7 @@ class Moments:
 
 
 def moments(submitted_s: float, seen_s: float, events: Iterable[job_pb2.JobEvent]) -> Moments:
-    """Returns the moments of a video from its events and the two times that only its caller knows (UNIX seconds)."""
+    """Returns the moments of a video from its events and the two times that only its caller has (UNIX seconds)."""
     at: dict[str, float] = {}
     for event in events:
         time_s = event.create_time.ToNanoseconds() / 1e9 - submitted_s

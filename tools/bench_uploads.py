@@ -122,7 +122,7 @@ def _uploading(server: Orchestrator, picture: Path) -> Iterator[None]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        for _ in range(UPLOADS):  # so many pictures have been stored: the first rush is over
+        for _ in range(UPLOADS):  # so many pictures have been stored: the initial load is over
             process.stdout.readline()
         yield
     finally:

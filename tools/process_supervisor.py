@@ -21,7 +21,7 @@ LOOK_S = 1.0
 TERMINATE_S = 8.0
 ADOPTED_TERMINATE_S = 4.0
 KILLED_S = 2.0
-"""A killed process ends at once, unless the kernel blocks it."""
+"""A killed process ends immediately, unless the kernel blocks it."""
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 

@@ -1,4 +1,4 @@
-"""One program of the stack as a supervised child process: serving once it was entered, gone once it was left."""
+"""One program of the stack as a supervised child process: it serves within the block and ends with it."""
 
 import os
 import random
@@ -101,7 +101,7 @@ class StackProcess:
         wait = StartWait(what, within_s=self._ready_within_s, say=self._say, say_every_s=self._say_every_s)
         while self._process.poll() is None:
             missing = self._health_lacks() if self._speaks_grpc else self._listening_lacks()
-            # The answer may be another one's, on the same port, while ours has given up.
+            # The answer may come from another process on the same port, while ours has ended.
             if not missing and self.lives:
                 return
             if not wait.goes_on(f"{missing}; its log is {self.log}"):

@@ -14,7 +14,7 @@ from tools.start_wait import Say, on_stderr
 KEYS = {"wavespeed": "WAVESPEED_API_KEY", "fal": "FAL_KEY"}
 """By vendor: the variable in which its customers keep their key."""
 LIMITS = {"wavespeed": "3/5"}
-"""Of an account as it begins, as I2V_PROVIDER_LIMITS has it, which tells of a larger one: what is beyond is refused."""
+"""Limits of a new account, in the form of I2V_PROVIDER_LIMITS, which is for larger ones: more is refused."""
 LLM = "simulated-llm"
 WAIT = ("--queue", "1", "--work", "3")
 """Seconds that a simulated task waits and works."""

@@ -2,4 +2,4 @@
 
 
 class TritonServerError(RuntimeError):
-    """The server cannot start; the message says why, and what to do."""
+    """The server cannot start; the message has the reason and what to do."""

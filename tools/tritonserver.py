@@ -40,7 +40,7 @@ SUPERVISOR = Path(__file__).resolve().parent / "process_supervisor.py"
 class TritonServer:
     """A Triton on this machine, as a context manager: ready after start(), ended after stop().
 
-    Must be started from a thread that lives as long as the server: the kernel ends it with the thread that started it.
+    Must be started from a thread that runs as long as the server: the kernel ends it with the thread that started it.
     """
 
     def __init__(
@@ -221,7 +221,7 @@ class TritonServer:
             raise TritonServerError("Triton corrupts tensors: its Python backend needs numpy < 2 in this environment")
 
     def _error_lines(self) -> str:
-        """Returns the few lines of the log that tell what went wrong."""
+        """Returns the few lines of the log that show what went wrong."""
         text = self.log.read_text(errors="replace")
         lines = [re.sub(r"^E\d+ [\d:.]+ \d+ ", "", line) for line in text.splitlines() if re.match(ERROR_LINE, line)]
         chosen = list(dict.fromkeys(lines))[:8] or text.splitlines()[-8:]

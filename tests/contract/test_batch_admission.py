@@ -51,7 +51,7 @@ async def test_all_jobs_are_stored_booked_and_queued_in_their_order(store: Postg
     assert await store.counters.audit() == 0
 
 
-async def test_a_batch_that_exceeds_a_limit_in_total_stores_nothing(store: PostgresStore) -> None:
+async def test_a_batch_that_does_not_fit_as_a_sum_leaves_no_trace(store: PostgresStore) -> None:
     with pytest.raises(QuotaExceeded) as refused:
         await store.admissions.admit_all(batch_of(1, 2, 3), a_caller(user_budget_micros=2999, tenant_active_jobs=2))
     found = {(each.subject, each.measure): each.asked for each in refused.value.violations}

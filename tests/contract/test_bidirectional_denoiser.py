@@ -82,7 +82,7 @@ def farthest(one: np.ndarray, other: np.ndarray) -> float:
 def test_a_forward_pass_equals_the_librarys(
     denoiser: Make, runtime: str, prompts: int, grid: tuple[int, int, int]
 ) -> None:
-    """By every prompt of a video, in whatever order, at any timestep."""
+    """For every prompt of a video, in any order, at any timestep."""
     given = [prompt(key) for key in range(prompts)]
     model = wan_transformer.transformer(PROFILE, Seeded())
     video = denoiser(runtime).video([each.numpy() for each in given], tokens().numpy(), grid)
@@ -100,7 +100,7 @@ def test_a_forward_pass_equals_the_librarys(
             made.append(video.forward(number, latents.numpy(), timestep))
             assert wanted.std() > 0.3
             assert farthest(made[-1], wanted.numpy()) < TOLERANCE
-    assert all(farthest(*pair) > 0.01 for pair in pairwise(made)), "all that is given matters"
+    assert all(farthest(*pair) > 0.01 for pair in pairwise(made)), "every input has an effect"
     video.end()
     video.end()
 

@@ -1,4 +1,4 @@
-"""Every broken checkpoint says what to do, and leaves the module as it was."""
+"""Every broken checkpoint gives an error that says what to do, and does not change the module."""
 
 import os
 import pickle
@@ -67,7 +67,7 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(content: bytes, tmp_path: Pa
 
 
 class Foreign:
-    """Leaves a mark when it is unpickled."""
+    """Writes a file when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -99,7 +99,7 @@ def test_a_pickle_without_tensors_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_another_model_is_refused_by_its_tensors(tmp_path: Path) -> None:
     path = files.save_safetensors(tmp_path / "lora.safetensors", {"lora_up.weight": torch.ones(2)})
     assert "lora.safetensors is no file of a model that is known here: its tensors are lora_up.weight" in refusal(path)
-    vae_file(tmp_path)  # beside a file that is known it is passed over, and told of only where a part is missing
+    vae_file(tmp_path)  # ignored next to a known file; mentioned only if a part is missing
     weights = Weights.find([tmp_path])
     assert list(weights.sources) == ["vae"]
     with pytest.raises(

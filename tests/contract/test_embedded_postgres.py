@@ -85,7 +85,7 @@ def test_one_of_several_processes_restarts_a_killed_server(data: Path) -> None:
         for user in users:
             opened.callback(user.close)
         before = server_of(data)
-        assert [user.revive() for user in users] == [False] * 3  # it serves
+        assert [user.revive() for user in users] == [False] * 3  # it accepts connections
         os.kill(before, signal.SIGKILL)
         assert gone(before)
         assert sorted(threads.map(EmbeddedPostgres.revive, users)) == [False, False, True]

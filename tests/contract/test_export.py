@@ -154,7 +154,7 @@ def test_the_image_encoder_is_clip_up_to_its_last_layer_but_one(models: Models, 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, onnxruntime.InferenceSession]:
-    """An image encoder of drawn weights: what nano learnt of pictures makes too much of how noise is rounded."""
+    """An image encoder with random weights: nano's own amplifies rounding differences of noise."""
     torch.manual_seed(0)
     (graph,) = text_and_image_encoders.image_graphs(NANO, SeededWeights(0))
     folder = tmp_path_factory.mktemp("drawn")
@@ -212,7 +212,7 @@ def latent_statistics(models: Models) -> tuple[list[float], list[float]]:
 
 
 class MaskedSelfAttention(WanAttnProcessor):
-    """The library's own, with a mask that it has no way to be given."""
+    """The library's own, with a mask that it takes no argument for."""
 
     mask: torch.Tensor
 

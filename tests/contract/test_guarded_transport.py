@@ -1,6 +1,6 @@
 """Where the guarded transport connects to, over real sockets and TLS: to the address that was checked, and no other.
 
-Addresses of this machine stand for the internet's here; they are told to be public, and nothing else is.
+Addresses of this machine stand for the internet's here: they count as public, and no others do.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What JobEvents return, and whom they wake."""
+"""What JobEvents return, and which waiters they wake."""
 
 import asyncio
 from datetime import timedelta
@@ -56,7 +56,7 @@ async def test_a_waiter_is_woken_by_events_and_by_stops_only_for_stops(store: Po
     job = await admit(store, a_job())
     await store.jobs.record(job.id, next_event.start)
     async with store.job_events.changes(job.id) as changes, store.job_events.stops(job.id) as stops:
-        assert await changes.wait(60) and await stops.wait(60)  # raised at first: look
+        assert await changes.wait(60) and await stops.wait(60)  # set at first, so the first wait returns
         while await changes.wait(0.3) or await stops.wait(0.3):
             pass  # news of the start may come after the look
         await store.jobs.record(job.id, lambda _: Progressed("generate", 0.5))
@@ -88,7 +88,7 @@ async def test_waiters_survive_a_broken_connection(store: PostgresStore) -> None
                     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 )
             )
-        assert await changes.wait(10)  # woken when it listens again, and then hears
+        assert await changes.wait(10)  # woken when it listens again, and by later events
         await asyncio.gather(*(store.database.check() for _ in range(10)), return_exceptions=True)
         await store.jobs.record(job.id, next_event.start)
         assert await changes.wait(10)

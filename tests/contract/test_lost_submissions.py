@@ -1,4 +1,4 @@
-"""What of a submission whose answer was lost is found, or proved not to be there."""
+"""Submissions whose answer was lost: each is found, or proved not to exist."""
 
 import time
 from collections.abc import AsyncIterator
@@ -35,18 +35,18 @@ async def finding(rig: Provided, asked: float) -> str:
 
 async def test_the_vendors_list_can_prove_that_nothing_was_accepted(tmp_path: Path) -> None:
     async with lost(tmp_path) as (rig, now, asked):
-        assert await finding(rig, asked) == "UNKNOWN"  # Too early to tell.
+        assert await finding(rig, asked) == "UNKNOWN"  # Too early to decide.
         now[0] = asked + LATER_S
         assert await finding(rig, asked) == "ABSENT"
-        await rig.generate(a_task("kling", **KLING))  # certainly another's
+        await rig.generate(a_task("kling", **KLING))  # certainly another task
         assert await finding(rig, asked) == "ABSENT"
         *_, other = rig.simulator.works.values()
         other.request.model = "alibaba/wan-2.5-i2v"
-        assert await finding(rig, asked) == "UNKNOWN"  # By a name that we do not know, it may be ours.
+        assert await finding(rig, asked) == "UNKNOWN"  # A task of an unknown model may be ours.
         rig.simulator.works.pop(other.ref)
         assert await finding(rig, asked) == "ABSENT"
         now[0] = asked + 8 * 86400
-        assert await finding(rig, asked) == "UNKNOWN"  # Too late to tell.
+        assert await finding(rig, asked) == "UNKNOWN"  # Too late to decide.
 
 
 async def test_an_absent_task_proves_nothing_while_its_submission_may_still_arrive(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The memory plan, against what can be counted by hand and against arrays that are really there."""
+"""The memory plan, compared with figures counted by hand and with real arrays."""
 
 from dataclasses import replace
 

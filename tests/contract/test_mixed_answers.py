@@ -56,7 +56,7 @@ async def test_a_fal_result_for_another_task_is_ignored(tmp_path: Path) -> None:
 
 
 async def test_an_end_of_another_task_is_not_the_end_of_this_one(rig: Provided) -> None:
-    """Above all, not an answer that says that nothing was charged."""
+    """In particular an answer that says that nothing was charged."""
     rig.play(looks=["other-failed", "other-failed"], work_s=0.05)
     assert (await rig.generate()).done
     assert mixed(rig, "look") == 2

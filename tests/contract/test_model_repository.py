@@ -208,9 +208,9 @@ async def test_concurrent_videos_equal_single_ones_and_others_wait(triton: Trito
     async with connect(triton.grpc_address) as stub:
         alone = [await rollout(stub, each) for each in requests]
         before = metrics(triton.metrics_address)
-        beside = await asyncio.gather(*(rollout(stub, each) for each in requests))
+        concurrent = await asyncio.gather(*(rollout(stub, each) for each in requests))
         after = after_all_videos(triton)
-    for one, other in zip(alone, beside, strict=True):
+    for one, other in zip(alone, concurrent, strict=True):
         assert [each["latents"].tobytes() for each in one] == [each["latents"].tobytes() for each in other]
     assert after[FORWARDS] - before[FORWARDS] == sum(int(each[-1]["total"][0]) for each in alone)
     assert after[SECONDS] > before[SECONDS]

@@ -1,4 +1,4 @@
-"""The shipped weights of nano: they are small, they build the shipped graphs, and the graphs do as they are told."""
+"""The shipped weights of nano: they are small, they build the shipped graphs, and videos follow the prompt."""
 
 import shutil
 from dataclasses import replace
@@ -58,7 +58,7 @@ def test_every_weight_is_in_half_precision_and_finite() -> None:
     "model", ["text_encoder/1/model.onnx", "image_encoder/1/model.onnx", "vae_encoder/1/first.onnx"]
 )
 def test_an_export_builds_the_shipped_graphs_of_the_shipped_weights(model: str, tmp_path: Path) -> None:
-    torch.manual_seed(0)  # as a build does: graphs are held against torch on inputs that are drawn
+    torch.manual_seed(0)  # as a build does: graphs are compared with torch on random inputs
     weights = Weights.find(NANO.shipped)
     (artefact,) = (each for each in build.artefacts(NANO, LoadedWeights(weights), weights) if each.file == model)
     assert isinstance(artefact, Graph)

@@ -1,4 +1,4 @@
-"""The cards that are shipped: each is what its profile says of itself, and the catalog takes it."""
+"""The shipped cards: each matches its profile, and the catalog accepts it."""
 
 import json
 import tomllib
@@ -47,7 +47,7 @@ def test_the_catalog_accepts_every_card_and_its_offers(name: str) -> None:
 
 @pytest.mark.parametrize("name", profile_file.known())
 def test_a_profile_can_make_everything_that_its_card_offers(name: str) -> None:
-    """As a worker holds the one against the other, by what the server says of itself."""
+    """As a worker compares the two, from the server's description of its profile."""
     answer = build.served(profile_file.load(name)) | {"digest": "of no files"}
     ServedProfile.parse(json.dumps(answer)).check(
         Catalog.from_toml(tomllib.loads(file_of(name).read_text())).card(name)

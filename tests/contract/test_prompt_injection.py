@@ -1,4 +1,4 @@
-"""What scenes cannot do to the prompt writer, and what never gets out of it."""
+"""What scenes cannot do to the prompt writer, and what it never reveals."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ async def test_no_text_of_a_request_leaves_the_data_of_the_user_message(rig: Rig
     plain = await start_messages(rig)
     system, user = rig.llm.calls[0]["messages"]
     assert [system["role"], user["role"]] == ["system", "user"]
-    assert system == plain  # Not one sign of the instructions depends on the text.
+    assert system == plain  # No character of the instructions depends on the text.
     begin, line, end = user["content"].split("\n")
     assert (begin, end) == (BEGIN, END)
     text = json.loads(line)[field]

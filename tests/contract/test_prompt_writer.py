@@ -1,4 +1,4 @@
-"""The prompt writer as its own server: who may call, what it takes, how often it pays, and how it starts and stops."""
+"""The prompt writer as a server: who may call, what it accepts, how often it pays, and how it starts and stops."""
 
 import asyncio
 import json

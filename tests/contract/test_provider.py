@@ -1,4 +1,4 @@
-"""What the provider itself keeps, whichever vendor is behind it: who may call, what is told, going down, many calls."""
+"""Behaviour of the provider for every vendor: who may call, what is reported, shutdown, many calls."""
 
 import asyncio
 import socket
@@ -123,7 +123,7 @@ async def test_a_vendor_that_fails_repeatedly_is_not_called_for_a_time(tmp_path:
         assert (shown.availability, shown.retry_time.seconds) == (pb.Capabilities.BROKEN, 1_000_030)
         assert rig.metric("i2v_vendor_breaker_open") == 1
         now[0] += 31
-        # Whoever asks before handing a task over, as the orchestrator does, must be let through now.
+        # A caller that checks before it submits, as the orchestrator does, must be let through now.
         assert (await rig.capabilities()).availability == pb.Capabilities.AVAILABLE
         assert rig.metric("i2v_vendor_breaker_open") == 0
         assert (await rig.generate(a_task("s-3"))).end == ("VENDOR_DOWN", "UNKNOWN")
@@ -188,7 +188,7 @@ async def test_a_webhook_gives_the_task_of_a_submission_from_before_a_restart(tm
             request.submit_time.GetCurrentTime()
             assert (await stub.Find(request)).outcome == pb.FindResponse.UNKNOWN
             simulator.release()
-            for _ in range(1000):  # Nobody tells when the webhook has come.
+            for _ in range(1000):  # No event reports that the webhook has arrived.
                 found = await stub.Find(request)
                 if found.outcome == pb.FindResponse.FOUND:
                     break

@@ -1,4 +1,4 @@
-"""A provider with a shortage on its machine says so, and says whether anything was submitted."""
+"""A provider with a shortage on its machine reports it, and whether anything was submitted."""
 
 import asyncio
 import os

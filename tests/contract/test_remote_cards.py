@@ -24,7 +24,7 @@ CARDS = [
 
 
 def both(card: ModelCard) -> tuple[Remote, Model]:
-    """What the card says of its model, and what the vendor's process says."""
+    """The description of a model in its card, and in the vendor's process."""
     assert card.remote is not None
     return card.remote, SERVED[card.backend][card.remote.model]
 
@@ -76,7 +76,7 @@ def test_a_card_has_the_sizes_and_types_of_inputs_of_its_model(card: ModelCard) 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 def test_a_picture_is_stored_as_a_type_that_the_model_accepts(card: ModelCard) -> None:
-    """Uploads are written anew, as PNG or JPEG."""
+    """Uploads are encoded again, as PNG or JPEG."""
     assert {"image/png", "image/jpeg"} <= set(both(card)[1].inputs[Role.IMAGE].media_types)
 
 

@@ -1,4 +1,4 @@
-"""What the schema keeps, whatever code writes to it."""
+"""Invariants that the schema enforces, independent of the code that writes."""
 
 import pytest
 import sqlalchemy as sa

@@ -24,7 +24,7 @@ code = load("vae_decoder", "latent_decoder")
 
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[tiny_vae.TinyVae]:
-    """As large as nano's, with weights that let every path be seen."""
+    """As large as nano's, with weights that make every path have an effect."""
     torch.manual_seed(0)
     with torch.no_grad():
         made = tiny_vae.TinyVae(16, (32, 32, 16, 16))

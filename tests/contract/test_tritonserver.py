@@ -1,4 +1,4 @@
-"""The launcher: what it says when it cannot start, and that nothing outlives it."""
+"""The launcher: its error when it cannot start, and that no process outlives it."""
 
 import contextlib
 import json

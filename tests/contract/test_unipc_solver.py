@@ -11,7 +11,7 @@ unipc = load("transformer", "unipc_solver")
 
 
 def flowing(latents: torch.Tensor, timestep: float) -> torch.Tensor:
-    """Stands in for a transformer: what it says depends on both, and not evenly."""
+    """Stands in for a transformer: its output depends on both arguments, in a nonlinear way."""
     mixing = torch.randn(6, 6, generator=torch.Generator().manual_seed(8)).to(latents.dtype) / 2
     return torch.tanh(torch.einsum("ij,bjfhw->bifhw", mixing, latents)) + timestep / 1000 * latents
 

@@ -1,4 +1,4 @@
-"""What a task is at its vendor, model by model, and what is refused before anything is sent."""
+"""The request to the vendor for a task, model by model, and what is refused before anything is sent."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -217,7 +217,7 @@ async def test_inputs_that_are_not_what_they_should_be_are_refused(rig: Provided
 
 async def test_everything_at_its_limit_is_accepted(rig: Provided) -> None:
     data = b"\x89PNG\r\n\x1a\n" + bytes(10_000_000 - 8)
-    rig.play(submit="refused", status=429)  # It is no picture to make a video of; that it gets there is enough.
+    rig.play(submit="refused", status=429)  # Not a valid picture: the test only checks that it arrives.
     task = a_task(prompt="x" * 2000, negative_prompt="x" * 500, seed=2**31 - 1, submission_id="x" * 128)
     assert (await rig.generate(task, [(pb.Input.IMAGE, "image/png", data)])).failed.reason == "RATE_LIMITED"
     assert rig.simulator.counts["upload"] == 1

@@ -1,4 +1,4 @@
-"""A vendor's webhook: it makes the provider look at once, and what is not the vendor's changes nothing."""
+"""A vendor's webhook makes the provider poll immediately; a request from anyone else changes nothing."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tools.stack_process import free_port
 
 @pytest_asyncio.fixture
 async def hooked(tmp_path: Path) -> AsyncIterator[Provided]:
-    """A provider that looks once a minute, unless a webhook tells it to look now."""
+    """A provider that polls once a minute, or when a webhook arrives."""
     port = free_port()
 
     def change(values: dict[str, Any], simulator: Simulator) -> None:
@@ -53,7 +53,7 @@ async def test_a_webhook_gives_the_task_of_a_lost_submission(hooked: Provided) -
 
 
 async def answered(rig: Provided, submission_id: str, secret: str, ref: str, status: int) -> None:
-    """Repeats a webhook until the answer has this status. The provider gets what it waits for meanwhile."""
+    """Repeats a webhook until the answer has this status. Meanwhile the provider can receive what it waits for."""
     body = json.dumps({"id": ref}).encode()
     url = f"http://127.0.0.1:{rig.app.webhook_port}/hooks/{submission_id}"
     for _ in range(1000):

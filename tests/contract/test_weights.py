@@ -26,7 +26,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 def output(module: nn.Module) -> torch.Tensor:
-    """One forward of any of them, on inputs of chance."""
+    """One forward pass of any of them, on random inputs."""
     generator = torch.Generator().manual_seed(9)
 
     def random(*shape: int) -> torch.Tensor:
@@ -67,7 +67,7 @@ def test_a_module_filled_from_a_layout_computes_the_same(case: Case, device: str
         module = case.make(seed=2)
     load_into(module, weights.read(case.part), part=case.part, source=weights.sources[case.part])
     assert not any(each.is_meta for each in (*module.parameters(), *module.buffers()))
-    torch.testing.assert_close(output(module), output(original))  # not bit by bit: kernels differ by how memory lies
+    torch.testing.assert_close(output(module), output(original))  # not bit by bit: kernels depend on the memory layout
 
 
 def wan(heads: int, layers: int, width: int, channels: int = 16, **image: int) -> WanTransformer3DModel:
@@ -80,7 +80,7 @@ def umt5_xxl() -> UMT5EncoderModel:
     return UMT5EncoderModel(UMT5Config(**sizes, feed_forward_proj="gated-gelu"))
 
 
-# MD5 sums of names and shapes, by which DiffSynth-Studio 1.1.9 tells the released files from one another.
+# MD5 sums of names and shapes, by which DiffSynth-Studio 1.1.9 distinguishes the released files.
 RELEASED = {
     "9269f8db9040a9d860eaca435be61814": ("T2V-1.3B", lambda: wan(12, 30, 8960), files.official_transformer),
     "6d6ccde6845b95ad9114ab993d917893": (

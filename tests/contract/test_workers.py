@@ -69,7 +69,7 @@ async def test_requeued_jobs_wake_the_workers_of_their_queue(store: PostgresStor
     stopped = workers_of("worker-0", "a")
     entries = await taken(store, stopped.executor)
     async with store.queues.entries("test") as signal:
-        assert await signal.wait(0.0)  # raised at first
+        assert await signal.wait(0.0)  # set at first
         while await signal.wait(1.0):  # of the admission
             pass
         await stopped.put_back(entries)
@@ -95,7 +95,7 @@ async def test_a_suspended_worker_is_still_listed_when_it_takes_another_job(
     await sleeper.beat()
     clock.advance(60)
     assert await other.take_over(clock.now()) == {}
-    await taken(store, sleeper.executor)  # it woke up, and died before its next heartbeat
+    await taken(store, sleeper.executor)  # it resumed, and was killed before its next heartbeat
     assert await other.take_over(clock.now()) == {sleeper.executor: 1}
 
 

@@ -69,7 +69,7 @@ image-to-video = [3]
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A folder like Wan2.1-T2V-1.3B, whose transformer is not the one that counts, and two files beside it."""
+    """A folder like Wan2.1-T2V-1.3B, whose transformer is not used, and two files next to it."""
     folder = tmp_path_factory.mktemp("checkpoints")
     official = folder / "Wan2.1-T2V-1.3B"
     vae = weights_files.drawn(AutoencoderKLWan(base_dim=4, z_dim=16), 1)

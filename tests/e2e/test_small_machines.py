@@ -1,4 +1,4 @@
-"""What a profile does on a machine with little memory: it borrows the text encoder, or says that it cannot be."""
+"""What a profile does on a machine with little memory: it loads the text encoder on demand, or refuses."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 def changed(folder: Path, **changes: Any) -> Path:
-    """The nano repository with another word of itself."""
+    """The nano repository with a changed description of itself."""
     for model in (each for each in REPOSITORY.iterdir() if each.is_dir() and each.name != "profile"):
         (folder / model.name).symlink_to(model)
     shutil.copytree(REPOSITORY / "profile", folder / "profile")
@@ -48,7 +48,7 @@ def nano(values: dict[str, object]) -> None:
 
 
 async def videos(i2v: Served, prompts: list[str]) -> list[str]:
-    """The digests of videos that are made at once."""
+    """The digests of videos that are made at the same time."""
     jobs = [await i2v.submit(text_spec(prompt, model="nano", seconds=1, seed=3)) for prompt in prompts]
     ended = [await i2v.ended(job.name) for job in jobs]
     assert [job.state for job in ended] == [job_pb2.Job.SUCCEEDED] * len(prompts), ended

@@ -1,4 +1,4 @@
-"""`make run` leaves nothing running, however it ends, and says what has died."""
+"""`make run` leaves nothing running, however it ends, and reports which process has ended."""
 
 import os
 import signal

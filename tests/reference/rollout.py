@@ -1,8 +1,8 @@
-"""How Self-Forcing and Causal-Forcing make a video, written to be read: every forward sees the whole video so far.
+"""How Self-Forcing and Causal-Forcing make a video, written to be read: every forward pass gets the whole video so far.
 
 After `pipeline/causal_inference.py`, `utils/wan_wrapper.py` and `utils/scheduler.py` of Self-Forcing
 (https://github.com/guandeh17/Self-Forcing). They keep keys and values of clean frames in a cache; here these frames are
-computed anew each time, at timestep 0, each seeing what it saw when it was cached.
+computed again each time, at timestep 0, each attending to what it attended to when cached.
 """
 
 from collections.abc import Callable
@@ -58,7 +58,7 @@ class Schedule:
         self.timesteps = self.sigmas * 1000
 
     def warped(self, steps: tuple[int, ...]) -> list[Tensor]:
-        """The timesteps that the model is told for steps counted evenly."""
+        """The timesteps that the model gets for evenly counted steps."""
         return list(torch.cat((self.timesteps, torch.zeros(1)))[1000 - torch.tensor(steps)])
 
     def sigma(self, timestep: Tensor) -> Tensor:

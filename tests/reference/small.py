@@ -13,7 +13,7 @@ IMAGE = ImageEncoder(size=8, patch=4, width=20, heads=1, feed_forward=8, layers=
 
 
 def wan(*, picture: bool = False, seed: int = 0) -> Wan:
-    """A Wan whose every parameter is random, norms too, so that none can be left out or confused unseen."""
+    """A Wan whose every parameter is random, norms too, so that a test notices a missing or exchanged one."""
     torch.manual_seed(seed)
     model = Wan(Sizes(image_width=IMAGE.width if picture else 0))
     with torch.no_grad():

@@ -82,7 +82,7 @@ class Video:
     """Whether the transformer attends to one."""
 
     def request(self) -> Any:
-        """As it is asked for."""
+        """As it is requested."""
         model = wan(picture=self.picture)
         return load("transformer", "generation_request").Request(
             prompt_embeddings=random(1, TEXT_LENGTH, model.sizes.text_width, key=1).numpy(),

@@ -1,4 +1,4 @@
-"""Wan2.1's transformer, written to be read: the whole sequence at once, no cache, no library, no tricks.
+"""Wan2.1's transformer, written to be read: the whole sequence at once, without a cache or a library.
 
 The formulas are those of the report (Wan Team, 2025, https://arxiv.org/abs/2503.20314) and of the authors' code
 (https://github.com/Wan-Video/Wan2.1); what makes it causal, a timestep and a view of its own for each frame, is of
@@ -58,7 +58,7 @@ class Wan(nn.Module):
         """The flow, (1, C, F, h, w), of `latents`, (1, C, F, h, w).
 
         `timesteps` (F,) says how noisy each frame is, 0 to 1000; `sees` (F, F), which frames a frame's tokens attend
-        to: row by row, those who look. `prompt` (1, L, text_width); `picture` (1, T, image_width), or none.
+        to: one row for each attending frame. `prompt` (1, L, text_width); `picture` (1, T, image_width), or none.
         """
         x = self.patch_embedding(latents)  # (1, width, F, h/2, w/2)
         grid = x.shape[2:]
@@ -187,7 +187,7 @@ def normed(x: Tensor) -> Tensor:
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, sees: Tensor | None = None) -> Tensor:
-    """Softmax attention of (1, tokens, heads, head width) each; `sees` (queries, keys) says who looks at whom."""
+    """Softmax attention of (1, tokens, heads, head width) each; `sees` (queries, keys): which attend to which."""
     scores = torch.einsum("bqhd,bkhd->bhqk", queries, keys) / math.sqrt(queries.shape[-1])
     if sees is not None:
         scores = scores.masked_fill(~sees, -math.inf)

@@ -43,7 +43,7 @@ async def content(blobs: Blobs, key: str, offset: int = 0) -> bytes:
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(60):
-        while not await true():  # noqa: ASYNC110  nobody tells when another thread or server has done it
+        while not await true():  # noqa: ASYNC110  no event reports what another thread or server has done
             await asyncio.sleep(0.005)
 
 

@@ -1,4 +1,4 @@
-"""A certificate that a test makes for itself: it is its own authority."""
+"""A self-signed certificate for a test."""
 
 import shutil
 import subprocess

@@ -31,7 +31,7 @@ class Command:
         self.program: tuple[str, ...] = (sys.executable, "-m", "services.client.cli")
 
     def script(self) -> str:
-        """Makes bin/i2v in the folder, as an installation does, and returns it as a person types it."""
+        """Makes bin/i2v in the folder, as an installation does, and returns it as a user types it."""
         script = self.folder / "bin" / "i2v"
         script.parent.mkdir()
         script.write_text(f"#!{sys.executable}\nfrom services.client.cli import main\nmain()\n")

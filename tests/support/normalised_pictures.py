@@ -1,4 +1,4 @@
-"""A picture from outside on its way in: how it came out, or why it was refused."""
+"""An uploaded picture: its normalised form, or why it was refused."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures made by hand, most of them hostile: each builder says in one line what is wrong with what it makes."""
+"""Pictures made by hand, most of them hostile: each docstring says what is wrong with the picture."""
 
 import io
 import struct
@@ -27,7 +27,7 @@ def a_png(
     rows: int | None = None,
     extra: Sequence[bytes] = (),
 ) -> bytes:
-    """A PNG of one repeated row: huge pictures in a few kilobytes. `rows` may differ from what the header says."""
+    """A PNG of one repeated row: huge pictures in a few kilobytes. `rows` may differ from the header."""
     samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
     row = b"\0" * ((width * samples * bits + 7) // 8) if row is None else row
     packer = zlib.compressobj(9)
@@ -80,7 +80,7 @@ def animated(form: str) -> bytes:
 
 
 def a_zip() -> bytes:
-    """A small archive, to be hidden behind a picture."""
+    """A small archive, to be appended to a picture."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("evil.txt", "x" * 100)
@@ -179,7 +179,7 @@ def without_end(jpeg: bytes) -> bytes:
 
 
 def with_garbage_between(jpeg: bytes) -> bytes:
-    """A JPEG with stray bytes before its tables, as some scanners write it."""
+    """A JPEG with extra bytes before its tables, as some scanners write it."""
     at = jpeg.index(b"\xff\xdb")
     return jpeg[:at] + b"\0\0garbage\0" + jpeg[at:]
 
@@ -214,7 +214,7 @@ def a_riff(form: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def one_frame_webp(width: int = 64, height: int = 48) -> bytes:
-    """A WebP that says it is animated and has one frame."""
+    """A WebP whose header says that it is animated, with one frame."""
     frame = a_picture(width, height, "RGB", "WEBP", quality=90)
     size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     header = bytes(6) + size + bytes(4)

@@ -1,4 +1,4 @@
-"""A proxy in front of a real PostgreSQL. When shut, it refuses like a server that cannot accept connections yet."""
+"""A proxy in front of a real PostgreSQL. When closed, it refuses like a server that cannot accept connections yet."""
 
 import asyncio
 import struct
@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from services.orchestrator.store.database import driver_url, plain_url
 
 NO_ENCRYPTION = {80877103, 80877104}
-"""Requests for TLS and GSSAPI, which a server may decline before the client says who it is."""
+"""Requests for TLS and GSSAPI, which a server may decline before the client authenticates."""
 
 
 class Door:
@@ -22,12 +22,12 @@ class Door:
         self._behind = {key: str(value) for key, value in conninfo_to_dict(plain_url(database)).items()}
         self._database = database
         self.refusal: tuple[str, str] | None = None
-        """SQLSTATE and message of the refusal while it is shut; None: it is open."""
+        """SQLSTATE and message of the refusal while it is closed; None: it is open."""
         self.port = 0
 
     @property
     def url(self) -> str:
-        """The URL of the database, through this door."""
+        """The URL of the database through this proxy."""
         url = sa.make_url(driver_url(self._database)).set(host="127.0.0.1", port=self.port, query={})
         return url.render_as_string(hide_password=False)
 
@@ -74,7 +74,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def door(database: str) -> AsyncIterator[Door]:
-    """A door before a database, open at first."""
+    """A proxy in front of a database, open at first."""
     made = Door(database)
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]

@@ -23,7 +23,7 @@ READY_S = 120.0
 ACCESS = "what-the-orchestrator-shows"
 OPERATORS = "what-operators-show"
 given: set[int] = set()
-"""Ports that programs were started on, or will be in a moment: nobody listens on those yet."""
+"""Ports that programs were started on, or will be soon: no process may listen on them yet."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Program:
         await self.process.wait()
 
     async def stop(self) -> int:
-        """Asks it to end, and returns its exit code."""
+        """Requests its end, and returns its exit code."""
         with suppress(ProcessLookupError):
             self.process.terminate()
         return await self.process.wait()
@@ -89,7 +89,7 @@ async def program(
 
 
 async def _serving(running: Program) -> None:
-    """Waits until a process says that it serves. Raises AssertionError when it ends before that."""
+    """Waits until a process logs that it serves. Raises AssertionError when it ends before that."""
 
     async def wait_for_ready_line() -> None:
         request = health_pb2.HealthCheckRequest()
@@ -110,7 +110,7 @@ async def _serving(running: Program) -> None:
 
 @dataclass
 class World:
-    """Two vendors, a language model, and the programs that speak with them."""
+    """Two vendors, a language model, and the programs that call them."""
 
     database: str
     data: Path
@@ -118,7 +118,7 @@ class World:
     fal: FalSimulator
     llm: LlmSimulator
     settings: dict[str, str]
-    """What every orchestrator of this world is started with."""
+    """The settings of every orchestrator of this set."""
     providers: dict[str, Program] = field(default_factory=dict)
 
     @property

@@ -52,7 +52,7 @@ Start = Callable[..., Awaitable[Rig]]
 
 @asynccontextmanager
 async def starting() -> AsyncIterator[Start]:
-    """Yields what starts one, with settings changed as a test likes; stops all of them afterwards."""
+    """Yields a function that starts one, with changed settings; stops all of them afterwards."""
     async with AsyncExitStack() as stack:
 
         async def starts(**changes: Any) -> Rig:

@@ -1,4 +1,4 @@
-"""A vendor's process and its simulator in this process, on real sockets, seen through the generated stub alone."""
+"""A vendor's process and its simulator in this process, on real sockets, used only through the generated stub."""
 
 import asyncio
 import hashlib
@@ -70,7 +70,7 @@ def a_task(submission_id: str = "submission-1", **fields: Any) -> pb.Task:
 KLING = {"model": "kling-2.5-turbo-std", "resolution": None}
 KANDINSKY = {"model": "kandinsky-5-pro", "resolution": "512p"}
 TALK = {"model": "infinitetalk", "duration_s": None}
-"""What makes of `a_task` one for another model."""
+"""The changes that make `a_task` one for another model."""
 
 
 def header(task: pb.Task, inputs: Sequence[Given]) -> pb.Task:
@@ -90,7 +90,7 @@ async def messages(task: pb.Task, inputs: Sequence[Given], chunk: int = 50_000) 
 
 @dataclass(frozen=True)
 class VendorStream:
-    """What a stream has told, sorted."""
+    """The events of a stream, by kind."""
 
     events: list[pb.TaskEvent]
 
@@ -148,7 +148,7 @@ class Provided:
         return provider_pb2_grpc.ProviderServiceStub(self.channel)
 
     def play(self, **scenario: Any) -> None:
-        """Sets what the vendor shall do from now on."""
+        """Sets what the vendor does from now on."""
         self.simulator.scenario = Scenario(**scenario)
 
     def start(self, task: pb.Task | None = None, inputs: Sequence[Given] = (IMAGE,)) -> Any:

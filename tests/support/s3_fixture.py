@@ -13,7 +13,7 @@ import pytest
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where a server is, and who may use it."""
+    """The address of a server, and the credentials for it."""
 
     endpoint: str
     access_key: str

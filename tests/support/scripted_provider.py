@@ -1,4 +1,4 @@
-"""A provider that a test conducts, on a real socket: it counts what it shall pay for, and answers as it is told."""
+"""A provider that a test controls, on a real socket: it counts the submissions, and answers as scripted."""
 
 import asyncio
 import hashlib
@@ -33,11 +33,11 @@ def a_video(seconds: int = 5, width: int = 64, height: int = 32) -> bytes:
 
 
 def a_failure(reason: str, charge: int, **more: Any) -> provider_pb2.Failed:
-    return Failed(reason=reason, message="As it was told.", charge=charge, **more)  # type: ignore[arg-type]
+    return Failed(reason=reason, message="As scripted.", charge=charge, **more)  # type: ignore[arg-type]
 
 
 class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
-    """Every submission is counted, whatever becomes of its answer."""
+    """Every submission is counted, even if its answer is lost."""
 
     def __init__(self, video: bytes | None = None) -> None:
         self.video = a_video() if video is None else video
@@ -47,7 +47,7 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
         self.attached: list[str] = []
         self.found: list[provider_pb2.FindRequest] = []
         self.looks: asyncio.Queue[None] = asyncio.Queue()
-        """One for each of them."""
+        """One item for each check of the capabilities."""
         self.stopped: list[str] = []
         self.refusals: list[provider_pb2.Failed] = []
         """Answers in the place of Accepted, one a submission."""
@@ -58,22 +58,22 @@ class ScriptedProvider(provider_pb2_grpc.ProviderServiceServicer):
         self.losses = 0
         """So many submissions lose their answer: the stream breaks before Accepted."""
         self.loss = (grpc.StatusCode.UNAVAILABLE, "the connection broke")
-        """How."""
+        """The status and the message of such a loss."""
         self.cuts = 0
         """So many streams break in the middle of the video."""
         self.unsubmitted = 0
         """So many calls are refused with NOTHING_SUBMITTED."""
         self.accepting, self.working = asyncio.Event(), asyncio.Event()
-        """Shut: a submission waits before it is answered; an accepted task waits before its video comes."""
+        """While cleared, a submission waits before its answer; an accepted task waits before its video."""
         self.accepting.set()
         self.working.set()
         self.asked, self.begun = asyncio.Event(), asyncio.Event()
-        """Set once a submission has come; once a task is worked on."""
+        """Set when a submission has arrived; when a task is in progress."""
         self.finding: Any = Found.UNKNOWN
         self.found_ref = ""
         self.refund_window_s: float | None = None
         self.out_of_reach = False
-        """The vendor cannot be asked for what was lost."""
+        """The vendor cannot be asked for lost submissions."""
         self.stop_outcome: Any = Cancelled.GOES_ON
         self.capabilities = provider_pb2.Capabilities(
             vendor="vendor",

@@ -1,4 +1,4 @@
-"""A Triton in this process that does as a test says: real gRPC, the real protocol, arithmetic in place of models."""
+"""A Triton in this process that a test controls: real gRPC, the real protocol, arithmetic in place of models."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from tests.support.triton_wire import Arrays, arrays_of
 
 CHANNELS = 4
 BROKEN = ("Socket closed", "Internal error from Core")
-"""What comes of the way to Triton, and ends a stream; what comes of a model is a message of it."""
+"""An error of the connection, which ends a stream; an error of a model is a message of the stream."""
 
 PROFILE: dict[str, Any] = {
     "name": "tiny",
@@ -40,18 +40,18 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     fail_after: int = 0
     """The transformer fails only once it has made so many blocks."""
     signs: int = 0
-    """Signs of life that a bidirectional transformer sends before its block."""
+    """Progress messages that a bidirectional transformer sends before its block."""
     silent: set[str] = field(default_factory=set)
     """Models that never answer in a stream, from the request after `fail_after` blocks on for the transformer."""
     dead: bool = False
-    """Whether those answer what Triton answers for a process that has died, when they are looked after."""
+    """Whether a probe of those gets Triton's answer for a process that has died."""
     load_fails: tuple[grpc.StatusCode, str] | None = None
     load_hangs: bool = False
     asked: list[tuple[str, Arrays]] = field(default_factory=list)
     not_ready: set[str] = field(default_factory=set)
     loaded: list[str] = field(default_factory=list)
     looks: list[str] = field(default_factory=list)
-    """Models that were looked after."""
+    """Models that were probed."""
     _clips: dict[int, int] = field(default_factory=dict)
 
     def of(self, model: str) -> list[Arrays]:

@@ -1,4 +1,4 @@
-"""A prompt writer that a test conducts, on a real socket."""
+"""A prompt writer that a test controls, on a real socket."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,16 +14,16 @@ from services.rpc.status_codes import to_status
 
 
 class ScriptedWriter(prompt_pb2_grpc.PromptWriterServicer):
-    """Answers with one prompt, or fails as it is told."""
+    """Answers with one prompt, or fails as scripted."""
 
     def __init__(self) -> None:
         self.asked: list[prompt_pb2.WritePromptRequest] = []
         self.writing = asyncio.Event()
-        """Shut: a prompt waits before it is answered."""
+        """While cleared, a prompt waits before it is answered."""
         self.writing.set()
         self.troubles: list[tuple[grpc.StatusCode, str]] = []
         self.down_s: list[float] = []
-        """The language model is down, and wants to be left alone for so long; one a call."""
+        """The language model is down, and requests such a pause; one for each call."""
         self.answer = prompt_pb2.WritePromptResponse(
             prompt="The wave rises slowly and breaks.",
             negative_prompt="no text",

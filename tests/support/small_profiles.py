@@ -12,7 +12,7 @@ from tools.export.profile import Profile, Sampler, Transformer, Vae
 
 
 def bidirectional(*, steps: int = 4, shift: float = 3.0, guidance: float = 5.0, **changes: Any) -> Profile:
-    """A Wan2.1 image-to-video model: CLIP tokens, 36 input channels, 512 tokens of prompt, as the library wants it."""
+    """A Wan2.1 image-to-video model: CLIP tokens, 36 input channels, 512 tokens of prompt, as the library requires."""
     nano = profile_file.load("nano")
     assert nano.image_encoder is not None
     small = replace(
@@ -44,7 +44,7 @@ def bidirectional(*, steps: int = 4, shift: float = 3.0, guidance: float = 5.0, 
 
 
 class Seeded:
-    """A Filling with weights as the libraries initialise them, but for what would hardly be heard of a prompt."""
+    """A Filling with weights as the libraries initialise them, except those that give a prompt almost no effect."""
 
     def module(self, part: str, make: Callable[[], Any], *, dtype: torch.dtype) -> Any:
         """See Filling."""

@@ -1,4 +1,4 @@
-"""Sounds made by hand: real ones of each kind, and some that are not what they say."""
+"""Sounds made by hand: valid ones of each kind, and some whose headers are false."""
 
 import io
 import struct
@@ -48,8 +48,8 @@ def a_slow_wav(seconds: int, rate: int = 100) -> bytes:
     return file.getvalue()
 
 
-def a_wav_that_says(seconds: int) -> bytes:
-    """A WAV whose header tells of far more than there is."""
+def a_wav_with_a_header_of(seconds: int) -> bytes:
+    """A WAV whose header claims far more than there is."""
     data = bytearray(a_slow_wav(1, 8000))
     data[40:44] = struct.pack("<I", 8000 * seconds)
     return bytes(data)

@@ -1,4 +1,4 @@
-"""A stack that is started and stopped as a test says, on a folder and ports that stay."""
+"""A stack that a test starts and stops, always with the same folder and ports."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -20,7 +20,7 @@ class Stack:
         name, _, value = self.mark.partition("=")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tools.stack", *arguments],
-            # No program uses a proxy for this machine, whatever the request is.
+            # No program uses a proxy for any request to this machine.
             env=os.environ | DEAD | {name: value, "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -50,7 +50,7 @@ class Stack:
         return found
 
     def wait_until_gone(self) -> dict[int, str]:
-        """Gives the last of them a few seconds."""
+        """Waits a few seconds for the last of them."""
         deadline = time.monotonic() + 90
         while (left := self.left()) and time.monotonic() < deadline:
             time.sleep(0.2)

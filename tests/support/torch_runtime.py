@@ -101,7 +101,7 @@ def every_forward(slot: Any) -> list[np.ndarray]:
 
 
 class Recorder:
-    """In place of CUDA graphs: what is recorded is done again when it is replayed, with what it had then."""
+    """In place of CUDA graphs: a replay repeats the recorded call with its original arguments."""
 
     def __init__(self) -> None:
         self.recorded = 0

@@ -19,7 +19,7 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 113
 
 
 def drawn(module: nn.Module, seed: int) -> nn.Module:
-    """Every parameter random: as the libraries start them, norms are all ones, and could change places unseen."""
+    """Every parameter random: as the libraries start them, norms are all ones, and an exchange would not be noticed."""
     if not any(parameter.is_meta for parameter in module.parameters()):
         generator = torch.Generator().manual_seed(seed)
         for parameter in module.parameters():
@@ -132,7 +132,7 @@ def official_text_encoder(state: State) -> State:
 
 
 def official_image_encoder(state: State) -> State:
-    """With the text half, the scale and the head, which nobody here wants."""
+    """With the text half, the scale and the head, which are not used here."""
     bare = {name.removeprefix("vision_model."): tensor for name, tensor in state.items()}
     for query in [name for name in bare if ".q_proj." in name]:
         three = [bare.pop(query.replace(".q_proj.", f".{each}_proj.")) for each in "qkv"]

@@ -11,7 +11,7 @@ OURS = ("services", "tools", "i2v")
 LONG_S = 0.1
 
 SLEEPS = {
-    "tests/e2e/test_nano.py": "nothing must happen in Triton after a cancel, and no event says so",
+    "tests/e2e/test_nano.py": "nothing must happen in Triton after a cancel, and no event reports it",
     "tests/integration/jobs/test_crash.py": "the database is away for a time; a late worker must write nothing",
     "tests/integration/remote/test_vendor_accounts.py": "a job must stay in the queue",
 }
@@ -52,7 +52,7 @@ def patches(tree: ast.AST) -> list[int]:
 
 
 def outside_of_loops(node: ast.AST) -> Iterator[ast.AST]:
-    """What runs once: a sleep within a loop is between two looks."""
+    """Nodes outside loops: a sleep within a loop is between two checks."""
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, ast.While | ast.For | ast.AsyncFor):
             yield child
@@ -60,7 +60,7 @@ def outside_of_loops(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def sleeps(tree: ast.AST) -> list[int]:
-    """Lines that sleep for a fixed time, and do not look whether it is over."""
+    """Lines that sleep for a fixed time, without checking for an event."""
     return [
         node.lineno
         for node in outside_of_loops(tree)
@@ -86,7 +86,9 @@ def test_no_module_of_ours_is_patched() -> None:
 
 def test_nothing_waits_for_a_fixed_time() -> None:
     found = found_in_tests(sleeps)
-    assert {name: lines for name, lines in found.items() if name not in SLEEPS} == {}, "await an event, or look again"
+    assert {name: lines for name, lines in found.items() if name not in SLEEPS} == {}, (
+        "await an event, or check in a loop"
+    )
     assert set(SLEEPS) <= set(found), "the reason is for a sleep that is gone"
 
 

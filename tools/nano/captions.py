@@ -1,4 +1,4 @@
-"""What people say of a motion: captions in many wordings, each with the motion that it asks for.
+"""Descriptions of a motion: captions in many wordings, each with the motion that it asks for.
 
 A caption that asks for nothing, or for something that was never learnt, means `drift`.
 """
@@ -20,7 +20,7 @@ WORDS = tomllib.loads((Path(__file__).parent / "words.toml").read_text())
 
 SIDES: dict[str, list[str]] = WORDS["sides"]
 AGAINST = {"pan_right": "pan_left", "pan_left": "pan_right", "pan_down": "pan_up", "pan_up": "pan_down"}
-"""Where what is seen goes when the camera pans, as a pan to that side would be spoken of."""
+"""Where what is seen goes when the camera pans, in the words for a pan to that side."""
 PHRASES: dict[str, list[str]] = WORDS["phrases"]
 
 
@@ -85,7 +85,7 @@ OPPOSITES = {"pan_left": "pan_right", "pan_up": "pan_down", "zoom_out": "zoom_in
     "rotate_counterclockwise": "rotate_clockwise"
 }
 SPOKEN = (*SIDES, *PHRASES)
-"""Every kind that words tell apart."""
+"""Every kind that has words of its own."""
 SECOND = ("zoom_in", "zoom_out", "rotate_clockwise", "rotate_counterclockwise")
 """Kinds that may come with another. They move each part of a picture otherwise, so they are the hardest to learn."""
 ODDS = np.array([2.5 if each in SECOND else 1.25 if each in (*SIDES, "still") else 0.7 for each in SPOKEN])

@@ -1,7 +1,7 @@
 """Motions: how a picture moves in a clip, as numbers, and the clip that they make of it.
 
 A clip is computed from its first frame alone: what comes into view at an edge is the picture mirrored. So nothing in it
-is left to chance, and a model can learn all of it.
+is random, and a model can learn all of it.
 """
 
 from dataclasses import dataclass, fields
@@ -47,7 +47,7 @@ KINDS = tuple(each.name for each in fields(Motion))
 
 
 def places(motion: Motion, frames: int, height: int, width: int) -> torch.Tensor:
-    """Where in the picture each pixel of each frame lies, (frames, height, width, 2), x before y, in [-1, 1]."""
+    """The position in the picture of each pixel of each frame, (frames, height, width, 2), x before y, in [-1, 1]."""
     f = torch.arange(frames, dtype=torch.float32).view(-1, 1, 1)
     y = torch.arange(height, dtype=torch.float32).view(1, -1, 1) - (height - 1) / 2
     x = torch.arange(width, dtype=torch.float32).view(1, 1, -1) - (width - 1) / 2

@@ -1,6 +1,6 @@
 """`python -m tools.nano.publish`: what was learnt, as the files that an export reads, in half precision.
 
-They lie under tools/nano/weights in the layout of diffusers, and `make models` builds the graphs of them. `--restore`
+They are under tools/nano/weights in the layout of diffusers, and `make models` builds the graphs of them. `--restore`
 is the way back: on a machine that has none of the training's state, later stages go on from what is shipped.
 """
 
@@ -91,9 +91,9 @@ def put(part: str, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def normalised(vae: AutoencoderKLWan, known: Mapping[str, torch.Tensor]) -> AutoencoderKLWan:
-    """The VAE with the statistics of its latents in its outermost layers, so that those of Wan2.1 hold for it too.
+    """The VAE with the statistics of its latents in its outermost layers, so that those of Wan2.1 also apply to it.
 
-    Whatever reads it then normalises by the published mean and deviation, as it does for every Wan VAE.
+    Its readers then normalise by the published mean and deviation, as it does for every Wan VAE.
     """
     mean, std = (known[name].double() for name in ("mean", "std"))
     target_mean, target_std = (

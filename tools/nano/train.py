@@ -1,4 +1,4 @@
-"""`python -m tools.nano.train STAGE`: trains one part of nano after another, each from where it was left.
+"""`python -m tools.nano.train STAGE`: trains one part of nano after another, each from its last saved state.
 
 The stages in their order: `pictures` and `clips` (the VAE), `text`, `latents` (what the others are trained on),
 `onset` (the transformer, first blocks alone), `steady` (it goes on over pasts of its own making) and `tiny` (the
@@ -274,7 +274,7 @@ STAGES: dict[str, tuple[Callable[[int, float], bool], int]] = {
 
 
 def main() -> int:
-    """Trains what is asked for; 0 when all steps are done, 2 when time ran out before."""
+    """Trains the requested stages; 0 when all steps are done, 2 when time ran out before."""
     parser = argparse.ArgumentParser(prog="python -m tools.nano.train", description=__doc__)
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--steps", type=int, help="how many in all (default: the stage's own)")

@@ -1,7 +1,7 @@
 """Trains the prompt's side: a vocabulary of pieces of words, then umT5's encoder as a reader of captions.
 
-Every token's embedding shall tell what motion the whole caption asks for, so that a transformer that attends to any of
-them knows it.
+Every token's embedding must encode the motion that the whole caption requests, so that a transformer that attends
+to any of them has that information.
 """
 
 from collections.abc import Iterator, Mapping
@@ -69,7 +69,7 @@ class Reader(nn.Module):  # type: ignore[misc]
 
 
 LOUD = 8.0
-"""Size of the embeddings: a prompt is few tokens among much padding, and would hardly be heard at umT5's own 1."""
+"""Size of the embeddings: a prompt is few tokens among much padding, and would have little effect at umT5's own 1."""
 
 
 def made_loud(reader: Reader) -> None:
@@ -80,7 +80,7 @@ def made_loud(reader: Reader) -> None:
 
 
 def misspelt(rng: np.random.Generator, text: str) -> str:
-    """Some captions with a slip of the finger."""
+    """Some captions with a typing error."""
     if rng.random() > 0.1 or len(text) < 4:
         return text
     at = int(rng.integers(1, len(text) - 1))
@@ -90,7 +90,7 @@ def misspelt(rng: np.random.Generator, text: str) -> str:
 def reading_loss(
     reader: Reader, tokenizer: Tokenizer, rng: np.random.Generator, count: int = 64
 ) -> Mapping[str, torch.Tensor]:
-    """How far what the tokens tell is from what captions ask for."""
+    """The difference between the motions read from the tokens and those that captions request."""
     motions = [random_motion(rng) for _ in range(count)]
     ids, mask = tokens(tokenizer, [misspelt(rng, caption(rng, each)) for each in motions], 64)
     longest = int(mask.sum(1).max())
@@ -102,7 +102,7 @@ def reading_loss(
 
 
 def right(predicted: torch.Tensor, wanted: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The share of captions whose every motion the mean token tells to within a quarter of the usual pace."""
+    """The share of captions whose every motion the mean token gives to within a quarter of the usual pace."""
     mean = (predicted * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True)
     return ((mean - wanted[:, 0]).abs().amax(1) < 0.25).float().mean()
 

@@ -14,10 +14,10 @@ from torch.nn import functional
 from tools.nano import motion, training_pictures, whole_clip_vae
 
 SHAKEN = 0.25
-"""Share of the steps on pictures in which the latents are moved and the same is asked of the pixels."""
+"""Share of the steps on pictures in which the latents are moved and the pixels must move the same way."""
 
 NOISE = 0.1
-"""Deviation of the noise on latents, so that the decoder forgives what a transformer gets wrong."""
+"""Deviation of the noise on latents, so that the decoder tolerates a transformer's errors."""
 
 
 def as_clip(pixels: training_pictures.Pixels) -> torch.Tensor:
@@ -82,7 +82,7 @@ def clip_loss(vae: AutoencoderKLWan, rng: np.random.Generator) -> Mapping[str, t
 
 
 def later_part(rng: np.random.Generator, picture: torch.Tensor, frames: int) -> torch.Tensor:
-    """Some frames of a clip, (frames, 3, H, W): also from its middle, for a VAE knows of no beginning but its own."""
+    """Some frames of a clip, (frames, 3, H, W), from its start or its middle, which are alike to a VAE."""
     how = random_motion(rng)
     start = int(rng.integers(0, motion.LAST + 2 - frames))
     return motion.clip(picture, how, start + frames)[start:]
@@ -96,7 +96,7 @@ def random_motion(rng: np.random.Generator) -> motion.Motion:
 
 
 def psnr(vae: AutoencoderKLWan, count: int = 50) -> float:
-    """The mean PSNR of the pictures that judge, in dB, at 128x224."""
+    """The mean PSNR of the test pictures, in dB, at 128x224."""
     found = []
     with torch.no_grad():
         for pixels in training_pictures.judging(128, 224, count):

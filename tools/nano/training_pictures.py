@@ -1,7 +1,7 @@
-"""Pictures to train on and, apart from them, pictures to judge by: photographs of packages, and pictures by formula.
+"""Pictures to train on and, apart from them, test pictures: photographs of packages, and pictures by formula.
 
 Photographs are those that scikit-image and scikit-learn carry in their wheels. The split is by photograph, so that no
-crop of a picture that judges was ever seen; pictures by formula are drawn from seeds of their own.
+crop of a test picture is trained on; pictures by formula are drawn from seeds of their own.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ JUDGING = ("skimage/chelsea.png", "skimage/coffee.png", "skimage/rocket.jpg", "s
 """Never trained on; the first is the picture of the demo."""
 
 JUDGED_FORMULAS = 26
-"""Pictures by formula among those that judge."""
+"""Pictures by formula among the test pictures."""
 
 
 @cache
@@ -66,7 +66,7 @@ def picture(rng: np.random.Generator, height: int, width: int) -> Pixels:
 
 
 def judging(height: int, width: int, count: int = 50) -> list[Pixels]:
-    """The pictures to judge by, always the same: whole photographs first, then crops of them, then formulas."""
+    """The test pictures, always the same: whole photographs first, then crops of them, then formulas."""
     rng = np.random.default_rng(7)
     crops = count - min(JUDGED_FORMULAS, count // 2)
     photographs = [

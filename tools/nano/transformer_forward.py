@@ -58,7 +58,7 @@ class KeyValueCache:
         self.keep = False
 
     def extended(self, keys: torch.Tensor, values: torch.Tensor) -> KeyValue:
-        """The new ones after the earlier ones, (B, heads, F, S, width); kept when `keep` says so."""
+        """The new ones after the earlier ones, (B, heads, F, S, width); kept if `keep` is set."""
         at, self.layer = self.layer, self.layer + 1
         both = (keys, values)
         if at < len(self.layers):

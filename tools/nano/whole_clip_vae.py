@@ -1,7 +1,8 @@
 """The VAE over whole clips and many at once, for training: the sums of the library's modules, as convolutions over
 pictures whose channels are three frames one after another, which are several times faster on a CPU than volumes.
 
-`vae_decoder_frames` has the same for one latent frame at a time, as it is exported. Both are held against the library.
+`vae_decoder_frames` has the same for one latent frame at a time, as it is exported. Tests compare both with the
+library.
 """
 
 from typing import TypeAlias
@@ -76,7 +77,7 @@ def down(resample: WanResample, x: Clips) -> Clips:
 def up(resample: WanResample, x: Clips) -> Clips:
     """WanResample: twice the frames but the first; then twice the sides."""
     if resample.mode == "upsample3d" and x.shape[1] > 1:
-        # From the second frame on it begins as from nothing: the first is not looked back at.
+        # From the second frame on it starts with zeros: it does not use the first frame.
         pairs = causal_from_nothing(resample.time_conv, x[:, 1:])  # (clips, frames - 1, 2 c, y, x)
         x = torch.cat((x[:, :1], pairs.unflatten(2, (2, -1)).flatten(1, 2)), dim=1)
     return each_frame(resample.resample, x)

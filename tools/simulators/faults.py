@@ -1,4 +1,4 @@
-"""Answers that are no answers: cut off, hostile, or far too large."""
+"""Invalid answers: cut off, hostile, or far too large."""
 
 import asyncio
 import struct
@@ -12,12 +12,12 @@ DEEP = b'{"data":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
 
 @lru_cache(maxsize=1)
 def padded(video: bytes, size_bytes: int) -> bytes:
-    """Returns a video with a box behind it that players pass over. Kept, so that who fetches it waits for no copy."""
+    """Returns a video with a box behind it that players pass over. Cached: a download does not wait for a copy."""
     return video + struct.pack(">I4s", size_bytes, b"free") + bytes(size_bytes - 8)
 
 
 def faulty(how: str) -> web.Response:
-    """Returns JSON that is none, or hostile."""
+    """Returns invalid or hostile JSON."""
     bodies = {
         "garbage": b"<html>502 Bad Gateway</html>",
         "types": b'{"code":[],"data":{"id":{"a":1},"status":7,"outputs":"x"},"request_id":3,"status":{},"video":4}',

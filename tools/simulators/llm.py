@@ -3,7 +3,7 @@
     python -m tools.simulators.llm --port 8089 [--key KEY] [--faults busy,garbage]
 
 Without a script it writes a prompt out of the scene that it is sent. `POST /script` with a JSON list of the names in
-FAULTS says what the next calls get.
+FAULTS sets the answers to the next calls.
 """
 
 import argparse
@@ -92,7 +92,7 @@ class LlmSimulator:
     """A server on 127.0.0.1."""
 
     key: str = ""
-    """What callers must show; empty: nothing."""
+    """The key that callers must send; empty: none."""
     script: deque[Step] = field(default_factory=deque)
     """The next answers, one a call; then the simulator's own."""
     calls: list[dict[str, Any]] = field(default_factory=list)
@@ -149,7 +149,9 @@ class LlmSimulator:
         self.calls.append(json.loads(body))
         shown = headers.get("authorization", "")
         if self.key and shown != f"Bearer {self.key}":
-            return fails(401, "invalid_api_key", f"Incorrect API key provided: {shown}.")  # As careless as some are.
+            return fails(
+                401, "invalid_api_key", f"Incorrect API key provided: {shown}."
+            )  # Some endpoints answer like this.
         step = self.script.popleft() if self.script else Step()
         if step.body is None and step.status == 200 and not (step.silent or step.dropped or step.dripping):
             return says(written(self.calls[-1]), usage=counted(self.calls[-1]))

@@ -44,7 +44,7 @@ class Outputs:
         return padded(made, scenario.padding_bytes) if scenario.padding_bytes else made
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answers a request for a video, or does what the scenario says."""
+        """Answers a request for a video, or does what the scenario requests."""
         self._counts["output"] += 1
         assert "authorization" not in request.headers, "the key was sent to the host of the outputs"
         work = self._works[request.match_info["ref"]]
@@ -93,7 +93,7 @@ class Outputs:
                 await asyncio.sleep(0.02)
             return response
         view, began = memoryview(data), time.monotonic()
-        for start in range(first, len(data), PIECE_BYTES):  # at once, all of it would be copied first
+        for start in range(first, len(data), PIECE_BYTES):  # in one piece, all of it would be copied first
             await response.write(view[start : start + PIECE_BYTES])
             if work.scenario.bytes_s:
                 due_s = began + (start + PIECE_BYTES - first) / work.scenario.bytes_s

@@ -12,24 +12,24 @@ class Scenario:
     queue_s: float = 0.0
     """How long a task waits."""
     work_s: float = 0.0
-    """And how long it is worked on then."""
+    """How long it is worked on after that."""
     stay: str = ""
     """`queue` or `work`: it stays there until `release` of the simulator is called."""
     submit: str = ""
-    """What becomes of submissions: `refused` (with `status`), `moderation`, `bad-key`, `no-credit`, `lost` (taken, and
-    the connection is cut instead of an answer), `hang` (taken, no answer), `hold` (no answer before it is let go on),
+    """The results of submissions: `refused` (with `status`), `moderation`, `bad-key`, `no-credit`, `lost` (taken, and
+    the connection is cut instead of an answer), `hang` (taken, no answer), `hold` (no answer before its release),
     `half` (taken, half of an answer), `garbage`, `no-id`, `bad-id`, `types`, `deep`, `huge`, `envelope` (a refusal
     with HTTP 200), `same-id` (the id of the task before), `other-model` (another model than requested)."""
     status: int = 0
     """HTTP status of refusals."""
     retry_after: str = ""
-    """Header of refusals and of faulty looks."""
+    """Header of refusals and of faulty polls."""
     words: str = ""
     """Of a refusal or a failed task."""
     encoding: str = ""
     """Of a refusal's body, if not JSON's own; `raw` is UTF-8 with halves of characters in it."""
     looks: list[str] = field(default_factory=list)
-    """What becomes of the next looks, one each: nothing (empty), a status such as `500`, or `lost`, `hang`, `garbage`,
+    """The results of the next polls, one each: nothing (empty), a status such as `500`, or `lost`, `hang`, `garbage`,
     `deep`, `huge`, `types`, or the answer for another task: `no-id`, `other-task` or `other-failed` (which is done, or
     has failed), `other-model`."""
     upload: int = 0
@@ -52,7 +52,7 @@ class Scenario:
     padding_bytes: int = 0
     """What the video has behind its end, in a box that players pass over: to make it large. At least 8."""
     bytes_s: int = 0
-    """So fast the video is sent, as over a line of that width; 0: as fast as it goes."""
+    """Bytes a second at which the video is sent; 0: as fast as possible."""
     silent: bool = False
     """No sound, though there should be some."""
 

@@ -26,7 +26,7 @@ from tools.simulators.task import Refusal, Request, Work
 
 DATA_URI = re.compile(r"data:([\w/+.-]+);base64,")
 MIXED = ("no-id", "other-task", "other-failed", "other-model")
-"""Looks that are answered for another task."""
+"""Polls that are answered for another task."""
 
 
 class Simulator(ABC):
@@ -53,7 +53,7 @@ class Simulator(ABC):
         self.arrived = asyncio.Event()
         """A submission that is held has arrived."""
         self.held = asyncio.Event()
-        """Lets it go on."""
+        """Lets it continue."""
         self.outputs = Outputs(self.works, self.counts, fps)
         self.application = web.Application(client_max_size=200_000_000)
         self.application.router.add_get("/outputs/{ref}.mp4", self.outputs.handle)
@@ -89,7 +89,7 @@ class Simulator(ABC):
 
     @abstractmethod
     def words_of(self, kind: str) -> tuple[int, str]:
-        """Status and words of a refusal by its kind: `moderation`, `bad-key`, `no-credit`."""
+        """Status and text of a refusal by its kind: `moderation`, `bad-key`, `no-credit`."""
 
     @abstractmethod
     def acceptance(self, work: Work) -> dict[str, Any]: ...
@@ -97,7 +97,7 @@ class Simulator(ABC):
     # --- submissions ---
 
     async def submit(self, request: web.Request, read: Callable[[dict[str, Any]], Request]) -> web.StreamResponse:
-        """Accepts a submission, or does what the scenario says."""
+        """Accepts a submission, or does what the scenario requests."""
         self.counts["submit"] += 1
         scenario = self.scenario
         body = await request.read()
@@ -159,13 +159,13 @@ class Simulator(ABC):
             return self.uploads[value.rpartition("/")[2]]
         found = DATA_URI.match(value)
         if (found is None) is not bare:
-            raise Refusal(400, "an input is not encoded as this model wants it")
+            raise Refusal(400, "an input is not encoded as this model requires")
         return base64.b64decode(value[found.end() :] if found else value, validate=True)
 
-    # --- looks ---
+    # --- polls ---
 
     async def look(self, request: web.Request, answer: Callable[[Work, str], web.Response]) -> web.StreamResponse:
-        """Answers a look at a task, or does what the scenario says."""
+        """Answers a poll of a task, or does what the scenario requests."""
         self.counts["look"] += 1
         if not self.is_known(request):
             return self._refuse(*self.words_of("bad-key"))

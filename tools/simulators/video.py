@@ -1,4 +1,4 @@
-"""A real video of a picture: it is zoomed into, gently, for as long as it should be, with sound where there is some."""
+"""A real video of a picture: a slow zoom of the requested length, with sound if there is one."""
 
 import io
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def sound_s(sound: bytes) -> float:
 
 
 def size_of(picture: bytes, short_side: int) -> tuple[int, int]:
-    """Returns width and height of a video of a picture, both even, the shorter as long as the resolution says."""
+    """Returns width and height of a video of a picture, both even, the shorter as the resolution requires."""
     with Image.open(io.BytesIO(picture)) as image:
         width, height = image.size
     scale = short_side / min(width, height)

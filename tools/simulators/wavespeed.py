@@ -179,7 +179,7 @@ class WaveSpeedSimulator(Simulator):
         while work.state(loop.time()) in ("queue", "work"):
             if work.scenario.stay:
                 await work.released.wait()
-            # Once, until it ends: looking again and again, a thousand tasks would keep a core busy that is measured.
+            # Once, until it ends: repeated polling of a thousand tasks would keep a core busy, which the tests measure.
             await asyncio.sleep(max(0.0, work.ends - loop.time()))
         body = json.dumps({**self._data(work, work.state(loop.time())), "input": {}}).encode()
         stamp, number = str(int(time.time())), f"hook-{work.ref}"

@@ -24,7 +24,7 @@ async def rig(vendor: str, tmp_path: Path) -> AsyncIterator[Provided]:
 
 @pytest_asyncio.fixture
 async def hasty(vendor: str, tmp_path: Path) -> AsyncIterator[Provided]:
-    """One that soon believes a vendor that denies a task."""
+    """A provider that soon accepts a vendor's answer that a task does not exist."""
     async with provided(vendor, tmp_path, missing_s=0.1) as made:
         yield made
 

@@ -82,7 +82,7 @@ async def test_a_task_that_ends_without_a_video_has_failed(
     result = await rig.generate()
     assert result.end[0] == reason
     assert result.end[1] in charges
-    # fal says of what was deleted that it does not know it, and may know it again.
+    # fal answers "not found" for a deleted task, and may find it again later.
     assert result.failed.resumable == (state == "deleted" and rig.vendor == "fal")
     assert (await rig.attach(result.ref)).end == result.end
     assert rig.simulator.paid == 1

@@ -1,4 +1,4 @@
-"""What every vendor keeps of submissions: one suite, over real sockets, against each vendor's simulator.
+"""Submissions to every vendor: one suite, over real sockets, against each vendor's simulator.
 
 Each case ends with a count of how often the vendor was asked for paid work.
 """
@@ -195,7 +195,7 @@ async def test_a_caller_that_disconnects_during_the_submission_loses_nothing(rig
     result = await rig.find("submission-1", time.time())
     assert (result.outcome, result.HasField("refund_window")) == (pb.FindResponse.UNKNOWN, False), "it is under way"
     rig.simulator.held.set()
-    for _ in range(1000):  # Each is a call of its own, and the answer is on its way.
+    for _ in range(1000):  # Each is a separate call, and the answer is still to come.
         found = await rig.find("submission-1", time.time())
         if found.outcome != pb.FindResponse.UNKNOWN:
             break

@@ -1,4 +1,4 @@
-"""Uploads under any media type: the role says what is expected, the bytes say what the file is, on every path."""
+"""Uploads under any media type: the role decides what is expected, the bytes decide what the file is, on every path."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The command interrupted: a restart of its server does not show, and Ctrl-C ends it, politely or at once."""
+"""The command interrupted: a restart of its server is not visible, and Ctrl-C ends it, in one step or in two."""
 
 import asyncio
 import signal
@@ -22,7 +22,7 @@ async def until(line: bytes, process: asyncio.subprocess.Process) -> list[str]:
             seen.append(each.decode().split(" s  ")[-1].strip())
             if line in each:
                 return seen
-    raise AssertionError(f"the command never said {line!r}")
+    raise AssertionError(f"the command never printed {line!r}")
 
 
 async def test_a_restart_of_the_server_is_not_reported(rig: Rig, i2v: Command) -> None:

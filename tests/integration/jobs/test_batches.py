@@ -154,7 +154,7 @@ async def test_an_invalid_batch_is_refused(
 
 
 async def test_the_answer_to_the_largest_batch_is_within_the_limits_of_messages(i2v: Served) -> None:
-    long = text_spec("x" * 10_000)  # longer than the card allows: each has an error
+    long = text_spec("x" * 10_000)  # longer than the card allows: each job has an error
     results = await submit(i2v, EACH, *(a_request(long) for _ in range(100)))
     assert {reason(each) for each in results} == {"PROMPT_TOO_LONG"}
     request = job_pb2.PreviewJobsRequest(specs=[long] * 100)

@@ -1,4 +1,4 @@
-"""Kill -9: whatever a worker is doing when it dies, its jobs end elsewhere or later, each with one settlement."""
+"""Kill -9 at any point of a worker's work: its jobs end elsewhere or later, each with one settlement."""
 
 import asyncio
 import signal
@@ -39,7 +39,7 @@ async def test_a_job_ends_with_one_settlement_wherever_its_worker_was_killed(
     api: Served, database: str, tmp_path: Path
 ) -> None:
     jobs = [await api.submit(text_spec(seed=n)) for n in range(4)]
-    # Killed while it begins, after each fragment, and between: the last life may finish.
+    # Killed while it starts, after each fragment, and between; the last process may finish.
     for life in range(FRAGMENTS):
         with worker(database, tmp_path) as process:
             await fragment(api, jobs[life].name, life)
@@ -117,7 +117,7 @@ async def test_two_workers_of_one_name_do_not_take_each_others_jobs(api: Served,
         with worker(database, tmp_path) as second:
             ended = await api.ended(job.name)
             assert (ended.state, ended.attempt, first.poll()) == (job_pb2.Job.SUCCEEDED, 1, None)
-            assert await asyncio.to_thread(second.wait, 90) == 1, "the second gave up"
+            assert await asyncio.to_thread(second.wait, 90) == 1, "the second stopped"
     assert "another living worker" in (tmp_path / "worker-0.log").read_text()
 
 

@@ -206,8 +206,8 @@ async def test_a_job_starts_when_there_is_disk_space_and_no_vendor_is_called_bef
     vendor = ScriptedProvider(paid_work.VIDEO)
     async with paid_work.life(database, tmp_path, vendor) as (i2v, settings):
         job = await i2v.submit(paid_work.spec())
-        greedy = {"I2V_DISK_FREE_BYTES": str(1 << 62), "I2V_DISK_FREE_SHARE": "1"}
-        with worker(database, tmp_path, **settings, **greedy):
+        no_free_space = {"I2V_DISK_FREE_BYTES": str(1 << 62), "I2V_DISK_FREE_SHARE": "1"}
+        with worker(database, tmp_path, **settings, **no_free_space):
             assert (await i2v.until(job.name, "retrying")).retrying.error.reason == "DISK_FULL"
             assert vendor.submitted == []
         with worker(database, tmp_path, **settings):

@@ -14,7 +14,7 @@ from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.attempt_runners import an_attempt_runner
 from tests.support.builders import FakeClock, ScriptedBackend, a_job, admit
 
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 
 
 class HeldBlobs(LocalBlobs):
@@ -28,7 +28,7 @@ class HeldBlobs(LocalBlobs):
     async def put_file(self, key: str, source: Path, *, media_type: str) -> None:
         self.videos += media_type == "video/mp4"
         if self.videos == 2:
-            assert await asyncio.to_thread(self.looked.wait, PATIENCE_S), "the whole file was not probed meanwhile"
+            assert await asyncio.to_thread(self.looked.wait, TIMEOUT_S), "the whole file was not probed meanwhile"
         await super().put_file(key, source, media_type=media_type)
 
 

@@ -1,4 +1,4 @@
-"""A worker that lives is heard, whatever its vendors do; and every unknown outcome has its turn."""
+"""A running worker sends heartbeats even if its vendors do not answer, and every unknown outcome is reconciled."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,7 @@ SILENT_S = 1.5
 
 
 class Slow(ProviderBackend):
-    """A vendor that answers nothing but submissions once it is told to be slow."""
+    """A vendor that answers only submissions once it is slow."""
 
     def __init__(self, address: str) -> None:
         super().__init__(address)
@@ -64,7 +64,7 @@ async def test_a_worker_sends_heartbeats_while_its_vendor_does_not_answer(databa
                 async with i2v.app.store.database.reading() as connection:
                     beats |= set((await connection.execute(sa.select(executors.c.beat_time))).scalars())
                 await asyncio.sleep(0.1)
-            # What nobody begins in time, for all slots are taken, is ended all the same.
+            # A job that is not started in time, because all slots are taken, is ended too.
             for _ in range(4):
                 await i2v.until((await i2v.submit(text_spec(seconds=5, model="remote-text"))).name, "started")
             late = text_spec(seconds=5, model="remote-text")

@@ -227,7 +227,7 @@ BOMBS = {
     "tiny": pictures.a_png(1, 1),
     "animated-png": pictures.animated("PNG"),
     "animated-webp": pictures.animated("WEBP"),
-    "lies": pictures.of_another_size(pictures.a_picture(64, 64, "RGB", "JPEG"), 8192, 6100),
+    "false size": pictures.of_another_size(pictures.a_picture(64, 64, "RGB", "JPEG"), 8192, 6100),
 }
 
 

@@ -1,4 +1,4 @@
-"""A process has room for one worker: it leaves nothing behind, however it ends, and the next begins afresh."""
+"""A process runs one worker at a time: it leaves nothing behind, however it ends, and the next starts clean."""
 
 import asyncio
 import threading

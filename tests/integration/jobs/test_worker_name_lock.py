@@ -1,4 +1,4 @@
-"""A worker's claim on its name survives a broken connection, and a second worker of that name hides no dead one."""
+"""A worker's claim on its name survives a broken connection; a second worker of that name does not hide a dead one."""
 
 import asyncio
 import signal
@@ -54,8 +54,8 @@ async def test_a_claim_with_a_broken_connection_is_taken_again(
         await session.execute("SELECT pg_terminate_backend(%s)", [before])
         async with asyncio.timeout(30):
             await claimant(session, but=before)
-        with worker(database, tmp_path, **PATIENT) as twin:
-            assert await asyncio.to_thread(twin.wait, 60) == 1
+        with worker(database, tmp_path, **PATIENT) as second:
+            assert await asyncio.to_thread(second.wait, 60) == 1
         now = await api.job(job.name)
         assert (now.state, now.attempt, first.poll()) == (job_pb2.Job.RUNNING, 1, None)
 
@@ -66,8 +66,8 @@ async def test_a_worker_whose_name_another_has_taken_leaves_its_jobs_to_the_othe
     with worker(database, tmp_path, **PATIENT) as first:
         job = await api.submit(text_spec())
         await api.until(job.name, "fragment_ready")
-        async with await psycopg.AsyncConnection.connect(plain_url(database), autocommit=True) as twin:
-            taking = asyncio.create_task(twin.execute(f"SELECT pg_advisory_lock({LOCK})"))
+        async with await psycopg.AsyncConnection.connect(plain_url(database), autocommit=True) as second:
+            taking = asyncio.create_task(second.execute(f"SELECT pg_advisory_lock({LOCK})"))
             before = await claimant(session)
             await claimant(session, granted=False)
             await session.execute("SELECT pg_terminate_backend(%s)", [before])

@@ -1,4 +1,4 @@
-"""A scripted vendor, and the service that has work done there."""
+"""A scripted vendor, and the service that submits tasks to it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Answers to submissions that were lost: found, proved never to have been, waited out, or left to a person."""
+"""Lost answers to submissions: found, proved absent, waited for, or left to an operator."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ async def test_a_submission_not_found_after_the_refund_window_is_free(
     async with remotely(database, tmp_path, vendor, change=impatient) as i2v:
         ended = await i2v.ended((await i2v.submit(spec())).name)
         assert (ended.state, ended.charged.amount_micros) == (State.FAILED, 0)
-        assert "no such task was found" in ended.error.message, "that it has none is not known"
+        assert "no such task was found" in ended.error.message, "it is unknown whether the vendor has the task"
         assert (len(vendor.submitted), len(vendor.found)) == (1, 1)
         assert "the vendor's bill may have it" in caplog.text
 

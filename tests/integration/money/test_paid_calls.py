@@ -1,4 +1,4 @@
-"""Paid work: submitted once whatever happens, never forgotten, never paid for twice."""
+"""Paid work: submitted once in every case, never lost, never paid for twice."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -96,13 +96,13 @@ async def test_a_request_that_grpc_rejects_was_not_submitted(
                     if isinstance(event, TaskSubmitting) and self.crowds:
                         self.crowds -= 1
                         vendor.working.clear()
-                        await self.crowd()
+                        await self.fill_all_places()
                     yield event
 
-        async def crowd(self) -> None:
+        async def fill_all_places(self) -> None:
             while True:
                 self.other = self._stub.Attach(provider_pb2.AttachRequest(external_ref="task-0", model="text"))
-                with suppress(grpc.aio.AioRpcError):  # others look at the provider too
+                with suppress(grpc.aio.AioRpcError):  # other tests check the provider too
                     await self.other.read()
                     return
 
@@ -213,7 +213,7 @@ async def test_a_stream_that_breaks_after_accepted_is_attached_to(i2v: Served, v
 async def test_the_addresses_of_providers_stay_in_the_log(
     database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    backend = ProviderBackend("127.0.0.1:9")  # nobody listens there
+    backend = ProviderBackend("127.0.0.1:9")  # no process listens there
     async with served(database, tmp_path, {"vendor": (backend, 1)}, change=remote) as i2v:
         job = await i2v.submit(spec())
         error = (await i2v.until(job.name, "retrying")).retrying.error

@@ -1,4 +1,4 @@
-"""Stops of paid work: what they cost, wherever the task is."""
+"""Stops of paid work: what they cost at each stage of the task."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -36,7 +36,7 @@ async def test_a_task_that_the_vendor_stops_is_free(i2v: Served, vendor: Scripte
 
 
 async def stop_listening(store: Any) -> None:
-    """Breaks the connection that stops are heard on; another is made half a second later."""
+    """Breaks the connection that listens for stops; another is made half a second later."""
     async with store.database.reading() as connection:
         ended = await connection.execute(
             sa.text(
@@ -51,7 +51,7 @@ async def test_a_stop_just_before_the_handover_is_not_an_error(
     database: str, tmp_path: Path, vendor: ScriptedProvider
 ) -> None:
     class Late(ProviderBackend):
-        """Somebody asks for a stop when the task is about to be handed over."""
+        """Requests a stop just before the task is submitted."""
 
         async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
             async with aclosing(super().generate(attempt)) as events:

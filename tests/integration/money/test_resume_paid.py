@@ -1,4 +1,4 @@
-"""What was paid for is fetched by its owner alone, for nothing; what is unknown is settled by operators alone."""
+"""Only the owner fetches paid work again, for free; only operators settle unknown outcomes."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ async def test_a_resumed_job_delivers_the_video_for_free(i2v: Served, vendor: Sc
     assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 0)
     assert await i2v.download(ended.output.asset) == VIDEO
     assert (len(vendor.submitted), vendor.attached) == (1, ["task-1"])
-    assert (await i2v.job(failed.name)) == failed, "nothing follows an end"
+    assert (await i2v.job(failed.name)) == failed, "no event follows the terminal one"
     assert await spent(i2v) == 5000
 
 
@@ -175,7 +175,7 @@ async def test_operators_refund_a_charge_without_a_video(i2v: Served, vendor: Sc
     assert [(call.job, call.state, call.price_micros) for call in asked] == [(failed.name, "released", 5000)] * 2
     now = await i2v.job(failed.name)
     failed.refunded.amount_micros, failed.refunded.currency_code = 5000, "USD"
-    assert now == failed, "nothing else follows an end"
+    assert now == failed, "no other event follows the terminal one"
     usage = await i2v.usage()
     assert (usage.user.spent.amount_micros, usage.tenant.spent.amount_micros) == (0, 0)
     refunds = [entry for entry in usage.entries if entry.kind == usage_pb2.LedgerEntry.REFUND]

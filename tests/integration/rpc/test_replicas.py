@@ -93,7 +93,7 @@ async def test_a_server_that_comes_back_is_called_again(two: tuple[Rig, Rig]) ->
 
 
 class Line:
-    """A connection to a server that can go silent, as if the network were cut: no data arrive, and it stays open."""
+    """A connection to a server that can stop passing data, as if the network were cut, and stays open."""
 
     def __init__(self, address: str) -> None:
         self._host, _, self._port = address.rpartition(":")

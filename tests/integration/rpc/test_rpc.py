@@ -1,4 +1,4 @@
-"""What every method of ours gets from services.rpc, seen on a service of plain bytes on a real server."""
+"""Behaviour of every method through services.rpc, shown by a service of plain bytes on a real server."""
 
 import json
 import logging

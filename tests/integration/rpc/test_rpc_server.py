@@ -1,4 +1,4 @@
-"""A server as services.rpc makes it: health, going down, its port, TLS, metrics over HTTP, reflection."""
+"""A server as services.rpc makes it: health, shutdown, its port, TLS, metrics over HTTP, reflection."""
 
 import asyncio
 import json

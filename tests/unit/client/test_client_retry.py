@@ -1,4 +1,4 @@
-"""When an outage is reported: once, and not while a new connection merely has nothing to tell."""
+"""When an outage is reported: once, and not while a new connection merely has no message yet."""
 
 import asyncio
 

@@ -91,6 +91,6 @@ def test_text_is_written_in_one_place_alone() -> None:
     ]  # a video's bytes
     assert [
         line for line in found.pop("progress_display.py") if "visible(" not in line
-    ] == []  # what rich draws beside its bar
+    ] == []  # what rich draws next to its bar
     assert len(found.pop("terminal.py")) == 1
     assert {name: lines for name, lines in found.items() if lines} == {}

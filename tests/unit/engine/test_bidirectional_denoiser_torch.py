@@ -1,4 +1,4 @@
-"""The bidirectional pipeline's forwards over PyTorch: what they take, and that a video is made as if it were alone."""
+"""The bidirectional pipeline's forwards over PyTorch: their memory, and that videos do not affect each other."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -93,7 +93,7 @@ def test_keys_and_values_take_the_same_for_any_number_of_layers_and_prompts(
 
 
 def test_concurrent_videos_equal_single_ones(a_runtime: Exports) -> None:
-    """After another, beside another, step by step in between, and in threads of their own."""
+    """After another video, during another, step by step in turn, and in separate threads."""
     runtime = a_runtime()
     grids = {1: GRID, 2: GRID, 3: (1, 8, 4)}
     alone = {key: flows(a_video(a_runtime(), key, grid=grid), key, grid) for key, grid in grids.items()}

@@ -147,7 +147,7 @@ def test_without_guidance_a_step_takes_one_forward(folder: Path) -> None:
 
 
 def test_a_video_equals_the_result_of_the_formulas(folder: Path) -> None:
-    """One step, so that the solver has nothing to say but where the flow points."""
+    """One step, so that the result depends only on the direction of the flow."""
     request = a_request()
     sigma, waves = unipc.schedule(1, 3.0).sigmas[0], load("transformer", "position_and_time").waves
     noisy = ask.noise(7, 0, 3, 0, 2, (4, 6))

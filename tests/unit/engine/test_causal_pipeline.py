@@ -14,7 +14,7 @@ WORDS = 12
 
 
 def a_rollout(**changes: Any) -> Any:
-    """With a profile of its own; what `changes` says of it is in no graph."""
+    """With its own profile; `changes` concern settings that are not in the graphs."""
     settings = replace(load("transformer", "transformer_settings").Settings.read(FOLDER), **changes)
     return code.Rollout(
         load("transformer", "network_runtime_onnx").OnnxRuntime(FOLDER, settings, threads=1, device="cpu")
@@ -34,7 +34,7 @@ def a_request(rollout: Any, key: int = 0, **changes: Any) -> Any:
         return rng.standard_normal(shape, dtype=np.float32)
 
     prompt = random(*rollout.settings.prompt_shape)
-    prompt[:, WORDS:] = 0  # as padding is; a prompt as long as can be would drown the picture
+    prompt[:, WORDS:] = 0  # as padding is; a prompt of full length would hide the effect of the picture
     request = code.Request(
         prompt_embeddings=prompt,
         image_tokens=random(*rollout.settings.image_shape),
@@ -158,7 +158,7 @@ def test_the_cache_is_as_long_as_the_window_and_is_used_again() -> None:
         latents(rollout, a_request(rollout))
     assert short.cache_bytes < long.cache_bytes
     held = long.cache_bytes
-    next(long.blocks(a_request(long)))  # given up at once
+    next(long.blocks(a_request(long)))  # cancelled immediately
     latents(long, a_request(long, latent_frames=3))
     assert long.cache_bytes == held
 

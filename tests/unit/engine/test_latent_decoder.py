@@ -1,4 +1,4 @@
-"""The decoder without Triton: whose feature cache is held, where and for how long, and what is refused."""
+"""The decoder without Triton: which feature caches are held, where and for how long, and what is refused."""
 
 import json
 import re
@@ -92,8 +92,8 @@ def test_no_latents_make_no_frames_and_leave_the_clip_as_it_was(decoder: Any) ->
     assert clip.cache is cache
 
 
-def hungry(folder: Path) -> Path:
-    """Two graphs that want a petabyte."""
+def too_large_graphs(folder: Path) -> Path:
+    """Two graphs that need a petabyte."""
 
     def constant(name: str, *values: int) -> Any:
         tensor = helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
@@ -109,7 +109,7 @@ def hungry(folder: Path) -> Path:
     ]
     latent = helper.make_tensor_value_info("latent", TensorProto.FLOAT, [1, 16, 1, "h", "w"])
     frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, None)
-    graph = helper.make_graph(nodes, "hungry", [latent], [frames])
+    graph = helper.make_graph(nodes, "too_large_graphs", [latent], [frames])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     for name in ("first.onnx", "next.onnx"):
         save_model(model, str(folder / name))
@@ -117,7 +117,7 @@ def hungry(folder: Path) -> Path:
 
 
 def test_a_clip_without_memory_reports_it_and_others_continue(decoder: Any, tmp_path: Path) -> None:
-    starved, clips = code.Decoder(hungry(tmp_path), threads=1), code.Clips(2, 60, Clock())
+    starved, clips = code.Decoder(too_large_graphs(tmp_path), threads=1), code.Clips(2, 60, Clock())
     other = touch(clips, 1, start=True)
     message = r"^OUT_OF_MEMORY: no room for decoding latents of 4 x 6: .*allocate"
     with pytest.raises(code.OutOfMemory, match=message), clips.of(2, start=True, end=False) as clip:
@@ -285,7 +285,7 @@ def test_the_tiny_decoder_is_the_same_code_with_other_graphs(tiny: Any, decoder:
 
 
 def test_a_request_without_memory_fails_alone_as_out_of_memory(tiny: Any, tmp_path: Path) -> None:
-    able, tiny.decoder = tiny.decoder, code.Decoder(hungry(tmp_path), threads=1)
+    able, tiny.decoder = tiny.decoder, code.Decoder(too_large_graphs(tmp_path), threads=1)
     (starved,) = tiny.execute([a_request(1, 1)])
     tiny.decoder = able
     assert starved.error.code == "INTERNAL" and starved.error.message.startswith("OUT_OF_MEMORY: ")

@@ -10,7 +10,7 @@ code = load("profile", "memory_check")
 
 
 def a_driver(folder: Path, says: str, code: int = 0) -> None:
-    """A tool of the driver's name that says something."""
+    """A program with the name of the driver's tool that prints a text."""
     file = folder / "nvidia-smi"
     file.write_text(f"#!/bin/sh\nprintf '{says}'\nexit {code}\n")
     file.chmod(0o755)

@@ -46,7 +46,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Exports:
 
 
 class Library:
-    """The library's own modules, eager, over caches that are joined anew for each forward."""
+    """The library's own modules, eager, over caches that are concatenated again for each forward pass."""
 
     def __init__(self, folder: Path, precision: Precision) -> None:
         self.model = wan_transformer.transformer(*loaded(folder, True, precision))
@@ -129,7 +129,7 @@ def test_a_forward_that_is_not_kept_does_not_change_the_cache(export: Exports) -
     assert slot.forward(latents(7), 500.0, 3, 3, keep=False).tobytes() == first.tobytes()
 
 
-# What is forgotten, (first, count) each, of frames 0, 1, 2; and how many of the rest are attended to.
+# Which of the frames 0, 1, 2 are removed, (first, count) each; and how many of the rest are attended to.
 SAME: dict[str, list[tuple[list[tuple[int, int]], int]]] = {
     "the last": [([(2, 1)], 2), ([], 2)],
     "all but the middle": [([(0, 1)], 1), ([(0, 1), (1, 1)], 1), ([(2, 1), (0, 1)], 1)],
@@ -158,7 +158,7 @@ def test_the_remaining_frames_keep_their_order_in_time(export: Exports) -> None:
     once, twice = a_slot(export()), a_slot(export())
     once.forget(0, 1)  # frame 2 moves into the first place
     once.forward(latents(7), 500.0, 3, 2, keep=False)
-    once.forget(0, 1)  # so this forgets frame 1
+    once.forget(0, 1)  # so this removes frame 1
     twice.forget(0, 2)
     one, other = (slot.forward(latents(7), 500.0, 3, 1, keep=False) for slot in (once, twice))
     assert farthest(one, other) < 1e-6

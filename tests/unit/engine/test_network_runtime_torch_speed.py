@@ -1,4 +1,4 @@
-"""How the runtime over PyTorch is compiled and recorded, and what it says of memory; without any compiler or GPU."""
+"""How the runtime over PyTorch is compiled and recorded, and its errors about memory; without a compiler or a GPU."""
 
 import threading
 from dataclasses import replace

@@ -60,7 +60,7 @@ def test_a_published_vocabulary_gets_our_padding_and_end_token(umt5: Any) -> Non
 
 
 def test_a_prompt_is_cleaned_as_wan_cleans_it(umt5: Any) -> None:
-    """Entities twice, broken text mended and quotes made straight, white space single."""
+    """Entities are decoded twice, broken text repaired, quotes made straight, white space made single."""
     assert code.cleaned("  a \n\t cat &amp;amp; ") == "a cat &"
     assert umt5(" a \n cat &amp;amp;")[0].tolist() == umt5("a cat &")[0].tolist()
     assert umt5("a catâ€™s")[0].tolist() == umt5("a cat's")[0].tolist()

@@ -1,4 +1,4 @@
-"""Triton's side of the transformer with scripted response senders: what is sent, to whom, and FINAL exactly once."""
+"""Triton's side of the transformer with scripted response senders: what is sent to which, and FINAL exactly once."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tools.export import bidirectional_transformer as exported
 from tools.model_code import REPOSITORY, load
 
 FINAL = 1
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 class Error:
@@ -57,7 +57,7 @@ class MetricFamily:
 
 
 class Sender:
-    """Keeps what is sent; is cancelled after so many forwards have been asked for, or when `cancelled` says so."""
+    """Keeps what is sent; is cancelled after so many requested forward passes, or when `cancelled` returns True."""
 
     def __init__(self, after: int = 10**9, on_block: Callable[[], object] = lambda: None) -> None:
         self.sent: list[str] = []
@@ -65,7 +65,7 @@ class Sender:
         self.latents: list[bytes] = []
         self.finished = threading.Event()
         self.cancelled = False
-        self._left = after + 1  # it is asked once more, before the video begins
+        self._left = after + 1  # there is one more check, before the video begins
         self._on_block = on_block
 
     def is_cancelled(self) -> bool:
@@ -142,7 +142,7 @@ def serve(model: Any, *requests: Any) -> None:
     """Answers them all to their end."""
     model.execute(list(requests))
     for request in requests:
-        assert request.get_response_sender().finished.wait(PATIENCE_S)
+        assert request.get_response_sender().finished.wait(TIMEOUT_S)
 
 
 def of(model: Any, name: str) -> float:
@@ -202,10 +202,10 @@ def test_concurrent_videos_equal_single_ones(model: Any) -> None:
     alone = [Sender(), Sender()]
     for sender, changes in zip(alone, requests, strict=True):
         serve(model, a_request(sender, **changes))
-    both = threading.Barrier(2)  # neither gets past its first block before the other is there, too
-    beside = [Sender(on_block=lambda: both.wait(PATIENCE_S)) for _ in range(2)]
-    serve(model, *[a_request(sender, **changes) for sender, changes in zip(beside, requests, strict=True)])
-    assert [each.latents for each in beside] == [each.latents for each in alone]
+    both = threading.Barrier(2)  # neither passes its first block before the other has reached it
+    concurrent = [Sender(on_block=lambda: both.wait(TIMEOUT_S)) for _ in range(2)]
+    serve(model, *[a_request(sender, **changes) for sender, changes in zip(concurrent, requests, strict=True)])
+    assert [each.latents for each in concurrent] == [each.latents for each in alone]
     assert alone[0].latents != alone[1].latents
 
 
@@ -214,26 +214,26 @@ def test_a_third_video_waits_and_costs_nothing_if_it_is_cancelled_meanwhile(mode
 
     def hold() -> None:
         if not release.is_set():
-            held.wait(PATIENCE_S)
-            release.wait(PATIENCE_S)
+            held.wait(TIMEOUT_S)
+            release.wait(TIMEOUT_S)
 
     running, waiting = [Sender(on_block=hold) for _ in range(2)], Sender()
     model.execute([a_request(each) for each in (*running, waiting)])
-    held.wait(PATIENCE_S)
+    held.wait(TIMEOUT_S)
     before = of(model, "forwards")
     assert of(model, "videos") == 2
     assert waiting.sent == []
     waiting.cancelled = True
     release.set()
     for each in (*running, waiting):
-        assert each.finished.wait(PATIENCE_S)
+        assert each.finished.wait(TIMEOUT_S)
     assert waiting.sent == ["FINAL"]
     assert of(model, "forwards") - before == 2 * 5
     assert of(model, "videos") == 0
 
 
 def addresses(model: Any) -> set[int]:
-    """Where the caches of both slots lie."""
+    """The addresses of both slots' caches."""
     pipelines = [model.idle.get(), model.idle.get()]
     for each in pipelines:
         model.idle.put(each)
@@ -242,7 +242,7 @@ def addresses(model: Any) -> set[int]:
 
 def test_finished_and_cancelled_videos_leave_no_memory_behind(model: Any) -> None:
     together = threading.Barrier(2)
-    serve(model, *[a_request(Sender(on_block=lambda: together.wait(PATIENCE_S))) for _ in range(2)])
+    serve(model, *[a_request(Sender(on_block=lambda: together.wait(TIMEOUT_S))) for _ in range(2)])
     held, places = of(model, "cache_bytes"), addresses(model)
     assert held > 0
     for _ in range(3):
@@ -267,18 +267,18 @@ def test_finalizing_waits_for_running_videos(code: Any, model: Any) -> None:
 
     def hold() -> None:
         begun.set()
-        release.wait(PATIENCE_S)
+        release.wait(TIMEOUT_S)
 
     sender = Sender(on_block=hold)
     other = code.TritonPythonModel()
     other.__dict__.update(model.__dict__, workers=code.ThreadPoolExecutor(1))
     other.execute([a_request(sender)])
-    assert begun.wait(PATIENCE_S)
+    assert begun.wait(TIMEOUT_S)
     ending = threading.Thread(target=other.finalize)
     ending.start()
     assert ending.is_alive()
     release.set()
-    ending.join(PATIENCE_S)
+    ending.join(TIMEOUT_S)
     assert sender.sent == ["block 1", "block 3", "FINAL"]
 
 

@@ -1,4 +1,4 @@
-"""Who is asked first, and who is not asked at all."""
+"""The order of the candidate models, and which models are none."""
 
 from dataclasses import replace
 from datetime import date
@@ -40,12 +40,12 @@ def test_models_are_ordered_by_availability_then_deprecation_then_price() -> Non
     cards = [
         a_remote_card("down", 1, "away"),
         a_remote_card("old", 2, **old),
-        a_remote_card("dear", 9),
+        a_remote_card("expensive", 9),
         a_remote_card("b", 5),
         a_remote_card("a", 5),
         a_remote_card("soon-old", 4, deprecate_date=date(2026, 11, 29)),
     ]
-    assert order(*cards, down=("away",)) == ["soon-old", "a", "b", "dear", "old", "down"]
+    assert order(*cards, down=("away",)) == ["soon-old", "a", "b", "expensive", "old", "down"]
 
 
 def test_retired_too_expensive_and_unsuitable_models_are_no_candidates() -> None:
@@ -53,7 +53,7 @@ def test_retired_too_expensive_and_unsuitable_models_are_no_candidates() -> None
     assert order(good, a_remote_card("gone", 1, retire_date=TODAY), a_remote_card("other", 1, capability="x")) == [
         "good"
     ]
-    assert order(good, a_remote_card("dear", 11), spec=replace(SPEC, price_most_micros=10)) == ["good"]
+    assert order(good, a_remote_card("expensive", 11), spec=replace(SPEC, price_most_micros=10)) == ["good"]
     assert order(good, a_remote_card("none", 1), spec=replace(SPEC, duration_ms=2000)) == ["none", "good"]
     assert reason(a_card()) == "CAPABILITY_UNKNOWN"
     assert reason(a_remote_card("gone", retire_date=TODAY)) == "CAPABILITY_UNKNOWN"
@@ -84,4 +84,4 @@ def test_no_candidate_costs_more_than_is_allowed(cards: list[tuple[int, bool]], 
         return
     assert {each.card.id for each in able} == {f"m{n}" for n, (price, _) in enumerate(cards) if price <= most}
     downs = [each.card.backend == "down" for each in able]
-    assert downs == sorted(downs), "who takes work is asked first"
+    assert downs == sorted(downs), "available models come first"

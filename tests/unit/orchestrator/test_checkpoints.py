@@ -101,7 +101,7 @@ async def test_all_checkpoints_of_an_ended_job_are_removed(blobs: MemoryBlobs, t
         await first.save(numbered(index), tmp_path)
     await checkpoints(blobs, 2).discard()
     assert blobs.stored == {}
-    await first.save(numbered(3), tmp_path)  # it slept through the end
+    await first.save(numbered(3), tmp_path)  # it was suspended until after the end
     await first.discard()
     assert blobs.stored == {}
 

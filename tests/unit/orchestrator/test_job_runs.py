@@ -1,4 +1,4 @@
-"""A worker runs each job until there is nothing left to do, and hands back what it stops, whatever the queue is."""
+"""A worker runs each job until there is nothing left to do, and hands back what it stops, with any kind of queue."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -68,7 +68,7 @@ class IdleReaper:
 
 
 class Attempts:
-    """Makes attempts as a script says."""
+    """Makes attempts by a script."""
 
     def __init__(self, script: Callable[[int], Awaitable[AttemptResult]]) -> None:
         self.made = 0

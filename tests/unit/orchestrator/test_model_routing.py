@@ -58,7 +58,7 @@ def an_avatar_card(name: str, price_micros: int, timeout_ms: int = 60_000) -> Mo
     )
 
 
-CARDS = an_avatar_card("cheap", 10), an_avatar_card("dear", 30, timeout_ms=90_000)
+CARDS = an_avatar_card("cheap", 10), an_avatar_card("expensive", 30, timeout_ms=90_000)
 
 
 async def routed(spec: Spec, assets: Assets) -> Routing:

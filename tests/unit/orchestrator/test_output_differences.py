@@ -1,4 +1,4 @@
-"""What a vendor sent against what was asked for: small differences are none."""
+"""A vendor's video compared with the request: small differences do not count."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which steps of a paid call are recorded, by what the job is meanwhile."""
+"""Which steps of a paid call are recorded, depending on the current state of the job."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Pictures from outside: what is taken and how it comes out, what is refused and why."""
+"""Uploaded pictures: what is accepted and how it is normalised, what is refused and why."""
 
 import asyncio
 import io
@@ -257,7 +257,7 @@ async def test_a_header_with_a_false_size_is_not_trusted(tmp_path: Path) -> None
     at = canvas.index(b"VP8X") + 12
     data = canvas[:at] + (999).to_bytes(3, "little") + canvas[at + 3 :]
     assert (await refused(data, tmp_path)).reason == "PICTURE_MALFORMED"
-    # More rows than the header says are more than are read.
+    # Rows beyond the height in the header are not read.
     info, _ = await taken(pictures.a_png(64, 48, rows=5000), tmp_path)
     assert info.height == 48
 

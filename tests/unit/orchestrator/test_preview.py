@@ -1,4 +1,4 @@
-"""A preview says everything at once: each problem, each limit, each line of the price."""
+"""A preview reports everything in one answer: each problem, each limit, each line of the price."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -107,8 +107,8 @@ async def test_a_capability_with_a_model_that_fits_has_no_problems() -> None:
     ports = AdmissionPorts(catalog=a_catalog(*cards))
     spec = Spec("", TalkingAvatar(PICTURE, SOUND), capability="avatar")
     assert (await previewed(spec, ports)).admissible
-    dear = await previewed(replace(spec, price_most_micros=1999), ports)
-    assert found(dear) == {("spec.price_max", "PRICE_ABOVE_MOST")}
+    expensive = await previewed(replace(spec, price_most_micros=1999), ports)
+    assert found(expensive) == {("spec.price_max", "PRICE_ABOVE_MOST")}
     both = await previewed(replace(spec, model="fits"), ports)
     assert found(both) == {("spec.capability", "MODEL_AND_CAPABILITY")}
 
@@ -251,9 +251,9 @@ async def test_a_quote_of_another_spec_or_user_and_a_changed_one_are_refused() -
     assert (await refused(ports, a_spec(), token[:-1])).reason == "QUOTE_MALFORMED"
 
 
-def avatars(cheap: int, dear: int) -> Catalog:
+def avatars(cheap: int, expensive: int) -> Catalog:
     """Two models of one capability, at a vendor each."""
-    cards = [an_avatar_card(name, prices={"any": Tariff(0, price)}) for name, price in (("a", cheap), ("b", dear))]
+    cards = [an_avatar_card(name, prices={"any": Tariff(0, price)}) for name, price in (("a", cheap), ("b", expensive))]
     return a_catalog(*(replace(card, backend=f"vendor-{card.id}") for card in cards))
 
 

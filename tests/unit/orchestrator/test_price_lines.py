@@ -1,4 +1,4 @@
-"""The lines of a price sum to the quote, whatever the tariff."""
+"""The lines of a price sum to the quote, for every tariff."""
 
 from dataclasses import replace
 from datetime import date

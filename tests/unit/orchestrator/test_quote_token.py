@@ -64,7 +64,7 @@ def test_a_token_of_another_key_is_malformed() -> None:
 def test_a_token_of_another_tenant_user_or_spec_is_foreign(other: dict[str, str]) -> None:
     foreign = replace(QUOTE, **other)  # type: ignore[arg-type]
     assert refusal(sign(QUOTE, UNTIL, KEY), foreign, NOON, KEY) is Refusal.FOREIGN
-    # It says nothing about another caller's quote, not even whether it has expired.
+    # The error reveals nothing about another caller's quote, not even whether it has expired.
     assert refusal(sign(QUOTE, UNTIL, KEY), foreign, UNTIL, KEY) is Refusal.FOREIGN
 
 

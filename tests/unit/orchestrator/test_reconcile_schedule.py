@@ -1,4 +1,4 @@
-"""Every job whose paid call has an unknown outcome has its turn, and none is reconciled too often."""
+"""Every job whose paid call has an unknown outcome is reconciled, and none too often."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -38,11 +38,11 @@ def children() -> list[int]:
 
 
 async def no_children() -> None:
-    """Kills those there are."""
+    """Kills all of them."""
     killed = children()
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    while set(killed) & set(children()):  # noqa: ASYNC110  the kernel tells nobody
+    while set(killed) & set(children()):  # noqa: ASYNC110  the kernel notifies no process of that
         await asyncio.sleep(0.005)
 
 
@@ -142,7 +142,7 @@ async def test_memory_is_given_back_when_no_picture_comes(tmp_path: Path) -> Non
     await normalise(tmp_path / "in", tmp_path / "other", field="picture")
     assert resident(pid) - before > 60 * MIB
     async with asyncio.timeout(60):
-        while resident(pid) - before > 20 * MIB:  # noqa: ASYNC110  the kernel notifies nobody of that
+        while resident(pid) - before > 20 * MIB:  # noqa: ASYNC110  the kernel notifies no process of that
             await asyncio.sleep(0.1)
 
 

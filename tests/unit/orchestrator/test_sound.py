@@ -1,4 +1,4 @@
-"""Sounds from outside: what is kept is what was heard, and what cannot be heard is refused."""
+"""Uploaded sounds: the measured length is that of the decoded sound; a file without one is refused."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_a_file_without_audible_sound_is_refused(data: bytes, reason: str, file:
 
 
 def test_a_false_length_in_a_header_is_ignored(file: Path) -> None:
-    file.write_bytes(sounds.a_wav_that_says(500))
+    file.write_bytes(sounds.a_wav_with_a_header_of(500))
     assert probe_audio(file).duration_s == pytest.approx(1.0)
 
 

@@ -1,4 +1,4 @@
-"""The file of a video that is written while it comes."""
+"""The file of a video that is written while it arrives."""
 
 import asyncio
 import hashlib

@@ -159,7 +159,7 @@ def test_arguments_that_make_no_video_are_an_error_of_the_caller(tmp_path: Path)
             writer.add(block)  # type: ignore[arg-type]
 
 
-# --- looking into files ----------------------------------------------------------------------------------------------
+# --- probing of files -----------------------------------------------------------------------------------------------
 
 
 def a_file(form: str = "mp4", codec: str = "libx264", count: int = 10, **options: str) -> bytes:

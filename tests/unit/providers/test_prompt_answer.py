@@ -1,4 +1,4 @@
-"""What an answer is taken for, without a network: any text gives a prompt that can be sent, or a reason."""
+"""How an answer is parsed, without a network: any text gives a prompt that can be sent, or a reason."""
 
 import json
 import unicodedata

@@ -1,4 +1,4 @@
-"""The prompt writer's environment is read once; whatever cannot be used is named, and secrets are never shown."""
+"""The prompt writer's environment is read once; an invalid variable is named, and secrets are never shown."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The pure parts of a provider: bodies, hostile answers, the breaker, what a vendor's words become."""
+"""The pure parts of a provider: bodies, hostile answers, the breaker, and how a vendor's text is shown."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""What each vendor's models take: every limit, at it and one past it."""
+"""What each vendor's models accept: every limit, at it and one past it."""
 
 from typing import Any
 

@@ -75,7 +75,7 @@ def test_a_webhook_with_another_body_or_secret_is_not_genuine() -> None:
 
 
 class Answering:
-    """A vendor that answers a submission with an id, or with trouble."""
+    """A vendor that answers a submission with an id, or with an error."""
 
     models = MappingProxyType({"m": Model(path="vendors/m", prompt_characters=100)})
 

@@ -1,4 +1,4 @@
-"""Methods whose writes would escape the time limit are not served."""
+"""Methods whose writes would bypass the time limit are not served."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The transformer's bench: its formulas against figures worked out by hand, and that it runs where there is no GPU."""
+"""The transformer's bench: its formulas against figures worked out by hand, and that it runs without a GPU."""
 
 from dataclasses import replace
 

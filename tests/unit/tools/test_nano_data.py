@@ -1,4 +1,4 @@
-"""What nano is trained on: pictures that are apart from those that judge, motions, and captions that mean them."""
+"""What nano is trained on: pictures apart from the test pictures, motions, and captions that request them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Whether the judge of nano sees motions that are there, and none that are not."""
+"""Whether the judge of nano detects the motions in a video, and no others."""
 
 from dataclasses import replace
 

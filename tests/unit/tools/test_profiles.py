@@ -1,4 +1,4 @@
-"""Every profile: that it can be made, that its card promises only what it can make, and what is said of bad ones."""
+"""Every profile: that it can be made, that its card offers only what it can make, and the errors about invalid ones."""
 
 from pathlib import Path
 

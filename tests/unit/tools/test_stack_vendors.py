@@ -1,4 +1,4 @@
-"""What the stack tells the programs of remote models: which vendors there are, and who sees which key."""
+"""The settings of the programs of remote models: which vendors there are, and which program gets which key."""
 
 import os
 

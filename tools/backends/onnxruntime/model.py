@@ -13,7 +13,7 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 
 NO_MEMORY = ("Failed to allocate memory", "out of memory")
-"""What ONNX Runtime and CUDA say then."""
+"""What ONNX Runtime and CUDA report then."""
 
 
 class TritonPythonModel:
