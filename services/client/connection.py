@@ -92,7 +92,7 @@ class Connection:
                 say(f"The call went through the proxy {through}; no_proxy excludes a server from it.", err=True)
             code = ExitCode.of(error)
         except BrokenPipeError:
-            raise  # `i2v jobs | head`: click knows what to do.
+            raise  # `i2v jobs | head`: click handles it.
         except OSError as error:
             why = error.strerror or str(error)
             say(f"{error.filename}: {why}" if error.filename else why, err=True)

@@ -1,4 +1,4 @@
-"""Ctrl-C in two steps: the first requests a cancel of the job, the second ends the program at once."""
+"""Ctrl-C in two steps: the first requests a cancel of the job, the second ends the program immediately."""
 
 import asyncio
 import signal
@@ -31,7 +31,7 @@ class Interrupt:
 
     @property
     def keys_to_detach(self) -> str:
-        """What the user still has to press to end the program at once."""
+        """What the user still has to press to end the program immediately."""
         return "Ctrl-C" if self.cancel_requested.is_set() else "Pressing Ctrl-C twice"
 
     def _pressed(self) -> None:

@@ -21,7 +21,7 @@ MAX_S = 5.0
 OUTAGE_S = 2.0
 """Seconds until an outage is reported: a server that only restarts is back before that."""
 SILENCE_S = 45.0
-"""A stream without a message for three of the server's heartbeats is dead."""
+"""A stream without a message for three of the server's heartbeats counts as broken."""
 
 Response = TypeVar("Response")
 

@@ -1,1 +1,1 @@
-"""HTTP to hosts outside our network, protected against SSRF. Knows no product noun."""
+"""HTTP to hosts outside our network, protected against SSRF. Independent of the product's domain."""

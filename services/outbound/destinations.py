@@ -1,8 +1,9 @@
 """Where a provider may connect to: hosts that are named, and of their addresses only public ones.
 
-A vendor tells us URLs, and a URL that leads into our own network would make us its hands there. So a name must be on
-the list, and what it resolves to must be a public address; a private one is let through only where the list names that
-very address, as it does for a simulator. The check is of the address that is then connected to, not of another look-up.
+Vendors send us URLs, and a URL into our own network would make us send requests there on its behalf. So a name must
+be on the list, and what it resolves to must be a public address; a private one is let through only where the list
+names that very address, as it does for a simulator. The check is of the address that is then connected to, not of
+another look-up.
 """
 
 import asyncio
@@ -62,7 +63,7 @@ class Destinations:
         self._is_public = is_public
 
     def check(self, url: httpx.URL) -> None:
-        """Raises NotAllowed unless the URL may be asked for: by scheme, name, and port where the list has one."""
+        """Raises NotAllowed unless the URL may be requested: by scheme, name, and port where the list has one."""
         host, named = url.host.lower().rstrip("."), self._names(url)
         if not named or url.userinfo:
             raise NotAllowed("the host is not on the list of allowed ones")

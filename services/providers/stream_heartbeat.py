@@ -1,4 +1,4 @@
-"""Adds heartbeats to a stream: without them a caller cannot tell a slow stream from a broken connection."""
+"""Adds heartbeats to a stream: without them a caller cannot distinguish a slow stream from a broken connection."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -64,7 +64,7 @@ class Submissions:
         self._running: set[asyncio.Task[str]] = set()
 
     def ref(self, submission_id: str, model: str | None = None) -> str | None:
-        """Returns the vendor's id of the task that was submitted under our id, if this process knows it.
+        """Returns the vendor's id of the task that was submitted under our id, if this process has it.
 
         A webhook for a task of another model than `model`, by the name that cards use, does not count.
         """

@@ -10,7 +10,7 @@ from services.reasons import VendorReason
 from services.resource_shortage import shortage
 
 MISSING_LOOKS = 5
-"""A task that has just been submitted may not be seen everywhere at once."""
+"""A task that has just been submitted may not be visible everywhere immediately."""
 MISSING_S = 300.0
 """Seconds. A vendor may lose sight of a task for a while."""
 MISSING_TASKS = 10_000
@@ -108,7 +108,7 @@ def not_uploaded(cause: BaseException | None = None) -> Failed:
 
 
 def failed(words: str, charge: Charge) -> Failed:
-    """The vendor says that the task has failed."""
+    """The vendor reports that the task has failed."""
     message = f"The vendor failed: {quoted(words)}"
     return Failed(message, reason=VendorReason.TASK_FAILED, charge=charge, retryable=charge is Charge.NOT_CHARGED)
 
@@ -153,7 +153,7 @@ class Missing:
         """Number in a row, and the time of the first."""
 
     def seen(self, ref: str) -> None:
-        """The vendor knows the task."""
+        """The vendor has the task."""
         self._looks.pop(ref, None)
 
     def unseen(self, ref: str) -> Failed | VendorRequestFailed:

@@ -40,7 +40,7 @@ async def poll(
     """Yields the state at each poll, and Finished last. `wakeup` starts the next poll early.
 
     Raises:
-        Failed: the vendor says that there will be no video, or the time to watch it is over; then it is resumable.
+        Failed: the vendor reports that there will be no video, or the time to watch it is over; then it is resumable.
     """
     loop = asyncio.get_running_loop()
     watch_s = schedule.long_watch_s if vendor.models[model].long else schedule.watch_s

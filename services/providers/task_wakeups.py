@@ -1,4 +1,4 @@
-"""Wakes the watchers of a task when a webhook reports it: they poll at once instead of at their next time."""
+"""Wakes the watchers of a task when a webhook reports it: they poll immediately instead of at their next time."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ class TaskWakeups:
 
     @contextmanager
     def waiting(self, ref: str) -> Iterator[asyncio.Event]:
-        """Yields an event that is set whenever a task should be polled at once."""
+        """Yields an event that is set whenever a task should be polled immediately."""
         event = asyncio.Event()
         self._of_ref.setdefault(ref, set()).add(event)
         try:

@@ -117,7 +117,7 @@ class VendorClient:
         """Sends the one request that costs money, once.
 
         Raises:
-            Failed: it was certainly not sent, or that is unknown; `charge` tells which.
+            Failed: it was certainly not sent, or that is unknown; `charge` has which.
         """
         timeout = httpx.Timeout(self._timeouts.submit_s, connect=self._timeouts.connect_s, pool=None)
         try:

@@ -1,4 +1,4 @@
-"""What any gRPC process here needs; knows no product noun.
+"""What any gRPC process here needs; independent of the product's domain.
 
 Reading order: status_codes, auth, concurrent_call_limits, admitted_calls, request_messages, response_messages, logs,
 telemetry, interceptor, health, server.

@@ -43,7 +43,7 @@ async def rig(triton: ScriptedTriton, tmp_path: Path) -> AsyncIterator[TritonRig
         (Code.INTERNAL, "ValueError: what is this", ("ENGINE_FAILED", True)),
     ],
 )
-async def test_a_models_error_says_what_to_do(
+async def test_a_models_error_has_its_reason_and_may_be_retryable(
     rig: TritonRig, triton: ScriptedTriton, model: str, code: Code, text: str, found: tuple[str, bool]
 ) -> None:
     triton.fail[model] = (code, text)
@@ -67,7 +67,7 @@ async def test_a_models_error_says_what_to_do(
         ("transformer", Code.INTERNAL, "Internal error from Core", "ENGINE_UNREACHABLE"),
     ],
 )
-async def test_what_passes_is_tried_again(
+async def test_a_temporary_error_is_retried(
     rig: TritonRig, triton: ScriptedTriton, model: str, code: Code, text: str, reason: str
 ) -> None:
     triton.fail[model] = (code, text)
@@ -76,7 +76,7 @@ async def test_what_passes_is_tried_again(
     assert caught.value.reason == reason
 
 
-async def test_what_was_made_before_a_failure_is_kept(rig: TritonRig, triton: ScriptedTriton) -> None:
+async def test_blocks_made_before_a_failure_are_kept(rig: TritonRig, triton: ScriptedTriton) -> None:
     triton.fail["transformer"], triton.fail_after = (Code.UNAVAILABLE, "Socket closed"), 3
     card, seen = the_card(durations_ms=(2000,)), []
     attempt = GenerationRequest("job", 1, a_spec(card), card, PICTURE, rig.workdir)
@@ -86,7 +86,7 @@ async def test_what_was_made_before_a_failure_is_kept(rig: TritonRig, triton: Sc
     assert [event.index for event in of(Checkpoint, seen)] == [0, 1, 2]
 
 
-async def test_a_look_at_the_engine_finds_what_a_card_cannot_have(rig: TritonRig, triton: ScriptedTriton) -> None:
+async def test_a_check_of_the_engine_finds_a_card_beyond_its_profile(rig: TritonRig, triton: ScriptedTriton) -> None:
     await rig.backend.check()
     triton.not_ready.add("vae_decoder")
     with pytest.raises(Unavailable):
@@ -100,7 +100,7 @@ async def test_a_look_at_the_engine_finds_what_a_card_cannot_have(rig: TritonRig
 
 @pytest.mark.parametrize("model", ["transformer", "vae_decoder"])
 @pytest.mark.parametrize("after", [0, 2])
-async def test_a_model_that_died_in_silence_is_noticed(
+async def test_a_dead_process_of_a_model_is_detected(
     triton: ScriptedTriton, tmp_path: Path, model: str, after: int
 ) -> None:
     triton.silent, triton.dead, triton.fail_after = {model}, True, after
@@ -117,7 +117,7 @@ async def test_a_model_that_died_in_silence_is_noticed(
 
 
 @pytest.mark.parametrize(("model", "limit"), [("transformer", "stall_s"), ("vae_decoder", "clip_stall_s")])
-async def test_silence_has_an_end_though_the_process_is_there(
+async def test_a_model_that_does_not_answer_ends_in_a_timeout(
     triton: ScriptedTriton, tmp_path: Path, model: str, limit: str
 ) -> None:
     triton.silent = {model}
@@ -151,9 +151,7 @@ async def test_the_decoder_gets_the_history_only_when_the_transformer_has_answer
     "change",
     [{"name": 3}, {"block_latents": "2"}, {"temporal_factor": 0}, {"decoders": ["vae_decoder"]}, {"guidance": None}],
 )
-async def test_a_profile_that_cannot_be_read_says_so(
-    rig: TritonRig, triton: ScriptedTriton, change: dict[str, Any]
-) -> None:
+async def test_an_invalid_profile_is_refused(rig: TritonRig, triton: ScriptedTriton, change: dict[str, Any]) -> None:
     triton.profile |= change
     with pytest.raises(AttemptFailed, match=f"cannot be read .{next(iter(change))} is") as caught:
         await rig.events(a_spec(), the_card())
@@ -163,12 +161,12 @@ async def test_a_profile_that_cannot_be_read_says_so(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"name": "tiny"}', "[" * 100_000])
-def test_a_profile_of_another_age_says_so(text: str) -> None:
+def test_a_profile_of_another_version_is_refused(text: str) -> None:
     with pytest.raises(AttemptFailed, match="cannot be read"):
         ServedProfile.parse(text)
 
 
-async def test_a_load_that_finds_no_memory_is_tried_again(rig: TritonRig, triton: ScriptedTriton) -> None:
+async def test_a_load_without_memory_is_retried(rig: TritonRig, triton: ScriptedTriton) -> None:
     triton.profile["text_on_demand"] = True
     triton.load_fails = (Code.INTERNAL, "failed to load 'text_encoder': CUDA out of memory")
     with pytest.raises(Unavailable) as caught:
@@ -176,7 +174,7 @@ async def test_a_load_that_finds_no_memory_is_tried_again(rig: TritonRig, triton
     assert caught.value.reason == "ENGINE_BUSY"
 
 
-async def test_a_load_that_is_given_up_is_undone(rig: TritonRig, triton: ScriptedTriton) -> None:
+async def test_a_cancelled_load_is_undone(rig: TritonRig, triton: ScriptedTriton) -> None:
     triton.profile["text_on_demand"], triton.load_hangs = True, True
     making = asyncio.create_task(rig.events(a_spec(), the_card()))
     while not triton.loaded:  # noqa: ASYNC110  The scripted Triton has no event for it.

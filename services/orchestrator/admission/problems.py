@@ -1,4 +1,4 @@
-"""Every problem of a spec at once, for a preview. An admission stops where the rest cannot help any more."""
+"""All problems of a spec together, for a preview. An admission stops where the rest cannot help any more."""
 
 import re
 from collections.abc import Mapping

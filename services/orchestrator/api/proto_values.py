@@ -1,4 +1,4 @@
-"""Proto <-> domain, for values and messages that more than one service speaks. A malformed one is refused by field."""
+"""Proto <-> domain, for values and messages that more than one service uses. A malformed one is refused by field."""
 
 import re
 import uuid

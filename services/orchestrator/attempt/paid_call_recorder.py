@@ -1,6 +1,6 @@
 """Records the steps of a paid call: a submission before it is made, the vendor's answer before anything else happens.
 
-While the database is away a step waits for it, so a vendor is asked for nothing that is not recorded.
+While the database is away a step waits for it, so no request to a vendor is unrecorded.
 """
 
 import asyncio

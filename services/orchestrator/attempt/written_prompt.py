@@ -17,7 +17,7 @@ from services.reasons import SpecReason
 STOP_WAIT_S = 20.0
 """Seconds that an attempt that must stop waits for its prompt."""
 PROMPT_MAX_CHARACTERS = 2500
-"""The longest prompt that is asked for."""
+"""The longest prompt that is requested."""
 CALLS_MAX = 6
 """How often a language model that does not answer is called for one job: each call may cost."""
 EVENTS_MAX = 10_000
@@ -65,7 +65,7 @@ class WrittenPrompts:
         if card.remote is not None and card.remote.written_prompt_max_characters is not None:
             limit = card.remote.written_prompt_max_characters
         limit = min(limit, PROMPT_MAX_CHARACTERS)
-        # By the job's id: if this process dies before the prompt is recorded, the next attempt gets the same one.
+        # By the job's id: if this process ends before the prompt is recorded, the next attempt gets the same one.
         try:
             written = await self.writer.write(operation.kind, operation.scene, limit, state.job.id)
         except ModelDown as error:

@@ -18,7 +18,7 @@ GIVE_UP_S, GIVE_UP_AGAIN_S = 3.0, 0.05
 
 
 def probe_request(model: str, number: int = 1) -> Any:
-    """Returns a request that a decoder refuses at once; `number` is no clip's. See TritonClient.probe_model."""
+    """Returns a request that a decoder refuses immediately; `number` is not a clip's. See TritonClient.probe_model."""
     nothing = np.zeros((1, 1, 0, 1, 1), np.float32)
     return request(model, {"latents": nothing}, sequence_id=number, sequence_start=True, sequence_end=True)
 

@@ -16,7 +16,7 @@ ZOOM = 0.2
 
 
 class FakeBackend:
-    """Zooms into the picture, or into a pattern drawn from the seed; `pause_s` after each fragment stands for work."""
+    """Zooms into the picture, or into a pattern drawn from the seed; `pause_s` after each fragment represents work."""
 
     def __init__(self, *, pause_s: float = 0.0) -> None:
         self._pause_s = pause_s

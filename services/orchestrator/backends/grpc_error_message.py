@@ -25,7 +25,7 @@ def is_full(error: grpc.aio.AioRpcError) -> bool:
 
 
 def message_of(error: grpc.aio.AioRpcError, otherwise: str) -> str:
-    """Returns the process's own words, or `otherwise` where gRPC speaks: that names addresses, and is logged alone."""
+    """Returns the process's own message, or `otherwise` for one of gRPC: that has addresses, and is only logged."""
     failure = from_call(error)
     if failure.reason:
         return failure.message

@@ -38,7 +38,7 @@ class InputEncoders:
     async def encode(
         self, attempt: GenerationRequest, profile: ServedProfile, plan: GenerationPlan, size: Size
     ) -> Inputs:
-        """Returns what they make of a request; all run at once. Raises Unavailable, EngineRefused."""
+        """Returns what they make of a request; all run concurrently. Raises Unavailable, EngineRefused."""
         texts = [attempt.spec.operation.prompt, *([profile.negative_prompt] if profile.guidance > 1 else [])]
         (positive, *negative), picture = await asyncio.gather(
             asyncio.gather(*(self._text(profile, text) for text in texts)), self._picture(attempt, profile, plan, size)

@@ -2,7 +2,7 @@
 
     one line of JSON: mark, start, shape, follows, sha256 ─ newline ─ the block, float32, little-endian
 
-`mark` stands for the profile's files and the whole spec, `sha256` for the block's bytes, `follows` for those of the
+`mark` is a digest of the profile's files and the whole spec, `sha256` for the block's bytes, `follows` for those of the
 block before: a block is good only after the very block that it was made after.
 """
 

@@ -1,4 +1,4 @@
-"""ProviderBackend: a vendor's models, behind the process that speaks `i2v.provider.v1` with it.
+"""ProviderBackend: a vendor's models, behind the process that serves `i2v.provider.v1` for it.
 
 Nothing here decides whether a job is charged; it only reports what is certain. A stream that breaks before the vendor
 has accepted leaves the outcome UNKNOWN, unless the provider states that nothing was submitted. After a stream that
@@ -128,7 +128,7 @@ class ProviderBackend:
                 call.cancel()
 
     async def check(self) -> None:
-        """Raises Unavailable unless the provider is our vendor's, knows our models and takes work now."""
+        """Raises Unavailable unless the provider is our vendor's, has our models and accepts work now."""
         self._demand(await self.capabilities(), self._models())
 
     def _demand(self, found: provider_pb2.Capabilities, models: Collection[str]) -> None:

@@ -151,8 +151,8 @@ class ServedProfile:
         begin = 1 if given or self.independent_first_frame else 0
         if (latents - begin) % self.block_latents:
             how = f"{begin} + {self.block_latents} k" if begin else f"{self.block_latents} k"
-            whence = "from a picture" if given else "from a text"
-            raise self._mismatch(card, f"promises {latents} latent frames {whence}; the profile makes {how}")
+            source = "from a picture" if given else "from a text"
+            raise self._mismatch(card, f"promises {latents} latent frames {source}; the profile makes {how}")
         rests = tuple((at, at + self.block_latents) for at in range(begin, latents, self.block_latents))
         return rests if given or not begin else ((0, 1), *rests)
 

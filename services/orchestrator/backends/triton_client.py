@@ -41,7 +41,7 @@ NO_MEMORY = ("OUT_OF_MEMORY", "out of memory", "Failed to allocate memory")
 ANSWERS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 """Codes with which a model, and not the way to it, has failed."""
 INVALID = "INVALID: "
-"""What our transformer says of what it can never make. Streams bring texts alone: where they are made to end with the
+"""Our transformer's messages about what it can never make. Streams carry only texts: if they are made to end with the
 code of an error (`triton_grpc_error`), Triton crashes once in a hundred or so."""
 BROKEN = "Internal error from Core"
 """The text of grpc.aio, as INTERNAL, for a write to a stream that the other side has ended."""
@@ -52,7 +52,7 @@ ENCODE_S = 600.0
 PROBE_AFTER_S = 10.0
 """Seconds of silence before the model's process is probed, and between two probes."""
 PROBE_S = 5.0
-"""Longest wait for a probe. Triton reports a dead process within 1 s; a busy one may be silent."""
+"""Longest wait for a probe. Triton reports an ended process within 1 s; a busy one may not answer."""
 LOAD_S = 300.0
 """Longest wait for a model to be loaded on demand."""
 
@@ -198,11 +198,11 @@ class TritonClient:
                 await asyncio.wait({reading})
 
     async def probe_model(self, probe: Any) -> None:
-        """Sends a model a request that it refuses, to find out whether its process is alive. Silence proves nothing.
+        """Sends a model a request that it refuses, to check that its process runs. A missing answer proves nothing.
 
-        ModelReady does not show it: Triton calls a model ready even if its process has died.
+        ModelReady does not show it: Triton reports a model as ready even if its process has ended.
 
-        Raises Unavailable when it is dead, or the server away.
+        Raises Unavailable when it has ended, or the server is unreachable.
         """
         requests_of_probe = Requests()
         requests_of_probe.send(probe)

@@ -1,1 +1,1 @@
-"""Where bytes live. Read blob_key and blob_stream, then local, then minio."""
+"""The blob store. Read blob_key and blob_stream, then local, then minio."""

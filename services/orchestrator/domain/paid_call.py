@@ -67,7 +67,7 @@ class Submission:
     """What is stored of a call with the event Submitting."""
 
     model: str
-    """By the name that the provider knows."""
+    """The provider's name of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class PaidCall:
     attempt: int
     provider: str
     model: str
-    """By the name that the provider knows."""
+    """The provider's name of the model."""
     state: str
     """`submitting`, `accepted`, `charged` or `released`."""
     external_ref: str | None

@@ -40,7 +40,7 @@ class Remote:
     """One model of a vendor."""
 
     model: str
-    """By the name that the provider knows."""
+    """The provider's name of the model."""
     capability: str
     """The class of interchangeable models, such as `wan-2.5`."""
     prices: Mapping[str, Tariff]

@@ -1,6 +1,6 @@
 """The child process that opens hostile files: `python -m services.orchestrator.media.decoder_process <kind> <seconds>`.
 
-Its life: load everything, give up memory, files and network, then answer one request at a time. A request brings
+Its steps: load everything, give up memory, files and network, then answer one request at a time. A request brings
 the open files and no names; an answer is a small JSON object. It holds no secret: its environment is empty, its
 only ways out are the two files and the socket it was given.
 """
@@ -82,8 +82,8 @@ def _confine() -> None:
     The files of a request fill every free descriptor, so no other file or connection can be opened.
     """
     os.nice(NICENESS)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)  # messages of libraries about hostile files are of no use
+    with open(os.devnull, "wb") as null:
+        os.dup2(null.fileno(), 2)  # messages of libraries about hostile files are of no use
     limits = {
         resource.RLIMIT_AS: MEMORY_LIMIT_BYTES,
         resource.RLIMIT_FSIZE: OUTPUT_LIMIT_BYTES,

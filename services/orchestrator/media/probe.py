@@ -71,7 +71,7 @@ def probe_audio(path: Path) -> AudioInfo:
     """Measures a sound file. Which kind it is, is read from its bytes.
 
     Raises:
-        InvalidUpload: no MP3, WAV, Ogg, FLAC, M4A or AAC, nothing to hear in it, or more than an hour.
+        InvalidUpload: no MP3, WAV, Ogg, FLAC, M4A or AAC, no samples in it, or more than an hour.
         Unavailable: no decoder could be started.
     """
     figures = _look(_sounds, path, AssetReason.AUDIO_UNREADABLE, "sound")

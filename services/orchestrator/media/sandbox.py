@@ -52,8 +52,8 @@ class Sandbox:
             DecoderDied: the file was too much for it.
             Unavailable: no child could be started, survived, or got enough processor time to finish.
         """
-        with self._turns, open(os.devnull, "wb") as nowhere:
-            sink = nowhere.fileno() if target is None else target
+        with self._turns, open(os.devnull, "wb") as null:
+            sink = null.fileno() if target is None else target
             used = self._idle_child()
             try:
                 answer = self._ask(used or self._new_child(), source, sink)

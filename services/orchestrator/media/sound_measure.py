@@ -37,7 +37,7 @@ DEMUXERS = {
 
 
 def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, object]]:
-    """Walks all packets of the one sound track and decodes until it has heard something.
+    """Walks all packets of the one sound track and decodes until there is a sample.
 
     Raises:
         Refused: not a sound of a known kind, or of no length or too long; also any error of PyAV on broken data.
@@ -45,7 +45,8 @@ def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, objec
     media_type, demuxer = _kind(source)
     if demuxer == "mp4":
         demand_whole(source, AssetReason.AUDIO_UNREADABLE)
-    # The demuxer is named: a file must not choose one of the hundreds that there are. A file object has no neighbours.
+    # The demuxer is named: a file must not choose one of the hundreds that there are. With a file object, a
+    # demuxer cannot open other files.
     with av.open(source, "r", format=demuxer) as container:
         if any(stream.codec_context.name not in STILLS for stream in container.streams.video):
             raise Refused(AssetReason.AUDIO_FORMAT, "is a video; send the sound alone")

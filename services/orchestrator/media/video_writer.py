@@ -1,6 +1,6 @@
 """Videos as H.264 in MP4, written block by block while they are made.
 
-Each block of frames is encoded once and handed out twice: at once as a fragment that plays alone, and in the end as
+Each block of frames is encoded once and returned twice: immediately as a fragment that plays alone, and in the end as
 part of the whole, from the very same packets. Blocking and pure CPU: call it in a thread.
 """
 
@@ -31,7 +31,7 @@ _ENCODER = {
     # No B-frames and no looking ahead: a frame given is a packet had, so that no block waits for the next.
     "tune": "zerolatency",
     "crf": "20",
-    # Key frames where we ask for one, nowhere else; each is an IDR, so that a fragment needs nothing before it.
+    # Key frames only where we request one; each is an IDR, so that a fragment needs nothing before it.
     "forced-idr": "1",
     "x264-params": "keyint=infinite:scenecut=0",
 }

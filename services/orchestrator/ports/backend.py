@@ -35,7 +35,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One attempt at a job: everything that a backend knows of it."""
+    """One attempt at a job: everything that a backend gets."""
 
     job_id: str
     number: int

@@ -7,4 +7,4 @@ class ServiceSecrets(Protocol):
     """The secrets. Raises services.errors.Unavailable if the database cannot be reached."""
 
     async def secret(self, name: str) -> bytes:
-        """Returns the 32 random bytes of this name. They are made when they are asked for first, and stay the same."""
+        """Returns the 32 random bytes of this name. They are made at the first request, and stay the same."""

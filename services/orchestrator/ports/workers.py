@@ -1,4 +1,4 @@
-"""The list of workers: which workers are alive, under which name, and the takeover of dead workers' jobs."""
+"""The list of workers: which workers are running, under which name, and the takeover of ended workers' jobs."""
 
 from collections.abc import Collection, Mapping, Set
 from datetime import datetime

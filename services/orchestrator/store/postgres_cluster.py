@@ -27,7 +27,7 @@ PASSES = "-all,+dac_override"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 """The server does not get PGPORT, LANG and the like from the environment of the process that starts it."""
 SERVER = f"-k . -p {PORT} -c listen_addresses= -c unix_socket_permissions=0700"
-"""The socket is in the server's working directory, its folder. So its name is short, wherever the folder is."""
+"""The socket is in the server's working directory, its folder. So its name is short for any place of the folder."""
 HBA = "local all all peer map=holders\n"
 NO_PID = 1 << 22
 """One more than the highest process id of Linux."""

@@ -21,7 +21,7 @@ class PostgresServiceSecrets:
         self._known: dict[str, bytes] = {}
 
     async def secret(self, name: str) -> bytes:
-        """Returns the 32 random bytes of this name. They are made when they are asked for first, and stay the same."""
+        """Returns the 32 random bytes of this name. They are made at the first request, and stay the same."""
         if name not in self._known:
             async with self._database.reading() as connection:
                 found = (await connection.execute(FIND, {"name": name})).scalar_one_or_none()

@@ -60,7 +60,7 @@ class StartupWait:
                 if state.startswith(PASSING):
                     await self._wait(f"it refuses for now (SQLSTATE {state})")
                 elif not await asyncio.to_thread(self._trouble):
-                    # A refused login has no SQLSTATE. The server may have become ready since, so try once more.
+                    # A refused login has no SQLSTATE. The server may have become ready since, so try again.
                     if refused:
                         raise
                     refused = True

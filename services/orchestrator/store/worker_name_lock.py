@@ -1,4 +1,4 @@
-"""The lock of a worker's name: an advisory lock of PostgreSQL, which lives as long as the connection that took it."""
+"""The lock of a worker's name: an advisory lock of PostgreSQL, which lasts as long as the connection that took it."""
 
 import asyncio
 import logging

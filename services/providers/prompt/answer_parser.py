@@ -14,7 +14,7 @@ from services.providers.prompt.scene import LEAST_CHARACTERS
 from services.providers.prompt.template_prompt import MARKUP
 
 ANSWER_CHARACTERS = 32_768
-"""More than this is no prompt, whatever it is."""
+"""A longer text is not a prompt."""
 NEGATIVE_CHARACTERS = 500
 """The least that a vendor takes."""
 RUN_WORDS = 8
@@ -55,7 +55,7 @@ class Draft:
 
 
 def read_answer(content: str, *, max_characters: int, instructions: str, scene_text: str) -> Draft:
-    """Returns the prompt in an answer, whichever form it has.
+    """Returns the prompt in an answer, in any of its forms.
 
     `scene_text` is the text of the scene, which the answer may repeat.
 

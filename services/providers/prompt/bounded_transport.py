@@ -1,7 +1,7 @@
 """HTTP towards the language model, bounded: so much of an answer is read and no more, and nothing is unpacked.
 
 A response that is packed could be a thousand times as large once it is open. Redirects are not followed either, which
-the client that uses this sees to: the key goes to the address of the settings and nowhere else.
+the client that uses this ensures: the key goes only to the address of the settings.
 """
 
 from collections.abc import AsyncIterator

@@ -25,7 +25,7 @@ SPENT_CODES = frozenset(
     }
 )
 BUSY_CODES = frozenset({"rate_limit_exceeded", "rate_limit_error", "engine_overloaded"})
-"""With these the text may well speak of quotas: those of a minute."""
+"""With these the text may mention quotas: those of a minute."""
 SPENT = re.compile(
     r"\bquota\b|\bout of credits?\b"
     r"|\b(insufficient|not enough|no remaining|exhausted)\b.{0,30}\b(credits?|balance|funds)\b"
@@ -67,7 +67,7 @@ def fault_of(status: int, body: object) -> EndpointFault:
 
 
 def _said(body: object) -> tuple[set[str], str]:
-    """Returns the codes and the text in an error's body, whatever its shape."""
+    """Returns the codes and the text in an error's body of any shape."""
     if isinstance(body, list) and body:
         body = body[0]
     if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping | str):

@@ -1,10 +1,10 @@
 """A language model behind any OpenAI-compatible endpoint.
 
 The library's own retries are off: it would repeat a call to an account that is used up, and wait as long as two minutes
-because the endpoint says so. Ours are few and short, and never repeat what cannot succeed. A repeated call may be paid
+as the endpoint requests. Ours are few and short, and never repeat what cannot succeed. A repeated call may be paid
 for twice; it costs a thousandth of the video that waits for it.
 
-The key stands in the client's header and nowhere else. Errors and log lines hold no word of the endpoint's answer.
+The key is only in the client's header. Errors and log lines contain nothing of the endpoint's answer.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ Sent = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a language model is and how it is spoken to."""
+    """The address of a language model and how it is called."""
 
     url: str
     """Up to and with `/v1`, without a query."""
@@ -66,7 +66,7 @@ class Endpoint:
     max_tokens: int
     """Tokens that an answer may have, thoughts included."""
     max_tokens_field: str
-    """`max_tokens`, or `max_completion_tokens` where the endpoint wants that."""
+    """`max_tokens`, or `max_completion_tokens` where the endpoint requires that."""
     json_mode: str
     """How JSON is requested: `object`, `schema`, or `off` for by the instructions alone."""
 
@@ -110,7 +110,7 @@ class OpenAiLlm:
         await self._client.close()
 
     def is_given_away(self, text: str) -> bool:
-        """Whether the key stands in a text. Short ones are words such as `none`, which endpoints without keys take."""
+        """Whether a text contains the key. Short ones are words such as `none`, which endpoints without keys take."""
         return len(self._endpoint.key) >= KEY_CHARACTERS and self._endpoint.key in text
 
     async def ask(self, system: str, user: str, form: Form) -> Answer:
@@ -199,7 +199,7 @@ class OpenAiLlm:
         return self._answered(content, usage, sent)
 
     def _answered(self, found: str | Unusable, usage: Usage | None, sent: Sent) -> Answer:
-        # A token stands for a byte at least.
+        # A token has at least one byte.
         read = sum(len(each["content"].encode()) for each in sent["messages"]) + ENVELOPE_TOKENS
         most = Usage(read, self._endpoint.max_tokens)
         if isinstance(found, Unusable):
@@ -211,7 +211,7 @@ class OpenAiLlm:
 
 
 def _usage(reported: object) -> Usage | None:
-    """Returns the tokens of an answer, if what it says can be true."""
+    """Returns the tokens of an answer, if they are plausible."""
     if not isinstance(reported, dict):
         return None
     counts = [reported.get("prompt_tokens"), reported.get("completion_tokens")]

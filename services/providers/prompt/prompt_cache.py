@@ -1,7 +1,7 @@
 """The prompts that were requested under a name: each is written once, and returned again unchanged.
 
 A caller that goes away has its prompt written all the same, because it is paid for; when it comes back with the same
-name and the same scene, it gets that one. It is a help, not a promise: another process, or this one after a restart,
+name and the same scene, it gets that one. It is best effort: another process, or this one after a restart,
 has another memory or none.
 """
 
@@ -22,7 +22,7 @@ class PromptCache:
         self._tasks: OrderedDict[bytes, asyncio.Task[Written]] = OrderedDict()
 
     async def once(self, name: bytes, write: Callable[[], Coroutine[Any, Any, Written]]) -> Written:
-        """Returns what was written under a name, or has it written now. Raises what `write` raises; it is forgotten."""
+        """Returns what was written under a name, or has it written now. Raises what `write` raises, uncached."""
         task = self._tasks.get(name)
         if task is None:
             task = self._tasks[name] = asyncio.create_task(write())

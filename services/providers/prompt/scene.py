@@ -14,7 +14,7 @@ DETAILS = 16
 KEY_CHARACTERS = 64
 VALUE_CHARACTERS = 512
 LEAST_CHARACTERS = 15
-"""A prompt with fewer says nothing to a model."""
+"""A prompt with fewer is useless to a model."""
 MOST_CHARACTERS = 2_500
 WHITE = "\n\r\t"
 """The control characters that people type."""

@@ -1,6 +1,6 @@
 """The prompt that needs no language model. The same scene gives the same prompt, always.
 
-It says what is to be seen in the teller's own words, as far as there is room, and how it moves in ours.
+It describes what is seen in the caller's own words, as far as there is room, and the motion in ours.
 """
 
 import re
@@ -26,7 +26,7 @@ MOTIONS = {
         "Speaks naturally",
     ),
 }
-"""From the longest to one that fits wherever a prompt does."""
+"""From the longest to one that fits into every limit."""
 SHORTEST = {Kind.ANIMATION: "Subtle movement", Kind.TALKING: "Natural talking"}
 NEGATIVE_PROMPT = "blur, flicker, distorted faces, extra fingers, extra limbs, lettering, subtitles, watermark"
 MARKUP = frozenset("<>{}[]|\\`*#")

@@ -31,7 +31,7 @@ class Bill:
     def __init__(self, price: Price) -> None:
         self.price = price
         self.counted = Usage(0, 0)
-        """What the language model says that it counted."""
+        """The count that the language model reports."""
         self.answers = 0
         """Answers that were paid for, whether they could be used or not."""
         self.guessed = False
@@ -39,7 +39,7 @@ class Bill:
         self._charged = Usage(0, 0)
 
     def add(self, usage: Usage | None, most: Usage) -> None:
-        """Adds one answer; `most` is what it can have had at most and stands in where it does not say."""
+        """Adds one answer; `most` is the most that it can have had, and is used if it reports none."""
         self.answers += 1
         self.guessed = self.guessed or usage is None
         if usage is not None:

@@ -1,6 +1,6 @@
 """How a prompt comes to be: an answer in JSON, else in plain text, else the template.
 
-The template stands in for answers that cannot be used, not for a language model that is not there: an account that is
+The template replaces answers that cannot be used, not an unavailable language model: an account that is
 used up, a key that is refused and an endpoint that is down are errors: an operator must act. Only when answers were
 already paid for does an endpoint that then goes down lead to the template, so that what they cost is reported.
 """

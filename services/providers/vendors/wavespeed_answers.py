@@ -92,5 +92,5 @@ def time_of(text: str | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(text or "")
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):  # the first and the last hours that datetime knows have no UTC
+    except (ValueError, OverflowError):  # the first and the last hours of datetime's range have no UTC
         return None
