@@ -10,7 +10,7 @@ import psycopg
 from services.orchestrator.store.database import plain_url
 from services.orchestrator.store.notification_listener import CHANGES, NotificationListener
 from services.orchestrator.store.worker_name_lock import WorkerNameLock
-from tests.support.postgres_proxy import Door, door
+from tests.support.postgres_proxy import PostgresProxy, postgres_proxy
 
 CLAIMED = """
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = hashtext('i2v-worker')::oid AND granted
@@ -29,9 +29,9 @@ class NoThreads(ThreadPoolExecutor):
         raise RuntimeError("can't start new thread")
 
 
-def by_name(entrance: Door) -> str:
+def by_name(proxy: PostgresProxy) -> str:
     """The URL with a host that has to be looked up."""
-    return plain_url(entrance.url).replace("127.0.0.1", "localhost")
+    return plain_url(proxy.url).replace("127.0.0.1", "localhost")
 
 
 async def break_all(session: psycopg.AsyncConnection) -> None:
@@ -49,9 +49,9 @@ async def break_all(session: psycopg.AsyncConnection) -> None:
 async def test_a_listener_connects_again(database: str) -> None:
     async with (
         await psycopg.AsyncConnection.connect(plain_url(database), autocommit=True) as session,
-        door(database) as entrance,
+        postgres_proxy(database) as proxy,
     ):
-        listener = NotificationListener(by_name(entrance))
+        listener = NotificationListener(by_name(proxy))
         await listener.start()
         async with listener.subscribe(CHANGES, "job") as signal:
             assert await signal.wait(0)
@@ -63,9 +63,9 @@ async def test_a_listener_connects_again(database: str) -> None:
 async def test_a_claim_is_taken_again(database: str) -> None:
     async with (
         await psycopg.AsyncConnection.connect(plain_url(database), autocommit=True) as session,
-        door(database) as entrance,
+        postgres_proxy(database) as proxy,
     ):
-        claim = WorkerNameLock(by_name(entrance), "worker-0")
+        claim = WorkerNameLock(by_name(proxy), "worker-0")
         await claim.take()
         holding = asyncio.create_task(claim.hold())
         await break_all(session)

@@ -52,7 +52,7 @@ async def test_a_broken_connection_of_the_driver_is_replaced_without_an_error_in
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-async def test_an_unreachable_database_is_unavailable() -> None:
+async def test_an_unreachable_database_is_an_unavailable_error() -> None:
     database = Database("postgresql://user@127.0.0.1:9/none", pool_size=1)
     with pytest.raises(Unavailable):
         await database.check()

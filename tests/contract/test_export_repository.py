@@ -54,7 +54,7 @@ def test_nanos_repository_accepts_only_nanos_engine(change: list[str]) -> None:
         repository_folder.prepare(with_engine(NANO, change), repository_folder.SOURCE)
 
 
-def test_without_weights_prompts_are_bytes(tmp_path: Path) -> None:
+def test_without_weights_the_tokens_of_a_prompt_are_its_bytes(tmp_path: Path) -> None:
     """Noise in place of weights has no vocabulary; the server has to load all the same."""
     artefacts = build.artefacts(load("causal-forcing-1.3b"), RandomWeights(), None)
     first = next(iter(artefacts))

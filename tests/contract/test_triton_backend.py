@@ -135,7 +135,7 @@ async def test_a_bidirectional_profile_makes_one_block_and_reports_its_progress(
     rig: TritonRig, triton: ScriptedTriton
 ) -> None:
     triton.profile |= {"pipeline": "bidirectional", "guidance": 5.0, "negative_prompt": "blurred"}
-    triton.signs = 4
+    triton.progress_messages = 4
     card = the_card()
     events = await rig.events(a_spec(), card)
     assert [event.frames for event in of(Fragment, events)] == [9, 8]
@@ -143,7 +143,7 @@ async def test_a_bidirectional_profile_makes_one_block_and_reports_its_progress(
     progress = [event.progress for event in events if isinstance(event, Stage | Fragment)]
     assert progress == sorted(progress)
     assert of(Fragment, events)[0].progress > 0.9
-    assert len(of(Stage, events)) == 3, "signs of life come at most once a second"
+    assert len(of(Stage, events)) == 3, "progress is reported at most once a second"
     (asked,) = triton.of("transformer")
     assert asked["image_latent"].shape[2] == 5
     assert asked["negative_embeddings"].shape == asked["prompt_embeddings"].shape
@@ -152,7 +152,7 @@ async def test_a_bidirectional_profile_makes_one_block_and_reports_its_progress(
 
 async def test_the_progress_inside_a_block_is_reported(triton: ScriptedTriton, tmp_path: Path) -> None:
     triton.profile |= {"pipeline": "bidirectional"}
-    triton.signs = 3
+    triton.progress_messages = 3
     async with serving(triton) as address:
         backend = TritonBackend(address, report_s=0)
         events = await TritonRig(backend, tmp_path).events(a_spec(), the_card())

@@ -53,7 +53,7 @@ async def test_wan_gets_its_parameters_and_data_uris(rig: Provided) -> None:
     }
 
 
-async def test_kling_gets_base64_alone(rig: Provided) -> None:
+async def test_kling_gets_only_base64(rig: Provided) -> None:
     task = a_task(**KLING, guidance_scale=0.25, negative_prompt="rain")
     assert (await rig.generate(task)).done
     sent = rig.simulator.submitted[0]
@@ -99,7 +99,7 @@ async def test_klings_picture_is_uploaded_once_and_given_by_its_url(tmp_path: Pa
         assert list(rig.simulator.uploads.values()) == [PICTURE]
 
 
-async def test_a_mask_that_is_too_large_for_a_request_is_uploaded_too(tmp_path: Path) -> None:
+async def test_a_mask_that_is_too_large_for_a_request_is_uploaded(tmp_path: Path) -> None:
     async with provided("wavespeed", tmp_path, change=lambda values, _: values.update(inline_bytes=10)) as rig:
         white, voice = picture(colour="white"), sound(2)
         given = [IMAGE, (pb.Input.AUDIO, "audio/wav", voice), (pb.Input.MASK, "image/png", white)]
@@ -207,9 +207,9 @@ async def test_an_mp3_may_begin_with_tags_padding_or_half_a_frame(rig: Provided,
         [IMAGE, (pb.Input.AUDIO, "audio/mpeg", sound(1))],
         [IMAGE, (pb.Input.AUDIO, "audio/wav", b"RIFF    WAVE" + bytes(15_000_000))],
     ],
-    ids=["none", "twice", "mask", "role", "gif", "empty", "liar", "large", "liar-sound", "large-sound"],
+    ids=["none", "twice", "mask", "role", "gif", "empty", "false-type", "large", "false-sound-type", "large-sound"],
 )
-async def test_inputs_that_are_not_what_they_should_be_are_refused(rig: Provided, inputs: list[Given]) -> None:
+async def test_invalid_inputs_are_refused(rig: Provided, inputs: list[Given]) -> None:
     assert (await refusal(rig.generate(a_task(), inputs)))[:2] == INVALID
     assert rig.simulator.counts.total() == 0
     assert list(rig.data.rglob("task-*")) == []

@@ -55,7 +55,7 @@ async def videos(i2v: Served, prompts: list[str]) -> list[str]:
     return [job.output.asset for job in ended]
 
 
-async def test_a_text_encoder_on_demand_is_there_for_the_prompt_alone(
+async def test_a_text_encoder_on_demand_is_loaded_only_for_the_prompt(
     database: str, tmp_path: Path, lending: TritonServer, triton: TritonServer
 ) -> None:
     assert not await encoder_is_loaded(lending)

@@ -15,7 +15,7 @@ NO_ENCRYPTION = {80877103, 80877104}
 """Requests for TLS and GSSAPI, which a server may decline before the client authenticates."""
 
 
-class Door:
+class PostgresProxy:
     """The proxy, and its address for clients."""
 
     def __init__(self, database: str) -> None:
@@ -73,9 +73,9 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def door(database: str) -> AsyncIterator[Door]:
+async def postgres_proxy(database: str) -> AsyncIterator[PostgresProxy]:
     """A proxy in front of a database, open at first."""
-    made = Door(database)
+    made = PostgresProxy(database)
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]
     async with await psycopg.AsyncConnection.connect(plain_url(made.url)):

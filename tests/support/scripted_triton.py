@@ -39,7 +39,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     """Models that answer with an error."""
     fail_after: int = 0
     """The transformer fails only once it has made so many blocks."""
-    signs: int = 0
+    progress_messages: int = 0
     """Progress messages that a bidirectional transformer sends before its block."""
     silent: set[str] = field(default_factory=set)
     """Models that never answer in a stream, from the request after `fail_after` blocks on for the transformer."""
@@ -134,11 +134,11 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         first = 1 if "image_latent" in inputs and not bidirectional else 0
         alone = not bidirectional and not first and self.profile.get("independent_first_frame", True)
         at, before, count = first + made.shape[2], made.sum(), 0
-        for sign in range(self.signs):
+        for sign in range(self.progress_messages):
             yield {
                 "latents": empty,
                 "forwards": np.array([sign + 1], np.int32),
-                "total": np.array([self.signs], np.int32),
+                "total": np.array([self.progress_messages], np.int32),
             }
         while at < total:
             if count == self.fail_after:

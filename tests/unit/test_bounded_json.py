@@ -14,12 +14,12 @@ from services.bounded_json import MOST_DEPTH
     ids=lambda each: str(each)[:10],
 )
 @pytest.mark.parametrize("ascii_only", [True, False])
-def test_a_value_is_read_whatever_brackets_its_texts_have(value: object, ascii_only: bool) -> None:
+def test_a_value_is_read_with_any_brackets_in_its_texts(value: object, ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
     assert bounded_json.loads(text) == bounded_json.loads(text.encode()) == value
 
 
-def test_the_deepest_value_is_read() -> None:
+def test_a_value_of_the_maximum_depth_is_read() -> None:
     text = "[" * MOST_DEPTH + "]" * MOST_DEPTH
     assert bounded_json.loads(text) == json.loads(text)
 

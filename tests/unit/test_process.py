@@ -56,7 +56,7 @@ def run(
     return child.returncode, child.stdout, child.stderr
 
 
-def test_it_runs_on_uvloop_until_a_stop_signal_and_then_closes_the_app() -> None:
+def test_a_process_runs_on_uvloop_until_a_stop_signal_and_then_closes_the_app() -> None:
     assert run(lost="stop(); await asyncio.sleep(60)") == (0, "uvloop opened\nclosed\n", "")
 
 
@@ -67,7 +67,7 @@ def test_a_stop_signal_ends_a_start_that_waits() -> None:
 HANG_UP = "os.kill(os.getpid(), signal.SIGHUP)"
 
 
-def test_at_sighup_it_reloads_and_a_start_that_is_under_way_goes_on() -> None:
+def test_at_sighup_a_process_reloads_and_a_running_start_continues() -> None:
     ended = run(start=HANG_UP, lost=f"{HANG_UP}; await asyncio.sleep(60)", reload="reload")
     assert ended == (0, "uvloop opened\napp reloads\nclosed\n", "")
 
@@ -89,14 +89,14 @@ def test_an_expected_error_of_a_running_app_closes_it_first() -> None:
 
 
 def test_a_shortage_of_resources_is_one_line() -> None:
-    code, _, said = run(start="raise OSError(errno.EMFILE, 'too many files')")
-    assert (code, said.count("\n")) == (1, 1)
-    assert said.startswith("sample: this machine has too few resources for a start: ")
+    code, _, errors = run(start="raise OSError(errno.EMFILE, 'too many files')")
+    assert (code, errors.count("\n")) == (1, 1)
+    assert errors.startswith("sample: this machine has too few resources for a start: ")
 
 
 def test_an_unexpected_error_has_its_traceback() -> None:
-    code, _, said = run(start="raise RuntimeError('broken')")
-    assert (code, said.splitlines()[0], said.splitlines()[-1]) == (
+    code, _, errors = run(start="raise RuntimeError('broken')")
+    assert (code, errors.splitlines()[0], errors.splitlines()[-1]) == (
         1,
         "Traceback (most recent call last):",
         "RuntimeError: broken",

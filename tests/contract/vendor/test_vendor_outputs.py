@@ -67,7 +67,7 @@ async def test_a_temporarily_missing_output_is_fetched_until_the_time_limit_and_
         ["no-video"] * 3,
         ["no-video", "503", "404", "lost", "no-video", "503", "404", "lost", "no-video"],
     ],
-    ids=["down", "silent", "busy", "not-yet", "forbidden-a-while", "page", "everything"],
+    ids=["down", "silent", "busy", "not-yet", "temporarily-forbidden", "page", "everything"],
 )
 async def test_a_temporarily_unavailable_file_host_ends_no_task(rig: Provided, outputs: list[str]) -> None:
     rig.play(outputs=list(outputs))

@@ -63,7 +63,7 @@ async def test_a_hundred_jobs_are_admitted_and_a_repeat_returns_the_same(i2v: Se
     assert await held(i2v) == 100_000
 
 
-async def test_jobs_that_fit_one_by_one_but_not_together_are_refused_together(i2v: Served) -> None:
+async def test_jobs_that_fit_only_one_by_one_are_refused_together(i2v: Served) -> None:
     error = await refused(submit(i2v, ALL, a_request(), a_request(), **POOR))
     assert error.code() is Code.RESOURCE_EXHAUSTED
     assert details(error)["ErrorInfo"].metadata["asked"] == "2000"
@@ -190,7 +190,7 @@ async def test_each_job_of_a_batch_may_come_with_its_quote(i2v: Served) -> None:
     assert info.metadata["quote_micros"] == "2000"
 
 
-async def test_batches_and_single_jobs_that_race_for_a_limit_get_exactly_the_limit(i2v: Served) -> None:
+async def test_concurrent_batches_and_jobs_get_exactly_the_limit(i2v: Served) -> None:
     """The tenant may spend the price of three jobs, and each of its users that of one."""
     calls = [submit(i2v, EACH, a_request(), a_request(), tenant="poor", user=f"user-{n}") for n in range(6)]
     calls += [submit(i2v, ALL, a_request(), tenant="poor", user=f"user-{n}") for n in range(6, 12)]

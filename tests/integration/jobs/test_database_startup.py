@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from services.orchestrator.store.database import plain_url
-from tests.support.postgres_proxy import door
+from tests.support.postgres_proxy import postgres_proxy
 from tests.support.worker_processes import fake_models, said, worker
 
 RECOVERS = ("57P03", "the database system is not yet accepting connections")
@@ -27,12 +27,12 @@ async def test_an_orchestrator_that_starts_while_postgresql_recovers_waits_and_s
 ) -> None:
     fake_models(tmp_path)
     log = tmp_path / "worker-0.log"
-    async with door(database) as entrance:
-        entrance.refusal = RECOVERS
-        with worker(entrance.url, tmp_path, role=role) as process:
+    async with postgres_proxy(database) as proxy:
+        proxy.refusal = RECOVERS
+        with worker(proxy.url, tmp_path, role=role) as process:
             waiting = await said(process, log, "waiting for the database")
             assert "it is starting, stopping or recovering" in waiting
-            entrance.refusal = None
+            proxy.refusal = None
             await said(process, log, '"message":"serving"')
             process.send_signal(signal.SIGTERM)
             assert await ended(process) == 0
@@ -66,10 +66,10 @@ async def test_a_worker_that_starts_while_postgresql_takes_no_writes_waits_and_s
 async def test_log_lines_during_an_outage_of_the_database_are_short_json(database: str, tmp_path: Path) -> None:
     fake_models(tmp_path)
     log = tmp_path / "worker-0.log"
-    async with door(database) as entrance:
-        with worker(entrance.url, tmp_path) as process:
+    async with postgres_proxy(database) as proxy:
+        with worker(proxy.url, tmp_path) as process:
             await said(process, log, '"message":"serving"')
-            entrance.refusal = RECOVERS
+            proxy.refusal = RECOVERS
             with psycopg.connect(plain_url(database), autocommit=True) as connection:
                 connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -77,7 +77,7 @@ async def test_log_lines_during_an_outage_of_the_database_are_short_json(databas
                 )
             await said(process, log, "dbos")
             await said(process, log, "the database is away")
-            entrance.refusal = None
+            proxy.refusal = None
             process.send_signal(signal.SIGTERM)
             assert await ended(process) == 0
     lines = [json.loads(line) for line in log.read_text().splitlines()]
@@ -96,10 +96,10 @@ async def test_an_orchestrator_that_starts_before_postgresql_waits_for_a_limited
 @pytest.mark.parametrize("wrong", ["password", "database"])
 async def test_a_permanent_error_ends_the_wait(database: str, tmp_path: Path, wrong: str) -> None:
     fake_models(tmp_path)
-    async with door(database) as entrance:
-        url = entrance.url
+    async with postgres_proxy(database) as proxy:
+        url = proxy.url
         if wrong == "password":
-            entrance.refusal = PASSWORD
+            proxy.refusal = PASSWORD
         else:
             url += "_of_another"
         with worker(url, tmp_path, I2V_DATABASE_PATIENCE_S="600") as process:
@@ -111,9 +111,9 @@ async def test_a_permanent_error_ends_the_wait(database: str, tmp_path: Path, wr
 
 async def test_a_process_that_waits_for_postgresql_can_be_stopped(database: str, tmp_path: Path) -> None:
     fake_models(tmp_path)
-    async with door(database) as entrance:
-        entrance.refusal = RECOVERS
-        with worker(entrance.url, tmp_path, I2V_DATABASE_PATIENCE_S="600") as process:
+    async with postgres_proxy(database) as proxy:
+        proxy.refusal = RECOVERS
+        with worker(proxy.url, tmp_path, I2V_DATABASE_PATIENCE_S="600") as process:
             await said(process, tmp_path / "worker-0.log", "waiting for the database")
             process.send_signal(signal.SIGTERM)
             assert await ended(process) == 0

@@ -39,18 +39,18 @@ async def makes_a_job(database: str, folder: Path) -> None:
 async def test_a_cancelled_stop_ends_everything_first(database: str, tmp_path: Path) -> None:
     serving, leave = asyncio.Event(), asyncio.Event()
 
-    async def live() -> None:
+    async def serve() -> None:
         async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}):
             serving.set()
             await leave.wait()
 
-    living = asyncio.create_task(live())
+    running = asyncio.create_task(serve())
     await serving.wait()
     leave.set()
-    while not living.done():
-        living.cancel()  # wherever its stop is
+    while not running.done():
+        running.cancel()  # at any point of its stop
         await asyncio.sleep(0.01)
-    assert living.cancelled()
+    assert running.cancelled()
     assert queue_threads() == []
     await makes_a_job(database, tmp_path)
 

@@ -9,7 +9,7 @@ from tests.support.scripted_provider import Found, ScriptedProvider
 from tests.support.served_orchestrator import Served
 
 
-async def test_a_lost_answer_is_found_and_never_submitted_again(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_a_lost_task_is_found_and_never_submitted_again(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.losses = 1
     job = await i2v.submit(spec())
     await i2v.until(job.name, "reconciling")
@@ -46,7 +46,7 @@ async def test_a_submission_not_found_after_the_refund_window_is_free(
 
 
 @pytest.mark.parametrize("silent", ["promises nothing", "cannot be asked", "promises more time"])
-async def test_without_an_answer_after_a_refund_window_a_person_must_settle(
+async def test_without_an_answer_after_the_refund_window_an_operator_must_settle(
     database: str, tmp_path: Path, vendor: ScriptedProvider, silent: str
 ) -> None:
     vendor.losses = 1

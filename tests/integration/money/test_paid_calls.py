@@ -39,7 +39,7 @@ async def test_a_remote_job_looks_like_a_local_one(i2v: Served, vendor: Scripted
     assert await money(i2v) == (0, 5000)
 
 
-async def test_a_refusal_that_cost_nothing_is_free(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_a_refusal_without_cost_is_free(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.refusals = [a_failure("MODERATION", Failed.NOT_CHARGED)]
     ended = await i2v.ended((await i2v.submit(spec())).name)
     assert (ended.state, ended.error.reason, ended.charged.amount_micros) == (State.FAILED, "MODERATION", 0)

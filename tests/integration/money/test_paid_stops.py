@@ -16,7 +16,7 @@ from tests.support.scripted_provider import Cancelled, Found, ScriptedProvider
 from tests.support.served_orchestrator import Served
 
 
-async def test_a_stopped_task_that_goes_on_costs_its_price(i2v: Served, vendor: ScriptedProvider) -> None:
+async def test_a_stopped_task_that_continues_costs_its_price(i2v: Served, vendor: ScriptedProvider) -> None:
     vendor.working.clear()
     job = await i2v.submit(spec())
     await i2v.until(job.name, "accepted")

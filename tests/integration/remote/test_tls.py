@@ -25,7 +25,7 @@ from tests.support.served_orchestrator import served
 
 @dataclass
 class Rig:
-    """A provider and a prompt writer that speak TLS."""
+    """A provider and a prompt writer with TLS."""
 
     vendor: int
     """Its port."""
@@ -56,7 +56,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         yield Rig(vendor.app.server.port, writer.server.port, cert)
 
 
-async def test_a_scene_becomes_a_video_by_processes_that_speak_tls(database: str, tmp_path: Path, rig: Rig) -> None:
+async def test_a_scene_becomes_a_video_with_tls_between_processes(database: str, tmp_path: Path, rig: Rig) -> None:
     (tmp_path / "plans").write_text("".join(plan_table(name, 9_000_000, 9) for name in ("test", "poor")))
     (tmp_path / "key").write_text(ACCESS)
 
@@ -78,11 +78,11 @@ async def test_a_scene_becomes_a_video_by_processes_that_speak_tls(database: str
     assert (ended.state, "wave" in ended.prompt) == (job_pb2.Job.SUCCEEDED, True)
 
 
-@pytest.mark.parametrize("trust", ["another", "nobody", "another-name"])
-async def test_who_does_not_show_the_right_certificate_is_told_nothing(tmp_path: Path, rig: Rig, trust: str) -> None:
+@pytest.mark.parametrize("trust", ["another", "no-authority", "another-name"])
+async def test_a_server_without_the_right_certificate_gets_no_data(tmp_path: Path, rig: Rig, trust: str) -> None:
     authorities = {
         "another": a_certificate(tmp_path / "another")[0].read_bytes(),
-        "nobody": b"",  # plaintext, where TLS is spoken
+        "no-authority": b"",  # plaintext, to a server with TLS
         "another-name": rig.cert.read_bytes(),
     }[trust]
     host = "127.0.0.1" if trust == "another-name" else "localhost"

@@ -112,7 +112,7 @@ class Line:
             end.close()
         await asyncio.gather(*self._tasks)
 
-    def die(self) -> None:
+    def stop_passing_data(self) -> None:
         self._alive = False
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -137,7 +137,7 @@ async def test_a_call_to_a_server_that_hangs_is_answered_by_the_other(two: tuple
     ):
         while not all(map(asked, two)):
             await client.get("jobs/7")
-        line.die()
+        line.stop_passing_data()
         before = asked(second)
         jobs = await asyncio.gather(*(client.get("jobs/7") for _ in range(4)))
         assert [job.name for job in jobs] == ["jobs/7"] * 4
@@ -203,7 +203,7 @@ async def test_unknown_host_names_are_unreachable() -> None:
         ("unix:var/i2v.sock", "unix:var/i2v.sock"),
     ],
 )
-def test_an_address_is_dialled_as_it_is_written(written: str, dialled: str) -> None:
+def test_an_address_is_used_as_it_is_written(written: str, dialled: str) -> None:
     assert target(addresses(written)) == dialled
 
 

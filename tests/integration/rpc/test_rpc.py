@@ -189,6 +189,6 @@ async def test_a_message_beyond_the_limit_is_refused(rig: Rig) -> None:
     assert (await rig.fails(b"x" * (4 * 1024 * 1024 + 1))).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_without_a_check_of_keys_everything_is_open(start: Start) -> None:
+async def test_without_a_check_of_keys_every_call_is_allowed(start: Start) -> None:
     rig = await start(verify=None)
     assert await rig.say(b"a", metadata=()) == b"a"

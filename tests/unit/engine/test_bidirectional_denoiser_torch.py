@@ -167,7 +167,7 @@ def test_a_video_without_memory_reports_it_and_the_next_one_works(a_runtime: Exp
     assert flows(a_video(runtime)) == before
 
 
-def test_a_forward_that_finds_no_memory_gives_back_what_the_video_had(a_runtime: Exports) -> None:
+def test_a_forward_without_memory_releases_the_memory_of_the_video(a_runtime: Exports) -> None:
     runtime = a_runtime()
     before, video, network = flows(a_video(runtime)), a_video(runtime), runtime.network
 

@@ -195,7 +195,7 @@ def test_a_slot_that_releases_its_cache_makes_the_same_video(rollout: Any) -> No
     assert lending.cache_bytes == before
 
 
-def test_noise_depends_on_seed_frame_and_step_alone() -> None:
+def test_noise_depends_only_on_seed_frame_and_step() -> None:
     together = code.noise(3, 5, 9, 1, 16, (4, 6))
     alone = [code.noise(3, frame, frame + 1, 1, 16, (4, 6)) for frame in range(5, 9)]
     assert np.array_equal(together, np.concatenate(alone, axis=2))

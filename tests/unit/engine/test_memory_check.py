@@ -29,7 +29,7 @@ def test_too_little_memory_names_the_profile_both_amounts_and_a_solution() -> No
         code.check({"gpu": 24 * 10**9}, "big", {"gpu": 16 * 10**9})
 
 
-def test_the_first_gpu_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_of_the_first_gpu_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     a_driver(tmp_path, "16384\\n81920\\n")
     assert code.gpu() == 16384 << 20

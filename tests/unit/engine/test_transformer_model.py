@@ -150,7 +150,7 @@ def of(model: Any, name: str) -> float:
     return value
 
 
-def test_each_block_is_sent_and_final_comes_alone_at_the_end(model: Any) -> None:
+def test_each_block_is_sent_and_final_comes_separately_at_the_end(model: Any) -> None:
     sender = Sender()
     serve(model, a_request(sender))
     assert sender.sent == ["block 1", "block 3", "FINAL"]

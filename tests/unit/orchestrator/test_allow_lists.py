@@ -111,13 +111,13 @@ async def test_a_plan_without_lists_allows_everything() -> None:
         ),
     ],
 )
-async def test_what_is_beyond_the_plan_is_named_with_what_it_allows(
+async def test_a_value_beyond_the_plan_is_named_with_the_allowed_ones(
     spec: Spec, lists: dict[str, Any], field: str, reason: str, what: str
 ) -> None:
     assert await violations(spec, a_plan(**lists)) == [(field, reason, what)]
 
 
-async def test_what_is_at_the_limit_passes() -> None:
+async def test_a_value_at_the_limit_is_accepted() -> None:
     plan = a_plan(models=["test-model"], operations=["text-to-video"], resolutions=["64x32"], price_most_micros=2000)
     assert (await routed(a_spec(duration_ms=2000), plan)).price_micros == 2000
 
@@ -135,7 +135,7 @@ async def test_a_model_whose_vendor_decides_the_resolution_is_not_restricted() -
     assert (await routed(a_spec(model="one"), a_plan(resolutions=["480p"]), catalog)).card.id == "one"
 
 
-async def test_everything_is_named_at_once() -> None:
+async def test_all_problems_are_named_together() -> None:
     plan = a_plan(models=["one"], operations=["image-to-video"], resolutions=["480p"])
     spec = a_spec("", size=Size(64, 32), seed=-1)
     assert [reason for _, reason, _ in await violations(spec, plan)] == [
@@ -201,7 +201,7 @@ async def test_a_preview_names_what_the_admission_refuses(spec: Spec, lists: dic
     assert refused == await violations(spec, plan)
 
 
-async def test_a_preview_names_problems_of_the_plan_beside_others() -> None:
+async def test_a_preview_names_problems_of_the_plan_and_others() -> None:
     ports = AdmissionPorts(a_catalog(a_card(), *REMOTE))
     plan = a_plan(models=["one"], resolutions=["32x64"])
     spec = a_spec("", size=Size(64, 32))
@@ -238,5 +238,5 @@ async def test_a_job_that_was_admitted_before_models_were_stored_may_use_any() -
     assert await fallback(from_json(stored), REMOTE) == "two"
 
 
-def test_the_fingerprint_of_a_request_is_as_before() -> None:
+def test_the_fingerprint_of_a_request_has_not_changed() -> None:
     assert "models" not in to_json(CAPABLE)

@@ -39,7 +39,7 @@ CONFIG = Path("deploy/config")
 IMAGE = "a" * 64
 
 
-def test_a_good_spec_passes() -> None:
+def test_a_valid_spec_is_accepted() -> None:
     assert a_card().check(a_spec()) == []
     assert a_card().check(a_spec(operation=ImageToVideo(IMAGE, "it moves"), size=Size(64, 32), seed=2**63 - 1)) == []
 
@@ -63,27 +63,27 @@ def test_a_good_spec_passes() -> None:
         (a_spec(timeout_ms=86_400_001), "spec.timeout", "TIMEOUT_OUT_OF_RANGE"),
     ],
 )
-def test_what_is_beyond_the_card_is_named(spec: Spec, field: str, reason: str) -> None:
+def test_a_value_beyond_the_card_is_named(spec: Spec, field: str, reason: str) -> None:
     assert [(wrong.field, wrong.reason) for wrong in a_card().check(spec)] == [(field, reason)]
 
 
-def test_everything_wrong_is_named_at_once() -> None:
+def test_all_problems_of_a_spec_are_named_together() -> None:
     wrong = a_card().check(a_spec("", duration_ms=7, size=Size(1, 1), seed=-1))
     assert len(wrong) == 4
 
 
-def test_a_prompt_is_measured_in_bytes_too() -> None:
+def test_a_prompt_is_also_measured_in_bytes() -> None:
     card = a_card(prompt_max_bytes=10)
     assert [wrong.reason for wrong in card.check(a_spec("äöüäöü"))] == ["PROMPT_TOO_LONG"]
     assert card.check(a_spec("äöüäö")) == []
 
 
-def test_an_operation_that_the_model_does_not_do_is_refused() -> None:
+def test_an_operation_that_the_model_does_not_support_is_refused() -> None:
     card = a_card(operations=("image-to-video",))
     assert [wrong.reason for wrong in card.check(a_spec())] == ["OPERATION_UNSUPPORTED"]
 
 
-def test_an_unknown_model_is_refused_with_those_that_there_are() -> None:
+def test_an_unknown_model_is_refused_with_the_list_of_models() -> None:
     with pytest.raises(InvalidSpec, match="'sora'; there are test-model"):
         a_catalog().card_for(a_spec(model="sora"))
     with pytest.raises(NotFound):
@@ -98,7 +98,7 @@ def test_the_size_follows_the_shape_of_the_picture(width: int, height: int, size
     assert spec.size == size
 
 
-def test_defaults_are_filled_in_and_what_was_asked_stays() -> None:
+def test_defaults_are_filled_in_and_requested_values_stay() -> None:
     card = a_card()
     assert card.complete(a_spec(), seed=5, picture=None) == Spec(
         "test-model", TextToVideo("a wave"), 1000, Size(64, 32), 5, 60_000, QUALITY
@@ -111,11 +111,11 @@ def test_defaults_are_filled_in_and_what_was_asked_stays() -> None:
 @pytest.mark.parametrize(
     "spec", [a_spec(), Spec("m", ImageToVideo(IMAGE, "x", Fit.PAD), 2000, Size(32, 64), 2**63 - 1, 5000, FAST)]
 )
-def test_a_spec_comes_back_from_json_as_it_was(spec: Spec) -> None:
+def test_a_spec_is_unchanged_after_json(spec: Spec) -> None:
     assert from_json(to_json(spec)) == spec
 
 
-def test_a_spec_from_before_there_was_a_quality_still_loads_and_has_its_fingerprint() -> None:
+def test_a_spec_older_than_quality_loads_with_its_fingerprint() -> None:
     stored = to_json(a_spec())
     del stored["quality"]
     assert from_json(stored).quality == QUALITY
@@ -123,13 +123,13 @@ def test_a_spec_from_before_there_was_a_quality_still_loads_and_has_its_fingerpr
     assert a_spec().fingerprint() == before
 
 
-def test_a_fingerprint_tells_specs_apart() -> None:
+def test_a_fingerprint_distinguishes_specs() -> None:
     specs = [a_spec(), a_spec("b"), a_spec(seed=0), a_spec(seed=1), a_spec(operation=ImageToVideo(IMAGE, "a wave"))]
     assert len({spec.fingerprint() for spec in specs}) == len(specs)
     assert a_spec().fingerprint() == a_spec().fingerprint()
 
 
-def test_a_quality_of_the_card_passes_and_its_first_is_the_default() -> None:
+def test_a_quality_of_the_card_is_accepted_and_its_first_is_the_default() -> None:
     card = a_card(qualities=(FAST, QUALITY))
     assert card.check(a_spec(quality=QUALITY)) == []
     assert card.complete(a_spec(), seed=1, picture=None).quality == FAST
@@ -158,7 +158,7 @@ def nano(**changes: object) -> Catalog:
     return Catalog.from_toml({"models": {"nano": parsed["models"]["nano"] | changes}})
 
 
-def test_a_card_of_ours_says_what_it_needs_of_its_engine() -> None:
+def test_a_local_card_states_what_it_needs_of_its_engine() -> None:
     shipped = nano().card("nano").engine
     assert shipped is not None
     assert (shipped.profile, shipped.steps, shipped.precision, shipped.experimental) == ("nano", 4, "fp32", False)
@@ -229,7 +229,7 @@ def test_a_malformed_value_is_refused_with_the_card_and_the_key(key: str, values
         ({"backend": "fake", "steps": 4}, "'nano' states .*, but its backend is no Triton"),
     ],
 )
-def test_what_does_not_go_together_is_refused(change: dict[str, object], message: str) -> None:
+def test_values_that_contradict_each_other_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         nano(**change)
 
@@ -243,14 +243,14 @@ def test_what_does_not_go_together_is_refused(change: dict[str, object], message
         ([], "a table for each card"),
     ],
 )
-def test_a_file_of_no_cards_is_refused(models: object, message: str) -> None:
+def test_a_file_without_cards_is_refused(models: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Catalog.from_toml({"models": models})
     with pytest.raises(ValueError, match="no table 'model'"):
         Catalog.from_toml({"models": {}, "model": {}})
 
 
-def test_what_may_be_left_out_may_be_left_out_and_the_widest_card_can_be_listed() -> None:
+def test_optional_keys_may_be_absent_and_the_largest_card_can_be_listed() -> None:
     table = tomllib.loads(Path("tests/golden/models.toml").read_text())["models"]["test-model"]
     assert Catalog.from_toml({"models": {"x": table}}).card("x").engine is None
     wide = {
@@ -282,9 +282,7 @@ def test_what_may_be_left_out_may_be_left_out_and_the_widest_card_can_be_listed(
         ({"precision": "bf16"}, "the model 'nano' says precision = fp32; the profile has bf16"),
     ],
 )
-def test_a_card_is_held_against_the_numbers_of_the_profile_that_is_served(
-    change: dict[str, object], message: str
-) -> None:
+def test_a_card_is_compared_with_the_served_profile(change: dict[str, object], message: str) -> None:
     served = build.served(profile_file.load("nano")) | {"digest": "of no files"}
     with pytest.raises(AttemptFailed, match=message) as failed:
         ServedProfile.parse(json.dumps(served | change)).check(nano().card("nano"))
@@ -293,7 +291,7 @@ def test_a_card_is_held_against_the_numbers_of_the_profile_that_is_served(
     ServedProfile.parse(json.dumps(older)).check(nano().card("nano"))
 
 
-def test_what_a_card_does_not_state_is_not_held_against_the_profile() -> None:
+def test_a_value_that_a_card_does_not_state_is_not_compared() -> None:
     table = tomllib.loads((CONFIG / "models.toml").read_text())["models"]["nano"]
     terse = {key: value for key, value in table.items() if key not in ("steps", "precision", "memory_bytes")}
     served = build.served(profile_file.load("nano")) | {"digest": "of no files", "steps": 7, "precision": "bf16"}

@@ -51,7 +51,7 @@ async def test_a_transparent_avif_becomes_white(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "trailer", [pictures.a_box(b"mpvd", pictures.an_mp4()), bytes(100), b"\0\0\x10\0mpvd", b"SEFT", b"\0"]
 )
-async def test_bytes_behind_heic_and_avif_are_dropped(tmp_path: Path, data: bytes, trailer: bytes) -> None:
+async def test_bytes_after_a_heic_or_avif_picture_are_dropped(tmp_path: Path, data: bytes, trailer: bytes) -> None:
     _, alone = await taken(data, tmp_path)
     _, image = await taken(data + trailer, tmp_path)
     assert differ(image, alone) == 0
@@ -228,7 +228,7 @@ async def test_a_lossy_picture_stays_lossy_and_about_as_large(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "options", [{"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"keep_rgb": True}], ids=str
 )
-async def test_a_jpeg_looks_as_it_did(tmp_path: Path, options: dict[str, object]) -> None:
+async def test_a_jpeg_keeps_its_appearance(tmp_path: Path, options: dict[str, object]) -> None:
     photo = pictures.noisy(160, 120).resize((320, 240), Image.Resampling.BICUBIC)
     data = pictures.encoded(photo, "JPEG", quality=85, **options)
     _, image = await taken(data, tmp_path)

@@ -53,7 +53,7 @@ def files(tmp_path: Path) -> Files:
     return Files(tmp_path)
 
 
-def test_a_new_version_holds_from_the_second_look_that_finds_it(files: Files) -> None:
+def test_a_new_version_is_used_after_the_second_check_that_finds_it(files: Files) -> None:
     before = files.versions
     files.plans.write_text(PLANS + "[plans.new]\n")
     assert (files.look(), "new" in files.live_plans.value) == (False, False)
@@ -62,7 +62,7 @@ def test_a_new_version_holds_from_the_second_look_that_finds_it(files: Files) ->
     assert len(files.versions) == 1 and files.versions != before
 
 
-def test_a_file_that_is_being_written_is_not_taken(files: Files) -> None:
+def test_a_file_that_is_being_written_is_not_read(files: Files) -> None:
     whole = PLANS + "[plans.one]\n[plans.two]\n"
     for end in (len(whole) // 3, len(whole) // 2, len(whole) - len("[plans.two]\n")):
         files.plans.write_text(whole[:end])
@@ -73,7 +73,7 @@ def test_a_file_that_is_being_written_is_not_taken(files: Files) -> None:
     assert files.metric("i2v_config_reload_failures_total") == 0
 
 
-def test_on_request_a_new_version_holds_at_once(files: Files) -> None:
+def test_on_request_a_new_version_is_used_immediately(files: Files) -> None:
     files.plans.write_text(PLANS + "[plans.new]\n")
     assert files.look(at_once=True) and "new" in files.live_plans.value
 
@@ -101,7 +101,7 @@ def test_a_version_that_cannot_be_used_is_reported_once_and_the_old_one_stays(
     assert [files.look(), files.look()] == [False, True]
 
 
-def test_a_file_that_is_gone_is_reported_and_may_come_back(files: Files) -> None:
+def test_a_missing_file_is_reported_and_may_return(files: Files) -> None:
     files.plans.unlink()
     assert not any(files.look() for _ in range(3))
     assert files.metric("i2v_config_reload_failures_total") == 1 and "test" in files.live_plans.value
@@ -110,7 +110,7 @@ def test_a_file_that_is_gone_is_reported_and_may_come_back(files: Files) -> None
     assert files.metric("i2v_config_usable") == 1
 
 
-def test_a_link_that_is_exchanged_is_noticed_as_kubernetes_does_it(tmp_path: Path) -> None:
+def test_an_exchanged_link_is_detected_as_kubernetes_makes_it(tmp_path: Path) -> None:
     for name, text in (("..1", PLANS), ("..2", PLANS + "[plans.new]\n")):
         (tmp_path / name).mkdir()
         file = tmp_path / name / "plans.toml"
@@ -198,7 +198,7 @@ async def test_cards_and_plans_change_together_or_alone_and_each_change_is_repor
         assert "new" in config.plans, "a bad file of plans does not hold up the cards"
 
 
-async def test_a_process_looks_at_once_when_it_is_asked_to(files: Files) -> None:
+async def test_a_process_checks_its_files_immediately_on_request(files: Files) -> None:
     async with watched(files.config, 3600) as reports:
         await reports.get()
         files.plans.write_text(PLANS + '[plans.new]\nmodels = ["sora"]\n')
@@ -207,7 +207,7 @@ async def test_a_process_looks_at_once_when_it_is_asked_to(files: Files) -> None
         assert "new" in files.config.plans
 
 
-async def test_names_that_no_card_has_are_warned_of(files: Files, caplog: pytest.LogCaptureFixture) -> None:
+async def test_names_without_a_card_cause_a_warning(files: Files, caplog: pytest.LogCaptureFixture) -> None:
     files.plans.write_text(PLANS + '[plans.new]\nmodels = ["sora"]\n')
     async with watched(files.config, 3600) as reports:
         await reports.get()
@@ -217,7 +217,7 @@ async def test_names_that_no_card_has_are_warned_of(files: Files, caplog: pytest
     assert problems == ["the plan 'new' allows the model 'sora', which no card has"]
 
 
-async def test_an_error_in_a_report_does_not_end_the_watch(files: Files) -> None:
+async def test_an_error_in_a_report_does_not_end_the_checks(files: Files) -> None:
     calls: asyncio.Queue[None] = asyncio.Queue()
 
     async def report() -> None:

@@ -1,4 +1,4 @@
-"""The environment is read once, and whatever cannot be used is named."""
+"""The environment is read once, and an invalid variable is named."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def test_addresses_of_tritons_that_cannot_be_read_are_named(triton: str) -> None
 
 
 @pytest.mark.parametrize("triton", ["triton=h:1,triton=h:2", "triton=h:1,triton=h:1"])
-def test_a_triton_that_is_named_twice_is_told_so(triton: str) -> None:
+def test_a_triton_that_is_named_twice_is_refused(triton: str) -> None:
     with pytest.raises(BadSetting, match=r"I2V_TRITON is .*; the name 'triton' comes twice"):
         settings(TRITON=triton)
 
@@ -66,7 +66,7 @@ def test_slots_that_cannot_be_read_are_named(slots: str) -> None:
         settings(TRITON_SLOTS=slots)
 
 
-def test_the_variables_of_providers_and_of_the_prompt_writer_are_passed_over() -> None:
+def test_the_variables_of_providers_and_of_the_prompt_writer_are_ignored() -> None:
     found = settings(PROVIDER_WAVESPEED_KEY="sk", PROVIDER_FAL_LISTEN="h:1", PROMPT_LISTEN="h:2", PROMPT_WRITER="h:3")
     assert found == settings(PROMPT_WRITER="h:3")
     with pytest.raises(BadSetting, match="there is no setting I2V_PROVIDER_LIMIT"):
@@ -84,7 +84,7 @@ def test_authorities_of_providers_are_read_at_the_start_or_named(tmp_path: Path)
             settings(PROVIDER_CA_FILE=str(tmp_path / wrong))
 
 
-def test_a_successor_may_stand_in_another_file_and_must_stand_somewhere(tmp_path: Path) -> None:
+def test_a_successor_may_be_in_another_file_and_must_exist(tmp_path: Path) -> None:
     remote = tmp_path / "remote"
     remote.mkdir()
     card = (GOLDEN / "remote.toml").read_text()
@@ -112,7 +112,7 @@ def test_a_number_is_a_number(seconds: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", ["-1", "3601"])
-def test_the_patience_with_the_database_is_bounded(seconds: str) -> None:
+def test_the_wait_for_the_database_is_limited(seconds: str) -> None:
     with pytest.raises(
         BadSetting, match=f"I2V_DATABASE_PATIENCE_S cannot be '{seconds}': it is at least 0 and at most 3600"
     ):
@@ -131,12 +131,12 @@ def test_the_patience_with_the_database_is_bounded(seconds: str) -> None:
         "API_PORT_1_UDP",
     ],
 )
-def test_what_kubernetes_sets_for_a_service_of_ours_is_ignored(name: str) -> None:
+def test_variables_that_kubernetes_sets_for_our_services_are_ignored(name: str) -> None:
     assert settings(**{name: "tcp://10.0.0.1:50051"}) == Settings()
 
 
 @pytest.mark.parametrize("name", ["SERVICE", "PORTS", "API_SERVICE_HOSTS", "SERVICE_HOST_2"])
-def test_what_only_looks_like_kubernetes_is_an_error(name: str) -> None:
+def test_a_variable_that_only_resembles_those_of_kubernetes_is_an_error(name: str) -> None:
     with pytest.raises(BadSetting, match=f"there is no setting I2V_{name}"):
         settings(**{name: "10.0.0.1"})
 

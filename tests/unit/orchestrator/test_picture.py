@@ -60,7 +60,7 @@ async def test_a_picture_is_rotated_as_its_metadata_say(tmp_path: Path, orientat
         assert np.allclose(image.getpixel(place), pictures.quadrants().getpixel(place), atol=40)
 
 
-async def test_metadata_are_gone(tmp_path: Path) -> None:
+async def test_metadata_are_removed(tmp_path: Path) -> None:
     for form in ("JPEG", "PNG", "WEBP"):
         _, image = await taken(pictures.turned(6, form), tmp_path)
         assert not image.getexif()
@@ -70,7 +70,7 @@ async def test_metadata_are_gone(tmp_path: Path) -> None:
     assert b"ICC_PROFILE" not in (tmp_path / "out").read_bytes()
 
 
-async def test_what_is_transparent_becomes_white(tmp_path: Path) -> None:
+async def test_transparent_pixels_become_white(tmp_path: Path) -> None:
     see_through = Image.new("RGBA", (64, 48), (255, 0, 0, 0))
     see_through.paste((0, 0, 255, 255), (0, 0, 32, 48))
     palette = see_through.convert("P")
@@ -87,7 +87,7 @@ async def test_what_is_transparent_becomes_white(tmp_path: Path) -> None:
         assert (image.getpixel((5, 5)), image.getpixel((40, 5))) == (left, (255, 255, 255))
 
 
-async def test_half_transparent_is_mixed_with_white(tmp_path: Path) -> None:
+async def test_half_transparent_pixels_are_mixed_with_white(tmp_path: Path) -> None:
     _, image = await taken(pictures.encoded(Image.new("RGBA", (64, 48), (0, 0, 0, 128)), "PNG"), tmp_path)
     assert image.getpixel((5, 5)) == (127, 127, 127)
 
@@ -130,7 +130,7 @@ async def test_a_colour_profile_is_applied_and_dropped(tmp_path: Path, form: str
     assert "icc_profile" not in image.info
 
 
-async def test_a_palette_has_its_profile_and_its_transparency_too(tmp_path: Path) -> None:
+async def test_a_palette_picture_gets_its_colour_profile_and_white_for_transparency(tmp_path: Path) -> None:
     flag = Image.new("P", (64, 48), 0)
     flag.putpalette([255, 0, 0, 0, 0, 255])
     flag.paste(1, (32, 0, 64, 48))
@@ -149,7 +149,7 @@ async def test_a_picture_with_a_broken_colour_profile_is_accepted(tmp_path: Path
             assert np.allclose(image.getpixel((5, 5)), red.convert("RGB").getpixel((5, 5)), atol=6)
 
 
-async def test_the_second_picture_that_a_phone_puts_behind_the_first_is_dropped(tmp_path: Path) -> None:
+async def test_the_second_picture_that_a_phone_appends_is_dropped(tmp_path: Path) -> None:
     info, _ = await taken(pictures.with_second_picture(pictures.a_picture(form="JPEG")), tmp_path)
     assert info == PictureInfo("image/jpeg", 64, 48)
     size = (tmp_path / "out").stat().st_size
@@ -224,7 +224,7 @@ async def test_an_invalid_picture_is_refused(tmp_path: Path, data: bytes, reason
     assert says in error.violations[0].description
 
 
-async def test_the_limits_themselves_are_allowed(tmp_path: Path) -> None:
+async def test_a_picture_at_the_limits_is_accepted(tmp_path: Path) -> None:
     for width, height in ((8192, 2048), (2048, 8192), (32, 32), (32, 128)):
         info, _ = await taken(pictures.a_png(width, height), tmp_path)
         assert (info.width, info.height) == (width, height)

@@ -74,13 +74,13 @@ def test_seconds_up_to_the_minimum_have_a_line_of_their_own() -> None:
     assert lines[1].description == "far bills at least 5 s"
 
 
-def test_a_free_video_has_a_line_too() -> None:
+def test_a_free_video_has_a_line() -> None:
     assert amounts(video_lines(a_remote_card(), a_spec(duration_ms=2000, resolution="720p"))) == [
         (LineKind.VIDEO_SECONDS, 2, 0, 0)
     ]
 
 
-def test_the_version_of_a_card_changes_with_its_prices_alone() -> None:
+def test_the_version_of_a_card_changes_only_with_its_prices() -> None:
     card = a_remote_card(per_second=1)
     assert card.remote is not None
     assert card_version(replace(card, description="Another text.")) == card_version(card)

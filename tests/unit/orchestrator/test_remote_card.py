@@ -58,7 +58,7 @@ def reasons(model: str, operation: Operation, **changes: Any) -> list[tuple[str,
     return [(each.field.removeprefix("spec."), each.reason) for each in wrong]
 
 
-def test_the_cards_are_those_of_the_vendors() -> None:
+def test_the_cards_are_those_of_the_vendors_models() -> None:
     assert set(CARDS) == {WAN, FAL, KLING, KANDINSKY, TALK}
     assert CARDS[WAN].remote and CARDS[FAL].remote
     assert CARDS[WAN].remote.capability == CARDS[FAL].remote.capability == "wan-2.5"
@@ -126,7 +126,7 @@ def test_the_cards_are_those_of_the_vendors() -> None:
         (TALK, speaks(), {"duration_ms": 5000}, [("duration", "PARAMETER_UNSUPPORTED")]),
     ],
 )  # fmt: skip
-def test_a_spec_is_held_against_each_limit(
+def test_a_spec_is_checked_against_each_limit(
     model: str, operation: Operation, changes: dict[str, Any], wrong: list[tuple[str, str]]
 ) -> None:
     assert reasons(model, operation, **changes) == wrong
@@ -164,7 +164,7 @@ def sound(seconds: float = 5, size: int = 1000, media_type: str = "audio/mpeg") 
         (TALK, {"image": picture(), "audio": sound(), "mask": picture(641, 640)}, ["MASK_SIZE_WRONG"]),
     ],
 )
-def test_assets_are_held_against_each_limit(model: str, assets: dict[str, Asset], wrong: list[str]) -> None:
+def test_assets_are_checked_against_each_limit(model: str, assets: dict[str, Asset], wrong: list[str]) -> None:
     remote = CARDS[model].remote
     assert remote is not None
     operation = speaks() if model == TALK else moves()
@@ -172,7 +172,7 @@ def test_assets_are_held_against_each_limit(model: str, assets: dict[str, Asset]
 
 
 @pytest.mark.parametrize("model", sorted(CARDS))
-def test_every_number_of_a_card_is_taken_and_one_more_is_refused(model: str) -> None:
+def test_every_maximum_of_a_card_is_accepted_and_one_more_is_refused(model: str) -> None:
     card, make = CARDS[model], speaks if model == TALK else moves
     remote = card.remote
     assert remote is not None
@@ -251,7 +251,7 @@ def test_speech_is_priced_by_the_second_with_a_minimum(audio_ms: int, seconds: i
     assert price(TALK, speaks(), audio_ms, resolution="480p") == seconds * 30_000
 
 
-def test_a_long_speech_has_the_time_that_its_vendor_takes() -> None:
+def test_a_long_speech_has_a_timeout_as_its_vendor_needs() -> None:
     card = CARDS[TALK]
     completed = card.complete(Spec(TALK, speaks()), seed=2**40, picture=None, audio_ms=600_000)
     assert completed.timeout_ms == 1_200_000 + 600 * 40_000
@@ -259,7 +259,7 @@ def test_a_long_speech_has_the_time_that_its_vendor_takes() -> None:
     assert completed.seed is not None and 0 <= completed.seed < 2**31
 
 
-def test_what_a_model_has_none_of_stays_unset() -> None:
+def test_a_field_that_a_model_does_not_have_stays_unset() -> None:
     completed = CARDS[KLING].complete(Spec(KLING, moves()), seed=7, picture=None)
     assert (completed.seed, completed.resolution, completed.size) == (None, None, None)
 
@@ -284,14 +284,14 @@ OPERATIONS = st.one_of(
 
 
 @given(OPERATIONS, st.none() | st.sampled_from(["480p", "720p"]), st.none() | st.integers(0, 9))
-def test_a_stored_spec_comes_back_as_it_was(operation: Operation, resolution: str | None, seed: int | None) -> None:
+def test_a_stored_spec_is_read_unchanged(operation: Operation, resolution: str | None, seed: int | None) -> None:
     spec = Spec("m", operation, resolution=resolution, seed=seed, quality="quality")
     assert from_json(to_json(spec)) == spec
     assert spec.fingerprint() == from_json(to_json(spec)).fingerprint()
     assert spec.fingerprint() != replace(spec, resolution="1080p").fingerprint()
 
 
-def test_digests_of_specs_from_before_stay_what_they_are() -> None:
+def test_digests_of_old_specs_do_not_change() -> None:
     assert to_json(Spec("m", moves())) == {
         "model": "m",
         "operation": {"kind": "image-to-video", "image": IMAGE, "prompt": "it moves", "fit": "crop"},

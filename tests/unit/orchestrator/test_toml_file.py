@@ -67,7 +67,7 @@ name = "b"
         (("jobs", 1, "name"), 27),
     ],
 )
-def test_each_place_has_its_line(at: Place, line: int) -> None:
+def test_each_position_has_its_line(at: Place, line: int) -> None:
     tables_of(FILE)
     assert Lines(FILE).of(at) == line
     assert Lines(FILE.replace("\n", "\r\n")).of(at) == line
@@ -83,7 +83,7 @@ def test_each_place_has_its_line(at: Place, line: int) -> None:
         (("jobs", 1, "missing"), 26),
     ],
 )
-def test_what_is_missing_has_the_line_of_the_table_that_lacks_it(at: Place, line: int) -> None:
+def test_a_missing_key_has_the_line_of_its_table(at: Place, line: int) -> None:
     assert Lines(FILE).of(at) == line
 
 
@@ -126,12 +126,12 @@ def test_any_keys_and_arrays_are_found_where_they_were_written(keys: list[tuple[
         ("a = 1\nb = " + "{x=" * 3000, 2, f"nested more than {NESTED_MOST} deep"),
     ],
 )
-def test_a_file_that_is_no_toml_is_refused_with_the_line(text: str, line: int, what: str) -> None:
+def test_a_file_that_is_not_toml_is_refused_with_the_line(text: str, line: int, what: str) -> None:
     with pytest.raises(UnusableTables, match=f"^line {line}: .*{what}"):
         tables_of(text)
 
 
-def test_bytes_that_are_no_text_are_refused_with_the_line() -> None:
+def test_bytes_that_are_not_text_are_refused_with_the_line() -> None:
     assert decoded("a = 'ü'".encode()) == "a = 'ü'"
     with pytest.raises(UnusableTables, match=r"^line 2: this is not UTF-8$"):
         decoded(b"a = 1\nb = '\xff'")

@@ -109,7 +109,7 @@ async def test_a_webhook_reports_a_submission_that_is_unknown_to_this_process() 
         await submitted(submissions)
 
 
-async def test_a_webhook_fills_the_gap_of_a_lost_answer_and_changes_none() -> None:
+async def test_a_webhook_replaces_a_lost_answer_and_never_changes_an_answer() -> None:
     submissions, webhooks = remembering()
     await submitted(submissions)
     assert webhooks.take("/hooks/s-1", headers(), BODY) == 204
