@@ -116,7 +116,7 @@ class LiveConfig:
         self.plans = LivePlans(self._plans)
 
     def catalog(self) -> Catalog:
-        """Returns the catalog that holds now. It does not change: whoever needs one state keeps it."""
+        """Returns the current catalog. It does not change: a caller that needs one state keeps it."""
         return self._cards.value
 
     def reload(self) -> None:

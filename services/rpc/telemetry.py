@@ -59,7 +59,7 @@ class ServerMetrics:
         self.started = Counter("grpc_server_started_total", "RPCs started on the server.", METHOD, registry=registry)
         self.handled = Counter(
             "grpc_server_handled_total",
-            "RPCs completed on the server, whatever their outcome.",
+            "RPCs completed on the server, with any outcome.",
             (*METHOD, "grpc_code"),
             registry=registry,
         )

@@ -13,7 +13,7 @@ NOTICES = {"keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_us
 LOCK = sa.text("SELECT pg_advisory_xact_lock(1)")
 
 
-async def test_a_process_that_hangs_inside_a_transaction_does_not_keep_its_locks(database: str) -> None:
+async def test_a_process_that_stands_still_inside_a_transaction_does_not_keep_its_locks(database: str) -> None:
     still, other = Database(database, pool_size=1, still_s=1), Database(database, pool_size=1)
     locked: list[bool] = []
     with pytest.raises(Unavailable):
@@ -29,7 +29,7 @@ async def test_a_process_that_hangs_inside_a_transaction_does_not_keep_its_locks
     await other.close()
 
 
-async def test_every_connection_detects_a_server_that_is_gone_without_notice(database: str) -> None:
+async def test_a_server_that_is_gone_without_a_word_is_noticed_by_every_connection(database: str) -> None:
     """Without these settings of libpq a statement waits a quarter of an hour for such a server."""
     connections = Database(database, pool_size=1)
     async with connections.reading() as connection:
@@ -39,7 +39,7 @@ async def test_every_connection_detects_a_server_that_is_gone_without_notice(dat
     await connections.close()
 
 
-async def test_a_broken_connection_of_the_driver_is_replaced_without_an_error_in_the_log(
+async def test_the_drivers_own_connection_that_broke_is_replaced_without_a_fault_in_the_log(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     connections = Database(database, pool_size=1)
@@ -52,7 +52,7 @@ async def test_a_broken_connection_of_the_driver_is_replaced_without_an_error_in
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-async def test_an_unreachable_database_is_an_unavailable_error() -> None:
+async def test_an_unreachable_database_is_unavailable() -> None:
     database = Database("postgresql://user@127.0.0.1:9/none", pool_size=1)
     with pytest.raises(Unavailable):
         await database.check()

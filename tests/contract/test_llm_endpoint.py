@@ -145,7 +145,7 @@ async def test_a_cancelled_call_ends_the_call_to_the_endpoint(rig: Rig) -> None:
         metadata=(("authorization", f"Bearer {CALLER}"),),
     )
     async with asyncio.timeout(90):
-        while not rig.llm.calls:  # noqa: ASYNC110  The simulator tells nobody.
+        while not rig.llm.calls:  # noqa: ASYNC110  The simulator has no event for it.
             await asyncio.sleep(0.001)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -11,7 +11,7 @@ async def late(
     """Makes jobs with increasing deadlines until one reaches the stage that the test needs before its deadline.
 
     A busy machine may need longer than `first_s` to get there, and a longer deadline alone would make every run slow.
-    `make` returns the ended job. The last job is returned, whatever stage it reached.
+    `make` returns the ended job. The last job is returned, even if it did not reach the stage.
     """
     job = await make(first_s)
     for factor in (4, 16):

@@ -125,7 +125,7 @@ BackendEvent = Stage | Continues | Checkpoint | Fragment | TaskSubmitting | Task
 
 
 class Backend(Protocol):
-    """Generates videos. Closing or cancelling the iterator stops the work, wherever it runs."""
+    """Generates videos. Closing or cancelling the iterator stops the work, on this machine or another."""
 
     def generate(self, request: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
         """Yields events while the video is generated; an Output comes last.

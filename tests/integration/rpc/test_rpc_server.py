@@ -54,7 +54,7 @@ async def test_health_needs_no_key_and_follows_set_serving(rig: Rig) -> None:
     assert (await health.Check(health_pb2.HealthCheckRequest())).status == NOT_SERVING
     assert (await health.Check(health_pb2.HealthCheckRequest(service="liveness"))).status == SERVING
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await health.Check(health_pb2.HealthCheckRequest(service="nobody"))
+        await health.Check(health_pb2.HealthCheckRequest(service="unknown"))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
@@ -66,7 +66,7 @@ async def test_a_health_watcher_that_leaves_does_not_affect_the_others(rig: Rig)
     await rig.metric_becomes(1, "grpc_server_handled_total", "Watch", grpc_code="Canceled")
     await rig.server.set_serving(False)
     assert (await stays.read()).status == NOT_SERVING
-    unknown = health.Watch(health_pb2.HealthCheckRequest(service="nobody"))
+    unknown = health.Watch(health_pb2.HealthCheckRequest(service="unknown"))
     assert (await unknown.read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 

@@ -41,7 +41,7 @@ class TritonPythonModel:
         self.warm_up()
 
     def warm_up(self) -> None:
-        """Runs the graph once on zeros, 32 wherever a size is free."""
+        """Runs the graph once on zeros, with 32 for each free size."""
         kinds = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
         inputs = {
             each.name: np.zeros([size if isinstance(size, int) else 32 for size in each.shape], kinds[each.type])
