@@ -37,19 +37,19 @@ def mixed(rig: Provided, kind: str) -> float:
     return rig.metric("i2v_vendor_mixed_answers_total", kind=kind)
 
 
-@pytest.mark.parametrize("looks", [["other-task"], ["other-model"], ["no-id"], ["other-task", "500", "other-model"]])
-async def test_an_answer_to_a_look_that_is_for_another_task_is_no_answer(rig: Provided, looks: list[str]) -> None:
-    rig.play(looks=list(looks), work_s=0.05)
+@pytest.mark.parametrize("polls", [["other-task"], ["other-model"], ["no-id"], ["other-task", "500", "other-model"]])
+async def test_an_answer_to_a_look_that_is_for_another_task_is_no_answer(rig: Provided, polls: list[str]) -> None:
+    rig.play(polls=list(polls), work_s=0.05)
     received = await rig.generate()
     assert length_s(received.video) == pytest.approx(5, abs=0.3), "another task's is one second long"
     assert received.video == rig.simulator.video(rig.simulator.works[received.ref])
-    assert mixed(rig, "look") == len(looks) - looks.count("500")
+    assert mixed(rig, "look") == len(polls) - polls.count("500")
     assert rig.simulator.paid == 1
 
 
 async def test_a_fal_result_for_another_task_is_ignored(tmp_path: Path) -> None:
     async with provided("fal", tmp_path) as rig:
-        rig.play(looks=["", "other-task"])
+        rig.play(polls=["", "other-task"])
         received = await rig.generate()
         assert length_s(received.video) == pytest.approx(5, abs=0.3)
         assert mixed(rig, "look") == 1
@@ -57,7 +57,7 @@ async def test_a_fal_result_for_another_task_is_ignored(tmp_path: Path) -> None:
 
 async def test_an_end_of_another_task_is_not_the_end_of_this_one(rig: Provided) -> None:
     """In particular an answer that says that nothing was charged."""
-    rig.play(looks=["other-failed", "other-failed"], work_s=0.05)
+    rig.play(polls=["other-failed", "other-failed"], work_s=0.05)
     assert (await rig.generate()).done
     assert mixed(rig, "look") == 2
 
@@ -78,13 +78,13 @@ async def test_an_answer_to_a_cancel_that_is_for_another_task_stops_nothing(rig:
     rig.play(stay="queue")
     call = rig.start()
     ref = (await until(call, "accepted")).accepted.external_ref
-    rig.simulator.works[ref].scenario.looks[:] = ["other-task"] * 1000
+    rig.simulator.works[ref].scenario.polls[:] = ["other-task"] * 1000
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await rig.cancel(ref)
     assert from_call(caught.value).reason == "VENDOR_UNREACHABLE"
     kind = {"wavespeed": "look", "fal": "cancel"}[rig.vendor]
     assert mixed(rig, kind) >= 1
-    rig.simulator.works[ref].scenario.looks.clear()
+    rig.simulator.works[ref].scenario.polls.clear()
     rig.simulator.release()
     assert await until(call, "done")
 

@@ -129,7 +129,7 @@ async def test_a_model_that_does_not_answer_ends_in_a_timeout(
                 await TritonRig(backend, tmp_path).events(a_spec(), the_card())
         await backend.check()
         await backend.close()
-    assert triton.looks.count(model) >= 2
+    assert triton.probes.count(model) >= 2
 
 
 async def test_the_decoder_gets_the_history_only_when_the_transformer_has_answered(

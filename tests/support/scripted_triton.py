@@ -50,7 +50,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     asked: list[tuple[str, Arrays]] = field(default_factory=list)
     not_ready: set[str] = field(default_factory=set)
     loaded: list[str] = field(default_factory=list)
-    looks: list[str] = field(default_factory=list)
+    probes: list[str] = field(default_factory=list)
     """Models that were probed."""
     _clips: dict[int, int] = field(default_factory=dict)
 
@@ -83,7 +83,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         async for request in requests:
             inputs = arrays_of(request.inputs, request.raw_input_contents)
             if _is_pulse(inputs):
-                self.looks.append(request.model_name)
+                self.probes.append(request.model_name)
                 died = request.model_name in self.silent and self.dead
                 yield refusal(f"Stub process '{request.model_name}' is not healthy." if died else "INVALID: nothing")
                 continue

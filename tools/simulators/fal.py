@@ -105,7 +105,7 @@ class FalSimulator(Simulator):
                 body |= {"error": state, "error_type": FAILURES[state][1]}
             return web.json_response(body)
 
-        return await self.look(request, answer)
+        return await self.poll(request, answer)
 
     async def _result(self, request: web.Request) -> web.StreamResponse:
         def answer(work: Work, state: str) -> web.Response:
@@ -121,7 +121,7 @@ class FalSimulator(Simulator):
             body = {"video": video, "seed": 7, "actual_prompt": work.request.prompt}
             return web.json_response(body | (self._names(work) if work.ref not in request.path else {}))
 
-        return await self.look(request, answer)
+        return await self.poll(request, answer)
 
     async def _cancel(self, request: web.Request) -> web.StreamResponse:
         self.counts["cancel"] += 1
@@ -136,7 +136,7 @@ class FalSimulator(Simulator):
                 return web.json_response({"status": "CANCELLATION_REQUESTED"}, status=202)
             return web.json_response({"status": "ALREADY_COMPLETED"}, status=400)
 
-        return await self.look(request, answer)
+        return await self.poll(request, answer)
 
     async def _initiate(self, request: web.Request) -> web.Response:
         self.counts["upload"] += 1

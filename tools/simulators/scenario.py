@@ -28,7 +28,7 @@ class Scenario:
     """Of a refusal or a failed task."""
     encoding: str = ""
     """Of a refusal's body, if not JSON's own; `raw` is UTF-8 with halves of characters in it."""
-    looks: list[str] = field(default_factory=list)
+    polls: list[str] = field(default_factory=list)
     """The results of the next polls, one each: nothing (empty), a status such as `500`, or `lost`, `hang`, `garbage`,
     `deep`, `huge`, `types`, or the answer for another task: `no-id`, `other-task` or `other-failed` (which is done, or
     has failed), `other-model`."""

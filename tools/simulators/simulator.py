@@ -164,15 +164,15 @@ class Simulator(ABC):
 
     # --- polls ---
 
-    async def look(self, request: web.Request, answer: Callable[[Work, str], web.Response]) -> web.StreamResponse:
+    async def poll(self, request: web.Request, answer: Callable[[Work, str], web.Response]) -> web.StreamResponse:
         """Answers a poll of a task, or does what the scenario requests."""
-        self.counts["look"] += 1
+        self.counts["poll"] += 1
         if not self.is_known(request):
             return self._refuse(*self.words_of("bad-key"))
         work = self.works.get(request.match_info["ref"])
         if work is None:
             return self.refusal(404, "not found")
-        if work.scenario.looks and (fault := work.scenario.looks.pop(0)):
+        if work.scenario.polls and (fault := work.scenario.polls.pop(0)):
             if fault in MIXED:
                 return answer(self._mixed(work, fault), "failed" if fault == "other-failed" else "completed")
             return await self._fault(request, fault)

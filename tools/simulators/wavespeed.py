@@ -45,7 +45,7 @@ class WaveSpeedSimulator(Simulator):
 
     def add_routes(self) -> None:
         routes = self.application.router
-        routes.add_get(f"{API}/predictions/{{ref}}/result", self._look)
+        routes.add_get(f"{API}/predictions/{{ref}}/result", self._poll)
         routes.add_post(f"{API}/predictions", self._list)
         routes.add_post(f"{API}/media/upload/binary", self._upload)
         routes.add_get(f"{API}/webhook/secret", self._secret)
@@ -130,11 +130,11 @@ class WaveSpeedSimulator(Simulator):
             "timings": {"inference": 1234} if done else {},
         }
 
-    async def _look(self, request: web.Request) -> web.StreamResponse:
+    async def _poll(self, request: web.Request) -> web.StreamResponse:
         def answer(work: Work, state: str) -> web.Response:
             return web.json_response({"code": 200, "message": "success", "data": self._data(work, state)})
 
-        return await self.look(request, answer)
+        return await self.poll(request, answer)
 
     async def _list(self, request: web.Request) -> web.Response:
         self.counts["find"] += 1

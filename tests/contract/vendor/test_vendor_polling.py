@@ -9,7 +9,7 @@ from tests.support.provider_and_simulator import Provided, provided, until
 
 
 @pytest.mark.parametrize(
-    "looks",
+    "polls",
     [
         ["500", "502", "503", "504"],
         ["429", "429"],
@@ -25,16 +25,16 @@ from tests.support.provider_and_simulator import Provided, provided, until
         ["500", "lost", "garbage", "429", "types", "404", "deep"],
     ],
 )
-async def test_a_failed_poll_changes_nothing(rig: Provided, looks: list[str]) -> None:
-    rig.play(looks=list(looks), work_s=0.05)
+async def test_a_failed_poll_changes_nothing(rig: Provided, polls: list[str]) -> None:
+    rig.play(polls=list(polls), work_s=0.05)
     result = await rig.generate()
     assert result.done
-    assert rig.simulator.scenario.looks == []
+    assert rig.simulator.scenario.polls == []
     assert rig.simulator.paid == 1
 
 
 async def test_a_vendor_that_requests_slower_polling_is_polled_more_slowly(rig: Provided) -> None:
-    rig.play(looks=["429"], retry_after="1")
+    rig.play(polls=["429"], retry_after="1")
     before = time.monotonic()
     assert (await rig.generate()).done
     assert time.monotonic() - before >= 0.9
@@ -42,11 +42,11 @@ async def test_a_vendor_that_requests_slower_polling_is_polled_more_slowly(rig: 
 
 async def test_a_permanent_fault_leaves_a_task_that_can_be_resumed(tmp_path: Path, vendor: str) -> None:
     async with provided(vendor, tmp_path, change=lambda values, _: values.update(watch_s=0.3)) as rig:
-        rig.play(looks=["500"] * 1000)
+        rig.play(polls=["500"] * 1000)
         result = await rig.generate()
         assert result.end == ("TIMED_OUT", "UNKNOWN")
         assert result.failed.resumable
-        rig.simulator.works[result.ref].scenario.looks.clear()
+        rig.simulator.works[result.ref].scenario.polls.clear()
         assert (await rig.attach(result.ref)).done
         assert rig.simulator.paid == 1
 

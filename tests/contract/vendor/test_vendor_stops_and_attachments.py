@@ -54,7 +54,7 @@ async def test_a_vendor_that_cannot_stop_a_task_reports_it(rig: Provided) -> Non
     rig.play(stay="queue")
     call = rig.start()
     ref = (await until(call, "accepted")).accepted.external_ref
-    rig.simulator.works[ref].scenario.looks[:] = ["500"] * 1000
+    rig.simulator.works[ref].scenario.polls[:] = ["500"] * 1000
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await rig.cancel(ref)
     assert (caught.value.code(), from_call(caught.value).reason) == (
@@ -95,17 +95,17 @@ async def test_an_unknown_task_is_gone(hasty: Provided) -> None:
 
 
 async def test_a_task_that_the_vendor_temporarily_does_not_find_is_not_lost(rig: Provided) -> None:
-    rig.play(looks=["404"] * 12)
+    rig.play(polls=["404"] * 12)
     assert (await rig.generate()).done
     assert rig.simulator.paid == 1
 
 
 async def test_a_missing_task_can_be_attached_to_when_the_vendor_finds_it_again(hasty: Provided) -> None:
-    hasty.play(looks=["404"] * 1000)
+    hasty.play(polls=["404"] * 1000)
     result = await hasty.generate()
     assert result.end == ("TASK_GONE", "UNKNOWN")
     assert result.failed.resumable
-    hasty.simulator.works[result.ref].scenario.looks.clear()
+    hasty.simulator.works[result.ref].scenario.polls.clear()
     assert (await hasty.attach(result.ref)).done
     assert hasty.simulator.paid == 1
 
