@@ -16,9 +16,7 @@ from tests.support.worker_processes import fake_models
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
-PLAN = "[plans.development]\n" + "".join(
-    f"{who}_budget_micros = 9_000_000_000\n{who}_active_jobs = 10_000\n" for who in ("tenant", "user")
-)
+PLAN = "[plans.development]\n"  # without limits
 PICTURE = a_picture()
 
 

@@ -49,4 +49,5 @@ class TokenIssuer:
             "scope": "openid submit read assets usage",
         }
         payload = {name: value for name, value in (usual | claims).items() if value is not None}
-        return jwt.encode(payload, key, algorithm, headers={"kid": signer, **(header or {})})
+        # As plain JSON: `jwt.encode` refuses some claims that a hostile issuer could send.
+        return jwt.PyJWS().encode(json.dumps(payload).encode(), key, algorithm, {"kid": signer, **(header or {})})
