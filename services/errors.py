@@ -153,12 +153,20 @@ class QuotaExceeded(ServiceError):
 
 
 class LimitReached(ServiceError):
-    """Too many calls are open at the same time. Try again later; nothing was charged."""
+    """Too many calls are open, or too many jobs wait, at the same time. Try again later; nothing was charged."""
 
-    def __init__(self, message: str, *, limit: int, reason: Reason, retry_after_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: int,
+        reason: Reason,
+        retry_after_s: float = 1.0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         self.limit = limit
         self.retry_after_s = retry_after_s
-        super().__init__(message, reason=reason, metadata={"limit": str(limit)})
+        super().__init__(message, reason=reason, metadata={"limit": str(limit)} | dict(metadata or {}))
 
 
 class GaveWay(LimitReached):

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import bench_remote, bench_service, bench_watch
+from tools import bench_fairness, bench_forecast, bench_remote, bench_service, bench_watch
 from tools.bench_service import Row
 from tools.stack import PICTURE, PROMPT, Orchestrator
 from tools.stack_process import free_port
@@ -107,6 +107,8 @@ def machine() -> str:
 MEASURES: dict[str, Callable[[], Iterator[Row]]] = {
     "service": bench_service.measure,
     "watch": bench_watch.measure,
+    "fairness": bench_fairness.measure,
+    "forecast": bench_forecast.measure,
     "nano": nano,
     "remote": bench_remote.measure,
 }

@@ -19,6 +19,7 @@ from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.hold import holds_of
 from services.orchestrator.domain.spec import Spec, TextToVideo
+from services.orchestrator.domain.turns import TenantShare
 from services.orchestrator.settings import Settings
 from services.orchestrator.store import admission_statement
 from services.orchestrator.store.database import plain_url
@@ -146,7 +147,8 @@ def _values() -> dict[str, Any]:
     )  # fmt: skip
     caller = Caller("development", "", settings.plans().load()["development"], key="floor")
     queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
-    return asdict(queue) | admission_statement.values(job, "fingerprint", holds_of(job, caller), card.backend)
+    share = TenantShare.of(caller.tenant, caller.plan)
+    return asdict(queue) | admission_statement.values(job, "fingerprint", holds_of(job, caller), card.backend, share)
 
 
 def counted() -> Callable[[], str]:

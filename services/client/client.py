@@ -129,11 +129,13 @@ class Client:
         *,
         retry_for_s: float | None = None,
         on_outage: Callable[[Unreachable], None] | None = None,
+        on_heartbeat: Callable[[job_pb2.Heartbeat], None] | None = None,
     ) -> AsyncGenerator[job_pb2.JobEvent, None]:
         """Yields a job's events after a sequence number, each once, and ends after the terminal one.
 
         A broken stream resumes where it stopped, until nothing came from the server for `retry_for_s`. `on_outage` is
         called once in each outage, about 2 s after it began, or when the next connection fails, with the latest error.
+        `on_heartbeat` is called with each heartbeat, which has the place and the expected start of a waiting job.
         """
         most_s = self._channel.retry_for_s if retry_for_s is None else retry_for_s
         with closing(RetryPolicy(most_s, on_outage=on_outage, connected=self._channel.is_connected)) as retry:
@@ -143,6 +145,8 @@ class Client:
                     async with aclosing(self._channel.stream(self._jobs.WatchJob, request)) as responses:
                         async for response in responses:
                             retry.contact()
+                            if on_heartbeat is not None and response.WhichOneof("response") == "heartbeat":
+                                on_heartbeat(response.heartbeat)
                             if response.WhichOneof("response") == "event" and response.event.sequence > after:
                                 after = response.event.sequence
                                 yield response.event

@@ -30,6 +30,7 @@ OPTION_OF_FIELD = {
     "capability": "--capability",
     "price_max": "--price-max",
     "duration": "--duration",
+    "start_timeout": "--start-timeout",
     "size": "--size",
     "resolution": "--resolution",
     "seed": "--seed",

@@ -66,7 +66,7 @@ class Unreachable(I2VError):
 
 
 class Busy(Unreachable):
-    """The limit of open calls is reached; some of them will end."""
+    """The limit of open calls or of waiting jobs is reached; some of them will end."""
 
 
 KINDS: Mapping[grpc.StatusCode, type[I2VError]] = {

@@ -111,7 +111,9 @@ async def _show(
         left = f"{keys_to_detach()} leaves {name} running; {shell_command('watch', name)} shows it again."
         shown.say(f"{error_messages.outage(error)} Waiting for it, up to {RETRY_FOR_S:.0f} s. {left}")
 
-    async for event in client.watch(name, after, retry_for_s=RETRY_FOR_S, on_outage=report_outage):
+    async for event in client.watch(
+        name, after, retry_for_s=RETRY_FOR_S, on_outage=report_outage, on_heartbeat=shown.heartbeat
+    ):
         shown.event(event)
 
 

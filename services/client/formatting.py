@@ -88,6 +88,8 @@ def job(shown: job_pb2.Job) -> list[str]:
         ("job", shown.name),
         ("state", f"{state(shown)} {shown.progress:.0%} {shown.stage}".rstrip()),
         ("place", f"{shown.queue_place} in the queue" if shown.queue_place else ""),
+        ("expected start", moment(shown.expected_start_time)),
+        ("expected end", moment(shown.expected_end_time)),
         ("model", f"{shown.spec.model} {operation.replace('_', '-')}".rstrip()),
         ("prompt", prompt),
         ("seed", str(shown.spec.seed) if shown.spec.HasField("seed") else ""),
@@ -102,6 +104,16 @@ def job(shown: job_pb2.Job) -> list[str]:
         ("error", f"{shown.error.message} ({shown.error.reason})" if shown.HasField("error") else ""),
     ]
     return columns([row for row in rows if row[1]])
+
+
+def wait(heartbeat: job_pb2.Heartbeat) -> str:
+    """Returns the place of a waiting job, and when it is expected to start and end, in a line."""
+    parts = [f"place {heartbeat.queue_place} in the queue"]
+    if heartbeat.HasField("expected_start_time"):
+        parts.append(f"starts about {moment(heartbeat.expected_start_time)}")
+    if heartbeat.HasField("expected_end_time"):
+        parts.append(f"ends about {moment(heartbeat.expected_end_time)}")
+    return ", ".join(parts)
 
 
 def jobs(shown: Sequence[job_pb2.Job], room: int | None = None) -> list[str]:

@@ -25,6 +25,9 @@ class Display(Protocol):
     def event(self, event: job_pb2.JobEvent) -> None:
         """Shows an event of the job."""
 
+    def heartbeat(self, heartbeat: job_pb2.Heartbeat) -> None:
+        """Shows the place and the expected start of a job that waits."""
+
     def say(self, text: str) -> None:
         """Shows a message of the client."""
 
@@ -45,6 +48,7 @@ class Lines:
 
     def __init__(self) -> None:
         self._warnings: list[str] = []
+        self._waits = ""
 
     def __enter__(self) -> Self:
         self._began = monotonic()
@@ -62,6 +66,15 @@ class Lines:
         if described.warning:
             self._warnings.append(described.warning)
 
+    def heartbeat(self, heartbeat: job_pb2.Heartbeat) -> None:
+        """Prints the place and the expected start if they have changed."""
+        if heartbeat.queue_place and (waits := formatting.wait(heartbeat)) != self._waits:
+            self._waits = waits
+            self._show_wait(waits)
+
+    def _show_wait(self, waits: str) -> None:
+        self.say(waits)
+
     def say(self, text: str) -> None:
         """Prints the text with the seconds since the start."""
         say(f"{monotonic() - self._began:7.1f} s  {text}", err=True)
@@ -77,6 +90,9 @@ class JsonLines(Lines):
     def event(self, event: job_pb2.JobEvent) -> None:
         """Prints the event as JSON."""
         say(formatting.as_json(event))
+
+    def heartbeat(self, heartbeat: job_pb2.Heartbeat) -> None:
+        """Prints nothing: the lines are events."""
 
 
 class Bar(Lines):
@@ -95,6 +111,7 @@ class Bar(Lines):
             redirect_stderr=False,
         )
         self._fragments = 0
+        self._times_printed = False
 
     def __enter__(self) -> Self:
         self._task = self._progress.add_task("queued", total=1.0, fragments=0)
@@ -125,6 +142,14 @@ class Bar(Lines):
                 self._update(f"attempt {event.started.attempt}", 0.0)
             case "succeeded":
                 self._update("succeeded", 1.0)
+
+    def _show_wait(self, waits: str) -> None:
+        """Shows the place in the bar, and prints the expected times once: they do not fit into it."""
+        place, comma, _ = waits.partition(",")
+        if comma and not self._times_printed:
+            self._times_printed = True
+            self.say(waits)
+        self._update(place, 0.0)
 
     def _update(self, stage: str | None, progress: float) -> None:
         changes = {"description": visible(stage)} if stage else {}

@@ -99,6 +99,12 @@ OPTIONS = (
     click.option("--duration", type=float, callback=_seconds, help="Seconds."),
     click.option("--size", callback=_size, help="WIDTHxHEIGHT, such as 224x128; for models of our own."),
     click.option("--resolution", default="", callback=utf8, help="Such as 720p; for remote models."),
+    click.option(
+        "--start-timeout",
+        type=float,
+        callback=_seconds,
+        help="Seconds. A job that waits longer ends and costs nothing.",
+    ),
     click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed makes the same video."),
     click.option("--quality", type=click.Choice(list(QUALITIES)), help="`fast`: less sharp, and ready much sooner."),
     click.option("--fit", type=click.Choice(list(FITS)), default="crop", show_default=True),
@@ -146,6 +152,10 @@ async def spec_from_options(client: Client, **given: Any) -> job_pb2.JobSpec:
         length = Duration()
         length.FromMilliseconds(round(given["duration"] * 1000))
         spec.duration.CopyFrom(length)
+    if given["start_timeout"] is not None:
+        wait = Duration()
+        wait.FromMilliseconds(round(given["start_timeout"] * 1000))
+        spec.start_timeout.CopyFrom(wait)
     scene = {name: given[name] for name in ("scene", "story", "details")}
     match operation:
         case "image-to-video":

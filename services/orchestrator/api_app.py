@@ -22,7 +22,10 @@ from i2v.admin.v1 import (
 from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
 
 from services.orchestrator.admission.admit import Admitter
-from services.orchestrator.admission.preview import Previewer
+from services.orchestrator.admission.model_routing import Routing
+from services.orchestrator.admission.preview import ExpectedTimes, Previewer
+from services.orchestrator.admission.queue_forecasts import QueueForecasts
+from services.orchestrator.admission.queue_gate import QueueGate
 from services.orchestrator.admission.quotes import Quotes
 from services.orchestrator.api.access_rules import RULES
 from services.orchestrator.api.acting import Acting
@@ -43,6 +46,7 @@ from services.orchestrator.api.usage_service import UsageService
 from services.orchestrator.assets.ingest import Ingest
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.clock_and_ids import SystemIds
+from services.orchestrator.domain.caller import Caller
 from services.orchestrator.live_config import LiveConfig
 from services.orchestrator.media.upload_probe import UploadProbe
 from services.orchestrator.metrics import PrometheusMeter
@@ -94,12 +98,28 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         )
     catalog, vendors, ids = resources.config.catalog, resources.vendors, SystemIds()
     quotes = Quotes(store.service_secrets, clock, meter, timedelta(seconds=settings.quote_s))
+    forecasts = QueueForecasts(store.queues, meter)
+    gate = QueueGate(
+        store.queues,
+        forecasts,
+        meter,
+        most_of_backend=settings.backend_queued_jobs,
+        most_of_all=settings.max_queued_jobs,
+    )
+
+    async def expected_times(caller: Caller, routing: Routing) -> ExpectedTimes | None:
+        expected = await forecasts.of_new(caller, routing.spec, routing.card.backend)
+        if expected.start_time is None or expected.end_time is None:
+            return None
+        return ExpectedTimes(expected.start_time, expected.end_time)
+
     jobs = JobService(
         admitter=Admitter(
             catalog=catalog,
             admissions=store.admissions,
             assets=store.assets,
             quotes=quotes,
+            gate=gate,
             clock=clock,
             ids=ids,
             meter=meter,
@@ -113,6 +133,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
             quotes=quotes,
             clock=clock,
             available=vendors.available,
+            forecast=expected_times,
         ),
         admissions=store.admissions,
         jobs=store.jobs,
@@ -122,7 +143,8 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         clock=clock,
         ids=ids,
         meter=meter,
-        feeds=EventFeeds(store.job_events, store.queues),
+        feeds=EventFeeds(store.job_events, forecasts),
+        forecasts=forecasts,
     )
     ingest = Ingest(store.assets, resources.blobs, clock, UploadProbe(), resources.scratch, room=room)
     assets = AssetService(store.assets, resources.blobs, ingest, callers)

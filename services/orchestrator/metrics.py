@@ -54,6 +54,15 @@ class PrometheusMeter:
             registry=registry,
         )
         self._queued = Gauge("i2v_jobs_queued", "Jobs that wait, by backend.", ["backend"], registry=registry)
+        self._expected = Gauge(
+            "i2v_expected_wait_seconds",
+            "Expected wait of a job of a tenant that has none waiting, by backend.",
+            ["backend"],
+            registry=registry,
+        )
+        self._refused = Counter(
+            "i2v_queue_refusals_total", "Jobs refused at the queues.", ["backend", "reason"], registry=registry
+        )
         self._ready = Gauge("i2v_backend_ready", "1 while a backend could take a job.", ["backend"], registry=registry)
         self._calls = Counter(
             "i2v_paid_calls_total", "Steps of paid calls, by provider.", ["provider", "step"], registry=registry
@@ -163,6 +172,14 @@ class PrometheusMeter:
     def queued(self, backend: str, jobs: int) -> None:
         """Sets the number of jobs that wait for a backend."""
         self._queued.labels(backend).set(jobs)
+
+    def expected_wait(self, backend: str, seconds: float) -> None:
+        """Sets the expected wait of a job of a tenant that has none waiting."""
+        self._expected.labels(backend).set(seconds)
+
+    def queue_refused(self, backend: str, reason: str) -> None:
+        """Counts a job that was refused because of the queue."""
+        self._refused.labels(backend, reason).inc()
 
     def backend_ready(self, backend: str, ready: bool) -> None:
         """Sets whether a backend could take a job."""

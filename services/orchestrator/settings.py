@@ -130,6 +130,12 @@ class Settings(ProcessSettings):
     that finds it; see [operations.md](operations.md#plans-and-model-cards)."""
     dev_key_file: str = ""
     """For development: creates the tenant `development` and keeps its key in this file."""
+    max_queued_jobs: PositiveInt = 200_000
+    """Jobs of all callers that may wait at a time, for all backends together. More are refused with the expected wait
+    (`QUEUE_LIMIT_REACHED`); see [queues](operations.md#queues). Each API counts once a second, so several can exceed it
+    by what they admit in that time."""
+    backend_queued_jobs: PositiveInt = 100_000
+    """The same for each backend."""
     max_calls: PositiveInt = 2000
     """Calls with a key, including watches, that a process answers at a time; more are refused."""
     max_uploads: PositiveInt = 128

@@ -41,6 +41,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         room=resources.disks.room,
         longest_retry_s=pace.longest_retry_s,
     )
+    slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in resources.backends.items()}
     workers = PostgresWorkers(
         store.database,
         resources.database_url,
@@ -48,6 +49,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         resources.queue,
         worker=settings.worker,
         incarnation=SystemIds().job_id(),
+        slots={name: limits.per_worker for name, limits in slots.items()},
         timeout_s=pace.name_timeout_s,
     )
     reconciling = ReconcileSchedule(
@@ -70,7 +72,6 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         meter=meter,
         silent_s=settings.silent_s,
     )
-    slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in resources.backends.items()}
     queue = DbosQueue(resources.database_url, executor=workers.executor, slots=slots, entries=store.queues.entries)
     worker = Worker(runner=runner, reaper=reaper, workers=workers, queue=queue, silent_s=settings.silent_s)
     await resources.startup_wait.through(worker.start)

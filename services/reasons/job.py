@@ -18,6 +18,12 @@ class JobReason(Reason):
         "card yet.",
         (Code.JOB, Code.JOB_RETRYABLE),
     )
+    START_TIMEOUT = (
+        "START_TIMEOUT",
+        "Not started within the spec's `start_timeout`. It costs nothing.",
+        Code.JOB_RETRYABLE,
+        Advice.RETRY,
+    )
     BACKEND_UNKNOWN = (
         "BACKEND_UNKNOWN",
         "The worker does not have the card's backend; see [Workers](operations.md#workers).",

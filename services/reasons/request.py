@@ -96,6 +96,19 @@ class RequestReason(Reason):
         Code.UNAVAILABLE,
         Advice.RETRY,
     )
+    QUEUE_LIMIT_REACHED = (
+        "QUEUE_LIMIT_REACHED",
+        "Too many jobs of all callers wait for this model's workers, or for all workers. Repeat after `RetryInfo`; the "
+        "metadata have the `limit` and the `expected_wait_s`. Operators: see [Queues](operations.md#queues).",
+        Code.RESOURCE_EXHAUSTED,
+        Advice.RETRY,
+    )
+    DEADLINE_UNREACHABLE = (
+        "DEADLINE_UNREACHABLE",
+        "So many jobs wait that the job cannot end within its `timeout`, or start within its `start_timeout`. Give it "
+        "more time, or submit it later; the metadata have the `expected_start_time` and the `expected_end_time`.",
+        Code.FAILED_PRECONDITION,
+    )
     JOB_CHANGED = (
         "JOB_CHANGED",
         "Another resume of the job has just ended. Look at it, or repeat.",

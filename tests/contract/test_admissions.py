@@ -11,6 +11,7 @@ from services.orchestrator.domain import event as events
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.hold import holds_of
+from services.orchestrator.domain.turns import TenantShare
 from services.orchestrator.store import admission_statement
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
@@ -140,5 +141,7 @@ async def test_the_statement_is_planned_once_for_all_submissions(store: Postgres
         for number in range(20):
             job = numbered(number, user=f"user-{number % 3}")
             holds = holds_of(job, a_caller(job.user))
-            assert await admission_statement.book(connection, queue, job, "fingerprint", holds, "test")
+            assert await admission_statement.book(
+                connection, queue, job, "fingerprint", holds, "test", TenantShare("studio")
+            )
         assert await (await connection.execute(plans)).fetchone() == (True,)

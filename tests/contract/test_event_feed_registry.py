@@ -6,18 +6,25 @@ from contextlib import aclosing
 
 import sqlalchemy as sa
 from i2v.v1 import job_pb2
+from prometheus_client import CollectorRegistry
 
 from services.errors import Unavailable
+from services.orchestrator.admission.queue_forecasts import QueueForecasts
 from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.api.shared_event_feed import KEPT_BYTES, PAGE, EventFeed
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.event import Progressed
 from services.orchestrator.domain.job import Job
+from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
 from tests.support.builders import FakeClock, a_job, admit
 
 KEPT = 3
+
+
+def forecasts(store: PostgresStore) -> QueueForecasts:
+    return QueueForecasts(store.queues, PrometheusMeter(CollectorRegistry()))
 
 
 async def happens(store: PostgresStore, job: Job, times: int) -> None:
@@ -43,7 +50,7 @@ async def started(store: PostgresStore) -> Job:
 
 
 async def test_a_slow_watcher_keeps_nothing_and_misses_nothing(store: PostgresStore) -> None:
-    job, feeds = await started(store), EventFeeds(store.job_events, store.queues, kept=KEPT)
+    job, feeds = await started(store), EventFeeds(store.job_events, forecasts(store), kept=KEPT)
     async with aclosing(feeds.watch(job, 0)) as slow, aclosing(feeds.watch(job, 0)) as quick:
         assert job_pb2.WatchJobResponse.FromString(await anext(slow)).event.sequence == 1
         await happens(store, job, 4 * KEPT)
@@ -52,7 +59,7 @@ async def test_a_slow_watcher_keeps_nothing_and_misses_nothing(store: PostgresSt
 
 
 async def test_more_events_than_a_page_come_without_a_gap(store: PostgresStore) -> None:
-    job, feeds = await started(store), EventFeeds(store.job_events, store.queues, kept=KEPT)
+    job, feeds = await started(store), EventFeeds(store.job_events, forecasts(store), kept=KEPT)
     await happens(store, job, PAGE + 20)
     async with aclosing(feeds.watch(job, 0)) as watching:
         assert await numbers(watching, PAGE + 22) == list(range(1, PAGE + 23))
@@ -74,7 +81,7 @@ async def test_a_feed_keeps_few_events_and_few_bytes(store: PostgresStore) -> No
 
 
 async def test_a_quiet_watch_shows_signs_of_life(store: PostgresStore) -> None:
-    job, feeds = await started(store), EventFeeds(store.job_events, store.queues, heartbeat_s=0.05)
+    job, feeds = await started(store), EventFeeds(store.job_events, forecasts(store), heartbeat_s=0.05)
     async with aclosing(feeds.watch(job, 2)) as watching:
         for _ in range(3):
             assert job_pb2.WatchJobResponse.FromString(await anext(watching)).HasField("heartbeat")
@@ -83,7 +90,7 @@ async def test_a_quiet_watch_shows_signs_of_life(store: PostgresStore) -> None:
 async def test_watchers_whose_events_cannot_be_read_learn_it_and_resume_without_a_gap(
     store: PostgresStore, database: str, clock: FakeClock
 ) -> None:
-    job, feeds = await started(store), EventFeeds(store.job_events, store.queues)
+    job, feeds = await started(store), EventFeeds(store.job_events, forecasts(store))
     other = PostgresStore(database, clock=clock, queue=Queue("make_video", "i2v-test", "1"))
     await other.start()
     watches = [feeds.watch(job, 0) for _ in range(3)]

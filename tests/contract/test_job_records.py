@@ -1,5 +1,6 @@
 """What Jobs keep, whatever is recorded at the same time."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,11 +8,14 @@ import pytest
 from services.errors import NotFound
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.attempt_guard import Superseded
-from services.orchestrator.domain.event import Progressed
+from services.orchestrator.domain.event import JobError, Progressed, Retrying
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.job_transitions import IllegalEvent
 from services.orchestrator.store.postgres_store import PostgresStore
-from tests.support.builders import a_job, admit, numbered
+from services.reasons import JobReason
+from tests.support.builders import NOON, a_job, admit, numbered
+
+BUSY = JobError(JobReason.ENGINE_BUSY, "Busy.", retryable=True)
 
 
 async def test_what_was_recorded_is_returned_with_the_job_before_and_after_it(store: PostgresStore) -> None:
@@ -58,6 +62,16 @@ async def test_jobs_are_listed_newest_first_in_pages_and_by_state(store: Postgre
     assert [job.id for job in page] == [f"{4:032x}", f"{3:032x}"]
     rest = await store.jobs.page("studio", "ann", state=State.QUEUED, before=page[-1].id, limit=10)
     assert [job.id for job in rest] == [f"{2:032x}", f"{1:032x}", f"{0:032x}"]
+
+
+async def test_jobs_that_have_not_begun_by_their_start_timeout_are_found(store: PostgresStore) -> None:
+    spec = replace(a_job().spec, start_timeout_ms=5000)
+    waiting, begun = [await admit(store, numbered(number, spec=spec)) for number in (1, 2)]
+    await admit(store, numbered(3))
+    await store.jobs.record(begun.id, next_event.start)
+    await store.jobs.record(begun.id, lambda _: Retrying(BUSY, NOON))
+    assert await store.jobs.overdue(NOON + timedelta(seconds=4.9), grace_s=30) == []
+    assert await store.jobs.overdue(NOON + timedelta(seconds=5), grace_s=30) == [waiting.id]
 
 
 async def test_overdue_jobs_are_found_begun_ones_after_a_grace(store: PostgresStore) -> None:

@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry
 from services.errors import NotFound, PreconditionFailed, RequestIdReused, Unavailable
 from services.orchestrator.admission.admit import Admitter
 from services.orchestrator.admission.preview import Previewer
+from services.orchestrator.admission.queue_forecasts import QueueForecasts
+from services.orchestrator.admission.queue_gate import QueueGate
 from services.orchestrator.admission.quotes import Quotes
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
@@ -23,6 +25,7 @@ from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.admissions import NewJob
 from services.reasons import RequestReason, ServiceReason
 from tests.support.builders import NOON, FakeClock, a_catalog, a_plan
+from tests.support.memory_queues import MemoryQueues
 
 PICTURE, SOUND = "a" * 64, "b" * 64
 CALLER = Caller("studio", "ann", a_plan())
@@ -129,6 +132,10 @@ class AdmissionPorts:
     def __post_init__(self) -> None:
         self.admissions.counters = self.counters
         self.meter = PrometheusMeter(self.registry)
+        queues = MemoryQueues()
+        self.gate = QueueGate(
+            queues, QueueForecasts(queues, self.meter), self.meter, most_of_backend=1000, most_of_all=1000
+        )
         self.quotes = Quotes(MemorySecrets(), self.clock, self.meter, timedelta(minutes=15))
 
     @property
@@ -138,6 +145,7 @@ class AdmissionPorts:
             admissions=self.admissions,
             assets=MemoryAssets(),
             quotes=self.quotes,
+            gate=self.gate,
             clock=self.clock,
             ids=self.ids,
             meter=self.meter,

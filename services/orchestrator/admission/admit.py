@@ -11,6 +11,7 @@ from datetime import timedelta
 from services.errors import QuotaExceeded, ServiceError
 from services.orchestrator.admission.exhausted_models import exhausted_models
 from services.orchestrator.admission.model_routing import route
+from services.orchestrator.admission.queue_gate import QueueGate
 from services.orchestrator.admission.quotes import Quotes
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.candidate_models import Available
@@ -44,6 +45,7 @@ class Admitter:
     admissions: Admissions
     assets: Assets
     quotes: Quotes
+    gate: QueueGate
     clock: Clock
     ids: Ids
     meter: Meter
@@ -59,7 +61,9 @@ class Admitter:
         Raises:
             InvalidSpec: the spec is malformed, or beyond the model's limits; names each field.
             NotFound: a picture or a sound is not an asset of this user.
-            PreconditionFailed: the quote does not hold for this job; metadata says what it costs now.
+            PreconditionFailed: the quote does not hold for this job; metadata says what it costs now. Or the job cannot
+                begin or end in its time; metadata says when it would.
+            LimitReached: too many jobs wait; metadata says how long this one would.
             QuotaExceeded: limits of the plan refused; its violations name each, with what is used and when it resets.
             RequestIdReused: the same request_id came with a different spec.
             Unavailable: there is too little disk space for its files.
@@ -79,6 +83,7 @@ class Admitter:
                 continue
             if admitted.id == new.job.id:  # not a repeat
                 self.meter.admitted(admitted)
+                self.gate.admitted(new.backend)
             return admitted
 
     async def prepare(
@@ -106,26 +111,27 @@ class Admitter:
                 exhausted=exhausted,
             )
             await self.quotes.check(submission.quote_token, routing, caller, fingerprint)
+            now = self.clock.now()
+            job = Job(
+                id=self.ids.job_id(),
+                tenant=caller.tenant,
+                user=caller.user,
+                key=caller.key,
+                request_id=submission.request_id,
+                spec=routing.spec,
+                quote_micros=routing.quote_micros,
+                price_micros=routing.price_micros,
+                create_time=now,
+                expire_time=now + timedelta(milliseconds=routing.timeout_ms),
+                capability=routing.capability,
+                card_version=routing.card_version,
+                quote_id=quote_id(submission.quote_token),
+            )
+            await self.gate.check(job, caller, routing.card.backend)
         except ServiceError:
-            # A repeat gets the first answer, even if the model, an asset or the quote is gone since.
+            # A repeat gets the first answer, even if the model, an asset or the quote is gone, or the queue is full.
             earlier = await self.admissions.repeat(caller.tenant, caller.user, submission.request_id, fingerprint)
             if earlier is not None:
                 return earlier
             raise
-        now = self.clock.now()
-        job = Job(
-            id=self.ids.job_id(),
-            tenant=caller.tenant,
-            user=caller.user,
-            key=caller.key,
-            request_id=submission.request_id,
-            spec=routing.spec,
-            quote_micros=routing.quote_micros,
-            price_micros=routing.price_micros,
-            create_time=now,
-            expire_time=now + timedelta(milliseconds=routing.timeout_ms),
-            capability=routing.capability,
-            card_version=routing.card_version,
-            quote_id=quote_id(submission.quote_token),
-        )
         return NewJob(job, fingerprint, routing.card.backend)

@@ -120,6 +120,7 @@ async def admit_all(items: Sequence[Item], caller: Caller, admitter: Admitter) -
     for asked, job in zip(new.values(), admitted, strict=True):
         if job.id == asked.job.id:  # not a repeat
             admitter.meter.admitted(job)
+            admitter.gate.admitted(asked.backend)
     known = {index: job for index, job in prepared.items() if isinstance(job, Job)}
     known |= dict(zip(new, admitted, strict=True))
     return [known[index] for index in range(len(items))]

@@ -7,6 +7,7 @@ from services.orchestrator.api.proto_values import duration, money, size, timest
 from services.orchestrator.domain import event as events
 from services.orchestrator.domain.event import Event, JobError, VideoOutput
 from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.queue_forecast import Expectation
 
 STATES = {
     State.QUEUED: job_pb2.Job.QUEUED,
@@ -19,8 +20,8 @@ STATES = {
 }
 
 
-def job(given: Job, place: int = 0) -> job_pb2.Job:
-    """Returns a job; `place` is the one in its queue."""
+def job(given: Job, expected: Expectation | None = None) -> job_pb2.Job:
+    """Returns a job, with what is expected of it if that was looked up."""
     result = job_pb2.Job(
         name=f"jobs/{given.id}",
         state=STATES[given.state],
@@ -35,7 +36,6 @@ def job(given: Job, place: int = 0) -> job_pb2.Job:
         create_time=timestamp(given.create_time),
         expire_time=timestamp(given.expire_time),
         prompt=given.prompt,
-        queue_place=place,
         resumes=f"jobs/{given.resumes}" if given.resumes else "",
     )
     if given.charged_micros is not None:
@@ -50,6 +50,31 @@ def job(given: Job, place: int = 0) -> job_pb2.Job:
         result.start_time.CopyFrom(timestamp(given.start_time))
     if given.end_time is not None:
         result.end_time.CopyFrom(timestamp(given.end_time))
+    if expected is not None:
+        expect(result, given.state, expected)
+    return result
+
+
+def expect(result: job_pb2.Job, state: State, expected: Expectation) -> None:
+    """Adds to a job what is expected of it."""
+    if state is State.QUEUED:
+        # One that has a slot is about to start, or waits there for a retry.
+        result.queue_place = max(1, expected.place)
+        if expected.start_time is not None:
+            result.expected_start_time.CopyFrom(timestamp(expected.start_time))
+    if state in (State.QUEUED, State.RUNNING) and expected.end_time is not None:
+        result.expected_end_time.CopyFrom(timestamp(expected.end_time))
+
+
+def heartbeat(expected: Expectation | None) -> job_pb2.Heartbeat:
+    """Returns a sign of life, with what is expected of a job that waits."""
+    result = job_pb2.Heartbeat()
+    if expected is not None:
+        result.queue_place = max(1, expected.place)
+        if expected.start_time is not None:
+            result.expected_start_time.CopyFrom(timestamp(expected.start_time))
+        if expected.end_time is not None:
+            result.expected_end_time.CopyFrom(timestamp(expected.end_time))
     return result
 
 

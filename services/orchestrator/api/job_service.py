@@ -13,6 +13,7 @@ from i2v.v1 import job_pb2, job_pb2_grpc
 from services.orchestrator.admission import batch, resume
 from services.orchestrator.admission.admit import Admitter, Submission
 from services.orchestrator.admission.preview import Preview, Previewer
+from services.orchestrator.admission.queue_forecasts import QueueForecasts
 from services.orchestrator.api import batch_messages, job_messages, preview_messages, proto_values, spec_messages
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.api.event_feed_registry import EventFeeds
@@ -47,6 +48,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     ids: Ids
     meter: Meter
     feeds: EventFeeds
+    forecasts: QueueForecasts
 
     async def SubmitJob(self, request: job_pb2.SubmitJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """Admits a job."""
@@ -69,10 +71,10 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         return batch_messages.results(outcomes)
 
     async def GetJob(self, request: job_pb2.GetJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
-        """Returns a job, with its place in the queue while it waits."""
+        """Returns a job, and while it waits or runs, what is expected of it."""
         job = await self._job(request.name)
-        places = await self.queues.places([job.id]) if job.state is State.QUEUED else {}
-        return job_messages.job(job, places.get(job.id, 0))
+        expected = {} if job.state.ended else await self.forecasts.expected([job.id])
+        return job_messages.job(job, expected.get(job.id))
 
     async def ListJobs(
         self, request: job_pb2.ListJobsRequest, context: grpc.ServicerContext

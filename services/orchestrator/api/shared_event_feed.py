@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import get_args
 
 from i2v.v1 import job_pb2
@@ -13,6 +14,7 @@ from services.errors import ServiceError, Unavailable
 from services.orchestrator.api import job_messages
 from services.orchestrator.domain.event import Admitted, Event, Rerouted, Resumed, Retrying, Terminal
 from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.queue_forecast import Expectation
 from services.orchestrator.ports.job_events import JobEvents
 
 PAGE = 200
@@ -25,6 +27,8 @@ POLL_S = 15.0
 """Seconds between two reads without a notification."""
 BEATS = 3
 """Wake-ups of the watchers within the time of a heartbeat. Each watcher checks then whether it has to send one."""
+NOTICED_S = 5.0
+"""Seconds by which an expected time must move to be sent again."""
 WAITS = (Admitted, Retrying, Rerouted, Resumed)
 """The events after which a job waits in a queue."""
 
@@ -73,8 +77,8 @@ class EventFeed:
         self.watchers = 0
         self.waiting = job.state is State.QUEUED
         """The job waits in a queue."""
-        self.place = 0
-        """Its place there, from 1; 0 if it does not wait or the place is not known yet."""
+        self.expected: Expectation | None = None
+        """What is expected of it there; None if it does not wait or nothing is known yet."""
         self.ended = False
         """The job has ended, and its last event is in the window."""
         self.changed = asyncio.Event()
@@ -104,10 +108,10 @@ class EventFeed:
             case _:
                 raise RuntimeError("the feed of a job broke; the log has the reason")
 
-    def set_place(self, place: int) -> None:
-        """Stores the place in the queue."""
-        if self.waiting and place != self.place:
-            self.place = place
+    def expect(self, expected: Expectation | None) -> None:
+        """Stores what is expected of the job. Watchers are woken if it differs by more than they would notice."""
+        if self.waiting and _differs(self.expected, expected):
+            self.expected = expected
             self._wake()
 
     async def read(self) -> None:
@@ -150,7 +154,7 @@ class EventFeed:
         while len(self._entries) > self._kept or (self._bytes > KEPT_BYTES and len(self._entries) > 1):
             self._bytes -= len(self._entries.popleft().data)
         if not isinstance(event.body, WAITS):
-            self.waiting, self.place = False, 0
+            self.waiting, self.expected = False, None
         elif not self.waiting:
             self.waiting = True
             self._waits()
@@ -158,3 +162,15 @@ class EventFeed:
     def _wake(self) -> None:
         self.changed.set()
         self.changed = asyncio.Event()
+
+
+def _differs(before: Expectation | None, now: Expectation | None) -> bool:
+    if before is None or now is None or before.place != now.place:
+        return before is not now
+    return any(map(_moved, (before.start_time, before.end_time), (now.start_time, now.end_time)))
+
+
+def _moved(before: datetime | None, now: datetime | None) -> bool:
+    if before is None or now is None:
+        return before is not now
+    return abs((now - before).total_seconds()) > NOTICED_S

@@ -66,6 +66,7 @@ def requested(spec: job_pb2.JobSpec) -> RequestedSpec:
         resolution=spec.resolution or None,
         capability=spec.capability or None,
         price_most_micros=price,
+        start_timeout_ms=_read(_start_timeout, spec, wrong),
     )
     return RequestedSpec(read, tuple(wrong))
 
@@ -91,6 +92,10 @@ def _duration(spec: job_pb2.JobSpec) -> int | None:
 
 def _timeout(spec: job_pb2.JobSpec) -> int | None:
     return milliseconds(spec.timeout, "spec.timeout") if spec.HasField("timeout") else None
+
+
+def _start_timeout(spec: job_pb2.JobSpec) -> int | None:
+    return milliseconds(spec.start_timeout, "spec.start_timeout") if spec.HasField("start_timeout") else None
 
 
 def _price(spec: job_pb2.JobSpec) -> int | None:
@@ -209,4 +214,6 @@ def to_pb(spec: Spec) -> job_pb2.JobSpec:
         result.size.CopyFrom(size(spec.size))
     if spec.timeout_ms is not None:
         result.timeout.CopyFrom(duration(spec.timeout_ms))
+    if spec.start_timeout_ms is not None:
+        result.start_timeout.CopyFrom(duration(spec.start_timeout_ms))
     return result

@@ -81,10 +81,12 @@ class AttemptRunner:
 
         Raises Unavailable if the attempt cannot start, or be concluded before the job's deadline.
         """
-        recorded = await self.jobs.record(job_id, lambda job: next_event.start(job, queue_entry))
+        recorded = await self.jobs.record(job_id, lambda job: next_event.start(job, queue_entry, self.clock.now()))
         job = recorded.after
         state = AttemptState(job, self._checkpoints(job), self.catalog().cards.get(job.spec.model))
         if job.state.ended:
+            if recorded.event is not None:  # by this start, which came too late
+                self.meter.ended(job)
             await state.checkpoints.discard()
             return JobEnded()
         if recorded.event is None:

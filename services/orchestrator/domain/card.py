@@ -161,6 +161,14 @@ class ModelCard:
                     SpecReason.TIMEOUT_OUT_OF_RANGE,
                 )
             )
+        if spec.start_timeout_ms is not None and not TIMEOUT_MIN_MS <= spec.start_timeout_ms <= TIMEOUT_MAX_MS:
+            wrong.append(
+                Violation(
+                    "spec.start_timeout",
+                    f"is {spec.start_timeout_ms / 1000:g} s; 1 s to 24 h are allowed",
+                    SpecReason.TIMEOUT_OUT_OF_RANGE,
+                )
+            )
         return wrong
 
     def check_assets(self, spec: Spec, assets: Mapping[str, Asset]) -> list[Violation]:

@@ -1,7 +1,7 @@
 """The job: one video to be made, and the states that it goes through."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.orchestrator.domain.event import JobError, PromptWritten, VideoOutput
@@ -88,6 +88,16 @@ class Job:
     def owed_micros(self) -> int:
         """What the job costs if it ends now without a video: what vendors were, or may have been, paid for it."""
         return self.prompt_cost_micros + (self.price_micros if self.call.live else 0)
+
+    @property
+    def start_by(self) -> datetime | None:
+        """When the first attempt must have begun; None: no limit but the deadline, or it has begun.
+
+        A job that fetches paid work has none: the price is charged already.
+        """
+        if self.spec.start_timeout_ms is None or self.attempt or self.resumes:
+            return None
+        return self.create_time + timedelta(milliseconds=self.spec.start_timeout_ms)
 
     def __repr__(self) -> str:
         done = f"{self.stage} {self.progress:.0%} #{self.last_sequence}"

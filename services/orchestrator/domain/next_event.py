@@ -28,15 +28,18 @@ RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
 """Seconds before the second attempt, which double with each attempt, and their maximum."""
 
 
-def start(job: Job, workflow: str = "") -> Started | Reconciling | None:
+def start(job: Job, workflow: str = "", now: datetime | None = None) -> Started | Failed | Reconciling | None:
     """Returns the event that begins the next attempt; None if there is none to begin, or not by this queue entry.
 
-    A submission that was in progress when its worker was lost is not repeated: the job is RECONCILING.
+    A submission that was in progress when its worker was lost is not repeated: the job is RECONCILING. A job that is
+    taken after its start timeout fails.
     """
     if job.state.ended or job.state is State.RECONCILING or workflow not in ("", job.workflow or job.id):
         return None
     if job.call is Call.SUBMITTING:
         return lost(job)
+    if now is not None and (late := _not_started(now, job)) is not None:
+        return late
     return Started(job.attempt + 1)
 
 
@@ -67,8 +70,18 @@ def cancel(job: Job) -> Cancelled | CancelRequested | None:
     return CancelRequested() if job.state is State.RUNNING else None
 
 
+def _not_started(now: datetime, job: Job) -> Failed | Reconciling | None:
+    """Returns the end of a job that has not begun by its start timeout."""
+    if job.start_by is None or job.start_by > now or job.state is not State.QUEUED:
+        return None
+    why = f"No worker was free by {job.start_by:%H:%M:%S} UTC, the start timeout of the job."
+    return fail(job, JobError(JobReason.START_TIMEOUT, why, retryable=True))
+
+
 def expire(now: datetime, job: Job, *, grace_s: float) -> Failed | Reconciling | None:
     """Returns the end of a job that no worker began or finished in time; None if it is not overdue, or not any more."""
+    if (late := _not_started(now, job)) is not None:
+        return late
     begun = job.state is not State.QUEUED
     if job.state.ended or job.expire_time + timedelta(seconds=grace_s if begun else 0) > now:
         return None

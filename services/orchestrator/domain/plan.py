@@ -20,6 +20,6 @@ class Plan:
     price_most_micros: int | None = None
     """The highest price of one job; None: unlimited."""
     priority: int = 0
-    """Jobs of plans with a higher priority begin first."""
+    """Jobs of plans with a higher priority begin first, but at most four while one of a lower priority waits."""
     weight: int = 1
     """Share of a backend's slots compared with other tenants that wait, 1 to 100."""

@@ -141,6 +141,8 @@ class Spec:
     """What it may cost at most, where a capability is named."""
     models: tuple[str, ...] | None = None
     """The models of the capability that may make it: those that the plan allowed at admission. None: not decided."""
+    start_timeout_ms: int | None = None
+    """From the admission to the first attempt at most; None: no limit but the timeout."""
 
     @property
     def negative_prompt(self) -> str | None:
@@ -168,7 +170,7 @@ class Spec:
         return hashlib.sha256(json.dumps(requested, sort_keys=True).encode()).hexdigest()
 
 
-LATER = ("resolution", "capability", "price_most_micros", "models")
+LATER = ("resolution", "capability", "price_most_micros", "models", "start_timeout_ms")
 """What specs that were stored earlier do not have."""
 
 

@@ -46,4 +46,4 @@ class Jobs(Protocol):
         """Returns a user's jobs with ids below `before`, the newest first."""
 
     async def overdue(self, now: datetime, *, grace_s: float) -> list[str]:
-        """Returns the ids of jobs whose expire_time has passed; of begun ones, `grace_s` ago."""
+        """Returns the ids of jobs whose expire_time has passed, of begun ones `grace_s` ago, or their start timeout."""

@@ -11,6 +11,12 @@ class Meter(Protocol):
     def queued(self, backend: str, jobs: int) -> None:
         """So many jobs wait for a backend now."""
 
+    def expected_wait(self, backend: str, seconds: float) -> None:
+        """A new tenant's job is expected to wait so long for a backend."""
+
+    def queue_refused(self, backend: str, reason: str) -> None:
+        """A job was refused because too many wait for a backend, or because it could not be made in time."""
+
     def backend_ready(self, backend: str, ready: bool) -> None:
         """A backend could take a job now, or not."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from services.orchestrator.domain.queue_forecast import QueueSnapshot
 from services.orchestrator.ports.signal import Signal
 
 
@@ -13,8 +14,14 @@ class Queues(Protocol):
     async def length(self, backend: str) -> int:
         """Returns how many jobs wait for a backend."""
 
-    async def places(self, job_ids: Sequence[str]) -> Mapping[str, int]:
-        """Returns the place of each job in the queue of its backend, from 1; jobs that do not wait are left out."""
+    async def lengths(self) -> Mapping[str, int]:
+        """Returns how many jobs wait for each backend that has any."""
+
+    async def backends(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """Returns the backend of each of these jobs that waits or runs."""
+
+    async def snapshot(self, backend: str) -> QueueSnapshot:
+        """Returns the queue of a backend as it is now."""
 
     def entries(self, backend: str) -> AbstractAsyncContextManager[Signal]:
         """Wakes when a job is put onto the queue of a backend, by any process."""

@@ -20,6 +20,7 @@ from services.orchestrator.domain.event import Admitted
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.hold import Hold
 from services.orchestrator.domain.spec import to_json
+from services.orchestrator.domain.turns import TenantShare
 from services.orchestrator.store import row_mapping
 from services.orchestrator.store.queue_entries import Queue
 
@@ -71,7 +72,7 @@ WITH asked AS (  -- inner SELECTs hide the arrays' lengths from the planner: the
 )
 SELECT dbos.enqueue_workflow(
     workflow_name => :workflow, queue_name => :backend, positional_args => ARRAY[to_json(id)], workflow_id => id,
-    app_version => :version, queue_partition_key => :tenant, application_name => :application
+    app_version => :version, queue_partition_key => :share, application_name => :application
 ) FROM admitted
 """
 
@@ -86,6 +87,7 @@ async def book(
     fingerprint: str,
     holds: Sequence[Hold],
     backend: str,
+    share: TenantShare,
 ) -> bool:
     """Books, stores and queues a job. Returns False, with nothing done, when a counter cannot take its hold.
 
@@ -94,7 +96,7 @@ async def book(
     """
     # By the driver itself: for so many parameters SQLAlchemy would need as much processor time again.
     try:
-        await connection.execute(STATEMENT, asdict(queue) | values(job, fingerprint, holds, backend))
+        await connection.execute(STATEMENT, asdict(queue) | values(job, fingerprint, holds, backend, share))
     except psycopg.errors.NotNullViolation as error:
         if error.diag.column_name != "quote_micros":
             raise
@@ -102,11 +104,12 @@ async def book(
     return True
 
 
-def values(job: Job, fingerprint: str, holds: Sequence[Hold], backend: str) -> dict[str, Any]:
+def values(job: Job, fingerprint: str, holds: Sequence[Hold], backend: str, share: TenantShare) -> dict[str, Any]:
     """Returns the statement's parameters for a job."""
     return {
         "id": job.id,
         "tenant": job.tenant,
+        "share": share.key,
         "user": job.user,
         "key": job.key,
         "request_id": job.request_id,

@@ -16,6 +16,7 @@ from services.orchestrator.domain.limits import denial
 from services.orchestrator.domain.limits.asked_limit import ask
 from services.orchestrator.domain.limits.hold import demand_of, holds_of
 from services.orchestrator.domain.limits.measure import Demand
+from services.orchestrator.domain.turns import TenantShare
 from services.orchestrator.ports.admissions import NewJob
 from services.orchestrator.ports.counters import Counters
 from services.orchestrator.store import admission_statement, batch_admission, row_mapping
@@ -39,10 +40,10 @@ class PostgresAdmissions:
         """Books, stores and queues a job in one transaction, or leaves no trace."""
         if job.resumes:
             return await self._admit_resume(NewJob(job, fingerprint, backend), caller)
-        holds = holds_of(job, caller)
+        holds, share = holds_of(job, caller), TenantShare.of(caller.tenant, caller.plan)
         try:
             async with self._database.direct() as connection:
-                if await admission_statement.book(connection, self._queue, job, fingerprint, holds, backend):
+                if await admission_statement.book(connection, self._queue, job, fingerprint, holds, backend, share):
                     self._notifier.notify(backend)
                     return replace(job, last_sequence=1)
         except psycopg.IntegrityError as error:
@@ -67,7 +68,8 @@ class PostgresAdmissions:
                 running = (await connection.execute(under_way.with_for_update(read=True))).one_or_none()
                 if running is not None:
                     return row_mapping.job(running)
-                booked = await batch_admission.book_all(connection, self._queue, [(new, holds_of(job, caller))])
+                share = TenantShare.of(caller.tenant, caller.plan)
+                booked = await batch_admission.book_all(connection, self._queue, [(new, holds_of(job, caller))], share)
                 if not booked:
                     await connection.rollback()
         except (IntegrityError, psycopg.IntegrityError) as error:
@@ -99,8 +101,9 @@ class PostgresAdmissions:
             # No other submission of the tenant is between this look and the commit.
             earlier = await self._earlier(connection, new, caller)
             fresh = [each for each in new if each.job.request_id not in earlier]
+            share = TenantShare.of(caller.tenant, caller.plan)
             booked = await batch_admission.book_all(
-                connection, self._queue, [(each, holds[each.job.id]) for each in fresh]
+                connection, self._queue, [(each, holds[each.job.id]) for each in fresh], share
             )
             if not booked:
                 await connection.rollback()

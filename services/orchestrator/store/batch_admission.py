@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.limits.hold import Hold
+from services.orchestrator.domain.turns import TenantShare
 from services.orchestrator.ports.admissions import NewJob
 from services.orchestrator.store import admission_statement
 from services.orchestrator.store.queue_entries import Queue
@@ -41,12 +42,18 @@ async def lock_counters(connection: AsyncConnection, tenant: str, holds: Sequenc
     await connection.execute(LOCK, given)
 
 
-async def book_all(connection: AsyncConnection, queue: Queue, new: Sequence[tuple[NewJob, Sequence[Hold]]]) -> bool:
-    """Books, stores and queues jobs. Returns False when a counter cannot take a hold: then undo the transaction."""
+async def book_all(
+    connection: AsyncConnection, queue: Queue, new: Sequence[tuple[NewJob, Sequence[Hold]]], share: TenantShare
+) -> bool:
+    """Books, stores and queues jobs of one tenant.
+
+    Returns False when a counter cannot take a hold: then undo the transaction.
+    """
     driver: psycopg.AsyncConnection[Any] = (await connection.get_raw_connection()).driver_connection  # type: ignore[assignment]
     queued = asdict(queue)
     values = [
-        queued | admission_statement.values(each.job, each.fingerprint, holds, each.backend) for each, holds in new
+        queued | admission_statement.values(each.job, each.fingerprint, holds, each.backend, share)
+        for each, holds in new
     ]
     try:
         async with driver.cursor() as cursor:

@@ -1,5 +1,6 @@
 """PostgresJobs: jobs, and the recording of what happens to them."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -8,11 +9,12 @@ from sqlalchemy.exc import IntegrityError
 
 from services.errors import NotFound, PreconditionFailed
 from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.event import Succeeded
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.paid_call import Acceptance, Step
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.jobs import Decide, Recorded
-from services.orchestrator.store import event_writer, paid_call_steps, row_mapping
+from services.orchestrator.store import event_writer, paid_call_steps, row_mapping, run_rates
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.queue_notifier import QueueNotifier
@@ -21,6 +23,9 @@ from services.reasons import RequestReason
 
 OVERDUE = 500
 """Overdue jobs that are returned at once, at most."""
+START_TIMEOUT = jobs.c.spec["start_timeout_ms"].astext.cast(sa.BigInteger) * sa.text("interval '1 millisecond'")
+
+log = logging.getLogger(__name__)
 
 
 class PostgresJobs:
@@ -43,6 +48,8 @@ class PostgresJobs:
                 )
             if written.backend:
                 self._notifier.notify(written.backend)
+            if written.recorded.event is not None and isinstance(written.recorded.event.body, Succeeded):
+                await self._measure(job_id)
             return written.recorded
         except IntegrityError as error:
             if "paid_calls_provider_external_ref_key" not in str(error.orig) or not isinstance(step, Acceptance):
@@ -51,6 +58,14 @@ class PostgresJobs:
                 other = await paid_call_steps.holder(connection, job_id, step.external_ref)
             taken = f"{other} already has this task of the vendor."
             raise PreconditionFailed(taken, reason=RequestReason.REFERENCE_TAKEN, metadata={"job": other}) from error
+
+    async def _measure(self, job_id: str) -> None:
+        """Measures the run of an ended job. The job has ended, so that a failure here is no error of the record."""
+        try:
+            async with self._database.writing() as connection:
+                await run_rates.measure(connection, job_id)
+        except Exception:
+            log.warning("the run of a job could not be measured", extra={"job_id": job_id}, exc_info=True)
 
     async def get(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
         """Returns a job; with tenant and user, only if it is theirs. Raises NotFound."""
@@ -75,12 +90,22 @@ class PostgresJobs:
             return [row_mapping.job(row) for row in result]
 
     async def overdue(self, now: datetime, *, grace_s: float) -> list[str]:
-        """Returns the ids of jobs whose expire_time has passed; of begun ones, `grace_s` ago."""
+        """Returns the ids of jobs whose expire_time has passed, of begun ones `grace_s` ago, or their start timeout."""
         waiting = sa.and_(jobs.c.state == State.QUEUED.value, jobs.c.expire_time < now)
         begun = sa.and_(
             jobs.c.state.in_([State.RUNNING.value, State.CANCELLING.value]),
             jobs.c.expire_time < now - timedelta(seconds=grace_s),
         )
         query = sa.select(jobs.c.id).where(waiting | begun).order_by(jobs.c.expire_time).limit(OVERDUE)
+        # A query of its own, so that each has its index.
+        unstarted = sa.and_(
+            jobs.c.state == State.QUEUED.value,
+            jobs.c.spec.has_key("start_timeout_ms"),
+            jobs.c.attempt == 0,
+            jobs.c.resumes.is_(None),
+            jobs.c.create_time + START_TIMEOUT <= now,
+        )
+        late = sa.select(jobs.c.id).where(unstarted).order_by(jobs.c.create_time).limit(OVERDUE)
         async with self._database.reading() as connection:
-            return list((await connection.execute(query)).scalars())
+            found = [*(await connection.execute(query)).scalars(), *(await connection.execute(late)).scalars()]
+        return list(dict.fromkeys(found))

@@ -44,7 +44,7 @@ class PostgresStore:
         self.admissions = PostgresAdmissions(self.database, self._notifier, self.counters, queue)
         self.jobs = PostgresJobs(self.database, self._notifier, clock, queue)
         self.job_events = PostgresJobEvents(self.database, self._listener)
-        self.queues = PostgresQueues(self.database, self._listener)
+        self.queues = PostgresQueues(self.database, self._listener, clock)
         self.paid_calls = PostgresPaidCalls(self.database, clock)
 
     async def start(self) -> None:

@@ -20,18 +20,23 @@ from services.orchestrator.store.queue_notifier import NOTIFY
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Where the workflow that runs a job is found: DBOS's names. Each tenant is a partition of a backend's queue."""
+    """Where the workflow that runs a job is found: DBOS's names.
+
+    Each tenant is a partition of a backend's queue; its key is that of `domain.turns.TenantShare`.
+    """
 
     workflow: str
     application: str
     version: str
 
 
+# The priority and the weight stay those of the admission, whose entry has the id of the job.
 ENQUEUE = sa.text("""
 SELECT dbos.enqueue_workflow(
     workflow_name => :workflow, queue_name => backend, positional_args => ARRAY[to_json(id)], workflow_id => :entry,
-    app_version => :version, queue_partition_key => tenant, application_name => :application,
-    delay_until_epoch_ms => CAST(:until_ms AS bigint)
+    app_version => :version, queue_partition_key => coalesce(
+        (SELECT queue_partition_key FROM dbos.workflow_status WHERE workflow_uuid = jobs.id), tenant
+    ), application_name => :application, delay_until_epoch_ms => CAST(:until_ms AS bigint)
 ) FROM jobs WHERE id = :id
 """)
 

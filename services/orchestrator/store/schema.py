@@ -94,6 +94,17 @@ jobs = sa.Table(
     sa.Index("jobs_listing", "tenant", "user", "id"),
     sa.Index("jobs_unfinished", "expire_time", postgresql_where=sa.text(f"state NOT IN {ENDED}")),
     sa.Index("jobs_one_resume", "resumes", unique=True, postgresql_where=sa.text(f"state NOT IN {ENDED}")),
+    sa.Index(
+        "jobs_unfinished_by_backend",
+        "backend",
+        "state",
+        postgresql_where=sa.text("state IN ('queued', 'running', 'cancelling')"),
+    ),
+    sa.Index(
+        "jobs_with_start_timeout",
+        "create_time",
+        postgresql_where=sa.text("state = 'queued' AND spec ? 'start_timeout_ms'"),
+    ),
     sa.Index("jobs_reconciling", "create_time", postgresql_where=sa.text("state = 'reconciling'")),
     sa.CheckConstraint(f"state IN {STATES}", name="state_known"),
     sa.CheckConstraint(f"call IN {CALLS}", name="call_known"),
@@ -252,6 +263,17 @@ executors = sa.Table(
     sa.Column("id", sa.Text, primary_key=True, comment="One life of a worker; its jobs carry it in DBOS's tables."),
     sa.Column("worker", sa.Text, comment="Its name; null: from a version whose ids are the names."),
     sa.Column("beat_time", _time, nullable=False),
+    sa.Column("slots", JSONB, comment="Jobs at a time, by backend."),
+)
+
+run_rates = sa.Table(
+    "run_rates",
+    metadata,
+    sa.Column("backend", sa.Text, primary_key=True),
+    sa.Column("variant", sa.Text, primary_key=True, comment="What runs equally long per second of video."),
+    sa.Column("jobs", sa.BigInteger, nullable=False, comment="That were measured."),
+    sa.Column("seconds_per_second", sa.Double, nullable=False, comment="Of a slot per second of video."),
+    sa.CheckConstraint("jobs > 0 AND seconds_per_second >= 0", name="measured"),
 )
 
 service_secrets = sa.Table(

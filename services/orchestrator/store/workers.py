@@ -34,14 +34,19 @@ class PostgresWorkers:
         *,
         worker: str,
         incarnation: str,
+        slots: Mapping[str, int] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """`worker` is the stable name, `incarnation` a word that is unique to this start."""
+        """`worker` is the stable name, `incarnation` a word that is unique to this start.
+
+        `slots` are the jobs at a time of each backend, which forecasts count.
+        """
         self._database = database
         self._clock = clock
         self._queue = queue
         self._worker = worker
         self._executor = f"{worker}.{incarnation}"
+        self._slots = dict(slots or {})
         self._entered = False
         self._name_lock = WorkerNameLock(url, worker, timeout_s)
 
@@ -91,7 +96,7 @@ class PostgresWorkers:
         async with self._database.writing() as connection:
             await connection.execute(
                 insert(executors)
-                .values(id=self._executor, worker=self._worker, beat_time=now)
+                .values(id=self._executor, worker=self._worker, beat_time=now, slots=self._slots)
                 .on_conflict_do_update(index_elements=["id"], set_={"beat_time": now})
             )
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import ClassVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig
@@ -10,7 +11,8 @@ from dbos import DBOS, DBOSClient, DBOSConfig
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.ports.job_queue import RunJob
 from services.orchestrator.store.database import KEEPALIVE
-from services.orchestrator.worker.new_work_poller import POLL_S, Entries, NewWorkPoller
+from services.orchestrator.worker.new_work_poller import Entries, NewWorkPoller
+from services.orchestrator.worker.queue_claimer import POLL_S, QueueClaimer
 
 MAKE_VIDEO = "make_video"
 """Name of the workflow."""
@@ -18,7 +20,7 @@ APPLICATION_VERSION = "1"
 """Set by hand: DBOS runs a workflow only under the version it was enqueued with."""
 APPLICATION_NAME = "i2v-orchestrator"
 UNLIMITED = 10_000
-"""Jobs of one tenant at a time. Only with a limit, however high, does a queue take its tenants in turn."""
+"""Jobs of one tenant at a time. Only with a limit, however high, does a queue have a partition for each tenant."""
 NOTIFIER_S = 0.2
 """Seconds between DBOS's polls for messages of workflows. Ours send none; the default is a hundred polls a second."""
 RECOVERIES = 1_000_000
@@ -42,6 +44,7 @@ class DbosQueue:
         self._executor = executor
         self._slots = slots
         self._poller = NewWorkPoller(entries)
+        self._claimers: Mapping[str, QueueClaimer] = {}
 
     def reserve(self) -> None:
         """Reserves DBOS for this queue. Raises RuntimeError while another queue of this process has it."""
@@ -68,7 +71,14 @@ class DbosQueue:
         async def make_video(job_id: str) -> None:
             task, entry = asyncio.current_task(), DBOS.workflow_id
             assert task is not None and entry is not None
-            task.add_done_callback(lambda _: self._poller.wake())  # DBOS's own task: by then the slot is free
+            begin_s = monotonic()
+
+            def free_slot(_: object) -> None:
+                for claimer in self._claimers.values():
+                    claimer.ended(entry, monotonic() - begin_s)
+                self._poller.wake()
+
+            task.add_done_callback(free_slot)  # DBOS's own task: by then the slot is free
             await run(job_id, entry)
 
         DBOS.workflow(name=MAKE_VIDEO, max_recovery_attempts=RECOVERIES)(make_video)
@@ -76,7 +86,8 @@ class DbosQueue:
         DBOS.listen_queues([])  # the poller does
         DBOS.launch()
         # Only the queues of this worker's backends: the database may have queues of others.
-        self._poller.start(dbos, self._slots)
+        self._claimers = {name: QueueClaimer(dbos, name) for name in self._slots}
+        self._poller.start(self._claimers)
 
     def stop(self) -> None:
         """Ends the polling. An entry that is being dequeued may still arrive."""

@@ -1,29 +1,22 @@
-"""Finds new work: runs DBOS's own loop for a queue in our threads, so that a notification can wake it.
+"""Finds new work: polls each queue in a thread of its own, which a notification can wake.
 
-DBOS polls a queue and has no public way to be woken. Polling often enough to start a job immediately used six percent
-of a core in an idle worker. DBOS's loop pauses by waiting for the event that ends it; we pass an event that can also
-end the pause alone (a wake-up). `queue_worker_thread` is not public: pyproject.toml pins the version, and
-`test_a_notification_wakes_a_queue_at_once` fails if it changes.
+DBOS has no public way to wake its loop, and polling often enough to start a job immediately used six percent of a core
+in an idle worker.
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from time import monotonic
-
-from dbos import DBOS
-from dbos._queue import queue_worker_thread
+from typing import Protocol
 
 from services.orchestrator.ports.signal import Signal
+from services.orchestrator.worker.queue_claimer import AGAIN_S, POLL_S
 
-POLL_S = 0.5
-"""Seconds between two polls without a wake-up: for retries that are due, and for lost notifications."""
 REST_S = 0.01
 """Seconds between two polls, at least."""
-AGAIN_S = 0.05
-"""Seconds from the poll after a wake-up to a second poll: for entries that another worker had locked at the first."""
 SIGNAL_S = 60.0
 """Seconds that one wait for a notification lasts."""
 JOIN_S = 10.0
@@ -33,6 +26,13 @@ Entries = Callable[[str], AbstractAsyncContextManager[Signal]]
 """Queues.entries."""
 
 log = logging.getLogger(__name__)
+
+
+class Claimer(Protocol):
+    """Claims the jobs of one queue."""
+
+    def poll(self, stopping: Callable[[], bool]) -> float:
+        """Starts jobs in the free slots, and returns the seconds to the next poll."""
 
 
 class WakeEvent(threading.Event):
@@ -55,6 +55,7 @@ class WakeEvent(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Pauses until a wake-up, or for `timeout` seconds. Returns whether the loop must end."""
+        # A second poll follows the one after a wake-up: another worker may have locked entries at the first.
         self._again = self._woken.wait(AGAIN_S if self._again else timeout)
         super().wait(max(0.0, self._polled + REST_S - monotonic()))
         if not self.is_set():
@@ -72,12 +73,12 @@ class NewWorkPoller:
         self._threads: list[threading.Thread] = []
         self._listening: list[asyncio.Task[None]] = []
 
-    def start(self, dbos: DBOS, queues: Iterable[str]) -> None:
-        """Begins to dequeue jobs from these registered queues. Call it on the event loop that runs the jobs."""
-        for queue in queues:
+    def start(self, claimers: Mapping[str, Claimer]) -> None:
+        """Begins to poll these queues. Call it on the event loop that runs the jobs."""
+        for queue, claimer in claimers.items():
             wake_event = self._wake_events[queue] = WakeEvent()
             thread = threading.Thread(
-                target=_take, args=(wake_event, dbos, queue), name=f"queue-worker-{queue}", daemon=True
+                target=_poll, args=(wake_event, claimer, queue), name=f"queue-worker-{queue}", daemon=True
             )
             thread.start()
             self._threads.append(thread)
@@ -107,13 +108,12 @@ class NewWorkPoller:
                     wake_event.wake()
 
 
-def _take(wake_event: WakeEvent, dbos: DBOS, name: str) -> None:
-    """Runs DBOS's loop, which returns only when it must end or its queue is gone."""
-    while not wake_event.is_set():
+def _poll(wake_event: WakeEvent, claimer: Claimer, name: str) -> None:
+    """Polls a queue until the event is set."""
+    pause_s = POLL_S
+    while not wake_event.wait(pause_s):
         try:
-            queue = DBOS.retrieve_queue(name)
-            if queue is not None:
-                queue_worker_thread(wake_event, dbos, queue)
+            pause_s = claimer.poll(wake_event.is_set)
         except Exception:
+            pause_s = POLL_S
             log.warning("a queue cannot be polled", extra={"queue": name}, exc_info=True)
-        wake_event.wait(POLL_S)

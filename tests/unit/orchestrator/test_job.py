@@ -1,5 +1,6 @@
 """The life of a job: whatever happens in whatever order, it is refused or done, and the invariants hold."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -34,6 +35,7 @@ from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.job_transitions import IllegalEvent, apply
 from services.orchestrator.domain.paid_call import Call
 from services.orchestrator.domain.spec import Size
+from services.reasons import JobReason
 from tests.support.builders import NOON, an_admitted_job
 
 ERROR = JobError("ENGINE_BUSY", "busy", retryable=True)
@@ -241,3 +243,26 @@ def test_the_reaper_leaves_what_is_being_reconciled_and_keeps_what_was_paid() ->
     for job in (after(*PAID), after(*PAID, Retrying(ERROR, NOON))):
         end = next_event.expire(late, job, grace_s=0)
         assert isinstance(end, Failed) and (end.charged_micros, end.error.resumable) == (1000, True)
+
+
+def a_job_with_a_start_timeout(**changes: object) -> Job:
+    job = an_admitted_job(**changes)
+    return replace(job, spec=replace(job.spec, start_timeout_ms=5000))
+
+
+def test_a_job_that_has_not_begun_by_its_start_timeout_fails_and_costs_nothing() -> None:
+    job, late = a_job_with_a_start_timeout(), NOON + timedelta(seconds=5)
+    assert next_event.expire(late - timedelta(seconds=1), job, grace_s=0) is None
+    assert next_event.start(job, now=late - timedelta(seconds=1)) == Started(1)
+    for end in (next_event.expire(late, job, grace_s=0), next_event.start(job, now=late)):
+        assert isinstance(end, Failed) and end.charged_micros == 0
+        assert (end.error.reason, end.error.retryable) == (JobReason.START_TIMEOUT, True)
+
+
+def test_a_start_timeout_does_not_hold_for_a_job_that_has_begun_or_fetches_paid_work() -> None:
+    late, job = NOON + timedelta(seconds=30), a_job_with_a_start_timeout()
+    waits = apply(apply(job, Event(2, NOON, Started(1))), Event(3, NOON, Retrying(ERROR, NOON)))
+    resumed = a_job_with_a_start_timeout(resumes="1" * 32, call=Call.ACCEPTED)
+    for each in (waits, resumed):
+        assert next_event.expire(late, each, grace_s=0) is None
+        assert isinstance(next_event.start(each, now=late), Started)

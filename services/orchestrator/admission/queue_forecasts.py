@@ -1,0 +1,108 @@
+"""The forecasts of the queues: each is computed once for all who ask in this process, and not too often."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from services.errors import Unavailable
+from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.queue_forecast import Expectation, Forecast, QueueSnapshot, forecast
+from services.orchestrator.domain.run_rates import variant
+from services.orchestrator.domain.spec import Spec
+from services.orchestrator.domain.turns import TenantShare
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.queues import Queues
+
+PAUSE_S = 0.1
+"""Seconds between two forecasts of a queue, at least."""
+SHARE = 0.05
+"""Share of the time that may go into the forecasts of a queue: those of a long queue are made less often."""
+RECENT_S = 30.0
+"""Age of a forecast, in seconds, up to which an admission does not wait for a newer one."""
+RENEWED = 4.0
+"""After so many times the pause between two forecasts an admission begins the next one."""
+LONG = 500
+"""Waiting jobs from which on a forecast is computed in a thread."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    forecast: Forecast
+    time_s: float
+    """When it was begun, by the clock of the event loop."""
+    pause_s: float
+
+    def younger(self, age_s: float) -> bool:
+        """Whether it was begun less than so many seconds ago."""
+        return asyncio.get_running_loop().time() < self.time_s + age_s
+
+
+class QueueForecasts:
+    """The forecasts of one process. Without callers nothing runs."""
+
+    def __init__(self, queues: Queues, meter: Meter, *, pause_s: float = PAUSE_S, share: float = SHARE) -> None:
+        """`pause_s` is the least time between two forecasts of a queue, `share` the most of the time for them."""
+        self._queues = queues
+        self._meter = meter
+        self._pause_s = pause_s
+        self._share = share
+        self._known: dict[str, _Known] = {}
+        self._computing: dict[str, asyncio.Task[Forecast]] = {}
+
+    async def expected(self, job_ids: Sequence[str]) -> Mapping[str, Expectation]:
+        """Returns what is expected of jobs; those that neither wait nor run are left out. Raises Unavailable."""
+        backends = await self._queues.backends(job_ids)
+        forecasts = {name: await self.fresh(name) for name in set(backends.values())}
+        found = {job_id: forecasts[backend].of(job_id) for job_id, backend in backends.items()}
+        return {job_id: each for job_id, each in found.items() if each is not None}
+
+    async def of_new(self, caller: Caller, spec: Spec, backend: str) -> Expectation:
+        """Returns what is expected of a job with a completed spec that is admitted now. Raises Unavailable."""
+        found = await self.recent(backend)
+        return found.of_new(TenantShare.of(caller.tenant, caller.plan), variant(spec), spec.duration_ms or 0)
+
+    async def fresh(self, backend: str) -> Forecast:
+        """Returns the forecast of a queue as it is now, or was a moment ago. Raises Unavailable."""
+        known = self._known.get(backend)
+        if known is not None and known.younger(known.pause_s):
+            return known.forecast
+        return await asyncio.shield(self._compute(backend))
+
+    async def recent(self, backend: str) -> Forecast:
+        """Returns the forecast of a queue, some seconds old, without a wait if there is one. Raises Unavailable."""
+        known = self._known.get(backend)
+        if known is None or not known.younger(RECENT_S):
+            return await self.fresh(backend)
+        if not known.younger(RENEWED * known.pause_s):
+            self._compute(backend)
+        return known.forecast
+
+    def _compute(self, backend: str) -> asyncio.Task[Forecast]:
+        """Returns the task that makes the next forecast."""
+        if (task := self._computing.get(backend)) is None:
+            task = self._computing[backend] = asyncio.create_task(self._new(backend), name=f"forecast-{backend}")
+            task.add_done_callback(lambda done: self._done(backend, done))
+        return task
+
+    def _done(self, backend: str, task: "asyncio.Task[Forecast]") -> None:
+        del self._computing[backend]
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Unavailable):
+            log.error("the forecast of a queue failed", exc_info=error, extra={"backend": backend})
+
+    async def _new(self, backend: str) -> Forecast:
+        now = asyncio.get_running_loop().time
+        begin_s = now()
+        found = await _forecast(await self._queues.snapshot(backend))
+        self._known[backend] = _Known(found, begin_s, max(self._pause_s, (now() - begin_s) / self._share))
+        if (wait_s := found.wait_s) is not None:
+            self._meter.expected_wait(backend, wait_s)
+        return found
+
+
+async def _forecast(snapshot: QueueSnapshot) -> Forecast:
+    long = sum(len(line.job_ids) for line in snapshot.waiting) > LONG
+    return await asyncio.to_thread(forecast, snapshot) if long else forecast(snapshot)

@@ -1,0 +1,126 @@
+"""The gate before the queues: refuses a job early if too many jobs wait, or if it cannot be made in its time."""
+
+import asyncio
+from collections import Counter
+from datetime import datetime, timedelta
+
+from services.errors import LimitReached, PreconditionFailed
+from services.orchestrator.admission.queue_forecasts import QueueForecasts
+from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.queue_forecast import Expectation
+from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.queues import Queues
+from services.reasons import RequestReason
+
+COUNTED_S = 1.0
+"""Seconds for which a count of the waiting jobs is used. Jobs that this process admits meanwhile are added."""
+RETRY_LEAST_S, RETRY_MOST_S = 1.0, 60.0
+"""Seconds after which a refused caller may try again."""
+OPTIMISM = 0.5
+"""Share of the expected time that a job may need if all goes well: only a deadline before that is unreachable."""
+
+
+class QueueGate:
+    """The limits of the queues' lengths, and of the jobs' deadlines. One a process."""
+
+    def __init__(
+        self, queues: Queues, forecasts: QueueForecasts, meter: Meter, *, most_of_backend: int, most_of_all: int
+    ) -> None:
+        """`most_of_backend` and `most_of_all` are the most jobs that may wait."""
+        self._queues = queues
+        self._forecasts = forecasts
+        self._meter = meter
+        self._most_of_backend = most_of_backend
+        self._most_of_all = most_of_all
+        self._lengths: Counter[str] = Counter()
+        self._counted_s: float | None = None
+        self._counting = asyncio.Lock()
+
+    async def check(self, job: Job, caller: Caller, backend: str) -> None:
+        """Checks a job that is about to be admitted.
+
+        Raises:
+            LimitReached: too many jobs wait; says how long this one would.
+            PreconditionFailed: it cannot begin or end in time; says when it would.
+            Unavailable: the database cannot be reached.
+        """
+        lengths = await self._counted()
+        for name, length, most in (
+            (f"the workers of {job.spec.model}", lengths[backend], self._most_of_backend),
+            ("all workers", lengths.total(), self._most_of_all),
+        ):
+            if length >= most:
+                await self._refuse(job, caller, backend, name, most)
+        expected = await self._forecasts.of_new(caller, job.spec, backend)
+        if (message := _unreachable(job, expected)) is not None:
+            self._meter.queue_refused(backend, RequestReason.DEADLINE_UNREACHABLE)
+            raise PreconditionFailed(
+                message,
+                reason=RequestReason.DEADLINE_UNREACHABLE,
+                metadata=_times(expected) | {"expire_time": job.expire_time.isoformat()},
+            )
+
+    def admitted(self, backend: str) -> None:
+        """Counts a job that was admitted."""
+        self._lengths[backend] += 1
+
+    async def _refuse(self, job: Job, caller: Caller, backend: str, whose: str, most: int) -> None:
+        expected = await self._forecasts.of_new(caller, job.spec, backend)
+        room_s = (await self._forecasts.recent(backend)).room_s(most)
+        metadata = dict[str, str]()
+        message = f"{most:,} jobs or more wait for {whose}. Try again later; nothing was charged."
+        if expected.start_time is not None:
+            wait_s = max(0.0, (expected.start_time - job.create_time).total_seconds())
+            metadata["expected_wait_s"] = f"{wait_s:.0f}"
+            message += f" A job would start in {_span(wait_s)}."
+        self._meter.queue_refused(backend, RequestReason.QUEUE_LIMIT_REACHED)
+        raise LimitReached(
+            message,
+            limit=most,
+            reason=RequestReason.QUEUE_LIMIT_REACHED,
+            retry_after_s=min(RETRY_MOST_S, max(RETRY_LEAST_S, room_s or 0.0)),
+            metadata=metadata | _times(expected),
+        )
+
+    async def _counted(self) -> "Counter[str]":
+        """Returns the number of waiting jobs by backend: counted at most a second ago, and those admitted since."""
+        now = asyncio.get_running_loop().time
+        if self._counted_s is None or now() >= self._counted_s + COUNTED_S:
+            async with self._counting:
+                if self._counted_s is None or now() >= self._counted_s + COUNTED_S:
+                    self._lengths = Counter(await self._queues.lengths())
+                    self._counted_s = now()
+        return self._lengths
+
+
+def _unreachable(job: Job, expected: Expectation) -> str | None:
+    """Returns why a job cannot begin or end in time even if all goes well; None if it can, or nothing is known."""
+    if expected.start_time is None:
+        return None
+    start_time = _optimistic(job.create_time, expected.start_time)
+    if job.start_by is not None and start_time > job.start_by:
+        return f"The job is expected to start at {_clock(expected.start_time)}, after its start timeout." + ADVICE
+    if expected.end_time is not None and _optimistic(job.create_time, expected.end_time) > job.expire_time:
+        return f"The job is expected to end at {_clock(expected.end_time)}, after its timeout." + ADVICE
+    return None
+
+
+ADVICE = " Give it more time, or submit it later; nothing was charged."
+
+
+def _optimistic(now: datetime, expected: datetime) -> datetime:
+    return now + max(timedelta(), expected - now) * OPTIMISM
+
+
+def _times(expected: Expectation) -> dict[str, str]:
+    times = {"expected_start_time": expected.start_time, "expected_end_time": expected.end_time}
+    return {name: time.isoformat(timespec="seconds") for name, time in times.items() if time is not None}
+
+
+def _clock(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"about {seconds / 60:.0f} minutes"

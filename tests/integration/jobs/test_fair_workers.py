@@ -1,0 +1,54 @@
+"""Several workers as processes of their own are fair together."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from i2v.v1 import job_pb2
+
+from services.orchestrator.domain.caller import Caller
+from tests.support.builders import a_plan, numbered
+from tests.support.served_orchestrator import Served
+from tests.support.worker_processes import api_alone, worker
+
+FIRST, STARTS = 20, 60
+"""The first jobs of a process take longer, and shares are of time: they are not counted."""
+BEGUN = sa.text("SELECT tenant FROM jobs WHERE start_time IS NOT NULL ORDER BY start_time OFFSET :first LIMIT :most")
+ENDED_BEFORE = sa.text("""
+SELECT count(*) FROM jobs, jobs AS late WHERE late.id = :id
+    AND jobs.end_time BETWEEN late.create_time AND late.start_time
+""")
+
+
+async def admitted(i2v: Served, first: int, count: int, tenant: str, weight: int = 1) -> list[str]:
+    now = datetime.now(UTC)
+    caller = Caller(tenant, "ann", replace(a_plan(), weight=weight))
+    jobs = [
+        numbered(number, tenant=tenant, create_time=now, expire_time=now + timedelta(hours=1))
+        for number in range(first, first + count)
+    ]
+    for job in jobs:
+        await i2v.app.store.admissions.admit(job, "fingerprint", caller, "fake")
+    return [f"jobs/{job.id}" for job in jobs]
+
+
+async def test_two_workers_share_their_slots_by_weight_and_begin_a_first_job_soon(
+    database: str, tmp_path: Path
+) -> None:
+    async with api_alone(database, tmp_path) as i2v:
+        heavy = await admitted(i2v, 0, 100, "studio", weight=3)
+        await admitted(i2v, 100, 100, "story")
+        slots = {"I2V_FAKE_SLOTS": "2", "I2V_FAKE_PAUSE_S": "0.1"}
+        with worker(database, tmp_path, "worker-0", **slots), worker(database, tmp_path, "worker-1", **slots):
+            await i2v.until(heavy[STARTS // 2], "started")
+            [late] = await admitted(i2v, 300, 1, "poor")
+            assert (await i2v.ended(late, tenant="poor")).state == job_pb2.Job.SUCCEEDED
+            await i2v.until(heavy[FIRST + STARTS], "started")
+        async with i2v.app.store.database.reading() as connection:
+            counted = Counter((await connection.execute(BEGUN, {"first": FIRST, "most": STARTS})).scalars())
+            ends = (await connection.execute(ENDED_BEFORE, {"id": late.removeprefix("jobs/")})).scalar_one()
+    assert counted["studio"] / (counted["studio"] + counted["story"]) == pytest.approx(0.75, rel=0.1)
+    assert ends <= 4
