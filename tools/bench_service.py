@@ -24,6 +24,8 @@ MEMORY = Path("/dev/shm")
 MIB = 1 << 20
 CHUNK = 512 * 1024
 FILE_BYTES = 256 * MIB
+PLANS = Path(__file__).parent / "bench_plans.toml"
+"""A plan of eight limits."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,14 @@ def measure() -> Iterator[Row]:
             continue
         with tempfile.TemporaryDirectory(prefix="i2v-bench-", dir=parent) as folder, ExitStack() as stack:
             server = stack.enter_context(
-                Orchestrator(Path(folder), "127.0.0.1:9", port=free_port(), metrics_port=free_port(), role="api")
+                Orchestrator(
+                    Path(folder),
+                    "127.0.0.1:9",
+                    port=free_port(),
+                    metrics_port=free_port(),
+                    role="api",
+                    more={"I2V_PLANS_FILE": str(PLANS)},
+                )
             )
             yield from asyncio.run(work(server, place))
 

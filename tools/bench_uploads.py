@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 from PIL import Image
 
+from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from tools import bench_submit
 from tools.bench_service import CHUNK, Row
 from tools.stack import Orchestrator
@@ -92,8 +93,11 @@ def _floor(picture: bytes, copy: Path) -> float:
 async def _during_uploads(server: Orchestrator, who: Who, picture: Path) -> Row:
     """Measures SubmitJob with and without uploads, and, in the same conditions, the same rows by psycopg alone."""
     alone, loaded, floor_alone, floor_loaded = [], [], [], []
-    postgres = server.key_file.parent / "postgres"
-    async with bench_submit.service(server, who) as submit, bench_submit.psycopg_alone(postgres) as write:
+    async with AsyncExitStack() as stack:
+        postgres = EmbeddedPostgres(server.key_file.parent / "postgres")
+        stack.callback(postgres.close)
+        submit = await stack.enter_async_context(bench_submit.service(server, [who]))
+        write = await stack.enter_async_context(bench_submit.psycopg_alone(postgres.url, [bench_submit.TENANT]))
         for side in (submit, write):
             await _p99_ms(side)
         for _ in range(UPLOAD_ROUNDS):
