@@ -38,9 +38,9 @@ class Scratch:
             self._lock: int | None = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
-    def sweep(self) -> None:
+    def sweep(self) -> int:
         """Removes the folders of other processes that have ended; see `sweep`."""
-        sweep(self._parent)
+        return sweep(self._parent)
 
     def close(self) -> None:
         """Removes the folder. Raises nothing."""
@@ -50,20 +50,20 @@ class Scratch:
             self._lock = None
 
 
-def sweep(parent: Path) -> None:
-    """Removes the folders of processes that have ended, and says so in the log. Raises OSError."""
+def sweep(parent: Path) -> int:
+    """Removes the folders of processes that have ended, and logs it. Returns their number. Raises OSError."""
     if not parent.exists():
-        return
+        return 0
     with ExitStack() as held:
         with _locked(parent / f".{LOCK}"):
             left = [folder for folder in parent.glob(f"{PREFIX}*") if _is_left(folder, held)]
-        _remove(left)
+        return _remove(left)
 
 
-def sweep_unlocked(root: Path, *prefixes: str, deep: bool = False, older_s: float = OLD_S) -> None:
+def sweep_unlocked(root: Path, *prefixes: str, deep: bool = False, older_s: float = OLD_S) -> int:
     """Removes folders with one of these prefixes and without a lock, if nothing in them has changed for `older_s`.
 
-    With `deep` it searches all folders below `root`.
+    With `deep` it searches all folders below `root`. Returns the number of removed folders.
     """
     oldest = time.time() - older_s  # noqa: TID251  the clock of the file system
     found = []
@@ -71,15 +71,20 @@ def sweep_unlocked(root: Path, *prefixes: str, deep: bool = False, older_s: floa
         ours = [name for name in names if name.startswith(prefixes)]
         names[:] = [name for name in names if name not in ours] if deep else []
         found += [Path(above, name) for name in ours]
-    _remove([folder for folder in found if _changed(folder) < oldest])
+    return _remove([folder for folder in found if _changed(folder) < oldest])
 
 
-async def keep_sweeping(*sweeps: Callable[[], None], every_s: float = SWEEP_S) -> None:
-    """Runs each sweep immediately, then every `every_s` seconds without end. A failed one is logged and repeated."""
+async def keep_sweeping(
+    *sweeps: Callable[[], int], every_s: float = SWEEP_S, count: Callable[[int], None] = lambda _: None
+) -> None:
+    """Runs each sweep immediately, then every `every_s` seconds without end. A failed one is logged and repeated.
+
+    `count` gets the number of folders that each sweep removed.
+    """
     while True:
         for each in sweeps:
             try:
-                await asyncio.to_thread(each)
+                count(await asyncio.to_thread(each))
             except (OSError, RuntimeError) as error:
                 log.warning("files of ended processes cannot be removed now", extra={"error": str(error)})
         await asyncio.sleep(every_s)
@@ -104,15 +109,16 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _remove(folders: list[Path]) -> None:
+def _remove(folders: list[Path]) -> int:
     if not folders:
-        return
+        return 0
     size_bytes = sum(_size(folder) for folder in folders)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     where = sorted({str(folder.parent) for folder in folders})[:3]
     fields = {"folders": len(folders), "size_bytes": size_bytes, "where": where}
     log.info("removed files of ended processes", extra=fields)
+    return len(folders)
 
 
 def _files(folder: Path) -> Iterator[os.stat_result]:

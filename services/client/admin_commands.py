@@ -1,6 +1,31 @@
 """All commands of `i2v`: those of everybody, and those of `i2v admin`."""
 
-from services.client.admin import credit, keys, limits, log, operators, plans, reconcile, tenants
+from services.client.admin import (
+    credit,
+    keys,
+    ledger,
+    legal_hold,
+    limits,
+    log,
+    operators,
+    plans,
+    reconcile,
+    retention,
+    tenants,
+)
 from services.client.commands import i2v
 
-__all__ = ["credit", "i2v", "keys", "limits", "log", "operators", "plans", "reconcile", "tenants"]
+__all__ = [
+    "credit",
+    "i2v",
+    "keys",
+    "ledger",
+    "legal_hold",
+    "limits",
+    "log",
+    "operators",
+    "plans",
+    "reconcile",
+    "retention",
+    "tenants",
+]

@@ -17,6 +17,7 @@ from i2v.admin.v1 import (
     operator_pb2_grpc,
     plan_pb2_grpc,
     reconcile_pb2_grpc,
+    retention_pb2_grpc,
     tenant_pb2_grpc,
 )
 from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
@@ -41,6 +42,7 @@ from services.orchestrator.api.limit_service import LimitService
 from services.orchestrator.api.operator_service import OperatorService
 from services.orchestrator.api.plan_service import PlanService
 from services.orchestrator.api.reconcile_service import ReconcileService
+from services.orchestrator.api.retention_service import RetentionService
 from services.orchestrator.api.tenant_service import TenantService
 from services.orchestrator.api.usage_service import UsageService
 from services.orchestrator.assets.ingest import Ingest
@@ -52,6 +54,7 @@ from services.orchestrator.media.upload_probe import UploadProbe
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.tokens import Tokens
 from services.orchestrator.resources import Resources
+from services.orchestrator.retention.ledger_folding import LedgerFolding
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.tenants import PostgresTenants
 from services.orchestrator.tokens.key_source import JwksFile, JwksUrl, jwks_client
@@ -160,6 +163,8 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     keys = KeyService(store.api_keys, store.tenants, acting, clock)
     operators = OperatorService(store.operators, acting)
     audit = AuditService(store.audit_log)
+    folding = LedgerFolding(store.old_bookings, store.tenants, clock)
+    retention = RetentionService(resources.retention, store.legal_holds, folding, acting)
 
     def register(server: grpc.aio.Server) -> None:
         job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
@@ -174,6 +179,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         key_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
         operator_pb2_grpc.add_OperatorServiceServicer_to_server(operators, server)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
+        retention_pb2_grpc.add_RetentionServiceServicer_to_server(retention, server)
 
     return [register]
 

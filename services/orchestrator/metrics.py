@@ -1,8 +1,11 @@
 """Our own Prometheus metrics; services.rpc.telemetry has the standard ones of gRPC. docs/metrics.md lists them."""
 
+from datetime import datetime
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.retention import Due, Kind
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 
@@ -86,6 +89,19 @@ class PrometheusMeter:
         )
         self._free = Gauge(
             "i2v_disk_free_bytes", "Free bytes on the disks of this process.", ["place"], registry=registry
+        )
+        self._removed = Counter(
+            "i2v_retention_removed_total", "Old things that were removed.", ["kind"], registry=registry
+        )
+        self._leftovers = Counter(
+            "i2v_leftovers_removed_total", "Folders of ended processes that were removed.", registry=registry
+        )
+        self._retained = Gauge(
+            "i2v_retention_round_timestamp_seconds", "End of the last successful round.", ["kind"], registry=registry
+        )
+        self._due = Gauge("i2v_retention_due", "Things that a round has left though due.", ["kind"], registry=registry)
+        self._oldest = Gauge(
+            "i2v_retention_oldest_timestamp_seconds", "The oldest of these; 0: none.", ["kind"], registry=registry
         )
 
         self._config = Gauge(
@@ -200,3 +216,17 @@ class PrometheusMeter:
     def disk_free(self, place: str, size_bytes: int) -> None:
         """Sets the free bytes of a disk."""
         self._free.labels(place).set(size_bytes)
+
+    def leftovers_removed(self, folders: int) -> None:
+        """Counts folders of ended processes that were removed."""
+        self._leftovers.inc(folders)
+
+    def removed(self, kind: Kind, count: int) -> None:
+        """Counts removed things."""
+        self._removed.labels(kind).inc(count)
+
+    def retention_round(self, kind: Kind, time: datetime, due: Due) -> None:
+        """Sets when a round of a kind succeeded, and what it has left."""
+        self._retained.labels(kind).set(time.timestamp())
+        self._due.labels(kind).set(due.count)
+        self._oldest.labels(kind).set(due.oldest.timestamp() if due.oldest is not None else 0)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.orchestrator.domain.next_event import RETRY_MOST_S
+from services.orchestrator.retention.retention import EVERY_S
 from services.orchestrator.store.worker_name_lock import TIMEOUT_S
 from services.orchestrator.worker.availability import CHECK_S
 from services.orchestrator.worker.reconcile_schedule import PAGE
@@ -20,6 +21,8 @@ class Pace:
     """How long a worker waits for its name."""
     reconcile_page: int = PAGE
     """Jobs with an unknown outcome that a worker looks at in one round."""
+    retention_every_s: float = EVERY_S
+    """Between two rounds of retention."""
 
 
 PACE = Pace()

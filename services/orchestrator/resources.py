@@ -20,14 +20,27 @@ from services.orchestrator.live_config import LiveConfig
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.retention.ended_jobs import EndedJobs
+from services.orchestrator.retention.job_history import JobHistory
+from services.orchestrator.retention.old_checkpoints import OldCheckpoints
+from services.orchestrator.retention.old_events import OldEvents
+from services.orchestrator.retention.old_queue_entries import OldQueueEntries
+from services.orchestrator.retention.retention import Retention
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.database import migrate
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
+from services.orchestrator.store.retention_lock import RetentionLock
 from services.orchestrator.store.startup_wait import StartupWait
 from services.orchestrator.worker.availability import VendorAvailability
-from services.orchestrator.worker.dbos_queue import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO, migrate_queue
+from services.orchestrator.worker.dbos_queue import (
+    APPLICATION_NAME,
+    APPLICATION_VERSION,
+    MAKE_VIDEO,
+    DbosEntries,
+    migrate_queue,
+)
 from services.rpc.server import listen_for_metrics
 from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
 
@@ -52,6 +65,7 @@ class Resources:
     disks: DiskSpace
     backends: Backends
     vendors: VendorAvailability
+    retention: Retention
 
 
 async def open_resources(
@@ -87,7 +101,8 @@ async def open_resources(
     stack.callback(scratch.close)
     disks = _watched_disks(settings, scratch, blobs, meter)
     await disks.measure()
-    run_in_background(stack, keep_sweeping(*_sweeps(scratch, settings.data / "spool", blobs)), "sweep")
+    sweeps = _sweeps(scratch, settings.data / "spool", blobs)
+    run_in_background(stack, keep_sweeping(*sweeps, count=meter.leftovers_removed), "sweep")
     metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
     stack.callback(close_metrics)
     if backends is None:
@@ -109,6 +124,32 @@ async def open_resources(
         disks=disks,
         backends=backends,
         vendors=vendors,
+        retention=_retention(settings, url, store, blobs, clock, meter, pace),
+    )
+
+
+def _retention(
+    settings: Settings,
+    url: str,
+    store: PostgresStore,
+    blobs: Blobs,
+    clock: SystemClock,
+    meter: PrometheusMeter,
+    pace: Pace,
+) -> Retention:
+    history = JobHistory(store.old_jobs, blobs)
+    return Retention(
+        removals=(
+            OldEvents(store.old_jobs, history),
+            EndedJobs(store.old_jobs, history),
+            OldQueueEntries(store.old_entries, DbosEntries(url).remove),
+            OldCheckpoints(store.old_jobs, blobs),
+        ),
+        ages=settings.ages(),
+        only_one=RetentionLock(url).only_one,
+        clock=clock,
+        meter=meter,
+        every_s=pace.retention_every_s,
     )
 
 
@@ -146,7 +187,7 @@ def _watched_disks(settings: Settings, scratch: Scratch, blobs: Blobs, meter: Pr
     return DiskSpace(folders, settings.disk_free_bytes, settings.disk_free_share, meter.disk_free)
 
 
-def _sweeps(scratch: Scratch, spool: Path, blobs: Blobs) -> list[Callable[[], None]]:
+def _sweeps(scratch: Scratch, spool: Path, blobs: Blobs) -> list[Callable[[], int]]:
     """Returns functions that remove the files of killed processes from this machine's disks."""
-    sweeps: list[Callable[[], None]] = [scratch.sweep, partial(sweep_unlocked, spool, "attempt-", "upload-")]
+    sweeps: list[Callable[[], int]] = [scratch.sweep, partial(sweep_unlocked, spool, "attempt-", "upload-")]
     return [*sweeps, blobs.sweep] if isinstance(blobs, LocalBlobs) else sweeps

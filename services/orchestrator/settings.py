@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from services.orchestrator import backend_addresses
 from services.orchestrator.catalog_files import CatalogFiles, PlansFile
+from services.orchestrator.domain.retention import Ages, Kind
 from services.orchestrator.domain.token_claims import Issuer
 from services.orchestrator.ports.backend import Limits
 from services.settings import BadSetting, ListenAddress, ProcessSettings, Switch, is_of_kubernetes, read_key
@@ -115,6 +116,15 @@ class Settings(ProcessSettings):
     """Jobs that a worker runs on the fake backend at a time. 0: there is no fake backend."""
     fake_pause_s: float = 0.0
     """Seconds that the fake backend pauses after each fragment, to simulate work."""
+    keep_events_days: NonNegativeInt = 30
+    """Days after the end of a job that its events are kept, and its fragments if its video exists; see
+    [operations.md](operations.md#retention). 0: as long as the job."""
+    keep_jobs_days: NonNegativeInt = 400
+    """Days after its end that a job is kept. 0: without a limit of time."""
+    keep_queue_entries_days: NonNegativeInt = 7
+    """Days after its end that an entry of the job queue is kept, in DBOS's tables. 0: without a limit of time."""
+    keep_checkpoints_days: NonNegativeInt = 2
+    """Days that checkpoints are kept which could not be removed at the end of their job. 0: without a limit of time."""
     silent_s: float = 30.0
     """Seconds without a sign of life after which a worker counts as dead, and the others take over its jobs."""
     worker_name: str = ""
@@ -233,6 +243,17 @@ class Settings(ProcessSettings):
             wrong = f"I2V_PROVIDER_CA_FILE names {self.provider_ca_file}, which holds no certificates in PEM"
             raise BadSetting(f"{wrong}: {error}") from error
         return pem.encode()
+
+    def ages(self) -> Ages:
+        """Returns how long each kind of old things is kept."""
+        return Ages(
+            {
+                Kind.EVENTS: self.keep_events_days,
+                Kind.JOBS: self.keep_jobs_days,
+                Kind.QUEUE_ENTRIES: self.keep_queue_entries_days,
+                Kind.CHECKPOINTS: self.keep_checkpoints_days,
+            }
+        )
 
     @property
     def worker(self) -> str:

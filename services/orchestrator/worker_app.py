@@ -1,9 +1,10 @@
-"""The role `worker`: runs jobs and the reaper."""
+"""The role `worker`: runs jobs and the reaper, and removes what is old."""
 
 from contextlib import AsyncExitStack
 
 from services.orchestrator.attempt.assembly import attempt_runner
 from services.orchestrator.backend_connections import connect_prompt_writer
+from services.orchestrator.background_task import run_in_background
 from services.orchestrator.clock_and_ids import SystemIds
 from services.orchestrator.media.probe import keep_output, probe
 from services.orchestrator.pace import Pace
@@ -76,4 +77,5 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
     worker = Worker(runner=runner, reaper=reaper, workers=workers, queue=queue, silent_s=settings.silent_s)
     await resources.startup_wait.through(worker.start)
     stack.push_async_callback(worker.stop)
+    run_in_background(stack, resources.retention.repeat(), "retention")
     return worker

@@ -13,6 +13,7 @@ from services.reasons.job import JobReason
 from services.reasons.prompt import PromptReason
 from services.reasons.reason import Advice, Code, Reason
 from services.reasons.request import RequestReason
+from services.reasons.retention import RetentionReason
 from services.reasons.service import ServiceReason
 from services.reasons.spec import SpecReason
 from services.reasons.vendor import VendorReason
@@ -29,6 +30,7 @@ __all__ = [
     "PromptReason",
     "Reason",
     "RequestReason",
+    "RetentionReason",
     "ServiceReason",
     "SpecReason",
     "VendorReason",
@@ -39,6 +41,7 @@ DOMAINS: tuple[type[Reason], ...] = (
     CallReason,
     AccessReason,
     RequestReason,
+    RetentionReason,
     SpecReason,
     AssetReason,
     ServiceReason,

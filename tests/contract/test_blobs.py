@@ -12,6 +12,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -240,3 +241,26 @@ def test_memory_stays_flat_however_large_the_blob(kind: str, tmp_path: Path, req
     assert grown_kib < 64 * 1024
     shutil.rmtree(tmp_path / "blobs", ignore_errors=True)
     path.unlink()
+
+
+async def test_what_was_just_written_is_not_idle(place: Place, tmp_path: Path) -> None:
+    key, (path, data) = a_key(), a_file(tmp_path, 5)
+    await place.blobs.put_file(key, path, media_type="video/mp4")
+    assert not await place.blobs.delete_idle(key, idle_s=3600)
+    assert await content(place.blobs, key) == data
+    assert await place.blobs.delete_idle(key, idle_s=-3600)  # clocks of two machines differ
+    assert await place.blobs.size(key) is None
+    assert await place.blobs.delete_idle(key, idle_s=3600)
+
+
+async def test_what_is_stored_in_a_folder_is_listed_in_pages(place: Place, tmp_path: Path) -> None:
+    folder = f"checks-{RUN}-{secrets.token_hex(4)}/"
+    names = [f"{folder}job.{index:04d}" for index in (2, 0, 10, 1)]
+    assert await place.blobs.stored(folder, after="", limit=3) == []
+    for name in names:
+        await place.blobs.put_file(name, a_file(tmp_path, 1)[0], media_type="video/mp4")
+    first = await place.blobs.stored(folder, after="", limit=3)
+    rest = await place.blobs.stored(folder, after=first[-1].key, limit=3)
+    assert [each.key for each in (*first, *rest)] == sorted(names)
+    assert all(abs((each.write_time - datetime.now(UTC)).total_seconds()) < 3600 for each in (*first, *rest))
+    assert await place.blobs.stored(folder, after=names[2], limit=3) == []

@@ -222,7 +222,7 @@ async def test_a_put_whose_process_was_killed_leaves_nothing_for_good(tmp_path: 
     assert len(half_made()) == 1, "it lives"
     process.kill()
     await process.wait()
-    blobs.sweep()
+    assert blobs.sweep() == 1
     assert half_made() == []
     assert await blobs.size(key) is None
     await blobs.close()
@@ -238,7 +238,7 @@ async def test_what_older_versions_left_among_the_blobs_is_swept_after_days(tmp_
         (assets / name / "new").write_bytes(b"half a video")
         for each in (assets / name / "new", assets / name):
             os.utime(each, (time_s, time_s))
-    blobs.sweep()
+    assert blobs.sweep() == 1
     assert {each.name for each in assets.iterdir()} == {".put-new", Path(key).name}
     assert await content(blobs, key) == data
     await blobs.close()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 import sqlalchemy as sa
 from i2v.v1 import job_pb2
@@ -10,10 +11,11 @@ from prometheus_client import CollectorRegistry
 
 from services.errors import Unavailable
 from services.orchestrator.admission.queue_forecasts import QueueForecasts
+from services.orchestrator.api import job_messages
 from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.api.shared_event_feed import KEPT_BYTES, PAGE, EventFeed
 from services.orchestrator.domain import next_event
-from services.orchestrator.domain.event import Progressed
+from services.orchestrator.domain.event import JobError, Progressed
 from services.orchestrator.domain.job import Job
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -21,6 +23,7 @@ from services.orchestrator.store.queue_entries import Queue
 from tests.support.builders import FakeClock, a_job, admit
 
 KEPT = 3
+BROKEN = JobError("X", "x", retryable=True)
 
 
 def forecasts(store: PostgresStore) -> QueueForecasts:
@@ -110,3 +113,33 @@ async def test_watchers_whose_events_cannot_be_read_learn_it_and_resume_without_
     async with aclosing(feeds.watch(job, 2)) as resumed:
         assert await numbers(resumed, 3) == [3]
     await other.stop()
+
+
+async def test_of_a_job_whose_events_were_removed_a_watch_has_the_last_one_alone(store: PostgresStore) -> None:
+    job = await started(store)
+    for _ in range(3 * KEPT):
+        await happens(store, job, 1)
+    ended = (await store.jobs.record(job.id, partial(next_event.fail, error=BROKEN))).after
+    last = await store.job_events.read(job.id, after=ended.last_sequence - 1)
+    async with store.database.writing() as connection:
+        await connection.execute(sa.text("DELETE FROM job_events"))
+    for kept in (KEPT, 100):
+        feeds = EventFeeds(store.job_events, store.queues, kept=kept)
+        for after in (0, 2, ended.last_sequence - 1):
+            seen = [data async for data in feeds.watch(ended, after)]
+            answers = [job_pb2.WatchJobResponse.FromString(data) for data in seen]
+            assert [answer.event for answer in answers] == [job_messages.event(each) for each in last]
+
+
+async def test_a_watch_of_which_the_events_are_removed_meanwhile_ends_with_the_last_one(store: PostgresStore) -> None:
+    job = await started(store)
+    await happens(store, job, PAGE + 20)
+    ended = (await store.jobs.record(job.id, partial(next_event.fail, error=BROKEN))).after
+    feeds = EventFeeds(store.job_events, store.queues, kept=KEPT)
+    seen = []
+    async with aclosing(feeds.watch(ended, 0)) as watching:
+        seen.append(job_pb2.WatchJobResponse.FromString(await anext(watching)).event.sequence)
+        async with store.database.writing() as connection:
+            await connection.execute(sa.text("DELETE FROM job_events WHERE sequence > 100"))
+        seen += await numbers(watching, ended.last_sequence)
+    assert seen[-1] == ended.last_sequence and seen == sorted(set(seen))

@@ -70,8 +70,9 @@ def test_two_of_one_process_leave_each_other_alone(tmp_path: Path) -> None:
 def test_a_process_that_was_killed_while_it_made_its_folder_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "process-unlocked").mkdir()
     own = Scratch(tmp_path)
-    own.sweep()
+    assert own.sweep() == 1
     assert not (tmp_path / "process-unlocked").exists()
+    assert own.sweep() == 0
     own.close()
 
 
@@ -83,7 +84,7 @@ def test_a_folder_without_a_lock_is_swept_only_when_nothing_has_changed_for_long
         for path in (tmp_path / "tenants" / name / "file", tmp_path / "tenants" / name):
             os.utime(path, (1.0, 1.0))
     os.utime(tmp_path / "tenants" / "attempt-in-use" / "file")
-    sweep_unlocked(tmp_path, "attempt-")
+    assert sweep_unlocked(tmp_path, "attempt-") == 0
     assert (tmp_path / "tenants" / "attempt-old").exists(), "it was not asked to look below"
-    sweep_unlocked(tmp_path, "attempt-", deep=True)
+    assert sweep_unlocked(tmp_path, "attempt-", deep=True) == 1
     assert sorted(path.name for path in (tmp_path / "tenants").iterdir()) == ["attempt-in-use", "attempt-new", "kept"]

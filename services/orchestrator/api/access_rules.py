@@ -92,6 +92,13 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "ListOperators": _VIEWER,
         "RevokeOperator": _ADMIN,
     },
+    "i2v.admin.v1.RetentionService": {
+        "GetRetention": _VIEWER,
+        "RunRetention": _OPERATOR,
+        "SetLegalHold": _ADMIN,
+        "ClearLegalHold": _ADMIN,
+        "FoldLedger": _ADMIN,
+    },
     "i2v.admin.v1.AuditService": {"ListAuditEntries": _SEE_TENANT},
 }
 """By service and method."""

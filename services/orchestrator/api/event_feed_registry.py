@@ -52,12 +52,15 @@ class EventFeeds:
             while True:
                 changed = feed.changed
                 if not feed.holds(after):  # a late joiner, or a slow one
-                    for event in await self._events.read(job.id, after=after, limit=PAGE):
+                    events = await self._events.read(job.id, after=after, limit=PAGE)
+                    for event in events:
                         found = entry(event)
                         yield found.data
                         after = found.sequence
                         if found.last:
                             return
+                    if not events:  # they were removed
+                        after = feed.start
                     continue
                 while (following := feed.next(after)) is not None:
                     yield following.data

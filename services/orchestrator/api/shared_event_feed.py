@@ -13,6 +13,7 @@ from i2v.v1 import job_pb2
 from services.errors import ServiceError, Unavailable
 from services.orchestrator.api import job_messages
 from services.orchestrator.domain.event import Admitted, Event, Rerouted, Resumed, Retrying, Terminal
+from services.orchestrator.domain.final_event import final_event
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.queue_forecast import Expectation
 from services.orchestrator.ports.job_events import JobEvents
@@ -83,17 +84,23 @@ class EventFeed:
         """The job has ended, and its last event is in the window."""
         self.changed = asyncio.Event()
         """Set at the next change, and then replaced: get it before you read the feed's state."""
+        self._final = final_event(job) if job.state.ended else None
         self._failure: Exception | None = None
         if self.waiting:
             waits()
 
+    @property
+    def start(self) -> int:
+        """The number of the event before the window."""
+        return self._read - len(self._entries)
+
     def holds(self, after: int) -> bool:
         """Whether no event between `after` and the window is missing."""
-        return after >= self._read - len(self._entries)
+        return after >= self.start
 
     def next(self, after: int) -> Entry | None:
         """Returns the event that follows `after`, or None if it is not in the window."""
-        at = after - (self._read - len(self._entries))
+        at = after - self.start
         return self._entries[at] if 0 <= at < len(self._entries) else None
 
     def check(self) -> None:
@@ -145,6 +152,11 @@ class EventFeed:
             if events:
                 self._wake()
             more = len(events) == PAGE
+        if self._final is not None and not self.ended:  # the events of the ended job were removed
+            self._entries.clear()
+            self._bytes = 0
+            self._add(self._final)
+            self._wake()
 
     def _add(self, event: Event) -> None:
         new = entry(event)

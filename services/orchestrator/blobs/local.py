@@ -11,20 +11,26 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from services.errors import NotFound, Unavailable
 from services.orchestrator.blobs.blob_key import check_key
 from services.orchestrator.blobs.blob_stream import Source, stream
+from services.orchestrator.ports.blobs import StoredBlob
 from services.reasons import ServiceReason
 from services.resource_shortage import shortage
 from services.scratch_folder import Scratch, sweep, sweep_unlocked
 
 T = TypeVar("T")
+
+WALK_S = 86_400.0
+"""Seconds between two walks through all folders, for files of versions without a scratch folder."""
 
 _THREADS = 16
 _PARTS = ".parts"
@@ -39,7 +45,7 @@ class LocalBlobs:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
         self._scratch: Scratch | None = None
         self._making = threading.Lock()
-        self._walked = False
+        self._walk_time = -WALK_S
 
     async def put_file(self, key: str, path: Path, *, media_type: str) -> None:
         """Stores a file's bytes. A call that is cancelled may still store them.
@@ -79,6 +85,49 @@ class LocalBlobs:
 
         await self._run(remove)
 
+    async def delete_idle(self, key: str, *, idle_s: float) -> bool:
+        """Removes what is stored there, unless it was written within the last `idle_s` seconds."""
+        path = self._path(key)
+
+        def idle(found: os.stat_result) -> bool:
+            return time.time() - found.st_mtime >= idle_s  # noqa: TID251  the clock of the file system
+
+        def remove() -> bool:
+            try:
+                if not idle(path.stat()):
+                    return False
+                with tempfile.TemporaryDirectory(dir=self._parts().path, prefix="old-") as folder:
+                    old = Path(folder) / "old"
+                    # Moved first: what is written meanwhile is either moved, and found here, or stays under the key.
+                    path.rename(old)
+                    if not idle(old.stat()):
+                        with suppress(FileExistsError):
+                            os.link(old, path)
+                        return False
+            except (FileNotFoundError, NotADirectoryError):
+                return True
+            _sync(path.parent)
+            return True
+
+        return await self._run(remove)
+
+    async def stored(self, folder: str, *, after: str, limit: int) -> list[StoredBlob]:
+        """Returns what is stored under a folder, in the order of the keys."""
+        root = self._root / folder
+
+        def look() -> list[StoredBlob]:
+            try:
+                keys = sorted(key for name in os.listdir(root) if (key := f"{folder}{name}") > after)
+            except FileNotFoundError:
+                return []
+            found = []
+            for key in keys[:limit]:
+                with suppress(FileNotFoundError):
+                    found.append(StoredBlob(key, datetime.fromtimestamp((self._root / key).stat().st_mtime, UTC)))
+            return found
+
+        return await self._run(look)
+
     async def check(self) -> None:
         """Raises Unavailable when nothing can be written."""
 
@@ -89,12 +138,13 @@ class LocalBlobs:
 
         await self._run(write)
 
-    def sweep(self) -> None:
-        """Removes the incomplete blobs of processes that have ended. Blocking. Raises OSError."""
-        sweep(self._root / _PARTS)
-        if not self._walked:  # once: it searches all folders for files of versions without a scratch folder
-            sweep_unlocked(self._root, ".put-", deep=True)
-            self._walked = True
+    def sweep(self) -> int:
+        """Removes the incomplete blobs of ended processes; returns the number of folders. Blocking. Raises OSError."""
+        removed = sweep(self._root / _PARTS)
+        if time.monotonic() - self._walk_time >= WALK_S:
+            removed += sweep_unlocked(self._root, ".put-", deep=True)
+            self._walk_time = time.monotonic()
+        return removed
 
     async def close(self) -> None:
         """Ends the threads once their work is done."""

@@ -12,6 +12,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 from xml.etree.ElementTree import ParseError
@@ -24,6 +26,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from services.errors import NotFound, Unavailable
 from services.orchestrator.blobs.blob_key import check_key
 from services.orchestrator.blobs.blob_stream import Source, stream
+from services.orchestrator.ports.blobs import StoredBlob
 from services.reasons import ServiceReason
 from services.resource_shortage import shortage
 
@@ -134,6 +137,39 @@ class MinioBlobs:
                     raise
 
         await self._run(remove)
+
+    async def delete_idle(self, key: str, *, idle_s: float) -> bool:
+        """Removes what is stored there, unless it was written within the last `idle_s` seconds."""
+        check_key(key)
+
+        def remove() -> bool:
+            self._make_bucket()
+            try:
+                written = self._client.stat_object(self._bucket, key).last_modified
+                # S3 has no conditional removal: what is written within this one request is lost.
+                if written is None or (datetime.now(UTC) - written).total_seconds() < idle_s:  # noqa: TID251
+                    return False
+                self._client.remove_object(self._bucket, key)
+            except MinioException as error:
+                if not _is_absent(error):
+                    raise
+            return True
+
+        return await self._run(remove)
+
+    async def stored(self, folder: str, *, after: str, limit: int) -> list[StoredBlob]:
+        """Returns what is stored under a folder, in the order of the keys."""
+
+        def look() -> list[StoredBlob]:
+            self._make_bucket()
+            listed = self._client.list_objects(self._bucket, folder, recursive=True, start_after=after or None)
+            return [
+                StoredBlob(found.object_name, found.last_modified)
+                for found in islice(listed, limit)
+                if found.object_name and found.last_modified
+            ]
+
+        return await self._run(look)
 
     async def check(self) -> None:
         """Raises Unavailable when the store cannot be reached, or does not take what we write."""

@@ -26,9 +26,18 @@ class Asset:
         return blob_key(self.tenant, self.sha256)
 
 
+CHECKPOINTS = "checkpoints/"
+"""What the keys of all checkpoints begin with."""
+
+
 def checkpoint_key(job_id: str, index: int) -> str:
     """Returns the blob key of one of a job's checkpoints. Flat, so that a folder store keeps no empty folders."""
-    return f"checkpoints/{job_id}.{index:04d}"
+    return f"{CHECKPOINTS}{job_id}.{index:04d}"
+
+
+def job_of_checkpoint(key: str) -> str:
+    """Returns the id of the job that the checkpoint of a key belongs to."""
+    return key.removeprefix(CHECKPOINTS).partition(".")[0]
 
 
 def blob_key(tenant: str, sha256: str) -> str:

@@ -1,8 +1,19 @@
 """The storage of bytes; their metadata is in the database."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A key under which something is stored."""
+
+    key: str
+    write_time: datetime
+    """By the clock of the blob store."""
 
 
 class Blobs(Protocol):
@@ -22,6 +33,17 @@ class Blobs(Protocol):
 
     async def delete(self, key: str) -> None:
         """Removes what is stored there, if anything."""
+
+    async def delete_idle(self, key: str, *, idle_s: float) -> bool:
+        """Removes what is stored there, unless it was written within the last `idle_s` seconds.
+
+        Returns whether nothing is stored there now.
+        """
+
+    async def stored(self, folder: str, *, after: str, limit: int) -> list[StoredBlob]:
+        """Returns what is stored under a folder without folders of its own, such as `checkpoints/`, in the order of the
+        keys: those that follow `after`, at most `limit`.
+        """
 
     async def check(self) -> None:
         """Raises Unavailable when the store cannot take writes."""

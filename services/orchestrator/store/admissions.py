@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.errors import RequestIdReused, Unavailable
+from services.errors import NotFound, RequestIdReused, Unavailable
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits import denial
@@ -63,7 +63,8 @@ class PostgresAdmissions:
         try:
             async with self._database.writing() as connection:
                 root = sa.select(jobs.c.id).where(jobs.c.id == job.resumes).with_for_update(read=True, key_share=True)
-                await connection.execute(root)
+                if (await connection.execute(root)).one_or_none() is None:  # retention has just removed it
+                    raise NotFound("job", f"jobs/{job.resumes}")
                 under_way = sa.select(jobs).where(jobs.c.resumes == job.resumes, jobs.c.end_time.is_(None))
                 running = (await connection.execute(under_way.with_for_update(read=True))).one_or_none()
                 if running is not None:

@@ -17,9 +17,11 @@ class PostgresAssets:
         self._database = database
 
     async def put(self, asset: Asset) -> Asset:
-        """Stores an asset; the one stored first is kept and returned."""
+        """Stores an uploaded asset; the one stored first stays and is returned."""
+        upload = insert(assets).values(row_mapping.asset_columns(asset) | {"kept": True})
+        keep = upload.on_conflict_do_update(index_elements=["tenant", "user", "sha256"], set_={"kept": True})
         async with self._database.writing() as connection:
-            await connection.execute(insert(assets).values(row_mapping.asset_columns(asset)).on_conflict_do_nothing())
+            await connection.execute(keep)
         return await self.get(asset.sha256, tenant=asset.tenant, user=asset.user)
 
     async def get(self, sha256: str, *, tenant: str, user: str) -> Asset:

@@ -26,7 +26,7 @@ WITH held AS (
 )
 SELECT count(*) FROM counters LEFT JOIN held ON held.counter = counters.id
 WHERE measure <> 'bytes' AND (counters.held, counters.used) IS DISTINCT FROM
-    (coalesce(held.held, 0), coalesce(held.used, 0))
+    (coalesce(held.held, 0), coalesce(held.used, 0) + counters.removed)
 """)
 AUDIT_LEDGER = sa.text("""
 WITH counted AS (

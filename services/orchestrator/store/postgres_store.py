@@ -12,8 +12,12 @@ from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.job_event_reader import PostgresJobEvents
 from services.orchestrator.store.jobs import PostgresJobs
 from services.orchestrator.store.ledger import PostgresLedger
+from services.orchestrator.store.legal_holds import PostgresLegalHolds
 from services.orchestrator.store.limit_overrides import PostgresLimitOverrides
 from services.orchestrator.store.notification_listener import NotificationListener
+from services.orchestrator.store.old_bookings import PostgresOldBookings
+from services.orchestrator.store.old_jobs import PostgresOldJobs
+from services.orchestrator.store.old_queue_entries import PostgresOldEntries
 from services.orchestrator.store.operators import PostgresOperators
 from services.orchestrator.store.paid_calls import PostgresPaidCalls
 from services.orchestrator.store.queue_entries import Queue
@@ -46,6 +50,10 @@ class PostgresStore:
         self.job_events = PostgresJobEvents(self.database, self._listener)
         self.queues = PostgresQueues(self.database, self._listener, clock)
         self.paid_calls = PostgresPaidCalls(self.database, clock)
+        self.old_jobs = PostgresOldJobs(self.database)
+        self.old_entries = PostgresOldEntries(self.database, queue)
+        self.legal_holds = PostgresLegalHolds(self.database)
+        self.old_bookings = PostgresOldBookings(self.database)
 
     async def start(self) -> None:
         """Connects and begins to listen."""

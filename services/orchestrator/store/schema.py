@@ -37,6 +37,13 @@ counters = sa.Table(
     sa.Column("used", sa.BigInteger, nullable=False),
     sa.Column("held", sa.BigInteger, nullable=False),
     sa.Column("credit", sa.BigInteger, nullable=False, comment="What operators have added to the limit."),
+    sa.Column(
+        "removed",
+        sa.BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="Of what is used: by jobs that retention has removed with their holds.",
+    ),
     sa.UniqueConstraint("tenant", "subject", "measure", "period"),
     sa.CheckConstraint("used >= 0 AND held >= 0", name="not_negative"),
     sa.CheckConstraint('used + held <= "limit" + credit', name="within_limit"),
@@ -87,6 +94,13 @@ jobs = sa.Table(
     sa.Column("start_time", _time),
     sa.Column("end_time", _time),
     sa.Column("ended", sa.Boolean, sa.Computed(f"state IN {ENDED}", persisted=True)),
+    sa.Column(
+        "events_kept",
+        sa.Boolean,
+        nullable=False,
+        server_default="true",
+        comment="False: retention has removed its events.",
+    ),
     sa.UniqueConstraint("tenant", "user", "request_id"),
     sa.ForeignKeyConstraint(
         ["id", "ended"], ["holds.job_id", "holds.settled_all"], name="jobs_held", deferrable=True, initially="DEFERRED"
@@ -106,6 +120,11 @@ jobs = sa.Table(
         postgresql_where=sa.text("state = 'queued' AND spec ? 'start_timeout_ms'"),
     ),
     sa.Index("jobs_reconciling", "create_time", postgresql_where=sa.text("state = 'reconciling'")),
+    # What retention looks for.
+    sa.Index("jobs_ended", "end_time", "id", postgresql_where=sa.text("end_time IS NOT NULL")),
+    sa.Index("jobs_with_events", "end_time", "id", postgresql_where=sa.text("events_kept AND end_time IS NOT NULL")),
+    sa.Index("jobs_resumes", "resumes", postgresql_where=sa.text("resumes IS NOT NULL")),
+    sa.Index("jobs_output", sa.text("(output ->> 'asset')"), postgresql_where=sa.text("output IS NOT NULL")),
     sa.CheckConstraint(f"state IN {STATES}", name="state_known"),
     sa.CheckConstraint(f"call IN {CALLS}", name="call_known"),
     sa.CheckConstraint("price_micros BETWEEN 0 AND quote_micros", name="price_within_quote"),
@@ -130,14 +149,16 @@ job_events = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("body", JSONB, nullable=False),
     sa.Column("terminal", sa.Boolean, nullable=False),
-    sa.Column("previous", sa.BigInteger, sa.Computed("NULLIF(sequence - 1, 0)", persisted=True)),
-    sa.Column("previous_terminal", sa.Boolean, sa.Computed("false", persisted=True)),
-    sa.UniqueConstraint("job_id", "sequence", "terminal"),
+    # The event before carries this one's number, so that the primary key finds who follows an event that is removed.
+    sa.Column("next", sa.BigInteger, sa.Computed("sequence + 1", persisted=True)),
+    sa.Column("previous_terminal", sa.Boolean, sa.Computed("CASE WHEN sequence > 1 THEN false END", persisted=True)),
+    sa.UniqueConstraint("job_id", "next", "terminal"),
     sa.ForeignKeyConstraint(
-        ["job_id", "previous", "previous_terminal"],
-        ["job_events.job_id", "job_events.sequence", "job_events.terminal"],
+        ["job_id", "sequence", "previous_terminal"],
+        ["job_events.job_id", "job_events.next", "job_events.terminal"],
         name="job_events_follow",
     ),
+    sa.Index("job_events_fragment", sa.text("(body ->> 'asset')"), postgresql_where=sa.text("kind = 'FragmentReady'")),
     sa.CheckConstraint("sequence >= 1", name="from_one"),
 )
 
@@ -225,6 +246,14 @@ assets = sa.Table(
     sa.Column("channels", sa.Integer),
     sa.Column("promised", JSONB, comment="What a vendor said of it."),
     sa.Column("create_time", _time, nullable=False),
+    sa.Column(
+        "kept",
+        sa.Boolean,
+        nullable=False,
+        server_default="false",
+        comment="Retention does not remove it: it was uploaded, or is the video of a removed job.",
+    ),
+    sa.Index("assets_sha256", "tenant", "sha256"),
     sa.CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256_hex"),
     sa.CheckConstraint(
         "CASE WHEN media_type LIKE 'audio/%' THEN num_nonnulls(duration_s, sample_rate, channels) = 3"

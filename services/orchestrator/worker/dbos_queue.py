@@ -1,18 +1,21 @@
 """The job queue by DBOS: each queue entry is a DBOS workflow in the same database as the jobs."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import ClassVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig
+from sqlalchemy.exc import SQLAlchemyError
 
+from services.errors import Unavailable
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.ports.job_queue import RunJob
 from services.orchestrator.store.database import KEEPALIVE
 from services.orchestrator.worker.new_work_poller import Entries, NewWorkPoller
 from services.orchestrator.worker.queue_claimer import POLL_S, QueueClaimer
+from services.reasons import ServiceReason
 
 MAKE_VIDEO = "make_video"
 """Name of the workflow."""
@@ -120,5 +123,27 @@ def _register_queues(url: str, slots: Mapping[str, Limits]) -> None:
                 partition_concurrency=min(UNLIMITED, limits.total or UNLIMITED),
                 polling_interval_sec=POLL_S,
             )
+    finally:
+        client.destroy()
+
+
+class DbosEntries:
+    """Removes entries from DBOS's tables by its own function, which knows all of them."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def remove(self, entries: Sequence[str]) -> None:
+        """Removes entries by their ids, whether they exist or not. Raises Unavailable."""
+        try:
+            await asyncio.to_thread(_remove_entries, self._url, list(entries))
+        except (SQLAlchemyError, OSError) as error:
+            raise Unavailable("The database cannot be reached.", reason=ServiceReason.DATABASE_UNAVAILABLE) from error
+
+
+def _remove_entries(url: str, entries: list[str]) -> None:
+    client = DBOSClient(system_database_url=url, application_name=APPLICATION_NAME)
+    try:
+        client.delete_workflows(entries)
     finally:
         client.destroy()

@@ -1,0 +1,44 @@
+"""Retention: what is removed when it is old enough, and how long each kind is kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What is removed together, at the same age."""
+
+    EVENTS = "events"
+    """Events of ended jobs, and the fragments of those whose video exists."""
+    JOBS = "jobs"
+    """Ended jobs, with all that belongs to them except the ledger."""
+    QUEUE_ENTRIES = "queue-entries"
+    """Entries of ended jobs in DBOS's tables."""
+    CHECKPOINTS = "checkpoints"
+    """Checkpoints that were not removed at the end of their job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What of one kind is due to be removed."""
+
+    count: int
+    """Counted up to a limit of the adapter."""
+    oldest: datetime | None
+    """When the oldest of them ended or was written; None: nothing is due."""
+
+
+NOTHING_DUE = Due(0, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """How many days each kind is kept. 0: without a limit of time."""
+
+    days: Mapping[Kind, int]
+
+    def before(self, kind: Kind, now: datetime) -> datetime | None:
+        """Returns the time before which things of a kind are due; None: they are kept without a limit of time."""
+        days = self.days[kind]
+        return now - timedelta(days=days) if days else None
