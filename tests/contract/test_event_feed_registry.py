@@ -124,7 +124,7 @@ async def test_of_a_job_whose_events_were_removed_a_watch_has_the_last_one_alone
     async with store.database.writing() as connection:
         await connection.execute(sa.text("DELETE FROM job_events"))
     for kept in (KEPT, 100):
-        feeds = EventFeeds(store.job_events, store.queues, kept=kept)
+        feeds = EventFeeds(store.job_events, forecasts(store), kept=kept)
         for after in (0, 2, ended.last_sequence - 1):
             seen = [data async for data in feeds.watch(ended, after)]
             answers = [job_pb2.WatchJobResponse.FromString(data) for data in seen]
@@ -135,7 +135,7 @@ async def test_a_watch_of_which_the_events_are_removed_meanwhile_ends_with_the_l
     job = await started(store)
     await happens(store, job, PAGE + 20)
     ended = (await store.jobs.record(job.id, partial(next_event.fail, error=BROKEN))).after
-    feeds = EventFeeds(store.job_events, store.queues, kept=KEPT)
+    feeds = EventFeeds(store.job_events, forecasts(store), kept=KEPT)
     seen = []
     async with aclosing(feeds.watch(ended, 0)) as watching:
         seen.append(job_pb2.WatchJobResponse.FromString(await anext(watching)).event.sequence)
