@@ -5,6 +5,8 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.limits.limit import Subject
+from services.orchestrator.domain.limits.warning import CounterWarning
 from services.orchestrator.domain.retention import Due, Kind
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
@@ -86,6 +88,12 @@ class PrometheusMeter:
         )
         self._issuer = Counter(
             "i2v_issuer_reads_total", "Reads of the keys of the tokens' issuer.", ["result"], registry=registry
+        )
+        self._limits = Counter(
+            "i2v_limit_warnings_total",
+            "Limits whose use has reached a threshold.",
+            ["measure", "subject", "percent"],
+            registry=registry,
         )
         self._free = Gauge(
             "i2v_disk_free_bytes", "Free bytes on the disks of this process.", ["place"], registry=registry
@@ -212,6 +220,12 @@ class PrometheusMeter:
     def issuer_read(self, result: str) -> None:
         """Counts a read of the keys of the tokens' issuer: `read` or `failed`."""
         self._issuer.labels(result).inc()
+
+    def limit_reached(self, warning: CounterWarning) -> None:
+        """Counts a warning of a limit."""
+        subject = warning.subject.partition(":")[0] or Subject.TENANT.value
+        kind = warning.measure.partition(":")[0]
+        self._limits.labels(kind, subject, str(warning.threshold)).inc()
 
     def disk_free(self, place: str, size_bytes: int) -> None:
         """Sets the free bytes of a disk."""

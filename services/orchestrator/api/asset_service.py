@@ -37,7 +37,7 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
             size_bytes=header.size_bytes if header.HasField("size_bytes") else None,
             sha256=header.sha256.lower(),
         )
-        return proto_values.asset(await self.ingest.take(upload, _data(request_iterator), caller.tenant, caller.user))
+        return proto_values.asset(await self.ingest.take(upload, _data(request_iterator), caller))
 
     async def ReadAsset(
         self, request: asset_pb2.ReadAssetRequest, context: grpc.ServicerContext

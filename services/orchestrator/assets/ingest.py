@@ -18,6 +18,7 @@ from pathlib import Path
 from services.errors import InvalidUpload, Unavailable, Violation
 from services.orchestrator.domain import file_format
 from services.orchestrator.domain.asset import Asset, blob_key
+from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.file_format import Role
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
 from services.orchestrator.ports.assets import Assets
@@ -96,11 +97,13 @@ class Ingest:
     sound_max_bytes: int = 50 * 1000 * 1000
     room: Room = any_room
 
-    async def take(self, upload: Upload, chunks: AsyncIterator[bytes], tenant: str, user: str) -> Asset:
-        """Stores an upload and returns its asset. Raises InvalidUpload, Unavailable."""
-        role = upload.role()
+    async def take(self, upload: Upload, chunks: AsyncIterator[bytes], caller: Caller) -> Asset:
+        """Stores an upload and returns its asset. Raises InvalidUpload, QuotaExceeded, Unavailable."""
+        role, tenant = upload.role(), caller.tenant
         limit = self._check(upload, role)
         self.room(upload.size_bytes or 0)
+        if upload.size_bytes and role is not Role.PICTURE:  # a picture is written again, in another size
+            await self.assets.check(upload.sha256, upload.size_bytes, caller)
         with tempfile.TemporaryDirectory(prefix="upload-", dir=self.spool, ignore_cleanup_errors=True) as folder:
             received = Path(folder) / "received"
             size, sha256, head = await self._receive(upload, chunks, received, limit)
@@ -110,8 +113,9 @@ class Ingest:
                 (size, sha256), _ = await asyncio.gather(
                     asyncio.to_thread(_measure, clean), asyncio.to_thread(_sync, clean)
                 )
+            await self.assets.check(sha256, size, caller)  # before the bytes are stored, which other users may share
             await self.blobs.put_file(blob_key(tenant, sha256), clean, media_type=info.media_type)
-            return await self.assets.put(Asset(tenant, user, sha256, size, info, self.clock.now()))
+            return await self.assets.put(Asset(tenant, caller.user, sha256, size, info, self.clock.now()), caller)
 
     async def _probe(
         self, received: Path, head: bytes, role: Role | None, size: int, tenant: str

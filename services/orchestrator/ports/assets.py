@@ -3,13 +3,23 @@
 from typing import Protocol
 
 from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.caller import Caller
 
 
 class Assets(Protocol):
     """The assets of all users. Every method raises services.errors.Unavailable if the database cannot be reached."""
 
-    async def put(self, asset: Asset) -> Asset:
-        """Stores an uploaded asset; the one stored first stays and is returned."""
+    async def check(self, sha256: str, size_bytes: int, caller: Caller) -> None:
+        """Raises QuotaExceeded if an upload of this size would pass a limit of stored bytes now.
+
+        An asset that the user has already always fits.
+        """
+
+    async def put(self, asset: Asset, caller: Caller) -> Asset:
+        """Stores an uploaded asset, and counts its bytes; the one stored first is kept and returned.
+
+        Raises QuotaExceeded, with nothing stored, if a limit of stored bytes has no room for it.
+        """
 
     async def get(self, sha256: str, *, tenant: str, user: str) -> Asset:
         """Returns what is known of an asset if it is this user's. Raises NotFound."""

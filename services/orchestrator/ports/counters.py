@@ -17,4 +17,4 @@ class Counters(Protocol):
         """
 
     async def audit(self) -> int:
-        """Returns how many counters differ from their holds, or spending from the ledger: 0, always."""
+        """Returns how many counters differ from their holds, the ledger or the stored assets: 0, always."""

@@ -21,10 +21,11 @@ from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.hold import Hold
 from services.orchestrator.domain.spec import to_json
 from services.orchestrator.domain.turns import TenantShare
-from services.orchestrator.store import row_mapping
+from services.orchestrator.store import row_mapping, usage_warnings
 from services.orchestrator.store.queue_entries import Queue
 
-BOOK = """
+BOOK = (
+    """
 WITH asked AS (  -- inner SELECTs hide the arrays' lengths from the planner: then it keeps one plan for all submissions
     SELECT * FROM unnest((SELECT CAST(:subjects AS text[])), (SELECT CAST(:measures AS text[])),
                          (SELECT CAST(:periods AS text[])), (SELECT CAST(:amounts AS bigint[])),
@@ -46,8 +47,10 @@ WITH asked AS (  -- inner SELECTs hide the arrays' lengths from the planner: the
         held = counter.held + excluded.held
     WHERE excluded."limit" IS NULL OR excluded.held = 0
         OR counter.used + counter.held + excluded.held <= excluded."limit" + counter.credit
-    RETURNING id, subject, measure, period
-), admitted AS (
+    RETURNING id, subject, measure, period, used + held AS counted, "limit" + credit AS most
+), warned AS ("""
+    + usage_warnings.RAISE
+    + """), admitted AS (
     INSERT INTO jobs (id, tenant, "user", key, request_id, fingerprint, backend, spec, quote_micros, price_micros,
                       capability, card_version, quote_id, resumes, call, written, state, stage, progress, attempt,
                       last_sequence, create_time, expire_time)
@@ -75,6 +78,7 @@ SELECT dbos.enqueue_workflow(
     app_version => :version, queue_partition_key => :share, application_name => :application
 ) FROM admitted
 """
+)
 
 # In the placeholder style of the driver.
 STATEMENT = re.sub(r"(?<!:):(\w+)", r"%(\1)s", BOOK)

@@ -1,28 +1,49 @@
-"""PostgresAssets: what is known of assets."""
+"""PostgresAssets: what is known of assets, and whether there is room for more."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
-from services.errors import NotFound
+from services.errors import NotFound, Unavailable
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.store import row_mapping
+from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.limits import denial
+from services.orchestrator.domain.limits.hold import holds_of_upload
+from services.orchestrator.domain.limits.measure import StoredBytes
+from services.orchestrator.ports.counters import Counters
+from services.orchestrator.store import row_mapping, stored_bytes
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.schema import assets
+from services.reasons import RequestReason
 
 
 class PostgresAssets:
     """The assets of one database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, counters: Counters) -> None:
         self._database = database
+        self._counters = counters
 
-    async def put(self, asset: Asset) -> Asset:
-        """Stores an uploaded asset; the one stored first stays and is returned."""
-        upload = insert(assets).values(row_mapping.asset_columns(asset) | {"kept": True})
-        keep = upload.on_conflict_do_update(index_elements=["tenant", "user", "sha256"], set_={"kept": True})
-        async with self._database.writing() as connection:
-            await connection.execute(keep)
-        return await self.get(asset.sha256, tenant=asset.tenant, user=asset.user)
+    async def check(self, sha256: str, size_bytes: int, caller: Caller) -> None:
+        """Raises QuotaExceeded if an upload of this size would pass a limit, unless it is stored already."""
+        if all(limit.most is None for limit in caller.plan.limits if limit.measure == StoredBytes()):
+            return  # without a look at the counters
+        statuses = await self._counters.status(caller)
+        if denied := denial.of_upload(statuses, size_bytes, caller.plan, caller.calendar.time_zone):
+            try:
+                await self.get(sha256, tenant=caller.tenant, user=caller.user)
+            except NotFound:
+                raise denied from None
+
+    async def put(self, asset: Asset, caller: Caller) -> Asset:
+        """Stores an uploaded asset, and counts its bytes; the one stored first is kept and returned."""
+        async with self._database.reading() as connection:
+            if await stored_bytes.upload(connection, asset, holds_of_upload(asset, caller)):
+                return asset
+        try:
+            return await self.get(asset.sha256, tenant=asset.tenant, user=asset.user)
+        except NotFound:
+            await self.check(asset.sha256, asset.size_bytes, caller)
+        # Between the refusal and this look something was deleted: now it fits.
+        raise Unavailable("A limit changed during the upload. Try again.", reason=RequestReason.BUDGET_CONTENDED)
 
     async def get(self, sha256: str, *, tenant: str, user: str) -> Asset:
         """Returns what is known of an asset if it is this user's. Raises NotFound."""

@@ -7,11 +7,16 @@ import sqlalchemy as sa
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.limits.hold import limits_of
 from services.orchestrator.domain.limits.status import LimitStatus
+from services.orchestrator.domain.limits.warning import UsageWarning
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.store.database import Database
 
 STATUS = sa.text("""
-SELECT subject, measure, period, used, held, credit FROM counters
+SELECT subject, measure, period, used, held, credit, warned.thresholds, warned.times
+FROM counters CROSS JOIN LATERAL (
+    SELECT array_agg(threshold ORDER BY threshold) AS thresholds, array_agg(time ORDER BY threshold) AS times
+    FROM usage_warnings WHERE counter = counters.id AND (again_time > :now) IS NOT FALSE
+) AS warned
 WHERE tenant = :tenant AND (subject, measure, period) IN (
     SELECT * FROM unnest(CAST(:subjects AS text[]), CAST(:measures AS text[]), CAST(:periods AS text[]))
 )
@@ -42,6 +47,17 @@ SELECT count(*) FROM counted FULL JOIN booked USING (tenant, subject)
 WHERE (coalesce(counted.held, 0), coalesce(counted.used, 0), coalesce(counted.credit, 0))
     IS DISTINCT FROM (coalesce(booked.held, 0), coalesce(booked.used, 0), coalesce(booked.credit, 0))
 """)
+AUDIT_BYTES = sa.text("""
+WITH counted AS (
+    SELECT tenant, subject, used FROM counters WHERE measure = 'bytes'
+), stored AS (
+    SELECT tenant, subject, sum(size_bytes) AS used FROM assets, unnest(ARRAY['', 'user:' || "user"]) AS subject
+    GROUP BY tenant, subject
+)
+SELECT count(*) FROM counted FULL JOIN stored USING (tenant, subject)
+WHERE coalesce(counted.used, 0) <> coalesce(stored.used, 0)
+""")
+AUDITS = (AUDIT, AUDIT_LEDGER, AUDIT_BYTES)
 
 
 class PostgresCounters:
@@ -53,10 +69,12 @@ class PostgresCounters:
 
     async def status(self, caller: Caller) -> Sequence[LimitStatus]:
         """Returns the state of every limit of the caller's plan now, and of what is always counted."""
-        counted = limits_of(caller, self._clock.now())
+        now = self._clock.now()
+        counted = limits_of(caller, now)
         names = [each.counter for each in counted]
         given = {
             "tenant": caller.tenant,
+            "now": now,
             "subjects": [name.subject for name in names],
             "measures": [name.measure for name in names],
             "periods": [name.period for name in names],
@@ -68,12 +86,14 @@ class PostgresCounters:
         for each in counted:
             name = each.counter
             row = found.get((name.subject, name.measure, name.period))
-            amounts = (0, 0, 0) if row is None else (row.used, row.held, row.credit)
-            statuses.append(LimitStatus(each.limit, each.period, *amounts))
+            if row is None:
+                statuses.append(LimitStatus(each.limit, each.period))
+                continue
+            warnings = tuple(map(UsageWarning, row.thresholds or (), row.times or ()))
+            statuses.append(LimitStatus(each.limit, each.period, row.used, row.held, row.credit, warnings))
         return statuses
 
     async def audit(self) -> int:
-        """Returns how many counters differ from their holds, or spending from the ledger: 0, always."""
+        """Returns how many counters differ from their holds, the ledger or the stored assets: 0, always."""
         async with self._database.reading() as connection:
-            holds = (await connection.execute(AUDIT)).scalar_one()
-            return int(holds) + int((await connection.execute(AUDIT_LEDGER)).scalar_one())
+            return sum([int((await connection.execute(audit)).scalar_one()) for audit in AUDITS])

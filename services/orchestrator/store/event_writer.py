@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, get_args
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import NotFound
@@ -26,15 +25,13 @@ from services.orchestrator.domain.job_transitions import apply
 from services.orchestrator.domain.paid_call import Step
 from services.orchestrator.domain.spec import to_json
 from services.orchestrator.ports.jobs import Decide, Recorded
-from services.orchestrator.store import paid_call_steps, row_mapping, settlement
+from services.orchestrator.store import paid_call_steps, row_mapping, settlement, stored_bytes
 from services.orchestrator.store.notification_listener import CHANGES, STOPS
 from services.orchestrator.store.queue_entries import Queue, enqueue
-from services.orchestrator.store.schema import assets as assets_table
 from services.orchestrator.store.schema import jobs
 
 # Built once: building a statement, and finding its compiled form, takes as long as running it.
 FOUND = sa.select(jobs).where(jobs.c.id == sa.bindparam("job_id")).with_for_update()
-NOTED = insert(assets_table).on_conflict_do_nothing()
 
 # One statement for the event, the job and the waking of those who wait: this runs for every fragment of every video.
 WRITE = sa.text("""
@@ -80,8 +77,6 @@ async def record(
         return Written(Recorded(job, None, job))
     event = Event(job.last_sequence + 1, now, body)
     after = apply(job, event)
-    for asset in assets:
-        await connection.execute(NOTED, row_mapping.asset_columns(asset))
     terminal = isinstance(body, get_args(Terminal))
     columns: dict[str, Any] = row_mapping.changing(after)
     columns["output"] = json.dumps(columns["output"]) if after.output else None
@@ -128,6 +123,8 @@ async def record(
     await paid_call_steps.write(connection, job, body, step, now)
     if isinstance(body, Started) and body.attempt == 1:
         await settlement.start(connection, job.id)
+    for asset in assets:  # late: the counters of stored bytes stay locked until the commit
+        await stored_bytes.note(connection, asset)
     if terminal:
         await settlement.settle(connection, after, now)
     recorded = Recorded(job, event, after)

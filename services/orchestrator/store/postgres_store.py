@@ -25,6 +25,7 @@ from services.orchestrator.store.queue_notifier import QueueNotifier
 from services.orchestrator.store.queues import PostgresQueues
 from services.orchestrator.store.service_secrets import PostgresServiceSecrets
 from services.orchestrator.store.tenants import PostgresTenants
+from services.orchestrator.store.usage_warnings import PostgresUsageWarnings
 
 
 class PostgresStore:
@@ -42,8 +43,9 @@ class PostgresStore:
         self.audit_log = PostgresAuditLog(self.database)
         self.credits = PostgresCredits(self.database)
         self.credentials = PostgresCredentials(self.database, self._listener)
-        self.assets = PostgresAssets(self.database)
         self.counters = PostgresCounters(self.database, clock)
+        self.assets = PostgresAssets(self.database, self.counters)
+        self.usage_warnings = PostgresUsageWarnings(self.database)
         self.ledger = PostgresLedger(self.database)
         self.admissions = PostgresAdmissions(self.database, self._notifier, self.counters, queue)
         self.jobs = PostgresJobs(self.database, self._notifier, clock, queue)

@@ -49,6 +49,19 @@ counters = sa.Table(
     sa.CheckConstraint('used + held <= "limit" + credit', name="within_limit"),
 )
 
+usage_warnings = sa.Table(
+    "usage_warnings",
+    metadata,
+    sa.Column("counter", sa.BigInteger, sa.ForeignKey("counters.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("threshold", sa.SmallInteger, primary_key=True, autoincrement=False, comment="Percent of the limit."),
+    sa.Column("time", _time, nullable=False),
+    sa.Column("again_time", _time, comment="From when it may be raised again; NULL: not in this period."),
+    sa.Column(
+        "taken", sa.Boolean, nullable=False, server_default="false", comment="A process has logged and counted it."
+    ),
+    sa.Index("usage_warnings_open", "time", postgresql_where=sa.text("NOT taken")),
+)
+
 jobs = sa.Table(
     "jobs",
     metadata,

@@ -9,7 +9,7 @@ import pytest
 
 from services.errors import Unavailable
 from services.orchestrator.assets.ingest import Ingest, Upload
-from tests.support.builders import FakeClock
+from tests.support.builders import FakeClock, a_caller
 
 PICTURE = Upload("image/png", None, "")
 
@@ -31,14 +31,14 @@ async def test_an_upload_that_breaks_leaves_nothing(tmp_path: Path) -> None:
         raise Unavailable(reason="SENDER_STALLED")
 
     with pytest.raises(Unavailable):
-        await an_ingest(tmp_path).take(PICTURE, breaking(), "studio", "ann")
+        await an_ingest(tmp_path).take(PICTURE, breaking(), a_caller())
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_one_tenant_has_as_many_uploads_as_the_settings_allow(tmp_path: Path) -> None:
     """The server limits them together with all calls; ingest has no limit of its own."""
     ingest, begun = an_ingest(tmp_path), [asyncio.Event() for _ in range(32)]
-    held = [asyncio.create_task(ingest.take(PICTURE, stalling(event), "studio", "ann")) for event in begun]
+    held = [asyncio.create_task(ingest.take(PICTURE, stalling(event), a_caller())) for event in begun]
     started = asyncio.gather(*(event.wait() for event in begun))
     await asyncio.wait({started, *held}, return_when=asyncio.FIRST_COMPLETED)
     assert not [task.exception() for task in held if task.done()]
@@ -57,7 +57,7 @@ async def test_an_upload_that_is_cancelled_while_its_end_is_written_closes_its_f
             yield bytes(8 << 20)
         sent.set()
 
-    taking = asyncio.create_task(an_ingest(tmp_path).take(video, large(), "studio", "ann"))
+    taking = asyncio.create_task(an_ingest(tmp_path).take(video, large(), a_caller()))
     await sent.wait()
     taking.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -8,7 +8,7 @@ from services.errors import LimitViolation, QuotaExceeded
 from services.orchestrator.domain.limits.asked_limit import AskedLimit
 from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import Limit, Subject
-from services.orchestrator.domain.limits.measure import Jobs, Spend, UnfinishedJobs, Unit
+from services.orchestrator.domain.limits.measure import Jobs, Spend, StoredBytes, UnfinishedJobs, Unit
 from services.orchestrator.domain.limits.status import LimitStatus
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.price import show
@@ -38,6 +38,13 @@ def check(asked: Iterable[AskedLimit], plan: Plan, time_zone: str) -> None:
     """Raises QuotaExceeded with every limit that does not allow what is asked for."""
     if found := violations(asked, plan, time_zone):
         raise quota_exceeded(found)
+
+
+def of_upload(statuses: Iterable[LimitStatus], size_bytes: int, plan: Plan, time_zone: str) -> QuotaExceeded | None:
+    """Returns the refusal of a file by limits of stored bytes; None if they have room for it."""
+    counted = [each for each in statuses if each.limit.measure == StoredBytes() and each.limit.subject != Subject.KEY]
+    found = violations((AskedLimit(each, size_bytes) for each in counted), plan, time_zone)
+    return quota_exceeded(found) if found else None
 
 
 def quota_exceeded(found: Sequence[LimitViolation]) -> QuotaExceeded:

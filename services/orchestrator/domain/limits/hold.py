@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.calendar import Per, Period
 from services.orchestrator.domain.limits.limit import Limit, Subject
-from services.orchestrator.domain.limits.measure import Demand, Spend, UnfinishedJobs
+from services.orchestrator.domain.limits.measure import Demand, Spend, StoredBytes, UnfinishedJobs
 
 ALWAYS_COUNTED = tuple(
     Limit(measure, subject, per, None)
     for subject in (Subject.TENANT, Subject.USER)
-    for measure, per in ((Spend(), Per.MONTH), (UnfinishedJobs(), Per.AT_A_TIME))
+    for measure, per in ((Spend(), Per.MONTH), (UnfinishedJobs(), Per.AT_A_TIME), (StoredBytes(), Per.AT_A_TIME))
 )
 """Counted in every plan, also where they are unlimited: usage reports them."""
 
@@ -72,6 +73,15 @@ def holds_of(job: Job, caller: Caller) -> list[Hold]:
         asked = counted.limit.measure.asked(demand)
         if asked is not None:
             holds.append(Hold(counted.counter, asked, counted.limit.most))
+    return sorted(holds, key=lambda hold: hold.counter)
+
+
+def holds_of_upload(asset: Asset, caller: Caller) -> list[Hold]:
+    """Returns the limits of stored bytes for a new asset, in the order in which their counters are locked."""
+    limits = [each for each in limits_of(caller, asset.create_time) if each.limit.measure == StoredBytes()]
+    holds = [
+        Hold(each.counter, asset.size_bytes, each.limit.most) for each in limits if each.limit.subject != Subject.KEY
+    ]
     return sorted(holds, key=lambda hold: hold.counter)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.orchestrator.domain.limits.calendar import Period
 from services.orchestrator.domain.limits.limit import Limit
+from services.orchestrator.domain.limits.warning import UsageWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class LimitStatus:
     """Set aside for unfinished jobs."""
     credit: int = 0
     """What operators have added to the limit of this period; negative: taken from it."""
+    warnings: tuple[UsageWarning, ...] = ()
+    """Of this period, the lowest threshold first; of a limit at a time, those of the last hour."""
 
     @property
     def most(self) -> int | None:

@@ -1,0 +1,154 @@
+"""What counts as stored, whatever is stored at the same time."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from services.errors import NotFound, QuotaExceeded
+from services.orchestrator.domain import next_event
+from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.event import Progressed
+from services.orchestrator.domain.limits.calendar import Per
+from services.orchestrator.domain.limits.limit import Limit, Subject
+from services.orchestrator.domain.limits.measure import StoredBytes
+from services.orchestrator.domain.media_info import PictureInfo
+from services.orchestrator.domain.plan import Plan
+from services.orchestrator.store import stored_bytes
+from services.orchestrator.store.postgres_store import PostgresStore
+from tests.support.builders import NOON, a_caller, a_job, admit
+
+
+def a_limited(user: str = "ann", tenant_most: int | None = None, user_most: int | None = None) -> Caller:
+    """A caller whose tenant and users may store so much."""
+    most = {Subject.TENANT: tenant_most, Subject.USER: user_most}
+    limits = [Limit(StoredBytes(), subject, Per.AT_A_TIME, each) for subject, each in most.items()]
+    return Caller("studio", user, Plan("small", tuple(limits), display_name="Small"))
+
+
+def numbered(number: int, size: int = 10, user: str = "ann") -> Asset:
+    return Asset("studio", user, f"{number:064x}", size, PictureInfo("image/png", 64, 64), NOON)
+
+
+async def used(store: PostgresStore, user: str = "ann") -> tuple[int, int]:
+    """Returns what is stored by the tenant and by the user."""
+    statuses = await store.counters.status(a_caller(user))
+    found = {each.limit.subject: each.used for each in statuses if each.limit.measure == StoredBytes()}
+    return found[Subject.TENANT], found[Subject.USER]
+
+
+async def test_an_upload_counts_for_its_tenant_and_its_user_and_the_same_one_once(store: PostgresStore) -> None:
+    for asset in (numbered(1), numbered(1), numbered(2), numbered(2, user="bob")):
+        await store.assets.put(asset, a_caller(asset.user))
+    assert (await used(store), await used(store, "bob")) == ((30, 20), (30, 10))
+    assert await store.counters.audit() == 0
+
+
+async def test_an_upload_that_would_pass_a_limit_is_refused_and_nothing_is_stored(store: PostgresStore) -> None:
+    caller = a_limited(tenant_most=25, user_most=15)
+    await store.assets.put(numbered(1), caller)
+    with pytest.raises(QuotaExceeded) as refused:
+        await store.assets.put(numbered(2, 20), caller)
+    assert [(each.subject, each.measure, each.limit, each.used, each.asked) for each in refused.value.violations] == [
+        ("tenant", "bytes", 25, 10, 20),
+        ("user", "bytes", 15, 10, 20),
+    ]
+    with pytest.raises(NotFound):
+        await store.assets.get(numbered(2).sha256, tenant="studio", user="ann")
+    assert await used(store) == (10, 10)
+    await store.assets.put(numbered(3, 5), caller)  # the limit itself is allowed
+    assert await store.counters.audit() == 0
+
+
+async def test_what_is_stored_already_may_be_uploaded_again_at_the_limit(store: PostgresStore) -> None:
+    caller = a_limited(user_most=10)
+    first = await store.assets.put(numbered(1), caller)
+    await store.assets.check(first.sha256, 10, caller)
+    assert await store.assets.put(numbered(1), caller) == first
+    with pytest.raises(QuotaExceeded):
+        await store.assets.check(numbered(2).sha256, 1, caller)
+
+
+async def test_a_user_who_may_store_nothing_has_no_counter_and_is_refused(store: PostgresStore) -> None:
+    with pytest.raises(QuotaExceeded, match="allows the user no stored files"):
+        await store.assets.put(numbered(1), a_limited(user_most=0))
+    assert await used(store) == (0, 0)
+
+
+async def test_a_race_of_uploads_from_new_users_fills_a_limit_exactly(store: PostgresStore) -> None:
+    async def put(number: int) -> Asset:
+        user = f"user-{number % 9}"
+        return await store.assets.put(numbered(number, user=user), a_limited(user, tenant_most=205))
+
+    results = await asyncio.gather(*(put(number) for number in range(100)), return_exceptions=True)
+    assert len([each for each in results if isinstance(each, Asset)]) == 20
+    assert len([each for each in results if isinstance(each, QuotaExceeded)]) == 80
+    assert (await used(store))[0] == 200
+    assert await store.counters.audit() == 0
+
+
+async def test_a_race_of_uploads_of_one_file_stores_and_counts_it_once(store: PostgresStore) -> None:
+    caller = a_limited(tenant_most=10, user_most=10)
+    results = await asyncio.gather(*(store.assets.put(numbered(1), caller) for _ in range(40)))
+    assert all(each == numbered(1) for each in results)
+    assert await used(store) == (10, 10)
+
+
+async def test_what_a_job_makes_counts_and_never_fails_it_and_the_next_upload_is_refused(store: PostgresStore) -> None:
+    caller = a_limited(tenant_most=100, user_most=100)
+    await store.assets.put(numbered(1), caller)
+    job = await admit(store, a_job())
+    await store.jobs.record(job.id, next_event.start)
+    for video in (numbered(2, 60), numbered(3, 500), numbered(3, 500), numbered(1)):
+        await store.jobs.record(job.id, lambda _: Progressed("generate", 0.5), assets=[video])
+    assert await used(store) == (570, 570)
+    assert await store.counters.audit() == 0
+    with pytest.raises(QuotaExceeded) as refused:
+        await store.assets.put(numbered(4, 1), caller)
+    assert [(each.limit, each.used) for each in refused.value.violations] == [(100, 570), (100, 570)]
+    await store.assets.put(numbered(4, 1), a_limited(tenant_most=571))
+
+
+async def test_bytes_of_jobs_and_uploads_at_the_same_time_are_all_counted(store: PostgresStore) -> None:
+    jobs = [await admit(store, a_job(id=f"{n:032x}", user=f"user-{n}", request_id=f"r-{n}")) for n in range(8)]
+    for job in jobs:
+        await store.jobs.record(job.id, next_event.start)
+
+    async def work(number: int) -> None:
+        job = jobs[number % 8]
+        made = numbered(number, user=job.user)
+        await store.jobs.record(job.id, lambda _: Progressed("generate", 0.5), assets=[made])
+        await store.assets.put(numbered(1000 + number % 20, user=job.user), a_caller(job.user))
+
+    await asyncio.gather(*(work(number) for number in range(64)))
+    await asyncio.gather(*(store.jobs.record(job.id, next_event.cancel) for job in jobs))
+    assert await store.counters.audit() == 0
+
+
+async def test_stored_bytes_warn_like_other_limits(store: PostgresStore) -> None:
+    caller = a_limited(user_most=100)
+    await store.assets.put(numbered(1, 85), caller)
+    assert [(each.measure, each.threshold) for each in await store.usage_warnings.take()] == [("bytes", 80)]
+    job = await admit(store, a_job())
+    await store.jobs.record(job.id, next_event.start)
+    await store.jobs.record(job.id, lambda _: Progressed("generate", 0.5), assets=[numbered(2, 50)])
+    assert [each.threshold for each in await store.usage_warnings.take()] == [90, 100]
+
+
+async def test_a_deleted_asset_makes_room(store: PostgresStore) -> None:
+    caller = a_limited(user_most=10)
+    asset = await store.assets.put(numbered(1), caller)
+    async with store.database.writing() as connection:
+        await connection.execute(sa.text("DELETE FROM assets"))
+        await stored_bytes.forget(connection, asset.tenant, asset.user, asset.size_bytes)
+    assert await store.counters.audit() == 0
+    await store.assets.put(replace(asset, sha256="b" * 64), caller)
+
+
+async def test_the_audit_counts_bytes_that_no_asset_has(store: PostgresStore) -> None:
+    await store.assets.put(numbered(1), a_caller())
+    async with store.database.writing() as connection:
+        await connection.execute(sa.text("UPDATE counters SET used = 11 WHERE measure = 'bytes' AND subject = ''"))
+    assert await store.counters.audit() == 1
