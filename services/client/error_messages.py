@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from datetime import timedelta
 
 from services.client.errors import Busy, I2VError, QuotaExceeded, Unauthenticated, Unreachable
@@ -64,11 +65,21 @@ def lines(failed: I2VError, server: str) -> list[str]:
     if isinstance(failed, Unauthenticated):
         hint = "The key is taken from I2V_KEY, or from the file that --key-file or I2V_KEY_FILE names."
         return [failed.message, hint]
-    if isinstance(failed, QuotaExceeded) and failed.retry_after_s is not None:
-        return [failed.message, f"Try again in {_span(failed.retry_after_s)}."]
+    if isinstance(failed, QuotaExceeded):
+        return _quota(failed)
     if failed.violations:
         return [of_field(violation) for violation in failed.violations]
     return [failed.message]
+
+
+def _quota(failed: QuotaExceeded) -> list[str]:
+    """Returns a line for each limit that refused, and when to try again, where waiting helps."""
+    said = [each.description for each in failed.limits] or [failed.message]
+    if (more := int(failed.metadata.get("violations", 0)) - len(failed.limits)) > 0 and failed.limits:
+        said.append(f"{more} more {'limit refuses' if more == 1 else 'limits refuse'} it too.")
+    if failed.retry_after_s is not None:
+        said.append(f"Try again in {_span(failed.retry_after_s)}.")
+    return said
 
 
 def outage(failed: Unreachable) -> str:
@@ -118,6 +129,10 @@ def as_json(failed: I2VError) -> str:
         "message": failed.message,
         "violations": [
             {"field": each.field, "description": each.description, "reason": each.reason} for each in failed.violations
+        ],
+        "limits": [
+            asdict(each) | {"resets_at": each.resets_at.isoformat() if each.resets_at else None}
+            for each in failed.limits
         ],
         "metadata": dict(failed.metadata),
         "retry_after_s": failed.retry_after_s,

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import grpc
 
-from services.errors import Violation
+from services.errors import LimitViolation, Violation
 from services.rpc.status_codes import Failure, from_call
 
 CONNECTION_LOST = re.compile("RST_STREAM|^Internal error from Core$")
@@ -33,6 +33,8 @@ class I2VError(Exception):
         self.message: str = failure.message
         self.violations: tuple[Violation, ...] = failure.violations
         """The invalid fields, and what is wrong with each."""
+        self.limits: tuple[LimitViolation, ...] = failure.limits
+        """The limits of the plan that refused, each with a sentence; `metadata["violations"]` says how many did."""
         self.metadata: Mapping[str, str] = failure.metadata
         """The changing parts of the message."""
         self.retry_after_s: float | None = failure.retry_after_s

@@ -149,6 +149,22 @@ def _quota(violation: LimitViolation) -> error_details_pb2.QuotaFailure.Violatio
     )
 
 
+def _limit(violation: error_details_pb2.QuotaFailure.Violation) -> LimitViolation:
+    dimensions = violation.quota_dimensions
+    return LimitViolation(
+        subject=violation.subject,
+        measure=violation.quota_metric,
+        per=dimensions["per"],
+        plan=dimensions["plan"],
+        limit=violation.quota_value,
+        used=int(dimensions["used"] or 0),
+        asked=int(dimensions["asked"] or 0),
+        resets_at=datetime.fromisoformat(dimensions["resets_at"]) if "resets_at" in dimensions else None,
+        description=violation.description,
+        reason=reason_of(violation.quota_id),
+    )
+
+
 def _violation(violation: Violation) -> error_details_pb2.BadRequest.FieldViolation:
     return error_details_pb2.BadRequest.FieldViolation(
         field=_cut(violation.field, TEXT_CHARACTERS),
@@ -179,6 +195,8 @@ class Failure:
     """The stable UPPER_SNAKE code. Empty when the answer did not come from one of our servers."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     violations: tuple[Violation, ...] = ()
+    limits: tuple[LimitViolation, ...] = ()
+    """The limits of the plan that refused; not all, if there were too many for one answer."""
     retry_after_s: float | None = None
 
 
@@ -189,20 +207,22 @@ def from_call(error: grpc.aio.AioRpcError) -> Failure:
         status = rpc_status.from_call(error)
     found: dict[str, Any] = {}
     for detail in status.details if status is not None else ():
-        with contextlib.suppress(DecodeError):
+        with contextlib.suppress(DecodeError, ValueError):
             found |= _read(detail)
     return Failure(error.code(), error.details() or error.code().name, **found)
 
 
 def _read(detail: Any) -> dict[str, Any]:
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-    retry = error_details_pb2.RetryInfo()
+    retry, quota = error_details_pb2.RetryInfo(), error_details_pb2.QuotaFailure()
     if detail.Unpack(info):
         return {"reason": info.reason, "metadata": dict(info.metadata)}
     if detail.Unpack(bad):
         return {
             "violations": tuple(Violation(v.field, v.description, reason_of(v.reason)) for v in bad.field_violations)
         }
+    if detail.Unpack(quota):
+        return {"limits": tuple(map(_limit, quota.violations))}
     if detail.Unpack(retry):
         return {"retry_after_s": retry.retry_delay.ToMilliseconds() / 1000}
     return {}

@@ -291,6 +291,19 @@ async def test_a_reached_limit_is_3_and_says_when_to_come_back(rig: Rig, i2v: Co
     assert ended.err.startswith("The budget is spent.\nTry again in 1 d 0:00:")
 
 
+async def test_each_limit_that_refuses_is_on_a_line_of_its_own_and_in_the_json(rig: Rig, i2v: Command) -> None:
+    full = a_violation("The tenant has 3 unfinished jobs.", subject="tenant", measure="unfinished")
+    rig.script.fail_submit = [TooMuch([a_violation("The budget is spent."), full])] * 2
+    ended = await i2v(*GENERATE)
+    assert (ended.code, ended.err) == (3, "The budget is spent.\nThe tenant has 3 unfinished jobs.\n")
+    ended = await i2v(*GENERATE, "--json")
+    limits = json.loads(ended.err)["error"]["limits"]
+    assert [(each["subject"], each["measure"], each["limit"], each["used"]) for each in limits] == [
+        ("user", "spend", 1, 1),
+        ("tenant", "unfinished", 1, 1),
+    ]
+
+
 async def test_a_job_that_fails_is_4_and_says_what_was_charged(rig: Rig, i2v: Command) -> None:
     error = job_pb2.JobError(reason="BACKEND_UNKNOWN", message="No worker answered.", retryable=True)
     rig.script.events[-1] = job_pb2.JobEvent(sequence=6, failed=job_pb2.Failed(error=error, charged=usd(0)))

@@ -7,6 +7,7 @@ from services.client import error_messages
 from services.client.errors import I2VError, Unreachable, error_of
 from services.client.server_address import DEFAULT
 from services.rpc.status_codes import Failure
+from tests.support.builders import a_violation
 
 INTERNAL = grpc.StatusCode.INTERNAL
 
@@ -40,3 +41,11 @@ def test_where_nothing_listens_at_the_default_address_the_cure_is_named() -> Non
     )
     assert "Is it running (`make run`)?" in error_messages.lines(refused, DEFAULT)[1]
     assert "make run" not in error_messages.lines(refused, "far:1")[1]
+
+
+def test_limits_that_had_no_room_in_the_answer_are_counted() -> None:
+    metadata = {"violations": "30"}
+    said = Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "…", "X", metadata, limits=(a_violation("Full."),) * 9)
+    assert error_messages.lines(error_of(said), DEFAULT) == ["Full."] * 9 + ["21 more limits refuse it too."]
+    old = Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "Full.", "X", metadata)
+    assert error_messages.lines(error_of(old), DEFAULT) == ["Full."]

@@ -124,6 +124,11 @@ def test_a_client_reads_back_what_was_said() -> None:
     invalid = sent_to_a_client(to_status(errors.InvalidSpec([A_VIOLATION])))
     assert invalid.code is grpc.StatusCode.INVALID_ARGUMENT
     assert (invalid.reason, invalid.violations) == ("INVALID_INPUT", (A_VIOLATION,))
+    limits = (
+        a_violation("Spent.", limit=2**53, resets_at=NOW),
+        a_violation("Full.", subject="tenant", per="at-a-time"),
+    )
+    assert sent_to_a_client(to_status(errors.QuotaExceeded(limits), now=lambda: NOW)).limits == limits
     error = errors.Unavailable("Later.", reason=ServiceReason.GOING_DOWN, retry_after_s=2.5, metadata={"a": "b"})
     unavailable = sent_to_a_client(to_status(error))
     assert (unavailable.message, unavailable.retry_after_s, unavailable.metadata) == ("Later.", 2.5, {"a": "b"})

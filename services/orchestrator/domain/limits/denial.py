@@ -78,18 +78,24 @@ def _sentence(status: LimitStatus, asked: int, most: int, plan: Plan, time_zone:
     unit, name = limit.measure.unit, plan.display_name or plan.name
     counted = status.used + status.held
     if most == 0:
-        return f"The plan {name} allows {who.lower()} no {things(limit)}."
+        return f"The plan {name} allows {who[0].lower()}{who[1:]} no {things(limit)}. Ask for another plan."
     of = "" if unit is Unit.JOBS else "of "
+    if unit is Unit.BYTES:
+        has = f"{who} has {amount(counted, unit)} of {things(limit)}; the plan {name} allows {amount(most, unit)}"
+        return f"{has}, and this file has {amount(asked, unit)}. Send a smaller file, or ask for another plan."
     if limit.per is Per.AT_A_TIME:
         has = f"{who} has {amount(counted, unit)} {of}{things(limit)}"
         has = has.removesuffix("s") if unit is Unit.JOBS and counted == 1 else has
         return f"{has}; the plan {name} allows {amount(most, unit)} at a time. Wait for one to end, or cancel one."
     resets = f"It resets at {reset_time(status.period.end, time_zone)}."
+    if asked > most:  # waiting does not help
+        resets = "That is more than the whole limit: ask for less."
     if unit is Unit.MICROS:
         return f"{who}'s budget of {show(most)} has {show(most - counted)} left; {show(asked)} is needed. {resets}"
     used = f"{who} has used {amount(counted, unit)} of {amount(most, unit)} {of}{things(limit)}"
+    were = "was" if unit is Unit.JOBS and asked == 1 else "were"
     allowed = f"that the plan {name} allows {PERIODS[limit.per]}"
-    return f"{used} {allowed}; {amount(asked, unit)} more were asked for. {resets}"
+    return f"{used} {allowed}; {amount(asked, unit)} more {were} asked for. {resets}"
 
 
 def things(limit: Limit) -> str:
@@ -113,9 +119,9 @@ def amount(number: int, unit: Unit) -> str:
         case Unit.JOBS:
             return str(number)
         case Unit.MILLISECONDS:
-            return f"{number / 1000:g} s"
+            return f"{number / 1000:.15g} s"
         case Unit.BYTES:
-            return f"{number / 1_000_000:g} MB"
+            return f"{number / 1_000_000:.15g} MB"
 
 
 def reset_time(time: datetime | None, time_zone: str) -> str:

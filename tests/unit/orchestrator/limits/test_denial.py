@@ -15,6 +15,7 @@ from services.orchestrator.domain.limits.measure import (
     Measure,
     QueuedJobs,
     Spend,
+    StoredBytes,
     UnfinishedJobs,
     VideoSeconds,
 )
@@ -54,7 +55,7 @@ def sentence(given: LimitStatus) -> str:
         ),
         (
             status(Jobs(operation="talking-avatar"), Subject.USER, Per.DAY, 2, 1, 1),
-            "The user has used 2 of 2 talking-avatar jobs that the plan Free allows a day; 1 more were asked for. "
+            "The user has used 2 of 2 talking-avatar jobs that the plan Free allows a day; 1 more was asked for. "
             "It resets at 2026-11-22 00:00 Europe/Berlin.",
         ),
         (
@@ -64,7 +65,21 @@ def sentence(given: LimitStatus) -> str:
         ),
         (
             status(Jobs(model="nano"), Subject.TENANT, Per.MONTH, 0),
-            "The plan Free allows the tenant no nano jobs.",
+            "The plan Free allows the tenant no nano jobs. Ask for another plan.",
+        ),
+        (
+            status(Jobs(), Subject.KEY, Per.DAY, 0),
+            "The plan Free allows the API key no jobs. Ask for another plan.",
+        ),
+        (
+            status(Spend(), Subject.USER, Per.MONTH, 1000),
+            "The user's budget of 0.001000 USD has 0.001000 USD left; this job costs 0.001001 USD. "
+            "That is more than the whole limit: ask for less.",
+        ),
+        (
+            status(VideoSeconds(), Subject.USER, Per.DAY, 3_456_789, 3_456_789),
+            "The user has used 3456.789 s of 3456.789 s of video that the plan Free allows a day; 4 s more were asked "
+            "for. It resets at 2026-11-22 00:00 Europe/Berlin.",
         ),
     ],
 )
@@ -118,3 +133,19 @@ def test_a_program_is_asked_to_wait_only_where_waiting_helps(
     found = denial.violations(ask(statuses, [DEMAND]), FREE, "UTC")
     assert len(found) == len(statuses)
     assert denial.quota_exceeded(found).retry_time == retry_time
+
+
+def test_a_file_for_which_there_is_no_room_is_refused_with_its_size_and_a_way_out() -> None:
+    statuses = [
+        status(StoredBytes(), Subject.TENANT, Per.AT_A_TIME, None, 10**9),
+        status(StoredBytes(), Subject.USER, Per.AT_A_TIME, 100_000_000, 95_500_000),
+        status(StoredBytes(), Subject.KEY, Per.AT_A_TIME, 1),  # keys own no files
+        status(Jobs(), Subject.USER, Per.DAY, 1, 1),
+    ]
+    assert denial.of_upload(statuses, 4_500_000, FREE, "UTC") is None
+    refused = denial.of_upload(statuses, 4_500_001, FREE, "UTC")
+    assert refused is not None and refused.retry_time is None
+    assert refused.message == (
+        "The user has 95.5 MB of stored files; the plan Free allows 100 MB, and this file has 4.500001 MB. "
+        "Send a smaller file, or ask for another plan."
+    )
