@@ -260,6 +260,29 @@ class Client:
         """Returns the budgets and the newest ledger entries."""
         return await self._channel.call(self._usage.GetUsage, usage_pb2.GetUsageRequest())
 
+    async def watch_usage(
+        self, *, on_outage: Callable[[Unreachable], None] | None = None
+    ) -> AsyncGenerator[usage_pb2.WatchUsageResponse, None]:
+        """Yields the state of the limits, then their changes and warnings, without end.
+
+        A broken stream begins again with the state, until nothing came from the server for `retry_for_s`.
+        """
+        with closing(
+            RetryPolicy(self._channel.retry_for_s, on_outage=on_outage, connected=self._channel.is_connected)
+        ) as retry:
+            while True:
+                try:
+                    request = usage_pb2.WatchUsageRequest()
+                    async with aclosing(self._channel.stream(self._usage.WatchUsage, request)) as responses:
+                        async for response in responses:
+                            retry.contact()
+                            if response.WhichOneof("response") != "heartbeat":
+                                yield response
+                except Unreachable as error:
+                    await retry.wait(error)
+                else:
+                    await retry.wait(_stream_ended_early())
+
     def channel(self) -> grpc.aio.Channel:
         """Returns the channel, for services that this class has no methods for; see `call`."""
         return self._grpc_channel
@@ -270,4 +293,4 @@ class Client:
 
 
 def _stream_ended_early() -> Unreachable:
-    return Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, "The stream of events ended before the job did."))
+    return Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, "The stream ended early."))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 from i2v.v1 import job_pb2
 
-from services.client import exit_codes, follow_job, formatting, preview_lines
+from services.client import exit_codes, follow_job, formatting, preview_lines, watch_usage
 from services.client.client import Client
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
@@ -236,10 +236,13 @@ def models(connection: Connection) -> None:
 
 
 @command("usage")
-def usage(connection: Connection) -> None:
+@click.option("--watch", "watching", is_flag=True, help="Show every limit, then each change and warning, until Ctrl-C.")
+def usage(connection: Connection, watching: bool) -> None:
     """Shows the budgets, what was spent, and the newest bookings."""
 
     async def work(client: Client) -> None:
+        if watching:
+            await watch_usage.show(client, json=connection.json)
         found = await client.usage()
         say(*([formatting.as_json(found)] if connection.json else formatting.usage(found)))
 

@@ -44,6 +44,7 @@ from services.orchestrator.api.plan_service import PlanService
 from services.orchestrator.api.reconcile_service import ReconcileService
 from services.orchestrator.api.retention_service import RetentionService
 from services.orchestrator.api.tenant_service import TenantService
+from services.orchestrator.api.usage_feed_registry import UsageFeeds
 from services.orchestrator.api.usage_service import UsageService
 from services.orchestrator.assets.ingest import Ingest
 from services.orchestrator.background_task import run_in_background
@@ -67,6 +68,7 @@ log = logging.getLogger(__name__)
 TENANTS_LOGGED = 20
 WATCH = "/i2v.v1.JobService/WatchJob"
 UPLOAD = "/i2v.v1.AssetService/WriteAsset"
+WATCH_USAGE = "/i2v.v1.UsageService/WatchUsage"
 DOWNLOAD = "/i2v.v1.AssetService/ReadAsset"
 LIST = "/i2v.v1.JobService/ListJobs"
 SERVICES = tuple(RULES)
@@ -152,7 +154,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     ingest = Ingest(store.assets, resources.blobs, clock, UploadProbe(), resources.scratch, room=room)
     assets = AssetService(store.assets, resources.blobs, ingest, callers)
     models = CatalogService(catalog, vendors)
-    usage = UsageService(store.counters, store.ledger, callers)
+    usage = UsageService(store.counters, store.ledger, callers, UsageFeeds(store.counters))
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)
     acting = Acting(clock, store.audit_log, meter)
     plans = PlanService(resources.config.plans, catalog)
@@ -192,6 +194,7 @@ def call_limits(settings: Settings) -> CallLimits:
         tenant_calls=min(settings.tenant_calls, max(1, settings.max_calls * 3 // 4)),
         groups=(
             Group("WATCHES", (WATCH,), settings.tenant_watches, settings.max_calls),
+            Group("USAGE_WATCHES", (WATCH_USAGE,), settings.tenant_usage_watches, settings.max_usage_watches),
             Group("UPLOADS", (UPLOAD,), settings.tenant_uploads, settings.max_uploads),
             Group("DOWNLOADS", (DOWNLOAD,), settings.tenant_downloads, settings.max_downloads),
             Group("LISTS", (LIST,), settings.tenant_lists, settings.max_lists),  # the largest answers

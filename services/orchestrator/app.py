@@ -9,12 +9,13 @@ from functools import partial
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from services.orchestrator import health_check
+from services.orchestrator import health_check, usage_warnings
 from services.orchestrator.api import request_texts, revocation
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.api_app import (
     SERVICES,
     WATCH,
+    WATCH_USAGE,
     call_limits,
     open_api,
     open_tokens,
@@ -94,6 +95,9 @@ async def open_app(
         run_in_background(stack, checking, "health")
         report = no_report if role is Role.WORKER else partial(report_tenants_without_plan, store.tenants, config)
         run_in_background(stack, config.watch(settings.config_check_s, report), "config")
+        if role is not Role.WORKER:
+            reporting = usage_warnings.report(resources.store.usage_warnings, resources.meter)
+            run_in_background(stack, reporting, "usage-warnings")
         ports = {"port": server.port, "metrics_port": resources.metrics_port}
         log.info("ready", extra={"role": role.value, **ports})
         yield App(resources.store, server, resources.metrics_port, config, worker)
@@ -111,7 +115,7 @@ async def _serve(
         registry=registry,
         verify=callers.verify,
         authorize=callers.authorize,
-        endless=(WATCH,),
+        endless=(WATCH, WATCH_USAGE),
         serving=False,
         limits=call_limits(settings),
         check=request_texts.check,

@@ -154,11 +154,15 @@ class Settings(ProcessSettings):
     """Downloads of all tenants at a time, in one process. Each holds up to 2 MB, also while its reader pauses."""
     max_lists: PositiveInt = 128
     """Lists of jobs of all tenants at a time, in one process. Each holds up to 3 MB until its caller has taken it."""
+    max_usage_watches: PositiveInt = 200
+    """Watches of usage of all tenants at a time, in one process. Those of one user share one read a second."""
     tenant_calls: PositiveInt = 1200
     """Calls of one tenant at a time, in one process. The limit is at most three quarters of `I2V_MAX_CALLS`, so that no
     tenant locks out the others."""
     tenant_watches: PositiveInt = 1100
     """Watches of one tenant at a time, in one process."""
+    tenant_usage_watches: PositiveInt = 20
+    """Watches of usage of one tenant at a time, in one process."""
     tenant_uploads: PositiveInt = 32
     """Uploads of one tenant at a time, in one process."""
     tenant_downloads: PositiveInt = 64

@@ -114,6 +114,13 @@ class CallReason(Reason):
         Code.RESOURCE_EXHAUSTED,
         Advice.RETRY,
     )
+    USAGE_WATCHES_LIMIT_REACHED = (
+        "USAGE_WATCHES_LIMIT_REACHED",
+        "The process has as many open watches of usage as it allows. Try again after `RetryInfo`. Operators: raise "
+        "`I2V_MAX_USAGE_WATCHES`, or add replicas.",
+        Code.RESOURCE_EXHAUSTED,
+        Advice.RETRY,
+    )
     TENANT_CALLS_LIMIT_REACHED = (
         "TENANT_CALLS_LIMIT_REACHED",
         "The tenant has as many open calls as it may; the metadata has the `limit`. End some, or try again after "
@@ -125,6 +132,13 @@ class CallReason(Reason):
         "TENANT_WATCHES_LIMIT_REACHED",
         "The tenant has as many open watches as it may; the metadata has the `limit`. End some, or try again after "
         "`RetryInfo`.",
+        Code.RESOURCE_EXHAUSTED,
+        Advice.RETRY,
+    )
+    TENANT_USAGE_WATCHES_LIMIT_REACHED = (
+        "TENANT_USAGE_WATCHES_LIMIT_REACHED",
+        "The tenant has as many open watches of usage as it may; the metadata has the `limit`. End some, or try again "
+        "after `RetryInfo`.",
         Code.RESOURCE_EXHAUSTED,
         Advice.RETRY,
     )

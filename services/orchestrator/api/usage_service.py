@@ -1,6 +1,7 @@
 """UsageService: limits and the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import grpc
@@ -8,6 +9,7 @@ from i2v.v1 import usage_pb2, usage_pb2_grpc
 
 from services.orchestrator.api import proto_values
 from services.orchestrator.api.authentication import Authentication
+from services.orchestrator.api.usage_feed_registry import UsageFeeds
 from services.orchestrator.domain.ledger import Entry, Kind
 from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import Subject
@@ -28,6 +30,7 @@ class UsageService(usage_pb2_grpc.UsageServiceServicer):
     counters: Counters
     ledger: Ledger
     callers: Authentication
+    feeds: UsageFeeds
 
     async def GetUsage(self, request: usage_pb2.GetUsageRequest, context: grpc.ServicerContext) -> usage_pb2.Usage:
         """Returns the budgets of the current period and the newest ledger entries."""
@@ -44,6 +47,14 @@ class UsageService(usage_pb2_grpc.UsageServiceServicer):
             user=_account(statuses, Subject.USER),
             entries=[_entry(entry) for entry in entries],
         )
+
+    async def WatchUsage(
+        self, request: usage_pb2.WatchUsageRequest, context: grpc.ServicerContext
+    ) -> AsyncIterator[usage_pb2.WatchUsageResponse]:
+        """Streams the limits of the caller, their changes and their warnings."""
+        async with aclosing(self.feeds.watch(self.callers.caller)) as responses:
+            async for response in responses:
+                yield response
 
 
 def _account(statuses: Sequence[LimitStatus], subject: Subject) -> usage_pb2.Account:
