@@ -39,6 +39,11 @@ def filled(postgres: str) -> Iterator[str]:
         for table in ("jobs", "ledger_entries"):  # the triggers would write what is in the file
             connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         connection.exec_driver_sql(FILLED.read_text())
+        for user, digest, size in (("ann", "a", 10), ("ann", "b", 20), ("bob", "a", 10)):
+            connection.exec_driver_sql(
+                'INSERT INTO assets (tenant, "user", sha256, size_bytes, media_type, width, height, create_time)'
+                f" VALUES ('studio', '{user}', repeat('{digest}', 64), {size}, 'image/png', 8, 8, now())"
+            )
         connection.exec_driver_sql("SELECT setval(pg_get_serial_sequence('accounts', 'id'), 10)")
     with engine.begin() as connection:
         for table in ("jobs", "ledger_entries"):
@@ -89,3 +94,8 @@ async def test_the_limits_go_on_where_they_were(migrated: PostgresStore) -> None
     again = numbered(100)
     with pytest.raises(QuotaExceeded):
         await admit(migrated, again, user_budget_micros=used.used + used.held + again.quote_micros - 1)
+
+
+async def test_what_was_stored_before_is_counted(migrated: PostgresStore) -> None:
+    stored = [(await limit_status(migrated, *who)).used for who in (("tenant", "bytes"), ("user", "bytes", "bob"))]
+    assert stored == [40, 10]
