@@ -20,6 +20,7 @@ SUBMISSIONS, MOST = 150, 20
 """Of a race for each kind of limit and each subject."""
 LARGE_SUBMISSIONS, LARGE_MOST = 1000, 100
 """Of a race for each kind."""
+AT_A_TIME = 100
 KINDS: list[tuple[Measure, Per, int]] = [
     (Spend(), Per.MONTH, 1000),
     (Jobs(), Per.DAY, 1),
@@ -43,6 +44,17 @@ def racing(number: int, subject: Subject, plan: Plan) -> tuple[Job, Caller]:
 
 async def submit(store: PostgresStore, job: Job, caller: Caller) -> Job:
     return await store.admissions.admit(job, "fingerprint", caller, "test")
+
+
+async def submit_all(store: PostgresStore, racing: list[tuple[Job, Caller]]) -> list[Job | BaseException]:
+    """Submits jobs, as many at a time as a process answers before one waits too long for a connection."""
+    at_a_time = asyncio.Semaphore(AT_A_TIME)
+
+    async def one(job: Job, caller: Caller) -> Job:
+        async with at_a_time:
+            return await submit(store, job, caller)
+
+    return await asyncio.gather(*(one(*each) for each in racing), return_exceptions=True)
 
 
 def others(number: int, subject: Subject) -> tuple[Job, Caller]:
@@ -74,11 +86,8 @@ async def race(
     measure, per, each = kind
     plan = Plan("tight", (Limit(measure, subject, per, most * each),))
     waiting = [await submit(store, *others(number, subject)) for number in range(most)]
-    results = await asyncio.gather(
-        cancelled(store, waiting),
-        *(submit(store, *racing(number, subject, plan)) for number in range(submissions)),
-        return_exceptions=True,
-    )
+    submitting = submit_all(store, [racing(number, subject, plan) for number in range(submissions)])
+    results, _ = await asyncio.gather(submitting, cancelled(store, waiting))
     admitted = [result for result in results if isinstance(result, Job)]
     refused = [result for result in results if isinstance(result, QuotaExceeded)]
     assert (len(admitted), len(refused)) == (most, submissions - most)
