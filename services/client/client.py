@@ -261,15 +261,15 @@ class Client:
         return await self._channel.call(self._usage.GetUsage, usage_pb2.GetUsageRequest())
 
     async def watch_usage(
-        self, *, on_outage: Callable[[Unreachable], None] | None = None
+        self, *, retry_for_s: float | None = None, on_outage: Callable[[Unreachable], None] | None = None
     ) -> AsyncGenerator[usage_pb2.WatchUsageResponse, None]:
         """Yields the state of the limits, then their changes and warnings, without end.
 
-        A broken stream begins again with the state, until nothing came from the server for `retry_for_s`.
+        A broken stream begins again with the state, until nothing came from the server for `retry_for_s`. `on_outage`
+        is called as by `watch`.
         """
-        with closing(
-            RetryPolicy(self._channel.retry_for_s, on_outage=on_outage, connected=self._channel.is_connected)
-        ) as retry:
+        most_s = self._channel.retry_for_s if retry_for_s is None else retry_for_s
+        with closing(RetryPolicy(most_s, on_outage=on_outage, connected=self._channel.is_connected)) as retry:
             while True:
                 try:
                     request = usage_pb2.WatchUsageRequest()

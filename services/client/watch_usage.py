@@ -8,6 +8,7 @@ from i2v.v1 import usage_pb2
 from services.client import error_messages, formatting, limit_text
 from services.client.client import Client
 from services.client.errors import Unreachable
+from services.client.follow_job import RETRY_FOR_S
 from services.client.terminal import say
 
 
@@ -15,10 +16,10 @@ async def show(client: Client, *, json: bool) -> None:
     """Shows them until Ctrl-C."""
 
     def report_outage(error: Unreachable) -> None:
-        say(f"{error_messages.outage(error)} Waiting for it.", err=True)
+        say(f"{error_messages.outage(error)} Waiting for it, up to {RETRY_FOR_S:.0f} s.", err=True)
 
     currency = ""
-    async with aclosing(client.watch_usage(on_outage=report_outage)) as responses:
+    async with aclosing(client.watch_usage(retry_for_s=RETRY_FOR_S, on_outage=report_outage)) as responses:
         async for response in responses:
             if response.HasField("state"):
                 currency = response.state.currency_code

@@ -15,6 +15,7 @@ from services.orchestrator.domain.limits.limit import Limit, Subject
 from services.orchestrator.domain.limits.measure import Jobs, Measure, UnfinishedJobs
 from services.orchestrator.domain.limits.warning import CounterWarning, UsageWarning
 from services.orchestrator.domain.plan import Plan
+from services.orchestrator.ports.admissions import NewJob
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import NOON, FakeClock, numbered
 
@@ -111,3 +112,10 @@ async def test_of_many_jobs_that_pass_a_threshold_together_one_warns_and_one_pro
 async def test_a_limit_as_large_as_they_get_does_not_overflow(store: PostgresStore) -> None:
     await admit(store, a_caller(2**53), 1)
     assert await warned(store) == []
+
+
+async def test_a_batch_warns_of_what_its_jobs_reach_together(store: PostgresStore) -> None:
+    caller = a_caller(10)
+    jobs = [NewJob(numbered(number), "fingerprint", "test") for number in range(9)]
+    await store.admissions.admit_all(jobs, caller)
+    assert await warned(store) == [80, 90]

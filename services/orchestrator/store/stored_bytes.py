@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -91,7 +92,8 @@ async def upload(connection: AsyncConnection, asset: Asset, holds: list[Hold]) -
     try:
         await connection.execute(UPLOAD, _values(asset) | limits)
     except IntegrityError as error:
-        if "assets_pkey" not in str(error.orig) and '"size_bytes"' not in str(error.orig):
+        broken = error.orig.diag if isinstance(error.orig, psycopg.Error) else None
+        if broken is None or (broken.constraint_name != "assets_pkey" and broken.column_name != "size_bytes"):
             raise
         return False
     return True
