@@ -1,43 +1,40 @@
 """How the use of a limit is written on the command line."""
 
-from i2v.v1 import job_pb2, usage_pb2
+from i2v.v1 import job_pb2
 
 from services.client import formatting, money_format
 
-HEAD = ("WHOSE", "WHAT", "PER", "USED", "HELD", "LIMIT", "RESETS")
+HEAD = ("LIMIT OF", "USED", "HELD", "LIMIT", "RESETS")
 
 
-def row(use: usage_pb2.LimitUse, currency: str) -> tuple[str, ...]:
+def row(limit: job_pb2.LimitStatus, currency: str) -> tuple[str, ...]:
     """Returns the cells of a limit, in the order of `HEAD`."""
-    used, held, most = (_amount(each, use, currency) for each in (use.used, use.held, use.limit))
+    used, held, most = (_amount(each, limit, currency) for each in (limit.used, limit.held, limit.limit))
     return (
-        use.subject,
-        use.measure,
-        use.per,
+        f"{limit.subject} {limit.measure} {limit.per}",
         used,
         held,
-        f"{most}{_share(use)}" if use.HasField("limit") else "unlimited",
-        formatting.moment(use.reset_time),
+        f"{most}{_share(limit)}" if limit.HasField("limit") else "unlimited",
+        formatting.moment(limit.reset_time),
     )
 
 
-def line(use: usage_pb2.LimitUse, currency: str) -> str:
+def line(limit: job_pb2.LimitStatus, currency: str) -> str:
     """Returns `user jobs day: 3 used, 1 held of 10 (40 %)`."""
-    used, held, most = (_amount(each, use, currency) for each in (use.used, use.held, use.limit))
-    limit = f" of {most}{_share(use)}" if use.HasField("limit") else ""
-    return f"{use.subject} {use.measure} {use.per}: {used} used, {held} held{limit}"
+    name, used, held, most, _ = row(limit, currency)
+    return f"{name}: {used} used, {held} held{f' of {most}' if limit.HasField('limit') else ''}"
 
 
-def _share(use: usage_pb2.LimitUse) -> str:
-    return f" ({(use.used + use.held) * 100 // use.limit} %)" if use.limit else ""
+def _share(limit: job_pb2.LimitStatus) -> str:
+    return f" ({(limit.used + limit.held) * 100 // limit.limit} %)" if limit.limit else ""
 
 
-def _amount(number: int, use: usage_pb2.LimitUse, currency: str) -> str:
-    match use.unit:
-        case "micros":
+def _amount(number: int, limit: job_pb2.LimitStatus, currency: str) -> str:
+    match limit.unit:
+        case job_pb2.LimitStatus.MICROS:
             return money_format.text(job_pb2.Money(amount_micros=number, currency_code=currency))
-        case "milliseconds":
+        case job_pb2.LimitStatus.MILLISECONDS:
             return f"{number / 1000:.15g} s"
-        case "bytes":
+        case job_pb2.LimitStatus.BYTES:
             return f"{number / 1_000_000:.15g} MB"
     return str(number)

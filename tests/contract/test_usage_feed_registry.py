@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import pytest
 from i2v.v1 import usage_pb2
+from i2v.v1.job_pb2 import LimitStatus
 
 from services.errors import Unavailable
 from services.orchestrator.api.usage_feed_registry import UsageFeeds
@@ -54,7 +55,7 @@ async def test_the_state_comes_first_and_then_each_change_and_warning(store: Pos
         state = (await anext(watching)).state
         assert (state.plan, state.currency_code) == ("small", "USD")
         limit = state.limits[0]
-        assert (limit.subject, limit.measure, limit.per, limit.unit) == ("user", "jobs", "day", "jobs")
+        assert (limit.subject, limit.measure, limit.per, limit.unit) == ("user", "jobs", "day", LimitStatus.JOBS)
         assert (limit.limit, limit.used, limit.held, limit.warned_percent) == (10, 0, 6, 0)
         assert limit.reset_time.seconds == 1795305600  # midnight
         assert not state.limits[1].HasField("limit")

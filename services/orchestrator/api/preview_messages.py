@@ -89,6 +89,7 @@ def limit(asked: AskedLimit, caller: Caller) -> job_pb2.LimitStatus:
         asked=asked.asked or 0,
         left=asked.left,
         exceeded=asked.exceeded,
+        warned_percent=status.warned_percent,
     )
     if status.period.end is not None:
         result.reset_time.CopyFrom(proto_values.timestamp(status.period.end))

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from i2v.v1 import usage_pb2
 
 from services.errors import ServiceError, Unavailable
-from services.orchestrator.api import usage_messages
+from services.orchestrator.api import usage_changes
 from services.orchestrator.api.event_feed_registry import HEARTBEAT_S
-from services.orchestrator.api.usage_messages import UsageSnapshot
+from services.orchestrator.api.usage_changes import UsageSnapshot
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.ports.counters import Counters
 
@@ -94,10 +94,10 @@ class UsageFeeds:
                     except TimeoutError:
                         yield usage_pb2.WatchUsageResponse(heartbeat=usage_pb2.UsageHeartbeat())
                 elif sent is None:
-                    yield usage_pb2.WatchUsageResponse(state=usage_messages.state(snapshot))
+                    yield usage_pb2.WatchUsageResponse(state=usage_changes.state(snapshot))
                     sent = snapshot
                 else:
-                    for response in usage_messages.changes(sent, snapshot):
+                    for response in usage_changes.changes(sent, snapshot):
                         yield response
                     sent = snapshot
 

@@ -92,7 +92,7 @@ async def test_the_command_shows_limits_changes_and_warnings_until_it_is_interru
             assert lines[-1]
 
     async with asyncio.timeout(60):
-        await until("user    spend")
+        await until("user spend month")
         assert lines[0] == "Plan poor.\n"
         await i2v.submit(text_spec(), **POOR)
         await until("user spend month: 0.000000 USD used, 0.001000 USD held of 0.001500 USD (66 %)")

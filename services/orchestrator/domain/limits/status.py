@@ -32,6 +32,11 @@ class LimitStatus:
         """What may still be asked for; None: unlimited. Negative after a change to a smaller plan."""
         return None if self.most is None else self.most - self.used - self.held
 
+    @property
+    def warned_percent(self) -> int:
+        """The highest threshold of its warnings; 0: none."""
+        return max((each.threshold for each in self.warnings), default=0)
+
     def allows(self, asked: int) -> bool:
         """Whether a job that asks for so much may be admitted."""
         return self.left is None or asked == 0 or asked <= self.left

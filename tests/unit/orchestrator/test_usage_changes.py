@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from i2v.v1 import usage_pb2
+from i2v.v1 import job_pb2, usage_pb2
 
-from services.orchestrator.api import usage_messages
-from services.orchestrator.api.usage_messages import UsageSnapshot, limit_use
+from services.orchestrator.api import usage_changes
+from services.orchestrator.api.usage_changes import UsageSnapshot
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.limits.calendar import BillingCalendar, Per
 from services.orchestrator.domain.limits.limit import Limit, Subject
@@ -39,15 +39,15 @@ def snapshots(plan: str) -> st.SearchStrategy[UsageSnapshot]:
     return st.builds(UsageSnapshot, st.just(Caller("studio", "ann", Plan(plan))), kinds)
 
 
-def shown(state: usage_pb2.UsageState) -> dict[tuple[str, str], usage_pb2.LimitUse]:
+def shown(state: usage_pb2.UsageState) -> dict[tuple[str, str], job_pb2.LimitStatus]:
     return {(each.measure, each.per): each for each in state.limits}
 
 
 @given(snapshots("free"), snapshots("free") | snapshots("pro"))
 def test_a_watcher_that_applies_what_it_is_sent_knows_every_limit(before: UsageSnapshot, after: UsageSnapshot) -> None:
-    seen = shown(usage_messages.state(before))
+    seen = shown(usage_changes.state(before))
     warned = {}
-    for response in usage_messages.changes(before, after):
+    for response in usage_changes.changes(before, after):
         match response.WhichOneof("response"):
             case "state":
                 seen = shown(response.state)
@@ -55,7 +55,7 @@ def test_a_watcher_that_applies_what_it_is_sent_knows_every_limit(before: UsageS
                 seen[response.change.measure, response.change.per] = response.change
             case "warning":
                 warned[response.warning.limit.measure] = response.warning.percent
-    assert list(seen.items()) == list(shown(usage_messages.state(after)).items())
+    assert list(seen.items()) == list(shown(usage_changes.state(after)).items())
     old = {each.limit.key: each.warnings for each in before.limits}
     assert warned == {
         each.limit.measure.key: each.warnings[-1].threshold
@@ -66,13 +66,12 @@ def test_a_watcher_that_applies_what_it_is_sent_knows_every_limit(before: UsageS
 
 @given(snapshots("free"))
 def test_without_a_change_nothing_is_sent(snapshot: UsageSnapshot) -> None:
-    assert list(usage_messages.changes(snapshot, replace(snapshot))) == []
+    assert list(usage_changes.changes(snapshot, replace(snapshot))) == []
 
 
 def test_an_unlimited_limit_and_one_of_0_are_different() -> None:
     period = UTC.period(Per.DAY, NOON)
-    unlimited, none = (
-        limit_use(LimitStatus(Limit(Jobs(), Subject.TENANT, Per.DAY, most), period)) for most in (None, 0)
-    )
+    limits = tuple(LimitStatus(Limit(Jobs(), Subject.TENANT, Per.DAY, most), period) for most in (None, 0))
+    unlimited, none = usage_changes.state(UsageSnapshot(Caller("studio", "ann", Plan("free")), limits)).limits
     assert not unlimited.HasField("limit")
     assert none.HasField("limit") and none.limit == 0

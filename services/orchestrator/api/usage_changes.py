@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from i2v.v1 import usage_pb2
+from i2v.v1 import job_pb2, usage_pb2
 
-from services.orchestrator.api import proto_values
+from services.orchestrator.api import preview_messages, proto_values
 from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.limits.asked_limit import AskedLimit
 from services.orchestrator.domain.limits.status import LimitStatus
 from services.orchestrator.domain.limits.warning import UsageWarning
 from services.orchestrator.domain.limits.warning_text import warning_text
@@ -26,28 +27,11 @@ class UsageSnapshot:
         return {(each.limit.key, each.period.key): each for each in self.limits}
 
 
-def limit_use(status: LimitStatus) -> usage_pb2.LimitUse:
-    """Returns the use of a limit."""
-    use = usage_pb2.LimitUse(
-        subject=status.limit.subject.value,
-        measure=status.limit.measure.key,
-        per=status.limit.per.value,
-        unit=status.limit.measure.unit.value,
-        limit=status.most,
-        used=status.used,
-        held=status.held,
-        warned_percent=max((each.threshold for each in status.warnings), default=0),
-    )
-    if status.period.end is not None:
-        use.reset_time.CopyFrom(proto_values.timestamp(status.period.end))
-    return use
-
-
 def state(snapshot: UsageSnapshot) -> usage_pb2.UsageState:
     """Returns all limits."""
     return usage_pb2.UsageState(
         plan=snapshot.caller.plan.name,
-        limits=[limit_use(each) for each in snapshot.limits],
+        limits=[_limit(each, snapshot.caller) for each in snapshot.limits],
         currency_code=CURRENCY,
     )
 
@@ -60,7 +44,7 @@ def changes(before: UsageSnapshot, after: UsageSnapshot) -> Iterator[usage_pb2.W
     else:
         for name, status in new.items():
             if status != old[name]:
-                yield usage_pb2.WatchUsageResponse(change=limit_use(status))
+                yield usage_pb2.WatchUsageResponse(change=_limit(status, after.caller))
     for name, status in new.items():
         known = old[name].warnings if name in old else ()
         if raised := [each for each in status.warnings if each not in known]:
@@ -70,7 +54,11 @@ def changes(before: UsageSnapshot, after: UsageSnapshot) -> Iterator[usage_pb2.W
 def _warning(status: LimitStatus, raised: UsageWarning, caller: Caller) -> usage_pb2.LimitWarning:
     return usage_pb2.LimitWarning(
         percent=raised.threshold,
-        limit=limit_use(status),
+        limit=_limit(status, caller),
         time=proto_values.timestamp(raised.time),
         message=warning_text(status, caller.plan, caller.calendar.time_zone),
     )
+
+
+def _limit(status: LimitStatus, caller: Caller) -> job_pb2.LimitStatus:
+    return preview_messages.limit(AskedLimit(status), caller)
