@@ -73,7 +73,7 @@ def sentence(given: LimitStatus) -> str:
         ),
         (
             status(Spend(), Subject.USER, Per.MONTH, 1000),
-            "The user's budget of 0.001000 USD has 0.001000 USD left; this job costs 0.001001 USD. "
+            "The user's budget of 0.001000 USD has 0.001000 USD left; 0.001001 USD is needed. "
             "That is more than the whole limit: ask for less.",
         ),
         (
