@@ -8,7 +8,7 @@ from typing import Any
 from services.orchestrator.domain import spec
 from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import AMOUNT_MOST, Subject
-from services.orchestrator.domain.limits.measure import KINDS, Unit
+from services.orchestrator.domain.limits.measure import KINDS, StoredBytes, Unit
 from services.orchestrator.domain.table_keys import Key, check_table, one_of, some, text, whole
 from services.orchestrator.domain.toml_file import Place, Problem
 
@@ -85,7 +85,8 @@ def _check_limit(what: str, at: Place, table: dict[str, Any]) -> Iterator[Proble
         return
     if dataclasses.is_dataclass(measure):
         keys |= {each.name: FILTERS.get(each.name, A_WORD) for each in dataclasses.fields(measure)}
-    keys["for"] = Key(*one_of(*(each.value for each in Subject)))
+    keyless = measure is StoredBytes  # assets belong to users
+    keys["for"] = Key(*one_of(*(each.value for each in Subject if not (keyless and each is Subject.KEY))))
     if not measure.at_a_time:
         keys["per"] = Key(*one_of(*PERIODS))
     elif "per" in table:

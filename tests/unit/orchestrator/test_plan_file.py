@@ -146,6 +146,7 @@ def test_a_wrong_key_of_a_plan_is_named_with_its_line_and_what_is_allowed(keys: 
         ('count = "jobs", for = "user", most = 1', "lacks 'per'; it is 'day' or 'month' or 'anniversary-month'"),
         ('count = "queued", for = "user", per = "day", most = 1', "leave `per` out"),
         ('count = "jobs", for = "user", per = "at-a-time", most = 1', "has per = 'at-a-time'; it is 'day' or"),
+        ('count = "bytes", for = "key", most = 1', "has for = 'key'; it is 'tenant' or 'user'"),
         ('count = "jobs", for = "user", per = "day"', f"lacks 'most'; it is {WHOLE}"),
         ('count = "jobs", for = "user", per = "day", most = -1', f"has most = '-1'; it is {WHOLE}"),
         ('count = "jobs", for = "user", per = "day", most = 1.0', f"has most = '1.0'; it is {WHOLE}"),
