@@ -1,7 +1,6 @@
 """Many submissions for a small limit of each kind, from new users and keys, while other jobs are cancelled."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -38,8 +37,8 @@ def racing(number: int, subject: Subject, plan: Plan) -> tuple[Job, Caller]:
     """Returns a job and its caller. What the limit is not for differs from job to job, and none existed before."""
     user = "newcomer" if subject is Subject.USER else f"user-{number}"
     key = "new-key" if subject is Subject.KEY else f"key-{number % 3}"
-    job = numbered(number, user=user, key=key)
-    return replace(job, spec=replace(job.spec, capability="waves")), Caller("studio", user, plan, key=key)
+    job = numbered(number, user=user, key=key, capability="waves")
+    return job, Caller("studio", user, plan, key=key)
 
 
 async def submit(store: PostgresStore, job: Job, caller: Caller) -> Job:
