@@ -55,7 +55,7 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "GetAsset": _DOWNLOAD,
     },
     "i2v.v1.CatalogService": {"ListModels": _CATALOG, "GetModel": _CATALOG},
-    "i2v.v1.UsageService": {"GetUsage": _USAGE},
+    "i2v.v1.UsageService": {"GetUsage": _USAGE, "WatchUsage": _USAGE},
     "i2v.admin.v1.ReconcileService": {
         "ListPaidCalls": _VIEWER,
         "GetPaidCall": _VIEWER,
