@@ -16,7 +16,7 @@ from services.orchestrator.domain.paid_call import Acceptance, Call, Step, Submi
 from services.orchestrator.domain.retention import Due, Kind
 from services.orchestrator.ports.retention import OldJob, OnHold
 from services.orchestrator.store.postgres_store import PostgresStore
-from tests.support.builders import NOON, FakeClock, admit, numbered
+from tests.support.builders import NOON, FakeClock, a_caller, admit, numbered
 from tests.support.old_jobs import ACT, DAY_S, Bytes, digest, end_of, known, retention, run_job, video
 
 TABLES = ("jobs", "job_events", "holds", "paid_calls")
@@ -169,7 +169,7 @@ async def test_more_jobs_than_a_batch_go_in_batches(store: PostgresStore, clock:
 
 async def test_an_upload_of_a_removed_job_stays(store: PostgresStore, clock: FakeClock, stored: Bytes) -> None:
     job = await run_job(store, clock, stored, numbered(1), fragments=("a",))
-    await store.assets.put(video(job, "a", clock.now()))
+    await store.assets.put(video(job, "a", clock.now()), a_caller(job.user, job.tenant))
     clock.advance(401 * DAY_S)
     assert await remove(store, stored, clock) == 1
     assert await known(store, "studio", "ann", "a")

@@ -15,7 +15,7 @@ from services.orchestrator.ports.retention import OnHold
 from services.orchestrator.retention.job_history import EVENTS_AT_ONCE, JobHistory
 from services.orchestrator.store.old_jobs import SHARE
 from services.orchestrator.store.postgres_store import PostgresStore
-from tests.support.builders import NOON, FakeClock, numbered
+from tests.support.builders import NOON, FakeClock, a_caller, numbered
 from tests.support.old_jobs import ACT, DAY_S, Bytes, digest, known, retention, run_job, sequences, video
 
 
@@ -103,7 +103,7 @@ async def test_a_fragment_that_its_user_has_uploaded_stays(
     store: PostgresStore, clock: FakeClock, stored: Bytes
 ) -> None:
     job = await run_job(store, clock, stored, numbered(1), fragments=("a",))
-    await store.assets.put(video(job, "a", clock.now()))
+    await store.assets.put(video(job, "a", clock.now()), a_caller(job.user, job.tenant))
     clock.advance(31 * DAY_S)
     assert await remove(store, stored, clock) == 1
     assert await known(store, "studio", "ann", "a")

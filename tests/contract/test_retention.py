@@ -23,7 +23,7 @@ from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.retention_lock import RetentionLock
 from services.reasons import RetentionReason, ServiceReason
-from tests.support.builders import NOON, FakeClock, numbered
+from tests.support.builders import NOON, FakeClock, a_caller, numbered
 from tests.support.old_jobs import ACT, DAY_S, DAYS, Bytes, digest, known, retention, run_job, sequences, video
 
 NAMES = ("a", "b", "c")
@@ -126,7 +126,8 @@ async def scenario(
             jobs.append((life, await run_job(store, clock, stored, job, **plan)))  # type: ignore[arg-type]
         for number, (tenant, user, name) in enumerate(sorted(uploads)):
             await stored.put(blob_key(tenant, digest(name)))
-            await store.assets.put(video(numbered(100 + number, tenant=tenant, user=user), name, NOON))
+            asset = video(numbered(100 + number, tenant=tenant, user=user), name, NOON)
+            await store.assets.put(asset, a_caller(user, tenant))
         clock.time = NOON
         await store.legal_holds.set(HELD, "a lawsuit", ACT)
         stored.calls_left = breaks_at

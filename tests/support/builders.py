@@ -128,12 +128,12 @@ def an_admitted_job(**changes: object) -> Job:
     return apply(job, Event(1, NOON, Admitted(job.quote_micros)))
 
 
-def a_caller(user: str = "ann", **plan: int) -> Caller:
-    return Caller("studio", user, a_plan(**plan))
+def a_caller(user: str = "ann", tenant: str = "studio", **plan: int) -> Caller:
+    return Caller(tenant, user, a_plan(**plan))
 
 
 async def admit(store: PostgresStore, job: Job, **plan: int) -> Job:
-    return await store.admissions.admit(job, "fingerprint", a_caller(job.user, **plan), "test")
+    return await store.admissions.admit(job, "fingerprint", a_caller(job.user, job.tenant, **plan), "test")
 
 
 async def limit_status(store: PostgresStore, subject: str, measure: str, user: str = "ann", **plan: int) -> LimitStatus:

@@ -39,11 +39,18 @@ class PostgresAssets:
             if await stored_bytes.upload(connection, asset, holds_of_upload(asset, caller)):
                 return asset
         try:
-            return await self.get(asset.sha256, tenant=asset.tenant, user=asset.user)
+            return await self._keep(asset)
         except NotFound:
             await self.check(asset.sha256, asset.size_bytes, caller)
         # Between the refusal and this look something was deleted: now it fits.
         raise Unavailable("A limit changed during the upload. Try again.", reason=RequestReason.BUDGET_CONTENDED)
+
+    async def _keep(self, asset: Asset) -> Asset:
+        """Returns an asset that is stored already; uploaded now, it is kept also when a job's fragments are removed."""
+        where = (assets.c.tenant == asset.tenant, assets.c.user == asset.user, assets.c.sha256 == asset.sha256)
+        async with self._database.writing() as connection:
+            await connection.execute(sa.update(assets).where(*where, ~assets.c.kept).values(kept=True))
+        return await self.get(asset.sha256, tenant=asset.tenant, user=asset.user)
 
     async def get(self, sha256: str, *, tenant: str, user: str) -> Asset:
         """Returns what is known of an asset if it is this user's. Raises NotFound."""

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.retention import Due
 from services.orchestrator.ports.retention import OldJob, OnHold
+from services.orchestrator.store import stored_bytes
 from services.orchestrator.store.database import Database
 
 COUNT_MOST = 100_000
@@ -63,6 +64,7 @@ WHERE assets.tenant = :tenant AND assets."user" = :user AND assets.sha256 = frag
         WHERE other.body ->> 'asset' = assets.sha256 AND other.kind = 'FragmentReady' AND other.job_id <> :id
             AND jobs.tenant = :tenant AND jobs."user" = :user
     )
+RETURNING size_bytes
 """)
 FORGOTTEN = sa.text("""
 SELECT DISTINCT body ->> 'asset' FROM job_events
@@ -122,11 +124,12 @@ class PostgresOldJobs:
         return await self._page(WITH_EVENTS, before, after, limit)
 
     async def forget_fragments(self, job: OldJob) -> list[str]:
-        """Removes the records of a job's fragments if its video exists; returns those that nobody has any more."""
+        """Removes the records of a job's fragments if its video exists; returns those that no user has any more."""
         given = {"id": job.id, "tenant": job.tenant, "user": job.user}
         async with self._database.writing() as connection:
             await _share(connection, job)
-            await connection.execute(FORGET, given)
+            if size_bytes := sum((await connection.execute(FORGET, given)).scalars()):
+                await stored_bytes.forget(connection, job.tenant, job.user, size_bytes)
             return list((await connection.execute(FORGOTTEN, given)).scalars())
 
     async def remove_events(self, job: OldJob, most: int) -> int:

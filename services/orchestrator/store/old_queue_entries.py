@@ -11,12 +11,12 @@ from services.orchestrator.store.database import Database
 from services.orchestrator.store.old_jobs import COUNT_MOST
 from services.orchestrator.store.queue_entries import Queue
 
-# The id of an entry is that of its job, or begins with it and a dot. A tenant is a partition of the queue.
+# The id of an entry is that of its job, or begins with it and a dot. The partition of a queue ends with its tenant.
 DUE = """
 SELECT workflow_uuid AS id, completed_at FROM dbos.workflow_status
 WHERE name = :workflow AND completed_at < :before
     AND status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
-    AND NOT EXISTS (SELECT FROM tenants WHERE tenants.id = queue_partition_key AND legal_hold)
+    AND NOT EXISTS (SELECT FROM tenants WHERE tenants.id = split_part(queue_partition_key, '/', -1) AND legal_hold)
     AND NOT EXISTS (
         SELECT FROM jobs WHERE jobs.id = split_part(workflow_uuid, '.', 1) AND end_time IS NULL
     )

@@ -14,13 +14,13 @@ from services.orchestrator.store import row_mapping, usage_warnings
 
 COLUMNS = (
     'tenant, "user", sha256, size_bytes, media_type, width, height, frames, fps, duration_s, audio_s, sample_rate,'
-    " channels, promised, create_time"
+    " channels, promised, create_time, kept"
 )
 VALUES = """
     :tenant, :user, :sha256, {size}, :media_type, CAST(:width AS integer), CAST(:height AS integer),
     CAST(:frames AS integer), CAST(:fps AS double precision), CAST(:duration_s AS double precision),
     CAST(:audio_s AS double precision), CAST(:sample_rate AS integer), CAST(:channels AS integer),
-    CAST(:promised AS jsonb), CAST(:create_time AS timestamptz)
+    CAST(:promised AS jsonb), CAST(:create_time AS timestamptz), {kept}
 """
 SIZE_IF_ALL_TAKEN = (
     "CASE WHEN (SELECT count(*) FROM taken) = (SELECT count(*) FROM asked) THEN CAST(:size_bytes AS bigint) END"
@@ -50,14 +50,14 @@ WITH asked AS (
         OR counter.used + counter.held + excluded.used <= excluded."limit" + counter.credit
     {RAISED}
 ), warned AS ({usage_warnings.RAISE})
-INSERT INTO assets ({COLUMNS}) SELECT {VALUES.format(size=SIZE_IF_ALL_TAKEN)}
+INSERT INTO assets ({COLUMNS}) SELECT {VALUES.format(size=SIZE_IF_ALL_TAKEN, kept="true")}
 """)
 
 # What a job makes never fails for its size. Where it passes the limit, the counter's own limit is raised with it; the
 # plan's comes again with the next upload, which is then refused.
 NOTE = sa.text(f"""
 WITH stored AS (
-    INSERT INTO assets ({COLUMNS}) SELECT {VALUES.format(size="CAST(:size_bytes AS bigint)")}
+    INSERT INTO assets ({COLUMNS}) SELECT {VALUES.format(size="CAST(:size_bytes AS bigint)", kept="false")}
     ON CONFLICT DO NOTHING RETURNING size_bytes
 ), taken AS (
     INSERT INTO counters AS counter (tenant, subject, measure, period, "limit", used, held, credit)

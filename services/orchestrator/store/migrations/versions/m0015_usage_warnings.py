@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0015"
-down_revision: str | None = "0013"
+down_revision: str | None = "0012"
 
 STORED = """
 INSERT INTO counters (tenant, subject, measure, period, "limit", used, held, credit)
