@@ -1,6 +1,8 @@
 """All commands of `i2v`: those of everybody, and those of `i2v admin`."""
 
+from services.client import usage_commands
 from services.client.admin import (
+    audit,
     credit,
     keys,
     ledger,
@@ -16,6 +18,7 @@ from services.client.admin import (
 from services.client.commands import i2v
 
 __all__ = [
+    "audit",
     "credit",
     "i2v",
     "keys",
@@ -28,4 +31,5 @@ __all__ = [
     "reconcile",
     "retention",
     "tenants",
+    "usage_commands",
 ]

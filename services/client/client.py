@@ -239,7 +239,7 @@ class Client:
         async with to.writing() as write:
             return await download_asset(self._channel, self._assets, name, write)
 
-    # Catalogue and money.
+    # Catalogue and money. Sums, the ledger and statements are in usage_calls.
 
     async def models(self) -> list[catalog_pb2.Model]:
         """Returns every model."""
@@ -290,6 +290,12 @@ class Client:
     async def call(self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request) -> Response:
         """Makes a call of such a service, repeated until it is answered."""
         return await self._channel.call(method, request)
+
+    def stream(
+        self, method: grpc.aio.UnaryStreamMultiCallable[Request, Response], request: Request
+    ) -> AsyncGenerator[Response, None]:
+        """Yields the responses of one call of such a service. It is not repeated. Raises I2VError."""
+        return self._channel.stream(method, request)
 
 
 def _stream_ended_early() -> Unreachable:

@@ -235,20 +235,6 @@ def models(connection: Connection) -> None:
     connection.run(work)
 
 
-@command("usage")
-@click.option("--watch", "watching", is_flag=True, help="Show every limit, then each change and warning, until Ctrl-C.")
-def usage(connection: Connection, watching: bool) -> None:
-    """Shows the budgets, what was spent, and the newest bookings."""
-
-    async def work(client: Client) -> None:
-        if watching:
-            await watch_usage.show(client, json=connection.json)
-        found = await client.usage()
-        say(*([formatting.as_json(found)] if connection.json else formatting.usage(found)))
-
-    connection.run(work)
-
-
 @command("upload")
 @click.argument("file", type=FILE)
 def upload(connection: Connection, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command line's output about jobs, models and budgets, as lines. Prints nothing."""
+"""The command line's output about jobs and models, as lines. Prints nothing."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC
@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from i2v.v1 import catalog_pb2, job_pb2, usage_pb2
+from i2v.v1 import catalog_pb2, job_pb2
 
 from services.client import money_format
 from services.client.shell_command import shell_command
@@ -180,32 +180,3 @@ def _lengths(model: catalog_pb2.Model) -> str:
         kind = catalog_pb2.Model.Operation.Name(own.operation).lower().replace("_", "-")
         parts.append(f"{kind} {', '.join(map(seconds, own.durations))}")
     return "; ".join(parts)
-
-
-def usage(shown: usage_pb2.Usage) -> list[str]:
-    """Returns budgets and bookings."""
-    accounts = [
-        (
-            whose,
-            money_format.text(account.budget) if account.HasField("budget") else "unlimited",
-            money_format.text(account.reserved),
-            money_format.text(account.spent),
-            f"{account.active_jobs} of "
-            + (str(account.active_jobs_limit) if account.HasField("active_jobs_limit") else "any number"),
-        )
-        for whose, account in (("tenant", shown.tenant), ("user", shown.user))
-    ]
-    lines = [f"Plan {shown.plan}, period {shown.period}, fresh budgets at {moment(shown.reset_time)}.", ""]
-    lines += columns([("", "BUDGET", "RESERVED", "SPENT", "UNFINISHED JOBS"), *accounts])
-    entries = [
-        (
-            moment(entry.create_time),
-            usage_pb2.LedgerEntry.Kind.Name(entry.kind).lower(),
-            money_format.text(entry.reserved),
-            money_format.text(entry.spent),
-            entry.job,
-        )
-        for entry in shown.entries
-    ]
-    head = ("TIME", "BOOKED", "RESERVED", "SPENT", "JOB")
-    return [*lines, "", *columns([head, *entries])] if entries else lines

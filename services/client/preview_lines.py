@@ -2,17 +2,15 @@
 
 from i2v.v1 import job_pb2
 
-from services.client import error_messages, money_format
+from services.client import error_messages, limit_lines, money_format
 from services.client.formatting import columns, moment, seconds, size
 from services.errors import Violation
 from services.reasons import reason_of
 
-UNLIMITED = "unlimited"
-
 
 def lines(shown: job_pb2.PreviewJobResponse) -> list[str]:
     """Returns the preview of a job: what is made, the price, what refuses it, and the limits."""
-    blocks = [_summary(shown), _price(shown), _refusals(shown), _limits(shown)]
+    blocks = [_summary(shown), _price(shown), _refusals(shown), limit_lines.lines(shown.limits, asked=True)]
     found: list[str] = []
     for block in blocks:
         found += ["", *block] if found and block else block
@@ -24,7 +22,10 @@ def _summary(shown: job_pb2.PreviewJobResponse) -> list[str]:
         return ["The job would be refused."]
     rows = [
         ("price", money_format.text(shown.quote)),
-        ("budget left", money_format.text(shown.budget_left) if shown.HasField("budget_left") else UNLIMITED),
+        (
+            "budget left",
+            money_format.text(shown.budget_left) if shown.HasField("budget_left") else limit_lines.UNLIMITED,
+        ),
         ("video", _video(shown)),
         ("jobs before it", str(shown.queued_jobs)),
         ("begins", moment(shown.expected_start_time)),
@@ -54,31 +55,3 @@ def _refusals(shown: job_pb2.PreviewJobResponse) -> list[str]:
     """Returns everything that would refuse the job: problems by option, and limits."""
     problems = [Violation(each.field, each.description, reason_of(each.reason)) for each in shown.problems]
     return [*map(error_messages.of_field, problems), *(each.message for each in shown.limits if each.exceeded)]
-
-
-def _limits(shown: job_pb2.PreviewJobResponse) -> list[str]:
-    rows = [
-        (
-            f"{each.subject} {each.measure} {each.per}",
-            _amount(each.limit, each) if each.HasField("limit") else UNLIMITED,
-            _amount(each.used, each),
-            _amount(each.held, each),
-            _amount(each.asked, each),
-            _amount(each.left, each) if each.HasField("left") else UNLIMITED,
-            moment(each.reset_time),
-        )
-        for each in shown.limits
-    ]
-    head = ("LIMIT OF", "LIMIT", "USED", "HELD", "ASKED", "LEFT", "RESETS")
-    return columns([head, *rows]) if rows else []
-
-
-def _amount(number: int, limit: job_pb2.LimitStatus) -> str:
-    match limit.unit:
-        case job_pb2.LimitStatus.MICROS:
-            return money_format.text(job_pb2.Money(amount_micros=number))
-        case job_pb2.LimitStatus.MILLISECONDS:
-            return f"{number / 1000:g} s"
-        case job_pb2.LimitStatus.BYTES:
-            return f"{number / 1_000_000:g} MB"
-    return str(number)

@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 from i2v.admin.v1 import (
     audit_pb2_grpc,
+    counter_audit_pb2_grpc,
     credit_pb2_grpc,
     key_pb2_grpc,
     limit_pb2_grpc,
@@ -34,6 +35,7 @@ from services.orchestrator.api.asset_service import AssetService
 from services.orchestrator.api.audit_service import AuditService
 from services.orchestrator.api.authentication import Authentication, digest
 from services.orchestrator.api.catalog_service import CatalogService
+from services.orchestrator.api.counter_audit_service import CounterAuditService
 from services.orchestrator.api.credit_service import CreditService
 from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.api.job_service import JobService
@@ -71,6 +73,9 @@ UPLOAD = "/i2v.v1.AssetService/WriteAsset"
 WATCH_USAGE = "/i2v.v1.UsageService/WatchUsage"
 DOWNLOAD = "/i2v.v1.AssetService/ReadAsset"
 LIST = "/i2v.v1.JobService/ListJobs"
+STATEMENTS = ("/i2v.v1.UsageService/StreamStatement", "/i2v.v1.UsageService/QueryUsage")
+TENANT_STATEMENTS, ALL_STATEMENTS = 2, 4
+"""Of one tenant and of all tenants at a time, in one process: each keeps a connection to the database for long."""
 SERVICES = tuple(RULES)
 
 
@@ -154,7 +159,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     ingest = Ingest(store.assets, resources.blobs, clock, UploadProbe(), resources.scratch, room=room)
     assets = AssetService(store.assets, resources.blobs, ingest, callers)
     models = CatalogService(catalog, vendors)
-    usage = UsageService(store.counters, store.ledger, callers, UsageFeeds(store.counters))
+    usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)
     acting = Acting(clock, store.audit_log, meter)
     plans = PlanService(resources.config.plans, catalog)
@@ -167,6 +172,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     audit = AuditService(store.audit_log)
     folding = LedgerFolding(store.old_bookings, store.tenants, clock)
     retention = RetentionService(resources.retention, store.legal_holds, folding, acting)
+    counter_audit = CounterAuditService(store.counter_audits)
 
     def register(server: grpc.aio.Server) -> None:
         job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
@@ -182,6 +188,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         operator_pb2_grpc.add_OperatorServiceServicer_to_server(operators, server)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
         retention_pb2_grpc.add_RetentionServiceServicer_to_server(retention, server)
+        counter_audit_pb2_grpc.add_CounterAuditServiceServicer_to_server(counter_audit, server)
 
     return [register]
 
@@ -198,6 +205,7 @@ def call_limits(settings: Settings) -> CallLimits:
             Group("UPLOADS", (UPLOAD,), settings.tenant_uploads, settings.max_uploads),
             Group("DOWNLOADS", (DOWNLOAD,), settings.tenant_downloads, settings.max_downloads),
             Group("LISTS", (LIST,), settings.tenant_lists, settings.max_lists),  # the largest answers
+            Group("STATEMENTS", STATEMENTS, TENANT_STATEMENTS, ALL_STATEMENTS),
         ),
         open_calls=settings.open_calls,
         connection_calls=settings.connection_calls,

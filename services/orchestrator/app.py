@@ -85,7 +85,7 @@ async def open_app(
         worker = await open_worker(settings, resources, stack, pace) if runs_jobs else None
         checking = health_check.check(
             resources.store.database,
-            resources.store.counters,
+            resources.store.counter_audits,
             resources.blobs,
             resources.disks,
             server,

@@ -7,7 +7,7 @@ from services.errors import Unavailable
 from services.orchestrator.disk_space import DiskSpace
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.blobs import Blobs
-from services.orchestrator.ports.counters import Counters
+from services.orchestrator.ports.counter_audits import CounterAudits
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.reasons import ServiceReason
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 async def check(
     database: Database,
-    counters: Counters,
+    audits: CounterAudits,
     blobs: Blobs,
     disks: DiskSpace,
     server: RpcServer,
@@ -40,7 +40,8 @@ async def check(
             await database.check()
             await blobs.check()
             if rounds % round(AUDIT_S / CHECK_S) == 0:
-                meter.imbalance(await counters.audit())
+                # One process audits, and all report what it found.
+                meter.audited(await audits.changes(every_s=AUDIT_S * 0.9))
             disks.room(0)
         except Exception as error:
             obstacle = error if isinstance(error, Unavailable) else shortage(error)

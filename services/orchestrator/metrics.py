@@ -4,6 +4,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from services.orchestrator.domain.counter_difference import LastAudit
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.limit import Subject
 from services.orchestrator.domain.limits.warning import CounterWarning
@@ -80,7 +81,12 @@ class PrometheusMeter:
         )
         self._imbalance = Gauge(
             "i2v_ledger_imbalance_accounts",
-            "Accounts that differ from the sum of their ledger entries; anything but 0 is an alarm.",
+            "Counters and jobs that differ from their holds or the ledger; anything but 0 is an alarm.",
+            registry=registry,
+        )
+        self._audit_time = Gauge(
+            "i2v_ledger_audit_timestamp_seconds",
+            "When any process last audited the counters, in seconds since 1970.",
             registry=registry,
         )
         self._acts = Counter(
@@ -209,9 +215,11 @@ class PrometheusMeter:
         """Sets whether a backend could take a job."""
         self._ready.labels(backend).set(ready)
 
-    def imbalance(self, accounts: int) -> None:
-        """Accounts that differ from their ledger now."""
-        self._imbalance.set(accounts)
+    def audited(self, last: LastAudit) -> None:
+        """Sets what the last audit found, and when it was."""
+        self._imbalance.set(last.differences)
+        if last.time is not None:
+            self._audit_time.set(last.time.timestamp())
 
     def acted(self, action: str, outcome: str) -> None:
         """Counts an act of an operator or of a tenant's admin."""

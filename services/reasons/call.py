@@ -107,6 +107,13 @@ class CallReason(Reason):
         Code.RESOURCE_EXHAUSTED,
         Advice.RETRY,
     )
+    STATEMENTS_LIMIT_REACHED = (
+        "STATEMENTS_LIMIT_REACHED",
+        "The process makes as many statements and sums of usage as it can. Try again after `RetryInfo`. Operators: add "
+        "replicas.",
+        Code.RESOURCE_EXHAUSTED,
+        Advice.RETRY,
+    )
     WATCHES_LIMIT_REACHED = (
         "WATCHES_LIMIT_REACHED",
         "The process has as many open watches as it allows. Try again after `RetryInfo`. Operators: raise "
@@ -153,6 +160,13 @@ class CallReason(Reason):
         "TENANT_DOWNLOADS_LIMIT_REACHED",
         "The tenant has as many open downloads as it may; the metadata has the `limit`. End some, or try again after "
         "`RetryInfo`.",
+        Code.RESOURCE_EXHAUSTED,
+        Advice.RETRY,
+    )
+    TENANT_STATEMENTS_LIMIT_REACHED = (
+        "TENANT_STATEMENTS_LIMIT_REACHED",
+        "The tenant takes as many statements and sums of usage at the same time as it may; the metadata has the "
+        "`limit`. Try again after `RetryInfo`.",
         Code.RESOURCE_EXHAUSTED,
         Advice.RETRY,
     )

@@ -12,6 +12,7 @@ from services.orchestrator.domain import next_event
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.hold import holds_of
 from services.orchestrator.domain.turns import TenantShare
+from services.orchestrator.domain.usage import Owner
 from services.orchestrator.store import admission_statement
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
@@ -24,9 +25,9 @@ async def test_an_admitted_job_is_stored_booked_and_told(store: PostgresStore) -
     assert [event.body for event in await store.job_events.read(job.id, after=0)] == [events.Admitted(job.quote_micros)]
     held = [(await limit_status(store, subject, "spend")).held for subject in ("user", "tenant")]
     assert held == [job.quote_micros, job.quote_micros] == [1000, 1000]
-    entries = await store.ledger.newest("studio", "ann", limit=100)
+    entries = await store.ledger.newest(Owner("studio", "ann"), limit=100)
     assert [(entry.kind, entry.reserved_micros) for entry in entries] == [("reserve", 1000)]
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
 
 
 async def test_a_repeat_returns_the_first_job_and_books_nothing(store: PostgresStore) -> None:
@@ -74,7 +75,7 @@ async def test_a_refused_job_leaves_no_trace(store: PostgresStore, plan: dict[st
         await store.jobs.get(a_job().id)
     assert (await limit_status(store, "user", "spend")).held == 0
     assert (await limit_status(store, "tenant", "unfinished")).held == 0
-    assert await store.ledger.newest("studio", "ann", limit=100) == []
+    assert await store.ledger.newest(Owner("studio", "ann"), limit=100) == []
     async with store.database.reading() as connection:
         assert (await connection.execute(sa.text("SELECT count(*) FROM dbos.workflow_status"))).scalar() == 0
 
@@ -88,7 +89,7 @@ async def test_a_race_for_a_budget_grants_exactly_the_budget(store: PostgresStor
     refused = [result for result in results if isinstance(result, QuotaExceeded)]
     assert (len(granted), len(refused)) == (40, 60)
     assert (await limit_status(store, "tenant", "spend", tenant_budget_micros=40_000)).left == 0
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
 
 
 async def test_many_repeats_at_once_make_one_job(store: PostgresStore) -> None:
@@ -113,7 +114,7 @@ async def test_a_submission_over_a_broken_connection_fails_once_and_not_for_each
     with pytest.raises(Unavailable):
         await admit(store, numbered(1))
     assert (await admit(store, numbered(2))).last_sequence == 1
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
 
 
 async def test_a_job_has_a_hold_on_each_counter_until_it_is_settled(store: PostgresStore) -> None:

@@ -16,6 +16,7 @@ from services.orchestrator.domain.limits.limit import Limit, Subject
 from services.orchestrator.domain.limits.measure import Jobs, Measure, QueuedJobs, Spend, UnfinishedJobs, VideoSeconds
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.spec import Size
+from services.orchestrator.domain.usage import Owner
 from services.orchestrator.ports.jobs import Recorded
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import NOON, FakeClock, a_job, a_spec, admit, limit_status, numbered
@@ -25,7 +26,7 @@ OUTPUT = VideoOutput("f" * 64, Size(64, 32), 8, 8.0, 1000, 1234)
 
 async def settled(store: PostgresStore, job: Job) -> None:
     """Nothing of the job is left hanging, and the books are right."""
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
     for subject in ("tenant", "user"):
         for measure in ("spend", "unfinished"):
             assert (await limit_status(store, subject, measure, job.user)).held == 0
@@ -39,7 +40,7 @@ async def test_a_new_period_begins_with_a_fresh_budget_and_an_old_job_settles_in
     new = await admit(store, numbered(2, create_time=clock.time), user_budget_micros=1000)
     await store.jobs.record(old.id, next_event.cancel)
     assert (await limit_status(store, "user", "spend")).held == new.quote_micros
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
 
 
 async def test_a_job_of_the_last_period_is_still_unfinished_in_the_new(store: PostgresStore, clock: FakeClock) -> None:
@@ -51,7 +52,7 @@ async def test_a_job_of_the_last_period_is_still_unfinished_in_the_new(store: Po
     assert [(await limit_status(store, subject, "unfinished")).held for subject in ("user", "tenant")] == [1, 1]
     await store.jobs.record(old.id, next_event.cancel)
     await admit(store, numbered(2, create_time=clock.time), user_active_jobs=1)
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
 
 
 async def test_success_charges_the_quote_and_failure_nothing(store: PostgresStore) -> None:
@@ -63,7 +64,7 @@ async def test_success_charges_the_quote_and_failure_nothing(store: PostgresStor
         assert await store.jobs.get(job.id) == ended
         await settled(store, ended)
     assert [(await limit_status(store, subject, "spend")).used for subject in ("user", "tenant")] == [1000, 1000]
-    entries = await store.ledger.newest("studio", "ann", limit=100)
+    entries = await store.ledger.newest(Owner("studio", "ann"), limit=100)
     assert sorted((e.kind, e.reserved_micros, e.spent_micros) for e in entries) == [
         ("reserve", 1000, 0),
         ("reserve", 1000, 0),
@@ -84,14 +85,14 @@ async def test_a_counter_that_is_not_the_sum_of_its_holds_is_counted_and_spendin
     store: PostgresStore,
 ) -> None:
     await admit(store, a_job())
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
     async with store.database.writing() as connection:
         wrong = "UPDATE counters SET used = 1 WHERE subject = 'user:ann' AND measure = '{}'"
         await connection.execute(sa.text(wrong.format("unfinished")))
-    assert await store.counters.audit() == 1
+    assert len(await store.counter_audits.full(limit=9)) == 1
     async with store.database.writing() as connection:
         await connection.execute(sa.text(wrong.format("spend")))
-    assert await store.counters.audit() == 3  # it is not what is held, nor what is booked
+    assert len(await store.counter_audits.full(limit=9)) == 3  # it is not what is held, nor what is booked
 
 
 def every_limit(most: int | None) -> Plan:
@@ -133,13 +134,13 @@ async def test_each_kind_of_limit_counts_its_own_amount_until_the_job_starts_or_
     await store.jobs.record(job.id, next_event.start)
     counted = await held(store, caller)
     assert (counted["user queued at-a-time"], counted["user unfinished at-a-time"]) == ((0, 0), (1, 0))
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
     await store.jobs.record(job.id, lambda _: Succeeded(OUTPUT, 1000))
     counted = await held(store, caller)
     assert {counted[f"{subject} spend day"] for subject in ("tenant", "user", "key")} == {(0, 1000)}
     assert {counted[f"{subject} seconds month"] for subject in ("tenant", "user", "key")} == {(0, 1000)}
     assert (counted["user jobs month"], counted["user unfinished at-a-time"]) == ((0, 1), (0, 0))
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
 
 
 async def test_a_job_that_ends_without_video_and_charge_counts_nothing(store: PostgresStore) -> None:
@@ -147,7 +148,7 @@ async def test_a_job_that_ends_without_video_and_charge_counts_nothing(store: Po
     job = await store.admissions.admit(a_job(key="k1"), "fingerprint", caller, "test")
     await store.jobs.record(job.id, next_event.cancel)
     assert set((await held(store, caller)).values()) == {(0, 0)}
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
 
 
 async def test_none_is_allowed_where_the_limit_is_0_and_any_number_where_there_is_no_limit(
@@ -189,7 +190,7 @@ async def test_a_job_counts_for_the_model_that_made_it_and_holds_every_limit_of_
     await store.jobs.record(job.id, lambda _: Succeeded(OUTPUT, 900))
     counted = await held(store, caller)
     assert (counted[cheap.key], counted[dear.key]) == ((0, 0), (0, 1))
-    entries = await store.ledger.newest("studio", "ann", limit=10)
+    entries = await store.ledger.newest(Owner("studio", "ann"), limit=10)
     assert {(entry.model, entry.reserved_micros) for entry in entries} == {("dear", 1000), ("dear", -1000)}
     with pytest.raises(QuotaExceeded) as refused:
         await store.admissions.admit(numbered(2, spec=spec), "fingerprint", caller, "test")
@@ -213,4 +214,4 @@ async def test_counters_on_which_nothing_was_ever_booked_do_not_trouble_the_audi
                 " VALUES ('studio', '', 'spend', '2020-01', 0, 0, 0), ('studio', 'user:x', 'spend', '2020-01', 0, 0, 0)"
             )
         )
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []

@@ -11,6 +11,7 @@ from alembic.config import Config
 from services.errors import QuotaExceeded
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.job import State
+from services.orchestrator.domain.usage import Owner
 from services.orchestrator.store import database as databases
 from services.orchestrator.store.database import driver_url, migrate
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -65,14 +66,14 @@ async def migrated(filled: str, clock: FakeClock) -> AsyncIterator[PostgresStore
 
 async def test_every_booking_is_there_after_the_migration_and_the_jobs_end_as_ever(migrated: PostgresStore) -> None:
     store = migrated
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
     page = await store.jobs.page("studio", "ann", state=None, before=None, limit=100)
     assert {job.state for job in page} == set(State)
     for subject in ("tenant", "user"):
         spend = await limit_status(store, subject, "spend")
         unfinished = await limit_status(store, subject, "unfinished")
         assert (spend.held, spend.used, unfinished.held) == (4000, 1000, 4)
-    entries = await store.ledger.newest("studio", "ann", limit=100)
+    entries = await store.ledger.newest(Owner("studio", "ann"), limit=100)
     assert len(entries) == 13
     assert sum(entry.reserved_micros for entry in entries) == 4000
     assert sum(entry.spent_micros for entry in entries) == 1000
@@ -86,7 +87,7 @@ async def test_every_booking_is_there_after_the_migration_and_the_jobs_end_as_ev
             await store.jobs.record(job.id, lambda job: next_event.fail(job, next_event.LOST))
     spend = await limit_status(store, "user", "spend")
     assert (spend.held, spend.used) == (1000, 1000)  # one is RECONCILING
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
 
 
 async def test_the_limits_go_on_where_they_were(migrated: PostgresStore) -> None:

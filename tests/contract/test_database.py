@@ -29,6 +29,16 @@ async def test_a_process_that_stands_still_inside_a_transaction_does_not_keep_it
     await other.close()
 
 
+async def test_a_snapshot_may_be_idle_for_as_long_as_it_says_and_only_this_one(database: str) -> None:
+    still = Database(database, pool_size=1, still_s=1)
+    allowed = sa.text("SHOW idle_in_transaction_session_timeout")
+    async with still.snapshot(idle_s=90) as connection:
+        assert (await connection.execute(allowed)).scalar_one() == "90s"
+    async with still.snapshot() as connection:
+        assert (await connection.execute(allowed)).scalar_one() == "1s"
+    await still.close()
+
+
 async def test_a_server_that_is_gone_without_a_word_is_noticed_by_every_connection(database: str) -> None:
     """Without these settings of libpq a statement waits a quarter of an hour for such a server."""
     connections = Database(database, pool_size=1)

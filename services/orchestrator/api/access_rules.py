@@ -55,7 +55,13 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "GetAsset": _DOWNLOAD,
     },
     "i2v.v1.CatalogService": {"ListModels": _CATALOG, "GetModel": _CATALOG},
-    "i2v.v1.UsageService": {"GetUsage": _USAGE, "WatchUsage": _USAGE},
+    "i2v.v1.UsageService": {
+        "GetUsage": _USAGE,
+        "WatchUsage": _USAGE,
+        "QueryUsage": _USAGE,
+        "ListLedgerEntries": _USAGE,
+        "StreamStatement": _USAGE,
+    },
     "i2v.admin.v1.ReconcileService": {
         "ListPaidCalls": _VIEWER,
         "GetPaidCall": _VIEWER,
@@ -64,6 +70,7 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "ChargePaidCall": _OPERATOR,
         "RefundPaidCall": _OPERATOR,
     },
+    "i2v.admin.v1.CounterAuditService": {"AuditCounters": _VIEWER},
     "i2v.admin.v1.PlanService": {"ListPlans": _VIEWER, "CheckPlans": _VIEWER},
     "i2v.admin.v1.TenantService": {
         "CreateTenant": _ADMIN,

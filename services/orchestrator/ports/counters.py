@@ -15,6 +15,3 @@ class Counters(Protocol):
 
         What a plan does not limit has no `most`.
         """
-
-    async def audit(self) -> int:
-        """Returns how many counters differ from their holds, the ledger or the stored assets: 0, always."""

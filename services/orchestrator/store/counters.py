@@ -1,4 +1,4 @@
-"""PostgresCounters: the counters of limits, and whether they are what was booked."""
+"""PostgresCounters: the counters of limits."""
 
 from collections.abc import Sequence
 
@@ -21,43 +21,6 @@ WHERE tenant = :tenant AND (subject, measure, period) IN (
     SELECT * FROM unnest(CAST(:subjects AS text[]), CAST(:measures AS text[]), CAST(:periods AS text[]))
 )
 """)
-
-# Spending is in the ledger too. It is summed there by subject; the counters of one subject and all periods of one kind
-# have the same sum, because every entry of a job is booked in the period of its admission.
-AUDIT = sa.text("""
-WITH held AS (
-    SELECT counter, sum(amount) FILTER (WHERE NOT settled_all) AS held, sum(used) AS used
-    FROM holds, unnest(counters, amounts, settled) AS each (counter, amount, used) GROUP BY counter
-)
-SELECT count(*) FROM counters LEFT JOIN held ON held.counter = counters.id
-WHERE measure <> 'bytes' AND (counters.held, counters.used) IS DISTINCT FROM
-    (coalesce(held.held, 0), coalesce(held.used, 0) + counters.removed)
-""")
-AUDIT_LEDGER = sa.text("""
-WITH counted AS (
-    SELECT tenant, subject, sum(held) AS held, sum(used) AS used, sum(credit) AS credit
-    FROM counters WHERE measure = 'spend' AND period ~ '^\\d{4}-\\d{2}$' AND subject NOT LIKE 'key:%'
-    GROUP BY tenant, subject
-), booked AS (
-    SELECT tenant, subject, sum(reserved_micros) AS held, sum(spent_micros) AS used, sum(credit_micros) AS credit
-    FROM ledger_entries, unnest(ARRAY['', 'user:' || "user"]) AS subject
-    WHERE "user" <> '' OR subject = '' GROUP BY tenant, subject
-)
-SELECT count(*) FROM counted FULL JOIN booked USING (tenant, subject)
-WHERE (coalesce(counted.held, 0), coalesce(counted.used, 0), coalesce(counted.credit, 0))
-    IS DISTINCT FROM (coalesce(booked.held, 0), coalesce(booked.used, 0), coalesce(booked.credit, 0))
-""")
-AUDIT_BYTES = sa.text("""
-WITH counted AS (
-    SELECT tenant, subject, used FROM counters WHERE measure = 'bytes'
-), stored AS (
-    SELECT tenant, subject, sum(size_bytes) AS used FROM assets, unnest(ARRAY['', 'user:' || "user"]) AS subject
-    GROUP BY tenant, subject
-)
-SELECT count(*) FROM counted FULL JOIN stored USING (tenant, subject)
-WHERE coalesce(counted.used, 0) <> coalesce(stored.used, 0)
-""")
-AUDITS = (AUDIT, AUDIT_LEDGER, AUDIT_BYTES)
 
 
 class PostgresCounters:
@@ -92,8 +55,3 @@ class PostgresCounters:
             warnings = tuple(map(UsageWarning, row.thresholds or (), row.times or ()))
             statuses.append(LimitStatus(each.limit, each.period, row.used, row.held, row.credit, warnings))
         return statuses
-
-    async def audit(self) -> int:
-        """Returns how many counters differ from their holds, the ledger or the stored assets: 0, always."""
-        async with self._database.reading() as connection:
-            return sum([int((await connection.execute(audit)).scalar_one()) for audit in AUDITS])

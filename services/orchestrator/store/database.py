@@ -101,6 +101,21 @@ class Database:
             await connection.commit()
 
     @asynccontextmanager
+    async def snapshot(self, *, idle_s: float | None = None) -> AsyncIterator[AsyncConnection]:
+        """Gives a connection in a transaction whose statements all see one moment, committed if the block is left well.
+
+        `idle_s`: the time that it may be idle between two statements. Default: as of every transaction. Raises
+        Unavailable, also if another transaction has changed a row that this one writes.
+        """
+        async with _reachable(), self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            if idle_s is not None:
+                idle = f"SET LOCAL idle_in_transaction_session_timeout = {round(idle_s * 1000)}"
+                await connection.execute(sa.text(idle))
+            yield connection
+            await connection.commit()
+
+    @asynccontextmanager
     async def direct(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         """Yields the driver's own connection, for the one statement that must be as fast as possible.
 

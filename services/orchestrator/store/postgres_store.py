@@ -5,6 +5,7 @@ from services.orchestrator.store.admissions import PostgresAdmissions
 from services.orchestrator.store.api_keys import PostgresApiKeys
 from services.orchestrator.store.assets import PostgresAssets
 from services.orchestrator.store.audit_log import PostgresAuditLog
+from services.orchestrator.store.counter_audits import PostgresCounterAudits
 from services.orchestrator.store.counters import PostgresCounters
 from services.orchestrator.store.credentials import PostgresCredentials
 from services.orchestrator.store.credits import PostgresCredits
@@ -46,6 +47,7 @@ class PostgresStore:
         self.counters = PostgresCounters(self.database, clock)
         self.assets = PostgresAssets(self.database, self.counters)
         self.usage_warnings = PostgresUsageWarnings(self.database)
+        self.counter_audits = PostgresCounterAudits(self.database, clock)
         self.ledger = PostgresLedger(self.database)
         self.admissions = PostgresAdmissions(self.database, self._notifier, self.counters, queue)
         self.jobs = PostgresJobs(self.database, self._notifier, clock, queue)

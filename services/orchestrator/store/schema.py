@@ -45,6 +45,7 @@ counters = sa.Table(
         comment="Of what is used: by jobs that retention has removed with their holds.",
     ),
     sa.UniqueConstraint("tenant", "subject", "measure", "period"),
+    sa.Index("counters_credited", "tenant", "subject", postgresql_where=sa.text("credit <> 0")),
     sa.CheckConstraint("used >= 0 AND held >= 0", name="not_negative"),
     sa.CheckConstraint('used + held <= "limit" + credit', name="within_limit"),
 )
@@ -119,6 +120,7 @@ jobs = sa.Table(
         ["id", "ended"], ["holds.job_id", "holds.settled_all"], name="jobs_held", deferrable=True, initially="DEFERRED"
     ),
     sa.Index("jobs_listing", "tenant", "user", "id"),
+    sa.Index("jobs_by_state", "tenant", "user", "state", "id"),
     sa.Index("jobs_unfinished", "expire_time", postgresql_where=sa.text(f"state NOT IN {ENDED}")),
     sa.Index("jobs_one_resume", "resumes", unique=True, postgresql_where=sa.text(f"state NOT IN {ENDED}")),
     sa.Index(
@@ -201,6 +203,8 @@ ledger_entries = sa.Table(
     sa.Column("period_time", _time, nullable=False, comment="Decides the period: when the job was admitted."),
     sa.Column("time", _time, nullable=False),
     sa.Index("ledger_entries_newest", "tenant", "user", "time"),
+    sa.Index("ledger_entries_of_tenant", "tenant", "time"),
+    sa.Index("ledger_entries_rare", "tenant", "time", postgresql_where=sa.text("kind NOT IN ('reserve', 'settle')")),
     sa.Index("ledger_entries_period", "tenant", "period_time"),
     sa.CheckConstraint(
         "(kind = 'reserve' AND reserved_micros >= 0 AND spent_micros = 0 AND credit_micros = 0)"
@@ -239,6 +243,33 @@ holds = sa.Table(
         name="complete",
     ),
     sa.CheckConstraint("0 <= ALL (amounts) AND 0 <= ALL (settled)", name="not_negative"),
+)
+
+unaudited_settlements = sa.Table(
+    "unaudited_settlements",
+    metadata,
+    # Written in the transaction of a settlement or a refund, and removed by the audit that has seen it.
+    sa.Column("job_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("before", ARRAY(sa.BigInteger), comment="What of the holds was used before; NULL: nothing."),
+)
+
+audited_counters = sa.Table(
+    "audited_counters",
+    metadata,
+    sa.Column("counter", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("used", sa.BigInteger, nullable=False, comment="Sum of its settled holds, as of the last audit."),
+    sa.Column("wrong", sa.Boolean, nullable=False, server_default="false", comment="It differed at the last audit."),
+    sa.Index("audited_counters_wrong", "counter", postgresql_where=sa.text("wrong")),
+)
+
+counter_audits = sa.Table(
+    "counter_audits",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("time", _time, comment="NULL: there was none yet."),
+    sa.Column("differences", sa.Integer, nullable=False, server_default="0"),
+    sa.CheckConstraint("id = 1", name="one_row"),
 )
 
 assets = sa.Table(

@@ -21,6 +21,8 @@ WITH entered AS (
         quote_id, reserved_micros, spent_micros, jobs, video_ms, period_time, time)
     VALUES (:id, :kind, :tenant, :user, :key, :model, :operation, :capability, :card_version, :quote_id,
         :reserved_micros, :spent_micros, :jobs, :video_ms, :period_time, :time)
+), to_audit AS (
+    INSERT INTO unaudited_settlements (job_id, kind, before) SELECT :id, :kind, settled FROM holds WHERE job_id = :id
 ), locked AS (
     SELECT counters.id, each.used - coalesce(each.before, 0) AS used,
         CASE WHEN each.before IS NULL THEN each.amount ELSE 0 END AS released

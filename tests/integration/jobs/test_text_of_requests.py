@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from i2v.admin.v1 import (
     audit_pb2,
+    counter_audit_pb2,
     credit_pb2,
     key_pb2,
     limit_pb2,
@@ -26,7 +27,17 @@ from services.rpc.status_codes import Failure, from_call
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, caller, served, text_spec
 
-ADMIN = (audit_pb2, credit_pb2, key_pb2, limit_pb2, operator_pb2, plan_pb2, reconcile_pb2, tenant_pb2)
+ADMIN = (
+    audit_pb2,
+    counter_audit_pb2,
+    credit_pb2,
+    key_pb2,
+    limit_pb2,
+    operator_pb2,
+    plan_pb2,
+    reconcile_pb2,
+    tenant_pb2,
+)
 FILES = (asset_pb2, catalog_pb2, job_pb2, usage_pb2, *ADMIN)
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 MARK = "\ue000"

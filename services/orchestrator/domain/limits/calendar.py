@@ -59,6 +59,10 @@ class BillingCalendar:
                 key = f"from {first.isoformat()}"
         return Period(key, _midnight(first, zone), _midnight(following, zone))
 
+    def day_start(self, day: date) -> datetime:
+        """Returns the moment at which a day begins. Raises ZoneInfoNotFoundError when the time zone is unknown."""
+        return _midnight(day, ZoneInfo(self.time_zone))
+
 
 def _month_after(first: date, months: int) -> date:
     """Returns the first day of a month that is so many months later."""

@@ -72,3 +72,14 @@ def test_what_counts_at_a_time_has_no_period() -> None:
 def test_an_unknown_time_zone_is_an_error() -> None:
     with pytest.raises(ZoneInfoNotFoundError):
         BillingCalendar("Europe/Atlantis").period(Per.DAY, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@given(st.dates(date(2000, 1, 1), date(2037, 1, 1)), st.sampled_from(ZONES))
+def test_a_day_begins_where_its_period_begins_and_a_day_that_a_zone_left_out_where_the_next_one_does(
+    day: date, zone: str
+) -> None:
+    calendar = BillingCalendar(zone)
+    start, following = calendar.day_start(day), calendar.day_start(day + timedelta(days=1))
+    assert start <= following
+    period = calendar.period(Per.DAY, start)
+    assert (period.start, period.end) == (start, following) or start == following
