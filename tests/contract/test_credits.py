@@ -12,6 +12,7 @@ from services.orchestrator.domain.audit import Act
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.limits.calendar import BillingCalendar
 from services.orchestrator.domain.plan import Plan
+from services.orchestrator.domain.usage import Owner
 from services.orchestrator.ports.credits import Booked, Booking
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import NOON, a_caller, a_plan, admit, limit_status, numbered
@@ -29,7 +30,7 @@ async def test_a_credit_raises_the_tenants_limit_and_a_named_users_too(store: Po
     assert [(await limit_status(store, subject, "spend")).credit for subject in ("tenant", "user")] == [12, 5]
     assert (await limit_status(store, "user", "spend", "bob")).credit == 0
     assert await store.counter_audits.full(limit=9) == []
-    (entry,) = await store.ledger.newest("studio", "ann", limit=10)
+    (entry,) = await store.ledger.newest(Owner("studio", "ann"), limit=10)
     assert (entry.reference, entry.kind, entry.credit_micros) == ("r2", "credit", 5)
     assert (entry.reason, entry.actor) == ("a gift", "operators/eve")
 

@@ -7,6 +7,7 @@ from i2v.v1 import usage_pb2
 
 from services.errors import PermissionDenied
 from services.orchestrator.api import proto_values, usage_messages
+from services.orchestrator.domain.api_key import Scope
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.ledger import Kind
 from services.orchestrator.domain.limits.calendar import Per, Period
@@ -20,10 +21,10 @@ YEARS = range(2000, 3000)
 
 
 def owner(caller: Caller, *, whole_tenant: bool) -> Owner:
-    """Returns whose entries a caller asks for. Raises PermissionDenied for the whole tenant with the token of a user."""
+    """Returns whose entries a caller asks for. Raises PermissionDenied if a token asks for the whole tenant."""
     if whole_tenant and not caller.key:
         what = "A token is of one user, so it cannot ask for the whole tenant. Use an API key of the tenant."
-        raise PermissionDenied(what, reason=AccessReason.SCOPE_MISSING)
+        raise PermissionDenied(what, reason=AccessReason.SCOPE_MISSING, metadata={"scope": Scope.USAGE})
     return Owner(caller.tenant, None if whole_tenant else caller.user)
 
 
