@@ -10,6 +10,7 @@ from services.errors import InvalidInput, NotFound, PreconditionFailed
 from services.orchestrator.domain.job import State
 from services.orchestrator.domain.limits.calendar import BillingCalendar, Per
 from services.orchestrator.domain.retention import Kind
+from services.orchestrator.domain.usage import Owner
 from services.orchestrator.ports.retention import FoldedMonth
 from services.orchestrator.retention.ledger_folding import LedgerFolding
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -74,9 +75,9 @@ async def test_months_are_folded_into_balances_with_the_same_sums(
     assert await folding.fold("studio", "2025-12", dry_run=False) == months
     assert await rows(store, SUMS) == sums
     assert [kind for kind, *_ in await rows(store, ENTRIES)] == ["balance"] * 3
-    assert await store.counters.audit() == 0
+    assert await store.counter_audits.full(limit=9) == []
     assert await folding.fold("studio", "2025-12", dry_run=False) == []
-    newest = await store.ledger.newest("studio", "ann", limit=10)
+    newest = await store.ledger.newest(Owner("studio", "ann"), limit=10)
     assert [(entry.kind.value, entry.spent_micros, entry.jobs) for entry in newest] == [
         ("balance", 1000, 1),
         ("balance", 2000, 2),
