@@ -30,7 +30,7 @@ NAMES = ("a", "b", "c")
 TENANTS = ("studio", "story")
 USERS = ("ann", "ben")
 HELD = "story"
-EMPTY = sa.text("TRUNCATE tenants, jobs, assets, ledger_entries, dbos.workflow_status CASCADE")
+EMPTY = sa.text("TRUNCATE tenants, jobs, assets, ledger_entries, unaudited_settlements, dbos.workflow_status CASCADE")
 STATES = (State.SUCCEEDED, State.SUCCEEDED, State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED)
 
 
@@ -101,9 +101,7 @@ async def emptied(database: str, clock: FakeClock, stored: Bytes) -> AsyncIterat
     await store.start()
     try:
         async with store.database.writing() as connection:
-            await connection.execute(
-                sa.text("TRUNCATE tenants, jobs, assets, ledger_entries, dbos.workflow_status CASCADE")
-            )
+            await connection.execute(EMPTY)
         for tenant in TENANTS:
             await store.tenants.put(tenant, "test", key_digest(f"{tenant}-key"))
         yield store
