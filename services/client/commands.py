@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 from i2v.v1 import job_pb2
 
-from services.client import exit_codes, follow_job, formatting, preview_lines, watch_usage
+from services.client import exit_codes, follow_job, formatting, preview_lines
 from services.client.client import Client
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode

@@ -81,9 +81,7 @@ class PostgresCounterAudits:
                 found.append(Difference(DifferenceKind.JOB, row.tenant, *_amounts(row), job=row.id))
             for row in await connection.execute(all_counters.STORED, {"limit": limit}):
                 found.append(
-                    Difference(
-                        DifferenceKind.ASSETS, row.tenant, *_amounts(row), subject=row.subject, measure="bytes"
-                    )
+                    Difference(DifferenceKind.ASSETS, row.tenant, *_amounts(row), subject=row.subject, measure="bytes")
                 )
         return found[:limit]
 
