@@ -224,7 +224,7 @@ class Settings(ProcessSettings):
         return read_key("I2V_OPERATOR_KEY_FILE", self.operator_key_file) if self.operator_key_file else ""
 
     def token_issuer(self) -> Issuer | None:
-        """Returns whose tokens are accepted; None: nobody's. Raises BadSetting."""
+        """Returns whose tokens are accepted; None: no one's. Raises BadSetting."""
         if not self.jwt_issuer:
             return None
         if not self.jwt_audience or bool(self.jwt_jwks_file) == bool(self.jwt_jwks_url):

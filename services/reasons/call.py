@@ -1,4 +1,4 @@
-"""Reasons of any call, whatever its method: keys, limits of calls, messages that do not come or cannot be read."""
+"""Reasons of calls of any method: keys, limits of calls, messages that do not come or cannot be read."""
 
 from services.reasons.reason import Advice, Code, Reason
 

@@ -1,4 +1,4 @@
-"""What Admissions keep, whatever happens at the same time."""
+"""What Admissions keep when much happens at the same time."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What Admissions keep of a batch: all its jobs or none, counted together, whatever happens at the same time."""
+"""What Admissions keep of a batch: all its jobs or none, counted together, also when much happens at the same time."""
 
 import asyncio
 import random

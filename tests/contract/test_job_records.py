@@ -1,4 +1,4 @@
-"""What Jobs keep, whatever is recorded at the same time."""
+"""What Jobs keep when much is recorded at the same time."""
 
 from dataclasses import replace
 from datetime import timedelta

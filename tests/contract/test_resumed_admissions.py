@@ -1,4 +1,4 @@
-"""The admission of jobs that fetch the paid work of another: beside refunds, ends and limits of their tenant."""
+"""The admission of jobs that fetch the paid work of another: next to refunds, ends and limits of their tenant."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Rounds of retention: whatever there is, only what may go goes; and an interrupted round loses nothing."""
+"""Rounds of retention: of anything there is, only what may go goes; and an interrupted round loses nothing."""
 
 import asyncio
 import tempfile

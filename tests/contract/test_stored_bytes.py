@@ -1,4 +1,4 @@
-"""What counts as stored, whatever is stored at the same time."""
+"""What counts as stored when much is stored at the same time."""
 
 import asyncio
 from dataclasses import replace

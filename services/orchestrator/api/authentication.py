@@ -26,7 +26,7 @@ from services.reasons import AccessReason, CallReason
 from services.rpc.auth import Principal, principal
 
 JSON_BEGINS = ("ey", "ew")
-"""How an object in JSON begins in Base64, whatever follows its brace. A JWT has its header first."""
+"""How an object in JSON begins in Base64, with anything after its brace. A JWT has its header first."""
 OF_SETTINGS = Operator(BOOTSTRAP, "the key of the settings", Role.ADMIN)
 
 

@@ -80,7 +80,7 @@ class UsageFeeds:
     async def watch(self, caller: Callable[[], Caller]) -> AsyncGenerator[usage_pb2.WatchUsageResponse, None]:
         """Yields the state of the caller's limits, then each change and warning, and heartbeats. Ends only by an error.
 
-        Raises: Unavailable, and whatever `caller` raises.
+        Raises: Unavailable, and what `caller` raises.
         """
         sent: UsageSnapshot | None = None
         async with self._feed(caller) as feed:

@@ -36,7 +36,7 @@ class Jobs(Protocol):
         the call, and a resumed job is queued again. `step` is the Submission of a Submitting, the Acceptance of an
         Accepted.
 
-        Raises: NotFound; PreconditionFailed when another job has the reference of Accepted; whatever `decide` raises.
+        Raises: NotFound; PreconditionFailed when another job has the reference of Accepted; and what `decide` raises.
         """
 
     async def get(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:

@@ -67,7 +67,7 @@ async def record(
     step: Step | None,
     now: datetime,
 ) -> Written:
-    """Writes what `decide` chooses; the caller commits. Raises NotFound, and whatever `decide` raises."""
+    """Writes what `decide` chooses; the caller commits. Raises NotFound, and what `decide` raises."""
     found = (await connection.execute(FOUND, {"job_id": job_id})).one_or_none()
     if found is None:
         raise NotFound("job", f"jobs/{job_id}")
