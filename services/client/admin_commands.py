@@ -3,7 +3,9 @@
 from services.client import usage_commands
 from services.client.admin import (
     audit,
+    backends,
     credit,
+    jobs,
     keys,
     ledger,
     legal_hold,
@@ -19,8 +21,10 @@ from services.client.commands import i2v
 
 __all__ = [
     "audit",
+    "backends",
     "credit",
     "i2v",
+    "jobs",
     "keys",
     "ledger",
     "legal_hold",

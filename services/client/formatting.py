@@ -157,7 +157,11 @@ def models(shown: Sequence[catalog_pb2.Model]) -> list[str]:
 
 
 def _mark(model: catalog_pb2.Model) -> str:
-    marks = ("experimental",) * model.engine.experimental + ("SIMULATED",) * model.remote.simulation
+    marks = (
+        ("experimental",) * model.engine.experimental
+        + ("SIMULATED",) * model.remote.simulation
+        + ("drained",) * model.drained
+    )
     return f" ({', '.join(marks)})" if marks else ""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 from i2v.admin.v1 import (
     audit_pb2_grpc,
+    backend_pb2_grpc,
     counter_audit_pb2_grpc,
     credit_pb2_grpc,
     key_pb2_grpc,
@@ -21,6 +22,7 @@ from i2v.admin.v1 import (
     retention_pb2_grpc,
     tenant_pb2_grpc,
 )
+from i2v.admin.v1 import job_pb2_grpc as admin_job_pb2_grpc
 from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
 
 from services.orchestrator.admission.admit import Admitter
@@ -31,9 +33,11 @@ from services.orchestrator.admission.queue_gate import QueueGate
 from services.orchestrator.admission.quotes import Quotes
 from services.orchestrator.api.access_rules import RULES
 from services.orchestrator.api.acting import Acting
+from services.orchestrator.api.admin_job_service import AdminJobService
 from services.orchestrator.api.asset_service import AssetService
 from services.orchestrator.api.audit_service import AuditService
 from services.orchestrator.api.authentication import Authentication, digest
+from services.orchestrator.api.backend_service import BackendService
 from services.orchestrator.api.catalog_service import CatalogService
 from services.orchestrator.api.counter_audit_service import CounterAuditService
 from services.orchestrator.api.credit_service import CreditService
@@ -107,6 +111,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
             partial(_add_development_tenant, store.tenants, Path(settings.dev_key_file))
         )
     catalog, vendors, ids = resources.config.catalog, resources.vendors, SystemIds()
+    drained = resources.drained.is_drained
     quotes = Quotes(store.service_secrets, clock, meter, timedelta(seconds=settings.quote_s))
     forecasts = QueueForecasts(store.queues, meter)
     gate = QueueGate(
@@ -134,6 +139,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
             ids=ids,
             meter=meter,
             available=vendors.available,
+            drained=drained,
             room=room,
         ),
         previewer=Previewer(
@@ -144,6 +150,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
             clock=clock,
             available=vendors.available,
             forecast=expected_times,
+            drained=drained,
         ),
         admissions=store.admissions,
         jobs=store.jobs,
@@ -158,7 +165,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     )
     ingest = Ingest(store.assets, resources.blobs, clock, UploadProbe(), resources.scratch, room=room)
     assets = AssetService(store.assets, resources.blobs, ingest, callers)
-    models = CatalogService(catalog, vendors)
+    models = CatalogService(catalog, vendors, drained)
     usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)
     acting = Acting(clock, store.audit_log, meter)
@@ -173,6 +180,8 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     folding = LedgerFolding(store.old_bookings, store.tenants, clock)
     retention = RetentionService(resources.retention, store.legal_holds, folding, acting)
     counter_audit = CounterAuditService(store.counter_audits)
+    backends = BackendService(store.backend_drains, catalog, acting, clock, settings.silent_s)
+    all_jobs = AdminJobService(store.job_records, store.jobs, acting, meter)
 
     def register(server: grpc.aio.Server) -> None:
         job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
@@ -189,6 +198,8 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
         retention_pb2_grpc.add_RetentionServiceServicer_to_server(retention, server)
         counter_audit_pb2_grpc.add_CounterAuditServiceServicer_to_server(counter_audit, server)
+        backend_pb2_grpc.add_BackendServiceServicer_to_server(backends, server)
+        admin_job_pb2_grpc.add_AdminJobServiceServicer_to_server(all_jobs, server)
 
     return [register]
 

@@ -70,6 +70,9 @@ class PrometheusMeter:
             "i2v_queue_refusals_total", "Jobs refused at the queues.", ["backend", "reason"], registry=registry
         )
         self._ready = Gauge("i2v_backend_ready", "1 while a backend could take a job.", ["backend"], registry=registry)
+        self._drained = Gauge(
+            "i2v_backend_drained", "1 while operators have drained a backend.", ["backend"], registry=registry
+        )
         self._calls = Counter(
             "i2v_paid_calls_total", "Steps of paid calls, by provider.", ["provider", "step"], registry=registry
         )
@@ -220,6 +223,10 @@ class PrometheusMeter:
         self._imbalance.set(last.differences)
         if last.time is not None:
             self._audit_time.set(last.time.timestamp())
+
+    def backend_drained(self, backend: str, drained: bool) -> None:
+        """Sets whether operators have drained a backend."""
+        self._drained.labels(backend).set(drained)
 
     def acted(self, action: str, outcome: str) -> None:
         """Counts an act of an operator or of a tenant's admin."""

@@ -41,6 +41,7 @@ from services.orchestrator.worker.dbos_queue import (
     DbosEntries,
     migrate_queue,
 )
+from services.orchestrator.worker.drained_backends import DrainedBackends
 from services.rpc.server import listen_for_metrics
 from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
 
@@ -66,6 +67,11 @@ class Resources:
     backends: Backends
     vendors: VendorAvailability
     retention: Retention
+    drained: DrainedBackends
+
+    def available(self, backend: str) -> bool:
+        """Whether a backend takes work now."""
+        return self.vendors.available(backend) and not self.drained.is_drained(backend)
 
 
 async def open_resources(
@@ -109,6 +115,9 @@ async def open_resources(
         backends = connect_backends(settings, config.catalog, stack, local=runs_jobs)
     vendors = VendorAvailability({name: backend for name, (backend, _) in backends.items()}, every_s=pace.vendor_look_s)
     run_in_background(stack, vendors.watch(), "vendors")
+    drained = DrainedBackends(store.backend_drains, backends, meter)
+    await startup_wait.through(drained.refresh)  # before a worker takes jobs
+    run_in_background(stack, drained.watch(), "drains")
     return Resources(
         database_url=url,
         embedded=embedded,
@@ -124,6 +133,7 @@ async def open_resources(
         disks=disks,
         backends=backends,
         vendors=vendors,
+        drained=drained,
         retention=_retention(settings, url, store, blobs, clock, meter, pace),
     )
 

@@ -37,7 +37,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         keep_output=keep_output,
         meter=meter,
         writer=connect_prompt_writer(settings, stack),
-        available=resources.vendors.available,
+        available=resources.available,
         workroot=resources.scratch,
         room=resources.disks.room,
         longest_retry_s=pace.longest_retry_s,
@@ -68,12 +68,18 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         jobs=store.jobs,
         runner=runner,
         reconciling=reconciling,
-        readiness=BackendReadiness(backends, store.queues, meter),
+        readiness=BackendReadiness(backends, store.queues, workers, meter),
         clock=clock,
         meter=meter,
         silent_s=settings.silent_s,
     )
-    queue = DbosQueue(resources.database_url, executor=workers.executor, slots=slots, entries=store.queues.entries)
+    queue = DbosQueue(
+        resources.database_url,
+        executor=workers.executor,
+        slots=slots,
+        entries=store.queues.entries,
+        paused=resources.drained.is_drained,
+    )
     worker = Worker(runner=runner, reaper=reaper, workers=workers, queue=queue, silent_s=settings.silent_s)
     await resources.startup_wait.through(worker.start)
     stack.push_async_callback(worker.stop)

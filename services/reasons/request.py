@@ -55,6 +55,13 @@ class RequestReason(Reason):
         "The prices have changed since the preview. Preview the job again; the metadata have the price of now.",
         Code.FAILED_PRECONDITION,
     )
+    BACKEND_DRAINED = (
+        "BACKEND_DRAINED",
+        "Operators have stopped the model's workers for maintenance; the metadata has `model`. Repeat after "
+        "`RetryInfo`, or take another model.",
+        Code.UNAVAILABLE,
+        Advice.RETRY,
+    )
     PAGE_SIZE_OUT_OF_RANGE = "PAGE_SIZE_OUT_OF_RANGE", "1 to 200."
     PAGE_TOKEN_MALFORMED = "PAGE_TOKEN_MALFORMED", "Begin again without a token."
     PLANS_FILE_TOO_LARGE = "PLANS_FILE_TOO_LARGE", "A file of plans has at most 256 KiB."

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from services.errors import QuotaExceeded, ServiceError
 from services.orchestrator.admission.exhausted_models import exhausted_models
-from services.orchestrator.admission.model_routing import route
+from services.orchestrator.admission.model_routing import Drained, no_drains, route
 from services.orchestrator.admission.queue_gate import QueueGate
 from services.orchestrator.admission.quotes import Quotes
 from services.orchestrator.domain.caller import Caller
@@ -51,6 +51,7 @@ class Admitter:
     meter: Meter
     available: Available = lambda _: True
     """Returns whether a backend takes work now."""
+    drained: Drained = no_drains
     room: Room = any_room
 
     async def admit(self, submission: Submission, caller: Caller) -> Job:
@@ -66,7 +67,7 @@ class Admitter:
             LimitReached: too many jobs wait; metadata says how long this one would.
             QuotaExceeded: limits of the plan refused; its violations name each, with what is used and when it resets.
             RequestIdReused: the same request_id came with a different spec.
-            Unavailable: there is too little disk space for its files.
+            Unavailable: there is too little disk space for its files, or the model's backend is drained.
         """
         exhausted: frozenset[str] = frozenset()
         while True:
@@ -107,6 +108,7 @@ class Admitter:
                 assets=self.assets,
                 today=self.clock.now().date(),
                 available=self.available,
+                drained=self.drained,
                 seed=seed,
                 exhausted=exhausted,
             )

@@ -1,11 +1,11 @@
 """Routing: which model makes a spec, and the most that the job can cost and take."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
-from services.errors import InvalidSpec, NotFound, Violation
+from services.errors import InvalidSpec, NotFound, Unavailable, Violation
 from services.orchestrator.domain.allow_lists import beyond_plan
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
@@ -16,7 +16,17 @@ from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
 from services.orchestrator.domain.price_lines import card_version, prices_version
 from services.orchestrator.domain.spec import Spec
 from services.orchestrator.ports.assets import Assets
-from services.reasons import SpecReason
+from services.reasons import RequestReason, SpecReason
+
+Drained = Callable[[str], bool]
+"""Whether operators have drained a backend."""
+DRAINED_RETRY_S = 60.0
+"""Seconds after which a caller may try a drained backend again."""
+
+
+def no_drains(_: str) -> bool:
+    """No backend is drained."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +69,21 @@ async def route(
     assets: Assets,
     today: date,
     available: Available,
+    drained: Drained = no_drains,
     seed: int | None = None,
     exhausted: Collection[str] = (),
 ) -> Routing:
     """Checks a spec and chooses its model.
 
-    `seed` is for a spec without one. `exhausted` models of a capability are not tried. Raises InvalidSpec, NotFound.
+    `seed` is for a spec without one. `exhausted` models of a capability are not tried. Raises InvalidSpec, NotFound;
+    Unavailable if the backends of all models that could be tried are drained.
     """
     if spec.capability is None:
         able = tried = [await _named_model(spec, caller, catalog, assets, today, seed)]
     else:
         able = await _models_of_capability(spec, caller, catalog, assets, today, available, seed)
         tried = [candidate for candidate in able if candidate.card.id not in exhausted]
+    tried = _undrained(tried, spec, drained)
     # The deadline does not move when another model is tried: it has room for the slowest, not for one after another.
     timeout_ms = max(candidate.timeout_ms for candidate in able)
     completed = replace(tried[0].spec, timeout_ms=timeout_ms)
@@ -117,6 +130,21 @@ def candidate_beyond_plan(caller: Caller, catalog: Catalog, candidate: Candidate
     """Returns everything about the video of a candidate that the caller's plan does not allow."""
     price_micros = candidate.price_micros + catalog.allowance(candidate.spec)
     return beyond_plan(caller.plan, candidate.card, candidate.spec, price_micros)
+
+
+def _undrained(able: list[Candidate], spec: Spec, drained: Drained) -> list[Candidate]:
+    """Returns the candidates whose backends are not drained. Raises Unavailable if there are none."""
+    working = [candidate for candidate in able if not drained(candidate.card.backend)]
+    if not working:
+        what = f"Operators have stopped the workers of {able[0].card.id!r} for maintenance. Try again later"
+        field = "spec.model" if spec.capability is None else "spec.capability"
+        raise Unavailable(
+            f"{what}, or take another model; nothing was charged.",
+            reason=RequestReason.BACKEND_DRAINED,
+            retry_after_s=DRAINED_RETRY_S,
+            metadata={"model": able[0].card.id, "field": field},
+        )
+    return working
 
 
 def _refuse_if(violations: list[Violation]) -> None:

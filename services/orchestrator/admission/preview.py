@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.errors import InvalidSpec, NotFound, Violation
+from services.errors import InvalidSpec, NotFound, Unavailable, Violation
 from services.orchestrator.admission.exhausted_models import exhausted_models
-from services.orchestrator.admission.model_routing import Routing, route
+from services.orchestrator.admission.model_routing import Drained, Routing, no_drains, route
 from services.orchestrator.admission.problems import problems
 from services.orchestrator.admission.quotes import Quotes
 from services.orchestrator.domain.caller import Caller
@@ -19,6 +19,7 @@ from services.orchestrator.domain.spec import Spec
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.counters import Counters
+from services.reasons import RequestReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class Previewer:
     clock: Clock
     available: Available = lambda _: True
     """Returns whether a backend takes work now."""
+    drained: Drained = no_drains
     forecast: Forecast = no_forecast
 
     async def preview(self, requested: RequestedSpec, caller: Caller) -> Preview:
@@ -144,12 +146,17 @@ class Previewer:
                 assets=self.assets,
                 today=today,
                 available=self.available,
+                drained=self.drained,
                 exhausted=exhausted,
             )
         except (InvalidSpec, NotFound) as error:
             wrong += await problems(spec, caller, catalog=catalog, assets=self.assets, today=today)
             # An asset may have come in between: then the error still says what was missing.
             return None, wrong or _violations(error)
+        except Unavailable as error:
+            if error.reason is not RequestReason.BACKEND_DRAINED:
+                raise
+            return None, [*wrong, Violation(error.metadata["field"], error.message, error.reason)]
         if wrong:
             return None, wrong
         token, expire_time = await self.quotes.token(routing, caller, spec.fingerprint())

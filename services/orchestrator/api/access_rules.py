@@ -106,6 +106,16 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "ClearLegalHold": _ADMIN,
         "FoldLedger": _ADMIN,
     },
+    "i2v.admin.v1.AdminJobService": {
+        "ListJobs": _VIEWER,
+        "GetJob": _VIEWER,
+        "CancelJob": _OPERATOR,
+    },
+    "i2v.admin.v1.BackendService": {
+        "ListBackends": _VIEWER,
+        "DrainBackend": _OPERATOR,
+        "UndrainBackend": _OPERATOR,
+    },
     "i2v.admin.v1.AuditService": {"ListAuditEntries": _SEE_TENANT},
 }
 """By service and method."""

@@ -27,11 +27,14 @@ class Acting:
     meter: Meter
 
     @asynccontextmanager
-    async def change(self, action: str, target: str, reason: str, *, tenant: str = "") -> AsyncIterator[Act]:
+    async def change(
+        self, action: str, target: str, reason: str, *, tenant: str = "", reason_needed: bool = True
+    ) -> AsyncIterator[Act]:
         """Yields an act, to be logged by the transaction that does it. A refusal in the block is logged here."""
         act = self._act(action, target, reason, tenant)
         try:
-            demand_reason_of_operator(reason)
+            if reason or reason_needed:
+                demand_reason_of_operator(reason)
             yield act
         except Unavailable:
             raise  # the database is away, or nothing was decided
@@ -42,9 +45,9 @@ class Acting:
         self.meter.acted(action, DONE)
 
     @asynccontextmanager
-    async def steps(self, action: str, target: str, *, tenant: str = "") -> AsyncIterator[None]:
+    async def steps(self, action: str, target: str, *, tenant: str = "", reason: str = "") -> AsyncIterator[None]:
         """Logs an act of several transactions: before its first, and how it ended."""
-        entry = await self.log.begin(self._act(action, target, "", tenant))
+        entry = await self.log.begin(self._act(action, target, reason, tenant))
         try:
             yield
         except ServiceError as error:

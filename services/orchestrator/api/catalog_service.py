@@ -42,6 +42,8 @@ class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
     catalog: Callable[[], Catalog]
     """Returns the catalog that holds now."""
     vendors: VendorAvailability
+    drained: Callable[[str], bool]
+    """Whether operators have drained a backend."""
 
     async def ListModels(
         self, request: catalog_pb2.ListModelsRequest, context: grpc.ServicerContext
@@ -65,6 +67,7 @@ class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
 
     def _model(self, card: ModelCard) -> catalog_pb2.Model:
         model = _model(card)
+        model.drained = self.drained(card.backend)
         if card.remote is not None and (availability := self.vendors.of(card.backend)) is not None:
             model.remote.availability = AVAILABILITIES[availability.state]
             model.remote.availability_reason, model.remote.simulation = availability.reason, availability.simulation

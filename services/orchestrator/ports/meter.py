@@ -20,6 +20,9 @@ class Meter(Protocol):
     def backend_ready(self, backend: str, ready: bool) -> None:
         """A backend could take a job now, or not."""
 
+    def backend_drained(self, backend: str, drained: bool) -> None:
+        """Operators have drained a backend, or not."""
+
     def admitted(self, job: Job) -> None:
         """A job was admitted."""
 

@@ -28,6 +28,12 @@ class Workers(Protocol):
     async def beat(self) -> None:
         """Writes a heartbeat of this worker. Raises Unavailable."""
 
+    async def report(self, obstacles: Mapping[str, str]) -> None:
+        """Stores for each backend why it could not take a job from this worker, as a reason; empty if it could.
+
+        Raises Unavailable.
+        """
+
     async def has(self, entry: str) -> bool:
         """Whether a queue entry that this incarnation took is still its own. Raises Unavailable."""
 

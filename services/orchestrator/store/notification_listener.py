@@ -19,6 +19,8 @@ STOPS = "i2v_job_stops"
 ENTRIES = "i2v_queue_entries"
 ACCESS = "i2v_access_changes"
 """Of tenants, keys, operators and overrides; the payload is always `ALL`."""
+DRAINS = "i2v_backend_drains"
+"""The payload is always `ALL`."""
 ALL = "all"
 RECONNECT_S = 0.5
 
@@ -87,7 +89,7 @@ class NotificationListener:
             try:
                 connecting = psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, **KEEPALIVE)
                 async with await connecting as connection:
-                    for channel in (CHANGES, ENTRIES, ACCESS, STOPS):
+                    for channel in (CHANGES, ENTRIES, ACCESS, DRAINS, STOPS):
                         await connection.execute(f"LISTEN {channel}".encode())
                     self._listening.set()
                     self._wake_all()

@@ -5,12 +5,14 @@ from services.orchestrator.store.admissions import PostgresAdmissions
 from services.orchestrator.store.api_keys import PostgresApiKeys
 from services.orchestrator.store.assets import PostgresAssets
 from services.orchestrator.store.audit_log import PostgresAuditLog
+from services.orchestrator.store.backend_drains import PostgresBackendDrains
 from services.orchestrator.store.counter_audits import PostgresCounterAudits
 from services.orchestrator.store.counters import PostgresCounters
 from services.orchestrator.store.credentials import PostgresCredentials
 from services.orchestrator.store.credits import PostgresCredits
 from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.job_event_reader import PostgresJobEvents
+from services.orchestrator.store.job_records import PostgresJobRecords
 from services.orchestrator.store.jobs import PostgresJobs
 from services.orchestrator.store.ledger import PostgresLedger
 from services.orchestrator.store.legal_holds import PostgresLegalHolds
@@ -51,7 +53,9 @@ class PostgresStore:
         self.ledger = PostgresLedger(self.database)
         self.admissions = PostgresAdmissions(self.database, self._notifier, self.counters, queue)
         self.jobs = PostgresJobs(self.database, self._notifier, clock, queue)
+        self.job_records = PostgresJobRecords(self.database)
         self.job_events = PostgresJobEvents(self.database, self._listener)
+        self.backend_drains = PostgresBackendDrains(self.database, self._listener)
         self.queues = PostgresQueues(self.database, self._listener, clock)
         self.paid_calls = PostgresPaidCalls(self.database, clock)
         self.old_jobs = PostgresOldJobs(self.database)

@@ -27,18 +27,22 @@ from services.orchestrator.store.money_schema import (
 )
 from services.orchestrator.store.table_metadata import TIME as _time
 from services.orchestrator.store.table_metadata import metadata
+from services.orchestrator.store.worker_schema import backend_drains, executors, run_rates
 
 __all__ = [
     "api_keys",
     "audit_log",
     "audited_counters",
+    "backend_drains",
     "counter_audits",
     "counters",
+    "executors",
     "holds",
     "ledger_entries",
     "limit_overrides",
     "metadata",
     "operators",
+    "run_rates",
     "tenants",
     "unaudited_settlements",
     "usage_warnings",
@@ -106,6 +110,11 @@ jobs = sa.Table(
     ),
     sa.Index("jobs_listing", "tenant", "user", "id"),
     sa.Index("jobs_by_state", "tenant", "user", "state", "id"),
+    # For operators' lists. Each has the state: a list without one is the newest of every state.
+    sa.Index("jobs_of_tenant", "tenant", "state", "id"),
+    sa.Index("jobs_of_backend", "backend", "state", "id"),
+    sa.Index("jobs_of_model", sa.text("(spec ->> 'model')"), "state", "id"),
+    sa.Index("jobs_in_state", "state", "id"),
     sa.Index("jobs_unfinished", "expire_time", postgresql_where=sa.text(f"state NOT IN {ENDED}")),
     sa.Index("jobs_one_resume", "resumes", unique=True, postgresql_where=sa.text(f"state NOT IN {ENDED}")),
     sa.Index(
@@ -218,25 +227,6 @@ paid_calls = sa.Table(
         name="accepted_by_reference",
     ),
     sa.CheckConstraint("(state IN ('charged', 'released')) = (settle_time IS NOT NULL)", name="settled_when_known"),
-)
-
-executors = sa.Table(
-    "executors",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True, comment="One life of a worker; its jobs carry it in DBOS's tables."),
-    sa.Column("worker", sa.Text, comment="Its name; null: from a version whose ids are the names."),
-    sa.Column("beat_time", _time, nullable=False),
-    sa.Column("slots", JSONB, comment="Jobs at a time, by backend."),
-)
-
-run_rates = sa.Table(
-    "run_rates",
-    metadata,
-    sa.Column("backend", sa.Text, primary_key=True),
-    sa.Column("variant", sa.Text, primary_key=True, comment="What runs equally long per second of video."),
-    sa.Column("jobs", sa.BigInteger, nullable=False, comment="That were measured."),
-    sa.Column("seconds_per_second", sa.Double, nullable=False, comment="Of a slot per second of video."),
-    sa.CheckConstraint("jobs > 0 AND seconds_per_second >= 0", name="measured"),
 )
 
 service_secrets = sa.Table(

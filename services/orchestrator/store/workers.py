@@ -100,6 +100,12 @@ class PostgresWorkers:
                 .on_conflict_do_update(index_elements=["id"], set_={"beat_time": now})
             )
 
+    async def report(self, obstacles: Mapping[str, str]) -> None:
+        """Stores for each backend why it could not take a job from this worker. Raises Unavailable."""
+        own = sa.update(executors).where(executors.c.id == self._executor)
+        async with self._database.writing() as connection:
+            await connection.execute(own.values(obstacles=dict(obstacles)))
+
     async def has(self, entry: str) -> bool:
         """Whether a queue entry that this incarnation took is still its own. Raises Unavailable."""
         async with self._database.reading() as connection:

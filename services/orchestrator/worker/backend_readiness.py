@@ -9,6 +9,7 @@ from services.errors import Unavailable
 from services.orchestrator.ports.backend import AttemptFailed, Backend
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.queues import Queues
+from services.orchestrator.ports.workers import Workers
 from services.reasons import JobReason
 
 CHECK_S = 10.0
@@ -23,17 +24,20 @@ class BackendReadiness:
 
     backends: Mapping[str, Backend]
     queues: Queues
+    workers: Workers
     meter: Meter
     _logged: dict[str, str] = field(default_factory=dict)
     """Why each backend was not ready, as it was logged last."""
 
     async def check(self) -> None:
-        """Reports the length of each backend's queue and whether the backend is ready. Raises Unavailable."""
+        """Reports the length of each backend's queue, and whether the backend is ready. Raises Unavailable."""
         for name in self.backends:
             self.meter.queued(name, await self.queues.length(name))
-        await asyncio.gather(*(self._check(name, backend) for name, backend in self.backends.items()))
+        found = await asyncio.gather(*(self._check(name, backend) for name, backend in self.backends.items()))
+        await self.workers.report(dict(zip(self.backends, found, strict=True)))
 
-    async def _check(self, name: str, backend: Backend) -> None:
+    async def _check(self, name: str, backend: Backend) -> str:
+        """Returns why a backend could not take a job now, as a reason; empty if it could."""
         reason, why = await _obstacle(backend)
         self.meter.backend_ready(name, not reason)
         if why != self._logged.get(name, ""):  # logged once, not at every check
@@ -42,6 +46,7 @@ class BackendReadiness:
                 log.warning("a backend is not ready", extra={"backend": name, "reason": reason, "why": why})
             else:
                 log.info("a backend is ready", extra={"backend": name})
+        return reason
 
 
 async def _obstacle(backend: Backend) -> tuple[str, str]:

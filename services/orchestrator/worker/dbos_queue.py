@@ -13,7 +13,7 @@ from services.errors import Unavailable
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.ports.job_queue import RunJob
 from services.orchestrator.store.database import KEEPALIVE
-from services.orchestrator.worker.new_work_poller import Entries, NewWorkPoller
+from services.orchestrator.worker.new_work_poller import Entries, NewWorkPoller, Paused
 from services.orchestrator.worker.queue_claimer import POLL_S, QueueClaimer
 from services.reasons import ServiceReason
 
@@ -41,12 +41,17 @@ class DbosQueue:
     _reserved: ClassVar[bool] = False
     """Whether DBOS runs in this process, or is still ending."""
 
-    def __init__(self, url: str, *, executor: str, slots: Mapping[str, Limits], entries: Entries) -> None:
-        """`executor` marks the entries that this worker takes; `slots` limits the jobs of each backend."""
+    def __init__(
+        self, url: str, *, executor: str, slots: Mapping[str, Limits], entries: Entries, paused: Paused
+    ) -> None:
+        """`executor` marks the entries that this worker takes; `slots` limits the jobs of each backend.
+
+        While a queue is `paused` no job of it is taken.
+        """
         self._url = url
         self._executor = executor
         self._slots = slots
-        self._poller = NewWorkPoller(entries)
+        self._poller = NewWorkPoller(entries, paused)
         self._claimers: Mapping[str, QueueClaimer] = {}
 
     def reserve(self) -> None:

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from time import monotonic
 from typing import Protocol
 
@@ -17,6 +18,8 @@ from services.orchestrator.worker.queue_claimer import AGAIN_S, POLL_S
 
 REST_S = 0.01
 """Seconds between two polls, at least."""
+PAUSE_S = 0.25
+"""Seconds between two looks at a paused queue."""
 SIGNAL_S = 60.0
 """Seconds that one wait for a notification lasts."""
 JOIN_S = 10.0
@@ -24,6 +27,8 @@ JOIN_S = 10.0
 
 Entries = Callable[[str], AbstractAsyncContextManager[Signal]]
 """Queues.entries."""
+Paused = Callable[[str], bool]
+"""Whether no job of a queue may be taken now."""
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +43,10 @@ class Claimer(Protocol):
 class WakeEvent(threading.Event):
     """The event that ends a queue's loop. A wake-up only ends the loop's pause."""
 
-    def __init__(self) -> None:
+    def __init__(self, paused: Callable[[], bool] = lambda: False) -> None:
+        """While `paused` says so, the loop does not go on."""
         super().__init__()
+        self._paused = paused
         self._woken = threading.Event()
         self._again = False
         self._polled = 0.0
@@ -58,6 +65,8 @@ class WakeEvent(threading.Event):
         # A second poll follows the one after a wake-up: another worker may have locked entries at the first.
         self._again = self._woken.wait(AGAIN_S if self._again else timeout)
         super().wait(max(0.0, self._polled + REST_S - monotonic()))
+        while self._paused() and not super().wait(PAUSE_S):
+            pass
         if not self.is_set():
             self._woken.clear()
         self._polled = monotonic()
@@ -67,8 +76,9 @@ class WakeEvent(threading.Event):
 class NewWorkPoller:
     """The loops of a worker's queues, from `start` to `stop`."""
 
-    def __init__(self, entries: Entries) -> None:
+    def __init__(self, entries: Entries, paused: Paused) -> None:
         self._entries = entries
+        self._paused = paused
         self._wake_events: dict[str, WakeEvent] = {}
         self._threads: list[threading.Thread] = []
         self._listening: list[asyncio.Task[None]] = []
@@ -76,7 +86,7 @@ class NewWorkPoller:
     def start(self, claimers: Mapping[str, Claimer]) -> None:
         """Begins to poll these queues. Call it on the event loop that runs the jobs."""
         for queue, claimer in claimers.items():
-            wake_event = self._wake_events[queue] = WakeEvent()
+            wake_event = self._wake_events[queue] = WakeEvent(partial(self._paused, queue))
             thread = threading.Thread(
                 target=_poll, args=(wake_event, claimer, queue), name=f"queue-worker-{queue}", daemon=True
             )

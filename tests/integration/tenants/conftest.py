@@ -9,7 +9,9 @@ import grpc
 import pytest
 from i2v.admin.v1 import (
     audit_pb2_grpc,
+    backend_pb2_grpc,
     credit_pb2_grpc,
+    job_pb2_grpc,
     key_pb2,
     key_pb2_grpc,
     limit_pb2_grpc,
@@ -38,6 +40,8 @@ class Admin:
             credit_pb2_grpc.CreditServiceStub(channel),
             operator_pb2_grpc.OperatorServiceStub(channel),
             audit_pb2_grpc.AuditServiceStub(channel),
+            backend_pb2_grpc.BackendServiceStub(channel),
+            job_pb2_grpc.AdminJobServiceStub(channel),
         )
         self.methods = {name: method for stub in stubs for name, method in vars(stub).items()}
 

@@ -268,7 +268,9 @@ def test_optional_keys_may_be_absent_and_the_largest_card_can_be_listed() -> Non
     }
     catalog = nano(**wide)
     answer = asyncio.run(
-        CatalogService(lambda: catalog, VendorAvailability({})).ListModels(catalog_pb2.ListModelsRequest(), Mock())
+        CatalogService(lambda: catalog, VendorAvailability({}), lambda _: False).ListModels(
+            catalog_pb2.ListModelsRequest(), Mock()
+        )
     )
     assert [(model.name, model.engine.memory_bytes) for model in answer.models] == [("models/nano", 2**63 - 1)]
     assert catalog.card("nano").quote(a_spec(duration_ms=3_600_000)) < 2**63
