@@ -180,7 +180,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     folding = LedgerFolding(store.old_bookings, store.tenants, clock)
     retention = RetentionService(resources.retention, store.legal_holds, folding, acting)
     counter_audit = CounterAuditService(store.counter_audits)
-    backends = BackendService(store.backend_drains, catalog, acting, clock, settings.silent_s)
+    backends = BackendService(store.backend_drains, catalog, forecasts.wait_s, acting, clock, settings.silent_s)
     all_jobs = AdminJobService(store.job_records, store.jobs, acting, meter)
 
     def register(server: grpc.aio.Server) -> None:

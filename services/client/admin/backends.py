@@ -11,7 +11,7 @@ from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
 
-HEAD = ("BACKEND", "STATE", "QUEUED", "RUNNING", "WORKERS", "DRAINED BY", "SINCE", "REASON")
+HEAD = ("BACKEND", "STATE", "QUEUED", "RUNNING", "WAIT", "WORKERS", "DRAINED BY", "SINCE", "REASON")
 BACKEND = click.argument("backend", callback=named("backends"))
 WHY = click.option("--reason", default="", help="Why; it goes into the audit log.")
 
@@ -22,6 +22,7 @@ def _row(backend: backend_pb2.Backend) -> tuple[str, ...]:
         "drained" if backend.HasField("drain") else "in use",
         str(backend.queued_jobs),
         str(backend.running_jobs),
+        formatting.seconds(backend.expected_wait) if backend.HasField("expected_wait") else "",
         ", ".join(map(_worker, backend.workers)) or "none",
         backend.drain.actor,
         formatting.moment(backend.drain.create_time),

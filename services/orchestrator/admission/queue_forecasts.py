@@ -64,6 +64,10 @@ class QueueForecasts:
         found = await self.recent(backend)
         return found.of_new(TenantShare.of(caller.tenant, caller.plan), variant(spec), spec.duration_ms or 0)
 
+    async def wait_s(self, backend: str) -> float | None:
+        """Returns how long a job of a tenant that has none waiting would wait; None: not known. Raises Unavailable."""
+        return (await self.fresh(backend)).wait_s
+
     async def fresh(self, backend: str) -> Forecast:
         """Returns the forecast of a queue as it is now, or was a moment ago. Raises Unavailable."""
         known = self._known.get(backend)

@@ -1,6 +1,6 @@
 """BackendService: the backends, and their drains, for operators."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -23,6 +23,8 @@ class BackendService(backend_pb2_grpc.BackendServiceServicer):
     drains: BackendDrains
     catalog: Callable[[], Iterable[ModelCard]]
     """Returns the catalog that holds now."""
+    expected_wait_s: Callable[[str], Awaitable[float | None]]
+    """Returns how long a new tenant's job would wait for a backend; None: not known."""
     acting: Acting
     clock: Clock
     silent_s: float
@@ -33,7 +35,7 @@ class BackendService(backend_pb2_grpc.BackendServiceServicer):
     ) -> backend_pb2.ListBackendsResponse:
         """Returns all backends."""
         states = await self._states()
-        return backend_pb2.ListBackendsResponse(backends=[self._message(states[name]) for name in sorted(states)])
+        return backend_pb2.ListBackendsResponse(backends=[await self._message(states[name]) for name in sorted(states)])
 
     async def DrainBackend(
         self, request: backend_pb2.DrainBackendRequest, context: grpc.ServicerContext
@@ -43,7 +45,7 @@ class BackendService(backend_pb2_grpc.BackendServiceServicer):
         async with self.acting.change("DrainBackend", f"backends/{named}", request.reason, reason_needed=False) as act:
             await self._known(named)
             await self.drains.drain(named, act)
-        return self._message(await self._known(named))
+        return await self._message(await self._known(named))
 
     async def UndrainBackend(
         self, request: backend_pb2.UndrainBackendRequest, context: grpc.ServicerContext
@@ -55,7 +57,7 @@ class BackendService(backend_pb2_grpc.BackendServiceServicer):
         ) as act:
             await self._known(named)
             await self.drains.undrain(named, act)
-        return self._message(await self._known(named))
+        return await self._message(await self._known(named))
 
     async def _states(self) -> Mapping[str, BackendState]:
         return {card.backend: BackendState(card.backend) for card in self.catalog()} | dict(await self.drains.states())
@@ -67,7 +69,7 @@ class BackendService(backend_pb2_grpc.BackendServiceServicer):
             raise NotFound("backend", f"backends/{named}", field="name")
         return states[named]
 
-    def _message(self, given: BackendState) -> backend_pb2.Backend:
+    async def _message(self, given: BackendState) -> backend_pb2.Backend:
         result = backend_pb2.Backend(
             name=f"backends/{given.name}",
             queued_jobs=given.queued,
@@ -77,6 +79,8 @@ class BackendService(backend_pb2_grpc.BackendServiceServicer):
         if given.drain is not None:
             result.drain.reason, result.drain.actor = given.drain.reason, given.drain.actor
             result.drain.create_time.CopyFrom(proto_values.timestamp(given.drain.create_time))
+        elif (wait_s := await self.expected_wait_s(given.name)) is not None:
+            result.expected_wait.CopyFrom(proto_values.duration(round(wait_s * 1000)))
         return result
 
     def _worker(self, given: BackendWorker) -> backend_pb2.Backend.Worker:
