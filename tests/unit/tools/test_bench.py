@@ -10,14 +10,14 @@ from tools import bench_submit, bench_trace, bench_watch
 def test_submissions_are_compared_round_by_round() -> None:
     floor = [bench_submit.Round(median, 5.0, rate) for median, rate in ((1.0, 1000.0), (4.0, 100.0), (1.0, 1000.0))]
     ours = [bench_submit.Round(median, 9.0, rate) for median, rate in ((3.0, 600.0), (9.0, 60.0), (3.0, 600.0))]
-    median, p99, flat_out = bench_submit.compared(ours, floor)
+    median, p99, flat_out = bench_submit.compared("", ours, floor)
     assert median.met and median.measured == "+2.0 ms (3.0 ms, 1.0 ms)"
     assert p99.met and p99.measured == "9.0 ms"
     assert flat_out.met and flat_out.measured == "0.60 (600/s, 1000/s)"
 
 
 def test_submissions_that_cost_too_much_miss_their_targets() -> None:
-    slow = bench_submit.compared([bench_submit.Round(3.6, 30.0, 500.0)], [bench_submit.Round(1.0, 5.0, 1000.0)])
+    slow = bench_submit.compared("", [bench_submit.Round(3.6, 30.0, 500.0)], [bench_submit.Round(1.0, 5.0, 1000.0)])
     assert [row.met for row in slow] == [False, False, False]
 
 
