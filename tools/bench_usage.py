@@ -27,7 +27,7 @@ from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.worker.dbos_queue import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
 from tools import bench_submit
-from tools.bench_service import Row
+from tools.bench_service import PLANS, Row
 from tools.stack import Orchestrator
 from tools.stack_process import free_port
 
@@ -78,7 +78,10 @@ CHANGED = "INSERT INTO unaudited_settlements (job_id, kind) SELECT id, 'settle' 
 class Bench:
     """One API process with its database, and stubs for one user."""
 
-    def __init__(self, channel: grpc.aio.Channel, key: str, url: str) -> None:
+    def __init__(self, channel: grpc.aio.Channel, server: Orchestrator, url: str, admin_url: str) -> None:
+        self.server = server
+        self.admin_url = admin_url
+        key = server.key_file.read_text().strip()
         self.jobs: Any = job_pb2_grpc.JobServiceStub(channel)
         self.usage: Any = usage_pb2_grpc.UsageServiceStub(channel)
         self.who = (("authorization", f"Bearer {key}"), ("i2v-user", OWNER))
@@ -213,14 +216,15 @@ async def index_cost(bench: Bench) -> Row:
 
 @asynccontextmanager
 async def opened(folder: Path, stack: ExitStack) -> AsyncIterator[Bench]:
-    """Starts a server with its database."""
+    """Starts a server with its database, whose tenant has a plan of eight limits."""
+    plans = {"I2V_PLANS_FILE": str(PLANS)}
     server = stack.enter_context(
-        Orchestrator(folder, "127.0.0.1:9", port=free_port(), metrics_port=free_port(), role="api")
+        Orchestrator(folder, "127.0.0.1:9", port=free_port(), metrics_port=free_port(), role="api", more=plans)
     )
     postgres = EmbeddedPostgres(server.key_file.parent / "postgres")
     stack.callback(postgres.close)
     async with grpc.aio.insecure_channel(server.address) as channel:
-        yield Bench(channel, server.key_file.read_text().strip(), plain_url(postgres.url))
+        yield Bench(channel, server, plain_url(postgres.url), plain_url(postgres.admin_url))
 
 
 async def main() -> int:
