@@ -9,6 +9,7 @@ from services.client.errors import Busy, I2VError, QuotaExceeded, Unauthenticate
 from services.client.server_address import DEFAULT
 from services.client.shell_command import shell_command
 from services.errors import Violation
+from services.reasons import AccessReason
 
 OPTION_OF_FIELD = {
     "operation": "--operation",
@@ -62,7 +63,7 @@ def lines(failed: I2VError, server: str) -> list[str]:
         return [failed.message]
     if isinstance(failed, Unreachable):
         return _unreachable(failed, server)
-    if isinstance(failed, Unauthenticated):
+    if isinstance(failed, Unauthenticated) and failed.reason != AccessReason.TENANT_SUSPENDED:
         hint = "The key is taken from I2V_KEY, or from the file that --key-file or I2V_KEY_FILE names."
         return [failed.message, hint]
     if isinstance(failed, QuotaExceeded):

@@ -3,6 +3,7 @@
 from i2v.v1 import job_pb2
 
 from services.client import formatting, money_format
+from services.client.limit_lines import NONE, UNLIMITED
 
 HEAD = ("LIMIT OF", "USED", "HELD", "LIMIT", "RESETS")
 
@@ -10,11 +11,12 @@ HEAD = ("LIMIT OF", "USED", "HELD", "LIMIT", "RESETS")
 def row(limit: job_pb2.LimitStatus, currency: str) -> tuple[str, ...]:
     """Returns the cells of a limit, in the order of `HEAD`."""
     used, held, most = (_amount(each, limit, currency) for each in (limit.used, limit.held, limit.limit))
+    most = most if limit.limit else NONE
     return (
         f"{limit.subject} {limit.measure} {limit.per}",
         used,
         held,
-        f"{most}{_share(limit)}" if limit.HasField("limit") else "unlimited",
+        f"{most}{_share(limit)}" if limit.HasField("limit") else UNLIMITED,
         formatting.moment(limit.reset_time),
     )
 

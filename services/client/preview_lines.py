@@ -10,7 +10,8 @@ from services.reasons import reason_of
 
 def lines(shown: job_pb2.PreviewJobResponse) -> list[str]:
     """Returns the preview of a job: what is made, the price, what refuses it, and the limits."""
-    blocks = [_summary(shown), _price(shown), _refusals(shown), limit_lines.lines(shown.limits, asked=True)]
+    limits = limit_lines.lines(shown.limits, asked=True, currency=shown.quote.currency_code)
+    blocks = [_summary(shown), _price(shown), _refusals(shown), limits]
     found: list[str] = []
     for block in blocks:
         found += ["", *block] if found and block else block

@@ -9,22 +9,9 @@ from services.client.formatting import columns, moment, seconds
 
 
 def usage(shown: usage_pb2.Usage) -> list[str]:
-    """Returns budgets, limits and bookings."""
-    accounts = [
-        (
-            whose,
-            money_format.text(account.budget) if account.HasField("budget") else limit_lines.UNLIMITED,
-            money_format.text(account.reserved),
-            money_format.text(account.spent),
-            f"{account.active_jobs} of "
-            + (str(account.active_jobs_limit) if account.HasField("active_jobs_limit") else "any number"),
-        )
-        for whose, account in (("tenant", shown.tenant), ("user", shown.user))
-    ]
-    lines = [f"Plan {shown.plan}, period {shown.period}, fresh budgets at {moment(shown.reset_time)}.", ""]
-    lines += columns([("", "BUDGET", "RESERVED", "SPENT", "UNFINISHED JOBS"), *accounts])
-    if limits := limit_lines.lines(shown.limits, asked=False, currency=shown.tenant.spent.currency_code):
-        lines += ["", *limits]
+    """Returns the plan, limits and bookings."""
+    currency = shown.tenant.spent.currency_code
+    lines = [f"Plan {shown.plan}.", "", *limit_lines.lines(shown.limits, asked=False, currency=currency)]
     return [*lines, "", *entries(shown.entries)] if shown.entries else lines
 
 

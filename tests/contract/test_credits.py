@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from services.errors import NotFound, PreconditionFailed, QuotaExceeded, RequestIdReused
 from services.orchestrator.domain.audit import Act
 from services.orchestrator.domain.caller import Caller
-from services.orchestrator.domain.limits.calendar import BillingCalendar
+from services.orchestrator.domain.limits.calendar import BillingCalendar, Per
+from services.orchestrator.domain.limits.limit import Limit, Subject
+from services.orchestrator.domain.limits.measure import Spend
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.usage import Owner
 from services.orchestrator.ports.credits import Booked, Booking
@@ -102,6 +105,18 @@ async def test_where_nothing_is_limited_nothing_is_booked(store: PostgresStore) 
     assert caught.value.reason == "BUDGET_UNLIMITED"
     with pytest.raises(NotFound):
         await store.credits.book(Booking("r1", Caller("nowhere", "", a_plan()), 7), ACT)
+
+
+async def test_a_credit_raises_a_limit_of_the_anniversary_month_too(store: PostgresStore) -> None:
+    plan = Plan("free", (Limit(Spend(), Subject.TENANT, Per.ANNIVERSARY, 1000),))
+    studio = Caller("studio", "", plan, calendar=BillingCalendar(anniversary=date(2026, 1, 15)))
+    assert (await store.credits.book(Booking("r1", studio, 7), ACT)) == Booked(1007, "from 2026-11-15")
+    credited = {each.limit.per: each.credit for each in await store.counters.status(studio) if each.credit}
+    assert credited == {Per.ANNIVERSARY: 7, Per.MONTH: 7}
+    with pytest.raises(PreconditionFailed) as caught:
+        await store.credits.book(Booking("r2", studio, -1008), ACT)
+    assert caught.value.metadata == {"subject": "tenant", "left": "1007"}
+    assert await store.counter_audits.full(limit=9) == []
 
 
 async def test_the_month_is_that_of_the_tenants_time_zone(store: PostgresStore) -> None:

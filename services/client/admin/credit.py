@@ -45,7 +45,7 @@ REQUEST_ID = click.option("--request-id", default="", help="A UUID, to repeat a 
 @REQUEST_ID
 @REASON
 def credit(connection: Connection, tenant: str, amount: int, user: str, request_id: str, reason: str) -> None:
-    """Adds an amount to what a tenant may spend in this month."""
+    """Adds an amount to what a tenant may spend in this month, until its end."""
     _book(connection, tenant, amount, user, request_id, reason)
 
 
@@ -73,6 +73,7 @@ def _book(connection: Connection, tenant: str, micros: int, user: str, request_i
             return
         left = money_format.text(booked.left) if booked.HasField("left") else "unlimited"
         before = "It had been booked before. " if booked.repeated_request else ""
-        say(f"{before}{left} is left in {booked.period}.")
+        month = f"the month {booked.period}" if booked.period.startswith("from ") else booked.period
+        say(f"{before}{left} is left in {month}.")
 
     connection.run(work)

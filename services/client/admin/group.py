@@ -56,12 +56,14 @@ def show(
     head: Sequence[str],
     row: Callable[[Any], Sequence[str]],
     nothing: str,
+    *,
+    err: bool = False,
 ) -> None:
-    """Prints messages as JSON or as a table."""
+    """Prints messages as JSON or as a table, the table to stderr with `err`."""
     if connection.json:
         say(*map(formatting.as_json, found))
     else:
-        say(*(formatting.columns([head, *map(row, found)]) if found else [nothing]))
+        say(*(formatting.columns([head, *map(row, found)]) if found else [nothing]), err=err)
 
 
 async def pages(client: Client, method: Any, request: Any, field: str, limit: int | None = None) -> list[Any]:

@@ -42,7 +42,7 @@ def _show_key(connection: Connection, made: Any, *others: key_pb2.Key) -> None:
     if connection.json:
         say(formatting.as_json(made))
         return
-    show(connection, [made.key, *others], HEAD, _row, "")
+    show(connection, [made.key, *others], HEAD, _row, "", err=True)
     say("", ONCE, err=True)
     say(made.key_text)
 
@@ -58,7 +58,7 @@ def _show_key(connection: Connection, made: Any, *others: key_pb2.Key) -> None:
 def create(
     connection: Connection, name: str, tenant: str, scopes: Sequence[str], expires_in: timedelta | None, reason: str
 ) -> None:
-    """Makes a key with a name for people, and prints it."""
+    """Makes a key with a name for people. Stdout gets the key alone, for example for a file."""
     request = key_pb2.CreateKeyRequest(
         tenant=_tenant(tenant),
         display_name=name,
@@ -92,7 +92,7 @@ def list_(connection: Connection, tenant: str) -> None:
 @click.option("--overlap", type=PERIOD, default="24h", show_default=True, help="How long the old key still works.")
 @WHY
 def rotate(connection: Connection, key: str, overlap: timedelta, reason: str) -> None:
-    """Makes a key like another one, which ends after the overlap."""
+    """Makes a key like another one, which ends after the overlap. Stdout gets the new key alone."""
     request = key_pb2.RotateKeyRequest(name=key, overlap=Duration(seconds=int(overlap.total_seconds())), reason=reason)
 
     async def work(client: Client) -> None:

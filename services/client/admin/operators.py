@@ -35,7 +35,7 @@ def _row(operator: operator_pb2.Operator) -> tuple[str, ...]:
 @click.option("--expires-in", type=PERIOD, help="Such as 90d. Default: never.")
 @REASON
 def create(connection: Connection, name: str, role: str, expires_in: timedelta | None, reason: str) -> None:
-    """Makes an operator with the name of a person, and prints the key."""
+    """Makes an operator with the name of a person. Stdout gets the key alone, for example for a file."""
     request = operator_pb2.CreateOperatorRequest(
         display_name=name, role=ROLES[role], expire_time=since_now(expires_in), reason=reason
     )
@@ -46,7 +46,7 @@ def create(connection: Connection, name: str, role: str, expires_in: timedelta |
         if connection.json:
             say(formatting.as_json(made))
             return
-        show(connection, [made.operator], HEAD, _row, "")
+        show(connection, [made.operator], HEAD, _row, "", err=True)
         say("", ONCE, err=True)
         say(made.key_text)
 

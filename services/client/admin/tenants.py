@@ -148,7 +148,7 @@ def delete(connection: Connection, tenant: str, reason: str, cancel_jobs: bool, 
 @command("set-plan", tenants)
 @TENANT
 @click.argument("plan")
-@click.option("--at-period-end", is_flag=True, help="From the end of the tenant's month on. Default: now.")
+@click.option("--at-period-end", is_flag=True, help="From the end of the month of the plan's limits on. Default: now.")
 @REASON
 def set_plan(connection: Connection, tenant: str, plan: str, at_period_end: bool, reason: str) -> None:
     """Gives a tenant another plan."""

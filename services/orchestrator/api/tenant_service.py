@@ -11,6 +11,7 @@ from i2v.admin.v1 import tenant_pb2, tenant_pb2_grpc
 from services.orchestrator.api import admin_messages, proto_values
 from services.orchestrator.api.acting import Acting
 from services.orchestrator.domain import next_event, tenant
+from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.tenant import Holdings, Tenant
 from services.orchestrator.ports.clock_and_ids import Clock
@@ -111,11 +112,14 @@ class TenantService(tenant_pb2_grpc.TenantServiceServicer):
     async def SetTenantPlan(
         self, request: tenant_pb2.SetTenantPlanRequest, context: grpc.ServicerContext
     ) -> tenant_pb2.Tenant:
-        """Changes the plan, now or at the end of the month."""
+        """Changes the plan, now or at the end of the present plan's month."""
 
         def decide(now: Tenant) -> Tenant:
             self._demand_plan(request.plan)
-            return tenant.set_plan(now, request.plan, self.clock.now(), at_period_end=request.at_period_end)
+            moment = self.clock.now()
+            present = self.plans.get(now.plan_at(moment))
+            month = present.month if present else Per.MONTH
+            return tenant.set_plan(now, request.plan, moment, at_end_of=month if request.at_period_end else None)
 
         named = proto_values.resource_id(request.name, "tenants")
         return self._message(await self._change("SetTenantPlan", named, request.reason, decide))

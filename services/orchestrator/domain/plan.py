@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import Limit
 
 
@@ -23,3 +24,9 @@ class Plan:
     """Jobs of plans with a higher priority begin first, but at most four while one of a lower priority waits."""
     weight: int = 1
     """Share of a backend's slots compared with other tenants that wait, 1 to 100."""
+
+    @property
+    def month(self) -> Per:
+        """The month at whose end another plan may begin: that of its limits, of the calendar if it has both or none."""
+        used = {limit.per for limit in self.limits}
+        return Per.ANNIVERSARY if Per.ANNIVERSARY in used and Per.MONTH not in used else Per.MONTH

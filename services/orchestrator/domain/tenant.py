@@ -119,18 +119,18 @@ def delete(tenant: Tenant, unfinished_jobs: int, now: datetime, *, cancel_jobs: 
     return replace(tenant, state=TenantState.DELETED, delete_time=now, next_plan="", next_plan_time=None)
 
 
-def set_plan(tenant: Tenant, plan: str, now: datetime, *, at_period_end: bool) -> Tenant:
-    """Gives a tenant a plan now, or from the end of its calendar month on.
+def set_plan(tenant: Tenant, plan: str, now: datetime, *, at_end_of: Per | None = None) -> Tenant:
+    """Gives a tenant a plan now, or from the end of its current period on.
 
     A plan that was planned before is replaced. The plan that it has now, given at the end, only cancels that.
     """
     demand_not_deleted(tenant)
-    if not at_period_end:
+    if at_end_of is None:
         return replace(tenant, plan=plan, next_plan="", next_plan_time=None)
     current = tenant.plan_at(now)
     if plan == current:
         return replace(tenant, plan=current, next_plan="", next_plan_time=None)
-    end = tenant.calendar.period(Per.MONTH, now).end
+    end = tenant.calendar.period(at_end_of, now).end
     return replace(tenant, plan=current, next_plan=plan, next_plan_time=end)
 
 

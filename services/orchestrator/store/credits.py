@@ -36,6 +36,9 @@ WHERE tenant = :tenant AND subject = :subject AND measure = :measure AND period 
 """)
 
 
+MONTHS = (Per.MONTH, Per.ANNIVERSARY)
+
+
 class PostgresCredits:
     """The credits of one database."""
 
@@ -58,7 +61,14 @@ class PostgresCredits:
                 await self._enter(connection, booking, act)
             done = {"repeated": True} if repeated else {"credit_micros": amount}
             await audit_log.write(connection, act, {}, done)
-        return Booked(left[-1], counted[-1].period.key, repeated)
+        last = counted[-1]
+        limited = [
+            (most_left, each.period.key)
+            for each, most_left in zip(counted, left, strict=True)
+            if most_left is not None and each.limit.subject is last.limit.subject
+        ]
+        least, period = min(limited) if limited else (None, last.period.key)
+        return Booked(least, period, repeated)
 
     async def _is_booked(self, connection: AsyncConnection, booking: Booking) -> bool:
         query = sa.select(ledger_entries).where(ledger_entries.c.reference == booking.reference)
@@ -108,11 +118,14 @@ class PostgresCredits:
 
 
 def _budgets(booking: Booking, act: Act) -> Sequence[CountedLimit]:
-    """Returns the month's limits on spending of the tenant, then of the user if one is named: in the order of locks."""
+    """Returns the limits on a month's spending of the tenant, then of the user if one is named: in the order of locks.
+
+    Months of the calendar are always counted, so that the credits of their counters equal those of the ledger.
+    """
     subjects = (Subject.TENANT, Subject.USER) if booking.caller.user else (Subject.TENANT,)
     spending = [
         each
         for each in limits_of(booking.caller, act.time)
-        if each.limit.measure == Spend() and each.limit.per is Per.MONTH and each.limit.subject in subjects
+        if each.limit.measure == Spend() and each.limit.per in MONTHS and each.limit.subject in subjects
     ]
     return sorted(spending, key=lambda each: each.counter)

@@ -27,11 +27,12 @@ async def test_an_operator_runs_a_tenant_from_its_creation_to_its_deletion(i2v: 
     created = await ran(command, "admin", "tenants", "create", "new", "--plan", "test", *WHY)
     assert "new" in created and "active" in created and "UTC" in created
     made = await ran(command, "admin", "keys", "create", "web", "--tenant", "new", "--scope", "usage", *WHY)
-    text = made.splitlines()[-1]
-    key = next(word for word in made.split() if word.startswith("tenants/new/keys/"))
+    (text,) = made.splitlines()
+    listed = await ran(command, "admin", "keys", "list", "--tenant", "new")
+    key = next(word for word in listed.split() if word.startswith("tenants/new/keys/"))
     assert "Plan test" in await ran(command, "usage", key=text)
     assert "scope read" in await ran(command, "jobs", key=text, code=6)
-    assert "web" in await ran(command, "admin", "keys", "list", "--tenant", "new")
+    assert "web" in listed
     limit = ("new", "user spend month", "--of-user", "ann")
     assert "7" in await ran(command, "admin", "limits", "set", *limit[:2], "7", *limit[2:], *WHY)
     assert "user ann" in await ran(command, "admin", "limits", "list", "new")
@@ -41,7 +42,7 @@ async def test_an_operator_runs_a_tenant_from_its_creation_to_its_deletion(i2v: 
     assert "Nothing was booked" in await ran(command, "admin", "debit", "new", "5", *WHY, code=3)
     planned = await ran(command, "admin", "tenants", "set-plan", "new", "poor", "--at-period-end", *WHY)
     assert "poor from" in planned
-    rotated = (await ran(command, "admin", "keys", "rotate", key, "--overlap", "1h", *WHY)).splitlines()[-1]
+    rotated = (await ran(command, "admin", "keys", "rotate", key, "--overlap", "1h", *WHY)).strip()
     assert rotated.startswith("i2v_") and "Plan test" in await ran(command, "usage", key=rotated)
     assert key in await ran(command, "admin", "keys", "revoke", key, *WHY)
     assert "revoked" in await ran(command, "usage", key=text, code=6)
@@ -66,9 +67,10 @@ async def test_suspending_and_the_calendar_and_operators(i2v: Served, command: C
     assert "Europe/Berlin" in await ran(command, "admin", "tenants", "list")
     assert "unfinished jobs" in await ran(command, "admin", "tenants", "show", "studio")
     made = await ran(command, "admin", "operators", "create", "Eve", "--role", "viewer", "--expires-in", "90d", *WHY)
-    eve = made.splitlines()[-1]
-    operator = next(word for word in made.split() if word.startswith("operators/"))
-    assert "Eve" in await ran(command, "admin", "operators", "list", key=eve)
+    (eve,) = made.splitlines()
+    listed = await ran(command, "admin", "operators", "list", key=eve)
+    operator = next(word for word in listed.split() if word.startswith("operators/"))
+    assert "Eve" in listed
     assert "role operator" in await ran(command, "admin", "tenants", "resume", "studio", *WHY, key=eve, code=6)
     assert operator in await ran(command, "admin", "operators", "revoke", operator, *WHY)
     assert "suspended -> active" in await ran(command, "admin", "log")

@@ -12,6 +12,7 @@ from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import AMOUNT_MOST, Limit, Subject
 from services.orchestrator.domain.limits.measure import Jobs, Spend
 from services.orchestrator.domain.limits.override import Override, limit_of, overridden
+from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.tenant import Tenant, TenantState
 from tests.support.builders import NOON, a_plan, amounts
 
@@ -31,7 +32,7 @@ def test_a_suspended_tenant_is_resumed_and_a_deleted_one_never() -> None:
             change(deleted)
         assert caught.value.reason == "TENANT_DELETED"
     with pytest.raises(PreconditionFailed):
-        tenant.set_plan(deleted, "pro", NOON, at_period_end=False)
+        tenant.set_plan(deleted, "pro", NOON)
     with pytest.raises(PreconditionFailed):
         tenant.set_calendar(deleted, "UTC", None)
 
@@ -46,21 +47,40 @@ def test_a_tenant_with_unfinished_jobs_is_deleted_only_if_they_are_cancelled() -
 
 
 def test_a_plan_from_the_end_of_the_month_begins_by_time_alone() -> None:
-    planned = tenant.set_plan(STUDIO, "pro", NOON, at_period_end=True)
+    planned = tenant.set_plan(STUDIO, "pro", NOON, at_end_of=Per.MONTH)
     assert planned.next_plan_time == MONTH_END
     just_before = MONTH_END - timedelta(microseconds=1)
     assert [planned.plan_at(now) for now in (NOON, just_before, MONTH_END)] == ["free", "free", "pro"]
-    assert tenant.set_plan(planned, "free", NOON, at_period_end=True) == STUDIO, "the present plan cancels it"
-    assert tenant.set_plan(planned, "basic", NOON, at_period_end=False) == Tenant("studio", "basic")
-    later = tenant.set_plan(planned, "basic", MONTH_END, at_period_end=True)
+    assert tenant.set_plan(planned, "free", NOON, at_end_of=Per.MONTH) == STUDIO, "the present plan cancels it"
+    assert tenant.set_plan(planned, "basic", NOON) == Tenant("studio", "basic")
+    later = tenant.set_plan(planned, "basic", MONTH_END, at_end_of=Per.MONTH)
     assert (later.plan, later.next_plan) == ("pro", "basic")
     assert later.next_plan_time == datetime(2027, 1, 1, tzinfo=UTC)
 
 
 def test_the_end_of_the_month_is_that_of_the_tenants_time_zone() -> None:
     berlin = tenant.set_calendar(STUDIO, "Europe/Berlin", None)
-    planned = tenant.set_plan(berlin, "pro", NOON, at_period_end=True)
+    planned = tenant.set_plan(berlin, "pro", NOON, at_end_of=Per.MONTH)
     assert planned.next_plan_time == datetime(2026, 11, 30, 23, tzinfo=UTC)
+
+
+def test_a_plan_may_begin_at_the_end_of_an_anniversary_month() -> None:
+    fifteenth = tenant.set_calendar(STUDIO, "", date(2026, 1, 15))
+    planned = tenant.set_plan(fifteenth, "pro", datetime(2026, 11, 20, tzinfo=UTC), at_end_of=Per.ANNIVERSARY)
+    assert planned.next_plan_time == datetime(2026, 12, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("counted", "month"),
+    [
+        ((), Per.MONTH),
+        ((Per.DAY, Per.AT_A_TIME), Per.MONTH),
+        ((Per.DAY, Per.ANNIVERSARY), Per.ANNIVERSARY),
+        ((Per.ANNIVERSARY, Per.MONTH), Per.MONTH),
+    ],
+)
+def test_a_plan_ends_with_the_month_of_its_limits(counted: tuple[Per, ...], month: Per) -> None:
+    assert Plan("free", tuple(Limit(Jobs(), Subject.TENANT, per, 1) for per in counted)).month is month
 
 
 @pytest.mark.parametrize("name", ["", "Mars/Olympus", "../UTC", "/etc/passwd", "europe/berlin", "UTC\0", "a" * 9000])

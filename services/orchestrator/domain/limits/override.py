@@ -37,7 +37,10 @@ def limit_of(text: str, most: int | None) -> Limit:
     try:
         subject, measure, per = _parts(text)
     except (KeyError, TypeError, ValueError):
-        what = f"is {text[:120]!r}; a limit is `subject measure period`, such as `user spend month`"
+        what = (
+            f"is {text[:120]!r}; give the name that usage shows, such as `user spend month`: tenant, user or key, what"
+            f" is counted, and {', '.join(Per)}"
+        )
         raise InvalidInput([Violation("limit", what, AccessReason.LIMIT_UNKNOWN)]) from None
     if most is not None and not 0 <= most <= AMOUNT_MOST:
         what = f"is {most}; 0 to {AMOUNT_MOST} is allowed"
