@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.documented_steps import without_steps
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGES = {"": "shell", "sh": "shell", "shell": "shell", "bash": "shell", "console": "shell", "python": "python"}
@@ -73,7 +75,7 @@ def _without_blocks(text: str) -> str:
 
 
 def _of(page: Path) -> Iterator[Command]:
-    text = page.read_text()
+    text = without_steps(page.read_text())
     for _, language, block in FENCED.findall(text):
         kind = LANGUAGES.get(language, "")
         if kind == "python":
