@@ -16,6 +16,7 @@ from services.client.connection import Connection
 from services.client.terminal import say
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+DAYS_MOST = 36_500
 
 
 @i2v.group()
@@ -33,7 +34,10 @@ class Period(click.ParamType[timedelta]):
         found = re.fullmatch(r"(\d{1,9})([smhd])", str(value))
         if found is None:
             self.fail("a number with s, m, h or d, such as 90d", param, ctx)
-        return timedelta(seconds=int(found[1]) * UNITS[found[2]])
+        period = timedelta(seconds=int(found[1]) * UNITS[found[2]])
+        if period > timedelta(days=DAYS_MOST):
+            self.fail(f"at most {DAYS_MOST}d", param, ctx)
+        return period
 
 
 TENANT = click.argument("tenant", callback=named("tenants"))

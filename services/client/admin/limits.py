@@ -44,7 +44,8 @@ class Most(click.ParamType[int | None]):
         if value == "unlimited":
             return None
         if not str(value).isascii() or not str(value).isdigit() or int(value) > 2**53:
-            self.fail("a whole number up to 2^53, or unlimited; 0 is none", param, ctx)
+            what = "is not a whole number up to 2^53, or unlimited; 0 is none. Put the limit before it in quotes"
+            self.fail(f"{value!r} {what}, such as 'user spend month'.", param, ctx)
         return int(value)
 
 

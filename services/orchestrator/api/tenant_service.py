@@ -174,9 +174,12 @@ def _suspension(holdings: Holdings) -> list[str]:
 
 
 def _deletion(holdings: Holdings) -> list[str]:
-    return [
+    unfinished = (
         f"{holdings.unfinished_jobs} unfinished jobs must end first, or be cancelled with cancel_jobs: "
-        f"{holdings.queued_jobs} that wait cost nothing then, running ones what they have made.",
+        f"{holdings.queued_jobs} that wait cost nothing then, running ones what they have made."
+    )
+    return [
+        unfinished if holdings.unfinished_jobs else "All of its jobs have ended.",
         f"{holdings.keys} keys are revoked.",
         f"{holdings.jobs} jobs and {holdings.assets} assets stay until retention removes them.",
         "The ledger and the audit log are kept.",

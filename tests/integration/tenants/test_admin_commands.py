@@ -87,9 +87,16 @@ async def test_suspending_and_the_calendar_and_operators(i2v: Served, command: C
         ("admin", "limits", "set", "studio", "user spend month", "-1", *WHY),
         ("admin", "limits", "set", "studio", "user spend month", "1.5", *WHY),
         ("admin", "keys", "create", "web", "--expires-in", "soon"),
+        ("admin", "keys", "create", "web", "--expires-in", "999999999d"),
+        ("admin", "keys", "rotate", "tenants/studio/keys/1", "--overlap", "36501d"),
         ("admin", "keys", "create", "web", "--scope", "everything"),
         ("admin", "tenants", "resume", "studio"),
     ],
 )
 async def test_what_cannot_be_meant_is_refused_before_any_call(command: Command, arguments: tuple[str, ...]) -> None:
     assert "Usage" in await ran(command, *arguments, code=2)
+
+
+async def test_a_limit_without_quotes_is_refused_with_what_to_type(command: Command) -> None:
+    typed = ("admin", "limits", "set", "studio", "user", "spend", "month", "5", *WHY)
+    assert "in quotes, such as 'user spend month'" in await ran(command, *typed, code=2)
