@@ -43,6 +43,14 @@ def test_where_nothing_listens_at_the_default_address_the_cure_is_named() -> Non
     assert "make run" not in error_messages.lines(refused, "far:1")[1]
 
 
+def test_where_to_look_for_the_key_is_not_said_to_a_tenant_that_is_suspended() -> None:
+    denied = grpc.StatusCode.PERMISSION_DENIED
+    suspended = error_of(Failure(denied, "This tenant is suspended.", "TENANT_SUSPENDED"))
+    assert error_messages.lines(suspended, "far:1") == ["This tenant is suspended."]
+    revoked = error_of(Failure(grpc.StatusCode.UNAUTHENTICATED, "This API key was revoked.", "API_KEY_REVOKED"))
+    assert "I2V_KEY" in error_messages.lines(revoked, "far:1")[1]
+
+
 def test_limits_that_had_no_room_in_the_answer_are_counted() -> None:
     metadata = {"violations": "30"}
     said = Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "…", "X", metadata, limits=(a_violation("Full."),) * 9)

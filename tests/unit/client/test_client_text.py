@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from i2v.v1 import job_pb2
 
-from services.client import formatting
+from services.client import formatting, limit_text
 from services.client.event_descriptions import DESCRIBED, describe
 from services.client.terminal import visible, width
 
@@ -94,3 +94,10 @@ def test_text_is_written_in_one_place_alone() -> None:
     ] == []  # what rich draws next to its bar
     assert len(found.pop("terminal.py")) == 1
     assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_a_watched_limit_of_zero_is_none_and_an_absent_one_unlimited() -> None:
+    none = job_pb2.LimitStatus(subject="user", measure="jobs", per="day", unit="JOBS", limit=0)
+    absent = job_pb2.LimitStatus(subject="user", measure="jobs", per="day", unit="JOBS")
+    assert [limit_text.row(each, "USD")[3] for each in (none, absent)] == ["none", "unlimited"]
+    assert limit_text.line(none, "USD") == "user jobs day: 0 used, 0 held of none"
