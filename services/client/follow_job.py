@@ -49,7 +49,7 @@ async def make_video(
             raise
         _say(_still_running(job.name) if job else f"The job may have been submitted; {shell_command('jobs')} tells.")
         return ExitCode.INTERRUPTED
-    except Unreachable:
+    except I2VError:
         if job:
             _say(_still_running(job.name))
         raise

@@ -10,8 +10,11 @@ from services.client.admin.group import REASON, TENANT, admin, show
 from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
+from services.client.limit_lines import NONE, UNLIMITED
 from services.client.terminal import say
 
+UNITS = {"spend": "micros", "seconds": "milliseconds", "bytes": "bytes"}
+"""Units of the counters; that of all others is jobs."""
 HEAD = ("WHOSE", "LIMIT", "MOST", "REASON", "BY", "SET")
 LIMIT = click.argument("limit")
 OF_USER = click.option("--of-user", "user", default="", help="The user, if the limit begins with user.")
@@ -27,11 +30,18 @@ def _row(override: limit_pb2.LimitOverride) -> tuple[str, ...]:
     return (
         f"user {override.user}" if override.user else f"key {override.key}" if override.key else "tenant",
         override.limit,
-        str(override.most) if override.HasField("most") else "unlimited",
+        _most(override),
         override.reason,
         override.actor,
         formatting.moment(override.create_time),
     )
+
+
+def _most(override: limit_pb2.LimitOverride) -> str:
+    if not override.HasField("most"):
+        return UNLIMITED
+    measure = override.limit.split()[1].partition(":")[0]
+    return f"{override.most} {UNITS.get(measure, 'jobs')}" if override.most else NONE
 
 
 class Most(click.ParamType[int | None]):

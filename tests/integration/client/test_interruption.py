@@ -6,7 +6,8 @@ import signal
 import pytest
 from i2v.v1 import job_pb2
 
-from services.errors import Unavailable
+from services.errors import Unauthenticated, Unavailable
+from services.reasons import AccessReason
 from tests.support.client_command import GENERATE, Command
 from tests.support.scripted_server import Rig, kept, serving
 
@@ -63,6 +64,13 @@ async def test_a_second_ctrl_c_ends_immediately_and_says_that_the_job_continues(
     ended = await i2v.end(process)
     assert "jobs/7 goes on. `i2v watch jobs/7` shows it" in ended.err
     assert ended.code == 130
+
+
+async def test_a_key_that_is_revoked_while_a_job_runs_ends_the_command_alone(rig: Rig, i2v: Command) -> None:
+    rig.script.fail_watch = Unauthenticated("This API key was revoked.", reason=AccessReason.API_KEY_REVOKED)
+    ended = await i2v(*GENERATE)
+    assert "jobs/7 goes on." in ended.err and "This API key was revoked." in ended.err
+    assert ended.code == 6
 
 
 async def test_ctrl_c_while_watching_does_not_stop_the_job(rig: Rig, i2v: Command) -> None:
