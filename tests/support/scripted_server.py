@@ -248,19 +248,8 @@ class Script(
         return catalog_pb2.Model(name=request.name)
 
     async def GetUsage(self, request: usage_pb2.GetUsageRequest, context: Context) -> usage_pb2.Usage:
-        account = usage_pb2.Account(budget=usd(100_000), reserved=usd(0), spent=usd(5000), active_jobs_limit=4)
-        limits = [
-            job_pb2.LimitStatus(
-                subject="user",
-                measure="spend",
-                per="month",
-                unit=job_pb2.LimitStatus.MICROS,
-                limit=100_000,
-                left=95_000,
-            ),
-            job_pb2.LimitStatus(subject="user", measure="unfinished", per="at-a-time", limit=4, left=4),
-        ]
-        return usage_pb2.Usage(plan=f"{self.names}free", period="2026-11", tenant=account, user=account, limits=limits)
+        limit = job_pb2.LimitStatus(subject="user", measure="spend", per="month", unit="MICROS", limit=7, left=5)
+        return usage_pb2.Usage(plan=f"{self.names}free", limits=[limit])
 
 
 async def verify(token: str) -> Credential:

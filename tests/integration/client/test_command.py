@@ -86,7 +86,7 @@ async def test_a_program_gets_one_json_object_a_line(i2v: Command) -> None:
         (("job", "7"), ["SUCCEEDED", "0.005000 USD", OUTPUT.asset]),
         (("watch", "7"), ["charged  0.005000 USD"]),
         (("models",), ["nano", "image-to-video", "224x128", "5 s", "0.001000 USD"]),
-        (("usage",), ["Plan free.", "0.100000 USD", "0.095000 USD", "user unfinished at-a-time  4"]),
+        (("usage",), ["Plan free.", "user spend month  0.000007", "0.000005"]),
         (
             ("preview", "--image", "cat.png", "--prompt", "It moves."),
             [
