@@ -64,8 +64,9 @@ async def _until_stopped(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if reload is not None:  # a start that is under way reads the files anyway
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
+    early = asyncio.Event()
+    if reload is not None:  # a start that is under way may have read the files already
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, early.set)
     ends: set[asyncio.Task[object]] = {asyncio.create_task(stop.wait())}
     async with AsyncExitStack() as stack:
         starting = asyncio.create_task(stack.enter_async_context(opening))
@@ -78,6 +79,8 @@ async def _until_stopped(
         app = starting.result()
         if reload is not None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload, app)
+            if early.is_set():
+                reload(app)
         if ended is not None:
             ends.add(asyncio.create_task(ended(app)))
         first, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

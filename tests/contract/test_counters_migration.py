@@ -6,35 +6,30 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from alembic.config import Config
 
 from services.errors import QuotaExceeded
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.job import State
 from services.orchestrator.domain.usage import Owner
-from services.orchestrator.store import database as databases
 from services.orchestrator.store.database import driver_url, migrate
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.worker.dbos_queue import migrate_queue
 from tests.support.builders import FakeClock, admit, limit_status, numbered
+from tests.support.migrations import migrated as moved
 
 FILLED = Path(__file__).parent.parent / "golden" / "database-0008.sql"
 
 
-@pytest.fixture
-def filled(postgres: str) -> Iterator[str]:
-    """URL of a database of the version before, with a job in each state and one that was refunded."""
+@pytest.fixture(params=["0008", "0007"])
+def filled(postgres: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of a database that was filled by an earlier version, with a job in each state and one that was refunded."""
     admin = sa.create_engine(driver_url(postgres), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with admin.connect() as connection:
         connection.execute(sa.text("CREATE DATABASE i2v_0008"))
     url = sa.make_url(driver_url(postgres)).set(database="i2v_0008").render_as_string(hide_password=False)
-    config = Config()
-    config.set_main_option("script_location", str(Path(databases.__file__).parent / "migrations"))
+    moved(url, command.upgrade, "0008")
     engine = sa.create_engine(url, poolclass=sa.NullPool)
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0008")
     with engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO tenants (id, plan) VALUES ('studio', 'test')")
         for table in ("jobs", "ledger_entries"):  # the triggers would write what is in the file
@@ -49,6 +44,8 @@ def filled(postgres: str) -> Iterator[str]:
     with engine.begin() as connection:
         for table in ("jobs", "ledger_entries"):
             connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+    if request.param != "0008":
+        moved(url, command.downgrade, request.param)
     migrate(url)
     migrate_queue(url)
     yield url

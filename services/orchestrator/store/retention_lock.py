@@ -1,7 +1,7 @@
 """The lock of retention: an advisory lock of PostgreSQL, which lives as long as the connection that took it."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import psycopg
 
@@ -11,6 +11,7 @@ from services.orchestrator.store.worker_name_lock import NOTICE
 from services.reasons import ServiceReason
 
 TAKE = "SELECT pg_try_advisory_lock(hashtext('i2v-retention'))"
+RELEASE = "SELECT pg_advisory_unlock(hashtext('i2v-retention'))"
 
 
 class RetentionLock:
@@ -35,7 +36,11 @@ class RetentionLock:
                 raise
         except (psycopg.Error, RuntimeError) as error:  # or there is no thread to look up the server's name
             raise Unavailable("The database cannot be reached.", reason=ServiceReason.DATABASE_UNAVAILABLE) from error
+        taken = row is not None and bool(row[0])
         try:
-            yield row is not None and bool(row[0])
+            yield taken
         finally:
+            if taken:
+                with suppress(psycopg.Error):  # the server notices the end of a connection only later
+                    await connection.execute(RELEASE)
             await connection.close()
