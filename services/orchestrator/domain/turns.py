@@ -2,9 +2,9 @@
 
 Tenants with a higher priority come first, but not without end: after some of their turns comes one of a lower priority.
 Tenants of the same priority share a backend's slots by their weights, in seconds of slots, by start-time fair queueing:
-each tenant has a virtual time, which advances by the seconds of its jobs
-divided by its weight, and the tenant with the least one is next. A tenant that begins to wait is never behind those
-that waited before it: its first job takes the next free slot, however much the others have queued.
+each tenant has a virtual time, which advances by the seconds of its jobs divided by its weight, and the tenant with the
+least one is next. A tenant that begins to wait is never behind those that waited before it: its first job takes the
+next free slot, however much the others have queued.
 """
 
 from collections import Counter
