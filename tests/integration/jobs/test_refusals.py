@@ -152,16 +152,22 @@ async def test_a_reused_request_id_is_refused_and_names_the_first_job(i2v: Serve
     await i2v.ended(job.name, user="bob")
 
 
-async def test_a_quota_refusal_says_which_limit_and_when_to_retry(i2v: Served) -> None:
-    too_dear = details(await refused(i2v.submit(text_spec(seconds=2), tenant="poor")))
-    assert "RetryInfo" not in too_dear  # it costs more than the whole budget: waiting does not help
-    await i2v.submit(text_spec(seconds=1), tenant="poor")
-    error = await refused(i2v.submit(text_spec(seconds=1), tenant="poor"))
+async def test_a_quota_refusal_says_which_limit_and_does_not_invite_to_wait_where_that_cannot_help(i2v: Served) -> None:
+    error = await refused(i2v.submit(text_spec(seconds=2), tenant="poor"))  # more than the whole budget
     assert error.code() is Code.RESOURCE_EXHAUSTED
     found = details(error)
     assert found["ErrorInfo"].reason == "USER_BUDGET_EXCEEDED"
-    assert found["QuotaFailure"].violations[0].subject
-    assert found["RetryInfo"].retry_delay.seconds > 0
+    assert found["QuotaFailure"].violations[0].subject == "user"
+    assert "RetryInfo" not in found
+
+
+async def test_a_refusal_by_a_used_up_budget_says_when_to_retry(database: str, tmp_path: Path) -> None:
+    async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}) as i2v:
+        job = await i2v.submit(text_spec(seconds=1), tenant="poor")
+        found = details(await refused(i2v.submit(text_spec(seconds=1), tenant="poor")))
+        assert found["ErrorInfo"].reason == "USER_BUDGET_EXCEEDED"
+        assert found["RetryInfo"].retry_delay.seconds > 0
+        assert [event async for event in i2v.watch(job.name, tenant="poor")]
 
 
 async def test_invalid_names_and_numbers_are_refused(i2v: Served) -> None:
