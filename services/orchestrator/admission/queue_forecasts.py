@@ -16,7 +16,7 @@ from services.orchestrator.ports.queues import Queues
 
 PAUSE_S = 0.1
 """Seconds between two forecasts of a queue, at least."""
-SHARE = 0.05
+SHARE = 0.02
 """Share of the time that may go into the forecasts of a queue: those of a long queue are made less often."""
 RECENT_S = 30.0
 """Age of a forecast, in seconds, up to which an admission does not wait for a newer one."""
