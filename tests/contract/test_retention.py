@@ -1,7 +1,9 @@
 """Rounds of retention: of anything there is, only what may go goes; and an interrupted round loses nothing."""
 
 import asyncio
+import gc
 import tempfile
+import warnings
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -262,3 +264,17 @@ async def test_rounds_go_on_after_failures(store: PostgresStore, clock: FakeCloc
         await broken.removed.wait()
     running.cancel()
     assert not broken.failures
+
+
+async def test_the_connection_of_the_lock_is_closed_when_its_holder_is_cancelled_at_its_end(database: str) -> None:
+    async def hold() -> None:
+        async with RetentionLock(database).only_one() as taken:
+            task = asyncio.current_task()
+            assert taken and task is not None
+            task.cancel()  # arrives at the next wait: that for the release
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", ResourceWarning)
+        await asyncio.gather(asyncio.create_task(hold()), return_exceptions=True)
+        gc.collect()
+    assert [str(each.message) for each in found if "while still open" in str(each.message)] == []

@@ -40,7 +40,9 @@ class RetentionLock:
         try:
             yield taken
         finally:
-            if taken:
-                with suppress(psycopg.Error):  # the server notices the end of a connection only later
-                    await connection.execute(RELEASE)
-            await connection.close()
+            try:
+                if taken:
+                    with suppress(psycopg.Error):  # the server notices the end of a connection only later
+                        await connection.execute(RELEASE)
+            finally:  # also if this process stops meanwhile
+                await connection.close()
