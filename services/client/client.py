@@ -88,9 +88,8 @@ class Client:
 
         `quote_token` is that of a preview of the same spec: the job is admitted only at its price.
         """
-        request = job_pb2.SubmitJobRequest(
-            request_id=request_id or str(uuid.uuid4()), spec=spec, quote_token=quote_token
-        )
+        request_id = request_id or str(uuid.uuid4())
+        request = job_pb2.SubmitJobRequest(request_id=request_id, spec=spec, quote_token=quote_token)
         return await self._channel.call(self._jobs.SubmitJob, request)
 
     async def submit_jobs(
@@ -265,15 +264,14 @@ class Client:
     ) -> AsyncGenerator[usage_pb2.WatchUsageResponse, None]:
         """Yields the state of the limits, then their changes and warnings, without end.
 
-        A broken stream begins again with the state, until nothing came from the server for `retry_for_s`. `on_outage`
-        is called as by `watch`.
+        It connects again as `watch` does; a new stream begins with the state.
         """
         most_s = self._channel.retry_for_s if retry_for_s is None else retry_for_s
+        watch, request = self._usage.WatchUsage, usage_pb2.WatchUsageRequest()
         with closing(RetryPolicy(most_s, on_outage=on_outage, connected=self._channel.is_connected)) as retry:
             while True:
                 try:
-                    request = usage_pb2.WatchUsageRequest()
-                    async with aclosing(self._channel.stream(self._usage.WatchUsage, request)) as responses:
+                    async with aclosing(self._channel.stream(watch, request)) as responses:
                         async for response in responses:
                             retry.contact()
                             if response.WhichOneof("response") != "heartbeat":
