@@ -336,6 +336,9 @@ async def test_the_metrics_tell_of_jobs_and_money(i2v: Served) -> None:
     def value(name: str, **labels: str) -> float | None:
         return i2v.registry.get_sample_value(name, labels)
 
+    async with asyncio.timeout(10):  # the worker counts a job after its end is stored, which its caller sees first
+        while value("i2v_jobs_ended_total", model="test-model", state="succeeded", reason="") is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     assert value("i2v_jobs_admitted_total", model="test-model") == 1
     assert value("i2v_jobs_ended_total", model="test-model", state="succeeded", reason="") == 1
     assert value("i2v_charged_micros_total", model="test-model") == 1000
