@@ -4,8 +4,7 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,16 +12,14 @@ from prometheus_client import CollectorRegistry
 
 from services.orchestrator.app import Role, open_app
 from services.orchestrator.domain.caller import Caller
-from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.queue_forecast import forecast
 from services.orchestrator.domain.spec import Size, Spec, TextToVideo
-from services.orchestrator.ports.backend import AttemptFailed, BackendEvent, GenerationRequest, Stage
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.postgres_store import PostgresStore
-from services.reasons import JobReason
 from tools.bench_service import Row
+from tools.turnstile_backend import Turnstile
 
 MANY = 10_000
 SLOTS = 4
@@ -43,39 +40,6 @@ prompt_max_characters = 100
 price_per_second_micros = 0
 default_timeout_s = 3600
 """
-
-
-@dataclass
-class Turnstile:
-    """A backend whose jobs last until they are let through, one after the other, and then fail at no cost."""
-
-    begun: list[str] = field(default_factory=list)
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-    passes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
-
-    async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
-        """Waits for a pass."""
-        async with self.changed:
-            self.begun.append(attempt.job_id)
-            self.changed.notify_all()
-        yield Stage("generate", 0.0)
-        await self.passes.acquire()
-        raise AttemptFailed(JobError(JobReason.ENGINE_REFUSED, "Enough.", retryable=False))
-
-    async def check(self) -> None:
-        """It is always ready."""
-
-    async def until(self, begun: int) -> None:
-        """Waits until so many jobs have begun."""
-        async with self.changed:
-            await self.changed.wait_for(lambda: len(self.begun) >= begun)
-
-    async def let_through(self, jobs: int) -> None:
-        """Ends so many jobs, each when the one before it has been replaced."""
-        for _ in range(jobs):
-            before = len(self.begun)
-            self.passes.release()
-            await self.until(before + 1)
 
 
 def measure() -> Iterator[Row]:

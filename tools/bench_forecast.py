@@ -25,7 +25,7 @@ DAY_S = 86_400.0
 SEEDS = (1, 2, 3)
 BEGIN = datetime(2026, 11, 30, tzinfo=UTC)
 NOTICED_S = 10.0
-"""A job that waits less is not counted: nobody plans by its expected start."""
+"""A job that waits less is not counted: its expected start does not matter."""
 RECENT_S = 600.0
 EVERY = 4
 """One job of so many is looked at."""
@@ -83,7 +83,7 @@ class Day:
     rates: dict[str, tuple[int, float]] = field(default_factory=dict)
     submitted: deque[tuple[float, TenantShare]] = field(default_factory=deque)
     new: list[Waiting] = field(default_factory=list)
-    """Jobs whose expected start nobody has looked up yet."""
+    """Jobs whose expected start was not looked up yet."""
 
     def submit(self, job: Waiting) -> None:
         """Queues a job."""

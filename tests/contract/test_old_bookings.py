@@ -166,7 +166,7 @@ async def test_the_current_month_and_unknown_tenants_are_refused(folding: Ledger
         await folding.fold("studio", "2025-11", dry_run=False)
     assert refused(error) is RetentionReason.MONTH_NOT_OVER
     with pytest.raises(NotFound):
-        await folding.fold("nobody", "2025-10", dry_run=False)
+        await folding.fold("unknown", "2025-10", dry_run=False)
 
 
 async def test_months_begin_in_the_time_zone_of_the_tenant(

@@ -198,7 +198,7 @@ async def test_holds_are_listed_with_their_reasons_and_only_of_tenants_that_exis
     await store.legal_holds.clear("story", ACT)
     assert await store.legal_holds.all() == {}
     with pytest.raises(NotFound):
-        await store.legal_holds.set("nobody", "a lawsuit", ACT)
+        await store.legal_holds.set("unknown", "a lawsuit", ACT)
 
 
 async def test_a_job_with_a_hundred_thousand_events_is_cleared_in_transactions_of_a_limited_size(

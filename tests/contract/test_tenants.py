@@ -214,7 +214,7 @@ async def test_an_operator_is_known_by_the_key_until_it_is_revoked(store: Postgr
         assert await store.operators.revoke("op", later, an_act()) == replace(eve, revoke_time=NOON)
     assert await store.credentials.of_key(digest("op")) == replace(eve, revoke_time=NOON)
     with pytest.raises(NotFound):
-        await store.operators.revoke("nobody", NOON, an_act())
+        await store.operators.revoke("unknown", NOON, an_act())
 
 
 def an_override(user: str, most: int | None) -> Override:

@@ -62,11 +62,11 @@ async def third_fragment(i2v: Served, name: str) -> None:
 
 
 async def continued_and_told_once(i2v: Served, name: str) -> int:
-    """The block from which the job went on; its fragments were told once each."""
+    """The block from which the job went on; its fragments were announced once each."""
     events = [event async for event in i2v.watch(name)]
     (block,) = [event.continued.block for event in events if event.WhichOneof("event") == "continued"]
-    told = [event.fragment_ready.index for event in events if event.WhichOneof("event") == "fragment_ready"]
-    assert told == list(range(len(told)))
+    indices = [event.fragment_ready.index for event in events if event.WhichOneof("event") == "fragment_ready"]
+    assert indices == list(range(len(indices)))
     return block
 
 

@@ -37,7 +37,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 class FakeClock:
-    """Stands still until it is told to go on."""
+    """Stands still until a test moves it on."""
 
     def __init__(self, now: datetime = NOON) -> None:
         self.time = now
@@ -165,7 +165,7 @@ def a_violation(description: str = "Full.", **changes: Any) -> LimitViolation:
 
 
 class ScriptedBackend:
-    """A backend that a test conducts: it makes real, small videos in fragments of 4 frames, and does as it is told.
+    """A backend that a test controls: it makes real, small videos in fragments of 4 frames.
 
     After each fragment it leaves a checkpoint, and takes up those that it finds.
     """

@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from services.orchestrator.domain.queue_forecast import QueueSnapshot
-from services.orchestrator.ports.signal import Signal
 from tests.support.builders import NOON
 
 
@@ -40,6 +38,3 @@ class MemoryQueues:
         if self.error is not None:
             raise self.error
         return self.queue
-
-    def entries(self, backend: str) -> AbstractAsyncContextManager[Signal]:
-        raise NotImplementedError

@@ -136,7 +136,7 @@ class Rig:
     async def metric_becomes(self, value: float, name: str, method: str, **more: str) -> None:
         """The client has its answer a moment before the server has counted it."""
         async with asyncio.timeout(60):
-            while self.metric(name, method, **more) != value:  # noqa: ASYNC110  Prometheus tells nobody.
+            while self.metric(name, method, **more) != value:  # noqa: ASYNC110  Prometheus sends no event.
                 await asyncio.sleep(0.001)
 
 

@@ -1,11 +1,9 @@
 """The queues of the backends, as far as callers and operators see them; a worker takes jobs off them through DBOS."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from services.orchestrator.domain.queue_forecast import QueueSnapshot
-from services.orchestrator.ports.signal import Signal
 
 
 class Queues(Protocol):
@@ -22,6 +20,3 @@ class Queues(Protocol):
 
     async def snapshot(self, backend: str) -> QueueSnapshot:
         """Returns the queue of a backend as it is now."""
-
-    def entries(self, backend: str) -> AbstractAsyncContextManager[Signal]:
-        """Wakes when a job is put onto the queue of a backend, by any process."""

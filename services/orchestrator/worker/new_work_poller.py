@@ -26,7 +26,7 @@ JOIN_S = 10.0
 """Seconds that the end of one loop may take."""
 
 Entries = Callable[[str], AbstractAsyncContextManager[Signal]]
-"""Queues.entries."""
+"""Wakes when a job is put onto the queue of a backend, by any process."""
 Paused = Callable[[str], bool]
 """Whether no job of a queue may be taken now."""
 

@@ -176,7 +176,7 @@ async def test_a_text_of_which_nothing_is_seen_is_refused_before_anything_is_sen
 
 
 async def test_a_file_without_authorities_is_wrong_use_and_speaks_of_tls(i2v: Command) -> None:
-    (i2v.folder / "ca.pem").write_text("nobody")
+    (i2v.folder / "ca.pem").write_text("no certificate")
     ended = await i2v("--ca-file", "ca.pem", "jobs")
     assert ended.code == 2
     assert "--ca-file: ca.pem holds no certificates in PEM; TLS needs" in ended.err

@@ -1,8 +1,7 @@
 """Tenants share the slots of a backend by weight, and every job shows when it is expected to start and end."""
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,48 +15,14 @@ from i2v.v1 import job_pb2
 
 from services.orchestrator.app import Role
 from services.orchestrator.domain.caller import Caller
-from services.orchestrator.domain.event import JobError
-from services.orchestrator.ports.backend import AttemptFailed, BackendEvent, GenerationRequest, Stage
 from services.reasons import JobReason, RequestReason
 from services.rpc.status_codes import from_call
 from tests.support.builders import ScriptedBackend, a_plan, numbered
 from tests.support.client_command import Command
 from tests.support.served_orchestrator import Served, caller, served, text_spec
+from tools.turnstile_backend import Turnstile
 
 MANY = 200
-
-
-class Turnstile:
-    """A backend whose jobs wait until the test lets one of them through; then it fails, at no cost."""
-
-    def __init__(self) -> None:
-        self.begun: list[str] = []
-        """Ids of the jobs, in the order in which they began."""
-        self.changed = asyncio.Condition()
-        self._passes = asyncio.Semaphore(0)
-
-    async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
-        async with self.changed:
-            self.begun.append(attempt.job_id)
-            self.changed.notify_all()
-        yield Stage("generate", 0.0)
-        await self._passes.acquire()
-        raise AttemptFailed(JobError(JobReason.ENGINE_REFUSED, "Enough.", retryable=False))
-
-    async def check(self) -> None:
-        """It is always ready."""
-
-    async def until(self, begun: int) -> None:
-        """Waits until so many jobs have begun."""
-        async with self.changed:
-            await self.changed.wait_for(lambda: len(self.begun) >= begun)
-
-    async def let_through(self, jobs: int) -> None:
-        """Ends so many jobs, one after the other, each as soon as the next one has begun."""
-        for _ in range(jobs):
-            before = len(self.begun)
-            self._passes.release()
-            await self.until(before + 1)
 
 
 async def admitted(i2v: Served, first: int, count: int, tenant: str, weight: int = 1, priority: int = 0) -> list[str]:

@@ -322,9 +322,9 @@ async def test_a_backend_that_is_not_what_its_cards_say_is_told_of_once(
         backend.unfit = None
         while not i2v.registry.get_sample_value("i2v_backend_ready", {"backend": "test"}):
             await backend.looks.get()
-    told = [record for record in caplog.records if record.getMessage().startswith("a backend is ")]
-    assert [record.getMessage() for record in told] == ["a backend is not ready", "a backend is ready"]
-    assert (told[0].__dict__["reason"], told[0].__dict__["why"]) == ("PROFILE_MISMATCH", "this and that")
+    logged = [record for record in caplog.records if record.getMessage().startswith("a backend is ")]
+    assert [record.getMessage() for record in logged] == ["a backend is not ready", "a backend is ready"]
+    assert (logged[0].__dict__["reason"], logged[0].__dict__["why"]) == ("PROFILE_MISMATCH", "this and that")
 
 
 async def test_the_metrics_tell_of_jobs_and_money(i2v: Served) -> None:

@@ -1,4 +1,4 @@
-"""An attempt goes on from what an earlier one left: nothing is made, told or charged twice, and nothing stays."""
+"""An attempt goes on from what an earlier one left: nothing is made, announced or charged twice, and nothing stays."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -47,9 +47,9 @@ def left_behind(data: Path) -> list[str]:
 
 
 async def nothing_is_left(data: Path) -> None:
-    """The end is told before what is left is removed."""
+    """The end is announced before what is left is removed."""
     async with asyncio.timeout(60):
-        while left_behind(data):  # noqa: ASYNC110  A folder tells nobody.
+        while left_behind(data):  # noqa: ASYNC110  A folder sends no event.
             await asyncio.sleep(0.01)
 
 
@@ -79,8 +79,8 @@ async def test_a_second_attempt_makes_only_the_rest_and_tells_only_of_that(
         await nothing_is_left(tmp_path)
     assert backend.made[:4] == [0, 1, 2, 3]
     assert (job.state, job.attempt, job.output) == (State.SUCCEEDED, 2, undisturbed.output)
-    assert [(told.block, told.progress) for told in of_kind(events, "continued")] == [(1, 0.25)]
-    assert [told.index for told in of_kind(events, "fragment_ready")] == [0, 1, 2, 3]
+    assert [(each.block, each.progress) for each in of_kind(events, "continued")] == [(1, 0.25)]
+    assert [each.index for each in of_kind(events, "fragment_ready")] == [0, 1, 2, 3]
     kinds = [event.WhichOneof("event") for event in events]
     assert kinds[kinds.index("continued") :].count("progressed") == 0, "what was there already is no progress"
 
@@ -102,9 +102,9 @@ async def test_fragments_that_come_out_otherwise_are_told_again(serve: Serve, ba
     backend.frames = lambda count, size, seed: whole(count, size, seed + 1)
     async with serve() as i2v:
         assert (await i2v.ended(name)).state == State.SUCCEEDED
-        told = of_kind([event async for event in i2v.watch(name)], "fragment_ready")
-    assert [fragment.index for fragment in told] == [0, 0, 1, 2, 3]
-    assert told[0].asset != told[1].asset
+        fragments = of_kind([event async for event in i2v.watch(name)], "fragment_ready")
+    assert [fragment.index for fragment in fragments] == [0, 0, 1, 2, 3]
+    assert fragments[0].asset != fragments[1].asset
 
 
 async def test_what_is_made_again_without_a_checkpoint_is_not_told_again_but_moves_the_bar(

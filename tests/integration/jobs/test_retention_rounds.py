@@ -170,7 +170,7 @@ async def test_tenants_may_do_none_of_this_and_operators_only_what_makes_sense(i
         (stub.RunRetention, retention_pb2.RunRetentionRequest(), "RETENTION_KIND_UNKNOWN"),
         (stub.SetLegalHold, retention_pb2.SetLegalHoldRequest(tenant="studio", reason="x"), "NAME_MALFORMED"),
         (stub.SetLegalHold, retention_pb2.SetLegalHoldRequest(tenant="tenants/studio"), "INVALID_INPUT"),
-        (stub.SetLegalHold, retention_pb2.SetLegalHoldRequest(tenant="tenants/nobody", reason="x"), "NOT_FOUND"),
+        (stub.SetLegalHold, retention_pb2.SetLegalHoldRequest(tenant="tenants/unknown", reason="x"), "NOT_FOUND"),
     ]
     for method, request, why in wrong:
         with pytest.raises(grpc.aio.AioRpcError) as refused:

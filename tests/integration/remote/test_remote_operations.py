@@ -197,7 +197,7 @@ async def test_a_language_model_that_stays_down_is_asked_six_times(
     impatient: Served, vendor: ScriptedProvider, writer: ScriptedWriter
 ) -> None:
     i2v = impatient
-    writer.troubles = [(grpc.StatusCode.UNAVAILABLE, "away")] * 2  # nobody was asked
+    writer.troubles = [(grpc.StatusCode.UNAVAILABLE, "away")] * 2  # no model was asked
     writer.down_s = [0.01] * 9
     ended = await i2v.ended((await animate(i2v)).name)
     assert (ended.state, ended.error.reason, ended.error.retryable) == (State.FAILED, "LLM_DOWN", True)

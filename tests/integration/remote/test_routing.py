@@ -1,4 +1,4 @@
-"""A capability in the place of a model: who is asked, who is asked next, and when nobody else is."""
+"""A capability in the place of a model: which vendor is asked, which is asked next, and when no other is."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -68,8 +68,8 @@ async def test_another_vendor_is_asked_when_nothing_was_charged(rig: Rig) -> Non
     )
     assert (len(rig.fal.submitted), len(rig.wavespeed.submitted)) == (1, 1)
     listed = await rig.i2v.catalog.ListModels(catalog_pb2.ListModelsRequest(), metadata=caller())
-    told = {model.name: model.remote for model in listed.models}["models/fal-wan-2.5"]
-    assert (told.availability, told.simulation) == (catalog_pb2.Model.Remote.AVAILABLE, True)
+    model = {each.name: each.remote for each in listed.models}["models/fal-wan-2.5"]
+    assert (model.availability, model.simulation) == (catalog_pb2.Model.Remote.AVAILABLE, True)
 
 
 async def test_who_waits_for_another_vendor_sees_the_place_there(rig: Rig) -> None:
@@ -160,11 +160,11 @@ async def test_a_provider_of_another_vendor_or_without_the_model_gets_no_task(da
 
             async def shown(reason: str, state: Any = catalog_pb2.Model.Remote.UNREACHABLE) -> None:
                 for _ in range(1000):
-                    (told,) = (await i2v.catalog.ListModels(catalog_pb2.ListModelsRequest(), metadata=caller())).models
-                    if reason == told.remote.availability_reason:
+                    (model,) = (await i2v.catalog.ListModels(catalog_pb2.ListModelsRequest(), metadata=caller())).models
+                    if reason == model.remote.availability_reason:
                         break
                     await asyncio.sleep(0.05)
-                assert (told.remote.availability, told.remote.availability_reason) == (state, reason)
+                assert (model.remote.availability, model.remote.availability_reason) == (state, reason)
 
             job = await i2v.submit(text_spec(seconds=5, model="quick"))
             error = (await i2v.until(job.name, "retrying")).retrying.error
@@ -200,9 +200,9 @@ async def test_an_open_circuit_breaker_is_in_the_catalog(database: str, tmp_path
             # It is asked at the start, and an answer of it comes with the first attempt at the latest.
             job = await i2v.submit(text_spec(seconds=5, model="quick"))
             assert (await i2v.until(job.name, "retrying")).retrying.error.reason == "CIRCUIT_OPEN"
-            (told,) = (await i2v.catalog.ListModels(catalog_pb2.ListModelsRequest(), metadata=caller())).models
-            assert told.remote.availability == catalog_pb2.Model.Remote.BROKEN
-            assert (told.remote.availability_reason, told.remote.simulation) == (broken.capabilities.reason, True)
+            (model,) = (await i2v.catalog.ListModels(catalog_pb2.ListModelsRequest(), metadata=caller())).models
+            assert model.remote.availability == catalog_pb2.Model.Remote.BROKEN
+            assert (model.remote.availability_reason, model.remote.simulation) == (broken.capabilities.reason, True)
             await i2v.cancel(job.name)
             assert broken.submitted == []
         await backend.close()

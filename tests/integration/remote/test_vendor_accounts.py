@@ -21,7 +21,7 @@ VIDEO = a_video()
 
 
 async def place(i2v: Served, name: str, wanted: int) -> None:
-    """Waits until a watcher is told of this place."""
+    """Waits until a watcher gets this place."""
     request = job_pb2.WatchJobRequest(name=name)
     async for answer in i2v.jobs.WatchJob(request, metadata=caller()):
         if answer.HasField("heartbeat") and answer.heartbeat.queue_place == wanted:

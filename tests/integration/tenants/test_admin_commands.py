@@ -47,8 +47,8 @@ async def test_an_operator_runs_a_tenant_from_its_creation_to_its_deletion(i2v: 
     assert rotated.startswith("i2v_") and "Plan test" in await ran(command, "usage", key=rotated)
     assert key in await ran(command, "admin", "keys", "revoke", key, *WHY)
     assert "revoked" in await ran(command, "usage", key=text, code=6)
-    told = await ran(command, "admin", "tenants", "delete", "new", "--dry-run")
-    assert "1 keys are revoked." in told and "active" in told
+    output = await ran(command, "admin", "tenants", "delete", "new", "--dry-run")
+    assert "1 keys are revoked." in output and "active" in output
     assert "deleted" in await ran(command, "admin", "tenants", "delete", "new", *WHY)
     logged = await ran(command, "admin", "log", "--tenant", "new", "--json")
     entries = [json.loads(line) for line in logged.splitlines()]

@@ -64,9 +64,10 @@ async def test_what_a_deletion_is_about_is_told_before_and_its_jobs_are_cancelle
     backend.gate.clear()
     running, waiting = await i2v.submit(text_spec()), await i2v.submit(text_spec())
     await i2v.until(running.name, "fragment_ready")
-    told = await admin.DeleteTenant(tenant_pb2.DeleteTenantRequest(name=STUDIO, validate_only=True))
-    assert (told.holdings.unfinished_jobs, told.holdings.queued_jobs, told.holdings.reserved_micros) == (2, 1, 2000)
-    assert told.tenant.state == tenant_pb2.Tenant.ACTIVE and told.effects
+    preview = await admin.DeleteTenant(tenant_pb2.DeleteTenantRequest(name=STUDIO, validate_only=True))
+    holdings = preview.holdings
+    assert (holdings.unfinished_jobs, holdings.queued_jobs, holdings.reserved_micros) == (2, 1, 2000)
+    assert preview.tenant.state == tenant_pb2.Tenant.ACTIVE and preview.effects
     assert await log(admin) == [], "nothing was done"
     delete = tenant_pb2.DeleteTenantRequest(name=STUDIO, reason=WHY)
     assert await refusal(admin.DeleteTenant(delete)) == ("FAILED_PRECONDITION", "TENANT_HAS_JOBS")

@@ -39,40 +39,35 @@ class Demand:
 
 
 class Measure(Protocol):
-    """One kind of amount that limits count."""
+    """One kind of amount that limits count. Each kind says what differs from this."""
 
     kind: ClassVar[str]
     """Its name in plans."""
     unit: ClassVar[Unit]
-    at_a_time: ClassVar[bool]
+    at_a_time: ClassVar[bool] = False
     """Whether it counts what exists at the same moment, in no period."""
-    until_start: ClassVar[bool]
+    until_start: ClassVar[bool] = False
     """Whether a job stops to count when its first attempt begins."""
 
     @property
     def key(self) -> str:
         """The name of the measure in counters; `measure_of` reads it."""
+        return self.kind
 
     def asked(self, demand: Demand) -> int | None:
         """Returns what a job asks for; None if it does not count here."""
 
     def used(self, held: int, job: Job) -> int:
         """Returns what an ended job has used of the amount that was held for it: 0 to `held`."""
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
-class Spend:
+class Spend(Measure):
     """Money: the quotes of unfinished jobs and the charges of ended ones."""
 
     kind: ClassVar[str] = "spend"
     unit: ClassVar[Unit] = Unit.MICROS
-    at_a_time: ClassVar[bool] = False
-    until_start: ClassVar[bool] = False
-
-    @property
-    def key(self) -> str:
-        """The name in counters."""
-        return self.kind
 
     def asked(self, demand: Demand) -> int | None:
         """Returns the quote, also if it is 0: so every job has its bookings."""
@@ -84,7 +79,7 @@ class Spend:
 
 
 @dataclass(frozen=True, slots=True)
-class Jobs:
+class Jobs(Measure):
     """Jobs, of one operation, model or capability if it is named.
 
     A job that ends without a video or a charge does not count.
@@ -96,8 +91,6 @@ class Jobs:
 
     kind: ClassVar[str] = "jobs"
     unit: ClassVar[Unit] = Unit.JOBS
-    at_a_time: ClassVar[bool] = False
-    until_start: ClassVar[bool] = False
 
     @property
     def key(self) -> str:
@@ -119,18 +112,11 @@ class Jobs:
 
 
 @dataclass(frozen=True, slots=True)
-class VideoSeconds:
+class VideoSeconds(Measure):
     """Seconds of video, counted in milliseconds. A job that is stopped counts the share that it is charged for."""
 
     kind: ClassVar[str] = "seconds"
     unit: ClassVar[Unit] = Unit.MILLISECONDS
-    at_a_time: ClassVar[bool] = False
-    until_start: ClassVar[bool] = False
-
-    @property
-    def key(self) -> str:
-        """The name in counters."""
-        return self.kind
 
     def asked(self, demand: Demand) -> int | None:
         """Returns the length of the video."""
@@ -145,30 +131,20 @@ class VideoSeconds:
 
 
 @dataclass(frozen=True, slots=True)
-class UnfinishedJobs:
+class UnfinishedJobs(Measure):
     """Jobs that have not ended."""
 
     kind: ClassVar[str] = "unfinished"
     unit: ClassVar[Unit] = Unit.JOBS
     at_a_time: ClassVar[bool] = True
-    until_start: ClassVar[bool] = False
-
-    @property
-    def key(self) -> str:
-        """The name in counters."""
-        return self.kind
 
     def asked(self, demand: Demand) -> int | None:
         """Returns 1."""
         return 1
 
-    def used(self, held: int, job: Job) -> int:
-        """Returns 0: an ended job is not unfinished."""
-        return 0
-
 
 @dataclass(frozen=True, slots=True)
-class QueuedJobs:
+class QueuedJobs(Measure):
     """Jobs whose first attempt has not begun."""
 
     kind: ClassVar[str] = "queued"
@@ -176,41 +152,22 @@ class QueuedJobs:
     at_a_time: ClassVar[bool] = True
     until_start: ClassVar[bool] = True
 
-    @property
-    def key(self) -> str:
-        """The name in counters."""
-        return self.kind
-
     def asked(self, demand: Demand) -> int | None:
         """Returns 1."""
         return 1
 
-    def used(self, held: int, job: Job) -> int:
-        """Returns 0: a job that has begun, or ended, is not queued."""
-        return 0
-
 
 @dataclass(frozen=True, slots=True)
-class StoredBytes:
+class StoredBytes(Measure):
     """Bytes of stored assets. Uploads ask for them; jobs do not: the size of a video is not known before."""
 
     kind: ClassVar[str] = "bytes"
     unit: ClassVar[Unit] = Unit.BYTES
     at_a_time: ClassVar[bool] = True
-    until_start: ClassVar[bool] = False
-
-    @property
-    def key(self) -> str:
-        """The name in counters."""
-        return self.kind
 
     def asked(self, demand: Demand) -> int | None:
         """Returns None: uploads count, not jobs."""
         return None
-
-    def used(self, held: int, job: Job) -> int:
-        """Returns 0: a job holds nothing here."""
-        return 0
 
 
 KINDS: Mapping[str, type[Measure]] = {
