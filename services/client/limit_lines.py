@@ -16,16 +16,16 @@ def lines(limits: Iterable[LimitStatus], *, asked: bool, currency: str = "") -> 
     head, rows = _cells("LIMIT OF", "LIMIT", "USED", "HELD", "ASKED", "LEFT", "RESETS", asked=asked), []
     for each in limits:
         if each.HasField("limit"):
-            most = _amount(each.limit, each, currency) if each.limit else NONE
-            left = _amount(each.left, each, currency) if each.left else NONE
+            most = amount(each.limit, each, currency) if each.limit else NONE
+            left = amount(each.left, each, currency) if each.left else NONE
         else:
             most = left = UNLIMITED
         row = _cells(
             f"{each.subject} {each.measure} {each.per}",
             most,
-            _amount(each.used, each, currency),
-            _amount(each.held, each, currency),
-            _amount(each.asked, each, currency),
+            amount(each.used, each, currency),
+            amount(each.held, each, currency),
+            amount(each.asked, each, currency),
             left,
             moment(each.reset_time),
             asked=asked,
@@ -38,12 +38,13 @@ def _cells(*cells: str, asked: bool) -> tuple[str, ...]:
     return cells if asked else (*cells[:4], *cells[5:])
 
 
-def _amount(number: int, limit: LimitStatus, currency: str) -> str:
+def amount(number: int, limit: LimitStatus, currency: str) -> str:
+    """Returns an amount in the limit's unit. All digits are shown: a limit that is just reached must not look free."""
     match limit.unit:
         case LimitStatus.MICROS:
             return money_format.text(job_pb2.Money(amount_micros=number, currency_code=currency))
         case LimitStatus.MILLISECONDS:
-            return f"{number / 1000:g} s"
+            return f"{number / 1000:.15g} s"
         case LimitStatus.BYTES:
-            return f"{number / 1_000_000:g} MB"
+            return f"{number / 1_000_000:.15g} MB"
     return str(number)

@@ -2,7 +2,7 @@
 
 from i2v.v1 import job_pb2
 
-from services.client import formatting, money_format
+from services.client import formatting, limit_lines
 from services.client.limit_lines import NONE, UNLIMITED
 
 HEAD = ("LIMIT OF", "USED", "HELD", "LIMIT", "RESETS")
@@ -10,7 +10,7 @@ HEAD = ("LIMIT OF", "USED", "HELD", "LIMIT", "RESETS")
 
 def row(limit: job_pb2.LimitStatus, currency: str) -> tuple[str, ...]:
     """Returns the cells of a limit, in the order of `HEAD`."""
-    used, held, most = (_amount(each, limit, currency) for each in (limit.used, limit.held, limit.limit))
+    used, held, most = (limit_lines.amount(each, limit, currency) for each in (limit.used, limit.held, limit.limit))
     most = most if limit.limit else NONE
     return (
         f"{limit.subject} {limit.measure} {limit.per}",
@@ -29,14 +29,3 @@ def line(limit: job_pb2.LimitStatus, currency: str) -> str:
 
 def _share(limit: job_pb2.LimitStatus) -> str:
     return f" ({(limit.used + limit.held) * 100 // limit.limit} %)" if limit.limit else ""
-
-
-def _amount(number: int, limit: job_pb2.LimitStatus, currency: str) -> str:
-    match limit.unit:
-        case job_pb2.LimitStatus.MICROS:
-            return money_format.text(job_pb2.Money(amount_micros=number, currency_code=currency))
-        case job_pb2.LimitStatus.MILLISECONDS:
-            return f"{number / 1000:.15g} s"
-        case job_pb2.LimitStatus.BYTES:
-            return f"{number / 1_000_000:.15g} MB"
-    return str(number)

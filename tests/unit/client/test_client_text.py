@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from i2v.v1 import job_pb2
 
-from services.client import formatting, limit_text
+from services.client import formatting, limit_lines, limit_text
 from services.client.event_descriptions import DESCRIBED, describe
 from services.client.terminal import visible, width
 
@@ -101,3 +101,12 @@ def test_a_watched_limit_of_zero_is_none_and_an_absent_one_unlimited() -> None:
     absent = job_pb2.LimitStatus(subject="user", measure="jobs", per="day", unit="JOBS")
     assert [limit_text.row(each, "USD")[3] for each in (none, absent)] == ["none", "unlimited"]
     assert limit_text.line(none, "USD") == "user jobs day: 0 used, 0 held of none"
+
+
+def test_a_limit_that_is_nearly_used_up_shows_every_digit() -> None:
+    limit = job_pb2.LimitStatus(
+        subject="tenant", measure="seconds", per="month", unit=job_pb2.LimitStatus.MILLISECONDS, limit=10_000_000
+    )
+    limit.used, limit.left = 9_999_999, 1
+    [_, row] = limit_lines.lines([limit], asked=False)
+    assert "9999.999 s" in row
