@@ -212,10 +212,9 @@ class Client:
         The server reads the format from the bytes, and without a media type also what the file is for.
         """
         upload = await asyncio.to_thread(Upload.of, Path(source) if isinstance(source, str) else source)
-        header = asset_pb2.WriteAssetHeader(media_type=media_type, size_bytes=upload.size_bytes, sha256=upload.sha256)
 
         async def parts() -> AsyncGenerator[asset_pb2.WriteAssetRequest, None]:
-            yield asset_pb2.WriteAssetRequest(header=header)
+            yield asset_pb2.WriteAssetRequest(header=upload.header(media_type))
             async for chunk in upload.chunks():
                 yield asset_pb2.WriteAssetRequest(data=chunk)
 

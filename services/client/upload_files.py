@@ -8,7 +8,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from i2v.v1 import asset_pb2, library_pb2
+
 CHUNK_BYTES = 512 * 1024
+TITLE_MOST = 500
+"""Characters that the server takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,20 @@ class Upload:
         with _open(source) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             return cls(source, file.seek(0, os.SEEK_END), sha256)
+
+    def header(self, media_type: str) -> asset_pb2.WriteAssetHeader:
+        """Returns what is sent first."""
+        details = library_pb2.LibraryDetails(title=self.title)
+        return asset_pb2.WriteAssetHeader(
+            media_type=media_type, size_bytes=self.size_bytes, sha256=self.sha256, details=details
+        )
+
+    @property
+    def title(self) -> str:
+        """The file's name, without what cannot be shown; empty for bytes."""
+        if isinstance(self.source, bytes):
+            return ""
+        return "".join(sign for sign in self.source.name if sign.isprintable())[:TITLE_MOST]
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yields its bytes."""

@@ -164,7 +164,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         forecasts=forecasts,
     )
     ingest = Ingest(store.assets, resources.blobs, clock, UploadProbe(), resources.scratch, room=room)
-    assets = AssetService(store.assets, resources.blobs, ingest, callers)
+    assets = AssetService(store.assets, store.library, resources.blobs, ingest, callers)
     models = CatalogService(catalog, vendors, drained)
     usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)

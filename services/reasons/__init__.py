@@ -10,6 +10,7 @@ from services.reasons.access import AccessReason
 from services.reasons.asset import AssetReason
 from services.reasons.call import CallReason
 from services.reasons.job import JobReason
+from services.reasons.library import LibraryReason
 from services.reasons.prompt import PromptReason
 from services.reasons.reason import Advice, Code, Reason
 from services.reasons.request import RequestReason
@@ -27,6 +28,7 @@ __all__ = [
     "CallReason",
     "Code",
     "JobReason",
+    "LibraryReason",
     "PromptReason",
     "Reason",
     "RequestReason",
@@ -44,6 +46,7 @@ DOMAINS: tuple[type[Reason], ...] = (
     RetentionReason,
     SpecReason,
     AssetReason,
+    LibraryReason,
     ServiceReason,
     JobReason,
     VendorReason,

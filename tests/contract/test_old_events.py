@@ -141,7 +141,9 @@ async def test_fragments_stay_if_the_video_is_not_an_asset_any_more(
 ) -> None:
     await run_job(store, clock, stored, numbered(1), fragments=("a",))
     async with store.database.writing() as connection:
-        await connection.execute(sa.text("DELETE FROM assets WHERE sha256 = :sha256"), {"sha256": digest("video")})
+        for table in ("library_entries", "assets"):
+            given = {"sha256": digest("video")}
+            await connection.execute(sa.text(f"DELETE FROM {table} WHERE sha256 = :sha256"), given)
     clock.advance(31 * DAY_S)
     assert await remove(store, stored, clock) == 1
     assert await known(store, "studio", "ann", "a")

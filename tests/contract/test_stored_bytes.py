@@ -141,7 +141,7 @@ async def test_a_deleted_asset_makes_room(store: PostgresStore) -> None:
     caller = a_limited(user_most=10)
     asset = await store.assets.put(numbered(1), caller)
     async with store.database.writing() as connection:
-        await connection.execute(sa.text("DELETE FROM assets"))
+        await connection.execute(sa.text("DELETE FROM library_entries; DELETE FROM assets"))
         await stored_bytes.forget(connection, asset.tenant, asset.user, asset.size_bytes)
     assert await store.counter_audits.full(limit=9) == []
     await store.assets.put(replace(asset, sha256="b" * 64), caller)

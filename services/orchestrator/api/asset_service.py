@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import grpc
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
-from services.orchestrator.api import proto_values
+from services.orchestrator.api import library_messages, proto_values
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.assets.ingest import Ingest, Upload
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.library import Library
 from services.reasons import AssetReason
 
 
@@ -20,6 +21,7 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
     """Answers the RPCs of asset.proto."""
 
     assets: Assets
+    library: Library
     blobs: Blobs
     ingest: Ingest
     callers: Authentication
@@ -36,8 +38,9 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
             media_type=header.media_type,
             size_bytes=header.size_bytes if header.HasField("size_bytes") else None,
             sha256=header.sha256.lower(),
+            details=library_messages.details(header.details),
         )
-        return proto_values.asset(await self.ingest.take(upload, _data(request_iterator), caller))
+        return await self._message(await self.ingest.take(upload, _data(request_iterator), caller))
 
     async def ReadAsset(
         self, request: asset_pb2.ReadAssetRequest, context: grpc.ServicerContext
@@ -55,7 +58,11 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
 
     async def GetAsset(self, request: asset_pb2.GetAssetRequest, context: grpc.ServicerContext) -> asset_pb2.Asset:
         """Returns what is known of an asset."""
-        return proto_values.asset(await self._asset(request.name))
+        return await self._message(await self._asset(request.name))
+
+    async def _message(self, asset: Asset) -> asset_pb2.Asset:
+        entry = await self.library.find(asset.sha256, tenant=asset.tenant, user=asset.user)
+        return library_messages.asset(asset, entry)
 
     async def _asset(self, name: str) -> Asset:
         caller = self.callers.caller()

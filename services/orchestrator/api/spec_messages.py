@@ -7,7 +7,10 @@ from i2v.v1 import job_pb2
 
 from services.errors import InvalidInput, InvalidSpec, Violation
 from services.orchestrator.admission.preview import RequestedSpec
+from services.orchestrator.api import library_messages
 from services.orchestrator.api.proto_values import duration, invalid, milliseconds, money, size
+from services.orchestrator.domain import library_details
+from services.orchestrator.domain.library_details import Details
 from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import (
     FAST,
@@ -67,6 +70,7 @@ def requested(spec: job_pb2.JobSpec) -> RequestedSpec:
         capability=spec.capability or None,
         price_most_micros=price,
         start_timeout_ms=_read(_start_timeout, spec, wrong),
+        details=_read(_details, spec, wrong),
     )
     return RequestedSpec(read, tuple(wrong))
 
@@ -96,6 +100,15 @@ def _timeout(spec: job_pb2.JobSpec) -> int | None:
 
 def _start_timeout(spec: job_pb2.JobSpec) -> int | None:
     return milliseconds(spec.start_timeout, "spec.start_timeout") if spec.HasField("start_timeout") else None
+
+
+def _details(spec: job_pb2.JobSpec) -> Details | None:
+    if not spec.HasField("details"):
+        return None
+    given = library_messages.details(spec.details)
+    if wrong := list(library_details.problems(given, "spec.details")):
+        raise InvalidSpec(wrong, reason=wrong[0].reason)
+    return given
 
 
 def _price(spec: job_pb2.JobSpec) -> int | None:
@@ -216,4 +229,6 @@ def to_pb(spec: Spec) -> job_pb2.JobSpec:
         result.timeout.CopyFrom(duration(spec.timeout_ms))
     if spec.start_timeout_ms is not None:
         result.start_timeout.CopyFrom(duration(spec.start_timeout_ms))
+    if spec.details is not None:
+        result.details.CopyFrom(library_messages.details_message(spec.details))
     return result

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.errors import InvalidUpload, Unavailable, Violation
-from services.orchestrator.domain import file_format
+from services.orchestrator.domain import file_format, library_details
 from services.orchestrator.domain.asset import Asset, blob_key
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.file_format import Role
+from services.orchestrator.domain.library_details import NO_DETAILS, Details
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.blobs import Blobs
@@ -46,6 +47,8 @@ class Upload:
     size_bytes: int | None
     sha256: str
     """Empty: not given."""
+    details: Details = NO_DETAILS
+    """What the library says of it."""
 
     def role(self) -> Role | None:
         """Returns what the file is for; None: unknown. Raises InvalidUpload for an unsupported media type."""
@@ -115,7 +118,8 @@ class Ingest:
                 )
             await self.assets.check(sha256, size, caller)  # before the bytes are stored, which other users may share
             await self.blobs.put_file(blob_key(tenant, sha256), clean, media_type=info.media_type)
-            return await self.assets.put(Asset(tenant, caller.user, sha256, size, info, self.clock.now()), caller)
+            asset = Asset(tenant, caller.user, sha256, size, info, self.clock.now())
+            return await self.assets.put(asset, caller, upload.details)
 
     async def _probe(
         self, received: Path, head: bytes, role: Role | None, size: int, tenant: str
@@ -155,6 +159,8 @@ class Ingest:
         limit = self._limit(role)
         if upload.size_bytes is not None and upload.size_bytes > limit:
             raise _too_large("header.size_bytes", upload.size_bytes, limit)
+        if wrong := list(library_details.problems(upload.details, "header.details")):
+            raise InvalidUpload(wrong, reason=wrong[0].reason)
         if upload.sha256 and (len(upload.sha256) != 64 or set(upload.sha256) - set("0123456789abcdef")):
             raise _refuse("header.sha256", "is not 64 hexadecimal digits", AssetReason.CHECKSUM_MALFORMED)
         return limit

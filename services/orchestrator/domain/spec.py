@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from services.orchestrator.domain.library_details import Details
+
 SEED_MAX = 2**63 - 1
 QUALITY, FAST = "quality", "fast"
 """How a video is decoded: by the model's full VAE, or by a tiny one."""
@@ -143,6 +145,8 @@ class Spec:
     """The models of the capability that may make it: those that the plan allowed at admission. None: not decided."""
     start_timeout_ms: int | None = None
     """From the admission to the first attempt at most; None: no limit but the timeout."""
+    details: Details | None = None
+    """What the library says of the video."""
 
     @property
     def negative_prompt(self) -> str | None:
@@ -170,7 +174,7 @@ class Spec:
         return hashlib.sha256(json.dumps(requested, sort_keys=True).encode()).hexdigest()
 
 
-LATER = ("resolution", "capability", "price_most_micros", "models", "start_timeout_ms")
+LATER = ("resolution", "capability", "price_most_micros", "models", "start_timeout_ms", "details")
 """What specs that were stored earlier do not have."""
 
 
@@ -189,6 +193,7 @@ def to_json(spec: Spec) -> dict[str, Any]:
         "quality": spec.quality,
     }
     later = {name: getattr(spec, name) for name in LATER}
+    later["details"] = asdict(spec.details) if spec.details else None
     return stored | {name: value for name, value in later.items() if value is not None}
 
 
@@ -202,6 +207,8 @@ def from_json(stored: dict[str, Any]) -> Spec:
         scene = given["scene"]
         given["scene"] = Scene(scene["scene"], scene["story"], tuple((key, value) for key, value in scene["details"]))
     later = {name: stored.get(name) for name in LATER}
+    if later["details"] is not None:
+        later["details"] = Details(**later["details"] | {"tags": tuple(later["details"]["tags"])})
     if later["models"] is not None:
         later["models"] = tuple(later["models"])
     return Spec(

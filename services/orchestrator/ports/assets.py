@@ -4,6 +4,7 @@ from typing import Protocol
 
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.library_details import NO_DETAILS, Details
 
 
 class Assets(Protocol):
@@ -15,8 +16,10 @@ class Assets(Protocol):
         An asset that the user has already always fits.
         """
 
-    async def put(self, asset: Asset, caller: Caller) -> Asset:
-        """Stores an uploaded asset, and counts its bytes; the one stored first is kept and returned.
+    async def put(self, asset: Asset, caller: Caller, details: Details = NO_DETAILS) -> Asset:
+        """Stores an uploaded asset with its entry in the library, and counts its bytes.
+
+        The one stored first is kept and returned, with its details.
 
         Raises QuotaExceeded, with nothing stored, if a limit of stored bytes has no room for it.
         """

@@ -5,11 +5,12 @@ import sqlalchemy as sa
 from services.errors import NotFound, Unavailable
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.library_details import NO_DETAILS, Details
 from services.orchestrator.domain.limits import denial
 from services.orchestrator.domain.limits.hold import holds_of_upload
 from services.orchestrator.domain.limits.measure import StoredBytes
 from services.orchestrator.ports.counters import Counters
-from services.orchestrator.store import row_mapping, stored_bytes
+from services.orchestrator.store import library_entries, row_mapping, stored_bytes
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.schema import assets
 from services.reasons import RequestReason
@@ -33,10 +34,10 @@ class PostgresAssets:
             except NotFound:
                 raise denied from None
 
-    async def put(self, asset: Asset, caller: Caller) -> Asset:
+    async def put(self, asset: Asset, caller: Caller, details: Details = NO_DETAILS) -> Asset:
         """Stores an uploaded asset, and counts its bytes; the one stored first is kept and returned."""
         async with self._database.reading() as connection:
-            if await stored_bytes.upload(connection, asset, holds_of_upload(asset, caller)):
+            if await stored_bytes.upload(connection, asset, details, holds_of_upload(asset, caller)):
                 return asset
         try:
             return await self._keep(asset)
@@ -50,6 +51,7 @@ class PostgresAssets:
         where = (assets.c.tenant == asset.tenant, assets.c.user == asset.user, assets.c.sha256 == asset.sha256)
         async with self._database.writing() as connection:
             await connection.execute(sa.update(assets).where(*where, ~assets.c.kept).values(kept=True))
+            await library_entries.again(connection, asset)
         return await self.get(asset.sha256, tenant=asset.tenant, user=asset.user)
 
     async def get(self, sha256: str, *, tenant: str, user: str) -> Asset:

@@ -19,13 +19,14 @@ from services.orchestrator.domain.event import (
     Resumed,
     Retrying,
     Started,
+    Succeeded,
     Terminal,
 )
 from services.orchestrator.domain.job_transitions import apply
 from services.orchestrator.domain.paid_call import Step
 from services.orchestrator.domain.spec import to_json
 from services.orchestrator.ports.jobs import Decide, Recorded
-from services.orchestrator.store import paid_call_steps, row_mapping, settlement, stored_bytes
+from services.orchestrator.store import library_entries, paid_call_steps, row_mapping, settlement, stored_bytes
 from services.orchestrator.store.notification_listener import CHANGES, STOPS
 from services.orchestrator.store.queue_entries import Queue, enqueue
 from services.orchestrator.store.schema import jobs
@@ -127,6 +128,8 @@ async def record(
         await stored_bytes.note(connection, asset)
     if terminal:
         await settlement.settle(connection, after, now)
+    if isinstance(body, Succeeded):
+        await library_entries.of_job(connection, after)
     recorded = Recorded(job, event, after)
     match body:
         case Rerouted(backend=backend):

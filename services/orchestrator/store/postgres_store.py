@@ -16,6 +16,7 @@ from services.orchestrator.store.job_records import PostgresJobRecords
 from services.orchestrator.store.jobs import PostgresJobs
 from services.orchestrator.store.ledger import PostgresLedger
 from services.orchestrator.store.legal_holds import PostgresLegalHolds
+from services.orchestrator.store.library import PostgresLibrary
 from services.orchestrator.store.limit_overrides import PostgresLimitOverrides
 from services.orchestrator.store.notification_listener import NotificationListener
 from services.orchestrator.store.old_bookings import PostgresOldBookings
@@ -48,6 +49,7 @@ class PostgresStore:
         self.credentials = PostgresCredentials(self.database, self._listener)
         self.counters = PostgresCounters(self.database, clock)
         self.assets = PostgresAssets(self.database, self.counters)
+        self.library = PostgresLibrary(self.database)
         self.usage_warnings = PostgresUsageWarnings(self.database)
         self.counter_audits = PostgresCounterAudits(self.database, clock)
         self.ledger = PostgresLedger(self.database)

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.orchestrator.store.access_schema import api_keys, audit_log, limit_overrides, operators, tenants
+from services.orchestrator.store.library_schema import library_entries
 from services.orchestrator.store.money_schema import (
     audited_counters,
     counter_audits,
@@ -39,6 +40,7 @@ __all__ = [
     "executors",
     "holds",
     "ledger_entries",
+    "library_entries",
     "limit_overrides",
     "metadata",
     "operators",

@@ -9,8 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.library_details import Details
 from services.orchestrator.domain.limits.hold import Hold
-from services.orchestrator.store import row_mapping, usage_warnings
+from services.orchestrator.store import library_entries, row_mapping, usage_warnings
 
 COLUMNS = (
     'tenant, "user", sha256, size_bytes, media_type, width, height, frames, fps, duration_s, audio_s, sample_rate,'
@@ -25,6 +26,7 @@ VALUES = """
 SIZE_IF_ALL_TAKEN = (
     "CASE WHEN (SELECT count(*) FROM taken) = (SELECT count(*) FROM asked) THEN CAST(:size_bytes AS bigint) END"
 )
+STORED_BEFORE = ("assets_pkey", "library_entries_tenant_user_sha256_key")
 RAISED = 'RETURNING id, period, used + held AS counted, "limit" + credit AS most'
 
 # An asset for which a counter has no room gets no size, which the schema forbids. One that is stored already violates
@@ -49,8 +51,10 @@ WITH asked AS (
     WHERE excluded."limit" IS NULL
         OR counter.used + counter.held + excluded.used <= excluded."limit" + counter.credit
     {RAISED}
-), warned AS ({usage_warnings.RAISE})
-INSERT INTO assets ({COLUMNS}) SELECT {VALUES.format(size=SIZE_IF_ALL_TAKEN, kept="true")}
+), warned AS ({usage_warnings.RAISE}), stored AS (
+    INSERT INTO assets ({COLUMNS}) SELECT {VALUES.format(size=SIZE_IF_ALL_TAKEN, kept="true")}
+)
+{library_entries.OF_UPLOAD}
 """)
 
 # What a job makes never fails for its size. Where it passes the limit, the counter's own limit is raised with it; the
@@ -83,17 +87,18 @@ UPDATE counters SET used = used - CAST(:size_bytes AS bigint) FROM locked WHERE 
 """)
 
 
-async def upload(connection: AsyncConnection, asset: Asset, holds: list[Hold]) -> bool:
-    """Stores and counts an asset, or neither. Returns False if it was stored before, or a counter has no room for it.
+async def upload(connection: AsyncConnection, asset: Asset, details: Details, holds: list[Hold]) -> bool:
+    """Stores and counts an asset, and makes its entry in the library, or nothing of it.
 
+    Returns False if it was stored before, or a counter has no room for it.
     `holds` are the limits of stored bytes, in the order of their counters' names. The connection commits by itself.
     """
     limits = {"subjects": [hold.counter.subject for hold in holds], "limits": [hold.most for hold in holds]}
     try:
-        await connection.execute(UPLOAD, _values(asset) | limits)
+        await connection.execute(UPLOAD, _values(asset) | library_entries.details_columns(details) | limits)
     except IntegrityError as error:
         broken = error.orig.diag if isinstance(error.orig, psycopg.Error) else None
-        if broken is None or (broken.constraint_name != "assets_pkey" and broken.column_name != "size_bytes"):
+        if broken is None or (broken.constraint_name not in STORED_BEFORE and broken.column_name != "size_bytes"):
             raise
         return False
     return True

@@ -1,0 +1,56 @@
+"""The tables of the library: what people see of assets."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
+
+from services.orchestrator.store.table_metadata import TIME, metadata
+
+# The words of any language, without stems: `simple`. A title counts more than a prompt.
+WORDS = """
+setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', joined_tags(tags)), 'A')
+|| setweight(to_tsvector('simple', description), 'B') || setweight(to_tsvector('simple', prompt), 'C')
+"""
+
+library_entries = sa.Table(
+    "library_entries",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    # Of the asset, which never changes: lists are sorted and filtered by them.
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("duration_ms", sa.BigInteger, comment="NULL: a picture."),
+    sa.Column("title", sa.Text, nullable=False, server_default=""),
+    sa.Column("description", sa.Text, nullable=False, server_default=""),
+    sa.Column("tags", ARRAY(sa.Text), nullable=False, server_default="{}"),
+    sa.Column("source_module", sa.Text, nullable=False, server_default=""),
+    sa.Column("custom", JSONB, nullable=False, server_default="{}"),
+    sa.Column("favorite", sa.Boolean, nullable=False, server_default="false"),
+    sa.Column("rating", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("job_id", sa.Text, comment="That made it, also after the job is removed; NULL: it was uploaded."),
+    sa.Column("operation", sa.Text, nullable=False, server_default=""),
+    sa.Column("model", sa.Text, nullable=False, server_default=""),
+    sa.Column("seed", sa.BigInteger),
+    sa.Column("prompt", sa.Text, nullable=False, server_default=""),
+    sa.Column("cost_micros", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("parents", ARRAY(sa.Text), nullable=False, server_default="{}"),
+    sa.Column("phash", sa.BigInteger, comment="Perceptual hash of the picture, or of the video's first frame."),
+    sa.Column("downloads", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("shares", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("access_time", TIME, comment="When its bytes were last read."),
+    sa.Column("revision", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("create_time", TIME, nullable=False),
+    sa.Column("update_time", TIME, nullable=False),
+    sa.Column("delete_time", TIME, comment="Since when it is in the trash; NULL: it is not."),
+    sa.Column("words", TSVECTOR, sa.Computed(WORDS, persisted=True)),
+    sa.UniqueConstraint("tenant", "user", "sha256"),
+    sa.ForeignKeyConstraint(
+        ["tenant", "user", "sha256"], ["assets.tenant", "assets.user", "assets.sha256"], name="library_entries_of_asset"
+    ),
+    sa.Index("library_entries_of_job", "job_id", postgresql_where=sa.text("job_id IS NOT NULL")),
+    sa.CheckConstraint("kind IN ('image', 'video', 'audio')", name="kind_known"),
+    sa.CheckConstraint("rating BETWEEN 0 AND 5", name="rating_stars"),
+    sa.CheckConstraint("downloads >= 0 AND shares >= 0 AND cost_micros >= 0", name="counts_positive"),
+)
