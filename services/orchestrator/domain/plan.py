@@ -1,12 +1,21 @@
 """The plan: what a tenant, each of its users and each of its API keys may do."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from services.orchestrator.domain.limits.calendar import Per
-from services.orchestrator.domain.limits.limit import Limit
+from services.orchestrator.domain.limits.limit import Limit, Subject
+from services.orchestrator.domain.limits.measure import Spend, StoredBytes, UnfinishedJobs
+
+ALWAYS_COUNTED = tuple(
+    Limit(measure, subject, per, None)
+    for subject in (Subject.TENANT, Subject.USER)
+    for measure, per in ((Spend(), Per.MONTH), (UnfinishedJobs(), Per.AT_A_TIME), (StoredBytes(), Per.AT_A_TIME))
+)
+"""Counted in every plan, also where they are unlimited: usage reports them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: `counted` is kept
 class Plan:
     """A list of limits and allow-lists. What is absent is unlimited; 0 is none."""
 
@@ -24,6 +33,12 @@ class Plan:
     """Jobs of plans with a higher priority begin first, but at most four while one of a lower priority waits."""
     weight: int = 1
     """Share of a backend's slots compared with other tenants that wait, 1 to 100."""
+
+    @cached_property
+    def counted(self) -> tuple[Limit, ...]:
+        """Its limits in their order, and what is always counted."""
+        named = {limit.key for limit in self.limits}
+        return (*self.limits, *(limit for limit in ALWAYS_COUNTED if limit.key not in named))
 
     @property
     def month(self) -> Per:

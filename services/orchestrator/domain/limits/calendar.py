@@ -4,7 +4,11 @@ import calendar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+PERIODS_KEPT = 4096
+"""Periods that a process keeps: each submission needs that of every limit."""
 
 
 class Per(StrEnum):
@@ -42,26 +46,30 @@ class BillingCalendar:
         """Returns the period of a moment. Raises ZoneInfoNotFoundError when the time zone is unknown."""
         if per is Per.AT_A_TIME:
             return Period("")
-        zone = ZoneInfo(self.time_zone)
-        today = now.astimezone(zone).date()
-        match per:
-            case Per.DAY:
-                key, first, following = today.isoformat(), today, today + timedelta(days=1)
-            case Per.MONTH:
-                first, following = today.replace(day=1), _month_after(today.replace(day=1), 1)
-                key = f"{today:%Y-%m}"
-            case Per.ANNIVERSARY:
-                day = self.anniversary.day
-                first = _month_day(today, day)
-                if first > today:
-                    first = _month_day(today.replace(day=1) - timedelta(days=1), day)
-                following = _month_day(_month_after(first.replace(day=1), 1), day)
-                key = f"from {first.isoformat()}"
-        return Period(key, _midnight(first, zone), _midnight(following, zone))
+        today = now.astimezone(ZoneInfo(self.time_zone)).date()
+        return _period(per, today, self.anniversary.day, self.time_zone)
 
     def day_start(self, day: date) -> datetime:
         """Returns the moment at which a day begins. Raises ZoneInfoNotFoundError when the time zone is unknown."""
-        return _midnight(day, ZoneInfo(self.time_zone))
+        return _midnight(day, self.time_zone)
+
+
+@lru_cache(maxsize=PERIODS_KEPT)
+def _period(per: Per, today: date, anniversary: int, time_zone: str) -> Period:
+    """Returns the period of a day. `anniversary` is a day of the month."""
+    match per:
+        case Per.DAY:
+            key, first, following = today.isoformat(), today, today + timedelta(days=1)
+        case Per.MONTH:
+            first, following = today.replace(day=1), _month_after(today.replace(day=1), 1)
+            key = f"{today:%Y-%m}"
+        case Per.ANNIVERSARY:
+            first = _month_day(today, anniversary)
+            if first > today:
+                first = _month_day(today.replace(day=1) - timedelta(days=1), anniversary)
+            following = _month_day(_month_after(first.replace(day=1), 1), anniversary)
+            key = f"from {first.isoformat()}"
+    return Period(key, _midnight(first, time_zone), _midnight(following, time_zone))
 
 
 def _month_after(first: date, months: int) -> date:
@@ -75,6 +83,6 @@ def _month_day(within: date, day: int) -> date:
     return within.replace(day=min(day, calendar.monthrange(within.year, within.month)[1]))
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def _midnight(day: date, time_zone: str) -> datetime:
     """Returns the moment in UTC at which a day begins. Midnight may be skipped: then the first moment after it."""
-    return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+    return datetime.combine(day, time(), tzinfo=ZoneInfo(time_zone)).astimezone(UTC)

@@ -2,24 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.limits.calendar import Per, Period
+from services.orchestrator.domain.limits.calendar import Period
 from services.orchestrator.domain.limits.limit import Limit, Subject
-from services.orchestrator.domain.limits.measure import Demand, Spend, StoredBytes, UnfinishedJobs
-
-ALWAYS_COUNTED = tuple(
-    Limit(measure, subject, per, None)
-    for subject in (Subject.TENANT, Subject.USER)
-    for measure, per in ((Spend(), Per.MONTH), (UnfinishedJobs(), Per.AT_A_TIME), (StoredBytes(), Per.AT_A_TIME))
-)
-"""Counted in every plan, also where they are unlimited: usage reports them."""
+from services.orchestrator.domain.limits.measure import Demand, StoredBytes
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class CounterName:
+class CounterName(NamedTuple):
     """Names a counter within a tenant.
 
     All code locks counters in the order of their names, and rows of jobs before them, so no two transactions wait for
@@ -53,15 +46,13 @@ class Hold:
 
 def limits_of(caller: Caller, now: datetime) -> list[CountedLimit]:
     """Returns every limit of the caller's plan, in the plan's order, and what is always counted."""
-    limits = list(caller.plan.limits)
-    named = {limit.key for limit in limits}
-    limits += [limit for limit in ALWAYS_COUNTED if limit.key not in named]
+    limits = caller.plan.counted
+    periods = {per: caller.calendar.period(per, now) for per in {limit.per for limit in limits}}
     counted = []
     for limit in limits:
-        if (subject := _subject(limit.subject, caller)) is None:
-            continue
-        period = caller.calendar.period(limit.per, now)
-        counted.append(CountedLimit(limit, period, CounterName(subject, limit.measure.key, period.key)))
+        if (subject := _subject(limit.subject, caller)) is not None:
+            period = periods[limit.per]
+            counted.append(CountedLimit(limit, period, CounterName(subject, limit.measure.key, period.key)))
     return counted
 
 
