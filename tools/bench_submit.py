@@ -145,8 +145,8 @@ async def psycopg_alone(url: str, tenants: Sequence[str]) -> AsyncIterator[Submi
 
         async def write() -> None:
             user = users()
-            subjects = [f"user:{user}" if each.startswith("user:") else each for each in values["subjects"]]
-            own = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": user, "subjects": subjects}
+            holds = values["holds"].replace('"user:"', f'"user:{user}"')
+            own = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": user, "holds": holds}
             connection = await idle.get()
             try:
                 await connection.execute(admission_statement.STATEMENT, values | own | {"tenant": next(whose)})

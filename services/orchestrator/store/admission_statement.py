@@ -4,7 +4,7 @@ It is one statement and a transaction of its own, without BEGIN and COMMIT. So a
 submissions contend, stay locked while the database works, and not while this process does. A counter that cannot take
 its hold is not in `taken`; then the job gets no quote, which the schema forbids, and PostgreSQL undoes all of it.
 
-The holds come as arrays, in the order of their counters' names: so all transactions lock counters in the same order,
+The holds come as one text, in the order of their counters' names: so all transactions lock counters in the same order,
 and none waits for another that waits for it.
 """
 
@@ -26,11 +26,11 @@ from services.orchestrator.store.queue_entries import Queue
 
 BOOK = (
     """
-WITH asked AS (  -- inner SELECTs hide the arrays' lengths from the planner: then it keeps one plan for all submissions
-    SELECT * FROM unnest((SELECT CAST(:subjects AS text[])), (SELECT CAST(:measures AS text[])),
-                         (SELECT CAST(:periods AS text[])), (SELECT CAST(:amounts AS bigint[])),
-                         (SELECT CAST(:limits AS bigint[])))
-        WITH ORDINALITY AS holds (subject, measure, period, amount, most, place)
+WITH asked AS (
+    SELECT * FROM ROWS FROM (
+        json_to_recordset(CAST(:holds AS json))
+            AS (subject text, measure text, period text, amount bigint, "limit" bigint)
+    ) WITH ORDINALITY AS holds (subject, measure, period, amount, most, place)
 ), taken AS (
     INSERT INTO counters AS counter (tenant, subject, measure, period, "limit", used, held, credit)
     SELECT :tenant, subject, measure, period, most, 0, amount, greatest(0, amount - most)
@@ -61,7 +61,8 @@ WITH asked AS (  -- inner SELECTs hide the arrays' lengths from the planner: the
     RETURNING id
 ), set_aside AS (
     INSERT INTO holds (job_id, counters, measures, amounts)
-    SELECT :id, array_agg(taken.id ORDER BY place), CAST(:measures AS text[]), CAST(:amounts AS bigint[])
+    SELECT :id, array_agg(taken.id ORDER BY place), array_agg(measure ORDER BY place),
+           array_agg(asked.amount ORDER BY place)
     FROM asked JOIN taken USING (subject, measure, period)
 ), event AS (
     INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
@@ -132,10 +133,10 @@ def values(job: Job, fingerprint: str, holds: Sequence[Hold], backend: str, shar
         "written": json.dumps(row_mapping.body_json(job.written)) if job.written else None,
         "now": job.create_time,
         "expire": job.expire_time,
-        "subjects": [hold.counter.subject for hold in holds],
-        "measures": [hold.counter.measure for hold in holds],
-        "periods": [hold.counter.period for hold in holds],
-        "amounts": [hold.amount for hold in holds],
-        "limits": [hold.most for hold in holds],
+        "holds": json.dumps([_hold_json(hold) for hold in holds]),
         "admitted": json.dumps(row_mapping.body_json(Admitted(job.quote_micros))),
     }
+
+
+def _hold_json(hold: Hold) -> dict[str, Any]:
+    return {**hold.counter._asdict(), "amount": hold.amount, "limit": hold.most}
