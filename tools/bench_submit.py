@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -184,7 +184,7 @@ def _values() -> dict[str, Any]:
     queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
     caller = Caller(TENANT, "", plan, key="floor")
     holds, share = holds_of(job, caller), TenantShare.of(TENANT, plan)
-    return asdict(queue) | admission_statement.values(job, "fingerprint", holds, card.backend, share)
+    return admission_statement.values(queue, job, "fingerprint", holds, card.backend, share)
 
 
 def counted() -> Callable[[], str]:

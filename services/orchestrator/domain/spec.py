@@ -180,9 +180,12 @@ LATER = ("resolution", "capability", "price_most_micros", "models", "start_timeo
 
 def to_json(spec: Spec) -> dict[str, Any]:
     """Returns the spec as plain JSON values, for storing. What came later and is not given is left out."""
-    given = asdict(spec.operation)
-    left_out = {each.name for each in fields(spec.operation) if each.name != "fit" and given[each.name] == each.default}
-    operation = {"kind": spec.operation.kind} | {name: given[name] for name in given if name not in left_out}
+    operation: dict[str, Any] = {"kind": spec.operation.kind}
+    for each in fields(spec.operation):
+        given = getattr(spec.operation, each.name)
+        value = asdict(given) if isinstance(given, Scene) else given
+        if each.name == "fit" or value != each.default:
+            operation[each.name] = value
     stored = {
         "model": spec.model,
         "operation": operation,

@@ -11,7 +11,6 @@ and none waits for another that waits for it.
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import psycopg
@@ -101,7 +100,7 @@ async def book(
     """
     # By the driver itself: for so many parameters SQLAlchemy would need as much processor time again.
     try:
-        await connection.execute(STATEMENT, asdict(queue) | values(job, fingerprint, holds, backend, share))
+        await connection.execute(STATEMENT, values(queue, job, fingerprint, holds, backend, share))
     except psycopg.errors.NotNullViolation as error:
         if error.diag.column_name != "quote_micros":
             raise
@@ -109,9 +108,14 @@ async def book(
     return True
 
 
-def values(job: Job, fingerprint: str, holds: Sequence[Hold], backend: str, share: TenantShare) -> dict[str, Any]:
+def values(
+    queue: Queue, job: Job, fingerprint: str, holds: Sequence[Hold], backend: str, share: TenantShare
+) -> dict[str, Any]:
     """Returns the statement's parameters for a job."""
     return {
+        "workflow": queue.workflow,
+        "application": queue.application,
+        "version": queue.version,
         "id": job.id,
         "tenant": job.tenant,
         "share": share.key,
@@ -139,4 +143,5 @@ def values(job: Job, fingerprint: str, holds: Sequence[Hold], backend: str, shar
 
 
 def _hold_json(hold: Hold) -> dict[str, Any]:
-    return {**hold.counter._asdict(), "amount": hold.amount, "limit": hold.most}
+    subject, measure, period = hold.counter
+    return {"subject": subject, "measure": measure, "period": period, "amount": hold.amount, "limit": hold.most}

@@ -5,7 +5,6 @@ waits for no transaction that waits for it, and no other submission of the tenan
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import psycopg
@@ -50,10 +49,8 @@ async def book_all(
     Returns False when a counter cannot take a hold: then undo the transaction.
     """
     driver: psycopg.AsyncConnection[Any] = (await connection.get_raw_connection()).driver_connection  # type: ignore[assignment]
-    queued = asdict(queue)
     values = [
-        queued | admission_statement.values(each.job, each.fingerprint, holds, each.backend, share)
-        for each, holds in new
+        admission_statement.values(queue, each.job, each.fingerprint, holds, each.backend, share) for each, holds in new
     ]
     try:
         async with driver.cursor() as cursor:

@@ -122,7 +122,9 @@ class Database:
         Each statement is a transaction of its own. Raises Unavailable, and the driver's errors.
         """
         async with _reachable(), self._engine.connect() as connection:
-            direct = cast("psycopg.AsyncConnection[Any]", (await connection.get_raw_connection()).driver_connection)
+            assert connection.sync_connection is not None
+            # Without get_raw_connection, which would switch to another greenlet for what is already here.
+            direct = cast("psycopg.AsyncConnection[Any]", connection.sync_connection.connection.driver_connection)
             try:
                 yield direct
             except psycopg.OperationalError:
