@@ -135,6 +135,13 @@ async def test_a_job_has_a_hold_on_each_counter_until_it_is_settled(store: Postg
         assert [row.used for row in await connection.execute(held)] == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("user", ['"ann"', "a\\b", "a\\n{}[],:", "NULL", "年 ü 🎬"])
+async def test_a_user_with_any_name_has_its_own_counters(store: PostgresStore, user: str) -> None:
+    await admit(store, a_job(user=user))
+    assert (await limit_status(store, "user", "unfinished", user)).held == 1
+    assert (await limit_status(store, "user", "unfinished", "ann")).held == 0
+
+
 async def test_the_statement_is_planned_once_for_all_submissions(store: PostgresStore) -> None:
     queue = Queue("make_video", "i2v-test", "1")
     plans = "SELECT generic_plans > 0 FROM pg_prepared_statements WHERE statement LIKE '%enqueue_workflow%'"
