@@ -22,6 +22,10 @@ RECENT_S = 30.0
 """Age of a forecast, in seconds, up to which an admission does not wait for a newer one."""
 RENEWED = 4.0
 """After so many times the pause between two forecasts an admission begins the next one."""
+RENEWED_SHARE = 2 / 3
+"""Share of the time in which a forecast is recent, after which an admission begins the next one in any case. So none
+has to wait for the forecast of a long queue while jobs arrive.
+"""
 LONG = 500
 """Waiting jobs from which on a forecast is computed in a thread."""
 
@@ -43,12 +47,24 @@ class _Known:
 class QueueForecasts:
     """The forecasts of one process. Without callers nothing runs."""
 
-    def __init__(self, queues: Queues, meter: Meter, *, pause_s: float = PAUSE_S, share: float = SHARE) -> None:
-        """`pause_s` is the least time between two forecasts of a queue, `share` the most of the time for them."""
+    def __init__(
+        self,
+        queues: Queues,
+        meter: Meter,
+        *,
+        pause_s: float = PAUSE_S,
+        share: float = SHARE,
+        recent_s: float = RECENT_S,
+    ) -> None:
+        """`pause_s` is the least time between two forecasts of a queue, `share` the most of the time for them.
+
+        An admission does not wait for a newer forecast than one that is `recent_s` old.
+        """
         self._queues = queues
         self._meter = meter
         self._pause_s = pause_s
         self._share = share
+        self._recent_s = recent_s
         self._known: dict[str, _Known] = {}
         self._computing: dict[str, asyncio.Task[Forecast]] = {}
 
@@ -78,9 +94,9 @@ class QueueForecasts:
     async def recent(self, backend: str) -> Forecast:
         """Returns the forecast of a queue, some seconds old, without a wait if there is one. Raises Unavailable."""
         known = self._known.get(backend)
-        if known is None or not known.younger(RECENT_S):
+        if known is None or not known.younger(self._recent_s):
             return await self.fresh(backend)
-        if not known.younger(RENEWED * known.pause_s):
+        if not known.younger(min(RENEWED * known.pause_s, RENEWED_SHARE * self._recent_s)):
             self._compute(backend)
         return known.forecast
 

@@ -118,3 +118,13 @@ async def test_an_old_forecast_is_used_while_the_next_one_is_made() -> None:
     assert (await forecasts.recent("test")).length == 3
     await queues.read_twice.wait()
     assert queues.snapshots == 2
+
+
+async def test_a_forecast_that_takes_long_is_renewed_before_an_admission_has_to_wait_for_it() -> None:
+    queues = MemoryQueues(a_snapshot(3))
+    forecasts = QueueForecasts(queues, PrometheusMeter(CollectorRegistry()), pause_s=100.0, recent_s=1.5)
+    await forecasts.recent("test")
+    queues.queue = a_snapshot(1)
+    await asyncio.sleep(1.1)
+    assert (await forecasts.recent("test")).length == 3
+    await asyncio.wait_for(queues.read_twice.wait(), 5)
