@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from services.file_permissions import restrict_permissions
 from services.orchestrator.backend_connections import Backends, connect_backends
 from services.orchestrator.background_task import run_in_background
+from services.orchestrator.blob_stores import open_blobs
 from services.orchestrator.blobs.local import LocalBlobs
-from services.orchestrator.blobs.minio import MinioBlobs
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.disk_space import DiskSpace
 from services.orchestrator.live_config import LiveConfig
@@ -101,7 +101,7 @@ async def open_resources(
     store = PostgresStore(url, clock=clock, queue=queue)
     await store.start()
     stack.push_async_callback(store.stop)
-    blobs = _open_blobs(settings)
+    blobs = open_blobs(settings)
     stack.push_async_callback(blobs.close)
     scratch = await asyncio.to_thread(Scratch, settings.data / "spool")
     stack.callback(scratch.close)
@@ -175,19 +175,6 @@ async def _start_postgres(folder: Path, stack: AsyncExitStack) -> EmbeddedPostgr
         embedded = await starting
         stack.callback(embedded.close)
     return embedded
-
-
-def _open_blobs(settings: Settings) -> Blobs:
-    if settings.blobs == "local":
-        return LocalBlobs(settings.data / "blobs")
-    return MinioBlobs(
-        settings.s3_endpoint,
-        settings.s3_access_key.get_secret_value(),
-        settings.s3_secret_key.get_secret_value(),
-        settings.s3_bucket,
-        region=settings.s3_region,
-        secure=settings.s3_secure,
-    )
 
 
 def _watched_disks(settings: Settings, scratch: Scratch, blobs: Blobs, meter: PrometheusMeter) -> DiskSpace:

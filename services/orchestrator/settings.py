@@ -5,16 +5,17 @@ import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from services.orchestrator import backend_addresses
+from services.orchestrator.blob_settings import BlobSettings
 from services.orchestrator.catalog_files import CatalogFiles, PlansFile
 from services.orchestrator.domain.retention import Ages, Kind
 from services.orchestrator.domain.token_claims import Issuer
 from services.orchestrator.ports.backend import Limits
-from services.settings import BadSetting, ListenAddress, ProcessSettings, Switch, is_of_kubernetes, read_key
+from services.settings import BadSetting, ListenAddress, Switch, is_of_kubernetes, read_key
 
 PREFIX = "I2V_"
 PROVIDER_OR_PROMPT_WRITER = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_PROMPT_[A-Z0-9_]+")
@@ -22,7 +23,7 @@ PROVIDER_OR_PROMPT_WRITER = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_P
 CLIENT = {"I2V_KEY", "I2V_KEY_FILE", "I2V_SERVER", "I2V_SERVER_TLS", "I2V_SERVER_CA_FILE", "I2V_USER"}
 
 
-class Settings(ProcessSettings):
+class Settings(BlobSettings):
     """Settings of an API or a worker."""
 
     data: Path = Path("var")
@@ -37,20 +38,6 @@ class Settings(ProcessSettings):
     """`host:port` of the gRPC server. A worker answers health there."""
     metrics_listen: ListenAddress = "127.0.0.1:9464"
     """`host:port` of `/metrics`."""
-    blobs: Literal["local", "s3"] = "local"
-    """Where videos and assets are stored: `local` (under the data folder) or `s3`."""
-    s3_endpoint: str = ""
-    """`host:port` of an S3-compatible store. Needed with `s3`."""
-    s3_access_key: SecretStr = SecretStr("")
-    """Access key. Needed with `s3`."""
-    s3_secret_key: SecretStr = SecretStr("")
-    """Secret key. Needed with `s3`."""
-    s3_bucket: str = "i2v"
-    """Bucket; it is created if it does not exist."""
-    s3_region: str = "us-east-1"
-    """Region of the bucket."""
-    s3_secure: Switch = True
-    """Whether the store is reached by TLS, with the authorities of the package certifi."""
     disk_free_bytes: NonNegativeInt = 1_000_000_000
     """Bytes to keep free on the disks of the spool and of local blobs. With less, jobs and uploads are refused
     (`DISK_FULL`), attempts wait, and health says NOT_SERVING; see [operations.md](operations.md#shortages). 0: nothing
@@ -198,8 +185,6 @@ class Settings(ProcessSettings):
     def check(self, prefix: str) -> None:
         """Raises BadSetting for values that do not go together, and for lists and files that cannot be read."""
         super().check(prefix)
-        if self.blobs == "s3" and not (self.s3_endpoint and self.s3_access_key and self.s3_secret_key):
-            raise BadSetting("I2V_BLOBS=s3 needs I2V_S3_ENDPOINT, I2V_S3_ACCESS_KEY and I2V_S3_SECRET_KEY")
         if self.prompt_writer and not backend_addresses.is_address(self.prompt_writer):
             raise BadSetting(f"I2V_PROMPT_WRITER is {self.prompt_writer!r}; it is `host:port`")
         self.token_issuer()

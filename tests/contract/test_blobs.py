@@ -71,6 +71,18 @@ async def test_reading_starts_at_an_offset_and_ends_at_the_end(place: Place, tmp
         place.blobs.read(key, offset=-1)
 
 
+async def test_a_range_is_read_and_no_byte_more(place: Place, tmp_path: Path) -> None:
+    key, (path, data) = a_key(), a_file(tmp_path, 2 * MIB + 7)
+    await place.blobs.put_file(key, path, media_type="video/mp4")
+    for offset, length in ((0, 1), (0, MIB), (5, MIB + 1), (2 * MIB, 7), (2 * MIB, 99), (0, 9 * MIB), (3 * MIB, 1)):
+        assert await content(place.blobs, key, offset, length) == data[offset : offset + length]
+    for length in (0, -1):
+        with pytest.raises(ValueError, match="at least 1"):
+            place.blobs.read(key, length=length)
+    with pytest.raises(NotFound):
+        await content(place.blobs, a_key(), 0, 1)
+
+
 async def test_what_is_not_there_is_not_found(place: Place) -> None:
     key = a_key()
     assert await place.blobs.size(key) is None
@@ -217,12 +229,13 @@ def test_memory_stays_flat_however_large_the_blob(kind: str, tmp_path: Path, req
         made = f"LocalBlobs(Path({str(tmp_path / 'blobs')!r}))"
     else:
         server: S3Server = request.getfixturevalue("s3_server")
-        made = f"MinioBlobs({server.endpoint!r}, {server.access_key!r}, {server.secret_key!r}, 'i2v-test')"
+        made = f"MinioBlobs(S3Bucket({server.endpoint!r}, {server.access_key!r}, {server.secret_key!r}, 'i2v-test'))"
     script = f"""
         import asyncio, resource
         from pathlib import Path
         from services.orchestrator.blobs.local import LocalBlobs
         from services.orchestrator.blobs.minio import MinioBlobs
+        from services.orchestrator.blobs.s3_bucket import S3Bucket
         async def main():
             blobs = {made}
             await blobs.check()
@@ -264,3 +277,28 @@ async def test_what_is_stored_in_a_folder_is_listed_in_pages(place: Place, tmp_p
     assert [each.key for each in (*first, *rest)] == sorted(names)
     assert all(abs((each.write_time - datetime.now(UTC)).total_seconds()) < 3600 for each in (*first, *rest))
     assert await place.blobs.stored(folder, after=names[2], limit=3) == []
+
+
+async def test_folders_in_a_folder_are_listed_in_the_order_of_keys(place: Place, tmp_path: Path) -> None:
+    folder = f"checks-{RUN}-{secrets.token_hex(4)}/"
+    names = [f"{folder}{name}" for name in ("a/1", "a-b", "a.b/c/d", "a0", "b/x/y", "b/x.y", "b/x-y/z", "Z")]
+    for size, name in enumerate(names):
+        await place.blobs.put_file(name, a_file(tmp_path, size)[0], media_type="video/mp4")
+    found = []
+    while page := await place.blobs.stored(folder, after=found[-1].key if found else "", limit=3):
+        found += page
+    assert [each.key for each in found] == sorted(names)
+    assert {each.key: each.size_bytes for each in found} == {name: size for size, name in enumerate(names)}
+    assert [each.key for each in await place.blobs.stored(f"{folder}b/", after=f"{folder}b/x", limit=9)] == sorted(
+        name for name in names if "/b/" in name
+    )
+    everything = await place.blobs.stored("", after=folder, limit=1000)
+    assert [each.key for each in everything if each.key.startswith(folder)] == sorted(names)
+
+
+async def test_half_made_blobs_are_not_listed(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path / "blobs")
+    await blobs.put_file("tenants/t/video", a_file(tmp_path, 5)[0], media_type="video/mp4")
+    assert list((tmp_path / "blobs" / ".parts").iterdir()) != []
+    assert [each.key for each in await blobs.stored("", after="", limit=99)] == ["tenants/t/video"]
+    await blobs.close()

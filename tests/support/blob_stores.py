@@ -7,9 +7,12 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from services.orchestrator.blobs.minio import MinioBlobs
+from services.orchestrator.blobs.s3_bucket import S3Bucket
 from services.orchestrator.ports.blobs import Blobs
 from tests.support.s3_fixture import S3Server
 
@@ -17,11 +20,9 @@ MIB = 1 << 20
 RUN = secrets.token_hex(6)
 
 
-def minio(server: S3Server, **changes: str) -> MinioBlobs:
-    given = {"access_key": server.access_key, "secret_key": server.secret_key, "bucket": "i2v-test"} | changes
-    return MinioBlobs(
-        changes.get("endpoint", server.endpoint), given["access_key"], given["secret_key"], given["bucket"]
-    )
+def minio(server: S3Server, **changes: Any) -> MinioBlobs:
+    given = S3Bucket(server.endpoint, server.access_key, server.secret_key, "i2v-test")
+    return MinioBlobs(replace(given, **changes))
 
 
 def a_key(name: str = "video") -> str:
@@ -35,8 +36,8 @@ def a_file(folder: Path, size: int) -> tuple[Path, bytes]:
     return path, data[:size]
 
 
-async def content(blobs: Blobs, key: str, offset: int = 0) -> bytes:
-    chunks = [chunk async for chunk in blobs.read(key, offset=offset)]
+async def content(blobs: Blobs, key: str, offset: int = 0, length: int | None = None) -> bytes:
+    chunks = [chunk async for chunk in blobs.read(key, offset=offset, length=length)]
     assert all(0 < len(chunk) <= MIB for chunk in chunks)
     return b"".join(chunks)
 

@@ -9,19 +9,21 @@ import asyncio
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from services.errors import NotFound, Unavailable
 from services.orchestrator.blobs.blob_key import check_key
+from services.orchestrator.blobs.blob_range import check_range
 from services.orchestrator.blobs.blob_stream import Source, stream
+from services.orchestrator.blobs.folder_list import stored_blobs
 from services.orchestrator.ports.blobs import StoredBlob
 from services.reasons import ServiceReason
 from services.resource_shortage import shortage
@@ -54,12 +56,11 @@ class LocalBlobs:
         """
         await self._run(lambda: self._put(self._path(key), path))
 
-    def read(self, key: str, *, offset: int = 0) -> AsyncIterator[bytes]:
-        """Yields the bytes from `offset`; none when that is behind the end."""
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Yields `length` bytes from `offset`, all without a length; none when the offset is behind the end."""
         path = self._path(key)
-        if offset < 0:
-            raise ValueError(f"an offset is not negative: {offset}")
-        return stream(self._threads, lambda: _open(key, path, offset))
+        check_range(offset, length)
+        return stream(self._threads, lambda: _open(key, path, offset, length))
 
     async def size(self, key: str) -> int | None:
         """Returns the stored size in bytes, None when nothing is stored there."""
@@ -113,20 +114,13 @@ class LocalBlobs:
 
     async def stored(self, folder: str, *, after: str, limit: int) -> list[StoredBlob]:
         """Returns what is stored under a folder, in the order of the keys."""
-        root = self._root / folder
+        return await self._run(lambda: stored_blobs(self._root, folder, after, limit))
 
-        def look() -> list[StoredBlob]:
-            try:
-                keys = sorted(key for name in os.listdir(root) if (key := f"{folder}{name}") > after)
-            except FileNotFoundError:
-                return []
-            found = []
-            for key in keys[:limit]:
-                with suppress(FileNotFoundError):
-                    found.append(StoredBlob(key, datetime.fromtimestamp((self._root / key).stat().st_mtime, UTC)))
-            return found
+    async def signed_url(self, key: str, *, expires_s: int, download_name: str, media_type: str) -> None:
+        """Returns None: a folder has no URLs."""
 
-        return await self._run(look)
+    async def signed_post(self, key: str, *, most_bytes: int, expires_s: int) -> None:
+        """Returns None: a folder takes no forms."""
 
     async def check(self) -> None:
         """Raises Unavailable when nothing can be written."""
@@ -194,24 +188,27 @@ class LocalBlobs:
 
 
 class _File:
-    def __init__(self, path: Path, offset: int) -> None:
+    def __init__(self, path: Path, offset: int, length: int | None) -> None:
         # Unbuffered: a chunk is read by one system call, straight into the bytes that are sent.
         self._file = path.open("rb", buffering=0)
         self._file.seek(offset)
+        self._left = sys.maxsize if length is None else length
 
     def read(self, size: int) -> bytes:
         try:
-            return self._file.read(size)
+            data = self._file.read(min(size, self._left))
         except OSError as error:
             raise _unavailable(error) from error
+        self._left -= len(data)
+        return data
 
     def close(self) -> None:
         self._file.close()
 
 
-def _open(key: str, path: Path, offset: int) -> Source:
+def _open(key: str, path: Path, offset: int, length: int | None) -> Source:
     try:
-        return _File(path, offset)
+        return _File(path, offset, length)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise NotFound("blob", key.rpartition("/")[2]) from None
     except OSError as error:

@@ -1,6 +1,6 @@
 """The storage of bytes; their metadata is in the database."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,16 @@ class StoredBlob:
     key: str
     write_time: datetime
     """By the clock of the blob store."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPost:
+    """A form (multipart/form-data) that stores one file. Whoever has it may send it until it expires."""
+
+    url: str
+    fields: Mapping[str, str]
+    """The fields of the form; the field `file` with the file's bytes comes after them."""
 
 
 class Blobs(Protocol):
@@ -25,8 +35,11 @@ class Blobs(Protocol):
         Raises: Unavailable.
         """
 
-    def read(self, key: str, *, offset: int = 0) -> AsyncIterator[bytes]:
-        """Yields the bytes from `offset` in chunks of at most 1 MiB. Raises NotFound, Unavailable."""
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Yields the bytes from `offset` in chunks of at most 1 MiB: at most `length` (at least 1), or all to the end.
+
+        An offset behind the end yields nothing. Raises NotFound, Unavailable.
+        """
 
     async def size(self, key: str) -> int | None:
         """Returns the stored size in bytes, None when nothing is stored there."""
@@ -41,8 +54,22 @@ class Blobs(Protocol):
         """
 
     async def stored(self, folder: str, *, after: str, limit: int) -> list[StoredBlob]:
-        """Returns what is stored under a folder without folders of its own, such as `checkpoints/`, in the order of the
-        keys: those that follow `after`, at most `limit`.
+        """Returns what is stored under a folder, such as `tenants/`, and the folders in it, in the order of the keys:
+        those that follow `after`, at most `limit`. An empty folder means the whole store.
+        """
+
+    async def signed_url(self, key: str, *, expires_s: int, download_name: str, media_type: str) -> str | None:
+        """Returns a URL from which anyone can GET the blob, or ranges of it, for this many seconds (at most 7 days).
+
+        The answer has the media type, and makes a browser save the blob as `download_name` (in any script), or show it
+        if the name is empty. Whether the blob exists is not checked. None: this store has no URLs. Raises Unavailable.
+        """
+
+    async def signed_post(self, key: str, *, most_bytes: int, expires_s: int) -> SignedPost | None:
+        """Returns a form by which anyone can store one file of 1 to `most_bytes` bytes for this many seconds.
+
+        What comes that way is not checked, and can be replaced until the form expires. None: this store takes no
+        forms. Raises Unavailable.
         """
 
     async def check(self) -> None:
