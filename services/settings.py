@@ -8,6 +8,7 @@ field's name in capitals. Its type says what is allowed, and the docstring below
 import logging
 import os
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -192,3 +193,13 @@ def read_key(variable: str, file: str) -> str:
     if not KEY.fullmatch(secret):
         raise BadSetting(f"{variable} names {file}, which has {WRONG_KEY}")
     return secret
+
+
+def read_authorities(variable: str, file: str) -> str:
+    """Reads the certificate authorities, PEM, of the file that a variable names. Raises BadSetting."""
+    try:
+        pem = Path(file).read_text()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (OSError, ValueError) as error:
+        raise BadSetting(f"{variable} names {file}, which holds no certificates in PEM: {error}") from error
+    return pem

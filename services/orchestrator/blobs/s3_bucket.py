@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import certifi
 import urllib3
 from minio import Minio
-from minio.sse import Sse
+from minio.sse import Sse, SseKMS, SseS3
 
 CONNECT_TIMEOUT_S = 2.0
 #: Silence of the store, not the length of a transfer.
@@ -64,3 +64,10 @@ class S3Bucket:
             return self
         parts = urlsplit(self.public_url)
         return replace(self, endpoint=parts.netloc, secure=parts.scheme == "https")
+
+
+def encryption(kind: str, kms_key: str) -> Sse | None:
+    """Returns the encryption of a kind: `none`, `sse-s3`, or `sse-kms` with the id of a key."""
+    if kind == "sse-kms":
+        return SseKMS(kms_key, {})
+    return SseS3() if kind == "sse-s3" else None

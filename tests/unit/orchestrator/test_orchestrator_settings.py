@@ -143,3 +143,20 @@ def test_a_variable_that_only_resembles_those_of_kubernetes_is_an_error(name: st
 
 def test_the_variables_of_the_client_and_the_tests_are_ignored() -> None:
     assert settings(SERVER="h:1", KEY="secret", USER="me", TEST_DATABASE_URL="postgresql://") == Settings()
+
+
+def test_settings_of_s3_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    for variables, wrong in (
+        ({"S3_ENCRYPTION": "sse-kms"}, "I2V_S3_ENCRYPTION=sse-kms and I2V_S3_KMS_KEY go together"),
+        ({"S3_KMS_KEY": "k"}, "go together"),
+        ({"S3_ENCRYPTION": "sse-kms", "S3_KMS_KEY": "k", "S3_SECURE": "false"}, "needs TLS"),
+        ({"S3_ENCRYPTION": "sse-c"}, "I2V_S3_ENCRYPTION"),
+        ({"S3_KMS_KEY": "k\n"}, "printable ASCII"),
+        ({"S3_PUBLIC_URL": "s3.example.com"}, "I2V_S3_PUBLIC_URL is `https://host`"),
+        ({"S3_PUBLIC_URL": "https://user:secret@s3.example.com"}, "I2V_S3_PUBLIC_URL is `https://host`"),
+        ({"S3_CA_FILE": str(tmp_path / "none")}, "I2V_S3_CA_FILE names .*no certificates in PEM"),
+    ):
+        with pytest.raises(BadSetting, match=wrong) as caught:
+            settings(**variables)
+        assert "secret" not in str(caught.value)
+    assert settings(S3_ENCRYPTION="sse-kms", S3_KMS_KEY="arn:aws:kms:k").s3_kms_key == "arn:aws:kms:k"
