@@ -52,7 +52,10 @@ from services.orchestrator.api.retention_service import RetentionService
 from services.orchestrator.api.tenant_service import TenantService
 from services.orchestrator.api.usage_feed_registry import UsageFeeds
 from services.orchestrator.api.usage_service import UsageService
+from services.orchestrator.assets.direct_uploads import DirectUploads
 from services.orchestrator.assets.ingest import Ingest
+from services.orchestrator.assets.resumable_uploads import ResumableUploads
+from services.orchestrator.assets.upload_parts import UploadParts
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.clock_and_ids import SystemIds
 from services.orchestrator.domain.caller import Caller
@@ -164,7 +167,10 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         forecasts=forecasts,
     )
     ingest = Ingest(store.assets, resources.blobs, clock, UploadProbe(), resources.scratch, room=room)
-    assets = AssetService(store.assets, store.library, resources.blobs, ingest, callers)
+    parts = UploadParts(store.uploads, resources.blobs)
+    resumable = ResumableUploads(store.uploads, parts, store.assets, resources.blobs, ingest, clock, ids)
+    direct = DirectUploads(resumable, resources.blobs)
+    assets = AssetService(store.assets, store.library, resources.blobs, ingest, resumable, direct, callers)
     models = CatalogService(catalog, vendors, drained)
     usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)

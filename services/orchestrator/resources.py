@@ -10,6 +10,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from services.file_permissions import restrict_permissions
+from services.orchestrator.assets.upload_parts import UploadParts
 from services.orchestrator.backend_connections import Backends, connect_backends
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.blob_stores import open_blobs
@@ -25,6 +26,7 @@ from services.orchestrator.retention.job_history import JobHistory
 from services.orchestrator.retention.old_checkpoints import OldCheckpoints
 from services.orchestrator.retention.old_events import OldEvents
 from services.orchestrator.retention.old_queue_entries import OldQueueEntries
+from services.orchestrator.retention.old_uploads import OldUploads
 from services.orchestrator.retention.retention import Retention
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.database import migrate
@@ -154,6 +156,7 @@ def _retention(
             EndedJobs(store.old_jobs, history),
             OldQueueEntries(store.old_entries, DbosEntries(url).remove),
             OldCheckpoints(store.old_jobs, blobs),
+            OldUploads(store.uploads, UploadParts(store.uploads, blobs).discard),
         ),
         ages=settings.ages(),
         only_one=RetentionLock(url).only_one,

@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from services.orchestrator import backend_addresses
 from services.orchestrator.blob_settings import BlobSettings
 from services.orchestrator.catalog_files import CatalogFiles, PlansFile
+from services.orchestrator.domain.open_upload import KEPT_FOR
 from services.orchestrator.domain.retention import Ages, Kind
 from services.orchestrator.domain.token_claims import Issuer
 from services.orchestrator.ports.backend import Limits
@@ -234,6 +235,7 @@ class Settings(BlobSettings):
                 Kind.JOBS: self.keep_jobs_days,
                 Kind.QUEUE_ENTRIES: self.keep_queue_entries_days,
                 Kind.CHECKPOINTS: self.keep_checkpoints_days,
+                Kind.UPLOADS: KEPT_FOR.days,
             }
         )
 

@@ -24,6 +24,37 @@ class AssetReason(Reason):
         Code.DATA_LOSS,
         Advice.RETRY,
     )
+    UPLOAD_ID_MALFORMED = "UPLOAD_ID_MALFORMED", "A UUID, with the size of the file."
+    UPLOAD_ID_REUSED = (
+        "UPLOAD_ID_REUSED",
+        "The same upload id came with another size, checksum or media type. Use a new UUID for every new file.",
+    )
+    UPLOAD_OFFSET_WRONG = (
+        "UPLOAD_OFFSET_WRONG",
+        "Another part of the file comes next. QueryWriteStatus says which; the metadata have it as `received_bytes`.",
+        Code.FAILED_PRECONDITION,
+    )
+    UPLOAD_INCOMPLETE = (
+        "UPLOAD_INCOMPLETE",
+        "The stream ended before the file did. What arrived is kept for a day: continue from `received_bytes`.",
+        Code.FAILED_PRECONDITION,
+    )
+    UPLOAD_PART_LOST = (
+        "UPLOAD_PART_LOST",
+        "What had arrived of the upload is not in the blob store any more. Begin again with a new id.",
+        Code.UNAVAILABLE,
+        Advice.RETRY,
+    )
+    DIRECT_UPLOAD_UNAVAILABLE = (
+        "DIRECT_UPLOAD_UNAVAILABLE",
+        "The bytes are not in an S3 store that takes uploads by itself. Use WriteAsset.",
+        Code.FAILED_PRECONDITION,
+    )
+    DIRECT_UPLOAD_MISSING = (
+        "DIRECT_UPLOAD_MISSING",
+        "Nothing has arrived at the address of this upload. Send the form first, and look at the store's answer.",
+        Code.FAILED_PRECONDITION,
+    )
     OFFSET_OUT_OF_RANGE = "OFFSET_OUT_OF_RANGE", "0 to the asset's size."
     PICTURE_FORMAT = "PICTURE_FORMAT", "Send PNG, JPEG, WebP, HEIC or AVIF; the message names what came."
     PICTURE_FILE_TOO_LARGE = "PICTURE_FILE_TOO_LARGE", "At most 10 MB."

@@ -30,6 +30,7 @@ def _operator(role: Role) -> AccessRule:
 _PREVIEW = _tenant(Scope.SUBMIT)
 _SUBMIT = _tenant(Scope.SUBMIT, while_suspended=False)
 _READ = _tenant(Scope.READ)
+_UPLOAD = _tenant(Scope.ASSETS, while_suspended=False)
 _DOWNLOAD = _tenant(Scope.ASSETS, Scope.READ)
 _USAGE = _tenant(Scope.USAGE)
 _CATALOG = AccessRule(frozenset(Scope), Role.VIEWER)
@@ -50,7 +51,10 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "SubmitJobs": _SUBMIT,
     },
     "i2v.v1.AssetService": {
-        "WriteAsset": _tenant(Scope.ASSETS, while_suspended=False),
+        "WriteAsset": _UPLOAD,
+        "QueryWriteStatus": _UPLOAD,
+        "CreateDirectUpload": _UPLOAD,
+        "FinalizeUpload": _UPLOAD,
         "ReadAsset": _DOWNLOAD,
         "GetAsset": _DOWNLOAD,
     },

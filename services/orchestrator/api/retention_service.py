@@ -20,6 +20,7 @@ KINDS = {
     retention_pb2.RetentionState.JOBS: Kind.JOBS,
     retention_pb2.RetentionState.QUEUE_ENTRIES: Kind.QUEUE_ENTRIES,
     retention_pb2.RetentionState.CHECKPOINTS: Kind.CHECKPOINTS,
+    retention_pb2.RetentionState.UPLOADS: Kind.UPLOADS,
 }
 NUMBERS = {kind: number for number, kind in KINDS.items()}
 BATCHES = 20

@@ -103,10 +103,7 @@ class Ingest:
     async def take(self, upload: Upload, chunks: AsyncIterator[bytes], caller: Caller) -> Asset:
         """Stores an upload and returns its asset. Raises InvalidUpload, QuotaExceeded, Unavailable."""
         role, tenant = upload.role(), caller.tenant
-        limit = self._check(upload, role)
-        self.room(upload.size_bytes or 0)
-        if upload.size_bytes and role is not Role.PICTURE:  # a picture is written again, in another size
-            await self.assets.check(upload.sha256, upload.size_bytes, caller)
+        limit = await self.check(upload, caller)
         with tempfile.TemporaryDirectory(prefix="upload-", dir=self.spool, ignore_cleanup_errors=True) as folder:
             received = Path(folder) / "received"
             size, sha256, head = await self._receive(upload, chunks, received, limit)
@@ -120,6 +117,18 @@ class Ingest:
             await self.blobs.put_file(blob_key(tenant, sha256), clean, media_type=info.media_type)
             asset = Asset(tenant, caller.user, sha256, size, info, self.clock.now())
             return await self.assets.put(asset, caller, upload.details)
+
+    async def check(self, upload: Upload, caller: Caller) -> int:
+        """Checks what can be checked before the bytes come. Returns how many bytes are taken at most.
+
+        Raises InvalidUpload, QuotaExceeded, Unavailable.
+        """
+        role = upload.role()
+        limit = self._check(upload, role)
+        self.room(upload.size_bytes or 0)
+        if upload.size_bytes and role is not Role.PICTURE:  # a picture is written again, in another size
+            await self.assets.check(upload.sha256, upload.size_bytes, caller)
+        return limit
 
     async def _probe(
         self, received: Path, head: bytes, role: Role | None, size: int, tenant: str

@@ -17,6 +17,8 @@ class Kind(StrEnum):
     """Entries of ended jobs in DBOS's tables."""
     CHECKPOINTS = "checkpoints"
     """Checkpoints that were not removed at the end of their job."""
+    UPLOADS = "uploads"
+    """Uploads in parts: unfinished ones with what has arrived, and the records of finished ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from services.orchestrator.store.queue_notifier import QueueNotifier
 from services.orchestrator.store.queues import PostgresQueues
 from services.orchestrator.store.service_secrets import PostgresServiceSecrets
 from services.orchestrator.store.tenants import PostgresTenants
+from services.orchestrator.store.uploads import PostgresUploads
 from services.orchestrator.store.usage_warnings import PostgresUsageWarnings
 
 
@@ -50,6 +51,7 @@ class PostgresStore:
         self.counters = PostgresCounters(self.database, clock)
         self.assets = PostgresAssets(self.database, self.counters)
         self.library = PostgresLibrary(self.database)
+        self.uploads = PostgresUploads(self.database)
         self.usage_warnings = PostgresUsageWarnings(self.database)
         self.counter_audits = PostgresCounterAudits(self.database, clock)
         self.ledger = PostgresLedger(self.database)

@@ -28,6 +28,7 @@ from services.orchestrator.store.money_schema import (
 )
 from services.orchestrator.store.table_metadata import TIME as _time
 from services.orchestrator.store.table_metadata import metadata
+from services.orchestrator.store.upload_schema import uploads
 from services.orchestrator.store.worker_schema import backend_drains, executors, run_rates
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "run_rates",
     "tenants",
     "unaudited_settlements",
+    "uploads",
     "usage_warnings",
 ]
 
