@@ -21,6 +21,7 @@ from i2v.v1 import (
 )
 
 from services.client.asset_download import download_asset
+from services.client.asset_upload import upload_asset
 from services.client.errors import Unreachable
 from services.client.job_spec import job_spec
 from services.client.output_file import OutputFile
@@ -212,13 +213,7 @@ class Client:
         The server reads the format from the bytes, and without a media type also what the file is for.
         """
         upload = await asyncio.to_thread(Upload.of, Path(source) if isinstance(source, str) else source)
-
-        async def parts() -> AsyncGenerator[asset_pb2.WriteAssetRequest, None]:
-            yield asset_pb2.WriteAssetRequest(header=upload.header(media_type))
-            async for chunk in upload.chunks():
-                yield asset_pb2.WriteAssetRequest(data=chunk)
-
-        return await self._channel.upload(self._assets.WriteAsset, parts)
+        return await upload_asset(self._channel, self._assets, upload, media_type)
 
     async def download(self, name: str, to: Path | str | OutputFile | BinaryIO) -> int:
         """Downloads an asset and returns its size in bytes.

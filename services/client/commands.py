@@ -21,6 +21,7 @@ from services.client.server_address import DEFAULT, addresses
 from services.client.spec_options import FILE, spec_from_options, utf8, with_spec_options
 from services.client.spec_options import upload as upload_as
 from services.client.terminal import say, terminal_columns
+from services.client.upload_folder import upload_files
 
 STATES = [name for name in job_pb2.Job.State.keys() if name != "STATE_UNSPECIFIED"]  # noqa: SIM118  No dict.
 
@@ -236,15 +237,22 @@ def models(connection: Connection) -> None:
 
 
 @command("upload")
-@click.argument("file", type=FILE)
-def upload(connection: Connection, file: Path) -> None:
-    """Uploads a picture, a sound or a video and prints its asset's name."""
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def upload(connection: Connection, paths: tuple[Path, ...]) -> None:
+    """Uploads pictures, sounds and videos and prints their assets' names. A folder: all files in it.
 
-    async def work(client: Client) -> None:
-        found = await upload_as(client, file, str(file))
+    A file that is refused is named with the reason, the others are uploaded, and the exit code is that of the last
+    refusal.
+    """
+
+    async def one(client: Client) -> None:
+        found = await upload_as(client, paths[0], str(paths[0]))
         say(formatting.as_json(found) if connection.json else found.name)
 
-    connection.run(work)
+    async def many(client: Client) -> None:
+        await upload_files(client, paths, json=connection.json)
+
+    connection.run(one if len(paths) == 1 and not paths[0].is_dir() else many)
 
 
 @command("download")

@@ -98,6 +98,17 @@ class ServiceChannel:
         """Makes a call with a stream of requests, from the first one each time, until answered. Raises I2VError."""
         return await self._until_answered(lambda: method(requests(), metadata=self._metadata))
 
+    async def upload_once(
+        self,
+        method: grpc.aio.StreamUnaryMultiCallable[Request, Response],
+        requests: AsyncGenerator[Request, None],
+    ) -> Response:
+        """Makes a call with a stream of requests; the caller repeats it. Raises I2VError."""
+        try:
+            return await method(requests, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from error
+
     def stream(
         self, method: grpc.aio.UnaryStreamMultiCallable[Request, Response], request: Request
     ) -> AsyncGenerator[Response, None]:

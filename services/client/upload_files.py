@@ -44,9 +44,10 @@ class Upload:
             return ""
         return "".join(sign for sign in self.source.name if sign.isprintable())[:TITLE_MOST]
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yields its bytes."""
+    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes]:
+        """Yields its bytes from an offset."""
         with await asyncio.to_thread(_open, self.source) as file:
+            await asyncio.to_thread(file.seek, offset)
             while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
                 yield chunk
 

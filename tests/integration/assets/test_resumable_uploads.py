@@ -1,6 +1,5 @@
 """Uploads that break and continue, and reads of parts of an asset."""
 
-import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.retention.old_uploads import OldUploads
 from tests.support import pictures, sounds
+from tests.support.blob_stores import until
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, caller, parts, served
 
@@ -54,8 +54,11 @@ async def test_an_upload_that_broke_continues_from_what_has_arrived(i2v: Served)
     call = i2v.assets.WriteAsset(metadata=caller())
     async for request in parts(header, SOUND[: PART_BYTES + 100_000]):
         await call.write(request)
-    while (await status(i2v, header.upload_id)).received_bytes < PART_BYTES:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
+
+    async def one_part() -> bool:
+        return (await status(i2v, header.upload_id)).received_bytes >= PART_BYTES
+
+    await until(one_part)
     call.cancel()
     found = await status(i2v, header.upload_id)
     assert PART_BYTES <= found.received_bytes < PART_BYTES + 100_000 and found.size_bytes == len(SOUND)
