@@ -4,6 +4,7 @@ from services.client import usage_commands
 from services.client.admin import (
     audit,
     backends,
+    blobs,
     credit,
     jobs,
     keys,
@@ -22,6 +23,7 @@ from services.client.commands import i2v
 __all__ = [
     "audit",
     "backends",
+    "blobs",
     "credit",
     "i2v",
     "jobs",

@@ -12,6 +12,7 @@ import grpc
 from i2v.admin.v1 import (
     audit_pb2_grpc,
     backend_pb2_grpc,
+    blob_pb2_grpc,
     counter_audit_pb2_grpc,
     credit_pb2_grpc,
     key_pb2_grpc,
@@ -38,6 +39,7 @@ from services.orchestrator.api.asset_service import AssetService
 from services.orchestrator.api.audit_service import AuditService
 from services.orchestrator.api.authentication import Authentication, digest
 from services.orchestrator.api.backend_service import BackendService
+from services.orchestrator.api.blob_service import BlobService
 from services.orchestrator.api.catalog_service import CatalogService
 from services.orchestrator.api.counter_audit_service import CounterAuditService
 from services.orchestrator.api.credit_service import CreditService
@@ -55,6 +57,7 @@ from services.orchestrator.api.usage_service import UsageService
 from services.orchestrator.assets.direct_uploads import DirectUploads
 from services.orchestrator.assets.ingest import Ingest
 from services.orchestrator.assets.resumable_uploads import ResumableUploads
+from services.orchestrator.assets.scrub import Scrub
 from services.orchestrator.assets.upload_parts import UploadParts
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.clock_and_ids import SystemIds
@@ -187,6 +190,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     retention = RetentionService(resources.retention, store.legal_holds, folding, acting)
     counter_audit = CounterAuditService(store.counter_audits)
     backends = BackendService(store.backend_drains, catalog, forecasts.wait_s, acting, clock, settings.silent_s)
+    blobs = BlobService(Scrub(resources.blobs, store.blob_references, clock), acting)
     all_jobs = AdminJobService(store.job_records, store.jobs, acting, meter)
 
     def register(server: grpc.aio.Server) -> None:
@@ -205,6 +209,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         retention_pb2_grpc.add_RetentionServiceServicer_to_server(retention, server)
         counter_audit_pb2_grpc.add_CounterAuditServiceServicer_to_server(counter_audit, server)
         backend_pb2_grpc.add_BackendServiceServicer_to_server(backends, server)
+        blob_pb2_grpc.add_BlobServiceServicer_to_server(blobs, server)
         admin_job_pb2_grpc.add_AdminJobServiceServicer_to_server(all_jobs, server)
 
     return [register]

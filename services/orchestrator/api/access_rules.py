@@ -115,6 +115,7 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "GetJob": _VIEWER,
         "CancelJob": _OPERATOR,
     },
+    "i2v.admin.v1.BlobService": {"ScrubBlobs": _OPERATOR},
     "i2v.admin.v1.BackendService": {
         "ListBackends": _VIEWER,
         "DrainBackend": _OPERATOR,

@@ -6,6 +6,7 @@ from services.orchestrator.store.api_keys import PostgresApiKeys
 from services.orchestrator.store.assets import PostgresAssets
 from services.orchestrator.store.audit_log import PostgresAuditLog
 from services.orchestrator.store.backend_drains import PostgresBackendDrains
+from services.orchestrator.store.blob_references import PostgresBlobReferences
 from services.orchestrator.store.counter_audits import PostgresCounterAudits
 from services.orchestrator.store.counters import PostgresCounters
 from services.orchestrator.store.credentials import PostgresCredentials
@@ -50,6 +51,7 @@ class PostgresStore:
         self.credentials = PostgresCredentials(self.database, self._listener)
         self.counters = PostgresCounters(self.database, clock)
         self.assets = PostgresAssets(self.database, self.counters)
+        self.blob_references = PostgresBlobReferences(self.database)
         self.library = PostgresLibrary(self.database)
         self.uploads = PostgresUploads(self.database)
         self.usage_warnings = PostgresUsageWarnings(self.database)
