@@ -24,7 +24,7 @@ from i2v.admin.v1 import (
     tenant_pb2_grpc,
 )
 from i2v.admin.v1 import job_pb2_grpc as admin_job_pb2_grpc
-from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, usage_pb2_grpc
+from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, provenance_pb2_grpc, usage_pb2_grpc
 
 from services.orchestrator.admission.admit import Admitter
 from services.orchestrator.admission.model_routing import Routing
@@ -49,6 +49,7 @@ from services.orchestrator.api.key_service import KeyService
 from services.orchestrator.api.limit_service import LimitService
 from services.orchestrator.api.operator_service import OperatorService
 from services.orchestrator.api.plan_service import PlanService
+from services.orchestrator.api.provenance_service import ProvenanceService
 from services.orchestrator.api.reconcile_service import ReconcileService
 from services.orchestrator.api.retention_service import RetentionService
 from services.orchestrator.api.tenant_service import TenantService
@@ -59,10 +60,12 @@ from services.orchestrator.assets.ingest import Ingest
 from services.orchestrator.assets.resumable_uploads import ResumableUploads
 from services.orchestrator.assets.scrub import Scrub
 from services.orchestrator.assets.upload_parts import UploadParts
+from services.orchestrator.assets.verify import Verifier
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.clock_and_ids import SystemIds
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.live_config import LiveConfig
+from services.orchestrator.media.file_checks import SandboxedChecks
 from services.orchestrator.media.upload_probe import UploadProbe
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.tokens import Tokens
@@ -80,6 +83,7 @@ log = logging.getLogger(__name__)
 TENANTS_LOGGED = 20
 WATCH = "/i2v.v1.JobService/WatchJob"
 UPLOAD = "/i2v.v1.AssetService/WriteAsset"
+VERIFY = "/i2v.v1.ProvenanceService/VerifyAsset"
 WATCH_USAGE = "/i2v.v1.UsageService/WatchUsage"
 DOWNLOAD = "/i2v.v1.AssetService/ReadAsset"
 LIST = "/i2v.v1.JobService/ListJobs"
@@ -174,6 +178,9 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     resumable = ResumableUploads(store.uploads, parts, store.assets, resources.blobs, ingest, clock, ids)
     direct = DirectUploads(resumable, resources.blobs)
     assets = AssetService(store.assets, store.library, resources.blobs, ingest, resumable, direct, callers)
+    checks = SandboxedChecks(resources.credentials)
+    verifier = Verifier(store.assets, resources.blobs, store.manifests, checks, resources.scratch, room)
+    provenance = ProvenanceService(store.manifests, verifier, callers)
     models = CatalogService(catalog, vendors, drained)
     usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)
@@ -196,6 +203,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     def register(server: grpc.aio.Server) -> None:
         job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
         asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
+        provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(provenance, server)
         catalog_pb2_grpc.add_CatalogServiceServicer_to_server(models, server)
         usage_pb2_grpc.add_UsageServiceServicer_to_server(usage, server)
         plan_pb2_grpc.add_PlanServiceServicer_to_server(plans, server)
@@ -224,7 +232,7 @@ def call_limits(settings: Settings) -> CallLimits:
         groups=(
             Group("WATCHES", (WATCH,), settings.tenant_watches, settings.max_calls),
             Group("USAGE_WATCHES", (WATCH_USAGE,), settings.tenant_usage_watches, settings.max_usage_watches),
-            Group("UPLOADS", (UPLOAD,), settings.tenant_uploads, settings.max_uploads),
+            Group("UPLOADS", (UPLOAD, VERIFY), settings.tenant_uploads, settings.max_uploads),
             Group("DOWNLOADS", (DOWNLOAD,), settings.tenant_downloads, settings.max_downloads),
             Group("LISTS", (LIST,), settings.tenant_lists, settings.max_lists),  # the largest answers
             Group("STATEMENTS", STATEMENTS, TENANT_STATEMENTS, ALL_STATEMENTS),

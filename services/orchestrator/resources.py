@@ -15,9 +15,11 @@ from services.orchestrator.backend_connections import Backends, connect_backends
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.blob_stores import open_blobs
 from services.orchestrator.blobs.local import LocalBlobs
+from services.orchestrator.certificate_files import open_credentials
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.disk_space import DiskSpace
 from services.orchestrator.live_config import LiveConfig
+from services.orchestrator.media.content_credentials import ContentCredentials
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.blobs import Blobs
@@ -70,6 +72,7 @@ class Resources:
     vendors: VendorAvailability
     retention: Retention
     drained: DrainedBackends
+    credentials: ContentCredentials
 
     def available(self, backend: str) -> bool:
         """Whether a backend takes work now."""
@@ -103,6 +106,7 @@ async def open_resources(
     store = PostgresStore(url, clock=clock, queue=queue)
     await store.start()
     stack.push_async_callback(store.stop)
+    credentials = await startup_wait.through(partial(open_credentials, settings, store.service_secrets))
     blobs = open_blobs(settings)
     stack.push_async_callback(blobs.close)
     scratch = await asyncio.to_thread(Scratch, settings.data / "spool")
@@ -136,6 +140,7 @@ async def open_resources(
         backends=backends,
         vendors=vendors,
         drained=drained,
+        credentials=credentials,
         retention=_retention(settings, url, store, blobs, clock, meter, pace),
     )
 
@@ -155,8 +160,8 @@ def _retention(
             OldEvents(store.old_jobs, history),
             EndedJobs(store.old_jobs, history),
             OldQueueEntries(store.old_entries, DbosEntries(url).remove),
-            OldCheckpoints(store.old_jobs, blobs),
             OldUploads(store.uploads, UploadParts(store.uploads, blobs).discard),
+            OldCheckpoints(store.old_jobs, blobs, store.assets),
         ),
         ages=settings.ages(),
         only_one=RetentionLock(url).only_one,

@@ -72,6 +72,13 @@ class Settings(BlobSettings):
     operator_key_file: str = ""
     """File with the key of the first operator, an admin, who makes others with `i2v admin operators create`. Empty:
     only operators of the database; see [tenants and keys](operations.md#tenants-and-keys)."""
+    c2pa_key_file: str = ""
+    """File with the private key that signs the manifests in videos, PEM: EC P-256, EC P-384 or Ed25519. Empty: a
+    development certificate; see [provenance.md](provenance.md#your-own-certificate)."""
+    c2pa_certificate_file: str = ""
+    """File with the certificate of that key and its authorities, PEM, the key's own first. Needed with a key."""
+    c2pa_earlier_file: str = ""
+    """File with certificates that signed earlier, each with its authorities, PEM: what they signed stays our own."""
     jwt_issuer: str = ""
     """Issuer of JWTs that callers may present in place of API keys, exactly as in `iss`. Empty: no JWT is accepted.
     See [tokens](operations.md#tokens)."""
@@ -187,6 +194,8 @@ class Settings(BlobSettings):
         super().check(prefix)
         if self.prompt_writer and not backend_addresses.is_address(self.prompt_writer):
             raise BadSetting(f"I2V_PROMPT_WRITER is {self.prompt_writer!r}; it is `host:port`")
+        if bool(self.c2pa_key_file) != bool(self.c2pa_certificate_file):
+            raise BadSetting("I2V_C2PA_KEY_FILE and I2V_C2PA_CERTIFICATE_FILE go together")
         self.token_issuer()
         self.provider_authorities()
         self.tritons()

@@ -35,6 +35,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         clock=clock,
         probe=probe,
         keep_output=keep_output,
+        signer=resources.credentials,
         meter=meter,
         writer=connect_prompt_writer(settings, stack),
         available=resources.available,

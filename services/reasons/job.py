@@ -86,6 +86,12 @@ class JobReason(Reason):
         Code.EVENT,
         Advice.NONE,
     )
+    OUTPUT_UNSIGNED = (
+        "OUTPUT_UNSIGNED",
+        "The video's file has no place for a signed manifest. It is kept; its manifest is in the library.",
+        Code.EVENT,
+        Advice.NONE,
+    )
     OUTPUT_SILENT = (
         "OUTPUT_SILENT",
         "The video has no sound, though the spec has one. It is kept.",

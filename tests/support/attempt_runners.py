@@ -16,6 +16,7 @@ from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.media import Probe
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import a_catalog
+from tests.support.signers import a_signer
 
 
 def an_attempt_runner(
@@ -40,6 +41,7 @@ def an_attempt_runner(
         clock=clock,
         probe=look,
         keep_output=keep_output,
+        signer=a_signer(),
         meter=PrometheusMeter(CollectorRegistry()),
         writer=None,
         available=lambda _: True,

@@ -53,7 +53,7 @@ def retention(store: PostgresStore, blobs: Blobs, clock: FakeClock, **changes: o
     removals = (
         OldEvents(store.old_jobs, history),
         EndedJobs(store.old_jobs, history),
-        OldCheckpoints(store.old_jobs, blobs),
+        OldCheckpoints(store.old_jobs, blobs, store.assets),
     )
     values: dict[str, object] = {
         "removals": removals,

@@ -58,6 +58,7 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "ReadAsset": _DOWNLOAD,
         "GetAsset": _DOWNLOAD,
     },
+    "i2v.v1.ProvenanceService": {"GetManifest": _DOWNLOAD, "VerifyAsset": _DOWNLOAD},
     "i2v.v1.CatalogService": {"ListModels": _CATALOG, "GetModel": _CATALOG},
     "i2v.v1.UsageService": {
         "GetUsage": _USAGE,

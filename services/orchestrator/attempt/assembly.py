@@ -9,9 +9,11 @@ from services.orchestrator.attempt.final_event_recorder import FinalEventRecorde
 from services.orchestrator.attempt.fragment_store import FragmentStore
 from services.orchestrator.attempt.generate import Generator
 from services.orchestrator.attempt.inputs import Inputs
+from services.orchestrator.attempt.output_signing import OutputSigning
 from services.orchestrator.attempt.output_store import OutputStore
 from services.orchestrator.attempt.paid_call_recorder import PaidCallRecorder
 from services.orchestrator.attempt.runner import AttemptRunner
+from services.orchestrator.attempt.signed_outputs import SignedOutputs
 from services.orchestrator.attempt.written_prompt import WrittenPrompts
 from services.orchestrator.domain.candidate_models import Available
 from services.orchestrator.domain.catalog import Catalog
@@ -20,6 +22,7 @@ from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.backend import Backend
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.ports.content_credentials import FileSigner
 from services.orchestrator.ports.disk_space import Room
 from services.orchestrator.ports.job_events import JobEvents
 from services.orchestrator.ports.jobs import Jobs
@@ -41,6 +44,7 @@ def attempt_runner(
     clock: Clock,
     probe: Probe,
     keep_output: Keep,
+    signer: FileSigner,
     meter: Meter,
     writer: PromptWriter | None,
     available: Available,
@@ -49,7 +53,7 @@ def attempt_runner(
     longest_retry_s: float = RETRY_MOST_S,
 ) -> AttemptRunner:
     """Returns a runner, with one generator for all its attempts. `catalog` returns the one that holds now."""
-    event_recorder = EventRecorder(jobs)
+    event_recorder, signed_outputs = EventRecorder(jobs), SignedOutputs(blobs, assets)
     paid_call_recorder = PaidCallRecorder(jobs, meter)
     generator = Generator(
         backends=backends,
@@ -58,7 +62,9 @@ def attempt_runner(
         prompts=WrittenPrompts(job_events, event_recorder, writer),
         inputs=Inputs(assets, blobs),
         fragments=FragmentStore(blobs, event_recorder, clock, meter),
-        outputs=OutputStore(blobs, event_recorder, clock, probe, keep_output, meter),
+        outputs=OutputStore(
+            blobs, event_recorder, OutputSigning(signer, signed_outputs, clock), probe, keep_output, meter
+        ),
         meter=meter,
         room=room,
         workroot=workroot,
@@ -76,4 +82,5 @@ def attempt_runner(
         generator=generator,
         paid_call_recorder=paid_call_recorder,
         final_events=FinalEventRecorder(jobs, fallback_models, clock, meter, longest_retry_s),
+        signed_outputs=signed_outputs,
     )

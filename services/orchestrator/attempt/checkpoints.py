@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.errors import NotFound, Unavailable
+from services.orchestrator.attempt.signed_outputs import SignedOutputs
 from services.orchestrator.domain.asset import checkpoint_key
 from services.orchestrator.domain.job import Job
 from services.orchestrator.ports.backend import Checkpoint
@@ -31,6 +32,7 @@ class Checkpoints:
     blobs: Blobs
     meter: Meter
     job: Job
+    signed: SignedOutputs
     _unsaved: list[Checkpoint] = field(default_factory=list)
     """Not stored yet, in order: a gap would make the ones after it useless, and hide them from `discard`."""
     _end: int = 0
@@ -66,9 +68,10 @@ class Checkpoints:
             self._end = max(self._end, self._unsaved.pop(0).index + 1)
 
     async def discard(self) -> None:
-        """Removes all checkpoints of a job that has ended. Raises nothing."""
+        """Removes all checkpoints of an ended job, and the files that it signed and did not record. Raises nothing."""
         if self.job.attempt == 0:
             return
+        await self.signed.discard(self.job)
         try:
             while await self.blobs.size(checkpoint_key(self.job.id, self._end)) is not None:
                 self._end += 1

@@ -77,7 +77,7 @@ class FinalEventRecorder:
 
         while True:
             try:
-                recorded = await self.jobs.record(state.job.id, decide, assets=state.output)
+                recorded = await self.jobs.record(state.job.id, decide, assets=state.output, manifest=state.manifest)
             except Unavailable:
                 if self.clock.now() > state.job.expire_time:
                     raise

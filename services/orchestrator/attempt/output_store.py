@@ -1,33 +1,32 @@
-"""Checks and stores the finished video."""
+"""Checks, signs and stores the finished video."""
 
 import asyncio
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.orchestrator.attempt.event_recorder import EventRecorder
+from services.orchestrator.attempt.file_digest import file_sha256
+from services.orchestrator.attempt.output_signing import OutputSigning
 from services.orchestrator.attempt.state import AttemptState
-from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.card import ModelCard
-from services.orchestrator.domain.event import JobError, VideoOutput
+from services.orchestrator.domain.event import JobError, VideoOutput, Warned
 from services.orchestrator.domain.media_info import VideoInfo
 from services.orchestrator.domain.output_differences import output_differences
 from services.orchestrator.domain.spec import Size
 from services.orchestrator.ports.backend import AttemptFailed, Output
 from services.orchestrator.ports.blobs import Blobs
-from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.media import Keep, Probe
 from services.orchestrator.ports.meter import Meter
-from services.reasons import VendorReason
+from services.reasons import JobReason, VendorReason
 
 
 @dataclass(frozen=True, slots=True)
 class OutputStore:
-    """Probes a finished file and stores it. What the backend states about the file is not trusted."""
+    """Probes a finished file, signs it and stores it. What the backend states about the file is not trusted."""
 
     blobs: Blobs
     event_recorder: EventRecorder
-    clock: Clock
+    signing: OutputSigning
     probe: Probe
     keep_output: Keep
     """Probes a vendor's file."""
@@ -49,28 +48,30 @@ class OutputStore:
         if card.remote is None and (size, info.frames) != (expected := (job.spec.size, card.frames(job.spec))):
             message = f"The backend made {info.frames} frames of {size}, not {expected[1]} of {expected[0]}."
             raise AttemptFailed(JobError(VendorReason.OUTPUT_WRONG, message, retryable=True))
-        size_bytes = path.stat().st_size
-        asset = Asset(job.tenant, job.user, sha256, size_bytes, info, self.clock.now(), output.promised)
-        await self.blobs.put_file(asset.key, path, media_type=info.media_type)
-        state.output = (asset,)
-        if card.remote is not None:
-            for warning in output_differences(job.spec, info, output.promised):
-                await self.event_recorder.record(state, warning)
-                self.meter.warned(job, warning.reason)
-        return VideoOutput(sha256, size, info.frames, info.fps, round(info.duration_s * 1000), size_bytes)
+        video = await self.signing.finish(
+            job, card, info, path, sha256, promised=output.promised, made_with=output.made_with
+        )
+        asset = video.asset
+        if video.path is not None:
+            await self.blobs.put_file(asset.key, video.path, media_type=info.media_type)
+        state.output, state.manifest = (asset,), video.manifest
+        warnings = list(output_differences(job.spec, info, output.promised)) if card.remote is not None else []
+        if video.unsigned_because:
+            unsigned = f"The video carries no signed manifest: {video.unsigned_because}."
+            warnings.append(Warned(JobReason.OUTPUT_UNSIGNED, unsigned))
+        for warning in warnings:
+            await self.event_recorder.record(state, warning)
+            self.meter.warned(job, warning.reason)
+        duration_ms = round(info.duration_s * 1000)
+        return VideoOutput(asset.sha256, size, info.frames, info.fps, duration_ms, asset.size_bytes)
 
     async def _probed(self, output: Output) -> tuple[VideoInfo, Path, str]:
         path = output.path
-        info, sha256 = await asyncio.gather(asyncio.to_thread(self.probe, path), asyncio.to_thread(_digest, path))
+        info, sha256 = await asyncio.gather(asyncio.to_thread(self.probe, path), asyncio.to_thread(file_sha256, path))
         return info, path, sha256
 
     async def _kept(self, output: Output) -> tuple[VideoInfo, Path, str]:
         info, path = await asyncio.to_thread(self.keep_output, output.path)
         if output.sha256 and path == output.path:
             return info, path, output.sha256
-        return info, path, await asyncio.to_thread(_digest, path)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return info, path, await asyncio.to_thread(file_sha256, path)

@@ -25,6 +25,7 @@ from services.orchestrator.attempt.outcome import (
 )
 from services.orchestrator.attempt.paid_call_recorder import PaidCallRecorder
 from services.orchestrator.attempt.result import AttemptResult, AwaitsReconciliation, JobEnded, TakenOver
+from services.orchestrator.attempt.signed_outputs import SignedOutputs
 from services.orchestrator.attempt.state import AttemptState
 from services.orchestrator.attempt.stop_request import stop_request
 from services.orchestrator.domain import next_event
@@ -73,6 +74,7 @@ class AttemptRunner:
     generator: Generator
     paid_call_recorder: PaidCallRecorder
     final_events: FinalEventRecorder
+    signed_outputs: SignedOutputs
 
     async def run(self, job_id: str, queue_entry: str = "") -> AttemptResult:
         """Runs one attempt.
@@ -106,7 +108,7 @@ class AttemptRunner:
         await self._checkpoints(job).discard()
 
     def _checkpoints(self, job: Job) -> Checkpoints:
-        return Checkpoints(self.blobs, self.meter, job)
+        return Checkpoints(self.blobs, self.meter, job, self.signed_outputs)
 
     async def _outcome(self, state: AttemptState) -> Outcome:
         """Loads what earlier attempts have made, and does the work. Raises Unavailable if it cannot be loaded."""

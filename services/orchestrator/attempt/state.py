@@ -8,6 +8,7 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.fragments import Fragments
 from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.manifest import Manifest
 from services.orchestrator.domain.price import partial_charge
 
 
@@ -38,6 +39,8 @@ class AttemptState:
     """The vendor's name of the task; empty until it is known."""
     output: tuple[Asset, ...] = ()
     """The whole video, once it is stored; the final event records its asset."""
+    manifest: Manifest | None = None
+    """How the whole video was made, once it is stored."""
     submission_answered: asyncio.Event = field(default_factory=_set_event)
     """Cleared while a task is being submitted and the vendor has not answered."""
 

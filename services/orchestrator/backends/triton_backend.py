@@ -128,7 +128,8 @@ class TritonBackend:
         async with aclosing(self._make(attempt, profile, plan, inputs, made, writer, done)) as events:
             async for event in events:
                 yield event
-        yield Output(_whole(attempt))
+        made_with = {"profile": profile.name, "profile_sha256": profile.digest}
+        yield Output(_whole(attempt), made_with=made_with)
 
     async def _prepare(
         self, attempt: GenerationRequest, size: Size

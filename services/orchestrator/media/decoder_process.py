@@ -1,8 +1,8 @@
 """The child process that opens hostile files: `python -m services.orchestrator.media.decoder_process <kind> <seconds>`.
 
 Its steps: load everything, give up memory, files and network, then answer one request at a time. A request brings
-the open files and no names; an answer is a small JSON object. It holds no secret: its environment is empty, its
-only ways out are the two files and the socket it was given.
+the open files and no names, and for some kinds a small JSON object; an answer is a small JSON object. It holds no
+secret: its environment is empty, its only ways out are the two files and the socket it was given.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from services.orchestrator.media.picture_header import Refused
 
@@ -29,7 +29,26 @@ NICENESS = 10
 IDLE_S = 2.0
 """Seconds without a file after which the memory of the last ones is given back."""
 
-Work = Callable[[BinaryIO, BinaryIO], Callable[[], dict[str, object]]]
+REQUEST_BYTES = 1 << 17
+"""The most that a request has beside its files."""
+
+
+class Parent:
+    """The process that sent a request, as the work sees it."""
+
+    def __init__(self, channel: socket.socket, request: bytes) -> None:
+        self._channel = channel
+        self.question: dict[str, Any] = json.loads(request) if request else {}
+        """What the request says beside its files."""
+
+    def ask(self, data: bytes) -> bytes:
+        """Sends bytes to the parent in the middle of the work, and returns its answer."""
+        self._channel.send(json.dumps({"asks": data.hex()}).encode())
+        return self._channel.recv(REQUEST_BYTES)
+
+
+Finish = Callable[[], dict[str, object]]
+Work = Callable[[BinaryIO, BinaryIO, Parent], Finish]
 
 
 def main(kind: str, limit_s: float) -> None:
@@ -43,12 +62,12 @@ def main(kind: str, limit_s: float) -> None:
     while True:
         if not select.select([channel], [], [], IDLE_S)[0]:
             give_back_memory(0)
-        message, files, _, _ = socket.recv_fds(channel, 16, FILES_PER_REQUEST)
+        message, files, _, _ = socket.recv_fds(channel, REQUEST_BYTES, FILES_PER_REQUEST)
         if not message:
             return
         # Processor time: a good file needs no more of it on a loaded machine. SIGPROF kills, even inside C code.
         signal.setitimer(signal.ITIMER_PROF, limit_s)
-        answer = _answered(work, files)
+        answer = _answered(work, files, Parent(channel, message.removeprefix(b"go")))
         signal.setitimer(signal.ITIMER_PROF, 0)
         channel.send(json.dumps(answer).encode())
         if "memory" in answer:
@@ -60,20 +79,29 @@ def _load(kind: str) -> Work:
         from services.orchestrator.media import picture_cleaning
 
         picture_cleaning.warm()
-        return picture_cleaning.clean
+        return _unasked(picture_cleaning.clean)
     if kind == "sounds":
         from services.orchestrator.media import sound_measure
 
         sound_measure.warm()
-        return sound_measure.measure
+        return _unasked(sound_measure.measure)
+    if kind in ("credentials", "signatures"):
+        from services.orchestrator.media import credentials_reading, credentials_signing
+
+        credentials_signing.warm()
+        return credentials_reading.read if kind == "credentials" else credentials_signing.sign
     from services.orchestrator.media import video_measure
 
     video_measure.warm()
     if kind == "repacks":
         from services.orchestrator.media import remux
 
-        return remux.remux
-    return video_measure.measure if kind == "videos" else video_measure.measure_any
+        return _unasked(remux.remux)
+    return _unasked(video_measure.measure if kind == "videos" else video_measure.measure_any)
+
+
+def _unasked(work: Callable[[BinaryIO, BinaryIO], Finish]) -> Work:
+    return lambda source, target, _: work(source, target)
 
 
 def _confine() -> None:
@@ -103,11 +131,11 @@ def _open_files() -> int:
     return highest + 1
 
 
-def _answered(work: Work, files: list[int]) -> dict[str, object]:
+def _answered(work: Work, files: list[int], parent: Parent) -> dict[str, object]:
     answer: dict[str, object] = {}
     try:
-        with open(files[0], "rb") as source, open(files[1], "wb") as target:
-            answer = _answer(work, source, target)
+        with open(files[0], "rb") as source, open(files[1], "w+b") as target:
+            answer = _answer(work, source, target, parent)
             target.flush()
             # The disk begins to write now, so that the parent's sync takes less time. Nothing waits for it here.
             os.posix_fadvise(target.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -118,9 +146,9 @@ def _answered(work: Work, files: list[int]) -> dict[str, object]:
     return answer
 
 
-def _answer(work: Work, source: BinaryIO, target: BinaryIO) -> dict[str, object]:
+def _answer(work: Work, source: BinaryIO, target: BinaryIO, parent: Parent) -> dict[str, object]:
     try:
-        finish = work(source, target)
+        finish = work(source, target, parent)
     except Refused as refused:
         return {"reason": refused.reason, "description": refused.description}
     except MemoryError:

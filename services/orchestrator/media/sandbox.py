@@ -12,7 +12,9 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from services.errors import Unavailable
 from services.reasons import ServiceReason
@@ -20,8 +22,10 @@ from services.reasons import ServiceReason
 START_LIMIT_S = 60.0
 WALL_TIME_FACTOR = 30
 """Wall-clock limit of a child, as a multiple of its processor time: on a loaded machine it has to wait."""
-Kind = Literal["pictures", "videos", "outputs", "repacks", "sounds"]
+Kind = Literal["pictures", "videos", "outputs", "repacks", "sounds", "credentials", "signatures"]
 """What a child is for."""
+Answer = Callable[[bytes], bytes]
+"""Answers what a child asks in the middle of its work."""
 
 
 class DecoderDied(Exception):
@@ -32,6 +36,14 @@ class DecoderDied(Exception):
         self.out_of_time = by == signal.SIGPROF
         self.killed = by == signal.SIGKILL
         super().__init__("out of time" if self.out_of_time else "killed" if self.killed else "crashed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    source: int
+    target: int
+    question: bytes
+    answer: Answer | None
 
 
 class Sandbox:
@@ -45,8 +57,18 @@ class Sandbox:
         self._idle: list[_Child] = []
         atexit.register(self.close)
 
-    def call(self, source: int, target: int | None = None) -> dict[str, object]:
+    def call(
+        self,
+        source: int,
+        target: int | None = None,
+        *,
+        question: Mapping[str, Any] | None = None,
+        answer: Answer | None = None,
+    ) -> dict[str, object]:
         """Lets a child read one open file and write another, which is empty, and returns its answer.
+
+        `question` is what the child gets to know beside the files, as JSON of at most 100 kB. `answer` is called with
+        what the child asks in between.
 
         Raises:
             DecoderDied: the file was too much for it.
@@ -54,11 +76,12 @@ class Sandbox:
         """
         with self._turns, open(os.devnull, "wb") as null:
             sink = null.fileno() if target is None else target
+            request = _Request(source, sink, b"" if question is None else json.dumps(question).encode(), answer)
             used = self._idle_child()
             try:
-                answer = self._ask(used or self._new_child(), source, sink)
-                if used is None or "memory" not in answer:
-                    return answer
+                found = self._ask(used or self._new_child(), request)
+                if used is None or "memory" not in found:
+                    return found
             except DecoderDied as died:
                 if died.out_of_time:
                     raise
@@ -68,17 +91,17 @@ class Sandbox:
                 os.ftruncate(target, 0)
                 os.lseek(target, 0, os.SEEK_SET)
             try:
-                return self._ask(self._new_child(), source, sink)
+                return self._ask(self._new_child(), request)
             except DecoderDied as died:
                 if not died.killed:
                     raise
                 what = f"The process that decodes {self._kind} was killed: the machine is short of memory. Try again."
                 raise Unavailable(what, reason=ServiceReason.DECODER_UNAVAILABLE) from died
 
-    def _ask(self, child: "_Child", source: int, target: int) -> dict[str, object]:
-        os.lseek(source, 0, os.SEEK_SET)
+    def _ask(self, child: "_Child", request: "_Request") -> dict[str, object]:
+        os.lseek(request.source, 0, os.SEEK_SET)
         try:
-            answer = child.ask(source, target, self._limit_s * WALL_TIME_FACTOR)
+            answer = child.ask(request, self._limit_s * WALL_TIME_FACTOR)
         except BaseException:
             child.end()
             raise
@@ -154,11 +177,14 @@ class _Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def ask(self, source: int, target: int, timeout_s: float) -> dict[str, object]:
+    def ask(self, request: "_Request", timeout_s: float) -> dict[str, object]:
         self._socket.settimeout(timeout_s)
         try:
-            socket.send_fds(self._socket, [b"go"], [source, target])
+            socket.send_fds(self._socket, [b"go", request.question], [request.source, request.target])
             answer = self._socket.recv(1 << 16)
+            while request.answer is not None and answer and "asks" in (asked := json.loads(answer)):
+                self._socket.send(request.answer(bytes.fromhex(asked["asks"])))
+                answer = self._socket.recv(1 << 16)
         except TimeoutError as late:
             what = f"The process that decodes {self._kind} got too little processor time. Try again."
             raise Unavailable(what, reason=ServiceReason.DECODER_UNAVAILABLE) from late

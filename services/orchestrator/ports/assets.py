@@ -26,3 +26,6 @@ class Assets(Protocol):
 
     async def get(self, sha256: str, *, tenant: str, user: str) -> Asset:
         """Returns what is known of an asset if it is this user's. Raises NotFound."""
+
+    async def is_stored(self, sha256: str, *, tenant: str) -> bool:
+        """Whether any user of the tenant has such an asset, whatever its state."""

@@ -119,6 +119,8 @@ class Output:
     """What a vendor states about it, by the vendor's own keys."""
     sha256: str = ""
     """Of its bytes, if the backend has seen all of them; otherwise empty."""
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    """Of an engine of our own: `profile`, and `profile_sha256`, the digest of its weights and code."""
 
 
 BackendEvent = Stage | Continues | Checkpoint | Fragment | TaskSubmitting | TaskAccepted | Output

@@ -8,6 +8,7 @@ from typing import Protocol
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import Body, Event
 from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.manifest import Manifest
 from services.orchestrator.domain.paid_call import Step
 
 Decide = Callable[[Job], Body | None]
@@ -28,13 +29,19 @@ class Jobs(Protocol):
     """The jobs of all tenants. Every method raises services.errors.Unavailable if the database cannot be reached."""
 
     async def record(
-        self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = (), step: Step | None = None
+        self,
+        job_id: str,
+        decide: Decide,
+        *,
+        assets: Sequence[Asset] = (),
+        step: Step | None = None,
+        manifest: Manifest | None = None,
     ) -> Recorded:
         """Adds the event that `decide` chooses, with the assets that it names.
 
         In the same transaction a terminal event settles the job's reservation, an event of a paid call is stored with
         the call, and a resumed job is queued again. `step` is the Submission of a Submitting, the Acceptance of an
-        Accepted.
+        Accepted. `manifest` is of one of the assets.
 
         Raises: NotFound; PreconditionFailed when another job has the reference of Accepted; and what `decide` raises.
         """

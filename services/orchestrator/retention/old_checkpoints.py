@@ -1,6 +1,7 @@
 """Removes checkpoints that were not removed at the end of their job: its worker was killed, or the blob store was away.
 
-They are found by their keys, so also those of jobs that are not in the database any more.
+They are found by their keys, so also those of jobs that are not in the database any more. With the note of signed files
+go the files that no asset names.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -9,6 +10,8 @@ from datetime import datetime
 
 from services.orchestrator.domain.asset import CHECKPOINTS, job_of_checkpoint
 from services.orchestrator.domain.retention import NOTHING_DUE, Due, Kind
+from services.orchestrator.domain.signed_output import SUFFIX, from_bytes
+from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.blobs import Blobs, StoredBlob
 from services.orchestrator.ports.retention import OldJobs
 
@@ -21,6 +24,7 @@ class OldCheckpoints:
 
     jobs: OldJobs
     blobs: Blobs
+    assets: Assets
 
     @property
     def kind(self) -> Kind:
@@ -36,8 +40,16 @@ class OldCheckpoints:
         """Removes some checkpoints, and yields their number."""
         async for page in self._pages(before):
             for stored in page:
+                if stored.key.endswith(SUFFIX):
+                    await self._remove_signed(stored.key)
                 await self.blobs.delete(stored.key)
             yield len(page)
+
+    async def _remove_signed(self, note: str) -> None:
+        """Removes the files that a job has signed and no asset names."""
+        for signed in from_bytes(b"".join([chunk async for chunk in self.blobs.read(note)])):
+            if not await self.assets.is_stored(signed.sha256, tenant=signed.tenant):
+                await self.blobs.delete(signed.key)
 
     async def _pages(self, before: datetime) -> AsyncIterator[list[StoredBlob]]:
         after = ""

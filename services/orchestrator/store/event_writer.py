@@ -23,10 +23,18 @@ from services.orchestrator.domain.event import (
     Terminal,
 )
 from services.orchestrator.domain.job_transitions import apply
+from services.orchestrator.domain.manifest import Manifest
 from services.orchestrator.domain.paid_call import Step
 from services.orchestrator.domain.spec import to_json
 from services.orchestrator.ports.jobs import Decide, Recorded
-from services.orchestrator.store import library_entries, paid_call_steps, row_mapping, settlement, stored_bytes
+from services.orchestrator.store import (
+    library_entries,
+    manifests,
+    paid_call_steps,
+    row_mapping,
+    settlement,
+    stored_bytes,
+)
 from services.orchestrator.store.notification_listener import CHANGES, STOPS
 from services.orchestrator.store.queue_entries import Queue, enqueue
 from services.orchestrator.store.schema import jobs
@@ -67,6 +75,7 @@ async def record(
     assets: Sequence[Asset],
     step: Step | None,
     now: datetime,
+    manifest: Manifest | None = None,
 ) -> Written:
     """Writes what `decide` chooses; the caller commits. Raises NotFound, and what `decide` raises."""
     found = (await connection.execute(FOUND, {"job_id": job_id})).one_or_none()
@@ -126,6 +135,8 @@ async def record(
         await settlement.start(connection, job.id)
     for asset in assets:  # late: the counters of stored bytes stay locked until the commit
         await stored_bytes.note(connection, asset)
+    if manifest is not None:
+        await manifests.write(connection, after, manifest, now)
     if terminal:
         await settlement.settle(connection, after, now)
     if isinstance(body, Succeeded):

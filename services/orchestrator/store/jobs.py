@@ -11,6 +11,7 @@ from services.errors import NotFound, PreconditionFailed
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import Succeeded
 from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.manifest import Manifest
 from services.orchestrator.domain.paid_call import Acceptance, Step
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.jobs import Decide, Recorded
@@ -38,13 +39,19 @@ class PostgresJobs:
         self._queue = queue
 
     async def record(
-        self, job_id: str, decide: Decide, *, assets: Sequence[Asset] = (), step: Step | None = None
+        self,
+        job_id: str,
+        decide: Decide,
+        *,
+        assets: Sequence[Asset] = (),
+        step: Step | None = None,
+        manifest: Manifest | None = None,
     ) -> Recorded:
         """Adds the event that `decide` chooses, with all that belongs to it, in one transaction."""
         try:
             async with self._database.writing() as connection:
                 written = await event_writer.record(
-                    connection, self._queue, job_id, decide, assets, step, self._clock.now()
+                    connection, self._queue, job_id, decide, assets, step, self._clock.now(), manifest
                 )
             if written.backend:
                 self._notifier.notify(written.backend)

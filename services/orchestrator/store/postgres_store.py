@@ -19,6 +19,7 @@ from services.orchestrator.store.ledger import PostgresLedger
 from services.orchestrator.store.legal_holds import PostgresLegalHolds
 from services.orchestrator.store.library import PostgresLibrary
 from services.orchestrator.store.limit_overrides import PostgresLimitOverrides
+from services.orchestrator.store.manifests import PostgresManifests
 from services.orchestrator.store.notification_listener import NotificationListener
 from services.orchestrator.store.old_bookings import PostgresOldBookings
 from services.orchestrator.store.old_jobs import PostgresOldJobs
@@ -54,6 +55,7 @@ class PostgresStore:
         self.blob_references = PostgresBlobReferences(self.database)
         self.library = PostgresLibrary(self.database)
         self.uploads = PostgresUploads(self.database)
+        self.manifests = PostgresManifests(self.database)
         self.usage_warnings = PostgresUsageWarnings(self.database)
         self.counter_audits = PostgresCounterAudits(self.database, clock)
         self.ledger = PostgresLedger(self.database)

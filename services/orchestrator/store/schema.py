@@ -26,6 +26,7 @@ from services.orchestrator.store.money_schema import (
     unaudited_settlements,
     usage_warnings,
 )
+from services.orchestrator.store.provenance_schema import manifests
 from services.orchestrator.store.table_metadata import TIME as _time
 from services.orchestrator.store.table_metadata import metadata
 from services.orchestrator.store.upload_schema import uploads
@@ -43,6 +44,7 @@ __all__ = [
     "ledger_entries",
     "library_entries",
     "limit_overrides",
+    "manifests",
     "metadata",
     "operators",
     "run_rates",

@@ -1,55 +1,19 @@
 """Checkpoints between attempts: in order, without gaps, and gone with the job."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.errors import NotFound, Unavailable
 from services.orchestrator.attempt.checkpoints import Checkpoints
+from services.orchestrator.attempt.signed_outputs import SignedOutputs
 from services.orchestrator.domain.event import FragmentReady
 from services.orchestrator.domain.fragments import Fragments
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.backend import Checkpoint
 from tests.support.builders import a_job
-
-
-@dataclass
-class MemoryBlobs:
-    """Blobs in a dictionary, which can be away."""
-
-    stored: dict[str, bytes] = field(default_factory=dict)
-    away: bool = False
-
-    def _look(self) -> None:
-        if self.away:
-            raise Unavailable("away", reason="BLOBS_UNAVAILABLE")
-
-    async def put_file(self, key: str, path: Path, *, media_type: str) -> None:
-        self._look()
-        self.stored[key] = path.read_bytes()
-
-    async def read(self, key: str, *, offset: int = 0) -> AsyncIterator[bytes]:
-        self._look()
-        if key not in self.stored:
-            raise NotFound("blob", key)
-        yield self.stored[key][offset:]
-
-    async def size(self, key: str) -> int | None:
-        self._look()
-        return len(self.stored[key]) if key in self.stored else None
-
-    async def delete(self, key: str) -> None:
-        self._look()
-        self.stored.pop(key, None)
-
-    async def check(self) -> None:
-        self._look()
-
-    async def close(self) -> None:
-        return None
+from tests.support.memory_blobs import MemoryBlobs, RecordedAssets
 
 
 @pytest.fixture
@@ -58,7 +22,8 @@ def blobs() -> MemoryBlobs:
 
 
 def checkpoints(blobs: MemoryBlobs, attempt: int) -> Checkpoints:
-    return Checkpoints(blobs, PrometheusMeter(CollectorRegistry()), replace(a_job(), attempt=attempt))
+    job = replace(a_job(), attempt=attempt)
+    return Checkpoints(blobs, PrometheusMeter(CollectorRegistry()), job, SignedOutputs(blobs, RecordedAssets()))
 
 
 def numbered(index: int) -> Checkpoint:
