@@ -1,6 +1,6 @@
 """All commands of `i2v`: those of everybody, and those of `i2v admin`."""
 
-from services.client import usage_commands
+from services.client import provenance_commands, usage_commands
 from services.client.admin import (
     audit,
     backends,
@@ -34,6 +34,7 @@ __all__ = [
     "log",
     "operators",
     "plans",
+    "provenance_commands",
     "reconcile",
     "retention",
     "tenants",

@@ -38,6 +38,7 @@ TERMINAL = ("succeeded", "failed", "cancelled")
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+Requests = Callable[[], AsyncGenerator[Request, None]]
 
 
 class Client:
@@ -282,6 +283,12 @@ class Client:
     async def call(self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request) -> Response:
         """Makes a call of such a service, repeated until it is answered."""
         return await self._channel.call(method, request)
+
+    async def send(
+        self, method: grpc.aio.StreamUnaryMultiCallable[Request, Response], requests: Requests[Request]
+    ) -> Response:
+        """Makes a call of such a service with a stream of requests, from the first one each time, until answered."""
+        return await self._channel.upload(method, requests)
 
     def stream(
         self, method: grpc.aio.UnaryStreamMultiCallable[Request, Response], request: Request

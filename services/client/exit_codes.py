@@ -13,6 +13,7 @@ Exit codes:
   4    the job ended without a video
   5    the server cannot be reached, or cannot do this now
   6    not found, or no valid key
+  7    verify: the file is not genuine; rerun: the video is not the same
   130  interrupted
 """
 
@@ -27,6 +28,7 @@ class ExitCode(IntEnum):
     NO_VIDEO = 4
     UNREACHABLE = 5
     UNKNOWN = 6
+    DIFFERENT = 7
     INTERRUPTED = 130
 
     @classmethod

@@ -71,6 +71,17 @@ async def fetch_video(client: Client, name: str, out: OutputFile, *, json: bool)
     return await _download(client, await client.get(job.name), out, shown, json=json)
 
 
+async def follow(client: Client, name: str, *, json: bool) -> job_pb2.Job:
+    """Shows a job until it ends, and returns it. Ctrl-C leaves it running."""
+    try:
+        with display(json=json) as shown:
+            await _show(client, name, shown)
+    except asyncio.CancelledError:
+        _say(_still_running(name))
+        raise
+    return await client.get(name)
+
+
 async def watch_job(client: Client, name: str, *, after: int, json: bool) -> ExitCode:
     """Follows a job that was submitted before. Ctrl-C leaves it running."""
     try:
