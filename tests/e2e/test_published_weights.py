@@ -139,7 +139,7 @@ async def test_a_profile_from_published_files_makes_videos_of_either_quality(
             with av.open(tmp_path / "video.mp4") as video:
                 sizes = [(frame.width, frame.height) for frame in video.decode(video=0)]
             assert sizes == [(96, 64)] * 9
-        assert jobs[0].output.asset != jobs[1].output.asset
+        assert await i2v.unsigned(jobs[0]) != await i2v.unsigned(jobs[1])
     await backend.close()
 
 

@@ -15,6 +15,8 @@ from i2v.v1 import (
     catalog_pb2_grpc,
     job_pb2,
     job_pb2_grpc,
+    provenance_pb2,
+    provenance_pb2_grpc,
     usage_pb2,
     usage_pb2_grpc,
 )
@@ -98,6 +100,12 @@ class Served:
     async def download(self, name: str, offset: int = 0, **who: str) -> bytes:
         request = asset_pb2.ReadAssetRequest(name=name, offset=offset)
         return b"".join([answer.data async for answer in self.assets.ReadAsset(request, metadata=caller(**who))])
+
+    async def unsigned(self, job: job_pb2.Job, **who: str) -> str:
+        """Returns the SHA-256 of a job's video before it was signed: the signature is never the same twice."""
+        stub: Any = provenance_pb2_grpc.ProvenanceServiceStub(self.channel)
+        request = provenance_pb2.GetManifestRequest(name=job.output.asset)
+        return (await stub.GetManifest(request, metadata=caller(**who))).unsigned_sha256
 
     async def usage(self, **who: str) -> usage_pb2.Usage:
         stub: Any = usage_pb2_grpc.UsageServiceStub(self.channel)

@@ -37,12 +37,18 @@ class SignedOutputs:
         return None
 
     async def note(self, job: Job, signed: SignedOutput, folder: Path) -> None:
-        """Notes a file; its bytes may be stored afterwards. Raises Unavailable."""
-        noted = await self._noted(job) if job.attempt > 1 else []
+        """Notes a file; its bytes may be stored afterwards.
+
+        Raises nothing: without the note a file stays behind only if this attempt dies before its end is recorded.
+        """
         path = folder / "signed.json"
         path.unlink(missing_ok=True)  # a store on the same disk links the file
-        await asyncio.to_thread(path.write_bytes, to_bytes([*noted, signed]))
-        await self.blobs.put_file(note_key(job.id), path, media_type=MEDIA_TYPE)
+        try:
+            noted = await self._noted(job) if job.attempt > 1 else []
+            await asyncio.to_thread(path.write_bytes, to_bytes([*noted, signed]))
+            await self.blobs.put_file(note_key(job.id), path, media_type=MEDIA_TYPE)
+        except (Unavailable, OSError) as error:
+            log.warning("a signed file cannot be noted", extra={"job_id": job.id, "error": str(error)})
 
     async def discard(self, job: Job) -> None:
         """Removes the note of an ended job, and the files in it that no asset names. Raises nothing."""

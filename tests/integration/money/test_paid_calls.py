@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from i2v.provider.v1 import provider_pb2
-from i2v.v1 import asset_pb2, job_pb2
+from i2v.v1 import asset_pb2, job_pb2, provenance_pb2, provenance_pb2_grpc
 
 from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.ports.backend import BackendEvent, GenerationRequest, TaskSubmitting
@@ -315,5 +316,12 @@ async def test_a_video_of_another_kind_than_mp4_that_was_paid_for_is_delivered(
         assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 5000), ended.error
         asset = await i2v.assets.GetAsset(asset_pb2.GetAssetRequest(name=ended.output.asset), metadata=caller())
         assert asset.media_type == media_type
+        warned = [event.warned.reason async for event in i2v.watch(ended.name) if event.WhichOneof("event") == "warned"]
+        assert ("OUTPUT_UNSIGNED" in warned) == (media_type == "video/webm")
+        manifests: Any = provenance_pb2_grpc.ProvenanceServiceStub(i2v.channel)
+        request = provenance_pb2.GetManifestRequest(name=ended.output.asset)
+        made = await manifests.GetManifest(request, metadata=caller())
+        assert made.signed == (media_type == "video/mp4")
+        assert ("video/webm file has no place" in made.json) == (media_type == "video/webm")
         brought = await i2v.download(ended.output.asset)
         assert (len(brought), brought.startswith(starts)) == (asset.size_bytes, True)

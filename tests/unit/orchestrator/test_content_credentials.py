@@ -12,6 +12,7 @@ from PIL import Image
 from services.orchestrator.domain.content_credentials import Credentials, Seal, Signer
 from services.orchestrator.domain.verification import Verdict, Verification
 from services.orchestrator.media.content_credentials import ContentCredentials
+from services.orchestrator.media.credentials_reading import of_certificate
 from services.orchestrator.media.signing_certificate import development
 from services.orchestrator.ports.content_credentials import CannotSign
 from tests.support.signed_files import (
@@ -176,3 +177,9 @@ def test_a_broken_video_stays_unsigned_and_leaves_no_file(signer: ContentCredent
     with pytest.raises(CannotSign):
         signer.sign(path, "video/mp4", CLAIM)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_file_is_intact_when_only_its_certificate_is_at_fault() -> None:
+    at_fault = ("signingCredential.untrusted", "signingCredential.expired", "claimSignature.outsideValidity")
+    assert all(map(of_certificate, at_fault))
+    assert not any(map(of_certificate, ("assertion.bmffHash.mismatch", "claimSignature.mismatch")))
