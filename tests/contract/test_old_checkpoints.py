@@ -1,16 +1,20 @@
 """The removal of checkpoints that stayed behind."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from services.orchestrator.domain.asset import CHECKPOINTS, checkpoint_key
+from services.orchestrator.domain.content_credentials import Identity
 from services.orchestrator.domain.job import State
 from services.orchestrator.domain.retention import Ages, Kind
+from services.orchestrator.domain.signed_output import SignedOutput, note_key, to_bytes
+from services.orchestrator.store import stored_bytes
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import FakeClock, numbered
-from tests.support.old_jobs import ACT, DAY_S, DAYS, Bytes, retention, run_job
+from tests.support.old_jobs import ACT, DAY_S, DAYS, Bytes, retention, run_job, video
 
 
 @pytest.fixture
@@ -66,3 +70,19 @@ async def test_checkpoints_may_be_kept_without_a_limit_of_time(
     assert not await removing.round()
     assert await stored.has(checkpoint_key("f" * 32, 0))
     assert (await removing.due())[Kind.CHECKPOINTS].count == 0
+
+
+async def test_signed_files_that_no_asset_names_go_with_their_note_and_others_stay(
+    store: PostgresStore, clock: FakeClock, stored: Bytes
+) -> None:
+    ours = Identity("i2v", "7", "c" * 64, True)
+    recorded, lost = (SignedOutput("studio", each * 64, 4, "d" * 64, ours) for each in "ab")
+    ended = await run_job(store, clock, stored, numbered(2))
+    asset = replace(video(ended, "signed", clock.now()), sha256=recorded.sha256)
+    async with store.database.writing() as connection:
+        await stored_bytes.note(connection, asset)
+    for signed in (recorded, lost):
+        await stored.put(signed.key)
+    await stored.put(note_key(ended.id), age_s=3 * DAY_S, data=to_bytes([recorded, lost]))
+    assert await remove(store, stored, clock) == []
+    assert (await stored.has(recorded.key), await stored.has(lost.key)) == (True, False)

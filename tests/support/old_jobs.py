@@ -73,10 +73,10 @@ class Bytes:
         self._folder = folder
         self.blobs = LocalBlobs(folder / "blobs")
 
-    async def put(self, key: str, *, age_s: float = 10 * DAY_S) -> None:
+    async def put(self, key: str, *, age_s: float = 10 * DAY_S, data: bytes = b"") -> None:
         source = self._folder / "source"
         source.unlink(missing_ok=True)
-        source.write_bytes(key.encode())
+        source.write_bytes(data or key.encode())
         await self.blobs.put_file(key, source, media_type="video/mp4")
         written = (self._folder / "blobs" / key).stat().st_mtime - age_s
         os.utime(self._folder / "blobs" / key, (written, written))
