@@ -210,8 +210,7 @@ class Client:
     async def upload(self, source: Path | str | bytes, media_type: str = "") -> asset_pb2.Asset:
         """Uploads a file, or bytes. The asset's name is that of what was stored: pictures are written again.
 
-        `media_type` says what the file is for: `image/*`, `audio/*` or `video/*`; a more exact type has no more effect.
-        The server reads the format from the bytes, and without a media type also what the file is for.
+        `media_type` says what the file is for: `image/*`, `audio/*` or `video/*`. Without it the server decides.
         """
         upload = await asyncio.to_thread(Upload.of, Path(source) if isinstance(source, str) else source)
         return await upload_asset(self._channel, self._assets, upload, media_type)

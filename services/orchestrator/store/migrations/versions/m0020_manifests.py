@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0020"
-down_revision: str | None = "0017"
+down_revision: str | None = "0024"
 
 
 def upgrade() -> None:
