@@ -109,7 +109,7 @@ async def open_tokens(settings: Settings, stack: AsyncExitStack, meter: Promethe
     keys = SigningKeys(
         source.load, meter.issuer_read, refresh_s=settings.jwt_refresh_s, refetch_s=settings.jwt_refetch_s
     )
-    run_in_background(stack, keys.keep_reading(), "signing-keys")
+    run_in_background(stack, keys.keep_reading, "signing-keys", meter.background_failed, again_s=settings.jwt_refetch_s)
     return TokenReader(keys, issuer)
 
 

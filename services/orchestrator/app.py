@@ -74,16 +74,18 @@ async def open_app(
             settings, stack, runs_jobs=runs_jobs, backends=backends, registry=registry, pace=pace
         )
         config, store = resources.config, resources.store
+        in_background = partial(run_in_background, stack, failed=resources.meter.background_failed)
         tokens = None if role is Role.WORKER else await open_tokens(settings, stack, resources.meter)
         callers = Authentication(store.credentials, config.plans, resources.clock, settings.operator_key(), tokens)
         services = [] if role is Role.WORKER else await open_api(settings, resources, callers)
         server = await _serve(settings, callers, services, registry)
         if services:
-            run_in_background(stack, revocation.enforce(callers, store.credentials, server), "revocation")
-            run_in_background(stack, revocation.write_uses(callers, store.credentials), "key-uses")
+            in_background(partial(revocation.enforce, callers, store.credentials, server), "revocation")
+            in_background(partial(revocation.write_uses, callers, store.credentials), "key-uses")
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
         worker = await open_worker(settings, resources, stack, pace) if runs_jobs else None
-        checking = health_check.check(
+        checking = partial(
+            health_check.check,
             resources.store.database,
             resources.store.counter_audits,
             resources.blobs,
@@ -92,12 +94,12 @@ async def open_app(
             resources.meter,
             resources.embedded,
         )
-        run_in_background(stack, checking, "health")
+        in_background(checking, "health")
         report = no_report if role is Role.WORKER else partial(report_tenants_without_plan, store.tenants, config)
-        run_in_background(stack, config.watch(settings.config_check_s, report), "config")
+        in_background(partial(config.watch, settings.config_check_s, report), "config")
         if role is not Role.WORKER:
-            reporting = usage_warnings.report(resources.store.usage_warnings, resources.meter)
-            run_in_background(stack, reporting, "usage-warnings")
+            reporting = partial(usage_warnings.report, resources.store.usage_warnings, resources.meter)
+            in_background(reporting, "usage-warnings")
         ports = {"port": server.port, "metrics_port": resources.metrics_port}
         log.info("ready", extra={"role": role.value, **ports})
         yield App(resources.store, server, resources.metrics_port, config, worker)

@@ -117,6 +117,12 @@ class PrometheusMeter:
             "i2v_retention_round_timestamp_seconds", "End of the last successful round.", ["kind"], registry=registry
         )
         self._due = Gauge("i2v_retention_due", "Things that a round has left though due.", ["kind"], registry=registry)
+        self._background = Counter(
+            "i2v_background_failures_total",
+            "Background tasks that failed and were started again.",
+            ["task"],
+            registry=registry,
+        )
         self._oldest = Gauge(
             "i2v_retention_oldest_timestamp_seconds", "The oldest of these; 0: none.", ["kind"], registry=registry
         )
@@ -241,6 +247,10 @@ class PrometheusMeter:
         subject = warning.subject.partition(":")[0] or Subject.TENANT.value
         kind = warning.measure.partition(":")[0]
         self._limits.labels(kind, subject, str(warning.threshold)).inc()
+
+    def background_failed(self, task: str) -> None:
+        """Counts a failure of a background task."""
+        self._background.labels(task).inc()
 
     def disk_free(self, place: str, size_bytes: int) -> None:
         """Sets the free bytes of a disk."""

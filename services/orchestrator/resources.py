@@ -114,16 +114,17 @@ async def open_resources(
     disks = _watched_disks(settings, scratch, blobs, meter)
     await disks.measure()
     sweeps = _sweeps(scratch, settings.data / "spool", blobs)
-    run_in_background(stack, keep_sweeping(*sweeps, count=meter.leftovers_removed), "sweep")
+    sweeping = partial(keep_sweeping, *sweeps, count=meter.leftovers_removed)
+    run_in_background(stack, sweeping, "sweep", meter.background_failed)
     metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
     stack.callback(close_metrics)
     if backends is None:
         backends = connect_backends(settings, config.catalog, stack, local=runs_jobs)
     vendors = VendorAvailability({name: backend for name, (backend, _) in backends.items()}, every_s=pace.vendor_look_s)
-    run_in_background(stack, vendors.watch(), "vendors")
+    run_in_background(stack, vendors.watch, "vendors", meter.background_failed)
     drained = DrainedBackends(store.backend_drains, backends, meter)
     await startup_wait.through(drained.refresh)  # before a worker takes jobs
-    run_in_background(stack, drained.watch(), "drains")
+    run_in_background(stack, drained.watch, "drains", meter.background_failed)
     return Resources(
         database_url=url,
         embedded=embedded,

@@ -10,6 +10,7 @@ from services.orchestrator.media.probe import keep_output, probe
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.resources import Resources
+from services.orchestrator.retention.retention import SOON_S
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.workers import PostgresWorkers
 from services.orchestrator.worker.backend_readiness import BackendReadiness
@@ -84,5 +85,5 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
     worker = Worker(runner=runner, reaper=reaper, workers=workers, queue=queue, silent_s=settings.silent_s)
     await resources.startup_wait.through(worker.start)
     stack.push_async_callback(worker.stop)
-    run_in_background(stack, resources.retention.repeat(), "retention")
+    run_in_background(stack, resources.retention.repeat, "retention", meter.background_failed, again_s=SOON_S)
     return worker

@@ -7,6 +7,7 @@ from services.errors import ServiceError, Unavailable
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.api.credential import OperatorCredential, TenantCredential
 from services.orchestrator.ports.credentials import Credentials
+from services.rpc.admitted_calls import OpenStream
 from services.rpc.server import RpcServer
 
 LOOK_S = 1.0
@@ -30,17 +31,36 @@ async def enforce(authentication: Authentication, credentials: Credentials, serv
 
 
 async def _end_refused(authentication: Authentication, server: RpcServer) -> None:
-    """Ends the open streams whose callers may not go on. Raises Unavailable."""
+    """Ends the open streams whose callers may not go on. Raises Unavailable.
+
+    A stream that cannot be checked keeps no other from being ended; the last such error is raised at the end.
+    """
     known: dict[tuple[str, str], ServiceError | None] = {}
+    unexpected: Exception | None = None
     for stream in server.open_streams():
-        credential = stream.caller.credential
-        assert isinstance(credential, TenantCredential | OperatorCredential)
-        asked = stream.method, credential.identity
-        if asked not in known:
-            known[asked] = await authentication.refusal(stream.method, stream.caller)
-        refusal = known[asked]
+        try:
+            refusal = await _refusal(authentication, stream, known)
+        except Unavailable:
+            raise
+        except Exception as error:
+            unexpected = error
+            continue
         if refusal is not None:
             server.end_stream(stream, refusal)
+    if unexpected is not None:
+        raise unexpected
+
+
+async def _refusal(
+    authentication: Authentication, stream: OpenStream, known: dict[tuple[str, str], ServiceError | None]
+) -> ServiceError | None:
+    """Returns why a stream must end; `known` has the answers for streams of the same caller. Raises Unavailable."""
+    credential = stream.caller.credential
+    assert isinstance(credential, TenantCredential | OperatorCredential)
+    asked = stream.method, credential.identity
+    if asked not in known:
+        known[asked] = await authentication.refusal(stream.method, stream.caller)
+    return known[asked]
 
 
 async def write_uses(authentication: Authentication, credentials: Credentials, every_s: float = USES_S) -> None:

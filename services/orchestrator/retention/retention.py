@@ -73,7 +73,7 @@ class Retention:
             return await self._remove(self._removal(kind), before, batches)
 
     async def repeat(self) -> None:
-        """Runs rounds of all kinds until cancelled. Raises nothing."""
+        """Runs rounds of all kinds until cancelled. While something cannot be reached, it waits for the next round."""
         while True:
             more = False
             try:

@@ -98,6 +98,8 @@ class NotificationListener:
                             signal.raise_()
             except (psycopg.Error, RuntimeError) as error:  # or there is no thread to look up the server's name
                 log.warning("the listening connection broke; connecting again", extra={"error": str(error)})
+            except Exception:
+                log.exception("listening failed unexpectedly; connecting again")
             await asyncio.sleep(RECONNECT_S)
 
     def _wake_all(self) -> None:
