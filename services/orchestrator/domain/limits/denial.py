@@ -75,18 +75,21 @@ def violation(exceeded: AskedLimit, plan: Plan, time_zone: str) -> LimitViolatio
 
 def _sentence(status: LimitStatus, asked: int, most: int, plan: Plan, time_zone: str) -> str:
     limit, who = status.limit, WHO[status.limit.subject]
-    unit, name = limit.measure.unit, plan.display_name or plan.name
+    unit = limit.measure.unit
     counted = status.used + status.held
+    giver = giver_of(limit, plan)
     if most == 0:
-        return f"The plan {name} allows {who[0].lower()}{who[1:]} no {things(limit)}. Ask for another plan."
+        advice = "Ask the operators." if limit.is_override else "Ask for another plan."
+        return f"{giver[0].upper()}{giver[1:]} allows {who[0].lower()}{who[1:]} no {things(limit)}. {advice}"
     of = "" if unit is Unit.JOBS else "of "
     if unit is Unit.BYTES:
-        has = f"{who} has {amount(counted, unit)} of {things(limit)}; the plan {name} allows {amount(most, unit)}"
-        return f"{has}, and this file has {amount(asked, unit)}. Send a smaller file, or ask for another plan."
+        has = f"{who} has {amount(counted, unit)} of {things(limit)}; {giver} allows {amount(most, unit)}"
+        advice = "ask the operators" if limit.is_override else "ask for another plan"
+        return f"{has}, and this file has {amount(asked, unit)}. Send a smaller file, or {advice}."
     if limit.per is Per.AT_A_TIME:
         has = f"{who} has {amount(counted, unit)} {of}{things(limit)}"
         has = has.removesuffix("s") if unit is Unit.JOBS and counted == 1 else has
-        return f"{has}; the plan {name} allows {amount(most, unit)} at a time. Wait for one to end, or cancel one."
+        return f"{has}; {giver} allows {amount(most, unit)} at a time. Wait for one to end, or cancel one."
     resets = f"It resets at {reset_time(status.period.end, time_zone)}."
     if asked > most:  # waiting does not help
         resets = "That is more than the whole limit: ask for less."
@@ -94,8 +97,14 @@ def _sentence(status: LimitStatus, asked: int, most: int, plan: Plan, time_zone:
         return f"{who}'s budget of {show(most)} has {show(most - counted)} left; {show(asked)} is needed. {resets}"
     used = f"{who} has used {amount(counted, unit)} of {amount(most, unit)} {of}{things(limit)}"
     were = "was" if unit is Unit.JOBS and asked == 1 else "were"
-    allowed = f"that the plan {name} allows {PERIODS[limit.per]}"
+    allowed = f"that {giver} allows {PERIODS[limit.per]}"
     return f"{used} {allowed}; {amount(asked, unit)} more {were} asked for. {resets}"
+
+
+def giver_of(limit: Limit, plan: Plan) -> str:
+    """Returns what a limit comes from, in words: the plan, or an override of it."""
+    name = f"the plan {plan.display_name or plan.name}"
+    return f"an override of {name}" if limit.is_override else name
 
 
 def things(limit: Limit) -> str:

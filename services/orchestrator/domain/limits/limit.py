@@ -1,6 +1,6 @@
 """One limit of a plan: how much of a measure a subject may use in a period."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from services.orchestrator.domain.limits.calendar import Per
@@ -29,6 +29,8 @@ class Limit:
     per: Per
     most: int | None
     """In the measure's unit. 0: none. None: unlimited, but counted."""
+    is_override: bool = field(default=False, compare=False)
+    """Whether operators have set it in place of the plan's. It says the same, so it is equal to that."""
 
     @property
     def key(self) -> str:

@@ -45,7 +45,7 @@ def limit_of(text: str, most: int | None) -> Limit:
     if most is not None and not 0 <= most <= AMOUNT_MOST:
         what = f"is {most}; 0 to {AMOUNT_MOST} is allowed"
         raise InvalidInput([Violation("most", what, AccessReason.AMOUNT_OUT_OF_RANGE)])
-    return Limit(measure, subject, per, most)
+    return Limit(measure, subject, per, most, is_override=True)
 
 
 def _parts(text: str) -> tuple[Subject, Measure, Per]:

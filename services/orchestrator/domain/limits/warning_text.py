@@ -1,7 +1,7 @@
 """What a warning says to a person."""
 
 from services.orchestrator.domain.limits.calendar import Per
-from services.orchestrator.domain.limits.denial import PERIODS, WHO, amount, reset_time, things
+from services.orchestrator.domain.limits.denial import PERIODS, WHO, amount, giver_of, reset_time, things
 from services.orchestrator.domain.limits.measure import Unit
 from services.orchestrator.domain.limits.status import LimitStatus
 from services.orchestrator.domain.plan import Plan
@@ -15,7 +15,7 @@ def warning_text(status: LimitStatus, plan: Plan, time_zone: str) -> str:
     has = "has" if limit.per is Per.AT_A_TIME else "has used"
     text = (
         f"{WHO[limit.subject]} {has} {amount(counted, unit)} of the {amount(most, unit)} {of}{things(limit)}"
-        f" that the plan {plan.display_name or plan.name} allows {PERIODS[limit.per]} ({counted * 100 // most} %)."
+        f" that {giver_of(limit, plan)} allows {PERIODS[limit.per]} ({counted * 100 // most} %)."
     )
     if status.period.end is None:
         return text

@@ -19,7 +19,9 @@ from services.orchestrator.domain.limits.measure import (
     UnfinishedJobs,
     VideoSeconds,
 )
+from services.orchestrator.domain.limits.override import Override, limit_of, overridden, subject_of
 from services.orchestrator.domain.limits.status import LimitStatus
+from services.orchestrator.domain.limits.warning_text import warning_text
 from services.orchestrator.domain.plan import Plan
 from tests.support.builders import NOON
 
@@ -85,6 +87,36 @@ def sentence(given: LimitStatus) -> str:
 )
 def test_a_person_reads_who_has_used_how_much_of_what_and_when_it_resets(given: LimitStatus, said: str) -> None:
     assert sentence(given) == said
+
+
+@pytest.mark.parametrize(
+    ("key", "most", "used", "said"),
+    [
+        ("user jobs day", 0, 0, "An override of the plan Free allows the user no jobs. Ask the operators."),
+        (
+            "key queued at-a-time",
+            1,
+            1,
+            "The API key has 1 queued job; an override of the plan Free allows 1 at a time. "
+            "Wait for one to end, or cancel one.",
+        ),
+        (
+            "user jobs day",
+            2,
+            2,
+            "The user has used 2 of 2 jobs that an override of the plan Free allows a day; 1 more was asked for. "
+            "It resets at 2026-11-22 00:00 Europe/Berlin.",
+        ),
+    ],
+)
+def test_the_limit_of_an_override_is_not_said_to_be_the_plans(key: str, most: int, used: int, said: str) -> None:
+    limit = limit_of(key, most)
+    subject = subject_of(limit, "ann", "k1")
+    [holds] = overridden(FREE, [Override(subject, limit)], "ann", "k1").limits
+    assert sentence(LimitStatus(holds, BERLIN.period(holds.per, NOON), used)) == said
+    if most > 1:
+        warned = warning_text(LimitStatus(holds, BERLIN.period(holds.per, NOON), used), FREE, "UTC")
+        assert "that an override of the plan Free allows a day (100 %)" in warned
 
 
 def test_every_violated_limit_is_named_and_what_is_unlimited_or_enough_is_not() -> None:
