@@ -4,7 +4,7 @@ A job that exists has passed every check here and its price is already set aside
 a crash leaves nothing, or an admitted job.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -88,11 +88,16 @@ class Admitter:
             return admitted
 
     async def prepare(
-        self, submission: Submission, caller: Caller, exhausted: frozenset[str] = frozenset()
+        self,
+        submission: Submission,
+        caller: Caller,
+        exhausted: frozenset[str] = frozenset(),
+        ahead: Mapping[str, int] | None = None,
     ) -> NewJob | Job:
         """Returns the job that a submission makes, not yet admitted; or the job that an earlier one has made.
 
-        `exhausted` models of a capability are left out.
+        `exhausted` models of a capability are left out. `ahead` has the jobs, by backend, that are prepared and not
+        yet admitted.
 
         Raises: as `admit`, except QuotaExceeded.
         """
@@ -129,7 +134,7 @@ class Admitter:
                 card_version=routing.card_version,
                 quote_id=quote_id(submission.quote_token),
             )
-            await self.gate.check(job, caller, routing.card.backend)
+            await self.gate.check(job, caller, routing.card.backend, ahead)
         except ServiceError:
             # A repeat gets the first answer, even if the model, an asset or the quote is gone, or the queue is full.
             earlier = await self.admissions.repeat(caller.tenant, caller.user, submission.request_id, fingerprint)

@@ -1,5 +1,6 @@
 """Batches: several jobs in one call, which count together."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -7,6 +8,7 @@ from enum import StrEnum
 from services.errors import (
     InvalidInput,
     InvalidSpec,
+    LimitReached,
     NotFound,
     PreconditionFailed,
     RequestIdReused,
@@ -100,15 +102,20 @@ async def admit_all(items: Sequence[Item], caller: Caller, admitter: Admitter) -
     """
     prepared: dict[int, NewJob | Job] = {}
     refused: dict[int, ServiceError] = {}
+    ahead = Counter[str]()
     for index, item in enumerate(items):
         try:
             if not isinstance(item, Submission):
                 raise item
-            prepared[index] = await admitter.prepare(item, caller)
-        except Unavailable:
-            raise
+            new_or_earlier = await admitter.prepare(item, caller, ahead=ahead)
+        except (Unavailable, LimitReached):
+            raise  # waiting helps, so it is no fault of the request
         except ServiceError as error:
             refused[index] = error
+        else:
+            prepared[index] = new_or_earlier
+            if isinstance(new_or_earlier, NewJob):
+                ahead[new_or_earlier.backend] += 1
     if refused:
         raise _joined(refused)
     new = {index: job for index, job in prepared.items() if isinstance(job, NewJob)}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from services.errors import LimitReached, PreconditionFailed
@@ -37,8 +38,10 @@ class QueueGate:
         self._counted_s: float | None = None
         self._counting = asyncio.Lock()
 
-    async def check(self, job: Job, caller: Caller, backend: str) -> None:
+    async def check(self, job: Job, caller: Caller, backend: str, ahead: Mapping[str, int] | None = None) -> None:
         """Checks a job that is about to be admitted.
+
+        `ahead` has the jobs, by backend, that are admitted together with it and come before it.
 
         Raises:
             LimitReached: too many jobs wait; says how long this one would.
@@ -46,6 +49,8 @@ class QueueGate:
             Unavailable: the database cannot be reached.
         """
         lengths = await self._counted()
+        if ahead:
+            lengths = lengths + Counter(ahead)
         for name, length, most in (
             (f"the workers of {job.spec.model}", lengths[backend], self._most_of_backend),
             ("all workers", lengths.total(), self._most_of_all),

@@ -1,15 +1,28 @@
 """Batches: all jobs or none, or each by itself; and repeats of them."""
 
+from dataclasses import replace
+
 import pytest
 
-from services.errors import InvalidInput, InvalidSpec, NotFound, PreconditionFailed, RequestIdReused, Violation
+from services.errors import (
+    InvalidInput,
+    InvalidSpec,
+    LimitReached,
+    NotFound,
+    PreconditionFailed,
+    RequestIdReused,
+    Violation,
+)
 from services.orchestrator.admission.admit import Submission
 from services.orchestrator.admission.batch import Item, Mode, admit_batch, check
+from services.orchestrator.admission.queue_forecasts import QueueForecasts
+from services.orchestrator.admission.queue_gate import QueueGate
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.spec import ImageToVideo, Spec
 from services.reasons import RequestReason
 from tests.support.admission_ports import CALLER, AdmissionPorts, MemoryAdmissions
 from tests.support.builders import a_spec
+from tests.support.memory_queues import MemoryQueues
 
 GONE = a_spec(model="gone")
 NO_PICTURE = a_spec(operation=ImageToVideo(image="c" * 64, prompt="a wave"))
@@ -72,6 +85,23 @@ async def test_all_or_nothing_admits_all_and_a_repeat_returns_the_same() -> None
     assert await batch(ports, Mode.ALL_OR_NOTHING, *items) == first
     assert await batch(ports, Mode.ALL_OR_NOTHING, *items, item(9)) == [*first, "0a"]
     assert ports.registry.get_sample_value("i2v_jobs_admitted_total", {"model": "test-model"}) == 4
+
+
+async def test_jobs_of_a_batch_count_together_at_the_most_that_may_wait() -> None:
+    ports, queues = AdmissionPorts(), MemoryQueues(others=2)
+    forecasts = QueueForecasts(queues, ports.meter)
+    gate = QueueGate(queues, forecasts, ports.meter, most_of_backend=3, most_of_all=1000)
+    admitter = replace(ports.admitter, gate=gate)
+    with pytest.raises(LimitReached) as refused:
+        await admit_batch([item(number) for number in range(4)], Mode.ALL_OR_NOTHING, CALLER, admitter)
+    assert (refused.value.reason, refused.value.limit) == ("QUEUE_LIMIT_REACHED", 3)
+    assert ports.admissions.jobs == {}
+    three = [item(number) for number in range(3)]
+    first = await admit_batch(three, Mode.ALL_OR_NOTHING, CALLER, admitter)
+    assert shown(first) == ["05", "06", "07"]
+    with pytest.raises(LimitReached):  # two jobs without room are no malformed request either
+        await admit_batch([item(8), item(9)], Mode.ALL_OR_NOTHING, CALLER, admitter)
+    assert await admit_batch(three, Mode.ALL_OR_NOTHING, CALLER, admitter) == first
 
 
 async def test_a_repeat_returns_the_same_jobs_although_their_model_is_gone() -> None:
