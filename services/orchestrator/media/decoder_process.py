@@ -90,6 +90,11 @@ def _load(kind: str) -> Work:
 
         credentials_signing.warm()
         return credentials_reading.read if kind == "credentials" else credentials_signing.sign
+    if kind == "renditions":
+        from services.orchestrator.media import rendition_process
+
+        rendition_process.warm()
+        return rendition_process.make
     from services.orchestrator.media import video_measure
 
     video_measure.warm()

@@ -22,7 +22,7 @@ from services.reasons import ServiceReason
 START_LIMIT_S = 60.0
 WALL_TIME_FACTOR = 30
 """Wall-clock limit of a child, as a multiple of its processor time: on a loaded machine it has to wait."""
-Kind = Literal["pictures", "videos", "outputs", "repacks", "sounds", "credentials", "signatures"]
+Kind = Literal["pictures", "videos", "outputs", "repacks", "sounds", "credentials", "signatures", "renditions"]
 """What a child is for."""
 Answer = Callable[[bytes], bytes]
 """Answers what a child asks in the middle of its work."""

@@ -77,6 +77,11 @@ def measure(source: BinaryIO, _target: BinaryIO) -> Callable[[], dict[str, objec
     return lambda: figures
 
 
+def demuxer_of(source: BinaryIO) -> str:
+    """Returns the demuxer for a sound, by its first bytes: no other is tried. Raises Refused."""
+    return _kind(source)[1]
+
+
 def _kind(source: BinaryIO) -> tuple[str, str]:
     """Returns media type and demuxer by the first bytes, and rewinds the file."""
     head = source.read(file_format.HEAD_BYTES)
@@ -104,6 +109,11 @@ def _joined_late(head: bytes) -> FileFormat | None:
 def warm() -> None:
     """Loads all that opening a file will need; see video_measure.warm."""
     video_measure.warm()
+    measure(silence(), io.BytesIO())
+
+
+def silence() -> io.BytesIO:
+    """Returns a tiny sound file, for warming up."""
     tiny = io.BytesIO()
     with av.open(tiny, "w", format="wav") as container:
         stream: Any = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
@@ -112,4 +122,4 @@ def warm() -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     tiny.seek(0)
-    measure(tiny, io.BytesIO())
+    return tiny
