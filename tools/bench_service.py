@@ -210,6 +210,10 @@ class _Bare:
         """Knows no asset."""
         return asset_pb2.Asset()
 
+    async def GetRendition(self, request: object, context: object) -> asset_pb2.Rendition:
+        """Knows no variant."""
+        return asset_pb2.Rendition()
+
     async def ReadAsset(self, request: object, context: object) -> AsyncIterator[asset_pb2.ReadAssetResponse]:
         """Sends as much as the real one."""
         for _ in range(FILE_BYTES // MIB):

@@ -1,4 +1,4 @@
-"""Downloads of assets. A broken one continues where it stopped, and the bytes are checked against the asset's name."""
+"""Downloads of assets. A broken one continues where it stopped; an asset's own bytes are checked against its name."""
 
 import hashlib
 from contextlib import aclosing
@@ -15,12 +15,16 @@ from services.rpc.status_codes import Failure
 
 
 async def download_asset(
-    channel: ServiceChannel, assets: "asset_pb2_grpc.AssetServiceAsyncStub", name: str, write: Write
+    channel: ServiceChannel,
+    assets: "asset_pb2_grpc.AssetServiceAsyncStub",
+    name: str,
+    write: Write,
+    variant: str = "",
 ) -> int:
-    """Passes an asset's bytes to `write`, in order, and returns their number. Raises I2VError."""
+    """Passes the bytes of an asset, or of a variant, to `write`, in order; returns their number. Raises I2VError."""
     retry, digest, size = RetryPolicy(channel.retry_for_s), hashlib.sha256(), 0
     while True:
-        request = asset_pb2.ReadAssetRequest(name=name, offset=size)
+        request = asset_pb2.ReadAssetRequest(name=name, offset=size, variant=variant)
         try:
             async with aclosing(channel.stream(assets.ReadAsset, request)) as responses:
                 async for response in responses:
@@ -31,7 +35,7 @@ async def download_asset(
             break
         except Unreachable as error:
             await retry.wait(error)
-    if digest.hexdigest() != name.removeprefix("assets/"):
+    if not variant and digest.hexdigest() != name.removeprefix("assets/"):
         damaged = f"{name} arrived damaged: {size} bytes with another checksum. Download it again."
         raise I2VError(Failure(grpc.StatusCode.DATA_LOSS, damaged, AssetReason.CHECKSUM_WRONG, {"name": name}))
     return size

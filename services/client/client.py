@@ -215,8 +215,8 @@ class Client:
         upload = await asyncio.to_thread(Upload.of, Path(source) if isinstance(source, str) else source)
         return await upload_asset(self._channel, self._assets, upload, media_type)
 
-    async def download(self, name: str, to: Path | str | OutputFile | BinaryIO) -> int:
-        """Downloads an asset and returns its size in bytes.
+    async def download(self, name: str, to: Path | str | OutputFile | BinaryIO, variant: str = "") -> int:
+        """Downloads an asset, or one of its variants such as `poster`, and returns the size in bytes.
 
         A file appears under its name only when it is complete and correct; the bytes for a device or a pipe are written
         as they arrive. Raises OSError, before any request is sent, if nothing can be written.
@@ -226,11 +226,11 @@ class Client:
         if not isinstance(to, OutputFile):
             file = to
             return await download_asset(
-                self._channel, self._assets, name, lambda data: asyncio.to_thread(file.write, data)
+                self._channel, self._assets, name, lambda data: asyncio.to_thread(file.write, data), variant
             )
         await asyncio.to_thread(to.check)
         async with to.writing() as write:
-            return await download_asset(self._channel, self._assets, name, write)
+            return await download_asset(self._channel, self._assets, name, write, variant)
 
     # Catalogue and money. Sums, the ledger and statements are in usage_calls.
 

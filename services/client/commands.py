@@ -73,6 +73,10 @@ def _output(typed: str, *, json: bool, **uploaded: Path | None) -> OutputFile:
 
 
 OUT_HELP = "A file, a device, a pipe, or - for stdout."
+VARIANT_HELP = (
+    "thumbnail-128, -256 or -512 of a picture or a video; poster, preview, storyboard, storyboard.vtt or contact of a "
+    "video; waveform of a sound."
+)
 
 
 @click.group(epilog=exit_codes.HELP, context_settings={"help_option_names": ["-h", "--help"]})
@@ -258,12 +262,13 @@ def upload(connection: Connection, paths: tuple[Path, ...]) -> None:
 @command("download")
 @click.argument("asset", callback=named("assets"))
 @click.option("--out", required=True, help=OUT_HELP)
-def download(connection: Connection, asset: str, out: str) -> None:
-    """Downloads a video or a picture, whole and checked."""
+@click.option("--variant", default="", callback=utf8, metavar="NAME", help=VARIANT_HELP)
+def download(connection: Connection, asset: str, out: str, variant: str) -> None:
+    """Downloads a video, a picture or a sound, whole and checked; or a variant, which is made if it is missing."""
     to = _output(out, json=False)
 
     async def work(client: Client) -> None:
-        size = await client.download(asset, to)
+        size = await client.download(asset, to, variant)
         say(f"{out}: {size} bytes", err=connection.json or to.path is None)
 
     connection.run(work)

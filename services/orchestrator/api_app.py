@@ -177,10 +177,12 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     parts = UploadParts(store.uploads, resources.blobs)
     resumable = ResumableUploads(store.uploads, parts, store.assets, resources.blobs, ingest, clock, ids)
     direct = DirectUploads(resumable, resources.blobs)
-    assets = AssetService(store.assets, store.library, resources.blobs, ingest, resumable, direct, callers)
     checks = SandboxedChecks(resources.credentials)
     verifier = Verifier(store.assets, resources.blobs, store.manifests, checks, resources.scratch, room)
     provenance = ProvenanceService(store.manifests, verifier, callers)
+    assets = AssetService(
+        store.assets, store.library, resources.blobs, ingest, resumable, direct, resources.renditions, callers
+    )
     models = CatalogService(catalog, vendors, drained)
     usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)

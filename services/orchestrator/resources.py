@@ -10,6 +10,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from services.file_permissions import restrict_permissions
+from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.assets.upload_parts import UploadParts
 from services.orchestrator.backend_connections import Backends, connect_backends
 from services.orchestrator.background_task import run_in_background
@@ -20,6 +21,7 @@ from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.disk_space import DiskSpace
 from services.orchestrator.live_config import LiveConfig
 from services.orchestrator.media.content_credentials import ContentCredentials
+from services.orchestrator.media.rendition_maker import SandboxedRenditions
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.blobs import Blobs
@@ -73,6 +75,7 @@ class Resources:
     retention: Retention
     drained: DrainedBackends
     credentials: ContentCredentials
+    renditions: OnDemandRenditions
 
     def available(self, backend: str) -> bool:
         """Whether a backend takes work now."""
@@ -125,6 +128,16 @@ async def open_resources(
     drained = DrainedBackends(store.backend_drains, backends, meter)
     await startup_wait.through(drained.refresh)  # before a worker takes jobs
     run_in_background(stack, drained.watch, "drains", meter.background_failed)
+    renditions = OnDemandRenditions(
+        store.renditions,
+        SandboxedRenditions(),
+        store.assets,
+        blobs,
+        clock,
+        meter,
+        scratch.path,
+        room=disks.room,
+    )
     return Resources(
         database_url=url,
         embedded=embedded,
@@ -142,6 +155,7 @@ async def open_resources(
         vendors=vendors,
         drained=drained,
         credentials=credentials,
+        renditions=renditions,
         retention=_retention(settings, url, store, blobs, clock, meter, pace),
     )
 

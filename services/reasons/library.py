@@ -1,6 +1,6 @@
 """Reasons of the library: what is said of assets, and how they are found."""
 
-from services.reasons.reason import Reason
+from services.reasons.reason import Advice, Code, Reason
 
 
 class LibraryReason(Reason):
@@ -18,3 +18,15 @@ class LibraryReason(Reason):
         "tag once.",
     )
     CUSTOM_METADATA_MALFORMED = "CUSTOM_METADATA_MALFORMED", "A JSON object of at most 8 KiB and 8 levels."
+    RENDITION_UNKNOWN = "RENDITION_UNKNOWN", "No variant has this name. The message lists those of the asset."
+    RENDITION_UNSUPPORTED = (
+        "RENDITION_UNSUPPORTED",
+        "Assets of this type have no such variant. The message lists those that it has.",
+    )
+    RENDITION_FAILED = (
+        "RENDITION_FAILED",
+        "The variant cannot be made from this file, as the message says. The asset itself can be read. It is tried "
+        "again after 10 minutes.",
+        Code.FAILED_PRECONDITION,
+        Advice.NONE,
+    )

@@ -57,6 +57,7 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "FinalizeUpload": _UPLOAD,
         "ReadAsset": _DOWNLOAD,
         "GetAsset": _DOWNLOAD,
+        "GetRendition": _DOWNLOAD,
     },
     "i2v.v1.ProvenanceService": {"GetManifest": _DOWNLOAD, "VerifyAsset": _DOWNLOAD},
     "i2v.v1.CatalogService": {"ListModels": _CATALOG, "GetModel": _CATALOG},

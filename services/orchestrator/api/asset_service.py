@@ -11,10 +11,12 @@ from services.orchestrator.api import library_messages, proto_values
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.assets.direct_uploads import DirectUploads
 from services.orchestrator.assets.ingest import Ingest, Upload
+from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.assets.resumable_uploads import ResumableUploads
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.open_upload import UploadId
+from services.orchestrator.domain.rendition import Rendition, rendition_key
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.library import Library
@@ -31,6 +33,7 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
     ingest: Ingest
     resumable: ResumableUploads
     direct: DirectUploads
+    renditions: OnDemandRenditions
     callers: Authentication
 
     async def WriteAsset(
@@ -79,22 +82,30 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
     async def ReadAsset(
         self, request: asset_pb2.ReadAssetRequest, context: grpc.ServicerContext
     ) -> AsyncIterator[asset_pb2.ReadAssetResponse]:
-        """Streams the bytes of an asset."""
+        """Streams the bytes of an asset, or of one of its variants."""
         asset = await self._asset(request.name)
-        if not 0 <= request.offset <= asset.size_bytes:
+        key, size, what = asset.key, asset.size_bytes, "asset"
+        if request.variant:
+            found = await self.renditions.get(asset, request.variant)
+            key, size, what = rendition_key(asset.tenant, asset.sha256, found.variant), found.size_bytes, found.variant
+        if not 0 <= request.offset <= size:
             raise proto_values.refuse(
-                "offset",
-                f"is {request.offset}; the asset has {asset.size_bytes} bytes",
-                AssetReason.OFFSET_OUT_OF_RANGE,
+                "offset", f"is {request.offset}; the {what} has {size} bytes", AssetReason.OFFSET_OUT_OF_RANGE
             )
         if request.length < 0:
             raise proto_values.refuse("length", f"is {request.length}", AssetReason.OFFSET_OUT_OF_RANGE)
-        async for chunk in self.blobs.read(asset.key, offset=request.offset, length=request.length or None):
+        async for chunk in self.blobs.read(key, offset=request.offset, length=request.length or None):
             yield asset_pb2.ReadAssetResponse(data=chunk)
 
     async def GetAsset(self, request: asset_pb2.GetAssetRequest, context: grpc.ServicerContext) -> asset_pb2.Asset:
         """Returns what is known of an asset."""
         return await self._message(await self._asset(request.name))
+
+    async def GetRendition(
+        self, request: asset_pb2.GetRenditionRequest, context: grpc.ServicerContext
+    ) -> asset_pb2.Rendition:
+        """Returns what is known of a variant of an asset, which is made if it is missing."""
+        return _rendition(request.name, await self.renditions.get(await self._asset(request.name), request.variant))
 
     async def _message(self, asset: Asset) -> asset_pb2.Asset:
         entry = await self.library.find(asset.sha256, tenant=asset.tenant, user=asset.user)
@@ -129,3 +140,12 @@ async def _data(requests: AsyncIterator[asset_pb2.WriteAssetRequest]) -> AsyncIt
         if not request.data:
             raise proto_values.refuse("data", "is empty; leave such a message out", AssetReason.DATA_EMPTY)
         yield request.data
+
+
+def _rendition(name: str, found: Rendition) -> asset_pb2.Rendition:
+    message = asset_pb2.Rendition(
+        asset=name, variant=found.variant, media_type=found.media_type, size_bytes=found.size_bytes
+    )
+    if found.width is not None and found.height is not None:
+        message.size.width, message.size.height = found.width, found.height
+    return message

@@ -1,6 +1,6 @@
 """What a probe finds out about a picture, a video or a sound."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,8 @@ class PictureInfo:
     width: int
     """Pixels, after the EXIF orientation was applied."""
     height: int
+    phash: int | None = field(default=None, compare=False)
+    """Perceptual hash, 64 bits; known only while the picture is uploaded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,8 @@ def _ask(source: int, target: int, field: str) -> PictureInfo:
     if "unwritten" in answer:
         number = int(str(answer["unwritten"]))
         raise OSError(number, os.strerror(number))
-    return PictureInfo(str(answer["media_type"]), int(str(answer["width"])), int(str(answer["height"])))
+    width, height, phash = (int(str(answer[name])) for name in ("width", "height", "phash"))
+    return PictureInfo(str(answer["media_type"]), width, height, phash)
 
 
 def _refuse(field: str, reason: Reason, description: str) -> NoReturn:

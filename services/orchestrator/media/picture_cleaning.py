@@ -14,6 +14,7 @@ import simplejpeg
 from PIL import AvifImagePlugin, ExifTags, Image, ImageChops, ImageCms
 
 from services.orchestrator.media import picture_header, picture_inspection, png_transparency
+from services.orchestrator.media.perceptual_hash import perceptual_hash
 from services.orchestrator.media.picture_encoding import QUALITY, Pixels, jpeg_quality, write_jpeg, write_png
 from services.orchestrator.media.picture_header import Header, Refused
 from services.reasons import AssetReason
@@ -51,6 +52,7 @@ def clean(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]
     if orientation >= SIDEWAYS:
         subsampling = "444" if subsampling != "420" else subsampling
     rgb = _upright(rgb, orientation)
+    phash = perceptual_hash(rgb)
 
     def encode() -> dict[str, object]:
         if found.lossy:
@@ -60,7 +62,7 @@ def clean(source: BinaryIO, target: BinaryIO) -> Callable[[], dict[str, object]]
             width, height = write_png(rgb, target)
             media_type = "image/png"
         target.flush()
-        return {"media_type": media_type, "width": width, "height": height}
+        return {"media_type": media_type, "width": width, "height": height, "phash": phash}
 
     return encode
 

@@ -43,7 +43,10 @@ def make(source: BinaryIO, target: BinaryIO, parent: Parent) -> Finish:
     Raises:
         Refused: there is nothing that can be decoded; also any error of PyAV and Pillow on broken data.
     """
-    asked = parent.question
+    return _work(parent.question, source, target)
+
+
+def _work(asked: dict[str, Any], source: BinaryIO, target: BinaryIO) -> Finish:
     files, phash = _made(Recipe(asked["recipe"]), asked, source)
 
     def write() -> dict[str, object]:
@@ -85,7 +88,7 @@ def _stills(kind: str, source: BinaryIO) -> tuple[list[File], int]:
         files.append(_picture(Variant.POSTER, "JPEG", still, quality=POSTER_QUALITY))
     else:
         still = _stored_picture(source)
-    phash = perceptual_hash(np.asarray(still))
+    phash = perceptual_hash(still)
     smaller = []
     for variant, side in sorted(THUMBNAILS.items(), key=lambda each: -each[1]):
         still = video_frames.within(still, side)  # from the next larger one, which costs less
@@ -121,6 +124,6 @@ def warm() -> None:
         container.mux(stream.encode(None))
     asked = {"kind": "video", "frames": 2, "duration_s": float(Fraction(1, 8))}
     for recipe in (Recipe.STILLS, Recipe.PREVIEW, Recipe.STORYBOARD, Recipe.CONTACT):
-        make(json.dumps(asked | {"recipe": recipe}).encode(), io.BytesIO(tiny.getvalue()), io.BytesIO())()
+        _work(asked | {"recipe": recipe}, io.BytesIO(tiny.getvalue()), io.BytesIO())()
     silence = sound_measure.silence()
-    make(json.dumps({"recipe": "waveform", "duration_s": 0.01}).encode(), silence, io.BytesIO())()
+    _work({"recipe": "waveform", "duration_s": 0.01}, silence, io.BytesIO())()

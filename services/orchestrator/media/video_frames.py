@@ -16,7 +16,7 @@ from services.orchestrator.media.video_measure import MAX_SIDE, form_of
 from services.reasons import AssetReason
 
 MOST_PIXELS = 400_000_000
-"""Pixels of all frames up to which every frame is decoded. Of a longer video only key frames are: seconds, not minutes."""
+"""Pixels of all frames up to which every frame is decoded. Of a longer video only key frames are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
 
 def _upright(frame: VideoFrame) -> Image.Image:
     """Returns a frame as people see it: phones store frames sideways, with the rotation beside them."""
-    image: Image.Image = frame.to_image()
+    image = Image.fromarray(frame.to_ndarray(format="rgb24"))
     return image.rotate(frame.rotation, expand=True) if frame.rotation else image
 
 

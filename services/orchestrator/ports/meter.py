@@ -1,8 +1,10 @@
 """Metrics of jobs and of what makes them."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.rendition import Recipe, Variant
 
 
 class Meter(Protocol):
@@ -58,3 +60,9 @@ class Meter(Protocol):
 
     def acted(self, action: str, outcome: str) -> None:
         """An operator or a tenant's admin did something, or was refused: `DONE` or the reason."""
+
+    def renditions_made(self, recipe: Recipe, variants: Sequence[Variant], seconds: float) -> None:
+        """Renditions were made together, from the beginning of reading the asset to their storage."""
+
+    def renditions_failed(self, variants: Sequence[Variant]) -> None:
+        """Renditions cannot be made from an asset."""

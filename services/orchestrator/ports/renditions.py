@@ -1,5 +1,6 @@
 """Renditions: what is known of them, and who makes them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,10 +32,10 @@ class RenditionMaker(Protocol):
 class Renditions(Protocol):
     """The renditions of all assets. Every method raises services.errors.Unavailable if the database is away."""
 
-    async def find(self, tenant: str, sha256: str, variant: Variant) -> Rendition | str | None:
+    async def find(self, tenant: str, sha256: str, variant: Variant) -> Rendition | NotMade | None:
         """Returns a rendition, or why it could not be made lately; None: it may be made now, or is being made."""
 
-    async def claim(self, asset: Asset, variants: tuple[Variant, ...]) -> str | None:
+    async def claim(self, asset: Asset, variants: Sequence[Variant]) -> str | None:
         """Claims the making of variants for a while. Returns the claim; None if they are made, or another has it.
 
         Also None for an asset that is no longer there.
@@ -43,7 +44,7 @@ class Renditions(Protocol):
     async def renew(self, claim: str) -> bool:
         """Extends a claim. Returns whether it still holds."""
 
-    async def finish(self, claim: str, made: tuple[Rendition, ...], phash: int | None) -> bool:
+    async def finish(self, claim: str, made: Sequence[Rendition], phash: int | None) -> bool:
         """Records what a claim has made. Returns False, with nothing recorded, if the claim does not hold."""
 
     async def fail(self, claim: str, why: str) -> None:
@@ -52,8 +53,11 @@ class Renditions(Protocol):
     async def release(self, claim: str) -> None:
         """Gives up a claim, so that another may take it immediately."""
 
-    async def of_digest(self, tenant: str, sha256: str) -> tuple[Variant, ...]:
-        """Returns the variants of which bytes may be stored, also of unfinished and failed ones."""
+    async def wanted(self, tenant: str, sha256: str) -> bool:
+        """Returns whether any user of the tenant has the asset."""
+
+    async def withdraw(self, tenant: str, sha256: str) -> tuple[Variant, ...]:
+        """Ends all claims of a digest. Returns the variants of which bytes may be stored."""
 
     async def forget(self, tenant: str, sha256: str) -> None:
         """Removes all rows of a digest."""

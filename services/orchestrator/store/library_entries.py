@@ -15,10 +15,11 @@ DETAILS = "title, description, tags, source_module, custom"
 GIVEN = ":title, :description, CAST(:tags AS text[]), :source_module, CAST(:custom AS jsonb)"
 
 OF_UPLOAD = f"""
-INSERT INTO library_entries (tenant, "user", sha256, kind, size_bytes, duration_ms, {DETAILS}, create_time, update_time)
+INSERT INTO library_entries (tenant, "user", sha256, kind, size_bytes, duration_ms, {DETAILS}, phash, create_time,
+    update_time)
 SELECT :tenant, :user, :sha256, split_part(CAST(:media_type AS text), '/', 1), CAST(:size_bytes AS bigint),
-    round(CAST(:duration_s AS double precision) * 1000), {GIVEN}, CAST(:create_time AS timestamptz),
-    CAST(:create_time AS timestamptz)
+    round(CAST(:duration_s AS double precision) * 1000), {GIVEN}, CAST(:phash AS bigint),
+    CAST(:create_time AS timestamptz), CAST(:create_time AS timestamptz)
 """
 """The end of the statement that stores an upload."""
 

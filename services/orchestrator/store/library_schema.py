@@ -54,3 +54,21 @@ library_entries = sa.Table(
     sa.CheckConstraint("rating BETWEEN 0 AND 5", name="rating_stars"),
     sa.CheckConstraint("downloads >= 0 AND shares >= 0 AND cost_micros >= 0", name="counts_positive"),
 )
+
+renditions = sa.Table(
+    "renditions",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("sha256", sa.Text, primary_key=True, comment="Of the asset; its users share the renditions."),
+    sa.Column("variant", sa.Text, primary_key=True),
+    sa.Column("media_type", sa.Text, comment="NULL: it has not been made."),
+    sa.Column("size_bytes", sa.BigInteger),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("reason", sa.Text, comment="Why it could not be made."),
+    sa.Column("claim", sa.Text, comment="Who is making it."),
+    sa.Column("create_time", TIME, nullable=False, comment="When it was made, failed, or its claim was last renewed."),
+    sa.CheckConstraint("(media_type IS NULL) = (size_bytes IS NULL)", name="sized"),
+    sa.CheckConstraint("num_nonnulls(media_type, reason, claim) <= 1", name="one_state"),
+    sa.Index("renditions_claim", "claim", postgresql_where=sa.text("claim IS NOT NULL")),
+)

@@ -29,6 +29,7 @@ from services.orchestrator.store.paid_calls import PostgresPaidCalls
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.queue_notifier import QueueNotifier
 from services.orchestrator.store.queues import PostgresQueues
+from services.orchestrator.store.renditions import PostgresRenditions
 from services.orchestrator.store.service_secrets import PostgresServiceSecrets
 from services.orchestrator.store.tenants import PostgresTenants
 from services.orchestrator.store.uploads import PostgresUploads
@@ -56,6 +57,7 @@ class PostgresStore:
         self.library = PostgresLibrary(self.database)
         self.uploads = PostgresUploads(self.database)
         self.manifests = PostgresManifests(self.database)
+        self.renditions = PostgresRenditions(self.database)
         self.usage_warnings = PostgresUsageWarnings(self.database)
         self.counter_audits = PostgresCounterAudits(self.database, clock)
         self.ledger = PostgresLedger(self.database)

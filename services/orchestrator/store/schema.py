@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.orchestrator.store.access_schema import api_keys, audit_log, limit_overrides, operators, tenants
-from services.orchestrator.store.library_schema import library_entries
+from services.orchestrator.store.library_schema import library_entries, renditions
 from services.orchestrator.store.money_schema import (
     audited_counters,
     counter_audits,
@@ -47,6 +47,7 @@ __all__ = [
     "manifests",
     "metadata",
     "operators",
+    "renditions",
     "run_rates",
     "tenants",
     "unaudited_settlements",

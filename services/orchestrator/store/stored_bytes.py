@@ -117,4 +117,5 @@ async def forget(connection: AsyncConnection, tenant: str, user: str, size_bytes
 def _values(asset: Asset) -> dict[str, Any]:
     columns = row_mapping.asset_columns(asset)
     promised = json.dumps(columns["promised"]) if columns["promised"] else None
-    return columns | {"promised": promised, "now": asset.create_time}
+    phash = getattr(asset.info, "phash", None)
+    return columns | {"promised": promised, "phash": phash, "now": asset.create_time}
