@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 
+from services.orchestrator.assets.finished_videos import FinishedVideos
 from services.orchestrator.attempt.assembly import attempt_runner
 from services.orchestrator.backend_connections import connect_prompt_writer
 from services.orchestrator.background_task import run_in_background
@@ -25,6 +26,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
     """Starts a worker; leaving the stack stops it. Raises NameTaken, RuntimeError."""
     store, clock, meter = resources.store, resources.clock, resources.meter
     backends = {name: backend for name, (backend, _) in resources.backends.items()}
+    videos = FinishedVideos(resources.renditions)
     runner = attempt_runner(
         jobs=store.jobs,
         job_events=store.job_events,
@@ -43,6 +45,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         workroot=resources.scratch,
         room=resources.disks.room,
         longest_retry_s=pace.longest_retry_s,
+        finished=videos.add,
     )
     slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in resources.backends.items()}
     workers = PostgresWorkers(
@@ -86,4 +89,5 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
     await resources.startup_wait.through(worker.start)
     stack.push_async_callback(worker.stop)
     run_in_background(stack, resources.retention.repeat, "retention", meter.background_failed, again_s=SOON_S)
+    run_in_background(stack, videos.make, "finished-videos", meter.background_failed)
     return worker

@@ -17,6 +17,7 @@ from services.orchestrator.attempt.signed_outputs import SignedOutputs
 from services.orchestrator.attempt.written_prompt import WrittenPrompts
 from services.orchestrator.domain.candidate_models import Available
 from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.next_event import RETRY_MOST_S
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.backend import Backend
@@ -51,6 +52,7 @@ def attempt_runner(
     workroot: Path,
     room: Room,
     longest_retry_s: float = RETRY_MOST_S,
+    finished: Callable[[Job], None] = lambda job: None,
 ) -> AttemptRunner:
     """Returns a runner, with one generator for all its attempts. `catalog` returns the one that holds now."""
     event_recorder, signed_outputs = EventRecorder(jobs), SignedOutputs(blobs, assets)
@@ -81,6 +83,6 @@ def attempt_runner(
         meter=meter,
         generator=generator,
         paid_call_recorder=paid_call_recorder,
-        final_events=FinalEventRecorder(jobs, fallback_models, clock, meter, longest_retry_s),
         signed_outputs=signed_outputs,
+        final_events=FinalEventRecorder(jobs, fallback_models, clock, meter, longest_retry_s, finished),
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -35,6 +36,8 @@ class FinalEventRecorder:
     clock: Clock
     meter: Meter
     longest_retry_s: float = RETRY_MOST_S
+    finished: Callable[[Job], None] = lambda job: None
+    """Called with each job that has succeeded. It must not wait."""
 
     async def record(self, state: AttemptState, outcome: Outcome) -> AttemptResult:
         """Records what the outcome means for the job.
@@ -92,6 +95,8 @@ class FinalEventRecorder:
             case Succeeded() | Failed() | Cancelled():
                 await state.checkpoints.discard()
                 self.meter.ended(job)
+                if isinstance(event, Succeeded):
+                    self.finished(job)
                 if job.call is Call.CHARGED:
                     self._count_paid_call(state, "charged")
                 log.info("job ended", extra={"state": job.state.value, "charged_micros": job.charged_micros})

@@ -17,23 +17,19 @@ LIMIT_S = 20.0
 """Of processor time: an hour of sound is decoded in less."""
 AT_ONCE = 2
 
+_sandbox = Sandbox("renditions", size=AT_ONCE, limit_s=LIMIT_S)
+
 
 class SandboxedRenditions:
     """The RenditionMaker port, over a few children."""
 
-    def __init__(self, limit_s: float = LIMIT_S) -> None:
-        """`limit_s` is the processor time for each recipe."""
-        self._limit_s = limit_s
-        self._sandbox = Sandbox("renditions", size=AT_ONCE, limit_s=limit_s)
+    def __init__(self, sandbox: Sandbox = _sandbox) -> None:
+        self._sandbox = sandbox
         self._turns = FairThreadPool(AT_ONCE, "renditions")
 
     async def make(self, recipe: Recipe, source: Path, info: Info, folder: Path, *, tenant: str) -> Made:
         """Makes the variants of a recipe, as files in `folder`. Raises NotMade, Unavailable."""
         return await self._turns.run(tenant, lambda: self._make(recipe, source, info, folder))
-
-    def close(self) -> None:
-        """Ends the idle children."""
-        self._sandbox.close()
 
     def _make(self, recipe: Recipe, source: Path, info: Info, folder: Path) -> Made:
         target = folder / "made"
@@ -51,7 +47,7 @@ class SandboxedRenditions:
         try:
             answer = self._sandbox.call(source, target, question=request)
         except DecoderDied as died:
-            late = f"it takes more than {self._limit_s:.0f} s of processor time"
+            late = f"it takes more than {self._sandbox.limit_s:g} s of processor time"
             raise NotMade(late if died.out_of_time else "it crashes the decoder") from died
         if "memory" in answer:
             raise NotMade("it takes more than 1 GiB of memory")

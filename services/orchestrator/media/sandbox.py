@@ -52,7 +52,7 @@ class Sandbox:
     def __init__(self, kind: Kind, *, size: int, limit_s: float) -> None:
         """`limit_s` is the processor time for each file."""
         self._kind = kind
-        self._limit_s = limit_s
+        self.limit_s = limit_s
         self._turns = threading.BoundedSemaphore(size)
         self._idle: list[_Child] = []
         atexit.register(self.close)
@@ -101,7 +101,7 @@ class Sandbox:
     def _ask(self, child: "_Child", request: "_Request") -> dict[str, object]:
         os.lseek(request.source, 0, os.SEEK_SET)
         try:
-            answer = child.ask(request, self._limit_s * WALL_TIME_FACTOR)
+            answer = child.ask(request, self.limit_s * WALL_TIME_FACTOR)
         except BaseException:
             child.end()
             raise
@@ -129,7 +129,7 @@ class Sandbox:
         return None
 
     def _new_child(self) -> "_Child":
-        return _Child(self._kind, self._limit_s)
+        return _Child(self._kind, self.limit_s)
 
 
 class _Child:

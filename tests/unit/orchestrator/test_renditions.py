@@ -2,7 +2,6 @@
 
 import io
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -15,6 +14,7 @@ from services.orchestrator.domain.rendition import Recipe, Variant, made_from, r
 from services.orchestrator.media.perceptual_hash import perceptual_hash
 from services.orchestrator.media.probe import probe, probe_audio
 from services.orchestrator.media.rendition_maker import SandboxedRenditions
+from services.orchestrator.media.sandbox import Sandbox
 from services.orchestrator.media.sheets import clock
 from services.orchestrator.media.video_writer import VideoWriter
 from services.orchestrator.ports.renditions import Made, NotMade
@@ -26,10 +26,8 @@ COLOURS = ((200, 40, 40), (40, 180, 40), (40, 60, 200), (200, 200, 40), (230, 23
 
 
 @pytest.fixture(scope="module")
-def maker() -> Iterator[SandboxedRenditions]:
-    made = SandboxedRenditions()
-    yield made
-    made.close()
+def maker() -> SandboxedRenditions:
+    return SandboxedRenditions()
 
 
 @pytest.fixture(scope="module")
@@ -215,12 +213,10 @@ async def test_a_video_whose_first_frames_do_not_decode_is_shown_from_the_next_o
 
 
 async def test_what_takes_too_long_is_given_up(video: Path, tmp_path: Path) -> None:
-    hasty = SandboxedRenditions(limit_s=0.001)
-    try:
-        with pytest.raises(NotMade, match="processor time"):
-            await hasty.make(Recipe.CONTACT, video, probe(video), tmp_path, tenant="studio")
-    finally:
-        hasty.close()
+    sandbox = Sandbox("renditions", size=1, limit_s=0.001)
+    with pytest.raises(NotMade, match="processor time"):
+        await SandboxedRenditions(sandbox).make(Recipe.CONTACT, video, probe(video), tmp_path, tenant="studio")
+    assert sandbox.pids() == []
 
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a", a_picture()[:120], b"\x89PNG\r\n\x1a\n"], ids=len)
