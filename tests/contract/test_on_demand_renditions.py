@@ -47,6 +47,17 @@ class ScriptedMaker:
         return Made(tuple(files), 7)
 
 
+def endless() -> tuple[ScriptedMaker, asyncio.Event]:
+    """Returns a maker that does not come to an end, and what tells that it has begun."""
+    began = asyncio.Event()
+
+    async def forever() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    return ScriptedMaker(forever), began
+
+
 Process = Callable[..., OnDemandRenditions]
 
 
@@ -72,7 +83,7 @@ def stored(folder: Path) -> list[str]:
 
 
 async def test_many_calls_of_several_processes_make_a_rendition_once(process: Process, tmp_path: Path) -> None:
-    maker = ScriptedMaker(lambda: asyncio.sleep(0.3))
+    maker = ScriptedMaker(lambda: asyncio.sleep(0.1))
     processes = [process(maker) for _ in range(3)]
     found = await asyncio.gather(*(each.get(PICTURE, name) for each in processes for name in (NAME, "thumbnail-512")))
     assert maker.calls == 1
@@ -81,24 +92,19 @@ async def test_many_calls_of_several_processes_make_a_rendition_once(process: Pr
 
 
 async def test_a_maker_whose_caller_left_gives_way_to_the_next(process: Process) -> None:
-    began = asyncio.Event()
-
-    async def forever() -> None:
-        began.set()
-        await asyncio.sleep(3600)
-
-    first = asyncio.create_task(process(ScriptedMaker(forever)).get(PICTURE, NAME))
+    maker, began = endless()
+    first = asyncio.create_task(process(maker).get(PICTURE, NAME))
     await began.wait()
     second = asyncio.create_task(process(ScriptedMaker()).get(PICTURE, NAME))
-    await asyncio.sleep(0.2)
-    assert not second.done()
+    assert (await asyncio.wait({second}, timeout=0.2))[0] == set()
     first.cancel()
     assert (await second).size_bytes == 128
 
 
 async def test_a_call_waits_for_another_maker_only_so_long(process: Process) -> None:
-    first = asyncio.create_task(process(ScriptedMaker(lambda: asyncio.sleep(3600))).get(PICTURE, NAME))
-    await asyncio.sleep(0.2)
+    maker, began = endless()
+    first = asyncio.create_task(process(maker).get(PICTURE, NAME))
+    await began.wait()
     with pytest.raises(Unavailable, match="still being made"):
         await process(ScriptedMaker(), wait_s=0.2).get(PICTURE, NAME)
     first.cancel()

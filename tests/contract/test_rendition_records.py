@@ -10,7 +10,7 @@ from services.orchestrator.domain.media_info import PictureInfo
 from services.orchestrator.domain.rendition import THUMBNAILS, Rendition, Variant
 from services.orchestrator.ports.renditions import NotMade
 from services.orchestrator.store.postgres_store import PostgresStore
-from services.orchestrator.store.renditions import PostgresRenditions
+from services.orchestrator.store.renditions import CLAIM_S, FAILED_S, PostgresRenditions
 from tests.support.builders import NOON, a_caller
 
 PICTURE = Asset("studio", "ann", "a" * 64, 10, PictureInfo("image/png", 64, 64), NOON)
@@ -57,15 +57,20 @@ async def test_a_hash_is_written_to_entries_that_have_none(
         assert [tuple(row) for row in rows] == [("ann", 7, 1), ("bob", -5, 1)]
 
 
-async def test_a_claim_that_is_not_renewed_is_free(store: PostgresStore) -> None:
-    await store.assets.put(PICTURE, a_caller())
-    renditions = PostgresRenditions(store.database, claim_s=0.3)
+async def age(store: PostgresStore, seconds: float) -> None:
+    """Lets time pass for all rows."""
+    older = sa.text("UPDATE renditions SET create_time = create_time - make_interval(secs => :seconds)")
+    async with store.database.reading() as connection:
+        await connection.execute(older, {"seconds": seconds})
+
+
+async def test_a_claim_that_is_not_renewed_is_free(renditions: PostgresRenditions, store: PostgresStore) -> None:
     first = await claimed(renditions)
     for _ in range(3):
-        await asyncio.sleep(0.15)
-        assert await renditions.renew(first)
+        await age(store, 0.7 * CLAIM_S)
         assert await renditions.claim(PICTURE, VARIANTS) is None
-    await asyncio.sleep(0.35)
+        assert await renditions.renew(first)
+    await age(store, CLAIM_S)
     second = await claimed(renditions)
     assert not await renditions.renew(first)
     assert not await renditions.finish(first, MADE, 7)
@@ -77,14 +82,13 @@ async def test_a_claim_that_is_given_back_is_free_immediately(renditions: Postgr
     assert await renditions.claim(PICTURE, VARIANTS) is not None
 
 
-async def test_a_failure_is_remembered_for_a_while(store: PostgresStore) -> None:
-    await store.assets.put(PICTURE, a_caller())
-    renditions = PostgresRenditions(store.database, failed_s=0.4)
+async def test_a_failure_is_remembered_for_a_while(renditions: PostgresRenditions, store: PostgresStore) -> None:
     await renditions.fail(await claimed(renditions), "its data cannot be decoded")
+    await age(store, 0.9 * FAILED_S)
     found = await renditions.find("studio", PICTURE.sha256, SMALL)
     assert isinstance(found, NotMade) and str(found) == "its data cannot be decoded"
     assert await renditions.claim(PICTURE, VARIANTS) is None
-    await asyncio.sleep(0.5)
+    await age(store, 0.2 * FAILED_S)
     assert await renditions.find("studio", PICTURE.sha256, SMALL) is None
     assert await renditions.claim(PICTURE, VARIANTS) is not None
 

@@ -55,13 +55,12 @@ FORGET = sa.text("DELETE FROM renditions WHERE tenant = :tenant AND sha256 = :sh
 class PostgresRenditions:
     """The renditions of one database."""
 
-    def __init__(self, database: Database, *, claim_s: float = CLAIM_S, failed_s: float = FAILED_S) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._limits = {"claim_s": claim_s, "failed_s": failed_s}
 
     async def find(self, tenant: str, sha256: str, variant: Variant) -> Rendition | NotMade | None:
         """Returns a rendition, or why it could not be made lately; None: it may be made now, or is being made."""
-        key = {"tenant": tenant, "sha256": sha256, "variant": variant, "failed_s": self._limits["failed_s"]}
+        key = {"tenant": tenant, "sha256": sha256, "variant": variant, "failed_s": FAILED_S}
         async with self._database.reading() as connection:
             row = (await connection.execute(FIND, key)).one_or_none()
         if row is None:
@@ -73,8 +72,9 @@ class PostgresRenditions:
     async def claim(self, asset: Asset, variants: Sequence[Variant]) -> str | None:
         """Claims the making of variants for a while; None if they are made, or another has them."""
         key = {"tenant": asset.tenant, "sha256": asset.sha256, "variants": list(variants)}
+        limits = {"claim_s": CLAIM_S, "failed_s": FAILED_S}
         async with self._database.reading() as connection:
-            return (await connection.execute(CLAIM, key | self._limits)).scalars().first()
+            return (await connection.execute(CLAIM, key | limits)).scalars().first()
 
     async def renew(self, claim: str) -> bool:
         """Extends a claim. Returns whether it still holds."""
