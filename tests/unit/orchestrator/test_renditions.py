@@ -1,6 +1,7 @@
 """Renditions of good files show what is in them; of bad files there is none, and the reason is a sentence."""
 
 import io
+import struct
 import wave
 from pathlib import Path
 
@@ -120,6 +121,35 @@ async def test_a_preview_moves_and_a_contact_sheet_shows_the_whole_video(
     with Image.open(contact) as image:
         assert image.size == (4 * 332 + 12, 3 * (180 + 34) + 12)
         assert np.abs(colour_at(image, image.width - 100, image.height - 100) - COLOURS[-1]).max() < 16
+
+
+async def test_a_video_that_was_filmed_sideways_is_shown_upright(maker: SandboxedRenditions, tmp_path: Path) -> None:
+    frames = np.full((2, 180, 320, 3), COLOURS[0], np.uint8)
+    frames[:, :, 160:] = COLOURS[2]
+    writer = VideoWriter(320, 180, 16)
+    writer.add(frames)
+    writer.finish(tmp_path / "film.mp4")
+    data = bytearray((tmp_path / "film.mp4").read_bytes())
+    matrix = data.index(b"tkhd") + 44
+    assert struct.unpack_from(">9i", data, matrix) == (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    struct.pack_into(
+        ">9i", data, matrix, 0, 1 << 16, 0, -(1 << 16), 0, 0, 180 << 16, 0, 1 << 30
+    )  # a quarter, clockwise
+    (tmp_path / "film.mp4").write_bytes(data)
+    poster = (await made(maker, Recipe.STILLS, tmp_path / "film.mp4", tmp_path))[Variant.POSTER]
+    with Image.open(poster) as image:
+        assert image.size == (180, 320)
+        assert np.abs(colour_at(image, 90, 40) - COLOURS[0]).max() < 16  # left becomes top
+        assert np.abs(colour_at(image, 90, 280) - COLOURS[2]).max() < 16
+
+
+async def test_the_largest_pictures_have_thumbnails(maker: SandboxedRenditions, tmp_path: Path) -> None:
+    for form in ("PNG", "JPEG"):
+        path = tmp_path / "large"
+        Image.new("RGB", (8192, 6100), COLOURS[1]).save(path, form)
+        files = await made(maker, Recipe.STILLS, path, tmp_path)
+        with Image.open(files[Variant.THUMBNAIL_512]) as image:
+            assert image.size == (512, 381)
 
 
 async def test_a_long_video_is_shown_by_its_key_frames(maker: SandboxedRenditions, video: Path, tmp_path: Path) -> None:
