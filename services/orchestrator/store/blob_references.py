@@ -10,6 +10,8 @@ from services.orchestrator.ports.blob_references import NamedBlob
 from services.orchestrator.store.database import Database
 
 ASSET_KEY = re.compile(r"tenants/([^/]+)/assets/([^/]+)")
+RENDITION_KEY = re.compile(r"tenants/([^/]+)/renditions/([^/.]+)\..+")
+"""Renditions go with their asset."""
 AFTER = sa.text(
     "SELECT DISTINCT tenant, sha256 FROM assets WHERE (tenant, sha256) > (:tenant, :sha256)"
     " ORDER BY tenant, sha256 LIMIT :limit"
@@ -35,9 +37,16 @@ class PostgresBlobReferences:
             return [NamedBlob(blob_key(row.tenant, row.sha256), row.sha256) for row in rows]
 
     async def unnamed(self, keys: Collection[str]) -> set[str]:
-        """Returns those of the keys that no asset has."""
-        found = [each.groups() for key in keys if (each := ASSET_KEY.fullmatch(key))]
-        given = {"tenants": [tenant for tenant, _ in found], "digests": [sha256 for _, sha256 in found]}
+        """Returns those of the keys that neither an asset nor its renditions have."""
+        found = {
+            key: each.groups()
+            for key in keys
+            if (each := ASSET_KEY.fullmatch(key) or RENDITION_KEY.fullmatch(key)) is not None
+        }
+        given = {
+            "tenants": [tenant for tenant, _ in found.values()],
+            "digests": [sha256 for _, sha256 in found.values()],
+        }
         async with self._database.reading() as connection:
-            known = {blob_key(row.tenant, row.sha256) for row in await connection.execute(KNOWN, given)}
-        return set(keys) - known
+            known = {(row.tenant, row.sha256) for row in await connection.execute(KNOWN, given)}
+        return {key for key in keys if found.get(key) not in known}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from i2v.admin.v1 import blob_pb2, blob_pb2_grpc
+from i2v.v1 import asset_pb2
 
 from services.orchestrator.assets.scrub import Fault, Phase, Scrub
 from services.orchestrator.blobs.local import LocalBlobs
@@ -101,3 +102,18 @@ async def test_the_command_lists_the_faults_and_fails(i2v: Served, tmp_path: Pat
         f"unreferenced: {key(stray)}",
         "6 keys looked at; 2 missing or altered.",
     ]
+
+
+async def test_renditions_belong_to_their_asset(i2v: Served, tmp_path: Path) -> None:
+    asset = await i2v.upload(a_picture())
+    request = asset_pb2.ReadAssetRequest(name=asset.name, variant="thumbnail-128")
+    assert [answer async for answer in i2v.assets.ReadAsset(request, metadata=caller())]
+    folder = tmp_path / "blobs" / "tenants" / "studio" / "renditions"
+    lost = folder / f"{'f' * 64}.thumbnail-128"
+    lost.write_bytes(b"of an asset that is not there")
+    for file in folder.iterdir():
+        os.utime(file, (1e9, 1e9))
+    answers = blob_pb2_grpc.BlobServiceStub(i2v.channel).ScrubBlobs(
+        blob_pb2.ScrubBlobsRequest(), metadata=caller(key=FIRST_OPERATOR)
+    )
+    assert [each.key async for each in answers if each.fault] == [f"tenants/studio/renditions/{lost.name}"]

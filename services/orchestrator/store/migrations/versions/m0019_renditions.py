@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0019"
-down_revision: str | None = "0024"
+down_revision: str | None = "0020"
 
 
 def upgrade() -> None:
