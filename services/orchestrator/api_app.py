@@ -181,7 +181,16 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     verifier = Verifier(store.assets, resources.blobs, store.manifests, checks, resources.scratch, room)
     provenance = ProvenanceService(store.manifests, verifier, callers)
     assets = AssetService(
-        store.assets, store.library, resources.blobs, ingest, resumable, direct, resources.renditions, callers
+        store.assets,
+        store.library,
+        store.trash,
+        resources.blobs,
+        ingest,
+        resumable,
+        direct,
+        resources.renditions,
+        callers,
+        clock,
     )
     models = CatalogService(catalog, vendors, drained)
     usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))

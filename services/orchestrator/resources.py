@@ -1,7 +1,7 @@
 """The resources that every role needs: the database, bytes, disks, metrics and backends."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +15,12 @@ from services.orchestrator.assets.upload_parts import UploadParts
 from services.orchestrator.backend_connections import Backends, connect_backends
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.blob_stores import open_blobs
+from services.orchestrator.blobs.kept import KeptBlobs
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.certificate_files import open_credentials
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.disk_space import DiskSpace
+from services.orchestrator.domain.keep_rules import KeepRules
 from services.orchestrator.live_config import LiveConfig
 from services.orchestrator.media.content_credentials import ContentCredentials
 from services.orchestrator.media.rendition_maker import SandboxedRenditions
@@ -29,9 +31,12 @@ from services.orchestrator.retention.ended_jobs import EndedJobs
 from services.orchestrator.retention.job_history import JobHistory
 from services.orchestrator.retention.old_checkpoints import OldCheckpoints
 from services.orchestrator.retention.old_events import OldEvents
+from services.orchestrator.retention.old_library import OldLibrary
 from services.orchestrator.retention.old_queue_entries import OldQueueEntries
+from services.orchestrator.retention.old_trash import OldTrashItems
 from services.orchestrator.retention.old_uploads import OldUploads
 from services.orchestrator.retention.retention import Retention
+from services.orchestrator.retention.unneeded_bytes import UnneededBytes
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.database import migrate
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
@@ -144,7 +149,7 @@ async def open_resources(
         startup_wait=startup_wait,
         queue=queue,
         store=store,
-        blobs=blobs,
+        blobs=KeptBlobs(blobs, store.blob_removals, clock),
         clock=clock,
         meter=meter,
         config=config,
@@ -156,7 +161,7 @@ async def open_resources(
         drained=drained,
         credentials=credentials,
         renditions=renditions,
-        retention=_retention(settings, url, store, blobs, clock, meter, pace),
+        retention=_retention(settings, url, store, blobs, clock, meter, config, pace),
     )
 
 
@@ -167,8 +172,12 @@ def _retention(
     blobs: Blobs,
     clock: SystemClock,
     meter: PrometheusMeter,
+    config: LiveConfig,
     pace: Pace,
 ) -> Retention:
+    def rules() -> Mapping[str, KeepRules]:
+        return {plan.name: plan.keep for plan in config.plans.values()}
+
     history = JobHistory(store.old_jobs, blobs)
     return Retention(
         removals=(
@@ -177,6 +186,9 @@ def _retention(
             OldQueueEntries(store.old_entries, DbosEntries(url).remove),
             OldUploads(store.uploads, UploadParts(store.uploads, blobs).discard),
             OldCheckpoints(store.old_jobs, blobs, store.assets),
+            OldLibrary(store.old_trash, rules),
+            OldTrashItems(store.old_trash, store.trash, rules, settings.trash_days),
+            UnneededBytes(store.blob_removals, blobs),
         ),
         ages=settings.ages(),
         only_one=RetentionLock(url).only_one,

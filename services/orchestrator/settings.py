@@ -22,6 +22,9 @@ PROVIDER_OR_PROMPT_WRITER = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_P
 """Variables of a provider, which name its vendor, and of the prompt writer."""
 CLIENT = {"I2V_KEY", "I2V_KEY_FILE", "I2V_SERVER", "I2V_SERVER_TLS", "I2V_SERVER_CA_FILE", "I2V_USER"}
 
+UNNEEDED_DAYS = 1
+"""Days that bytes are kept which no asset needs: an upload may be about to store the same. That takes minutes."""
+
 
 class Settings(BlobSettings):
     """Settings of an API or a worker."""
@@ -119,6 +122,8 @@ class Settings(BlobSettings):
     """Days after its end that an entry of the job queue is kept, in DBOS's tables. 0: without a limit of time."""
     keep_checkpoints_days: NonNegativeInt = 2
     """Days that checkpoints are kept which could not be removed at the end of their job. 0: without a limit of time."""
+    trash_days: NonNegativeInt = 30
+    """Days that a deleted asset is kept in the trash, if its plan does not say otherwise. 0: without a limit."""
     silent_s: float = 30.0
     """Seconds without a sign of life after which a worker counts as dead, and the others take over its jobs."""
     worker_name: str = ""
@@ -245,6 +250,9 @@ class Settings(BlobSettings):
                 Kind.QUEUE_ENTRIES: self.keep_queue_entries_days,
                 Kind.CHECKPOINTS: self.keep_checkpoints_days,
                 Kind.UPLOADS: KEPT_FOR.days,
+                Kind.LIBRARY: 0,
+                Kind.TRASH: self.trash_days,
+                Kind.BYTES: UNNEEDED_DAYS,
             }
         )
 

@@ -30,3 +30,25 @@ class LibraryReason(Reason):
         Code.FAILED_PRECONDITION,
         Advice.NONE,
     )
+    ETAG_OUTDATED = (
+        "ETAG_OUTDATED",
+        "The entry changed after its etag was read. Read it again, and decide again.",
+        Code.FAILED_PRECONDITION,
+    )
+    ASSET_IN_USE = (
+        "ASSET_IN_USE",
+        "An unfinished job uses the asset, so it cannot be deleted for good. Move it to the trash, or wait.",
+        Code.FAILED_PRECONDITION,
+    )
+    ASSET_ON_HOLD = (
+        "ASSET_ON_HOLD",
+        "The tenant is under a legal hold, so nothing of it is deleted for good. The trash keeps it.",
+        Code.FAILED_PRECONDITION,
+    )
+    BYTES_BEING_REMOVED = (
+        "BYTES_BEING_REMOVED",
+        "The same bytes were deleted, and are just being removed. Repeat after `RetryInfo`.",
+        Code.UNAVAILABLE,
+        Advice.RETRY,
+    )
+    NAMES_TOO_MANY = "NAMES_TOO_MANY", "1 to 1,000 assets in one call."

@@ -25,6 +25,12 @@ def _stub(client: Client) -> Any:
     return retention_pb2_grpc.RetentionServiceStub(client.channel())
 
 
+def _kept_for(state: retention_pb2.RetentionState) -> str:
+    if state.kind == retention_pb2.RetentionState.LIBRARY:
+        return "as the plan says"
+    return f"{state.days} days" if state.days else "no limit of time"
+
+
 @command("show", retention)
 def show(connection: Connection) -> None:
     """Shows what is due to be removed, and all legal holds. Removes nothing."""
@@ -37,7 +43,7 @@ def show(connection: Connection) -> None:
         rows = [
             (
                 NAMES.get(state.kind, str(state.kind)),
-                f"{state.days} days" if state.days else "no limit of time",
+                _kept_for(state),
                 str(state.due),
                 formatting.moment(state.oldest_time),
             )

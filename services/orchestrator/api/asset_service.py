@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import grpc
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
+from services.errors import NotFound, PreconditionFailed
 from services.orchestrator.api import library_messages, proto_values
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.assets.direct_uploads import DirectUploads
@@ -15,12 +16,20 @@ from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.assets.resumable_uploads import ResumableUploads
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.library_entry import EntryKey
 from services.orchestrator.domain.open_upload import UploadId
 from services.orchestrator.domain.rendition import Rendition, rendition_key
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.library import Library
-from services.reasons import AssetReason
+from services.orchestrator.ports.trash import Trash
+from services.reasons import AssetReason, LibraryReason
+
+NAMES_MOST = 1000
+"""Assets that one call deletes, at most."""
+ITEMS_AT_ONCE = 500
+"""Assets that one call deletes of the trash, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +38,14 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
 
     assets: Assets
     library: Library
+    trash: Trash
     blobs: Blobs
     ingest: Ingest
     resumable: ResumableUploads
     direct: DirectUploads
     renditions: OnDemandRenditions
     callers: Authentication
+    clock: Clock
 
     async def WriteAsset(
         self, request_iterator: AsyncIterator[asset_pb2.WriteAssetRequest], context: grpc.ServicerContext
@@ -99,7 +110,81 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
 
     async def GetAsset(self, request: asset_pb2.GetAssetRequest, context: grpc.ServicerContext) -> asset_pb2.Asset:
         """Returns what is known of an asset."""
-        return await self._message(await self._asset(request.name))
+        return await self._message(await self._asset(request.name, also_hidden=request.show_deleted))
+
+    async def DeleteAsset(
+        self, request: asset_pb2.DeleteAssetRequest, context: grpc.ServicerContext
+    ) -> asset_pb2.Asset:
+        """Moves an asset to the trash, or deletes it for good."""
+        key = self._key(request.name)
+        asset = await self.assets.get(key.sha256, tenant=key.tenant, user=key.user, also_hidden=True)
+        if request.permanent:
+            message = await self._message(asset)
+            await self.trash.purge(key, self.clock.now(), etag=request.etag)
+            return message
+        return library_messages.asset(asset, await self.trash.put(key, self.clock.now(), etag=request.etag))
+
+    async def RestoreAsset(
+        self, request: asset_pb2.RestoreAssetRequest, context: grpc.ServicerContext
+    ) -> asset_pb2.Asset:
+        """Brings an asset back from the trash."""
+        key = self._key(request.name)
+        entry = await self.trash.restore(key, self.clock.now())
+        asset = await self.assets.get(key.sha256, tenant=key.tenant, user=key.user)
+        return library_messages.asset(asset, entry)
+
+    async def BatchDeleteAssets(
+        self, request: asset_pb2.BatchDeleteAssetsRequest, context: grpc.ServicerContext
+    ) -> asset_pb2.BatchDeleteAssetsResponse:
+        """Deletes several assets."""
+        if not 1 <= len(request.names) <= NAMES_MOST:
+            what = f"has {len(request.names)} names; give 1 to {NAMES_MOST:,}"
+            raise proto_values.refuse("names", what, LibraryReason.NAMES_TOO_MANY)
+        keys = {self._key(name): name for name in request.names}
+        answer = asset_pb2.BatchDeleteAssetsResponse()
+        for key, name in keys.items():
+            try:
+                answer.deleted_bytes += await self._delete(key, permanent=request.permanent, dry_run=request.dry_run)
+            except (NotFound, PreconditionFailed):
+                answer.left.append(name)
+            else:
+                answer.deleted += 1
+        return answer
+
+    async def EmptyTrash(
+        self, request: asset_pb2.EmptyTrashRequest, context: grpc.ServicerContext
+    ) -> asset_pb2.EmptyTrashResponse:
+        """Deletes for good some of what is in the user's trash."""
+        caller = self.callers.caller()
+        items = await self.trash.items(caller.tenant, caller.user, limit=ITEMS_AT_ONCE)
+        answer = asset_pb2.EmptyTrashResponse(more=len(items) == ITEMS_AT_ONCE and not items[-1].in_use)
+        for item in items:
+            if item.in_use:
+                answer.in_use += 1
+                continue
+            if not request.dry_run:
+                try:
+                    await self.trash.purge(item.key, self.clock.now(), in_trash_only=True)
+                except NotFound:  # restored meanwhile
+                    continue
+            answer.deleted += 1
+            answer.deleted_bytes += item.size_bytes
+        return answer
+
+    async def _delete(self, key: EntryKey, *, permanent: bool, dry_run: bool) -> int:
+        """Deletes an asset, unless only looked at, and returns its size. Raises NotFound, PreconditionFailed."""
+        asset = await self.assets.get(key.sha256, tenant=key.tenant, user=key.user, also_hidden=permanent)
+        if dry_run:
+            await self.trash.check(key, permanent=permanent)
+        elif permanent:
+            await self.trash.purge(key, self.clock.now())
+        else:
+            await self.trash.put(key, self.clock.now())
+        return asset.size_bytes
+
+    def _key(self, name: str) -> EntryKey:
+        caller = self.callers.caller()
+        return EntryKey(caller.tenant, caller.user, proto_values.resource_id(name, "assets"))
 
     async def GetRendition(
         self, request: asset_pb2.GetRenditionRequest, context: grpc.ServicerContext
@@ -111,9 +196,9 @@ class AssetService(asset_pb2_grpc.AssetServiceServicer):
         entry = await self.library.find(asset.sha256, tenant=asset.tenant, user=asset.user)
         return library_messages.asset(asset, entry)
 
-    async def _asset(self, name: str) -> Asset:
-        caller = self.callers.caller()
-        return await self.assets.get(proto_values.resource_id(name, "assets"), tenant=caller.tenant, user=caller.user)
+    async def _asset(self, name: str, *, also_hidden: bool = False) -> Asset:
+        key = self._key(name)
+        return await self.assets.get(key.sha256, tenant=key.tenant, user=key.user, also_hidden=also_hidden)
 
 
 def _upload(header: asset_pb2.WriteAssetHeader) -> Upload:

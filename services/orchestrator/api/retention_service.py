@@ -21,6 +21,9 @@ KINDS = {
     retention_pb2.RetentionState.QUEUE_ENTRIES: Kind.QUEUE_ENTRIES,
     retention_pb2.RetentionState.CHECKPOINTS: Kind.CHECKPOINTS,
     retention_pb2.RetentionState.UPLOADS: Kind.UPLOADS,
+    retention_pb2.RetentionState.LIBRARY: Kind.LIBRARY,
+    retention_pb2.RetentionState.TRASH: Kind.TRASH,
+    retention_pb2.RetentionState.BYTES: Kind.BYTES,
 }
 NUMBERS = {kind: number for number, kind in KINDS.items()}
 BATCHES = 20

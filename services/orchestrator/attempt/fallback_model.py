@@ -32,7 +32,10 @@ class FallbackModels:
         if job.spec.capability is None:
             return None
         roles = job.spec.operation.assets.items()
-        assets = {role: await self.assets.get(sha256, tenant=job.tenant, user=job.user) for role, sha256 in roles}
+        assets = {
+            role: await self.assets.get(sha256, tenant=job.tenant, user=job.user, also_hidden=True)
+            for role, sha256 in roles
+        }
         catalog = self.catalog()
         tried = (*job.tried, job.spec.model)
         allowed = job.spec.models if job.spec.models is not None else catalog.cards

@@ -44,4 +44,4 @@ class Inputs:
         return Input(role, asset.info.media_type, asset.size_bytes, asset.sha256, path)
 
     async def _asset(self, job: Job, sha256: str) -> Asset:
-        return await self.assets.get(sha256, tenant=job.tenant, user=job.user)
+        return await self.assets.get(sha256, tenant=job.tenant, user=job.user, also_hidden=True)

@@ -1,5 +1,6 @@
 """Assets: bytes with a name, their SHA-256, that belong to one user of one tenant."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -43,3 +44,31 @@ def job_of_checkpoint(key: str) -> str:
 def blob_key(tenant: str, sha256: str) -> str:
     """Returns the blob key of a tenant's bytes."""
     return f"tenants/{tenant}/assets/{sha256}"
+
+
+ASSET_KEY = re.compile(r"tenants/([^/]+)/assets/([0-9a-f]{64})")
+
+
+def owner_of_key(key: str) -> tuple[str, str] | None:
+    """Returns the tenant and the SHA-256 of the blob key of an asset's bytes; None for any other key."""
+    found = ASSET_KEY.fullmatch(key)
+    return (found[1], found[2]) if found else None
+
+
+RENDITIONS = (
+    "poster",
+    "thumbnail-128",
+    "thumbnail-256",
+    "thumbnail-512",
+    "preview",
+    "storyboard",
+    "storyboard.vtt",
+    "contact",
+    "waveform",
+)
+"""The variants of an asset that are made of it."""
+
+
+def keys_of_renditions(tenant: str, sha256: str) -> list[str]:
+    """Returns the blob keys of everything that may have been made of a tenant's bytes."""
+    return [f"tenants/{tenant}/renditions/{sha256}.{variant}" for variant in RENDITIONS]

@@ -20,6 +20,15 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class EntryKey:
+    """What an entry is found by."""
+
+    tenant: str
+    user: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """The job that made an asset, and from what."""
 

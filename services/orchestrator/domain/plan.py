@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from services.orchestrator.domain.keep_rules import KEEP_ALL, KeepRules
 from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import Limit, Subject
 from services.orchestrator.domain.limits.measure import Spend, StoredBytes, UnfinishedJobs
@@ -31,6 +32,8 @@ class Plan:
     """The highest price of one job; None: unlimited."""
     priority: int = 0
     """Jobs of plans with a higher priority begin first, but at most four while one of a lower priority waits."""
+    keep: KeepRules = KEEP_ALL
+    """How long it keeps assets."""
     weight: int = 1
     """Share of a backend's slots compared with other tenants that wait, 1 to 100."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from services.orchestrator.domain import spec
+from services.orchestrator.domain.library_entry import Kind
 from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import AMOUNT_MOST, Subject
 from services.orchestrator.domain.limits.measure import KINDS, StoredBytes, Unit
@@ -42,9 +43,15 @@ PLAN_KEYS: Mapping[str, Key] = {
     "operations": _allowed(*one_of(*spec.KINDS)),
     "resolutions": _allowed(_is_word, "words such as '720p' or '224x128'"),
     "price_most_micros": whole(0, AMOUNT_MOST, needed=False),
+    "keep": Key(lambda value: isinstance(value, dict), "a table such as { video = 90, trash = 7 }", needed=False),
     "limits": Key(_are_limits, f"a list of at most {LIMITS_MOST} tables", needed=False),
 }
 """Every key of a plan."""
+KEEP_DAYS_MOST = 36_500
+KEEP_KEYS: Mapping[str, Key] = {
+    name: whole(1, KEEP_DAYS_MOST, needed=False) for name in (*(kind.value for kind in Kind), "trash")
+}
+"""Days that a plan keeps assets of a kind, and what is in the trash."""
 A_WORD = Key(_is_word, "a name of letters, digits, dots, dashes and underscores", needed=False)
 FILTERS: Mapping[str, Key] = {"operation": Key(*one_of(*spec.KINDS), needed=False)}
 """Fields of measures, each of which restricts one to a part of the jobs; all others are words."""
@@ -72,6 +79,8 @@ def check_plan(name: str, table: Any) -> Iterator[Problem]:
         yield Problem((*at, key), f"{plan} has the key {key!r} of an earlier version; write in its limits: {instead}")
     current = {key: value for key, value in table.items() if key not in REPLACED}
     yield from check_table(plan, at, current, PLAN_KEYS)
+    if isinstance(table.get("keep"), dict):
+        yield from check_table(f"`keep` of {plan}", (*at, "keep"), table["keep"], KEEP_KEYS)
     if _are_limits(table.get("limits")):
         for index, limit in enumerate(table["limits"]):
             yield from _check_limit(f"limit {index + 1} of {plan}", (*at, "limits", index), limit)

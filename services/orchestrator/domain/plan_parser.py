@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.keep_rules import KeepRules
+from services.orchestrator.domain.library_entry import Kind
 from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import Limit, Subject
 from services.orchestrator.domain.limits.measure import KINDS, Jobs, Unit
@@ -11,6 +13,7 @@ from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.plan_keys import MS_PER_S, check_plan
 from services.orchestrator.domain.toml_file import Place, Problem, UnusableTables
 
+TRASH = "trash"
 FILE_BYTES_MOST = 256 * 1024
 """The largest file of plans."""
 
@@ -68,6 +71,8 @@ def _plan(name: str, table: Mapping[str, Any]) -> Plan:
         if key in table:
             values[key] = frozenset(table[key])
     values["limits"] = tuple(_limit(each) for each in table.get("limits", ()))
+    keep = table.get("keep", {})
+    values["keep"] = KeepRules({Kind(key): days for key, days in keep.items() if key != TRASH}, keep.get(TRASH))
     return Plan(name=name, **values)
 
 

@@ -19,6 +19,16 @@ class Kind(StrEnum):
     """Checkpoints that were not removed at the end of their job."""
     UPLOADS = "uploads"
     """Uploads in parts: unfinished ones with what has arrived, and the records of finished ones."""
+    LIBRARY = "library"
+    """Assets that a plan keeps for a number of days: they go to the trash."""
+    TRASH = "trash"
+    """Assets in the trash: they are deleted for good."""
+    BYTES = "bytes"
+    """Stored bytes that no asset of their tenant needs any more."""
+
+
+BY_PLAN = (Kind.LIBRARY, Kind.TRASH)
+"""Kinds whose age depends on the tenant's plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,11 @@ class Ages:
     days: Mapping[Kind, int]
 
     def before(self, kind: Kind, now: datetime) -> datetime | None:
-        """Returns the time before which things of a kind are due; None: they are kept without a limit of time."""
+        """Returns the time before which things of a kind are due; None: they are kept without a limit of time.
+
+        For kinds whose age depends on the plan it is this moment.
+        """
+        if kind in BY_PLAN:
+            return now
         days = self.days[kind]
         return now - timedelta(days=days) if days else None

@@ -24,8 +24,11 @@ class Assets(Protocol):
         Raises QuotaExceeded, with nothing stored, if a limit of stored bytes has no room for it.
         """
 
-    async def get(self, sha256: str, *, tenant: str, user: str) -> Asset:
-        """Returns what is known of an asset if it is this user's. Raises NotFound."""
-
     async def is_stored(self, sha256: str, *, tenant: str) -> bool:
         """Whether any user of the tenant has such an asset, whatever its state."""
+
+    async def get(self, sha256: str, *, tenant: str, user: str, also_hidden: bool = False) -> Asset:
+        """Returns what is known of an asset if it is this user's. Raises NotFound, also for what is in the trash.
+
+        `also_hidden`: for jobs that were admitted before it came there.
+        """

@@ -6,11 +6,12 @@ from services.errors import NotFound, Unavailable
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.library_details import NO_DETAILS, Details
+from services.orchestrator.domain.library_entry import EntryKey
 from services.orchestrator.domain.limits import denial
 from services.orchestrator.domain.limits.hold import holds_of_upload
 from services.orchestrator.domain.limits.measure import StoredBytes
 from services.orchestrator.ports.counters import Counters
-from services.orchestrator.store import library_entries, row_mapping, stored_bytes
+from services.orchestrator.store import library_entries, row_mapping, stored_bytes, trash_statements
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.schema import assets
 from services.reasons import RequestReason
@@ -30,7 +31,7 @@ class PostgresAssets:
         statuses = await self._counters.status(caller)
         if denied := denial.of_upload(statuses, size_bytes, caller.plan, caller.calendar.time_zone):
             try:
-                await self.get(sha256, tenant=caller.tenant, user=caller.user)
+                await self.get(sha256, tenant=caller.tenant, user=caller.user, also_hidden=True)
             except NotFound:
                 raise denied from None
 
@@ -50,13 +51,18 @@ class PostgresAssets:
         """Returns an asset that is stored already; uploaded now, it is kept also when a job's fragments are removed."""
         where = (assets.c.tenant == asset.tenant, assets.c.user == asset.user, assets.c.sha256 == asset.sha256)
         async with self._database.writing() as connection:
+            key = EntryKey(asset.tenant, asset.user, asset.sha256)
+            await trash_statements.lock(connection, key)
             await connection.execute(sa.update(assets).where(*where, ~assets.c.kept).values(kept=True))
             await library_entries.again(connection, asset)
+            await trash_statements.restore(connection, key, asset.create_time)
         return await self.get(asset.sha256, tenant=asset.tenant, user=asset.user)
 
-    async def get(self, sha256: str, *, tenant: str, user: str) -> Asset:
+    async def get(self, sha256: str, *, tenant: str, user: str, also_hidden: bool = False) -> Asset:
         """Returns what is known of an asset if it is this user's. Raises NotFound."""
         query = sa.select(assets).where(assets.c.tenant == tenant, assets.c.user == user, assets.c.sha256 == sha256)
+        if not also_hidden:
+            query = query.where(~assets.c.hidden)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.library_details import Details
-from services.orchestrator.domain.library_entry import details_of, origin_of
+from services.orchestrator.domain.library_entry import EntryKey, details_of, origin_of
+from services.orchestrator.store import trash_statements
 
 DETAILS = "title, description, tags, source_module, custom"
 GIVEN = ":title, :description, CAST(:tags AS text[]), :source_module, CAST(:custom AS jsonb)"
@@ -80,3 +81,5 @@ async def of_job(connection: AsyncConnection, job: Job) -> None:
         }
         | details_columns(details_of(job)),
     )
+    assert job.end_time is not None, "the job has ended"
+    await trash_statements.restore(connection, EntryKey(job.tenant, job.user, job.output.asset), job.end_time)

@@ -49,6 +49,7 @@ library_entries = sa.Table(
     sa.ForeignKeyConstraint(
         ["tenant", "user", "sha256"], ["assets.tenant", "assets.user", "assets.sha256"], name="library_entries_of_asset"
     ),
+    sa.Index("library_entries_trash", "delete_time", "id", postgresql_where=sa.text("delete_time IS NOT NULL")),
     sa.Index("library_entries_of_job", "job_id", postgresql_where=sa.text("job_id IS NOT NULL")),
     sa.CheckConstraint("kind IN ('image', 'video', 'audio')", name="kind_known"),
     sa.CheckConstraint("rating BETWEEN 0 AND 5", name="rating_stars"),
@@ -71,4 +72,15 @@ renditions = sa.Table(
     sa.CheckConstraint("(media_type IS NULL) = (size_bytes IS NULL)", name="sized"),
     sa.CheckConstraint("num_nonnulls(media_type, reason, claim) <= 1", name="one_state"),
     sa.Index("renditions_claim", "claim", postgresql_where=sa.text("claim IS NOT NULL")),
+)
+
+# Bytes that no asset of the tenant needs any more. An upload of the same takes its row away; see `keep_bytes` in the
+# migrations.
+blob_removals = sa.Table(
+    "blob_removals",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("since", TIME, nullable=False),
+    sa.Column("removing", sa.Boolean, nullable=False, server_default="false"),
 )

@@ -7,6 +7,7 @@ from services.orchestrator.store.assets import PostgresAssets
 from services.orchestrator.store.audit_log import PostgresAuditLog
 from services.orchestrator.store.backend_drains import PostgresBackendDrains
 from services.orchestrator.store.blob_references import PostgresBlobReferences
+from services.orchestrator.store.blob_removals import PostgresBlobRemovals
 from services.orchestrator.store.counter_audits import PostgresCounterAudits
 from services.orchestrator.store.counters import PostgresCounters
 from services.orchestrator.store.credentials import PostgresCredentials
@@ -24,6 +25,7 @@ from services.orchestrator.store.notification_listener import NotificationListen
 from services.orchestrator.store.old_bookings import PostgresOldBookings
 from services.orchestrator.store.old_jobs import PostgresOldJobs
 from services.orchestrator.store.old_queue_entries import PostgresOldEntries
+from services.orchestrator.store.old_trash import PostgresOldTrash
 from services.orchestrator.store.operators import PostgresOperators
 from services.orchestrator.store.paid_calls import PostgresPaidCalls
 from services.orchestrator.store.queue_entries import Queue
@@ -32,6 +34,7 @@ from services.orchestrator.store.queues import PostgresQueues
 from services.orchestrator.store.renditions import PostgresRenditions
 from services.orchestrator.store.service_secrets import PostgresServiceSecrets
 from services.orchestrator.store.tenants import PostgresTenants
+from services.orchestrator.store.trash import PostgresTrash
 from services.orchestrator.store.uploads import PostgresUploads
 from services.orchestrator.store.usage_warnings import PostgresUsageWarnings
 
@@ -69,6 +72,9 @@ class PostgresStore:
         self.queues = PostgresQueues(self.database, self._listener, clock)
         self.paid_calls = PostgresPaidCalls(self.database, clock)
         self.old_jobs = PostgresOldJobs(self.database)
+        self.trash = PostgresTrash(self.database)
+        self.old_trash = PostgresOldTrash(self.database)
+        self.blob_removals = PostgresBlobRemovals(self.database)
         self.old_entries = PostgresOldEntries(self.database, queue)
         self.legal_holds = PostgresLegalHolds(self.database)
         self.old_bookings = PostgresOldBookings(self.database)

@@ -203,6 +203,13 @@ assets = sa.Table(
         server_default="false",
         comment="Retention does not remove it: it was uploaded, or is the video of a removed job.",
     ),
+    sa.Column(
+        "hidden",
+        sa.Boolean,
+        nullable=False,
+        server_default="false",
+        comment="Its entry is in the trash, or it is a fragment of such a video.",
+    ),
     sa.Index("assets_sha256", "tenant", "sha256"),
     sa.CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256_hex"),
     sa.CheckConstraint(

@@ -63,6 +63,8 @@ NOTE = sa.text(f"""
 WITH stored AS (
     INSERT INTO assets ({COLUMNS}) SELECT {VALUES.format(size="CAST(:size_bytes AS bigint)", kept="false")}
     ON CONFLICT DO NOTHING RETURNING size_bytes
+), shown AS (
+    UPDATE assets SET hidden = false WHERE tenant = :tenant AND "user" = :user AND sha256 = :sha256 AND hidden
 ), taken AS (
     INSERT INTO counters AS counter (tenant, subject, measure, period, "limit", used, held, credit)
     SELECT :tenant, subject, 'bytes', '', NULL, size_bytes, 0, 0

@@ -29,12 +29,12 @@ ERROR = JobError(VendorReason.VENDOR_DOWN, "Down.", retryable=True)
 
 
 class OnePicture:
-    async def get(self, sha256: str, *, tenant: str, user: str) -> Asset:
+    async def get(self, sha256: str, *, tenant: str, user: str, also_hidden: bool = False) -> Asset:
         return Asset(tenant, user, sha256, 1000, PictureInfo("image/png", 640, 480), NOON)
 
 
 class NoAssets:
-    async def get(self, sha256: str, *, tenant: str, user: str) -> Asset:
+    async def get(self, sha256: str, *, tenant: str, user: str, also_hidden: bool = False) -> Asset:
         raise AssertionError("no asset is looked up")
 
 

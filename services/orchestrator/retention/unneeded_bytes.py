@@ -1,0 +1,46 @@
+"""The collector: removes the bytes that no asset of their tenant needs any more.
+
+Three steps, each of which can be repeated: the removal begins in the database, the bytes go, the removal ends. A
+process that is killed between them leaves a row, and the next round continues with it.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.orchestrator.domain.asset import blob_key, keys_of_renditions
+from services.orchestrator.domain.retention import Due, Kind
+from services.orchestrator.ports.blob_removals import BlobRemovals, Unneeded
+from services.orchestrator.ports.blobs import Blobs
+
+BLOBS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class UnneededBytes:
+    """The removal of bytes."""
+
+    removals: BlobRemovals
+    blobs: Blobs
+
+    @property
+    def kind(self) -> Kind:
+        """Bytes."""
+        return Kind.BYTES
+
+    async def due(self, before: datetime) -> Due:
+        """Returns which bytes have not been needed since before this time."""
+        return await self.removals.due(before)
+
+    async def batches(self, before: datetime) -> AsyncGenerator[int, None]:
+        """Removes some bytes, and yields the number of assets that they belonged to."""
+        while begun := await self.removals.begin(before, limit=BLOBS_AT_ONCE):
+            for unneeded in begun:
+                await self._remove(unneeded)
+            yield len(begun)
+
+    async def _remove(self, unneeded: Unneeded) -> None:
+        for rendition in keys_of_renditions(unneeded.tenant, unneeded.sha256):
+            await self.blobs.delete(rendition)
+        await self.blobs.delete(blob_key(unneeded.tenant, unneeded.sha256))
+        await self.removals.end(unneeded)
