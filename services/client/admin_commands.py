@@ -1,4 +1,4 @@
-"""All commands of `i2v`: those of everybody, and those of `i2v admin`."""
+"""All commands of `i2v`: those of everybody, of `i2v assets` and of `i2v admin`."""
 
 from services.client import provenance_commands, usage_commands
 from services.client.admin import (
@@ -18,6 +18,7 @@ from services.client.admin import (
     retention,
     tenants,
 )
+from services.client.assets import group
 from services.client.commands import i2v
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "backends",
     "blobs",
     "credit",
+    "group",
     "i2v",
     "jobs",
     "keys",
