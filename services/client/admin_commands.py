@@ -18,7 +18,7 @@ from services.client.admin import (
     retention,
     tenants,
 )
-from services.client.assets import group
+from services.client.assets import group, trash
 from services.client.commands import i2v
 
 __all__ = [
@@ -40,5 +40,6 @@ __all__ = [
     "reconcile",
     "retention",
     "tenants",
+    "trash",
     "usage_commands",
 ]

@@ -28,8 +28,9 @@ class BlobRemovals(Protocol):
         """Returns which bytes have not been needed since before this time."""
 
     async def begin(self, before: datetime, *, limit: int) -> list[Unneeded]:
-        """Begins to remove some bytes that have not been needed since before this time; returns also those whose removal
-        was interrupted.
+        """Begins to remove some bytes that have not been needed since before this time.
+
+        Returns also those whose removal was interrupted.
 
         From now on nothing can store the same until the end. Bytes that an asset needs again are forgotten.
         """
