@@ -32,10 +32,10 @@ class Plan:
     """The highest price of one job; None: unlimited."""
     priority: int = 0
     """Jobs of plans with a higher priority begin first, but at most four while one of a lower priority waits."""
-    keep: KeepRules = KEEP_ALL
-    """How long it keeps assets."""
     weight: int = 1
     """Share of a backend's slots compared with other tenants that wait, 1 to 100."""
+    keep: KeepRules = KEEP_ALL
+    """How long it keeps assets."""
 
     @cached_property
     def counted(self) -> tuple[Limit, ...]:

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.orchestrator.domain.keep_rules import KeepRules
+from services.orchestrator.domain.library_entry import Kind
 from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import AMOUNT_MOST, Limit, Subject
 from services.orchestrator.domain.limits.measure import (
@@ -60,6 +62,7 @@ def test_every_key_of_a_plan_and_of_its_limits_is_read() -> None:
 display_name = "Studio"
 priority = 10
 weight = 2
+keep = { video = 90, trash = 7 }
 models = ["nano", "wan"]
 operations = ["image-to-video"]
 resolutions = ["480p", "224x128"]
@@ -96,6 +99,7 @@ limits = [
         500_000,
         10,
         2,
+        KeepRules({Kind.VIDEO: 90}, 7),
     )
     assert found["open"] == Plan("open", display_name="open"), "what is absent is unlimited"
 
