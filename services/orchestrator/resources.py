@@ -1,7 +1,7 @@
 """The resources that every role needs: the database, bytes, disks, metrics and backends."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -161,7 +161,7 @@ async def open_resources(
         drained=drained,
         credentials=credentials,
         renditions=renditions,
-        retention=_retention(settings, url, store, blobs, clock, meter, config, pace),
+        retention=_retention(settings, url, store, blobs, clock, meter, config, pace, renditions.remove),
     )
 
 
@@ -174,6 +174,7 @@ def _retention(
     meter: PrometheusMeter,
     config: LiveConfig,
     pace: Pace,
+    remove_renditions: Callable[[str, str], Awaitable[int]],
 ) -> Retention:
     def rules() -> Mapping[str, KeepRules]:
         return {plan.name: plan.keep for plan in config.plans.values()}
@@ -188,7 +189,7 @@ def _retention(
             OldCheckpoints(store.old_jobs, blobs, store.assets),
             OldLibrary(store.old_trash, rules),
             OldTrashItems(store.old_trash, store.trash, rules, settings.trash_days),
-            UnneededBytes(store.blob_removals, blobs),
+            UnneededBytes(store.blob_removals, blobs, remove_renditions),
         ),
         ages=settings.ages(),
         only_one=RetentionLock(url).only_one,

@@ -153,7 +153,8 @@ class TrashMachine(RuleBasedStateMachine):
     async def _collect(self, steps: Steps) -> None:
         removals = DyingRemovals(self.store.database)
         removals.steps = steps
-        collector = UnneededBytes(removals, DyingBlobs(self.rig.stored, steps))  # type: ignore[arg-type]
+        blobs: Any = DyingBlobs(self.rig.stored, steps)
+        collector = UnneededBytes(removals, blobs, self.rig.renditions(blobs).remove)
         try:
             async for _ in collector.batches(self.clock.now() - GRACE):
                 pass
@@ -212,8 +213,8 @@ async def test_nothing_needed_is_lost_and_nothing_deleted_is_read_whatever_happe
             lambda: run_state_machine_as_test(  # type: ignore[no-untyped-call]
                 TrashMachine,
                 settings=settings(
-                    max_examples=40,
-                    stateful_step_count=30,
+                    max_examples=15,
+                    stateful_step_count=20,
                     deadline=None,
                     suppress_health_check=list(HealthCheck),
                 ),

@@ -4,11 +4,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from services.errors import NotFound
+from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.blobs.kept import KeptBlobs
 from services.orchestrator.domain.asset import Asset, blob_key
 from services.orchestrator.domain.library_entry import EntryKey
 from services.orchestrator.domain.media_info import VideoInfo
+from services.orchestrator.media.rendition_maker import SandboxedRenditions
+from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.retention.unneeded_bytes import UnneededBytes
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -50,11 +55,19 @@ class TrashRig:
         assert await self.stored.has(asset.key), "an asset has lost its bytes"
         return True
 
+    def renditions(self, blobs: Blobs) -> OnDemandRenditions:
+        """What is made of assets."""
+        meter, maker = PrometheusMeter(CollectorRegistry()), SandboxedRenditions()
+        return OnDemandRenditions(
+            self.store.renditions, maker, self.store.assets, blobs, self.clock, meter, self.folder
+        )
+
     async def has_bytes(self, key: EntryKey) -> bool:
         return await self.stored.has(blob_key(key.tenant, key.sha256))
 
     async def collect(self, blobs: Blobs | None = None) -> None:
         """A round of the collector now. Raises what the blobs raise."""
-        collector = UnneededBytes(self.store.blob_removals, blobs or self.stored.blobs)
+        to = blobs or self.stored.blobs
+        collector = UnneededBytes(self.store.blob_removals, to, self.renditions(to).remove)
         async for _ in collector.batches(self.clock.now() - GRACE):
             pass

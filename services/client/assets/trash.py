@@ -10,6 +10,7 @@ from services.client.assets.group import assets
 from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
+from services.client.exit_codes import ExitCode
 from services.client.terminal import say
 
 NAMES_AT_ONCE = 1000
@@ -27,7 +28,7 @@ def _stub(client: Client) -> Any:
 def rm(connection: Connection, names: tuple[str, ...], permanent: bool, dry_run: bool) -> None:
     """Moves assets to the trash. Nobody can read them from then on; `restore` brings them back."""
 
-    async def work(client: Client) -> None:
+    async def work(client: Client) -> ExitCode:
         total = asset_pb2.BatchDeleteAssetsResponse()
         full = [name if "/" in name else f"assets/{name}" for name in names]
         for first in range(0, len(full), NAMES_AT_ONCE):
@@ -38,12 +39,14 @@ def rm(connection: Connection, names: tuple[str, ...], permanent: bool, dry_run:
             total.MergeFrom(asset_pb2.BatchDeleteAssetsResponse(left=answer.left))
             total.deleted += answer.deleted
             total.deleted_bytes += answer.deleted_bytes
+        code = ExitCode.UNKNOWN if total.left else ExitCode.OK
         if connection.json:
             say(formatting.as_json(total))
-            return
+            return code
         what = "deleted for good" if permanent else "moved to the trash"
         say(f"{total.deleted} {'would be ' if dry_run else ''}{what} ({total.deleted_bytes} bytes).")
         say(*(f"{name} was left: it does not exist, or cannot be deleted now." for name in total.left), err=True)
+        return code
 
     connection.run(work)
 

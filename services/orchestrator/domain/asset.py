@@ -53,22 +53,3 @@ def owner_of_key(key: str) -> tuple[str, str] | None:
     """Returns the tenant and the SHA-256 of the blob key of an asset's bytes; None for any other key."""
     found = ASSET_KEY.fullmatch(key)
     return (found[1], found[2]) if found else None
-
-
-RENDITIONS = (
-    "poster",
-    "thumbnail-128",
-    "thumbnail-256",
-    "thumbnail-512",
-    "preview",
-    "storyboard",
-    "storyboard.vtt",
-    "contact",
-    "waveform",
-)
-"""The variants of an asset that are made of it."""
-
-
-def keys_of_renditions(tenant: str, sha256: str) -> list[str]:
-    """Returns the blob keys of everything that may have been made of a tenant's bytes."""
-    return [f"tenants/{tenant}/renditions/{sha256}.{variant}" for variant in RENDITIONS]

@@ -4,11 +4,11 @@ Three steps, each of which can be repeated: the removal begins in the database, 
 process that is killed between them leaves a row, and the next round continues with it.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.orchestrator.domain.asset import blob_key, keys_of_renditions
+from services.orchestrator.domain.asset import blob_key
 from services.orchestrator.domain.retention import Due, Kind
 from services.orchestrator.ports.blob_removals import BlobRemovals, Unneeded
 from services.orchestrator.ports.blobs import Blobs
@@ -22,6 +22,8 @@ class UnneededBytes:
 
     removals: BlobRemovals
     blobs: Blobs
+    remove_renditions: Callable[[str, str], Awaitable[int]]
+    """Removes everything that was made of a tenant's bytes, by their digest."""
 
     @property
     def kind(self) -> Kind:
@@ -40,7 +42,6 @@ class UnneededBytes:
             yield len(begun)
 
     async def _remove(self, unneeded: Unneeded) -> None:
-        for rendition in keys_of_renditions(unneeded.tenant, unneeded.sha256):
-            await self.blobs.delete(rendition)
+        await self.remove_renditions(unneeded.tenant, unneeded.sha256)
         await self.blobs.delete(blob_key(unneeded.tenant, unneeded.sha256))
         await self.removals.end(unneeded)

@@ -53,7 +53,8 @@ class PostgresAssets:
         async with self._database.writing() as connection:
             key = EntryKey(asset.tenant, asset.user, asset.sha256)
             await trash_statements.lock(connection, key)
-            await connection.execute(sa.update(assets).where(*where, ~assets.c.kept).values(kept=True))
+            changed = sa.update(assets).where(*where, ~assets.c.kept | assets.c.hidden)
+            await connection.execute(changed.values(kept=True, hidden=False))
             await library_entries.again(connection, asset)
             await trash_statements.restore(connection, key, asset.create_time)
         return await self.get(asset.sha256, tenant=asset.tenant, user=asset.user)

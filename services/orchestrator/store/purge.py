@@ -7,13 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.library_entry import EntryKey
 from services.orchestrator.store import stored_bytes
-from services.orchestrator.store.trash_statements import FRAGMENTS, KEY, NEEDED, OWN, values
+from services.orchestrator.store.trash_statements import FRAGMENTS, HAS_ENTRY, HIDE, KEY, OF_ANOTHER_JOB, OWN, values
 
 # The inputs of a job that has not ended.
 IN_USE = """
 EXISTS (
     SELECT FROM jobs WHERE jobs.tenant = :tenant AND jobs."user" = :user
-        AND jobs.state IN ('queued', 'running', 'reconciling')
+        AND jobs.state IN ('queued', 'running', 'cancelling', 'reconciling')
         AND {sha256} IN (jobs.spec #>> '{{operation,image}}', jobs.spec #>> '{{operation,audio}}',
             jobs.spec #>> '{{operation,mask}}')
 )
@@ -23,7 +23,7 @@ DELETE_ENTRY = sa.text(f"DELETE FROM library_entries WHERE {KEY}")
 # A fragment that another job in the trash needs is deleted with the video of that one.
 DELETE_ASSETS = sa.text(f"""
 WITH {FRAGMENTS}, deleted AS (
-    DELETE FROM assets WHERE {OWN} AND NOT ({NEEDED}) AND NOT EXISTS (
+    DELETE FROM assets WHERE {OWN} AND NOT {HAS_ENTRY.format(condition="")} AND NOT {OF_ANOTHER_JOB} AND NOT EXISTS (
         SELECT FROM job_events AS event JOIN jobs ON jobs.id = event.job_id
         WHERE event.body ->> 'asset' = assets.sha256 AND event.kind = 'FragmentReady'
             AND jobs.tenant = assets.tenant AND jobs."user" = assets."user"
@@ -52,6 +52,7 @@ async def purge(connection: AsyncConnection, key: EntryKey, now: datetime) -> in
     What another job or entry needs stays.
     """
     await connection.execute(DELETE_ENTRY, values(key))
+    await connection.execute(HIDE, values(key))  # what stays for an entry that is in the trash
     size_bytes = int((await connection.execute(DELETE_ASSETS, values(key) | {"now": now})).scalar_one())
     if size_bytes:
         await stored_bytes.forget(connection, key.tenant, key.user, size_bytes)

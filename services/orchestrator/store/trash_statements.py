@@ -30,13 +30,15 @@ fragments AS MATERIALIZED (
     WHERE jobs.tenant = :tenant AND jobs."user" = :user AND jobs.output ->> 'asset' = :sha256
 )
 """
-# What a fragment is needed for besides this video: it has an entry, or belongs to a job without a video or with another
-# one that is not in the trash.
-NEEDED = """
+HAS_ENTRY = """
 EXISTS (
     SELECT FROM library_entries AS entry WHERE entry.tenant = assets.tenant AND entry."user" = assets."user"
-        AND entry.sha256 = assets.sha256 AND (entry.delete_time IS NULL OR entry.sha256 <> :sha256)
-) OR EXISTS (
+        AND entry.sha256 = assets.sha256{condition}
+)
+"""
+# A fragment belongs to another job too: one without a video, or with a video that is not in the trash.
+OF_ANOTHER_JOB = """
+EXISTS (
     SELECT FROM job_events AS event JOIN jobs ON jobs.id = event.job_id
     WHERE event.body ->> 'asset' = assets.sha256 AND event.kind = 'FragmentReady'
         AND jobs.tenant = assets.tenant AND jobs."user" = assets."user"
@@ -51,7 +53,11 @@ OWN = """
 assets.tenant = :tenant AND assets."user" = :user
     AND (assets.sha256 = :sha256 OR assets.sha256 IN (SELECT sha256 FROM fragments))
 """
-HIDE = sa.text(f"WITH {FRAGMENTS} UPDATE assets SET hidden = true WHERE {OWN} AND NOT hidden AND NOT ({NEEDED})")
+LIVE = HAS_ENTRY.format(condition=" AND entry.delete_time IS NULL")
+HIDE = sa.text(f"""
+WITH {FRAGMENTS}
+UPDATE assets SET hidden = true WHERE {OWN} AND NOT hidden AND NOT {LIVE} AND NOT {OF_ANOTHER_JOB}
+""")
 SHOW = sa.text(f"WITH {FRAGMENTS} UPDATE assets SET hidden = false WHERE {OWN} AND hidden")
 
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0023"
-down_revision: str | None = "0020"
+down_revision: str | None = "0019"
 
 # A function, because each of its statements sees what was committed meanwhile: the first waits for a deletion of
 # the same asset, the second for the collector, which may just have begun to remove these bytes.
