@@ -17,6 +17,7 @@ class RequestReason(Reason):
         "TEXT_TOO_LONG",
         "No text is longer than 32,000 bytes of UTF-8; most fields take less, as the message says.",
     )
+    FILTER_MALFORMED = "FILTER_MALFORMED", "The message names the place. Put quotation marks around texts with spaces."
     NAME_MALFORMED = "NAME_MALFORMED", "Give a resource name such as `jobs/…`."
     NOT_FOUND = (
         "NOT_FOUND",
