@@ -18,7 +18,7 @@ from services.client.admin import (
     retention,
     tenants,
 )
-from services.client.assets import group, trash
+from services.client.assets import edits, group, lists, trash
 from services.client.commands import i2v
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "backends",
     "blobs",
     "credit",
+    "edits",
     "group",
     "i2v",
     "jobs",
@@ -33,6 +34,7 @@ __all__ = [
     "ledger",
     "legal_hold",
     "limits",
+    "lists",
     "log",
     "operators",
     "plans",

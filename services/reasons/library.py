@@ -30,11 +30,18 @@ class LibraryReason(Reason):
         Code.FAILED_PRECONDITION,
         Advice.NONE,
     )
-    ETAG_OUTDATED = (
-        "ETAG_OUTDATED",
-        "The entry changed after its etag was read. Read it again, and decide again.",
-        Code.FAILED_PRECONDITION,
+    ETAG_OUTDATED = "ETAG_OUTDATED", "Somebody else changed it meanwhile. Read it again, and repeat the change."
+    ETAG_MALFORMED = "ETAG_MALFORMED", "Give the `etag` of the asset as GetAsset returned it, or none."
+    ORDER_UNKNOWN = (
+        "ORDER_UNKNOWN",
+        "One of `create_time`, `update_time`, `cost`, `size`, `title` and, with a query, `relevance`; then `asc` or "
+        "`desc`.",
     )
+    QUERY_TOO_LONG = "QUERY_TOO_LONG", "At most 1,000 characters."
+    DISTANCE_OUT_OF_RANGE = "DISTANCE_OUT_OF_RANGE", "0 to 32 bits."
+    NOT_COMPARABLE = "NOT_COMPARABLE", "It has no perceptual hash: it is a sound, or its picture was not read yet."
+    FIELD_MASK_MALFORMED = "FIELD_MASK_MALFORMED", "Name the fields to change; the message says which can be named."
+    RATING_OUT_OF_RANGE = "RATING_OUT_OF_RANGE", "1 to 5; 0 removes the rating."
     ASSET_IN_USE = (
         "ASSET_IN_USE",
         "An unfinished job uses the asset, so it cannot be deleted for good. Move it to the trash, or wait.",

@@ -41,6 +41,7 @@ CODES: Mapping[type[errors.ServiceError], int] = {
     errors.NotFound: code_pb2.NOT_FOUND,
     errors.RequestIdReused: code_pb2.ALREADY_EXISTS,
     errors.PreconditionFailed: code_pb2.FAILED_PRECONDITION,
+    errors.Conflict: code_pb2.ABORTED,
     errors.QuotaExceeded: code_pb2.RESOURCE_EXHAUSTED,
     errors.LimitReached: code_pb2.RESOURCE_EXHAUSTED,
     # Only at this code gRPC's clients stop watching health and continue to call; after others they watch again.

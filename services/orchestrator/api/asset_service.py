@@ -11,6 +11,7 @@ from services.errors import NotFound, PreconditionFailed
 from services.orchestrator.api import library_messages, proto_values
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.assets.direct_uploads import DirectUploads
+from services.orchestrator.api.library_methods import LibraryMethods
 from services.orchestrator.assets.ingest import Ingest, Upload
 from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.assets.resumable_uploads import ResumableUploads
@@ -33,7 +34,7 @@ ITEMS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class AssetService(asset_pb2_grpc.AssetServiceServicer):
+class AssetService(LibraryMethods, asset_pb2_grpc.AssetServiceServicer):
     """Answers the RPCs of asset.proto."""
 
     assets: Assets

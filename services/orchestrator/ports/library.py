@@ -1,8 +1,11 @@
 """The library: what people see of assets."""
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
+from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.library_entry import LibraryEntry
+from services.orchestrator.domain.library_list import LibraryList, Place
 
 
 class Library(Protocol):
@@ -10,3 +13,19 @@ class Library(Protocol):
 
     async def find(self, sha256: str, *, tenant: str, user: str) -> LibraryEntry | None:
         """Returns the entry of an asset; None if this user has none, as of a fragment."""
+
+    async def page(
+        self, which: LibraryList, after: Place | None, limit: int
+    ) -> Sequence[tuple[Asset, LibraryEntry, Place]]:
+        """Returns the entries of a list after a place, in its order, each with its own place."""
+
+    async def perceptual_hash(self, sha256: str, *, tenant: str, user: str) -> int | None:
+        """Returns the perceptual hash of an asset; None without one. Raises NotFound."""
+
+    async def change(
+        self, sha256: str, changes: Mapping[str, Any], *, tenant: str, user: str, revision: int | None = None
+    ) -> LibraryEntry:
+        """Changes fields of an entry: favorite, rating, and those of Details by their names.
+
+        Raises NotFound, also for an entry in the trash, and Conflict if a revision is given and is not the entry's.
+        """

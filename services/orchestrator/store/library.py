@@ -1,14 +1,20 @@
 """PostgresLibrary: the entries of the library."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Row
 
+from services.errors import Conflict, NotFound
+from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.library_details import Details
 from services.orchestrator.domain.library_entry import Kind, LibraryEntry, Origin
+from services.orchestrator.domain.library_list import LibraryList, Place
+from services.orchestrator.store import library_pages, row_mapping
 from services.orchestrator.store.database import Database
-from services.orchestrator.store.schema import library_entries
+from services.orchestrator.store.schema import assets, library_entries
+from services.reasons import LibraryReason
 
 
 class PostgresLibrary:
@@ -24,6 +30,57 @@ class PostgresLibrary:
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         return entry(row) if row else None
+
+    async def page(
+        self, which: LibraryList, after: Place | None, limit: int
+    ) -> Sequence[tuple[Asset, LibraryEntry, Place]]:
+        """Returns the entries of a list after a place, in its order, each with its own place."""
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(library_pages.page(which, after, limit))).all()
+            stored = sa.select(assets).where(
+                assets.c.tenant == which.tenant,
+                assets.c.user == which.user,
+                assets.c.sha256.in_([row.sha256 for row in rows]),
+            )
+            known = {row.sha256: row_mapping.asset(row) for row in await connection.execute(stored)} if rows else {}
+        # One that was deleted between the two statements is left out.
+        return [(known[row.sha256], entry(row), Place(row.place, row.id)) for row in rows if row.sha256 in known]
+
+    async def perceptual_hash(self, sha256: str, *, tenant: str, user: str) -> int | None:
+        """Returns the perceptual hash of an asset; None without one. Raises NotFound."""
+        table = library_entries.c
+        query = sa.select(table.phash).where(
+            table.tenant == tenant, table.user == user, table.sha256 == sha256, table.delete_time.is_(None)
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NotFound("asset", f"assets/{sha256}")
+        found: int | None = row.phash
+        return found
+
+    async def change(
+        self, sha256: str, changes: Mapping[str, Any], *, tenant: str, user: str, revision: int | None = None
+    ) -> LibraryEntry:
+        """Changes fields of an entry. Raises NotFound, and Conflict if it does not have the given revision."""
+        table = library_entries.c
+        where = (table.tenant == tenant, table.user == user, table.sha256 == sha256, table.delete_time.is_(None))
+        fits = [] if revision is None else [table.revision == revision]
+        stored = {name: list(value) if name == "tags" else value for name, value in changes.items()}
+        values = stored | {"revision": table.revision + 1, "update_time": sa.func.clock_timestamp()}
+        update = sa.update(library_entries).where(*where, *fits).values(values).returning(library_entries)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(update)).one_or_none()
+            if row is not None:
+                return entry(row)
+            there = (await connection.execute(sa.select(table.revision).where(*where))).one_or_none()
+        if there is None:
+            raise NotFound("asset", f"assets/{sha256}")
+        raise Conflict(
+            f"assets/{sha256} was changed meanwhile: its etag is {there.revision}. Read it, and repeat the change.",
+            reason=LibraryReason.ETAG_OUTDATED,
+            metadata={"etag": str(there.revision)},
+        )
 
 
 def entry(row: Row[Any]) -> LibraryEntry:

@@ -1,0 +1,104 @@
+"""`i2v assets tag`, `untag`, `favorite`, `rate` and `edit`."""
+
+from collections.abc import Callable
+
+import click
+from i2v.v1 import asset_pb2, asset_pb2_grpc
+
+from services.client.assets.group import assets
+from services.client.assets.lists import ASSET, print_asset
+from services.client.client import Client
+from services.client.commands import command
+from services.client.connection import Connection
+from services.client.spec_options import utf8
+
+TAGS = click.argument("tags", nargs=-1, required=True, callback=lambda *given: tuple(map(_text, given[2])))
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("is not UTF-8") from None
+    return text
+
+
+@command("tag", assets)
+@ASSET
+@TAGS
+def tag(connection: Connection, name: str, tags: tuple[str, ...]) -> None:
+    """Adds tags to an asset."""
+    _retag(connection, name, lambda old: [*old, *(each for each in dict.fromkeys(tags) if each not in old)])
+
+
+@command("untag", assets)
+@ASSET
+@TAGS
+def untag(connection: Connection, name: str, tags: tuple[str, ...]) -> None:
+    """Removes tags from an asset."""
+    _retag(connection, name, lambda old: [each for each in old if each not in tags])
+
+
+@command("favorite", assets)
+@ASSET
+@click.option("--no", "not_one", is_flag=True, help="It is no longer a favourite.")
+def favorite(connection: Connection, name: str, not_one: bool) -> None:
+    """Makes an asset a favourite."""
+
+    async def work(client: Client) -> None:
+        stub = asset_pb2_grpc.AssetServiceStub(client.channel())
+        request = asset_pb2.FavoriteAssetRequest(name=name, favorite=not not_one)
+        print_asset(connection, await client.call(stub.FavoriteAsset, request))
+
+    connection.run(work)
+
+
+@command("rate", assets)
+@ASSET
+@click.argument("stars", type=click.IntRange(0, 5))
+def rate(connection: Connection, name: str, stars: int) -> None:
+    """Rates an asset with 1 to 5 stars; 0 removes the rating."""
+    request = asset_pb2.UpdateAssetRequest(asset=asset_pb2.Asset(name=name, rating=stars))
+    request.update_mask.paths.append("rating")
+    _update(connection, request)
+
+
+@command("edit", assets)
+@ASSET
+@click.option("--title", callback=utf8)
+@click.option("--description", callback=utf8)
+@click.option("--source-module", callback=utf8)
+@click.option("--etag", default="", callback=utf8, help="Only if nobody changed it since; `show` prints it.")
+def edit(
+    connection: Connection, name: str, title: str | None, description: str | None, source_module: str | None, etag: str
+) -> None:
+    """Changes the texts of an asset."""
+    request = asset_pb2.UpdateAssetRequest(asset=asset_pb2.Asset(name=name, etag=etag))
+    for field, text in (("title", title), ("description", description), ("source_module", source_module)):
+        if text is not None:
+            setattr(request.asset.details, field, text)
+            request.update_mask.paths.append(f"details.{field}")
+    if not request.update_mask.paths:
+        raise click.UsageError("Give at least one of --title, --description and --source-module.")
+    _update(connection, request)
+
+
+def _update(connection: Connection, request: asset_pb2.UpdateAssetRequest) -> None:
+    async def work(client: Client) -> None:
+        stub = asset_pb2_grpc.AssetServiceStub(client.channel())
+        print_asset(connection, await client.call(stub.UpdateAsset, request))
+
+    connection.run(work)
+
+
+def _retag(connection: Connection, name: str, change: Callable[[list[str]], list[str]]) -> None:
+    async def work(client: Client) -> None:
+        stub = asset_pb2_grpc.AssetServiceStub(client.channel())
+        found = await client.call(stub.GetAsset, asset_pb2.GetAssetRequest(name=name))
+        # With the etag that was read: a tag that another editor adds meanwhile is not lost.
+        request = asset_pb2.UpdateAssetRequest(asset=asset_pb2.Asset(name=found.name, etag=found.etag))
+        request.asset.details.tags.extend(change(list(found.details.tags)))
+        request.update_mask.paths.append("details.tags")
+        print_asset(connection, await client.call(stub.UpdateAsset, request))
+
+    connection.run(work)

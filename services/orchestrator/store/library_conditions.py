@@ -1,0 +1,64 @@
+"""Filters of the library as conditions of SQLAlchemy: every value is a parameter of its statement."""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement
+from sqlalchemy.dialects.postgresql import array
+
+from services.orchestrator.domain.library_filter.tree import And, Condition, Node, Not, Or
+from services.orchestrator.store.schema import library_entries
+
+table = library_entries.c
+
+COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    "type": table.kind,
+    "source_module": table.source_module,
+    "favorite": table.favorite,
+    "rating": table.rating,
+    "model": table.model,
+    "operation": table.operation,
+    "seed": table.seed,
+    "size_bytes": table.size_bytes,
+    "duration": table.duration_ms,
+    "cost": table.cost_micros,
+    "create_time": table.create_time,
+    "update_time": table.update_time,
+}
+OPERATORS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def condition(node: Node) -> ColumnElement[bool]:
+    """Returns a filter as a condition. It is never NULL, so that NOT means all others."""
+    match node:
+        case And(parts):
+            return sa.and_(*map(condition, parts))
+        case Or(parts):
+            return sa.or_(*map(condition, parts))
+        case Not(part):
+            return sa.not_(condition(part))
+        case Condition():
+            return _compared(node)
+
+
+def _compared(node: Condition) -> ColumnElement[bool]:
+    if node.field == "tags":
+        has = table.tags.contains(array([sa.cast(node.value, sa.Text)]))
+        return sa.not_(has) if node.operator == "!=" else has
+    if node.field == "job":
+        same = sa.func.coalesce(table.job_id == str(node.value).removeprefix("jobs/"), sa.false())
+        return sa.not_(same) if node.operator == "!=" else same
+    column = COLUMNS[node.field]
+    compared = OPERATORS[node.operator](column, sa.literal(node.value, column.type))
+    if column.nullable:  # type: ignore[attr-defined]  # all of COLUMNS are columns of the table
+        return sa.func.coalesce(compared, sa.literal(node.operator == "!="))
+    return compared

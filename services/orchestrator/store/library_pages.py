@@ -1,0 +1,61 @@
+"""Statements for the pages of the library: each reads from an index, however far into the list its page is."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Select
+
+from services.orchestrator.domain.library_list import TITLE_SORTED, LibraryList, OrderKey, Place
+from services.orchestrator.store.library_conditions import condition
+from services.orchestrator.store.schema import library_entries
+
+table = library_entries.c
+
+
+def page(which: LibraryList, after: Place | None, limit: int) -> Select[Any]:
+    """Returns the statement for the next entries, each with the `place` of the page after it."""
+    key = _key(which)
+    query = sa.select(library_entries, sa.cast(key, sa.Text).label("place")).where(*conditions(which))
+    if after is not None:
+        here = sa.tuple_(sa.cast(sa.literal(after.value, sa.Text), key.type), sa.literal(after.id, sa.BigInteger))
+        place = sa.tuple_(key, table.id)
+        query = query.where(place < here if which.order.descending else place > here)
+    order = (key.desc(), table.id.desc()) if which.order.descending else (key, table.id)
+    return query.order_by(*order).limit(limit)
+
+
+def conditions(which: LibraryList) -> list[ColumnElement[bool]]:
+    """Returns what the entries of a list have in common."""
+    found = [table.tenant == which.tenant, table.user == which.user]
+    if not which.deleted:
+        found.append(table.delete_time.is_(None))
+    if which.filter is not None:
+        found.append(condition(which.filter))
+    if which.words:
+        found.append(table.words.op("@@", is_comparison=True)(_searched(which)))
+    if which.similar_to is not None:
+        differing = table.phash.op("#")(sa.literal(which.similar_to, sa.BigInteger))
+        bits = sa.func.bit_count(sa.cast(differing, sa.dialects.postgresql.BIT(64)))
+        found.append(bits <= which.distance_most)
+    return found
+
+
+def _key(which: LibraryList) -> ColumnElement[Any]:
+    match which.order.key:
+        case OrderKey.CREATE_TIME:
+            return table.create_time
+        case OrderKey.UPDATE_TIME:
+            return table.update_time
+        case OrderKey.COST:
+            return table.cost_micros
+        case OrderKey.SIZE:
+            return table.size_bytes
+        case OrderKey.TITLE:
+            # Written as in the index, which a parameter would not match.
+            return sa.func.lower(sa.func.left(table.title, sa.literal_column(str(TITLE_SORTED))), type_=sa.Text)
+        case OrderKey.RELEVANCE:
+            return sa.func.ts_rank(table.words, _searched(which), type_=sa.REAL)
+
+
+def _searched(which: LibraryList) -> ColumnElement[Any]:
+    return sa.func.websearch_to_tsquery(sa.literal_column("'simple'"), which.words)
