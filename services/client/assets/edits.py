@@ -12,15 +12,14 @@ from services.client.commands import command
 from services.client.connection import Connection
 from services.client.spec_options import utf8
 
-TAGS = click.argument("tags", nargs=-1, required=True, callback=lambda *given: tuple(map(_text, given[2])))
+TAGS = click.argument(
+    "tags", nargs=-1, required=True, callback=lambda *given: tuple(utf8(*given[:2], each) for each in given[2])
+)
 
 
-def _text(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise click.BadParameter("is not UTF-8") from None
-    return text
+def _text(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Returns a text that may be missing: an empty one is a change too."""
+    return None if value is None else utf8(context, parameter, value)
 
 
 @command("tag", assets)
@@ -65,9 +64,9 @@ def rate(connection: Connection, name: str, stars: int) -> None:
 
 @command("edit", assets)
 @ASSET
-@click.option("--title", callback=utf8)
-@click.option("--description", callback=utf8)
-@click.option("--source-module", callback=utf8)
+@click.option("--title", callback=_text)
+@click.option("--description", callback=_text)
+@click.option("--source-module", callback=_text)
 @click.option("--etag", default="", callback=utf8, help="Only if nobody changed it since; `show` prints it.")
 def edit(
     connection: Connection, name: str, title: str | None, description: str | None, source_module: str | None, etag: str

@@ -59,6 +59,6 @@ def _compared(node: Condition) -> ColumnElement[bool]:
         return sa.not_(same) if node.operator == "!=" else same
     column = COLUMNS[node.field]
     compared = OPERATORS[node.operator](column, sa.literal(node.value, column.type))
-    if column.nullable:  # type: ignore[attr-defined]  # all of COLUMNS are columns of the table
+    if column.nullable:
         return sa.func.coalesce(compared, sa.literal(node.operator == "!="))
     return compared

@@ -35,7 +35,9 @@ def parse(text: str) -> Node | None:
 
 
 def _refusal(description: str) -> InvalidInput:
-    return InvalidInput([Violation("filter", description, RequestReason.FILTER_MALFORMED)])
+    return InvalidInput(
+        [Violation("filter", description, RequestReason.FILTER_MALFORMED)], reason=RequestReason.FILTER_MALFORMED
+    )
 
 
 class _Parser:

@@ -9,7 +9,7 @@ from alembic import op
 revision = "0021"
 down_revision: str | None = "0019"
 
-ORDERS = {
+ORDERS: dict[str, str | sa.TextClause] = {
     "creation": "create_time",
     "update": "update_time",
     "cost": "cost_micros",
