@@ -30,7 +30,11 @@ class LibraryReason(Reason):
         Code.FAILED_PRECONDITION,
         Advice.NONE,
     )
-    ETAG_OUTDATED = "ETAG_OUTDATED", "Somebody else changed it meanwhile. Read it again, and repeat the change."
+    ETAG_OUTDATED = (
+        "ETAG_OUTDATED",
+        "Somebody else changed it meanwhile. Read it again, and repeat the change.",
+        Code.ABORTED,
+    )
     ETAG_MALFORMED = "ETAG_MALFORMED", "Give the `etag` of the asset as GetAsset returned it, or none."
     ORDER_UNKNOWN = (
         "ORDER_UNKNOWN",
@@ -39,7 +43,11 @@ class LibraryReason(Reason):
     )
     QUERY_TOO_LONG = "QUERY_TOO_LONG", "At most 1,000 characters."
     DISTANCE_OUT_OF_RANGE = "DISTANCE_OUT_OF_RANGE", "0 to 32 bits."
-    NOT_COMPARABLE = "NOT_COMPARABLE", "It has no perceptual hash: it is a sound, or its picture was not read yet."
+    NOT_COMPARABLE = (
+        "NOT_COMPARABLE",
+        "It has no perceptual hash: it is a sound, or its picture was not read yet.",
+        Code.FAILED_PRECONDITION,
+    )
     FIELD_MASK_MALFORMED = "FIELD_MASK_MALFORMED", "Name the fields to change; the message says which can be named."
     RATING_OUT_OF_RANGE = "RATING_OUT_OF_RANGE", "1 to 5; 0 removes the rating."
     ASSET_IN_USE = (
