@@ -10,8 +10,8 @@ from i2v.v1 import asset_pb2, asset_pb2_grpc
 from services.errors import NotFound, PreconditionFailed
 from services.orchestrator.api import library_messages, proto_values
 from services.orchestrator.api.authentication import Authentication
-from services.orchestrator.assets.direct_uploads import DirectUploads
 from services.orchestrator.api.library_methods import LibraryMethods
+from services.orchestrator.assets.direct_uploads import DirectUploads
 from services.orchestrator.assets.ingest import Ingest, Upload
 from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.assets.resumable_uploads import ResumableUploads
