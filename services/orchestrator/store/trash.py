@@ -5,7 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.errors import NotFound, PreconditionFailed
+from services.errors import Conflict, NotFound, PreconditionFailed
 from services.orchestrator.domain.library_entry import EntryKey, LibraryEntry
 from services.orchestrator.ports.trash import Item
 from services.orchestrator.store import purge, trash_statements
@@ -80,7 +80,7 @@ async def _find_for_good(connection: AsyncConnection, key: EntryKey, etag: str =
 
 
 async def _find(connection: AsyncConnection, key: EntryKey, etag: str = "") -> LibraryEntry:
-    """Returns an entry. Raises NotFound, and PreconditionFailed if an etag is given that is not its own any more."""
+    """Returns an entry. Raises NotFound, and Conflict if an etag is given that is not its own any more."""
     table = library_entries.c
     where = (table.tenant == key.tenant, table.user == key.user, table.sha256 == key.sha256)
     row = (await connection.execute(sa.select(library_entries).where(*where))).one_or_none()
@@ -88,5 +88,5 @@ async def _find(connection: AsyncConnection, key: EntryKey, etag: str = "") -> L
         raise NotFound("asset", f"assets/{key.sha256}")
     if etag and etag != str(row.revision):
         what = f"The entry has the etag {str(row.revision)!r} now: it was changed after {etag[:20]!r}. Read it again."
-        raise PreconditionFailed(what, reason=LibraryReason.ETAG_OUTDATED)
+        raise Conflict(what, reason=LibraryReason.ETAG_OUTDATED)
     return entry(row)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0021"
-down_revision: str | None = "0019"
+down_revision: str | None = "0023"
 
 ORDERS: dict[str, str | sa.TextClause] = {
     "creation": "create_time",
