@@ -18,7 +18,7 @@ from services.client.admin import (
     retention,
     tenants,
 )
-from services.client.assets import edits, group, lists, trash
+from services.client.assets import edits, group, lists, trash, url
 from services.client.commands import i2v
 
 __all__ = [
@@ -43,5 +43,6 @@ __all__ = [
     "retention",
     "tenants",
     "trash",
+    "url",
     "usage_commands",
 ]

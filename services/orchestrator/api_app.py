@@ -24,7 +24,14 @@ from i2v.admin.v1 import (
     tenant_pb2_grpc,
 )
 from i2v.admin.v1 import job_pb2_grpc as admin_job_pb2_grpc
-from i2v.v1 import asset_pb2_grpc, catalog_pb2_grpc, job_pb2_grpc, provenance_pb2_grpc, usage_pb2_grpc
+from i2v.v1 import (
+    asset_pb2_grpc,
+    catalog_pb2_grpc,
+    job_pb2_grpc,
+    provenance_pb2_grpc,
+    signed_asset_pb2_grpc,
+    usage_pb2_grpc,
+)
 
 from services.orchestrator.admission.admit import Admitter
 from services.orchestrator.admission.model_routing import Routing
@@ -52,6 +59,7 @@ from services.orchestrator.api.plan_service import PlanService
 from services.orchestrator.api.provenance_service import ProvenanceService
 from services.orchestrator.api.reconcile_service import ReconcileService
 from services.orchestrator.api.retention_service import RetentionService
+from services.orchestrator.api.signed_asset_service import SignedAssetService
 from services.orchestrator.api.tenant_service import TenantService
 from services.orchestrator.api.usage_feed_registry import UsageFeeds
 from services.orchestrator.api.usage_service import UsageService
@@ -59,7 +67,9 @@ from services.orchestrator.assets.direct_uploads import DirectUploads
 from services.orchestrator.assets.ingest import Ingest
 from services.orchestrator.assets.resumable_uploads import ResumableUploads
 from services.orchestrator.assets.scrub import Scrub
+from services.orchestrator.assets.signed_urls import SignedUrls
 from services.orchestrator.assets.upload_parts import UploadParts
+from services.orchestrator.assets.url_signatures import UrlSignatures
 from services.orchestrator.assets.verify import Verifier
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.clock_and_ids import SystemIds
@@ -85,7 +95,7 @@ WATCH = "/i2v.v1.JobService/WatchJob"
 UPLOAD = "/i2v.v1.AssetService/WriteAsset"
 VERIFY = "/i2v.v1.ProvenanceService/VerifyAsset"
 WATCH_USAGE = "/i2v.v1.UsageService/WatchUsage"
-DOWNLOAD = "/i2v.v1.AssetService/ReadAsset"
+DOWNLOADS = ("/i2v.v1.AssetService/ReadAsset", "/i2v.v1.SignedAssetService/ReadSigned")
 LIST = "/i2v.v1.JobService/ListJobs"
 STATEMENTS = ("/i2v.v1.UsageService/StreamStatement", "/i2v.v1.UsageService/QueryUsage")
 TENANT_STATEMENTS, ALL_STATEMENTS = 2, 4
@@ -180,6 +190,8 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     checks = SandboxedChecks(resources.credentials)
     verifier = Verifier(store.assets, resources.blobs, store.manifests, checks, resources.scratch, room)
     provenance = ProvenanceService(store.manifests, verifier, callers)
+    signatures, longest = UrlSignatures(store.service_secrets, clock), timedelta(seconds=settings.signed_url_s)
+    urls = SignedUrls(resources.blobs, signatures, clock, settings.studio_url, longest)
     assets = AssetService(
         store.assets,
         store.library,
@@ -189,9 +201,11 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         resumable,
         direct,
         resources.renditions,
+        urls,
         callers,
         clock,
     )
+    signed_assets = SignedAssetService(store.assets, resources.blobs)
     models = CatalogService(catalog, vendors, drained)
     usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)
@@ -215,6 +229,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
         asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
         provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(provenance, server)
+        signed_asset_pb2_grpc.add_SignedAssetServiceServicer_to_server(signed_assets, server)
         catalog_pb2_grpc.add_CatalogServiceServicer_to_server(models, server)
         usage_pb2_grpc.add_UsageServiceServicer_to_server(usage, server)
         plan_pb2_grpc.add_PlanServiceServicer_to_server(plans, server)
@@ -244,7 +259,7 @@ def call_limits(settings: Settings) -> CallLimits:
             Group("WATCHES", (WATCH,), settings.tenant_watches, settings.max_calls),
             Group("USAGE_WATCHES", (WATCH_USAGE,), settings.tenant_usage_watches, settings.max_usage_watches),
             Group("UPLOADS", (UPLOAD, VERIFY), settings.tenant_uploads, settings.max_uploads),
-            Group("DOWNLOADS", (DOWNLOAD,), settings.tenant_downloads, settings.max_downloads),
+            Group("DOWNLOADS", DOWNLOADS, settings.tenant_downloads, settings.max_downloads),
             Group("LISTS", (LIST,), settings.tenant_lists, settings.max_lists),  # the largest answers
             Group("STATEMENTS", STATEMENTS, TENANT_STATEMENTS, ALL_STATEMENTS),
         ),

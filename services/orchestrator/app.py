@@ -21,6 +21,7 @@ from services.orchestrator.api_app import (
     open_tokens,
     report_tenants_without_plan,
 )
+from services.orchestrator.assets.url_signatures import UrlSignatures
 from services.orchestrator.backend_connections import Backends
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.live_config import LiveConfig, no_report
@@ -76,7 +77,9 @@ async def open_app(
         config, store = resources.config, resources.store
         in_background = partial(run_in_background, stack, failed=resources.meter.background_failed)
         tokens = None if role is Role.WORKER else await open_tokens(settings, stack, resources.meter)
-        callers = Authentication(store.credentials, config.plans, resources.clock, settings.operator_key(), tokens)
+        signatures = UrlSignatures(store.service_secrets, resources.clock)
+        operator_key = settings.operator_key()
+        callers = Authentication(store.credentials, config.plans, resources.clock, operator_key, tokens, signatures)
         services = [] if role is Role.WORKER else await open_api(settings, resources, callers)
         server = await _serve(settings, callers, services, registry)
         if services:

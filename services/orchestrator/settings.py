@@ -15,7 +15,15 @@ from services.orchestrator.domain.open_upload import KEPT_FOR
 from services.orchestrator.domain.retention import Ages, Kind
 from services.orchestrator.domain.token_claims import Issuer
 from services.orchestrator.ports.backend import Limits
-from services.settings import BadSetting, ListenAddress, Switch, is_of_kubernetes, read_authorities, read_key
+from services.settings import (
+    BadSetting,
+    ListenAddress,
+    Switch,
+    is_of_kubernetes,
+    matching,
+    read_authorities,
+    read_key,
+)
 
 PREFIX = "I2V_"
 PROVIDER_OR_PROMPT_WRITER = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_PROMPT_[A-Z0-9_]+")
@@ -72,6 +80,12 @@ class Settings(BlobSettings):
     """The most that writing a prompt may cost, in micros; reserved with the price of a job that needs one."""
     quote_s: Annotated[float, Field(ge=1, le=86_400)] = 900.0
     """Seconds for which the price of a preview holds for a job that comes with its quote token; 1 to 86400."""
+    studio_url: Annotated[str, matching(r"(https?://[^\s/?#@]+(/[^\s?#]*)?)?", "`https://host`, or empty")] = ""
+    """`https://host`, the address of the HTTP process for browsers and other clients, in signed URLs. Empty: there are
+    no signed URLs, unless the bytes are in S3."""
+    signed_url_s: Annotated[int, Field(ge=1, le=604_800)] = 900
+    """Seconds that a signed URL may hold, 1 to 604800 (a week). An asset's URL in S3 can be read so long even after the
+    asset was deleted."""
     operator_key_file: str = ""
     """File with the key of the first operator, an admin, who makes others with `i2v admin operators create`. Empty:
     only operators of the database; see [tenants and keys](operations.md#tenants-and-keys)."""

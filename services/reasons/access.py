@@ -86,6 +86,21 @@ class AccessReason(Reason):
         "A tenant's admin has access to the keys and the log of this tenant alone.",
         Code.PERMISSION_DENIED,
     )
+    SIGNED_URL_WRONG = (
+        "SIGNED_URL_WRONG",
+        "The URL was altered or cut off. Get another one by SignUrl.",
+        Code.UNAUTHENTICATED,
+    )
+    SIGNED_URL_EXPIRED = (
+        "SIGNED_URL_EXPIRED",
+        "The metadata has `expire_time`. Get another URL by SignUrl.",
+        Code.UNAUTHENTICATED,
+    )
+    SIGNED_URL_ONLY = (
+        "SIGNED_URL_ONLY",
+        "The token of a signed URL reads its asset and does nothing else. A key does not open what a signed URL does.",
+        Code.PERMISSION_DENIED,
+    )
     TENANT_ID_MALFORMED = "TENANT_ID_MALFORMED", "1 to 63 of a-z, 0-9 and -; the first is no -."
     TENANT_MISSING = "TENANT_MISSING", "Operators name the tenant."
     TENANT_EXISTS = "TENANT_EXISTS", "There is or was a tenant with this id. Use another.", Code.FAILED_PRECONDITION

@@ -56,6 +56,16 @@ class AssetReason(Reason):
         Code.FAILED_PRECONDITION,
     )
     OFFSET_OUT_OF_RANGE = "OFFSET_OUT_OF_RANGE", "0 to the asset's size."
+    URL_METHOD_UNSUPPORTED = "URL_METHOD_UNSUPPORTED", "A signed URL is for GET."
+    URL_EXPIRY_OUT_OF_RANGE = (
+        "URL_EXPIRY_OUT_OF_RANGE",
+        "A signed URL holds for at least a second, and for at most 15 minutes unless the service allows more.",
+    )
+    SIGNED_URLS_UNAVAILABLE = (
+        "SIGNED_URLS_UNAVAILABLE",
+        "The bytes are in a folder, and the service has no address for HTTP clients. Use ReadAsset.",
+        Code.FAILED_PRECONDITION,
+    )
     PICTURE_FORMAT = "PICTURE_FORMAT", "Send PNG, JPEG, WebP, HEIC or AVIF; the message names what came."
     PICTURE_FILE_TOO_LARGE = "PICTURE_FILE_TOO_LARGE", "At most 10 MB."
     PICTURE_TOO_LARGE = (

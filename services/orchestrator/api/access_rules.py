@@ -17,6 +17,8 @@ class AccessRule:
     """An operator needs this role. None: the method is not for operators."""
     while_suspended: bool = True
     """Whether a suspended tenant may call it."""
+    signed_url: bool = False
+    """Whether the token of a signed URL is needed, and no key or other token will do."""
 
 
 def _tenant(*scopes: Scope, while_suspended: bool = True) -> AccessRule:
@@ -33,6 +35,7 @@ _READ = _tenant(Scope.READ)
 _UPLOAD = _tenant(Scope.ASSETS, while_suspended=False)
 _DOWNLOAD = _tenant(Scope.ASSETS, Scope.READ)
 _USAGE = _tenant(Scope.USAGE)
+_SIGNED_URL = AccessRule(signed_url=True)
 _CATALOG = AccessRule(frozenset(Scope), Role.VIEWER)
 _SEE_TENANT = AccessRule(frozenset({Scope.TENANT_ADMIN}), Role.VIEWER)
 _MANAGE_KEYS = AccessRule(frozenset({Scope.TENANT_ADMIN}), Role.OPERATOR)
@@ -65,8 +68,10 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "ListAssets": _DOWNLOAD,
         "UpdateAsset": _tenant(Scope.ASSETS),
         "FavoriteAsset": _tenant(Scope.ASSETS),
+        "SignUrl": _DOWNLOAD,
     },
     "i2v.v1.ProvenanceService": {"GetManifest": _DOWNLOAD, "VerifyAsset": _DOWNLOAD},
+    "i2v.v1.SignedAssetService": {"GetSigned": _SIGNED_URL, "ReadSigned": _SIGNED_URL},
     "i2v.v1.CatalogService": {"ListModels": _CATALOG, "GetModel": _CATALOG},
     "i2v.v1.UsageService": {
         "GetUsage": _USAGE,

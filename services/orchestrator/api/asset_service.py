@@ -3,18 +3,21 @@
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import grpc
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
 from services.errors import NotFound, PreconditionFailed
 from services.orchestrator.api import library_messages, proto_values
+from services.orchestrator.api.asset_range import read_range
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.api.library_methods import LibraryMethods
 from services.orchestrator.assets.direct_uploads import DirectUploads
 from services.orchestrator.assets.ingest import Ingest, Upload
 from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.assets.resumable_uploads import ResumableUploads
+from services.orchestrator.assets.signed_urls import SignedUrls
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.library_entry import EntryKey
@@ -32,6 +35,8 @@ NAMES_MOST = 1000
 ITEMS_AT_ONCE = 500
 """Assets that one call deletes of the trash, at most."""
 
+URL_METHODS = (asset_pb2.SignUrlRequest.METHOD_UNSPECIFIED, asset_pb2.SignUrlRequest.METHOD_GET)
+
 
 @dataclass(frozen=True, slots=True)
 class AssetService(LibraryMethods, asset_pb2_grpc.AssetServiceServicer):
@@ -45,6 +50,7 @@ class AssetService(LibraryMethods, asset_pb2_grpc.AssetServiceServicer):
     resumable: ResumableUploads
     direct: DirectUploads
     renditions: OnDemandRenditions
+    urls: SignedUrls
     callers: Authentication
     clock: Clock
 
@@ -100,13 +106,7 @@ class AssetService(LibraryMethods, asset_pb2_grpc.AssetServiceServicer):
         if request.variant:
             found = await self.renditions.get(asset, request.variant)
             key, size, what = rendition_key(asset.tenant, asset.sha256, found.variant), found.size_bytes, found.variant
-        if not 0 <= request.offset <= size:
-            raise proto_values.refuse(
-                "offset", f"is {request.offset}; the {what} has {size} bytes", AssetReason.OFFSET_OUT_OF_RANGE
-            )
-        if request.length < 0:
-            raise proto_values.refuse("length", f"is {request.length}", AssetReason.OFFSET_OUT_OF_RANGE)
-        async for chunk in self.blobs.read(key, offset=request.offset, length=request.length or None):
+        async for chunk in read_range(self.blobs, key, size, request.offset, request.length, what=what):
             yield asset_pb2.ReadAssetResponse(data=chunk)
 
     async def GetAsset(self, request: asset_pb2.GetAssetRequest, context: grpc.ServicerContext) -> asset_pb2.Asset:
@@ -192,6 +192,17 @@ class AssetService(LibraryMethods, asset_pb2_grpc.AssetServiceServicer):
     ) -> asset_pb2.Rendition:
         """Returns what is known of a variant of an asset, which is made if it is missing."""
         return _rendition(request.name, await self.renditions.get(await self._asset(request.name), request.variant))
+
+    async def SignUrl(self, request: asset_pb2.SignUrlRequest, context: grpc.ServicerContext) -> asset_pb2.SignedUrl:
+        """Returns a URL of an asset."""
+        if request.method not in URL_METHODS:
+            raise proto_values.refuse("method", f"is {request.method}; only GET", AssetReason.URL_METHOD_UNSUPPORTED)
+        expire_in = None
+        if request.HasField("expire_in"):
+            expire_in = timedelta(milliseconds=proto_values.milliseconds(request.expire_in, "expire_in"))
+        asset = await self._asset(request.name)
+        url, expire_time = await self.urls.sign(asset, expire_in=expire_in, download_name=request.download_name)
+        return asset_pb2.SignedUrl(url=url, expire_time=proto_values.timestamp(expire_time))
 
     async def _message(self, asset: Asset) -> asset_pb2.Asset:
         entry = await self.library.find(asset.sha256, tenant=asset.tenant, user=asset.user)

@@ -11,13 +11,20 @@ from datetime import datetime
 
 from services.errors import PermissionDenied, PreconditionFailed, ServiceError, Unauthenticated
 from services.orchestrator.api.access_rules import BY_PATH, AccessRule
-from services.orchestrator.api.credential import OPERATORS, OperatorCredential, TenantCredential
+from services.orchestrator.api.credential import (
+    OPERATORS,
+    OperatorCredential,
+    SignedUrlCredential,
+    TenantCredential,
+)
 from services.orchestrator.api.lookup_cache import LookupCache
+from services.orchestrator.assets.url_signatures import UrlSignatures
 from services.orchestrator.domain.api_key import ApiKey
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.limits.override import overridden
 from services.orchestrator.domain.operator import BOOTSTRAP, Operator, Role
 from services.orchestrator.domain.plan import Plan
+from services.orchestrator.domain.signed_url import PREFIX as SIGNED
 from services.orchestrator.domain.tenant import TenantState
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.credentials import Credentials, TenantAccess
@@ -45,18 +52,27 @@ class Authentication:
         clock: Clock,
         operator_key: str = "",
         tokens: Tokens | None = None,
+        signatures: UrlSignatures | None = None,
     ) -> None:
-        """`operator_key` is the credential of the first operator; empty: there is none. Without `tokens` none works."""
+        """`operator_key` is the credential of the first operator; empty: there is none.
+
+        Without `tokens` no JWT works, without `signatures` no signed URL.
+        """
         self._operator = digest(operator_key) if operator_key else ""
         self._plans = plans
         self._clock = clock
         self._tokens = tokens
+        self._signatures = signatures
         self._keys: LookupCache[TenantAccess | Operator] = LookupCache(credentials.of_key, clock)
         self._tenants: LookupCache[TenantAccess] = LookupCache(credentials.of_tenant, clock)
         self._uses: dict[str, datetime] = {}
 
-    async def verify(self, token: str) -> TenantCredential | OperatorCredential:
+    async def verify(self, token: str) -> TenantCredential | OperatorCredential | SignedUrlCredential:
         """Returns what is known of a key or a token. Raises Unauthenticated, Unavailable."""
+        if self._signatures is not None and token.startswith(SIGNED):
+            url = await self._signatures.read(token)
+            await self._demand_tenant(url.tenant)
+            return SignedUrlCredential(url.tenant, url.user, url=url)
         if self._tokens is not None and token.startswith(JSON_BEGINS) and token.count(".") >= 2:
             return await self._of_token(self._tokens, token)
         hashed = digest(token)
@@ -82,11 +98,7 @@ class Authentication:
 
     async def _of_token(self, tokens: Tokens, token: str) -> TenantCredential:
         claims = tokens.read(token, self._clock.now())
-        access = await self._tenants.get(claims.tenant)
-        if access is None:
-            what = "The token names no tenant of this service."
-            raise Unauthenticated(what, reason=AccessReason.TOKEN_TENANT_UNKNOWN)
-        _demand_not_deleted(access)
+        access = await self._demand_tenant(claims.tenant)
         return TenantCredential(
             claims.tenant, claims.user, access=access, scopes=claims.scopes, expire_time=claims.expire_time
         )
@@ -94,6 +106,9 @@ class Authentication:
     def authorize(self, method: str, caller: Principal) -> None:
         """Raises PermissionDenied if the caller may not call a method."""
         rule = BY_PATH[method]
+        if rule.signed_url != isinstance(caller.credential, SignedUrlCredential):
+            what = "A signed URL reads its asset, and does nothing else; only it does this."
+            raise PermissionDenied(what, reason=AccessReason.SIGNED_URL_ONLY)
         match caller.credential:
             case OperatorCredential(operator=operator):
                 _demand_role(rule, operator)
@@ -108,6 +123,9 @@ class Authentication:
                     return None
                 case OperatorCredential(key_sha256=hashed) | TenantCredential(key_sha256=hashed) if hashed:
                     fresh: TenantCredential | OperatorCredential = await self._of_key(hashed)
+                case SignedUrlCredential(tenant=tenant):  # what it began to read before it expired, it reads to the end
+                    await self._demand_tenant(tenant)
+                    return None
                 case TenantCredential() as credential:
                     fresh = await self._renewed(credential)
             self.authorize(method, Principal(fresh, caller.user))
@@ -119,11 +137,7 @@ class Authentication:
         """Returns a token's credential with the tenant as it is now. Raises Unauthenticated."""
         if credential.expire_time is not None and credential.expire_time <= self._clock.now():
             raise Unauthenticated("The token has expired.", reason=AccessReason.TOKEN_EXPIRED)
-        access = await self._tenants.get(credential.tenant)
-        if access is None:
-            what = "The token names no tenant of this service."
-            raise Unauthenticated(what, reason=AccessReason.TOKEN_TENANT_UNKNOWN)
-        _demand_not_deleted(access)
+        access = await self._demand_tenant(credential.tenant)
         return TenantCredential(
             credential.tenant,
             credential.user,
@@ -131,6 +145,15 @@ class Authentication:
             scopes=credential.scopes,
             expire_time=credential.expire_time,
         )
+
+    async def _demand_tenant(self, tenant: str) -> TenantAccess:
+        """Returns the tenant of a token as it is now. Raises Unauthenticated."""
+        access = await self._tenants.get(tenant)
+        if access is None:
+            what = "The token names no tenant of this service."
+            raise Unauthenticated(what, reason=AccessReason.TOKEN_TENANT_UNKNOWN)
+        _demand_not_deleted(access)
+        return access
 
     def forget(self) -> None:
         """Makes every cached record old: something has changed."""

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from services.orchestrator.domain.api_key import Scope
 from services.orchestrator.domain.operator import Operator
+from services.orchestrator.domain.signed_url import SignedUrl
 from services.orchestrator.ports.credentials import TenantAccess
 from services.rpc.auth import Credential
 
@@ -57,3 +58,15 @@ class OperatorCredential(Credential):
     def actor(self) -> str:
         """Who it is, in the audit log."""
         return f"operators/{self.operator.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedUrlCredential(Credential):
+    """The token of a signed URL: it reads one asset."""
+
+    url: SignedUrl
+
+    @property
+    def identity(self) -> str:
+        """Equal for two calls that may do the same."""
+        return f"{self.tenant} {self.user} {self.url.sha256}"

@@ -73,6 +73,13 @@ def test_the_variables_of_providers_and_of_the_prompt_writer_are_ignored() -> No
         settings(PROVIDER_LIMIT="wavespeed=3/5")
 
 
+@pytest.mark.parametrize("url", ["studio.example", "ftp://studio.example", "https://a b", "https://ann@studio.example"])
+def test_an_address_of_the_http_process_that_is_none_is_refused(url: str) -> None:
+    assert settings(STUDIO_URL="https://studio.example/i2v").studio_url == "https://studio.example/i2v"
+    with pytest.raises(BadSetting, match="I2V_STUDIO_URL"):
+        settings(STUDIO_URL=url)
+
+
 def test_authorities_of_providers_are_read_at_the_start_or_named(tmp_path: Path) -> None:
     assert settings().provider_authorities() == b""
     cert, _ = a_certificate(tmp_path)

@@ -1,0 +1,55 @@
+"""SignedAssetService: what the token of a signed URL names. The token is the credential of the call."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import grpc
+from i2v.v1 import signed_asset_pb2, signed_asset_pb2_grpc
+
+from services.orchestrator.api import proto_values
+from services.orchestrator.api.asset_range import read_range
+from services.orchestrator.api.credential import SignedUrlCredential
+from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.signed_url import SignedUrl
+from services.orchestrator.ports.assets import Assets
+from services.orchestrator.ports.blobs import Blobs
+from services.rpc.auth import principal
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAssetService(signed_asset_pb2_grpc.SignedAssetServiceServicer):
+    """Answers the RPCs of signed_asset.proto."""
+
+    assets: Assets
+    blobs: Blobs
+
+    async def GetSigned(
+        self, request: signed_asset_pb2.GetSignedRequest, context: grpc.ServicerContext
+    ) -> signed_asset_pb2.SignedAsset:
+        """Returns what the token names."""
+        url = _url()
+        asset = await self._asset(url)
+        return signed_asset_pb2.SignedAsset(
+            name=f"assets/{asset.sha256}",
+            media_type=asset.info.media_type,
+            size_bytes=asset.size_bytes,
+            download_name=url.download_name,
+            expire_time=proto_values.timestamp(url.expire_time),
+        )
+
+    async def ReadSigned(
+        self, request: signed_asset_pb2.ReadSignedRequest, context: grpc.ServicerContext
+    ) -> AsyncIterator[signed_asset_pb2.ReadSignedResponse]:
+        """Streams its bytes."""
+        asset = await self._asset(_url())
+        async for chunk in read_range(self.blobs, asset.key, asset.size_bytes, request.offset, request.length):
+            yield signed_asset_pb2.ReadSignedResponse(data=chunk)
+
+    async def _asset(self, url: SignedUrl) -> Asset:
+        return await self.assets.get(url.sha256, tenant=url.tenant, user=url.user)
+
+
+def _url() -> SignedUrl:
+    credential = principal().credential
+    assert isinstance(credential, SignedUrlCredential), "the access rule lets no other pass"
+    return credential.url
