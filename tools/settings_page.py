@@ -13,6 +13,7 @@ from services.providers import settings as provider
 from services.providers.prompt import settings as prompt_writer
 from services.settings import ProcessSettings
 from services.settings_help import described
+from services.studio import settings as studio
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BEGIN, END = "<!-- These rows are written by python -m tools.settings_page. -->\n", "<!-- End of the rows. -->\n"
@@ -20,6 +21,7 @@ PAGES: dict[str, tuple[str, type[ProcessSettings]]] = {
     "settings.md": (orchestrator.PREFIX, orchestrator.Settings),
     "providers.md": ("", provider.Settings),
     "prompt-writer.md": ("", prompt_writer.Settings),
+    "studio.md": ("", studio.Settings),
 }
 """What the variables of each page begin with there, and their fields."""
 

@@ -39,6 +39,7 @@ CARDS = Path("deploy/config/cards")
 """The cards of the profiles that are not served by default."""
 READY_MODELS_S = 600.0
 """Gigabytes of weights take their time."""
+STUDIO_PORT = 50080
 LOOK_S = 1.0
 
 say = Console(highlight=False, soft_wrap=True)
@@ -150,19 +151,41 @@ def start_vendors(stack: ExitStack, data: Path, *, simulate: bool) -> VendorProc
     return remote
 
 
-def run(data: Path, port: int, metrics_port: int, profile: str, *, simulate: bool = False) -> int:
+def start_studio(stack: ExitStack, data: Path, api: str, port: int) -> StackProcess:
+    """Starts the HTTP process. Raises StackError."""
+    metrics_port = free_port()
+    studio = StackProcess(
+        "the HTTP process",
+        "services.studio",
+        log=data / "studio.log",
+        ports={"HTTP": port, "metrics": metrics_port},
+        environment=without_keys()
+        | {
+            "I2V_STUDIO_LISTEN": f"{HOST}:{port}",
+            "I2V_STUDIO_METRICS_LISTEN": f"{HOST}:{metrics_port}",
+            "I2V_STUDIO_API": api,
+        },
+        speaks_grpc=False,
+    )
+    return stack.enter_context(studio)
+
+
+def run(data: Path, port: int, metrics_port: int, studio_port: int, profile: str, *, simulate: bool = False) -> int:
     """Keeps the stack running until Ctrl-C or SIGTERM. Raises StackError when a part of it has died."""
     with ExitStack() as stack:
-        refuse_taken({"gRPC": port, "metrics": metrics_port})
+        refuse_taken({"gRPC": port, "metrics": metrics_port, "HTTP": studio_port})
         taken = f"another `make run` uses the folder {data}; stop it, or take another folder with --data"
         folder = stack.enter_context(StackFolder(data, taken))
         remote = start_vendors(stack, data, simulate=simulate)
+        remote.settings.setdefault("I2V_STUDIO_URL", f"http://{HOST}:{studio_port}")
         triton, orchestrator = start(stack, data, port=port, metrics_port=metrics_port, profile=profile, remote=remote)
+        studio = start_studio(stack, data, orchestrator.address, studio_port)
         i2v = ".venv/bin/i2v"
         if (data, port) != (DATA, PORT):
             i2v += f" --server {orchestrator.address} --key-file {orchestrator.key_file}"
         say.print(
             f"\n  gRPC      {orchestrator.address}\n"
+            f"  HTTP      {studio.address} (for signed URLs)\n"
             f"  metrics   {orchestrator.metrics}\n"
             f"  key       in {orchestrator.key_file} (tenant `development`)\n"
             f"  operator  in {orchestrator.operator_key_file} (for `i2v admin`)\n"
@@ -185,7 +208,7 @@ def run(data: Path, port: int, metrics_port: int, profile: str, *, simulate: boo
                 raise StackError(
                     f"the process of Triton's model {dead[0]} has died; everything is stopped\n{tail(triton.log)}"
                 )
-            for program in (orchestrator, *remote.programs):
+            for program in (orchestrator, studio, *remote.programs):
                 if not program.lives:
                     raise StackError(f"{program.name} has died; everything is stopped\n{tail(program.log)}")
 
@@ -221,6 +244,7 @@ def main() -> int:
     kept.add_argument("--data", type=Path, default=DATA)
     kept.add_argument("--port", type=int, default=PORT)
     kept.add_argument("--metrics-port", type=int, default=9464)
+    kept.add_argument("--studio-port", type=int, default=STUDIO_PORT)
     kept.add_argument("--profile", default=NANO, help="which of the profiles that are built")
     kept.add_argument("--simulate", action="store_true", help="remote models too, of simulated vendors")
     given = parser.parse_args()
@@ -238,7 +262,8 @@ def main() -> int:
         restrict_permissions(DATA if given.what == "demo" else given.data, "demo", "triton", "*.log", "*-key")
         if given.what == "demo":
             return demo()
-        return run(given.data, given.port, given.metrics_port, given.profile, simulate=given.simulate)
+        ports = (given.port, given.metrics_port, given.studio_port)
+        return run(given.data, *ports, given.profile, simulate=given.simulate)
     except (StackError, TritonServerError) as error:
         say.print(f"[red]{escape(str(error))}[/]")
         return 1

@@ -26,8 +26,8 @@ from services.settings import (
 )
 
 PREFIX = "I2V_"
-PROVIDER_OR_PROMPT_WRITER = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_PROMPT_[A-Z0-9_]+")
-"""Variables of a provider, which name its vendor, and of the prompt writer."""
+NEIGHBOURS = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_(PROMPT|STUDIO)_[A-Z0-9_]+")
+"""Variables of a provider, which name its vendor, of the prompt writer, and of the HTTP process."""
 CLIENT = {"I2V_KEY", "I2V_KEY_FILE", "I2V_SERVER", "I2V_SERVER_TLS", "I2V_SERVER_CA_FILE", "I2V_USER"}
 
 UNNEEDED_DAYS = 1
@@ -286,5 +286,5 @@ class Settings(BlobSettings):
 
 
 def _belongs_to_others(name: str) -> bool:
-    known = name in CLIENT or name.startswith("I2V_TEST_") or PROVIDER_OR_PROMPT_WRITER.fullmatch(name) is not None
+    known = name in CLIENT or name.startswith("I2V_TEST_") or NEIGHBOURS.fullmatch(name) is not None
     return known or is_of_kubernetes(PREFIX, name)

@@ -71,7 +71,8 @@ def ran(postgres: str) -> Iterator[dict[Command, Ran]]:
     # Not among pytest's own folders: PostgreSQL's user must be able to read all parent folders.
     with tempfile.TemporaryDirectory(prefix="i2v-docs-", ignore_cleanup_errors=True) as kept:
         data, port = Path(kept) / "var", free_port()
-        stack = Stack("run", "--simulate", "--data", str(data), "--port", str(port), "--metrics-port", str(free_port()))
+        ports = ("--port", str(port), "--metrics-port", str(free_port()), "--studio-port", str(free_port()))
+        stack = Stack("run", "--simulate", "--data", str(data), *ports)
         try:
             stack.read_until("Ctrl-C stops everything")
             checkouts = [Checkout(Path(kept) / str(number), data) for number in range(len(RUN))]

@@ -32,7 +32,8 @@ def folder() -> Iterator[Path]:
             if each.name not in (DATA.name, ".git"):
                 (checkout / each.name).symlink_to(each)
         data = checkout / DATA
-        stack = Stack("run", "--simulate", "--data", str(data), "--port", str(port), "--metrics-port", str(free_port()))
+        ports = ("--port", str(port), "--metrics-port", str(free_port()), "--studio-port", str(free_port()))
+        stack = Stack("run", "--simulate", "--data", str(data), *ports)
         try:
             stack.read_until("Ctrl-C stops everything")
             inherited = {name: value for name, value in os.environ.items() if not name.startswith("I2V_")}

@@ -73,6 +73,6 @@ class Kept:
         self.runs: list[Stack] = []
 
     def start(self, *options: str) -> Stack:
-        ports = ("--port", str(self.port), "--metrics-port", str(self.metrics_port))
+        ports = ("--port", str(self.port), "--metrics-port", str(self.metrics_port), "--studio-port", str(free_port()))
         self.runs.append(Stack("run", "--data", str(self.data), *ports, *options))
         return self.runs[-1]

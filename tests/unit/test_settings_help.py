@@ -12,11 +12,13 @@ from services.providers.prompt.settings import Settings as PromptWriterSettings
 from services.providers.settings import Settings as ProviderSettings
 from services.settings import ProcessSettings
 from services.settings_help import described
+from services.studio import __main__ as studio
+from services.studio.settings import Settings as StudioSettings
 
-MAINS = [orchestrator.main, provider.main, prompt_writer.main]
+MAINS = [orchestrator.main, provider.main, prompt_writer.main, studio.main]
 
 
-@pytest.mark.parametrize("settings", [Settings, ProviderSettings, PromptWriterSettings])
+@pytest.mark.parametrize("settings", [Settings, ProviderSettings, PromptWriterSettings, StudioSettings])
 def test_every_setting_has_a_meaning_of_whole_sentences(settings: type[ProcessSettings]) -> None:
     meanings = {name: meaning for name, _, meaning in described(settings)}
     assert set(meanings) == {name.upper() for name in settings.model_fields}
@@ -31,6 +33,7 @@ def test_every_setting_has_a_meaning_of_whole_sentences(settings: type[ProcessSe
         (provider.main, ["--help"], "I2V_PROVIDER_<VENDOR>_", ProviderSettings),
         (provider.main, ["fal", "--help"], "I2V_PROVIDER_FAL_", ProviderSettings),
         (prompt_writer.main, ["--help"], "I2V_PROMPT_", PromptWriterSettings),
+        (studio.main, ["--help"], "I2V_STUDIO_", StudioSettings),
     ],
 )
 def test_help_lists_every_variable_with_its_default_and_a_sentence(

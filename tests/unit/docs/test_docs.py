@@ -21,6 +21,8 @@ from services.providers.prompt import settings as prompt_settings
 from services.providers.vendors import VENDORS
 from services.reasons import DOMAINS, REASONS, Code
 from services.rpc.telemetry import ServerMetrics
+from services.studio import settings as studio_settings
+from services.studio.metrics import StudioMetrics
 from tools.reason_tables import TABLE, with_tables
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,7 +61,8 @@ def known_variables() -> set[str]:
     prefixes = [provider_settings.prefix_of(vendor) for vendor in VENDORS]
     providers = {prefix + name.upper() for prefix in prefixes for name in fields}
     prompt = {prompt_settings.PREFIX + name.upper() for name in prompt_settings.Settings.model_fields}
-    return settings | client_variables() | tests | providers | prompt
+    studio = {studio_settings.PREFIX + name.upper() for name in studio_settings.Settings.model_fields}
+    return settings | client_variables() | tests | providers | prompt | studio
 
 
 def test_a_providers_variables_begin_as_the_page_says() -> None:
@@ -83,7 +86,7 @@ def test_no_variable_is_named_that_does_not_exist(page: Path) -> None:
 
 def metrics_of_processes() -> dict[str, tuple[str, str]]:
     registry = CollectorRegistry()
-    meters = (PrometheusMeter(registry), ServerMetrics(registry), VendorMetrics(registry))
+    meters = (PrometheusMeter(registry), ServerMetrics(registry), VendorMetrics(registry), StudioMetrics(registry))
     found = [each for meter in meters for each in vars(meter).values() if isinstance(each, MetricWrapperBase)]
     assert len(found) == len(list(registry.collect()))
     return {

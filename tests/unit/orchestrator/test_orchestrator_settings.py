@@ -66,8 +66,9 @@ def test_slots_that_cannot_be_read_are_named(slots: str) -> None:
         settings(TRITON_SLOTS=slots)
 
 
-def test_the_variables_of_providers_and_of_the_prompt_writer_are_ignored() -> None:
-    found = settings(PROVIDER_WAVESPEED_KEY="sk", PROVIDER_FAL_LISTEN="h:1", PROMPT_LISTEN="h:2", PROMPT_WRITER="h:3")
+def test_the_variables_of_providers_the_prompt_writer_and_the_http_process_are_ignored() -> None:
+    neighbours = {"PROVIDER_WAVESPEED_KEY": "sk", "PROVIDER_FAL_LISTEN": "h:1", "STUDIO_LISTEN": "h:4"}
+    found = settings(**neighbours, PROMPT_LISTEN="h:2", PROMPT_WRITER="h:3")
     assert found == settings(PROMPT_WRITER="h:3")
     with pytest.raises(BadSetting, match="there is no setting I2V_PROVIDER_LIMIT"):
         settings(PROVIDER_LIMIT="wavespeed=3/5")

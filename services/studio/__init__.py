@@ -1,0 +1,1 @@
+"""The HTTP process for browsers and other HTTP clients: a gRPC client of the API that holds no key."""

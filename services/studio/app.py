@@ -1,0 +1,101 @@
+"""The assembly: a running HTTP process out of its settings."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from prometheus_client import REGISTRY, CollectorRegistry
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from services.rpc.channel import open_channel
+from services.rpc.server import CannotListenError, listen_for_metrics
+from services.studio.media import Media
+from services.studio.metrics import Counted, StudioMetrics
+from services.studio.settings import Settings
+from services.studio.signed_assets import SignedAssets
+
+log = logging.getLogger(__name__)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves the signals to `run_process`."""
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A running HTTP process."""
+
+    port: int
+    metrics_port: int
+    """0: there are none."""
+    serving: asyncio.Task[None]
+
+
+async def ended(app: App) -> None:
+    """Returns when the server has ended, or raises why."""
+    await asyncio.shield(app.serving)
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, *, registry: CollectorRegistry = REGISTRY) -> AsyncIterator[App]:
+    """Starts the HTTP process; leaving the block drains and stops it.
+
+    Raises:
+        CannotListenError: an address is taken, or cannot be had.
+    """
+    async with AsyncExitStack() as stack:
+        metrics_port = 0
+        if settings.metrics_listen:
+            metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
+            stack.callback(close_metrics)
+        channel = await stack.enter_async_context(open_channel(settings.api, authorities=settings.authorities()))
+        metrics = StudioMetrics(registry)
+        media = Media(SignedAssets(channel, settings.api_timeout_s), metrics, settings.stall_s)
+        app = Starlette(routes=[Route("/media/{token}", media.answer, methods=["GET"])])
+        listener = stack.enter_context(_listener(settings.listen))
+        server = _Server(
+            uvicorn.Config(
+                Counted(app, metrics),
+                http="h11",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,  # the URLs are credentials
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=settings.max_connections,
+                timeout_graceful_shutdown=settings.drain_s,
+                ssl_certfile=settings.tls_cert_file or None,
+                ssl_keyfile=settings.tls_key_file or None,
+            )
+        )
+        serving = asyncio.create_task(server.serve([listener]), name="http")
+
+        async def stop() -> None:
+            server.should_exit = True
+            await asyncio.wait({serving})
+
+        stack.push_async_callback(stop)
+        port = int(listener.getsockname()[1])
+        log.info("ready", extra={"port": port, "metrics_port": metrics_port})
+        yield App(port, metrics_port, serving)
+        log.info("stopping")
+
+
+def _listener(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        raise CannotListenError(f"cannot listen on {address}: {error}") from error

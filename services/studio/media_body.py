@@ -1,0 +1,47 @@
+"""MediaBody: a response that streams an asset's bytes, and gives up a reader that takes nothing."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from starlette.responses import StreamingResponse
+from starlette.types import Send
+
+from services.studio.signed_assets import ApiError
+
+log = logging.getLogger(__name__)
+
+
+class MediaBody(StreamingResponse):
+    """A body from the API. If it breaks, the connection is closed, and the client sees that bytes are missing."""
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        status: int,
+        headers: Mapping[str, str],
+        media_type: str,
+        *,
+        stall_s: float,
+        sent: Callable[[int], None],
+    ) -> None:
+        """`sent` is called with the number of bytes of each chunk that the connection took."""
+        super().__init__(chunks, status, headers, media_type)
+        self._chunks = chunks
+        self._stall_s = stall_s
+        self._sent = sent
+
+    async def stream_response(self, send: Send) -> None:
+        """Sends the headers and the bytes."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            async for chunk in self._chunks:
+                async with asyncio.timeout(self._stall_s):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                self._sent(len(chunk))
+        except ApiError as error:
+            log.warning("a response broke off", extra={"reason": error.failure.reason, "code": error.failure.code.name})
+        except TimeoutError:
+            log.info("a reader took nothing")
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,52 @@
+"""Settings of the HTTP process: each field of `Settings` is the variable of its name, with I2V_STUDIO_ in front."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from services.settings import ListenAddress, ProcessSettings, is_of_kubernetes, matching, read_authorities
+
+PREFIX = "I2V_STUDIO_"
+ORCHESTRATOR = {"I2V_STUDIO_URL"}
+"""The orchestrator's setting about this process."""
+
+
+class Settings(ProcessSettings):
+    """Settings of the HTTP process."""
+
+    listen: ListenAddress = "127.0.0.1:50080"
+    """`host:port` of the HTTP server."""
+    metrics_listen: Annotated[str, matching(r"(\S+:\d{1,5})?", "`host:port`, or empty")] = "127.0.0.1:9476"
+    """`host:port` of `/metrics`. Empty: there are none."""
+    api: ListenAddress = "127.0.0.1:50051"
+    """`host:port` of the orchestrator, in the role `api` or `all`."""
+    api_ca_file: str = ""
+    """Certificate authorities of the orchestrator, PEM; it must then use TLS. Empty: plaintext."""
+    tls_cert_file: str = ""
+    """Certificate chain of the HTTP server, PEM. Empty: plaintext, for a proxy in front that speaks TLS. Goes with the
+    key."""
+    tls_key_file: str = ""
+    """Key of the certificate, PEM."""
+    max_connections: PositiveInt = 1000
+    """Connections at a time; a request on one more is answered with 503."""
+    api_timeout_s: PositiveFloat = 10.0
+    """Seconds that the orchestrator may take to say what a URL names."""
+    stall_s: PositiveFloat = 60.0
+    """Seconds that a reader may take nothing; then the connection is closed."""
+    drain_s: Annotated[int, Field(ge=0, le=3600)] = 5
+    """Seconds that running responses may continue after a stop signal."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Reads the settings. Raises BadSetting at an unknown I2V_STUDIO_ variable or a value that cannot be used."""
+        return cls.read(PREFIX, environment, lambda name: name in ORCHESTRATOR or is_of_kubernetes(PREFIX, name))
+
+    def check(self, prefix: str) -> None:
+        """Raises BadSetting for values that do not go together, and for files that cannot be read."""
+        super().check(prefix)
+        self.authorities()
+
+    def authorities(self) -> bytes:
+        """Reads the certificate authorities of the orchestrator; empty: plaintext. Raises BadSetting."""
+        return read_authorities(f"{PREFIX}API_CA_FILE", self.api_ca_file).encode() if self.api_ca_file else b""

@@ -1,0 +1,55 @@
+"""SignedAssets: what signed URLs name, from the API. The token of a URL is the credential."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from i2v.v1 import signed_asset_pb2, signed_asset_pb2_grpc
+
+from services.rpc.status_codes import Failure, from_call
+
+
+class ApiError(Exception):
+    """The API refused a call, or did not answer."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(failure.message)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAssets:
+    """The calls of one channel."""
+
+    channel: grpc.aio.Channel
+    timeout_s: float
+
+    async def find(self, token: str) -> signed_asset_pb2.SignedAsset:
+        """Returns what a token names. Raises ApiError."""
+        stub: Any = signed_asset_pb2_grpc.SignedAssetServiceStub(self.channel)
+        request = signed_asset_pb2.GetSignedRequest()
+        try:
+            found: signed_asset_pb2.SignedAsset = await stub.GetSigned(
+                request, metadata=_bearer(token), timeout=self.timeout_s
+            )
+        except grpc.aio.AioRpcError as error:
+            raise ApiError(from_call(error)) from error
+        return found
+
+    async def read(self, token: str, offset: int, length: int) -> AsyncIterator[bytes]:
+        """Yields the bytes from an offset. Raises ApiError."""
+        stub: Any = signed_asset_pb2_grpc.SignedAssetServiceStub(self.channel)
+        request = signed_asset_pb2.ReadSignedRequest(offset=offset, length=length)
+        call = stub.ReadSigned(request, metadata=_bearer(token))
+        try:
+            async for response in call:
+                yield response.data
+        except grpc.aio.AioRpcError as error:
+            raise ApiError(from_call(error)) from error
+        finally:
+            call.cancel()
+
+
+def _bearer(token: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {token}"),)
