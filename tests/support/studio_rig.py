@@ -1,0 +1,68 @@
+"""The real HTTP process before a real API, and a client of it."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from google.protobuf.duration_pb2 import Duration
+from i2v.v1 import asset_pb2
+
+from tests.support import pictures
+from tests.support.builders import ScriptedBackend
+from tests.support.served_orchestrator import Served, caller, served
+from tools.stack_process import HOST, StackProcess, free_port
+
+PICTURE = pictures.a_picture()
+
+
+class Rig:
+    """An API, the HTTP process before it, and a client."""
+
+    def __init__(self, i2v: Served, http: httpx.AsyncClient, log: Path, metrics: str) -> None:
+        self.i2v = i2v
+        self.http = http
+        self.log = log
+        self.metrics = metrics
+
+    async def url(self, name: str, seconds: int = 60, **fields: Any) -> str:
+        request = asset_pb2.SignUrlRequest(name=name, expire_in=Duration(seconds=seconds), **fields)
+        return (await self.i2v.assets.SignUrl(request, metadata=caller())).url
+
+    async def picture(self) -> tuple[asset_pb2.Asset, bytes]:
+        asset = await self.i2v.upload(PICTURE)
+        return asset, await self.i2v.download(asset.name)
+
+
+@asynccontextmanager
+async def before_an_api(database: str, tmp_path: Path) -> AsyncIterator[Rig]:
+    port, metrics_port = free_port(), free_port()
+
+    def change(values: dict[str, Any]) -> None:
+        values["studio_url"] = f"http://{HOST}:{port}"
+
+    async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}, change=change) as i2v:
+        studio = StackProcess(
+            "studio",
+            "services.studio",
+            log=tmp_path / "studio.log",
+            ports={"HTTP": port, "metrics": metrics_port},
+            environment=os.environ
+            | {
+                "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
+                "I2V_STUDIO_LISTEN": f"{HOST}:{port}",
+                "I2V_STUDIO_METRICS_LISTEN": f"{HOST}:{metrics_port}",
+                "I2V_STUDIO_API": i2v.address,
+                "I2V_STUDIO_DRAIN_S": "1",
+            },
+            speaks_grpc=False,
+        )
+        await asyncio.to_thread(studio.__enter__)
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+                yield Rig(i2v, http, studio.log, f"http://{HOST}:{metrics_port}/metrics")
+        finally:
+            await asyncio.to_thread(studio.__exit__)
