@@ -41,9 +41,9 @@ class Media:
         headers = _headers(found, tag)
         if entity_tag.is_known(request.headers.get("if-none-match", ""), tag):
             return Response(None, 304, headers)
-        return self._content(request, token, found, headers, tag)
+        return await self._content(request, token, found, headers, tag)
 
-    def _content(
+    async def _content(
         self, request: Request, token: str, found: signed_asset_pb2.SignedAsset, headers: dict[str, str], tag: str
     ) -> Response:
         size, part = found.size_bytes, None
@@ -60,8 +60,15 @@ class Media:
             headers |= {"Content-Range": f"bytes {part.first}-{part.last}/{size}"}
         if request.method == "HEAD":
             return Response(None, 200, headers, found.media_type)
+        chunks = self.assets.read(token, part.first if part else 0, length)
+        try:
+            # Only with the first bytes is it known that the URL still holds, and that a download is allowed now.
+            first = await anext(chunks, b"")
+        except ApiError as error:
+            return of_failure(error.failure)
         return MediaBody(
-            self.assets.read(token, part.first if part else 0, length),
+            first,
+            chunks,
             206 if part else 200,
             headers,
             found.media_type,

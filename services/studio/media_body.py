@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 
 from starlette.responses import StreamingResponse
 from starlette.types import Send
@@ -17,7 +18,8 @@ class MediaBody(StreamingResponse):
 
     def __init__(
         self,
-        chunks: AsyncIterator[bytes],
+        first: bytes,
+        chunks: AsyncGenerator[bytes, None],
         status: int,
         headers: Mapping[str, str],
         media_type: str,
@@ -25,8 +27,9 @@ class MediaBody(StreamingResponse):
         stall_s: float,
         sent: Callable[[int], None],
     ) -> None:
-        """`sent` is called with the number of bytes of each chunk that the connection took."""
+        """`chunks` come after the first. `sent` is called with the number of bytes that the connection took."""
         super().__init__(chunks, status, headers, media_type)
+        self._first = first
         self._chunks = chunks
         self._stall_s = stall_s
         self._sent = sent
@@ -35,13 +38,19 @@ class MediaBody(StreamingResponse):
         """Sends the headers and the bytes."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            async for chunk in self._chunks:
-                async with asyncio.timeout(self._stall_s):
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                self._sent(len(chunk))
+            await self._send_chunk(send, self._first)
+            async with aclosing(self._chunks) as chunks:
+                async for chunk in chunks:
+                    await self._send_chunk(send, chunk)
         except ApiError as error:
             log.warning("a response broke off", extra={"reason": error.failure.reason, "code": error.failure.code.name})
         except TimeoutError:
             log.info("a reader took nothing")
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_chunk(self, send: Send, chunk: bytes) -> None:
+        """Sends some bytes. Raises TimeoutError if the reader takes nothing for too long."""
+        async with asyncio.timeout(self._stall_s):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        self._sent(len(chunk))

@@ -1,6 +1,6 @@
 """SignedAssets: what signed URLs name, from the API. The token of a URL is the credential."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class SignedAssets:
             raise ApiError(from_call(error)) from error
         return found
 
-    async def read(self, token: str, offset: int, length: int) -> AsyncIterator[bytes]:
+    async def read(self, token: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """Yields the bytes from an offset. Raises ApiError."""
         stub: Any = signed_asset_pb2_grpc.SignedAssetServiceStub(self.channel)
         request = signed_asset_pb2.ReadSignedRequest(offset=offset, length=length)

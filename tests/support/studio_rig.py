@@ -38,11 +38,11 @@ class Rig:
 
 
 @asynccontextmanager
-async def before_an_api(database: str, tmp_path: Path) -> AsyncIterator[Rig]:
+async def before_an_api(database: str, tmp_path: Path, **settings: Any) -> AsyncIterator[Rig]:
     port, metrics_port = free_port(), free_port()
 
     def change(values: dict[str, Any]) -> None:
-        values["studio_url"] = f"http://{HOST}:{port}"
+        values.update(settings, studio_url=f"http://{HOST}:{port}")
 
     async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}, change=change) as i2v:
         studio = StackProcess(

@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
+from tests.support import sounds
 from tests.support.blob_stores import until
-from tests.support.studio_rig import Rig
+from tests.support.studio_rig import Rig, before_an_api
 
 
 async def test_a_browser_gets_the_file_its_type_its_name_and_until_when_to_keep_it(rig: Rig) -> None:
@@ -80,6 +82,16 @@ async def test_wrong_expired_and_other_requests_are_refused_in_plain_text(rig: R
 
     await until(gone)
     assert (await rig.http.get(short, headers={"If-None-Match": "*"})).status_code == 410
+
+
+async def test_a_tenant_with_too_many_downloads_is_told_to_try_again(database: str, tmp_path: Path) -> None:
+    async with before_an_api(database, tmp_path, tenant_downloads=1) as rig:
+        asset = await rig.i2v.upload(sounds.a_sound("audio/wav", 300.0), "audio/*")
+        url = await rig.url(asset.name)
+        async with rig.http.stream("GET", url) as first:
+            assert first.status_code == 200  # its reader takes no more than the connection holds
+            busy = await rig.http.get(url)
+        assert (busy.status_code, busy.headers["retry-after"]) == (503, "1")
 
 
 async def test_the_log_has_no_url_and_the_metrics_count(rig: Rig) -> None:
