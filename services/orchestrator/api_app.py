@@ -205,7 +205,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         callers,
         clock,
     )
-    signed_assets = SignedAssetService(store.assets, resources.blobs)
+    signed_assets = SignedAssetService(store.assets, resources.renditions, resources.blobs)
     models = CatalogService(catalog, vendors, drained)
     usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)

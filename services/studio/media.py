@@ -37,7 +37,8 @@ class Media:
             found = await self.assets.find(token)
         except ApiError as error:
             return of_failure(error.failure)
-        tag = f'"{found.name.removeprefix("assets/")}"'
+        digest = found.name.removeprefix("assets/")
+        tag = f'"{digest}.{found.variant}"' if found.variant else f'"{digest}"'
         headers = _headers(found, tag)
         if entity_tag.is_known(request.headers.get("if-none-match", ""), tag):
             return Response(None, 304, headers)

@@ -19,11 +19,12 @@ from services.client.terminal import say
 @click.argument("name", metavar="ASSET", callback=named("assets"))
 @click.option("--expires", type=click.IntRange(min=1), help="Seconds until it expires. Default: 900.")
 @click.option("--name", "saved_as", default="", callback=utf8, help="A browser saves the file under this name.")
-def url(connection: Connection, name: str, expires: int | None, saved_as: str) -> None:
+@click.option("--variant", default="", callback=utf8, help="A variant, such as thumbnail-256 or poster.")
+def url(connection: Connection, name: str, expires: int | None, saved_as: str, variant: str) -> None:
     """Prints a URL under which anyone reads an asset until it expires: keep it secret."""
 
     async def work(client: Client) -> None:
-        request = asset_pb2.SignUrlRequest(name=name, download_name=saved_as)
+        request = asset_pb2.SignUrlRequest(name=name, download_name=saved_as, variant=variant)
         if expires is not None:
             request.expire_in.CopyFrom(Duration(seconds=expires))
         stub: Any = asset_pb2_grpc.AssetServiceStub(client.channel())

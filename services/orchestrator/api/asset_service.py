@@ -201,7 +201,8 @@ class AssetService(LibraryMethods, asset_pb2_grpc.AssetServiceServicer):
         if request.HasField("expire_in"):
             expire_in = timedelta(milliseconds=proto_values.milliseconds(request.expire_in, "expire_in"))
         asset = await self._asset(request.name)
-        url, expire_time = await self.urls.sign(asset, expire_in=expire_in, download_name=request.download_name)
+        found = await self.renditions.get(asset, request.variant) if request.variant else None
+        url, expire_time = await self.urls.sign(asset, found, expire_in=expire_in, download_name=request.download_name)
         return asset_pb2.SignedUrl(url=url, expire_time=proto_values.timestamp(expire_time))
 
     async def _message(self, asset: Asset) -> asset_pb2.Asset:

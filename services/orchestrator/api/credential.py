@@ -69,4 +69,4 @@ class SignedUrlCredential(Credential):
     @property
     def identity(self) -> str:
         """Equal for two calls that may do the same."""
-        return f"{self.tenant} {self.user} {self.url.sha256}"
+        return f"{self.tenant} {self.user} {self.url.sha256} {self.url.variant}"

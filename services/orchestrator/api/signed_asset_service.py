@@ -9,7 +9,9 @@ from i2v.v1 import signed_asset_pb2, signed_asset_pb2_grpc
 from services.orchestrator.api import proto_values
 from services.orchestrator.api.asset_range import read_range
 from services.orchestrator.api.credential import SignedUrlCredential
+from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.rendition import Rendition, rendition_key
 from services.orchestrator.domain.signed_url import SignedUrl
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.blobs import Blobs
@@ -21,6 +23,7 @@ class SignedAssetService(signed_asset_pb2_grpc.SignedAssetServiceServicer):
     """Answers the RPCs of signed_asset.proto."""
 
     assets: Assets
+    renditions: OnDemandRenditions
     blobs: Blobs
 
     async def GetSigned(
@@ -28,11 +31,12 @@ class SignedAssetService(signed_asset_pb2_grpc.SignedAssetServiceServicer):
     ) -> signed_asset_pb2.SignedAsset:
         """Returns what the token names."""
         url = _url()
-        asset = await self._asset(url)
+        asset, rendition = await self._named(url)
         return signed_asset_pb2.SignedAsset(
             name=f"assets/{asset.sha256}",
-            media_type=asset.info.media_type,
-            size_bytes=asset.size_bytes,
+            variant=url.variant,
+            media_type=rendition.media_type if rendition else asset.info.media_type,
+            size_bytes=rendition.size_bytes if rendition else asset.size_bytes,
             download_name=url.download_name,
             expire_time=proto_values.timestamp(url.expire_time),
         )
@@ -41,12 +45,17 @@ class SignedAssetService(signed_asset_pb2_grpc.SignedAssetServiceServicer):
         self, request: signed_asset_pb2.ReadSignedRequest, context: grpc.ServicerContext
     ) -> AsyncIterator[signed_asset_pb2.ReadSignedResponse]:
         """Streams its bytes."""
-        asset = await self._asset(_url())
-        async for chunk in read_range(self.blobs, asset.key, asset.size_bytes, request.offset, request.length):
+        asset, rendition = await self._named(_url())
+        key, size = asset.key, asset.size_bytes
+        if rendition is not None:
+            key, size = rendition_key(asset.tenant, asset.sha256, rendition.variant), rendition.size_bytes
+        async for chunk in read_range(self.blobs, key, size, request.offset, request.length):
             yield signed_asset_pb2.ReadSignedResponse(data=chunk)
 
-    async def _asset(self, url: SignedUrl) -> Asset:
-        return await self.assets.get(url.sha256, tenant=url.tenant, user=url.user)
+    async def _named(self, url: SignedUrl) -> tuple[Asset, Rendition | None]:
+        """Returns the asset, and the rendition if the URL is of one. Raises NotFound."""
+        asset = await self.assets.get(url.sha256, tenant=url.tenant, user=url.user)
+        return asset, await self.renditions.get(asset, url.variant) if url.variant else None
 
 
 def _url() -> SignedUrl:

@@ -7,6 +7,7 @@ from services.content_disposition import file_name
 from services.errors import InvalidInput, PreconditionFailed, Violation
 from services.orchestrator.assets.url_signatures import UrlSignatures
 from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.rendition import Rendition, rendition_key
 from services.orchestrator.domain.signed_url import SignedUrl
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
@@ -27,8 +28,10 @@ class SignedUrls:
     """`https://host`, how clients reach our HTTP process; empty: they do not."""
     longest: timedelta
 
-    async def sign(self, asset: Asset, *, expire_in: timedelta | None, download_name: str) -> tuple[str, datetime]:
-        """Returns a URL of an asset, and when it expires. None: after the usual time.
+    async def sign(
+        self, asset: Asset, rendition: Rendition | None, *, expire_in: timedelta | None, download_name: str
+    ) -> tuple[str, datetime]:
+        """Returns a URL of an asset or of a rendition of it, and when it expires. None: after the usual time.
 
         Raises:
             InvalidInput: it would hold for too long, or for less than a second.
@@ -41,12 +44,16 @@ class SignedUrls:
             reason = AssetReason.URL_EXPIRY_OUT_OF_RANGE
             raise InvalidInput([Violation("expire_in", what, reason)], reason=reason)
         name, expire_time = file_name(download_name), self.clock.now().replace(microsecond=0) + seconds * SECOND
-        media_type = asset.info.media_type
-        url = await self.blobs.signed_url(asset.key, expires_s=seconds, download_name=name, media_type=media_type)
+        key, media_type, variant = asset.key, asset.info.media_type, ""
+        if rendition is not None:
+            key = rendition_key(asset.tenant, asset.sha256, rendition.variant)
+            media_type, variant = rendition.media_type, rendition.variant.value
+        url = await self.blobs.signed_url(key, expires_s=seconds, download_name=name, media_type=media_type)
         if url is not None:
             return url, expire_time
         if not self.studio_url:
             what = "The service keeps its bytes in a folder, and has no address for HTTP clients. Use ReadAsset."
             raise PreconditionFailed(what, reason=AssetReason.SIGNED_URLS_UNAVAILABLE)
-        token = await self.signatures.sign(SignedUrl(asset.tenant, asset.user, asset.sha256, name, expire_time))
+        named = SignedUrl(asset.tenant, asset.user, asset.sha256, variant, name, expire_time)
+        token = await self.signatures.sign(named)
         return f"{self.studio_url.rstrip('/')}/media/{token}", expire_time

@@ -22,6 +22,8 @@ class SignedUrl:
     tenant: str
     user: str
     sha256: str
+    variant: str
+    """Name of a rendition; empty: the asset itself."""
     download_name: str
     """Under which a browser saves the file; empty: it shows the file."""
     expire_time: datetime
@@ -31,8 +33,8 @@ class SignedUrl:
 def sign(url: SignedUrl, key: bytes) -> str:
     """Returns the token of a URL, in characters that need no escapes in a path."""
     seconds = (url.expire_time - EPOCH) // timedelta(seconds=1)
-    fields = json.dumps([url.tenant, url.user, url.sha256, url.download_name, seconds], separators=(",", ":"))
-    text = PREFIX + _base64(fields.encode())
+    fields = [url.tenant, url.user, url.sha256, url.variant, url.download_name, seconds]
+    text = PREFIX + _base64(json.dumps(fields, separators=(",", ":")).encode())
     return f"{text}.{_tag(text, key)}"
 
 
@@ -43,8 +45,9 @@ def read(token: str, key: bytes) -> SignedUrl | None:
     if not token.isascii() or not text.startswith(PREFIX) or not hmac.compare_digest(tag, _tag(text, key)):
         return None
     encoded = text.removeprefix(PREFIX)
-    tenant, user, sha256, name, seconds = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-    return SignedUrl(tenant, user, sha256, name, EPOCH + timedelta(seconds=seconds))
+    fields = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    tenant, user, sha256, variant, name, seconds = fields
+    return SignedUrl(tenant, user, sha256, variant, name, EPOCH + timedelta(seconds=seconds))
 
 
 def _tag(text: str, key: bytes) -> str:

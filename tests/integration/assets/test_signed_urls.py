@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from i2v.v1 import asset_pb2, job_pb2, signed_asset_pb2, signed_asset_pb2_grpc
@@ -15,6 +16,7 @@ from tests.support import pictures
 from tests.support.blob_stores import until
 from tests.support.builders import ScriptedBackend
 from tests.support.client_command import Command
+from tests.support.s3_fixture import S3Server
 from tests.support.served_orchestrator import Served, caller, served
 
 PICTURE = pictures.a_picture()
@@ -118,12 +120,39 @@ async def test_only_the_owner_signs_and_only_for_as_long_as_is_allowed(i2v: Serv
     assert await reason(sign(i2v, asset.name, seconds=901)) == "URL_EXPIRY_OUT_OF_RANGE"
     assert await reason(sign(i2v, asset.name, seconds=0)) == "URL_EXPIRY_OUT_OF_RANGE"
     assert await reason(sign(i2v, asset.name, method=2)) == "URL_METHOD_UNSUPPORTED"
+    assert await reason(sign(i2v, asset.name, variant="waveform")) == "RENDITION_UNSUPPORTED"
 
 
 async def test_a_folder_without_an_address_for_http_has_no_signed_urls(database: str, tmp_path: Path) -> None:
     async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}) as i2v:
         asset = await i2v.upload(PICTURE)
         assert await reason(sign(i2v, asset.name)) == "SIGNED_URLS_UNAVAILABLE"
+
+
+async def test_an_s3_store_serves_its_own_urls(database: str, tmp_path: Path, s3_server: S3Server) -> None:
+    def change(values: dict[str, Any]) -> None:
+        values |= {
+            "blobs": "s3",
+            "s3_endpoint": s3_server.endpoint,
+            "s3_access_key": s3_server.access_key,
+            "s3_secret_key": s3_server.secret_key,
+            "s3_bucket": "i2v-test",
+            "s3_secure": False,
+        }
+
+    async with (
+        served(database, tmp_path, {"test": (ScriptedBackend(), 1)}, change=change) as i2v,
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        asset = await i2v.upload(PICTURE)
+        stored = await i2v.download(asset.name)
+        url = (await sign(i2v, asset.name, download_name="кот.png")).url
+        assert url.startswith(f"http://{s3_server.endpoint}/")
+        part = await http.get(url, headers={"Range": "bytes=5-9"})
+        assert part.content == stored[5:10]  # rclone answers with 200 here, other stores with 206
+        small = (await sign(i2v, asset.name, variant="thumbnail-128")).url
+        assert (await http.get(small)).content[8:12] == b"WEBP"
+        assert (await http.get(url.replace(asset.name.removeprefix("assets/"), "0" * 64))).status_code == 403
 
 
 async def test_the_command_prints_a_url(i2v: Served, tmp_path: Path) -> None:

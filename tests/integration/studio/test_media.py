@@ -25,6 +25,17 @@ async def test_a_browser_gets_the_file_its_type_its_name_and_until_when_to_keep_
     assert shown.headers["content-disposition"] == "inline"
 
 
+async def test_a_url_of_a_variant_serves_the_variant_alone(rig: Rig) -> None:
+    asset, stored = await rig.picture()
+    answer = await rig.http.get(await rig.url(asset.name, variant="thumbnail-128", download_name="small.webp"))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
+    assert answer.content[8:12] == b"WEBP"
+    assert answer.content != stored
+    assert answer.headers["etag"] == f'"{asset.name.removeprefix("assets/")}.thumbnail-128"'
+    part = await rig.http.get(str(answer.url), headers={"Range": "bytes=4-9"})
+    assert (part.status_code, part.content) == (206, answer.content[4:10])
+
+
 async def test_ranges_are_answered_as_a_player_needs_them(rig: Rig) -> None:
     asset, stored = await rig.picture()
     url, size = await rig.url(asset.name), len(stored)

@@ -14,10 +14,11 @@ URLS = st.builds(
     tenant=st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True),
     user=st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=128),
     sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+    variant=st.sampled_from(["", "poster", "thumbnail-256"]),
     download_name=st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=50),
     expire_time=TIMES.map(lambda time: time.replace(microsecond=0)),
 )
-URL = SignedUrl("studio", "ann", "a" * 64, "猫.mp4", datetime(2026, 11, 30, 12, tzinfo=UTC))
+URL = SignedUrl("studio", "ann", "a" * 64, "", "猫.mp4", datetime(2026, 11, 30, 12, tzinfo=UTC))
 
 
 @given(URLS)
@@ -45,6 +46,6 @@ def test_a_token_of_another_key_cut_off_or_longer_is_refused() -> None:
 
 
 def test_the_fields_of_one_token_with_the_tag_of_another_are_refused() -> None:
-    other = SignedUrl(URL.tenant, URL.user, "b" * 64, URL.download_name, URL.expire_time)
+    other = SignedUrl(URL.tenant, URL.user, "b" * 64, URL.variant, URL.download_name, URL.expire_time)
     fields, tag = sign(other, KEY).rpartition(".")[0], sign(URL, KEY).rpartition(".")[2]
     assert read(f"{fields}.{tag}", KEY) is None
