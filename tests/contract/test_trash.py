@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.errors import NotFound, PreconditionFailed, Unavailable
+from services.errors import Conflict, NotFound, PreconditionFailed, Unavailable
 from services.orchestrator.domain.job import State
 from services.orchestrator.domain.keep_rules import KEEP_ALL, KeepRules
 from services.orchestrator.domain.library_entry import EntryKey, Kind
@@ -155,9 +155,25 @@ async def test_an_old_etag_is_refused_and_of_two_editors_one_wins(rig: TrashRig)
     key = await rig.upload("cat")
     await rig.store.trash.put(key, rig.clock.now(), etag="1")
     for change in (rig.store.trash.put, rig.store.trash.purge):
-        with pytest.raises(PreconditionFailed) as refused:
+        with pytest.raises(Conflict) as refused:
             await change(key, rig.clock.now(), etag="1")
         assert refused.value.reason == LibraryReason.ETAG_OUTDATED
+
+
+async def test_a_fragment_with_an_entry_in_the_trash_is_hidden_when_its_video_is_purged(rig: TrashRig) -> None:
+    part = await rig.upload("a")
+    await rig.store.trash.put(part, rig.clock.now())
+    await run_job(rig.store, rig.clock, rig.stored, a_job(), fragments=["a"], output="video")
+    await rig.store.trash.purge(EntryKey("studio", "ann", digest("video")), rig.clock.now())
+    assert not await rig.readable(part)
+    await rig.store.trash.restore(part, rig.clock.now())
+    assert await rig.readable(part)
+
+
+async def test_a_hidden_fragment_can_be_uploaded(rig: TrashRig) -> None:
+    await run_job(rig.store, rig.clock, rig.stored, a_job(), fragments=["a"], output="video")
+    await rig.store.trash.put(EntryKey("studio", "ann", digest("video")), rig.clock.now())
+    assert await rig.readable(await rig.upload("a"))
 
 
 async def test_what_is_not_there_cannot_be_deleted_or_restored(rig: TrashRig) -> None:

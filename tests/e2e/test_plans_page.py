@@ -1,8 +1,5 @@
 """The four plans through the command line, with the commands of docs/plans.md as they are there, in order."""
 
-import os
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,39 +7,19 @@ import pytest
 
 from services.orchestrator.media.probe import probe_output
 from tests.support.documented_commands import ROOT
-from tests.support.documented_steps import Step, script, steps
-from tests.support.stack_runs import Stack
-from tools.stack import DATA
-from tools.stack_process import HOST, free_port
+from tests.support.documented_steps import Step, steps
+from tests.support.page_runs import page_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 STEPS = steps((ROOT / "docs/plans.md").read_text())
-LIMIT_S = 150.0
 
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """A copy of the repository's layout after the commands have run there, with their outputs."""
-    # Not among pytest's own folders: PostgreSQL's user must be able to read all parent folders.
-    with tempfile.TemporaryDirectory(prefix="i2v-plans-", ignore_cleanup_errors=True) as kept:
-        checkout, port = Path(kept) / "checkout", free_port()
-        checkout.mkdir()
-        for each in ROOT.iterdir():
-            if each.name not in (DATA.name, ".git"):
-                (checkout / each.name).symlink_to(each)
-        data = checkout / DATA
-        ports = ("--port", str(port), "--metrics-port", str(free_port()), "--studio-port", str(free_port()))
-        stack = Stack("run", "--simulate", "--data", str(data), *ports)
-        try:
-            stack.read_until("Ctrl-C stops everything")
-            inherited = {name: value for name, value in os.environ.items() if not name.startswith("I2V_")}
-            more = {"I2V_SERVER": f"{HOST}:{port}", "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
-            subprocess.run(["sh", "-c", script(STEPS)], cwd=checkout, env=inherited | more, timeout=LIMIT_S, check=True)
-            yield checkout
-        finally:
-            stack.end()
-            stack.wait_until_gone()
+    with page_run(STEPS, "--simulate") as checkout:
+        yield checkout
 
 
 @pytest.mark.parametrize("number", range(len(STEPS)), ids=lambda number: STEPS[number].commands.splitlines()[-1])

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-HEADING = "## The four plans, step by step\n"
+HEADING = re.compile(r"^## .*, step by step\n", re.MULTILINE)
 BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"# exit code (\d+)\s*$")
 
@@ -50,8 +50,10 @@ def without_steps(text: str) -> str:
 
 
 def _section(text: str) -> str:
-    _, heading, rest = text.partition(HEADING)
-    return heading + re.split(r"^## ", rest, maxsplit=1, flags=re.MULTILINE)[0] if heading else ""
+    heading = HEADING.search(text)
+    if heading is None:
+        return ""
+    return heading[0] + re.split(r"^## ", text[heading.end() :], maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def script(found: list[Step]) -> str:

@@ -12,9 +12,12 @@ from services.client.commands import command
 from services.client.connection import Connection
 from services.client.spec_options import utf8
 
-TAGS = click.argument(
-    "tags", nargs=-1, required=True, callback=lambda *given: tuple(utf8(*given[:2], each) for each in given[2])
-)
+
+def _tags(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(utf8(context, parameter, value) for value in values)
+
+
+TAGS = click.argument("tags", nargs=-1, required=True, callback=_tags)
 
 
 def _text(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

@@ -32,7 +32,7 @@ class Trash(Protocol):
     """The trash of all users. Every method raises services.errors.Unavailable if the database cannot be reached."""
 
     async def put(self, key: EntryKey, now: datetime, *, etag: str = "") -> LibraryEntry:
-        """Moves an entry to the trash, if it is not there yet. Raises NotFound; PreconditionFailed for an old etag."""
+        """Moves an entry to the trash, if it is not there yet. Raises NotFound; Conflict for an old etag."""
 
     async def restore(self, key: EntryKey, now: datetime) -> LibraryEntry:
         """Brings an entry back, if it is in the trash. Raises NotFound."""
@@ -42,7 +42,7 @@ class Trash(Protocol):
 
         `in_trash_only`: one that is not in the trash is as none.
 
-        Raises NotFound; PreconditionFailed for an old etag, for an asset that an unfinished job uses, and under a
+        Raises NotFound; Conflict for an old etag; PreconditionFailed for an asset that an unfinished job uses, and under a
         legal hold.
         """
 

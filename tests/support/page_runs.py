@@ -1,0 +1,42 @@
+"""Runs the steps of a page of the documentation against a running stack, in a copy of the repository's layout."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.documented_commands import ROOT
+from tests.support.documented_steps import Step, script
+from tests.support.stack_runs import Stack
+from tools.stack import DATA
+from tools.stack_process import HOST, free_port
+
+LIMIT_S = 150.0
+
+
+@contextmanager
+def page_run(steps: Sequence[Step], *options: str) -> Iterator[Path]:
+    """Yields the folder in which the commands have run, with the output and the exit code of each step."""
+    # Not among pytest's own folders: PostgreSQL's user must be able to read all parent folders.
+    with tempfile.TemporaryDirectory(prefix="i2v-page-", ignore_cleanup_errors=True) as kept:
+        checkout, port = Path(kept) / "checkout", free_port()
+        checkout.mkdir()
+        for each in ROOT.iterdir():
+            if each.name not in (DATA.name, ".git"):
+                (checkout / each.name).symlink_to(each)
+        data = checkout / DATA
+        ports = ("--port", str(port), "--metrics-port", str(free_port()), "--studio-port", str(free_port()))
+        stack = Stack("run", *options, "--data", str(data), *ports)
+        try:
+            stack.read_until("Ctrl-C stops everything")
+            inherited = {name: value for name, value in os.environ.items() if not name.startswith("I2V_")}
+            more = {"I2V_SERVER": f"{HOST}:{port}", "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+            subprocess.run(
+                ["sh", "-c", script(list(steps))], cwd=checkout, env=inherited | more, timeout=LIMIT_S, check=True
+            )
+            yield checkout
+        finally:
+            stack.end()
+            stack.wait_until_gone()
