@@ -42,8 +42,8 @@ class Trash(Protocol):
 
         `in_trash_only`: one that is not in the trash is as none.
 
-        Raises NotFound; Conflict for an old etag; PreconditionFailed for an asset that an unfinished job uses, and under a
-        legal hold.
+        Raises NotFound; Conflict for an old etag; PreconditionFailed for an asset that an unfinished job uses, and
+        under a legal hold.
         """
 
     async def check(self, key: EntryKey, *, permanent: bool) -> None:
