@@ -39,7 +39,13 @@ def a_header(
 
 
 async def write(i2v: Served, header: asset_pb2.WriteAssetHeader, data: bytes, **who: str) -> asset_pb2.Asset:
-    return await i2v.assets.WriteAsset(parts(header, data), metadata=caller(**who))
+    while True:
+        try:
+            return await i2v.assets.WriteAsset(parts(header, data), metadata=caller(**who))
+        except grpc.aio.AioRpcError as error:
+            # gRPC's client may report only this for a call that was answered while it was sending. So try again.
+            if error.details() != "Internal error from Core":
+                raise
 
 
 async def status(i2v: Served, upload_id: str, **who: str) -> asset_pb2.WriteStatus:

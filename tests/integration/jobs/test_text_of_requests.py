@@ -62,7 +62,9 @@ def filled(message: Message, path: Path, text: str) -> str:
     """Sets the text at a path, and returns the path as a refusal names it."""
     field, rest = path[0], path[1:]
     if not rest:
-        assert not field.is_repeated, "teach this test about repeated strings"
+        if field.is_repeated:
+            getattr(message, field.name).append(text)
+            return f"{field.name}[0]"
         setattr(message, field.name, text)
         return field.name
     inner = getattr(message, field.name)

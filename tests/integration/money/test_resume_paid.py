@@ -1,6 +1,7 @@
 """Only the owner fetches paid work again, for free; only operators settle unknown outcomes."""
 
 import asyncio
+import hashlib
 import json
 import os
 import sys
@@ -50,7 +51,7 @@ async def test_a_resumed_job_delivers_the_video_for_free(i2v: Served, vendor: Sc
     assert (job.resumes, job.quote.amount_micros, job.spec) == (failed.name, 0, failed.spec)
     ended = await i2v.ended(job.name)
     assert (ended.state, ended.charged.amount_micros) == (State.SUCCEEDED, 0)
-    assert await i2v.download(ended.output.asset) == VIDEO
+    assert await i2v.unsigned(ended) == hashlib.sha256(VIDEO).hexdigest()
     assert (len(vendor.submitted), vendor.attached) == (1, ["task-1"])
     assert (await i2v.job(failed.name)) == failed, "no event follows the terminal one"
     assert await spent(i2v) == 5000
@@ -263,4 +264,6 @@ async def test_the_command_resumes_a_job(i2v: Served, vendor: ScriptedProvider, 
     await i2v.ended(job.name, user="default")
     code, out = await command(i2v, tmp_path, "resume", job.name, "--out", "fetched.mp4", key="studio-key")
     assert code == 0, out
-    assert (tmp_path / "fetched.mp4").read_bytes() == VIDEO
+    resumed = (await i2v.jobs.ListJobs(job_pb2.ListJobsRequest(), metadata=caller(user="default"))).jobs[0]
+    assert await i2v.unsigned(resumed, user="default") == hashlib.sha256(VIDEO).hexdigest()
+    assert (tmp_path / "fetched.mp4").read_bytes() == await i2v.download(resumed.output.asset, user="default")

@@ -243,7 +243,7 @@ async def test_a_video_whose_first_frames_do_not_decode_is_shown_from_the_next_o
 
 
 async def test_what_takes_too_long_is_given_up(video: Path, tmp_path: Path) -> None:
-    sandbox = Sandbox("renditions", size=1, limit_s=0.001)
+    sandbox = Sandbox("renditions", size=1, limit_s=0.008)
     with pytest.raises(NotMade, match="processor time"):
         await SandboxedRenditions(sandbox).make(Recipe.CONTACT, video, probe(video), tmp_path, tenant="studio")
     assert sandbox.pids() == []
