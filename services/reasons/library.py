@@ -67,3 +67,10 @@ class LibraryReason(Reason):
         Advice.RETRY,
     )
     NAMES_TOO_MANY = "NAMES_TOO_MANY", "1 to 1,000 assets in one call."
+    SELECTION_MALFORMED = "SELECTION_MALFORMED", "Either names of assets or a filter, not both."
+    SELECTION_TOO_LARGE = (
+        "SELECTION_TOO_LARGE",
+        "The filter selects more than 1,000 assets. Narrow it, such as by `create_time`, and repeat the call.",
+        Code.FAILED_PRECONDITION,
+    )
+    CHANGE_MISSING = "CHANGE_MISSING", "Name at least one change: tags, `favorite`, `rating` or `source_module`."

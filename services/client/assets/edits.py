@@ -1,6 +1,4 @@
-"""`i2v assets tag`, `untag`, `favorite`, `rate` and `edit`."""
-
-from collections.abc import Callable
+"""`i2v assets favorite`, `rate` and `edit`."""
 
 import click
 from i2v.v1 import asset_pb2, asset_pb2_grpc
@@ -13,32 +11,9 @@ from services.client.connection import Connection
 from services.client.spec_options import utf8
 
 
-def _tags(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(utf8(context, parameter, value) for value in values)
-
-
-TAGS = click.argument("tags", nargs=-1, required=True, callback=_tags)
-
-
 def _text(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Returns a text that may be missing: an empty one is a change too."""
     return None if value is None else utf8(context, parameter, value)
-
-
-@command("tag", assets)
-@ASSET
-@TAGS
-def tag(connection: Connection, name: str, tags: tuple[str, ...]) -> None:
-    """Adds tags to an asset."""
-    _retag(connection, name, lambda old: [*old, *(each for each in dict.fromkeys(tags) if each not in old)])
-
-
-@command("untag", assets)
-@ASSET
-@TAGS
-def untag(connection: Connection, name: str, tags: tuple[str, ...]) -> None:
-    """Removes tags from an asset."""
-    _retag(connection, name, lambda old: [each for each in old if each not in tags])
 
 
 @command("favorite", assets)
@@ -88,19 +63,6 @@ def edit(
 def _update(connection: Connection, request: asset_pb2.UpdateAssetRequest) -> None:
     async def work(client: Client) -> None:
         stub = asset_pb2_grpc.AssetServiceStub(client.channel())
-        print_asset(connection, await client.call(stub.UpdateAsset, request))
-
-    connection.run(work)
-
-
-def _retag(connection: Connection, name: str, change: Callable[[list[str]], list[str]]) -> None:
-    async def work(client: Client) -> None:
-        stub = asset_pb2_grpc.AssetServiceStub(client.channel())
-        found = await client.call(stub.GetAsset, asset_pb2.GetAssetRequest(name=name))
-        # With the etag that was read: a tag that another editor adds meanwhile is not lost.
-        request = asset_pb2.UpdateAssetRequest(asset=asset_pb2.Asset(name=found.name, etag=found.etag))
-        request.asset.details.tags.extend(change(list(found.details.tags)))
-        request.update_mask.paths.append("details.tags")
         print_asset(connection, await client.call(stub.UpdateAsset, request))
 
     connection.run(work)

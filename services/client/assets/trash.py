@@ -7,6 +7,7 @@ from i2v.v1 import asset_pb2, asset_pb2_grpc
 
 from services.client import formatting
 from services.client.assets.group import assets
+from services.client.assets.lists import FILTER
 from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
@@ -22,18 +23,24 @@ def _stub(client: Client) -> Any:
 
 
 @command("rm", assets)
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1)
+@FILTER
 @click.option("--permanent", is_flag=True, help="Delete for good, also from the trash. There is no way back.")
 @DRY_RUN
-def rm(connection: Connection, names: tuple[str, ...], permanent: bool, dry_run: bool) -> None:
-    """Moves assets to the trash. Nobody can read them from then on; `restore` brings them back."""
+def rm(connection: Connection, names: tuple[str, ...], filter_: str, permanent: bool, dry_run: bool) -> None:
+    """Moves assets to the trash. Nobody can read them from then on; `restore` brings them back.
+
+    With --filter: all assets that it selects, at most 1,000.
+    """
+    if bool(names) == bool(filter_):
+        raise click.UsageError("Give either assets or --filter.")
 
     async def work(client: Client) -> ExitCode:
         total = asset_pb2.BatchDeleteAssetsResponse()
         full = [name if "/" in name else f"assets/{name}" for name in names]
-        for first in range(0, len(full), NAMES_AT_ONCE):
+        for first in range(0, len(full) or 1, NAMES_AT_ONCE):
             request = asset_pb2.BatchDeleteAssetsRequest(
-                names=full[first : first + NAMES_AT_ONCE], permanent=permanent, dry_run=dry_run
+                names=full[first : first + NAMES_AT_ONCE], filter=filter_, permanent=permanent, dry_run=dry_run
             )
             answer = await client.call(_stub(client).BatchDeleteAssets, request)
             total.MergeFrom(asset_pb2.BatchDeleteAssetsResponse(left=answer.left))

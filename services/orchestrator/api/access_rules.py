@@ -67,6 +67,7 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "EmptyTrash": _tenant(Scope.ASSETS),
         "ListAssets": _DOWNLOAD,
         "UpdateAsset": _tenant(Scope.ASSETS),
+        "BatchUpdateAssets": _tenant(Scope.ASSETS),
         "FavoriteAsset": _tenant(Scope.ASSETS),
         "SignUrl": _DOWNLOAD,
     },

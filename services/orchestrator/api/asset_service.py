@@ -9,7 +9,7 @@ import grpc
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
 from services.errors import NotFound, PreconditionFailed
-from services.orchestrator.api import library_messages, proto_values
+from services.orchestrator.api import library_batch_requests, library_messages, proto_values
 from services.orchestrator.api.asset_range import read_range
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.api.library_methods import LibraryMethods
@@ -28,10 +28,8 @@ from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.library import Library
 from services.orchestrator.ports.trash import Trash
-from services.reasons import AssetReason, LibraryReason
+from services.reasons import AssetReason
 
-NAMES_MOST = 1000
-"""Assets that one call deletes, at most."""
 ITEMS_AT_ONCE = 500
 """Assets that one call deletes of the trash, at most."""
 
@@ -138,16 +136,15 @@ class AssetService(LibraryMethods, asset_pb2_grpc.AssetServiceServicer):
         self, request: asset_pb2.BatchDeleteAssetsRequest, context: grpc.ServicerContext
     ) -> asset_pb2.BatchDeleteAssetsResponse:
         """Deletes several assets."""
-        if not 1 <= len(request.names) <= NAMES_MOST:
-            what = f"has {len(request.names)} names; give 1 to {NAMES_MOST:,}"
-            raise proto_values.refuse("names", what, LibraryReason.NAMES_TOO_MANY)
-        keys = {self._key(name): name for name in request.names}
+        which = library_batch_requests.selection(request, self.callers.caller())
+        found = await self.library.selected(which) if which.filter is not None else which.names
         answer = asset_pb2.BatchDeleteAssetsResponse()
-        for key, name in keys.items():
+        for sha256 in found:
+            key = EntryKey(which.tenant, which.user, sha256)
             try:
                 answer.deleted_bytes += await self._delete(key, permanent=request.permanent, dry_run=request.dry_run)
             except (NotFound, PreconditionFailed):
-                answer.left.append(name)
+                answer.left.append(f"assets/{sha256}")
             else:
                 answer.deleted += 1
         return answer

@@ -4,7 +4,7 @@ import grpc
 from i2v.v1 import asset_pb2
 
 from services.errors import PreconditionFailed
-from services.orchestrator.api import library_messages, library_requests, proto_values
+from services.orchestrator.api import library_batch_requests, library_messages, library_requests, proto_values
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.domain import library_filter
 from services.orchestrator.domain.caller import Caller
@@ -55,6 +55,14 @@ class LibraryMethods:
         changes = library_requests.changes(request)
         revision = library_requests.revision(request.asset.etag)
         return await self._changed(request.asset.name, changes, revision, field="asset.name")
+
+    async def BatchUpdateAssets(
+        self, request: asset_pb2.BatchUpdateAssetsRequest, context: grpc.ServicerContext
+    ) -> asset_pb2.BatchUpdateAssetsResponse:
+        """Changes several entries, all or none."""
+        which = library_batch_requests.selection(request, self.callers.caller())
+        count = await self.library.change_all(which, library_batch_requests.change(request))
+        return asset_pb2.BatchUpdateAssetsResponse(selected=count.selected, updated=count.updated)
 
     async def FavoriteAsset(
         self, request: asset_pb2.FavoriteAssetRequest, context: grpc.ServicerContext

@@ -125,14 +125,14 @@ def changes(request: asset_pb2.UpdateAssetRequest) -> dict[str, Any]:
     if "favorite" in paths:
         result["favorite"] = request.asset.favorite
     if "rating" in paths:
-        result["rating"] = rating(request.asset.rating)
+        result["rating"] = rating(request.asset.rating, "asset.rating")
     return result
 
 
-def rating(stars: int) -> int:
+def rating(stars: int, field: str) -> int:
     """Returns a rating. Raises InvalidInput when it is out of range."""
     if not 0 <= stars <= 5:
-        wrong = Violation("asset.rating", f"is {stars}; 0 to 5 are allowed", LibraryReason.RATING_OUT_OF_RANGE)
+        wrong = Violation(field, f"is {stars}; 0 to 5 are allowed", LibraryReason.RATING_OUT_OF_RANGE)
         raise InvalidInput([wrong], reason=LibraryReason.RATING_OUT_OF_RANGE)
     return stars
 

@@ -40,7 +40,7 @@ def problems(details: Details, of: str) -> Iterator[Violation]:
     malformed = LibraryReason.LIBRARY_TEXT_MALFORMED
     yield from text_problems(details.title, f"{of}.title", TITLE_MOST, malformed)
     yield from text_problems(details.description, f"{of}.description", DESCRIPTION_MOST, malformed, lines=True)
-    yield from text_problems(details.source_module, f"{of}.source_module", MODULE_MOST, malformed)
+    yield from module_problems(details.source_module, f"{of}.source_module")
     yield from tag_problems(details.tags, f"{of}.tags")
     yield from custom_problems(details.custom, f"{of}.custom_metadata")
 
@@ -51,6 +51,11 @@ def text_problems(text: str, field: str, most: int, reason: Reason, *, lines: bo
         yield Violation(field, f"has {len(text)} characters; at most {most} are taken", reason)
     elif (sign := _refused_sign(text, "\t\n\r" if lines else "")) is not None:
         yield Violation(field, f"has the character U+{ord(sign):04X}, which cannot be shown; leave it out", reason)
+
+
+def module_problems(source_module: str, field: str) -> Iterator[Violation]:
+    """Yields what is wrong with a source module."""
+    yield from text_problems(source_module, field, MODULE_MOST, LibraryReason.LIBRARY_TEXT_MALFORMED)
 
 
 def tag_problems(tags: tuple[str, ...], field: str) -> Iterator[Violation]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from services.orchestrator.domain.asset import Asset
+from services.orchestrator.domain.library_batch import BatchChange, BatchCount, Selection
 from services.orchestrator.domain.library_entry import LibraryEntry
 from services.orchestrator.domain.library_list import LibraryList, Place
 
@@ -29,3 +30,13 @@ class Library(Protocol):
 
         Raises NotFound, also for an entry in the trash, and Conflict if a revision is given and is not the entry's.
         """
+
+    async def change_all(self, which: Selection, change: BatchChange) -> BatchCount:
+        """Changes several entries, or none of them. One that is already so keeps its revision.
+
+        Raises NotFound when one of the names is missing, InvalidInput when an entry would have too many tags, and
+        PreconditionFailed when more than SELECTED_MOST are selected.
+        """
+
+    async def selected(self, which: Selection) -> Sequence[str]:
+        """Returns the SHA-256 of the entries of a selection. Raises PreconditionFailed for more than SELECTED_MOST."""

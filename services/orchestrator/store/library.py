@@ -6,12 +6,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Row
 
-from services.errors import Conflict, NotFound
+from services.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Violation
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.domain.library_details import Details
+from services.orchestrator.domain.library_batch import SELECTED_MOST, BatchChange, BatchCount, Selection
+from services.orchestrator.domain.library_details import TAGS_MOST, Details
 from services.orchestrator.domain.library_entry import Kind, LibraryEntry, Origin
 from services.orchestrator.domain.library_list import LibraryList, Place
-from services.orchestrator.store import library_pages, row_mapping
+from services.orchestrator.store import library_batches, library_pages, row_mapping
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.schema import assets, library_entries
 from services.reasons import LibraryReason
@@ -81,6 +82,35 @@ class PostgresLibrary:
             reason=LibraryReason.ETAG_OUTDATED,
             metadata={"etag": str(there.revision)},
         )
+
+    async def change_all(self, which: Selection, change: BatchChange) -> BatchCount:
+        """Changes several entries, or none of them."""
+        async with self._database.writing() as connection:
+            rows = (await connection.execute(library_batches.selected(which, change))).all()
+            _check_number(len(rows))
+            if missing := [name for name in which.names if name not in {row.sha256 for row in rows}]:
+                raise NotFound("asset", f"assets/{missing[0]}")
+            if full := [row.sha256 for row in rows if row.changes and row.tags > TAGS_MOST]:
+                what = f"give assets/{full[0]} more than {TAGS_MOST} tags"
+                wrong = Violation("add_tags", what, LibraryReason.TAGS_TOO_MANY)
+                raise InvalidInput([wrong], reason=LibraryReason.TAGS_TOO_MANY)
+            ids = [row.id for row in rows if row.changes]
+            if ids and not change.dry_run:
+                await connection.execute(library_batches.update(ids, change))
+        return BatchCount(len(rows), len(ids))
+
+    async def selected(self, which: Selection) -> Sequence[str]:
+        """Returns the SHA-256 of the entries of a selection."""
+        async with self._database.reading() as connection:
+            found = (await connection.execute(library_batches.names(which))).scalars().all()
+        _check_number(len(found))
+        return found
+
+
+def _check_number(selected: int) -> None:
+    if selected > SELECTED_MOST:
+        what = f"The filter selects more than {SELECTED_MOST:,} assets. Narrow it, and repeat the call."
+        raise PreconditionFailed(what, reason=LibraryReason.SELECTION_TOO_LARGE)
 
 
 def entry(row: Row[Any]) -> LibraryEntry:
