@@ -18,7 +18,7 @@ from services.client.admin import (
     retention,
     tenants,
 )
-from services.client.assets import edits, group, lists, tags, trash, url
+from services.client.assets import edits, group, lists, stats, tags, trash, url
 from services.client.commands import i2v
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "provenance_commands",
     "reconcile",
     "retention",
+    "stats",
     "tags",
     "tenants",
     "trash",

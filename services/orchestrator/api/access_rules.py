@@ -66,6 +66,7 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "BatchDeleteAssets": _tenant(Scope.ASSETS),
         "EmptyTrash": _tenant(Scope.ASSETS),
         "ListAssets": _DOWNLOAD,
+        "GetLibraryStatistics": _DOWNLOAD,
         "UpdateAsset": _tenant(Scope.ASSETS),
         "BatchUpdateAssets": _tenant(Scope.ASSETS),
         "FavoriteAsset": _tenant(Scope.ASSETS),

@@ -11,6 +11,7 @@ from services.orchestrator.api import proto_values
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.library_details import Details
 from services.orchestrator.domain.library_entry import LibraryEntry, Origin
+from services.orchestrator.domain.library_statistics import Group, LibraryStatistics
 
 
 def details(given: library_pb2.LibraryDetails) -> Details:
@@ -51,6 +52,25 @@ def asset(given: Asset, entry: LibraryEntry | None) -> asset_pb2.Asset:
     if entry.delete_time is not None:
         result.delete_time.CopyFrom(proto_values.timestamp(entry.delete_time))
     return result
+
+
+def statistics(given: LibraryStatistics) -> asset_pb2.LibraryStatistics:
+    """Returns the statistics of a library."""
+    return asset_pb2.LibraryStatistics(
+        total=_group(given.total),
+        types=map(_group, given.types),
+        source_modules=map(_group, given.source_modules),
+        months=map(_group, given.months),
+    )
+
+
+def _group(given: Group) -> asset_pb2.LibraryGroup:
+    return asset_pb2.LibraryGroup(
+        name=given.name,
+        assets=given.assets,
+        size_bytes=given.size_bytes,
+        cost=proto_values.money(given.cost_micros),
+    )
 
 
 def _origin(given: Origin) -> asset_pb2.AssetOrigin:

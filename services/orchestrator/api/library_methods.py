@@ -48,6 +48,14 @@ class LibraryMethods:
         token = library_requests.token(found[shown - 1][2], request, caller) if len(found) > shown else ""
         return asset_pb2.ListAssetsResponse(assets=listed[:shown], next_page_token=token)
 
+    async def GetLibraryStatistics(
+        self, request: asset_pb2.GetLibraryStatisticsRequest, context: grpc.ServicerContext
+    ) -> asset_pb2.LibraryStatistics:
+        """Counts the caller's library."""
+        caller = self.callers.caller()
+        which = LibraryList(tenant=caller.tenant, user=caller.user, filter=library_filter.parse(request.filter))
+        return library_messages.statistics(await self.library.statistics(which))
+
     async def UpdateAsset(
         self, request: asset_pb2.UpdateAssetRequest, context: grpc.ServicerContext
     ) -> asset_pb2.Asset:

@@ -7,6 +7,7 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.library_batch import BatchChange, BatchCount, Selection
 from services.orchestrator.domain.library_entry import LibraryEntry
 from services.orchestrator.domain.library_list import LibraryList, Place
+from services.orchestrator.domain.library_statistics import LibraryStatistics
 
 
 class Library(Protocol):
@@ -40,3 +41,6 @@ class Library(Protocol):
 
     async def selected(self, which: Selection) -> Sequence[str]:
         """Returns the SHA-256 of the entries of a selection. Raises PreconditionFailed for more than SELECTED_MOST."""
+
+    async def statistics(self, which: LibraryList) -> LibraryStatistics:
+        """Returns the statistics of a list, whose order does not matter."""

@@ -12,7 +12,8 @@ from services.orchestrator.domain.library_batch import SELECTED_MOST, BatchChang
 from services.orchestrator.domain.library_details import TAGS_MOST, Details
 from services.orchestrator.domain.library_entry import Kind, LibraryEntry, Origin
 from services.orchestrator.domain.library_list import LibraryList, Place
-from services.orchestrator.store import library_batches, library_pages, row_mapping
+from services.orchestrator.domain.library_statistics import LibraryStatistics
+from services.orchestrator.store import library_batches, library_pages, library_statistics, row_mapping
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.schema import assets, library_entries
 from services.reasons import LibraryReason
@@ -105,6 +106,11 @@ class PostgresLibrary:
             found = (await connection.execute(library_batches.names(which))).scalars().all()
         _check_number(len(found))
         return found
+
+    async def statistics(self, which: LibraryList) -> LibraryStatistics:
+        """Returns the statistics of a list."""
+        async with self._database.reading() as connection:
+            return library_statistics.statistics(await connection.execute(library_statistics.groups(which)))
 
 
 def _check_number(selected: int) -> None:

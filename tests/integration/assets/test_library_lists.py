@@ -132,3 +132,5 @@ async def test_the_command_finds_and_edits(i2v: Served, tmp_path: Path) -> None:
     assert await run("search", "cat") == await run("ls", "--filter", "tags:cat AND rating = 5") == [found]
     assert await run("search", "dog") == []
     assert await run("show", name) == [found]
+    [counted] = await run("stats", "--filter", "source_module = story_writer")
+    assert (counted["total"]["assets"], counted["source_modules"][0]["name"]) == ("1", "story_writer")

@@ -1,0 +1,36 @@
+"""Statistics of a library: how many assets there are, how large they are, and what they cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MODULES_MOST = 100
+"""Source modules that statistics list: anybody may use any text as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Entries that have something in common."""
+
+    name: str
+    assets: int
+    size_bytes: int
+    cost_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryStatistics:
+    """The entries of a user by type, by source module (the largest MODULES_MOST) and by month (`2026-11`, in UTC).
+
+    The most assets come first, and of months the newest.
+    """
+
+    types: Sequence[Group]
+    source_modules: Sequence[Group]
+    months: Sequence[Group]
+
+    @property
+    def total(self) -> Group:
+        """All entries: each has one type."""
+        assets = sum(each.assets for each in self.types)
+        size_bytes = sum(each.size_bytes for each in self.types)
+        return Group("", assets, size_bytes, sum(each.cost_micros for each in self.types))
