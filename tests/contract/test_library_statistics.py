@@ -10,7 +10,7 @@ from services.orchestrator.domain import library_filter
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.library_details import Details
 from services.orchestrator.domain.library_list import LibraryList
-from services.orchestrator.domain.library_statistics import MODULES_MOST, Group
+from services.orchestrator.domain.library_statistics import MODULES_MOST, LibraryGroup
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import a_caller
@@ -43,18 +43,18 @@ async def change(store: PostgresStore, statement: str) -> None:
 async def test_entries_are_counted_in_three_ways(filled: PostgresStore) -> None:
     await change(filled, "UPDATE library_entries SET cost_micros = 7 WHERE size_bytes >= 10")
     found = await filled.library.statistics(MINE)
-    assert found.total == Group("", 3, 111, 14)
-    assert found.types == [Group("image", 2, 11, 7), Group("audio", 1, 100, 7)]
-    assert found.source_modules == [Group("story_writer", 2, 101, 7), Group("", 1, 10, 7)]
-    assert found.months == [Group("2026-11", 2, 110, 14), Group("2026-10", 1, 1, 0)]
+    assert found.total == LibraryGroup("", 3, 111, 14)
+    assert found.types == [LibraryGroup("image", 2, 11, 7), LibraryGroup("audio", 1, 100, 7)]
+    assert found.source_modules == [LibraryGroup("story_writer", 2, 101, 7), LibraryGroup("", 1, 10, 7)]
+    assert found.months == [LibraryGroup("2026-11", 2, 110, 14), LibraryGroup("2026-10", 1, 1, 0)]
 
 
 async def test_a_filter_counts_what_it_selects_and_the_trash_is_not_counted(filled: PostgresStore) -> None:
     sounds = replace(MINE, filter=library_filter.parse("type = audio"))
-    assert (await filled.library.statistics(sounds)).total == Group("", 1, 100, 0)
+    assert (await filled.library.statistics(sounds)).total == LibraryGroup("", 1, 100, 0)
     await change(filled, "UPDATE library_entries SET delete_time = now() WHERE kind = 'audio'")
     nothing = await filled.library.statistics(sounds)
-    assert (nothing.total, nothing.types, nothing.months) == (Group("", 0, 0, 0), [], [])
+    assert (nothing.total, nothing.types, nothing.months) == (LibraryGroup("", 0, 0, 0), [], [])
 
 
 async def test_of_many_source_modules_the_largest_are_listed(filled: PostgresStore) -> None:

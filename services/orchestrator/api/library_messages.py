@@ -11,7 +11,7 @@ from services.orchestrator.api import proto_values
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.library_details import Details
 from services.orchestrator.domain.library_entry import LibraryEntry, Origin
-from services.orchestrator.domain.library_statistics import Group, LibraryStatistics
+from services.orchestrator.domain.library_statistics import LibraryGroup, LibraryStatistics
 
 
 def details(given: library_pb2.LibraryDetails) -> Details:
@@ -64,7 +64,7 @@ def statistics(given: LibraryStatistics) -> asset_pb2.LibraryStatistics:
     )
 
 
-def _group(given: Group) -> asset_pb2.LibraryGroup:
+def _group(given: LibraryGroup) -> asset_pb2.LibraryGroup:
     return asset_pb2.LibraryGroup(
         name=given.name,
         assets=given.assets,

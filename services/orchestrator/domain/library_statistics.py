@@ -8,7 +8,7 @@ MODULES_MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class LibraryGroup:
     """Entries that have something in common."""
 
     name: str
@@ -24,13 +24,13 @@ class LibraryStatistics:
     The most assets come first, and of months the newest.
     """
 
-    types: Sequence[Group]
-    source_modules: Sequence[Group]
-    months: Sequence[Group]
+    types: Sequence[LibraryGroup]
+    source_modules: Sequence[LibraryGroup]
+    months: Sequence[LibraryGroup]
 
     @property
-    def total(self) -> Group:
+    def total(self) -> LibraryGroup:
         """All entries: each has one type."""
         assets = sum(each.assets for each in self.types)
         size_bytes = sum(each.size_bytes for each in self.types)
-        return Group("", assets, size_bytes, sum(each.cost_micros for each in self.types))
+        return LibraryGroup("", assets, size_bytes, sum(each.cost_micros for each in self.types))

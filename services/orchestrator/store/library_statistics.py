@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Row, Select
 
 from services.orchestrator.domain.library_list import LibraryList
-from services.orchestrator.domain.library_statistics import MODULES_MOST, Group, LibraryStatistics
+from services.orchestrator.domain.library_statistics import MODULES_MOST, LibraryGroup, LibraryStatistics
 from services.orchestrator.store.library_pages import conditions
 from services.orchestrator.store.schema import library_entries
 
@@ -44,9 +44,9 @@ def groups(which: LibraryList) -> Select[Any]:
 
 def statistics(rows: Iterable[Row[Any]]) -> LibraryStatistics:
     """Returns the statistics of the statement's rows."""
-    found: dict[int, list[Group]] = {TYPES: [], MODULES: [], MONTHS: []}
+    found: dict[int, list[LibraryGroup]] = {TYPES: [], MODULES: [], MONTHS: []}
     for row in rows:
-        found[row.ways].append(Group(row.name, row.assets, row.size_bytes, row.cost_micros))
+        found[row.ways].append(LibraryGroup(row.name, row.assets, row.size_bytes, row.cost_micros))
     most_first = {way: sorted(each, key=lambda group: (-group.assets, group.name)) for way, each in found.items()}
     newest_first = sorted(found[MONTHS], key=lambda group: group.name, reverse=True)
     return LibraryStatistics(most_first[TYPES], most_first[MODULES], newest_first)
