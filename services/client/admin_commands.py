@@ -19,12 +19,16 @@ from services.client.admin import (
     tenants,
 )
 from services.client.assets import edits, group, lists, stats, tags, trash, url
+from services.client.collections import edits as collection_edits
+from services.client.collections import lists as collection_lists
 from services.client.commands import i2v
 
 __all__ = [
     "audit",
     "backends",
     "blobs",
+    "collection_edits",
+    "collection_lists",
     "credit",
     "edits",
     "group",

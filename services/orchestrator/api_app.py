@@ -27,6 +27,7 @@ from i2v.admin.v1 import job_pb2_grpc as admin_job_pb2_grpc
 from i2v.v1 import (
     asset_pb2_grpc,
     catalog_pb2_grpc,
+    collection_pb2_grpc,
     job_pb2_grpc,
     provenance_pb2_grpc,
     signed_asset_pb2_grpc,
@@ -48,6 +49,7 @@ from services.orchestrator.api.authentication import Authentication, digest
 from services.orchestrator.api.backend_service import BackendService
 from services.orchestrator.api.blob_service import BlobService
 from services.orchestrator.api.catalog_service import CatalogService
+from services.orchestrator.api.collection_service import CollectionService
 from services.orchestrator.api.counter_audit_service import CounterAuditService
 from services.orchestrator.api.credit_service import CreditService
 from services.orchestrator.api.event_feed_registry import EventFeeds
@@ -205,6 +207,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         callers,
         clock,
     )
+    collections = CollectionService(store.collections, callers, clock)
     signed_assets = SignedAssetService(store.assets, resources.renditions, resources.blobs)
     models = CatalogService(catalog, vendors, drained)
     usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))
@@ -228,6 +231,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     def register(server: grpc.aio.Server) -> None:
         job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
         asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
+        collection_pb2_grpc.add_CollectionServiceServicer_to_server(collections, server)
         provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(provenance, server)
         signed_asset_pb2_grpc.add_SignedAssetServiceServicer_to_server(signed_assets, server)
         catalog_pb2_grpc.add_CatalogServiceServicer_to_server(models, server)

@@ -35,7 +35,7 @@ class LibraryReason(Reason):
         "Somebody else changed it meanwhile. Read it again, and repeat the change.",
         Code.ABORTED,
     )
-    ETAG_MALFORMED = "ETAG_MALFORMED", "Give the `etag` of the asset as GetAsset returned it, or none."
+    ETAG_MALFORMED = "ETAG_MALFORMED", "Give the `etag` as it was returned, or none."
     ORDER_UNKNOWN = (
         "ORDER_UNKNOWN",
         "One of `create_time`, `update_time`, `cost`, `size`, `title` and, with a query, `relevance`; then `asc` or "
@@ -65,6 +65,16 @@ class LibraryReason(Reason):
         "The same bytes were deleted, and are just being removed. Repeat after `RetryInfo`.",
         Code.UNAVAILABLE,
         Advice.RETRY,
+    )
+    COLLECTIONS_TOO_MANY = (
+        "COLLECTIONS_TOO_MANY",
+        "A user has at most 1,000 collections. Delete one.",
+        Code.FAILED_PRECONDITION,
+    )
+    COLLECTION_FULL = (
+        "COLLECTION_FULL",
+        "A collection has at most 5,000 assets. None was added: make another one, or remove some.",
+        Code.FAILED_PRECONDITION,
     )
     NAMES_TOO_MANY = "NAMES_TOO_MANY", "1 to 1,000 assets in one call."
     SELECTION_MALFORMED = "SELECTION_MALFORMED", "Either names of assets or a filter, not both."

@@ -137,10 +137,10 @@ def rating(stars: int, field: str) -> int:
     return stars
 
 
-def revision(etag: str) -> int | None:
+def revision(etag: str, field: str = "asset.etag") -> int | None:
     """Returns the revision that an etag names; None without one."""
     if not etag:
         return None
     if not (etag.isascii() and etag.isdigit() and len(etag) <= 18):
-        raise proto_values.refuse("asset.etag", f"is {etag[:80]!r}", LibraryReason.ETAG_MALFORMED)
+        raise proto_values.refuse(field, f"is {etag[:80]!r}", LibraryReason.ETAG_MALFORMED)
     return int(etag)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.dialects.postgresql import array
 
 from services.orchestrator.domain.library_filter.tree import And, Condition, Node, Not, Or
-from services.orchestrator.store.schema import library_entries
+from services.orchestrator.store.schema import collection_members, collections, library_entries
 
 table = library_entries.c
 
@@ -57,8 +57,18 @@ def _compared(node: Condition) -> ColumnElement[bool]:
     if node.field == "job":
         same = sa.func.coalesce(table.job_id == str(node.value).removeprefix("jobs/"), sa.false())
         return sa.not_(same) if node.operator == "!=" else same
+    if node.field == "collection":
+        member = _in_collection(str(node.value).removeprefix("collections/"))
+        return sa.not_(member) if node.operator == "!=" else member
     column = COLUMNS[node.field]
     compared = OPERATORS[node.operator](column, sa.literal(node.value, column.type))
     if column.nullable:
         return sa.func.coalesce(compared, sa.literal(node.operator == "!="))
     return compared
+
+
+def _in_collection(id: str) -> ColumnElement[bool]:
+    """Returns whether an entry is in a collection of its own user."""
+    mine = (collections.c.tenant == table.tenant, collections.c.user == table.user, collections.c.id == id)
+    member = (collection_members.c.collection == collections.c.number, collection_members.c.entry == table.id)
+    return sa.exists().where(*mine, *member)

@@ -8,6 +8,7 @@ from services.orchestrator.store.audit_log import PostgresAuditLog
 from services.orchestrator.store.backend_drains import PostgresBackendDrains
 from services.orchestrator.store.blob_references import PostgresBlobReferences
 from services.orchestrator.store.blob_removals import PostgresBlobRemovals
+from services.orchestrator.store.collections import PostgresCollections
 from services.orchestrator.store.counter_audits import PostgresCounterAudits
 from services.orchestrator.store.counters import PostgresCounters
 from services.orchestrator.store.credentials import PostgresCredentials
@@ -58,6 +59,7 @@ class PostgresStore:
         self.assets = PostgresAssets(self.database, self.counters)
         self.blob_references = PostgresBlobReferences(self.database)
         self.library = PostgresLibrary(self.database)
+        self.collections = PostgresCollections(self.database)
         self.uploads = PostgresUploads(self.database)
         self.manifests = PostgresManifests(self.database)
         self.renditions = PostgresRenditions(self.database)

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.orchestrator.store.access_schema import api_keys, audit_log, limit_overrides, operators, tenants
+from services.orchestrator.store.collection_schema import collection_members, collections
 from services.orchestrator.store.library_schema import library_entries, renditions
 from services.orchestrator.store.money_schema import (
     audited_counters,
@@ -37,6 +38,8 @@ __all__ = [
     "audit_log",
     "audited_counters",
     "backend_drains",
+    "collection_members",
+    "collections",
     "counter_audits",
     "counters",
     "executors",

@@ -65,6 +65,7 @@ FIELDS: Mapping[str, Field] = {
     "operation": Field(SAME, _text),
     "seed": Field(ORDER, _whole),
     "job": Field(SAME, _text),
+    "collection": Field(SAME, _text),
     "size_bytes": Field(ORDER, _whole),
     "duration": Field(ORDER, _scaled("s?", 1000)),
     "cost": Field(ORDER, _scaled("", 1_000_000)),

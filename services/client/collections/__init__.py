@@ -1,0 +1,1 @@
+"""`i2v collections`: the commands of collections of assets."""

@@ -1,0 +1,53 @@
+"""`i2v collections ls` and `show`."""
+
+import click
+from i2v.v1 import collection_pb2
+
+from services.client import formatting
+from services.client.client import Client
+from services.client.collections.group import COLLECTION, collections, print_collection, stub
+from services.client.commands import command
+from services.client.connection import Connection
+from services.client.terminal import say
+
+HEAD = ("NAME", "CREATED", "ASSETS", "TITLE")
+
+
+@command("ls", collections)
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+def ls(connection: Connection, limit: int) -> None:
+    """Lists your collections, the newest first."""
+
+    async def work(client: Client) -> None:
+        request = collection_pb2.ListCollectionsRequest(page_size=min(limit, 200))
+        found = list[collection_pb2.Collection]()
+        while True:
+            page = await client.call(stub(client).ListCollections, request)
+            found += page.collections
+            request.page_token = page.next_page_token
+            if not page.next_page_token or len(found) >= limit:
+                break
+        if connection.json:
+            say(*map(formatting.as_json, found[:limit]))
+        elif found:
+            say(*formatting.columns([HEAD, *map(_row, found[:limit])]))
+        else:
+            say("There are no collections.", err=True)
+
+    connection.run(work)
+
+
+@command("show", collections)
+@COLLECTION
+def show(connection: Connection, name: str) -> None:
+    """Shows a collection."""
+
+    async def work(client: Client) -> None:
+        request = collection_pb2.GetCollectionRequest(name=name)
+        print_collection(connection, await client.call(stub(client).GetCollection, request))
+
+    connection.run(work)
+
+
+def _row(found: collection_pb2.Collection) -> tuple[str, ...]:
+    return found.name, formatting.moment(found.create_time), str(found.asset_count), found.title
