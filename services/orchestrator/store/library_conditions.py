@@ -37,15 +37,18 @@ OPERATORS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
 }
 
 
-def condition(node: Node) -> ColumnElement[bool]:
-    """Returns a filter as a condition. It is never NULL, so that NOT means all others."""
+def condition(node: Node, tenant: str, user: str) -> ColumnElement[bool]:
+    """Returns a filter of a user's entries as a condition. It is never NULL, so that NOT means all others."""
     match node:
         case And(parts):
-            return sa.and_(*map(condition, parts))
+            return sa.and_(*(condition(part, tenant, user) for part in parts))
         case Or(parts):
-            return sa.or_(*map(condition, parts))
+            return sa.or_(*(condition(part, tenant, user) for part in parts))
         case Not(part):
-            return sa.not_(condition(part))
+            return sa.not_(condition(part, tenant, user))
+        case Condition(field="collection"):
+            member = _in_collection(str(node.value).removeprefix("collections/"), tenant, user)
+            return sa.not_(member) if node.operator == "!=" else member
         case Condition():
             return _compared(node)
 
@@ -57,9 +60,6 @@ def _compared(node: Condition) -> ColumnElement[bool]:
     if node.field == "job":
         same = sa.func.coalesce(table.job_id == str(node.value).removeprefix("jobs/"), sa.false())
         return sa.not_(same) if node.operator == "!=" else same
-    if node.field == "collection":
-        member = _in_collection(str(node.value).removeprefix("collections/"))
-        return sa.not_(member) if node.operator == "!=" else member
     column = COLUMNS[node.field]
     compared = OPERATORS[node.operator](column, sa.literal(node.value, column.type))
     if column.nullable:
@@ -67,8 +67,9 @@ def _compared(node: Condition) -> ColumnElement[bool]:
     return compared
 
 
-def _in_collection(id: str) -> ColumnElement[bool]:
-    """Returns whether an entry is in a collection of its own user."""
-    mine = (collections.c.tenant == table.tenant, collections.c.user == table.user, collections.c.id == id)
-    member = (collection_members.c.collection == collections.c.number, collection_members.c.entry == table.id)
-    return sa.exists().where(*mine, *member)
+def _in_collection(id: str, tenant: str, user: str) -> ColumnElement[bool]:
+    """Returns whether an entry is in a collection of its user."""
+    mine = (collections.c.tenant == tenant, collections.c.user == user, collections.c.id == id)
+    member = sa.select(collection_members.c.entry).where(collection_members.c.collection == collections.c.number, *mine)
+    # An array, which is read once: by a join a small collection would be searched in the whole library.
+    return table.id == sa.any_(sa.func.array(member.scalar_subquery()))

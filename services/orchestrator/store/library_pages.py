@@ -30,7 +30,7 @@ def conditions(which: LibraryList) -> list[ColumnElement[bool]]:
     if not which.deleted:
         found.append(table.delete_time.is_(None))
     if which.filter is not None:
-        found.append(condition(which.filter))
+        found.append(condition(which.filter, which.tenant, which.user))
     if which.words:
         found.append(table.words.op("@@", is_comparison=True)(_searched(which)))
     if which.similar_to is not None:
