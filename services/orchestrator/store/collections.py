@@ -21,13 +21,15 @@ from services.reasons import LibraryReason
 
 OWN = 'collections.tenant = :tenant AND collections."user" = :user'
 KEY = f"{OWN} AND collections.id = :id"
+# OFFSET 0: each member looks up its entry. Without it the planner may read the entries of all users.
 SHOWN = """
 SELECT collections.*, live.assets, live.cover FROM collections CROSS JOIN LATERAL (
     SELECT count(*) AS assets,
         coalesce((array_agg(entry.sha256 ORDER BY member.cover DESC, member.add_time DESC, entry.id DESC))[1], '')
             AS cover
-    FROM collection_members AS member JOIN library_entries AS entry ON entry.id = member.entry
-    WHERE member.collection = collections.number AND entry.delete_time IS NULL
+    FROM collection_members AS member CROSS JOIN LATERAL (
+        SELECT id, sha256 FROM library_entries WHERE id = member.entry AND delete_time IS NULL OFFSET 0
+    ) AS entry WHERE member.collection = collections.number
 ) AS live
 """
 GET = sa.text(f"{SHOWN} WHERE {KEY}")
