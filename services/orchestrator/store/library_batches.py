@@ -40,7 +40,10 @@ def update(ids: list[int], change: BatchChange) -> Update:
 
 
 def _where(which: Selection) -> list[ColumnElement[bool]]:
-    chosen = table.sha256.in_(which.names) if which.filter is None else condition(which.filter)
+    if which.filter is None:
+        chosen: ColumnElement[bool] = table.sha256.in_(which.names)
+    else:
+        chosen = condition(which.filter, which.tenant, which.user)
     return [table.tenant == which.tenant, table.user == which.user, table.delete_time.is_(None), chosen]
 
 
