@@ -36,7 +36,14 @@ async def sign(i2v: Served, name: str, who: str = "ann", seconds: int | None = N
     request = asset_pb2.SignUrlRequest(name=name, **fields)
     if seconds is not None:
         request.expire_in.CopyFrom(Duration(seconds=seconds))
-    return await i2v.assets.SignUrl(request, metadata=caller(user=who))
+    while True:
+        try:
+            return await i2v.assets.SignUrl(request, metadata=caller(user=who))
+        except grpc.aio.AioRpcError as error:
+            # rclone sometimes answers with InternalError when several renditions are stored at a time; the client of
+            # the service repeats such calls too.
+            if "InternalError" not in (error.details() or ""):
+                raise
 
 
 def token_of(url: asset_pb2.SignedUrl) -> str:
