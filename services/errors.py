@@ -9,7 +9,7 @@
     ├── NotFound                no such thing for this caller
     ├── RequestIdReused         one request_id, two different requests
     ├── PreconditionFailed      the thing exists but is in the wrong state
-    ├── Conflict                somebody else changed the thing meanwhile; read it, and repeat
+    ├── Conflict                someone else changed the thing meanwhile; read it, and repeat
     ├── QuotaExceeded           limits of the plan; says which, how much is used, when they reset
     ├── LimitReached            too much at the same time; says which limit, and when to retry
     │   └── GaveWay                 a call without a key that ended to make room for a newer one

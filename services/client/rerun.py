@@ -37,7 +37,7 @@ class Comparison:
 
 
 def spec_again(job: job_pb2.Job) -> job_pb2.JobSpec:
-    """Returns the spec of a job as it was made: of its model, whatever the capability would choose now."""
+    """Returns the spec of a job as it was made: of its model, also if the capability would choose another one now."""
     spec = job_pb2.JobSpec()
     spec.CopyFrom(job.spec)
     spec.ClearField("capability")

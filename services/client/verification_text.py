@@ -9,14 +9,14 @@ Verification = provenance_pb2.Verification
 VERDICTS = {
     Verification.GENUINE: "Genuine: made by this service, and as it was signed.",
     Verification.ALTERED: "ALTERED after the signing, or the manifest is that of another file. Believe nothing in it.",
-    Verification.FOREIGN: "Intact, but NOT signed by this service, whatever name is in it.",
+    Verification.FOREIGN: "Intact, but NOT signed by this service, with any name in it.",
     Verification.UNSIGNED: "No manifest. It may still be generated: manifests are easily removed.",
     Verification.UNREADABLE: "What it carries cannot be read.",
 }
 SIGNERS = {
     Verification.OWN: "this service's certificate",
-    Verification.DEVELOPMENT: "this service's development certificate, which nobody else trusts",
-    Verification.STRANGER: "somebody else's certificate",
+    Verification.DEVELOPMENT: "this service's development certificate, which no one else trusts",
+    Verification.STRANGER: "a certificate of someone else",
 }
 MARKS = {
     Verification.PRESENT: "The pixels carry this service's mark.",

@@ -32,7 +32,7 @@ class LibraryReason(Reason):
     )
     ETAG_OUTDATED = (
         "ETAG_OUTDATED",
-        "Somebody else changed it meanwhile. Read it again, and repeat the change.",
+        "Someone else changed it meanwhile. Read it again, and repeat the change.",
         Code.ABORTED,
     )
     ETAG_MALFORMED = "ETAG_MALFORMED", "Give the `etag` as it was returned, or none."

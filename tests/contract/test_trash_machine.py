@@ -193,7 +193,7 @@ class TrashMachine(RuleBasedStateMachine):
             self.folder.cleanup()
 
     async def _end(self) -> None:
-        """In the end nothing is left of what nobody needs."""
+        """In the end nothing is left of what is not needed."""
         self.clock.time += GRACE * 2
         await self.rig.collect()
         for name in (*NAMES, *VIDEOS):
@@ -201,7 +201,7 @@ class TrashMachine(RuleBasedStateMachine):
             assert await self.rig.has_bytes(keys[0]) == any(map(self.kept, keys)), name
 
 
-async def test_nothing_needed_is_lost_and_nothing_deleted_is_read_whatever_happens(
+async def test_nothing_needed_is_lost_and_nothing_deleted_is_read_in_any_history(
     store: PostgresStore, clock: FakeClock
 ) -> None:
     loop = asyncio.get_running_loop()

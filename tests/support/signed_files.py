@@ -55,7 +55,7 @@ def with_giant_box(data: bytes, size: int) -> bytes:
 
 
 def signed_with_any_facts(certificate: SigningCertificate, path: Path, facts: dict[str, Any]) -> Path:
-    """Signs as somebody does who has C2PA's library and a certificate of his own."""
+    """Signs as anyone can who has C2PA's library and an own certificate."""
     signer = c2pa.Signer.from_callback(certificate.sign, ALGORITHMS[certificate.algorithm], certificate.pem(), None)
     made = json.dumps(definition(facts, [], "i2v", "0.1.0", FACTS))
     target = path.with_name(f"theirs-{path.name}")

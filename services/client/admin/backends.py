@@ -6,10 +6,11 @@ import click
 from i2v.admin.v1 import backend_pb2, backend_pb2_grpc
 
 from services.client import formatting
-from services.client.admin.group import admin, show
+from services.client.admin.group import admin
 from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
+from services.client.listing import show
 
 HEAD = ("BACKEND", "STATE", "QUEUED", "RUNNING", "WAIT", "WORKERS", "DRAINED BY", "SINCE", "REASON")
 BACKEND = click.argument("backend", callback=named("backends"))

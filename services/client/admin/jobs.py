@@ -9,11 +9,12 @@ from i2v.admin.v1 import job_pb2, job_pb2_grpc
 from i2v.v1 import job_pb2 as jobs_pb2
 
 from services.client import formatting
-from services.client.admin.group import REASON, admin, pages, show
+from services.client.admin.group import REASON, admin
 from services.client.admin.job_details import HEAD, lines, row
 from services.client.client import Client
 from services.client.commands import STATES, command, named
 from services.client.connection import Connection
+from services.client.listing import pages, show
 from services.client.terminal import say
 
 JOB = click.argument("job", callback=named("jobs"))

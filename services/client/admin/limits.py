@@ -6,11 +6,12 @@ import click
 from i2v.admin.v1 import limit_pb2, limit_pb2_grpc
 
 from services.client import formatting
-from services.client.admin.group import REASON, TENANT, admin, show
+from services.client.admin.group import REASON, TENANT, admin
 from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.limit_lines import NONE, UNLIMITED
+from services.client.listing import show
 from services.client.terminal import say
 
 UNITS = {"spend": "micros", "seconds": "milliseconds", "bytes": "bytes"}

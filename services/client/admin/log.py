@@ -4,10 +4,11 @@ import click
 from i2v.admin.v1 import audit_pb2, audit_pb2_grpc
 
 from services.client import formatting
-from services.client.admin.group import admin, pages, show
+from services.client.admin.group import admin
 from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
+from services.client.listing import pages, show
 
 HEAD = ("TIME", "ACTOR", "ACTION", "TARGET", "OUTCOME", "CHANGED", "REASON")
 

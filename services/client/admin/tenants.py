@@ -8,10 +8,11 @@ from i2v.admin.v1 import tenant_pb2, tenant_pb2_grpc
 from i2v.v1 import job_pb2
 
 from services.client import formatting, money_format
-from services.client.admin.group import REASON, TENANT, admin, pages, show
+from services.client.admin.group import REASON, TENANT, admin
 from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
+from services.client.listing import pages, show
 from services.client.terminal import say
 
 HEAD = ("TENANT", "STATE", "PLAN", "NEXT PLAN", "TIME ZONE", "ANNIVERSARY", "CREATED")

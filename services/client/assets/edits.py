@@ -45,7 +45,7 @@ def rate(connection: Connection, name: str, stars: int) -> None:
 @click.option("--title", callback=_text)
 @click.option("--description", callback=_text)
 @click.option("--source-module", callback=_text)
-@click.option("--etag", default="", callback=utf8, help="Only if nobody changed it since; `show` prints it.")
+@click.option("--etag", default="", callback=utf8, help="Only if it has not changed since; `show` prints it.")
 def edit(
     connection: Connection, name: str, title: str | None, description: str | None, source_module: str | None, etag: str
 ) -> None:

@@ -1,11 +1,9 @@
 """`i2v assets ls`, `search` and `show`."""
 
-from typing import Any
-
 import click
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
-from services.client import formatting, money_format
+from services.client import formatting, listing, money_format
 from services.client.assets.group import assets
 from services.client.client import Client
 from services.client.commands import command, named
@@ -88,19 +86,9 @@ def print_asset(connection: Connection, asset: asset_pb2.Asset) -> None:
 
 def _list(connection: Connection, request: asset_pb2.ListAssetsRequest, limit: int) -> None:
     async def work(client: Client) -> None:
-        stub, found = asset_pb2_grpc.AssetServiceStub(client.channel()), list[asset_pb2.Asset]()
-        while True:
-            page: Any = await client.call(stub.ListAssets, request)
-            found += page.assets
-            request.page_token = page.next_page_token
-            if not page.next_page_token or len(found) >= limit:
-                break
-        if connection.json:
-            say(*map(formatting.as_json, found[:limit]))
-        elif found:
-            say(*formatting.columns([HEAD, *map(_row, found[:limit])]))
-        else:
-            say("Nothing was found.", err=True)
+        stub = asset_pb2_grpc.AssetServiceStub(client.channel())
+        found = await listing.pages(client, stub.ListAssets, request, "assets", limit)
+        listing.show(connection, found, HEAD, _row, "Nothing was found.", err=not found)
 
     connection.run(work)
 

@@ -28,7 +28,7 @@ def _stub(client: Client) -> Any:
 @click.option("--permanent", is_flag=True, help="Delete for good, also from the trash. There is no way back.")
 @DRY_RUN
 def rm(connection: Connection, names: tuple[str, ...], filter_: str, permanent: bool, dry_run: bool) -> None:
-    """Moves assets to the trash. Nobody can read them from then on; `restore` brings them back.
+    """Moves assets to the trash. They cannot be read then; `restore` brings them back.
 
     With --filter: all assets that it selects, at most 1,000.
     """

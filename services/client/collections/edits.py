@@ -15,7 +15,7 @@ from services.client.spec_options import utf8
 from services.client.terminal import say
 
 NAMES_AT_ONCE = 1000
-ETAG = click.option("--etag", default="", callback=utf8, help="Only if nobody changed it since; `show` prints it.")
+ETAG = click.option("--etag", default="", callback=utf8, help="Only if it has not changed since; `show` prints it.")
 
 
 def _full(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:

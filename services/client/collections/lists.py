@@ -3,12 +3,11 @@
 import click
 from i2v.v1 import collection_pb2
 
-from services.client import formatting
+from services.client import formatting, listing
 from services.client.client import Client
 from services.client.collections.group import COLLECTION, collections, print_collection, stub
 from services.client.commands import command
 from services.client.connection import Connection
-from services.client.terminal import say
 
 HEAD = ("NAME", "CREATED", "ASSETS", "TITLE")
 
@@ -20,19 +19,8 @@ def ls(connection: Connection, limit: int) -> None:
 
     async def work(client: Client) -> None:
         request = collection_pb2.ListCollectionsRequest(page_size=min(limit, 200))
-        found = list[collection_pb2.Collection]()
-        while True:
-            page = await client.call(stub(client).ListCollections, request)
-            found += page.collections
-            request.page_token = page.next_page_token
-            if not page.next_page_token or len(found) >= limit:
-                break
-        if connection.json:
-            say(*map(formatting.as_json, found[:limit]))
-        elif found:
-            say(*formatting.columns([HEAD, *map(_row, found[:limit])]))
-        else:
-            say("There are no collections.", err=True)
+        found = await listing.pages(client, stub(client).ListCollections, request, "collections", limit)
+        listing.show(connection, found, HEAD, _row, "There are no collections.", err=not found)
 
     connection.run(work)
 

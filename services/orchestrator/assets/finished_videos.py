@@ -1,4 +1,4 @@
-"""Posters and thumbnails of videos that were just finished, made while nobody waits for them."""
+"""Posters and thumbnails of videos that were just finished, made in the background."""
 
 import asyncio
 import logging

@@ -28,7 +28,7 @@ class Signer(StrEnum):
     DEVELOPMENT = "development"
     """The development certificate of this installation: no authority vouches for it."""
     STRANGER = "stranger"
-    """Any other certificate, whatever name is in it."""
+    """Any other certificate, with any name in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,9 +117,3 @@ def _writer(job: Job) -> str:
 
 def _parents(job: Job) -> tuple[tuple[str, str], ...]:
     return tuple(job.spec.operation.assets.items())
-
-
-def rendition_claim(made: Manifest, variant: str) -> Claim:
-    """Returns what is signed into a picture that shows a generated video, such as its poster."""
-    facts = {name: made.body[name] for name in ("version", "operation", "model", "seed") if name in made.body}
-    return Claim({**facts, "variant": variant}, (("video", made.sha256),))

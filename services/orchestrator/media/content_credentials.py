@@ -92,7 +92,7 @@ class ContentCredentials:
         return signed
 
     def read(self, path: Path) -> Credentials:
-        """Checks the manifest of a file, whatever the file is. Raises Unavailable."""
+        """Checks the manifest of a file of any kind. Raises Unavailable."""
         with path.open("rb") as source:
             kind = file_format.of(source.read(file_format.HEAD_BYTES))
             media_type = MEDIA_TYPES.get(kind) if kind is not None else None

@@ -30,7 +30,7 @@ IDLE_S = 2.0
 """Seconds without a file after which the memory of the last ones is given back."""
 
 REQUEST_BYTES = 1 << 17
-"""The most that a request has beside its files."""
+"""The most that a request has in addition to its files."""
 
 
 class Parent:
@@ -39,7 +39,7 @@ class Parent:
     def __init__(self, channel: socket.socket, request: bytes) -> None:
         self._channel = channel
         self.question: dict[str, Any] = json.loads(request) if request else {}
-        """What the request says beside its files."""
+        """What the request says in addition to its files."""
 
     def ask(self, data: bytes) -> bytes:
         """Sends bytes to the parent in the middle of the work, and returns its answer."""

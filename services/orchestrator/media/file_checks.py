@@ -22,7 +22,7 @@ class SandboxedChecks:
         self._threads = FairThreadPool(AT_ONCE, "credentials")
 
     async def credentials(self, path: Path, *, tenant: str) -> Credentials:
-        """Checks the manifest of a file, whatever the file is. Raises Unavailable."""
+        """Checks the manifest of a file of any kind. Raises Unavailable."""
         return await self._threads.run(tenant, lambda: self._credentials.read(path))
 
     async def pixel_mark(self, path: Path, *, tenant: str) -> bool | None:

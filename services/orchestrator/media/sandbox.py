@@ -67,7 +67,7 @@ class Sandbox:
     ) -> dict[str, object]:
         """Lets a child read one open file and write another, which is empty, and returns its answer.
 
-        `question` is what the child gets to know beside the files, as JSON of at most 100 kB. `answer` is called with
+        `question` is what the child gets in addition to the files, as JSON of at most 100 kB. `answer` is called with
         what the child asks in between.
 
         Raises:

@@ -109,7 +109,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
 
 
 def _upright(frame: VideoFrame) -> Image.Image:
-    """Returns a frame as people see it: phones store frames sideways, with the rotation beside them."""
+    """Returns a frame as people see it: phones store frames sideways, with the rotation as metadata."""
     image = Image.fromarray(frame.to_ndarray(format="rgb24"))
     return image.rotate(frame.rotation, expand=True) if frame.rotation else image
 

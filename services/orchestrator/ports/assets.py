@@ -25,7 +25,7 @@ class Assets(Protocol):
         """
 
     async def is_stored(self, sha256: str, *, tenant: str) -> bool:
-        """Whether any user of the tenant has such an asset, whatever its state."""
+        """Whether any user of the tenant has such an asset, in any state."""
 
     async def get(self, sha256: str, *, tenant: str, user: str, also_hidden: bool = False) -> Asset:
         """Returns what is known of an asset if it is this user's. Raises NotFound, also for what is in the trash.

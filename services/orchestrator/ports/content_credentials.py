@@ -29,7 +29,7 @@ class FileChecks(Protocol):
     """Checks files of unknown origin, tenants in turns. Every method raises services.errors.Unavailable."""
 
     async def credentials(self, path: Path, *, tenant: str) -> Credentials:
-        """Checks the manifest of a file, whatever the file is."""
+        """Checks the manifest of a file of any kind."""
 
     async def pixel_mark(self, path: Path, *, tenant: str) -> bool | None:
         """Whether the pixels of a video carry the mark; None if it is no video that can be decoded."""

@@ -71,7 +71,7 @@ class PostgresAssets:
         return row_mapping.asset(row)
 
     async def is_stored(self, sha256: str, *, tenant: str) -> bool:
-        """Whether any user of the tenant has such an asset, whatever its state."""
+        """Whether any user of the tenant has such an asset, in any state."""
         query = sa.select(sa.exists().where(assets.c.tenant == tenant, assets.c.sha256 == sha256))
         async with self._database.reading() as connection:
             return bool((await connection.execute(query)).scalar_one())

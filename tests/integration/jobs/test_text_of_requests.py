@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from i2v.admin.v1 import (
     audit_pb2,
+    blob_pb2,
     counter_audit_pb2,
     credit_pb2,
     key_pb2,
@@ -20,7 +21,7 @@ from i2v.admin.v1 import (
     reconcile_pb2,
     tenant_pb2,
 )
-from i2v.v1 import asset_pb2, catalog_pb2, job_pb2, usage_pb2
+from i2v.v1 import asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, usage_pb2
 
 from services.orchestrator.api.request_texts import TEXT_BYTES
 from services.rpc.status_codes import Failure, from_call
@@ -29,6 +30,7 @@ from tests.support.served_orchestrator import Served, caller, served, text_spec
 
 ADMIN = (
     audit_pb2,
+    blob_pb2,
     counter_audit_pb2,
     credit_pb2,
     key_pb2,
@@ -38,7 +40,7 @@ ADMIN = (
     reconcile_pb2,
     tenant_pb2,
 )
-FILES = (asset_pb2, catalog_pb2, job_pb2, usage_pb2, *ADMIN)
+FILES = (asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, usage_pb2, *ADMIN)
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 MARK = "\ue000"
 """Three bytes of UTF-8, as half of a surrogate pair is."""

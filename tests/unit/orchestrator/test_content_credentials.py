@@ -1,4 +1,4 @@
-"""Signed manifests: a true one is believed, and each lie is told apart from it."""
+"""Signed manifests: a true one is believed, and each lie is recognised."""
 
 import hashlib
 import io

@@ -153,8 +153,8 @@ async def test_the_largest_pictures_have_thumbnails(maker: SandboxedRenditions, 
 
 
 async def test_a_long_video_is_shown_by_its_key_frames(maker: SandboxedRenditions, video: Path, tmp_path: Path) -> None:
-    told = VideoInfo("video/mp4", 320, 180, 80_000, 16.0, 5.0)  # so many that not all are decoded
-    found = await maker.make(Recipe.STORYBOARD, video, told, tmp_path, tenant="studio")
+    stated = VideoInfo("video/mp4", 320, 180, 80_000, 16.0, 5.0)  # so many that not all are decoded
+    found = await maker.make(Recipe.STORYBOARD, video, stated, tmp_path, tenant="studio")
     cues = {each.variant: file for each, file in found.files}[Variant.STORYBOARD_VTT].read_text()
     assert cues.count("-->") == len(COLOURS)  # a block begins with a key frame
 

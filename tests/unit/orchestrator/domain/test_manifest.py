@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.content_credentials import Identity
-from services.orchestrator.domain.manifest import Unsigned, claim, manifest, rendition_claim
+from services.orchestrator.domain.manifest import Unsigned, claim, manifest
 from services.orchestrator.domain.media_info import VideoInfo
 from tests.support.builders import NOON, a_card, a_job
 
@@ -38,10 +38,3 @@ def test_an_unsigned_video_says_why() -> None:
     )
     assert (made.body["signed"], made.body["unsigned_because"]) == (False, "it has no place")
     assert "certificate" not in made.body
-
-
-def test_a_poster_names_its_video_and_no_prompt() -> None:
-    made = manifest(JOB, a_card(), ASSET, UNSIGNED, WITH, version="0.1.0", signed_by=OURS)
-    poster = rendition_claim(made, "poster")
-    assert (poster.facts["variant"], poster.parents) == ("poster", (("video", ASSET.sha256),))
-    assert JOB.prompt not in json.dumps(poster.facts)

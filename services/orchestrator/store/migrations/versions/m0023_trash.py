@@ -1,4 +1,4 @@
-"""The trash: assets that nobody may read, and bytes that are to be removed.
+"""The trash: assets that cannot be read, and bytes that are to be removed.
 
 Revision: 0023. Processes of the version before show what is in the trash. Stop them before the first deletion.
 """
