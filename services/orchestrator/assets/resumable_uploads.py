@@ -100,11 +100,12 @@ class ResumableUploads:
 
     async def _store(self, upload_id: UploadId, received: int, data: bytes, folder: Path) -> int:
         self.ingest.room(len(data))
-        path = folder / str(received)  # a folder store keeps this file, as another name of it
+        path = folder / str(received)  # a new file: a folder store keeps the one before under another name
         await asyncio.to_thread(path.write_bytes, data)
         # A name of its own: a call that was cancelled may still be storing a part from the same byte.
         key = f"{upload_id.prefix}{received:013d}.{self.ids.job_id()}"
         await self.blobs.put_file(key, path, media_type="application/octet-stream")
+        await asyncio.to_thread(path.unlink)  # a file of 2 GB must not lie here twice
         if not await self.uploads.advance(upload_id, received, key, len(data)):
             now = (await self.uploads.find(upload_id)).received_bytes
             what = f"Another call continues this upload. Byte {now} comes next."
