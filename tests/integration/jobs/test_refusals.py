@@ -33,8 +33,9 @@ async def i2v(database: str, tmp_path: Path) -> AsyncIterator[Served]:
 
 
 def files(folder: Path) -> list[Path]:
-    """Every file below a folder except the locks of processes."""
-    return [file for file in folder.rglob("*") if file.is_file() and file.name not in ("lock", ".lock")]
+    """Every file below a folder except the locks of processes, and renditions that a worker is making."""
+    found = [file for file in folder.rglob("*") if file.is_file() and file.name not in ("lock", ".lock")]
+    return [file for file in found if not file.parent.name.startswith("rendition-")]
 
 
 def details(error: grpc.aio.AioRpcError) -> dict[str, Any]:
