@@ -40,14 +40,14 @@ SHA256 = "lpad(to_hex(number), 64, '0')"
 FILL = (
     f"""INSERT INTO assets SELECT (jsonb_populate_record(assets, jsonb_build_object('sha256', {SHA256}, 'user',
         CASE number % {OTHERS + 1} WHEN 0 THEN assets."user" ELSE 'other-' || number % {OTHERS + 1} END))).*
-    FROM assets, generate_series(1, :rows) AS number""",
+    FROM assets, generate_series(1::bigint, :rows) AS number""",
     f"""INSERT INTO library_entries (tenant, "user", sha256, kind, size_bytes, title, tags, cost_micros, prompt,
         create_time, update_time)
     SELECT assets.tenant, assets."user", assets.sha256, 'image', number % 100000, 'picture ' || number,
         CASE WHEN number % 97 = 0 THEN ARRAY['chosen', 'old'] ELSE ARRAY['old'] END, number * 7919 % 1000003,
         'a common word' || CASE WHEN number % 9973 < 11 THEN ' seldom' ELSE '' END,
         now() - number * interval '1 second', now()
-    FROM generate_series(1, :rows) AS number JOIN assets ON assets.sha256 = {SHA256}""",
+    FROM generate_series(1::bigint, :rows) AS number JOIN assets ON assets.sha256 = {SHA256}""",
 )
 DIALECT = psycopg_dialect.dialect()  # type: ignore[no-untyped-call]
 LISTS: dict[str, dict[str, Any]] = {
