@@ -72,6 +72,22 @@ async def test_a_word_in_any_script_is_found(store: PostgresStore, title: str) -
     assert await titles(store, replace(MINE, words=title.upper())) == [title]
 
 
+@pytest.mark.parametrize("user", ["o'neil \\ 'x'", "ann:*", "a & !b", "Ann", "ñ 猫"])
+async def test_a_search_finds_the_entries_of_a_user_of_any_name(store: PostgresStore, user: str) -> None:
+    await fill(store)
+    picture = Asset("studio", user, "f" * 64, 10, PictureInfo("image/png", 64, 64), NOON)
+    await store.assets.put(picture, replace(a_caller(), user=user), Details("A cat of mine"))
+    assert await titles(store, replace(MINE, user=user, words="cat")) == ["A cat of mine"]
+    assert await titles(store, replace(MINE, user=user, words=user)) == []
+
+
+@pytest.mark.parametrize("words", ["!!!", "''", "studio", "ann", '" studio ann"', "-cat -dog"])
+async def test_words_that_no_entry_has_find_what_they_should(store: PostgresStore, words: str) -> None:
+    await fill(store)
+    expected = [title for title in reversed(TITLES) if title != "A cat"] if words.startswith("-") else []
+    assert await titles(store, replace(MINE, words=words)) == expected
+
+
 @pytest.mark.parametrize("descending", [True, False])
 @pytest.mark.parametrize("key", OrderKey)
 async def test_pages_in_every_order_have_each_entry_once_while_others_are_added(

@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Select
+from sqlalchemy.dialects.postgresql import TSQUERY
 
 from services.orchestrator.domain.library_list import TITLE_SORTED, LibraryList, OrderKey, Place
 from services.orchestrator.store.library_conditions import condition
@@ -32,7 +33,9 @@ def conditions(which: LibraryList) -> list[ColumnElement[bool]]:
     if which.filter is not None:
         found.append(condition(which.filter, which.tenant, which.user))
     if which.words:
-        found.append(table.words.op("@@", is_comparison=True)(_searched(which)))
+        # Two searches of one index: joined to one query, words without a letter would find everything.
+        mine = sa.cast(sa.literal(_quoted(f" {which.tenant} {which.user}")), TSQUERY)
+        found += [table.words.op("@@", is_comparison=True)(query) for query in (mine, _searched(which))]
     if which.similar_to is not None:
         differing = table.phash.op("#")(sa.literal(which.similar_to, sa.BigInteger))
         bits = sa.func.bit_count(sa.cast(differing, sa.dialects.postgresql.BIT(64)))
@@ -55,6 +58,11 @@ def _key(which: LibraryList) -> ColumnElement[Any]:
             return sa.func.lower(sa.func.left(table.title, sa.literal_column(str(TITLE_SORTED))), type_=sa.Text)
         case OrderKey.RELEVANCE:
             return sa.func.ts_rank(table.words, _searched(which), type_=sa.REAL)
+
+
+def _quoted(lexeme: str) -> str:
+    """Returns a word as a `tsquery` spells it, with any characters."""
+    return "'" + lexeme.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _searched(which: LibraryList) -> ColumnElement[Any]:
