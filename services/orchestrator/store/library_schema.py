@@ -5,8 +5,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
 from services.orchestrator.store.table_metadata import TIME, metadata
 
-# The words of any language, without stems: `simple`. A title counts more than a prompt. The owner is among them, so that
-# a search reads the entries of its user alone; no text has that word, because words of texts contain no space.
+# The words of any language, without stems: `simple`. A title counts more than a prompt. The owner is among them, so
+# that a search reads the entries of its user alone; no text has that word, because words of texts have no space.
 WORDS = """
 setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', joined_tags(tags)), 'A')
 || setweight(to_tsvector('simple', description), 'B') || setweight(to_tsvector('simple', prompt), 'C')

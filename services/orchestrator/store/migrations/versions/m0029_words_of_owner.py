@@ -17,8 +17,7 @@ OWNER = """array_to_tsvector(ARRAY[' ' || tenant || ' ' || "user"])"""
 
 def _rewrite(words: str) -> None:
     op.execute(
-        "ALTER TABLE library_entries DROP COLUMN words, "
-        f"ADD COLUMN words tsvector GENERATED ALWAYS AS ({words}) STORED"
+        f"ALTER TABLE library_entries DROP COLUMN words, ADD COLUMN words tsvector GENERATED ALWAYS AS ({words}) STORED"
     )
     op.create_index("library_entries_of_words", "library_entries", ["words"], postgresql_using="gin")
 
