@@ -24,6 +24,7 @@ from services.orchestrator.api_app import (
 from services.orchestrator.assets.url_signatures import UrlSignatures
 from services.orchestrator.backend_connections import Backends
 from services.orchestrator.background_task import run_in_background
+from services.orchestrator.fleet_metrics import FleetMetrics, keep_showing
 from services.orchestrator.live_config import LiveConfig, no_report
 from services.orchestrator.pace import PACE, Pace
 from services.orchestrator.resources import open_resources
@@ -98,6 +99,7 @@ async def open_app(
             resources.embedded,
         )
         in_background(checking, "health")
+        in_background(partial(keep_showing, store.fleet.look, FleetMetrics(registry)), "fleet")
         report = no_report if role is Role.WORKER else partial(report_tenants_without_plan, store.tenants, config)
         in_background(partial(config.watch, settings.config_check_s, report), "config")
         if role is not Role.WORKER:

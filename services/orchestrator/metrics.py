@@ -61,7 +61,6 @@ class PrometheusMeter:
             ["model"],
             registry=registry,
         )
-        self._queued = Gauge("i2v_jobs_queued", "Jobs that wait, by backend.", ["backend"], registry=registry)
         self._expected = Gauge(
             "i2v_expected_wait_seconds",
             "Expected wait of a job of a tenant that has none waiting, by backend.",
@@ -219,10 +218,6 @@ class PrometheusMeter:
     def reconciling(self, jobs: int) -> None:
         """Sets the number of jobs with an unknown paid call."""
         self._reconciling.set(jobs)
-
-    def queued(self, backend: str, jobs: int) -> None:
-        """Sets the number of jobs that wait for a backend."""
-        self._queued.labels(backend).set(jobs)
 
     def expected_wait(self, backend: str, seconds: float) -> None:
         """Sets the expected wait of a job of a tenant that has none waiting."""

@@ -73,7 +73,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         jobs=store.jobs,
         runner=runner,
         reconciling=reconciling,
-        readiness=BackendReadiness(backends, store.queues, workers, meter),
+        readiness=BackendReadiness(backends, workers, meter),
         clock=clock,
         meter=meter,
         silent_s=settings.silent_s,

@@ -10,9 +10,6 @@ from services.orchestrator.domain.rendition import Recipe, Variant
 class Meter(Protocol):
     """Counts and measures jobs, backends and paid calls. Raises nothing."""
 
-    def queued(self, backend: str, jobs: int) -> None:
-        """So many jobs wait for a backend now."""
-
     def expected_wait(self, backend: str, seconds: float) -> None:
         """A new tenant's job is expected to wait so long for a backend."""
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from services.errors import Unavailable
 from services.orchestrator.ports.backend import AttemptFailed, Backend
 from services.orchestrator.ports.meter import Meter
-from services.orchestrator.ports.queues import Queues
 from services.orchestrator.ports.workers import Workers
 from services.reasons import JobReason
 
@@ -23,16 +22,13 @@ class BackendReadiness:
     """Checks the backends of one worker."""
 
     backends: Mapping[str, Backend]
-    queues: Queues
     workers: Workers
     meter: Meter
     _logged: dict[str, str] = field(default_factory=dict)
     """Why each backend was not ready, as it was logged last."""
 
     async def check(self) -> None:
-        """Reports the length of each backend's queue, and whether the backend is ready. Raises Unavailable."""
-        for name in self.backends:
-            self.meter.queued(name, await self.queues.length(name))
+        """Reports whether each backend is ready. Raises Unavailable."""
         found = await asyncio.gather(*(self._check(name, backend) for name, backend in self.backends.items()))
         await self.workers.report(dict(zip(self.backends, found, strict=True)))
 

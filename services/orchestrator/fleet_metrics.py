@@ -1,0 +1,58 @@
+"""The metrics of the queues and of the workers, which every process reports from the database.
+
+An installation whose workers are all gone has no worker that could report it, so APIs do as well.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from services.errors import Unavailable
+from services.orchestrator.domain.fleet import Fleet
+
+EVERY_S = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class FleetMetrics:
+    """The gauges. One per registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._queued = Gauge("i2v_jobs_queued", "Jobs that wait, by backend.", ["backend"], registry=registry)
+        self._oldest = Gauge(
+            "i2v_queue_oldest_timestamp_seconds",
+            "When the oldest waiting job of a backend was admitted; 0: none waits.",
+            ["backend"],
+            registry=registry,
+        )
+        self._slots = Gauge(
+            "i2v_backend_slots", "Jobs at a time of the workers that are alive.", ["backend"], registry=registry
+        )
+        self._workers = Gauge("i2v_workers", "Workers that are alive or silent.", ["state"], registry=registry)
+        self._backends: set[str] = set()
+
+    def show(self, fleet: Fleet) -> None:
+        """Sets the gauges. A backend that was seen once is reported until the process ends."""
+        self._backends |= fleet.backlogs.keys() | fleet.slots.keys()
+        for name in self._backends:
+            backlog = fleet.backlogs.get(name)
+            self._queued.labels(name).set(backlog.jobs if backlog else 0)
+            self._oldest.labels(name).set(backlog.oldest.timestamp() if backlog else 0)
+            self._slots.labels(name).set(fleet.slots.get(name, 0))
+        self._workers.labels("alive").set(fleet.alive)
+        self._workers.labels("silent").set(fleet.silent)
+
+
+async def keep_showing(
+    look: Callable[[], Awaitable[Fleet]], metrics: FleetMetrics, *, every_s: float = EVERY_S
+) -> None:
+    """Shows the fleet until it is cancelled; while the database is away the numbers stay."""
+    while True:
+        try:
+            metrics.show(await look())
+        except Unavailable:
+            log.debug("the fleet is unknown: the database is away")
+        await asyncio.sleep(every_s)
