@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from services.client import commands
+from services.orchestrator.fleet_metrics import FleetMetrics
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.settings import PREFIX, Settings
 from services.orchestrator.store import schema
@@ -27,6 +28,7 @@ from tools.reason_tables import TABLE, with_tables
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
+RULES = sorted((ROOT / "deploy/monitoring/rules").glob("*.yaml"))
 TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "THIRD_PARTY.md")
 PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in TOP)])
 WORD = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
@@ -86,7 +88,8 @@ def test_no_variable_is_named_that_does_not_exist(page: Path) -> None:
 
 def metrics_of_processes() -> dict[str, tuple[str, str]]:
     registry = CollectorRegistry()
-    meters = (PrometheusMeter(registry), ServerMetrics(registry), VendorMetrics(registry), StudioMetrics(registry))
+    kinds = (PrometheusMeter, FleetMetrics, ServerMetrics, VendorMetrics, StudioMetrics)
+    meters = [kind(registry) for kind in kinds]
     found = [each for meter in meters for each in vars(meter).values() if isinstance(each, MetricWrapperBase)]
     assert len(found) == len(list(registry.collect()))
     return {
@@ -111,7 +114,8 @@ def test_every_metric_is_described_with_its_type_and_labels() -> None:
 
 
 def test_every_metric_has_a_query_or_an_alert() -> None:
-    examples = "".join(re.findall(r"```(?:promql|yaml)\n(.*?)```", (DOCS / "metrics.md").read_text(), re.DOTALL))
+    examples = "".join(re.findall(r"```promql\n(.*?)```", (DOCS / "metrics.md").read_text(), re.DOTALL))
+    examples += "".join(file.read_text() for file in RULES)
     used = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\b(?:i2v|grpc_server)_\w+", examples)}
     assert used == set(metrics_of_processes() | metrics_of_models())
 
