@@ -1,11 +1,10 @@
-"""Writes the recording rules and burn-rate alerts of the service levels: `python -m tools.service_level_rules [--check]`.
+"""Writes the recording rules and burn-rate alerts of the service levels: `python -m tools.service_level_rules`.
 
 Method: multi-window, multi-burn-rate alerts, Google SRE Workbook, chapter 5. An alert fires while a long and a short
 window both burn the error budget faster than its factor: the long one proves that it matters, the short one that it
 goes on.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +38,7 @@ class Level:
 
     @property
     def record(self) -> str:
+        """The start of the names of its recorded series; the window follows."""
         return f"i2v:{self.name}:bad_share_rate"
 
 
@@ -120,13 +120,10 @@ def text() -> str:
     return HEAD + str(yaml.safe_dump({"groups": list(groups())}, sort_keys=False, width=1000))
 
 
-def main() -> int:
-    """Writes the file, or with --check says whether it is up to date."""
-    if "--check" in sys.argv[1:]:
-        return 0 if FILE.read_text() == text() else 1
+def main() -> None:
+    """Writes the file."""
     FILE.write_text(text())
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,22 +8,16 @@ from pathlib import Path
 
 import click
 import pytest
-from prometheus_client import CollectorRegistry
-from prometheus_client.metrics import MetricWrapperBase
 
 from services.client import commands
-from services.orchestrator.fleet_metrics import FleetMetrics
-from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.settings import PREFIX, Settings
 from services.orchestrator.store import schema
 from services.providers import settings as provider_settings
-from services.providers.metrics import VendorMetrics
 from services.providers.prompt import settings as prompt_settings
 from services.providers.vendors import VENDORS
 from services.reasons import DOMAINS, REASONS, Code
-from services.rpc.telemetry import ServerMetrics
 from services.studio import settings as studio_settings
-from services.studio.metrics import StudioMetrics
+from tests.support.known_metrics import metrics_of_models, metrics_of_processes
 from tools.reason_tables import TABLE, with_tables
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,28 +78,6 @@ def test_no_variable_is_named_that_does_not_exist(page: Path) -> None:
 
 
 # --- metrics --------------------------------------------------------------------------------------------------------
-
-
-def metrics_of_processes() -> dict[str, tuple[str, str]]:
-    registry = CollectorRegistry()
-    kinds = (PrometheusMeter, FleetMetrics, ServerMetrics, VendorMetrics, StudioMetrics)
-    meters = [kind(registry) for kind in kinds]
-    found = [each for meter in meters for each in vars(meter).values() if isinstance(each, MetricWrapperBase)]
-    assert len(found) == len(list(registry.collect()))
-    return {
-        each._name + ("_total" if each._type == "counter" else ""): (each._type, ", ".join(each._labelnames))
-        for each in found
-    }
-
-
-def metrics_of_models() -> dict[str, tuple[str, str]]:
-    found = {}
-    for file in sorted(ROOT.glob("model_repository/*/1/model.py")):
-        labels = ", ".join(re.findall(r'labels=\{"(\w+)"', file.read_text()))
-        for name in re.findall(r'family\(\s*"(i2v_\w+)"', file.read_text()):
-            found[name] = ("counter" if name.endswith("_total") else "gauge", labels)
-    assert found
-    return found
 
 
 def test_every_metric_is_described_with_its_type_and_labels() -> None:
