@@ -1,0 +1,94 @@
+"""A real Prometheus with the rules of deploy/monitoring, whose times are shortened so that a test can wait for them."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.support.promtool import PROMETHEUS
+from tools.stack_process import free_port
+
+RULES = Path(__file__).resolve().parents[2] / "deploy/monitoring/rules"
+SECONDS = {"1m": 1, "2m": 2, "5m": 4, "10m": 4, "15m": 6, "30m": 6, "1h": 8, "4h": 12, "6h": 16, "3d": 32}
+"""What the times of the rules become."""
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A running Prometheus."""
+
+    client: httpx.AsyncClient
+
+    async def query(self, query: str) -> list[Any]:
+        """Returns the vector of an instant query; raises for a query that is wrong."""
+        answer = await self.client.get("/api/v1/query", params={"query": query})
+        answer.raise_for_status()
+        return list(answer.json()["data"]["result"])
+
+    async def firing(self) -> set[str]:
+        """Returns the names of the alerts that fire now."""
+        return {each["metric"]["alertname"] for each in await self.query('ALERTS{alertstate="firing"}')}
+
+    async def becomes(self, expected: set[str]) -> set[str]:
+        """Waits until all the expected alerts fire, or none if there are none; returns all that fired meanwhile."""
+        seen: set[str] = set()
+        async with asyncio.timeout(120):
+            while True:
+                firing = await self.firing()
+                seen |= firing
+                if expected <= firing if expected else not firing:
+                    return seen
+                await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def prometheus(folder: Path, targets: Mapping[str, int]) -> AsyncIterator[Prometheus]:
+    """Starts a Prometheus that scrapes ports of this machine every second; `targets` are the ports by job."""
+    for file in RULES.iterdir():
+        (folder / file.name).write_text(shortened(file.read_text()))
+    jobs = [
+        {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in targets.items()
+    ]
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(folder / file.name) for file in RULES.iterdir()],
+        "scrape_configs": jobs,
+    }
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    options = (f"--config.file={folder / 'prometheus.yaml'}", f"--storage.tsdb.path={folder / 'series'}")
+    command = [str(PROMETHEUS), *options, f"--web.listen-address=127.0.0.1:{port}"]
+    with (folder / "prometheus.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(*command, stderr=log)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            await _ready(client, process)
+            yield Prometheus(client)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def shortened(rules: str) -> str:
+    """Returns rules with shorter windows and waits; the names of recorded series stay."""
+    text = re.sub(r"\[(\w+)\]", lambda found: f"[{SECONDS[found[1]]}s]", rules)
+    text = re.sub(r"(\bfor: )(\w+)", lambda found: f"{found[1]}{SECONDS[found[2]]}s", text)
+    return text.replace("interval: 30s", "interval: 1s")
+
+
+async def _ready(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(60):
+        while process.returncode is None:
+            try:
+                if (await client.get("/-/ready")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.1)
+    raise AssertionError("Prometheus ended")
