@@ -110,6 +110,7 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "DeleteTenant": _ADMIN,
         "SetTenantPlan": _ADMIN,
         "SetTenantCalendar": _OPERATOR,
+        "ListTenantUsers": _VIEWER,
     },
     "i2v.admin.v1.LimitService": {
         "SetLimit": _OPERATOR,

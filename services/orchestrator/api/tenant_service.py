@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import grpc
 from i2v.admin.v1 import tenant_pb2, tenant_pb2_grpc
 
-from services.orchestrator.api import admin_messages, proto_values
+from services.orchestrator.api import admin_messages, page_tokens, proto_values
 from services.orchestrator.api.acting import Acting
 from services.orchestrator.domain import next_event, tenant
 from services.orchestrator.domain.limits.calendar import Per
@@ -135,6 +135,17 @@ class TenantService(tenant_pb2_grpc.TenantServiceServicer):
 
         named = proto_values.resource_id(request.name, "tenants")
         return self._message(await self._change("SetTenantCalendar", named, request.reason, decide))
+
+    async def ListTenantUsers(
+        self, request: tenant_pb2.ListTenantUsersRequest, context: grpc.ServicerContext
+    ) -> tenant_pb2.ListTenantUsersResponse:
+        """Returns a page of the users of a tenant."""
+        named = proto_values.resource_id(request.tenant, "tenants", field="tenant")
+        size, bound = proto_values.page_size(request.page_size), ["users", named]
+        (after,) = page_tokens.decode(request.page_token, bound, 1) or [""]
+        found = await self.tenants.users(named, after=after, limit=size + 1)
+        token = page_tokens.encode([found[size - 1]], bound) if len(found) > size else ""
+        return tenant_pb2.ListTenantUsersResponse(users=found[:size], next_page_token=token)
 
     async def _change(self, action: str, named: str, reason: str, decide: Callable[[Tenant], Tenant]) -> Tenant:
         async with self.acting.change(action, f"tenants/{named}", reason, tenant=named) as act:

@@ -35,6 +35,9 @@ class Tenants(Protocol):
     async def unfinished(self, tenant: str, limit: int) -> Sequence[str]:
         """Returns ids of jobs that have not ended, the oldest first."""
 
+    async def users(self, tenant: str, *, after: str, limit: int) -> Sequence[str]:
+        """Returns the first users by name, after one, who have anything. Raises NotFound for an unknown tenant."""
+
 
 class LimitOverrides(Protocol):
     """The limits that differ from the plan's for one subject of a tenant."""

@@ -12,11 +12,15 @@ from services.orchestrator.domain.audit import Act
 from services.orchestrator.domain.tenant import Holdings, Tenant, demand_id
 from services.orchestrator.store import access_rows, audit_log
 from services.orchestrator.store.access_schema import api_keys, tenants
+from services.orchestrator.store.collection_schema import collections
 from services.orchestrator.store.database import Database
+from services.orchestrator.store.money_schema import ledger_entries
 from services.orchestrator.store.schema import assets, jobs
 from services.reasons import AccessReason
 
 UNFINISHED = ~jobs.c.ended
+OF_USERS = (assets, jobs, collections, ledger_entries)
+"""Tables with what a user has. Each has an index that begins with the tenant and the user."""
 
 
 class PostgresTenants:
@@ -100,6 +104,17 @@ class PostgresTenants:
         async with self._database.reading() as connection:
             return list((await connection.execute(query)).scalars())
 
+    async def users(self, tenant: str, *, after: str, limit: int) -> Sequence[str]:
+        """Returns the first users by name, after one, who have anything. Raises NotFound for an unknown tenant."""
+        # Each step reads one row of an index, so that a user with a million assets takes no longer than another.
+        found = sa.select(_next_user(tenant, sa.literal(after)).label("name")).cte("found", recursive=True)
+        following = sa.select(_next_user(tenant, found.c.name)).where(found.c.name.is_not(None))
+        found = found.union_all(following)
+        query = sa.select(found.c.name).where(found.c.name.is_not(None)).limit(limit)
+        async with self._database.reading() as connection:
+            await demand_known(connection, tenant)
+            return list((await connection.execute(query)).scalars())
+
     async def without_plan(self, plans: Collection[str], limit: int) -> list[Tenant]:
         """Returns tenants whose plan, or whose next one, is none of these, the first by id. Deleted ones need none."""
         lacking = sa.or_(tenants.c.plan.not_in(list(plans)), tenants.c.next_plan.not_in(["", *plans]))
@@ -127,6 +142,15 @@ class PostgresTenants:
         await audit_log.write(connection, act, access_rows.tenant_columns(before), columns)
         await access_rows.notify(connection)
         return after
+
+
+def _next_user(tenant: str, after: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """Returns the first user after one, NULL if there is none. The ledger's empty name is the tenant itself."""
+    firsts = [
+        sa.select(sa.func.min(table.c.user)).where(table.c.tenant == tenant, table.c.user > after).scalar_subquery()
+        for table in OF_USERS
+    ]
+    return sa.func.least(*firsts)
 
 
 async def demand_known(connection: AsyncConnection, tenant: str) -> None:
