@@ -18,9 +18,14 @@ def loads(text: str | bytes) -> object:
     """Returns the value of a JSON text. Raises ValueError if it is none, or too deep."""
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
+    demand_depth(text)
+    return json.loads(text)
+
+
+def demand_depth(text: str) -> None:
+    """Raises ValueError if a JSON text is too deep."""
     depth = 0
     for bracket in _BRACKET.findall(_STRING.sub("", text)):
         depth += 1 if bracket in "[{" else -1
         if depth > MOST_DEPTH:
             raise ValueError(f"the JSON is nested more than {MOST_DEPTH} deep")
-    return json.loads(text)

@@ -1,7 +1,10 @@
 """Downloads of assets. A broken one continues where it stopped; an asset's own bytes are checked against its name."""
 
 import hashlib
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import grpc
 from i2v.v1 import asset_pb2, asset_pb2_grpc
@@ -9,20 +12,44 @@ from i2v.v1 import asset_pb2, asset_pb2_grpc
 from services.client.errors import I2VError, Unreachable
 from services.client.output_file import Write
 from services.client.retry import RetryPolicy
-from services.client.service_channel import ServiceChannel
 from services.reasons import AssetReason
 from services.rpc.status_codes import Failure
 
 
+class Streams(Protocol):
+    """Makes calls that answer with a stream."""
+
+    @property
+    def retry_for_s(self) -> float:
+        """Seconds without contact after which a read is given up."""
+
+    def stream(self, method: Any, request: Any) -> AsyncGenerator[Any, None]:
+        """Yields the responses of one call. Raises I2VError."""
+
+
+@dataclass(slots=True)
+class Begun:
+    """What an earlier download has written."""
+
+    size: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+    """Of these bytes."""
+
+
 async def download_asset(
-    channel: ServiceChannel,
+    channel: Streams,
     assets: "asset_pb2_grpc.AssetServiceAsyncStub",
     name: str,
     write: Write,
     variant: str = "",
+    begun: Begun | None = None,
 ) -> int:
-    """Passes the bytes of an asset, or of a variant, to `write`, in order; returns their number. Raises I2VError."""
-    retry, digest, size = RetryPolicy(channel.retry_for_s), hashlib.sha256(), 0
+    """Passes the bytes of an asset, or of a variant, to `write`, in order; returns their number. Raises I2VError.
+
+    Continues after what was begun.
+    """
+    begun = begun or Begun()
+    retry, digest, size = RetryPolicy(channel.retry_for_s), begun.digest, begun.size
     while True:
         request = asset_pb2.ReadAssetRequest(name=name, offset=size, variant=variant)
         try:

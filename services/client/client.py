@@ -207,7 +207,7 @@ class Client:
 
     # Assets.
 
-    async def upload(self, source: Path | str | bytes, media_type: str = "") -> asset_pb2.Asset:
+    async def upload(self, source: Path | str | bytes | Upload, media_type: str = "") -> asset_pb2.Asset:
         """Uploads a file, or bytes. The asset's name is that of what was stored: pictures are written again.
 
         `media_type` says what the file is for: `image/*`, `audio/*` or `video/*`. Without it the server decides.

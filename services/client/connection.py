@@ -44,8 +44,8 @@ class Connection:
     ca_file: Path | None
     json: bool = False
 
-    def client(self) -> Client:
-        """Returns a client. Raises NoKey, click.BadParameter."""
+    def client(self, *, user: str = "", key: str = "") -> Client:
+        """Returns a client, for another user or with another key if they are given. Raises NoKey, click.BadParameter."""
         if self.ca_file is not None:
             try:
                 ssl.create_default_context(cafile=self.ca_file)
@@ -53,9 +53,8 @@ class Connection:
                 holds = f"{self.ca_file} holds no certificates in PEM; TLS needs those of the authorities to trust"
                 raise click.BadParameter(holds, param_hint="--ca-file") from error
         try:
-            return Client(
-                self.server, self.key(), self.user, tls=self.ca_file or self.tls, retry_for_s=self.retry_for_s
-            )
+            key, user = key or self.key(), user or self.user
+            return Client(self.server, key, user, tls=self.ca_file or self.tls, retry_for_s=self.retry_for_s)
         except ValueError as error:
             raise NoKey(f"That cannot be a key: {error}.") from error
 

@@ -1,6 +1,6 @@
 """Lists that come in pages, and how they are printed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -30,9 +30,19 @@ def show(
 async def pages(client: Client, method: Any, request: Any, field: str, limit: int | None = None) -> list[Any]:
     """Returns the messages of all pages, or the first ones."""
     found: list[Any] = []
+    async for message in each(client, method, request, field):
+        found.append(message)
+        if len(found) == limit:
+            break
+    return found
+
+
+async def each(client: Client, method: Any, request: Any, field: str) -> AsyncGenerator[Any, None]:
+    """Yields the messages of all pages. It changes the request's page_token."""
     while True:
         page = await client.call(method, request)
-        found += getattr(page, field)
-        if not page.next_page_token or (limit is not None and len(found) >= limit):
-            return found[:limit]
+        for message in getattr(page, field):
+            yield message
+        if not page.next_page_token:
+            return
         request.page_token = page.next_page_token

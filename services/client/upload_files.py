@@ -22,17 +22,21 @@ class Upload:
     source: Path | bytes
     size_bytes: int
     sha256: str
+    details: library_pb2.LibraryDetails | None = None
+    """What the library says of it; None: its title is the file's name."""
 
     @classmethod
-    def of(cls, source: Path | bytes) -> "Upload":
+    def of(cls, source: "Path | bytes | Upload") -> "Upload":
         """Reads the whole file once. Raises OSError."""
+        if isinstance(source, Upload):
+            return source
         with _open(source) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             return cls(source, file.seek(0, os.SEEK_END), sha256)
 
     def header(self, media_type: str) -> asset_pb2.WriteAssetHeader:
         """Returns what is sent first."""
-        details = library_pb2.LibraryDetails(title=self.title)
+        details = self.details or library_pb2.LibraryDetails(title=self.title)
         return asset_pb2.WriteAssetHeader(
             media_type=media_type, size_bytes=self.size_bytes, sha256=self.sha256, details=details
         )

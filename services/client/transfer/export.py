@@ -1,0 +1,154 @@
+"""An export: all that a user has, or all users of a tenant, as files. It changes nothing in the service."""
+
+from collections.abc import AsyncIterable
+from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from i2v.v1 import asset_pb2, asset_pb2_grpc, collection_pb2, collection_pb2_grpc, job_pb2, usage_pb2
+
+from services.client import listing, provenance_calls, usage_calls
+from services.client.client import ENDED, Client
+from services.client.errors import I2VError, NotFound, Unauthenticated, Unreachable
+from services.client.transfer.entry_table import EntryTable
+from services.client.transfer.export_folder import ExportFolder
+from services.client.transfer.in_order import in_order
+from services.client.transfer.index_file import IndexWriter
+from services.client.transfer.long_reads import LongReads
+from services.client.transfer.records import COLLECTIONS, ENTRIES, INDEXES, JOBS, MANIFESTS, USAGE, Bytes, Record
+from services.client.transfer.transfer_bar import TransferBar
+
+AT_ONCE = 4
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class OneUser:
+    """A user whose things are exported, and a client for this user."""
+
+    user: str
+    client: AbstractAsyncContextManager[Client]
+
+
+@dataclass(slots=True)
+class Exported:
+    """What an export has."""
+
+    entries: int = 0
+    files: int = 0
+    size_bytes: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    """Assets whose bytes the service could not give."""
+    in_trash: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    """An export while it is made."""
+
+    folder: ExportFolder
+    writers: dict[str, IndexWriter]
+    table: EntryTable
+    bar: TransferBar
+    done: Exported
+    with_events: bool
+
+    async def of_user(self, client: Client, user: str) -> None:
+        """Writes all that a user has. Raises I2VError, OSError."""
+        await self._entries(client, user)
+        await self._collections(client, user)
+        if not self.folder.subject.filter:
+            await self._jobs(client, user)
+            await self._usage(client, user)
+
+    async def _entries(self, client: Client, user: str) -> None:
+        assets: Any = asset_pb2_grpc.AssetServiceStub(client.channel())
+        counted = asset_pb2.GetLibraryStatisticsRequest(filter=self.folder.subject.filter)
+        self.bar.expect((await client.call(assets.GetLibraryStatistics, counted)).total.assets)
+
+        async def one(asset: asset_pb2.Asset) -> tuple[Record, Any] | None:
+            stored, manifest = Bytes.STORED, None
+            if asset.HasField("delete_time"):
+                return Record(user, asset, Bytes.TRASH), None
+            try:
+                await self.folder.fetch(LongReads(client), assets, asset)
+                if asset.HasField("origin"):
+                    manifest = await _manifest(client, asset.name)
+            except NotFound:
+                return None  # it was deleted meanwhile
+            except (Unreachable, Unauthenticated):
+                raise
+            except I2VError as error:
+                self.bar.say(f"{asset.name}: {error}")
+                stored = Bytes.UNREADABLE
+            self.bar.done()
+            return Record(user, asset, stored), manifest
+
+        request = asset_pb2.ListAssetsRequest(
+            page_size=PAGE, show_deleted=True, filter=self.folder.subject.filter, order_by="create_time asc"
+        )
+        async with aclosing(in_order(listing.each(client, assets.ListAssets, request, "assets"), one, AT_ONCE)) as found:
+            async for written in found:
+                if written is not None:
+                    self._write(*written)
+
+    def _write(self, entry: Record, manifest: Any) -> None:
+        self.writers[ENTRIES.file].add(entry)
+        if manifest is not None:
+            self.writers[MANIFESTS.file].add(Record(entry.user, manifest))
+        asset, stored = entry.message, entry.bytes is Bytes.STORED
+        self.table.name(entry.user, asset.name.removeprefix("assets/"), asset.size_bytes, stored=stored)
+        self.done.entries += 1
+        self.done.in_trash += entry.bytes is Bytes.TRASH
+        if entry.bytes is Bytes.UNREADABLE:
+            self.done.unreadable.append(asset.name)
+
+    async def _collections(self, client: Client, user: str) -> None:
+        collections: Any = collection_pb2_grpc.CollectionServiceStub(client.channel())
+        assets: Any = asset_pb2_grpc.AssetServiceStub(client.channel())
+        all_of_them = collection_pb2.ListCollectionsRequest(page_size=200)
+        only = self.folder.subject.filter
+        async for collection in listing.each(client, collections.ListCollections, all_of_them, "collections"):
+            where = f"collection = {collection.name}" + (f" AND ({only})" if only else "")
+            members = asset_pb2.ListAssetsRequest(page_size=PAGE, filter=where, order_by="create_time asc")
+            names = [asset.name async for asset in listing.each(client, assets.ListAssets, members, "assets")]
+            self.writers[COLLECTIONS.file].add(Record(user, collection, members=tuple(names)))
+
+    async def _jobs(self, client: Client, user: str) -> None:
+        async def one(job: job_pb2.Job) -> Record:
+            events = [event async for event in client.watch(job.name)] if job.state in ENDED and self.with_events else []
+            return Record(user, job, events=tuple(events))
+
+        async with aclosing(in_order(client.jobs(page_size=200), one, AT_ONCE)) as records:
+            async for record in records:
+                self.writers[JOBS.file].add(record)
+
+    async def _usage(self, client: Client, user: str) -> None:
+        async for booking in usage_calls.entries(client, usage_pb2.ListLedgerEntriesRequest(page_size=200)):
+            self.writers[USAGE.file].add(Record(user, booking))
+
+
+async def export(
+    folder: ExportFolder, users: AsyncIterable[OneUser], bar: TransferBar, *, with_events: bool = False
+) -> Exported:
+    """Writes an export, or goes on with one that was broken off. Raises I2VError, OSError."""
+    folder.begin()
+    done = Exported()
+    with ExitStack() as opened, EntryTable() as table, bar:
+        writers = {index.file: opened.enter_context(IndexWriter(folder.root, index)) for index in INDEXES}
+        work = Exporting(folder, writers, table, bar, done, with_events)
+        async for one in users:
+            async with one.client as client:
+                await work.of_user(client, one.user)
+        indexes = {name: writer.finish() for name, writer in writers.items()}
+        folder.remove_others(table)
+        done.files, done.size_bytes = table.total()
+    folder.end(indexes, done.files, done.size_bytes)
+    return done
+
+
+async def _manifest(client: Client, name: str) -> Any:
+    try:
+        return await provenance_calls.manifest(client, name)
+    except NotFound:
+        return None  # of a job from before there were manifests

@@ -1,0 +1,21 @@
+"""Reads that wait longer for a server that is away than a single command does."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+from services.client.client import Client
+
+RETRY_FOR_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class LongReads:
+    """The streams of a client."""
+
+    client: Client
+    retry_for_s: float = RETRY_FOR_S
+
+    def stream(self, method: Any, request: Any) -> AsyncGenerator[Any, None]:
+        """Yields the responses of one call. Raises I2VError."""
+        return self.client.stream(method, request)
