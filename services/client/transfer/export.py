@@ -17,6 +17,7 @@ from services.client.transfer.index_file import IndexWriter
 from services.client.transfer.long_reads import LongReads
 from services.client.transfer.records import COLLECTIONS, ENTRIES, INDEXES, JOBS, MANIFESTS, USAGE, Bytes, Record
 from services.client.transfer.transfer_bar import TransferBar
+from services.reasons import AccessReason
 
 AT_ONCE = 4
 PAGE = 500
@@ -40,6 +41,8 @@ class Exported:
     unreadable: list[str] = field(default_factory=list)
     """Assets whose bytes the service could not give."""
     in_trash: int = 0
+    left_out: list[str] = field(default_factory=list)
+    """What the key has no scope for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,16 @@ class Exporting:
         """Writes all that a user has. Raises I2VError, OSError."""
         await self._entries(client, user)
         await self._collections(client, user)
-        if not self.folder.subject.filter:
-            await self._jobs(client, user)
-            await self._usage(client, user)
+        if self.folder.subject.filter:
+            return
+        for what, part in (("jobs", self._jobs), ("usage", self._usage)):
+            try:
+                await part(client, user)
+            except Unauthenticated as error:
+                if error.reason != AccessReason.SCOPE_MISSING:
+                    raise
+                self.bar.say(f"{what} are left out: {error}")
+                self.done.left_out.append(what)
 
     async def _entries(self, client: Client, user: str) -> None:
         assets: Any = asset_pb2_grpc.AssetServiceStub(client.channel())

@@ -1,0 +1,52 @@
+"""What the library of one user has already, on disk: a million entries take no memory."""
+
+import sqlite3
+from typing import Any, Self
+
+from i2v.v1 import asset_pb2, asset_pb2_grpc
+
+from services.client import listing
+from services.client.client import Client
+from services.client.transfer import imported_facts
+
+PAGE = 500
+CACHE_KB = 16_384
+TABLES = """
+CREATE TABLE here (name TEXT PRIMARY KEY, source TEXT, asset BLOB) WITHOUT ROWID;
+CREATE INDEX here_source ON here (source) WHERE source <> '';
+"""
+
+
+class LibraryHere:
+    """The entries of one user. To be used as `with`."""
+
+    def __enter__(self) -> Self:
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a file without a name
+        self._database.executescript(f"PRAGMA cache_size = -{CACHE_KB}; PRAGMA synchronous = OFF; {TABLES} BEGIN;")
+        return self
+
+    def __exit__(self, *of_error: object) -> None:
+        self._database.close()
+
+    async def load(self, client: Client) -> None:
+        """Reads the whole library, with its trash. Raises I2VError."""
+        assets: Any = asset_pb2_grpc.AssetServiceStub(client.channel())
+        request = asset_pb2.ListAssetsRequest(page_size=PAGE, show_deleted=True, order_by="create_time asc")
+        async for asset in listing.each(client, assets.ListAssets, request, "assets"):
+            self.put(asset)
+
+    def put(self, asset: asset_pb2.Asset) -> None:
+        """Notes an entry as it is now."""
+        row = (asset.name, imported_facts.source_of(asset), asset.SerializeToString())
+        self._database.execute("INSERT OR REPLACE INTO here VALUES (?, ?, ?)", row)
+
+    def find(self, name: str) -> asset_pb2.Asset | None:
+        """Returns the entry of an asset that is here under its name, or was imported under it; else None.
+
+        Pictures are encoded again when they are uploaded, so they may have another name than in the export.
+        """
+        for column in ("name", "source"):
+            query = f"SELECT asset FROM here WHERE {column} = ? LIMIT 1"
+            if (row := self._database.execute(query, (name,)).fetchone()) is not None:
+                return asset_pb2.Asset.FromString(row[0])
+        return None
