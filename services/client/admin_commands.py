@@ -6,6 +6,7 @@ from services.client.admin import (
     backends,
     blobs,
     credit,
+    export,
     jobs,
     keys,
     ledger,
@@ -18,7 +19,7 @@ from services.client.admin import (
     retention,
     tenants,
 )
-from services.client.assets import edits, group, lists, stats, tags, trash, url
+from services.client.assets import edits, group, lists, stats, tags, transfers, trash, url
 from services.client.collections import edits as collection_edits
 from services.client.collections import lists as collection_lists
 from services.client.commands import i2v
@@ -31,6 +32,7 @@ __all__ = [
     "collection_lists",
     "credit",
     "edits",
+    "export",
     "group",
     "i2v",
     "jobs",
@@ -48,6 +50,7 @@ __all__ = [
     "stats",
     "tags",
     "tenants",
+    "transfers",
     "trash",
     "url",
     "usage_commands",

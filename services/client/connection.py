@@ -45,7 +45,7 @@ class Connection:
     json: bool = False
 
     def client(self, *, user: str = "", key: str = "") -> Client:
-        """Returns a client, for another user or with another key if they are given. Raises NoKey, click.BadParameter."""
+        """Returns a client, for another user or with another key if given. Raises NoKey, click.BadParameter."""
         if self.ca_file is not None:
             try:
                 ssl.create_default_context(cafile=self.ca_file)

@@ -86,20 +86,20 @@ class LibraryReason(Reason):
     CHANGE_MISSING = "CHANGE_MISSING", "Name at least one change: tags, `favorite`, `rating` or `source_module`."
     EXPORT_MALFORMED = (
         "EXPORT_MALFORMED",
-        "A file of the export is not what the format says: no JSON, a key twice, NaN, half of a surrogate pair, too deep, an "
-        "unknown field. Export again.",
+        "A file of the export is not what the format says: no JSON, a key twice, NaN, half of a surrogate pair, too "
+        "deep, an unknown field. Export again.",
     )
     EXPORT_VERSION_UNKNOWN = "EXPORT_VERSION_UNKNOWN", "The export has a format of another version. Use a newer `i2v`."
     EXPORT_INCOMPLETE = (
         "EXPORT_INCOMPLETE",
-        "Something that the export names is missing, or the export has not ended. Export again into the same folder: it "
-        "continues.",
+        "Something that the export names is missing, or the export has not ended. Export again into the same folder: "
+        "it continues.",
     )
     EXPORT_ALTERED = "EXPORT_ALTERED", "A file or a count is another one than when it was exported. Export it again."
     EXPORT_ADDITIONAL = "EXPORT_ADDITIONAL", "The export does not name this file. Remove it, or export again."
     EXPORT_UNSAFE = (
         "EXPORT_UNSAFE",
-        "A link, a device, a name that leaves the folder, a name twice, or an encrypted part. Do not trust this export.",
+        "A link, a device, a name that leaves the folder, a name twice, an encrypted part. Do not trust this export.",
     )
     EXPORT_TOO_LARGE = (
         "EXPORT_TOO_LARGE",

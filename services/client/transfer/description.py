@@ -81,7 +81,9 @@ def loads(data: bytes, place: str = FILE) -> Description:
 
 
 def _description(found: Mapping[str, Any]) -> Description:
-    indexes = {name: IndexSummary(_sha256(each["sha256"]), _count(each["records"])) for name, each in found["indexes"].items()}
+    indexes = {
+        name: IndexSummary(_sha256(each["sha256"]), _count(each["records"])) for name, each in found["indexes"].items()
+    }
     if indexes and indexes.keys() != {index.file for index in INDEXES}:
         raise ValueError
     return Description(

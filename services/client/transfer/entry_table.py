@@ -43,9 +43,7 @@ class EntryTable:
 
     def additional(self) -> Iterator[str]:
         """Yields digests that are there and that no entry names."""
-        return self._digests(
-            "SELECT sha256 FROM held WHERE sha256 NOT IN (SELECT sha256 FROM named WHERE stored)"
-        )
+        return self._digests("SELECT sha256 FROM held WHERE sha256 NOT IN (SELECT sha256 FROM named WHERE stored)")
 
     def of_other_size(self) -> Iterator[str]:
         """Yields digests whose bytes have another size than an entry says."""

@@ -97,7 +97,9 @@ class Exporting:
         request = asset_pb2.ListAssetsRequest(
             page_size=PAGE, show_deleted=True, filter=self.folder.subject.filter, order_by="create_time asc"
         )
-        async with aclosing(in_order(listing.each(client, assets.ListAssets, request, "assets"), one, AT_ONCE)) as found:
+        async with aclosing(
+            in_order(listing.each(client, assets.ListAssets, request, "assets"), one, AT_ONCE)
+        ) as found:
             async for written in found:
                 if written is not None:
                     self._write(*written)
@@ -126,7 +128,9 @@ class Exporting:
 
     async def _jobs(self, client: Client, user: str) -> None:
         async def one(job: job_pb2.Job) -> Record:
-            events = [event async for event in client.watch(job.name)] if job.state in ENDED and self.with_events else []
+            events = (
+                [event async for event in client.watch(job.name)] if job.state in ENDED and self.with_events else []
+            )
             return Record(user, job, events=tuple(events))
 
         async with aclosing(in_order(client.jobs(page_size=200), one, AT_ONCE)) as records:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
@@ -52,7 +53,9 @@ class ExportFolder:
         """Says that the export is whole."""
         self._describe(Description(self.subject, _now(), indexes, files, size_bytes))
 
-    async def fetch(self, streams: Streams, assets: "asset_pb2_grpc.AssetServiceAsyncStub", asset: asset_pb2.Asset) -> None:
+    async def fetch(
+        self, streams: Streams, assets: "asset_pb2_grpc.AssetServiceAsyncStub", asset: asset_pb2.Asset
+    ) -> None:
         """Downloads an asset, after what an earlier try has left; does nothing if it is there, whole.
 
         Raises I2VError, OSError.
@@ -89,10 +92,9 @@ class ExportFolder:
 
     def _describe(self, said: Description) -> None:
         part = self.root / f"{description.FILE}{PART}"
-        with open(os.open(part, PRIVATE | os.O_TRUNC, 0o600), "wb") as file:
+        with _private(part, 0) as file:
             file.write(said.dumps())
-            file.flush()
-            os.fsync(file.fileno())
+            _sync(file)
         part.replace(self.root / description.FILE)
 
 
@@ -113,11 +115,21 @@ def _begun(file: Path) -> Begun:
 async def _download(
     streams: Streams, assets: "asset_pb2_grpc.AssetServiceAsyncStub", name: str, part: Path, begun: Begun
 ) -> None:
-    flags = PRIVATE if begun.size else PRIVATE | os.O_TRUNC
-    with open(os.open(part, flags, 0o600), "wb") as file:
-        file.seek(begun.size)
+    with _private(part, begun.size) as file:
         await download_asset(
             streams, assets, name, lambda data: asyncio.to_thread(file.write, data), begun=replace(begun)
         )
-        file.flush()
-        os.fsync(file.fileno())
+        await asyncio.to_thread(_sync, file)
+
+
+def _private(path: Path, size: int) -> BinaryIO:
+    """Opens a file for its owner alone, after what is in it up to a size."""
+    file = open(os.open(path, PRIVATE, 0o600), "wb")
+    file.truncate(size)
+    file.seek(size)
+    return file
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

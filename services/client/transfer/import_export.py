@@ -1,8 +1,9 @@
 """The import of an export. It is checked as a whole before anything is stored."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from services.client.client import Client
 from services.client.transfer import records
@@ -29,6 +30,8 @@ class Imported:
 class ImportOptions:
     """What an import is to do."""
 
+    of_user: str = ""
+    """Only what this user of the export has; empty: everything."""
     overwrite: bool = False
     dry_run: bool = False
 
@@ -39,40 +42,41 @@ def demand_whole(source: Source) -> None:
         raise BrokenExport(fault.reason, fault.place, fault.text)
 
 
-def users_of(source: Source) -> list[str]:
-    """Returns the users of an export that was checked, in its order."""
-    found = dict[str, None]()
-    for index in (ENTRIES, COLLECTIONS):
-        found |= {record.user: None for record in _records(source, index)}
-    return list(found)
-
-
-async def import_user(
+async def import_export(
     source: Source,
-    client: AbstractAsyncContextManager[Client],
-    user: str,
+    client_for: Callable[[str], AbstractAsyncContextManager[Client]],
     options: ImportOptions,
     bar: TransferBar,
-    done: Imported,
-) -> None:
-    """Imports what one user of a checked export has, for the client's user. Raises I2VError, OSError."""
-    tenant = read_description(source).subject.tenant
-    async with client as connected:
-        with LibraryHere() as here:
-            await here.load(connected)
-            entries = EntryImport(
-                connected, source, here, tenant, bar, done.entries, options.overwrite, options.dry_run
-            )
-            await entries.take(_of_user(source, ENTRIES, user))
-            collections = CollectionImport(connected, here, bar, done.collections, options.overwrite, options.dry_run)
-            async for record in _of_user(source, COLLECTIONS, user):
-                await collections.take(record)
+) -> Imported:
+    """Imports a checked export; `client_for` gives the client for a user of it. Raises I2VError, OSError.
+
+    What is there already stays, so a second import continues one that was broken off.
+    """
+    tenant, done = read_description(source).subject.tenant, Imported()
+    for index in (ENTRIES, COLLECTIONS):
+        for user, found in groupby(_records(source, index), key=lambda record: record.user):
+            if options.of_user and user != options.of_user:
+                continue
+            async with client_for(user) as client:
+                with LibraryHere() as here:
+                    await here.load(client)
+                    if index is ENTRIES:
+                        entries = EntryImport(
+                            client, source, here, tenant, bar, done.entries, options.overwrite, options.dry_run
+                        )
+                        await entries.take(_as_async(found))
+                        continue
+                    collections = CollectionImport(
+                        client, here, bar, done.collections, options.overwrite, options.dry_run
+                    )
+                    for record in found:
+                        await collections.take(record)
+    return done
 
 
-async def _of_user(source: Source, index: Index, user: str) -> AsyncIterator[Record]:
-    for record in _records(source, index):
-        if record.user == user:
-            yield record
+async def _as_async(found: Iterator[Record]) -> AsyncIterator[Record]:
+    for record in found:
+        yield record
 
 
 def _records(source: Source, index: Index) -> Iterator[Record]:

@@ -1,7 +1,7 @@
 """What the library says of an imported asset: the texts as they were, and the facts of its origin as claims.
 
-A file can claim anything. So an import never makes an origin: what the export says of job, model, cost and times becomes
-a part of the custom metadata, under a key of its own, which has no effect and which its owner can change.
+A file can claim anything. So an import never makes an origin: what the export says of job, model, cost and times
+becomes a part of the custom metadata, under a key of its own, which has no effect and which its owner can change.
 """
 
 import json

@@ -25,7 +25,7 @@ class IndexWriter:
         self._hash, self._records = hashlib.sha256(), 0
 
     def __enter__(self) -> Self:
-        self._file = open(os.open(self._part, PRIVATE | os.O_TRUNC, 0o600), "wb")  # noqa: SIM115  Closed by __exit__.
+        self._file = open(os.open(self._part, PRIVATE | os.O_TRUNC, 0o600), "wb")
         return self
 
     def __exit__(self, *of_error: object) -> None:

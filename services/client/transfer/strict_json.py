@@ -17,7 +17,9 @@ def loads(data: bytes, place: str) -> dict[str, Any]:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite)
         json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair
     except (ValueError, RecursionError) as error:
-        raise BrokenExport(LibraryReason.EXPORT_MALFORMED, place, f"this is no JSON that is taken: {error}"[:300]) from None
+        raise BrokenExport(
+            LibraryReason.EXPORT_MALFORMED, place, f"this is no JSON that is taken: {error}"[:300]
+        ) from None
     if not isinstance(value, dict):
         raise BrokenExport(LibraryReason.EXPORT_MALFORMED, place, "this is no JSON object")
     return value

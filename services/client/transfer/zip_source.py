@@ -37,7 +37,7 @@ class ZipSource:
         """Reads the archive's directory. Raises BrokenExport, OSError."""
         self._name, self._size = path.name, path.stat().st_size
         if (directory := _directory_bytes(path)) > DIRECTORY_MOST:
-            what = f"its directory has {directory} bytes; at most {DIRECTORY_MOST} are read. Unpack it, and name the folder"
+            what = f"its directory has {directory} bytes; at most {DIRECTORY_MOST} are read. Unpack it, name the folder"
             raise BrokenExport(LibraryReason.EXPORT_TOO_LARGE, self._name, what)
         try:
             self._archive = zipfile.ZipFile(path)
