@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,12 +124,13 @@ async def _download(
         await asyncio.to_thread(_sync, file)
 
 
-def _private(path: Path, size: int) -> BinaryIO:
+@contextmanager
+def _private(path: Path, size: int) -> Iterator[BinaryIO]:
     """Opens a file for its owner alone, after what is in it up to a size."""
-    file = open(os.open(path, PRIVATE, 0o600), "wb")
-    file.truncate(size)
-    file.seek(size)
-    return file
+    with open(os.open(path, PRIVATE, 0o600), "wb") as file:
+        file.truncate(size)
+        file.seek(size)
+        yield file
 
 
 def _sync(file: BinaryIO) -> None:

@@ -95,6 +95,8 @@ class ZipSource:
         place = each.filename[:200]
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
             return Fault(LibraryReason.EXPORT_UNSAFE, place, "this is a link or a device")
+        if not 0 <= each.header_offset < self._size:
+            return Fault(LibraryReason.EXPORT_UNSAFE, place, "this is outside of the archive")
         if each.flag_bits & 1 or each.compress_type not in METHODS:
             return Fault(LibraryReason.EXPORT_UNSAFE, place, "this is encrypted, or packed in a way that is not read")
         if each.file_size > SMALL_BYTES and each.file_size > RATIO_MOST * each.compress_size:

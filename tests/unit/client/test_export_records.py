@@ -67,7 +67,7 @@ def test_jobs_with_events_and_bookings_are_read_as_they_were_written(prompt: str
     job = job_pb2.Job(name="jobs/1", prompt=prompt, state=job_pb2.Job.SUCCEEDED, progress=0.1)
     written = Record("ann", job, events=(job_pb2.JobEvent(sequence=1),))
     assert records.record(JOBS, written.line(JOBS), "here") == written
-    booking = Record("ann", usage_pb2.LedgerEntry(amount=job_pb2.Money(amount_micros=micros)))
+    booking = Record("ann", usage_pb2.LedgerEntry(spent=job_pb2.Money(amount_micros=micros)))
     assert records.record(USAGE, booking.line(USAGE), "here") == booking
 
 
