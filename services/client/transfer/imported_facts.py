@@ -82,7 +82,8 @@ def _fitting(custom: dict[str, Any], facts: object) -> dict[str, Any]:
         return custom
     origin = facts.get("origin")
     if isinstance(origin, dict) and isinstance(origin.get("prompt"), str) and (excess := _excess(custom, facts)) > 0:
-        kept = origin["prompt"][: max(0, len(origin["prompt"]) - excess)]
+        whole = origin["prompt"].encode()
+        kept = whole[: max(0, len(whole) - excess)].decode(errors="ignore")
         facts = facts | {"origin": origin | {"prompt": kept}}
     if _excess(custom, facts) > 0:
         facts = {"name": facts.get("name", "")}
