@@ -58,7 +58,7 @@ def _of_index(source: Source, index: Index, found: Description, table: EntryTabl
                 yield error.fault
                 continue
             if index is ENTRIES:
-                sha256, stored = record.message.name.removeprefix("assets/"), record.bytes is Bytes.STORED
+                sha256, stored = record.message.name.removeprefix("assets/"), record.stored is Bytes.STORED
                 if not table.name(record.user, sha256, record.message.size_bytes, stored=stored):
                     yield Fault(LibraryReason.EXPORT_MALFORMED, place, f"{record.message.name} is there twice")
     said, read = found.indexes[index.file], reader.summary

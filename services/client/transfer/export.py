@@ -108,11 +108,11 @@ class Exporting:
         self.writers[ENTRIES.file].add(entry)
         if manifest is not None:
             self.writers[MANIFESTS.file].add(Record(entry.user, manifest))
-        asset, stored = entry.message, entry.bytes is Bytes.STORED
+        asset, stored = entry.message, entry.stored is Bytes.STORED
         self.table.name(entry.user, asset.name.removeprefix("assets/"), asset.size_bytes, stored=stored)
         self.done.entries += 1
-        self.done.in_trash += entry.bytes is Bytes.TRASH
-        if entry.bytes is Bytes.UNREADABLE:
+        self.done.in_trash += entry.stored is Bytes.TRASH
+        if entry.stored is Bytes.UNREADABLE:
             self.done.unreadable.append(asset.name)
 
     async def _collections(self, client: Client, user: str) -> None:

@@ -5,8 +5,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from services.client.transfer.faults import BrokenExport, Fault
 from services.client.transfer.sources import BYTES, fault_of_name, missing
@@ -29,7 +29,7 @@ class FolderSource:
         yield from self._under("", 0)
 
     @contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
+    def open(self, name: str) -> Iterator[BufferedReader]:
         """Opens a file. Raises BrokenExport if it is missing, or is no plain file."""
         try:
             descriptor = os.open(self._root / name, FLAGS)

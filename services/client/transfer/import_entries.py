@@ -84,8 +84,8 @@ class EntryImport:
 
     async def _upload(self, record: Record) -> Outcome:
         wanted = record.message
-        if record.bytes is not Bytes.STORED:
-            return self._say(wanted, Outcome.WITHOUT_BYTES, f"the export has no bytes of it ({record.bytes})")
+        if record.stored is not Bytes.STORED:
+            return self._say(wanted, Outcome.WITHOUT_BYTES, f"the export has no bytes of it ({record.stored})")
         if self.dry_run:
             return Outcome.NEW
         name = bytes_name(wanted.name.removeprefix("assets/"))

@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from i2v.v1 import asset_pb2, library_pb2
 
-KEY = "i2v_imported"
+KEY = "imported_by_i2v"
 CUSTOM_BYTES_MOST = 8192
 """What the service takes."""
 

@@ -53,8 +53,8 @@ class Record:
     user: str
     message: Any
     """In the protobuf of its index."""
-    bytes: Bytes | None = None
-    """Of an entry."""
+    stored: Bytes | None = None
+    """Of an entry: whether its bytes are there."""
     members: tuple[str, ...] = ()
     """Of a collection: names of its assets, the oldest first."""
     events: tuple[job_pb2.JobEvent, ...] = ()
@@ -64,7 +64,7 @@ class Record:
         """Returns the record as a line."""
         found: dict[str, Any] = {"user": self.user, index.field: _to_json(self.message)}
         if index is ENTRIES:
-            found["bytes"] = self.bytes
+            found["bytes"] = self.stored
         elif index is COLLECTIONS:
             found["assets"] = list(self.members)
         elif index is JOBS and self.events:
@@ -95,12 +95,12 @@ def record(index: Index, line: bytes, place: str) -> Record:
         raise refuse("bytes is not one of stored, trash and unreadable")
     try:
         message = _from_json(found[index.field], index.message)
-        happened = tuple(_from_json(event, job_pb2.JobEvent) for event in events)
+        happened: Any = tuple(_from_json(event, job_pb2.JobEvent) for event in events)
     except (json_format.Error, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise refuse(f"{index.field} is not what the API says: {error}"[:300]) from None
     if isinstance(message, asset_pb2.Asset) and (not ASSET.fullmatch(message.name) or message.size_bytes < 0):
         raise refuse("the asset has no name such as assets/{sha256}, or a negative size")
-    return Record(user, message, Bytes(stored) if index is ENTRIES else None, tuple(members), happened)
+    return Record(user, message, None if stored is None else Bytes(stored), tuple(members), happened)
 
 
 def _to_json(message: Message) -> dict[str, Any]:
@@ -111,4 +111,4 @@ def _to_json(message: Message) -> dict[str, Any]:
 def _from_json(value: object, kind: type[Message]) -> Message:
     if not isinstance(value, Mapping):
         raise ValueError("it is no object")
-    return json_format.ParseDict(value, kind())
+    return json_format.ParseDict(dict(value), kind())

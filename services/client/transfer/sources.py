@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from services.client.transfer import description
 from services.client.transfer.faults import BrokenExport, Fault
@@ -23,7 +24,7 @@ class Source(Protocol):
     def files(self) -> Iterator[tuple[str, int] | Fault]:
         """Yields the name and the size of each file with a name of the format, and a fault for all else."""
 
-    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+    def open(self, name: str) -> AbstractContextManager[BufferedReader]:
         """Opens a file. Raises BrokenExport if it is missing, or is no plain file."""
 
     def on_disk(self, name: str) -> AbstractContextManager[Path]:

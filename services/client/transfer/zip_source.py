@@ -3,7 +3,6 @@
 Before the archive's directory is read, its size is known; before a file is read, so is the size to which it expands.
 """
 
-import io
 import stat
 import struct
 import tempfile
@@ -11,8 +10,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, Self
 
 from services.client.transfer.faults import BrokenExport, Fault
 from services.client.transfer.sources import BYTES, fault_of_name, missing
@@ -67,7 +67,7 @@ class ZipSource:
             yield Fault(LibraryReason.EXPORT_UNSAFE, self._name, "its files overlap")
 
     @contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
+    def open(self, name: str) -> Iterator[BufferedReader]:
         """Opens a file. Raises BrokenExport if it is missing, or cannot be unpacked."""
         found = self._by_name.get(name)
         if found is None:
@@ -75,7 +75,8 @@ class ZipSource:
         if (fault := self._fault(found)) is not None:
             raise BrokenExport(fault.reason, fault.place, fault.text)
         try:
-            with io.BufferedReader(self._archive.open(found), COPY_BYTES) as file:  # type: ignore[arg-type, type-var]
+            unpacked: Any = self._archive.open(found)
+            with BufferedReader(unpacked, COPY_BYTES) as file:
                 yield file
         except UNREADABLE as error:
             raise BrokenExport(LibraryReason.EXPORT_ALTERED, name, f"it cannot be unpacked: {error}"[:300]) from None

@@ -90,7 +90,7 @@ def said(folder: Path) -> list[Any]:
     found = []
     for line in lines(folder, "entries.jsonl"):
         asset = line["asset"]
-        asset["details"].get("custom_metadata", {}).pop("i2v_imported", None)
+        asset["details"].get("custom_metadata", {}).pop("imported_by_i2v", None)
         details = {key: value for key, value in asset["details"].items() if value}
         found.append((asset["media_type"], details, asset.get("favorite", False), asset.get("rating", 0)))
     return sorted(found, key=str)
@@ -117,7 +117,9 @@ async def test_a_library_goes_to_another_tenant_and_is_the_same_there(
     (before,), (after,) = lines(one, "collections.jsonl"), lines(two, "collections.jsonl")
     same = ("name", "title", "description", "asset_count")
     assert [before["collection"][key] for key in same] == [after["collection"][key] for key in same]
-    names = {entry.details.custom_metadata["i2v_imported"]["name"]: entry.name for entry in await library(i2v, "story")}
+    names = {
+        entry.details.custom_metadata["imported_by_i2v"]["name"]: entry.name for entry in await library(i2v, "story")
+    }
     assert after["collection"]["cover"] == names[made["jpeg"].name]
     assert set(after["assets"]) == {names[name] for name in before["assets"]}
     assert names[made["png"].name] == made["png"].name and names[made["video"].name] == made["video"].name
@@ -129,7 +131,7 @@ async def test_an_import_claims_nothing_as_made_here(i2v: Served, command: Comma
     await ran(command, "import", "one", tenant="story")
     video = next(entry for entry in await library(i2v, "story") if entry.name == made["video"].name)
     assert not video.HasField("origin")
-    facts = MessageToDict(video.details.custom_metadata)["i2v_imported"]
+    facts = MessageToDict(video.details.custom_metadata)["imported_by_i2v"]
     assert facts["origin"]["model"] == "test-model" and facts["origin"]["parents"] == [made["png"].name]
     assert (await i2v.usage(tenant="story")).tenant.spent.amount_micros == 0
     assert list((await i2v.jobs.ListJobs(job_pb2.ListJobsRequest(), metadata=caller("story"))).jobs) == []

@@ -37,11 +37,11 @@ def test_the_facts_fit_into_what_the_service_takes(prompt: str, times: int, cust
 
 def test_a_long_prompt_is_shortened_and_the_rest_stays() -> None:
     facts = MessageToDict(imported_facts.new_details(made_by_a_job("é" * 9000), "studio").custom_metadata)
-    origin = facts["i2v_imported"]["origin"]
+    origin = facts["imported_by_i2v"]["origin"]
     assert (
         3000 < len(origin["prompt"]) < 9000
         and origin["model"] == "nano"
-        and facts["i2v_imported"]["tenant"] == "studio"
+        and facts["imported_by_i2v"]["tenant"] == "studio"
     )
 
 
@@ -49,7 +49,7 @@ def test_facts_for_which_there_is_no_room_are_reduced_to_the_name_or_left_out() 
     asset = made_by_a_job("it moves")
     asset.details.custom_metadata.update({"own": "x" * 8000})
     facts = MessageToDict(imported_facts.new_details(asset, "").custom_metadata)
-    assert facts["i2v_imported"] == {"name": asset.name}
+    assert facts["imported_by_i2v"] == {"name": asset.name}
     asset.details.custom_metadata.update({"own": "x" * 8150})
     assert imported_facts.new_details(asset, "").custom_metadata == asset.details.custom_metadata
 
@@ -57,22 +57,22 @@ def test_facts_for_which_there_is_no_room_are_reduced_to_the_name_or_left_out() 
 def test_the_facts_of_an_earlier_import_stay_apart_from_the_name() -> None:
     first = made_by_a_job("it moves")
     second = asset_pb2.Asset(name="assets/" + "0" * 64, details=imported_facts.new_details(first, "studio"))
-    facts = MessageToDict(imported_facts.new_details(second, "story").custom_metadata)["i2v_imported"]
+    facts = MessageToDict(imported_facts.new_details(second, "story").custom_metadata)["imported_by_i2v"]
     assert facts["origin"]["prompt"] == "it moves" and facts["tenant"] == "studio" and facts["name"] == second.name
 
 
 def test_an_overwritten_entry_keeps_the_facts_that_it_has_here() -> None:
     there, here = made_by_a_job("forged"), an_asset(CAT)
-    there.details.custom_metadata.update({"own": 1, "i2v_imported": {"name": "assets/forged"}})
-    here.details.custom_metadata.update({"old": 2, "i2v_imported": {"name": "assets/true"}})
+    there.details.custom_metadata.update({"own": 1, "imported_by_i2v": {"name": "assets/forged"}})
+    here.details.custom_metadata.update({"old": 2, "imported_by_i2v": {"name": "assets/true"}})
     custom = MessageToDict(imported_facts.overwriting(there, here).custom_metadata)
-    assert json.dumps(custom, sort_keys=True) == '{"i2v_imported": {"name": "assets/true"}, "own": 1.0}'
+    assert json.dumps(custom, sort_keys=True) == '{"imported_by_i2v": {"name": "assets/true"}, "own": 1.0}'
 
 
 @given(VALUES)
 def test_facts_of_any_kind_in_the_metadata_do_no_harm(value: dict[str, object]) -> None:
     asset = an_asset(CAT)
-    asset.details.custom_metadata.update({"i2v_imported": value})
+    asset.details.custom_metadata.update({"imported_by_i2v": value})
     assert isinstance(imported_facts.source_of(asset), str)
     facts = MessageToDict(imported_facts.new_details(asset, "").custom_metadata)
-    assert facts["i2v_imported"]["name"] == asset.name
+    assert facts["imported_by_i2v"]["name"] == asset.name
