@@ -14,7 +14,7 @@ from i2v.v1 import asset_pb2, collection_pb2, collection_pb2_grpc, job_pb2
 from services.client.transfer.sources import bytes_name
 from tests.support import pictures, sounds
 from tests.support.builders import ScriptedBackend
-from tests.support.client_command import Command
+from tests.support.client_command import Command, Terminal
 from tests.support.exports import zipped
 from tests.support.served_orchestrator import GOLDEN, Served, caller, image_spec, parts, served
 
@@ -258,3 +258,14 @@ async def test_a_check_needs_no_server_and_no_key(tmp_path: Path) -> None:
     nowhere = Command("127.0.0.1:1", tmp_path)
     ended = await nowhere("assets", "check", "one", "--json", key=None)
     assert ended.code == 7 and json.loads(ended.out)["reason"] == "EXPORT_INCOMPLETE"
+
+
+async def test_a_terminal_has_a_bar_with_the_number_of_assets(i2v: Served, command: Command) -> None:
+    await i2v.upload(pictures.a_picture())
+    terminal = Terminal()
+    process = await command.start(
+        *HERE, "assets", "export", "one", key="studio-key", stderr=terminal.slave, TERM="xterm"
+    )
+    terminal.hand_over()
+    assert "1/1" in await terminal.read()
+    assert (await command.end(process)).code == 0
