@@ -89,30 +89,50 @@ def test_any_json_is_a_record_or_a_refusal(index: Index, message: Any, more: Any
                 assert error.reason == "EXPORT_MALFORMED" and error.fault.place == "here"
 
 
+def a_line(custom: bytes = b"{}", *, more: bytes = b"", stored: bytes = b'"stored"', user: bytes = b'"ann"') -> bytes:
+    """A line that is right but for what is given."""
+    named = b'{"name": "assets/%s", "details": {"custom_metadata": %s}}' % (b"0" * 64, custom)
+    return b'{"user": %s, "asset": %s, "bytes": %s%s}' % (user, named, stored, more)
+
+
+def test_a_line_that_is_right_is_taken() -> None:
+    assert records.record(ENTRIES, a_line(b'{"a": [1, "x"]}'), "here").user == "ann"
+
+
 @pytest.mark.parametrize(
-    "line",
+    ("line", "why"),
     [
-        b'{"user": "ann", "user": "bob", "asset": {}, "bytes": "stored"}',
-        b'{"user": "ann", "asset": {"rating": NaN}, "bytes": "stored"}',
-        b'{"user": "ann", "asset": {"rating": 1e999}, "bytes": "stored"}',
-        b'{"user": "ann", "asset": {"etag": "\\ud800"}, "bytes": "stored"}',
-        b'{"user": "ann", "asset": ' + b'{"a":' * 10_000 + b"1" + b"}" * 10_000 + b', "bytes": "stored"}',
-        b'{"user": "ann", "asset": {"rating": ' + b"9" * 10_000 + b'}, "bytes": "stored"}',
-        b"[" * 1_000_000,
-        b"[]",
-        b"\xff\xfe",
-        b'{"user": "ann\\n", "asset": {}, "bytes": "stored"}',
-        b'{"user": "ann", "asset": {"name": "assets/../../etc/passwd"}, "bytes": "stored"}',
-        b'{"user": "ann", "asset": {"unknown": 1}, "bytes": "stored"}',
-        b'{"user": "ann", "asset": {}, "bytes": "stored", "more": 1}',
+        (a_line(more=b', "user": "bob"'), "twice"),
+        (a_line(b'{"a": 1, "a": 2}'), "twice"),
+        (a_line(b'{"a": NaN}'), "NaN"),
+        (a_line(b'{"a": -Infinity}'), "Infinity"),
+        (a_line(b'{"a": 1e999}'), "too large"),
+        (a_line(b'{"a": "\\ud800"}'), "surrogates"),
+        (a_line(b'{"a": "\\udc00\\ud800"}'), "surrogates"),
+        (a_line(b'{"a":' * 10_000 + b"1" + b"}" * 10_000), "deep"),
+        (b"[" * 1_000_000, "deep"),
+        (a_line(b'{"a": %s}' % (b"9" * 10_000)), "4300"),
+        (a_line(b"[]"), "not what the API says"),
+        (a_line(more=b', "more": 1'), "no others"),
+        (a_line(stored=b'"somewhere"'), "stored, trash"),
+        (a_line(stored=b"[]"), "stored, trash"),
+        (a_line(user=b'"ann\\n"'), "printable"),
+        (a_line(user=b'""'), "printable"),
+        (a_line(user=b"7"), "printable"),
+        (a_line() + b"{}", "Extra data"),
+        (b"[]", "no JSON object"),
+        (b"\xff\xfe", "utf-8"),
+        (a_line().replace(b"0" * 64, b"../../etc/passwd"), "no name"),
+        (a_line().replace(b'"details"', b'"unknown"'), "unknown"),
     ],
-    ids=lambda line: line[:60].decode(errors="replace"),
+    ids=lambda given: given[:60].decode(errors="replace") if isinstance(given, bytes) else given,
 )
-def test_a_hostile_line_is_refused_with_its_place(line: bytes) -> None:
+def test_a_hostile_line_is_refused_with_its_place(line: bytes, why: str) -> None:
     with pytest.raises(BrokenExport) as caught:
         records.record(ENTRIES, line, "entries.jsonl:7")
     assert caught.value.reason == "EXPORT_MALFORMED"
     assert str(caught.value).startswith("entries.jsonl:7: ") and len(str(caught.value)) < 500
+    assert why in str(caught.value)
 
 
 def test_an_entry_whose_name_leaves_the_folder_or_whose_size_is_negative_is_refused() -> None:
@@ -155,3 +175,9 @@ def test_a_description_with_any_field_is_read_or_refused(field: str, value: Any)
         description.loads(json.dumps(found).encode())
     except BrokenExport as error:
         assert error.reason == "EXPORT_MALFORMED"
+
+
+def test_half_of_a_surrogate_pair_in_the_description_is_refused() -> None:
+    found = json.loads(Description(Subject(), "now").dumps()) | {"tenant": "\ud800"}
+    with pytest.raises(BrokenExport):
+        description.loads(json.dumps(found).encode())
