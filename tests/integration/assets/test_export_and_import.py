@@ -218,7 +218,7 @@ async def test_a_broken_export_stores_nothing(i2v: Served, command: Command, tmp
     made = await a_library(i2v)
     await ran(command, "export", "one")
     folder = tmp_path / "here" / "one"
-    file = folder / bytes_name(made["png"].name.removeprefix("assets/"))
+    file = folder / bytes_name(made["video"].name.removeprefix("assets/"))
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     checked = await ran(command, "check", "one", code=7)
     assert f"{file.relative_to(folder)}: its SHA-256 is " in checked and "EXPORT_ALTERED" in checked
