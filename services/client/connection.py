@@ -44,7 +44,7 @@ class Connection:
     ca_file: Path | None
     json: bool = False
 
-    def client(self, *, user: str = "", key: str = "") -> Client:
+    def client(self, *, user: str = "", key: str = "", retry_for_s: float | None = None) -> Client:
         """Returns a client, for another user or with another key if given. Raises NoKey, click.BadParameter."""
         if self.ca_file is not None:
             try:
@@ -54,7 +54,8 @@ class Connection:
                 raise click.BadParameter(holds, param_hint="--ca-file") from error
         try:
             key, user = key or self.key(), user or self.user
-            return Client(self.server, key, user, tls=self.ca_file or self.tls, retry_for_s=self.retry_for_s)
+            retry_for_s = self.retry_for_s if retry_for_s is None else retry_for_s
+            return Client(self.server, key, user, tls=self.ca_file or self.tls, retry_for_s=retry_for_s)
         except ValueError as error:
             raise NoKey(f"That cannot be a key: {error}.") from error
 

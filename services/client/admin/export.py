@@ -19,6 +19,7 @@ from services.client.spec_options import utf8
 from services.client.transfer.description import Subject
 from services.client.transfer.export import OneUser, export
 from services.client.transfer.export_folder import ExportFolder
+from services.client.transfer.long_reads import RETRY_FOR_S
 from services.client.transfer.transfer_bar import TransferBar
 
 KEY_LASTS = timedelta(hours=24)
@@ -49,9 +50,13 @@ def export_(connection: Connection, tenant: str, of_user: str, folder: Path, eve
             reason=reason,
         )
         made = await client.call(keys.CreateKey, request)
+
+        def client_of(user: str) -> Client:
+            return connection.client(user=user, key=made.key_text, retry_for_s=RETRY_FOR_S)
+
         try:
             users = _users(client, tenant, of_user)
-            each = (OneUser(user, connection.client(user=user, key=made.key_text)) async for user in users)
+            each = (OneUser(user, client_of(user)) async for user in users)
             done = await export(ExportFolder(folder, subject), each, TransferBar("export"), with_events=events)
         finally:
             await client.call(keys.RevokeKey, key_pb2.RevokeKeyRequest(name=made.key.name, reason=reason))

@@ -22,6 +22,7 @@ from services.client.transfer.export_folder import ExportFolder
 from services.client.transfer.faults import BrokenExport
 from services.client.transfer.import_entries import Counts, Outcome
 from services.client.transfer.import_export import Imported, ImportOptions, demand_whole, import_export
+from services.client.transfer.long_reads import RETRY_FOR_S
 from services.client.transfer.opened_source import opened
 from services.client.transfer.sources import Source
 from services.client.transfer.transfer_bar import TransferBar
@@ -44,9 +45,10 @@ def export_(connection: Connection, folder: Path, filter_: str, events: bool) ->
     subject = Subject(user=connection.user, filter=filter_)
 
     async def only() -> AsyncIterator[OneUser]:
-        yield OneUser(connection.user, connection.client())
+        yield OneUser(connection.user, connection.client(retry_for_s=RETRY_FOR_S))
 
     async def work(client: Client) -> ExitCode:
+        await client.models()  # a wrong address or key is reported at once
         done = await export(ExportFolder(folder, subject), only(), TransferBar("export"), with_events=events)
         return print_exported(connection, folder, done)
 
@@ -114,7 +116,11 @@ def import_(
     if of_user and all_users:
         raise click.UsageError("Give either --of-user or --all-users.")
 
+    def for_user(user: str) -> Client:
+        return connection.client(user=user if all_users else "", retry_for_s=RETRY_FOR_S)
+
     async def work(client: Client) -> ExitCode:
+        await client.models()  # a wrong address or key is reported at once
         with opened(source) as files:
             demand_whole(files)
             if not (read_description(files).subject.user or of_user or all_users):
@@ -122,9 +128,7 @@ def import_(
             options = ImportOptions(of_user, overwrite, dry_run)
             with TransferBar("import") as bar:
                 bar.expect(read_description(files).indexes["entries.jsonl"].records)
-                done = await import_export(
-                    files, lambda user: connection.client(user=user if all_users else ""), options, bar
-                )
+                done = await import_export(files, for_user, options, bar)
         _print_imported(connection, done, dry_run=dry_run)
         left = sum(done.entries.of[each] + done.collections.of[each] for each in (Outcome.EDITED, Outcome.REFUSED))
         return ExitCode.REFUSED if left else ExitCode.OK

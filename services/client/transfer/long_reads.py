@@ -7,6 +7,7 @@ from typing import Any
 from services.client.client import Client
 
 RETRY_FOR_S = 60.0
+"""Also for the other calls of an export or an import."""
 
 
 @dataclass(frozen=True, slots=True)
