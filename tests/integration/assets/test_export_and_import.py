@@ -3,6 +3,7 @@
 import hashlib
 import json
 import uuid
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from services.client.transfer.sources import bytes_name
 from tests.support import pictures, sounds
 from tests.support.builders import ScriptedBackend
 from tests.support.client_command import Command, Terminal
-from tests.support.exports import zipped
+from tests.support.exports import an_export, zipped
 from tests.support.served_orchestrator import GOLDEN, Served, caller, image_spec, parts, served
 
 HERE = ("--user", "ann")
@@ -251,6 +252,29 @@ async def test_an_archive_is_imported_and_what_is_no_media_is_refused_alone(
     shown = await ran(command, "import", "one.zip", tenant="story", code=3)
     assert "4 new; 1 refused" in shown and f"assets/{digest}: " in shown
     assert len(await library(i2v, "story")) == 4
+
+
+async def test_a_hostile_export_stores_nothing(i2v: Served, command: Command) -> None:
+    here = command.folder
+    an_export(here / "whole", {"ann": pictures.a_picture()})
+    zipped(here / "whole", here / "bomb.zip", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(here / "bomb.zip", "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(bytes_name("0" * 64), bytes(20_000_000))
+    zipped(here / "whole", here / "way-out.zip")
+    with zipfile.ZipFile(here / "way-out.zip", "a") as archive:
+        archive.writestr("../../evil", b"")
+    an_export(here / "linked", {"ann": pictures.a_picture()})
+    (here / "linked" / "usage.jsonl").unlink()
+    (here / "linked" / "usage.jsonl").symlink_to("/etc/passwd")
+    for hostile, reason in (
+        ("bomb.zip", "EXPORT_TOO_LARGE"),
+        ("way-out.zip", "EXPORT_UNSAFE"),
+        ("linked", "EXPORT_UNSAFE"),
+    ):
+        assert reason in await ran(command, "import", hostile, "--all-users", code=3)
+        assert reason in await ran(command, "check", hostile, code=7)
+    assert await library(i2v, "studio") == [] and not list(here.parent.rglob("evil"))
+    assert "entries: 1 new" in await ran(command, "import", "whole", "--all-users")
 
 
 async def test_a_check_needs_no_server_and_no_key(tmp_path: Path) -> None:
