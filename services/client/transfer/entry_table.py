@@ -31,6 +31,11 @@ class EntryTable:
         ).rowcount
         return added == 1
 
+    def names(self, user: str, sha256: str) -> bool:
+        """Whether an entry was noted."""
+        query = "SELECT 1 FROM named WHERE user = ? AND sha256 = ?"
+        return self._database.execute(query, (user, sha256)).fetchone() is not None
+
     def hold(self, sha256: str, size: int) -> None:
         """Notes bytes that are there."""
         self._database.execute("INSERT OR IGNORE INTO held VALUES (?, ?)", (sha256, size))

@@ -21,6 +21,8 @@ from services.reasons import AccessReason
 
 AT_ONCE = 4
 PAGE = 500
+EVENTS_A_LINE = 2000
+"""A job with more has several lines, so that none is too long to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +129,17 @@ class Exporting:
             self.writers[COLLECTIONS.file].add(Record(user, collection, members=tuple(names)))
 
     async def _jobs(self, client: Client, user: str) -> None:
-        async def one(job: job_pb2.Job) -> Record:
+        async def one(job: job_pb2.Job) -> tuple[job_pb2.Job, list[job_pb2.JobEvent]]:
             events = (
                 [event async for event in client.watch(job.name)] if job.state in ENDED and self.with_events else []
             )
-            return Record(user, job, events=tuple(events))
+            return job, events
 
-        async with aclosing(in_order(client.jobs(page_size=200), one, AT_ONCE)) as records:
-            async for record in records:
-                self.writers[JOBS.file].add(record)
+        async with aclosing(in_order(client.jobs(page_size=200), one, AT_ONCE)) as found:
+            async for job, events in found:
+                for first in range(0, len(events) or 1, EVENTS_A_LINE):
+                    record = Record(user, job, events=tuple(events[first : first + EVENTS_A_LINE]))
+                    self.writers[JOBS.file].add(record)
 
     async def _usage(self, client: Client, user: str) -> None:
         async for booking in usage_calls.entries(client, usage_pb2.ListLedgerEntriesRequest(page_size=200)):
@@ -154,6 +158,7 @@ async def export(
         async for one in users:
             async with one.client as client:
                 await work.of_user(client, one.user)
+        folder.demand_same_library(table)
         indexes = {name: writer.finish() for name, writer in writers.items()}
         folder.remove_others(table)
         done.files, done.size_bytes = table.total()

@@ -14,11 +14,12 @@ from i2v.v1 import asset_pb2, asset_pb2_grpc
 
 from services.client.asset_download import Begun, Streams, download_asset
 from services.client.errors import I2VError
-from services.client.transfer import description
+from services.client.transfer import description, records
 from services.client.transfer.description import Description, IndexSummary, Subject
 from services.client.transfer.entry_table import EntryTable
 from services.client.transfer.faults import BrokenExport
-from services.client.transfer.index_file import PRIVATE
+from services.client.transfer.index_file import PRIVATE, IndexReader
+from services.client.transfer.records import ENTRIES
 from services.client.transfer.sources import BYTES, bytes_name
 from services.reasons import AssetReason, LibraryReason
 
@@ -81,6 +82,22 @@ class ExportFolder:
                 raise
             await _download(streams, assets, asset.name, part, Begun())  # what was left of the earlier try was wrong
         part.replace(file)
+
+    def demand_same_library(self, table: EntryTable) -> None:
+        """Raises BrokenExport if an earlier export in the folder has entries, and none of them is in the table.
+
+        A caller does not know its tenant, so with another key this would be another library.
+        """
+        file, record = self.root / ENTRIES.file, None
+        if file.is_file():
+            with file.open("rb") as opened:
+                for place, line in IndexReader(ENTRIES, opened).lines():
+                    record = records.record(ENTRIES, line, place)
+                    if table.names(record.user, record.message.name.removeprefix("assets/")):
+                        return
+        if record is not None:
+            what = "no entry of the export in this folder is in the library; is this the right key? Name another folder"
+            raise BrokenExport(LibraryReason.EXPORT_MALFORMED, str(self.root), what)
 
     def remove_others(self, table: EntryTable) -> None:
         """Removes what an earlier export has left in `bytes`, and notes in the table what is there."""

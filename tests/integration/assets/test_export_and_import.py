@@ -210,6 +210,10 @@ async def test_only_what_a_filter_selects_is_exported(i2v: Served, command: Comm
     assert lines(tmp_path / "here" / "some", "collections.jsonl")[0]["assets"] == [made["jpeg"].name]
     assert lines(tmp_path / "here" / "some", "jobs.jsonl") == []
     assert "another library" in await ran(command, "export", "some", code=3)
+    assert "is this the right key" in await ran(
+        command, "export", "some", "--filter", "tags:roof", tenant="story", code=3
+    )
+    assert (tmp_path / "here" / "some" / bytes_name(made["jpeg"].name.removeprefix("assets/"))).exists()
     (tmp_path / "here" / "other").mkdir()
     (tmp_path / "here" / "other" / "file").write_text("")
     assert "holds no export" in await ran(command, "export", "other", code=3)
