@@ -26,7 +26,7 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 END, END_64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q")
 END_SIGN, END_64_SIGN, UNKNOWN = b"PK\x05\x06", b"PK\x06\x06", 0xFFFFFFFF
 LOCATOR_BYTES, COMMENT_MOST = 20, 65_535
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error)
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error)
 COPY_BYTES = 1 << 20
 
 
