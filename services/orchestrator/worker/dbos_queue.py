@@ -94,7 +94,7 @@ class DbosQueue:
         DBOS.listen_queues([])  # the poller does
         DBOS.launch()
         # Only the queues of this worker's backends: the database may have queues of others.
-        self._claimers = {name: QueueClaimer(dbos, name) for name in self._slots}
+        self._claimers = {name: QueueClaimer(dbos, name, limits.per_worker) for name, limits in self._slots.items()}
         self._poller.start(self._claimers)
 
     def stop(self) -> None:

@@ -28,9 +28,11 @@ log = logging.getLogger(__name__)
 class QueueClaimer:
     """The claims of one worker on one queue."""
 
-    def __init__(self, dbos: DBOS, name: str) -> None:
+    def __init__(self, dbos: DBOS, name: str, slots: int) -> None:
+        """`slots` are the jobs at a time of this worker. The queue's row has those of the worker that started last."""
         self._dbos = dbos
         self._name = name
+        self._slots = slots
         self._turns = Turns()
         self._taken: dict[str, Turn] = {}
         """The entries that this worker runs, each with its turn."""
@@ -43,8 +45,8 @@ class QueueClaimer:
         queue = database.get_queue(self._name)
         if queue is None:
             return POLL_S
-        slots = queue._worker_concurrency or 0
-        free = slots - self._dbos._active_workflows_set.count_for_queue(self._name)
+        queue._worker_concurrency = self._slots
+        free = self._slots - self._dbos._active_workflows_set.count_for_queue(self._name)
         if free <= 0:
             return queue._polling_interval_sec
         keys = {TenantShare.parse(key): key for key in database.get_queue_partitions(self._name)}
@@ -97,7 +99,7 @@ class QueueClaimer:
                 GlobalParams.executor_id,
                 GlobalParams.app_version,
                 key,
-                (queue._worker_concurrency or 0) - len(turns),  # as if only so many slots were free
+                self._slots - len(turns),  # as if only so many slots were free
                 owner_xid=owner,
             )
         finally:
