@@ -14,9 +14,9 @@ from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.assets.upload_parts import UploadParts
 from services.orchestrator.backend_connections import Backends, connect_backends
 from services.orchestrator.background_task import run_in_background
-from services.orchestrator.blob_stores import open_blobs
+from services.orchestrator.blob_stores import folders_in, open_blobs
 from services.orchestrator.blobs.kept import KeptBlobs
-from services.orchestrator.blobs.local import LocalBlobs
+from services.orchestrator.blobs.moving import MovingBlobs
 from services.orchestrator.certificate_files import open_credentials
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.disk_space import DiskSpace
@@ -215,12 +215,12 @@ async def _start_postgres(folder: Path, stack: AsyncExitStack) -> EmbeddedPostgr
 
 def _watched_disks(settings: Settings, scratch: Scratch, blobs: Blobs, meter: PrometheusMeter) -> DiskSpace:
     folders = {"spool": scratch.path}
-    if isinstance(blobs, LocalBlobs):
-        folders["blobs"] = settings.data / "blobs"
+    if written := folders_in(blobs.new if isinstance(blobs, MovingBlobs) else blobs):
+        folders["blobs"] = written[0].root
     return DiskSpace(folders, settings.disk_free_bytes, settings.disk_free_share, meter.disk_free)
 
 
 def _sweeps(scratch: Scratch, spool: Path, blobs: Blobs) -> list[Callable[[], int]]:
     """Returns functions that remove the files of killed processes from this machine's disks."""
     sweeps: list[Callable[[], int]] = [scratch.sweep, partial(sweep_unlocked, spool, "attempt-", "upload-")]
-    return [*sweeps, blobs.sweep] if isinstance(blobs, LocalBlobs) else sweeps
+    return [*sweeps, *(folder.sweep for folder in folders_in(blobs))]

@@ -8,13 +8,12 @@ from datetime import timedelta
 from enum import StrEnum
 
 from services.errors import NotFound
+from services.orchestrator.domain.asset import TENANTS
 from services.orchestrator.ports.blob_references import BlobReferences
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
 
 PAGE = 500
-TENANTS = "tenants/"
-"""The keys of all bytes that belong to a tenant. Checkpoints and incomplete uploads are removed by their age."""
 UNREFERENCED_AFTER = timedelta(days=1)
 """Bytes are stored before their row is written; younger ones may belong to an upload or a job under way."""
 
@@ -82,6 +81,7 @@ class Scrub:
                 after = named.key
 
     async def _list(self, after: str) -> AsyncIterator[Looked]:
+        # Checkpoints and incomplete uploads, which have other keys, are removed by their age.
         while page := await self.blobs.stored(TENANTS, after=after, limit=PAGE):
             old = self.clock.now() - UNREFERENCED_AFTER
             unnamed = await self.references.unnamed([each.key for each in page if each.write_time < old])

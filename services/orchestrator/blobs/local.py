@@ -43,7 +43,8 @@ class LocalBlobs:
     """The Blobs port over a folder of this machine, for one machine."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root.absolute()
+        self.root = root.absolute()
+        """The folder."""
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
         self._scratch: Scratch | None = None
         self._making = threading.Lock()
@@ -114,7 +115,7 @@ class LocalBlobs:
 
     async def stored(self, folder: str, *, after: str, limit: int) -> list[StoredBlob]:
         """Returns what is stored under a folder, in the order of the keys."""
-        return await self._run(lambda: stored_blobs(self._root, folder, after, limit))
+        return await self._run(lambda: stored_blobs(self.root, folder, after, limit))
 
     async def signed_url(self, key: str, *, expires_s: int, download_name: str, media_type: str) -> None:
         """Returns None: a folder has no URLs."""
@@ -126,17 +127,17 @@ class LocalBlobs:
         """Raises Unavailable when nothing can be written."""
 
         def write() -> None:
-            self._root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self._root) as file:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as file:
                 file.write(b"\0")
 
         await self._run(write)
 
     def sweep(self) -> int:
         """Removes the incomplete blobs of ended processes; returns the number of folders. Blocking. Raises OSError."""
-        removed = sweep(self._root / _PARTS)
+        removed = sweep(self.root / _PARTS)
         if time.monotonic() - self._walk_time >= WALK_S:
-            removed += sweep_unlocked(self._root, ".put-", deep=True)
+            removed += sweep_unlocked(self.root, ".put-", deep=True)
             self._walk_time = time.monotonic()
         return removed
 
@@ -150,12 +151,12 @@ class LocalBlobs:
         """Returns the folder of incomplete blobs; a new one if it was removed. Raises OSError."""
         with self._making:
             if self._scratch is None or not self._scratch.path.is_dir():
-                self._scratch = Scratch(self._root / _PARTS)
+                self._scratch = Scratch(self.root / _PARTS)
             return self._scratch
 
     def _path(self, key: str) -> Path:
         check_key(key)
-        return self._root / key
+        return self.root / key
 
     def _put(self, path: Path, source: Path) -> None:
         self._make_folder(path.parent)

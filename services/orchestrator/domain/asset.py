@@ -27,6 +27,8 @@ class Asset:
         return blob_key(self.tenant, self.sha256)
 
 
+TENANTS = "tenants/"
+"""What the keys of all bytes that belong to a tenant begin with. All others are of checkpoints, uploads and checks."""
 CHECKPOINTS = "checkpoints/"
 """What the keys of all checkpoints begin with."""
 
