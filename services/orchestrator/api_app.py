@@ -225,7 +225,9 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     retention = RetentionService(resources.retention, store.legal_holds, folding, acting)
     counter_audit = CounterAuditService(store.counter_audits)
     backends = BackendService(store.backend_drains, catalog, forecasts.wait_s, acting, clock, settings.silent_s)
-    blobs = BlobService(Scrub(resources.blobs, store.blob_references, clock), acting)
+    blobs = BlobService(
+        Scrub(resources.blobs, store.blob_references, clock), resources.blob_copy, resources.bucket, acting
+    )
     all_jobs = AdminJobService(store.job_records, store.jobs, acting, meter)
 
     def register(server: grpc.aio.Server) -> None:

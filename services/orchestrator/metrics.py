@@ -124,6 +124,7 @@ class PrometheusMeter:
         self._leftovers = Counter(
             "i2v_leftovers_removed_total", "Folders of ended processes that were removed.", registry=registry
         )
+        self._copies = Counter("i2v_blob_copies_total", "Keys that copies looked at.", ["outcome"], registry=registry)
         self._retained = Gauge(
             "i2v_retention_round_timestamp_seconds", "End of the last successful round.", ["kind"], registry=registry
         )
@@ -277,6 +278,10 @@ class PrometheusMeter:
     def leftovers_removed(self, folders: int) -> None:
         """Counts folders of ended processes that were removed."""
         self._leftovers.inc(folders)
+
+    def blob_copied(self, outcome: str) -> None:
+        """Counts a key that a copy between stores has looked at."""
+        self._copies.labels(outcome).inc()
 
     def removed(self, kind: Kind, count: int) -> None:
         """Counts removed things."""

@@ -10,13 +10,15 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from services.file_permissions import restrict_permissions
+from services.orchestrator.assets.blob_copy import BlobCopy
 from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.assets.upload_parts import UploadParts
 from services.orchestrator.backend_connections import Backends, connect_backends
 from services.orchestrator.background_task import run_in_background
-from services.orchestrator.blob_stores import folders_in, open_blobs
+from services.orchestrator.blob_stores import bucket_of, folders_in, open_blobs
 from services.orchestrator.blobs.kept import KeptBlobs
 from services.orchestrator.blobs.moving import MovingBlobs
+from services.orchestrator.blobs.s3_configuration import S3Configuration
 from services.orchestrator.certificate_files import open_credentials
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.disk_space import DiskSpace
@@ -27,6 +29,7 @@ from services.orchestrator.media.rendition_maker import SandboxedRenditions
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.bucket_configuration import BucketConfiguration
 from services.orchestrator.retention.ended_jobs import EndedJobs
 from services.orchestrator.retention.job_history import JobHistory
 from services.orchestrator.retention.old_checkpoints import OldCheckpoints
@@ -81,6 +84,10 @@ class Resources:
     drained: DrainedBackends
     credentials: ContentCredentials
     renditions: OnDemandRenditions
+    blob_copy: BlobCopy | None
+    """None: blobs are not moved to another store."""
+    bucket: BucketConfiguration | None
+    """None: the store is a folder."""
 
     def available(self, backend: str) -> bool:
         """Whether a backend takes work now."""
@@ -161,8 +168,29 @@ async def open_resources(
         drained=drained,
         credentials=credentials,
         renditions=renditions,
+        blob_copy=_blob_copy(blobs, store, clock, scratch.path, disks, meter),
+        bucket=_bucket(settings, stack),
         retention=_retention(settings, url, store, blobs, clock, meter, config, pace, renditions.remove),
     )
+
+
+def _blob_copy(
+    blobs: Blobs, store: PostgresStore, clock: SystemClock, spool: Path, disks: DiskSpace, meter: PrometheusMeter
+) -> BlobCopy | None:
+    if not isinstance(blobs, MovingBlobs):
+        return None
+    new, old = blobs.new, blobs.old
+    removals, references = store.blob_removals, store.blob_references
+    return BlobCopy(new, old, removals, references, clock, spool, disks.room, meter.blob_copied)
+
+
+def _bucket(settings: Settings, stack: AsyncExitStack) -> S3Configuration | None:
+    bucket = bucket_of(settings)
+    if bucket is None:
+        return None
+    configuration = S3Configuration(bucket)
+    stack.push_async_callback(configuration.close)
+    return configuration
 
 
 def _retention(

@@ -147,3 +147,10 @@ class RequestReason(Reason):
         (Code.FAILED_PRECONDITION, Code.EVENT, Code.JOB),
         Advice.OPERATORS,
     )
+    NO_OLD_STORE = (
+        "NO_OLD_STORE",
+        "The server knows one store of blobs, so there is nothing to copy. Set `I2V_BLOBS_OLD` first: see "
+        "[Moving to another store](operations.md#moving-to-another-store).",
+        Code.FAILED_PRECONDITION,
+    )
+    ORIGIN_MALFORMED = "ORIGIN_MALFORMED", "Give origins such as `https://app.example.com`, or `*`; 20 at most."

@@ -141,7 +141,7 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "GetJob": _VIEWER,
         "CancelJob": _OPERATOR,
     },
-    "i2v.admin.v1.BlobService": {"ScrubBlobs": _OPERATOR},
+    "i2v.admin.v1.BlobService": {"ScrubBlobs": _OPERATOR, "CopyBlobs": _OPERATOR, "ConfigureBlobs": _OPERATOR},
     "i2v.admin.v1.BackendService": {
         "ListBackends": _VIEWER,
         "DrainBackend": _OPERATOR,

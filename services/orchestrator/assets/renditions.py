@@ -82,7 +82,8 @@ class OnDemandRenditions:
         removes what it has stored.
         """
         variants = await self.renditions.withdraw(tenant, sha256)
-        for variant in variants:
+        # Also those without a row: a copy to another store may have brought one back.
+        for variant in Variant:
             await self.blobs.delete(rendition_key(tenant, sha256, variant))
         await self.renditions.forget(tenant, sha256)
         return len(variants)

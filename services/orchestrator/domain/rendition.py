@@ -1,5 +1,6 @@
 """Renditions: small pictures and previews made from an asset, each once, next to its bytes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -84,3 +85,12 @@ def recipe_of(variant: Variant, info: Info) -> Recipe | None:
 def rendition_key(tenant: str, sha256: str, variant: Variant) -> str:
     """Returns the blob key of a rendition. Like the asset's bytes, it belongs to all users of the tenant."""
     return f"tenants/{tenant}/renditions/{sha256}.{variant}"
+
+
+RENDITION_KEY = re.compile(r"tenants/([^/]+)/renditions/([0-9a-f]{64})\..+")
+
+
+def asset_of_rendition(key: str) -> tuple[str, str] | None:
+    """Returns the tenant and the SHA-256 of the asset that a rendition of this key belongs to; None: no such key."""
+    found = RENDITION_KEY.fullmatch(key)
+    return (found[1], found[2]) if found else None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Protocol
 
 from services.orchestrator.domain.retention import Due
@@ -15,6 +16,17 @@ class Unneeded:
     sha256: str
 
 
+class Note(Enum):
+    """What was known of bytes before they were noted."""
+
+    NEW = "new"
+    """Nothing."""
+    KNOWN = "known"
+    """They were noted already, by a deletion or another copy."""
+    REMOVING = "removing"
+    """They are being removed. They were not noted."""
+
+
 class BlobRemovals(Protocol):
     """The removals of one database. Every method raises services.errors.Unavailable if it cannot be reached."""
 
@@ -23,6 +35,15 @@ class BlobRemovals(Protocol):
 
         Raises Unavailable while they are being removed, so that they are stored after that.
         """
+
+    async def begin_copy(self, tenant: str, sha256: str, now: datetime) -> Note:
+        """Notes bytes that are about to be copied: they are removed later if no asset needs them, but not soon.
+
+        Returns what was known of them.
+        """
+
+    async def end_copy(self, tenant: str, sha256: str, now: datetime) -> None:
+        """Takes the note of this time back, unless there is a later one. Idempotent."""
 
     async def due(self, before: datetime) -> Due:
         """Returns which bytes have not been needed since before this time."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from services.errors import Unavailable
 from services.orchestrator.domain.retention import Due
-from services.orchestrator.ports.blob_removals import Unneeded
+from services.orchestrator.ports.blob_removals import Note, Unneeded
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.library_schema import blob_removals
 from services.reasons import LibraryReason
@@ -19,6 +19,14 @@ RETRY_S = 1.0
 
 # Without a row, which is the rule, nothing is written.
 KEEP = sa.text("UPDATE blob_removals SET since = :now WHERE tenant = :tenant AND sha256 = :sha256 RETURNING removing")
+NOTE = sa.text("""
+INSERT INTO blob_removals AS known (tenant, sha256, since) VALUES (:tenant, :sha256, :now)
+ON CONFLICT (tenant, sha256) DO UPDATE SET since = CASE WHEN known.removing THEN known.since ELSE excluded.since END
+RETURNING removing, xmax = 0 AS new
+""")
+FORGET_NOTE = sa.text(
+    "DELETE FROM blob_removals WHERE tenant = :tenant AND sha256 = :sha256 AND since = :now AND NOT removing"
+)
 HELD = "tenant IN (SELECT id FROM tenants WHERE legal_hold)"
 NEEDED = """
 EXISTS (
@@ -53,6 +61,17 @@ class PostgresBlobRemovals:
         if removing:
             what = "The same bytes were deleted and are just being removed. Try again."
             raise Unavailable(what, reason=LibraryReason.BYTES_BEING_REMOVED, retry_after_s=RETRY_S)
+
+    async def begin_copy(self, tenant: str, sha256: str, now: datetime) -> Note:
+        """Notes bytes that are about to be copied. Returns what was known of them."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(NOTE, {"tenant": tenant, "sha256": sha256, "now": now})).one()
+        return Note.REMOVING if row.removing else Note.NEW if row.new else Note.KNOWN
+
+    async def end_copy(self, tenant: str, sha256: str, now: datetime) -> None:
+        """Takes the note of this time back, unless there is a later one."""
+        async with self._database.reading() as connection:
+            await connection.execute(FORGET_NOTE, {"tenant": tenant, "sha256": sha256, "now": now})
 
     async def due(self, before: datetime) -> Due:
         """Returns which bytes have not been needed since before this time."""
