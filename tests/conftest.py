@@ -41,6 +41,7 @@ hypothesis.settings.load_profile("any machine")
 pytest_plugins = [
     "tests.support.triton_fixture",
     "tests.support.s3_fixture",
+    "tests.support.rgw_fixture",
     "tests.support.command_fixture",
     "tests.support.stack_fixture",
 ]

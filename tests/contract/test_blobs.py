@@ -1,4 +1,5 @@
-"""What every Blobs keeps: a folder, a real S3 server run for the tests, and any other S3 that is named.
+"""What every Blobs keeps: a folder, a real S3 server run for the tests, two stores between which blobs move, a Ceph RGW
+that is run for the tests where it can be, and any other S3 that is named.
 
 To run it against another one, give it by I2V_TEST_S3_ENDPOINT, I2V_TEST_S3_ACCESS_KEY and I2V_TEST_S3_SECRET_KEY;
 the bucket `i2v-test` is used there, under keys of this run's own.
@@ -20,8 +21,9 @@ import pytest_asyncio
 
 from services.errors import NotFound, Unavailable
 from services.orchestrator.blobs.local import LocalBlobs
+from services.orchestrator.blobs.moving import MovingBlobs
 from services.orchestrator.ports.blobs import Blobs
-from tests.support.blob_stores import MIB, RUN, a_file, a_key, content, in_a_process, minio, until
+from tests.support.blob_stores import MIB, RUN, a_file, a_key, content, in_a_process, minio, s3_named, until
 from tests.support.s3_fixture import S3Server
 
 
@@ -30,25 +32,25 @@ class Place:
     """An implementation, and what a test must know to make it fail."""
 
     blobs: Blobs
-    folder: Path | None = None
     server: S3Server | None = None
 
 
-def outside_s3() -> S3Server:
-    names = ("I2V_TEST_S3_ENDPOINT", "I2V_TEST_S3_ACCESS_KEY", "I2V_TEST_S3_SECRET_KEY")
-    values = [os.environ.get(name, "") for name in names]
-    if not all(values):
-        pytest.skip(f"set {', '.join(names)} to test against an S3 of your own, e.g. 127.0.0.1:9000 of a MinIO")
-    return S3Server(*values)
-
-
-@pytest_asyncio.fixture(params=["local", "rclone", "outside"])
+@pytest_asyncio.fixture(params=["local", "rclone", "folders", "folder-to-rclone", "rclone-to-folder", "rgw", "outside"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    if request.param == "local":
-        made = Place(LocalBlobs(tmp_path / "blobs"), folder=tmp_path / "blobs")
-    else:
-        server = outside_s3() if request.param == "outside" else request.getfixturevalue("s3_server")
-        made = Place(minio(server), server=server)
+    match request.param:
+        case "local":
+            made = Place(LocalBlobs(tmp_path / "blobs"))
+        case "folders":
+            made = Place(MovingBlobs(LocalBlobs(tmp_path / "new"), LocalBlobs(tmp_path / "old")))
+        case "folder-to-rclone":
+            server: S3Server = request.getfixturevalue("s3_server")
+            made = Place(MovingBlobs(minio(server), LocalBlobs(tmp_path / "old")), server)
+        case "rclone-to-folder":
+            server = request.getfixturevalue("s3_server")
+            made = Place(MovingBlobs(LocalBlobs(tmp_path / "new"), minio(server)))
+        case name:
+            server = s3_named(name, request)
+            made = Place(minio(server), server)
     yield made
     await made.blobs.close()
 
@@ -234,6 +236,7 @@ def test_memory_stays_flat_however_large_the_blob(kind: str, tmp_path: Path, req
         import asyncio, resource
         from pathlib import Path
         from services.orchestrator.blobs.local import LocalBlobs
+from services.orchestrator.blobs.moving import MovingBlobs
         from services.orchestrator.blobs.minio import MinioBlobs
         from services.orchestrator.blobs.s3_bucket import S3Bucket
         async def main():

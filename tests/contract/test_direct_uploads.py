@@ -21,9 +21,8 @@ from services.orchestrator.domain.open_upload import UploadId
 from services.orchestrator.media.upload_probe import UploadProbe
 from services.orchestrator.ports.blobs import SignedPost
 from services.orchestrator.store.postgres_store import PostgresStore
-from tests.contract.test_blobs import outside_s3
 from tests.support import pictures
-from tests.support.blob_stores import content, minio
+from tests.support.blob_stores import content, minio, s3_named
 from tests.support.builders import a_caller
 
 Send = Callable[[SignedPost, bytes], Awaitable[None]]
@@ -32,9 +31,9 @@ ID = UploadId("studio", "ann", str(uuid.uuid4()))
 UPLOAD = Upload("image/*", len(PICTURE), hashlib.sha256(PICTURE).hexdigest(), Details("A cat"))
 
 
-@pytest_asyncio.fixture(params=["rclone", "outside"])
+@pytest_asyncio.fixture(params=["rclone", "rgw", "outside"])
 async def blobs(request: pytest.FixtureRequest) -> AsyncIterator[MinioBlobs]:
-    blobs = minio(outside_s3() if request.param == "outside" else request.getfixturevalue("s3_server"))
+    blobs = minio(s3_named(request.param, request))
     yield blobs
     await blobs.close()
 
@@ -52,7 +51,7 @@ def send(request: pytest.FixtureRequest, blobs: MinioBlobs, tmp_path: Path) -> S
         (tmp_path / "sent").write_bytes(data)
         await blobs.put_file(form.fields["key"], tmp_path / "sent", media_type="application/octet-stream")
 
-    return by_form if "outside" in request.node.name else by_key
+    return by_key if "rclone" in request.node.name else by_form
 
 
 @pytest.fixture

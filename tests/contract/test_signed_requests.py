@@ -14,8 +14,7 @@ import urllib3
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.blobs.minio import MinioBlobs
 from services.orchestrator.ports.blobs import SignedPost
-from tests.contract.test_blobs import outside_s3
-from tests.support.blob_stores import a_file, a_key, content, minio, until
+from tests.support.blob_stores import a_file, a_key, content, minio, s3_named, until
 from tests.support.s3_fixture import S3Server
 
 HTTP = urllib3.PoolManager(retries=False)
@@ -33,10 +32,9 @@ class Store:
             pytest.skip("rclone reads no policies of forms and no headers for answers; name a real S3")
 
 
-@pytest_asyncio.fixture(params=["rclone", "outside"])
+@pytest_asyncio.fixture(params=["rclone", "rgw", "outside"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    server = outside_s3() if request.param == "outside" else request.getfixturevalue("s3_server")
-    made = Store(minio(server), request.param == "outside")
+    made = Store(minio(s3_named(request.param, request)), request.param != "rclone")
     yield made
     await made.blobs.close()
 

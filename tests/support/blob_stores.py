@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from services.orchestrator.blobs.minio import MinioBlobs
 from services.orchestrator.blobs.s3_bucket import S3Bucket
 from services.orchestrator.ports.blobs import Blobs
@@ -23,6 +25,18 @@ RUN = secrets.token_hex(6)
 def minio(server: S3Server, **changes: Any) -> MinioBlobs:
     given = S3Bucket(server.endpoint, server.access_key, server.secret_key, "i2v-test")
     return MinioBlobs(replace(given, **changes))
+
+
+def s3_named(name: str, request: pytest.FixtureRequest) -> S3Server:
+    """Returns the server `rclone`, `rgw`, or the one `outside` that the environment names. Skips if it is not there."""
+    if name != "outside":
+        server: S3Server = request.getfixturevalue({"rclone": "s3_server", "rgw": "rgw_server"}[name])
+        return server
+    names = ("I2V_TEST_S3_ENDPOINT", "I2V_TEST_S3_ACCESS_KEY", "I2V_TEST_S3_SECRET_KEY")
+    values = [os.environ.get(each, "") for each in names]
+    if not all(values):
+        pytest.skip(f"set {', '.join(names)} to test against an S3 of your own, e.g. 127.0.0.1:9000 of a MinIO")
+    return S3Server(*values)
 
 
 def a_key(name: str = "video") -> str:

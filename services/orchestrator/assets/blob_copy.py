@@ -215,9 +215,10 @@ class BlobCopy:
             return Outcome.DELETED
         await self.new.put_file(key, path, media_type=MEDIA_TYPE)
         if await self.old.size(key) is None:
-            if owner is None:
+            # The collector removes the copy. Not deleted at once: an upload may be storing the same bytes again, except
+            # while they are being removed. The note is renewed: storing may have taken longer than a day.
+            if owner is None or await self.removals.begin_copy(*owner, self.clock.now()) is Note.REMOVING:
                 await self.new.delete(key)
-            # Else the note stays. Not deleted at once: an upload may be storing the same bytes again.
             return Outcome.DELETED
         if owner and note is Note.NEW:
             await self.removals.end_copy(*owner, now)
