@@ -12,6 +12,7 @@ from services.errors import Unavailable
 from services.orchestrator.assets.blob_copy import Outcome, Phase
 from services.orchestrator.domain.asset import blob_key
 from services.orchestrator.domain.rendition import Variant, rendition_key
+from services.orchestrator.domain.retention import NOTHING_DUE
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.blob_copies import (
@@ -66,7 +67,7 @@ async def test_everything_is_copied_once(rig: TrashRig) -> None:
         assert await content(new, blob_key(key.tenant, key.sha256)) == name.encode()
     assert await content(new, rendition) == b"small"
     assert {outcome for _, outcome in await outcomes(a_copy(rig))} == {Outcome.PRESENT}
-    assert await rig.store.blob_removals.due(rig.clock.now().replace(year=2100)) == (0, None)
+    assert await rig.store.blob_removals.due(rig.clock.now().replace(year=2100)) == NOTHING_DUE
 
 
 async def test_it_says_what_is_altered_missing_or_still_in_use(rig: TrashRig) -> None:
@@ -88,12 +89,13 @@ async def test_it_says_what_is_altered_missing_or_still_in_use(rig: TrashRig) ->
     assert await new.stored("", after="", limit=9) == []
 
 
-async def test_it_goes_on_after_a_key(rig: TrashRig) -> None:
+async def test_it_goes_on_after_a_key_and_then_looks_for_what_it_has_passed(rig: TrashRig) -> None:
     keys = sorted(blob_key(key.tenant, key.sha256) for key in [await old_rig(rig).upload(name) for name in "abc"])
     run = a_copy(rig).run(Phase.COPYING, keys[0], bytes_per_second=FAST, dry_run=False)
-    assert [step.key for step in [step async for step in run] if step.outcome is Outcome.COPIED] == keys[1:]
-    run = a_copy(rig).run(Phase.CHECKING, "", bytes_per_second=FAST, dry_run=False)
-    assert [step.key async for step in run if step.outcome is Outcome.COPIED] == keys[:1]
+    copied = [(step.phase, step.key) async for step in run if step.outcome is Outcome.COPIED]
+    assert copied == [(Phase.COPYING, keys[1]), (Phase.COPYING, keys[2]), (Phase.CHECKING, keys[0])]
+    run = a_copy(rig).run(Phase.CHECKING, keys[1], bytes_per_second=FAST, dry_run=False)
+    assert [step.key async for step in run] == keys[2:]
 
 
 async def test_a_broken_copy_is_made_again(rig: TrashRig) -> None:

@@ -40,6 +40,7 @@ class TrashRig:
         """As an upload does: first the bytes, then the record. Raises Unavailable."""
         asset = self.video(name, user, tenant)
         source = self.folder / "upload"
+        source.unlink(missing_ok=True)  # a folder store keeps the one before under another name
         source.write_bytes(name.encode())
         kept = KeptBlobs(self.stored.blobs, self.store.blob_removals, self.clock)
         await kept.put_file(asset.key, source, media_type="video/mp4")

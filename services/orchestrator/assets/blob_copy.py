@@ -160,6 +160,8 @@ class BlobCopy:
         if await self.new.size(key) is not None:
             return None
         size = await self.old.size(key)
+        if size is not None and dry_run:
+            return None  # the first phase has counted it
         if size is not None:  # a process that did not know of the new store has stored it
             outcome = await self._copy(StoredBlob(key, self.clock.now(), size), pace, dry_run)
             return None if outcome is Outcome.ALTERED else outcome  # which the first phase has reported
