@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,22 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from services.errors import NotFound, Unavailable
 from services.orchestrator.assets.blob_copy import Outcome
+from services.orchestrator.blobs.moving import MovingBlobs
 from services.orchestrator.domain.asset import blob_key
 from services.orchestrator.domain.library_entry import EntryKey
 from services.orchestrator.domain.rendition import Variant, rendition_key
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.store.postgres_store import PostgresStore
-from tests.support.blob_copies import a_copy, copy_with, delete_for_good, kill, moving_bytes, old_rig, outcomes
+from tests.support.blob_copies import (
+    Happening,
+    a_copy,
+    copy_with,
+    delete_for_good,
+    kill,
+    moving_bytes,
+    old_rig,
+    outcomes,
+)
 from tests.support.builders import FakeClock
 from tests.support.old_jobs import digest
 from tests.support.trash_rounds import TrashRig
@@ -126,22 +137,70 @@ async def test_a_copy_that_is_killed_at_any_step_loses_nothing_and_leaves_nothin
     assert at > LEAST
 
 
-async def test_bytes_without_a_record_do_not_come_back_either(store: PostgresStore, clock: FakeClock) -> None:
-    """They are deleted from the old store, and some steps later from the new one."""
+class Halves:
+    """A deletion from two stores, whose second half waits."""
+
+    def __init__(self, rig: TrashRig, key: str) -> None:
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+        self._key = key
+        stores: list[Any] = [_Waiting(store, self) for store in sides(rig)]
+        self._blobs = MovingBlobs(*stores)
+
+    async def begin(self) -> None:
+        self._task = asyncio.create_task(self._blobs.delete(self._key))
+        await self.begun.wait()
+
+    async def end(self) -> None:
+        self.may_end.set()
+        await self._task
+
+
+@dataclass
+class _Waiting:
+    blobs: Blobs
+    halves: Halves
+
+    async def delete(self, key: str) -> None:
+        if self.halves.begun.is_set():
+            await self.halves.may_end.wait()
+        await self.blobs.delete(key)
+        self.halves.begun.set()
+
+
+async def each_two_steps(
+    store: PostgresStore, clock: FakeClock, two: Callable[[TrashRig, str], tuple[Happening, Happening]]
+) -> None:
+    """Copies a blob without a record, with something at each two steps; afterwards nothing may be left of it."""
     key = blob_key("studio", digest("a"))
     for first in range(1, ENOUGH):
         for second in range(first + 1, ENOUGH):
             async with a_rig(store, clock) as rig:
                 await put(rig, key)
-                new, old = sides(rig)
-                steps = await copy_with(rig, {first: partial(old.delete, key), second: partial(new.delete, key)})
+                at_first, at_second = two(rig, key)
+                steps = await copy_with(rig, {first: at_first, second: at_second})
                 if steps < second:
+                    if first <= steps and at_second is not kill:
+                        await at_second()  # a deletion that has begun
                     break
                 await days_pass(rig)
                 assert await sizes(rig, key) == [None, None], (first, second)
         if steps < first:
             break
     assert first > LEAST // 2
+
+
+async def test_a_deletion_with_steps_of_a_copy_in_its_middle_deletes(store: PostgresStore, clock: FakeClock) -> None:
+    def halves(rig: TrashRig, key: str) -> tuple[Happening, Happening]:
+        both = Halves(rig, key)
+        return both.begin, both.end
+
+    await each_two_steps(store, clock, halves)
+
+
+async def test_a_copy_that_is_killed_after_a_deletion_brings_nothing_back(
+    store: PostgresStore, clock: FakeClock
+) -> None:
+    await each_two_steps(store, clock, lambda rig, key: (partial(rig.stored.blobs.delete, key), kill))
 
 
 class MovingMachine(RuleBasedStateMachine):
