@@ -236,7 +236,6 @@ def test_memory_stays_flat_however_large_the_blob(kind: str, tmp_path: Path, req
         import asyncio, resource
         from pathlib import Path
         from services.orchestrator.blobs.local import LocalBlobs
-from services.orchestrator.blobs.moving import MovingBlobs
         from services.orchestrator.blobs.minio import MinioBlobs
         from services.orchestrator.blobs.s3_bucket import S3Bucket
         async def main():
