@@ -23,7 +23,7 @@ class S3Server:
 
 @contextmanager
 def running_s3(folder: Path, *, port: int = 0, certificate: tuple[Path, Path] | None = None) -> Iterator[S3Server]:
-    """Runs a server over an empty folder, on a free port unless one is given, and ends it afterwards.
+    """Runs a server over a folder, on a free port unless one is given, and ends it afterwards. It can be run again.
 
     With the files of a certificate and its key it speaks TLS.
     """
@@ -34,14 +34,14 @@ def running_s3(folder: Path, *, port: int = 0, certificate: tuple[Path, Path] | 
         port = probe.getsockname()[1]
     endpoint, access_key, secret_key = f"127.0.0.1:{port}", "test-access-key", "test-secret-key"
     data, own = folder / "data", folder / "rclone"
-    data.mkdir(parents=True)
-    own.mkdir()
+    data.mkdir(parents=True, exist_ok=True)
+    own.mkdir(exist_ok=True)
     command = [rclone, "serve", "s3", "--addr", endpoint]
     command += ["--auth-key", f"{access_key},{secret_key}", "--config", str(own / "none.conf")]
     command += ["--etag-hash", "MD5", "--vfs-cache-mode", "full", "--cache-dir", str(own), str(data)]
     if certificate is not None:
         command += ["--cert", str(certificate[0]), "--key", str(certificate[1])]
-    with (own / "log").open("wb") as log:
+    with (own / "log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={"HOME": str(own)})
     try:
         _wait(process, port, own / "log")

@@ -124,11 +124,11 @@ class S3Configuration:
         try:
             root = fromstring(data) if data else None
         except ParseError:
-            raise _Refused("with something else") from None
+            raise _Refused("something else") from None
         if root is None:
             return {}
         if "Configuration" not in root.tag:
-            raise _Refused("with something else")
+            raise _Refused("something else")
         return {each.tag.rpartition("}")[2]: (each.text or "").strip() for each in root.iter()}
 
     def _get(self, query: str, none: str) -> bytes | None:
