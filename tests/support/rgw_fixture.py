@@ -1,6 +1,7 @@
 """A real Ceph RGW for tests, started by a script that the environment names. All processes of a run share one.
 
-The script takes `fetch DIR`, which unpacks Ceph's packages into DIR/ceph, `up DIR memstore PORT`, and `down DIR`.
+The script takes `fetch DIR`, which unpacks Ceph's packages into DIR/ceph, `up DIR memstore PORT`, and `down DIR`. What
+`fetch` has left in a folder is used again if that is named too.
 """
 
 import fcntl
@@ -17,10 +18,11 @@ import pytest
 from tests.support.s3_fixture import S3Server
 
 SCRIPT, PACKAGES = "I2V_TEST_RGW", "I2V_TEST_RGW_PACKAGES"
-HOW = f"needs a Ceph RGW: name a script that starts one by {SCRIPT}, and a folder of its packages by {PACKAGES}"
+HOW = f"needs a Ceph RGW: name a script that starts one by {SCRIPT} (docs/settings.md)"
 MONITOR_PORT = ":3300"
 """In the script; two runs on one machine need two."""
-FETCH_S, START_S, STOP_S = 300, 180, 60
+FETCH_S, START_S, STOP_S = 60, 90, 60
+"""Without its packages after a minute, the tests go on without it."""
 
 
 @pytest.fixture(scope="session")
@@ -79,14 +81,11 @@ def _stop_if_last(folder: Path, users: IO[str]) -> None:
     (folder / "port").unlink()
 
 
-def _run(script: Path, folder: Path, command: str, *arguments: str, timeout_s: float) -> bool:
+def _run(script: Path, folder: Path, command: str, *arguments: str, timeout_s: int) -> bool:
+    # This `timeout` ends the children of the script too.
+    limited = ["timeout", str(timeout_s), "bash", script, command, folder, *arguments]
     with (folder / "log").open("ab") as log:
-        try:
-            return not subprocess.run(
-                ["bash", script, command, folder, *arguments], stdout=log, stderr=log, timeout=timeout_s, check=False
-            ).returncode
-        except subprocess.TimeoutExpired:
-            return False
+        return subprocess.run(limited, stdout=log, stderr=log, check=False).returncode == 0
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -31,7 +31,8 @@ COPY_PHASES = {
     blob_copy.Phase.COPYING: blob_pb2.CopyBlobsResponse.COPYING,
     blob_copy.Phase.CHECKING: blob_pb2.CopyBlobsResponse.CHECKING,
 }
-COPY_FAULTS = {
+NO_FAULT = blob_pb2.CopyBlobsResponse.FAULT_UNSPECIFIED
+COPY_FAULTS: Mapping[Outcome | None, blob_pb2.CopyBlobsResponse.Fault.ValueType] = {
     Outcome.MISSING: blob_pb2.CopyBlobsResponse.MISSING,
     Outcome.ALTERED: blob_pb2.CopyBlobsResponse.ALTERED,
 }
@@ -92,8 +93,8 @@ class BlobService(blob_pb2_grpc.BlobServiceServicer):
                 step: blob_copy.Step | None = None
                 async for step in steps:
                     _count(counts, step)
-                    fault = COPY_FAULTS.get(step.outcome) if step.outcome else None
-                    if fault is not None or loop.time() - said_s >= EVERY_S:
+                    fault = COPY_FAULTS.get(step.outcome, NO_FAULT)
+                    if fault or loop.time() - said_s >= EVERY_S:
                         yield blob_pb2.CopyBlobsResponse(
                             phase=COPY_PHASES[step.phase], key=step.key, fault=fault, counts=counts
                         )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.orchestrator.blob_stores import open_blobs
 from services.orchestrator.settings import Settings
 from services.settings import BadSetting
 from tests.support.certificate import a_certificate
@@ -168,3 +169,24 @@ def test_settings_of_s3_that_do_not_go_together_are_refused(tmp_path: Path) -> N
             settings(**variables)
         assert "secret" not in str(caught.value)
     assert settings(S3_ENCRYPTION="sse-kms", S3_KMS_KEY="arn:aws:kms:k").s3_kms_key == "arn:aws:kms:k"
+
+
+def test_settings_of_an_old_store_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    main = {"BLOBS": "s3", "S3_ENDPOINT": "s3:443", "S3_ACCESS_KEY": "access", "S3_SECRET_KEY": "secret"}
+    old = {f"BLOBS_OLD_{name}": value for name, value in main.items() if name != "BLOBS"} | {"BLOBS_OLD": "s3"}
+    for variables, wrong in (
+        ({"BLOBS_OLD": "tape"}, "I2V_BLOBS_OLD cannot be"),
+        ({"BLOBS_OLD": "s3"}, "I2V_BLOBS_OLD=s3 needs I2V_BLOBS_OLD_S3_ENDPOINT"),
+        ({"BLOBS_OLD": "local"}, "names the same store"),
+        (main | old, "names the same store"),
+        (old | {"BLOBS_OLD_S3_PUBLIC_URL": "s3"}, "I2V_BLOBS_OLD_S3_PUBLIC_URL is `https://host`"),
+        (old | {"BLOBS_OLD_S3_CA_FILE": str(tmp_path / "none")}, "I2V_BLOBS_OLD_S3_CA_FILE names"),
+    ):
+        with pytest.raises(BadSetting, match=wrong) as caught:
+            settings(**variables)
+        assert "secret" not in str(caught.value)
+    assert settings(**main | old | {"BLOBS_OLD_S3_BUCKET": "other"}).blobs_old == "s3"
+    assert settings(BLOBS_OLD="local", BLOBS_OLD_FOLDER="/old").blobs_old_folder == "/old"
+    same = settings(DATA=str(tmp_path), BLOBS_OLD="local", BLOBS_OLD_FOLDER=str(tmp_path / "x" / ".." / "blobs"))
+    with pytest.raises(BadSetting, match="is the folder of I2V_BLOBS"):
+        open_blobs(same)
