@@ -31,6 +31,9 @@ def rgw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     script = os.environ.get(SCRIPT, "")
     if not script or not Path(script).exists():
         pytest.skip(HOW)
+    packages = os.environ.get(PACKAGES)
+    if packages and not (Path(packages) / "ceph").exists():
+        pytest.skip(f"the packages of Ceph are not in {packages}, or not yet")
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with running_rgw(Path(script), shared / "rgw") as server:
@@ -47,7 +50,7 @@ def running_rgw(script: Path, folder: Path) -> Iterator[S3Server]:
                 _start(script, folder)
             port = (folder / "port").read_text()
             if not port:
-                pytest.skip(f"the Ceph RGW of {script.name} does not start: see {folder}/log")
+                pytest.skip(f"the Ceph RGW of {script.name} does not start, or its packages take too long: see {folder}/log")
             fcntl.flock(users, fcntl.LOCK_SH)
         try:
             yield S3Server(f"127.0.0.1:{port}", "testaccesskey", "testsecretkey")
