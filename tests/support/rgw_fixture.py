@@ -50,7 +50,7 @@ def running_rgw(script: Path, folder: Path) -> Iterator[S3Server]:
                 _start(script, folder)
             port = (folder / "port").read_text()
             if not port:
-                pytest.skip(f"the Ceph RGW of {script.name} does not start, or its packages take too long: see {folder}/log")
+                pytest.skip(f"the Ceph RGW does not start, or its packages take too long: see {folder}/log")
             fcntl.flock(users, fcntl.LOCK_SH)
         try:
             yield S3Server(f"127.0.0.1:{port}", "testaccesskey", "testsecretkey")

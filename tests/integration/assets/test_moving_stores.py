@@ -1,8 +1,12 @@
 """The service moves to another store while it serves, by the command; and what the command says of a bucket."""
 
+import hashlib
+import json
+import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ from i2v.admin.v1 import blob_pb2, blob_pb2_grpc
 
 from services.rpc.status_codes import from_call
 from tests.integration.tenants.conftest import FIRST_OPERATOR
+from tests.support.blob_stores import until
 from tests.support.builders import ScriptedBackend
 from tests.support.client_command import Command, Ended
 from tests.support.pictures import a_picture
@@ -108,6 +113,30 @@ async def test_a_copy_says_what_is_altered_missing_or_in_use(serve: Serve, tmp_p
             "Something is lost: keep the old store, and look at the keys above.",
         ],
     )
+
+
+async def test_a_copy_that_is_interrupted_leaves_nothing_half_done_and_goes_on(serve: Serve, tmp_path: Path) -> None:
+    data = secrets.token_bytes(4_000_000)
+    key = f"tenants/studio/assets/{hashlib.sha256(data).hexdigest()}"
+    (tmp_path / "blobs" / key).parent.mkdir(parents=True)
+    (tmp_path / "blobs" / key).write_bytes(data)
+    async with serve(blobs_folder=str(tmp_path / "new"), blobs_old="local") as i2v:
+        stub: Any = blob_pb2_grpc.BlobServiceStub(i2v.channel)
+        slow = blob_pb2.CopyBlobsRequest(bytes_per_second=10_000)
+        call = stub.CopyBlobs(slow, metadata=caller(key=FIRST_OPERATOR))
+        assert (await call.read()).key == "", "it says once in a second that nothing is complete"
+
+        async def spooled(wanted: bool) -> bool:
+            return bool(list((tmp_path / "spool").rglob("copy-*"))) == wanted
+
+        await until(partial(spooled, True))
+        call.cancel()
+        await until(partial(spooled, False))
+        assert not (tmp_path / "new" / key).exists()
+        ended = await admin(i2v, tmp_path, "copy", "--json")
+        counts = json.loads(ended.out.splitlines()[-1])["counts"]
+        assert (counts["copied"], counts["copied_bytes"], counts["present"]) == ("1", "4000000", "0")
+        assert (tmp_path / "new" / key).read_bytes() == data
 
 
 async def test_without_an_old_store_there_is_nothing_to_copy(serve: Serve, tmp_path: Path) -> None:
