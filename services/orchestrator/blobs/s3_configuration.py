@@ -139,6 +139,7 @@ class S3Configuration:
         self._ask("PUT", query, body=body)
 
     def _ask(self, method: str, query: str, *, body: bytes | None = None, none: str = "") -> bytes | None:
+        headers: dict[str, str | list[str] | tuple[str]] | None
         headers = {"Content-MD5": md5sum_hash(body) or "", "Content-Type": "application/xml"} if body else None
         try:
             # The client has no methods for CORS and public access, and reads rules without what it does not know.
