@@ -1,4 +1,5 @@
-"""A real Ceph RGW for tests, started by a script that the environment names. All processes of a run share one.
+"""A real Ceph RGW for tests, if it is installed, or the environment names a script that starts one. All processes of a
+run share it.
 
 The script takes `fetch DIR`, which unpacks Ceph's packages into DIR/ceph, `up DIR memstore PORT`, and `down DIR`. What
 `fetch` has left in a folder is used again if that is named too.
@@ -18,7 +19,8 @@ import pytest
 from tests.support.s3_fixture import S3Server
 
 SCRIPT, PACKAGES = "I2V_TEST_RGW", "I2V_TEST_RGW_PACKAGES"
-HOW = f"needs a Ceph RGW: name a script that starts one by {SCRIPT} (docs/settings.md)"
+HOW = f"needs a Ceph RGW: install radosgw, ceph-mon and ceph-osd, or set {SCRIPT} (docs/settings.md)"
+INSTALLED, OWN_SCRIPT = Path("/usr/bin/radosgw"), Path(__file__).with_name("rgw.sh")
 MONITOR_PORT = ":3300"
 """In the script; two runs on one machine need two."""
 FETCH_S, START_S, STOP_S = 60, 90, 60
@@ -28,15 +30,16 @@ FETCH_S, START_S, STOP_S = 60, 90, 60
 @pytest.fixture(scope="session")
 def rgw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """One server for all tests of all processes; each takes keys or a bucket of its own."""
-    script = os.environ.get(SCRIPT, "")
-    if not script or not Path(script).exists():
+    given = os.environ.get(SCRIPT, "")
+    script = Path(given) if given else OWN_SCRIPT
+    if not script.exists() or not (given or INSTALLED.exists()):
         pytest.skip(HOW)
     packages = os.environ.get(PACKAGES)
     if packages and not (Path(packages) / "ceph").exists():
         pytest.skip(f"the packages of Ceph are not in {packages}, or not yet")
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with running_rgw(Path(script), shared / "rgw") as server:
+    with running_rgw(script, shared / "rgw") as server:
         yield server
 
 
@@ -66,6 +69,8 @@ def _start(script: Path, folder: Path) -> None:
     own.write_text(script.read_text().replace(MONITOR_PORT, f":{_free_port()}"))
     if packages := os.environ.get(PACKAGES):
         (folder / "ceph").symlink_to(Path(packages).absolute() / "ceph")
+    elif script == OWN_SCRIPT:
+        (folder / "ceph").symlink_to("/")
     elif not _run(own, folder, "fetch", timeout_s=FETCH_S):
         return
     port = str(_free_port())
