@@ -19,7 +19,14 @@ class RetentionReason(Reason):
     )
     LEGAL_HOLD = (
         "LEGAL_HOLD",
-        "The tenant is under a legal hold, so nothing of it is folded. `i2v admin legal-hold clear` ends the hold.",
+        "The tenant is under a legal hold, so nothing of it is folded, and no user of it is deleted. "
+        "`i2v admin legal-hold clear` ends the hold.",
+        Code.FAILED_PRECONDITION,
+    )
+    USER_IN_DELETION = (
+        "USER_IN_DELETION",
+        "Everything of this user is being deleted, so nothing new is taken. `i2v admin users deletions` shows how far it "
+        "is. Afterwards the user can begin again.",
         Code.FAILED_PRECONDITION,
     )
     MONTH_MALFORMED = "MONTH_MALFORMED", "Give a month such as `2025-01`."

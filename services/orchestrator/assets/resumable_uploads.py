@@ -107,6 +107,7 @@ class ResumableUploads:
         await self.blobs.put_file(key, path, media_type="application/octet-stream")
         await asyncio.to_thread(path.unlink)  # a file of 2 GB must not lie here twice
         if not await self.uploads.advance(upload_id, received, key, len(data)):
+            await self.blobs.delete(key)  # the upload may be gone, and no record names this part
             now = (await self.uploads.find(upload_id)).received_bytes
             what = f"Another call continues this upload. Byte {now} comes next."
             raise _out_of_step(what, AssetReason.UPLOAD_OFFSET_WRONG, now)

@@ -16,12 +16,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from services.errors import Unavailable
-from services.reasons import ServiceReason
+from services.errors import PreconditionFailed, Unavailable
+from services.reasons import RetentionReason, ServiceReason
 
 PASSING = ("08", "25006", "25P03", "40", "53", "57")
 """SQLSTATEs, or their classes, of temporary errors: no connection, read-only after a failover, idle for too long,
 conflicts, full, shutting down."""
+USER_IN_DELETION = "I2V01"
+"""SQLSTATE of the trigger that refuses what is new of a user who is being deleted."""
 KEEPALIVE: dict[str, Any] = {
     "keepalives_idle": 5,
     "keepalives_interval": 3,
@@ -156,6 +158,11 @@ async def _reachable() -> AsyncIterator[None]:
         yield
     except (DBAPIError, psycopg.Error, PoolTimeout, OSError) as error:
         driver = error.orig if isinstance(error, DBAPIError) else error
+        if getattr(driver, "sqlstate", None) == USER_IN_DELETION:
+            raise PreconditionFailed(
+                "Everything of this user is being deleted. Nothing new of the user is taken until that has ended.",
+                reason=RetentionReason.USER_IN_DELETION,
+            ) from error
         if isinstance(error, DBAPIError | psycopg.Error) and not (
             (isinstance(error, DBAPIError) and error.connection_invalidated)
             or isinstance(driver, psycopg.OperationalError | psycopg.InterfaceError)

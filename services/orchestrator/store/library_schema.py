@@ -92,4 +92,5 @@ blob_removals = sa.Table(
     sa.Column("sha256", sa.Text, primary_key=True),
     sa.Column("since", TIME, nullable=False),
     sa.Column("removing", sa.Boolean, nullable=False, server_default="false"),
+    sa.Column("deletion", sa.Text, comment="The deletion of a user that waits for it."),
 )

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from services.orchestrator.store.access_schema import api_keys, audit_log, limit_overrides, operators, tenants
 from services.orchestrator.store.collection_schema import collection_members, collections
+from services.orchestrator.store.deletion_schema import user_deletions
 from services.orchestrator.store.library_schema import library_entries, renditions
 from services.orchestrator.store.money_schema import (
     audited_counters,
@@ -56,6 +57,7 @@ __all__ = [
     "unaudited_settlements",
     "uploads",
     "usage_warnings",
+    "user_deletions",
 ]
 
 ENDED = "('succeeded', 'failed', 'cancelled')"
