@@ -27,5 +27,8 @@ class Uploads(Protocol):
     async def expired(self, before: datetime, limit: int) -> list[OpenUpload]:
         """Returns uploads that began before this time, the oldest first."""
 
+    async def of_user(self, tenant: str, user: str, limit: int) -> list[OpenUpload]:
+        """Returns uploads of a user."""
+
     async def forget(self, upload_id: UploadId) -> None:
         """Removes an upload."""

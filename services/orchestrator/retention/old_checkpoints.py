@@ -40,10 +40,23 @@ class OldCheckpoints:
         """Removes some checkpoints, and yields their number."""
         async for page in self._pages(before):
             for stored in page:
-                if stored.key.endswith(SUFFIX):
-                    await self._remove_signed(stored.key)
-                await self.blobs.delete(stored.key)
+                await self._remove(stored)
             yield len(page)
+
+    async def remove_of(self, job_id: str) -> None:
+        """Removes all checkpoints of a job. Raises Unavailable."""
+        prefix = after = f"{CHECKPOINTS}{job_id}."
+        while page := await self.blobs.stored(CHECKPOINTS, after=after, limit=BLOBS_AT_ONCE):
+            for stored in page:
+                if not stored.key.startswith(prefix):
+                    return
+                await self._remove(stored)
+            after = page[-1].key
+
+    async def _remove(self, stored: StoredBlob) -> None:
+        if stored.key.endswith(SUFFIX):
+            await self._remove_signed(stored.key)
+        await self.blobs.delete(stored.key)
 
     async def _remove_signed(self, note: str) -> None:
         """Removes the files that a job has signed and no asset names."""

@@ -10,15 +10,16 @@ from services.orchestrator.store.database import KEEPALIVE, plain_url
 from services.orchestrator.store.worker_name_lock import NOTICE
 from services.reasons import ServiceReason
 
-TAKE = "SELECT pg_try_advisory_lock(hashtext('i2v-retention'))"
-RELEASE = "SELECT pg_advisory_unlock(hashtext('i2v-retention'))"
+TAKE = "SELECT pg_try_advisory_lock(hashtext(%s))"
+RELEASE = "SELECT pg_advisory_unlock(hashtext(%s))"
 
 
 class RetentionLock:
-    """Lets one process of a database remove old things at a time."""
+    """Lets one process of a database do some work at a time, by default the removal of old things."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, name: str = "i2v-retention") -> None:
         self._url = plain_url(url)
+        self._name = name
 
     @asynccontextmanager
     async def only_one(self) -> AsyncIterator[bool]:
@@ -30,7 +31,7 @@ class RetentionLock:
             connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, **KEEPALIVE)
             try:
                 await connection.execute(NOTICE)
-                row = await (await connection.execute(TAKE)).fetchone()
+                row = await (await connection.execute(TAKE, [self._name])).fetchone()
             except BaseException:
                 await connection.close()
                 raise
@@ -43,6 +44,6 @@ class RetentionLock:
             try:
                 if taken:
                     with suppress(psycopg.Error):  # the server notices the end of a connection only later
-                        await connection.execute(RELEASE)
+                        await connection.execute(RELEASE, [self._name])
             finally:  # also if this process stops meanwhile
                 await connection.close()

@@ -63,6 +63,12 @@ class PostgresUploads:
         async with self._database.reading() as connection:
             return [_upload(row) for row in await connection.execute(query)]
 
+    async def of_user(self, tenant: str, user: str, limit: int) -> list[OpenUpload]:
+        """Returns uploads of a user."""
+        query = sa.select(uploads).where(uploads.c.tenant == tenant, uploads.c.user == user).limit(limit)
+        async with self._database.reading() as connection:
+            return [_upload(row) for row in await connection.execute(query)]
+
     async def forget(self, upload_id: UploadId) -> None:
         """Removes an upload."""
         async with self._database.writing() as connection:
