@@ -22,6 +22,7 @@ from i2v.admin.v1 import (
     reconcile_pb2_grpc,
     retention_pb2_grpc,
     tenant_pb2_grpc,
+    user_pb2_grpc,
 )
 from i2v.admin.v1 import job_pb2_grpc as admin_job_pb2_grpc
 from i2v.v1 import (
@@ -65,6 +66,7 @@ from services.orchestrator.api.signed_asset_service import SignedAssetService
 from services.orchestrator.api.tenant_service import TenantService
 from services.orchestrator.api.usage_feed_registry import UsageFeeds
 from services.orchestrator.api.usage_service import UsageService
+from services.orchestrator.api.user_service import UserService
 from services.orchestrator.assets.direct_uploads import DirectUploads
 from services.orchestrator.assets.ingest import Ingest
 from services.orchestrator.assets.resumable_uploads import ResumableUploads
@@ -228,6 +230,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     blobs = BlobService(
         Scrub(resources.blobs, store.blob_references, clock), resources.blob_copy, resources.bucket, acting
     )
+    users = UserService(store.user_deletions, store.service_secrets, acting, clock)
     all_jobs = AdminJobService(store.job_records, store.jobs, acting, meter)
 
     def register(server: grpc.aio.Server) -> None:
@@ -250,6 +253,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         counter_audit_pb2_grpc.add_CounterAuditServiceServicer_to_server(counter_audit, server)
         backend_pb2_grpc.add_BackendServiceServicer_to_server(backends, server)
         blob_pb2_grpc.add_BlobServiceServicer_to_server(blobs, server)
+        user_pb2_grpc.add_UserServiceServicer_to_server(users, server)
         admin_job_pb2_grpc.add_AdminJobServiceServicer_to_server(all_jobs, server)
 
     return [register]

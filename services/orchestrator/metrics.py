@@ -128,6 +128,7 @@ class PrometheusMeter:
         self._retained = Gauge(
             "i2v_retention_round_timestamp_seconds", "End of the last successful round.", ["kind"], registry=registry
         )
+        self._deletions = Gauge("i2v_user_deletions_open", "Deletions of users that are not done.", registry=registry)
         self._due = Gauge("i2v_retention_due", "Things that a round has left though due.", ["kind"], registry=registry)
         self._background = Counter(
             "i2v_background_failures_total",
@@ -292,3 +293,7 @@ class PrometheusMeter:
         self._retained.labels(kind).set(time.timestamp())
         self._due.labels(kind).set(due.count)
         self._oldest.labels(kind).set(due.oldest.timestamp() if due.oldest is not None else 0)
+
+    def user_deletions(self, count: int) -> None:
+        """Sets how many are not done."""
+        self._deletions.set(count)

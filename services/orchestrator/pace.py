@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.orchestrator.domain.next_event import RETRY_MOST_S
 from services.orchestrator.retention.retention import EVERY_S
+from services.orchestrator.retention.user_erasure import EVERY_S as ERASURE_EVERY_S
 from services.orchestrator.store.worker_name_lock import TIMEOUT_S
 from services.orchestrator.worker.availability import CHECK_S
 from services.orchestrator.worker.reconcile_schedule import PAGE
@@ -23,6 +24,8 @@ class Pace:
     """Jobs with an unknown outcome that a worker looks at in one round."""
     retention_every_s: float = EVERY_S
     """Between two rounds of retention."""
+    erasure_every_s: float = ERASURE_EVERY_S
+    """Between two rounds of the deletions of users."""
 
 
 PACE = Pace()

@@ -3,6 +3,7 @@
 from contextlib import AsyncExitStack
 
 from services.orchestrator.assets.finished_videos import FinishedVideos
+from services.orchestrator.assets.upload_parts import UploadParts
 from services.orchestrator.attempt.assembly import attempt_runner
 from services.orchestrator.backend_connections import connect_prompt_writer
 from services.orchestrator.background_task import run_in_background
@@ -11,11 +12,14 @@ from services.orchestrator.media.probe import keep_output, probe
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.resources import Resources
+from services.orchestrator.retention.old_checkpoints import OldCheckpoints
 from services.orchestrator.retention.retention import SOON_S
+from services.orchestrator.retention.user_erasure import UserErasure
 from services.orchestrator.settings import Settings
+from services.orchestrator.store.retention_lock import RetentionLock
 from services.orchestrator.store.workers import PostgresWorkers
 from services.orchestrator.worker.backend_readiness import BackendReadiness
-from services.orchestrator.worker.dbos_queue import DbosQueue
+from services.orchestrator.worker.dbos_queue import DbosEntries, DbosQueue
 from services.orchestrator.worker.lost_submission_reconciler import Reconciler
 from services.orchestrator.worker.reaper import Reaper
 from services.orchestrator.worker.reconcile_schedule import ReconcileSchedule
@@ -89,5 +93,27 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
     await resources.startup_wait.through(worker.start)
     stack.push_async_callback(worker.stop)
     run_in_background(stack, resources.retention.repeat, "retention", meter.background_failed, again_s=SOON_S)
+    erasing = _erasure(resources, pace).repeat
+    run_in_background(stack, erasing, "deletions of users", meter.background_failed, again_s=SOON_S)
     run_in_background(stack, videos.make, "finished-videos", meter.background_failed)
     return worker
+
+
+def _erasure(resources: Resources, pace: Pace) -> UserErasure:
+    store, blobs = resources.store, resources.blobs
+    return UserErasure(
+        deletions=store.user_deletions,
+        data=store.user_data,
+        jobs=store.jobs,
+        old_jobs=store.old_jobs,
+        uploads=store.uploads,
+        audits=store.counter_audits,
+        discard=UploadParts(store.uploads, blobs).discard,
+        remove_runs=DbosEntries(resources.database_url).remove,
+        remove_checkpoints=OldCheckpoints(store.old_jobs, blobs, store.assets).remove_of,
+        only_one=RetentionLock(resources.database_url, "i2v-user-deletions").only_one,
+        clock=resources.clock,
+        meter=resources.meter,
+        report=resources.meter.user_deletions,
+        every_s=pace.erasure_every_s,
+    )

@@ -25,8 +25,8 @@ class RetentionReason(Reason):
     )
     USER_IN_DELETION = (
         "USER_IN_DELETION",
-        "Everything of this user is being deleted, so nothing new is taken. `i2v admin users deletions` shows how far it "
-        "is. Afterwards the user can begin again.",
+        "Everything of this user is being deleted, so nothing new is taken. `i2v admin users deletions` shows how far "
+        "it is. Afterwards the user can begin again.",
         Code.FAILED_PRECONDITION,
     )
     MONTH_MALFORMED = "MONTH_MALFORMED", "Give a month such as `2025-01`."

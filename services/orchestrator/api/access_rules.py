@@ -147,6 +147,11 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "DrainBackend": _OPERATOR,
         "UndrainBackend": _OPERATOR,
     },
+    "i2v.admin.v1.UserService": {
+        "DeleteUser": AccessRule(frozenset({Scope.TENANT_ADMIN}), Role.ADMIN),
+        "GetUserDeletion": _SEE_TENANT,
+        "ListUserDeletions": _SEE_TENANT,
+    },
     "i2v.admin.v1.AuditService": {"ListAuditEntries": _SEE_TENANT},
 }
 """By service and method."""

@@ -55,6 +55,9 @@ class UserData(Protocol):
     the same transaction. They raise OnHold under a legal hold.
     """
 
+    async def demand_no_hold(self, deletion: UserDeletion) -> None:
+        """Raises OnHold under a legal hold."""
+
     async def unfinished_jobs(self, deletion: UserDeletion, *, limit: int) -> Sequence[str]:
         """Returns ids of jobs that have not ended."""
 
@@ -90,8 +93,9 @@ class UserData(Protocol):
         """Gives entries of the ledger the pseudonym."""
 
     async def erase(self, deletion: UserDeletion, now: datetime) -> bool:
-        """Erases the last of the user, if nothing but that is left: its limits, and its id in counters, in the audit log
-        and in the deletion itself. Returns False, with nothing done, if more is left.
+        """Erases the last of the user: its limits, and its id in counters, in the audit log and in the deletion itself.
+
+        Returns False, with nothing done, if more than that is left.
         """
 
     async def end(self, deletion: UserDeletion, now: datetime) -> bool:

@@ -78,7 +78,7 @@ class UserErasure:
             self.report(len(found) - sum(done))
 
     async def _try(self, deletion: UserDeletion) -> bool:
-        """Continues a deletion; one that fails does not keep others from being continued. Returns whether it is done."""
+        """Continues a deletion. One that fails does not hold up the others. Returns whether it is done."""
         named = {"tenant": deletion.tenant, "deletion": deletion.id}
         try:
             return await self._advance(deletion)
@@ -102,6 +102,7 @@ class UserErasure:
 
     async def _delete(self, deletion: UserDeletion) -> Obstacle:
         """Deletes everything that can be deleted now; returns what the rest waits for. Raises OnHold, Unavailable."""
+        await self.data.demand_no_hold(deletion)
         unfinished = await self._cancel_jobs(deletion)
         await self._delete_uploads(deletion)
         await self._repeat(lambda: self.data.delete_collections(deletion, limit=BATCH))
@@ -115,7 +116,9 @@ class UserErasure:
         return Obstacle.NOTHING if await self.data.erase(deletion, self.clock.now()) else Obstacle.COUNTER_AUDIT
 
     async def _repeat(self, batch: Callable[[], Awaitable[int]]) -> None:
-        while await batch():
+        while True:
+            if not await batch():
+                return
             await asyncio.sleep(self.pause_s)
 
     async def _cancel_jobs(self, deletion: UserDeletion) -> bool:

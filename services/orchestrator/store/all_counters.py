@@ -16,16 +16,21 @@ WHERE measure IS DISTINCT FROM 'bytes' AND (counters.held, counters.used) IS DIS
 ORDER BY tenant, subject, measure, period LIMIT :limit
 """)
 
-# All months of a subject together: every entry of a job is booked in the month of its admission.
+# All months of a subject together: every entry of a job is booked in the month of its admission. A user who is being
+# deleted has a pseudonym in some entries already: it counts as the user.
 LEDGER = sa.text("""
 WITH counted AS (
-    SELECT tenant, subject, sum(held) AS held, sum(used) AS used, sum(credit) AS credit
-    FROM counters WHERE measure = 'spend' AND period ~ '^\\d{4}-\\d{2}$' AND subject NOT LIKE 'key:%'
-    GROUP BY tenant, subject
+    SELECT counters.tenant, coalesce('user:' || pseudonym, subject) AS subject, sum(held) AS held, sum(used) AS used,
+        sum(credit) AS credit
+    FROM counters LEFT JOIN user_deletions AS deletion
+        ON deletion.tenant = counters.tenant AND 'user:' || deletion."user" = subject
+    WHERE measure = 'spend' AND period ~ '^\\d{4}-\\d{2}$' AND subject NOT LIKE 'key:%'
+    GROUP BY 1, 2
 ), booked AS (
-    SELECT tenant, subject, sum(reserved_micros) AS held, sum(spent_micros) AS used, sum(credit_micros) AS credit
-    FROM ledger_entries, unnest(ARRAY['', 'user:' || "user"]) AS subject
-    WHERE "user" <> '' OR subject = '' GROUP BY tenant, subject
+    SELECT entry.tenant, subject, sum(reserved_micros) AS held, sum(spent_micros) AS used, sum(credit_micros) AS credit
+    FROM ledger_entries AS entry LEFT JOIN user_deletions AS deletion USING (tenant, "user"),
+        unnest(ARRAY['', 'user:' || coalesce(pseudonym, entry."user")]) AS subject
+    WHERE entry."user" <> '' OR subject = '' GROUP BY 1, 2
 )
 SELECT * FROM (
     SELECT tenant, subject, coalesce(counted.held, 0) AS held, coalesce(counted.used, 0) AS used,

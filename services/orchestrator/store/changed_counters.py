@@ -70,17 +70,21 @@ WITH kept AS (
 DELETE FROM unaudited_settlements WHERE job_id <> ALL(CAST(:jobs AS text[]))
 """)
 
-# Credits are few, so all of them are compared. An entry of a user counts for the tenant too.
+# Credits are few, so all of them are compared. An entry of a user counts for the tenant too. A user who is being
+# deleted has a pseudonym in some entries already: it counts as the user.
 WRONG_CREDITS = sa.text("""
 WITH counted AS (
-    SELECT tenant, subject, sum(credit) AS credit FROM counters
+    SELECT counters.tenant, coalesce('user:' || pseudonym, subject) AS subject, sum(credit) AS credit
+    FROM counters LEFT JOIN user_deletions AS deletion
+        ON deletion.tenant = counters.tenant AND 'user:' || deletion."user" = subject
     WHERE credit <> 0 AND measure = 'spend' AND period ~ '^\\d{4}-\\d{2}$' AND subject NOT LIKE 'key:%'
-    GROUP BY tenant, subject
+    GROUP BY 1, 2
 ), booked AS (
-    SELECT tenant, subject, sum(credit_micros) AS credit
-    FROM ledger_entries, unnest(ARRAY['', 'user:' || "user"]) AS subject
-    WHERE kind NOT IN ('reserve', 'settle') AND credit_micros <> 0 AND ("user" <> '' OR subject = '')
-    GROUP BY tenant, subject
+    SELECT entry.tenant, subject, sum(credit_micros) AS credit
+    FROM ledger_entries AS entry LEFT JOIN user_deletions AS deletion USING (tenant, "user"),
+        unnest(ARRAY['', 'user:' || coalesce(pseudonym, entry."user")]) AS subject
+    WHERE kind NOT IN ('reserve', 'settle') AND credit_micros <> 0 AND (entry."user" <> '' OR subject = '')
+    GROUP BY 1, 2
 )
 SELECT count(*) FROM counted FULL JOIN booked USING (tenant, subject)
 WHERE coalesce(counted.credit, 0) <> coalesce(booked.credit, 0)

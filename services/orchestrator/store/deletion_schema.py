@@ -29,9 +29,7 @@ user_deletions = sa.Table(
     sa.Column("erase_time", TIME, comment="When the last row was erased."),
     sa.Column("end_time", TIME, comment="When the last bytes were removed."),
     # While one is under way, triggers refuse what is new of the user; see `refuse_user_in_deletion` in the migrations.
-    sa.Index(
-        "user_deletions_under_way", "tenant", "user", unique=True, postgresql_where=sa.text('"user" IS NOT NULL')
-    ),
+    sa.Index("user_deletions_under_way", "tenant", "user", unique=True, postgresql_where=sa.text('"user" IS NOT NULL')),
     sa.Index("user_deletions_open", "create_time", postgresql_where=sa.text("state <> 'done'")),
     sa.CheckConstraint("state IN ('deleting', 'removing-bytes', 'done')", name="state_known"),
     sa.CheckConstraint("(state = 'deleting') = (\"user\" IS NOT NULL)", name="user_while_deleting"),

@@ -39,6 +39,8 @@ from services.orchestrator.store.tenants import PostgresTenants
 from services.orchestrator.store.trash import PostgresTrash
 from services.orchestrator.store.uploads import PostgresUploads
 from services.orchestrator.store.usage_warnings import PostgresUsageWarnings
+from services.orchestrator.store.user_data import PostgresUserData
+from services.orchestrator.store.user_deletions import PostgresUserDeletions
 
 
 class PostgresStore:
@@ -81,6 +83,8 @@ class PostgresStore:
         self.blob_removals = PostgresBlobRemovals(self.database)
         self.old_entries = PostgresOldEntries(self.database, queue)
         self.legal_holds = PostgresLegalHolds(self.database)
+        self.user_deletions = PostgresUserDeletions(self.database)
+        self.user_data = PostgresUserData(self.database)
         self.old_bookings = PostgresOldBookings(self.database)
 
     async def start(self) -> None:

@@ -28,6 +28,11 @@ class PostgresUserData:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def demand_no_hold(self, deletion: UserDeletion) -> None:
+        """Raises OnHold under a legal hold."""
+        async with self._deleting(deletion):
+            pass
+
     async def unfinished_jobs(self, deletion: UserDeletion, *, limit: int) -> Sequence[str]:
         """Returns ids of jobs that have not ended."""
         async with self._database.reading() as connection:

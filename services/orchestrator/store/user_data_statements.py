@@ -67,7 +67,8 @@ WHERE workflow_uuid IN (
 # A balance is named by what it sums up, the user too.
 BOOKINGS = sa.text(f"""
 UPDATE ledger_entries SET "user" = :pseudonym, reference = CASE
-    WHEN kind = 'balance' THEN left(reference, -32) || md5(concat_ws(E'\\n', CAST(:pseudonym AS text), key, model, operation))
+    WHEN kind = 'balance' THEN
+        left(reference, -32) || md5(concat_ws(E'\\n', CAST(:pseudonym AS text), key, model, operation))
     ELSE reference END
 WHERE (reference, kind) IN (
     SELECT reference, kind FROM ledger_entries WHERE {OF_USER} ORDER BY time LIMIT :limit FOR UPDATE

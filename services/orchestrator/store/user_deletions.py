@@ -93,7 +93,9 @@ class PostgresUserDeletions:
     async def open(self, limit: int) -> Sequence[UserDeletion]:
         """Returns deletions of all tenants that are not done, the oldest first."""
         table = user_deletions.c
-        query = sa.select(user_deletions).where(table.state != State.DONE.value).order_by(table.create_time).limit(limit)
+        query = (
+            sa.select(user_deletions).where(table.state != State.DONE.value).order_by(table.create_time).limit(limit)
+        )
         async with self._database.reading() as connection:
             return [_deletion(row) for row in await connection.execute(query)]
 

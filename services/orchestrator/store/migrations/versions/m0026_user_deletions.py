@@ -58,15 +58,11 @@ def upgrade() -> None:
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("erase_time", sa.DateTime(timezone=True), comment="When the last row was erased."),
         sa.Column("end_time", sa.DateTime(timezone=True), comment="When the last bytes were removed."),
-        sa.CheckConstraint(
-            "state IN ('deleting', 'removing-bytes', 'done')", name=op.f("user_deletions_state_known")
-        ),
+        sa.CheckConstraint("state IN ('deleting', 'removing-bytes', 'done')", name=op.f("user_deletions_state_known")),
         sa.CheckConstraint(
             "(state = 'deleting') = (\"user\" IS NOT NULL)", name=op.f("user_deletions_user_while_deleting")
         ),
-        sa.CheckConstraint(
-            "(state = 'deleting') = (erase_time IS NULL)", name=op.f("user_deletions_erased_at_a_time")
-        ),
+        sa.CheckConstraint("(state = 'deleting') = (erase_time IS NULL)", name=op.f("user_deletions_erased_at_a_time")),
         sa.CheckConstraint("(state = 'done') = (end_time IS NOT NULL)", name=op.f("user_deletions_ended_at_a_time")),
         sa.ForeignKeyConstraint(["tenant"], ["tenants.id"], name=op.f("user_deletions_tenant_fkey")),
         sa.PrimaryKeyConstraint("tenant", "id", name=op.f("user_deletions_pkey")),
@@ -81,7 +77,9 @@ def upgrade() -> None:
     op.create_index(
         "user_deletions_open", "user_deletions", ["create_time"], postgresql_where=sa.text("state <> 'done'")
     )
-    op.add_column("blob_removals", sa.Column("deletion", sa.Text(), comment="The deletion of a user that waits for it."))
+    op.add_column(
+        "blob_removals", sa.Column("deletion", sa.Text(), comment="The deletion of a user that waits for it.")
+    )
     op.execute(REFUSE)
     for table, when in TABLES.items():
         op.execute(
