@@ -18,6 +18,7 @@ from services.client.admin import (
     reconcile,
     retention,
     tenants,
+    users,
 )
 from services.client.assets import edits, group, lists, stats, tags, transfers, trash, url
 from services.client.collections import edits as collection_edits
@@ -54,4 +55,5 @@ __all__ = [
     "trash",
     "url",
     "usage_commands",
+    "users",
 ]

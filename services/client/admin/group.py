@@ -15,7 +15,7 @@ DAYS_MOST = 36_500
 
 @i2v.group()
 def admin() -> None:
-    """For operators, with their key. A tenant's admin may use keys and log."""
+    """For operators, with their key. A tenant's admin may use keys, users and log."""
 
 
 class Period(click.ParamType[timedelta]):
