@@ -38,8 +38,8 @@ class UserDeletions(Protocol):
     async def page(self, tenant: str, *, before: tuple[datetime, str] | None, limit: int) -> Sequence[UserDeletion]:
         """Returns a tenant's deletions, the newest first, those that began before a moment and id."""
 
-    async def open(self, limit: int) -> Sequence[UserDeletion]:
-        """Returns deletions of all tenants that are not done, the oldest first."""
+    async def open(self, *, after: UserDeletion | None, limit: int) -> Sequence[UserDeletion]:
+        """Returns deletions of all tenants that are not done, the oldest first, those that follow `after`."""
 
     async def holdings(self, tenant: str, user: str) -> Holdings:
         """Returns what a user has. Raises NotFound (no such tenant)."""

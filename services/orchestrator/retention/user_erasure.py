@@ -26,7 +26,7 @@ EVERY_S = 5.0
 PAUSE_S = 0.05
 """Seconds between two batches, for the other work of the database."""
 OPEN_AT_ONCE = 100
-"""Deletions in one round."""
+"""Deletions of one page."""
 BATCH, JOBS_AT_ONCE, EVENTS_AT_ONCE = 500, 50, 5_000
 """Rows of one transaction; jobs of one page; events of one transaction."""
 CANCEL_MOST = 500
@@ -73,9 +73,11 @@ class UserErasure:
         async with self.only_one() as alone:
             if not alone:
                 return
-            found = await self.deletions.open(OPEN_AT_ONCE)
-            done = [await self._try(deletion) for deletion in found]
-            self.report(len(found) - sum(done))
+            left, last = 0, None
+            while found := await self.deletions.open(after=last, limit=OPEN_AT_ONCE):
+                left += [await self._try(deletion) for deletion in found].count(False)
+                last = found[-1]
+            self.report(left)
 
     async def _try(self, deletion: UserDeletion) -> bool:
         """Continues a deletion. One that fails does not hold up the others. Returns whether it is done."""
@@ -139,20 +141,20 @@ class UserErasure:
         """Deletes jobs that have ended. Returns whether a worker still works for one of them."""
         after, running = "", False
         while page := await self.data.ended_jobs(deletion, after=after, limit=JOBS_AT_ONCE):
-            for job in page:
-                running |= not await self._delete_job(deletion, job)
+            families = [[job, *await self.data.resumes(job)] for job in page]
+            runs = {each.id: await self.data.queued_runs(each) for family in families for each in family}
+            free = [family for family in families if not any(run.taken for each in family for run in runs[each.id])]
+            await self.remove_runs([run.id for family in free for each in family for run in runs[each.id]])
+            deleted = [await self._delete_jobs_of(deletion, family) for family in free]
+            running |= len(free) < len(families) or not all(deleted)
             after = page[-1].id
             await asyncio.sleep(self.pause_s)
         return running
 
-    async def _delete_job(self, deletion: UserDeletion, job: OldJob) -> bool:
-        family = [job, *await self.data.resumes(job)]
-        runs = [run for each in family for run in await self.data.queued_runs(each)]
-        if any(run.taken for run in runs):
-            return False
-        await self.remove_runs([run.id for run in runs])
+    async def _delete_jobs_of(self, deletion: UserDeletion, family: Sequence[OldJob]) -> bool:
+        """Deletes a job and those that resume it. Returns False if a resume has begun meanwhile."""
         for each in family:
             await self.remove_checkpoints(each.id)
             while await self.old_jobs.remove_events(each, EVENTS_AT_ONCE) == EVENTS_AT_ONCE:
                 pass
-        return bool(await self.data.delete_job(deletion, job))
+        return bool(await self.data.delete_job(deletion, family[0]))

@@ -139,7 +139,7 @@ async def _redact_log(connection: AsyncConnection, deletion: UserDeletion) -> No
 
     searched = _values(deletion) | {"said": json.dumps(deletion.user, ensure_ascii=False)[1:-1]}
     for row in (await connection.execute(statements.LOGGED, searched)).all():
-        before, after = ({name: said(text) for name, text in values.items()} for values in (row.before, row.after))
+        before, after = ({said(name): said(text) for name, text in each.items()} for each in (row.before, row.after))
         changed = {"target": said(row.target), "reason": said(row.reason)}
         values = {"id": row.id, "before": json.dumps(before), "after": json.dumps(after)}
         await connection.execute(statements.LOG, changed | values)

@@ -90,12 +90,14 @@ class PostgresUserDeletions:
                 raise NotFound("tenant", f"tenants/{tenant}")
             return [_deletion(row) for row in await connection.execute(query)]
 
-    async def open(self, limit: int) -> Sequence[UserDeletion]:
-        """Returns deletions of all tenants that are not done, the oldest first."""
+    async def open(self, *, after: UserDeletion | None, limit: int) -> Sequence[UserDeletion]:
+        """Returns deletions of all tenants that are not done, the oldest first, those that follow `after`."""
         table = user_deletions.c
-        query = (
-            sa.select(user_deletions).where(table.state != State.DONE.value).order_by(table.create_time).limit(limit)
-        )
+        order = (table.create_time, table.tenant, table.id)
+        query = sa.select(user_deletions).where(table.state != State.DONE.value).order_by(*order).limit(limit)
+        if after is not None:
+            last = map(sa.literal, (after.create_time, after.tenant, after.id))
+            query = query.where(sa.tuple_(*order) > sa.tuple_(*last))
         async with self._database.reading() as connection:
             return [_deletion(row) for row in await connection.execute(query)]
 

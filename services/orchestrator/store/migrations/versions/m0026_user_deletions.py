@@ -35,6 +35,7 @@ TABLES = {
     "uploads": "",
     "collections": "",
     "assets": "WHEN (NEW.kept)",
+    "library_entries": "WHEN (NEW.job_id IS NULL)",
     "ledger_entries": "WHEN (NEW.kind IN ('credit', 'debit') AND NEW.\"user\" <> '')",
 }
 
