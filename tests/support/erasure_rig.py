@@ -27,6 +27,7 @@ from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.credits import Booking
 from services.orchestrator.retention.old_checkpoints import OldCheckpoints
 from services.orchestrator.retention.user_erasure import UserErasure
+from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.worker.dbos_queue import DbosEntries
 from tests.support.builders import FakeClock, a_caller, admit, numbered
 from tests.support.old_jobs import alone, digest, run_job, video
@@ -149,20 +150,19 @@ class ErasureRig:
 
     async def found(self, text: str) -> set[str]:
         """Returns the tables in which a text stands anywhere."""
-        async with self.trash.store.database.reading() as connection:
-            tables = list((await connection.execute(TABLES)).scalars())
-            return {
-                table
-                for table in tables
-                if await connection.scalar(
-                    sa.text(f"SELECT EXISTS (SELECT FROM {table} AS row WHERE position(:text in row::text) > 0)"),
-                    {"text": text},
-                )
-            }
+        return await found_in(self.trash.store, text)
 
     async def keys(self) -> set[str]:
         """Returns the keys of everything in the blob store."""
         return {blob.key for blob in await self.trash.stored.blobs.stored("", after="", limit=1000)}
+
+
+async def found_in(store: PostgresStore, text: str) -> set[str]:
+    """Returns the tables, also those of DBOS, in which a text stands anywhere."""
+    async with store.database.reading() as connection:
+        tables = list((await connection.execute(TABLES)).scalars())
+        look = "SELECT EXISTS (SELECT FROM {} AS row WHERE position(:text in row::text) > 0)"
+        return {table for table in tables if await connection.scalar(sa.text(look.format(table)), {"text": text})}
 
 
 class Dying:
