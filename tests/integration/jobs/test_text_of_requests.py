@@ -20,6 +20,7 @@ from i2v.admin.v1 import (
     plan_pb2,
     reconcile_pb2,
     tenant_pb2,
+    user_pb2,
 )
 from i2v.v1 import asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, usage_pb2
 
@@ -39,6 +40,7 @@ ADMIN = (
     plan_pb2,
     reconcile_pb2,
     tenant_pb2,
+    user_pb2,
 )
 FILES = (asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, usage_pb2, *ADMIN)
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
