@@ -76,6 +76,7 @@ class Database:
             pool_timeout=10,
             pool_pre_ping=False,
             connect_args=KEEPALIVE,
+            hide_parameters=True,  # errors are logged, and users' texts are in the parameters
             # One statement sees one moment anyway; without BEGIN and COMMIT it is one round trip.
             isolation_level="AUTOCOMMIT",
         )

@@ -1,13 +1,13 @@
 """Deletions of users: their table, and triggers that refuse what is new of a user while one is under way.
 
-Revision: 0026.
+Revision: 0026. Processes of the version before answer INTERNAL to what a trigger refuses. Their workers delete no user.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0026"
-down_revision: str | None = "0022"
+down_revision: str | None = "0029"
 
 COUNTS = {
     "entries": None,
