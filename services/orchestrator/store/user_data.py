@@ -58,12 +58,13 @@ class PostgresUserData:
         """Deletes assets that no unfinished job uses, with their entries and manifests."""
         given = _values(deletion) | {"limit": limit, "now": now}
         async with self._deleting(deletion) as connection:
-            row = (await connection.execute(statements.ASSETS, given)).one()
-            if row.assets:
+            digests = list((await connection.execute(statements.UNUSED_ASSETS, given)).scalars())
+            if digests:
+                row = (await connection.execute(statements.ASSETS, given | {"digests": digests})).one()
                 size_bytes = int(row.size_bytes)
                 await _count(connection, deletion, entries=row.entries, size_bytes=size_bytes)
                 await stored_bytes.forget(connection, deletion.tenant, deletion.user, size_bytes)
-            return int(row.assets)
+            return len(digests)
 
     async def ended_jobs(self, deletion: UserDeletion, *, after: str, limit: int) -> Sequence[OldJob]:
         """Returns jobs that can be deleted, in the order of their ids."""

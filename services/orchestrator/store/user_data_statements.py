@@ -24,15 +24,17 @@ COLLECTIONS = sa.text(f"""
 DELETE FROM collections WHERE number IN (SELECT number FROM collections WHERE {OF_USER} LIMIT :limit)
 """)
 
+# A query of its own, because a join of the deletion with it would compare each asset with each chosen one.
+UNUSED_ASSETS = sa.text(f"""
+SELECT sha256 FROM assets WHERE {OF_USER} AND NOT {purge.IN_USE.format(sha256="assets.sha256")}
+ORDER BY sha256 LIMIT :limit FOR UPDATE
+""")
 # The manifest goes with its asset. The collector looks by itself whether another user has the same bytes.
 ASSETS = sa.text(f"""
-WITH chosen AS MATERIALIZED (
-    SELECT sha256 FROM assets WHERE {OF_USER} AND NOT {purge.IN_USE.format(sha256="assets.sha256")}
-    ORDER BY sha256 LIMIT :limit FOR UPDATE
-), entries AS (
-    DELETE FROM library_entries WHERE {OF_USER} AND sha256 IN (SELECT sha256 FROM chosen) RETURNING sha256
+WITH entries AS (
+    DELETE FROM library_entries WHERE {OF_USER} AND sha256 = ANY(CAST(:digests AS text[])) RETURNING sha256
 ), deleted AS (
-    DELETE FROM assets WHERE {OF_USER} AND sha256 IN (SELECT sha256 FROM chosen) RETURNING sha256, size_bytes
+    DELETE FROM assets WHERE {OF_USER} AND sha256 = ANY(CAST(:digests AS text[])) RETURNING sha256, size_bytes
 ), queued AS (
     INSERT INTO blob_removals (tenant, sha256, since, deletion)
     SELECT CAST(:tenant AS text), sha256, CAST(:now AS timestamptz), CAST(:deletion AS text)
