@@ -1,0 +1,97 @@
+"""Finds the mark of `pixel_mark` in a video, also after encoding, scaling, cropping, cutting and another frame rate.
+
+The pattern is the same in each frame, so the frames' fine detail is averaged into one plane. For each scale, its
+Fourier coefficients at the pattern's frequencies are correlated with the pattern's, over all shifts at once.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from services.orchestrator.media.pixel_mark import HIGHEST, TILE, spectrum
+
+THRESHOLD = 6.5
+"""Standard deviations of the correlation over all shifts. Of 100 scales of noise, the highest is about 5."""
+SCALES = np.unique(np.concatenate([np.geomspace(0.4, 2.5, 185), [0.5, 1.0, 2.0]]))
+FRAMES = 250
+"""So many frames are looked at; more would not change the answer."""
+_RADIUS = 6
+_SPREAD = 4.0
+"""Detail beyond so many times its neighbourhood's deviation is an edge of the picture, not the mark."""
+
+Plane = npt.NDArray[np.float32]
+"""(H, W)"""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelMark:
+    """Whether a video has the mark; `score` and `threshold` in standard deviations."""
+
+    present: bool
+    score: float
+    threshold: float
+
+
+def detect(path: Path) -> PixelMark:
+    """Looks for the mark in a video file. Decodes it here: give it foreign files in a sandboxed child only.
+
+    Raises av.error.FFmpegError, or IndexError without a video track, for a file that cannot be decoded.
+    """
+    with av.open(f"file:{path}") as container:
+        planes = (_luma(frame) for frame in container.decode(container.streams.video[0]))
+        return detect_in(planes)
+
+
+def detect_in(planes: Iterable[npt.NDArray[np.uint8]]) -> PixelMark:
+    """Looks for the mark in planes of luma, each (H, W), all of one size; others are left out."""
+    total: Plane | None = None
+    for index, plane in enumerate(planes):
+        if index >= FRAMES:
+            break
+        detail = _detail(plane.astype(np.float32))
+        if total is None:
+            total = detail
+        elif total.shape == detail.shape:
+            total += detail
+    score = 0.0 if total is None else max(_score(total, float(scale)) for scale in SCALES)
+    return PixelMark(score >= THRESHOLD, score, THRESHOLD)
+
+
+def _luma(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
+    grey: npt.NDArray[np.uint8] = frame.to_ndarray(format="gray")
+    return grey
+
+
+def _detail(plane: Plane) -> Plane:
+    """Returns what differs from the neighbourhood, in units of the neighbourhood's deviation."""
+    rest = plane - _blurred(plane)
+    deviation = np.sqrt(_blurred(rest * rest)) + 1
+    return np.asarray(np.clip(rest / deviation, -_SPREAD, _SPREAD))
+
+
+def _blurred(plane: Plane) -> Plane:
+    for axis in (0, 1):
+        padding = [(0, 0), (0, 0)]
+        padding[axis] = (_RADIUS + 1, _RADIUS)
+        sums = np.cumsum(np.pad(plane, padding, mode="edge"), axis=axis, dtype=np.float64)
+        length, size = sums.shape[axis], 2 * _RADIUS + 1
+        upper, lower = np.arange(size, length), np.arange(length - size)
+        plane = ((np.take(sums, upper, axis) - np.take(sums, lower, axis)) / size).astype(np.float32)
+    return plane
+
+
+def _score(detail: Plane, scale: float) -> float:
+    """Returns the highest correlation over all shifts, in standard deviations, if the video was scaled so."""
+    cycles = np.arange(-HIGHEST, HIGHEST + 1)
+    waves = [np.exp(-2j * np.pi / (TILE * scale) * np.outer(cycles, np.arange(size))) for size in detail.shape]
+    found = waves[0] @ detail @ waves[1].T
+    sought = spectrum()[np.ix_(cycles, cycles)]
+    product = found / np.maximum(np.abs(found), 1e-9) * sought.conj()
+    whole = np.zeros((TILE, TILE), complex)
+    whole[np.ix_(cycles, cycles)] = product
+    shifts = np.fft.ifft2(whole).real
+    return float(shifts.max() / max(float(shifts.std()), 1e-12))
