@@ -9,6 +9,7 @@ from PIL import Image
 from services.orchestrator.media.pixel_mark import Frames, mark
 from services.orchestrator.media.pixel_mark_detector import detect, detect_in
 from services.orchestrator.media.video_writer import VideoWriter
+from tools.pixel_mark_attacks import ATTACKS, reencoded
 
 CAT = Path(__file__).parents[2] / "golden" / "cat.png"
 
@@ -50,6 +51,22 @@ def test_a_marked_file_is_recognised_and_an_unmarked_one_is_not(tmp_path: Path) 
 )
 def test_a_part_of_a_marked_video_is_recognised(part: tuple[slice, ...], tmp_path: Path) -> None:
     assert detect(encoded(mark(a_pan())[part], tmp_path / "part.mp4")).present
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_marked_video_is_recognised_after_an_attack_and_an_unmarked_one_is_not(name: str, tmp_path: Path) -> None:
+    frames = a_pan(48)
+    for tried, present in ((mark(frames), True), (frames, False)):
+        attacked, rate = ATTACKS[name](tried)
+        reencoded(attacked, rate, tmp_path / "attacked.mp4")
+        assert detect(tmp_path / "attacked.mp4").present is present
+
+
+def test_every_frame_is_fainter_than_40_db_even_if_it_is_grey_all_over() -> None:
+    frames = np.full((2, 90, 250, 3), 128, np.uint8)
+    for marked, frame in zip(mark(frames), frames, strict=True):
+        error = np.mean((marked.astype(float) - frame) ** 2)
+        assert 40 <= 10 * np.log10(255**2 / error) <= 40.2
 
 
 def test_a_frame_of_one_colour_and_no_frame_have_no_mark() -> None:
