@@ -34,7 +34,7 @@ def cropped(frames: Frames) -> Frames:
 def retimed(frames: Frames) -> Frames:
     """Returns the frames at another rate, repeated where needed; the duration stays."""
     count = len(frames) * OTHER_RATE // RATE
-    return frames[np.minimum(np.arange(count) * RATE // OTHER_RATE, len(frames) - 1)]
+    return np.take(frames, np.minimum(np.arange(count) * RATE // OTHER_RATE, len(frames) - 1), axis=0)
 
 
 ATTACKS: dict[str, Callable[[Frames], tuple[Frames, int]]] = {

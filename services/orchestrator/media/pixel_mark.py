@@ -52,4 +52,5 @@ def _pattern(height: int, width: int) -> npt.NDArray[np.int16]:
     tile = np.fft.ifft2(spectrum()).real
     pattern = tile[np.arange(height)[:, None] % TILE, np.arange(width)[None, :] % TILE]
     deviation = 255 * 10 ** (-PSNR_DB / 20)
-    return np.rint(pattern * (deviation / np.sqrt(np.mean(pattern**2)))).astype(np.int16)
+    scaled: npt.NDArray[np.float64] = pattern * (deviation / np.sqrt(np.mean(pattern**2)))
+    return np.asarray(np.rint(scaled), np.int16)
