@@ -80,6 +80,7 @@ from services.orchestrator.clock_and_ids import SystemIds
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.live_config import LiveConfig
 from services.orchestrator.media.file_checks import SandboxedChecks
+from services.orchestrator.media.probe import find_mark
 from services.orchestrator.media.upload_probe import UploadProbe
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.tokens import Tokens
@@ -191,7 +192,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     parts = UploadParts(store.uploads, resources.blobs)
     resumable = ResumableUploads(store.uploads, parts, store.assets, resources.blobs, ingest, clock, ids)
     direct = DirectUploads(resumable, resources.blobs)
-    checks = SandboxedChecks(resources.credentials)
+    checks = SandboxedChecks(resources.credentials, find_mark)
     verifier = Verifier(store.assets, resources.blobs, store.manifests, checks, resources.scratch, room)
     provenance = ProvenanceService(store.manifests, verifier, callers)
     signatures, longest = UrlSignatures(store.service_secrets, clock), timedelta(seconds=settings.signed_url_s)

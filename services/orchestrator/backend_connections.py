@@ -34,7 +34,7 @@ def connect_backends(
     backends: dict[str, tuple[Backend, int | Limits]] = {}
     for name, (address, slots) in settings.tritons().items():
         if slots and local:
-            triton = TritonBackend(address, partial(cards_of, name))
+            triton = TritonBackend(address, partial(cards_of, name), marked=settings.pixel_mark)
             stack.push_async_callback(triton.close)
             backends[name] = (triton, slots)
     for name, (address, limits) in settings.vendors().items():
@@ -48,7 +48,8 @@ def connect_backends(
         stack.push_async_callback(vendor.close)
         backends[name] = (vendor, limits)
     if settings.fake_slots and local:
-        backends["fake"] = (FakeBackend(pause_s=settings.fake_pause_s), settings.fake_slots)
+        fake = FakeBackend(pause_s=settings.fake_pause_s, marked=settings.pixel_mark)
+        backends["fake"] = (fake, settings.fake_slots)
     return backends
 
 

@@ -59,6 +59,21 @@ async def test_a_later_attempt_makes_only_the_rest_and_the_video_is_the_same(
         assert not asked, "everything was there"
 
 
+async def test_a_backend_that_marks_marks_every_block_also_after_a_retry(
+    rig: TritonRig, triton: ScriptedTriton, tmp_path: Path
+) -> None:
+    card = the_card()
+    plain = of(Fragment, await rig.events(a_spec(), card))
+    (tmp_path / "marking").mkdir()
+    async with a_triton_rig(triton, tmp_path / "marking", marked=True) as marking:
+        whole = await marking.events(a_spec(), card)
+        video = marking.video()
+        again = await marking.events(a_spec(), card, 2, of(Checkpoint, whole)[0].data)
+        assert video != rig.video() and marking.video() == video
+    assert of(Fragment, again) == of(Fragment, whole)
+    assert all(one.data != other.data for one, other in zip(of(Fragment, whole), plain, strict=True))
+
+
 @pytest.mark.parametrize(
     "harm",
     [

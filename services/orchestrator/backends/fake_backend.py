@@ -16,10 +16,13 @@ ZOOM = 0.2
 
 
 class FakeBackend:
-    """Zooms into the picture, or into a pattern drawn from the seed; `pause_s` after each fragment represents work."""
+    """Zooms into the picture, or into a pattern drawn from the seed; `pause_s` after each fragment represents work.
 
-    def __init__(self, *, pause_s: float = 0.0) -> None:
-        self._pause_s = pause_s
+    With `marked`, its videos carry the pixel mark.
+    """
+
+    def __init__(self, *, pause_s: float = 0.0, marked: bool = False) -> None:
+        self._pause_s, self._marked = pause_s, marked
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
         """Yields the fragments of a zoom, then the whole video."""
@@ -33,7 +36,7 @@ class FakeBackend:
             coarse = np.random.default_rng(attempt.spec.seed).integers(0, 256, (8, 8, 3), np.uint8)
             picture = np.kron(coarse, np.ones((size.height // 8 + 1, size.width // 8 + 1, 1), np.uint8))
             picture = picture[: size.height, : size.width]
-        writer = VideoWriter(size.width, size.height, attempt.card.fps)
+        writer = VideoWriter(size.width, size.height, attempt.card.fps, marked=self._marked)
         for first in range(0, total, FRAMES_A_FRAGMENT):
             count = min(FRAMES_A_FRAGMENT, total - first)
             frames = np.stack([_zoomed(picture, ZOOM * (first + i) / total) for i in range(count)])

@@ -75,13 +75,15 @@ class TritonBackend:
         probe_after_s: float = PROBE_AFTER_S,
         stall_s: float = STALL_S,
         clip_stall_s: float = CLIP_STALL_S,
+        marked: bool = False,
     ) -> None:
         """`cards` returns those of the server. `report_s` is between two reports inside a block. A stream is probed
-        after `probe_after_s` of silence, and ends after `stall_s`, the decoder's after `clip_stall_s`."""
+        after `probe_after_s` of silence, and ends after `stall_s`, the decoder's after `clip_stall_s`. With `marked`,
+        videos carry the pixel mark."""
         self._report_s, self._stall_s, self._clip_stall_s = report_s, stall_s, clip_stall_s
         self._engine = TritonClient(address, probe_after_s=probe_after_s)
         self._encoders = InputEncoders(self._engine)
-        self._cards = cards
+        self._cards, self._marked = cards, marked
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
         """Encodes the inputs and yields what the models make of them. Raises AttemptFailed, Unavailable."""
@@ -124,12 +126,11 @@ class TritonBackend:
         if made:
             done = _share(profile, plan, plan.frames_before(plan.spans[len(made) - 1][1]))
             yield Continues(len(made), done)
-        writer = VideoWriter(size.width, size.height, card.fps)
+        writer = VideoWriter(size.width, size.height, card.fps, marked=self._marked)
         async with aclosing(self._make(attempt, profile, plan, inputs, made, writer, done)) as events:
             async for event in events:
                 yield event
-        made_with = {"profile": profile.name, "profile_sha256": profile.digest}
-        yield Output(_whole(attempt), made_with=made_with)
+        yield Output(_whole(attempt), made_with={"profile": profile.name, "profile_sha256": profile.digest})
 
     async def _prepare(
         self, attempt: GenerationRequest, size: Size

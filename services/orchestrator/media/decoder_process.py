@@ -95,6 +95,11 @@ def _load(kind: str) -> Work:
 
         rendition_process.warm()
         return rendition_process.make
+    if kind == "marks":
+        from services.orchestrator.media import pixel_mark_search
+
+        pixel_mark_search.warm()
+        return _unasked(pixel_mark_search.search)
     from services.orchestrator.media import video_measure
 
     video_measure.warm()

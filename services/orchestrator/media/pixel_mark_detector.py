@@ -4,7 +4,7 @@ The pattern is the same in each frame, so the frames' fine detail is averaged in
 Fourier coefficients at the pattern's frequencies are correlated with the pattern's, over all shifts at once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
+from av.container import InputContainer
 
 from services.orchestrator.media.pixel_mark import HIGHEST, TILE, spectrum
 
 THRESHOLD = 6.5
-"""Standard deviations of the correlation over all shifts; the reason for this number is in decision 0045."""
+"""Standard deviations of the correlation over all shifts; the reason for this number is in decision 0052."""
 SCALES = np.unique(np.concatenate([np.geomspace(0.4, 1.6, 125), [0.5, 1.0]]))
 """Sizes of the video that is looked at, compared with the size that was marked."""
 FRAMES = 250
@@ -49,8 +50,7 @@ def detect(path: Path) -> PixelMark:
     Raises av.error.FFmpegError, or IndexError without a video track, for a file that cannot be decoded.
     """
     with av.open(f"file:{path}") as container:
-        planes = (_luma(frame) for frame in container.decode(container.streams.video[0]))
-        return detect_in(planes)
+        return detect_in(luma_planes(container))
 
 
 def detect_in(planes: Iterable[npt.NDArray[np.uint8]]) -> PixelMark:
@@ -68,8 +68,10 @@ def detect_in(planes: Iterable[npt.NDArray[np.uint8]]) -> PixelMark:
     return PixelMark(score >= THRESHOLD, score, THRESHOLD)
 
 
-def _luma(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-    return frame.to_ndarray(format="gray").astype(np.uint8, copy=False)
+def luma_planes(container: InputContainer) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yields the luma of each frame of the first video track, (H, W)."""
+    for frame in container.decode(container.streams.video[0]):
+        yield frame.to_ndarray(format="gray").astype(np.uint8, copy=False)
 
 
 def _detail(plane: Plane) -> Plane:

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 PROBE_LIMIT_S = 10.0
 """Of processor time."""
+MARK_LIMIT_S = 60.0
+"""The same for the pixel mark."""
 AT_ONCE = 2
 """Files of a kind that are probed at the same time."""
 
@@ -23,6 +25,7 @@ _videos = Sandbox("videos", size=AT_ONCE, limit_s=PROBE_LIMIT_S)
 _outputs = Sandbox("outputs", size=AT_ONCE, limit_s=PROBE_LIMIT_S)
 _repacks = Sandbox("repacks", size=1, limit_s=PROBE_LIMIT_S)
 _sounds = Sandbox("sounds", size=AT_ONCE, limit_s=PROBE_LIMIT_S)
+_marks = Sandbox("marks", size=AT_ONCE, limit_s=MARK_LIMIT_S)
 
 
 def probe(path: Path) -> VideoInfo:
@@ -80,6 +83,16 @@ def probe_audio(path: Path) -> AudioInfo:
     )
 
 
+def find_mark(path: Path) -> bool:
+    """Says whether the frames of a video carry the pixel mark.
+
+    Raises:
+        InvalidUpload: no MP4, QuickTime, WebM or Matroska that can be decoded here in the time.
+        Unavailable: no decoder could be started.
+    """
+    return bool(_look(_marks, path, AssetReason.VIDEO_UNREADABLE, "MP4 or WebM")["present"])
+
+
 def _video(figures: dict[str, Any]) -> VideoInfo:
     return VideoInfo(
         media_type=str(figures["media_type"]),
@@ -99,7 +112,7 @@ def _look(
         try:
             answer = sandbox.call(source.fileno(), None if target is None else target.fileno())
         except DecoderDied as died:
-            limit = f"takes more than {PROBE_LIMIT_S:.0f} s of processor time to read"
+            limit = f"takes more than {sandbox.limit_s:.0f} s of processor time to read"
             why = limit if died.out_of_time else "crashes the decoder"
             answer = {"reason": unreadable, "description": why}
     if "memory" in answer:

@@ -22,7 +22,7 @@ from services.reasons import ServiceReason
 START_LIMIT_S = 60.0
 WALL_TIME_FACTOR = 30
 """Wall-clock limit of a child, as a multiple of its processor time: on a loaded machine it has to wait."""
-Kind = Literal["pictures", "videos", "outputs", "repacks", "sounds", "credentials", "signatures", "renditions"]
+Kind = Literal["pictures", "videos", "outputs", "repacks", "sounds", "credentials", "signatures", "renditions", "marks"]
 """What a child is for."""
 Answer = Callable[[bytes], bytes]
 """Answers what a child asks in the middle of its work."""
@@ -149,6 +149,7 @@ class _Child:
         # The child gets nothing of our environment; the path replaces `site`, which -S skips for a faster start.
         environment = {"PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path), "LC_ALL": "C.UTF-8"}
         environment["MALLOC_ARENA_MAX"] = "1"  # each thread's own would take 64 MiB of the address space
+        environment["OPENBLAS_NUM_THREADS"] = "1"  # for the same reason
         # Memory is used again for the next file: new pages for each would take a tenth of a picture's time.
         environment |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
         with theirs:

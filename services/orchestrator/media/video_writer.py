@@ -20,6 +20,8 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
 
+from services.orchestrator.media.pixel_mark import mark
+
 Frames = npt.NDArray[np.uint8]
 """(F, H, W, 3), RGB"""
 
@@ -53,13 +55,17 @@ class _Packet:
 class VideoWriter:
     """One video in the making. Same frames, same bytes: nothing in it depends on the clock or on chance."""
 
-    def __init__(self, width: int, height: int, fps: float) -> None:
-        """Raises ValueError for a size that is not even, or no rate: 4:2:0 colour has one sample per 2 x 2 pixels."""
+    def __init__(self, width: int, height: int, fps: float, *, marked: bool = False) -> None:
+        """With `marked`, every frame gets the pixel mark.
+
+        Raises ValueError for a size that is not even, or no rate: 4:2:0 colour has one sample per 2 x 2 pixels.
+        """
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise ValueError(f"a video is of even size, not {width} x {height}")
         if not fps > 0:
             raise ValueError(f"a video has more than {fps} frames a second")
         self._shape = (height, width, 3)
+        self._marked = marked
         self._rate = Fraction(fps).limit_denominator(1001)
         self._packets: list[_Packet] = []
         self._fragments = 0
@@ -95,7 +101,8 @@ class VideoWriter:
         """
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != self._shape or not len(frames):
             raise ValueError(f"a block is uint8 (F, {', '.join(map(str, self._shape))}), not {frames.shape}")
-        block = [self._encode(frame, is_key=index == 0) for index, frame in enumerate(frames)]
+        shown = mark(frames) if self._marked else frames
+        block = [self._encode(frame, is_key=index == 0) for index, frame in enumerate(shown)]
         self._fragments += 1
         piece = io.BytesIO()
         options = _FRAGMENT | {"fragment_index": str(self._fragments)}

@@ -11,7 +11,9 @@ import pytest
 from i2v.v1 import provenance_pb2, provenance_pb2_grpc
 
 from services.client.exit_codes import ExitCode
+from services.orchestrator.domain.spec import Size
 from services.orchestrator.media.signing_certificate import development
+from services.orchestrator.media.video_writer import VideoWriter
 from tests.support.builders import ScriptedBackend, some_frames
 from tests.support.client_command import Command
 from tests.support.served_orchestrator import Served, caller, image_spec, served, text_spec
@@ -96,6 +98,16 @@ async def test_an_altered_video_and_one_of_a_stranger_are_told_apart(i2v: Served
     foreign = await verify(i2v, theirs.read_bytes())
     assert (foreign.verdict, foreign.signer) == (Verification.FOREIGN, Verification.STRANGER)
     assert (await verify(i2v, CAT)).verdict == Verification.UNSIGNED
+
+
+async def test_a_check_says_whether_the_pixels_of_a_video_carry_the_mark(i2v: Served, tmp_path: Path) -> None:
+    for marked, found in ((True, Verification.PRESENT), (False, Verification.ABSENT)):
+        writer = VideoWriter(224, 128, 16, marked=marked)
+        writer.add(some_frames(16, Size(224, 128)))
+        writer.finish(tmp_path / "video.mp4")
+        checked = await verify(i2v, (tmp_path / "video.mp4").read_bytes())
+        assert (checked.pixel_mark, checked.verdict) == (found, Verification.UNSIGNED)
+    assert (await verify(i2v, CAT)).pixel_mark == Verification.PIXEL_MARK_UNSPECIFIED
 
 
 async def test_manifests_and_checks_of_others_assets_are_not_found(i2v: Served) -> None:

@@ -1,14 +1,23 @@
 """The mark in the pixels: faint, always the same, and found again."""
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from services.errors import InvalidUpload
+from services.orchestrator.backend_connections import connect_backends
+from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.domain.spec import Size, Spec, TextToVideo
 from services.orchestrator.media.pixel_mark import Frames, mark
 from services.orchestrator.media.pixel_mark_detector import detect, detect_in
+from services.orchestrator.media.probe import find_mark
 from services.orchestrator.media.video_writer import VideoWriter
+from services.orchestrator.ports.backend import GenerationRequest, Output
+from services.orchestrator.settings import Settings
+from tests.support.builders import a_card
 from tools.pixel_mark_attacks import ATTACKS, reencoded
 
 CAT = Path(__file__).parents[2] / "golden" / "cat.png"
@@ -25,6 +34,35 @@ def encoded(frames: Frames, path: Path) -> Path:
     writer.add(frames)
     writer.finish(path)
     return path
+
+
+def test_a_writer_marks_its_fragments_and_its_file_alike(tmp_path: Path) -> None:
+    frames = a_pan(8)
+    marking, plain = VideoWriter(224, 128, 16, marked=True), VideoWriter(224, 128, 16)
+    for block in (frames[:3], frames[3:]):
+        assert marking.add(block) == plain.add(mark(block))
+    marking.finish(tmp_path / "marking.mp4")
+    plain.finish(tmp_path / "plain.mp4")
+    assert (tmp_path / "marking.mp4").read_bytes() == (tmp_path / "plain.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("present", [True, False])
+async def test_the_setting_says_whether_the_fake_backend_marks_its_videos(present: bool, tmp_path: Path) -> None:
+    card = a_card(sizes=(Size(224, 128),), fps=16)
+    spec = card.complete(Spec(card.id, TextToVideo("waves"), seed=7), seed=None, picture=None)
+    attempt = GenerationRequest("job", 1, spec, card, None, tmp_path)
+    settings = Settings(triton="", fake_slots=1, pixel_mark=present)
+    async with AsyncExitStack() as stack:
+        backend, _ = connect_backends(settings, lambda: Catalog((card,)), stack, local=True)["fake"]
+        outputs = [each async for each in backend.generate(attempt) if isinstance(each, Output)]
+    assert [find_mark(each.path) for each in outputs] == [present]
+
+
+@pytest.mark.parametrize("data", [CAT.read_bytes(), b"", b"\0\0\0\x18ftypisom" + b"\xff" * 100])
+def test_the_mark_is_not_looked_for_in_what_is_no_video(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(data)
+    with pytest.raises(InvalidUpload):
+        find_mark(tmp_path / "file")
 
 
 def test_the_mark_is_fainter_than_40_db() -> None:
