@@ -59,8 +59,7 @@ DENOISED = 0.9
 REPORT_S = 1.0
 """Seconds between two reports of the progress inside a block."""
 STALL_S = 900.0
-"""Longest silence of the transformer: the blocks of a CPU are slow, and a slot may have to be waited for. A process
-that has died is seen much earlier; this is for what hangs otherwise."""
+"""Longest silence of the transformer: a CPU's blocks and the wait for a slot are long. Dead processes are seen early."""
 
 
 class TritonBackend:
@@ -77,9 +76,8 @@ class TritonBackend:
         clip_stall_s: float = CLIP_STALL_S,
         marked: bool = False,
     ) -> None:
-        """`cards` returns those of the server. `report_s` is between two reports inside a block. A stream is probed
-        after `probe_after_s` of silence, and ends after `stall_s`, the decoder's after `clip_stall_s`. With `marked`,
-        videos carry the pixel mark."""
+        """`cards` returns the server's. `report_s` is between reports in a block. Silent streams are probed after
+        `probe_after_s`, and end after `stall_s`, the decoder's after `clip_stall_s`. `marked` adds the pixel mark."""
         self._report_s, self._stall_s, self._clip_stall_s = report_s, stall_s, clip_stall_s
         self._engine = TritonClient(address, probe_after_s=probe_after_s)
         self._encoders = InputEncoders(self._engine)
