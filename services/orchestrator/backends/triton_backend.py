@@ -59,7 +59,7 @@ DENOISED = 0.9
 REPORT_S = 1.0
 """Seconds between two reports of the progress inside a block."""
 STALL_S = 900.0
-"""Longest silence of the transformer: a CPU's blocks and the wait for a slot are long. Dead processes are seen early."""
+"""Longest silence of the transformer: a CPU's blocks and the wait for a slot are long. Dead processes are seen soon."""
 
 
 class TritonBackend:
