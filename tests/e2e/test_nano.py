@@ -12,6 +12,7 @@ import pytest
 from i2v.v1 import job_pb2
 
 from services.orchestrator.backends.triton_backend import TritonBackend
+from services.orchestrator.media.probe import find_mark
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.backend import BackendEvent, Checkpoint, Fragment, GenerationRequest
 from tests.support import pictures
@@ -69,6 +70,18 @@ async def test_a_server_stays_however_often_it_is_looked_at(tmp_path: Path) -> N
 
         await asyncio.gather(*(look() for _ in range(4)))
         await backend.close()
+
+
+async def test_the_mark_is_found_in_a_video_that_was_made_with_it(
+    database: str, tmp_path: Path, triton: TritonServer
+) -> None:
+    backend = TritonBackend(triton.grpc_address, marked=True)
+    async with served(database, tmp_path, {"triton": (backend, 2)}, change=nano) as i2v:
+        picture = await i2v.upload(CAT)
+        job = await i2v.ended((await i2v.submit(a_spec(picture.name))).name)
+        (tmp_path / "marked.mp4").write_bytes(await i2v.download(job.output.asset))
+    await backend.close()
+    assert await asyncio.to_thread(find_mark, tmp_path / "marked.mp4")
 
 
 class Recording(TritonBackend):
