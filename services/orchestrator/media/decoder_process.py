@@ -100,6 +100,11 @@ def _load(kind: str) -> Work:
 
         pixel_mark_search.warm()
         return _unasked(pixel_mark_search.search)
+    if kind == "encodings":
+        from services.orchestrator.media import video_marking
+
+        video_marking.warm()
+        return _unasked(video_marking.mark_video)
     from services.orchestrator.media import video_measure
 
     video_measure.warm()

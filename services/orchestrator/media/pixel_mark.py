@@ -36,7 +36,7 @@ def spectrum() -> npt.NDArray[np.complex128]:
 
 def mark(frames: Frames) -> Frames:
     """Returns the frames, (F, H, W, 3), with the mark added to their luma."""
-    pattern = _pattern(*frames.shape[1:3])[..., None]
+    pattern = luma_pattern(*frames.shape[1:3], 255)[..., None]
     marked = np.empty_like(frames)
     for index, frame in enumerate(frames):
         marked[index] = np.clip(frame + pattern, 0, 255)
@@ -44,13 +44,15 @@ def mark(frames: Frames) -> Frames:
 
 
 @lru_cache(maxsize=8)
-def _pattern(height: int, width: int) -> npt.NDArray[np.int16]:
-    """Returns what is added to each channel, (H, W), in levels.
+def luma_pattern(height: int, width: int, span: int) -> npt.NDArray[np.int16]:
+    """Returns what is added to the luma of a frame, (H, W), in levels; `span` is how many lie between black and white.
+
+    Added to red, green and blue, it changes their luma by the same, and no colour.
 
     It is equally strong everywhere: stronger texture and weaker flat areas were found less often at equal PSNR.
     """
     tile = np.fft.ifft2(spectrum()).real
     pattern = tile[np.arange(height)[:, None] % TILE, np.arange(width)[None, :] % TILE]
-    deviation = 255 * 10 ** (-PSNR_DB / 20)
+    deviation = span * 10 ** (-PSNR_DB / 20)
     scaled: npt.NDArray[np.float64] = pattern * (deviation / np.sqrt(np.mean(pattern**2)))
     return np.asarray(np.rint(scaled), np.int16)

@@ -12,7 +12,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,10 +23,25 @@ from services.reasons import ServiceReason
 START_LIMIT_S = 60.0
 WALL_TIME_FACTOR = 30
 """Wall-clock limit of a child, as a multiple of its processor time: on a loaded machine it has to wait."""
-Kind = Literal["pictures", "videos", "outputs", "repacks", "sounds", "credentials", "signatures", "renditions", "marks"]
+LOOK_S = 0.2
+"""Seconds between two looks whether the caller has given up."""
+Kind = Literal[
+    "pictures",
+    "videos",
+    "outputs",
+    "repacks",
+    "sounds",
+    "credentials",
+    "signatures",
+    "renditions",
+    "marks",
+    "encodings",
+]
 """What a child is for."""
 Answer = Callable[[bytes], bytes]
 """Answers what a child asks in the middle of its work."""
+GivenUp = Callable[[], bool]
+"""Whether the caller has given up."""
 
 
 class DecoderDied(Exception):
@@ -38,12 +54,17 @@ class DecoderDied(Exception):
         super().__init__("out of time" if self.out_of_time else "killed" if self.killed else "crashed")
 
 
+class CallGivenUp(Exception):
+    """The caller gave up; the child was ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     source: int
     target: int
     question: bytes
     answer: Answer | None
+    given_up: GivenUp | None
 
 
 class Sandbox:
@@ -64,19 +85,22 @@ class Sandbox:
         *,
         question: Mapping[str, Any] | None = None,
         answer: Answer | None = None,
+        given_up: GivenUp | None = None,
     ) -> dict[str, object]:
         """Lets a child read one open file and write another, which is empty, and returns its answer.
 
         `question` is what the child gets in addition to the files, as JSON of at most 100 kB. `answer` is called with
-        what the child asks in between.
+        what the child asks in between. `given_up` is asked a few times a second; if it is true, the call ends.
 
         Raises:
             DecoderDied: the file was too much for it.
+            CallGivenUp
             Unavailable: no child could be started, survived, or got enough processor time to finish.
         """
-        with self._turns, open(os.devnull, "wb") as null:
+        with self._turn(given_up), open(os.devnull, "wb") as null:
             sink = null.fileno() if target is None else target
-            request = _Request(source, sink, b"" if question is None else json.dumps(question).encode(), answer)
+            asked = b"" if question is None else json.dumps(question).encode()
+            request = _Request(source, sink, asked, answer, given_up)
             used = self._idle_child()
             try:
                 found = self._ask(used or self._new_child(), request)
@@ -97,6 +121,16 @@ class Sandbox:
                     raise
                 what = f"The process that decodes {self._kind} was killed: the machine is short of memory. Try again."
                 raise Unavailable(what, reason=ServiceReason.DECODER_UNAVAILABLE) from died
+
+    @contextmanager
+    def _turn(self, given_up: GivenUp | None) -> Iterator[None]:
+        while not self._turns.acquire(timeout=None if given_up is None else LOOK_S):
+            if given_up is not None and given_up():
+                raise CallGivenUp
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def _ask(self, child: "_Child", request: "_Request") -> dict[str, object]:
         os.lseek(request.source, 0, os.SEEK_SET)
@@ -182,10 +216,10 @@ class _Child:
         self._socket.settimeout(timeout_s)
         try:
             socket.send_fds(self._socket, [b"go", request.question], [request.source, request.target])
-            answer = self._socket.recv(1 << 16)
+            answer = self._receive(timeout_s, request.given_up)
             while request.answer is not None and answer and "asks" in (asked := json.loads(answer)):
                 self._socket.send(request.answer(bytes.fromhex(asked["asks"])))
-                answer = self._socket.recv(1 << 16)
+                answer = self._receive(timeout_s, request.given_up)
         except TimeoutError as late:
             what = f"The process that decodes {self._kind} got too little processor time. Try again."
             raise Unavailable(what, reason=ServiceReason.DECODER_UNAVAILABLE) from late
@@ -194,6 +228,18 @@ class _Child:
         if not answer:
             raise DecoderDied(max(0, -self._process.wait()))
         return dict(json.loads(answer))
+
+    def _receive(self, timeout_s: float, given_up: GivenUp | None) -> bytes:
+        """Waits for an answer; empty: the child has ended. Raises CallGivenUp, TimeoutError, OSError."""
+        looks = 1 if given_up is None else max(1, round(timeout_s / LOOK_S))
+        self._socket.settimeout(timeout_s / looks)
+        for _ in range(looks):
+            try:
+                return self._socket.recv(1 << 16)
+            except TimeoutError:
+                if given_up is not None and given_up():
+                    raise CallGivenUp from None
+        raise TimeoutError
 
     def end(self) -> None:
         self._socket.close()
