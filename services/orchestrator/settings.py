@@ -97,8 +97,8 @@ class Settings(BlobSettings):
     c2pa_earlier_file: str = ""
     """File with certificates that signed earlier, each with its authorities, PEM: what they signed stays our own."""
     pixel_mark: Switch = True
-    """Whether workers add a faint mark to every frame that a local model makes; see
-    [provenance.md](provenance.md#the-mark-in-the-pixels). Use the same in all workers."""
+    """Whether workers add a faint mark to every frame of the videos, also of vendors' videos, which are encoded again
+    for it; see [provenance.md](provenance.md#the-mark-in-the-pixels). Use the same in all workers."""
     jwt_issuer: str = ""
     """Issuer of JWTs that callers may present in place of API keys, exactly as in `iss`. Empty: no JWT is accepted.
     See [tokens](operations.md#tokens)."""

@@ -8,6 +8,7 @@ from services.orchestrator.attempt.assembly import attempt_runner
 from services.orchestrator.backend_connections import connect_prompt_writer
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.clock_and_ids import SystemIds
+from services.orchestrator.media.output_marking import mark_output
 from services.orchestrator.media.probe import keep_output, probe
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.backend import Limits
@@ -50,6 +51,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         room=resources.disks.room,
         longest_retry_s=pace.longest_retry_s,
         finished=videos.add,
+        mark_output=mark_output if settings.pixel_mark else None,
     )
     slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in resources.backends.items()}
     workers = PostgresWorkers(

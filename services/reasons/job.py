@@ -92,6 +92,13 @@ class JobReason(Reason):
         Code.EVENT,
         Advice.NONE,
     )
+    OUTPUT_UNMARKED = (
+        "OUTPUT_UNMARKED",
+        "The mark could not be added to the frames of a remote model's video; see "
+        "[the mark](provenance.md#videos-of-vendors). It is kept.",
+        Code.EVENT,
+        Advice.NONE,
+    )
     OUTPUT_SILENT = (
         "OUTPUT_SILENT",
         "The video has no sound, though the spec has one. It is kept.",

@@ -9,6 +9,7 @@ from services.orchestrator.attempt.final_event_recorder import FinalEventRecorde
 from services.orchestrator.attempt.fragment_store import FragmentStore
 from services.orchestrator.attempt.generate import Generator
 from services.orchestrator.attempt.inputs import Inputs
+from services.orchestrator.attempt.output_marking import OutputMarking
 from services.orchestrator.attempt.output_signing import OutputSigning
 from services.orchestrator.attempt.output_store import OutputStore
 from services.orchestrator.attempt.paid_call_recorder import PaidCallRecorder
@@ -27,7 +28,7 @@ from services.orchestrator.ports.content_credentials import FileSigner
 from services.orchestrator.ports.disk_space import Room
 from services.orchestrator.ports.job_events import JobEvents
 from services.orchestrator.ports.jobs import Jobs
-from services.orchestrator.ports.media import Keep, Probe
+from services.orchestrator.ports.media import Keep, MarkOutput, Probe
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_calls import PaidCalls
 from services.orchestrator.ports.prompt_writer import PromptWriter
@@ -53,8 +54,12 @@ def attempt_runner(
     room: Room,
     longest_retry_s: float = RETRY_MOST_S,
     finished: Callable[[Job], None] = lambda job: None,
+    mark_output: MarkOutput | None = None,
 ) -> AttemptRunner:
-    """Returns a runner, with one generator for all its attempts. `catalog` returns the one that holds now."""
+    """Returns a runner, with one generator for all its attempts. `catalog` returns the one that holds now.
+
+    Without `mark_output`, vendors' videos get no pixel mark.
+    """
     event_recorder, signed_outputs = EventRecorder(jobs), SignedOutputs(blobs, assets)
     paid_call_recorder = PaidCallRecorder(jobs, meter)
     generator = Generator(
@@ -65,7 +70,13 @@ def attempt_runner(
         inputs=Inputs(assets, blobs),
         fragments=FragmentStore(blobs, event_recorder, clock, meter),
         outputs=OutputStore(
-            blobs, event_recorder, OutputSigning(signer, signed_outputs, clock), probe, keep_output, meter
+            blobs=blobs,
+            event_recorder=event_recorder,
+            marking=None if mark_output is None else OutputMarking(mark_output, clock),
+            signing=OutputSigning(signer, signed_outputs, clock),
+            probe=probe,
+            keep_output=keep_output,
+            meter=meter,
         ),
         meter=meter,
         room=room,

@@ -10,7 +10,7 @@ from services.orchestrator.attempt.signed_outputs import SignedOutputs
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.manifest import Manifest, Unsigned, claim, manifest
+from services.orchestrator.domain.manifest import Manifest, MarkedBy, Unsigned, claim, manifest
 from services.orchestrator.domain.media_info import VideoInfo
 from services.orchestrator.domain.signed_output import SignedOutput
 from services.orchestrator.ports.clock_and_ids import Clock
@@ -47,9 +47,10 @@ class OutputSigning:
         *,
         promised: Mapping[str, str],
         made_with: Mapping[str, str],
+        marked_by: MarkedBy | None = None,
     ) -> FinishedVideo:
         """Returns the signed video, or the file as it is if it cannot be signed. Raises Unavailable."""
-        unsigned = Unsigned(sha256, path.stat().st_size)
+        unsigned = Unsigned(sha256, path.stat().st_size, marked_by)
         signed: SignedOutput | None = await self.signed_outputs.earlier(job, sha256)
         file: Path | None = None
         because = ""

@@ -46,7 +46,7 @@ class FakeBackend:
         yield Stage("finish", 1.0)
         path = attempt.workdir / "video.mp4"
         await asyncio.to_thread(writer.finish, path)
-        yield Output(path)
+        yield Output(path, marked=self._marked)
 
     async def check(self) -> None:
         """Does nothing: it is always ready."""

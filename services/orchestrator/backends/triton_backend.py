@@ -80,8 +80,7 @@ class TritonBackend:
         `probe_after_s`, and end after `stall_s`, the decoder's after `clip_stall_s`. `marked` adds the pixel mark."""
         self._report_s, self._stall_s, self._clip_stall_s = report_s, stall_s, clip_stall_s
         self._engine = TritonClient(address, probe_after_s=probe_after_s)
-        self._encoders = InputEncoders(self._engine)
-        self._cards, self._marked = cards, marked
+        self._cards, self._encoders, self._marked = cards, InputEncoders(self._engine), marked
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
         """Encodes the inputs and yields what the models make of them. Raises AttemptFailed, Unavailable."""
@@ -128,7 +127,8 @@ class TritonBackend:
         async with aclosing(self._make(attempt, profile, plan, inputs, made, writer, done)) as events:
             async for event in events:
                 yield event
-        yield Output(_whole(attempt), made_with={"profile": profile.name, "profile_sha256": profile.digest})
+        made_with = {"profile": profile.name, "profile_sha256": profile.digest}
+        yield Output(_whole(attempt), made_with=made_with, marked=self._marked)
 
     async def _prepare(
         self, attempt: GenerationRequest, size: Size

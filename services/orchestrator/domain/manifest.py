@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from services.orchestrator.domain.asset import Asset
@@ -18,12 +19,21 @@ VERSION = 1
 """Of the form of manifests."""
 
 
+class MarkedBy(StrEnum):
+    """Who added the pixel mark."""
+
+    ENGINE = "the engine, as it made the frames"
+    SERVICE = "this service, to the vendor's video"
+
+
 @dataclass(frozen=True, slots=True)
 class Unsigned:
     """The file as it was before it was signed: equal for equal requests."""
 
     sha256: str
     size_bytes: int
+    marked_by: MarkedBy | None = None
+    """None: its frames carry no pixel mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,8 @@ def claim(job: Job, card: ModelCard, info: VideoInfo, unsigned: Unsigned, made_w
         "prompt_written_by": _writer(job),
         "unsigned_sha256": unsigned.sha256,
         "unsigned_size_bytes": unsigned.size_bytes,
+        "pixel_mark": unsigned.marked_by is not None,
+        "pixel_mark_by": unsigned.marked_by,
     }
     return Claim({name: value for name, value in facts.items() if value is not None}, _parents(job))
 

@@ -54,6 +54,9 @@ def definition(
     created: dict[str, Any] = {"action": "c2pa.created", "digitalSourceType": TRAINED}
     if parents:
         created["parameters"] = {"ingredientIds": [role for role, _ in parents]}
+    actions = [created]
+    if facts.get("pixel_mark"):
+        actions.append({"action": "c2pa.watermarked.unbound"})
     return {
         "claim_version": 2,
         "claim_generator_info": [{"name": program, "version": version}],
@@ -62,7 +65,7 @@ def definition(
             for role, sha256 in parents
         ],
         "assertions": [
-            {"label": "c2pa.actions.v2", "data": {"actions": [created]}},
+            {"label": "c2pa.actions.v2", "data": {"actions": actions}},
             *([{"label": label, "data": facts}] if label else []),
         ],
     }

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from services.errors import InvalidUpload, Unavailable, Violation
 from services.orchestrator.domain.media_info import AudioInfo, VideoInfo
-from services.orchestrator.media.sandbox import DecoderDied, Sandbox
+from services.orchestrator.media.sandbox import DecoderDied, GivenUp, Sandbox
 from services.reasons import AssetReason, Reason, reason_of
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def probe(path: Path) -> VideoInfo:
         InvalidUpload: not a playable H.264 MP4; the reason says why.
         Unavailable: no decoder could be started.
     """
-    return _video(_look(_videos, path, AssetReason.VIDEO_UNREADABLE, "MP4"))
+    return _video(look(_videos, path, AssetReason.VIDEO_UNREADABLE, "MP4"))
 
 
 def probe_output(path: Path) -> VideoInfo:
@@ -43,7 +43,7 @@ def probe_output(path: Path) -> VideoInfo:
 
     It may be MP4, QuickTime, WebM or Matroska, as the media type of the answer shows.
     """
-    return _video(_look(_outputs, path, AssetReason.VIDEO_UNREADABLE, "MP4 or WebM"))
+    return _video(look(_outputs, path, AssetReason.VIDEO_UNREADABLE, "MP4 or WebM"))
 
 
 def keep_output(path: Path) -> tuple[VideoInfo, Path]:
@@ -58,7 +58,7 @@ def keep_output(path: Path) -> tuple[VideoInfo, Path]:
     packed = path.with_name(f"{path.name}.mp4")
     try:
         with packed.open("wb") as target:
-            _look(_repacks, path, AssetReason.VIDEO_FORMAT, "video", target)
+            look(_repacks, path, AssetReason.VIDEO_FORMAT, "video", target)
         made = probe_output(packed)
     except (InvalidUpload, Unavailable, OSError) as error:
         log.info("a video is kept unchanged", extra={"media_type": came.media_type, "cause": str(error)})
@@ -77,7 +77,7 @@ def probe_audio(path: Path) -> AudioInfo:
         InvalidUpload: no MP3, WAV, Ogg, FLAC, M4A or AAC, no samples in it, or more than an hour.
         Unavailable: no decoder could be started.
     """
-    figures = _look(_sounds, path, AssetReason.AUDIO_UNREADABLE, "sound")
+    figures = look(_sounds, path, AssetReason.AUDIO_UNREADABLE, "sound")
     return AudioInfo(
         str(figures["media_type"]), figures["duration_s"], int(figures["sample_rate"]), int(figures["channels"])
     )
@@ -90,7 +90,7 @@ def find_mark(path: Path) -> bool:
         InvalidUpload: no MP4, QuickTime, WebM or Matroska that can be decoded here in the time.
         Unavailable: no decoder could be started.
     """
-    return bool(_look(_marks, path, AssetReason.VIDEO_UNREADABLE, "MP4 or WebM")["present"])
+    return bool(look(_marks, path, AssetReason.VIDEO_UNREADABLE, "MP4 or WebM")["present"])
 
 
 def _video(figures: dict[str, Any]) -> VideoInfo:
@@ -105,12 +105,25 @@ def _video(figures: dict[str, Any]) -> VideoInfo:
     )
 
 
-def _look(
-    sandbox: Sandbox, path: Path, unreadable: Reason, what: str, target: BinaryIO | None = None
+def look(
+    sandbox: Sandbox,
+    path: Path,
+    unreadable: Reason,
+    what: str,
+    target: BinaryIO | None = None,
+    *,
+    given_up: GivenUp | None = None,
 ) -> dict[str, Any]:
+    """Returns what a child answers about a file; `what` it should be. It may write to `target`.
+
+    Raises:
+        InvalidUpload: it cannot be read; the reason is the child's, or `unreadable`.
+        Unavailable, CallGivenUp
+    """
     with path.open("rb") as source:
         try:
-            answer = sandbox.call(source.fileno(), None if target is None else target.fileno())
+            out = None if target is None else target.fileno()
+            answer = sandbox.call(source.fileno(), out, given_up=given_up)
         except DecoderDied as died:
             limit = f"takes more than {sandbox.limit_s:.0f} s of processor time to read"
             why = limit if died.out_of_time else "crashes the decoder"

@@ -121,6 +121,8 @@ class Output:
     """Of its bytes, if the backend has seen all of them; otherwise empty."""
     made_with: Mapping[str, str] = field(default_factory=dict)
     """Of an engine of our own: `profile`, and `profile_sha256`, the digest of its weights and code."""
+    marked: bool = False
+    """Whether all its frames carry the pixel mark."""
 
 
 BackendEvent = Stage | Continues | Checkpoint | Fragment | TaskSubmitting | TaskAccepted | Output

@@ -16,6 +16,17 @@ Raises InvalidUpload when it cannot be played.
 """
 
 
+class NotMarked(Exception):
+    """The video stays without the pixel mark; the message says why."""
+
+
+MarkOutput = Callable[[Path, VideoInfo, Callable[[], bool]], tuple[VideoInfo, Path]]
+"""Writes a vendor's video again, with the pixel mark. Returns the facts of the new file, and that file. Blocking.
+
+It stops soon after the last argument returns true. Raises NotMarked.
+"""
+
+
 class Media(Protocol):
     """Probes the uploads of tenants, in turns. A violation names the field `data`."""
 

@@ -1,0 +1,56 @@
+"""Adds the pixel mark to vendors' videos, in child processes. Blocking: call it in a thread."""
+
+from pathlib import Path
+
+from services.errors import InvalidUpload, Unavailable
+from services.orchestrator.domain.media_info import VideoInfo
+from services.orchestrator.media.probe import look, probe_output
+from services.orchestrator.media.sandbox import CallGivenUp, GivenUp, Sandbox
+from services.orchestrator.ports.media import NotMarked
+from services.reasons import AssetReason
+
+LIMIT_S = 240.0
+"""Of processor time."""
+MOST_PIXELS = 4_000_000_000
+"""Pixels of all frames that are encoded again: 64 s of 1080p with 30 frames a second."""
+LATE_S = 0.1
+"""Seconds by which the length of the video and of its sound may change."""
+
+_encodings = Sandbox("encodings", size=1, limit_s=LIMIT_S)
+
+
+def mark_output(
+    path: Path, info: VideoInfo, given_up: GivenUp = lambda: False, *, sandbox: Sandbox = _encodings
+) -> tuple[VideoInfo, Path]:
+    """Writes a video again as an MP4 next to it, with the mark in its frames and the same sound.
+
+    Returns the facts of the new file, and that file. `info` was measured of `path`. Raises NotMarked.
+    """
+    pixels = info.width * info.height * info.frames
+    if pixels > MOST_PIXELS:
+        raise NotMarked(
+            f"its frames have {pixels // 10**6} million pixels; the limit is {MOST_PIXELS // 10**6} million"
+        )
+    marked = path.with_name(f"{path.stem}.marked.mp4")
+    try:
+        with marked.open("w+b") as target:
+            look(sandbox, path, AssetReason.VIDEO_UNREADABLE, "video", target, given_up=given_up)
+        made = probe_output(marked)
+    except InvalidUpload as refused:
+        raise NotMarked(f"it {refused.violations[0].description}") from refused
+    except (Unavailable, OSError) as error:
+        raise NotMarked(str(error)) from error
+    except CallGivenUp as late:
+        raise NotMarked("there was too little time") from late
+    if not _same(info, made):
+        raise NotMarked("its frames or its sound would not stay the same")
+    return made, marked
+
+
+def _same(came: VideoInfo, made: VideoInfo) -> bool:
+    sounds = (came.audio_s, made.audio_s)
+    return (
+        (made.width, made.height, made.frames) == (came.width, came.height, came.frames)
+        and abs(made.duration_s - came.duration_s) <= max(LATE_S, 1 / came.fps)
+        and (sounds == (None, None) or (None not in sounds and abs((sounds[0] or 0) - (sounds[1] or 0)) <= LATE_S))
+    )
