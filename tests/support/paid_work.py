@@ -61,6 +61,7 @@ async def life(database: str, data: Path, vendor: ScriptedProvider) -> AsyncIter
         settings = {
             "I2V_PROVIDERS": f"vendor={address}",
             "I2V_FAKE_SLOTS": "0",
+            "I2V_PIXEL_MARK": "false",
             "I2V_FIND_S": "0.1",
             "I2V_SILENT_S": "3",
             "I2V_MODELS_FILE": str(GOLDEN / "remote.toml"),

@@ -147,7 +147,7 @@ async def served(
     change: Callable[[dict[str, Any]], None] = lambda values: None,
     **options: Any,
 ) -> AsyncIterator[Served]:
-    """`options` are those of `open_app`, such as its pace."""
+    """`options` are those of `open_app`, such as its pace. Unless `change` says so, videos get no pixel mark."""
     values: dict[str, Any] = {
         "data": data,
         "database_url": database,
@@ -157,6 +157,7 @@ async def served(
         "plans_file": GOLDEN / "plans.toml",
         "worker_name": "worker-0",
         "drain_s": 0.5,
+        "pixel_mark": False,
     }
     change(values)
     registry = CollectorRegistry()

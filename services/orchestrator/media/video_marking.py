@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import av
 import numpy as np
@@ -17,7 +17,6 @@ from av.codec.context import Flags as CodecFlags
 from av.container import Flags as FormatFlags
 from av.container import InputContainer, OutputContainer
 from av.stream import Stream
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange
@@ -143,8 +142,8 @@ class _MarkedTrack:
         given, self._time_base = video.codec_context, video.time_base or Fraction(1, 90_000)
         rate = video.average_rate or video.guessed_rate or Fraction(25)
         self._usual = max(1, round(1 / (rate * self._time_base)))
-        self._track = made.add_stream(encoding.encoder, rate=rate, options=dict(encoding.options))
-        codec: VideoCodecContext = self._track.codec_context
+        self._track = cast(VideoStream, made.add_stream(encoding.encoder, rate=rate, options=dict(encoding.options)))
+        codec = self._track.codec_context
         codec.width, codec.height, codec.pix_fmt = first.width, first.height, self._format
         codec.time_base = self._track.time_base = self._time_base
         codec.thread_count = 2 if first.width * first.height >= TWO_THREADS_PIXELS else 1
@@ -210,7 +209,7 @@ def _encoding(first: VideoFrame) -> tuple[Encoding, str]:
 def _rows(plane: VideoPlane, bits: int) -> npt.NDArray[Any]:
     """Returns the samples of a plane, (H, W), in its own memory."""
     dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
-    rows: npt.NDArray[Any] = np.frombuffer(plane, dtype)
+    rows: npt.NDArray[Any] = np.frombuffer(memoryview(plane), dtype)
     return rows.reshape(plane.height, plane.line_size // dtype.itemsize)[:, : plane.width]
 
 
@@ -226,9 +225,8 @@ def warm() -> None:
         black = VideoFrame.from_ndarray(np.zeros((64, width, 3), np.uint8), format="rgb24").reformat(format=form)
         with av.open(tiny, "w", format="mp4") as container:
             options = dict(encoding.options)
-            stream: VideoStream = container.add_stream(
-                encoding.encoder, rate=16, width=width, height=64, pix_fmt=form, options=options
-            )
+            stream = cast(VideoStream, container.add_stream(encoding.encoder, rate=16, options=options))
+            stream.width, stream.height, stream.pix_fmt = width, 64, form
             for index in range(2):
                 black.pts = index
                 container.mux(stream.encode(black))
