@@ -21,6 +21,7 @@ from tools.stack_process import free_port
 from tools.tritonserver import TritonServer
 
 ROUNDS = 5
+MARK_ROUNDS = 12
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,41 @@ def nano() -> Iterator[Row]:
     yield Row("Share of the transformer's time in which the decoder works too", f"{share:.0%}", "overlap", share > 0.5)
 
 
+def marks() -> Iterator[Row]:
+    """Yields what the pixel mark and the signature add to a video of nano: two orchestrators take turns at one Triton."""
+    with tempfile.TemporaryDirectory(prefix="i2v-bench-") as folder, ExitStack() as stack:
+        triton = stack.enter_context(TritonServer(state=Path(folder) / "triton"))
+
+        def start(name: str, module: str, marked: str) -> Orchestrator:
+            server = Orchestrator(
+                Path(folder) / name,
+                triton.grpc_address,
+                port=free_port(),
+                metrics_port=free_port(),
+                module=module,
+                more={"I2V_PIXEL_MARK": marked},
+            )
+            return stack.enter_context(server)
+
+        with_both = start("both", "services.orchestrator", "true")
+        neither = start("neither", "tools.unsigned_orchestrator", "false")
+        asyncio.run(_video(with_both))
+        asyncio.run(_video(neither))
+        pairs = []
+        for turn in range(MARK_ROUNDS):
+            order = (with_both, neither) if turn % 2 else (neither, with_both)
+            times = {server: asyncio.run(_video(server)).whole_s for server in order}
+            pairs.append((times[with_both], times[neither]))
+    both_s, neither_s = (statistics.median(times) for times in zip(*pairs, strict=True))
+    added = statistics.median(one - other for one, other in pairs)
+    yield Row(
+        f"Nano, marked and signed, compared with neither: whole video, medians of {MARK_ROUNDS}",
+        f"{both_s:.3f} s, {neither_s:.3f} s: {added * 1000:+.0f} ms ({added / neither_s:+.1%})",
+        "≤ +5 %",
+        added <= 0.05 * neither_s,
+    )
+
+
 async def _video(server: Orchestrator) -> Video:
     from services.client.client import Client, job_spec
 
@@ -110,6 +146,7 @@ MEASURES: dict[str, Callable[[], Iterator[Row]]] = {
     "fairness": bench_fairness.measure,
     "forecast": bench_forecast.measure,
     "nano": nano,
+    "marks": marks,
     "remote": bench_remote.measure,
 }
 

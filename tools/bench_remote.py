@@ -110,7 +110,12 @@ def _started(stack: ExitStack, data: Path) -> Parts:
         environment=without_keys() | {f"I2V_PROVIDER_WAVESPEED_{name}": value for name, value in settings.items()},
     )
     stack.enter_context(provider)
-    more = {"I2V_PROVIDERS": f"wavespeed={provider.address}", "I2V_PLANS_FILE": str(data / "plans.toml")}
+    # Without the mark: encoding a thousand videos again would measure the encoder.
+    more = {
+        "I2V_PROVIDERS": f"wavespeed={provider.address}",
+        "I2V_PLANS_FILE": str(data / "plans.toml"),
+        "I2V_PIXEL_MARK": "false",
+    }
     orchestrator = Orchestrator(data, "", port=free_port(), metrics_port=free_port(), more=more)
     return Parts(simulator, provider, stack.enter_context(orchestrator))
 

@@ -56,11 +56,12 @@ class Orchestrator(StackProcess):
         port: int,
         metrics_port: int,
         role: str = "all",
+        module: str = "services.orchestrator",
         cards: Path | None = None,
         more: Mapping[str, str] | None = None,
         say: Say = on_stderr,
     ) -> None:
-        """`more` are further settings; `say` is called with what a long start waits for."""
+        """`module` is what runs; `more` are further settings; `say` is called with what a long start waits for."""
         self.metrics = f"http://{HOST}:{metrics_port}/metrics"
         self.key_file, self.operator_key_file = data / "dev-key", data / "operator-key"
         _make_key(self.operator_key_file)
@@ -77,7 +78,7 @@ class Orchestrator(StackProcess):
             environment["I2V_MODELS_FILE"] = str(cards)
         super().__init__(
             "the orchestrator",
-            "services.orchestrator",
+            module,
             role,
             log=data / "orchestrator.log",
             ports={"gRPC": port, "metrics": metrics_port},

@@ -27,6 +27,7 @@ from services.orchestrator.background_task import run_in_background
 from services.orchestrator.fleet_metrics import FleetMetrics, keep_showing
 from services.orchestrator.live_config import LiveConfig, no_report
 from services.orchestrator.pace import PACE, Pace
+from services.orchestrator.ports.content_credentials import FileSigner
 from services.orchestrator.resources import open_resources
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -65,10 +66,11 @@ async def open_app(
     backends: Backends | None = None,
     registry: CollectorRegistry = REGISTRY,
     pace: Pace = PACE,
+    signer: FileSigner | None = None,
 ) -> AsyncIterator[App]:
     """Starts an orchestrator; leaving the block drains and stops it.
 
-    `backends`, each with its slots, replace those of the settings.
+    `backends`, each with its slots, and `signer` replace those of the settings.
     """
     async with AsyncExitStack() as stack:
         runs_jobs = role is not Role.API
@@ -87,7 +89,7 @@ async def open_app(
             in_background(partial(revocation.enforce, callers, store.credentials, server), "revocation")
             in_background(partial(revocation.write_uses, callers, store.credentials), "key-uses")
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
-        worker = await open_worker(settings, resources, stack, pace) if runs_jobs else None
+        worker = await open_worker(settings, resources, stack, pace, signer) if runs_jobs else None
         checking = partial(
             health_check.check,
             resources.store.database,

@@ -8,10 +8,11 @@ from services.orchestrator.attempt.assembly import attempt_runner
 from services.orchestrator.backend_connections import connect_prompt_writer
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.clock_and_ids import SystemIds
-from services.orchestrator.media.output_marking import mark_output
+from services.orchestrator.media.output_marking import SandboxedMarking
 from services.orchestrator.media.probe import keep_output, probe
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.backend import Limits
+from services.orchestrator.ports.content_credentials import FileSigner
 from services.orchestrator.resources import Resources
 from services.orchestrator.retention.old_checkpoints import OldCheckpoints
 from services.orchestrator.retention.retention import SOON_S
@@ -27,8 +28,13 @@ from services.orchestrator.worker.reconcile_schedule import ReconcileSchedule
 from services.orchestrator.worker.workflow import Worker
 
 
-async def open_worker(settings: Settings, resources: Resources, stack: AsyncExitStack, pace: Pace) -> Worker:
-    """Starts a worker; leaving the stack stops it. Raises NameTaken, RuntimeError."""
+async def open_worker(
+    settings: Settings, resources: Resources, stack: AsyncExitStack, pace: Pace, signer: FileSigner | None = None
+) -> Worker:
+    """Starts a worker; leaving the stack stops it. `signer` replaces the one of the settings.
+
+    Raises NameTaken, RuntimeError.
+    """
     store, clock, meter = resources.store, resources.clock, resources.meter
     backends = {name: backend for name, (backend, _) in resources.backends.items()}
     videos = FinishedVideos(resources.renditions)
@@ -43,7 +49,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         clock=clock,
         probe=probe,
         keep_output=keep_output,
-        signer=resources.credentials,
+        signer=signer or resources.credentials,
         meter=meter,
         writer=connect_prompt_writer(settings, stack),
         available=resources.available,
@@ -51,7 +57,7 @@ async def open_worker(settings: Settings, resources: Resources, stack: AsyncExit
         room=resources.disks.room,
         longest_retry_s=pace.longest_retry_s,
         finished=videos.add,
-        mark_output=mark_output if settings.pixel_mark else None,
+        output_marker=SandboxedMarking() if settings.pixel_mark else None,
     )
     slots = {name: Limits(n) if isinstance(n, int) else n for name, (_, n) in resources.backends.items()}
     workers = PostgresWorkers(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.orchestrator.media.probe import probe
+from services.orchestrator.media.probe import find_mark, probe
 from tests.support.stack_runs import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -30,6 +30,7 @@ def test_the_demo_makes_a_video_says_what_it_cost_and_leaves_nothing_running(dem
         output
     )
     assert probe(Path("var/demo/cat.mp4")).frames == 81
+    assert find_mark(Path("var/demo/cat.mp4"))
     made = [path for path in (Path("var/demo"), *Path("var/demo").rglob("*")) if not path.is_symlink()]
     assert [path for path in made if path.stat().st_mode & 0o077] == []
     assert demo.wait_until_gone() == {}

@@ -28,7 +28,7 @@ from services.orchestrator.ports.content_credentials import FileSigner
 from services.orchestrator.ports.disk_space import Room
 from services.orchestrator.ports.job_events import JobEvents
 from services.orchestrator.ports.jobs import Jobs
-from services.orchestrator.ports.media import Keep, MarkOutput, Probe
+from services.orchestrator.ports.media import Keep, OutputMarker, Probe
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_calls import PaidCalls
 from services.orchestrator.ports.prompt_writer import PromptWriter
@@ -54,11 +54,11 @@ def attempt_runner(
     room: Room,
     longest_retry_s: float = RETRY_MOST_S,
     finished: Callable[[Job], None] = lambda job: None,
-    mark_output: MarkOutput | None = None,
+    output_marker: OutputMarker | None = None,
 ) -> AttemptRunner:
     """Returns a runner, with one generator for all its attempts. `catalog` returns the one that holds now.
 
-    Without `mark_output`, vendors' videos get no pixel mark.
+    Without `output_marker`, vendors' videos get no pixel mark.
     """
     event_recorder, signed_outputs = EventRecorder(jobs), SignedOutputs(blobs, assets)
     paid_call_recorder = PaidCallRecorder(jobs, meter)
@@ -72,7 +72,7 @@ def attempt_runner(
         outputs=OutputStore(
             blobs=blobs,
             event_recorder=event_recorder,
-            marking=None if mark_output is None else OutputMarking(mark_output, clock),
+            marking=None if output_marker is None else OutputMarking(output_marker, clock),
             signing=OutputSigning(signer, signed_outputs, clock),
             probe=probe,
             keep_output=keep_output,

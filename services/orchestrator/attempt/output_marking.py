@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.media_info import VideoInfo
 from services.orchestrator.ports.clock_and_ids import Clock
-from services.orchestrator.ports.media import MarkOutput, NotMarked
+from services.orchestrator.ports.media import NotMarked, OutputMarker
 
 MOST_S = 600.0
 """Seconds that the mark of one video may take, with the wait for those of other jobs."""
@@ -23,16 +22,15 @@ log = logging.getLogger(__name__)
 class OutputMarking:
     """Marks files before they are signed. A video that cannot be marked is paid for, so it is delivered as it is."""
 
-    mark: MarkOutput
+    marker: OutputMarker
     clock: Clock
 
     async def add(self, job: Job, info: VideoInfo, path: Path) -> tuple[VideoInfo, Path]:
         """Returns the facts of the marked file, and that file. Raises NotMarked, for any reason."""
         left_s = (job.expire_time - self.clock.now()).total_seconds() * SHARE_OF_REST
-        given_up = threading.Event()
         try:
             async with asyncio.timeout(min(MOST_S, max(0.0, left_s))):
-                return await asyncio.to_thread(self.mark, path, info, given_up.is_set)
+                return await self.marker.mark(path, info, tenant=job.tenant)
         except NotMarked as error:
             log.warning("a vendor's video stays without the pixel mark", extra={"cause": str(error)})
             raise
@@ -42,5 +40,3 @@ class OutputMarking:
         except Exception as error:
             log.exception("a vendor's video stays without the pixel mark")
             raise NotMarked("an internal error; it has been logged") from error
-        finally:
-            given_up.set()  # also when the attempt is cancelled: the child must not work on

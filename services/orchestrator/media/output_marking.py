@@ -1,9 +1,12 @@
-"""Adds the pixel mark to vendors' videos, in child processes. Blocking: call it in a thread."""
+"""Adds the pixel mark to vendors' videos, in child processes, in tenants' turns."""
 
+import os
+import threading
 from pathlib import Path
 
 from services.errors import InvalidUpload, Unavailable
 from services.orchestrator.domain.media_info import VideoInfo
+from services.orchestrator.media.fair_thread_pool import FairThreadPool
 from services.orchestrator.media.probe import look, probe_output
 from services.orchestrator.media.sandbox import CallGivenUp, GivenUp, Sandbox
 from services.orchestrator.ports.media import NotMarked
@@ -11,21 +14,32 @@ from services.reasons import AssetReason
 
 LIMIT_S = 240.0
 """Of processor time."""
+AT_ONCE = max(2, min(8, os.cpu_count() or 2))
 MOST_PIXELS = 4_000_000_000
 """Pixels of all frames that are encoded again: 64 s of 1080p with 30 frames a second."""
 LATE_S = 0.1
 """Seconds by which the length of the video and of its sound may change."""
 
-_encodings = Sandbox("encodings", size=1, limit_s=LIMIT_S)
+_encodings = Sandbox("encodings", size=AT_ONCE, limit_s=LIMIT_S)
 
 
-def mark_output(
-    path: Path, info: VideoInfo, given_up: GivenUp = lambda: False, *, sandbox: Sandbox = _encodings
-) -> tuple[VideoInfo, Path]:
-    """Writes a video again as an MP4 next to it, with the mark in its frames and the same sound.
+class SandboxedMarking:
+    """The OutputMarker port, over a few children."""
 
-    Returns the facts of the new file, and that file. `info` was measured of `path`. Raises NotMarked.
-    """
+    def __init__(self, sandbox: Sandbox = _encodings, at_once: int = AT_ONCE) -> None:
+        self._sandbox = sandbox
+        self._turns = FairThreadPool(at_once, "encodings")
+
+    async def mark(self, path: Path, info: VideoInfo, *, tenant: str) -> tuple[VideoInfo, Path]:
+        """Writes a video again as an MP4 next to it, with the mark and the same sound. Raises NotMarked."""
+        given_up = threading.Event()
+        try:
+            return await self._turns.run(tenant, lambda: _mark(self._sandbox, path, info, given_up.is_set))
+        finally:
+            given_up.set()
+
+
+def _mark(sandbox: Sandbox, path: Path, info: VideoInfo, given_up: GivenUp) -> tuple[VideoInfo, Path]:
     pixels = info.width * info.height * info.frames
     if pixels > MOST_PIXELS:
         raise NotMarked(

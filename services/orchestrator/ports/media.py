@@ -20,11 +20,14 @@ class NotMarked(Exception):
     """The video stays without the pixel mark; the message says why."""
 
 
-MarkOutput = Callable[[Path, VideoInfo, Callable[[], bool]], tuple[VideoInfo, Path]]
-"""Writes a vendor's video again, with the pixel mark. Returns the facts of the new file, and that file. Blocking.
+class OutputMarker(Protocol):
+    """Adds the pixel mark to vendors' videos, tenants in turns."""
 
-It stops soon after the last argument returns true. Raises NotMarked.
-"""
+    async def mark(self, path: Path, info: VideoInfo, *, tenant: str) -> tuple[VideoInfo, Path]:
+        """Writes a video again, marked. Returns the facts of the new file, and that file.
+
+        `info` was measured of `path`. Cancelling stops the work. Raises NotMarked.
+        """
 
 
 class Media(Protocol):

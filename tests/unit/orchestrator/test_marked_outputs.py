@@ -1,6 +1,11 @@
 """A vendor's video gets the pixel mark: it is encoded again, and nothing else of it changes."""
 
+import asyncio
 import io
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +13,13 @@ import av
 import numpy as np
 import pytest
 
-from services.orchestrator.media.output_marking import MOST_PIXELS, mark_output
+from services.orchestrator.media.output_marking import MOST_PIXELS, SandboxedMarking
 from services.orchestrator.media.probe import find_mark, keep_output, probe_output
 from services.orchestrator.media.sandbox import Sandbox
 from services.orchestrator.ports.media import NotMarked
 
 RATE, FRAMES = 25, 30
+MARKING = SandboxedMarking()
 LUMA = {"yuv420p": "gray", "yuvj420p": "gray", "yuv420p10le": "gray10le"}
 X265 = {"x265-params": "log-level=none"}
 
@@ -58,7 +64,7 @@ def marked(data: bytes, folder: Path) -> Path:
     path = folder / "video"
     path.write_bytes(data)
     info, kept = keep_output(path)
-    made, file = mark_output(kept, info)
+    made, file = asyncio.run(MARKING.mark(kept, info, tenant="studio"))
     assert (made.media_type, made) == ("video/mp4", probe_output(file))
     assert not find_mark(kept) and find_mark(file)
     return file
@@ -144,14 +150,37 @@ def test_a_video_with_a_damaged_part_is_not_marked(tmp_path: Path) -> None:
         marked(bytes(given), tmp_path)
 
 
-def test_a_large_video_is_not_marked_nor_one_that_takes_too_long(tmp_path: Path) -> None:
+async def test_a_large_video_is_not_marked_nor_one_that_takes_too_long(tmp_path: Path) -> None:
     path = tmp_path / "video"
     path.write_bytes(a_video())
     info = probe_output(path)
     with pytest.raises(NotMarked, match="million pixels"):
-        mark_output(path, type(info)("video/mp4", 4000, 4000, MOST_PIXELS // 16_000_000 + 1, 30, 9, None))
-    with pytest.raises(NotMarked, match="too little time"):
-        mark_output(path, info, lambda: True, sandbox=Sandbox("encodings", size=0, limit_s=10))
-    with pytest.raises(NotMarked, match=r"0\.1 s of processor time|takes more"):
-        mark_output(path, info, sandbox=Sandbox("encodings", size=1, limit_s=0.01))
+        large = replace(info, width=4000, height=4000, frames=MOST_PIXELS // 16_000_000 + 1)
+        await MARKING.mark(path, large, tenant="studio")
+    hasty = SandboxedMarking(Sandbox("encodings", size=1, limit_s=0.01))
+    with pytest.raises(NotMarked, match="of processor time"):
+        await hasty.mark(path, info, tenant="studio")
     assert probe_output(path) == info
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not true():  # noqa: ASYNC110  another thread changes it
+            await asyncio.sleep(0.01)
+
+
+async def test_the_work_stops_when_the_caller_gives_up(tmp_path: Path) -> None:
+    path, busy = tmp_path / "video", Sandbox("encodings", size=1, limit_s=60)
+    path.write_bytes(a_video())
+    info = probe_output(path)
+    marking = SandboxedMarking(busy, at_once=1)
+    await marking.mark(path, info, tenant="studio")
+    [child] = busy.pids()
+    os.kill(child, signal.SIGSTOP)  # it never answers
+    work = asyncio.create_task(marking.mark(path, info, tenant="studio"))
+    await until(lambda: not busy.pids())
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    await marking.mark(path, info, tenant="studio")  # the turn is free, and a new child works
+    assert busy.pids() != [child]
