@@ -79,7 +79,7 @@ def nano() -> Iterator[Row]:
 
 
 def marks() -> Iterator[Row]:
-    """Yields what the pixel mark and the signature add to a video of nano: two orchestrators take turns at one Triton."""
+    """Yields what the pixel mark and the signature add to a video of nano. Two orchestrators use one Triton in turn."""
     with tempfile.TemporaryDirectory(prefix="i2v-bench-") as folder, ExitStack() as stack:
         triton = stack.enter_context(TritonServer(state=Path(folder) / "triton"))
 
