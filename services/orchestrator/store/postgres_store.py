@@ -33,8 +33,10 @@ from services.orchestrator.store.paid_calls import PostgresPaidCalls
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.queue_notifier import QueueNotifier
 from services.orchestrator.store.queues import PostgresQueues
+from services.orchestrator.store.read_counts import PostgresReadCounters
 from services.orchestrator.store.renditions import PostgresRenditions
 from services.orchestrator.store.service_secrets import PostgresServiceSecrets
+from services.orchestrator.store.shares import PostgresShares
 from services.orchestrator.store.tenants import PostgresTenants
 from services.orchestrator.store.trash import PostgresTrash
 from services.orchestrator.store.uploads import PostgresUploads
@@ -63,6 +65,8 @@ class PostgresStore:
         self.blob_references = PostgresBlobReferences(self.database)
         self.library = PostgresLibrary(self.database)
         self.collections = PostgresCollections(self.database)
+        self.shares = PostgresShares(self.database)
+        self.read_counters = PostgresReadCounters(self.database)
         self.uploads = PostgresUploads(self.database)
         self.manifests = PostgresManifests(self.database)
         self.renditions = PostgresRenditions(self.database)

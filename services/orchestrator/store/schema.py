@@ -29,6 +29,7 @@ from services.orchestrator.store.money_schema import (
     usage_warnings,
 )
 from services.orchestrator.store.provenance_schema import manifests
+from services.orchestrator.store.shares_schema import shares
 from services.orchestrator.store.table_metadata import TIME as _time
 from services.orchestrator.store.table_metadata import metadata
 from services.orchestrator.store.upload_schema import uploads
@@ -53,6 +54,7 @@ __all__ = [
     "operators",
     "renditions",
     "run_rates",
+    "shares",
     "tenants",
     "unaudited_settlements",
     "uploads",

@@ -1,0 +1,67 @@
+"""What a share shows now: each statement checks all of it again, so a revocation or deletion holds at once."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.orchestrator.domain.share import Share
+from services.orchestrator.domain.shared import SharedAsset, SharedPage, SharedPlace
+from services.orchestrator.store import row_mapping
+
+# OFFSET 0: each member looks up its entry. Without it the planner may read the entries of all users.
+LIVE = """
+open AS MATERIALIZED (
+    SELECT shares.* FROM shares JOIN tenants ON tenants.id = shares.tenant AND tenants.state = 'active'
+    WHERE number = :number AND revoke_time IS NULL AND expire_time > :now
+), members AS (
+    SELECT entry, create_time AS add_time FROM open WHERE entry IS NOT NULL
+    UNION ALL
+    SELECT member.entry, member.add_time FROM open JOIN collection_members AS member USING (collection)
+), live AS (
+    SELECT members.add_time, entry.* FROM members CROSS JOIN LATERAL (
+        SELECT id AS entry_id, title AS entry_title, tenant, "user", sha256 FROM library_entries
+        WHERE id = members.entry AND delete_time IS NULL OFFSET 0
+    ) AS entry
+)
+"""
+ASSETS = """
+SELECT add_time, entry_id, entry_title, assets.* FROM live JOIN assets USING (tenant, "user", sha256)
+WHERE NOT assets.hidden
+"""
+HEAD = sa.text(f"""
+WITH {LIVE} SELECT coalesce(collections.title, (SELECT entry_title FROM live), '') AS title,
+    (SELECT count(*) FROM live) AS assets
+FROM open LEFT JOIN collections ON collections.number = open.collection
+""")
+PAGE = sa.text(f"""
+WITH {LIVE} {ASSETS} AND (CAST(:entry AS bigint) IS NULL OR (add_time, entry_id) < (:add_time, :entry))
+ORDER BY add_time DESC, entry_id DESC LIMIT :limit
+""")
+ONE = sa.text(f"WITH {LIVE} {ASSETS} AND sha256 = :sha256")
+
+
+async def page(
+    connection: AsyncConnection, share: Share, now: datetime, after: SharedPlace | None, limit: int
+) -> SharedPage | None:
+    """Returns what a share shows; None if it shows nothing any more. An empty collection is shown."""
+    given = {"number": share.number, "now": now}
+    head = (await connection.execute(HEAD, given)).one_or_none()
+    if head is None or (share.asset and not head.assets):
+        return None
+    place = {"entry": after.entry if after else None, "add_time": after.add_time if after else now, "limit": limit}
+    rows = await connection.execute(PAGE, given | place)
+    return SharedPage(head.title, head.assets, tuple(map(_asset, rows)))
+
+
+async def one(connection: AsyncConnection, share: Share, sha256: str, now: datetime) -> SharedAsset | None:
+    """Returns an asset that a share shows."""
+    given = {"number": share.number, "now": now, "sha256": sha256}
+    row = (await connection.execute(ONE, given)).one_or_none()
+    return _asset(row) if row else None
+
+
+def _asset(row: Row[Any]) -> SharedAsset:
+    return SharedAsset(row_mapping.asset(row), row.entry_title, SharedPlace(row.add_time, row.entry_id))
