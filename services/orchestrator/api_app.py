@@ -87,6 +87,7 @@ from services.orchestrator.ports.tokens import Tokens
 from services.orchestrator.resources import Resources
 from services.orchestrator.retention.ledger_folding import LedgerFolding
 from services.orchestrator.settings import Settings
+from services.orchestrator.shares_app import open_shares
 from services.orchestrator.store.tenants import PostgresTenants
 from services.orchestrator.tokens.key_source import JwksFile, JwksUrl, jwks_client
 from services.orchestrator.worker.lost_submission_reconciler import Reconciler
@@ -100,7 +101,11 @@ WATCH = "/i2v.v1.JobService/WatchJob"
 UPLOAD = "/i2v.v1.AssetService/WriteAsset"
 VERIFY = "/i2v.v1.ProvenanceService/VerifyAsset"
 WATCH_USAGE = "/i2v.v1.UsageService/WatchUsage"
-DOWNLOADS = ("/i2v.v1.AssetService/ReadAsset", "/i2v.v1.SignedAssetService/ReadSigned")
+DOWNLOADS = (
+    "/i2v.v1.AssetService/ReadAsset",
+    "/i2v.v1.SignedAssetService/ReadSigned",
+    "/i2v.v1.SharedService/ReadShared",
+)
 LIST = "/i2v.v1.JobService/ListJobs"
 STATEMENTS = ("/i2v.v1.UsageService/StreamStatement", "/i2v.v1.UsageService/QueryUsage")
 TENANT_STATEMENTS, ALL_STATEMENTS = 2, 4
@@ -207,11 +212,12 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         direct,
         resources.renditions,
         urls,
+        resources.read_counts,
         callers,
         clock,
     )
     collections = CollectionService(store.collections, callers, clock)
-    signed_assets = SignedAssetService(store.assets, resources.renditions, resources.blobs)
+    signed_assets = SignedAssetService(store.assets, resources.renditions, resources.blobs, resources.read_counts)
     models = CatalogService(catalog, vendors, drained)
     usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))
     reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)
@@ -257,7 +263,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         user_pb2_grpc.add_UserServiceServicer_to_server(users, server)
         admin_job_pb2_grpc.add_AdminJobServiceServicer_to_server(all_jobs, server)
 
-    return [register]
+    return [register, open_shares(settings, resources, callers)]
 
 
 def call_limits(settings: Settings) -> CallLimits:

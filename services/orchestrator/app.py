@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from services.orchestrator import health_check, usage_warnings
 from services.orchestrator.api import request_texts, revocation
 from services.orchestrator.api.authentication import Authentication
+from services.orchestrator.api.share_tokens import ShareTokens
 from services.orchestrator.api_app import (
     SERVICES,
     WATCH,
@@ -82,7 +83,10 @@ async def open_app(
         tokens = None if role is Role.WORKER else await open_tokens(settings, stack, resources.meter)
         signatures = UrlSignatures(store.service_secrets, resources.clock)
         operator_key = settings.operator_key()
-        callers = Authentication(store.credentials, config.plans, resources.clock, operator_key, tokens, signatures)
+        shares = ShareTokens(store.shares.of_token, resources.clock, resources.meter)
+        callers = Authentication(
+            store.credentials, config.plans, resources.clock, operator_key, tokens, signatures, shares
+        )
         services = [] if role is Role.WORKER else await open_api(settings, resources, callers)
         server = await _serve(settings, callers, services, registry)
         if services:

@@ -11,14 +11,16 @@ from services.orchestrator.domain.limits.limit import Subject
 from services.orchestrator.domain.limits.warning import CounterWarning
 from services.orchestrator.domain.rendition import Recipe, Variant
 from services.orchestrator.domain.retention import Due, Kind
+from services.orchestrator.share_metrics import ShareMetrics
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 
 
-class PrometheusMeter:
+class PrometheusMeter(ShareMetrics):
     """The Meter port, kept in a Prometheus registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
         self._admitted = Counter("i2v_jobs_admitted_total", "Jobs admitted.", ["model"], registry=registry)
         self._quoted = Counter(
             "i2v_quoted_micros_total", "Money set aside at admission, micros.", ["model"], registry=registry

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from services.file_permissions import restrict_permissions
 from services.orchestrator.assets.blob_copy import BlobCopy
+from services.orchestrator.assets.read_counts import ReadCounts
 from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.assets.upload_parts import UploadParts
 from services.orchestrator.backend_connections import Backends, connect_backends
@@ -88,6 +89,7 @@ class Resources:
     """None: blobs are not moved to another store."""
     bucket: BucketConfiguration | None
     """None: the store is a folder."""
+    read_counts: ReadCounts
 
     def available(self, backend: str) -> bool:
         """Whether a backend takes work now."""
@@ -150,6 +152,9 @@ async def open_resources(
         scratch.path,
         room=disks.room,
     )
+    read_counts = ReadCounts(store.read_counters, clock)
+    stack.push_async_callback(read_counts.end)  # after the last call
+    run_in_background(stack, read_counts.keep_writing, "read-counts", meter.background_failed)
     return Resources(
         database_url=url,
         embedded=embedded,
@@ -170,6 +175,7 @@ async def open_resources(
         renditions=renditions,
         blob_copy=_blob_copy(blobs, store, clock, scratch.path, disks, meter),
         bucket=_bucket(settings, stack),
+        read_counts=read_counts,
         retention=_retention(settings, url, store, blobs, clock, meter, config, pace, renditions.remove),
     )
 

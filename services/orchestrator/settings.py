@@ -86,6 +86,10 @@ class Settings(BlobSettings):
     signed_url_s: Annotated[int, Field(ge=1, le=604_800)] = 900
     """Seconds that a signed URL may hold, 1 to 604800 (a week). An asset's URL in S3 can be read so long even after the
     asset was deleted."""
+    share_days: PositiveInt = 7
+    """Days for which a share can be read, if its maker says nothing else."""
+    share_days_most: Annotated[int, Field(ge=1, le=3650)] = 90
+    """The most days for which a share can be read, 1 to 3650."""
     operator_key_file: str = ""
     """File with the key of the first operator, an admin, who makes others with `i2v admin operators create`. Empty:
     only operators of the database; see [tenants and keys](operations.md#tenants-and-keys)."""

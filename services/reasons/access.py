@@ -101,6 +101,11 @@ class AccessReason(Reason):
         "The token of a signed URL reads its asset and does nothing else. A key does not open what a signed URL does.",
         Code.PERMISSION_DENIED,
     )
+    SHARE_ONLY = (
+        "SHARE_ONLY",
+        "The token of a share reads what is shared and does nothing else. A key does not open what a share does.",
+        Code.PERMISSION_DENIED,
+    )
     TENANT_ID_MALFORMED = "TENANT_ID_MALFORMED", "1 to 63 of a-z, 0-9 and -; the first is no -."
     TENANT_MISSING = "TENANT_MISSING", "Operators name the tenant."
     TENANT_EXISTS = "TENANT_EXISTS", "There is or was a tenant with this id. Use another.", Code.FAILED_PRECONDITION

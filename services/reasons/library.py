@@ -76,6 +76,39 @@ class LibraryReason(Reason):
         "A collection has at most 5,000 assets. None was added: make another one, or remove some.",
         Code.FAILED_PRECONDITION,
     )
+    SHARES_TOO_MANY = (
+        "SHARES_TOO_MANY",
+        "A user has at most 1,000 open shares. Revoke some.",
+        Code.FAILED_PRECONDITION,
+    )
+    SHARE_TARGET_MALFORMED = "SHARE_TARGET_MALFORMED", "A share is of one asset or of one collection."
+    SHARE_EXPIRY_OUT_OF_RANGE = (
+        "SHARE_EXPIRY_OUT_OF_RANGE",
+        "A share holds for at least a second, and for at most 90 days unless the service is set otherwise.",
+    )
+    PASS_PHRASE_MALFORMED = "PASS_PHRASE_MALFORMED", "8 to 200 characters, or none."
+    PASS_PHRASE_NEEDED = (
+        "PASS_PHRASE_NEEDED",
+        "The share has a pass phrase. Call UnlockShared with it, and send the `unlock` that it returns.",
+        Code.PERMISSION_DENIED,
+    )
+    PASS_PHRASE_WRONG = (
+        "PASS_PHRASE_WRONG",
+        "It is not the pass phrase of this share, or the share has none.",
+        Code.PERMISSION_DENIED,
+    )
+    PASS_PHRASE_ATTEMPTS = (
+        "PASS_PHRASE_ATTEMPTS",
+        "Ten wrong pass phrases in a row; one more may be tried every 30 seconds. Repeat after `RetryInfo`.",
+        Code.RESOURCE_EXHAUSTED,
+        Advice.RETRY,
+    )
+    PASS_PHRASES_BUSY = (
+        "PASS_PHRASES_BUSY",
+        "Too many pass phrases are checked now in this process. Repeat after `RetryInfo`.",
+        Code.UNAVAILABLE,
+        Advice.RETRY,
+    )
     NAMES_TOO_MANY = "NAMES_TOO_MANY", "1 to 1,000 assets in one call."
     SELECTION_MALFORMED = "SELECTION_MALFORMED", "Either names of assets or a filter, not both."
     SELECTION_TOO_LARGE = (

@@ -19,6 +19,8 @@ class AccessRule:
     """Whether a suspended tenant may call it."""
     signed_url: bool = False
     """Whether the token of a signed URL is needed, and no key or other token will do."""
+    share: bool = False
+    """Whether the token of a share is needed, and no key or other token will do."""
 
 
 def _tenant(*scopes: Scope, while_suspended: bool = True) -> AccessRule:
@@ -36,6 +38,7 @@ _UPLOAD = _tenant(Scope.ASSETS, while_suspended=False)
 _DOWNLOAD = _tenant(Scope.ASSETS, Scope.READ)
 _USAGE = _tenant(Scope.USAGE)
 _SIGNED_URL = AccessRule(signed_url=True)
+_SHARE = AccessRule(share=True)
 _CATALOG = AccessRule(frozenset(Scope), Role.VIEWER)
 _SEE_TENANT = AccessRule(frozenset({Scope.TENANT_ADMIN}), Role.VIEWER)
 _MANAGE_KEYS = AccessRule(frozenset({Scope.TENANT_ADMIN}), Role.OPERATOR)
@@ -80,6 +83,18 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "DeleteCollection": _tenant(Scope.ASSETS),
         "AddAssets": _tenant(Scope.ASSETS),
         "RemoveAssets": _tenant(Scope.ASSETS),
+    },
+    "i2v.v1.ShareService": {
+        "CreateShare": _tenant(Scope.ASSETS, while_suspended=False),
+        "GetShare": _DOWNLOAD,
+        "ListShares": _DOWNLOAD,
+        "RevokeShare": _tenant(Scope.ASSETS),
+    },
+    "i2v.v1.SharedService": {
+        "UnlockShared": _SHARE,
+        "GetShared": _SHARE,
+        "GetSharedFile": _SHARE,
+        "ReadShared": _SHARE,
     },
     "i2v.v1.ProvenanceService": {"GetManifest": _DOWNLOAD, "VerifyAsset": _DOWNLOAD},
     "i2v.v1.SignedAssetService": {"GetSigned": _SIGNED_URL, "ReadSigned": _SIGNED_URL},

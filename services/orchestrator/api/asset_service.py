@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.api.library_methods import LibraryMethods
 from services.orchestrator.assets.direct_uploads import DirectUploads
 from services.orchestrator.assets.ingest import Ingest, Upload
+from services.orchestrator.assets.read_counts import ReadCounts
 from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.assets.resumable_uploads import ResumableUploads
 from services.orchestrator.assets.signed_urls import SignedUrls
@@ -22,7 +24,7 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.library_entry import EntryKey
 from services.orchestrator.domain.open_upload import UploadId
-from services.orchestrator.domain.rendition import Rendition, rendition_key
+from services.orchestrator.domain.rendition import Rendition
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
@@ -49,6 +51,7 @@ class AssetService(LibraryMethods, asset_pb2_grpc.AssetServiceServicer):
     direct: DirectUploads
     renditions: OnDemandRenditions
     urls: SignedUrls
+    counts: ReadCounts
     callers: Authentication
     clock: Clock
 
@@ -100,12 +103,11 @@ class AssetService(LibraryMethods, asset_pb2_grpc.AssetServiceServicer):
     ) -> AsyncIterator[asset_pb2.ReadAssetResponse]:
         """Streams the bytes of an asset, or of one of its variants."""
         asset = await self._asset(request.name)
-        key, size, what = asset.key, asset.size_bytes, "asset"
-        if request.variant:
-            found = await self.renditions.get(asset, request.variant)
-            key, size, what = rendition_key(asset.tenant, asset.sha256, found.variant), found.size_bytes, found.variant
-        async for chunk in read_range(self.blobs, key, size, request.offset, request.length, what=what):
-            yield asset_pb2.ReadAssetResponse(data=chunk)
+        rendition = await self.renditions.get(asset, request.variant) if request.variant else None
+        read = read_range(self.blobs, self.counts, asset, rendition, request.offset, request.length)
+        async with aclosing(read) as chunks:
+            async for chunk in chunks:
+                yield asset_pb2.ReadAssetResponse(data=chunk)
 
     async def GetAsset(self, request: asset_pb2.GetAssetRequest, context: grpc.ServicerContext) -> asset_pb2.Asset:
         """Returns what is known of an asset."""

@@ -9,21 +9,24 @@ import hmac
 from collections.abc import Mapping
 from datetime import datetime
 
-from services.errors import PermissionDenied, PreconditionFailed, ServiceError, Unauthenticated
+from services.errors import NotFound, PermissionDenied, PreconditionFailed, ServiceError, Unauthenticated
 from services.orchestrator.api.access_rules import BY_PATH, AccessRule
 from services.orchestrator.api.credential import (
     OPERATORS,
     OperatorCredential,
+    ShareCredential,
     SignedUrlCredential,
     TenantCredential,
 )
 from services.orchestrator.api.lookup_cache import LookupCache
+from services.orchestrator.api.share_tokens import ShareTokens
 from services.orchestrator.assets.url_signatures import UrlSignatures
 from services.orchestrator.domain.api_key import ApiKey
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.limits.override import overridden
 from services.orchestrator.domain.operator import BOOTSTRAP, Operator, Role
 from services.orchestrator.domain.plan import Plan
+from services.orchestrator.domain.share import PREFIX as SHARED
 from services.orchestrator.domain.signed_url import PREFIX as SIGNED
 from services.orchestrator.domain.tenant import TenantState
 from services.orchestrator.ports.clock_and_ids import Clock
@@ -53,22 +56,26 @@ class Authentication:
         operator_key: str = "",
         tokens: Tokens | None = None,
         signatures: UrlSignatures | None = None,
+        shares: ShareTokens | None = None,
     ) -> None:
         """`operator_key` is the credential of the first operator; empty: there is none.
 
-        Without `tokens` no JWT works, without `signatures` no signed URL.
+        Without `tokens` no JWT works, without `signatures` no signed URL, without `shares` no share.
         """
         self._operator = digest(operator_key) if operator_key else ""
         self._plans = plans
         self._clock = clock
         self._tokens = tokens
         self._signatures = signatures
+        self._shares = shares
         self._keys: LookupCache[TenantAccess | Operator] = LookupCache(credentials.of_key, clock)
         self._tenants: LookupCache[TenantAccess] = LookupCache(credentials.of_tenant, clock)
         self._uses: dict[str, datetime] = {}
 
-    async def verify(self, token: str) -> TenantCredential | OperatorCredential | SignedUrlCredential:
-        """Returns what is known of a key or a token. Raises Unauthenticated, Unavailable."""
+    async def verify(self, token: str) -> TenantCredential | OperatorCredential | SignedUrlCredential | ShareCredential:
+        """Returns what is known of a key or a token. Raises Unauthenticated, Unavailable, NotFound for a share's."""
+        if self._shares is not None and token.startswith(SHARED):
+            return await self._shares.read(token)
         if self._signatures is not None and token.startswith(SIGNED):
             url = await self._signatures.read(token)
             await self._demand_tenant(url.tenant)
@@ -109,6 +116,9 @@ class Authentication:
         if rule.signed_url != isinstance(caller.credential, SignedUrlCredential):
             what = "A signed URL reads its asset, and does nothing else; only it does this."
             raise PermissionDenied(what, reason=AccessReason.SIGNED_URL_ONLY)
+        if rule.share != isinstance(caller.credential, ShareCredential):
+            what = "The token of a share reads what is shared, and does nothing else; only it does this."
+            raise PermissionDenied(what, reason=AccessReason.SHARE_ONLY)
         match caller.credential:
             case OperatorCredential(operator=operator):
                 _demand_role(rule, operator)
@@ -126,10 +136,13 @@ class Authentication:
                 case SignedUrlCredential(tenant=tenant):  # what it began to read before it expired, it reads to the end
                     await self._demand_tenant(tenant)
                     return None
+                case ShareCredential() as shared if self._shares is not None:
+                    await self._shares.demand_not_ended(shared)
+                    return None
                 case TenantCredential() as credential:
                     fresh = await self._renewed(credential)
             self.authorize(method, Principal(fresh, caller.user))
-        except (Unauthenticated, PermissionDenied) as error:
+        except (Unauthenticated, PermissionDenied, NotFound) as error:
             return error
         return None
 
@@ -159,6 +172,8 @@ class Authentication:
         """Makes every cached record old: something has changed."""
         self._keys.forget()
         self._tenants.forget()
+        if self._shares is not None:
+            self._shares.forget()
 
     def take_uses(self) -> dict[str, datetime]:
         """Returns when each key was last used since the last call of this method."""

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from services.orchestrator.domain.api_key import Scope
 from services.orchestrator.domain.operator import Operator
+from services.orchestrator.domain.share import Share
 from services.orchestrator.domain.signed_url import SignedUrl
 from services.orchestrator.ports.credentials import TenantAccess
 from services.rpc.auth import Credential
@@ -70,3 +71,16 @@ class SignedUrlCredential(Credential):
     def identity(self) -> str:
         """Equal for two calls that may do the same."""
         return f"{self.tenant} {self.user} {self.url.sha256} {self.url.variant}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareCredential(Credential):
+    """The token of a share: it reads what the share shows."""
+
+    share: Share
+    token_sha256: str
+
+    @property
+    def identity(self) -> str:
+        """Equal for two calls that may do the same."""
+        return f"share {self.share.number}"

@@ -5,7 +5,12 @@ import logging
 
 from services.errors import ServiceError, Unavailable
 from services.orchestrator.api.authentication import Authentication
-from services.orchestrator.api.credential import OperatorCredential, SignedUrlCredential, TenantCredential
+from services.orchestrator.api.credential import (
+    OperatorCredential,
+    ShareCredential,
+    SignedUrlCredential,
+    TenantCredential,
+)
 from services.orchestrator.ports.credentials import Credentials
 from services.rpc.admitted_calls import OpenStream
 from services.rpc.server import RpcServer
@@ -56,7 +61,7 @@ async def _refusal(
 ) -> ServiceError | None:
     """Returns why a stream must end; `known` has the answers for streams of the same caller. Raises Unavailable."""
     credential = stream.caller.credential
-    assert isinstance(credential, TenantCredential | OperatorCredential | SignedUrlCredential)
+    assert isinstance(credential, TenantCredential | OperatorCredential | SignedUrlCredential | ShareCredential)
     asked = stream.method, credential.identity
     if asked not in known:
         known[asked] = await authentication.refusal(stream.method, stream.caller)

@@ -1,6 +1,7 @@
 """SignedAssetService: what the token of a signed URL names. The token is the credential of the call."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import grpc
@@ -9,9 +10,10 @@ from i2v.v1 import signed_asset_pb2, signed_asset_pb2_grpc
 from services.orchestrator.api import proto_values
 from services.orchestrator.api.asset_range import read_range
 from services.orchestrator.api.credential import SignedUrlCredential
+from services.orchestrator.assets.read_counts import ReadCounts
 from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.domain.rendition import Rendition, rendition_key
+from services.orchestrator.domain.rendition import Rendition
 from services.orchestrator.domain.signed_url import SignedUrl
 from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.blobs import Blobs
@@ -25,6 +27,7 @@ class SignedAssetService(signed_asset_pb2_grpc.SignedAssetServiceServicer):
     assets: Assets
     renditions: OnDemandRenditions
     blobs: Blobs
+    counts: ReadCounts
 
     async def GetSigned(
         self, request: signed_asset_pb2.GetSignedRequest, context: grpc.ServicerContext
@@ -46,11 +49,10 @@ class SignedAssetService(signed_asset_pb2_grpc.SignedAssetServiceServicer):
     ) -> AsyncIterator[signed_asset_pb2.ReadSignedResponse]:
         """Streams its bytes."""
         asset, rendition = await self._named(_url())
-        key, size = asset.key, asset.size_bytes
-        if rendition is not None:
-            key, size = rendition_key(asset.tenant, asset.sha256, rendition.variant), rendition.size_bytes
-        async for chunk in read_range(self.blobs, key, size, request.offset, request.length):
-            yield signed_asset_pb2.ReadSignedResponse(data=chunk)
+        read = read_range(self.blobs, self.counts, asset, rendition, request.offset, request.length)
+        async with aclosing(read) as chunks:
+            async for chunk in chunks:
+                yield signed_asset_pb2.ReadSignedResponse(data=chunk)
 
     async def _named(self, url: SignedUrl) -> tuple[Asset, Rendition | None]:
         """Returns the asset, and the rendition if the URL is of one. Raises NotFound."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
 
 Info = PictureInfo | VideoInfo | AudioInfo
@@ -80,6 +81,13 @@ def made_from(info: Info) -> Mapping[Recipe, tuple[Variant, ...]]:
 def recipe_of(variant: Variant, info: Info) -> Recipe | None:
     """Returns the recipe that makes a variant; None: such an asset has none of this variant."""
     return next((recipe for recipe, variants in made_from(info).items() if variant in variants), None)
+
+
+def stored_as(asset: Asset, rendition: Rendition | None) -> tuple[str, int]:
+    """Returns blob key and size of an asset, or of one of its renditions."""
+    if rendition is None:
+        return asset.key, asset.size_bytes
+    return rendition_key(asset.tenant, asset.sha256, rendition.variant), rendition.size_bytes
 
 
 def rendition_key(tenant: str, sha256: str, variant: Variant) -> str:

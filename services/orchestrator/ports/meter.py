@@ -61,5 +61,11 @@ class Meter(Protocol):
     def renditions_made(self, recipe: Recipe, variants: Sequence[Variant], seconds: float) -> None:
         """Renditions were made together, from the beginning of reading the asset to their storage."""
 
+    def shared_read(self, outcome: str) -> None:
+        """A share was read: a `page` or a `file`; or it was `locked`, or `absent`."""
+
+    def pass_phrase(self, outcome: str) -> None:
+        """A pass phrase of a share was `right` or `wrong`, or `refused` after too many."""
+
     def renditions_failed(self, variants: Sequence[Variant]) -> None:
         """Renditions cannot be made from an asset."""

@@ -32,7 +32,7 @@ SELECT add_time, entry_id, entry_title, assets.* FROM live JOIN assets USING (te
 WHERE NOT assets.hidden
 """
 HEAD = sa.text(f"""
-WITH {LIVE} SELECT coalesce(collections.title, (SELECT entry_title FROM live), '') AS title,
+WITH {LIVE} SELECT coalesce(collections.title, (SELECT entry_title FROM live LIMIT 1), '') AS title,
     (SELECT count(*) FROM live) AS assets
 FROM open LEFT JOIN collections ON collections.number = open.collection
 """)

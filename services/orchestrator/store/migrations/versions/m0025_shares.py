@@ -23,9 +23,7 @@ def upgrade() -> None:
         sa.Column("token_sha256", sa.Text(), nullable=False, comment="Digest of the token, which is kept nowhere."),
         sa.Column("entry", sa.BigInteger()),
         sa.Column("collection", sa.BigInteger()),
-        sa.Column(
-            "pass_phrase", sa.Text(), server_default="", nullable=False, comment="Its scrypt hash; empty: none."
-        ),
+        sa.Column("pass_phrase", sa.Text(), server_default="", nullable=False, comment="Its scrypt hash; empty: none."),
         sa.Column("create_time", TIME, nullable=False),
         sa.Column("expire_time", TIME, nullable=False),
         sa.Column("revoke_time", TIME),

@@ -1,0 +1,23 @@
+"""The metrics of shares: a part of the Meter port."""
+
+from prometheus_client import CollectorRegistry, Counter
+
+
+class ShareMetrics:
+    """Counts what readers of shares do."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._shared = Counter(
+            "i2v_shared_reads_total", "Reads of shares, by what became of them.", ["outcome"], registry=registry
+        )
+        self._phrases = Counter(
+            "i2v_share_pass_phrases_total", "Pass phrases that were tried at shares.", ["outcome"], registry=registry
+        )
+
+    def shared_read(self, outcome: str) -> None:
+        """Counts a read of a share."""
+        self._shared.labels(outcome).inc()
+
+    def pass_phrase(self, outcome: str) -> None:
+        """Counts an attempt at the pass phrase of a share."""
+        self._phrases.labels(outcome).inc()
