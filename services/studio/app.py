@@ -15,9 +15,12 @@ from starlette.routing import Route
 
 from services.rpc.channel import open_channel
 from services.rpc.server import CannotListenError, listen_for_metrics
+from services.studio.file_answer import FileAnswer
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
 from services.studio.settings import Settings
+from services.studio.share_pages import SharePages
+from services.studio.shared_assets import SharedAssets
 from services.studio.signed_assets import SignedAssets
 
 log = logging.getLogger(__name__)
@@ -59,8 +62,10 @@ async def open_app(settings: Settings, *, registry: CollectorRegistry = REGISTRY
             stack.callback(close_metrics)
         channel = await stack.enter_async_context(open_channel(settings.api, authorities=settings.authorities()))
         metrics = StudioMetrics(registry)
-        media = Media(SignedAssets(channel, settings.api_timeout_s), metrics, settings.stall_s)
-        app = Starlette(routes=[Route("/media/{token}", media.answer, methods=["GET"])])
+        files = FileAnswer(metrics, settings.stall_s)
+        media = Media(SignedAssets(channel, settings.api_timeout_s), files)
+        pages = SharePages(SharedAssets(channel, settings.api_timeout_s), files)
+        app = Starlette(routes=[Route("/media/{token}", media.answer, methods=["GET"]), *pages.routes()])
         listener = stack.enter_context(_listener(settings.listen))
         server = _Server(
             uvicorn.Config(

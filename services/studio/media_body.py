@@ -8,7 +8,7 @@ from contextlib import aclosing
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
-from services.studio.signed_assets import ApiError
+from services.studio.api_error import ApiError
 
 log = logging.getLogger(__name__)
 

@@ -7,15 +7,8 @@ from typing import Any
 import grpc
 from i2v.v1 import signed_asset_pb2, signed_asset_pb2_grpc
 
-from services.rpc.status_codes import Failure, from_call
-
-
-class ApiError(Exception):
-    """The API refused a call, or did not answer."""
-
-    def __init__(self, failure: Failure) -> None:
-        self.failure = failure
-        super().__init__(failure.message)
+from services.rpc.status_codes import from_call
+from services.studio.api_error import ApiError, bearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +24,7 @@ class SignedAssets:
         request = signed_asset_pb2.GetSignedRequest()
         try:
             found: signed_asset_pb2.SignedAsset = await stub.GetSigned(
-                request, metadata=_bearer(token), timeout=self.timeout_s
+                request, metadata=bearer(token), timeout=self.timeout_s
             )
         except grpc.aio.AioRpcError as error:
             raise ApiError(from_call(error)) from error
@@ -41,7 +34,7 @@ class SignedAssets:
         """Yields the bytes from an offset. Raises ApiError."""
         stub: Any = signed_asset_pb2_grpc.SignedAssetServiceStub(self.channel)
         request = signed_asset_pb2.ReadSignedRequest(offset=offset, length=length)
-        call = stub.ReadSigned(request, metadata=_bearer(token))
+        call = stub.ReadSigned(request, metadata=bearer(token))
         try:
             async for response in call:
                 yield response.data
@@ -49,7 +42,3 @@ class SignedAssets:
             raise ApiError(from_call(error)) from error
         finally:
             call.cancel()
-
-
-def _bearer(token: str) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {token}"),)

@@ -1,0 +1,70 @@
+"""SharedAssets: what shares show, from the API. The token of a link is the credential."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from i2v.v1 import shared_pb2, shared_pb2_grpc
+
+from services.rpc.status_codes import from_call
+from services.studio.api_error import ApiError, bearer
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a reader has."""
+
+    token: str
+    unlock: str
+    """What the API gave for the pass phrase; empty: nothing yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedAssets:
+    """The calls of one channel. Each raises ApiError."""
+
+    channel: grpc.aio.Channel
+    timeout_s: float
+
+    async def unlock(self, link: Link, pass_phrase: str) -> shared_pb2.UnlockSharedResponse:
+        """Returns what the other calls take as the link's `unlock`."""
+        request = shared_pb2.UnlockSharedRequest(pass_phrase=pass_phrase)
+        found: shared_pb2.UnlockSharedResponse = await self._call(link, "UnlockShared", request)
+        return found
+
+    async def shown(self, link: Link, page_token: str, page_size: int) -> shared_pb2.Shared:
+        """Returns what is shared, or a page of it."""
+        request = shared_pb2.GetSharedRequest(unlock=link.unlock, page_token=page_token, page_size=page_size)
+        found: shared_pb2.Shared = await self._call(link, "GetShared", request)
+        return found
+
+    async def file(self, link: Link, digest: str, variant: str) -> shared_pb2.SharedFile:
+        """Returns what is known of an asset, or of its variant."""
+        request = shared_pb2.GetSharedFileRequest(unlock=link.unlock, asset=f"assets/{digest}", variant=variant)
+        found: shared_pb2.SharedFile = await self._call(link, "GetSharedFile", request)
+        return found
+
+    async def read(
+        self, link: Link, digest: str, variant: str, offset: int, length: int
+    ) -> AsyncGenerator[bytes, None]:
+        """Yields the bytes from an offset."""
+        stub: Any = shared_pb2_grpc.SharedServiceStub(self.channel)
+        request = shared_pb2.ReadSharedRequest(
+            unlock=link.unlock, asset=f"assets/{digest}", variant=variant, offset=offset, length=length
+        )
+        call = stub.ReadShared(request, metadata=bearer(link.token))
+        try:
+            async for response in call:
+                yield response.data
+        except grpc.aio.AioRpcError as error:
+            raise ApiError(from_call(error)) from error
+        finally:
+            call.cancel()
+
+    async def _call(self, link: Link, method: str, request: Any) -> Any:
+        stub: Any = shared_pb2_grpc.SharedServiceStub(self.channel)
+        try:
+            return await getattr(stub, method)(request, metadata=bearer(link.token), timeout=self.timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise ApiError(from_call(error)) from error
