@@ -24,6 +24,8 @@ from services.client.assets import edits, group, lists, stats, tags, transfers, 
 from services.client.collections import edits as collection_edits
 from services.client.collections import lists as collection_lists
 from services.client.commands import i2v
+from services.client.shares import create as share_create
+from services.client.shares import lists as share_lists
 
 __all__ = [
     "audit",
@@ -48,6 +50,8 @@ __all__ = [
     "provenance_commands",
     "reconcile",
     "retention",
+    "share_create",
+    "share_lists",
     "stats",
     "tags",
     "tenants",

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from datetime import UTC
 from functools import partial
 
 import grpc
@@ -85,9 +86,9 @@ class SharePages:
         there.set_cookie(
             COOKIE,
             found.unlock,
-            expires=found.expire_time.ToDatetime().strftime("%a, %d %b %Y %H:%M:%S GMT"),
+            expires=found.expire_time.ToDatetime(tzinfo=UTC),
             path=None,
-            secure="https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").lower()),
+            secure=_is_encrypted(request),
             httponly=True,
             samesite="lax",
         )
@@ -114,7 +115,6 @@ class SharePages:
                 "Cache-Control": "private, no-cache",
                 "X-Robots-Tag": "noindex, nofollow",
                 "Cross-Origin-Resource-Policy": "same-origin",
-                "Content-Security-Policy": "default-src 'none'; sandbox",
             },
         )
         return await self.files.answer(request, file, partial(self.shared.read, link, digest, variant), _refused_file)
@@ -128,6 +128,12 @@ def _link(request: Request) -> Link | None:
     if not TOKEN.fullmatch(token):
         return None
     return Link(token, unlock if UNLOCK.fullmatch(unlock) else "")
+
+
+def _is_encrypted(request: Request) -> bool:
+    """Returns whether the browser speaks TLS: to this process, or to a proxy in front that says so."""
+    forwarded = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return "https" in (request.url.scheme, forwarded)
 
 
 def _html(status: int, page: str, **headers: str) -> HTMLResponse:

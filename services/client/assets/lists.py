@@ -11,7 +11,7 @@ from services.client.connection import Connection
 from services.client.spec_options import utf8
 from services.client.terminal import say
 
-HEAD = ("NAME", "TYPE", "CREATED", "STARS", "TITLE", "TAGS")
+HEAD = ("NAME", "TYPE", "CREATED", "STARS", "DOWNLOADS", "TITLE", "TAGS")
 ASSET = click.argument("name", callback=named("assets"))
 FILTER = click.option("--filter", "filter_", default="", callback=utf8, help="Such as 'type = video AND tags:cat'.")
 LIMIT = click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
@@ -77,6 +77,9 @@ def print_asset(connection: Connection, asset: asset_pb2.Asset) -> None:
         ("model", asset.origin.model),
         ("prompt", asset.origin.prompt),
         ("cost", money_format.text(asset.origin.cost) if asset.HasField("origin") else ""),
+        ("downloads", str(asset.downloads)),
+        ("shares", str(asset.shares)),
+        ("last read", formatting.moment(asset.access_time) if asset.HasField("access_time") else ""),
         ("created", formatting.moment(asset.create_time)),
         ("updated", formatting.moment(asset.update_time)),
         ("etag", asset.etag),
@@ -99,6 +102,7 @@ def _row(asset: asset_pb2.Asset) -> tuple[str, ...]:
         asset.media_type,
         formatting.moment(asset.create_time),
         ("+" if asset.favorite else "") + "*" * asset.rating,
+        str(asset.downloads),
         asset.details.title,
         ", ".join(asset.details.tags),
     )

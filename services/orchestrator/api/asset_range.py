@@ -1,7 +1,6 @@
 """A part of an asset, as ReadAsset, ReadSigned and ReadShared ask for it."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from services.orchestrator.api import proto_values
 from services.orchestrator.assets.read_counts import ReadCounts

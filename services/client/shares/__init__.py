@@ -1,0 +1,1 @@
+"""`i2v share`: the commands of links to assets and collections."""
