@@ -66,9 +66,8 @@ def _player(file: str, shown: shared_pb2.SharedAsset) -> str:
     if kind == "video":
         return f'<video controls playsinline preload="metadata" poster="{file}/poster" src="{file}"></video>'
     if kind == "audio":
-        return (
-            f'<img class="whole" src="{file}/waveform" alt=""><audio controls preload="metadata" src="{file}"></audio>'
-        )
+        picture = f'<img class="whole" src="{file}/waveform" alt="">'
+        return f'{picture}<audio controls preload="metadata" src="{file}"></audio>'
     return f'<img class="whole" src="{file}" alt="{html.escape(plain(shown.title))}">'
 
 

@@ -29,7 +29,7 @@ class Shares(Protocol):
         """Ends a share, unless it has ended. Returns it. Raises NotFound."""
 
     async def of_token(self, token_sha256: str) -> Share | None:
-        """Returns the share of a token, by its digest; ended ones too. None: there is none, or its tenant is not active."""
+        """Returns the share of a token, by its digest; ended ones too. None: no such share of an active tenant."""
 
     async def shown(
         self, share: Share, now: datetime, *, after: SharedPlace | None = None, limit: int
