@@ -1,4 +1,4 @@
-"""The pages of shares as HTML. Every text from elsewhere is escaped, and cannot turn the direction of the page's own."""
+"""The pages of shares as HTML. Every text from elsewhere is escaped, and cannot turn the direction of the rest."""
 
 import html
 import unicodedata
