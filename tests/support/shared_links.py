@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
-from i2v.v1 import asset_pb2, collection_pb2, collection_pb2_grpc, share_pb2, share_pb2_grpc, shared_pb2, shared_pb2_grpc
+from i2v.v1 import (
+    asset_pb2,
+    collection_pb2,
+    collection_pb2_grpc,
+    share_pb2,
+    share_pb2_grpc,
+    shared_pb2,
+    shared_pb2_grpc,
+)
 
 from tests.support.served_orchestrator import Served, caller
 
@@ -57,9 +65,7 @@ class Links:
         )
         name = (await stub.CreateCollection(request, metadata=caller(tenant))).name
         if assets:
-            await stub.AddAssets(
-                collection_pb2.AddAssetsRequest(name=name, assets=assets), metadata=caller(tenant)
-            )
+            await stub.AddAssets(collection_pb2.AddAssetsRequest(name=name, assets=assets), metadata=caller(tenant))
         return str(name)
 
     async def entry(self, asset: str) -> asset_pb2.Asset:

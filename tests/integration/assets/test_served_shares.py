@@ -8,8 +8,7 @@ from typing import Any
 import grpc
 import pytest
 import sqlalchemy as sa
-from google.protobuf.duration_pb2 import Duration
-from i2v.v1 import asset_pb2, collection_pb2, collection_pb2_grpc, job_pb2, share_pb2
+from i2v.v1 import asset_pb2, collection_pb2, collection_pb2_grpc, job_pb2, share_pb2, shared_pb2
 
 from services.orchestrator.domain.share import ATTEMPTS
 from services.rpc.status_codes import Failure, from_call
@@ -17,7 +16,7 @@ from tests.support import sounds
 from tests.support.blob_stores import until
 from tests.support.builders import ScriptedBackend
 from tests.support.pictures import a_picture
-from tests.support.served_orchestrator import Served, caller, served
+from tests.support.served_orchestrator import caller, served
 from tests.support.shared_links import Links, bearer
 
 STUDIO = "https://studio.example/i2v/"
@@ -75,9 +74,9 @@ async def test_who_has_the_token_reads_what_is_shared_and_nothing_else(links: Li
     job = links.i2v.jobs.ListJobs(job_pb2.ListJobsRequest(), metadata=bearer(share.token))
     assert (await refused(job)).reason == "SHARE_ONLY"
     assert (await refused(links.shown("studio-key"))).reason == "SHARE_ONLY"
-    signed = (
-        await links.i2v.assets.SignUrl(asset_pb2.SignUrlRequest(name=cat), metadata=caller())
-    ).url.rpartition("/")[2]
+    signed = (await links.i2v.assets.SignUrl(asset_pb2.SignUrlRequest(name=cat), metadata=caller())).url.rpartition(
+        "/"
+    )[2]
     assert (await refused(links.shown(signed))).reason == "SIGNED_URL_ONLY"
 
 
@@ -207,7 +206,9 @@ async def test_what_cannot_be_shared_is_refused_and_a_repeat_has_no_link(links: 
         assert (await refused(links.make(request_id=id, **fields))).reason == "REQUEST_ID_REUSED"  # type: ignore[arg-type]
     listed = await links.call("ListShares", share_pb2.ListSharesRequest())
     assert [each.name for each in listed.shares] == [made.name]
-    assert (await refused(links.call("GetShare", share_pb2.GetShareRequest(name=made.name), "bob"))).reason == "NOT_FOUND"
+    assert (
+        await refused(links.call("GetShare", share_pb2.GetShareRequest(name=made.name), "bob"))
+    ).reason == "NOT_FOUND"
     stored = await links.i2v.app.store.shares.page("studio", "ann", None, 9)
     assert made.token not in f"{stored[0]!r} {vars_of(stored[0])}" and PHRASE not in vars_of(stored[0])
 
@@ -273,34 +274,32 @@ async def test_reads_are_counted_and_only_complete_ones_as_downloads(links: Link
 
 async def test_a_download_that_runs_ends_when_its_share_is_revoked_and_not_when_it_expires(links: Links) -> None:
     name = (await links.i2v.upload(sounds.a_sound("audio/wav", 300.0), "audio/*")).name
+    size = (await links.entry(name)).size_bytes
     short, share = await links.make(2, asset=name), await links.make(asset=name)
-    from i2v.v1 import shared_pb2
-
     ends, goes_on = [
         links.reader.ReadShared(shared_pb2.ReadSharedRequest(asset=name), metadata=bearer(each.token))
         for each in (share, short)
     ]
-    assert (await ends.read()).data and (await goes_on.read()).data
+    assert (await ends.read()).data
+    taken = len((await goes_on.read()).data)
 
     async def expired() -> bool:
         return (await links.get(short.name)).state == share_pb2.Share.EXPIRED
 
     await until(expired)
-    size = len((await goes_on.read()).data)
     await links.revoke(share.name)
 
     async def ended() -> bool:
-        return ends.done()
+        count = links.i2v.registry.get_sample_value("i2v_calls_rejected_total", {"reason": "NOT_FOUND"})
+        return count == 1.0
 
+    await until(ended)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        while True:
-            assert (await ends.read()) is not grpc.aio.EOF, "it must not come to its end"
-            await until(ended)
+        while (await ends.read()) is not grpc.aio.EOF:
+            pass
     assert from_call(caught.value).reason == "NOT_FOUND"
-    assert size
-    assert await nothing(links.read(short.token, name))
-    goes_on.cancel()
-
-
-def test_expiry_is_a_duration() -> None:
-    assert share_pb2.CreateShareRequest(expire_in=Duration(seconds=1)).HasField("expire_in")
+    while (message := await goes_on.read()) is not grpc.aio.EOF:
+        taken += len(message.data)
+    assert taken == size
+    for each in (share, short):
+        assert await nothing(links.read(each.token, name))
