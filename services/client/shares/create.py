@@ -69,7 +69,7 @@ async def _create(client: Client, request: share_pb2.CreateShareRequest) -> shar
     """Returns a new share with its link, which only the first answer to a request has."""
     while True:
         request.request_id = str(uuid.uuid4())
-        made = await client.call(stub(client).CreateShare, request)
+        made: share_pb2.Share = await client.call(stub(client).CreateShare, request)
         if made.token:
             return made
         # The first answer was lost on its way, and the link with it.
