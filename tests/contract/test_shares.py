@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from services.errors import NotFound, PreconditionFailed
 from services.orchestrator.domain.collection import CollectionKey
 from services.orchestrator.domain.library_entry import EntryKey
 from services.orchestrator.domain.share import ATTEMPT_EVERY, ATTEMPTS, OPEN_MOST, NewShare, Share, ShareKey
+from services.orchestrator.domain.shared import SharedPlace
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.reasons import LibraryReason
 from tests.support.builders import NOON, FakeClock
@@ -126,6 +127,11 @@ async def test_a_long_collection_is_shown_page_by_page(rig: TrashRig) -> None:
         seen += [each.asset.sha256 for each in page.assets]
         after = page.assets[-1].place
     assert seen == names[::-1]
+    for moment in (datetime.min, datetime.max):
+        for zone in (timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))):
+            place = SharedPlace(moment.replace(tzinfo=zone), 10**18 - 1)
+            page = await rig.store.shares.shown(share, NOON, after=place, limit=9)
+            assert page is not None and len(page.assets) == (7 if moment == datetime.max else 0)
 
 
 @pytest.mark.parametrize("state", ["suspended", "deleted"])

@@ -11,36 +11,52 @@ from services.orchestrator.domain.share import Share
 from services.orchestrator.domain.shared import SharedAsset, SharedPage, SharedPlace
 from services.orchestrator.store import row_mapping
 
-# OFFSET 0: each member looks up its entry. Without it the planner may read the entries of all users.
-LIVE = """
+OPEN = """
 open AS MATERIALIZED (
     SELECT shares.* FROM shares JOIN tenants ON tenants.id = shares.tenant AND tenants.state = 'active'
     WHERE number = :number AND revoke_time IS NULL AND expire_time > :now
-), members AS (
+)
+"""
+MEMBERS = f"""
+{OPEN}, members AS (
     SELECT entry, create_time AS add_time FROM open WHERE entry IS NOT NULL
     UNION ALL
     SELECT member.entry, member.add_time FROM open JOIN collection_members AS member USING (collection)
-), live AS (
-    SELECT members.add_time, entry.* FROM members CROSS JOIN LATERAL (
-        SELECT id AS entry_id, title AS entry_title, tenant, "user", sha256 FROM library_entries
-        WHERE id = members.entry AND delete_time IS NULL OFFSET 0
-    ) AS entry
 )
 """
-ASSETS = """
-SELECT add_time, entry_id, entry_title, assets.* FROM live JOIN assets USING (tenant, "user", sha256)
-WHERE NOT assets.hidden
-"""
+# OFFSET 0, here and below: each member looks up its entry. Without it the planner may read the entries of all users.
 HEAD = sa.text(f"""
-WITH {LIVE} SELECT coalesce(collections.title, (SELECT entry_title FROM live LIMIT 1), '') AS title,
-    (SELECT count(*) FROM live) AS assets
+WITH {MEMBERS}, live AS (
+    SELECT entry.title FROM members CROSS JOIN LATERAL (
+        SELECT title FROM library_entries WHERE id = members.entry AND delete_time IS NULL OFFSET 0
+    ) AS entry
+)
+SELECT coalesce(collections.title, (SELECT title FROM live LIMIT 1), '') AS title, (SELECT count(*) FROM live) AS assets
 FROM open LEFT JOIN collections ON collections.number = open.collection
 """)
+# Sorted first, so that only the members of this page look up their entries and assets.
 PAGE = sa.text(f"""
-WITH {LIVE} {ASSETS} AND (CAST(:entry AS bigint) IS NULL OR (add_time, entry_id) < (:add_time, :entry))
-ORDER BY add_time DESC, entry_id DESC LIMIT :limit
+WITH {MEMBERS}
+SELECT member.add_time, member.entry AS entry_id, shown.* FROM (
+    SELECT * FROM members WHERE CAST(:entry AS bigint) IS NULL OR (add_time, entry) < (:add_time, :entry)
+    ORDER BY add_time DESC, entry DESC OFFSET 0
+) AS member CROSS JOIN LATERAL (
+    SELECT entry.title AS entry_title, assets.* FROM library_entries AS entry
+    JOIN assets USING (tenant, "user", sha256)
+    WHERE entry.id = member.entry AND entry.delete_time IS NULL AND NOT assets.hidden OFFSET 0
+) AS shown
+ORDER BY member.add_time DESC, member.entry DESC LIMIT :limit
 """)
-ONE = sa.text(f"WITH {LIVE} {ASSETS} AND sha256 = :sha256")
+# By the digest, so that a file of a long collection costs no more than one of a short one.
+ONE = sa.text(f"""
+WITH {OPEN}
+SELECT coalesce(member.add_time, open.create_time) AS add_time, entry.id AS entry_id, entry.title AS entry_title,
+    assets.*
+FROM open JOIN library_entries AS entry USING (tenant, "user") JOIN assets USING (tenant, "user", sha256)
+LEFT JOIN collection_members AS member ON member.collection = open.collection AND member.entry = entry.id
+WHERE sha256 = :sha256 AND entry.delete_time IS NULL AND NOT assets.hidden
+    AND (entry.id = open.entry OR member.entry IS NOT NULL)
+""")
 
 
 async def page(
