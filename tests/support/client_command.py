@@ -89,6 +89,10 @@ class Terminal:
         """Leaves the terminal to the process that was started with `slave`."""
         os.close(self.slave)
 
+    def type(self, text: str) -> None:
+        """Types a text."""
+        os.write(self._master, text.encode())
+
     async def until(self, text: str) -> str:
         """Returns what is written to it until `text` has come."""
         written = b""

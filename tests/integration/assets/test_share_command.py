@@ -1,6 +1,9 @@
 """`i2v share` through the real server."""
 
+import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ import pytest
 
 from services.client.exit_codes import ExitCode
 from tests.support.builders import ScriptedBackend
-from tests.support.client_command import Command
+from tests.support.client_command import Command, Terminal
 from tests.support.pictures import a_picture
 from tests.support.served_orchestrator import served
 from tests.support.shared_links import Links
@@ -75,3 +78,37 @@ async def test_without_an_address_for_browsers_the_command_prints_the_token(link
     ended = await Command(links.i2v.address, tmp_path)("--user", "ann", "share", "create", cat, key="studio-key")
     assert ended.code == 0 and "no address for browsers" in ended.err
     assert (await links.shown(ended.out.strip())).assets[0].name == cat
+
+
+async def test_a_pass_phrase_is_typed_twice_on_the_terminal_and_not_shown(links: Links, tmp_path: Path) -> None:
+    cat = (await links.i2v.upload(a_picture())).name
+    terminal = Terminal()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "I2V_SERVER": links.i2v.address,
+        "I2V_KEY": "studio-key",
+    }
+    command = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.client.cli", "--user", "ann"),
+        *("share", "create", cat, "--ask-pass-phrase", "--json"),
+        stdin=terminal.slave,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=terminal.slave,
+        cwd=tmp_path,
+        env=environment,
+        start_new_session=True,  # so that this terminal is asked, and not that of the tests
+    )
+    try:
+        shown = await terminal.until("Pass phrase: ")
+        terminal.type("under the roof\n")
+        shown += await terminal.until("Again: ")
+        terminal.type("under the roof\n")
+        out, _ = await command.communicate()
+    finally:
+        if command.returncode is None:
+            command.kill()
+        terminal.hand_over()
+    assert "under the roof" not in shown + await terminal.read()
+    made = json.loads(out)
+    assert (await links.unlock(made["token"], "under the roof")).unlock
