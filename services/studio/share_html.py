@@ -20,7 +20,7 @@ def plain(text: str) -> str:
 
 
 def not_found() -> str:
-    """Returns the page for a link that shows nothing, for whatever cause."""
+    """Returns the page for a link that shows nothing: the same for every cause."""
     text = "This link shows nothing. It may have expired, or been ended, or was not copied completely."
     return _page("Nothing here", f"<h1>Nothing here</h1><p>{text}</p>")
 

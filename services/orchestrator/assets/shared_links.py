@@ -1,4 +1,4 @@
-"""SharedLinks: what the reader of a share gets. Whatever ended it, the answer is the same."""
+"""SharedLinks: what the reader of a share gets. The answer is the same for every way in which it ended."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ SECRET = "share-unlocks"
 
 
 def not_shared() -> NotFound:
-    """Returns the refusal of every token that shows nothing, for whatever cause."""
+    """Returns the refusal of every token that shows nothing: the same for every cause."""
     return NotFound("share", "of this token")
 
 

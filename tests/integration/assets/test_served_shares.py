@@ -272,6 +272,14 @@ async def test_reads_are_counted_and_only_complete_ones_as_downloads(links: Link
     await until(viewed)
 
 
+async def test_a_server_that_stops_writes_what_it_has_counted(database: str, tmp_path: Path) -> None:
+    backends = {"test": (ScriptedBackend(), 1)}
+    async with served(database, tmp_path, backends) as i2v:
+        cat, _ = await a_cat(Links(i2v))
+    async with served(database, tmp_path, backends) as i2v:
+        assert (await Links(i2v).entry(cat)).downloads == 1
+
+
 async def test_a_download_that_runs_ends_when_its_share_is_revoked_and_not_when_it_expires(links: Links) -> None:
     name = (await links.i2v.upload(sounds.a_sound("audio/wav", 300.0), "audio/*")).name
     size = (await links.entry(name)).size_bytes

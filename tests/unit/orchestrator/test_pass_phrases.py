@@ -58,7 +58,7 @@ async def test_pass_phrases_are_checked_a_few_at_a_time_and_too_many_are_refused
 @pytest.mark.parametrize(
     "other", [replace(SHARE, number=2), replace(SHARE, pass_phrase="scrypt$2")], ids=["share", "pass phrase"]
 )
-def test_what_unlocks_a_share_unlocks_no_other_and_not_for_ever(other: Share) -> None:
+def test_what_unlocks_a_share_unlocks_no_other_and_holds_for_an_hour(other: Share) -> None:
     until = NOON + timedelta(hours=1)
     given_ = unlock(SHARE, until, KEY)
     assert is_unlocked(SHARE, given_, until - timedelta(seconds=1), KEY)
