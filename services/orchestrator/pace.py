@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.orchestrator.assets.read_counts import EVERY_S as COUNTS_EVERY_S
 from services.orchestrator.domain.next_event import RETRY_MOST_S
 from services.orchestrator.retention.retention import EVERY_S
 from services.orchestrator.retention.user_erasure import EVERY_S as ERASURE_EVERY_S
@@ -22,6 +23,8 @@ class Pace:
     """How long a worker waits for its name."""
     reconcile_page: int = PAGE
     """Jobs with an unknown outcome that a worker looks at in one round."""
+    counts_every_s: float = COUNTS_EVERY_S
+    """Between two writes of how often assets and shares were read."""
     retention_every_s: float = EVERY_S
     """Between two rounds of retention."""
     erasure_every_s: float = ERASURE_EVERY_S

@@ -154,7 +154,8 @@ async def open_resources(
     )
     read_counts = ReadCounts(store.read_counters, clock)
     stack.push_async_callback(read_counts.end)  # after the last call
-    run_in_background(stack, read_counts.keep_writing, "read-counts", meter.background_failed)
+    writing = partial(read_counts.keep_writing, pace.counts_every_s)
+    run_in_background(stack, writing, "read-counts", meter.background_failed)
     return Resources(
         database_url=url,
         embedded=embedded,

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from i2v.v1 import asset_pb2, collection_pb2, collection_pb2_grpc, job_pb2, share_pb2, shared_pb2
 
 from services.orchestrator.domain.share import ATTEMPTS
+from services.orchestrator.pace import Pace
 from services.rpc.status_codes import Failure, from_call
 from tests.support import sounds
 from tests.support.blob_stores import until
@@ -29,7 +30,8 @@ async def links(database: str, tmp_path: Path) -> AsyncIterator[Links]:
     def change(values: dict[str, Any]) -> None:
         values["studio_url"] = STUDIO
 
-    async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}, change=change) as running:
+    backends, pace = {"test": (ScriptedBackend(), 1)}, Pace(counts_every_s=0.05)
+    async with served(database, tmp_path, backends, change=change, pace=pace) as running:
         yield Links(running)
 
 
