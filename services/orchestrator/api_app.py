@@ -101,11 +101,8 @@ WATCH = "/i2v.v1.JobService/WatchJob"
 UPLOAD = "/i2v.v1.AssetService/WriteAsset"
 VERIFY = "/i2v.v1.ProvenanceService/VerifyAsset"
 WATCH_USAGE = "/i2v.v1.UsageService/WatchUsage"
-DOWNLOADS = (
-    "/i2v.v1.AssetService/ReadAsset",
-    "/i2v.v1.SignedAssetService/ReadSigned",
-    "/i2v.v1.SharedService/ReadShared",
-)
+READS = "AssetService/ReadAsset", "SignedAssetService/ReadSigned", "SharedService/ReadShared"
+DOWNLOADS = tuple(f"/i2v.v1.{method}" for method in READS)
 LIST = "/i2v.v1.JobService/ListJobs"
 STATEMENTS = ("/i2v.v1.UsageService/StreamStatement", "/i2v.v1.UsageService/QueryUsage")
 TENANT_STATEMENTS, ALL_STATEMENTS = 2, 4
