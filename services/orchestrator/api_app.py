@@ -9,22 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import grpc
-from i2v.admin.v1 import (
-    audit_pb2_grpc,
-    backend_pb2_grpc,
-    blob_pb2_grpc,
-    counter_audit_pb2_grpc,
-    credit_pb2_grpc,
-    key_pb2_grpc,
-    limit_pb2_grpc,
-    operator_pb2_grpc,
-    plan_pb2_grpc,
-    reconcile_pb2_grpc,
-    retention_pb2_grpc,
-    tenant_pb2_grpc,
-    user_pb2_grpc,
-)
-from i2v.admin.v1 import job_pb2_grpc as admin_job_pb2_grpc
 from i2v.v1 import (
     asset_pb2_grpc,
     catalog_pb2_grpc,
@@ -42,35 +26,19 @@ from services.orchestrator.admission.queue_forecasts import QueueForecasts
 from services.orchestrator.admission.queue_gate import QueueGate
 from services.orchestrator.admission.quotes import Quotes
 from services.orchestrator.api.access_rules import RULES
-from services.orchestrator.api.acting import Acting
-from services.orchestrator.api.admin_job_service import AdminJobService
 from services.orchestrator.api.asset_service import AssetService
-from services.orchestrator.api.audit_service import AuditService
 from services.orchestrator.api.authentication import Authentication, digest
-from services.orchestrator.api.backend_service import BackendService
-from services.orchestrator.api.blob_service import BlobService
 from services.orchestrator.api.catalog_service import CatalogService
 from services.orchestrator.api.collection_service import CollectionService
-from services.orchestrator.api.counter_audit_service import CounterAuditService
-from services.orchestrator.api.credit_service import CreditService
 from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.api.job_service import JobService
-from services.orchestrator.api.key_service import KeyService
-from services.orchestrator.api.limit_service import LimitService
-from services.orchestrator.api.operator_service import OperatorService
-from services.orchestrator.api.plan_service import PlanService
 from services.orchestrator.api.provenance_service import ProvenanceService
-from services.orchestrator.api.reconcile_service import ReconcileService
-from services.orchestrator.api.retention_service import RetentionService
 from services.orchestrator.api.signed_asset_service import SignedAssetService
-from services.orchestrator.api.tenant_service import TenantService
 from services.orchestrator.api.usage_feed_registry import UsageFeeds
 from services.orchestrator.api.usage_service import UsageService
-from services.orchestrator.api.user_service import UserService
 from services.orchestrator.assets.direct_uploads import DirectUploads
 from services.orchestrator.assets.ingest import Ingest
 from services.orchestrator.assets.resumable_uploads import ResumableUploads
-from services.orchestrator.assets.scrub import Scrub
 from services.orchestrator.assets.signed_urls import SignedUrls
 from services.orchestrator.assets.upload_parts import UploadParts
 from services.orchestrator.assets.url_signatures import UrlSignatures
@@ -83,14 +51,13 @@ from services.orchestrator.media.file_checks import SandboxedChecks
 from services.orchestrator.media.probe import find_mark
 from services.orchestrator.media.upload_probe import UploadProbe
 from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.operators_app import open_operators
 from services.orchestrator.ports.tokens import Tokens
 from services.orchestrator.resources import Resources
-from services.orchestrator.retention.ledger_folding import LedgerFolding
 from services.orchestrator.settings import Settings
 from services.orchestrator.shares_app import open_shares
 from services.orchestrator.store.tenants import PostgresTenants
 from services.orchestrator.tokens.key_source import JwksFile, JwksUrl, jwks_client
-from services.orchestrator.worker.lost_submission_reconciler import Reconciler
 from services.rpc.concurrent_call_limits import CallLimits, Group
 from services.rpc.server import Registration
 
@@ -217,25 +184,6 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     signed_assets = SignedAssetService(store.assets, resources.renditions, resources.blobs, resources.read_counts)
     models = CatalogService(catalog, vendors, drained)
     usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))
-    reconciler = Reconciler(store.jobs, store.job_events, store.paid_calls, clock, meter)
-    acting = Acting(clock, store.audit_log, meter)
-    plans = PlanService(resources.config.plans, catalog)
-    reconcile = ReconcileService(store.jobs, store.paid_calls, acting, reconciler)
-    tenants = TenantService(store.tenants, store.jobs, resources.config.plans, acting, clock, meter)
-    limits = LimitService(store.limit_overrides, acting)
-    credits = CreditService(store.credits, store.credentials, callers, acting)
-    keys = KeyService(store.api_keys, store.tenants, acting, clock)
-    operators = OperatorService(store.operators, acting)
-    audit = AuditService(store.audit_log)
-    folding = LedgerFolding(store.old_bookings, store.tenants, clock)
-    retention = RetentionService(resources.retention, store.legal_holds, folding, acting)
-    counter_audit = CounterAuditService(store.counter_audits)
-    backends = BackendService(store.backend_drains, catalog, forecasts.wait_s, acting, clock, settings.silent_s)
-    blobs = BlobService(
-        Scrub(resources.blobs, store.blob_references, clock), resources.blob_copy, resources.bucket, acting
-    )
-    users = UserService(store.user_deletions, store.service_secrets, acting, clock)
-    all_jobs = AdminJobService(store.job_records, store.jobs, acting, meter)
 
     def register(server: grpc.aio.Server) -> None:
         job_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
@@ -245,22 +193,9 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         signed_asset_pb2_grpc.add_SignedAssetServiceServicer_to_server(signed_assets, server)
         catalog_pb2_grpc.add_CatalogServiceServicer_to_server(models, server)
         usage_pb2_grpc.add_UsageServiceServicer_to_server(usage, server)
-        plan_pb2_grpc.add_PlanServiceServicer_to_server(plans, server)
-        reconcile_pb2_grpc.add_ReconcileServiceServicer_to_server(reconcile, server)
-        tenant_pb2_grpc.add_TenantServiceServicer_to_server(tenants, server)
-        limit_pb2_grpc.add_LimitServiceServicer_to_server(limits, server)
-        credit_pb2_grpc.add_CreditServiceServicer_to_server(credits, server)
-        key_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
-        operator_pb2_grpc.add_OperatorServiceServicer_to_server(operators, server)
-        audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
-        retention_pb2_grpc.add_RetentionServiceServicer_to_server(retention, server)
-        counter_audit_pb2_grpc.add_CounterAuditServiceServicer_to_server(counter_audit, server)
-        backend_pb2_grpc.add_BackendServiceServicer_to_server(backends, server)
-        blob_pb2_grpc.add_BlobServiceServicer_to_server(blobs, server)
-        user_pb2_grpc.add_UserServiceServicer_to_server(users, server)
-        admin_job_pb2_grpc.add_AdminJobServiceServicer_to_server(all_jobs, server)
 
-    return [register, open_shares(settings, resources, callers)]
+    operators = open_operators(settings, resources, callers, forecasts)
+    return [register, operators, open_shares(settings, resources, callers)]
 
 
 def call_limits(settings: Settings) -> CallLimits:

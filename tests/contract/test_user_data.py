@@ -20,7 +20,7 @@ DELETED = frozenset(
             "library_entries",
             "manifests",
         ),
-        *("collections", "collection_members", "uploads", "limit_overrides", "blob_removals", "renditions"),
+        *("collections", "collection_members", "shares", "uploads", "limit_overrides", "blob_removals", "renditions"),
         *("dbos.workflow_status", "dbos.workflow_input", "dbos.workflow_output", "dbos.operation_outputs"),
         *("dbos.notifications", "dbos.streams", "dbos.workflow_events", "dbos.workflow_events_history"),
     }

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0025"
-down_revision: str | None = "0029"
+down_revision: str | None = "0026"
 
 TIME = sa.DateTime(timezone=True)
 
