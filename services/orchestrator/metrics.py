@@ -110,6 +110,12 @@ class PrometheusMeter(ShareMetrics):
         self._renditions = Counter(
             "i2v_renditions_total", "Renditions that were made or failed.", ["variant", "result"], registry=registry
         )
+        self._unsigned = Counter(
+            "i2v_renditions_unsigned_total",
+            "Renditions of generated videos that could not be signed.",
+            ["variant"],
+            registry=registry,
+        )
         self._rendered = Histogram(
             "i2v_rendition_seconds",
             "From reading the asset to the stored renditions of a recipe.",
@@ -273,6 +279,10 @@ class PrometheusMeter(ShareMetrics):
         """Counts renditions that cannot be made."""
         for variant in variants:
             self._renditions.labels(variant, "failed").inc()
+
+    def rendition_unsigned(self, variant: Variant) -> None:
+        """Counts a rendition that was stored without the manifest that it should have."""
+        self._unsigned.labels(variant).inc()
 
     def disk_free(self, place: str, size_bytes: int) -> None:
         """Sets the free bytes of a disk."""

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from services.file_permissions import restrict_permissions
 from services.orchestrator.assets.blob_copy import BlobCopy
 from services.orchestrator.assets.read_counts import ReadCounts
+from services.orchestrator.assets.rendition_signing import RenditionSigning
 from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.assets.upload_parts import UploadParts
 from services.orchestrator.backend_connections import Backends, connect_backends
@@ -151,6 +152,7 @@ async def open_resources(
         meter,
         scratch.path,
         room=disks.room,
+        sign=RenditionSigning(credentials, store.manifests, meter).sign,
     )
     read_counts = ReadCounts(store.read_counters, clock)
     stack.push_async_callback(read_counts.end)  # after the last call

@@ -16,7 +16,7 @@ from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.disk_space import Room, any_room
 from services.orchestrator.ports.meter import Meter
-from services.orchestrator.ports.renditions import NotMade, RenditionMaker, Renditions
+from services.orchestrator.ports.renditions import NotMade, RenditionMaker, Renditions, SignRenditions, unsigned
 from services.reasons import LibraryReason, ServiceReason
 from services.resource_shortage import shortage
 
@@ -43,6 +43,7 @@ class OnDemandRenditions:
     spool: Path
     """A folder on a local disk."""
     room: Room = any_room
+    sign: SignRenditions = unsigned
     wait_s: float = WAIT_S
     renew_s: float = RENEW_S
 
@@ -114,13 +115,16 @@ class OnDemandRenditions:
             source = Path(folder) / "source"
             await self._fetch(asset, source)
             made = await self.maker.make(recipe, source, asset.info, Path(folder), tenant=asset.tenant)
+            made = await self.sign(asset, made)
+            if not await self.renditions.renew(claim):
+                return  # another maker's files, which differ in their signatures, stay as they were read
             keys = {rendition_key(asset.tenant, asset.sha256, each.variant): (each, path) for each, path in made.files}
             await asyncio.gather(
                 *(self.blobs.put_file(key, path, media_type=each.media_type) for key, (each, path) in keys.items())
             )
         if await self.renditions.finish(claim, tuple(each for each, _ in made.files), made.phash):
             return
-        # The claim was lost: to another maker, which stores the same bytes, or because the asset was removed.
+        # The claim was lost: to another maker, which stores as many bytes, or because the asset was removed.
         if not await self.renditions.wanted(asset.tenant, asset.sha256):
             await asyncio.gather(*map(self.blobs.delete, keys))
 

@@ -39,6 +39,8 @@ class Claim:
     """The assertion FACTS: JSON values."""
     parents: tuple[tuple[str, str], ...] = ()
     """The inputs of the generation: role and SHA-256 of each."""
+    shows: str = ""
+    """SHA-256 of the generated video that the file was made from; empty: the file itself was generated."""
 
 
 FACTS = "i2v.generation"

@@ -112,6 +112,12 @@ def manifest(
     return Manifest(asset.sha256, body)
 
 
+def rendition_claim(made: Manifest, variant: str) -> Claim:
+    """Returns what is signed into a picture that shows a generated video, such as its poster."""
+    facts = {name: made.body[name] for name in ("version", "operation", "model", "seed") if name in made.body}
+    return Claim({**facts, "variant": variant, "video_sha256": made.sha256}, shows=made.sha256)
+
+
 def _model(job: Job, card: ModelCard, made_with: Mapping[str, str]) -> dict[str, Any]:
     model: dict[str, Any] = {"id": card.id, "name": card.display_name, **made_with}
     if card.remote is not None:

@@ -49,6 +49,20 @@ THUMBNAILS: Mapping[Variant, int] = {
 }
 """The longest side of each, in pixels."""
 
+SIGNED = frozenset(
+    {
+        Variant.POSTER,
+        Variant.THUMBNAIL_256,
+        Variant.THUMBNAIL_512,
+        Variant.PREVIEW,
+        Variant.STORYBOARD,
+        Variant.CONTACT,
+    }
+)
+"""Those that carry a signed manifest if they show a generated video. The smallest thumbnail would be several times as
+large with one.
+"""
+
 _OF_PICTURES = {Recipe.STILLS: tuple(THUMBNAILS)}
 _OF_VIDEOS = {
     Recipe.STILLS: (Variant.POSTER, *THUMBNAILS),

@@ -71,6 +71,7 @@ class ContentCredentials:
             "media_type": media_type,
             "facts": claim.facts,
             "parents": claim.parents,
+            "shows": claim.shows,
             "program": PROGRAM,
             "version": self._version,
             "label": FACTS,

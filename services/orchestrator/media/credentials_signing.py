@@ -36,7 +36,9 @@ def warm() -> None:
 def sign(source: BinaryIO, target: BinaryIO, parent: Parent) -> Finish:
     """Writes the file again, with the manifest of the question in it."""
     given = parent.question
-    made = definition(given["facts"], given["parents"], given["program"], given["version"], given["label"])
+    made = definition(
+        given["facts"], given["parents"], given["program"], given["version"], given["label"], given["shows"]
+    )
     signer = c2pa.Signer.from_callback(parent.ask, ALGORITHMS[given["algorithm"]], given["chain"], None)
     builder = c2pa.Builder(json.dumps(made), c2pa.Context.from_dict(SETTINGS))
     try:
@@ -48,24 +50,29 @@ def sign(source: BinaryIO, target: BinaryIO, parent: Parent) -> Finish:
 
 
 def definition(
-    facts: dict[str, Any], parents: list[list[str]], program: str, version: str, label: str
+    facts: dict[str, Any], parents: list[list[str]], program: str, version: str, label: str, shows: str = ""
 ) -> dict[str, Any]:
-    """Returns a manifest: a trained model made the file, from these parents, with these facts."""
-    created: dict[str, Any] = {"action": "c2pa.created", "digitalSourceType": TRAINED}
-    if parents:
-        created["parameters"] = {"ingredientIds": [role for role, _ in parents]}
-    actions = [created]
-    if facts.get("pixel_mark"):
+    """Returns a manifest: a trained model made the file from these parents, or the video that the file shows."""
+    ingredients = [_ingredient(role, sha256, "inputTo") for role, sha256 in parents]
+    begun: dict[str, Any] = {"action": "c2pa.opened" if shows else "c2pa.created", "digitalSourceType": TRAINED}
+    actions = [begun]
+    if shows:
+        ingredients.append(_ingredient("video", shows, "parentOf"))
+        actions.append({"action": "c2pa.converted", "digitalSourceType": TRAINED})
+    if ingredients:
+        begun["parameters"] = {"ingredientIds": [each["label"] for each in ingredients]}
+    if facts.get("pixel_mark") and not shows:
         actions.append({"action": "c2pa.watermarked.unbound"})
     return {
         "claim_version": 2,
         "claim_generator_info": [{"name": program, "version": version}],
-        "ingredients": [
-            {"title": role, "relationship": "inputTo", "label": role, "instance_id": f"sha256:{sha256}"}
-            for role, sha256 in parents
-        ],
+        "ingredients": ingredients,
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": actions}},
             *([{"label": label, "data": facts}] if label else []),
         ],
     }
+
+
+def _ingredient(role: str, sha256: str, relationship: str) -> dict[str, str]:
+    return {"title": role, "relationship": relationship, "label": role, "instance_id": f"sha256:{sha256}"}

@@ -69,3 +69,6 @@ class Meter(Protocol):
 
     def renditions_failed(self, variants: Sequence[Variant]) -> None:
         """Renditions cannot be made from an asset."""
+
+    def rendition_unsigned(self, variant: Variant) -> None:
+        """A rendition of a generated video could not be signed, and was stored without."""

@@ -29,6 +29,18 @@ class RenditionMaker(Protocol):
         """Makes the variants of a recipe, as files in `folder`. Raises NotMade, Unavailable."""
 
 
+class SignRenditions(Protocol):
+    """Signs what shows a generated video."""
+
+    async def __call__(self, asset: Asset, made: Made) -> Made:
+        """Returns renditions, signed where that is possible. Raises services.errors.Unavailable."""
+
+
+async def unsigned(asset: Asset, made: Made) -> Made:
+    """Leaves all renditions as they are."""
+    return made
+
+
 class Renditions(Protocol):
     """The renditions of all assets. Every method raises services.errors.Unavailable if the database is away."""
 

@@ -19,6 +19,12 @@ VALUES (:tenant, :user, :sha256, CAST(:body AS jsonb), :now)
 ON CONFLICT DO NOTHING
 """)
 
+# By way of the assets, which have an index of digests.
+OF_BYTES = sa.text("""
+SELECT manifests.body FROM assets JOIN manifests USING (tenant, "user", sha256)
+WHERE assets.tenant = :tenant AND assets.sha256 = :sha256 ORDER BY manifests.create_time LIMIT 1
+""")
+
 
 async def write(connection: AsyncConnection, job: Job, manifest: Manifest, now: datetime) -> None:
     """Stores the manifest of an asset that this transaction stores; the caller commits."""
@@ -42,3 +48,9 @@ class PostgresManifests:
         if row is None:
             raise NotFound("manifest", f"assets/{sha256}")
         return Manifest(sha256, row.body), row.create_time
+
+    async def of_bytes(self, tenant: str, sha256: str) -> Manifest | None:
+        """Returns the first manifest of these bytes of any user of the tenant; None: no job made them."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(OF_BYTES, {"tenant": tenant, "sha256": sha256})).one_or_none()
+        return Manifest(sha256, row.body) if row is not None else None
