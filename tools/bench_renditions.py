@@ -26,12 +26,12 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.rendition import Variant
+from services.orchestrator.library_metrics import LibraryMetrics
 from services.orchestrator.media.content_credentials import ContentCredentials
 from services.orchestrator.media.probe import probe
 from services.orchestrator.media.rendition_maker import SandboxedRenditions
 from services.orchestrator.media.signing_certificate import development
 from services.orchestrator.media.video_writer import VideoWriter
-from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.store.database import migrate
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -69,7 +69,7 @@ async def measure(folder: Path, url: str) -> tuple[list[float], list[float], lis
     await asyncio.to_thread(migrate, url)
     store = PostgresStore(url, clock=SystemClock(), queue=Queue("none", "none", "none"))
     await store.start()
-    blobs, meter = LocalBlobs(folder / "blobs"), PrometheusMeter(CollectorRegistry())
+    blobs, meter = LocalBlobs(folder / "blobs"), LibraryMetrics(CollectorRegistry())
     signing = RenditionSigning(ContentCredentials(development(b"b" * 32), "bench"), store.manifests, meter)
     renditions = OnDemandRenditions(
         store.renditions,

@@ -169,7 +169,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     assets = AssetService(
         store.assets,
         store.library,
-        store.trash,
+        resources.trash,
         resources.blobs,
         ingest,
         resumable,

@@ -1,6 +1,5 @@
 """Our own Prometheus metrics; services.rpc.telemetry has the standard ones of gRPC. docs/metrics.md lists them."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -9,7 +8,6 @@ from services.orchestrator.domain.counter_difference import LastAudit
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.limit import Subject
 from services.orchestrator.domain.limits.warning import CounterWarning
-from services.orchestrator.domain.rendition import Recipe, Variant
 from services.orchestrator.domain.retention import Due, Kind
 from services.orchestrator.share_metrics import ShareMetrics
 
@@ -105,22 +103,6 @@ class PrometheusMeter(ShareMetrics):
             "i2v_limit_warnings_total",
             "Limits whose use has reached a threshold.",
             ["measure", "subject", "percent"],
-            registry=registry,
-        )
-        self._renditions = Counter(
-            "i2v_renditions_total", "Renditions that were made or failed.", ["variant", "result"], registry=registry
-        )
-        self._unsigned = Counter(
-            "i2v_renditions_unsigned_total",
-            "Renditions of generated videos that could not be signed.",
-            ["variant"],
-            registry=registry,
-        )
-        self._rendered = Histogram(
-            "i2v_rendition_seconds",
-            "From reading the asset to the stored renditions of a recipe.",
-            ["recipe"],
-            buckets=SECONDS,
             registry=registry,
         )
         self._free = Gauge(
@@ -268,21 +250,6 @@ class PrometheusMeter(ShareMetrics):
     def background_failed(self, task: str) -> None:
         """Counts a failure of a background task."""
         self._background.labels(task).inc()
-
-    def renditions_made(self, recipe: Recipe, variants: Sequence[Variant], seconds: float) -> None:
-        """Counts renditions that were made together, and their time."""
-        self._rendered.labels(recipe).observe(seconds)
-        for variant in variants:
-            self._renditions.labels(variant, "made").inc()
-
-    def renditions_failed(self, variants: Sequence[Variant]) -> None:
-        """Counts renditions that cannot be made."""
-        for variant in variants:
-            self._renditions.labels(variant, "failed").inc()
-
-    def rendition_unsigned(self, variant: Variant) -> None:
-        """Counts a rendition that was stored without the manifest that it should have."""
-        self._unsigned.labels(variant).inc()
 
     def disk_free(self, place: str, size_bytes: int) -> None:
         """Sets the free bytes of a disk."""

@@ -62,9 +62,8 @@ def open_operators(
     retention = RetentionService(resources.retention, store.legal_holds, folding, acting)
     counter_audit = CounterAuditService(store.counter_audits)
     backends = BackendService(store.backend_drains, catalog, forecasts.wait_s, acting, clock, settings.silent_s)
-    blobs = BlobService(
-        Scrub(resources.blobs, store.blob_references, clock), resources.blob_copy, resources.bucket, acting
-    )
+    scrub = Scrub(resources.blobs, store.blob_references, clock)
+    blobs = BlobService(scrub, resources.blob_copy, resources.bucket, acting, resources.library_meter)
     users = UserService(store.user_deletions, store.service_secrets, acting, clock)
     all_jobs = AdminJobService(store.job_records, store.jobs, acting, meter)
 

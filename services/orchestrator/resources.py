@@ -1,7 +1,7 @@
 """The resources that every role needs: the database, bytes, disks, metrics and backends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from services.file_permissions import restrict_permissions
 from services.orchestrator.assets.blob_copy import BlobCopy
+from services.orchestrator.assets.counted_trash import CountedTrash
 from services.orchestrator.assets.read_counts import ReadCounts
 from services.orchestrator.assets.rendition_signing import RenditionSigning
 from services.orchestrator.assets.renditions import OnDemandRenditions
@@ -25,6 +26,7 @@ from services.orchestrator.certificate_files import open_credentials
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.disk_space import DiskSpace
 from services.orchestrator.domain.keep_rules import KeepRules
+from services.orchestrator.library_metrics import LibraryMetrics
 from services.orchestrator.live_config import LiveConfig
 from services.orchestrator.media.content_credentials import ContentCredentials
 from services.orchestrator.media.rendition_maker import SandboxedRenditions
@@ -32,6 +34,7 @@ from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.bucket_configuration import BucketConfiguration
+from services.orchestrator.ports.trash import Trash
 from services.orchestrator.retention.ended_jobs import EndedJobs
 from services.orchestrator.retention.job_history import JobHistory
 from services.orchestrator.retention.old_checkpoints import OldCheckpoints
@@ -91,6 +94,8 @@ class Resources:
     bucket: BucketConfiguration | None
     """None: the store is a folder."""
     read_counts: ReadCounts
+    trash: Trash
+    library_meter: LibraryMetrics
 
     def available(self, backend: str) -> bool:
         """Whether a backend takes work now."""
@@ -111,7 +116,7 @@ async def open_resources(
     `runs_jobs`: the process needs local backends too. `backends` replace those of the settings. Raises BadSetting for
     files that cannot be used.
     """
-    meter = PrometheusMeter(registry)
+    meter, library_meter = PrometheusMeter(registry), LibraryMetrics(registry)
     config = LiveConfig(settings.catalog_files(), settings.plans(), meter)
     await asyncio.to_thread(restrict_permissions, settings.data, "blobs", "spool")
     embedded = None if settings.database_url else await _start_postgres(settings.data / "postgres", stack)
@@ -149,15 +154,17 @@ async def open_resources(
         store.assets,
         blobs,
         clock,
-        meter,
+        library_meter,
         scratch.path,
         room=disks.room,
-        sign=RenditionSigning(credentials, store.manifests, meter).sign,
+        sign=RenditionSigning(credentials, store.manifests, library_meter).sign,
     )
     read_counts = ReadCounts(store.read_counters, clock)
     stack.push_async_callback(read_counts.end)  # after the last call
     writing = partial(read_counts.keep_writing, pace.counts_every_s)
     run_in_background(stack, writing, "read-counts", meter.background_failed)
+    trash = CountedTrash(store.trash, library_meter)
+    unneeded = UnneededBytes(store.blob_removals, blobs, renditions.remove, library_meter)
     return Resources(
         database_url=url,
         embedded=embedded,
@@ -179,7 +186,9 @@ async def open_resources(
         blob_copy=_blob_copy(blobs, store, clock, scratch.path, disks, meter),
         bucket=_bucket(settings, stack),
         read_counts=read_counts,
-        retention=_retention(settings, url, store, blobs, clock, meter, config, pace, renditions.remove),
+        trash=trash,
+        library_meter=library_meter,
+        retention=_retention(settings, url, store, blobs, clock, meter, config, pace, trash, unneeded),
     )
 
 
@@ -211,7 +220,8 @@ def _retention(
     meter: PrometheusMeter,
     config: LiveConfig,
     pace: Pace,
-    remove_renditions: Callable[[str, str], Awaitable[int]],
+    trash: Trash,
+    unneeded: UnneededBytes,
 ) -> Retention:
     def rules() -> Mapping[str, KeepRules]:
         return {plan.name: plan.keep for plan in config.plans.values()}
@@ -225,8 +235,8 @@ def _retention(
             OldUploads(store.uploads, UploadParts(store.uploads, blobs).discard),
             OldCheckpoints(store.old_jobs, blobs, store.assets),
             OldLibrary(store.old_trash, rules),
-            OldTrashItems(store.old_trash, store.trash, rules, settings.trash_days),
-            UnneededBytes(store.blob_removals, blobs, remove_renditions),
+            OldTrashItems(store.old_trash, trash, rules, settings.trash_days),
+            unneeded,
         ),
         ages=settings.ages(),
         only_one=RetentionLock(url).only_one,

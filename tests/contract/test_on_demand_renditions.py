@@ -15,7 +15,7 @@ from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.media_info import PictureInfo
 from services.orchestrator.domain.rendition import THUMBNAILS, Info, Recipe, Rendition, rendition_key
-from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.library_metrics import LibraryMetrics
 from services.orchestrator.ports.renditions import Made, NotMade
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.reasons import LibraryReason, ServiceReason
@@ -70,7 +70,7 @@ async def process(store: PostgresStore, tmp_path: Path) -> Process:
     await store.assets.put(PICTURE, a_caller())
 
     def made(maker: ScriptedMaker, wait_s: float = 20.0) -> OnDemandRenditions:
-        meter = PrometheusMeter(CollectorRegistry())
+        meter = LibraryMetrics(CollectorRegistry())
         return OnDemandRenditions(
             store.renditions, maker, store.assets, blobs, SystemClock(), meter, tmp_path, wait_s=wait_s, renew_s=0.05
         )

@@ -12,8 +12,8 @@ from services.orchestrator.blobs.kept import KeptBlobs
 from services.orchestrator.domain.asset import Asset, blob_key
 from services.orchestrator.domain.library_entry import EntryKey
 from services.orchestrator.domain.media_info import VideoInfo
+from services.orchestrator.library_metrics import LibraryMetrics
 from services.orchestrator.media.rendition_maker import SandboxedRenditions
-from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.retention.unneeded_bytes import UnneededBytes
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -58,7 +58,7 @@ class TrashRig:
 
     def renditions(self, blobs: Blobs) -> OnDemandRenditions:
         """What is made of assets."""
-        meter, maker = PrometheusMeter(CollectorRegistry()), SandboxedRenditions()
+        meter, maker = LibraryMetrics(CollectorRegistry()), SandboxedRenditions()
         return OnDemandRenditions(
             self.store.renditions, maker, self.store.assets, blobs, self.clock, meter, self.folder
         )
@@ -69,6 +69,8 @@ class TrashRig:
     async def collect(self, blobs: Blobs | None = None) -> None:
         """A round of the collector now. Raises what the blobs raise."""
         to = blobs or self.stored.blobs
-        collector = UnneededBytes(self.store.blob_removals, to, self.renditions(to).remove)
+        collector = UnneededBytes(
+            self.store.blob_removals, to, self.renditions(to).remove, LibraryMetrics(CollectorRegistry())
+        )
         async for _ in collector.batches(self.clock.now() - GRACE):
             pass

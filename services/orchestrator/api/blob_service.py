@@ -16,6 +16,7 @@ from services.orchestrator.assets import blob_copy
 from services.orchestrator.assets.blob_copy import BlobCopy, Outcome
 from services.orchestrator.assets.scrub import Fault, Phase, Scrub
 from services.orchestrator.ports.bucket_configuration import BucketConfiguration
+from services.orchestrator.ports.library_meter import LibraryMeter
 from services.reasons import RequestReason
 
 BYTES_PER_SECOND = 50_000_000
@@ -50,6 +51,7 @@ class BlobService(blob_pb2_grpc.BlobServiceServicer):
     bucket: BucketConfiguration | None
     """None: the store is a folder."""
     acting: Acting
+    meter: LibraryMeter
 
     async def ScrubBlobs(
         self, request: blob_pb2.ScrubBlobsRequest, context: grpc.ServicerContext
@@ -63,6 +65,8 @@ class BlobService(blob_pb2_grpc.BlobServiceServicer):
             said_s = loop.time()
             progress: blob_pb2.ScrubBlobsResponse | None = None
             async for looked in self.scrub.run(phase, request.key, bytes_per_second=pace):
+                if looked.complete:
+                    self.meter.scrubbed(looked.fault or "")
                 blobs, bytes_read = blobs + looked.complete, bytes_read + looked.size_bytes
                 progress = blob_pb2.ScrubBlobsResponse(
                     phase=PHASES[looked.phase], key=looked.key, blobs=blobs, bytes_read=bytes_read

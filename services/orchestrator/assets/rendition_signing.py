@@ -11,8 +11,8 @@ from services.orchestrator.domain.manifest import Manifest, rendition_claim
 from services.orchestrator.domain.media_info import VideoInfo
 from services.orchestrator.domain.rendition import SIGNED, Rendition
 from services.orchestrator.ports.content_credentials import CannotSign, FileSigner
+from services.orchestrator.ports.library_meter import LibraryMeter
 from services.orchestrator.ports.manifests import Manifests
-from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.renditions import Made
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class RenditionSigning:
 
     signer: FileSigner
     manifests: Manifests
-    meter: Meter
+    meter: LibraryMeter
 
     async def sign(self, asset: Asset, made: Made) -> Made:
         """Returns renditions, signed where that is possible. Raises Unavailable if the database cannot be reached."""

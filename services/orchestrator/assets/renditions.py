@@ -15,7 +15,7 @@ from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.disk_space import Room, any_room
-from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.library_meter import LibraryMeter
 from services.orchestrator.ports.renditions import NotMade, RenditionMaker, Renditions, SignRenditions, unsigned
 from services.reasons import LibraryReason, ServiceReason
 from services.resource_shortage import shortage
@@ -39,7 +39,7 @@ class OnDemandRenditions:
     assets: Assets
     blobs: Blobs
     clock: Clock
-    meter: Meter
+    meter: LibraryMeter
     spool: Path
     """A folder on a local disk."""
     room: Room = any_room

@@ -1,10 +1,8 @@
 """Metrics of jobs and of what makes them."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.rendition import Recipe, Variant
 
 
 class Meter(Protocol):
@@ -58,17 +56,8 @@ class Meter(Protocol):
     def acted(self, action: str, outcome: str) -> None:
         """An operator or a tenant's admin did something, or was refused: `DONE` or the reason."""
 
-    def renditions_made(self, recipe: Recipe, variants: Sequence[Variant], seconds: float) -> None:
-        """Renditions were made together, from the beginning of reading the asset to their storage."""
-
     def shared_read(self, outcome: str) -> None:
         """A share was read: a `page` or a `file`; or it was `locked`, or `absent`."""
 
     def pass_phrase(self, outcome: str) -> None:
         """A pass phrase of a share was `right` or `wrong`, or `refused` after too many."""
-
-    def renditions_failed(self, variants: Sequence[Variant]) -> None:
-        """Renditions cannot be made from an asset."""
-
-    def rendition_unsigned(self, variant: Variant) -> None:
-        """A rendition of a generated video could not be signed, and was stored without."""

@@ -12,6 +12,7 @@ from services.orchestrator.domain.asset import blob_key
 from services.orchestrator.domain.retention import Due, Kind
 from services.orchestrator.ports.blob_removals import BlobRemovals, Unneeded
 from services.orchestrator.ports.blobs import Blobs
+from services.orchestrator.ports.library_meter import LibraryMeter
 
 BLOBS_AT_ONCE = 100
 
@@ -24,6 +25,7 @@ class UnneededBytes:
     blobs: Blobs
     remove_renditions: Callable[[str, str], Awaitable[int]]
     """Removes everything that was made of a tenant's bytes, by their digest."""
+    meter: LibraryMeter
 
     @property
     def kind(self) -> Kind:
@@ -43,5 +45,8 @@ class UnneededBytes:
 
     async def _remove(self, unneeded: Unneeded) -> None:
         await self.remove_renditions(unneeded.tenant, unneeded.sha256)
-        await self.blobs.delete(blob_key(unneeded.tenant, unneeded.sha256))
+        key = blob_key(unneeded.tenant, unneeded.sha256)
+        size_bytes = await self.blobs.size(key)
+        await self.blobs.delete(key)
+        self.meter.bytes_removed(size_bytes or 0)
         await self.removals.end(unneeded)

@@ -80,3 +80,18 @@ async def test_the_command_deletes_restores_and_empties_the_trash(i2v: Served, t
     assert not await is_found(i2v, name, show_deleted=True)
     ended = await command("assets", "rm", name, **who)
     assert ended.code == 6, ended.err
+
+
+async def test_deletions_and_restores_are_counted_once(i2v: Served) -> None:
+    asset = await i2v.upload(a_picture())
+    for _ in range(2):
+        await i2v.assets.DeleteAsset(asset_pb2.DeleteAssetRequest(name=asset.name), metadata=caller())
+    for _ in range(2):
+        await i2v.assets.RestoreAsset(asset_pb2.RestoreAssetRequest(name=asset.name), metadata=caller())
+    await i2v.assets.DeleteAsset(asset_pb2.DeleteAssetRequest(name=asset.name, permanent=True), metadata=caller())
+    counted = {
+        step: i2v.registry.get_sample_value("i2v_library_deletions_total", {"step": step})
+        for step in ("trashed", "restored", "purged")
+    }
+    assert counted == {"trashed": 1, "restored": 1, "purged": 1}
+    assert i2v.registry.get_sample_value("i2v_library_given_back_bytes_total") == asset.size_bytes

@@ -68,6 +68,13 @@ async def test_a_scrub_names_what_is_missing_altered_or_unreferenced(i2v: Served
     missing, altered = (answer.MISSING, key(files[0])), (answer.ALTERED, key(files[1]))
     unreferenced = (answer.UNREFERENCED, key(stray))
     assert await found() == [missing, altered, unreferenced]
+    counted = [
+        i2v.registry.get_sample_value("i2v_scrub_faults_total", {"fault": fault})
+        for fault in ("missing", "altered", "unreferenced")
+    ]
+    assert counted == [1, 1, 1]
+    # The first scrub read and listed three, the second read three and listed three: two of the assets and the stray.
+    assert i2v.registry.get_sample_value("i2v_scrub_blobs_total") == 12
     assert await found(phase=answer.READING, key=key(files[0])) == [altered, unreferenced]
     assert await found(phase=answer.READING, key=key(files[1])) == [unreferenced]
     assert await found(phase=answer.LISTING) == [unreferenced]

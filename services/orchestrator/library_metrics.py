@@ -1,0 +1,75 @@
+"""The Prometheus metrics of the library; docs/metrics.md lists them."""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from services.orchestrator.domain.rendition import Recipe, Variant
+from services.orchestrator.metrics import SECONDS
+from services.orchestrator.ports.library_meter import Step
+
+
+class LibraryMetrics:
+    """The LibraryMeter port, kept in a Prometheus registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._renditions = Counter(
+            "i2v_renditions_total", "Renditions that were made or failed.", ["variant", "result"], registry=registry
+        )
+        self._unsigned = Counter(
+            "i2v_renditions_unsigned_total",
+            "Renditions of generated videos that could not be signed.",
+            ["variant"],
+            registry=registry,
+        )
+        self._rendered = Histogram(
+            "i2v_rendition_seconds",
+            "From reading the asset to the stored renditions of a recipe.",
+            ["recipe"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._deletions = Counter(
+            "i2v_library_deletions_total", "Entries deleted, restored, deleted for good.", ["step"], registry=registry
+        )
+        self._given_back = Counter(
+            "i2v_library_given_back_bytes_total", "Bytes of entries deleted for good.", registry=registry
+        )
+        self._removed = Counter(
+            "i2v_collector_removed_bytes_total", "Bytes that the collector removed.", registry=registry
+        )
+        self._scrubbed = Counter("i2v_scrub_blobs_total", "Blobs that a scrub looked at.", registry=registry)
+        self._faults = Counter("i2v_scrub_faults_total", "Faults that a scrub found.", ["fault"], registry=registry)
+
+    def renditions_made(self, recipe: Recipe, variants: Sequence[Variant], seconds: float) -> None:
+        """Counts renditions that were made together, and their time."""
+        self._rendered.labels(recipe).observe(seconds)
+        for variant in variants:
+            self._renditions.labels(variant, "made").inc()
+
+    def renditions_failed(self, variants: Sequence[Variant]) -> None:
+        """Counts renditions that cannot be made."""
+        for variant in variants:
+            self._renditions.labels(variant, "failed").inc()
+
+    def rendition_unsigned(self, variant: Variant) -> None:
+        """Counts a rendition that was stored without the manifest that it should have."""
+        self._unsigned.labels(variant).inc()
+
+    def deletion(self, step: Step) -> None:
+        """Counts an entry that was deleted or restored."""
+        self._deletions.labels(step).inc()
+
+    def given_back(self, size_bytes: int) -> None:
+        """Counts the bytes of a deletion for good."""
+        self._given_back.inc(size_bytes)
+
+    def bytes_removed(self, size_bytes: int) -> None:
+        """Counts bytes that are no longer in the store."""
+        self._removed.inc(size_bytes)
+
+    def scrubbed(self, fault: str) -> None:
+        """Counts a blob that a scrub looked at, and its fault."""
+        self._scrubbed.inc()
+        if fault:
+            self._faults.labels(fault).inc()
