@@ -16,6 +16,7 @@ from services.client import exit_codes, follow_job, formatting, preview_lines
 from services.client.client import Client
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
+from services.client.library_options import with_library_options
 from services.client.output_file import OutputFile
 from services.client.server_address import DEFAULT, addresses
 from services.client.spec_options import FILE, spec_from_options, utf8, with_spec_options
@@ -128,6 +129,7 @@ def command(name: str, group: click.Group = i2v) -> Callable[[Command], click.Co
 
 @command("generate")
 @with_spec_options
+@with_library_options
 @click.option("--out", help=f"{OUT_HELP} Default: the picture's name in this folder.")
 @click.option("--detach", is_flag=True, help="Only submit; print the job's name.")
 @click.option("--quote", default="", callback=utf8, help="The quote that preview printed: only for its price.")
@@ -152,6 +154,7 @@ def generate(
 
 @command("preview")
 @with_spec_options
+@with_library_options
 def preview(connection: Connection, image: Path | None, **given: Any) -> None:
     """Tells what generate would make and cost, what is left of each limit, and all that would refuse it.
 

@@ -37,6 +37,10 @@ OPTION_OF_FIELD = {
     "resolution": "--resolution",
     "seed": "--seed",
     "quality": "--quality",
+    "title": "--title",
+    "description": "--description",
+    "tags": "--tag",
+    "source_module": "--source-module",
 }
 """The option for a field of a spec, or of one of its operations."""
 FIELD = re.compile(r"\bspec(?:\.\w+)?\.(\w+)|\bi2v-user\b")

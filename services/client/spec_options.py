@@ -127,7 +127,10 @@ def with_spec_options(function: Command) -> Command:
 
 
 async def spec_from_options(client: Client, **given: Any) -> job_pb2.JobSpec:
-    """Uploads the files and returns the spec. An option that the operation does not have is refused."""
+    """Uploads the files and returns the spec. An option that the operation does not have is refused.
+
+    `library` is a LibraryDetails message.
+    """
     operation = given["operation"] or (
         "scene-animation" if given["scene"] else "image-to-video" if given["image"] else "text-to-video"
     )
@@ -142,6 +145,8 @@ async def spec_from_options(client: Client, **given: Any) -> job_pb2.JobSpec:
     spec = job_pb2.JobSpec(
         model=model, capability=given["capability"], seed=given["seed"], resolution=given["resolution"]
     )
+    if given["library"].ByteSize():
+        spec.details.CopyFrom(given["library"])
     if given["price_max"] is not None:
         spec.price_max.CopyFrom(job_pb2.Money(amount_micros=given["price_max"], currency_code="USD"))
     if given["quality"]:

@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from i2v.v1 import job_pb2
+from i2v.v1 import job_pb2, library_pb2
 
 from services.client.client import job_spec
 from tests.support.client_command import GENERATE, Command
@@ -245,3 +245,23 @@ async def test_the_quality_that_was_chosen_is_asked_for(rig: Rig, i2v: Command) 
     assert ended.code == 0
     [submitted] = rig.script.asked_for(job_pb2.SubmitJobRequest)
     assert submitted.spec.quality == job_pb2.JobSpec.FAST
+
+
+async def test_what_the_library_says_of_the_video_is_sent_with_the_job(rig: Rig, i2v: Command) -> None:
+    tags = ("--tag", "roof", "--tag", "Kätzchen 🐈")
+    said = ("--title", "Über den Dächern", "--description", "猫が屋根を歩く", "--source-module", "story_writer", *tags)
+    ended = await i2v("generate", "--prompt", "A wave.", *said, "--detach")
+    assert ended.code == 0, ended.err
+    [submitted] = rig.script.asked_for(job_pb2.SubmitJobRequest)
+    assert submitted.spec.details == library_pb2.LibraryDetails(
+        title="Über den Dächern",
+        description="猫が屋根を歩く",
+        tags=["roof", "Kätzchen 🐈"],
+        source_module="story_writer",
+    )
+
+
+async def test_without_a_word_for_the_library_none_is_sent(rig: Rig, i2v: Command) -> None:
+    assert (await i2v("generate", "--prompt", "A wave.", "--detach")).code == 0
+    [submitted] = rig.script.asked_for(job_pb2.SubmitJobRequest)
+    assert not submitted.spec.HasField("details")

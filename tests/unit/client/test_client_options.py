@@ -13,16 +13,17 @@ from services.errors import Violation
 from services.rpc.status_codes import Failure
 
 OPERATIONS = job_pb2.JobSpec.DESCRIPTOR.oneofs_by_name["operation"].fields
-WITHOUT_OPTION = {"spec.timeout"}
+DETAILS = job_pb2.JobSpec.DESCRIPTOR.fields_by_name["details"]
+WITHOUT_OPTION = {"spec.timeout", "spec.details.custom_metadata"}
 NOT_IN_SPEC = {"--out", "--detach", "--json", "--operation", "--quote"}
 OPTIONS = {option for each in generate.params if isinstance(each, click.Option) for option in each.opts}
 
 
 def paths() -> list[str]:
-    """The path of each field of a spec, and of each field of its operations."""
+    """The path of each field of a spec, and of each field of its operations and of its details."""
     found = []
     for field in job_pb2.JobSpec.DESCRIPTOR.fields:
-        inner: list[FieldDescriptor] = list(field.message_type.fields) if field in OPERATIONS else []
+        inner: list[FieldDescriptor] = list(field.message_type.fields) if field in (*OPERATIONS, DETAILS) else []
         found += [f"spec.{field.name}.{each.name}" for each in inner] or [f"spec.{field.name}"]
     return found
 
