@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import c2pa
+from PIL import Image
 
 from services.orchestrator.domain.content_credentials import FACTS, Claim
 from services.orchestrator.domain.spec import Size
@@ -61,4 +62,17 @@ def signed_with_any_facts(certificate: SigningCertificate, path: Path, facts: di
     target = path.with_name(f"theirs-{path.name}")
     with path.open("rb") as source, target.open("w+b") as written:
         c2pa.Builder(made).sign(signer, "video/mp4", source, written)
+    return target
+
+
+def a_file_with_a_manifest_elsewhere(certificate: SigningCertificate, path: Path, url: str) -> Path:
+    """Makes a picture that has no manifest, only the address of one."""
+    Image.new("RGB", (32, 32), "red").save(path, "PNG")
+    signer = c2pa.Signer.from_callback(certificate.sign, ALGORITHMS[certificate.algorithm], certificate.pem(), None)
+    builder = c2pa.Builder(json.dumps(definition({}, [], "i2v", "0.1.0", FACTS)))
+    builder.set_no_embed()
+    builder.set_remote_url(url)
+    target = path.with_name(f"elsewhere-{path.name}")
+    with path.open("rb") as source, target.open("w+b") as written:
+        builder.sign(signer, "image/png", source, written)
     return target

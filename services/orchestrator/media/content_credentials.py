@@ -9,6 +9,7 @@ from pathlib import Path
 
 from services.orchestrator.domain import file_format
 from services.orchestrator.domain.content_credentials import FACTS, Claim, Credentials, Identity, Seal, Signer
+from services.orchestrator.media.decoder_process import OUTPUT_LIMIT_BYTES
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
 from services.orchestrator.media.signing_certificate import SigningCertificate
 from services.orchestrator.ports.content_credentials import CannotSign
@@ -17,6 +18,8 @@ LIMIT_S = 20.0
 """Of processor time: a file of 2 GB is hashed in less."""
 AT_ONCE = 2
 PROGRAM = "i2v"
+MOST_BYTES = OUTPUT_LIMIT_BYTES - (1 << 20)
+"""Larger files stay unsigned: the child writes each file again, and no more than its limit."""
 SIGNABLE = frozenset({"video/mp4", "video/quicktime", "image/png", "image/jpeg", "image/webp"})
 """The media types of files that have a place for a manifest. WebM and Matroska have none."""
 MEDIA_TYPES = {
@@ -44,12 +47,19 @@ class ContentCredentials:
     """The manifests of one installation: signs with its certificate, and recognises those that it signed with."""
 
     def __init__(
-        self, certificate: SigningCertificate, version: str, *, own: Sequence[Identity] = (), anchors: str = ""
+        self,
+        certificate: SigningCertificate,
+        version: str,
+        *,
+        own: Sequence[Identity] = (),
+        anchors: str = "",
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         """`own` and `anchors` (PEM) are certificates that it signed with earlier, and their authorities."""
         self._certificate = certificate
         self._version = version
         self._own = {identity.serial: identity for identity in (*own, certificate.identity)}
+        self._most_bytes = most_bytes
         self._anchors = anchors + certificate.authorities_pem()
 
     @property
@@ -66,6 +76,8 @@ class ContentCredentials:
         """Writes the file again, signed, next to it, and returns it. Raises CannotSign, Unavailable."""
         if media_type not in SIGNABLE:
             raise CannotSign(f"a {media_type} file has no place for a manifest")
+        if (size_bytes := path.stat().st_size) > self._most_bytes:
+            raise CannotSign(f"it is {size_bytes:,} bytes; at most {self._most_bytes:,} are signed")
         signed = path.with_name(f"{path.stem}.signed{path.suffix}")
         question = {
             "media_type": media_type,

@@ -4,8 +4,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from i2v.v1 import asset_pb2
+
 from tests.support import sounds
 from tests.support.blob_stores import until
+from tests.support.served_orchestrator import caller
 from tests.support.studio_rig import Rig, before_an_api
 
 
@@ -115,3 +118,23 @@ async def test_the_log_has_no_url_and_the_metrics_count(rig: Rig) -> None:
     assert 'i2v_studio_requests_total{method="GET",status="200"} 1.0' in counted
     assert 'i2v_studio_requests_total{method="GET",status="403"} 1.0' in counted
     assert f"i2v_studio_sent_bytes_total {float(len(stored))}" in counted
+
+
+async def test_a_url_of_a_deleted_asset_and_of_its_variant_is_not_found_until_it_is_restored(rig: Rig) -> None:
+    asset, stored = await rig.picture()
+    urls = [await rig.url(asset.name), await rig.url(asset.name, variant="thumbnail-128")]
+
+    async def answers() -> list[int]:
+        ranges = {"Range": "bytes=0-3"}
+        return [(await rig.http.get(url, headers=headers)).status_code for url in urls for headers in ({}, ranges)]
+
+    assert await answers() == [200, 206, 200, 206]
+    assets = rig.i2v.assets
+    await assets.DeleteAsset(asset_pb2.DeleteAssetRequest(name=asset.name), metadata=caller())
+    assert await answers() == [404] * 4
+    known = await rig.http.get(urls[0], headers={"If-None-Match": f'"{asset.name.removeprefix("assets/")}"'})
+    assert (known.status_code, stored in known.content) == (404, False)
+    await assets.RestoreAsset(asset_pb2.RestoreAssetRequest(name=asset.name), metadata=caller())
+    assert await answers() == [200, 206, 200, 206]
+    await assets.DeleteAsset(asset_pb2.DeleteAssetRequest(name=asset.name, permanent=True), metadata=caller())
+    assert await answers() == [404] * 4

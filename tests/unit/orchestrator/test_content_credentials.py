@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from services.orchestrator.media.signing_certificate import development
 from services.orchestrator.ports.content_credentials import CannotSign
 from tests.support.signed_files import (
     CLAIM,
+    a_file_with_a_manifest_elsewhere,
     a_signed_video,
     a_video,
     manifest_box,
@@ -169,6 +171,34 @@ def test_a_webm_stays_unsigned_and_it_is_said_why(signer: ContentCredentials, tm
     path.write_bytes(b"\x1a\x45\xdf\xa3")
     with pytest.raises(CannotSign, match="video/webm file has no place"):
         signer.sign(path, "video/webm", CLAIM)
+
+
+def test_a_video_that_is_too_large_stays_unsigned_and_it_is_said_why(tmp_path: Path) -> None:
+    video = a_video(tmp_path / "video.mp4")
+    size = video.stat().st_size
+    small = ContentCredentials(OURS, "0.1.0", most_bytes=size - 1)
+    with pytest.raises(CannotSign, match=f"it is {size:,} bytes; at most {size - 1:,} are signed"):
+        small.sign(video, "video/mp4", CLAIM)
+    assert list(tmp_path.iterdir()) == [video]
+    signed = ContentCredentials(OURS, "0.1.0", most_bytes=size).sign(video, "video/mp4", CLAIM)
+    assert verdict(small.read(signed)) is Verdict.GENUINE
+
+
+def test_a_video_without_its_manifest_is_unsigned(signer: ContentCredentials, signed: Path, tmp_path: Path) -> None:
+    data = signed.read_bytes()
+    begin, end = manifest_box(data)
+    assert verdict(read(signer, data[:begin] + data[end:], tmp_path)) is Verdict.UNSIGNED
+
+
+def test_a_manifest_elsewhere_is_never_fetched(signer: ContentCredentials, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/manifest.c2pa"
+        given = a_file_with_a_manifest_elsewhere(OURS, tmp_path / "picture.png", url)
+        assert url.encode() in given.read_bytes()
+        assert verdict(signer.read(given)) in (Verdict.UNSIGNED, Verdict.UNREADABLE)
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_a_broken_video_stays_unsigned_and_leaves_no_file(signer: ContentCredentials, tmp_path: Path) -> None:
