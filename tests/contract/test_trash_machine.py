@@ -1,13 +1,14 @@
-"""The library against a model in plain Python, through any sequence of uploads, jobs, deletions, restores and rounds of
-the collector, which is killed before or after any of its steps.
+"""The library against a model in plain Python, through any sequence of uploads, jobs, deletions, restores, changes of
+collections and rounds of the collector, each of which is killed at any of its suspensions, and then done again.
 """
 
 import asyncio
 import tempfile
+import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,65 +19,72 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from services.errors import NotFound, Unavailable
+from services.orchestrator.domain import library_filter
+from services.orchestrator.domain.asset import blob_key
+from services.orchestrator.domain.collection import CollectionKey
 from services.orchestrator.domain.library_entry import EntryKey
-from services.orchestrator.ports.blob_removals import Unneeded
-from services.orchestrator.retention.unneeded_bytes import UnneededBytes
-from services.orchestrator.store.blob_removals import PostgresBlobRemovals
+from services.orchestrator.domain.library_list import LibraryList
+from services.orchestrator.domain.open_upload import UPLOADS
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.contract.test_stored_bytes import used
 from tests.support.builders import FakeClock, numbered
-from tests.support.old_jobs import Bytes, digest, run_job
-from tests.support.trash_rounds import GRACE, TrashRig
+from tests.support.library_life import TENANT, Life, Lives, Work
+from tests.support.old_jobs import digest
+from tests.support.trash_rounds import GRACE
 
-NAMES, USERS, VIDEOS = ("a", "b", "c"), ("ann", "ben"), ("v1", "v2")
+NAMES, USERS, VIDEOS = ("aaaa", "bbbb", "cccc"), ("ann", "ben"), ("vid1", "vid2")
+ALL = st.sampled_from((*NAMES, *VIDEOS))
+USER = st.sampled_from(USERS)
+KILL = st.one_of(st.just(0), st.integers(1, 60))
+"""The suspension at which the process is killed; 0: none."""
+LATE = st.booleans()
+"""Whether a killed process is back only when the collector has come by, a day later."""
 EMPTY = sa.text(
-    "TRUNCATE jobs, assets, library_entries, counters, blob_removals, ledger_entries, unaudited_settlements,"
-    " dbos.workflow_status CASCADE"
+    "TRUNCATE jobs, assets, library_entries, collections, counters, blob_removals, uploads, ledger_entries,"
+    " unaudited_settlements, dbos.workflow_status CASCADE"
 )
 
 
-class Killed(BaseException):
-    """The process is killed, as by kill -9: nothing handles this."""
+def key_of(name: str, user: str) -> EntryKey:
+    return EntryKey(TENANT, user, digest(name))
+
+
+def roofs(user: str) -> CollectionKey:
+    return CollectionKey(TENANT, user, "roofs")
 
 
 @dataclass
-class Steps:
-    """Counts the steps of a process, and kills it before or after one."""
+class Model:
+    """What the library should be."""
 
-    kill_at: int
-    after: bool
+    live: dict[EntryKey, bool] = field(default_factory=dict)
+    """The entries; False: in the trash."""
+    fragments: dict[EntryKey, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Of videos."""
+    members: set[EntryKey] = field(default_factory=set)
+    """Of each user's collection."""
 
-    async def take(self, step: Any) -> Any:
-        self.kill_at -= 1
-        if self.kill_at == 0 and not self.after:
-            step.close()
-            raise Killed
-        result = await step
-        if self.kill_at == 0:
-            raise Killed
-        return result
+    def copy(self) -> "Model":
+        pieces = defaultdict(set, {key: set(names) for key, names in self.fragments.items()})
+        return Model(dict(self.live), pieces, set(self.members))
 
+    def readable(self, key: EntryKey) -> bool:
+        """It is live, or a fragment of a live video."""
+        return self.live.get(key, False) or any(self.live.get(video, False) for video in self._videos_of(key))
 
-class DyingRemovals(PostgresBlobRemovals):
-    """Each step of these may be the last."""
+    def kept(self, key: EntryKey) -> bool:
+        """It is in the library or the trash, itself or by its video."""
+        return key in self.live or any(video in self.live for video in self._videos_of(key))
 
-    steps: Steps
+    def _videos_of(self, key: EntryKey) -> list[EntryKey]:
+        """The videos of the user that it is a fragment of."""
+        of = [video for video in self.fragments if video.user == key.user]
+        return [video for video in of if key.sha256 in map(digest, self.fragments[video])]
 
-    async def begin(self, before: Any, *, limit: int) -> list[Unneeded]:
-        return await self.steps.take(super().begin(before, limit=limit))  # type: ignore[no-any-return]
-
-    async def end(self, unneeded: Unneeded) -> None:
-        await self.steps.take(super().end(unneeded))
-
-
-class DyingBlobs:
-    """A folder whose deletions may be the last."""
-
-    def __init__(self, stored: Bytes, steps: Steps) -> None:
-        self._stored, self._steps = stored, steps
-
-    async def delete(self, key: str) -> None:
-        await self._steps.take(self._stored.blobs.delete(key))
+    def purge(self, key: EntryKey) -> None:
+        del self.live[key]
+        self.fragments.pop(key, None)
+        self.members.discard(key)
 
 
 class TrashMachine(RuleBasedStateMachine):
@@ -89,116 +97,143 @@ class TrashMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        path = Path(self.folder.name)
-        self.rig = TrashRig(self.store, Bytes(path), self.clock, path)
-        self.live: dict[EntryKey, bool] = {}
-        self.fragments: dict[EntryKey, set[str]] = defaultdict(set)
+        self.lives = Lives(self.store, self.clock, Path(self.folder.name))
+        self.model = Model()
         self.jobs = 0
         self.run(self._empty())
 
     async def _empty(self) -> None:
         async with self.store.database.writing() as connection:
             await connection.execute(EMPTY)
+        for user in USERS:
+            await self.store.collections.create(roofs(user), "Roofs", "", self.clock.now())
 
-    @rule(name=st.sampled_from((*NAMES, *VIDEOS)), user=st.sampled_from(USERS))
-    def upload(self, name: str, user: str) -> None:
-        try:
-            key = self.run(self.rig.upload(name, user))
-        except Unavailable:  # the collector was killed while it removed the same bytes
-            self.run(self.rig.collect())
-            key = self.run(self.rig.upload(name, user))
-        self.live[key] = True
+    @rule(name=ALL, user=USER, in_parts=st.booleans(), kill=KILL, late=LATE)
+    def upload(self, name: str, user: str, in_parts: bool, kill: int, late: bool) -> None:
+        id = str(uuid.uuid4())
 
-    @rule(video=st.sampled_from(VIDEOS), user=st.sampled_from(USERS), parts=st.sets(st.sampled_from(NAMES)))
-    def make(self, video: str, user: str, parts: set[str]) -> None:
+        async def work(life: Life) -> None:
+            await (life.upload_in_parts(name, user, id) if in_parts else life.upload(name, user))
+
+        after = self.model.copy()
+        after.live[key_of(name, user)] = True
+        self._do(work, kill, late, after)
+
+    @rule(video=st.sampled_from(VIDEOS), user=USER, parts=st.sets(st.sampled_from(NAMES)), kill=KILL, late=LATE)
+    def make(self, video: str, user: str, parts: set[str], kill: int, late: bool) -> None:
         self.jobs += 1
-        job = numbered(self.jobs, user=user)
-        self.run(self.rig.collect())  # a job would wait for the collector
-        self.run(run_job(self.store, self.clock, self.rig.stored, job, fragments=sorted(parts), output=video))
-        key = EntryKey("studio", user, digest(video))
-        self.live[key] = True
-        self.fragments[key] |= parts
+        job = replace(numbered(self.jobs, user=user), create_time=self.clock.now())
+        after = self.model.copy()
+        after.live[key_of(video, user)] = True
+        after.fragments[key_of(video, user)] |= parts
+        # Half of a job shows some of its fragments, so that the model holds again only when the job has ended.
+        self._do(lambda life: life.make(job, sorted(parts), video), kill, late, after, in_between=False)
 
-    @rule(
-        name=st.sampled_from((*NAMES, *VIDEOS)), user=st.sampled_from(USERS), what=st.sampled_from(["put", "restore"])
-    )
-    def change(self, name: str, user: str, what: str) -> None:
-        key = EntryKey("studio", user, digest(name))
-        try:
-            self.run(getattr(self.store.trash, what)(key, self.clock.now()))
-        except NotFound:
-            assert key not in self.live
-        else:
-            self.live[key] = what == "restore"
+    @rule(name=ALL, user=USER, what=st.sampled_from(["put", "restore", "purge"]), kill=KILL, late=LATE)
+    def change(self, name: str, user: str, what: str, kill: int, late: bool) -> None:
+        key, after = key_of(name, user), self.model.copy()
+        if key in after.live:
+            if what == "purge":
+                after.purge(key)
+            else:
+                after.live[key] = what == "restore"
 
-    @rule(name=st.sampled_from((*NAMES, *VIDEOS)), user=st.sampled_from(USERS))
-    def purge(self, name: str, user: str) -> None:
-        key = EntryKey("studio", user, digest(name))
-        try:
-            self.run(self.store.trash.purge(key, self.clock.now()))
-        except NotFound:
-            assert key not in self.live
-        else:
-            del self.live[key]
-            self.fragments.pop(key, None)
+        async def work(life: Life) -> None:
+            try:
+                await getattr(life.store.trash, what)(key, life.clock.now())
+            except NotFound:
+                assert key not in after.live
+
+        self._do(work, kill, late, after)
+
+    @rule(name=ALL, user=USER, what=st.sampled_from(["add", "remove"]), kill=KILL, late=LATE)
+    def collection(self, name: str, user: str, what: str, kill: int, late: bool) -> None:
+        key, after = key_of(name, user), self.model.copy()
+        if what == "remove":
+            after.members.discard(key)
+        elif after.live.get(key):
+            after.members.add(key)
+
+        async def work(life: Life) -> None:
+            await getattr(life.store.collections, what)(roofs(user), [key.sha256], life.clock.now())
+
+        self._do(work, kill, late, after)
 
     @rule(hours=st.sampled_from([1, 25]))
     def wait(self, hours: int) -> None:
         self.clock.time += timedelta(hours=hours)
 
-    @rule(kill_at=st.integers(0, 30), after=st.booleans())
-    def collect(self, kill_at: int, after: bool) -> None:
-        self.run(self._collect(Steps(kill_at, after)))
+    @rule(kill=KILL)
+    def collect(self, kill: int) -> None:
+        self.run(self.lives.run(lambda life: life.collect(), kill))
 
-    async def _collect(self, steps: Steps) -> None:
-        removals = DyingRemovals(self.store.database)
-        removals.steps = steps
-        blobs: Any = DyingBlobs(self.rig.stored, steps)
-        collector = UnneededBytes(removals, blobs, self.rig.renditions(blobs).remove)
+    def _do(self, work: Work, kill: int, late: bool, after: Model, *, in_between: bool = True) -> None:
+        """Does something once, or again after a kill. In between the library is as before, or as after."""
         try:
-            async for _ in collector.batches(self.clock.now() - GRACE):
-                pass
-        except Killed:
-            pass
+            done = self.run(self.lives.run(work, kill))
+        except Unavailable:  # a collector was killed while it removed the same bytes
+            done = False
+        if not done:
+            if in_between:
+                self.run(self._is_either(self.model, after))
+            if late:
+                self.clock.time += GRACE + timedelta(hours=1)
+            self.run(self.lives.run(lambda life: life.collect()))
+            self.run(self.lives.run(work))
+        self.model = after
 
-    def readable(self, key: EntryKey) -> bool:
-        """By the model: it is live, or a fragment of a live video."""
-        videos = [each for each in self.fragments if each.user == key.user and self.live.get(each)]
-        return self.live.get(key, False) or any(
-            key.sha256 == digest(part) for video in videos for part in self.fragments[video]
-        )
-
-    def kept(self, key: EntryKey) -> bool:
-        """By the model: it is in the library or the trash, itself or by its video."""
-        videos = [each for each in self.fragments if each.user == key.user and each in self.live]
-        return key in self.live or any(key.sha256 == digest(part) for each in videos for part in self.fragments[each])
+    async def _is_either(self, before: Model, after: Model) -> None:
+        try:
+            await self._is(before)
+        except AssertionError:
+            await self._is(after)
 
     @invariant()
     def agrees(self) -> None:
-        if hasattr(self, "rig"):
-            self.run(self._agrees())
+        if hasattr(self, "model"):
+            self.run(self._is(self.model))
 
-    async def _agrees(self) -> None:
+    async def _is(self, model: Model) -> None:
+        await self.lives.run(lambda life: self._bytes_are(life, model))
         for user in USERS:
-            keys = [EntryKey("studio", user, digest(name)) for name in (*NAMES, *VIDEOS)]
-            for key in keys:
-                assert await self.rig.readable(key) == self.readable(key), key
-                assert not self.kept(key) or await self.rig.has_bytes(key), "kept bytes are lost"
-            assert (await used(self.store, user))[1] == 4 * sum(map(self.kept, keys))
+            kept = sum(model.kept(key_of(name, user)) for name in (*NAMES, *VIDEOS))
+            assert (await used(self.store, user))[1] == 4 * kept
+            shown = {key for key in model.members if key.user == user and model.live.get(key)}
+            assert await self._members(user) == {key.sha256 for key in shown}
+            assert (await self.store.collections.get(roofs(user))).asset_count == len(shown)
         assert await self.store.counter_audits.full(limit=9) == []
 
+    async def _bytes_are(self, life: Life, model: Model) -> None:
+        for user in USERS:
+            for name in (*NAMES, *VIDEOS):
+                key = key_of(name, user)
+                expected = name.encode() if model.readable(key) else None
+                assert await life.content(key) == expected, (name, user)
+                size = await life.blobs.size(blob_key(TENANT, key.sha256))
+                assert size == 4 or not model.kept(key), "kept bytes are lost"
+
+    async def _members(self, user: str) -> set[str]:
+        which = LibraryList(tenant=TENANT, user=user, filter=library_filter.parse("collection = roofs"))
+        return {asset.sha256 for asset, _, _ in await self.store.library.page(which, None, 100)}
+
     def teardown(self) -> None:
-        if hasattr(self, "rig"):
+        if hasattr(self, "model"):
             self.run(self._end())
             self.folder.cleanup()
 
     async def _end(self) -> None:
         """In the end nothing is left of what is not needed."""
         self.clock.time += GRACE * 2
-        await self.rig.collect()
-        for name in (*NAMES, *VIDEOS):
-            keys = [EntryKey("studio", user, digest(name)) for user in USERS]
-            assert await self.rig.has_bytes(keys[0]) == any(map(self.kept, keys)), name
+        left: dict[str, bool] = {}
+
+        async def look(life: Life) -> None:
+            await life.collect()
+            assert await life.blobs.stored(UPLOADS, after="", limit=9) == []
+            for name in (*NAMES, *VIDEOS):
+                left[name] = await life.blobs.size(blob_key(TENANT, digest(name))) is not None
+
+        await self.lives.run(look)
+        assert left == {name: any(self.model.kept(key_of(name, user)) for user in USERS) for name in (*NAMES, *VIDEOS)}
 
 
 async def test_nothing_needed_is_lost_and_nothing_deleted_is_read_in_any_history(
