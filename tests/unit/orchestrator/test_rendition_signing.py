@@ -162,11 +162,11 @@ async def test_a_picture_that_cannot_be_signed_stays_unsigned_and_is_counted(
 async def test_two_makers_sign_different_files_of_the_same_size(
     signer: ContentCredentials, registry: CollectorRegistry, video: tuple[Path, Asset], tmp_path: Path
 ) -> None:
-    files = []
+    files, both = [], signing(signer, registry, BODY)
     for name in ("one", "other"):
         folder = tmp_path / name
         folder.mkdir()
-        after = await signing(signer, registry, BODY).sign(video[1], await made(Recipe.STILLS, video, folder))
+        after = await both.sign(video[1], await made(Recipe.STILLS, video, folder))
         files.append([path.read_bytes() for each, path in after.files if each.variant in SIGNED])
     assert list(map(len, files[0])) == list(map(len, files[1]))
     assert not set(files[0]) & set(files[1])
