@@ -25,10 +25,10 @@ class Killed(asyncio.CancelledError):
 def killed_at(work: Coroutine[Any, Any, T], suspension: int) -> Generator[Any, None, T]:
     """Runs work that is killed when it is suspended for the n-th time, counted from 1; 0: it is not killed.
 
-    Nothing after that has a chance: each further suspension, as in the work's own clean-up, is the end of it too.
-    Raises Killed.
+    Its clean-up ends at its first suspension too. Only code that waits again after that is let through: SQLAlchemy, which
+    insists on closing its connection, as the server does when a process is gone. Raises Killed.
     """
-    suspensions = 0
+    suspensions = in_a_row = 0
     error: BaseException | None = None
     while True:
         try:
@@ -37,9 +37,11 @@ def killed_at(work: Coroutine[Any, Any, T], suspension: int) -> Generator[Any, N
             return ended.value  # type: ignore[no-any-return]
         suspensions += 1
         error = None
-        if suspension and suspensions >= suspension:
+        if suspension and suspensions >= suspension and in_a_row < 2:
+            in_a_row += 1
             error = Killed()
             continue
+        in_a_row = 0
         try:
             yield waits_for
         except BaseException as thrown:
