@@ -6,13 +6,14 @@ import asyncio
 import tempfile
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -35,7 +36,7 @@ from tests.support.trash_rounds import GRACE
 NAMES, USERS, VIDEOS = ("aaaa", "bbbb", "cccc"), ("ann", "ben"), ("vid1", "vid2")
 ALL = st.sampled_from((*NAMES, *VIDEOS))
 USER = st.sampled_from(USERS)
-KILL = st.one_of(st.just(0), st.integers(1, 60))
+KILL = st.one_of(st.just(0), st.integers(1, 40))
 """The suspension at which the process is killed; 0: none."""
 LATE = st.booleans()
 """Whether a killed process is back only when the collector has come by, a day later."""
@@ -43,6 +44,9 @@ EMPTY = sa.text(
     "TRUNCATE jobs, assets, library_entries, collections, counters, blob_removals, uploads, ledger_entries,"
     " unaudited_settlements, dbos.workflow_status CASCADE"
 )
+
+
+Play = Callable[[Callable[[], None]], Awaitable[None]]
 
 
 def key_of(name: str, user: str) -> EntryKey:
@@ -100,6 +104,8 @@ class TrashMachine(RuleBasedStateMachine):
         self.lives = Lives(self.store, self.clock, Path(self.folder.name))
         self.model = Model()
         self.jobs = 0
+        self.killed = False
+        """Whether the last process was."""
         self.run(self._empty())
 
     async def _empty(self) -> None:
@@ -165,7 +171,7 @@ class TrashMachine(RuleBasedStateMachine):
 
     @rule(kill=KILL)
     def collect(self, kill: int) -> None:
-        self.run(self.lives.run(lambda life: life.collect(), kill))
+        self.killed = not self.run(self.lives.run(lambda life: life.collect(), kill))
 
     def _do(self, work: Work, kill: int, late: bool, after: Model, *, in_between: bool = True) -> None:
         """Does something once, or again after a kill. In between the library is as before, or as after."""
@@ -173,6 +179,7 @@ class TrashMachine(RuleBasedStateMachine):
             done = self.run(self.lives.run(work, kill))
         except Unavailable:  # a collector was killed while it removed the same bytes
             done = False
+        self.killed = not done
         if not done:
             if in_between:
                 self.run(self._is_either(self.model, after))
@@ -236,22 +243,73 @@ class TrashMachine(RuleBasedStateMachine):
         assert left == {name: any(self.model.kept(key_of(name, user)) for user in USERS) for name in (*NAMES, *VIDEOS)}
 
 
-async def test_nothing_needed_is_lost_and_nothing_deleted_is_read_in_any_history(
-    store: PostgresStore, clock: FakeClock
-) -> None:
+@pytest.fixture
+async def play(store: PostgresStore, clock: FakeClock) -> AsyncIterator[Play]:
+    """Runs something that uses the machine, on a thread of its own."""
     loop = asyncio.get_running_loop()
     TrashMachine.store, TrashMachine.clock = store, clock
     TrashMachine.run = staticmethod(lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(60))
     with ThreadPoolExecutor(1) as thread:
-        await loop.run_in_executor(
-            thread,
-            lambda: run_state_machine_as_test(  # type: ignore[no-untyped-call]
-                TrashMachine,
-                settings=settings(
-                    max_examples=15,
-                    stateful_step_count=20,
-                    deadline=None,
-                    suppress_health_check=list(HealthCheck),
-                ),
-            ),
-        )
+        yield lambda game: loop.run_in_executor(thread, game)
+
+
+async def test_nothing_needed_is_lost_and_nothing_deleted_is_read_in_any_history(play: Play) -> None:
+    limits = settings(max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+    await play(lambda: run_state_machine_as_test(TrashMachine, settings=limits))  # type: ignore[no-untyped-call]
+
+
+def made(machine: TrashMachine) -> None:
+    """A picture in the collection, and a video with two fragments."""
+    machine.upload("aaaa", "ann", in_parts=False, kill=0, late=False)
+    machine.collection("aaaa", "ann", "add", kill=0, late=False)
+    machine.make("vid1", "ann", {"aaaa", "bbbb"}, kill=0, late=False)
+
+
+def deleted(machine: TrashMachine) -> None:
+    made(machine)
+    for name in ("aaaa", "vid1"):
+        machine.change(name, "ann", "put", kill=0, late=False)
+
+
+def purged(machine: TrashMachine) -> None:
+    made(machine)
+    for name in ("aaaa", "vid1"):
+        machine.change(name, "ann", "purge", kill=0, late=False)
+    machine.wait(25)
+
+
+@pytest.mark.parametrize(
+    ("before", "work"),
+    [
+        (None, lambda machine, kill: machine.upload("aaaa", "ann", False, kill, True)),
+        (None, lambda machine, kill: machine.upload("aaaa", "ann", True, kill, True)),
+        (purged, lambda machine, kill: machine.upload("aaaa", "ann", False, kill, False)),
+        (None, lambda machine, kill: machine.make("vid1", "ann", {"aaaa"}, kill, True)),
+        (made, lambda machine, kill: machine.change("vid1", "ann", "put", kill, True)),
+        (deleted, lambda machine, kill: machine.change("vid1", "ann", "restore", kill, True)),
+        (deleted, lambda machine, kill: machine.change("vid1", "ann", "purge", kill, True)),
+        (made, lambda machine, kill: machine.collection("vid1", "ann", "add", kill, True)),
+        (purged, lambda machine, kill: machine.collect(kill)),
+    ],
+    ids=["upload", "parts", "again", "job", "delete", "restore", "purge", "collection", "collector"],
+)
+async def test_a_process_may_be_killed_at_each_of_its_suspensions(
+    play: Play, before: Callable[[TrashMachine], None] | None, work: Callable[[TrashMachine, int], None]
+) -> None:
+    def game() -> None:
+        kill = 0
+        while True:
+            kill += 1
+            machine = TrashMachine()
+            try:
+                machine.begin()
+                if before is not None:
+                    before(machine)
+                work(machine, kill)
+                machine.agrees()
+            finally:
+                machine.teardown()
+            if not machine.killed:
+                break
+
+    await play(game)

@@ -25,8 +25,8 @@ class Killed(asyncio.CancelledError):
 def killed_at(work: Coroutine[Any, Any, T], suspension: int) -> Generator[Any, None, T]:
     """Runs work that is killed when it is suspended for the n-th time, counted from 1; 0: it is not killed.
 
-    Its clean-up ends at its first suspension too. Only code that waits again after that is let through: SQLAlchemy, which
-    insists on closing its connection, as the server does when a process is gone. Raises Killed.
+    Its clean-up ends at its first suspension too. Only code that waits again after that is let through: SQLAlchemy,
+    which insists on closing its connection, as the server does when a process is gone. Raises Killed.
     """
     suspensions = in_a_row = 0
     error: BaseException | None = None
