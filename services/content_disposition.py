@@ -11,18 +11,20 @@ MAX_BYTES = 200
 #: direction of a text and so hide an extension), surrogate and line separator.
 _SEPARATORS = re.compile(r'[\\/:*?"<>|]')
 _HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_JOINERS = "\u200c\u200d"
+"""Of the category format too, but Persian, the scripts of India and emoji are written with them."""
 
 
 def file_name(name: str) -> str:
     """Returns a name that file systems take and that shows as it is; empty when nothing is left of it."""
-    shown = "".join(each for each in name if unicodedata.category(each) not in _HIDDEN)
-    plain = _SEPARATORS.sub("_", shown).strip(" .")
+    shown = "".join(each for each in name if each in _JOINERS or unicodedata.category(each) not in _HIDDEN)
+    plain = _SEPARATORS.sub("_", shown).strip(f" .{_JOINERS}")
     if len(plain.encode()) <= MAX_BYTES:
         return plain
     stem, dot, extension = plain.rpartition(".")
     tail = f"{dot}{extension}" if stem and len(extension) <= 8 and extension.isascii() else ""
     head = (stem if tail else plain).encode()[: MAX_BYTES - len(tail)].decode(errors="ignore")
-    return f"{head.rstrip(' .')}{tail}"
+    return f"{head.rstrip(f' .{_JOINERS}')}{tail}"
 
 
 def content_disposition(download_name: str) -> str:

@@ -28,6 +28,15 @@ def test_a_name_becomes_a_header(name: str, header: str) -> None:
     assert content_disposition(name) == header
 
 
+@pytest.mark.parametrize("name", ["می\u200cخواهم.mp4", "क\u094d\u200dष.mp4", "👩\u200d👧.mp4"])
+def test_the_joiners_of_a_script_are_kept(name: str) -> None:
+    assert file_name(name) == name
+
+
+def test_of_joiners_alone_nothing_is_left() -> None:
+    assert content_disposition("\u200d\u200c ") == "inline"
+
+
 def test_a_long_name_keeps_its_extension() -> None:
     name = file_name("動" * 300 + ".mp4")
     assert name.endswith("動.mp4")

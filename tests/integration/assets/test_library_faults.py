@@ -134,8 +134,8 @@ async def test_a_download_goes_on_when_its_asset_is_deleted_and_is_the_last(i2v:
     sound = sounds.a_sound("audio/wav", 120.0)
     asset = await i2v.upload(sound, "audio/*")
     request = asset_pb2.ReadAssetRequest(name=asset.name)
-    reading = i2v.assets.ReadAsset(request, metadata=caller())
-    received = (await reading.read()).data
+    reading = aiter(i2v.assets.ReadAsset(request, metadata=caller()))
+    received = (await anext(reading)).data
     await delete(i2v, asset.name, permanent=permanent)
     received += b"".join([answer.data async for answer in reading])
     assert received == sound
