@@ -116,6 +116,12 @@ class LibraryReason(Reason):
         "The filter selects more than 1,000 assets. Narrow it, such as by `create_time`, and repeat the call.",
         Code.FAILED_PRECONDITION,
     )
+    SEARCH_TOO_LARGE = (
+        "SEARCH_TOO_LARGE",
+        "A search, or statistics, took more than 5 seconds, because it reads too many assets. Narrow it, such as by "
+        "`type` or `create_time`, or choose another order than `relevance`.",
+        Code.FAILED_PRECONDITION,
+    )
     CHANGE_MISSING = "CHANGE_MISSING", "Name at least one change: tags, `favorite`, `rating` or `source_module`."
     EXPORT_MALFORMED = (
         "EXPORT_MALFORMED",

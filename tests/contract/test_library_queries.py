@@ -8,13 +8,15 @@ from itertools import pairwise
 import pytest
 import sqlalchemy as sa
 
-from services.errors import Conflict, NotFound
+from services.errors import Conflict, NotFound, PreconditionFailed
 from services.orchestrator.domain import library_filter
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.library_details import Details
 from services.orchestrator.domain.library_list import LibraryList, Order, OrderKey, Place
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo
+from services.orchestrator.store.library import PostgresLibrary
 from services.orchestrator.store.postgres_store import PostgresStore
+from services.reasons import LibraryReason
 from tests.support.builders import NOON, a_caller
 
 MINE = LibraryList(tenant="studio", user="ann")
@@ -156,3 +158,27 @@ async def test_a_sound_is_found_by_its_length(store: PostgresStore) -> None:
     await store.assets.put(sound, a_caller(), Details("Steps"))
     for text, expected in (("duration = 2.5s", ["Steps"]), ("duration > 2.5", []), ("kind = AUDIO", ["Steps"])):
         assert await titles(store, replace(MINE, filter=library_filter.parse(text))) == expected
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        replace(MINE, words="cat", order=Order(OrderKey.RELEVANCE)),
+        replace(MINE, similar_to=7, distance_most=10),
+        replace(MINE, filter=library_filter.parse("rating = 5")),
+    ],
+    ids=["relevance", "similar", "filter"],
+)
+async def test_a_search_that_reads_for_too_long_is_refused_and_leaves_the_connection_usable(
+    store: PostgresStore, which: LibraryList
+) -> None:
+    await fill(store)
+    library = PostgresLibrary(store.database, search_s=0.05)
+    async with store.database.writing() as connection:
+        await connection.execute(sa.text("LOCK TABLE library_entries IN ACCESS EXCLUSIVE MODE"))  # as slow as can be
+        for search in (library.page(which, None, 3), library.statistics(which)):
+            with pytest.raises(PreconditionFailed, match=r"more than 0\.05 s") as refused:
+                await search
+            assert refused.value.reason is LibraryReason.SEARCH_TOO_LARGE
+    assert [entry.details.title for _, entry, _ in await library.page(MINE, None, 100)] == list(reversed(TITLES))
+    await library.page(which, None, 3)

@@ -19,7 +19,10 @@ class Library(Protocol):
     async def page(
         self, which: LibraryList, after: Place | None, limit: int
     ) -> Sequence[tuple[Asset, LibraryEntry, Place]]:
-        """Returns the entries of a list after a place, in its order, each with its own place."""
+        """Returns the entries of a list after a place, in its order, each with its own place.
+
+        Raises PreconditionFailed if a search reads so many entries that it takes too long.
+        """
 
     async def perceptual_hash(self, sha256: str, *, tenant: str, user: str) -> int | None:
         """Returns the perceptual hash of an asset; None without one. Raises NotFound."""
@@ -43,4 +46,4 @@ class Library(Protocol):
         """Returns the SHA-256 of the entries of a selection. Raises PreconditionFailed for more than SELECTED_MOST."""
 
     async def statistics(self, which: LibraryList) -> LibraryStatistics:
-        """Returns the statistics of a list, whose order does not matter."""
+        """Returns the statistics of a list, whose order does not matter. Raises PreconditionFailed, as `page`."""

@@ -33,6 +33,8 @@ KEEPALIVE: dict[str, Any] = {
 """A lost server is noticed within about eleven seconds, and not after a quarter of an hour."""
 STILL_S = 15.0
 """Time that a transaction may be idle: a machine that froze or lost its network must not keep its rows locked."""
+QUERY_CANCELED = "57014"
+"""The SQLSTATE of a statement that the server has ended."""
 STOP_LOOKS, STOP_LOOK_S = 100, 0.02
 """How long `close` waits for connections that are in use: two seconds."""
 
@@ -63,6 +65,10 @@ def migrate(url: str) -> None:
     except (OperationalError, ArgumentError) as error:
         why = str(getattr(error, "orig", error)).splitlines()[0]
         raise Unavailable(f"The database cannot be used: {why}", reason=ServiceReason.DATABASE_UNAVAILABLE) from error
+
+
+class TooSlow(Exception):
+    """A statement took more than the time that it was given."""
 
 
 class Database:
@@ -102,6 +108,19 @@ class Database:
             await connection.execution_options(isolation_level="READ COMMITTED")
             yield connection
             await connection.commit()
+
+    @asynccontextmanager
+    async def limited(self, statement_s: float) -> AsyncIterator[AsyncConnection]:
+        """Gives a connection for reading, whose statements may each take so long. Raises TooSlow, Unavailable."""
+        async with _reachable(), self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="READ COMMITTED")
+            await connection.execute(sa.text(f"SET LOCAL statement_timeout = {round(statement_s * 1000)}"))
+            try:
+                yield connection
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) == QUERY_CANCELED:
+                    raise TooSlow from error
+                raise
 
     @asynccontextmanager
     async def snapshot(self, *, idle_s: float | None = None) -> AsyncIterator[AsyncConnection]:

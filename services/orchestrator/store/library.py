@@ -1,10 +1,12 @@
 """PostgresLibrary: the entries of the library."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Violation
 from services.orchestrator.domain.asset import Asset
@@ -14,16 +16,20 @@ from services.orchestrator.domain.library_entry import Kind, LibraryEntry, Origi
 from services.orchestrator.domain.library_list import LibraryList, Place
 from services.orchestrator.domain.library_statistics import LibraryStatistics
 from services.orchestrator.store import library_batches, library_pages, library_statistics, row_mapping
-from services.orchestrator.store.database import Database
+from services.orchestrator.store.database import Database, TooSlow
 from services.orchestrator.store.schema import assets, library_entries
 from services.reasons import LibraryReason
+
+SEARCH_S = 5.0
+"""What a search may take: it reads up to all entries of a user."""
 
 
 class PostgresLibrary:
     """The library of one database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, search_s: float = SEARCH_S) -> None:
         self._database = database
+        self._search_s = search_s
 
     async def find(self, sha256: str, *, tenant: str, user: str) -> LibraryEntry | None:
         """Returns the entry of an asset; None if this user has none."""
@@ -37,7 +43,8 @@ class PostgresLibrary:
         self, which: LibraryList, after: Place | None, limit: int
     ) -> Sequence[tuple[Asset, LibraryEntry, Place]]:
         """Returns the entries of a list after a place, in its order, each with its own place."""
-        async with self._database.reading() as connection:
+        plain = which.filter is None and not which.words and which.similar_to is None
+        async with self._database.reading() if plain else self._searching() as connection:
             rows = (await connection.execute(library_pages.page(which, after, limit))).all()
             stored = sa.select(assets).where(
                 assets.c.tenant == which.tenant,
@@ -109,8 +116,21 @@ class PostgresLibrary:
 
     async def statistics(self, which: LibraryList) -> LibraryStatistics:
         """Returns the statistics of a list."""
-        async with self._database.reading() as connection:
+        async with self._searching() as connection:
             return library_statistics.statistics(await connection.execute(library_statistics.groups(which)))
+
+    @asynccontextmanager
+    async def _searching(self) -> AsyncIterator[AsyncConnection]:
+        """Gives a connection for a statement that may read all entries of a user. Raises PreconditionFailed."""
+        try:
+            async with self._database.limited(self._search_s) as connection:
+                yield connection
+        except TooSlow as error:
+            what = (
+                f"The search takes more than {self._search_s:g} s, because it reads too many assets. Narrow it, such "
+                "as by type or create_time, or choose another order than relevance."
+            )
+            raise PreconditionFailed(what, reason=LibraryReason.SEARCH_TOO_LARGE) from error
 
 
 def _check_number(selected: int) -> None:
