@@ -14,7 +14,7 @@ from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.media_info import PictureInfo
-from services.orchestrator.domain.rendition import THUMBNAILS, Info, Recipe, Rendition, rendition_key
+from services.orchestrator.domain.rendition import THUMBNAILS, Info, Recipe, Rendition, Variant, rendition_key
 from services.orchestrator.library_metrics import LibraryMetrics
 from services.orchestrator.ports.renditions import Made, NotMade
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -32,8 +32,9 @@ async def nothing() -> None:
 class ScriptedMaker:
     """Counts its calls, and does what the test wants before it makes."""
 
-    def __init__(self, before: Callable[[], Awaitable[None]] = nothing) -> None:
+    def __init__(self, before: Callable[[], Awaitable[None]] = nothing, fill: bytes = b"x") -> None:
         self.before = before
+        self.fill = fill
         self.calls = 0
 
     async def make(self, recipe: Recipe, source: Path, info: Info, folder: Path, *, tenant: str) -> Made:
@@ -42,7 +43,7 @@ class ScriptedMaker:
         await self.before()
         files = []
         for variant, side in THUMBNAILS.items():
-            (folder / variant).write_bytes(b"x" * side)
+            (folder / variant).write_bytes(self.fill * side)
             files.append((Rendition(variant, "image/webp", side, side, side), folder / variant))
         return Made(tuple(files), 7)
 
@@ -69,10 +70,10 @@ async def process(store: PostgresStore, tmp_path: Path) -> Process:
     await blobs.put_file(PICTURE.key, tmp_path / "abc", media_type="image/png")
     await store.assets.put(PICTURE, a_caller())
 
-    def made(maker: ScriptedMaker, wait_s: float = 20.0) -> OnDemandRenditions:
+    def made(maker: ScriptedMaker, wait_s: float = 20.0, renew_s: float = 0.05) -> OnDemandRenditions:
         meter = LibraryMetrics(CollectorRegistry())
         return OnDemandRenditions(
-            store.renditions, maker, store.assets, blobs, SystemClock(), meter, tmp_path, wait_s=wait_s, renew_s=0.05
+            store.renditions, maker, store.assets, blobs, SystemClock(), meter, tmp_path, wait_s=wait_s, renew_s=renew_s
         )
 
     return made
@@ -144,6 +145,18 @@ async def test_an_asset_that_is_removed_while_its_rendition_is_made_leaves_nothi
     assert stored(tmp_path) == []
     async with store.database.reading() as connection:
         assert (await connection.execute(sa.text("SELECT count(*) FROM renditions"))).scalar_one() == 0
+
+
+async def test_a_maker_that_was_overtaken_leaves_the_files_of_the_other(
+    process: Process, store: PostgresStore, tmp_path: Path
+) -> None:
+    async def overtaken() -> None:
+        async with store.database.writing() as connection:
+            await connection.execute(sa.text("UPDATE renditions SET create_time = now() - interval '1 minute'"))
+        await process(ScriptedMaker(fill=b"y")).get(PICTURE, NAME)
+
+    await process(ScriptedMaker(overtaken), renew_s=60.0).get(PICTURE, NAME)
+    assert (tmp_path / "blobs" / rendition_key("studio", PICTURE.sha256, Variant(NAME))).read_bytes() == b"y" * 128
 
 
 async def test_a_removal_that_was_interrupted_is_finished_by_the_next(process: Process, tmp_path: Path) -> None:

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from services.orchestrator.attempt.output_signing import OutputSigning
 from services.orchestrator.attempt.signed_outputs import SignedOutputs
 from services.orchestrator.domain.content_credentials import Identity
 from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.media_info import VideoInfo
 from services.orchestrator.domain.signed_output import SignedOutput, note_key
-from tests.support.builders import a_job
+from services.orchestrator.media.content_credentials import ContentCredentials
+from services.orchestrator.media.signing_certificate import development
+from tests.support.builders import FakeClock, a_card, a_job
 from tests.support.memory_blobs import MemoryBlobs, RecordedAssets
 
 FIRST, SECOND = replace(a_job(), attempt=1), replace(a_job(), attempt=2)
@@ -79,3 +83,18 @@ async def test_a_damaged_note_says_nothing(outputs: SignedOutputs, blobs: Memory
     assert await outputs.earlier(SECOND, "d" * 64) is None
     await outputs.discard(SECOND)
     assert blobs.stored == {}
+
+
+async def test_a_video_that_is_too_large_is_delivered_unsigned_and_its_manifest_says_why(
+    outputs: SignedOutputs, blobs: MemoryBlobs, tmp_path: Path
+) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"a large video")
+    signing = OutputSigning(ContentCredentials(development(b"a" * 32), "0.1.0", most_bytes=12), outputs, FakeClock())
+    info = VideoInfo("video/mp4", 64, 32, 8, 8.0, 1.0)
+    finished = await signing.finish(FIRST, a_card(), info, path, "d" * 64, promised={}, made_with={})
+    assert (finished.path, finished.asset.sha256, finished.asset.size_bytes) == (path, "d" * 64, 13)
+    assert finished.unsigned_because == "it is 13 bytes; at most 12 are signed"
+    assert finished.manifest.body["signed"] is False
+    assert finished.manifest.body["unsigned_because"] == finished.unsigned_because
+    assert not blobs.stored
