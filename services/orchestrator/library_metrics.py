@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from services.orchestrator.domain.rendition import Recipe, Variant
+from services.orchestrator.assets.scrub import Fault
+from services.orchestrator.domain.rendition import SIGNED, Recipe, Variant
 from services.orchestrator.metrics import SECONDS
 from services.orchestrator.ports.library_meter import Step
 
@@ -40,6 +41,11 @@ class LibraryMetrics:
         )
         self._scrubbed = Counter("i2v_scrub_blobs_total", "Blobs that a scrub looked at.", registry=registry)
         self._faults = Counter("i2v_scrub_faults_total", "Faults that a scrub found.", ["fault"], registry=registry)
+        # Prometheus sees no increase in a series that begins with 1.
+        for fault in Fault:
+            self._faults.labels(fault)
+        for variant in SIGNED:
+            self._unsigned.labels(variant)
 
     def renditions_made(self, recipe: Recipe, variants: Sequence[Variant], seconds: float) -> None:
         """Counts renditions that were made together, and their time."""

@@ -98,6 +98,8 @@ CASES = (
     ),
     Case("RetentionStopped", {'i2v_retention_round_timestamp_seconds{kind="jobs"}': "0x300 18000+60x60"}, 290, 320),
     Case("RetentionBehind", gauge('i2v_retention_due{kind="jobs"}', "20000", "0", 400), 380, 410),
+    Case("CollectorLate", gauge('i2v_retention_oldest_timestamp_seconds{kind="bytes"}', "1", "0", 2170), 2165, 2190),
+    Case("StoreDamaged", {'i2v_scrub_faults_total{fault="missing"}': "0+1x3 3x1600"}, 2, 1500),
     Case("LedgerImbalance", gauge("i2v_ledger_imbalance_accounts", "1", "0", 10), 2, 15),
     Case("LedgerNotAudited", {"i2v_ledger_audit_timestamp_seconds": "0x30 1800+60x60"}, 20, 40),
     Case("PaidCallsUnknown", gauge("i2v_jobs_reconciling", "1", "0", 60), 50, 70),
