@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from services.errors import Unavailable
 from services.orchestrator.domain.retention import NOTHING_DUE
+from services.orchestrator.library_metrics import LibraryMetrics
 from services.orchestrator.retention.unneeded_bytes import UnneededBytes
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.blob_copies import Stepping, Steps
@@ -63,7 +65,7 @@ async def test_an_outage_at_any_step_loses_nothing_and_the_collector_goes_on_aft
         steps = Steps({at: outages.begin})
         removals: Any = Stepping(store.blob_removals, steps)
         blobs: Any = Stepping(stored.blobs, steps)
-        collector = UnneededBytes(removals, blobs, rig.renditions(blobs).remove)
+        collector = UnneededBytes(removals, blobs, rig.renditions(blobs).remove, LibraryMetrics(CollectorRegistry()))
         try:
             async for _ in collector.batches(clock.now() - GRACE):
                 pass
