@@ -6,24 +6,38 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import uvloop
 
 from services.file_permissions import restrict_umask
+from services.health_port import HealthPort
+from services.readiness import Readiness
 from services.resource_shortage import shortage
 from services.rpc import logs
 from services.rpc.server import CannotListenError
 from services.settings import BadSetting, ProcessSettings
 
+log = logging.getLogger(__name__)
+
 App = TypeVar("App")
+App_co = TypeVar("App_co", covariant=True)
 S = TypeVar("S", bound=ProcessSettings)
+S_contra = TypeVar("S_contra", bound=ProcessSettings, contravariant=True)
+
+
+class OpenApp(Protocol[S_contra, App_co]):
+    """Starts an app; leaving the block drains and stops it. The app reports to `readiness` what it waits for."""
+
+    def __call__(self, settings: S_contra, /, *, readiness: Readiness) -> AbstractAsyncContextManager[App_co]:
+        """Opens the app."""
+        ...
 
 
 def run_process(
     name: str,
     read_settings: Callable[[], S],
-    open_app: Callable[[S], AbstractAsyncContextManager[App]],
+    open_app: OpenApp[S, App],
     *,
     ended: Callable[[App], Coroutine[Any, Any, object]] | None = None,
     reload: Callable[[App], None] | None = None,
@@ -43,7 +57,9 @@ def run_process(
         logs.setup(settings.log_level, json=settings.log_json)
         for logger in quiet:
             logging.getLogger(logger).setLevel(logging.WARNING)
-        uvloop.run(_until_stopped(open_app(settings), ended, reload))
+        readiness = Readiness()
+        opening = open_app(settings, readiness=readiness)
+        uvloop.run(_until_stopped(opening, settings.health_listen, readiness, ended, reload))
     except plain as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 1
@@ -55,8 +71,21 @@ def run_process(
     return 0
 
 
+async def _listen_for_health(address: str, readiness: Readiness, stack: AsyncExitStack) -> None:
+    """Answers health checks until the stack is left. Raises CannotListenError."""
+    health = HealthPort(readiness)
+    try:
+        port = await health.start(address)
+    except OSError as error:
+        raise CannotListenError(f"cannot listen on {address}: {error.strerror}") from error
+    stack.callback(health.stop)
+    log.info("answering health checks", extra={"health_port": port})
+
+
 async def _until_stopped(
     opening: AbstractAsyncContextManager[App],
+    health_listen: str,
+    readiness: Readiness,
     ended: Callable[[App], Coroutine[Any, Any, object]] | None,
     reload: Callable[[App], None] | None,
 ) -> None:
@@ -69,6 +98,8 @@ async def _until_stopped(
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, early.set)
     ends: set[asyncio.Task[object]] = {asyncio.create_task(stop.wait())}
     async with AsyncExitStack() as stack:
+        if health_listen:
+            await _listen_for_health(health_listen, readiness, stack)
         starting = asyncio.create_task(stack.enter_async_context(opening))
         await asyncio.wait({starting, *ends}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():  # a start may wait for the database
@@ -77,6 +108,8 @@ async def _until_stopped(
         if starting.cancelled():
             return
         app = starting.result()
+        readiness.start()
+        stack.callback(readiness.stop)  # before the app begins to drain
         if reload is not None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload, app)
             if early.is_set():

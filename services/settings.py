@@ -10,6 +10,7 @@ import os
 import re
 import ssl
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -80,7 +81,7 @@ class EnvironmentSource(PydanticBaseSettingsSource):
         variable = self._prefix + field_name.upper()
         value = self._environment.get(variable)
         file = self._environment.get(f"{variable}_FILE")
-        if file and field.annotation is SecretStr and f"{field_name}_file" in self.settings_cls.model_fields:
+        if file and f"{field_name}_file" in self.settings_cls.model_fields:
             if value:
                 raise BadSetting(f"{variable} and {variable}_FILE are both given; give one of them")
             value = read_key(f"{variable}_FILE", file)
@@ -103,6 +104,9 @@ class ProcessSettings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
+    health_listen: Annotated[str, matching(r"(\S+:\d{1,5})?", "`host:port`, or empty")] = ""
+    """`host:port` where `/livez`, `/readyz` and `/startupz` are answered, in plaintext, for Kubernetes' probes; see
+    [kubernetes.md](kubernetes.md#probes). Empty: nowhere."""
     tls_cert_file: str = ""
     """Certificate chain of the gRPC server, PEM. Empty: plaintext. Goes with the key."""
     tls_key_file: str = ""
@@ -152,6 +156,8 @@ class ProcessSettings(BaseSettings):
         """Raises BadSetting for values that do not go together."""
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             raise BadSetting(f"{prefix}TLS_CERT_FILE and {prefix}TLS_KEY_FILE go together")
+        if self.tls_cert_file:
+            _check_certificate(prefix, self.tls_cert_file, self.tls_key_file)
 
     @classmethod
     def _message(cls, prefix: str, error: ValidationError) -> str:
@@ -173,6 +179,28 @@ class ProcessSettings(BaseSettings):
             what = found["msg"].replace("Input", "it", 1)
         value = "used" if field.annotation is SecretStr else repr(found["input"])
         return f"{prefix}{name.upper()} cannot be {value}: {what}"
+
+
+def _check_certificate(prefix: str, cert_file: str, key_file: str) -> None:
+    """Raises BadSetting for a certificate that has expired, and for files that hold none or do not belong together."""
+    # Only here: most processes on one machine have no certificate, and cryptography takes a while to import.
+    from cryptography.x509 import load_pem_x509_certificate
+
+    for variable, file in (("TLS_CERT_FILE", cert_file), ("TLS_KEY_FILE", key_file)):
+        try:
+            Path(file).read_bytes()
+        except OSError as error:
+            raise BadSetting(f"{prefix}{variable} names {file}, which cannot be read: {error.strerror}") from None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert_file, key_file)
+        until = load_pem_x509_certificate(Path(cert_file).read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        what = f"which are no certificate and its key in PEM: {error}"
+        raise BadSetting(
+            f"{prefix}TLS_CERT_FILE and {prefix}TLS_KEY_FILE name {cert_file} and {key_file}, {what}"
+        ) from None
+    if until < datetime.now(UTC):
+        raise BadSetting(f"{prefix}TLS_CERT_FILE names {cert_file}, which expired at {until:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def is_of_kubernetes(prefix: str, name: str) -> bool:

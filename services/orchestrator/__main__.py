@@ -1,6 +1,6 @@
 """`python -m services.orchestrator api|worker|all`: runs until SIGTERM or SIGINT, then drains.
 
-SIGHUP makes it look at the model cards and the plans at once.
+SIGHUP makes it look at the model cards and the plans at once. `migrate` brings the database to the schema and ends.
 """
 
 import asyncio
@@ -12,16 +12,23 @@ from services import grpc_verbosity  # noqa: F401  before anything that imports 
 from services.errors import ServiceError
 from services.open_file_limit import raise_open_file_limit
 from services.orchestrator.app import App, Role, open_app
+from services.orchestrator.migration import open_migration
 from services.orchestrator.settings import PREFIX, Settings
 from services.orchestrator.store.postgres_cluster import ClusterError
 from services.orchestrator.store.worker_name_lock import NameTaken
 from services.process import run_process
 from services.settings_help import help_text
 
-USAGE = """usage: python -m services.orchestrator api|worker|all
+USAGE = """usage: python -m services.orchestrator api|worker|all|migrate
 
-api answers callers, worker runs jobs, all does both. --help lists the settings; docs/settings.md says more.
+api answers callers, worker runs jobs, all does both; migrate brings the database to this release's schema and ends.
+--help lists the settings; docs/settings.md says more.
 """
+MIGRATE = "migrate"
+
+
+async def migrated(_: None) -> None:
+    """Returns at once: when the migration is open, it is done."""
 
 
 async def lost(app: App) -> None:
@@ -37,12 +44,21 @@ def main(arguments: list[str]) -> int:
     if "--help" in arguments:
         sys.stdout.write(help_text(USAGE, PREFIX, Settings))
         return 0
-    if len(arguments) != 1 or arguments[0] not in list(Role):
+    if len(arguments) != 1 or arguments[0] not in [*Role, MIGRATE]:
         sys.stderr.write(USAGE)
         return 2
     raise_open_file_limit()
     # Otherwise DBOS adds a handler that writes lines in a format of its own, in addition to ours.
     logging.getLogger("dbos").addHandler(logging.NullHandler())
+    if arguments[0] == MIGRATE:
+        return run_process(
+            "i2v",
+            Settings.from_environment,
+            open_migration,
+            ended=migrated,
+            expected=(ServiceError,),
+            quiet=("alembic", "dbos"),
+        )
     return run_process(
         "i2v",
         Settings.from_environment,

@@ -34,7 +34,10 @@ from services.orchestrator.settings import Settings
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.worker.workflow import Worker
 from services.orchestrator.worker_app import open_worker
+from services.readiness import Readiness
 from services.rpc.server import Registration, RpcServer, Tls, serve
+
+NOT_CHECKED = "not checked yet"
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +67,7 @@ async def open_app(
     settings: Settings,
     role: Role,
     *,
+    readiness: Readiness | None = None,
     backends: Backends | None = None,
     registry: CollectorRegistry = REGISTRY,
     pace: Pace = PACE,
@@ -73,10 +77,11 @@ async def open_app(
 
     `backends`, each with its slots, and `signer` replace those of the settings.
     """
+    readiness = readiness or Readiness()
     async with AsyncExitStack() as stack:
         runs_jobs = role is not Role.API
         resources = await open_resources(
-            settings, stack, runs_jobs=runs_jobs, backends=backends, registry=registry, pace=pace
+            settings, stack, readiness, runs_jobs=runs_jobs, backends=backends, registry=registry, pace=pace
         )
         config, store = resources.config, resources.store
         in_background = partial(run_in_background, stack, failed=resources.meter.background_failed)
@@ -93,7 +98,10 @@ async def open_app(
             in_background(partial(revocation.enforce, callers, store.credentials, server), "revocation")
             in_background(partial(revocation.write_uses, callers, store.credentials), "key-uses")
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
-        worker = await open_worker(settings, resources, stack, pace, signer) if runs_jobs else None
+        # An API that runs jobs too answers callers also while no backend takes work.
+        report = partial(readiness.report, "backends") if role is Role.WORKER else None
+        worker = await open_worker(settings, resources, stack, pace, signer, report) if runs_jobs else None
+        readiness.report("service", NOT_CHECKED)
         checking = partial(
             health_check.check,
             resources.store.database,
@@ -103,11 +111,12 @@ async def open_app(
             server,
             resources.meter,
             resources.embedded,
+            partial(readiness.report, "service"),
         )
         in_background(checking, "health")
         in_background(partial(keep_showing, store.fleet.look, FleetMetrics(registry)), "fleet")
-        report = no_report if role is Role.WORKER else partial(report_tenants_without_plan, store.tenants, config)
-        in_background(partial(config.watch, settings.config_check_s, report), "config")
+        report_plans = no_report if role is Role.WORKER else partial(report_tenants_without_plan, store.tenants, config)
+        in_background(partial(config.watch, settings.config_check_s, report_plans), "config")
         if role is not Role.WORKER:
             reporting = partial(usage_warnings.report, resources.store.usage_warnings, resources.meter)
             in_background(reporting, "usage-warnings")

@@ -19,8 +19,12 @@ class BlobSettings(ProcessSettings):
     """`host:port` of an S3-compatible store. Needed with `s3`."""
     s3_access_key: SecretStr = SecretStr("")
     """Access key. Needed with `s3`."""
+    s3_access_key_file: str = ""
+    """A file that holds the access key instead."""
     s3_secret_key: SecretStr = SecretStr("")
     """Secret key. Needed with `s3`."""
+    s3_secret_key_file: str = ""
+    """A file that holds the secret key instead."""
     s3_bucket: str = "i2v"
     """Bucket; it is created if it does not exist."""
     s3_region: str = "us-east-1"

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from services.errors import Unavailable
 from services.orchestrator.disk_space import DiskSpace
@@ -28,9 +29,11 @@ async def check(
     server: RpcServer,
     meter: PrometheusMeter,
     embedded: EmbeddedPostgres | None,
+    report: Callable[[str], None],
 ) -> None:
     """Reports whether jobs and assets can be taken to the health service, and the audit of the counters to metrics.
 
+    `report` gets why they cannot be taken; empty: they can.
     If the embedded PostgreSQL has ended, it starts it again.
     """
     serving, rounds, why = False, 0, ""
@@ -50,10 +53,12 @@ async def check(
             elif obstacle.reason != why:
                 log.warning("not serving", extra={"reason": obstacle.reason, **obstacle.metadata})
             serving, why = False, obstacle.reason if obstacle is not None else ""
+            report(obstacle.message if obstacle is not None else "the health check failed")
         else:
             if not serving:
                 log.info("serving")
             serving, why = True, ""
+            report("")
         await server.set_serving(serving)
         if embedded is not None and why == ServiceReason.DATABASE_UNAVAILABLE:
             await _revive(embedded)

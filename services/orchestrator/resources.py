@@ -46,7 +46,7 @@ from services.orchestrator.retention.old_uploads import OldUploads
 from services.orchestrator.retention.retention import Retention
 from services.orchestrator.retention.unneeded_bytes import UnneededBytes
 from services.orchestrator.settings import Settings
-from services.orchestrator.store.database import migrate
+from services.orchestrator.store.database import check_schema, migrate
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
@@ -61,6 +61,7 @@ from services.orchestrator.worker.dbos_queue import (
     migrate_queue,
 )
 from services.orchestrator.worker.drained_backends import DrainedBackends
+from services.readiness import Readiness
 from services.rpc.server import listen_for_metrics
 from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
 
@@ -105,13 +106,14 @@ class Resources:
 async def open_resources(
     settings: Settings,
     stack: AsyncExitStack,
+    readiness: Readiness,
     *,
     runs_jobs: bool,
     backends: Backends | None,
     registry: CollectorRegistry,
     pace: Pace,
 ) -> Resources:
-    """Opens the resources, and migrates the database. Leaving the stack closes them in the reverse order.
+    """Opens the resources, and migrates the database if it may. Leaving the stack closes them in the reverse order.
 
     `runs_jobs`: the process needs local backends too. `backends` replace those of the settings. Raises BadSetting for
     files that cannot be used.
@@ -121,9 +123,12 @@ async def open_resources(
     await asyncio.to_thread(restrict_permissions, settings.data, "blobs", "spool")
     embedded = None if settings.database_url else await _start_postgres(settings.data / "postgres", stack)
     url = embedded.url if embedded is not None else settings.database_url
-    startup_wait = StartupWait(url, settings.database_patience_s)
-    await startup_wait.through(partial(asyncio.to_thread, migrate, url))
-    await startup_wait.through(partial(asyncio.to_thread, migrate_queue, url))
+    startup_wait = StartupWait(url, settings.database_patience_s, partial(readiness.report, "database"))
+    if settings.migrate:
+        await startup_wait.through(partial(asyncio.to_thread, migrate, url))
+        await startup_wait.through(partial(asyncio.to_thread, migrate_queue, url))
+    else:
+        await startup_wait.through(partial(asyncio.to_thread, check_schema, url))
     clock = SystemClock()
     queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
     store = PostgresStore(url, clock=clock, queue=queue)

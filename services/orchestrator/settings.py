@@ -42,6 +42,12 @@ class Settings(BlobSettings):
     accessible to the service's user only: see [operations.md](operations.md#bytes)."""
     database_url: Annotated[str, Field(repr=False)] = ""
     """`postgresql://…`, the database. Empty: an embedded PostgreSQL under the data folder."""
+    database_url_file: str = ""
+    """A file that holds that URL instead, with its password."""
+    migrate: Switch = True
+    """Whether the start brings the database to the schema of this release. `false` in a cluster: then a Job runs
+    `python -m services.orchestrator migrate`, and a process waits for it as for the database; see
+    [kubernetes.md](kubernetes.md#the-schema)."""
     database_patience_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
     """Seconds that a process waits at its start for a PostgreSQL that is unreachable, starting or recovering; see
     [operations.md](operations.md#database). 0: not at all; at most 3600."""

@@ -1,5 +1,6 @@
 """The role `worker`: runs jobs and the reaper, and removes what is old."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from services.orchestrator.assets.finished_videos import FinishedVideos
@@ -29,9 +30,16 @@ from services.orchestrator.worker.workflow import Worker
 
 
 async def open_worker(
-    settings: Settings, resources: Resources, stack: AsyncExitStack, pace: Pace, signer: FileSigner | None = None
+    settings: Settings,
+    resources: Resources,
+    stack: AsyncExitStack,
+    pace: Pace,
+    signer: FileSigner | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Worker:
     """Starts a worker; leaving the stack stops it. `signer` replaces the one of the settings.
+
+    `report` gets why none of its backends takes work; empty: one does.
 
     Raises NameTaken, RuntimeError.
     """
@@ -85,7 +93,7 @@ async def open_worker(
         jobs=store.jobs,
         runner=runner,
         reconciling=reconciling,
-        readiness=BackendReadiness(backends, workers, meter),
+        readiness=BackendReadiness(backends, workers, meter, report),
         clock=clock,
         meter=meter,
         silent_s=settings.silent_s,
@@ -96,6 +104,7 @@ async def open_worker(
         slots=slots,
         entries=store.queues.entries,
         paused=resources.drained.is_drained,
+        migrates=settings.migrate,
     )
     worker = Worker(runner=runner, reaper=reaper, workers=workers, queue=queue, silent_s=settings.silent_s)
     await resources.startup_wait.through(worker.start)

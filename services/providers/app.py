@@ -32,6 +32,7 @@ from services.providers.vendors import VENDORS, Entry, Options
 from services.providers.video_download import Downloader, DownloadLimits
 from services.providers.webhook_server import WebhookServer
 from services.providers.webhook_verification import Webhooks
+from services.readiness import Readiness
 from services.rpc import auth
 from services.rpc.concurrent_call_limits import CallLimits
 from services.rpc.server import CannotListenError, RpcServer, Tls, listen_for_metrics, serve
@@ -57,13 +58,14 @@ async def open_app(
     vendor: str,
     settings: Settings,
     *,
+    readiness: Readiness | None = None,
     registry: CollectorRegistry = REGISTRY,
     clock: Clock = system_clock,
     missing_s: float = MISSING_S,
 ) -> AsyncIterator[App]:
     """Starts the provider of a vendor; at the end of the block it completes submissions, drains and stops.
 
-    `missing_s` is how long the vendor must deny a task before it counts as gone.
+    `missing_s` is how long the vendor must deny a task before it counts as gone. It is ready as soon as it has started.
     """
     entry = VENDORS[vendor]
     async with AsyncExitStack() as stack:
@@ -127,6 +129,7 @@ async def open_app(
         )
         stack.push_async_callback(server.drain, GRACE_S)
         stack.push_async_callback(service.settle, settings.settle_s)
+        stack.push_async_callback(asyncio.sleep, settings.drain_delay_s)
         stack.push_async_callback(server.set_serving, False)
         fields = {"vendor": vendor, "port": server.port, "simulation": settings.simulation}
         log.info("ready", extra={**fields, "metrics_port": metrics_port, "webhook_port": webhook_port})

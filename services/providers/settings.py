@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import PositiveFloat, PositiveInt, SecretStr
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
 
 from services.providers.listen_address import is_own
 from services.settings import BadSetting, Key, ListenAddress, ProcessSettings, Switch, matching
@@ -89,6 +89,8 @@ class Settings(ProcessSettings):
     """Calls that are answered at a time; more are refused, and nothing is submitted: their jobs wait."""
     settle_s: PositiveFloat = 60.0
     """Seconds that submissions may take after a stop signal."""
+    drain_delay_s: NonNegativeFloat = 0.0
+    """Seconds that health says NOT_SERVING before that. In Kubernetes: 5."""
 
     @classmethod
     def from_environment(cls, vendor: str, environment: Mapping[str, str] | None = None) -> "Settings":

@@ -9,6 +9,13 @@ class ServiceReason(Reason):
     """What the service lacks at the moment. A job waits for it in `Retrying`, until its deadline."""
 
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE", "Repeat after `RetryInfo`.", _TEMPORARY, Advice.RETRY
+    SCHEMA_MISMATCH = (
+        "SCHEMA_MISMATCH",
+        "A process that starts found the schema of another release; it waits. Operators: see "
+        "[The schema](kubernetes.md#the-schema).",
+        _TEMPORARY,
+        Advice.RETRY,
+    )
     BLOBS_UNAVAILABLE = (
         "BLOBS_UNAVAILABLE",
         "The blob store does not answer, or refuses. Repeat.",

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from services.readiness import Readiness
 from services.rpc.channel import open_channel
 from services.rpc.server import CannotListenError, listen_for_metrics
 from services.studio.file_answer import FileAnswer
@@ -49,8 +50,10 @@ async def ended(app: App) -> None:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, *, registry: CollectorRegistry = REGISTRY) -> AsyncIterator[App]:
-    """Starts the HTTP process; leaving the block drains and stops it.
+async def open_app(
+    settings: Settings, *, readiness: Readiness | None = None, registry: CollectorRegistry = REGISTRY
+) -> AsyncIterator[App]:
+    """Starts the HTTP process; leaving the block drains and stops it. It is ready as soon as it has started.
 
     Raises:
         CannotListenError: an address is taken, or cannot be had.
@@ -91,6 +94,7 @@ async def open_app(settings: Settings, *, registry: CollectorRegistry = REGISTRY
             await asyncio.wait({serving})
 
         stack.push_async_callback(stop)
+        stack.push_async_callback(asyncio.sleep, settings.drain_delay_s)
         port = int(listener.getsockname()[1])
         log.info("ready", extra={"port": port, "metrics_port": metrics_port})
         yield App(port, metrics_port, serving)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from services.settings import ListenAddress, ProcessSettings, is_of_kubernetes, matching, read_authorities
 
@@ -36,6 +36,8 @@ class Settings(ProcessSettings):
     """Seconds that a reader may take nothing; then the connection is closed."""
     drain_s: Annotated[int, Field(ge=0, le=3600)] = 5
     """Seconds that running responses may continue after a stop signal."""
+    drain_delay_s: NonNegativeFloat = 0.0
+    """Seconds that connections are still accepted before that, so that load balancers notice. In Kubernetes: 5."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":

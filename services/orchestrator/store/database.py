@@ -2,21 +2,20 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
 import psycopg
 import sqlalchemy as sa
 from alembic import command
-from alembic.config import Config
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from services.errors import PreconditionFailed, Unavailable
+from services.orchestrator.store import schema_version
 from services.reasons import RetentionReason, ServiceReason
 
 PASSING = ("08", "25006", "25P03", "40", "53", "57")
@@ -52,16 +51,30 @@ def plain_url(url: str) -> str:
 def migrate(url: str) -> None:
     """Brings the schema to the newest version. Several processes may do so at once: one works, the others wait.
 
-    Raises: Unavailable.
+    A schema of a newer release that serves this one too stays as it is. Raises Unavailable.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with _connected(url) as connection:
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('i2v-migrations'))"))
+        if schema_version.is_ahead(connection):
+            return
+        config = schema_version.migrations()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        schema_version.mark(connection)
+
+
+def check_schema(url: str) -> None:
+    """Raises Unavailable if the programs of this release cannot use the schema (SCHEMA_MISMATCH), or the database."""
+    with _connected(url) as connection:
+        schema_version.check(connection)
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[sa.Connection]:
+    """Gives a connection in a transaction. Raises Unavailable."""
     try:
-        engine = sa.create_engine(driver_url(url), poolclass=sa.NullPool)
-        with engine.begin() as connection:
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('i2v-migrations'))"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        with sa.create_engine(driver_url(url), poolclass=sa.NullPool).begin() as connection:
+            yield connection
     except (OperationalError, ArgumentError) as error:
         why = str(getattr(error, "orig", error)).splitlines()[0]
         raise Unavailable(f"The database cannot be used: {why}", reason=ServiceReason.DATABASE_UNAVAILABLE) from error

@@ -34,10 +34,14 @@ log = logging.getLogger(__name__)
 class StartupWait:
     """The time limit of one start: all its steps share it."""
 
-    def __init__(self, url: str, at_most_s: float) -> None:
-        """Waits for the database of the URL, `at_most_s` seconds from now. 0: not at all."""
+    def __init__(self, url: str, at_most_s: float, report: Callable[[str], None] = lambda why: None) -> None:
+        """Waits for the database of the URL, `at_most_s` seconds from now. 0: not at all.
+
+        `report` gets why it waits; empty: it waits no more.
+        """
         self._url = plain_url(url)
         self._at_most_s = at_most_s
+        self._report = report
         self._until = asyncio.get_running_loop().time() + at_most_s
         self._said: tuple[str, float] | None = None
         """What was logged last, and when."""
@@ -57,7 +61,9 @@ class StartupWait:
                 result = await step()
             except (Unavailable, DBAPIError, psycopg.Error) as error:
                 state = _sqlstate(error)
-                if state.startswith(PASSING):
+                if isinstance(error, Unavailable) and error.reason == ServiceReason.SCHEMA_MISMATCH:
+                    await self._wait(error.message)
+                elif state.startswith(PASSING):
                     await self._wait(f"it refuses for now (SQLSTATE {state})")
                 elif not await asyncio.to_thread(self._trouble):
                     # A refused login has no SQLSTATE. The server may have become ready since, so try again.
@@ -68,6 +74,7 @@ class StartupWait:
                 if self._said is not None:
                     log.info("the database is ready")
                     self._said = None
+                    self._report("")
                 return result
 
     async def _wait(self, why: str) -> None:
@@ -79,6 +86,7 @@ class StartupWait:
             )
         if self._said is None or self._said[0] != why or now >= self._said[1] + LOG_S:
             self._said = (why, now)
+            self._report(why)
             left_s = round(self._until - now, 1)
             log.warning("waiting for the database", extra={"why": why, "at_most_s_more": left_s})
         await asyncio.sleep(min(AGAIN_S, self._until - now))

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from services.errors import Unavailable
@@ -24,12 +24,18 @@ class BackendReadiness:
     backends: Mapping[str, Backend]
     workers: Workers
     meter: Meter
+    report: Callable[[str], None] | None = None
+    """Gets why no backend takes work, after each check; empty: one does."""
     _logged: dict[str, str] = field(default_factory=dict)
     """Why each backend was not ready, as it was logged last."""
 
     async def check(self) -> None:
         """Reports whether each backend is ready. Raises Unavailable."""
         found = await asyncio.gather(*(self._check(name, backend) for name, backend in self.backends.items()))
+        if self.report is not None:
+            self.report(
+                "" if "" in found or not found else ", ".join(map(": ".join, zip(self.backends, found, strict=True)))
+            )
         await self.workers.report(dict(zip(self.backends, found, strict=True)))
 
     async def _check(self, name: str, backend: Backend) -> str:

@@ -42,15 +42,23 @@ class DbosQueue:
     """Whether DBOS runs in this process, or is still ending."""
 
     def __init__(
-        self, url: str, *, executor: str, slots: Mapping[str, Limits], entries: Entries, paused: Paused
+        self,
+        url: str,
+        *,
+        executor: str,
+        slots: Mapping[str, Limits],
+        entries: Entries,
+        paused: Paused,
+        migrates: bool = True,
     ) -> None:
         """`executor` marks the entries that this worker takes; `slots` limits the jobs of each backend.
 
-        While a queue is `paused` no job of it is taken.
+        While a queue is `paused` no job of it is taken. `migrates`: whether the start may change DBOS's tables.
         """
         self._url = url
         self._executor = executor
         self._slots = slots
+        self._migrates = migrates
         self._poller = NewWorkPoller(entries, paused)
         self._claimers: Mapping[str, QueueClaimer] = {}
 
@@ -71,6 +79,7 @@ class DbosQueue:
             "enable_otlp": False,
             "log_level": "WARNING",
             "sys_db_pool_size": 4,
+            "run_migrations": self._migrates,
             "notification_coalesce_sec": NOTIFIER_S,
             "db_engine_kwargs": {"connect_args": dict(KEEPALIVE)},
         }

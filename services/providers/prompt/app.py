@@ -14,6 +14,7 @@ from services.providers.prompt.prompt_cache import PromptCache
 from services.providers.prompt.prompt_service import PromptService
 from services.providers.prompt.settings import Settings
 from services.providers.prompt.writer import Writer
+from services.readiness import Readiness
 from services.rpc import auth
 from services.rpc.concurrent_call_limits import CallLimits
 from services.rpc.server import RpcServer, Tls, listen_for_metrics, serve
@@ -34,9 +35,15 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, registry: CollectorRegistry = REGISTRY, sleep: Sleep = asyncio.sleep
+    settings: Settings,
+    *,
+    readiness: Readiness | None = None,
+    registry: CollectorRegistry = REGISTRY,
+    sleep: Sleep = asyncio.sleep,
 ) -> AsyncIterator[App]:
     """Starts a prompt writer; leaving the block drains and stops it. `sleep` is what it waits with between two calls.
+
+    It is ready as soon as it has started.
 
     Raises:
         CannotListenError: an address is taken, or cannot be had.
