@@ -23,7 +23,7 @@ def stop():
     os.kill(os.getpid(), signal.SIGTERM)
 
 @asynccontextmanager
-async def open_app(settings):
+async def open_app(settings, *, readiness):
     print(type(asyncio.get_running_loop()).__module__, "opened", flush=True)
     try:
         {start}

@@ -1,0 +1,152 @@
+"""What Kubernetes' probes learn from real processes: live, started and ready mean different things."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic import command
+
+from services.orchestrator.store.database import plain_url
+from services.orchestrator.store.schema_version import OLDEST_PROGRAMS, known
+from tests.support.health_port import answers, ask, last_line
+from tests.support.migrations import migrated
+from tests.support.postgres_proxy import postgres_proxy
+from tests.support.programs import fresh_port
+from tests.support.worker_processes import fake_models, worker
+
+RECOVERS = ("57P03", "the database system is not yet accepting connections")
+
+
+def sql(database: str, *statements: str) -> None:
+    with psycopg.connect(plain_url(database), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+@contextmanager
+def probed(
+    database: str, data: Path, role: str = "worker", **settings: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A process of the orchestrator, and its health port."""
+    fake_models(data)
+    port = fresh_port()
+    with worker(database, data, name=role, role=role, I2V_HEALTH_LISTEN=f"127.0.0.1:{port}", **settings) as process:
+        yield process, port
+
+
+async def ended(process: subprocess.Popen[bytes]) -> int:
+    return await asyncio.to_thread(process.wait, 120)
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+async def test_a_process_that_waits_for_the_database_is_live_and_started_and_not_ready(
+    database: str, tmp_path: Path, role: str
+) -> None:
+    async with postgres_proxy(database) as proxy:
+        proxy.refusal = RECOVERS
+        with probed(proxy.url, tmp_path, role, I2V_DATABASE_PATIENCE_S="600") as (process, port):
+            await answers(process, port, "/readyz", 503, "database: it is starting, stopping or recovering")
+            assert (await asyncio.to_thread(ask, port, "/startupz"))[0] == 200
+            assert (await asyncio.to_thread(ask, port, "/livez"))[0] == 200
+            proxy.refusal = None
+            await answers(process, port, "/readyz", 200)
+            assert process.poll() is None
+
+
+async def test_a_process_that_loses_its_database_stays_live_and_becomes_ready_again(
+    database: str, tmp_path: Path
+) -> None:
+    async with postgres_proxy(database) as proxy:
+        with probed(proxy.url, tmp_path, "api") as (process, port):
+            await answers(process, port, "/readyz", 200)
+            proxy.refusal = RECOVERS
+            sql(
+                database,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+            await answers(process, port, "/readyz", 503, "service: The database cannot be reached.")
+            assert await asyncio.to_thread(ask, port, "/livez") == (200, "the event loop turns")
+            proxy.refusal = None
+            await answers(process, port, "/readyz", 200)
+
+
+async def test_readiness_goes_first_and_calls_are_answered_during_the_pause(database: str, tmp_path: Path) -> None:
+    with probed(database, tmp_path, "api", I2V_DRAIN_DELAY_S="30") as (process, port):
+        await answers(process, port, "/readyz", 200)
+        process.send_signal(signal.SIGTERM)
+        assert await answers(process, port, "/readyz", 503) == "it is stopping"
+        assert (await asyncio.to_thread(ask, port, "/livez"))[0] == 200
+        assert process.poll() is None
+
+
+async def test_a_worker_without_a_backend_that_takes_work_is_live_and_not_ready(database: str, tmp_path: Path) -> None:
+    settings = {"I2V_TRITON": f"127.0.0.1:{fresh_port()}", "I2V_FAKE_SLOTS": "0"}
+    with probed(database, tmp_path, **settings) as (process, port):
+        await answers(process, port, "/readyz", 503, "backends: triton: ")
+        assert (await asyncio.to_thread(ask, port, "/startupz"))[0] == 200
+        assert (await asyncio.to_thread(ask, port, "/livez"))[0] == 200
+
+
+async def test_a_process_of_a_cluster_waits_for_the_program_that_migrates(database: str, tmp_path: Path) -> None:
+    sql(database, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public", "DROP SCHEMA IF EXISTS dbos CASCADE")
+    with probed(database, tmp_path, I2V_MIGRATE="false", I2V_DATABASE_PATIENCE_S="600") as (process, port):
+        why = await answers(process, port, "/readyz", 503, "database: it has no schema yet")
+        assert "run `python -m services.orchestrator migrate`" in why
+        with worker(database, tmp_path, name="migrate", role="migrate") as migrating:
+            assert await ended(migrating) == 0
+        await answers(process, port, "/readyz", 200)
+
+
+async def test_a_schema_behind_is_one_line_and_the_process_ends_after_its_patience(
+    database: str, tmp_path: Path
+) -> None:
+    migrated(database, command.downgrade, "-1")
+    with probed(database, tmp_path, I2V_MIGRATE="false", I2V_DATABASE_PATIENCE_S="1") as (process, _):
+        assert await ended(process) == 1
+    line = last_line(tmp_path / "worker.log")
+    assert f"its schema is at {known()[1]}, and this program needs {known()[0]}" in line
+    with worker(database, tmp_path, name="migrate", role="migrate") as migrating:
+        assert await ended(migrating) == 0
+    with probed(database, tmp_path, I2V_MIGRATE="false") as (process, port):
+        await answers(process, port, "/readyz", 200)
+
+
+@pytest.mark.parametrize("migrate", ["true", "false"])
+async def test_a_schema_ahead_that_still_serves_this_release_is_used(
+    database: str, tmp_path: Path, migrate: str
+) -> None:
+    sql(database, "UPDATE alembic_version SET version_num = '9001'")
+    with probed(database, tmp_path, I2V_MIGRATE=migrate) as (process, port):
+        await answers(process, port, "/readyz", 200)
+
+
+@pytest.mark.parametrize("migrate", ["true", "false"])
+async def test_a_schema_ahead_that_serves_only_newer_releases_is_one_line(
+    database: str, tmp_path: Path, migrate: str
+) -> None:
+    serves = "COMMENT ON TABLE alembic_version IS 'serves programs since 9000'"
+    sql(database, "UPDATE alembic_version SET version_num = '9001'", serves)
+    with probed(database, tmp_path, I2V_MIGRATE=migrate, I2V_DATABASE_PATIENCE_S="1") as (process, _):
+        assert await ended(process) == 1
+    line = last_line(tmp_path / "worker.log")
+    assert "its schema is at 9001 and serves programs since 9000" in line and "take a newer release" in line
+
+
+def test_the_oldest_release_that_the_schema_serves_is_one_of_ours() -> None:
+    assert OLDEST_PROGRAMS in known()
+
+
+async def test_a_health_port_in_use_ends_the_start_with_one_line(database: str, tmp_path: Path) -> None:
+    fake_models(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with worker(database, tmp_path, I2V_HEALTH_LISTEN=address) as process:
+            assert await ended(process) == 1
+    assert last_line(tmp_path / "worker-0.log").startswith(f"i2v: cannot listen on {address}: ")
