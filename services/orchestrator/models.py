@@ -20,6 +20,8 @@ from services.settings import BadSetting
 PREFIX, S3 = "I2V_", "s3://"
 DONE = ".digest"
 """A file in a filled folder, with the digest that was checked. Written last."""
+MESSAGE = 300
+"""Characters of a store's error that are shown."""
 SKIPPED = ("__pycache__", DONE)
 
 
@@ -118,7 +120,7 @@ def _store(url: str, settings: BlobSettings) -> Iterator[tuple[str, str, Any]]:
     try:
         yield name, f"{prefix.rstrip('/')}/" if prefix else "", bucket.client(http)
     except (MinioException, urllib3.exceptions.HTTPError) as error:
-        raise ModelError(f"{url} cannot be used: {error}") from error
+        raise ModelError(f"{url} cannot be used: {' '.join(str(error).split())[:MESSAGE]}") from error
     finally:
         http.clear()
 
