@@ -22,6 +22,7 @@ from services.rpc.admitted_calls import OpenStream
 from services.rpc.concurrent_call_limits import CallLimits
 from services.rpc.health import HealthService
 from services.rpc.interceptor import CallInterceptor
+from services.rpc.rotating_certificate import RotatingCertificate
 from services.rpc.telemetry import ServerMetrics, serve_metrics
 
 LIVENESS = "liveness"
@@ -63,8 +64,14 @@ class Tls:
         return cls(cert_file=Path(cert_file), key_file=Path(key_file)) if cert_file else None
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Reads the files. Raises OSError."""
-        return grpc.ssl_server_credentials([(self.key_file.read_bytes(), self.cert_file.read_bytes())])
+        """Reads the files; files that replace them later hold for the connections made after that. Raises OSError."""
+        files = RotatingCertificate(self.cert_file, self.key_file)
+
+        def replaced() -> grpc.ServerCertificateConfiguration | None:
+            pair = files.replaced()
+            return grpc.ssl_server_certificate_configuration([pair]) if pair is not None else None
+
+        return grpc.dynamic_ssl_server_credentials(grpc.ssl_server_certificate_configuration([files.pair()]), replaced)
 
 
 class RpcServer:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -15,6 +16,7 @@ from starlette.routing import Route
 
 from services.readiness import Readiness
 from services.rpc.channel import open_channel
+from services.rpc.rotating_certificate import RotatingCertificate
 from services.rpc.server import CannotListenError, listen_for_metrics
 from services.studio.file_answer import FileAnswer
 from services.studio.media import Media
@@ -23,6 +25,8 @@ from services.studio.settings import Settings
 from services.studio.share_pages import SharePages
 from services.studio.shared_assets import SharedAssets
 from services.studio.signed_assets import SignedAssets
+
+CERTIFICATE_LOOK_S = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +55,15 @@ async def ended(app: App) -> None:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, readiness: Readiness | None = None, registry: CollectorRegistry = REGISTRY
+    settings: Settings,
+    *,
+    readiness: Readiness | None = None,
+    registry: CollectorRegistry = REGISTRY,
+    certificate_look_s: float = CERTIFICATE_LOOK_S,
 ) -> AsyncIterator[App]:
     """Starts the HTTP process; leaving the block drains and stops it. It is ready as soon as it has started.
+
+    `certificate_look_s` are the seconds between two looks at the files of the certificate.
 
     Raises:
         CannotListenError: an address is taken, or cannot be had.
@@ -88,6 +98,9 @@ async def open_app(
             )
         )
         serving = asyncio.create_task(server.serve([listener]), name="http")
+        if settings.tls_cert_file:
+            renewing = _renew(server.config, settings, certificate_look_s)
+            stack.callback(asyncio.create_task(renewing, name="certificate").cancel)
 
         async def stop() -> None:
             server.should_exit = True
@@ -99,6 +112,16 @@ async def open_app(
         log.info("ready", extra={"port": port, "metrics_port": metrics_port})
         yield App(port, metrics_port, serving)
         log.info("stopping")
+
+
+async def _renew(config: uvicorn.Config, settings: Settings, look_s: float) -> None:
+    """Lets new connections have the certificate that replaces the one before it."""
+    files = RotatingCertificate(Path(settings.tls_cert_file), Path(settings.tls_key_file))
+    files.pair()
+    while True:
+        await asyncio.sleep(look_s)
+        if files.replaced() is not None and config.ssl is not None:
+            config.ssl.load_cert_chain(files.cert_file, files.key_file)
 
 
 def _listener(address: str) -> socket.socket:
