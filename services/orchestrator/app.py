@@ -142,5 +142,6 @@ async def _serve(
         limits=call_limits(settings),
         check=request_texts.check,
         reflect=settings.reflection,
+        connection_age_s=settings.connection_age_s,
         tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
     )

@@ -203,6 +203,9 @@ class Settings(BlobSettings):
     """Calls of one connection at a time. A client holds further calls back without an error, so keep this above
     `I2V_TENANT_CALLS`. Lower it for unknown callers: many connections with this many calls each delay the calls of
     others."""
+    connection_age_s: NonNegativeFloat = 0.0
+    """Seconds after which a connection takes no more calls, so that its client finds new replicas; after as long again
+    its open calls break off, and our client resumes them elsewhere. 0: no limit. In Kubernetes: 600."""
     first_message_s: PositiveFloat = 10.0
     """Seconds that a call may take to send its first message."""
     next_message_s: PositiveFloat = 60.0

@@ -131,13 +131,15 @@ async def serve(
     tls: Tls | None = None,
     limits: CallLimits | None = None,
     check: Callable[[Any], None] | None = None,
+    connection_age_s: float = 0.0,
 ) -> RpcServer:
     """Starts a server on `host:port`.
 
     `services` are the full names of what is registered, for health and reflection. `endless` are the methods,
     `/package.Service/Method`, whose streams have no end of their own. Without `verify` no call needs a key.
     `authorize` raises an error for a caller that may not call a method. `check` gets every message of a call with a
-    key, and raises an error for a bad one.
+    key, and raises an error for a bad one. A connection of `connection_age_s` takes no more calls, so that its client
+    looks for other servers; after as long again its open calls break off. 0: without a limit.
 
     Raises:
         CannotListenError: the address is in use, or not an address of this machine.
@@ -147,7 +149,7 @@ async def serve(
         ServerMetrics(registry), verify=verify, authorize=authorize, endless=endless, limits=limits, check=check
     )
     # No maximum_concurrent_rpcs: gRPC would also count calls without a key, and would refuse without a reason.
-    server = grpc.aio.server(interceptors=[calls], options=_options(limits.connection_calls))
+    server = grpc.aio.server(interceptors=[calls], options=_options(limits.connection_calls, connection_age_s))
     health = HealthService(("", LIVENESS, *services))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     for register in registrations:
@@ -171,8 +173,11 @@ def listen_for_metrics(address: str, registry: CollectorRegistry) -> tuple[int, 
         raise CannotListenError(f"cannot listen on {address}: {error.strerror}") from error
 
 
-def _options(connection_calls: int) -> list[tuple[str, Any]]:
+def _options(connection_calls: int, connection_age_s: float) -> list[tuple[str, Any]]:
+    age_ms = round(connection_age_s * 1000)
+    ages = [("grpc.max_connection_age_ms", age_ms), ("grpc.max_connection_age_grace_ms", age_ms)]
     return [
+        *(ages if age_ms else []),
         *KEEPALIVE,
         ("grpc.max_receive_message_length", MESSAGE_BYTES),
         ("grpc.max_send_message_length", MESSAGE_BYTES),

@@ -258,7 +258,7 @@ async def verify(token: str) -> Credential:
     return Credential("acme")
 
 
-async def serving(script: Script, address: str = "127.0.0.1:0") -> RpcServer:
+async def serving(script: Script, address: str = "127.0.0.1:0", connection_age_s: float = 0.0) -> RpcServer:
     registrations = [
         lambda server: job_pb2_grpc.add_JobServiceServicer_to_server(script, server),
         lambda server: asset_pb2_grpc.add_AssetServiceServicer_to_server(script, server),
@@ -267,7 +267,13 @@ async def serving(script: Script, address: str = "127.0.0.1:0") -> RpcServer:
     ]
     watch = "/i2v.v1.JobService/WatchJob"
     return await serve(
-        address, registrations, services=[SERVICE], registry=CollectorRegistry(), verify=verify, endless=[watch]
+        address,
+        registrations,
+        services=[SERVICE],
+        registry=CollectorRegistry(),
+        verify=verify,
+        endless=[watch],
+        connection_age_s=connection_age_s,
     )
 
 
