@@ -58,6 +58,7 @@ from services.orchestrator.worker.dbos_queue import (
     APPLICATION_VERSION,
     MAKE_VIDEO,
     DbosEntries,
+    check_queue,
     migrate_queue,
 )
 from services.orchestrator.worker.drained_backends import DrainedBackends
@@ -129,6 +130,7 @@ async def open_resources(
         await startup_wait.through(partial(asyncio.to_thread, migrate_queue, url))
     else:
         await startup_wait.through(partial(asyncio.to_thread, check_schema, url))
+        await startup_wait.through(partial(asyncio.to_thread, check_queue, url))
     clock = SystemClock()
     queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
     store = PostgresStore(url, clock=clock, queue=queue)

@@ -104,6 +104,17 @@ async def test_a_process_of_a_cluster_waits_for_the_program_that_migrates(databa
         await answers(process, port, "/readyz", 200)
 
 
+async def test_a_process_waits_for_the_schema_of_its_queue_too(database: str, tmp_path: Path) -> None:
+    sql(database, "DROP SCHEMA IF EXISTS dbos CASCADE")
+    with probed(database, tmp_path, I2V_MIGRATE="false", I2V_DATABASE_PATIENCE_S="600") as (process, port):
+        await answers(
+            process, port, "/readyz", 503, "database: the schema of its queue is at 0, and this program needs"
+        )
+        with worker(database, tmp_path, name="migrate", role="migrate") as migrating:
+            assert await ended(migrating) == 0
+        await answers(process, port, "/readyz", 200)
+
+
 async def test_a_schema_behind_is_one_line_and_the_process_ends_after_its_patience(
     database: str, tmp_path: Path
 ) -> None:
