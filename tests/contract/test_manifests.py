@@ -29,6 +29,7 @@ from tests.support.overlays import (
     of_kind,
     pod,
     resources,
+    with_component,
 )
 
 VERSION = "1.37"
@@ -64,14 +65,31 @@ OURS = [
 ]
 
 
+def check(resource: dict[str, Any]) -> None:
+    kind = f"{resource['apiVersion']}/{resource['kind']}"
+    if kind in CUSTOM:
+        jsonschema.validate(resource["spec"], CUSTOM[kind])
+    else:
+        kubernetes_validate.validate(resource, VERSION, strict=True)
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_resource_of_an_overlay_is_valid_in_the_strict_sense(overlay: str) -> None:
     for resource in resources(overlay):
-        kind = f"{resource['apiVersion']}/{resource['kind']}"
-        if kind in CUSTOM:
-            jsonschema.validate(resource["spec"], CUSTOM[kind])
-        else:
-            kubernetes_validate.validate(resource, VERSION, strict=True)
+        check(resource)
+
+
+def test_an_overlay_of_ones_own_adds_the_mesh(tmp_path: Path) -> None:
+    changed = [each for each in with_component("prod", "mesh", tmp_path) if each not in resources("prod")]
+    for resource in changed:
+        check(resource)
+    assert {each["kind"] for each in changed} == {"Namespace", "PeerAuthentication", "NetworkPolicy"}
+
+
+def test_a_field_that_kubernetes_does_not_have_is_found() -> None:
+    service = named("dev", "Service", "i2v-api")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        check(service | {"spec": service["spec"] | {"clusterip": "None"}})
 
 
 def test_a_field_that_a_custom_resource_does_not_have_is_found() -> None:

@@ -1,5 +1,6 @@
 """The overlays of deploy/k8s, rendered by kubectl as a platform team renders them."""
 
+import os
 import subprocess
 import sys
 from functools import cache
@@ -20,6 +21,15 @@ def rendered(overlay: str) -> str:
     """What `kubectl kustomize` writes."""
     folder = str(K8S / "overlays" / overlay)
     return subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def with_component(overlay: str, component: str, folder: Path) -> list[dict[str, Any]]:
+    """All resources of an overlay of one's own: another one, and a component more."""
+    own = {"resources": [K8S / "overlays" / overlay], "components": [K8S / "components" / component]}
+    text = yaml.safe_dump({key: [os.path.relpath(each, folder) for each in paths] for key, paths in own.items()})
+    (folder / "kustomization.yaml").write_text(text)
+    done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True, check=True, timeout=60)
+    return list(yaml.safe_load_all(done.stdout))
 
 
 @cache
