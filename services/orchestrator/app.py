@@ -100,6 +100,8 @@ async def open_app(
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
         # An API that runs jobs too answers callers also while no backend takes work.
         report = partial(readiness.report, "backends") if role is Role.WORKER else None
+        if report is not None:
+            report(NOT_CHECKED)
         worker = await open_worker(settings, resources, stack, pace, signer, report) if runs_jobs else None
         readiness.report("service", NOT_CHECKED)
         checking = partial(

@@ -7,13 +7,18 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import grpc
 import psycopg
 import pytest
 from alembic import command
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from services.orchestrator.app import NOT_CHECKED
 from services.orchestrator.store.database import plain_url
 from services.orchestrator.store.schema_version import OLDEST_PROGRAMS, known
+from services.rpc.health import SERVING
 from tests.support.health_port import answers, ask, last_line
 from tests.support.migrations import migrated
 from tests.support.postgres_proxy import postgres_proxy
@@ -78,12 +83,48 @@ async def test_a_process_that_loses_its_database_stays_live_and_becomes_ready_ag
 
 
 async def test_readiness_goes_first_and_calls_are_answered_during_the_pause(database: str, tmp_path: Path) -> None:
-    with probed(database, tmp_path, "api", I2V_DRAIN_DELAY_S="30") as (process, port):
+    address = f"127.0.0.1:{fresh_port()}"
+    with probed(database, tmp_path, "api", I2V_DRAIN_DELAY_S="120", I2V_LISTEN=address) as (process, port):
         await answers(process, port, "/readyz", 200)
-        process.send_signal(signal.SIGTERM)
-        assert await answers(process, port, "/readyz", 503) == "it is stopping"
+        async with grpc.aio.insecure_channel(address) as channel:
+            health: Any = health_pb2_grpc.HealthStub(channel)
+            assert (await health.Check(health_pb2.HealthCheckRequest(), timeout=60)).status == SERVING
+            process.send_signal(signal.SIGTERM)
+            assert await answers(process, port, "/readyz", 503) == "it is stopping"
+            watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=60)
+            while (await watch.read()).status == SERVING:  # until the app has begun to drain
+                pass
+            await health.Check(health_pb2.HealthCheckRequest(), timeout=60)  # a new call is answered
         assert (await asyncio.to_thread(ask, port, "/livez"))[0] == 200
         assert process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"I2V_DISK_FREE_BYTES": str(10**18), "I2V_DISK_FREE_SHARE": "1"}, "service: "),
+        (
+            {
+                "I2V_BLOBS": "s3",
+                "I2V_S3_ENDPOINT": "127.0.0.1:9",
+                "I2V_S3_ACCESS_KEY": "access",
+                "I2V_S3_SECRET_KEY": "secret",
+            },
+            "service: ",
+        ),
+    ],
+    ids=["a full volume", "a store that cannot be reached"],
+)
+async def test_what_a_process_lacks_makes_it_not_ready_and_says_so(
+    database: str, tmp_path: Path, settings: dict[str, str], words: str
+) -> None:
+    with probed(database, tmp_path, "api", **settings) as (process, port):
+        why = await answers(process, port, "/readyz", 503, words)
+        while NOT_CHECKED in why:
+            why = await answers(process, port, "/readyz", 503, words)
+        assert len(why.splitlines()) == 1 and ("disk" in why or "store" in why), why
+        assert (await asyncio.to_thread(ask, port, "/startupz"))[0] == 200
+        assert (await asyncio.to_thread(ask, port, "/livez"))[0] == 200
 
 
 async def test_a_worker_without_a_backend_that_takes_work_is_live_and_not_ready(database: str, tmp_path: Path) -> None:
