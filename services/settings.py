@@ -111,6 +111,8 @@ class ProcessSettings(BaseSettings):
     """Certificate chain of the gRPC server, PEM. Empty: plaintext. Goes with the key."""
     tls_key_file: str = ""
     """Key of the certificate, PEM."""
+    tls_client_ca_file: str = ""
+    """Authorities whose certificates callers must show, PEM. Empty: callers need none. Needs the two above."""
     log_level: LogLevel = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     log_json: Switch = True
@@ -158,6 +160,10 @@ class ProcessSettings(BaseSettings):
             raise BadSetting(f"{prefix}TLS_CERT_FILE and {prefix}TLS_KEY_FILE go together")
         if self.tls_cert_file:
             _check_certificate(prefix, self.tls_cert_file, self.tls_key_file)
+        if self.tls_client_ca_file:
+            read_authorities(f"{prefix}TLS_CLIENT_CA_FILE", self.tls_client_ca_file)
+            if not self.tls_cert_file:
+                raise BadSetting(f"{prefix}TLS_CLIENT_CA_FILE needs {prefix}TLS_CERT_FILE")
 
     @classmethod
     def _message(cls, prefix: str, error: ValidationError) -> str:

@@ -145,5 +145,5 @@ async def _serve(
         check=request_texts.check,
         reflect=settings.reflection,
         connection_age_s=settings.connection_age_s,
-        tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
+        tls=Tls.of(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file),
     )

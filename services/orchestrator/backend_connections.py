@@ -12,6 +12,7 @@ from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.ports.backend import Backend, Limits
 from services.orchestrator.settings import Settings
+from services.rpc.rotating_certificate import RotatingCertificate
 
 Backends = Mapping[str, tuple[Backend, int | Limits]]
 """Backends by name, each with its slots in this process or the limits of its account."""
@@ -44,6 +45,7 @@ def connect_backends(
             vendor=name,
             models=partial(models_of, name),
             authorities=settings.provider_authorities(),
+            certificate=RotatingCertificate.of(settings.tls_cert_file, settings.tls_key_file),
         )
         stack.push_async_callback(vendor.close)
         backends[name] = (vendor, limits)
@@ -57,7 +59,11 @@ def connect_prompt_writer(settings: Settings, stack: AsyncExitStack) -> RemotePr
     """Returns the prompt writer of the settings, None without one."""
     if not settings.prompt_writer:
         return None
-    authorities = settings.provider_authorities()
-    writer = RemotePromptWriter(settings.prompt_writer, settings.provider_key(), authorities=authorities)
+    writer = RemotePromptWriter(
+        settings.prompt_writer,
+        settings.provider_key(),
+        authorities=settings.provider_authorities(),
+        certificate=RotatingCertificate.of(settings.tls_cert_file, settings.tls_key_file),
+    )
     stack.push_async_callback(writer.close)
     return writer

@@ -125,7 +125,7 @@ async def open_app(
             limits=CallLimits(
                 calls=settings.max_calls, connection_calls=settings.max_calls + 100, first_message_s=60.0
             ),
-            tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
+            tls=Tls.of(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file),
         )
         stack.push_async_callback(server.drain, GRACE_S)
         stack.push_async_callback(service.settle, settings.settle_s)

@@ -20,6 +20,11 @@ class RotatingCertificate:
     _read: tuple[tuple[int, int, int], ...] = field(default=(), init=False)
     """What the files were when they were read last."""
 
+    @classmethod
+    def of(cls, cert_file: str, key_file: str) -> "RotatingCertificate | None":
+        """Returns the files that two settings name; None where they are empty."""
+        return cls(Path(cert_file), Path(key_file)) if cert_file else None
+
     def pair(self) -> Pair:
         """Reads the files. Raises OSError."""
         self._read = self._state()

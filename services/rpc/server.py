@@ -57,21 +57,28 @@ class Tls:
     """The server's certificate chain."""
     key_file: Path
     """The private key of the certificate."""
+    client_ca_file: Path | None = None
+    """Authorities whose certificates callers must show. None: callers need none."""
 
     @classmethod
-    def of(cls, cert_file: str, key_file: str) -> "Tls | None":
-        """Returns the files that two settings name; None, plaintext, where they are empty."""
-        return cls(cert_file=Path(cert_file), key_file=Path(key_file)) if cert_file else None
+    def of(cls, cert_file: str, key_file: str, client_ca_file: str = "") -> "Tls | None":
+        """Returns the files that settings name; None, plaintext, where they are empty."""
+        if not cert_file:
+            return None
+        client_ca = Path(client_ca_file) if client_ca_file else None
+        return cls(cert_file=Path(cert_file), key_file=Path(key_file), client_ca_file=client_ca)
 
     def credentials(self) -> grpc.ServerCredentials:
         """Reads the files; files that replace them later hold for the connections made after that. Raises OSError."""
         files = RotatingCertificate(self.cert_file, self.key_file)
+        authorities = self.client_ca_file.read_bytes() if self.client_ca_file is not None else None
 
         def replaced() -> grpc.ServerCertificateConfiguration | None:
             pair = files.replaced()
-            return grpc.ssl_server_certificate_configuration([pair]) if pair is not None else None
+            return grpc.ssl_server_certificate_configuration([pair], authorities) if pair is not None else None
 
-        return grpc.dynamic_ssl_server_credentials(grpc.ssl_server_certificate_configuration([files.pair()]), replaced)
+        first = grpc.ssl_server_certificate_configuration([files.pair()], authorities)
+        return grpc.dynamic_ssl_server_credentials(first, replaced, authorities is not None)
 
 
 class RpcServer:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -73,7 +74,9 @@ async def open_app(
         if settings.metrics_listen:
             metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
             stack.callback(close_metrics)
-        channel = await stack.enter_async_context(open_channel(settings.api, authorities=settings.authorities()))
+        own = RotatingCertificate.of(settings.tls_cert_file, settings.tls_key_file)
+        opening = open_channel(settings.api, authorities=settings.authorities(), certificate=own)
+        channel = await stack.enter_async_context(opening)
         metrics = StudioMetrics(registry)
         files = FileAnswer(metrics, settings.stall_s)
         media = Media(SignedAssets(channel, settings.api_timeout_s), files)
@@ -95,6 +98,8 @@ async def open_app(
                 timeout_graceful_shutdown=settings.drain_s,
                 ssl_certfile=settings.tls_cert_file or None,
                 ssl_keyfile=settings.tls_key_file or None,
+                ssl_ca_certs=settings.tls_client_ca_file or None,
+                ssl_cert_reqs=ssl.CERT_REQUIRED if settings.tls_client_ca_file else ssl.CERT_NONE,
             )
         )
         serving = asyncio.create_task(server.serve([listener]), name="http")

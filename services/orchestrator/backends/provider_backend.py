@@ -34,6 +34,7 @@ from services.orchestrator.ports.paid_backend import Availability, TaskFailed
 from services.reasons import VendorReason, reason_of
 from services.resource_shortage import shortage
 from services.rpc.channel import open_channel
+from services.rpc.rotating_certificate import RotatingCertificate
 from services.rpc.status_codes import from_call
 
 SHORT_S = 10.0
@@ -83,12 +84,14 @@ class ProviderBackend:
         vendor: str = "",
         models: Callable[[], Collection[str]] = tuple,
         authorities: bytes = b"",
+        certificate: RotatingCertificate | None = None,
     ) -> None:
         """`key` is the orchestrator's credential at the provider. With `authorities` the connection uses TLS.
 
+        It shows `certificate` to the provider.
         `vendor` must be the provider's vendor; empty: any. `models` returns those that cards name.
         """
-        self._channel = open_channel(address, OPTIONS, authorities=authorities)
+        self._channel = open_channel(address, OPTIONS, authorities=authorities, certificate=certificate)
         self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
         self._vendor, self._models = vendor, models
         # The generated stubs are typed for the synchronous API.

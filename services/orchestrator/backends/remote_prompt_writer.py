@@ -15,6 +15,7 @@ from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.ports.prompt_writer import ModelDown
 from services.reasons import PromptReason
 from services.rpc.channel import open_channel
+from services.rpc.rotating_certificate import RotatingCertificate
 from services.rpc.status_codes import from_call
 
 WRITE_S = 90.0
@@ -36,9 +37,15 @@ log = logging.getLogger(__name__)
 class RemotePromptWriter:
     """The PromptWriter port over that process. Use `close` at the end."""
 
-    def __init__(self, address: str, key: str = "", *, authorities: bytes = b"") -> None:
-        """`key` is the orchestrator's credential at providers. With `authorities` the connection uses TLS."""
-        self._channel = open_channel(address, (("grpc.enable_retries", 0),), authorities=authorities)
+    def __init__(
+        self, address: str, key: str = "", *, authorities: bytes = b"", certificate: RotatingCertificate | None = None
+    ) -> None:
+        """`key` is the orchestrator's credential at providers. With `authorities` the connection uses TLS.
+
+        It shows `certificate` to the process.
+        """
+        options = (("grpc.enable_retries", 0),)
+        self._channel = open_channel(address, options, authorities=authorities, certificate=certificate)
         self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
         self._stub: Any = prompt_pb2_grpc.PromptWriterStub(self._channel)
 

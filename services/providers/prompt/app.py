@@ -68,7 +68,7 @@ async def open_app(
             registry=registry,
             verify=auth.one_key(access, "orchestrator") if access else None,
             reflect=settings.reflection,
-            tls=Tls.of(settings.tls_cert_file, settings.tls_key_file),
+            tls=Tls.of(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file),
             limits=CallLimits(calls=settings.max_calls),
         )
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
