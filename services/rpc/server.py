@@ -78,7 +78,8 @@ class Tls:
             return grpc.ssl_server_certificate_configuration([pair], authorities) if pair is not None else None
 
         first = grpc.ssl_server_certificate_configuration([files.pair()], authorities)
-        return grpc.dynamic_ssl_server_credentials(first, replaced, authorities is not None)
+        # None says that nothing has changed; the stubs do not know that.
+        return grpc.dynamic_ssl_server_credentials(first, replaced, authorities is not None)  # type: ignore[arg-type]
 
 
 class RpcServer:
