@@ -243,6 +243,21 @@ def test_scaling_counts_metrics_that_exist() -> None:
     assert metrics and all(f"| `{name}` |" in (ROOT / "docs/metrics.md").read_text() for name in metrics)
 
 
+def test_the_alerts_find_their_jobs_by_the_names_that_pods_get() -> None:
+    rules = named("prod", "PodMonitor", "i2v")["spec"]["podMetricsEndpoints"][0]["relabelings"]
+    given = set()
+    for workload in of_kind("gpu", "Deployment", "StatefulSet"):
+        component = labels(workload)["app.kubernetes.io/component"]
+        found = [(re.fullmatch(each["regex"], component), each["replacement"]) for each in rules]
+        [job] = [match.expand(name.replace("$", "\\")) for match, name in found if match]
+        given.add(job)
+    expected = {
+        each["job_name"]
+        for each in yaml.safe_load((ROOT / "deploy/monitoring/prometheus.yaml").read_text())["scrape_configs"]
+    }
+    assert {name for name in expected if name.startswith("i2v-") or name == "triton"} <= given
+
+
 def test_every_component_is_part_of_an_overlay_or_documented() -> None:
     used = "".join(file.read_text() for file in (K8S / "overlays").glob("*/kustomization.yaml"))
     page = (ROOT / "docs/kubernetes.md").read_text()
