@@ -50,8 +50,12 @@ class BlobSettings(ProcessSettings):
     """Of the second store, like the next ones: `host:port`."""
     blobs_old_s3_access_key: SecretStr = SecretStr("")
     """Access key."""
+    blobs_old_s3_access_key_file: str = ""
+    """A file that holds that access key instead."""
     blobs_old_s3_secret_key: SecretStr = SecretStr("")
     """Secret key."""
+    blobs_old_s3_secret_key_file: str = ""
+    """A file that holds that secret key instead."""
     blobs_old_s3_bucket: str = "i2v"
     """Bucket."""
     blobs_old_s3_region: str = "us-east-1"

@@ -9,6 +9,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from services.orchestrator.blob_settings import BlobSettings
 from services.orchestrator.settings import Settings
@@ -235,6 +236,13 @@ def test_processes_of_a_cluster_leave_the_schema_to_the_job() -> None:
         for workload in of_kind(overlay, "Deployment", "StatefulSet"):
             found = environment(overlay, pod(workload)["containers"][0])
             assert "I2V_DATABASE_URL_FILE" not in found or found["I2V_MIGRATE"] == "false"
+
+
+@pytest.mark.parametrize("program", [Settings, provider.Settings, prompt_writer.Settings, studio.Settings])
+def test_every_secret_can_be_a_file(program: type[ProcessSettings]) -> None:
+    fields = program.model_fields
+    secret = {name for name, field in fields.items() if field.annotation is SecretStr} | {"database_url"} & set(fields)
+    assert {name for name in secret if f"{name}_file" not in fields} == set()
 
 
 def test_scaling_counts_metrics_that_exist() -> None:
