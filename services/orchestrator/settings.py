@@ -15,15 +15,7 @@ from services.orchestrator.domain.open_upload import KEPT_FOR
 from services.orchestrator.domain.retention import Ages, Kind
 from services.orchestrator.domain.token_claims import Issuer
 from services.orchestrator.ports.backend import Limits
-from services.settings import (
-    BadSetting,
-    ListenAddress,
-    Switch,
-    is_of_kubernetes,
-    matching,
-    read_authorities,
-    read_key,
-)
+from services.settings import BadSetting, ListenAddress, Switch, is_of_kubernetes, matching, read_authorities, read_key
 
 PREFIX = "I2V_"
 NEIGHBOURS = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_(PROMPT|STUDIO)_[A-Z0-9_]+")
@@ -45,9 +37,8 @@ class Settings(BlobSettings):
     database_url_file: str = ""
     """A file that holds that URL instead, with its password."""
     migrate: Switch = True
-    """Whether the start brings the database to the schema of this release. `false` in a cluster: then a Job runs
-    `python -m services.orchestrator migrate`, and a process waits for it as for the database; see
-    [kubernetes.md](kubernetes.md#the-schema)."""
+    """Whether the start brings the database to this release's schema. `false` in a cluster: then the process waits for a
+    Job that does; see [kubernetes.md](kubernetes.md#the-schema)."""
     database_patience_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
     """Seconds that a process waits at its start for a PostgreSQL that is unreachable, starting or recovering; see
     [operations.md](operations.md#database). 0: not at all; at most 3600."""
@@ -204,8 +195,8 @@ class Settings(BlobSettings):
     `I2V_TENANT_CALLS`. Lower it for unknown callers: many connections with this many calls each delay the calls of
     others."""
     connection_age_s: NonNegativeFloat = 0.0
-    """Seconds after which a connection takes no more calls, so that its client finds new replicas; after as long again
-    its open calls break off, and our client resumes them elsewhere. 0: no limit. In Kubernetes: 600."""
+    """Seconds until a connection takes no more calls, so that its client finds new replicas; after as long again its
+    open calls break off, and are resumed elsewhere. 0: no limit. In Kubernetes: 600."""
     first_message_s: PositiveFloat = 10.0
     """Seconds that a call may take to send its first message."""
     next_message_s: PositiveFloat = 60.0
