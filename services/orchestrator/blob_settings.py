@@ -57,7 +57,7 @@ class BlobSettings(ProcessSettings):
     blobs_old_s3_secret_key_file: str = ""
     """A file that holds that secret key instead."""
     blobs_old_s3_bucket: str = "i2v"
-    """Bucket."""
+    """The bucket."""
     blobs_old_s3_region: str = "us-east-1"
     """Region of the bucket."""
     blobs_old_s3_secure: Switch = True

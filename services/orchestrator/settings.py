@@ -37,8 +37,8 @@ class Settings(BlobSettings):
     database_url_file: str = ""
     """A file that holds that URL instead, with its password."""
     migrate: Switch = True
-    """Whether the start brings the database to this release's schema. `false` in a cluster: then the process waits for a
-    Job that does; see [kubernetes.md](kubernetes.md#the-schema)."""
+    """Whether the start brings the database to this release's schema. `false` in a cluster: then the process waits for
+    a Job that does; see [kubernetes.md](kubernetes.md#the-schema)."""
     database_patience_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
     """Seconds that a process waits at its start for a PostgreSQL that is unreachable, starting or recovering; see
     [operations.md](operations.md#database). 0: not at all; at most 3600."""
