@@ -1,7 +1,7 @@
 """Runs the `tritonserver` binary of the nvidia-pytriton wheel on our model repository: `python -m tools.tritonserver`.
 
-For development and tests only: the wheel's Triton is old and is never to be exposed. It listens on 127.0.0.1, ends with
-the process that started it, and leaves nothing behind but its log.
+For development and tests only: the wheel's Triton is old and is never to be exposed. It listens on 127.0.0.1 unless it
+has a container of its own, ends with the process that started it, and leaves nothing behind but its log.
 """
 
 import argparse
@@ -51,15 +51,17 @@ class TritonServer:
         grpc_port: int | None = None,
         http_port: int | None = None,
         metrics_port: int | None = None,
+        address: str = HOST,
         ready_within_s: float = 180,
         say: Say = on_stderr,
     ) -> None:
         """Nothing starts yet. Missing ports are chosen from free ones; the backends and the logs are in `state`.
 
-        `say` is called with what a long start waits for.
+        It listens on `address`. `say` is called with what a long start waits for.
         """
         self.repository = repository.resolve()
         self._state = state.resolve()
+        self._address = address
         self._ready_within_s = ready_within_s
         self._say = say
         given = {"grpc": grpc_port, "http": http_port, "metrics": metrics_port}
@@ -162,7 +164,7 @@ class TritonServer:
     def _launch(self, binary: Path, backends: Path, wheel: Path) -> None:
         command = [str(binary), f"--model-repository={self.repository}", f"--backend-directory={backends}"]
         for kind, port in self._ports.items():
-            command += [f"--{kind}-port={port}", f"--{kind}-address={HOST}"]
+            command += [f"--{kind}-port={port}", f"--{kind}-address={self._address}"]
         command += ["--disable-auto-complete-config", "--allow-gpu-metrics=false", "--exit-timeout-secs=3"]
         if self._on_demand:
             command.append("--model-control-mode=explicit")
@@ -241,6 +243,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.tritonserver", description=__doc__)
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     parser.add_argument("--state", type=Path, default=Path("var/triton"), help="where backends and logs go")
+    parser.add_argument("--address", default=HOST, help="where it listens; in a container all of it, 0.0.0.0")
     for kind in ("grpc", "http", "metrics"):
         parser.add_argument(f"--{kind}-port", type=int, help="default: a free one")
     options = parser.parse_args()

@@ -1,0 +1,30 @@
+"""The images and one installation of them, made once for all tests of containers, and removed at the end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.container_stack import ContainerStack, running_stack
+from tools.containers import base_image, image_build
+from tools.containers.container_engine import ContainerEngine
+
+FOLDER = Path("var/containers")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[ContainerEngine]:
+    engine = ContainerEngine(FOLDER)
+    try:
+        base = base_image.make(engine)
+        for image in (*image_build.IMAGES, *image_build.TEST_SERVERS):
+            image_build.build(engine, base, image)
+        yield engine
+    finally:
+        engine.remove()
+
+
+@pytest.fixture(scope="session")
+def stack(engine: ContainerEngine) -> Iterator[ContainerStack]:
+    with running_stack(engine) as stack:
+        yield stack
