@@ -15,7 +15,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime setup proto models demo run test lint fmt check quick hooks breaking bench lock train judge clean
+.PHONY: help runtime setup proto models demo run test containers lint fmt check quick hooks breaking bench lock train judge clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test: lint models ## Runs every check and every test, JOBS (default 4) files at 
 	@$(PYTEST) $(ARGS) || { test $$? -eq 1 && \
 		echo "Those that failed run again, alone. One that passes now depends on the load of the machine: find out why." && \
 		OMP_NUM_THREADS=1 $(BIN)/pytest -rpfE --last-failed --last-failed-no-failures=none --maxfail=1; }
+
+containers: setup ## Builds all images and runs them as pods, where podman is: docs/containers.md
+	@$(RUN) -m tools.containers check $(ARGS)
 
 check: setup ## Runs every check, and all tests but the slow ones, in a minute or so
 	@$(MAKE) --no-print-directory -j2 lint quick
