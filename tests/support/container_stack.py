@@ -9,20 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tools.containers import image_build
+from tools.containers import image_build, rendered_overlay
 from tools.containers.container_engine import ContainerEngine
 from tools.containers.installation import Installation
 from tools.containers.pod_manifests import Document
 
 ROOT = Path(__file__).resolve().parents[2]
-MANIFESTS = ROOT / "tests/containers/manifests.yaml"
+OVERLAY = "dev"
 CATALOG = ROOT / "deploy/config/models.toml"
 SMALL = ROOT / "tests/golden/models.toml"
 PLANS = "[plans.test]\n"
-SERVERS, APIS, WORKERS = ("postgres", "s3", "triton", "prompt-writer"), "api", "worker"
+APIS, WORKERS = "i2v-api", "i2v-worker"
 PORT = 50051
+SETTINGS = {"I2V_FAKE_SLOTS": "4", "I2V_FAKE_PAUSE_S": "0.2", "I2V_DISK_FREE_BYTES": "0"}
+"""Besides those of the overlay: a backend that makes small videos quickly, also on a disk that is nearly full."""
 
 
 class ContainerStack:
@@ -61,31 +61,27 @@ class ContainerStack:
 def running_stack(engine: ContainerEngine) -> Iterator[ContainerStack]:
     """Starts all pods and makes a tenant; ends them afterwards."""
     documents = manifests()
-    images = {f"i2v/{image}": image_build.name_of(image) for image in (*image_build.IMAGES, *image_build.TEST_SERVERS)}
-    installation = Installation(engine, documents, images)
+    installation = Installation(engine, documents, image_build.names())
     secrets = {key: value for each in documents for key, value in _plain(each).items()}
     installation.open()
     stack = ContainerStack(engine, installation, secrets)
-    for workloads in (SERVERS, (APIS, WORKERS, "studio")):
-        pods = [pod for workload in workloads for pod in installation.names(workload)]
-        installation.start(*pods)
-        installation.wait(*pods)
+    installation.start(*installation.all)
+    installation.wait(*installation.all)
     stack.admin("tenants", "create", "shop", "--plan", "test", "--reason", "a test")
     stack.key = stack.admin("keys", "create", "test", "--tenant", "shop", "--reason", "a test").split()[-1]
     yield stack
 
 
 def manifests() -> list[Document]:
-    """Returns the documents, with a catalog of the local model and of a model that needs none."""
-    documents: list[Document] = yaml.safe_load(MANIFESTS.read_text())["items"]
+    """Returns the overlay for development, with a model that needs no Triton and a plan without limits."""
+    documents = rendered_overlay.render(OVERLAY)
     small = re.sub(r'backend = "test"', 'backend = "fake"', SMALL.read_text())
     catalog = {"models.toml": CATALOG.read_text() + small, "plans.toml": PLANS}
-    documents.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "i2v-catalog"}, "data": catalog})
-    return documents
+    documents = rendered_overlay.with_data(documents, "i2v-catalog", catalog)
+    return rendered_overlay.with_data(documents, "i2v-orchestrator", SETTINGS)
 
 
 def _plain(document: Mapping[str, Any]) -> dict[str, str]:
     if document["kind"] != "Secret":
         return {}
-    encoded = {key: base64.b64decode(value).decode() for key, value in document.get("data", {}).items()}
-    return encoded | dict(document.get("stringData", {}))
+    return {key: base64.b64decode(value).decode() for key, value in document.get("data", {}).items()}

@@ -11,6 +11,8 @@ DOCKERFILE, SERVERS = Path("deploy/docker/Dockerfile"), Path("tools/containers/D
 IMAGES = ("orchestrator", "provider", "prompt-writer", "studio", "tools", "triton-cpu")
 """Targets of the Dockerfile that need no registry but Debian's and PyPI's. NVIDIA's image is none of them."""
 TEST_SERVERS = ("postgres", "s3")
+STAND_INS = {"postgres": "library/postgres", "s3": "rclone/rclone"}
+"""The images of others that they stand in for."""
 PIP_FOLDERS = "PIP_FIND_LINKS"
 APT = Path("/etc/apt")
 
@@ -18,6 +20,12 @@ APT = Path("/etc/apt")
 def name_of(image: str) -> str:
     """Returns the full name of one of our images on this machine."""
     return f"localhost/i2v/{image}:test"
+
+
+def names() -> dict[str, str]:
+    """Returns the name here of each image that manifests name."""
+    names = {f"i2v/{image}": name_of(image) for image in (*IMAGES, *TEST_SERVERS)}
+    return names | {STAND_INS[image]: name_of(image) for image in TEST_SERVERS}
 
 
 def build(engine: ContainerEngine, base: str, image: str) -> str:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import socket
 import subprocess
 import time
@@ -9,11 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import grpc
 import yaml
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.rpc.channel import DIRECT
 from tools.containers import pod_manifests
 from tools.containers.container_engine import ContainerEngine, ContainerError
 from tools.containers.pod_manifests import Document, PodManifest
@@ -38,12 +36,18 @@ class Installation:
         self._subnet = ""
 
     def open(self) -> None:
-        """Makes the network and what the pods share. Raises ContainerError."""
+        """Makes a network without a way outside, and what the pods share. Raises ContainerError."""
         self._subnet = next(each for each in SUBNETS if not _routed(each))
-        self._engine.podman("network", "create", "--disable-dns", f"--subnet={self._subnet}.0/24", NETWORK)
+        network = ("--internal", "--disable-dns", f"--subnet={self._subnet}.0/24")
+        self._engine.podman("network", "create", *network, NETWORK)
         for document in pod_manifests.shared(self._documents):
             if document["kind"] != "ConfigMap":  # podman reads those with each pod
-                self._engine.podman("kube", "play", self._file(document["metadata"]["name"], [document]))
+                self._engine.podman("kube", "play", self._file(f"{document['kind']}-{document['metadata']['name']}", [document]))
+
+    @property
+    def all(self) -> list[str]:
+        """The names of all pods, in the order of the manifests."""
+        return list(self._pods)
 
     def names(self, workload: str) -> list[str]:
         """Returns the names of a workload's pods."""
@@ -58,7 +62,8 @@ class Installation:
         aliases = pod_manifests.hosts(self._documents, {name: self.address(name) for name in self._pods})
         configuration = [each for each in self._documents if each["kind"] == "ConfigMap"]
         for name in names:
-            pod = pod_manifests.playable(self._pods[name], self._images, aliases, self.address(name))
+            folder = self._fill(self._pods[name])
+            pod = pod_manifests.playable(self._pods[name], self._images, aliases, self.address(name), folder)
             file = self._file(name, [*configuration, pod])
             self._engine.podman("kube", "play", f"--network={NETWORK}", f"--ip={self.address(name)}", file)
 
@@ -87,6 +92,12 @@ class Installation:
         if pod.ends:
             state = self.states(name)
             return "" if all(each["Running"] is False and each["ExitCode"] == 0 for each in state) else "it runs"
+        if command := pod.readiness.get("exec", {}).get("command"):
+            try:
+                self.run(name, *command)
+            except ContainerError as error:
+                return str(error)
+            return ""
         return _probe(pod, self.address(name))
 
     def states(self, name: str) -> list[Mapping[str, Any]]:
@@ -129,6 +140,22 @@ class Installation:
         """Whether a Job's pod has failed."""
         return self._pods[name].ends and any(not each["Running"] and each["ExitCode"] for each in self.states(name))
 
+    def _fill(self, pod: PodManifest) -> Path:
+        """Writes the files of a pod's projected volumes, readable for its group alone. Returns their folder."""
+        folder = self._engine.folder / "projected" / pod.name
+        group = int(pod.spec.get("securityContext", {}).get("fsGroup", 0))
+        for volume, files in pod_manifests.projected_files(pod, self._documents).items():
+            for path, content in files.items():
+                file = folder / volume / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+                file.chmod(0o440)
+                for each in (file, file.parent, folder / volume):
+                    os.chown(each, 0, group)
+                for each in {file.parent, folder / volume}:
+                    each.chmod(0o750)
+        return folder
+
     def _file(self, name: str, documents: Iterable[Document]) -> str:
         folder = self._engine.folder / "manifests"
         folder.mkdir(exist_ok=True)
@@ -140,24 +167,12 @@ class Installation:
 def _probe(pod: PodManifest, address: str) -> str:
     """Asks what the readiness probe asks. Returns why the pod is not ready; "" if it is."""
     match pod.readiness:
-        case {"grpc": {"port": port, **more}}:
-            return _grpc_lacks(f"{address}:{port}", str(more.get("service", "")))
         case {"httpGet": {"port": port, "path": path}}:
             return _http_lacks(address, int(port), path)
         case {"tcpSocket": {"port": port}}:
             return _listening_lacks(address, int(port))
         case _:
             return ""
-
-
-def _grpc_lacks(address: str, service: str) -> str:
-    try:
-        with grpc.insecure_channel(address, options=[DIRECT]) as channel:
-            request = health_pb2.HealthCheckRequest(service=service)
-            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=2)
-    except grpc.RpcError as error:
-        return str(error.details() if isinstance(error, grpc.Call) else error)
-    return "" if answer.status == health_pb2.HealthCheckResponse.SERVING else "it does not serve"
 
 
 def _http_lacks(address: str, port: int, path: str) -> str:

@@ -11,6 +11,7 @@ PROGRAMS = {
     "debootstrap": "debootstrap",
     "iptables": "iptables",
     "catatonit": "catatonit",
+    "kubectl": "kubernetes-client",
 }
 """The Debian package of each program."""
 FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/usr/lib/podman")

@@ -2,12 +2,15 @@
 
 podman knows Pod, ConfigMap, Secret and PersistentVolumeClaim. A Deployment, StatefulSet or Job becomes its pods, with
 the names that Kubernetes gives to those of a StatefulSet. A Service becomes lines of the pods' hosts files. Probes are
-taken out, for podman runs none: the caller asks what they ask. All other kinds are left out.
+taken out, for podman runs none: the caller asks what they ask. Volumes of secrets, and projected ones, become folders
+that `projected_files` fills. All other kinds are left out.
 """
 
+import base64
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Document = Mapping[str, Any]
@@ -46,8 +49,11 @@ class PodManifest:
 
 
 def pods(documents: Iterable[Document]) -> list[PodManifest]:
-    """Returns the pods of all workloads, in the order of the documents."""
-    return [pod for document in documents if document["kind"] in WORKLOADS for pod in _pods_of(document)]
+    """Returns the pods of all workloads, in the order of the documents. What is scaled has its fewest replicas."""
+    kept = list(documents)
+    scalers = (each["spec"] for each in kept if each["kind"] == "HorizontalPodAutoscaler")
+    least = {each["scaleTargetRef"]["name"]: int(each["minReplicas"]) for each in scalers}
+    return [pod for document in kept if document["kind"] in WORKLOADS for pod in _pods_of(document, least)]
 
 
 def shared(documents: Iterable[Document]) -> list[Document]:
@@ -82,10 +88,27 @@ def hosts(documents: Iterable[Document], addresses: Mapping[str, str]) -> list[t
     return found
 
 
+def projected_files(pod: PodManifest, documents: Iterable[Document]) -> dict[str, dict[str, bytes]]:
+    """Returns the files of each volume of secrets, and of each projected one: path and bytes, by volume."""
+    kept = list(documents)
+    return {
+        volume["name"]: {path: content for source in _sources(volume) for path, content in _files(source, kept)}
+        for volume in pod.spec.get("volumes", ())
+        if _sources(volume)
+    }
+
+
 def playable(
-    pod: PodManifest, images: Mapping[str, str], aliases: Iterable[tuple[str, list[str]]], address: str
+    pod: PodManifest,
+    images: Mapping[str, str],
+    aliases: Iterable[tuple[str, list[str]]],
+    address: str,
+    folder: Path,
 ) -> Document:
-    """Returns the document of a pod that podman plays. `images` has the image here for each name in the manifests."""
+    """Returns the document of a pod that podman plays.
+
+    `images` has the image here for each name in the manifests, `folder` a folder with the files of each projected volume.
+    """
     spec = copy.deepcopy(dict(pod.spec))
     context = spec.get("securityContext", {})
     fields = {"metadata.name": pod.name, "status.podIP": address, "metadata.namespace": "default"}
@@ -97,18 +120,44 @@ def playable(
         inherited = {key: context[key] for key in INHERITED if key in context}
         container["securityContext"] = inherited | container.get("securityContext", {})
         container["env"] = [_with_field(each, fields) for each in container.get("env", ())]
+    spec["volumes"] = [
+        {"name": each["name"], "hostPath": {"path": str(folder / each["name"])}} if _sources(each) else each
+        for each in spec.get("volumes", ())
+    ]
     spec["hostAliases"] = [{"ip": ip, "hostnames": names} for ip, names in aliases]
     spec["restartPolicy"] = "Never" if pod.ends else "Always"
     metadata = {"name": pod.name, "labels": dict(pod.labels)}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-def _pods_of(workload: Document) -> Iterator[PodManifest]:
+def _sources(volume: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Returns the sources of a volume that podman cannot mount: a secret, or several things projected into one."""
+    return [{"secret": volume["secret"]}] if "secret" in volume else volume.get("projected", {}).get("sources", [])
+
+
+def _files(source: Mapping[str, Any], documents: Iterable[Document]) -> Iterator[tuple[str, bytes]]:
+    ((kind, wanted),) = source.items()
+    name = wanted.get("name") or wanted["secretName"]
+    document = next(
+        each
+        for each in documents
+        if each["kind"].lower() == kind.lower() and each["metadata"]["name"] == name
+    )
+    encoded = document.get("data", {})
+    data = {
+        key: base64.b64decode(text) if document["kind"] == "Secret" else text.encode() for key, text in encoded.items()
+    }
+    items = wanted.get("items") or [{"key": key, "path": key} for key in data]
+    yield from ((item["path"], data[item["key"]]) for item in items)
+
+
+def _pods_of(workload: Document, least: Mapping[str, int] | None = None) -> Iterator[PodManifest]:
     spec, name = workload["spec"], workload["metadata"]["name"]
     template = spec["template"]
     labels = template.get("metadata", {}).get("labels", {})
     ends = workload["kind"] == "Job"
-    for number in range(1 if ends else int(spec.get("replicas", 1))):
+    replicas = spec.get("replicas", (least or {}).get(name, 1))
+    for number in range(1 if ends else int(replicas)):
         pod = name if ends else f"{name}-{number}"
         pod_spec = copy.deepcopy(template["spec"])
         volumes = [
