@@ -36,10 +36,9 @@ class Installation:
         self._subnet = ""
 
     def open(self) -> None:
-        """Makes a network without a way outside, and what the pods share. Raises ContainerError."""
+        """Makes the network and what the pods share. Raises ContainerError."""
         self._subnet = next(each for each in SUBNETS if not _routed(each))
-        network = ("--internal", "--disable-dns", f"--subnet={self._subnet}.0/24")
-        self._engine.podman("network", "create", *network, NETWORK)
+        self._engine.podman("network", "create", "--disable-dns", f"--subnet={self._subnet}.0/24", NETWORK)
         for document in pod_manifests.shared(self._documents):
             if document["kind"] != "ConfigMap":  # podman reads those with each pod
                 self._engine.podman("kube", "play", self._file(f"{document['kind']}-{document['metadata']['name']}", [document]))
@@ -66,6 +65,8 @@ class Installation:
             pod = pod_manifests.playable(self._pods[name], self._images, aliases, self.address(name), folder)
             file = self._file(name, [*configuration, pod])
             self._engine.podman("kube", "play", f"--network={NETWORK}", f"--ip={self.address(name)}", file)
+            if not _routed(self._subnet):
+                raise ContainerError(f"the pods' addresses {self._subnet}.* do not lead to this machine's pods")
 
     def stop(self, name: str) -> None:
         """Stops a pod as Kubernetes does, with its time to drain, and removes it. Raises ContainerError."""
@@ -141,7 +142,7 @@ class Installation:
         return self._pods[name].ends and any(not each["Running"] and each["ExitCode"] for each in self.states(name))
 
     def _fill(self, pod: PodManifest) -> Path:
-        """Writes the files of a pod's projected volumes, readable for its group alone. Returns their folder."""
+        """Makes the folders of a pod's projected volumes and of those in memory, for its group. Returns their folder."""
         folder = self._engine.folder / "projected" / pod.name
         group = int(pod.spec.get("securityContext", {}).get("fsGroup", 0))
         for volume, files in pod_manifests.projected_files(pod, self._documents).items():
@@ -154,6 +155,10 @@ class Installation:
                     os.chown(each, 0, group)
                 for each in {file.parent, folder / volume}:
                     each.chmod(0o750)
+        for volume in pod_manifests.memory_volumes(pod):
+            (folder / volume).mkdir(parents=True, exist_ok=True)
+            os.chown(folder / volume, 0, group)
+            (folder / volume).chmod(0o770)
         return folder
 
     def _file(self, name: str, documents: Iterable[Document]) -> str:

@@ -21,6 +21,8 @@ SHARED = ("ConfigMap", "Secret", "PersistentVolumeClaim")
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 INHERITED = ("runAsUser", "runAsGroup", "runAsNonRoot")
 """What a container has of its pod's security context; podman looks only at the container's."""
+KEPT_INIT_CONTAINERS = {"io.podman.annotations.init.container.type": "always"}
+"""Otherwise podman removes them after their end, and fails if it is faster than that."""
 DEFAULT_GRACE_S = 30
 
 
@@ -98,6 +100,11 @@ def projected_files(pod: PodManifest, documents: Iterable[Document]) -> dict[str
     }
 
 
+def memory_volumes(pod: PodManifest) -> list[str]:
+    """Returns the names of the volumes in memory. podman would give them to root."""
+    return [each["name"] for each in pod.spec.get("volumes", ()) if each.get("emptyDir", {}).get("medium") == "Memory"]
+
+
 def playable(
     pod: PodManifest,
     images: Mapping[str, str],
@@ -107,26 +114,29 @@ def playable(
 ) -> Document:
     """Returns the document of a pod that podman plays.
 
-    `images` has the image here for each name in the manifests, `folder` a folder with the files of each projected volume.
+    `images` has the image here for each name in the manifests, `folder` a folder for each volume of `projected_files` and
+    of `memory_volumes`.
     """
     spec = copy.deepcopy(dict(pod.spec))
     context = spec.get("securityContext", {})
     fields = {"metadata.name": pod.name, "status.podIP": address, "metadata.namespace": "default"}
     for container in (*spec.get("initContainers", ()), *spec["containers"]):
-        for probe in (*PROBES, "lifecycle"):
-            container.pop(probe, None)
+        for each in (*PROBES, "lifecycle", "ports"):  # podman would open the ports on this machine
+            container.pop(each, None)
         container["image"] = images[_repository(container["image"])]
         container["imagePullPolicy"] = "Never"
         inherited = {key: context[key] for key in INHERITED if key in context}
         container["securityContext"] = inherited | container.get("securityContext", {})
         container["env"] = [_with_field(each, fields) for each in container.get("env", ())]
     spec["volumes"] = [
-        {"name": each["name"], "hostPath": {"path": str(folder / each["name"])}} if _sources(each) else each
+        {"name": each["name"], "hostPath": {"path": str(folder / each["name"])}}
+        if _sources(each) or each["name"] in memory_volumes(pod)
+        else each
         for each in spec.get("volumes", ())
     ]
     spec["hostAliases"] = [{"ip": ip, "hostnames": names} for ip, names in aliases]
     spec["restartPolicy"] = "Never" if pod.ends else "Always"
-    metadata = {"name": pod.name, "labels": dict(pod.labels)}
+    metadata = {"name": pod.name, "labels": dict(pod.labels), "annotations": KEPT_INIT_CONTAINERS}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
