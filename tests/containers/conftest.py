@@ -2,14 +2,31 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.container_stack import ContainerStack, running_stack
+from tests.support.container_stack import ContainerStack, Report, running_stack
 from tools.containers import base_image, image_build
 from tools.containers.container_engine import ContainerEngine
 
 FOLDER = Path("var/containers")
+ROWS = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ROWS] = []
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for row in config.stash[ROWS]:
+        terminalreporter.write_line(row)
+
+
+@pytest.fixture(scope="session")
+def report(pytestconfig: pytest.Config) -> Report:
+    """The rows are printed after the tests."""
+    return lambda what, number, wanted: pytestconfig.stash[ROWS].append(f"| {what} | {number} | {wanted} |")
 
 
 @pytest.fixture(scope="session")

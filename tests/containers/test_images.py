@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.support.container_stack import Report
 from tools.containers.container_engine import ContainerEngine
 from tools.containers.image_build import IMAGES, name_of
 
@@ -21,9 +22,9 @@ def run(engine: ContainerEngine, image: str, *command: str) -> str:
 
 
 @pytest.mark.parametrize("image", SERVED)
-def test_an_image_is_small(engine: ContainerEngine, image: str) -> None:
+def test_an_image_is_small(engine: ContainerEngine, image: str, report: Report) -> None:
     size = json.loads(engine.podman("image", "inspect", name_of(image)))[0]["Size"]
-    print(f"| image `i2v/{image}` | {size / 1e6:.0f} MB | ≤ 400 MB |")
+    report(f"image `i2v/{image}`", f"{size / 1e6:.0f} MB", "≤ 400 MB")
     assert size <= MOST_BYTES
 
 

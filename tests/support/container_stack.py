@@ -4,12 +4,13 @@ import base64
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tools.containers import image_build, rendered_overlay
+from tests.support import overlays
+from tools.containers import image_build
 from tools.containers.container_engine import ContainerEngine
 from tools.containers.installation import Installation
 from tools.containers.pod_manifests import Document
@@ -23,6 +24,9 @@ APIS, WORKERS = "i2v-api", "i2v-worker"
 PORT = 50051
 SETTINGS = {"I2V_FAKE_SLOTS": "4", "I2V_FAKE_PAUSE_S": "0.2", "I2V_DISK_FREE_BYTES": "0"}
 """Besides those of the overlay: a backend that makes small videos quickly, also on a disk that is nearly full."""
+
+Report = Callable[[str, str, str], None]
+"""Prints a row of a table: what was measured, the number, and what is wanted."""
 
 
 class ContainerStack:
@@ -74,11 +78,20 @@ def running_stack(engine: ContainerEngine) -> Iterator[ContainerStack]:
 
 def manifests() -> list[Document]:
     """Returns the overlay for development, with a model that needs no Triton and a plan without limits."""
-    documents = rendered_overlay.render(OVERLAY)
     small = re.sub(r'backend = "test"', 'backend = "fake"', SMALL.read_text())
-    catalog = {"models.toml": CATALOG.read_text() + small, "plans.toml": PLANS}
-    documents = rendered_overlay.with_data(documents, "i2v-catalog", catalog)
-    return rendered_overlay.with_data(documents, "i2v-orchestrator", SETTINGS)
+    more = {
+        "i2v-catalog": {"models.toml": CATALOG.read_text() + small, "plans.toml": PLANS},
+        "i2v-orchestrator": SETTINGS,
+    }
+    return [_with_data(each, more) for each in overlays.resources(OVERLAY)]
+
+
+def _with_data(document: Document, more: Mapping[str, Mapping[str, str]]) -> Document:
+    """Returns a document; a ConfigMap with the entries that are for its name."""
+    name = document["metadata"]["name"]
+    if document["kind"] != "ConfigMap" or name not in more:
+        return document
+    return {**document, "data": {**document.get("data", {}), **more[name]}}
 
 
 def _plain(document: Mapping[str, Any]) -> dict[str, str]:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from services.file_permissions import restrict_umask
 from tools.containers import base_image, image_build, image_sizes, needed_programs
 from tools.containers.container_engine import ContainerEngine, ContainerError
 

@@ -9,7 +9,14 @@ from tools.containers.container_engine import ContainerEngine, ContainerError
 SUITE = "bookworm"
 NAME = "localhost/i2v-base:1"
 PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-UNNEEDED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt/lists")
+UNNEEDED = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/info",
+    "var/cache/apt",
+    "var/lib/apt/lists",
+)
 """What a slim image of Debian leaves out too."""
 TIMEOUT_S = 900
 

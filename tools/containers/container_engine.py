@@ -78,7 +78,13 @@ class ContainerEngine:
     def _run(self, command: Sequence[str], given: str | None, timeout_s: float) -> str:
         try:
             done = subprocess.run(
-                command, env=self.environment, input=given, capture_output=True, text=True, timeout=timeout_s, check=False
+                command,
+                env=self.environment,
+                input=given,
+                capture_output=True,
+                text=True,
+                timeout=timeout_s,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise ContainerError(f"{' '.join(command)} took longer than {timeout_s:.0f} s") from error

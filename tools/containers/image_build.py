@@ -29,7 +29,10 @@ def names() -> dict[str, str]:
 
 
 def build(engine: ContainerEngine, base: str, image: str) -> str:
-    """Builds an image on a base, with this machine's settings of apt and pip. Returns its name. Raises ContainerError."""
+    """Builds an image on a base, with this machine's settings of apt and pip. Returns its name.
+
+    Raises ContainerError.
+    """
     file = SERVERS if image in TEST_SERVERS else DOCKERFILE
     engine.buildah(
         "bud",

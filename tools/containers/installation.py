@@ -41,7 +41,9 @@ class Installation:
         self._engine.podman("network", "create", "--disable-dns", f"--subnet={self._subnet}.0/24", NETWORK)
         for document in pod_manifests.shared(self._documents):
             if document["kind"] != "ConfigMap":  # podman reads those with each pod
-                self._engine.podman("kube", "play", self._file(f"{document['kind']}-{document['metadata']['name']}", [document]))
+                self._engine.podman(
+                    "kube", "play", self._file(f"{document['kind']}-{document['metadata']['name']}", [document])
+                )
 
     @property
     def all(self) -> list[str]:
@@ -79,7 +81,7 @@ class Installation:
         self._engine.podman("pod", "rm", "--force", "--time=0", name)
 
     def wait(self, *names: str, within_s: float = READY_S) -> None:
-        """Waits until pods are ready by their readiness probes, or a Job's pod has ended well. Raises ContainerError."""
+        """Waits until pods are ready by their readiness probes; a Job's, until it has ended. Raises ContainerError."""
         deadline = time.monotonic() + within_s
         for name in names:
             while missing := self.missing(name):
@@ -121,7 +123,9 @@ class Installation:
 
     def memory_bytes(self) -> dict[str, int]:
         """Returns the memory that the processes of each running pod use, without shared pages being counted twice."""
-        return {name: sum(_proportional_bytes(pid) for pid in self._pids(name)) for name in self._pods if self._pids(name)}
+        return {
+            name: sum(_proportional_bytes(pid) for pid in self._pids(name)) for name in self._pods if self._pids(name)
+        }
 
     def _pids(self, name: str) -> list[int]:
         try:
@@ -142,7 +146,7 @@ class Installation:
         return self._pods[name].ends and any(not each["Running"] and each["ExitCode"] for each in self.states(name))
 
     def _fill(self, pod: PodManifest) -> Path:
-        """Makes the folders of a pod's projected volumes and of those in memory, for its group. Returns their folder."""
+        """Makes a pod's projected volumes and those in memory, for its group. Returns their folder."""
         folder = self._engine.folder / "projected" / pod.name
         group = int(pod.spec.get("securityContext", {}).get("fsGroup", 0))
         for volume, files in pod_manifests.projected_files(pod, self._documents).items():

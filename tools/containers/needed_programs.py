@@ -11,7 +11,6 @@ PROGRAMS = {
     "debootstrap": "debootstrap",
     "iptables": "iptables",
     "catatonit": "catatonit",
-    "kubectl": "kubernetes-client",
 }
 """The Debian package of each program."""
 FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/usr/lib/podman")
@@ -20,9 +19,10 @@ FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/usr/l
 def missing() -> str:
     """Returns a sentence that says what to do first; "" if nothing is missing."""
     path = os.pathsep.join(FOLDERS)
-    packages = [package for program, package in PROGRAMS.items() if shutil.which(program, path=path) is None]
-    if packages:
-        return f"containers are not tested: install them with `apt-get install --no-install-recommends {' '.join(PROGRAMS.values())}` ({', '.join(packages)} missing)"
+    absent = [package for program, package in PROGRAMS.items() if shutil.which(program, path=path) is None]
+    if absent:
+        install = f"apt-get install --no-install-recommends {' '.join(absent)}"
+        return f"Containers are not tested, for programs are missing: {install}"
     if os.geteuid() != 0:
-        return "containers are not tested: the test needs root, because it makes networks and a Debian folder"
+        return "Containers are not tested: the test needs root, because it makes networks and a Debian folder"
     return ""

@@ -114,8 +114,8 @@ def playable(
 ) -> Document:
     """Returns the document of a pod that podman plays.
 
-    `images` has the image here for each name in the manifests, `folder` a folder for each volume of `projected_files` and
-    of `memory_volumes`.
+    `images` has the image here for each name in the manifests, `folder` a folder for each volume of `projected_files`
+    and of `memory_volumes`.
     """
     spec = copy.deepcopy(dict(pod.spec))
     context = spec.get("securityContext", {})
@@ -149,9 +149,7 @@ def _files(source: Mapping[str, Any], documents: Iterable[Document]) -> Iterator
     ((kind, wanted),) = source.items()
     name = wanted.get("name") or wanted["secretName"]
     document = next(
-        each
-        for each in documents
-        if each["kind"].lower() == kind.lower() and each["metadata"]["name"] == name
+        each for each in documents if each["kind"].lower() == kind.lower() and each["metadata"]["name"] == name
     )
     encoded = document.get("data", {})
     data = {

@@ -50,9 +50,17 @@ def graph() -> grimp.ImportGraph:
     return grimp.build_graph("services", "tools", include_external_packages=True)
 
 
+def imported_by(image: str) -> set[str]:
+    """The modules that an image's process imports, and for the orchestrator those of its children too."""
+    roots = {PROGRAMS[image]}
+    if image == "orchestrator":
+        roots |= graph().find_descendants("services.orchestrator")
+    return {module for root in roots for module in graph().find_upstream_modules(root)}
+
+
 @pytest.mark.parametrize("image", sorted(PROGRAMS))
 def test_an_image_has_what_its_process_imports(image: str) -> None:
-    imported = graph().find_upstream_modules(PROGRAMS[image])
+    imported = imported_by(image)
     providers = packages_distributions()
     outside = {name for name in imported if name in providers and name not in ("services", "tools", "i2v")}
     here = installed(listed("rpc", image))
@@ -65,7 +73,7 @@ def test_an_image_has_what_its_process_imports(image: str) -> None:
 def test_an_image_has_no_package_that_its_process_never_imports(image: str) -> None:
     if image == "triton-cpu":
         pytest.skip("the models import theirs inside Triton")
-    imported = graph().find_upstream_modules(PROGRAMS[image])
+    imported = imported_by(image)
     providers = packages_distributions()
     used = {canonicalize_name(each) for name in imported for each in providers.get(name, ())}
     assert {canonicalize_name(each.name) for each in listed(image)} <= used
@@ -90,7 +98,7 @@ def test_images_of_a_registry_are_pinned_by_digest() -> None:
 def test_a_triton_without_a_digest_is_refused() -> None:
     stage = DOCKERFILE.partition("FROM ${TRITON_BASE} AS triton\n")[2]
     check = re.search(r"^RUN (case .*?esac)$", stage, re.MULTILINE | re.DOTALL)
-    assert check and '*@sha256:*) ;;' in check[1] and "exit 1" in check[1]
+    assert check and "*@sha256:*) ;;" in check[1] and "exit 1" in check[1]
 
 
 def test_every_process_runs_without_a_shell_as_a_numbered_user_and_says_whether_it_is_well() -> None:

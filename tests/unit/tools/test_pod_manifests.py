@@ -1,5 +1,7 @@
 """Rendered manifests as pods that podman can play."""
 
+from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 from tools.containers import pod_manifests
@@ -47,7 +49,7 @@ def test_a_pod_keeps_what_kubernetes_asks_and_how_long_it_may_drain() -> None:
 def test_what_podman_plays_has_no_probe_and_the_image_and_the_values_of_this_machine() -> None:
     (pod,) = pod_manifests.pods([workload("StatefulSet")])
     aliases = [("10.0.0.9", ["postgres"])]
-    played = pod_manifests.playable(pod, {"i2v/orchestrator": "localhost/o:1"}, aliases, "10.0.0.2")
+    played = pod_manifests.playable(pod, {"i2v/orchestrator": "localhost/o:1"}, aliases, "10.0.0.2", Path("/var/i2v"))
     (container,) = played["spec"]["containers"]
     assert container["image"] == "localhost/o:1"
     assert not {"readinessProbe", "livenessProbe"} & set(container)
@@ -74,3 +76,33 @@ def test_each_pod_of_a_set_has_a_claim_of_its_own() -> None:
     assert [each["metadata"]["name"] for each in pod_manifests.shared(documents)] == ["data-worker-0", "data-worker-1"]
     volumes = [pod.spec["volumes"] for pod in pod_manifests.pods(documents)]
     assert volumes[1] == [{"name": "data", "persistentVolumeClaim": {"claimName": "data-worker-1"}}]
+
+
+def test_volumes_of_secrets_and_in_memory_become_folders_with_the_secrets_files() -> None:
+    document = workload("Deployment")
+    document["spec"]["template"]["spec"]["volumes"] = [
+        {"name": "key", "secret": {"secretName": "s3"}},
+        {
+            "name": "all",
+            "projected": {"sources": [{"configMap": {"name": "c", "items": [{"key": "a", "path": "b/a"}]}}]},
+        },
+        {"name": "shm", "emptyDir": {"medium": "Memory"}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    secret = {"kind": "Secret", "metadata": {"name": "s3"}, "data": {"key": b64encode(b"hidden").decode()}}
+    settings = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "x", "unused": "y"}}
+    (pod,) = pod_manifests.pods([document])
+    files = pod_manifests.projected_files(pod, [secret, settings])
+    assert files == {"key": {"key": b"hidden"}, "all": {"b/a": b"x"}}
+    played = pod_manifests.playable(pod, {"i2v/orchestrator": "o"}, [], "10.0.0.2", Path("/var/i2v"))
+    folders = [each.get("hostPath", {}).get("path") for each in played["spec"]["volumes"]]
+    assert folders == ["/var/i2v/key", "/var/i2v/all", "/var/i2v/shm", None]
+
+
+def test_what_is_scaled_has_its_fewest_replicas() -> None:
+    scaler = {
+        "kind": "HorizontalPodAutoscaler",
+        "spec": {"scaleTargetRef": {"name": "worker"}, "minReplicas": 3},
+        "metadata": {"name": "worker"},
+    }
+    assert len(pod_manifests.pods([workload("Deployment"), scaler])) == 3
