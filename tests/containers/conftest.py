@@ -14,6 +14,10 @@ FOLDER = Path("var/containers")
 ROWS = pytest.StashKey[list[str]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--built", action="store_true", help="take the images in var/containers, and keep them")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[ROWS] = []
 
@@ -30,15 +34,17 @@ def report(pytestconfig: pytest.Config) -> Report:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[ContainerEngine]:
+def engine(pytestconfig: pytest.Config) -> Iterator[ContainerEngine]:
     engine = ContainerEngine(FOLDER)
+    built = pytestconfig.getoption("--built")
     try:
-        base = base_image.make(engine)
-        for image in (*image_build.IMAGES, *image_build.TEST_SERVERS):
-            image_build.build(engine, base, image)
+        if not built:
+            base = base_image.make(engine)
+            for image in (*image_build.IMAGES, *image_build.TEST_SERVERS):
+                image_build.build(engine, base, image)
         yield engine
     finally:
-        engine.remove()
+        engine.clear() if built else engine.remove()
 
 
 @pytest.fixture(scope="session")

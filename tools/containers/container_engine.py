@@ -55,13 +55,19 @@ class ContainerEngine:
         path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
         return os.environ | {"CONTAINERS_CONF": str(configuration), "BUILDAH_ISOLATION": "chroot", "PATH": path}
 
+    def clear(self) -> None:
+        """Ends every container and removes what they had: volumes, secrets, networks. The images stay."""
+        self._quietly("podman", *self._podman, "pod", "rm", "--all", "--force", "--time=0")
+        self._quietly("podman", *self._podman, "rm", "--all", "--force", "--time=0")
+        self._quietly("podman", *self._podman, "volume", "prune", "--force")
+        self._quietly("podman", *self._podman, "secret", "rm", "--all")
+        self._quietly("podman", *self._podman, "network", "prune", "--force")
+
     def remove(self) -> None:
-        """Ends every container and removes the folder. Never raises for what is not there."""
+        """Ends every container and removes the folder, also after a run that was killed."""
         if not self.folder.exists():
             return
-        for arguments in (("pod", "rm", "--all", "--force", "--time=0"), ("rm", "--all", "--force", "--time=0")):
-            self._quietly("podman", *self._podman, *arguments)
-        self._quietly("podman", *self._podman, "network", "prune", "--force")
+        self.clear()
         self._quietly("buildah", *self._storage, "rm", "--all")
         self._unmount()
         shutil.rmtree(self.folder, ignore_errors=True)

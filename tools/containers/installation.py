@@ -72,8 +72,10 @@ class Installation:
 
     def stop(self, name: str) -> None:
         """Stops a pod as Kubernetes does, with its time to drain, and removes it. Raises ContainerError."""
-        self._engine.podman("pod", "stop", f"--time={self._pods[name].grace_s}", name)
-        self._engine.podman("pod", "rm", "--force", name)
+        pod = self._pods[name]
+        containers = [f"{name}-{each['name']}" for each in pod.spec["containers"]]
+        self._engine.podman("stop", f"--time={pod.grace_s}", *containers)  # the pod's network stays until they are done
+        self._engine.podman("pod", "rm", "--force", "--time=0", name)
 
     def kill(self, name: str) -> None:
         """Kills a pod without a warning, and removes it. Raises ContainerError."""

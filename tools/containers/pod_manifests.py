@@ -135,7 +135,8 @@ def playable(
         for each in spec.get("volumes", ())
     ]
     spec["hostAliases"] = [{"ip": ip, "hostnames": names} for ip, names in aliases]
-    spec["restartPolicy"] = "Never" if pod.ends else "Always"
+    # With `Always` podman would start init containers again and again.
+    spec["restartPolicy"] = "Never" if pod.ends else "OnFailure"
     metadata = {"name": pod.name, "labels": dict(pod.labels), "annotations": KEPT_INIT_CONTAINERS}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
