@@ -11,8 +11,8 @@ from tools.containers.image_build import IMAGES, name_of
 
 MOST_BYTES = 410_000_000
 """Wanted are 400 MB. The orchestrator is a little above: FFmpeg, C2PA and numpy alone take 150."""
-LARGE = ("tools", "triton-cpu")
-"""torch and Triton are larger than any of our own code."""
+LARGE = ("triton-cpu",)
+"""Triton is larger than any of our own code."""
 SERVED = tuple(image for image in IMAGES if image not in LARGE)
 
 
@@ -67,7 +67,3 @@ def test_an_image_lists_what_is_in_it(engine: ContainerEngine, image: str) -> No
 def test_a_process_shows_its_settings_in_its_image(engine: ContainerEngine, image: str) -> None:
     found = json.loads(engine.podman("image", "inspect", name_of(image)))[0]["Config"]
     assert "I2V_" in run(engine, image, *found["Entrypoint"], "--help")
-
-
-def test_the_export_of_models_starts(engine: ContainerEngine) -> None:
-    assert "--profile" in run(engine, "tools", "python", "-m", "tools.export", "--help")

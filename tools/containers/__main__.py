@@ -1,4 +1,4 @@
-"""Containers on this machine: `python -m tools.containers check` builds and tests all of them, `build` only builds.
+"""Containers on this machine: `python -m tools.containers check` builds and tests them, `build` only builds.
 
 Everything is in var/containers; `remove` removes it.
 """
@@ -28,9 +28,10 @@ def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.containers", description=__doc__)
     commands = parser.add_subparsers(dest="what", required=True)
-    commands.add_parser("check", help="builds every image, runs the tests of containers, removes everything")
+    commands.add_parser("check", help="builds the images, runs the tests of containers, removes everything")
     building = commands.add_parser("build", help="builds images")
-    building.add_argument("images", nargs="*", default=image_build.IMAGES, metavar="IMAGE")
+    every = (*image_build.IMAGES, *image_build.TEST_SERVERS)
+    building.add_argument("images", nargs="*", default=every, metavar="IMAGE")
     commands.add_parser("remove", help="removes all images, containers and networks")
     given, more = parser.parse_known_args()
     if missing := needed_programs.missing():

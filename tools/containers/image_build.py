@@ -8,8 +8,8 @@ from tools.containers.container_engine import ContainerEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE, SERVERS = Path("deploy/docker/Dockerfile"), Path("tools/containers/Dockerfile")
-IMAGES = ("orchestrator", "provider", "prompt-writer", "studio", "tools", "triton-cpu")
-"""Targets of the Dockerfile that need no registry but Debian's and PyPI's. NVIDIA's image is none of them."""
+IMAGES = ("orchestrator", "provider", "prompt-writer", "studio", "triton-cpu")
+"""Targets of the Dockerfile that the test builds. Others are `tools`, with gigabytes of torch, and NVIDIA's `triton`."""
 TEST_SERVERS = ("postgres", "s3")
 STAND_INS = {"postgres": "library/postgres", "s3": "rclone/rclone"}
 """The images of others that they stand in for."""
