@@ -31,7 +31,7 @@ test: lint models ## Runs every check and every test, JOBS (default 4) files at 
 		echo "Those that failed run again, alone. One that passes now depends on the load of the machine: find out why." && \
 		OMP_NUM_THREADS=1 $(BIN)/pytest -rpfE --last-failed --last-failed-no-failures=none --maxfail=1; }
 
-containers: setup ## Builds all images and runs them as pods, where podman is: docs/containers.md
+containers: setup ## Builds the images and runs them as pods, where podman is: docs/containers.md
 	@$(RUN) -m tools.containers check $(ARGS)
 
 check: setup ## Runs every check, and all tests but the slow ones, in a minute or so
