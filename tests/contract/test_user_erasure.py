@@ -21,9 +21,9 @@ from services.orchestrator.ports.credits import Booking
 from services.orchestrator.retention.ledger_folding import LedgerFolding
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.reasons import RetentionReason
-from tests.contract.test_trash_machine import Killed, Steps
 from tests.support.builders import FakeClock, a_caller, admit, numbered
 from tests.support.erasure_rig import Dying, ErasureRig, act_of, bytes_of, deletion_of
+from tests.support.killed_steps import Killed, Steps
 from tests.support.old_jobs import ACT, DAY_S, Bytes, digest, retention, run_job
 from tests.support.trash_rounds import GRACE, TrashRig
 

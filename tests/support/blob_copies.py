@@ -10,15 +10,12 @@ from services.orchestrator.assets.blob_copy import BlobCopy, Outcome, Phase
 from services.orchestrator.blobs.local import LocalBlobs
 from services.orchestrator.blobs.moving import MovingBlobs
 from services.orchestrator.ports.blobs import Blobs
+from tests.support.killed_steps import Killed
 from tests.support.old_jobs import Bytes
 from tests.support.trash_rounds import TrashRig
 
 FAST = 10**12
 Happening = Callable[[], Awaitable[None]]
-
-
-class Killed(BaseException):
-    """The process is killed, as by kill -9: nothing handles this."""
 
 
 async def kill() -> None:

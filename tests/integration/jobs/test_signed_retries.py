@@ -16,10 +16,7 @@ from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.schema import manifests
 from tests.support.attempt_runners import an_attempt_runner
 from tests.support.builders import FakeClock, ScriptedBackend, a_job, admit, some_frames
-
-
-class Killed(BaseException):
-    """The worker died."""
+from tests.support.killed_steps import Killed
 
 
 class DyingJobs:
