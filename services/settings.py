@@ -8,15 +8,21 @@ field's name in capitals. Its type says what is allowed, and the docstring below
 import logging
 import os
 import re
-import ssl
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.certificates.certificate_files import (
+    NO_FILE,
+    CertificateFiles,
+    CertificateMeter,
+    NamedFile,
+    UnusableCertificate,
+)
 
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 KEY = re.compile(r"[!-~]{1,4096}")
@@ -112,7 +118,8 @@ class ProcessSettings(BaseSettings):
     tls_key_file: str = ""
     """Key of the certificate, PEM."""
     tls_client_ca_file: str = ""
-    """Authorities whose certificates callers must show, PEM. Empty: callers need none. Needs the two above."""
+    """Certificate authorities of clients, PEM: each client must then show a certificate of theirs. Empty: clients show
+    none. Needs the server's certificate."""
     log_level: LogLevel = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     log_json: Switch = True
@@ -158,12 +165,21 @@ class ProcessSettings(BaseSettings):
         """Raises BadSetting for values that do not go together."""
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             raise BadSetting(f"{prefix}TLS_CERT_FILE and {prefix}TLS_KEY_FILE go together")
-        if self.tls_cert_file:
-            _check_certificate(prefix, self.tls_cert_file, self.tls_key_file)
-        if self.tls_client_ca_file:
-            read_authorities(f"{prefix}TLS_CLIENT_CA_FILE", self.tls_client_ca_file)
-            if not self.tls_cert_file:
-                raise BadSetting(f"{prefix}TLS_CLIENT_CA_FILE needs {prefix}TLS_CERT_FILE")
+        if self.tls_client_ca_file and not self.tls_cert_file:
+            raise BadSetting(f"{prefix}TLS_CLIENT_CA_FILE needs {prefix}TLS_CERT_FILE")
+        self.server_certificate(prefix=prefix)
+
+    def server_certificate(self, meter: CertificateMeter | None = None, *, prefix: str = "") -> CertificateFiles | None:
+        """Reads the server's certificate, and the authorities of clients; None: plaintext. Raises BadSetting."""
+        if not self.tls_cert_file:
+            return None
+        return read_certificates(
+            "server",
+            cert=NamedFile(f"{prefix}TLS_CERT_FILE", self.tls_cert_file),
+            key=NamedFile(f"{prefix}TLS_KEY_FILE", self.tls_key_file),
+            ca=NamedFile(f"{prefix}TLS_CLIENT_CA_FILE", self.tls_client_ca_file),
+            meter=meter,
+        )
 
     @classmethod
     def _message(cls, prefix: str, error: ValidationError) -> str:
@@ -187,28 +203,6 @@ class ProcessSettings(BaseSettings):
         return f"{prefix}{name.upper()} cannot be {value}: {what}"
 
 
-def _check_certificate(prefix: str, cert_file: str, key_file: str) -> None:
-    """Raises BadSetting for a certificate that has expired, and for files that hold none or do not belong together."""
-    # Only here: most processes on one machine have no certificate, and cryptography takes a while to import.
-    from cryptography.x509 import load_pem_x509_certificate
-
-    for variable, file in (("TLS_CERT_FILE", cert_file), ("TLS_KEY_FILE", key_file)):
-        try:
-            Path(file).read_bytes()
-        except OSError as error:
-            raise BadSetting(f"{prefix}{variable} names {file}, which cannot be read: {error.strerror}") from None
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert_file, key_file)
-        until = load_pem_x509_certificate(Path(cert_file).read_bytes()).not_valid_after_utc
-    except (OSError, ValueError) as error:
-        what = f"which are no certificate and its key in PEM: {error}"
-        raise BadSetting(
-            f"{prefix}TLS_CERT_FILE and {prefix}TLS_KEY_FILE name {cert_file} and {key_file}, {what}"
-        ) from None
-    if until < datetime.now(UTC):
-        raise BadSetting(f"{prefix}TLS_CERT_FILE names {cert_file}, which expired at {until:%Y-%m-%dT%H:%M:%SZ}")
-
-
 def is_of_kubernetes(prefix: str, name: str) -> bool:
     """Returns whether Kubernetes adds the variable by itself, for a Service whose name begins like the prefix."""
     form = rf"{prefix}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)"
@@ -229,11 +223,38 @@ def read_key(variable: str, file: str) -> str:
     return secret
 
 
-def read_authorities(variable: str, file: str) -> str:
-    """Reads the certificate authorities, PEM, of the file that a variable names. Raises BadSetting."""
+def read_certificates(
+    kind: str,
+    *,
+    cert: NamedFile = NO_FILE,
+    key: NamedFile = NO_FILE,
+    ca: NamedFile = NO_FILE,
+    meter: CertificateMeter | None = None,
+) -> CertificateFiles:
+    """Reads files that are read again when they are replaced; see CertificateFiles. Raises BadSetting."""
     try:
-        pem = Path(file).read_text()
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
-    except (OSError, ValueError) as error:
-        raise BadSetting(f"{variable} names {file}, which holds no certificates in PEM: {error}") from error
-    return pem
+        return CertificateFiles(kind, cert=cert, key=key, ca=ca, meter=meter)
+    except UnusableCertificate as error:
+        raise BadSetting(str(error)) from None
+
+
+def read_client_certificates(
+    prefix: str, ca_file: str, cert_file: str, key_file: str, meter: CertificateMeter | None = None
+) -> CertificateFiles | None:
+    """Reads what a client of TLS needs: whom it trusts, and the certificate that it shows, if it has one.
+
+    The settings are `<prefix>_CA_FILE`, `_CERT_FILE` and `_CERT_KEY_FILE`. None: plaintext. Raises BadSetting.
+    """
+    if bool(cert_file) != bool(key_file):
+        raise BadSetting(f"{prefix}_CERT_FILE and {prefix}_CERT_KEY_FILE go together")
+    if cert_file and not ca_file:
+        raise BadSetting(f"{prefix}_CERT_FILE needs {prefix}_CA_FILE")
+    if not ca_file:
+        return None
+    return read_certificates(
+        "client",
+        cert=NamedFile(f"{prefix}_CERT_FILE", cert_file),
+        key=NamedFile(f"{prefix}_CERT_KEY_FILE", key_file),
+        ca=NamedFile(f"{prefix}_CA_FILE", ca_file),
+        meter=meter,
+    )

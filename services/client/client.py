@@ -20,6 +20,7 @@ from i2v.v1 import (
     usage_pb2_grpc,
 )
 
+from services.certificates.certificate_files import CertificateFiles
 from services.client.asset_download import download_asset
 from services.client.asset_upload import upload_asset
 from services.client.errors import Unreachable
@@ -50,18 +51,17 @@ class Client:
         key: str,
         user: str = "default",
         *,
-        tls: bool | Path = False,
+        tls: bool | CertificateFiles = False,
         retry_for_s: float = 30.0,
         timeout_s: float = 30.0,
     ) -> None:
         """`address` is `host:port`, or several, separated by commas; a name may also have several addresses.
 
         Calls go to every server that is connected and serves, in turn, so one may restart while another is up.
-        `tls` may name a file of authorities to trust. A call is repeated until there was no contact for `retry_for_s`.
+        `tls` may be files with authorities to trust and a certificate to show. A call is repeated until there was no
+        contact for `retry_for_s`.
 
-        Raises:
-            ValueError: the address is invalid; or the key or the user's name cannot be sent: they are 1 or more
-                printable ASCII characters.
+        Raises ValueError for an invalid address, key or user's name; the last two are printable ASCII characters.
         """
         self._channel = ServiceChannel(address, key, user, tls=tls, retry_for_s=retry_for_s, timeout_s=timeout_s)
 

@@ -106,10 +106,29 @@ VARIANT_HELP = (
     show_envvar=True,
     help="Authorities to trust instead of the system's; implies --tls.",
 )
+@click.option(
+    "--cert-file",
+    envvar="I2V_SERVER_CERT_FILE",
+    type=FILE,
+    show_envvar=True,
+    help="Certificate to show to a server that demands one; implies --tls.",
+)
+@click.option(
+    "--cert-key-file", envvar="I2V_SERVER_CERT_KEY_FILE", type=FILE, show_envvar=True, help="Key of that certificate."
+)
 @click.pass_context
-def i2v(context: click.Context, server: str, user: str, key_file: Path | None, tls: bool, ca_file: Path | None) -> None:
+def i2v(
+    context: click.Context,
+    server: str,
+    user: str,
+    key_file: Path | None,
+    tls: bool,
+    ca_file: Path | None,
+    cert_file: Path | None,
+    cert_key_file: Path | None,
+) -> None:
     """Makes videos out of pictures, with the service of the same name."""
-    context.obj = Connection(server, user, key_file, tls, ca_file)
+    context.obj = Connection(server, user, key_file, tls, ca_file, cert_file, cert_key_file)
 
 
 def command(name: str, group: click.Group = i2v) -> Callable[[Command], click.Command]:

@@ -5,7 +5,6 @@ A key is never given on the command line, where every process can read it.
 
 import asyncio
 import os
-import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from services.certificates.certificate_files import CertificateFiles, NamedFile, UnusableCertificate
 from services.client import error_messages, proxy
 from services.client.client import Client
 from services.client.errors import I2VError, Unreachable
@@ -25,6 +25,13 @@ RETRY_FOR_S = 3.0
 """Seconds: after a wrong address the user gets an error soon."""
 RETRY_FOR_WITH_SEVERAL_S = 15.0
 """Seconds, for several replicas: one may be lost before the restarted one is connected again."""
+
+
+CLOSED = "Socket closed"
+"""gRPC's message for a connection that the server has closed."""
+UNKNOWN_CERTIFICATE = (
+    "A server that demands a certificate closes the connection of a client without one that it trusts: see --cert-file."
+)
 
 
 class NoKey(click.ClickException):
@@ -42,22 +49,36 @@ class Connection:
     key_file: Path | None
     tls: bool
     ca_file: Path | None
+    cert_file: Path | None
+    cert_key_file: Path | None
     json: bool = False
 
     def client(self, *, user: str = "", key: str = "", retry_for_s: float | None = None) -> Client:
-        """Returns a client, for another user or with another key if given. Raises NoKey, click.BadParameter."""
-        if self.ca_file is not None:
-            try:
-                ssl.create_default_context(cafile=self.ca_file)
-            except ssl.SSLError as error:  # gRPC would only fail to connect, and not say why
-                holds = f"{self.ca_file} holds no certificates in PEM; TLS needs those of the authorities to trust"
-                raise click.BadParameter(holds, param_hint="--ca-file") from error
+        """Returns a client, for another user or with another key if given. Raises NoKey, click.UsageError."""
+        tls = self._certificates() or self.tls
         try:
             key, user = key or self.key(), user or self.user
             retry_for_s = self.retry_for_s if retry_for_s is None else retry_for_s
-            return Client(self.server, key, user, tls=self.ca_file or self.tls, retry_for_s=retry_for_s)
+            return Client(self.server, key, user, tls=tls, retry_for_s=retry_for_s)
         except ValueError as error:
             raise NoKey(f"That cannot be a key: {error}.") from error
+
+    def _certificates(self) -> CertificateFiles | None:
+        """Reads the authorities to trust and the certificate to show; None: neither is given. Raises UsageError."""
+        if (self.cert_file is None) != (self.cert_key_file is None):
+            raise click.UsageError("--cert-file and --cert-key-file go together.")
+        if self.ca_file is None and self.cert_file is None:
+            return None
+        cert, key, ca = (str(each or "") for each in (self.cert_file, self.cert_key_file, self.ca_file))
+        try:  # gRPC would only fail to connect, and not say why
+            return CertificateFiles(
+                "client",
+                cert=NamedFile("--cert-file", cert),
+                key=NamedFile("--cert-key-file", key),
+                ca=NamedFile("--ca-file", ca),
+            )
+        except UnusableCertificate as error:
+            raise click.UsageError(f"{error}.") from error
 
     @property
     def retry_for_s(self) -> float:
@@ -90,6 +111,8 @@ class Connection:
             lost = isinstance(error, Unreachable) and not error.reason  # a reason is the server's own
             if lost and not self.json and (through := proxy.named_for(self.server)):
                 say(f"The call went through the proxy {through}; no_proxy excludes a server from it.", err=True)
+            if lost and not self.json and (self.tls or self.ca_file or self.cert_file) and CLOSED in error.message:
+                say(UNKNOWN_CERTIFICATE, err=True)
             code = ExitCode.of(error)
         except BrokenPipeError:
             raise  # `i2v jobs | head`: click handles it.

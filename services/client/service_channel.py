@@ -3,16 +3,17 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
 
+from services.certificates.certificate_files import CertificateFiles
 from services.client import proxy
 from services.client.errors import Unreachable, error_of
 from services.client.retry import RetryPolicy, messages
 from services.client.server_address import addresses, target
 from services.client.server_address import options as balancing
+from services.rpc.rotating_channel import RotatingChannel
 from services.rpc.status_codes import Failure
 
 PRINTABLE = re.compile(r"[ -~]+")
@@ -42,7 +43,14 @@ class ServiceChannel:
     """A channel for one user. `open` comes first, `close` last."""
 
     def __init__(
-        self, address: str, key: str, user: str, *, tls: bool | Path, retry_for_s: float, timeout_s: float
+        self,
+        address: str,
+        key: str,
+        user: str,
+        *,
+        tls: bool | CertificateFiles,
+        retry_for_s: float,
+        timeout_s: float,
     ) -> None:
         """See `Client` for the parameters. Raises ValueError for an invalid address, key or user's name."""
         if not PRINTABLE.fullmatch(key):
@@ -70,10 +78,10 @@ class ServiceChannel:
             why = getattr(error, "strerror", None) or str(error)
             raise Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, why)) from error
         options = (*OPTIONS, *proxy.options(self._address), *balancing(self._addresses, tls=bool(self._tls)))
-        if self._tls:
-            authorities = self._tls.read_bytes() if isinstance(self._tls, Path) else None
-            credentials = grpc.ssl_channel_credentials(authorities)
-            self._channel = grpc.aio.secure_channel(where, credentials, options)
+        if isinstance(self._tls, CertificateFiles):
+            self._channel: grpc.aio.Channel = RotatingChannel(where, options, self._tls)
+        elif self._tls:
+            self._channel = grpc.aio.secure_channel(where, grpc.ssl_channel_credentials(), options)
         else:
             self._channel = grpc.aio.insecure_channel(where, options)
         return self._channel

@@ -9,6 +9,9 @@ from functools import partial
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from services.certificates.certificate_files import CertificateFiles
+from services.certificates.watch import watch as watch_certificates
+from services.live_secret import LiveSecret
 from services.orchestrator import health_check, usage_warnings
 from services.orchestrator.api import request_texts, revocation
 from services.orchestrator.api.authentication import Authentication
@@ -35,7 +38,7 @@ from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.worker.workflow import Worker
 from services.orchestrator.worker_app import open_worker
 from services.readiness import Readiness
-from services.rpc.server import Registration, RpcServer, Tls, serve
+from services.rpc.server import Registration, RpcServer, serve
 
 NOT_CHECKED = "not checked yet"
 
@@ -87,13 +90,15 @@ async def open_app(
         in_background = partial(run_in_background, stack, failed=resources.meter.background_failed)
         tokens = None if role is Role.WORKER else await open_tokens(settings, stack, resources.meter)
         signatures = UrlSignatures(store.service_secrets, resources.clock)
-        operator_key = settings.operator_key()
+        operator_key = LiveSecret("I2V_OPERATOR_KEY_FILE", settings.operator_key_file).text
         shares = ShareTokens(store.shares.of_token, resources.clock, resources.meter)
         callers = Authentication(
             store.credentials, config.plans, resources.clock, operator_key, tokens, signatures, shares
         )
         services = [] if role is Role.WORKER else await open_api(settings, resources, callers)
-        server = await _serve(settings, callers, services, registry)
+        certificate = settings.server_certificate(resources.certificates)
+        watch_certificates(stack, [certificate, *resources.tls, *settings.s3_authorities(resources.certificates)])
+        server = await _serve(settings, callers, services, registry, certificate)
         if services:
             in_background(partial(revocation.enforce, callers, store.credentials, server), "revocation")
             in_background(partial(revocation.write_uses, callers, store.credentials), "key-uses")
@@ -129,7 +134,11 @@ async def open_app(
 
 
 async def _serve(
-    settings: Settings, callers: Authentication, services: Sequence[Registration], registry: CollectorRegistry
+    settings: Settings,
+    callers: Authentication,
+    services: Sequence[Registration],
+    registry: CollectorRegistry,
+    certificate: CertificateFiles | None,
 ) -> RpcServer:
     """Starts the gRPC server, which is not serving yet. A worker's answers health checks only."""
     return await serve(
@@ -145,5 +154,5 @@ async def _serve(
         check=request_texts.check,
         reflect=settings.reflection,
         connection_age_s=settings.connection_age_s,
-        tls=Tls.of(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file),
+        tls=certificate,
     )

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import NamedTuple
 
+from services.certificates.certificate_files import CertificateFiles
+from services.live_secret import LiveSecret
 from services.orchestrator.backends.fake_backend import FakeBackend
 from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
@@ -12,14 +15,20 @@ from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.ports.backend import Backend, Limits
 from services.orchestrator.settings import Settings
-from services.rpc.rotating_certificate import RotatingCertificate
 
 Backends = Mapping[str, tuple[Backend, int | Limits]]
 """Backends by name, each with its slots in this process or the limits of its account."""
 
 
+class BackendTls(NamedTuple):
+    """What the connections need for TLS; None: plaintext."""
+
+    providers: CertificateFiles | None
+    triton: CertificateFiles | None
+
+
 def connect_backends(
-    settings: Settings, catalog: Callable[[], Catalog], stack: AsyncExitStack, *, local: bool
+    settings: Settings, catalog: Callable[[], Catalog], stack: AsyncExitStack, tls: BackendTls, *, local: bool
 ) -> Backends:
     """Returns the backends of the settings. Without `local`, only vendors, for their availability.
 
@@ -32,20 +41,20 @@ def connect_backends(
     def models_of(backend: str) -> set[str]:
         return {card.remote.model for card in cards_of(backend) if card.remote is not None}
 
+    provider_key = _provider_key(settings)
     backends: dict[str, tuple[Backend, int | Limits]] = {}
     for name, (address, slots) in settings.tritons().items():
         if slots and local:
-            triton = TritonBackend(address, partial(cards_of, name), marked=settings.pixel_mark)
+            triton = TritonBackend(address, partial(cards_of, name), marked=settings.pixel_mark, tls=tls.triton)
             stack.push_async_callback(triton.close)
             backends[name] = (triton, slots)
     for name, (address, limits) in settings.vendors().items():
         vendor = ProviderBackend(
             address,
-            settings.provider_key(),
+            provider_key,
             vendor=name,
             models=partial(models_of, name),
-            authorities=settings.provider_authorities(),
-            certificate=RotatingCertificate.of(settings.tls_cert_file, settings.tls_key_file),
+            tls=tls.providers,
         )
         stack.push_async_callback(vendor.close)
         backends[name] = (vendor, limits)
@@ -55,15 +64,14 @@ def connect_backends(
     return backends
 
 
-def connect_prompt_writer(settings: Settings, stack: AsyncExitStack) -> RemotePromptWriter | None:
+def connect_prompt_writer(settings: Settings, stack: AsyncExitStack, tls: BackendTls) -> RemotePromptWriter | None:
     """Returns the prompt writer of the settings, None without one."""
     if not settings.prompt_writer:
         return None
-    writer = RemotePromptWriter(
-        settings.prompt_writer,
-        settings.provider_key(),
-        authorities=settings.provider_authorities(),
-        certificate=RotatingCertificate.of(settings.tls_cert_file, settings.tls_key_file),
-    )
+    writer = RemotePromptWriter(settings.prompt_writer, _provider_key(settings), tls=tls.providers)
     stack.push_async_callback(writer.close)
     return writer
+
+
+def _provider_key(settings: Settings) -> Callable[[], str]:
+    return LiveSecret("I2V_PROVIDER_KEY_FILE", settings.provider_key_file).text

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import SecretStr
 
-from services.settings import BadSetting, ProcessSettings, Switch, matching, read_authorities
+from services.certificates.certificate_files import CertificateFiles, CertificateMeter, NamedFile
+from services.settings import BadSetting, ProcessSettings, Switch, matching, read_certificates
 
 
 class BlobSettings(ProcessSettings):
@@ -72,11 +73,12 @@ class BlobSettings(ProcessSettings):
         super().check(prefix)
         if self.blobs == "s3" and not (self.s3_endpoint and self.s3_access_key and self.s3_secret_key):
             raise BadSetting("I2V_BLOBS=s3 needs I2V_S3_ENDPOINT, I2V_S3_ACCESS_KEY and I2V_S3_SECRET_KEY")
+        self.s3_authorities()
         if (self.s3_encryption == "sse-kms") != bool(self.s3_kms_key):
             raise BadSetting("I2V_S3_ENCRYPTION=sse-kms and I2V_S3_KMS_KEY go together")
         if self.s3_encryption == "sse-kms" and not self.s3_secure:
             raise BadSetting("I2V_S3_ENCRYPTION=sse-kms needs TLS: I2V_S3_SECURE=true")
-        _check_address("I2V_S3", self.s3_public_url, self.s3_ca_file)
+        _check_address("I2V_S3", self.s3_public_url)
         if self.blobs_old != "none":
             self._check_old()
 
@@ -85,7 +87,7 @@ class BlobSettings(ProcessSettings):
         given = (self.blobs_old_s3_endpoint, self.blobs_old_s3_access_key, self.blobs_old_s3_secret_key)
         if self.blobs_old == "s3" and not all(given):
             raise BadSetting(f"I2V_BLOBS_OLD=s3 needs {name}_ENDPOINT, {name}_ACCESS_KEY and {name}_SECRET_KEY")
-        _check_address(name, self.blobs_old_s3_public_url, self.blobs_old_s3_ca_file)
+        _check_address(name, self.blobs_old_s3_public_url)
         if self.blobs_old == self.blobs and (
             self.blobs_folder == self.blobs_old_folder
             if self.blobs == "local"
@@ -93,9 +95,15 @@ class BlobSettings(ProcessSettings):
         ):
             raise BadSetting("I2V_BLOBS_OLD names the same store as I2V_BLOBS")
 
+    def s3_authorities(self, meter: CertificateMeter | None = None) -> list[CertificateFiles]:
+        """Reads the certificate authorities of the stores; none: those of the package certifi. Raises BadSetting."""
+        named = (
+            NamedFile("I2V_S3_CA_FILE", self.s3_ca_file),
+            NamedFile("I2V_BLOBS_OLD_S3_CA_FILE", self.blobs_old_s3_ca_file),
+        )
+        return [read_certificates("client", ca=each, meter=meter) for each in named if each.path]
 
-def _check_address(name: str, public_url: str, ca_file: str) -> None:
+
+def _check_address(name: str, public_url: str) -> None:
     if public_url and not re.fullmatch(r"https?://[^\s/?#@]+", public_url):
         raise BadSetting(f"{name}_PUBLIC_URL is `https://host` or `https://host:port`, without a path or a user")
-    if ca_file:
-        read_authorities(f"{name}_CA_FILE", ca_file)

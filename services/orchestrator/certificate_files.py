@@ -6,6 +6,8 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from services.certificates import pem
+from services.certificates.certificate_files import CertificateMeter
 from services.orchestrator.domain.content_credentials import Claim
 from services.orchestrator.media import signing_certificate
 from services.orchestrator.media.content_credentials import ContentCredentials
@@ -16,6 +18,8 @@ from services.orchestrator.settings import Settings
 from services.settings import BadSetting
 
 SECRET = "c2pa-development"
+C2PA = "c2pa"
+"""The name of the certificate that signs, in metrics."""
 TINY_PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63606060000000"
     "040001f61738550000000049454e44ae426082"
@@ -24,7 +28,7 @@ TINY_PNG = bytes.fromhex(
 log = logging.getLogger(__name__)
 
 
-async def open_credentials(settings: Settings, secrets: ServiceSecrets) -> ContentCredentials:
+async def open_credentials(settings: Settings, secrets: ServiceSecrets, meter: CertificateMeter) -> ContentCredentials:
     """Returns what signs and checks manifests. Raises BadSetting, Unavailable."""
     made = signing_certificate.development(await secrets.secret(SECRET))
     given = await asyncio.to_thread(_given, settings)
@@ -42,6 +46,7 @@ async def open_credentials(settings: Settings, secrets: ServiceSecrets) -> Conte
         )
     else:
         await asyncio.to_thread(_try, credentials)
+        await asyncio.to_thread(_report, settings, meter)
     return credentials
 
 
@@ -53,6 +58,11 @@ def _given(settings: Settings) -> SigningCertificate | None:
         return signing_certificate.from_pem(key, chain)
     except (OSError, UnusableCertificate) as error:
         raise BadSetting(f"I2V_C2PA_KEY_FILE and I2V_C2PA_CERTIFICATE_FILE cannot be used: {error}") from error
+
+
+def _report(settings: Settings, meter: CertificateMeter) -> None:
+    file = settings.c2pa_certificate_file
+    meter.valid_until(C2PA, file, pem.first_end(Path(file).read_bytes()).timestamp())
 
 
 def _earlier(settings: Settings) -> bytes:

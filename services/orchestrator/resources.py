@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from services.certificates.metrics import CertificateMetrics
 from services.file_permissions import restrict_permissions
 from services.orchestrator.assets.blob_copy import BlobCopy
 from services.orchestrator.assets.counted_trash import CountedTrash
@@ -16,7 +17,7 @@ from services.orchestrator.assets.read_counts import ReadCounts
 from services.orchestrator.assets.rendition_signing import RenditionSigning
 from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.assets.upload_parts import UploadParts
-from services.orchestrator.backend_connections import Backends, connect_backends
+from services.orchestrator.backend_connections import Backends, BackendTls, connect_backends
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.blob_stores import bucket_of, folders_in, open_blobs
 from services.orchestrator.blobs.kept import KeptBlobs
@@ -98,6 +99,8 @@ class Resources:
     read_counts: ReadCounts
     trash: Trash
     library_meter: LibraryMetrics
+    certificates: CertificateMetrics
+    tls: BackendTls
 
     def available(self, backend: str) -> bool:
         """Whether a backend takes work now."""
@@ -120,6 +123,7 @@ async def open_resources(
     files that cannot be used.
     """
     meter, library_meter = PrometheusMeter(registry), LibraryMetrics(registry)
+    certificates = CertificateMetrics(registry)
     config = LiveConfig(settings.catalog_files(), settings.plans(), meter)
     await asyncio.to_thread(restrict_permissions, settings.data, "blobs", "spool")
     embedded = None if settings.database_url else await _start_postgres(settings.data / "postgres", stack)
@@ -136,7 +140,7 @@ async def open_resources(
     store = PostgresStore(url, clock=clock, queue=queue)
     await store.start()
     stack.push_async_callback(store.stop)
-    credentials = await startup_wait.through(partial(open_credentials, settings, store.service_secrets))
+    credentials = await startup_wait.through(partial(open_credentials, settings, store.service_secrets, certificates))
     blobs = open_blobs(settings)
     stack.push_async_callback(blobs.close)
     scratch = await asyncio.to_thread(Scratch, settings.data / "spool")
@@ -148,8 +152,9 @@ async def open_resources(
     run_in_background(stack, sweeping, "sweep", meter.background_failed)
     metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
     stack.callback(close_metrics)
+    tls = BackendTls(settings.provider_certificates(certificates), settings.triton_certificates(certificates))
     if backends is None:
-        backends = connect_backends(settings, config.catalog, stack, local=runs_jobs)
+        backends = connect_backends(settings, config.catalog, stack, tls, local=runs_jobs)
     vendors = VendorAvailability({name: backend for name, (backend, _) in backends.items()}, every_s=pace.vendor_look_s)
     run_in_background(stack, vendors.watch, "vendors", meter.background_failed)
     drained = DrainedBackends(store.backend_drains, backends, meter)
@@ -195,6 +200,8 @@ async def open_resources(
         read_counts=read_counts,
         trash=trash,
         library_meter=library_meter,
+        certificates=certificates,
+        tls=tls,
         retention=_retention(settings, url, store, blobs, clock, meter, config, pace, trash, unneeded),
     )
 

@@ -9,24 +9,26 @@ from typing import Annotated
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from services.orchestrator import backend_addresses
-from services.orchestrator.blob_settings import BlobSettings
+from services.orchestrator.backend_tls_settings import BackendTlsSettings
 from services.orchestrator.catalog_files import CatalogFiles, PlansFile
 from services.orchestrator.domain.open_upload import KEPT_FOR
 from services.orchestrator.domain.retention import Ages, Kind
 from services.orchestrator.domain.token_claims import Issuer
 from services.orchestrator.ports.backend import Limits
-from services.settings import BadSetting, ListenAddress, Switch, is_of_kubernetes, matching, read_authorities, read_key
+from services.settings import BadSetting, ListenAddress, Switch, is_of_kubernetes, matching
 
 PREFIX = "I2V_"
 NEIGHBOURS = re.compile(r"I2V_PROVIDER_[A-Z0-9]+_[A-Z0-9_]+|I2V_(PROMPT|STUDIO)_[A-Z0-9_]+")
 """Variables of a provider, which name its vendor, of the prompt writer, and of the HTTP process."""
-CLIENT = {"I2V_KEY", "I2V_KEY_FILE", "I2V_SERVER", "I2V_SERVER_TLS", "I2V_SERVER_CA_FILE", "I2V_USER"}
+CLIENT = {"I2V_KEY", "I2V_KEY_FILE", "I2V_SERVER", "I2V_SERVER_TLS", "I2V_USER"} | {
+    f"I2V_SERVER_{name}" for name in ("CA_FILE", "CERT_FILE", "CERT_KEY_FILE")
+}
 
 UNNEEDED_DAYS = 1
 """Days that bytes are kept which no asset needs: an upload may be about to store the same. That takes minutes."""
 
 
-class Settings(BlobSettings):
+class Settings(BackendTlsSettings):
     """Settings of an API or a worker."""
 
     data: Path = Path("var")
@@ -67,9 +69,6 @@ class Settings(BlobSettings):
     [vendors](operations.md#vendors). Without: 1000 at a time in each worker."""
     provider_key_file: str = ""
     """File with the access key of the providers and the prompt writer. Empty: they need none."""
-    provider_ca_file: str = ""
-    """Certificate authorities of the providers and the prompt writer, PEM; all of them must then use TLS. Empty:
-    plaintext; see [between our processes](operations.md#between-our-processes)."""
     prompt_writer: str = ""
     """Address of the process that writes prompts from scenes, `host:port`. Empty: such jobs are refused. APIs and
     workers need it."""
@@ -223,7 +222,6 @@ class Settings(BlobSettings):
         if bool(self.c2pa_key_file) != bool(self.c2pa_certificate_file):
             raise BadSetting("I2V_C2PA_KEY_FILE and I2V_C2PA_CERTIFICATE_FILE go together")
         self.token_issuer()
-        self.provider_authorities()
         self.tritons()
         self.vendors()
 
@@ -234,14 +232,6 @@ class Settings(BlobSettings):
     def vendors(self) -> dict[str, tuple[str, Limits]]:
         """Returns address and limits of each provider, by the name of its backend. Raises BadSetting."""
         return backend_addresses.providers(self.providers, self.provider_limits)
-
-    def provider_key(self) -> str:
-        """Reads the access key of the providers; empty: they need none. Raises BadSetting."""
-        return read_key("I2V_PROVIDER_KEY_FILE", self.provider_key_file) if self.provider_key_file else ""
-
-    def operator_key(self) -> str:
-        """Reads the operators' key; empty: there are no operators. Raises BadSetting."""
-        return read_key("I2V_OPERATOR_KEY_FILE", self.operator_key_file) if self.operator_key_file else ""
 
     def token_issuer(self) -> Issuer | None:
         """Returns whose tokens are accepted; None: no one's. Raises BadSetting."""
@@ -254,13 +244,6 @@ class Settings(BlobSettings):
         return Issuer(
             self.jwt_issuer, self.jwt_audience, self.jwt_tenant_claim, self.jwt_user_claim, self.jwt_scopes_claim
         )
-
-    def provider_authorities(self) -> bytes:
-        """Reads the certificate authorities of the providers; empty: plaintext. Raises BadSetting."""
-        if not self.provider_ca_file:
-            return b""
-        # gRPC would only fail to connect, and not say why.
-        return read_authorities("I2V_PROVIDER_CA_FILE", self.provider_ca_file).encode()
 
     def ages(self) -> Ages:
         """Returns how long each kind of old things is kept."""

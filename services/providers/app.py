@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,10 @@ from urllib.parse import urlsplit
 from i2v.provider.v1 import provider_pb2_grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from services.certificates.metrics import CertificateMetrics
+from services.certificates.watch import watch as watch_certificates
 from services.file_permissions import restrict_permissions
+from services.live_secret import LiveSecret
 from services.outbound.destinations import Destinations
 from services.providers.account_status import AccountStatus
 from services.providers.circuit_breaker import CircuitBreaker
@@ -35,7 +38,7 @@ from services.providers.webhook_verification import Webhooks
 from services.readiness import Readiness
 from services.rpc import auth
 from services.rpc.concurrent_call_limits import CallLimits
-from services.rpc.server import CannotListenError, RpcServer, Tls, listen_for_metrics, serve
+from services.rpc.server import CannotListenError, RpcServer, listen_for_metrics, serve
 from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
 
 log = logging.getLogger(__name__)
@@ -71,8 +74,13 @@ async def open_app(
     async with AsyncExitStack() as stack:
         meter = VendorMeter(VendorMetrics(registry), vendor)
         breaker = CircuitBreaker(clock, meter, failures=settings.breaker_failures, rest_s=settings.breaker_s)
-        account = AccountStatus(clock, has_key=bool(settings.key))
-        vendor_client = await stack.enter_async_context(_vendor_client(entry, settings, meter, clock))
+        certificates = CertificateMetrics(registry)
+        certificate = settings.server_certificate(certificates)
+        watch_certificates(stack, [certificate])
+        key = LiveSecret("KEY_FILE", settings.key_file, settings.key.get_secret_value()).text
+        access = LiveSecret("ACCESS_KEY_FILE", settings.access_key_file, settings.access_key.get_secret_value()).text
+        account = AccountStatus(clock, key)
+        vendor_client = await stack.enter_async_context(_vendor_client(entry, settings, key, meter, clock))
         vendor_api = entry.open(vendor_client, _options(settings, missing_s))
         submissions, wakeups = Submissions(vendor_api, breaker, account, meter), TaskWakeups()
         downloader = _downloader(entry, settings, meter)
@@ -119,13 +127,13 @@ async def open_app(
             [lambda server: provider_pb2_grpc.add_ProviderServiceServicer_to_server(service, server)],
             services=(NAME,),
             registry=registry,
-            verify=auth.one_key(settings.access_key.get_secret_value(), CALLER) if settings.access_key else None,
+            verify=auth.one_key(access, CALLER) if access() else None,
             endless=STREAMS,
             # The service itself limits the size of a request: only it can say that nothing was submitted.
             limits=CallLimits(
                 calls=settings.max_calls, connection_calls=settings.max_calls + 100, first_message_s=60.0
             ),
-            tls=Tls.of(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file),
+            tls=certificate,
         )
         stack.push_async_callback(server.drain, GRACE_S)
         stack.push_async_callback(service.settle, settings.settle_s)
@@ -143,7 +151,9 @@ async def _ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-def _vendor_client(entry: Entry, settings: Settings, meter: VendorMeter, clock: Clock) -> VendorClient:
+def _vendor_client(
+    entry: Entry, settings: Settings, key: Callable[[], str], meter: VendorMeter, clock: Clock
+) -> VendorClient:
     url = settings.url or entry.url
     own = [_host(each) for each in (url, settings.upload_url) if each]
     # A simulator takes uploads itself; so nothing is sent to the real vendor by mistake.
@@ -151,7 +161,7 @@ def _vendor_client(entry: Entry, settings: Settings, meter: VendorMeter, clock: 
     return VendorClient(
         url,
         entry.authorization,
-        settings.key.get_secret_value(),
+        key,
         destinations=Destinations([*own, *others]),
         timeouts=RequestTimeouts(connect_s=settings.connect_s, submit_s=settings.submit_s, look_s=settings.look_s),
         meter=meter,

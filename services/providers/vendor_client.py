@@ -10,7 +10,7 @@ Answers are untrusted: read up to a limit, never decompressed, parsed without tr
 import asyncio
 import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -89,7 +89,7 @@ class VendorClient:
         self,
         base: str,
         scheme: str,
-        key: str,
+        key: Callable[[], str],
         *,
         destinations: Destinations,
         timeouts: RequestTimeouts,
@@ -98,13 +98,13 @@ class VendorClient:
         answer_headers: Collection[str] = (),
         at_a_time: int = AT_A_TIME,
     ) -> None:
-        """`answer_headers` names the headers of answers that are used, in lower case.
+        """`key` returns the key that is used now.
 
+        `answer_headers` names the headers of answers that are used, in lower case.
         `at_a_time` is how many requests that cost nothing may be open.
         """
         self._base = base.rstrip("/")
-        self._credentials = {"authorization": f"{scheme} {key}"}
-        self._key = key.encode()
+        self._scheme, self._key = scheme, key
         self._timeouts = timeouts
         self._meter = meter
         self._clock = clock
@@ -198,7 +198,9 @@ class VendorClient:
         with_key: bool = True,
     ) -> Answer:
         url = path if path.startswith(("https://", "http://")) else f"{self._base}{path}"
-        own = {**PLAIN, **(self._credentials if with_key else {}), **headers}
+        key = self._key()
+        credentials = {"authorization": f"{self._scheme} {key}"} if with_key else {}
+        own = {**PLAIN, **credentials, **headers}
         if body is not None:
             own |= {"content-type": body.content_type, "content-length": str(body.length)}
         request = client.build_request(
@@ -210,25 +212,21 @@ class VendorClient:
         )
         response = await client.send(request, stream=True)
         try:
-            return await self._read(response)
+            return await self._read(response, key.encode())
         finally:
             await response.aclose()
 
-    async def _read(self, response: httpx.Response) -> Answer:
+    async def _read(self, response: httpx.Response, key: bytes) -> Answer:
         kept = {name: response.headers.get(name, "") for name in self._answer_headers}
         delay_s = self._delay_s(response.headers.get("retry-after", ""))
         data = None
         try:
-            data = parsed(self._without_key(plain(await _limited(response))))
+            data = parsed(_without(key, plain(await _limited(response))))
         except httpx.HTTPError:
             # A refusal is recognised by its status; only an acceptance needs its body.
             if response.status_code < 400:
                 raise
         return Answer(response.status_code, data, kept, delay_s)
-
-    def _without_key(self, text: bytes) -> bytes:
-        """Returns an answer without our key: callers would see it if the vendor quoted it."""
-        return text.replace(self._key, b"[key]") if len(self._key) >= KEY_BYTES else text
 
     def _delay_s(self, text: str) -> float | None:
         """Returns the seconds that a Retry-After header asks for, in either of its two forms."""
@@ -247,6 +245,11 @@ class VendorClient:
     ) -> None:
         await self._paid.aclose()
         await self._free.aclose()
+
+
+def _without(key: bytes, text: bytes) -> bytes:
+    """Returns an answer without our key: callers would see it if the vendor quoted it."""
+    return text.replace(key, b"[key]") if len(key) >= KEY_BYTES else text
 
 
 def _client(destinations: Destinations, limits: httpx.Limits) -> httpx.AsyncClient:

@@ -58,13 +58,19 @@ def principal() -> Principal:
     return _principal.get()
 
 
-def one_key(key: str, caller: str) -> Verify:
-    """Returns a check that accepts this key alone, as the tenant `caller`."""
-    known, credential = hashlib.sha256(key.encode()).digest(), Credential(caller)
+def bearer(key: str) -> tuple[tuple[str, str], ...]:
+    """Returns the metadata of a call with a key; without one there are none."""
+    return ((AUTHORIZATION, f"Bearer {key}"),) if key else ()
+
+
+def one_key(key: Callable[[], str], caller: str) -> Verify:
+    """Returns a check that accepts one key alone, as it is now, as the tenant `caller`."""
+    credential = Credential(caller)
 
     async def verify(token: str) -> Credential:
         # Digests have one length, so that the comparison does not reveal the length of the key.
-        if not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), known):
+        known, given = (hashlib.sha256(text.encode()).digest() for text in (key(), token))
+        if not hmac.compare_digest(given, known):
             raise Unauthenticated(reason=CallReason.API_KEY_UNKNOWN)
         return credential
 

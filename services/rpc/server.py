@@ -7,8 +7,6 @@ is cancelled.
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,13 +14,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
+from services.certificates.certificate_files import CertificateFiles
 from services.errors import ServiceError
 from services.rpc import auth
 from services.rpc.admitted_calls import OpenStream
 from services.rpc.concurrent_call_limits import CallLimits
 from services.rpc.health import HealthService
 from services.rpc.interceptor import CallInterceptor
-from services.rpc.rotating_certificate import RotatingCertificate
+from services.rpc.server_credentials import server_credentials
 from services.rpc.telemetry import ServerMetrics, serve_metrics
 
 LIVENESS = "liveness"
@@ -47,39 +46,6 @@ Registration = Callable[[grpc.aio.Server], None]
 
 class CannotListenError(Exception):
     """The address cannot be listened on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """PEM files."""
-
-    cert_file: Path
-    """The server's certificate chain."""
-    key_file: Path
-    """The private key of the certificate."""
-    client_ca_file: Path | None = None
-    """Authorities whose certificates callers must show. None: callers need none."""
-
-    @classmethod
-    def of(cls, cert_file: str, key_file: str, client_ca_file: str = "") -> "Tls | None":
-        """Returns the files that settings name; None, plaintext, where they are empty."""
-        if not cert_file:
-            return None
-        client_ca = Path(client_ca_file) if client_ca_file else None
-        return cls(cert_file=Path(cert_file), key_file=Path(key_file), client_ca_file=client_ca)
-
-    def credentials(self) -> grpc.ServerCredentials:
-        """Reads the files; files that replace them later hold for the connections made after that. Raises OSError."""
-        files = RotatingCertificate(self.cert_file, self.key_file)
-        authorities = self.client_ca_file.read_bytes() if self.client_ca_file is not None else None
-
-        def replaced() -> grpc.ServerCertificateConfiguration | None:
-            pair = files.replaced()
-            return grpc.ssl_server_certificate_configuration([pair], authorities) if pair is not None else None
-
-        first = grpc.ssl_server_certificate_configuration([files.pair()], authorities)
-        # None says that nothing has changed; the stubs do not know that.
-        return grpc.dynamic_ssl_server_credentials(first, replaced, authorities is not None)  # type: ignore[arg-type]
 
 
 class RpcServer:
@@ -136,7 +102,7 @@ async def serve(
     endless: Collection[str] = (),
     serving: bool = True,
     reflect: bool = False,
-    tls: Tls | None = None,
+    tls: CertificateFiles | None = None,
     limits: CallLimits | None = None,
     check: Callable[[Any], None] | None = None,
     connection_age_s: float = 0.0,
@@ -198,11 +164,11 @@ def _options(connection_calls: int, connection_age_s: float) -> list[tuple[str, 
     ]
 
 
-def _listen(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
+def _listen(server: grpc.aio.Server, address: str, tls: CertificateFiles | None) -> int:
     try:
         if tls is None:
             return server.add_insecure_port(address)
-        return server.add_secure_port(address, tls.credentials())
+        return server.add_secure_port(address, server_credentials(tls))
     except RuntimeError as error:
         raise CannotListenError(
             f"cannot listen on {address}: it is in use, or not an address of this machine"

@@ -4,20 +4,20 @@ import asyncio
 import contextlib
 import logging
 import socket
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import uvicorn
 from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from services.certificates.metrics import CertificateMetrics
+from services.certificates.watch import watch as watch_certificates
 from services.readiness import Readiness
 from services.rpc.channel import open_channel
-from services.rpc.rotating_certificate import RotatingCertificate
 from services.rpc.server import CannotListenError, listen_for_metrics
 from services.studio.file_answer import FileAnswer
 from services.studio.media import Media
@@ -26,8 +26,7 @@ from services.studio.settings import Settings
 from services.studio.share_pages import SharePages
 from services.studio.shared_assets import SharedAssets
 from services.studio.signed_assets import SignedAssets
-
-CERTIFICATE_LOOK_S = 10.0
+from services.studio.tls_context import server_context
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +59,8 @@ async def open_app(
     *,
     readiness: Readiness | None = None,
     registry: CollectorRegistry = REGISTRY,
-    certificate_look_s: float = CERTIFICATE_LOOK_S,
 ) -> AsyncIterator[App]:
     """Starts the HTTP process; leaving the block drains and stops it. It is ready as soon as it has started.
-
-    `certificate_look_s` are the seconds between two looks at the files of the certificate.
 
     Raises:
         CannotListenError: an address is taken, or cannot be had.
@@ -74,9 +70,10 @@ async def open_app(
         if settings.metrics_listen:
             metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
             stack.callback(close_metrics)
-        own = RotatingCertificate.of(settings.tls_cert_file, settings.tls_key_file)
-        opening = open_channel(settings.api, authorities=settings.authorities(), certificate=own)
-        channel = await stack.enter_async_context(opening)
+        certificates = CertificateMetrics(registry)
+        certificate, of_api = settings.server_certificate(certificates), settings.api_certificates(certificates)
+        watch_certificates(stack, [certificate, of_api])
+        channel = await stack.enter_async_context(open_channel(settings.api, tls=of_api))
         metrics = StudioMetrics(registry)
         files = FileAnswer(metrics, settings.stall_s)
         media = Media(SignedAssets(channel, settings.api_timeout_s), files)
@@ -96,16 +93,10 @@ async def open_app(
                 server_header=False,
                 limit_concurrency=settings.max_connections,
                 timeout_graceful_shutdown=settings.drain_s,
-                ssl_certfile=settings.tls_cert_file or None,
-                ssl_keyfile=settings.tls_key_file or None,
-                ssl_ca_certs=settings.tls_client_ca_file or None,
-                ssl_cert_reqs=ssl.CERT_REQUIRED if settings.tls_client_ca_file else ssl.CERT_NONE,
+                ssl_context_factory=partial(server_context, certificate) if certificate is not None else None,
             )
         )
         serving = asyncio.create_task(server.serve([listener]), name="http")
-        if settings.tls_cert_file:
-            renewing = _renew(server.config, settings, certificate_look_s)
-            stack.callback(asyncio.create_task(renewing, name="certificate").cancel)
 
         async def stop() -> None:
             server.should_exit = True
@@ -117,16 +108,6 @@ async def open_app(
         log.info("ready", extra={"port": port, "metrics_port": metrics_port})
         yield App(port, metrics_port, serving)
         log.info("stopping")
-
-
-async def _renew(config: uvicorn.Config, settings: Settings, look_s: float) -> None:
-    """Lets new connections have the certificate that replaces the one before it."""
-    files = RotatingCertificate(Path(settings.tls_cert_file), Path(settings.tls_key_file))
-    files.pair()
-    while True:
-        await asyncio.sleep(look_s)
-        if files.replaced() is not None and config.ssl is not None:
-            config.ssl.load_cert_chain(files.cert_file, files.key_file)
 
 
 def _listener(address: str) -> socket.socket:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from services.settings import ListenAddress, ProcessSettings, is_of_kubernetes, matching, read_authorities
+from services.certificates.certificate_files import CertificateFiles, CertificateMeter
+from services.settings import ListenAddress, ProcessSettings, is_of_kubernetes, matching, read_client_certificates
 
 PREFIX = "I2V_STUDIO_"
 ORCHESTRATOR = {"I2V_STUDIO_URL"}
@@ -23,11 +24,18 @@ class Settings(ProcessSettings):
     """`host:port` of the orchestrator, in the role `api` or `all`."""
     api_ca_file: str = ""
     """Certificate authorities of the orchestrator, PEM; it must then use TLS. Empty: plaintext."""
+    api_cert_file: str = ""
+    """Certificate chain that this process shows to the orchestrator, PEM. Empty: it shows none. Goes with the key."""
+    api_cert_key_file: str = ""
+    """Key of that certificate, PEM."""
     tls_cert_file: str = ""
     """Certificate chain of the HTTP server, PEM. Empty: plaintext, for a proxy in front that speaks TLS. Goes with the
     key."""
     tls_key_file: str = ""
     """Key of the certificate, PEM."""
+    tls_client_ca_file: str = ""
+    """Certificate authorities of clients, PEM: each client, such as the proxy in front, must then show a certificate of
+    theirs. Empty: clients show none. Needs the server's certificate."""
     max_connections: PositiveInt = 1000
     """Connections at a time; a request on one more is answered with 503."""
     api_timeout_s: PositiveFloat = 10.0
@@ -47,8 +55,9 @@ class Settings(ProcessSettings):
     def check(self, prefix: str) -> None:
         """Raises BadSetting for values that do not go together, and for files that cannot be read."""
         super().check(prefix)
-        self.authorities()
+        self.api_certificates()
 
-    def authorities(self) -> bytes:
-        """Reads the certificate authorities of the orchestrator; empty: plaintext. Raises BadSetting."""
-        return read_authorities(f"{PREFIX}API_CA_FILE", self.api_ca_file).encode() if self.api_ca_file else b""
+    def api_certificates(self, meter: CertificateMeter | None = None) -> CertificateFiles | None:
+        """Reads whom to trust as the orchestrator, and what to show it; None: plaintext. Raises BadSetting."""
+        prefix = f"{PREFIX}API"
+        return read_client_certificates(prefix, self.api_ca_file, self.api_cert_file, self.api_cert_key_file, meter)

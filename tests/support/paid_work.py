@@ -51,7 +51,7 @@ async def journal(i2v: Served) -> list[str]:
 
 
 def with_a_key(address: str) -> ProviderBackend:
-    return ProviderBackend(address, "the-key")
+    return ProviderBackend(address, lambda: "the-key")
 
 
 @asynccontextmanager

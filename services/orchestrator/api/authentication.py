@@ -6,7 +6,7 @@ known key causes no query: its record is cached, and forgotten when the database
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from services.errors import NotFound, PermissionDenied, PreconditionFailed, ServiceError, Unauthenticated
@@ -53,16 +53,16 @@ class Authentication:
         credentials: Credentials,
         plans: Mapping[str, Plan],
         clock: Clock,
-        operator_key: str = "",
+        operator_key: Callable[[], str] = str,
         tokens: Tokens | None = None,
         signatures: UrlSignatures | None = None,
         shares: ShareTokens | None = None,
     ) -> None:
-        """`operator_key` is the credential of the first operator; empty: there is none.
+        """`operator_key` returns the credential of the first operator as it is now; empty: there is none.
 
         Without `tokens` no JWT works, without `signatures` no signed URL, without `shares` no share.
         """
-        self._operator = digest(operator_key) if operator_key else ""
+        self._operator_key = operator_key
         self._plans = plans
         self._clock = clock
         self._tokens = tokens
@@ -83,7 +83,7 @@ class Authentication:
         if self._tokens is not None and token.startswith(JSON_BEGINS) and token.count(".") >= 2:
             return await self._of_token(self._tokens, token)
         hashed = digest(token)
-        if self._operator and hmac.compare_digest(hashed, self._operator):
+        if (operator := self._operator_key()) and hmac.compare_digest(hashed, digest(operator)):
             return OperatorCredential(OPERATORS, operator=OF_SETTINGS)
         return await self._of_key(hashed)
 

@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.provider.v1 import provider_pb2, provider_pb2_grpc
 
+from services.certificates.certificate_files import CertificateFiles
 from services.errors import Unavailable
 from services.orchestrator.backends.grpc_error_message import is_full, message_of
 from services.orchestrator.backends.task_progress import TaskProgress
@@ -33,8 +34,8 @@ from services.orchestrator.ports.backend import (
 from services.orchestrator.ports.paid_backend import Availability, TaskFailed
 from services.reasons import VendorReason, reason_of
 from services.resource_shortage import shortage
+from services.rpc import auth
 from services.rpc.channel import open_channel
-from services.rpc.rotating_certificate import RotatingCertificate
 from services.rpc.status_codes import from_call
 
 SHORT_S = 10.0
@@ -79,20 +80,20 @@ class ProviderBackend:
     def __init__(
         self,
         address: str,
-        key: str = "",
+        key: Callable[[], str] = str,
         *,
         vendor: str = "",
         models: Callable[[], Collection[str]] = tuple,
-        authorities: bytes = b"",
-        certificate: RotatingCertificate | None = None,
+        tls: CertificateFiles | None = None,
     ) -> None:
-        """`key` is the orchestrator's credential at the provider. With `authorities` the connection uses TLS.
+        """`key` returns the orchestrator's credential at the provider; empty: it needs none.
 
-        It shows `certificate` to the provider.
+        Without `tls` the connection is plaintext.
+
         `vendor` must be the provider's vendor; empty: any. `models` returns those that cards name.
         """
-        self._channel = open_channel(address, OPTIONS, authorities=authorities, certificate=certificate)
-        self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
+        self._channel = open_channel(address, OPTIONS, tls=tls)
+        self._key = key
         self._vendor, self._models = vendor, models
         # The generated stubs are typed for the synchronous API.
         self._stub: Any = provider_pb2_grpc.ProviderServiceStub(self._channel)
@@ -111,13 +112,13 @@ class ProviderBackend:
             parts: TaskStream | None = None
             if attempt.external_ref:
                 request = provider_pb2.AttachRequest(external_ref=attempt.external_ref, model=model)
-                call = self._stub.Attach(request, metadata=self._metadata)
+                call = self._stub.Attach(request, metadata=auth.bearer(self._key()))
             else:
                 # Before anything is journalled: most shortages show up here.
                 self._demand(await self.capabilities(), {model} if self._vendor else ())
                 parts = TaskStream(attempt, model, files)
                 yield TaskSubmitting(model)
-                call = self._stub.Generate(parts.messages(), metadata=self._metadata)
+                call = self._stub.Generate(parts.messages(), metadata=auth.bearer(self._key()))
             try:
                 async for event in self._events(call, attempt, video):
                     yield event
@@ -189,7 +190,7 @@ class ProviderBackend:
 
     async def _short(self, method: Any, request: Any, *, timeout_s: float = SHORT_S) -> Any:
         try:
-            return await method(request, metadata=self._metadata, timeout=timeout_s)
+            return await method(request, metadata=auth.bearer(self._key()), timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             raise _away(error) from error
 

@@ -1,11 +1,13 @@
 """RemotePromptWriter: the process that writes prompts by a language model, behind `i2v.provider.v1.PromptWriter`."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 from i2v.provider.v1 import prompt_pb2, prompt_pb2_grpc
 
+from services.certificates.certificate_files import CertificateFiles
 from services.errors import Unavailable
 from services.orchestrator.backends.grpc_error_message import is_full, message_of
 from services.orchestrator.domain.event import JobError, PromptWritten
@@ -14,8 +16,8 @@ from services.orchestrator.domain.spec import Scene, SceneAnimation, TalkingAvat
 from services.orchestrator.ports.backend import AttemptFailed
 from services.orchestrator.ports.prompt_writer import ModelDown
 from services.reasons import PromptReason
+from services.rpc import auth
 from services.rpc.channel import open_channel
-from services.rpc.rotating_certificate import RotatingCertificate
 from services.rpc.status_codes import from_call
 
 WRITE_S = 90.0
@@ -37,16 +39,10 @@ log = logging.getLogger(__name__)
 class RemotePromptWriter:
     """The PromptWriter port over that process. Use `close` at the end."""
 
-    def __init__(
-        self, address: str, key: str = "", *, authorities: bytes = b"", certificate: RotatingCertificate | None = None
-    ) -> None:
-        """`key` is the orchestrator's credential at providers. With `authorities` the connection uses TLS.
-
-        It shows `certificate` to the process.
-        """
-        options = (("grpc.enable_retries", 0),)
-        self._channel = open_channel(address, options, authorities=authorities, certificate=certificate)
-        self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
+    def __init__(self, address: str, key: Callable[[], str] = str, *, tls: CertificateFiles | None = None) -> None:
+        """`key` returns the orchestrator's credential at providers. Without `tls` the connection is plaintext."""
+        self._channel = open_channel(address, (("grpc.enable_retries", 0),), tls=tls)
+        self._key = key
         self._stub: Any = prompt_pb2_grpc.PromptWriterStub(self._channel)
 
     async def close(self) -> None:
@@ -64,7 +60,7 @@ class RemotePromptWriter:
             request_id=name,
         )
         try:
-            answer = await self._stub.WritePrompt(request, metadata=self._metadata, timeout=WRITE_S)
+            answer = await self._stub.WritePrompt(request, metadata=auth.bearer(self._key()), timeout=WRITE_S)
         except grpc.aio.AioRpcError as error:
             raise _failure(error) from error
         if answer.cost_micros and answer.currency_code != CURRENCY:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from services.certificates.certificate_files import CertificateFiles
 from services.errors import Unavailable
 from services.orchestrator.backends import latent_checkpoints
 from services.orchestrator.backends.decoder_clip import STALL_S as CLIP_STALL_S
@@ -75,11 +76,12 @@ class TritonBackend:
         stall_s: float = STALL_S,
         clip_stall_s: float = CLIP_STALL_S,
         marked: bool = False,
+        tls: CertificateFiles | None = None,
     ) -> None:
         """`cards` returns the server's. `report_s` is between reports in a block. Silent streams are probed after
         `probe_after_s`, and end after `stall_s`, the decoder's after `clip_stall_s`. `marked` adds the pixel mark."""
         self._report_s, self._stall_s, self._clip_stall_s = report_s, stall_s, clip_stall_s
-        self._engine = TritonClient(address, probe_after_s=probe_after_s)
+        self._engine = TritonClient(address, probe_after_s=probe_after_s, tls=tls)
         self._cards, self._encoders, self._marked = cards, InputEncoders(self._engine), marked
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
@@ -286,10 +288,8 @@ def _share(profile: ServedProfile, plan: GenerationPlan, frames: int) -> float:
 
 def _error(refusal: EngineRefused) -> JobError:
     if isinstance(refusal, EngineOutOfMemory):
-        way_out = "The other jobs go on; a smaller size or a shorter video needs less."
-        return JobError(
-            JobReason.ENGINE_OUT_OF_MEMORY, f"The local engine has no memory left. {way_out}", retryable=True
-        )
+        why = "The local engine has no memory left. The other jobs go on; a smaller size or a shorter video needs less."
+        return JobError(JobReason.ENGINE_OUT_OF_MEMORY, why, retryable=True)
     if refusal.invalid:
         return JobError(JobReason.ENGINE_REFUSED, f"The local engine cannot make this: {refusal}", retryable=False)
     return JobError(JobReason.ENGINE_FAILED, f"The local engine: {refusal}", retryable=True)

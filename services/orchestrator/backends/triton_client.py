@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
+from services.certificates.certificate_files import CertificateFiles
 from services.errors import Unavailable
 from services.reasons import JobReason
 from services.rpc.channel import open_channel
@@ -131,10 +132,12 @@ async def _next(answers: AsyncIterator[Any]) -> Any:
 class TritonClient:
     """One Triton server."""
 
-    def __init__(self, address: str, *, probe_after_s: float = PROBE_AFTER_S) -> None:
-        """`probe_after_s` is how long a stream is silent before its model is probed."""
+    def __init__(
+        self, address: str, *, probe_after_s: float = PROBE_AFTER_S, tls: CertificateFiles | None = None
+    ) -> None:
+        """`probe_after_s` is how long a stream is silent before its model is probed. Without `tls`: plaintext."""
         self._probe_after_s = probe_after_s
-        self._channel = open_channel(address, CONNECT)
+        self._channel = open_channel(address, CONNECT, tls=tls)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._borrowers: Counter[str] = Counter()
         self._loading = asyncio.Lock()

@@ -1,11 +1,14 @@
 """Where a bucket is, how it is reached, and how what is stored in it is encrypted."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import certifi
 import urllib3
 from minio import Minio
+from minio.credentials.credentials import Credentials
+from minio.credentials.providers import Provider
 from minio.sse import Sse, SseKMS, SseS3
 
 CONNECT_TIMEOUT_S = 2.0
@@ -30,6 +33,8 @@ class S3Bucket:
     """`https://host:port` under which clients reach the store, if they use another address than this process."""
     encryption: Sse | None = None
     """How the store encrypts what it stores; None: as the bucket says."""
+    renewed: Callable[[], tuple[str, str]] | None = field(default=None, repr=False)
+    """Returns the newest access key and secret key; None: they never change."""
 
     @property
     def where(self) -> str:
@@ -51,8 +56,7 @@ class S3Bucket:
         """Returns an S3 client over an HTTP client."""
         return Minio(
             self.endpoint,
-            access_key=self.access_key,
-            secret_key=self.secret_key,
+            credentials=_NewestCredentials(self),
             secure=self.secure,
             region=self.region,
             http_client=http,
@@ -64,6 +68,18 @@ class S3Bucket:
             return self
         parts = urlsplit(self.public_url)
         return replace(self, endpoint=parts.netloc, secure=parts.scheme == "https")
+
+
+class _NewestCredentials(Provider):
+    """The credentials of a bucket, requested for each request."""
+
+    def __init__(self, bucket: S3Bucket) -> None:
+        self._bucket = bucket
+
+    def retrieve(self) -> Credentials:
+        """Returns the credentials."""
+        renewed = self._bucket.renewed
+        return Credentials(*(renewed() if renewed is not None else (self._bucket.access_key, self._bucket.secret_key)))
 
 
 def encryption(kind: str, kms_key: str) -> Sse | None:

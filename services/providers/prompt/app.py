@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from i2v.provider.v1 import prompt_pb2_grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from services.certificates.metrics import CertificateMetrics
+from services.certificates.watch import watch as watch_certificates
+from services.live_secret import LiveSecret
 from services.providers.prompt.llm import OpenAiLlm, Sleep
 from services.providers.prompt.prompt_cache import PromptCache
 from services.providers.prompt.prompt_service import PromptService
@@ -17,7 +20,7 @@ from services.providers.prompt.writer import Writer
 from services.readiness import Readiness
 from services.rpc import auth
 from services.rpc.concurrent_call_limits import CallLimits
-from services.rpc.server import RpcServer, Tls, listen_for_metrics, serve
+from services.rpc.server import RpcServer, listen_for_metrics, serve
 
 SERVICE = "i2v.provider.v1.PromptWriter"
 
@@ -60,15 +63,17 @@ async def open_app(
         memory = PromptCache()
         stack.push_async_callback(memory.close)
         service = PromptService(Writer(llm, settings.price(), timeout_s=settings.llm_patience_s), memory)
-        access = settings.access_key.get_secret_value()
+        access = LiveSecret("ACCESS_KEY_FILE", settings.access_key_file, settings.access_key.get_secret_value()).text
+        certificate = settings.server_certificate(CertificateMetrics(registry))
+        watch_certificates(stack, [certificate])
         server = await serve(
             settings.listen,
             [lambda server: prompt_pb2_grpc.add_PromptWriterServicer_to_server(service, server)],
             services=[SERVICE],
             registry=registry,
-            verify=auth.one_key(access, "orchestrator") if access else None,
+            verify=auth.one_key(access, "orchestrator") if access() else None,
             reflect=settings.reflection,
-            tls=Tls.of(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file),
+            tls=certificate,
             limits=CallLimits(calls=settings.max_calls),
         )
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)

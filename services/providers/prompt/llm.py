@@ -55,8 +55,8 @@ class Endpoint:
     """Up to and with `/v1`, without a query."""
     model: str
     """Its name there."""
-    key: str
-    """Empty: none is needed."""
+    key: Callable[[], str]
+    """Returns the key that is used now; empty: none is needed."""
     timeout_s: float
     """For one call, from the first byte to the last."""
     connect_timeout_s: float
@@ -100,7 +100,7 @@ class OpenAiLlm:
             trust_env=False,  # Neither a proxy nor a .netrc of the machine gets the key.
         )
         self._client = openai.AsyncOpenAI(
-            api_key=endpoint.key or "none", base_url=endpoint.url, max_retries=0, http_client=client
+            api_key=endpoint.key() or "none", base_url=endpoint.url, max_retries=0, http_client=client
         )
         # The library takes these from variables that belong to another endpoint, perhaps.
         self._client.organization = self._client.project = None
@@ -111,7 +111,8 @@ class OpenAiLlm:
 
     def is_given_away(self, text: str) -> bool:
         """Whether a text contains the key. Short ones are words such as `none`, which endpoints without keys take."""
-        return len(self._endpoint.key) >= KEY_CHARACTERS and self._endpoint.key in text
+        key = self._endpoint.key()
+        return len(key) >= KEY_CHARACTERS and key in text
 
     async def ask(self, system: str, user: str, form: Form) -> Answer:
         """Returns an answer, usable or not.
@@ -125,6 +126,7 @@ class OpenAiLlm:
         sent = self._request(system, user, form)
         for repeat in range(self._endpoint.retries + 1):
             wait_s = min(WAIT_S * 2**repeat, LONGEST_WAIT_S)
+            self._client.api_key = self._endpoint.key() or "none"
             try:
                 async with asyncio.timeout(self._endpoint.timeout_s):
                     raw = await self._client.chat.completions.with_raw_response.create(**sent)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
+from services.live_secret import LiveSecret
 from services.providers.listen_address import ADDRESS, LOOPBACK, is_own
 from services.providers.prompt.llm import Endpoint
 from services.providers.prompt.token_cost import Price
@@ -89,7 +90,7 @@ class Settings(ProcessSettings):
         return Endpoint(
             url=self.llm_url,
             model=self.llm_model,
-            key=self.llm_key.get_secret_value(),
+            key=LiveSecret(f"{PREFIX}LLM_KEY_FILE", self.llm_key_file, self.llm_key.get_secret_value()).text,
             timeout_s=self.llm_timeout_s,
             connect_timeout_s=self.llm_connect_timeout_s,
             retries=self.llm_retries,

@@ -179,7 +179,7 @@ async def test_a_file_without_authorities_is_wrong_use_and_speaks_of_tls(i2v: Co
     (i2v.folder / "ca.pem").write_text("no certificate")
     ended = await i2v("--ca-file", "ca.pem", "jobs")
     assert ended.code == 2
-    assert "--ca-file: ca.pem holds no certificates in PEM; TLS needs" in ended.err
+    assert "--ca-file names ca.pem, which holds no certificates in PEM" in ended.err
 
 
 async def test_tls_to_a_server_that_speaks_none_is_said(rig: Rig, i2v: Command) -> None:

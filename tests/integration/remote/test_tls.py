@@ -16,7 +16,7 @@ from services.orchestrator.backends.remote_prompt_writer import RemotePromptWrit
 from services.orchestrator.domain.spec import Scene
 from services.providers.prompt.app import open_app
 from services.providers.prompt.settings import Settings
-from tests.support.certificate import a_certificate
+from tests.support.certificate import a_certificate, client_files
 from tests.support.pictures import a_picture
 from tests.support.plan_files import plan_table
 from tests.support.provider_and_simulator import ACCESS, provided
@@ -80,14 +80,11 @@ async def test_a_scene_becomes_a_video_with_tls_between_processes(database: str,
 
 @pytest.mark.parametrize("trust", ["another", "no-authority", "another-name"])
 async def test_a_server_without_the_right_certificate_gets_no_data(tmp_path: Path, rig: Rig, trust: str) -> None:
-    authorities = {
-        "another": a_certificate(tmp_path / "another")[0].read_bytes(),
-        "no-authority": b"",  # plaintext, to a server with TLS
-        "another-name": rig.cert.read_bytes(),
-    }[trust]
+    trusted = {"another": a_certificate(tmp_path / "another")[0], "another-name": rig.cert}
+    tls = client_files(trusted[trust]) if trust in trusted else None  # plaintext, to a server with TLS
     host = "127.0.0.1" if trust == "another-name" else "localhost"
-    vendor = ProviderBackend(f"{host}:{rig.vendor}", ACCESS, authorities=authorities)
-    writer = RemotePromptWriter(f"{host}:{rig.writer}", ACCESS, authorities=authorities)
+    vendor = ProviderBackend(f"{host}:{rig.vendor}", lambda: ACCESS, tls=tls)
+    writer = RemotePromptWriter(f"{host}:{rig.writer}", lambda: ACCESS, tls=tls)
     with pytest.raises(Unavailable) as refused:
         await vendor.check()
     assert refused.value.reason == "PROVIDER_UNREACHABLE"

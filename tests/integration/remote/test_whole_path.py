@@ -58,7 +58,7 @@ async def whole(database: str, tmp_path: Path) -> AsyncIterator[Whole]:
             drain_s=0.0,
         )
         writer = await stack.enter_async_context(open_app(settings, registry=CollectorRegistry()))
-        backend = ProviderBackend(f"127.0.0.1:{vendor.app.server.port}", ACCESS)
+        backend = ProviderBackend(f"127.0.0.1:{vendor.app.server.port}", lambda: ACCESS)
         stack.push_async_callback(backend.close)
 
         def change(values: dict[str, Any]) -> None:

@@ -8,10 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from tests.support.certificate import a_certificate
 
 PROGRAMS = {
     "I2V_": ("services.orchestrator", "api"),
@@ -46,19 +44,6 @@ def start(prefix: str, folder: Path, **settings: str) -> tuple[int, list[str]]:
     return done.returncode, done.stderr.splitlines()
 
 
-def a_certificate_until(end: datetime, folder: Path) -> tuple[Path, Path]:
-    """The files of a certificate that is valid until a time, and of its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(end - timedelta(days=2)).not_valid_after(end)
-    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
-    cert_file.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    pem = serialization.PrivateFormat.PKCS8
-    key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, pem, serialization.NoEncryption()))
-    return cert_file, key_file
-
-
 @every_program
 def test_a_secret_that_is_missing_is_named(prefix: str, tmp_path: Path) -> None:
     code, lines = start(prefix, tmp_path, **{SECRET[prefix]: "/run/secrets/none"})
@@ -84,7 +69,7 @@ def test_an_unknown_setting_is_named(prefix: str, tmp_path: Path) -> None:
 @every_program
 def test_an_expired_certificate_is_named_with_its_end(prefix: str, tmp_path: Path) -> None:
     end = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
-    cert, key = a_certificate_until(end, tmp_path)
+    cert, key = a_certificate(tmp_path, end=end)
     code, lines = start(prefix, tmp_path, TLS_CERT_FILE=str(cert), TLS_KEY_FILE=str(key))
     assert code == 1 and len(lines) == 1
     assert f"{prefix}TLS_CERT_FILE names {cert}, which expired at {end:%Y-%m-%dT%H:%M:%SZ}" in lines[0]
@@ -93,9 +78,7 @@ def test_an_expired_certificate_is_named_with_its_end(prefix: str, tmp_path: Pat
 @every_program
 def test_a_certificate_that_is_missing_or_of_another_key_is_named(prefix: str, tmp_path: Path) -> None:
     folders = tmp_path / "one", tmp_path / "two"
-    for folder in folders:
-        folder.mkdir()
-    (cert, _), (_, key) = (a_certificate_until(datetime.now(UTC) + timedelta(days=1), folder) for folder in folders)
+    (cert, _), (_, key) = (a_certificate(folder) for folder in folders)
     code, lines = start(prefix, tmp_path, TLS_CERT_FILE=str(cert), TLS_KEY_FILE=str(key))
     assert code == 1 and len(lines) == 1 and "which are no certificate and its key in PEM" in lines[0]
     code, lines = start(prefix, tmp_path, TLS_CERT_FILE="/run/secrets/none", TLS_KEY_FILE=str(key))

@@ -15,10 +15,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
 
-from services.rpc.server import CannotListenError, Tls, serve
+from services.rpc.server import CannotListenError, serve
 from services.rpc.status_codes import from_call
 from services.rpc.telemetry import serve_metrics
-from tests.support.certificate import a_certificate
+from tests.support.certificate import a_certificate, server_files
 from tests.support.scripted_rpc_service import KEY, SERVICE, Rig, Start, starting
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -129,7 +129,7 @@ async def test_two_servers_never_share_a_port(rig: Rig) -> None:
 
 async def test_with_tls_a_client_that_trusts_the_authority_can_call(start: Start, tmp_path: Path) -> None:
     cert, key = a_certificate(tmp_path)
-    rig = await start(tls=Tls(cert_file=cert, key_file=key))
+    rig = await start(tls=server_files(cert, key))
     trusting = grpc.ssl_channel_credentials(cert.read_bytes())
     channel: Any = grpc.aio.secure_channel(f"localhost:{rig.server.port}", trusting)
     async with channel:

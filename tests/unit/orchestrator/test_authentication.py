@@ -77,7 +77,7 @@ def known() -> Credentials:
 
 @pytest.fixture
 def callers(known: Any, clock: FakeClock) -> Authentication:
-    return Authentication(known, {"test": a_plan(), "large": a_plan(name="large")}, clock, "first-operator")
+    return Authentication(known, {"test": a_plan(), "large": a_plan(name="large")}, clock, lambda: "first-operator")
 
 
 async def refused(callers: Authentication, text: str) -> str:

@@ -83,14 +83,30 @@ def test_an_address_of_the_http_process_that_is_none_is_refused(url: str) -> Non
 
 
 def test_authorities_of_providers_are_read_at_the_start_or_named(tmp_path: Path) -> None:
-    assert settings().provider_authorities() == b""
+    assert settings().provider_certificates() is None
     cert, _ = a_certificate(tmp_path)
-    assert settings(PROVIDER_CA_FILE=str(cert)).provider_authorities() == cert.read_bytes()
+    found = settings(PROVIDER_CA_FILE=str(cert)).provider_certificates()
+    assert found is not None and found.current().authorities == cert.read_bytes()
     (tmp_path / "empty").write_text("")
     (tmp_path / "words").write_text("no certificate")
     for wrong in ("empty", "words", "missing"):
         with pytest.raises(BadSetting, match=f"I2V_PROVIDER_CA_FILE names .*{wrong}"):
             settings(PROVIDER_CA_FILE=str(tmp_path / wrong))
+
+
+@pytest.mark.parametrize("peer", ["PROVIDER", "TRITON"])
+def test_a_certificate_for_backends_needs_its_key_and_authorities(tmp_path: Path, peer: str) -> None:
+    cert, key = (str(each) for each in a_certificate(tmp_path))
+    with pytest.raises(BadSetting, match=f"I2V_{peer}_CERT_FILE and I2V_{peer}_CERT_KEY_FILE go together"):
+        settings(**{f"{peer}_CA_FILE": cert, f"{peer}_CERT_FILE": cert})
+    with pytest.raises(BadSetting, match=f"I2V_{peer}_CERT_FILE needs I2V_{peer}_CA_FILE"):
+        settings(**{f"{peer}_CERT_FILE": cert, f"{peer}_CERT_KEY_FILE": key})
+    settings(**{f"{peer}_CA_FILE": cert, f"{peer}_CERT_FILE": cert, f"{peer}_CERT_KEY_FILE": key})
+
+
+def test_authorities_of_clients_need_a_certificate_of_the_server(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="I2V_TLS_CLIENT_CA_FILE needs I2V_TLS_CERT_FILE"):
+        settings(TLS_CLIENT_CA_FILE=str(a_certificate(tmp_path)[0]))
 
 
 def test_a_successor_may_be_in_another_file_and_must_exist(tmp_path: Path) -> None:

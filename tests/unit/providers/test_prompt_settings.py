@@ -44,7 +44,7 @@ def test_a_key_may_be_in_a_file(tmp_path: Path) -> None:
     del changed["LLM_KEY"]
     endpoint = settings(**changed).endpoint()
     assert endpoint is not None
-    assert endpoint.key == SECRET
+    assert endpoint.key() == SECRET
 
 
 @pytest.mark.parametrize(

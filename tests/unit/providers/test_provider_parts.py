@@ -281,7 +281,7 @@ async def test_polls_that_wait_for_each_other_do_not_fail() -> None:
     vendor_client = VendorClient(
         f"http://{address}",
         "Bearer",
-        "some-key",
+        lambda: "some-key",
         destinations=Destinations([address]),
         timeouts=RequestTimeouts(look_s=1.0),
         meter=VendorMeter(VendorMetrics(CollectorRegistry()), "test"),

@@ -92,7 +92,7 @@ def remembering(answer: str | Failed = "task-0", **options: int) -> tuple[Submis
     meter = VendorMeter(VendorMetrics(CollectorRegistry()), "test")
     breaker = CircuitBreaker(lambda: NOW, meter, failures=3, rest_s=30)
     vendor: Any = Answering(answer)
-    found = Submissions(vendor, breaker, AccountStatus(lambda: NOW, has_key=True), meter, **options)
+    found = Submissions(vendor, breaker, AccountStatus(lambda: NOW, lambda: "the-key"), meter, **options)
     return found, Webhooks("secret", lambda: NOW, TaskWakeups(), found, meter)
 
 

@@ -1,0 +1,1 @@
+"""Certificates in files, which are replaced while a process runs."""
