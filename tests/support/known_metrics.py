@@ -6,6 +6,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
+from services.certificates.metrics import CertificateMetrics
 from services.orchestrator.fleet_metrics import FleetMetrics
 from services.orchestrator.library_metrics import LibraryMetrics
 from services.orchestrator.metrics import PrometheusMeter
@@ -19,7 +20,15 @@ ROOT = Path(__file__).resolve().parents[2]
 def metrics_of_processes() -> dict[str, tuple[str, str]]:
     """Returns type and labels of each metric of our processes by its name."""
     registry = CollectorRegistry()
-    kinds = (PrometheusMeter, LibraryMetrics, FleetMetrics, ServerMetrics, VendorMetrics, StudioMetrics)
+    kinds = (
+        CertificateMetrics,
+        PrometheusMeter,
+        LibraryMetrics,
+        FleetMetrics,
+        ServerMetrics,
+        VendorMetrics,
+        StudioMetrics,
+    )
     meters = [kind(registry) for kind in kinds]
     found = [each for meter in meters for each in vars(meter).values() if isinstance(each, MetricWrapperBase)]
     assert len(found) == len(list(registry.collect()))

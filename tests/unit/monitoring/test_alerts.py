@@ -44,6 +44,11 @@ def shares(bad: str, good: str, minutes: int) -> dict[str, str]:
     return {bad: f"0+60x{minutes} {60 * minutes}x400", good: f"0+60x{minutes} {rest}"}
 
 
+def certificate(bad: str, good: str) -> dict[str, str]:
+    """Ends at `bad`, in seconds after the start, and is then replaced by one that ends at `good`."""
+    return gauge('i2v_certificate_expiry_timestamp_seconds{job="i2v-api", certificate="server"}', bad, good, 20)
+
+
 CASES = (
     Case("ProcessDown", gauge('up{job="i2v-api", instance="a:1"}', "0", "1", 10), 5, 15),
     Case("WorkersGone", gauge('i2v_workers{state="alive"}', "0", "2", 10), 5, 15),
@@ -60,6 +65,8 @@ CASES = (
         39,
         60,
     ),
+    Case("CertificateExpires", certificate("1e6", "9e6"), 10, 30),
+    Case("CertificateExpiresSoon", certificate("1e5", "1e6"), 10, 30),
     Case(
         "CallsFail",
         shares(

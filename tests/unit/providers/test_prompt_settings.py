@@ -31,7 +31,7 @@ def test_a_language_model_is_an_address_a_name_a_key_and_two_prices() -> None:
     found = settings(**LLM)
     endpoint, price = found.endpoint(), found.price()
     assert endpoint is not None
-    assert (endpoint.url, endpoint.model, endpoint.key) == ("https://models.example/v1", "small", SECRET)
+    assert (endpoint.url, endpoint.model, endpoint.key()) == ("https://models.example/v1", "small", SECRET)
     assert (price.input_micros, price.output_micros, price.currency_code) == (150_000, 600_000, "USD")
 
 
