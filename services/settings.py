@@ -181,6 +181,27 @@ class ProcessSettings(BaseSettings):
             meter=meter,
         )
 
+    def client_certificate(
+        self, prefix: str, ca_file: str, cert_file: str, key_file: str, meter: CertificateMeter | None = None
+    ) -> CertificateFiles | None:
+        """Reads what a client of TLS needs: whom it trusts, and the certificate that it shows, if it has one.
+
+        The settings are `<prefix>_CA_FILE`, `_CERT_FILE` and `_CERT_KEY_FILE`. None: plaintext. Raises BadSetting.
+        """
+        if bool(cert_file) != bool(key_file):
+            raise BadSetting(f"{prefix}_CERT_FILE and {prefix}_CERT_KEY_FILE go together")
+        if cert_file and not ca_file:
+            raise BadSetting(f"{prefix}_CERT_FILE needs {prefix}_CA_FILE")
+        if not ca_file:
+            return None
+        return read_certificates(
+            "client",
+            cert=NamedFile(f"{prefix}_CERT_FILE", cert_file or self.tls_cert_file),
+            key=NamedFile(f"{prefix}_CERT_KEY_FILE", key_file or self.tls_key_file),
+            ca=NamedFile(f"{prefix}_CA_FILE", ca_file),
+            meter=meter,
+        )
+
     @classmethod
     def _message(cls, prefix: str, error: ValidationError) -> str:
         """Returns a line about the first error."""
@@ -236,25 +257,3 @@ def read_certificates(
         return CertificateFiles(kind, cert=cert, key=key, ca=ca, meter=meter)
     except UnusableCertificate as error:
         raise BadSetting(str(error)) from None
-
-
-def read_client_certificates(
-    prefix: str, ca_file: str, cert_file: str, key_file: str, meter: CertificateMeter | None = None
-) -> CertificateFiles | None:
-    """Reads what a client of TLS needs: whom it trusts, and the certificate that it shows, if it has one.
-
-    The settings are `<prefix>_CA_FILE`, `_CERT_FILE` and `_CERT_KEY_FILE`. None: plaintext. Raises BadSetting.
-    """
-    if bool(cert_file) != bool(key_file):
-        raise BadSetting(f"{prefix}_CERT_FILE and {prefix}_CERT_KEY_FILE go together")
-    if cert_file and not ca_file:
-        raise BadSetting(f"{prefix}_CERT_FILE needs {prefix}_CA_FILE")
-    if not ca_file:
-        return None
-    return read_certificates(
-        "client",
-        cert=NamedFile(f"{prefix}_CERT_FILE", cert_file),
-        key=NamedFile(f"{prefix}_CERT_KEY_FILE", key_file),
-        ca=NamedFile(f"{prefix}_CA_FILE", ca_file),
-        meter=meter,
-    )

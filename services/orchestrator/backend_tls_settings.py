@@ -2,7 +2,6 @@
 
 from services.certificates.certificate_files import CertificateFiles, CertificateMeter
 from services.orchestrator.blob_settings import BlobSettings
-from services.settings import read_client_certificates
 
 
 class BackendTlsSettings(BlobSettings):
@@ -12,14 +11,14 @@ class BackendTlsSettings(BlobSettings):
     """Certificate authorities of the providers and the prompt writer, PEM; all of them must then use TLS. Empty:
     plaintext; see [between our processes](operations.md#between-our-processes)."""
     provider_cert_file: str = ""
-    """Certificate chain that this process shows to the providers and the prompt writer, PEM. Empty: it shows none. Goes
-    with the key."""
+    """Certificate chain that this process shows to the providers and the prompt writer, PEM. Empty: the server's, if it
+    has one. Goes with the key."""
     provider_cert_key_file: str = ""
     """Key of that certificate, PEM."""
     triton_ca_file: str = ""
     """Certificate authorities of the Triton servers, PEM; all of them must then use TLS. Empty: plaintext."""
     triton_cert_file: str = ""
-    """Certificate chain that this process shows to the Triton servers, PEM. Empty: it shows none. Goes with the key."""
+    """Certificate chain that this process shows to the Triton servers, PEM, likewise."""
     triton_cert_key_file: str = ""
     """Key of that certificate, PEM."""
 
@@ -32,9 +31,9 @@ class BackendTlsSettings(BlobSettings):
     def provider_certificates(self, meter: CertificateMeter | None = None) -> CertificateFiles | None:
         """Reads what TLS to the providers and the prompt writer needs; None: plaintext. Raises BadSetting."""
         files = self.provider_ca_file, self.provider_cert_file, self.provider_cert_key_file
-        return read_client_certificates("I2V_PROVIDER", *files, meter)
+        return self.client_certificate("I2V_PROVIDER", *files, meter)
 
     def triton_certificates(self, meter: CertificateMeter | None = None) -> CertificateFiles | None:
         """Reads what TLS to the Triton servers needs; None: plaintext. Raises BadSetting."""
         files = self.triton_ca_file, self.triton_cert_file, self.triton_cert_key_file
-        return read_client_certificates("I2V_TRITON", *files, meter)
+        return self.client_certificate("I2V_TRITON", *files, meter)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from services.certificates.metrics import CertificateMetrics
 from services.file_permissions import restrict_permissions
+from services.live_secret import LiveSecret
 from services.orchestrator.assets.blob_copy import BlobCopy
 from services.orchestrator.assets.counted_trash import CountedTrash
 from services.orchestrator.assets.read_counts import ReadCounts
@@ -49,6 +50,7 @@ from services.orchestrator.retention.unneeded_bytes import UnneededBytes
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.database import check_schema, migrate
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
+from services.orchestrator.store.password_file import PasswordFile
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.retention_lock import RetentionLock
@@ -127,7 +129,7 @@ async def open_resources(
     config = LiveConfig(settings.catalog_files(), settings.plans(), meter)
     await asyncio.to_thread(restrict_permissions, settings.data, "blobs", "spool")
     embedded = None if settings.database_url else await _start_postgres(settings.data / "postgres", stack)
-    url = embedded.url if embedded is not None else settings.database_url
+    url = embedded.url if embedded is not None else _database_url(settings, stack, meter)
     startup_wait = StartupWait(url, settings.database_patience_s, partial(readiness.report, "database"))
     if settings.migrate:
         await startup_wait.through(partial(asyncio.to_thread, migrate, url))
@@ -258,6 +260,16 @@ def _retention(
         meter=meter,
         every_s=pace.retention_every_s,
     )
+
+
+def _database_url(settings: Settings, stack: AsyncExitStack, meter: PrometheusMeter) -> str:
+    """Returns the URL of the operators' database. From a file, each new connection takes its newest password."""
+    if not settings.database_url_file:
+        return settings.database_url
+    passwords = PasswordFile(LiveSecret("I2V_DATABASE_URL_FILE", settings.database_url_file).text)
+    stack.callback(passwords.close)
+    run_in_background(stack, passwords.follow, "password", meter.background_failed)
+    return passwords.url
 
 
 async def _start_postgres(folder: Path, stack: AsyncExitStack) -> EmbeddedPostgres:

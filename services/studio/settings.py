@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from services.certificates.certificate_files import CertificateFiles, CertificateMeter
-from services.settings import ListenAddress, ProcessSettings, is_of_kubernetes, matching, read_client_certificates
+from services.settings import ListenAddress, ProcessSettings, is_of_kubernetes, matching
 
 PREFIX = "I2V_STUDIO_"
 ORCHESTRATOR = {"I2V_STUDIO_URL"}
@@ -25,7 +25,8 @@ class Settings(ProcessSettings):
     api_ca_file: str = ""
     """Certificate authorities of the orchestrator, PEM; it must then use TLS. Empty: plaintext."""
     api_cert_file: str = ""
-    """Certificate chain that this process shows to the orchestrator, PEM. Empty: it shows none. Goes with the key."""
+    """Certificate chain that this process shows to the orchestrator, PEM. Empty: the server's, if it has one. Goes with
+    the key."""
     api_cert_key_file: str = ""
     """Key of that certificate, PEM."""
     tls_cert_file: str = ""
@@ -60,4 +61,4 @@ class Settings(ProcessSettings):
     def api_certificates(self, meter: CertificateMeter | None = None) -> CertificateFiles | None:
         """Reads whom to trust as the orchestrator, and what to show it; None: plaintext. Raises BadSetting."""
         prefix = f"{PREFIX}API"
-        return read_client_certificates(prefix, self.api_ca_file, self.api_cert_file, self.api_cert_key_file, meter)
+        return self.client_certificate(prefix, self.api_ca_file, self.api_cert_file, self.api_cert_key_file, meter)

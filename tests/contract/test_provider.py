@@ -95,6 +95,21 @@ async def test_without_a_key_nothing_is_sent(tmp_path: Path) -> None:
         assert rig.simulator.counts.total() == 0
 
 
+async def test_a_new_key_of_the_vendor_is_used_without_a_restart(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("an-old-key")
+
+    def change(values: dict[str, Any], _: object) -> None:
+        values |= {"key": "an-old-key", "key_file": str(file)}
+
+    async with provided("wavespeed", tmp_path / "data", change=change) as rig:
+        assert (await rig.generate()).end == ("BAD_KEY", "NOT_CHARGED")
+        assert (await rig.capabilities()).availability == pb.Capabilities.NO_KEY
+        file.write_text(rig.simulator.key)
+        assert (await rig.capabilities()).availability == pb.Capabilities.AVAILABLE
+        assert (await rig.generate()).done
+
+
 async def test_a_problem_of_the_account_is_shown_until_work_is_accepted_again(rig: Provided) -> None:
     for submit, shown in (("no-credit", pb.Capabilities.NO_CREDIT), ("bad-key", pb.Capabilities.NO_KEY)):
         rig.play(submit=submit)

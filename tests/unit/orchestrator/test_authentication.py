@@ -168,6 +168,17 @@ async def test_an_operator_may_do_what_the_role_says(callers: Authentication, kn
     assert await may(callers, "tenants", DELETE) == "OPERATORS_ONLY"
 
 
+async def test_a_new_key_of_the_first_operator_replaces_the_old_one(known: Any, clock: FakeClock) -> None:
+    current = ["old-key"]
+    callers = Authentication(known, {"test": a_plan()}, clock, lambda: current[0])
+    assert await may(callers, "old-key", DELETE) == ""
+    current[0] = "new-key"
+    assert await may(callers, "new-key", DELETE) == ""
+    assert await refused(callers, "old-key") == "API_KEY_UNKNOWN"
+    current[0] = ""
+    assert await refused(callers, "") == "API_KEY_UNKNOWN"
+
+
 async def test_a_stream_may_go_on_until_something_changes(callers: Authentication, known: Credentials) -> None:
     known.add("good")
     caller = Principal(await callers.verify("good"), "ann")
