@@ -23,6 +23,7 @@ from i2v.v1 import (
 )
 from prometheus_client import CollectorRegistry
 
+from services.certificates.certificate_files import CertificateFiles
 from services.client.client import Client
 from services.client.server_address import SERVICE
 from services.errors import InvalidUpload, Unavailable, Violation
@@ -258,7 +259,12 @@ async def verify(token: str) -> Credential:
     return Credential("acme")
 
 
-async def serving(script: Script, address: str = "127.0.0.1:0", connection_age_s: float = 0.0) -> RpcServer:
+async def serving(
+    script: Script,
+    address: str = "127.0.0.1:0",
+    connection_age_s: float = 0.0,
+    tls: CertificateFiles | None = None,
+) -> RpcServer:
     registrations = [
         lambda server: job_pb2_grpc.add_JobServiceServicer_to_server(script, server),
         lambda server: asset_pb2_grpc.add_AssetServiceServicer_to_server(script, server),
@@ -274,6 +280,7 @@ async def serving(script: Script, address: str = "127.0.0.1:0", connection_age_s
         verify=verify,
         endless=[watch],
         connection_age_s=connection_age_s,
+        tls=tls,
     )
 
 

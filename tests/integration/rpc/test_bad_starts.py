@@ -87,6 +87,26 @@ def test_a_certificate_that_is_missing_or_of_another_key_is_named(prefix: str, t
 
 
 @every_program
+def test_authorities_of_clients_that_cannot_be_used_are_named(prefix: str, tmp_path: Path) -> None:
+    cert, key = a_certificate(tmp_path)
+    (tmp_path / "words").write_text("no certificate")
+    files = {"TLS_CERT_FILE": str(cert), "TLS_KEY_FILE": str(key), "TLS_CLIENT_CA_FILE": str(tmp_path / "words")}
+    code, lines = start(prefix, tmp_path, **files)
+    assert code == 1 and len(lines) == 1
+    assert f"{prefix}TLS_CLIENT_CA_FILE names {tmp_path / 'words'}, which holds no certificates in PEM" in lines[0]
+
+
+@pytest.mark.parametrize(("prefix", "peer"), [("I2V_", "PROVIDER"), ("I2V_", "TRITON"), ("I2V_STUDIO_", "API")])
+def test_a_certificate_to_show_that_has_expired_is_named(prefix: str, peer: str, tmp_path: Path) -> None:
+    ca, _ = a_certificate(tmp_path / "ca")
+    cert, key = a_certificate(tmp_path, end=datetime.now(UTC) - timedelta(days=1))
+    files = {"CA_FILE": str(ca), "CERT_FILE": str(cert), "CERT_KEY_FILE": str(key)}
+    code, lines = start(prefix, tmp_path, **{f"{peer}_{name}": file for name, file in files.items()})
+    assert code == 1 and len(lines) == 1
+    assert f"{prefix}{peer}_CERT_FILE names {cert}, which expired at" in lines[0]
+
+
+@every_program
 def test_a_health_port_in_use_is_named(prefix: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
