@@ -11,12 +11,16 @@ from i2v.v1 import job_pb2
 from prometheus_client import CollectorRegistry
 
 from services.errors import Unavailable
+from services.orchestrator.backend_connections import BackendTls, connect_backends
 from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
+from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.spec import Scene
+from services.orchestrator.settings import Settings as OrchestratorSettings
 from services.providers.prompt.app import open_app
 from services.providers.prompt.settings import Settings
-from tests.support.certificate import a_certificate, client_files
+from services.rpc.server import serve
+from tests.support.certificate import Authority, a_certificate, client_files, server_files
 from tests.support.pictures import a_picture
 from tests.support.plan_files import plan_table
 from tests.support.provider_and_simulator import ACCESS, provided
@@ -93,3 +97,21 @@ async def test_a_server_without_the_right_certificate_gets_no_data(tmp_path: Pat
     assert refused.value.reason == "PROMPT_WRITER_UNREACHABLE"
     await vendor.close()
     await writer.close()
+
+
+@pytest.mark.parametrize(("shows", "code"), [(True, "UNIMPLEMENTED"), (False, "UNAVAILABLE")])
+async def test_a_worker_shows_its_certificate_to_triton(tmp_path: Path, shows: bool, code: str) -> None:
+    authority = Authority(tmp_path)
+    ca, server_pair = authority.file(), authority.issue(tmp_path / "triton")
+    cert, key = (str(each) for each in authority.issue(tmp_path / "worker"))
+    files = server_files(*server_pair, ca)
+    server = await serve("localhost:0", [], services=[], registry=CollectorRegistry(), verify=None, tls=files)
+    shown = {"tls_cert_file": cert, "tls_key_file": key} if shows else {}
+    settings = OrchestratorSettings(triton=f"localhost:{server.port}", triton_ca_file=str(ca), **shown)
+    async with AsyncExitStack() as stack:
+        tls = BackendTls(None, settings.triton_certificates())
+        backend, _ = connect_backends(settings, lambda: Catalog({}), stack, tls, local=True)["triton"]
+        with pytest.raises(Unavailable) as refused:  # the server with the certificate is no Triton, but it was reached
+            await backend.check()
+        assert refused.value.metadata["code"] == code
+    await server.drain(0)
