@@ -1,4 +1,4 @@
-"""The images and one installation of them, made once for all tests of containers, and removed at the end."""
+"""One installation of the built images for all tests of containers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,15 +7,10 @@ from typing import Any
 import pytest
 
 from tests.support.container_stack import ContainerStack, Report, running_stack
-from tools.containers import base_image, image_build
 from tools.containers.container_engine import ContainerEngine
 
 FOLDER = Path("var/containers")
 ROWS = pytest.StashKey[list[str]]()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--built", action="store_true", help="take the images in var/containers, and keep them")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,17 +29,13 @@ def report(pytestconfig: pytest.Config) -> Report:
 
 
 @pytest.fixture(scope="session")
-def engine(pytestconfig: pytest.Config) -> Iterator[ContainerEngine]:
+def engine() -> Iterator[ContainerEngine]:
+    """The engine with the images that `python -m tools.containers` has built."""
     engine = ContainerEngine(FOLDER)
-    built = pytestconfig.getoption("--built")
     try:
-        if not built:
-            base = base_image.make(engine)
-            for image in (*image_build.IMAGES, *image_build.TEST_SERVERS):
-                image_build.build(engine, base, image)
         yield engine
     finally:
-        engine.clear() if built else engine.remove()
+        engine.clear()
 
 
 @pytest.fixture(scope="session")

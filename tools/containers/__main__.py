@@ -40,6 +40,7 @@ def main() -> int:
     engine = ContainerEngine(FOLDER)
     try:
         if given.what == "check":
+            build(engine, list(every))  # before the tests, which have limits of time
             return subprocess.run([sys.executable, "-m", "pytest", TESTS, *more], check=False).returncode
         if given.what == "build":
             build(engine, list(given.images))
