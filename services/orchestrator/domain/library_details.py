@@ -93,11 +93,17 @@ def custom_problems(custom: Mapping[str, Any], field: str) -> Iterator[Violation
         yield Violation(field, "has the character U+0000, which cannot be stored", reason)
 
 
+def one_line(text: str) -> str:
+    """Returns a foreign text, such as a prompt, as a title may have it: one line, without what cannot be shown."""
+    return " ".join("".join(" " if _is_refused(sign) else sign for sign in text).split())
+
+
 def _refused_sign(text: str, allowed: str) -> str | None:
-    for sign in text:
-        if sign in DIRECTION_MARKS or (unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") and sign not in allowed):
-            return sign
-    return None
+    return next((sign for sign in text if _is_refused(sign) and sign not in allowed), None)
+
+
+def _is_refused(sign: str) -> bool:
+    return sign in DIRECTION_MARKS or unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp")
 
 
 def _depth(value: Any, most: int) -> int:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.library_details import NO_DETAILS, Details
+from services.orchestrator.domain.library_details import NO_DETAILS, Details, one_line
 
 TITLE_FROM_PROMPT = 80
 """Characters of the prompt that become the title of a video without one."""
@@ -84,5 +84,4 @@ def details_of(job: Job) -> Details:
     given = job.spec.details or NO_DETAILS
     if given.title:
         return given
-    title = " ".join(job.prompt.split())[:TITLE_FROM_PROMPT].rstrip()
-    return replace(given, title=title)
+    return replace(given, title=one_line(job.prompt)[:TITLE_FROM_PROMPT].rstrip())

@@ -49,7 +49,7 @@ def base(rig: Rig, url: str) -> str:
 
 
 async def titled(rig: Rig, name: str, title: str) -> None:
-    """Sets a title as the end of a job does from a prompt: nothing checks what a prompt says."""
+    """Sets a title, as anyone may for an own asset."""
     await rig.i2v.assets.UpdateAsset(
         asset_pb2.UpdateAssetRequest(
             asset=asset_pb2.Asset(name=name, details=library_pb2.LibraryDetails(title=title)),
