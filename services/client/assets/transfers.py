@@ -37,10 +37,10 @@ EVENTS = click.option("--events", is_flag=True, help="Also the events of each en
 @FILTER
 @EVENTS
 def export_(connection: Connection, folder: Path, filter_: str, events: bool) -> None:
-    """Writes your library into a folder: bytes, entries, collections, jobs, manifests and bookings.
+    """Writes your library into a folder: bytes, entries, collections, shares, jobs, manifests and bookings.
 
     Run it again to continue one that was broken off, or to bring the folder up to date. With --filter: only the assets
-    that it selects, without jobs and bookings.
+    that it selects, without shares, jobs and bookings.
     """
     subject = Subject(user=connection.user, filter=filter_)
 
@@ -62,7 +62,7 @@ def print_exported(connection: Connection, folder: Path, done: Exported) -> Exit
     else:
         say(f"{folder}: {done.entries} entries, {done.files} files of {done.size_bytes} bytes.")
         if done.in_trash:
-            say(f"{done.in_trash} entries are in the trash: they are exported without their bytes.", err=True)
+            say(f"Exported without bytes, because they are in the trash: {done.in_trash}.", err=True)
         if done.unreadable:
             say(f"{len(done.unreadable)} assets could not be read. Run the command again.", err=True)
     return ExitCode.SERVICE if done.unreadable else ExitCode.OK

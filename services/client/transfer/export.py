@@ -5,7 +5,16 @@ from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from i2v.v1 import asset_pb2, asset_pb2_grpc, collection_pb2, collection_pb2_grpc, job_pb2, usage_pb2
+from i2v.v1 import (
+    asset_pb2,
+    asset_pb2_grpc,
+    collection_pb2,
+    collection_pb2_grpc,
+    job_pb2,
+    share_pb2,
+    share_pb2_grpc,
+    usage_pb2,
+)
 
 from services.client import listing, provenance_calls, usage_calls
 from services.client.client import ENDED, Client
@@ -15,7 +24,17 @@ from services.client.transfer.export_folder import ExportFolder
 from services.client.transfer.in_order import in_order
 from services.client.transfer.index_file import IndexWriter
 from services.client.transfer.long_reads import LongReads
-from services.client.transfer.records import COLLECTIONS, ENTRIES, INDEXES, JOBS, MANIFESTS, USAGE, Bytes, Record
+from services.client.transfer.records import (
+    COLLECTIONS,
+    ENTRIES,
+    INDEXES,
+    JOBS,
+    MANIFESTS,
+    SHARES,
+    USAGE,
+    Bytes,
+    Record,
+)
 from services.client.transfer.transfer_bar import TransferBar
 from services.reasons import AccessReason
 
@@ -64,6 +83,7 @@ class Exporting:
         await self._collections(client, user)
         if self.folder.subject.filter:
             return
+        await self._shares(client, user)
         for what, part in (("jobs", self._jobs), ("usage", self._usage)):
             try:
                 await part(client, user)
@@ -127,6 +147,12 @@ class Exporting:
             members = asset_pb2.ListAssetsRequest(page_size=PAGE, filter=where, order_by="create_time asc")
             names = [asset.name async for asset in listing.each(client, assets.ListAssets, members, "assets")]
             self.writers[COLLECTIONS.file].add(Record(user, collection, members=tuple(names)))
+
+    async def _shares(self, client: Client, user: str) -> None:
+        shares: Any = share_pb2_grpc.ShareServiceStub(client.channel())
+        request = share_pb2.ListSharesRequest(page_size=200)
+        async for share in listing.each(client, shares.ListShares, request, "shares"):
+            self.writers[SHARES.file].add(Record(user, share))
 
     async def _jobs(self, client: Client, user: str) -> None:
         async def one(job: job_pb2.Job) -> tuple[job_pb2.Job, list[job_pb2.JobEvent]]:

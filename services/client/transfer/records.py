@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from i2v.v1 import asset_pb2, collection_pb2, job_pb2, provenance_pb2, usage_pb2
+from i2v.v1 import asset_pb2, collection_pb2, job_pb2, provenance_pb2, share_pb2, usage_pb2
 
 from services.client.transfer import strict_json
 from services.client.transfer.faults import BrokenExport
@@ -40,10 +40,11 @@ class Index:
 
 ENTRIES = Index("entries.jsonl", "asset", asset_pb2.Asset)
 COLLECTIONS = Index("collections.jsonl", "collection", collection_pb2.Collection)
+SHARES = Index("shares.jsonl", "share", share_pb2.Share)
 JOBS = Index("jobs.jsonl", "job", job_pb2.Job)
 MANIFESTS = Index("manifests.jsonl", "manifest", provenance_pb2.Manifest)
 USAGE = Index("usage.jsonl", "booking", usage_pb2.LedgerEntry)
-INDEXES = (ENTRIES, COLLECTIONS, JOBS, MANIFESTS, USAGE)
+INDEXES = (ENTRIES, COLLECTIONS, SHARES, JOBS, MANIFESTS, USAGE)
 
 
 @dataclass(frozen=True, slots=True)

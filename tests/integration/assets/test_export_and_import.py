@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
-from i2v.v1 import asset_pb2, collection_pb2, collection_pb2_grpc, job_pb2
+from i2v.v1 import asset_pb2, collection_pb2, collection_pb2_grpc, job_pb2, share_pb2
 
 from services.client.transfer.sources import bytes_name
 from tests.support import pictures, sounds
@@ -18,6 +18,7 @@ from tests.support.builders import ScriptedBackend
 from tests.support.client_command import Command, Terminal
 from tests.support.exports import an_export, zipped
 from tests.support.served_orchestrator import GOLDEN, Served, caller, image_spec, parts, served
+from tests.support.shared_links import Links
 
 HERE = ("--user", "ann")
 
@@ -79,6 +80,7 @@ async def a_library(i2v: Served) -> dict[str, asset_pb2.Asset]:
     changed = collection_pb2.UpdateCollectionRequest(collection=cover)
     changed.update_mask.paths.append("cover")
     await collections(i2v).UpdateCollection(changed, metadata=caller())
+    await Links(i2v).make(asset=made["png"].name)
     return made
 
 
@@ -108,6 +110,9 @@ async def test_a_library_goes_to_another_tenant_and_is_the_same_there(
     assert lines(one, "jobs.jsonl")[0]["events"][-1].keys() >= {"succeeded"}
     assert [line["manifest"]["asset"] for line in lines(one, "manifests.jsonl")] == [made["video"].name]
     assert {line["booking"]["kind"] for line in lines(one, "usage.jsonl")} == {"RESERVE", "SETTLE"}
+    (shared,) = lines(one, "shares.jsonl")
+    assert (shared["user"], shared["share"]["asset"], shared["share"]["state"]) == ("ann", made["png"].name, "OPEN")
+    assert not {"token", "url"} & shared["share"].keys()
     dry = await ran(command, "import", "one", "--dry-run", tenant="story")
     assert "entries: 4 new" in dry and "Nothing was stored" in dry and await library(i2v, "story") == []
     imported = await ran(command, "import", "one", tenant="story")
@@ -135,6 +140,8 @@ async def test_an_import_claims_nothing_as_made_here(i2v: Served, command: Comma
     facts = MessageToDict(video.details.custom_metadata)["imported_by_i2v"]
     assert facts["origin"]["model"] == "test-model" and facts["origin"]["parents"] == [made["png"].name]
     assert (await i2v.usage(tenant="story")).tenant.spent.amount_micros == 0
+    shares = await Links(i2v).call("ListShares", share_pb2.ListSharesRequest(), tenant="story")
+    assert list(shares.shares) == []
     assert list((await i2v.jobs.ListJobs(job_pb2.ListJobsRequest(), metadata=caller("story"))).jobs) == []
 
 
@@ -196,7 +203,7 @@ async def test_an_export_is_continued_and_follows_the_library(i2v: Served, comma
     video.write_bytes(b"altered" + good[7:])
     await i2v.assets.DeleteAsset(asset_pb2.DeleteAssetRequest(name=made["sound"].name), metadata=caller())
     shown = await ran(command, "export", "one")
-    assert "4 entries, 3 files" in shown and "1 entries are in the trash" in shown
+    assert "4 entries, 3 files" in shown and "because they are in the trash: 1." in shown
     assert jpeg.read_bytes() == whole and video.read_bytes() == good
     assert "whole; 4 entries, 3 files" in await ran(command, "check", "one")
     now = {entry.name: entry.downloads for entry in await library(i2v, "studio")}
