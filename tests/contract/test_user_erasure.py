@@ -51,12 +51,12 @@ async def test_nothing_of_a_deleted_user_is_left_and_nothing_of_another_is_touch
     await rig.fill(OTHER, "a goat", 11)
     kept = await store.user_deletions.holdings("studio", OTHER)
     had = await store.user_deletions.holdings("studio", USER)
-    assert had == Holdings(entries=2, size_bytes=16, jobs=4, collections=1, uploads=1, bookings=9)
+    assert had == Holdings(entries=2, size_bytes=16, jobs=4, collections=1, shares=2, uploads=1, bookings=9)
     deletion = await begin(rig)
     await rig.erasure().round()
     erased = await now(rig, deletion)
     assert (erased.state, erased.user, erased.obstacle) == (Progress.REMOVING_BYTES, "", Obstacle.NOTHING)
-    assert erased.deleted == had
+    assert erased.deleted == replace(had, shares=0)
     assert await rig.found(USER) == await rig.found(PROMPT) == set()
     assert await rig.found(deletion.pseudonym) == {
         *("public.ledger_entries", "public.counters", "public.audit_log", "public.user_deletions")

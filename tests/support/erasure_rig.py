@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from services.orchestrator.domain.limits.override import Override, limit_of
 from services.orchestrator.domain.manifest import Manifest
 from services.orchestrator.domain.open_upload import OpenUpload, UploadId
 from services.orchestrator.domain.paid_call import Acceptance, Step, Submission
+from services.orchestrator.domain.share import NewShare, ShareKey
 from services.orchestrator.domain.spec import Spec, TextToVideo
 from services.orchestrator.domain.user_deletion import UserDeletion, pseudonym
 from services.orchestrator.metrics import PrometheusMeter
@@ -105,6 +107,8 @@ class ErasureRig:
         roofs = CollectionKey("studio", user, f"{user} roofs")
         await store.collections.create(roofs, prompt, prompt, clock.now())
         await store.collections.add(roofs, [cat.sha256], clock.now())
+        await self._share(user, asset=cat.sha256)
+        await self._share(user, collection=roofs.id)
         await self._begin_upload(user, prompt)
         act = Act(clock.now(), "operators/eve", "SetLimit", f"tenants/studio/users/{user} user jobs day", "studio", "x")
         limit = limit_of("user jobs day", 99)
@@ -115,6 +119,19 @@ class ErasureRig:
 
     async def video_key(self, user: str) -> EntryKey:
         return EntryKey("studio", user, digest(f"{user} video"))
+
+    async def _share(self, user: str, asset: str = "", collection: str = "") -> None:
+        name, now = f"{user} shares {asset or collection}", self.trash.clock.now()
+        share = NewShare(
+            key=ShareKey("studio", user, name),
+            token_sha256=digest(name),
+            asset=asset,
+            collection=collection,
+            pass_phrase="",
+            create_time=now,
+            expire_time=now + timedelta(days=7),
+        )
+        await self.trash.store.shares.create(share)
 
     def _spec(self, prompt: str, number: int) -> Spec:
         return replace(numbered(number).spec, operation=TextToVideo(prompt))

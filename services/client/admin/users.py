@@ -54,6 +54,7 @@ def _holdings(holdings: user_pb2.UserHoldings) -> list[str]:
             ("bytes", str(holdings.size_bytes)),
             ("jobs", f"{holdings.jobs}, {holdings.unfinished_jobs} of them have not ended"),
             ("collections", str(holdings.collections)),
+            ("shares", str(holdings.shares)),
             ("uploads in parts", str(holdings.uploads)),
             ("ledger entries", f"{holdings.bookings}; they stay, under a pseudonym"),
         ]
@@ -68,7 +69,7 @@ def _holdings(holdings: user_pb2.UserHoldings) -> list[str]:
 @click.option("--dry-run", is_flag=True, help="Only count what the user has; delete nothing.")
 @click.option("--wait", is_flag=True, help="Wait until nothing of the user is readable. The bytes go a day later.")
 def rm(connection: Connection, tenant: str, user: str, reason: str, request_id: str, dry_run: bool, wait: bool) -> None:
-    """Deletes a user with all jobs, assets, collections and limits. It cannot be undone."""
+    """Deletes a user with all jobs, assets, collections, shares and limits. It cannot be undone."""
     request = user_pb2.DeleteUserRequest(tenant=tenant, user=user, reason=reason, dry_run=dry_run)
     if not dry_run:
         request.request_id = request_id or str(uuid.uuid4())

@@ -40,6 +40,8 @@ class Holdings:
     """Of assets, fragments too."""
     jobs: int = 0
     unfinished_jobs: int = 0
+    shares: int = 0
+    """Of assets and collections, ended ones too. 0 in what was deleted: they go with what they share."""
     collections: int = 0
     uploads: int = 0
     """In parts, unfinished or finished less than a day ago."""

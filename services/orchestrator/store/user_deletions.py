@@ -27,6 +27,7 @@ SELECT (SELECT count(*) FROM library_entries {OF_USER}) AS entries,
     (SELECT count(*) FROM jobs {OF_USER}) AS jobs,
     (SELECT count(*) FROM jobs {OF_USER} AND state NOT IN {ENDED}) AS unfinished_jobs,
     (SELECT count(*) FROM collections {OF_USER}) AS collections,
+    (SELECT count(*) FROM shares {OF_USER}) AS shares,
     (SELECT count(*) FROM uploads {OF_USER}) AS uploads,
     (SELECT count(*) FROM ledger_entries {OF_USER}) AS bookings
 FROM tenants WHERE id = :tenant
