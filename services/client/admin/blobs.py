@@ -17,6 +17,13 @@ from services.client.terminal import say
 
 MB = 1_000_000
 RETRY_FOR_S = 600.0
+MB_PER_SECOND = click.option(
+    "--mb-per-second",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="Megabytes to read in a second, at most.",
+)
 
 
 @admin.group()
@@ -25,7 +32,7 @@ def blobs() -> None:
 
 
 @command("scrub", blobs)
-@click.option("--mb-per-second", default=50, type=click.IntRange(1, 100_000), help="How fast to read, at most.")
+@MB_PER_SECOND
 def scrub(connection: Connection, mb_per_second: int) -> None:
     """Reads everything that is stored, and names what is missing, altered or stored for nothing. Changes nothing.
 
@@ -66,9 +73,9 @@ def scrub(connection: Connection, mb_per_second: int) -> None:
 
 
 @command("copy", blobs)
-@click.option("--rate-mb", default=50, type=click.IntRange(1, 100_000), help="Megabytes to read in a second, at most.")
+@MB_PER_SECOND
 @click.option("--dry-run", is_flag=True, help="Only count what would be copied.")
-def copy(connection: Connection, rate_mb: int, dry_run: bool) -> None:
+def copy(connection: Connection, mb_per_second: int, dry_run: bool) -> None:
     """Copies everything from the old store (I2V_BLOBS_OLD) to the new one, while the service uses both.
 
     You may interrupt it anywhere and run it again: what is copied is not copied twice. Nothing is removed from the old
@@ -77,7 +84,7 @@ def copy(connection: Connection, rate_mb: int, dry_run: bool) -> None:
     """
 
     async def work(client: Client) -> None:
-        request = blob_pb2.CopyBlobsRequest(bytes_per_second=rate_mb * MB, dry_run=dry_run)
+        request = blob_pb2.CopyBlobsRequest(bytes_per_second=mb_per_second * MB, dry_run=dry_run)
         total = await copied(client, connection, request)
         if not connection.json:
             say(summary(total), verdict(total, dry_run))

@@ -9,11 +9,12 @@ from google.protobuf.duration_pb2 import Duration
 from i2v.admin.v1 import key_pb2, key_pb2_grpc
 
 from services.client import formatting
-from services.client.admin.group import PERIOD, admin, since_now
+from services.client.admin.group import admin, since_now
 from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.listing import pages, show
+from services.client.period import PERIOD
 from services.client.terminal import say
 
 SCOPES = {name.lower().replace("_", "-"): number for name, number in key_pb2.Key.Scope.items() if number}

@@ -7,12 +7,13 @@ import click
 from i2v.admin.v1 import operator_pb2, operator_pb2_grpc
 
 from services.client import formatting
-from services.client.admin.group import PERIOD, REASON, admin, since_now
+from services.client.admin.group import REASON, admin, since_now
 from services.client.admin.keys import ONCE
 from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
 from services.client.listing import show
+from services.client.period import PERIOD
 from services.client.terminal import say
 
 ROLES = {name.lower(): number for name, number in operator_pb2.Operator.Role.items() if number}

@@ -1,45 +1,34 @@
 """`i2v share create`."""
 
-import re
 import sys
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 import click
-from google.protobuf.duration_pb2 import Duration
 from i2v.v1 import share_pb2
 
 from services.client import formatting
 from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
+from services.client.period import PERIOD
 from services.client.shares.group import share, stub
 from services.client.spec_options import FILE, utf8
 from services.client.terminal import say
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def _seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    found = re.fullmatch(r"([0-9]{1,9})([smhd])", value)
-    if found is None or not int(found[1]):
-        raise click.BadParameter("give a number with s, m, h or d, such as 12h or 7d")
-    return int(found[1]) * UNITS[found[2]]
 
 
 @command("create", share)
 @click.argument("name", callback=utf8)
 @click.option("--collection", is_flag=True, help="NAME is a collection, and not an asset.")
-@click.option("--expires", callback=_seconds, help="Such as 90m, 12h or 7d. Default: 7d.")
+@click.option("--expires", type=PERIOD, help="Such as 90m, 12h or 7d. Default: 7d.")
 @click.option("--pass-phrase-file", type=FILE, help="The first line of this file is needed to open the link.")
 @click.option("--ask-pass-phrase", is_flag=True, help="The same, typed on the terminal.")
 def create(
     connection: Connection,
     name: str,
     collection: bool,
-    expires: int | None,
+    expires: timedelta | None,
     pass_phrase_file: Path | None,
     ask_pass_phrase: bool,
 ) -> None:
@@ -51,7 +40,7 @@ def create(
     request = share_pb2.CreateShareRequest(pass_phrase=_pass_phrase(pass_phrase_file, ask=ask_pass_phrase))
     setattr(request, kind, name if "/" in name else f"{kind}s/{name}")
     if expires is not None:
-        request.expire_in.CopyFrom(Duration(seconds=expires))
+        request.expire_in.FromTimedelta(expires)
 
     async def work(client: Client) -> None:
         made = await _create(client, request)

@@ -71,7 +71,7 @@ async def test_the_service_moves_while_it_serves(serve: Serve, new: dict[str, An
         added = (await i2v.upload(a_picture(32))).name
         planned = await admin(i2v, tmp_path, "copy", "--dry-run")
         assert (planned.code, planned.out.splitlines()[0][:40]) == (0, "3 copied (0 MB), 0 present, 0 deleted me")
-        first = await admin(i2v, tmp_path, "copy", "--rate-mb", "100")
+        first = await admin(i2v, tmp_path, "copy", "--mb-per-second", "100")
         assert first.code == 0, first.err
         assert first.out.splitlines() == [
             "3 copied (0 MB), 0 present, 0 deleted meanwhile, 0 waiting, 0 altered, 0 missing",

@@ -60,12 +60,12 @@ async def test_the_command_shares_lists_and_revokes(links: Links, tmp_path: Path
     assert "shares     1" in await run("assets", "show", cat)
     for wrong in (
         ("--expires", "7"),
-        ("--expires", "0d"),
         ("--ask-pass-phrase",),
         ("--pass-phrase-file", "phrase", "--ask-pass-phrase"),
         ("--pass-phrase-file", "missing"),
     ):
         await run("share", "create", cat, *wrong, code=ExitCode.USAGE)
+    assert "1 s to 90 days" in await run("share", "create", cat, "--expires", "0d", code=ExitCode.REFUSED)
     (tmp_path / "phrase").write_text("short")
     assert "8 to 200" in await run("share", "create", cat, "--pass-phrase-file", "phrase", code=ExitCode.REFUSED)
     await run("share", "create", "0" * 64, code=ExitCode.UNKNOWN)

@@ -166,7 +166,7 @@ async def test_the_command_prints_a_url(i2v: Served, tmp_path: Path) -> None:
     asset = await i2v.upload(PICTURE)
     run = Command(i2v.address, tmp_path)
     ended = await run(
-        "--user", "ann", "assets", "url", asset.name, "--name", "кот.png", "--expires", "60", key="studio-key"
+        "--user", "ann", "assets", "url", asset.name, "--name", "кот.png", "--expires", "1m", key="studio-key"
     )
     assert ended.code == 0, ended.err
     assert (await get(i2v, token_of(asset_pb2.SignedUrl(url=ended.out.strip())))).download_name == "кот.png"
