@@ -88,13 +88,18 @@ def _digest(shown: shared_pb2.SharedAsset) -> str:
 
 
 def _facts(shown: shared_pb2.SharedAsset) -> str:
-    found = [shown.media_type, f"{shown.size_bytes / 1e6:.1f} MB"]
+    found = [shown.media_type, _size(shown.size_bytes)]
     if shown.HasField("size"):
         found.append(f"{shown.size.width} × {shown.size.height}")
     if shown.HasField("duration"):
         minutes, seconds = divmod(round(shown.duration.ToMilliseconds() / 1000), 60)
         found.append(f"{minutes}:{seconds:02}")
     return html.escape(", ".join(found))
+
+
+def _size(size_bytes: int) -> str:
+    kilobytes = max(1, round(size_bytes / 1000))
+    return f"{kilobytes} kB" if kilobytes < 1000 else f"{size_bytes / 1e6:.1f} MB"
 
 
 def _page(title: str, body: str) -> str:
