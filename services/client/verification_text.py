@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from i2v.v1 import provenance_pb2
 
+from services.client import formatting
+
 Verification = provenance_pb2.Verification
 VERDICTS = {
     Verification.GENUINE: "Genuine: made by this service, and as it was signed.",
@@ -27,18 +29,22 @@ MARKS = {
 def lines(found: Verification) -> Iterator[str]:
     """Yields what was found, the result first."""
     yield VERDICTS.get(found.verdict, "The server's answer is newer than this program.")
-    if found.signer in SIGNERS:
-        yield f"  signed with     {SIGNERS[found.signer]}: {found.signer_name}"
-    if found.generator:
-        yield f"  made by         {found.generator}{', says that a model made it' if found.generated else ''}"
-    if found.facts_json and found.verdict == Verification.GENUINE:
-        yield from (f"  {name:<15} {_text(value)}" for name, value in json.loads(found.facts_json).items())
-    if found.faults:
-        yield f"  what is wrong   {', '.join(found.faults)}"
-    if found.asset:
-        yield f"  in the library  {found.asset}"
+    yield from (f"  {row}" for row in formatting.columns(_rows(found)))
     if found.pixel_mark in MARKS:
         yield MARKS[found.pixel_mark]
+
+
+def _rows(found: Verification) -> Iterator[tuple[str, str]]:
+    if found.signer in SIGNERS:
+        yield "signed with", f"{SIGNERS[found.signer]}: {found.signer_name}"
+    if found.generator:
+        yield "made by", f"{found.generator}{', says that a model made it' if found.generated else ''}"
+    if found.facts_json and found.verdict == Verification.GENUINE:
+        yield from ((name, _text(value)) for name, value in json.loads(found.facts_json).items())
+    if found.faults:
+        yield "what is wrong", ", ".join(found.faults)
+    if found.asset:
+        yield "in the library", found.asset
 
 
 def _text(value: object) -> str:
