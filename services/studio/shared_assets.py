@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -9,6 +10,7 @@ from i2v.v1 import shared_pb2, shared_pb2_grpc
 
 from services.rpc.status_codes import from_call
 from services.studio.api_error import ApiError, bearer
+from services.studio.api_stream import chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +47,13 @@ class SharedAssets:
         found: shared_pb2.SharedFile = await self._call(link, "GetSharedFile", request)
         return found
 
-    async def read(
-        self, link: Link, digest: str, variant: str, offset: int, length: int
-    ) -> AsyncGenerator[bytes, None]:
+    def read(self, link: Link, digest: str, variant: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """Yields the bytes from an offset."""
         stub: Any = shared_pb2_grpc.SharedServiceStub(self.channel)
         request = shared_pb2.ReadSharedRequest(
             unlock=link.unlock, asset=f"assets/{digest}", variant=variant, offset=offset, length=length
         )
-        call = stub.ReadShared(request, metadata=bearer(link.token))
-        try:
-            async for response in call:
-                yield response.data
-        except grpc.aio.AioRpcError as error:
-            raise ApiError(from_call(error)) from error
-        finally:
-            call.cancel()
+        return chunks(partial(stub.ReadShared, request, metadata=bearer(link.token)))
 
     async def _call(self, link: Link, method: str, request: Any) -> Any:
         stub: Any = shared_pb2_grpc.SharedServiceStub(self.channel)

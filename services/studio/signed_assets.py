@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -9,6 +10,7 @@ from i2v.v1 import signed_asset_pb2, signed_asset_pb2_grpc
 
 from services.rpc.status_codes import from_call
 from services.studio.api_error import ApiError, bearer
+from services.studio.api_stream import chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +32,8 @@ class SignedAssets:
             raise ApiError(from_call(error)) from error
         return found
 
-    async def read(self, token: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+    def read(self, token: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """Yields the bytes from an offset. Raises ApiError."""
         stub: Any = signed_asset_pb2_grpc.SignedAssetServiceStub(self.channel)
         request = signed_asset_pb2.ReadSignedRequest(offset=offset, length=length)
-        call = stub.ReadSigned(request, metadata=bearer(token))
-        try:
-            async for response in call:
-                yield response.data
-        except grpc.aio.AioRpcError as error:
-            raise ApiError(from_call(error)) from error
-        finally:
-            call.cancel()
+        return chunks(partial(stub.ReadSigned, request, metadata=bearer(token)))

@@ -1,28 +1,20 @@
 """A table on disk of what an export names and holds: a million entries take no memory."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Self
 
-CACHE_KB = 16_384
-TABLES = """
-CREATE TABLE named (user TEXT, sha256 TEXT, size INTEGER, stored INTEGER, PRIMARY KEY (user, sha256)) WITHOUT ROWID;
-CREATE TABLE held (sha256 TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
-CREATE INDEX named_sha256 ON named (sha256) WHERE stored;
-"""
+from services.client.transfer.disk_table import DiskTable
 
 
-class EntryTable:
+class EntryTable(DiskTable):
     """The entries of an export, and the bytes that are there. To be used as `with`."""
 
-    def __enter__(self) -> Self:
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a file without a name
-        self._database.executescript(f"PRAGMA cache_size = -{CACHE_KB}; PRAGMA synchronous = OFF; {TABLES} BEGIN;")
-        return self
-
-    def __exit__(self, *of_error: object) -> None:
-        self._database.close()
+    TABLES = """
+        CREATE TABLE named (user TEXT, sha256 TEXT, size INTEGER, stored INTEGER, PRIMARY KEY (user, sha256))
+            WITHOUT ROWID;
+        CREATE TABLE held (sha256 TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
+        CREATE INDEX named_sha256 ON named (sha256) WHERE stored;
+    """
 
     def name(self, user: str, sha256: str, size: int, *, stored: bool) -> bool:
         """Notes an entry. Returns whether it is new."""

@@ -1,32 +1,24 @@
 """What the library of one user has already, on disk: a million entries take no memory."""
 
-import sqlite3
-from typing import Any, Self
+from typing import Any
 
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
 from services.client import listing
 from services.client.client import Client
 from services.client.transfer import imported_facts
+from services.client.transfer.disk_table import DiskTable
 
 PAGE = 500
-CACHE_KB = 16_384
-TABLES = """
-CREATE TABLE here (name TEXT PRIMARY KEY, source TEXT, asset BLOB) WITHOUT ROWID;
-CREATE INDEX here_source ON here (source) WHERE source <> '';
-"""
 
 
-class LibraryHere:
+class LibraryHere(DiskTable):
     """The entries of one user. To be used as `with`."""
 
-    def __enter__(self) -> Self:
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a file without a name
-        self._database.executescript(f"PRAGMA cache_size = -{CACHE_KB}; PRAGMA synchronous = OFF; {TABLES} BEGIN;")
-        return self
-
-    def __exit__(self, *of_error: object) -> None:
-        self._database.close()
+    TABLES = """
+        CREATE TABLE here (name TEXT PRIMARY KEY, source TEXT, asset BLOB) WITHOUT ROWID;
+        CREATE INDEX here_source ON here (source) WHERE source <> '';
+    """
 
     async def load(self, client: Client) -> None:
         """Reads the whole library, with its trash. Raises I2VError."""
