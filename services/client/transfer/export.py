@@ -156,10 +156,12 @@ class Exporting:
 
     async def _jobs(self, client: Client, user: str) -> None:
         async def one(job: job_pb2.Job) -> tuple[job_pb2.Job, list[job_pb2.JobEvent]]:
-            events = (
-                [event async for event in client.watch(job.name)] if job.state in ENDED and self.with_events else []
-            )
-            return job, events
+            if job.state not in ENDED or not self.with_events:
+                return job, []
+            try:
+                return job, [event async for event in client.watch(job.name)]
+            except NotFound:
+                return job, []  # it was removed meanwhile
 
         async with aclosing(in_order(client.jobs(page_size=200), one, AT_ONCE)) as found:
             async for job, events in found:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import uuid
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,12 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from i2v.v1 import asset_pb2, collection_pb2, collection_pb2_grpc, job_pb2, share_pb2
 
+from services.client.client import Client
+from services.client.transfer.description import Subject
+from services.client.transfer.export import OneUser, export
+from services.client.transfer.export_folder import ExportFolder
 from services.client.transfer.sources import bytes_name
+from services.client.transfer.transfer_bar import TransferBar
 from tests.support import pictures, sounds
 from tests.support.builders import ScriptedBackend
 from tests.support.client_command import Command, Terminal
@@ -129,6 +134,25 @@ async def test_a_library_goes_to_another_tenant_and_is_the_same_there(
     assert after["collection"]["cover"] == names[made["jpeg"].name]
     assert set(after["assets"]) == {names[name] for name in before["assets"]}
     assert names[made["png"].name] == made["png"].name and names[made["video"].name] == made["video"].name
+
+
+class JobsGoMeanwhile(Client):
+    """A client whose jobs are removed between their list and their events."""
+
+    def watch(self, name: str, *given: Any, **named: Any) -> AsyncGenerator[job_pb2.JobEvent, None]:
+        return super().watch(f"jobs/{'0' * 32}", *given, **named)
+
+
+async def test_a_job_that_is_removed_during_an_export_is_there_without_events(i2v: Served, tmp_path: Path) -> None:
+    await a_library(i2v)
+
+    async def only() -> AsyncIterator[OneUser]:
+        yield OneUser("ann", JobsGoMeanwhile(i2v.address, "studio-key", "ann"))
+
+    folder = ExportFolder(tmp_path / "one", Subject(user="ann"))
+    await export(folder, only(), TransferBar("export"), with_events=True)
+    (job,) = lines(tmp_path / "one", "jobs.jsonl")
+    assert job.keys() == {"user", "job"}
 
 
 async def test_an_import_claims_nothing_as_made_here(i2v: Served, command: Command) -> None:
