@@ -275,8 +275,8 @@ def upload(connection: Connection, paths: tuple[Path, ...]) -> None:
         found = await upload_as(client, paths[0], str(paths[0]))
         say(formatting.as_json(found) if connection.json else found.name)
 
-    async def many(client: Client) -> None:
-        await upload_files(client, paths, json=connection.json)
+    async def many(client: Client) -> ExitCode:
+        return await upload_files(client, paths, json=connection.json)
 
     connection.run(one if len(paths) == 1 and not paths[0].is_dir() else many)
 

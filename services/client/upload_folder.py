@@ -6,19 +6,21 @@ from pathlib import Path
 
 from services.client import formatting
 from services.client.client import Client
-from services.client.errors import I2VError, Unreachable
+from services.client.errors import I2VError, Unauthenticated, Unreachable
+from services.client.exit_codes import ExitCode
 from services.client.spec_options import upload
 from services.client.terminal import say
 
 AT_ONCE = 4
 
 
-async def upload_files(client: Client, paths: Sequence[Path], *, json: bool) -> None:
+async def upload_files(client: Client, paths: Sequence[Path], *, json: bool) -> ExitCode:
     """Uploads files, and all files in folders; prints a line for each. Hidden files in folders are left out.
 
-    Files that are refused, or cannot be read, do not keep the others from being uploaded.
+    Files that are refused, or cannot be read, are named, and do not keep the others from being uploaded. Returns the
+    exit code, that of the last one of them.
 
-    Raises I2VError: that of the last file that was refused. While the server cannot be reached, nothing more is tried.
+    Raises Unreachable, Unauthenticated: then nothing more is tried.
     """
     files = [file for path in paths for file in _files(path)]
     turns, width = asyncio.Semaphore(AT_ONCE), len(str(len(files)))
@@ -29,7 +31,7 @@ async def upload_files(client: Client, paths: Sequence[Path], *, json: bool) -> 
         async with turns:
             try:
                 asset = await upload(client, file, str(file))
-            except Unreachable:
+            except (Unreachable, Unauthenticated):
                 raise
             except (I2VError, OSError) as error:
                 failed.append(error)
@@ -48,8 +50,9 @@ async def upload_files(client: Client, paths: Sequence[Path], *, json: bool) -> 
         for task in tasks:
             task.cancel()
     say(f"{len(files) - len(failed)} of {len(files)} files are uploaded", err=True)
-    if failed:
-        raise failed[-1]
+    if not failed:
+        return ExitCode.OK
+    return ExitCode.of(failed[-1]) if isinstance(failed[-1], I2VError) else ExitCode.USAGE
 
 
 def _files(path: Path) -> Iterator[Path]:
