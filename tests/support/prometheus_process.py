@@ -15,7 +15,7 @@ from tests.support.promtool import PROMETHEUS
 from tools.stack_process import free_port
 
 RULES = Path(__file__).resolve().parents[2] / "deploy/monitoring/rules"
-SECONDS = {"1m": 1, "2m": 2, "5m": 4, "10m": 4, "15m": 6, "30m": 6, "1h": 8, "4h": 12, "6h": 16, "3d": 32}
+SECONDS = {"1m": 1, "2m": 2, "5m": 4, "10m": 4, "15m": 6, "30m": 6, "1h": 8, "4h": 12, "6h": 16, "1d": 24, "3d": 32}
 """What the times of the rules become."""
 
 
