@@ -24,6 +24,7 @@ class PostgresProxy:
         self.refusal: tuple[str, str] | None = None
         """SQLSTATE and message of the refusal while it is closed; None: it is open."""
         self.port = 0
+        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -33,12 +34,26 @@ class PostgresProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answers one client."""
-        with suppress(OSError, asyncio.IncompleteReadError):
-            if self.refusal is None:
-                await self._pass(reader, writer)
-            else:
-                await self._refuse(reader, writer, *self.refusal)
-        writer.close()
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            # asyncio logs an error for a cancelled task of a server, so it ends by itself.
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                if self.refusal is None:
+                    await self._pass(reader, writer)
+                else:
+                    await self._refuse(reader, writer, *self.refusal)
+        finally:
+            self._serving.discard(task)
+            writer.close()
+
+    async def end(self) -> None:
+        """Closes the connections of all clients."""
+        serving = list(self._serving)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving)
 
     async def _refuse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: str, message: str
@@ -61,7 +76,10 @@ class PostgresProxy:
             inner_reader, inner_writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
         else:
             inner_reader, inner_writer = await asyncio.open_connection(host, int(port))
-        await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+        try:
+            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+        finally:
+            inner_writer.close()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -84,3 +102,4 @@ async def postgres_proxy(database: str) -> AsyncIterator[PostgresProxy]:
         yield made
     finally:
         server.close()
+        await made.end()

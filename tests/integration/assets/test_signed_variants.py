@@ -53,7 +53,7 @@ async def test_a_poster_of_a_jobs_video_is_genuine_and_names_the_video(i2v: Serv
     command, who = Command(i2v.address, tmp_path), {"key": "studio-key", "I2V_USER": "ann"}
     genuine = await command("verify", "poster.jpg", **who)
     assert genuine.code == ExitCode.OK
-    assert genuine.out.startswith("Genuine:") and "  variant         poster" in genuine.out
+    assert genuine.out.startswith("Genuine:") and ["variant", "poster"] in map(str.split, genuine.out.splitlines())
     altered = await command("verify", "altered.jpg", **who)
     assert (altered.code, altered.out[:7]) == (ExitCode.DIFFERENT, "ALTERED")
 
