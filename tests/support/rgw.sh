@@ -1,10 +1,20 @@
 #!/usr/bin/env bash
 # A Ceph RGW of one node on 127.0.0.1, from the Ceph of DIR/ceph, which may be a link to /.
+#   rgw.sh fetch DIR                unpacks Debian's packages, those that are not installed, into DIR/ceph
 #   rgw.sh up DIR memstore PORT
 #   rgw.sh down DIR
 # The credentials are testaccesskey and testsecretkey. Days of life-cycle rules last 10 seconds.
 set -euo pipefail
 command=$1 data=$2/data root=$2/ceph
+if [ "$command" = fetch ]; then
+  mkdir -p "$root" "$2/packages"
+  wanted=$(apt-get install --simulate --no-install-recommends ceph-mon ceph-osd radosgw | awk '/^Inst/ { print $2 }')
+  # shellcheck disable=SC2086  one word a package
+  (cd "$2/packages" && apt-get download -qq $wanted)
+  for package in "$2"/packages/*.deb; do dpkg -x "$package" "$root"; done
+  rm -r "$2/packages"
+  exit 0
+fi
 if [ "$command" = down ]; then
   for file in rgw run/osd.0 run/mon.a; do
     [ -e "$data/$file.pid" ] || continue

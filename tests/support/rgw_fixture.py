@@ -19,7 +19,7 @@ import pytest
 from tests.support.s3_fixture import S3Server
 
 SCRIPT, PACKAGES = "I2V_TEST_RGW", "I2V_TEST_RGW_PACKAGES"
-HOW = f"needs a Ceph RGW: install radosgw, ceph-mon and ceph-osd, or set {SCRIPT} (docs/settings.md)"
+HOW = f"needs a Ceph RGW: install radosgw, ceph-mon and ceph-osd, or set {PACKAGES} (docs/settings.md)"
 INSTALLED, OWN_SCRIPT = Path("/usr/bin/radosgw"), Path(__file__).with_name("rgw.sh")
 MONITOR_PORT = ":3300"
 """In the script; two runs on one machine need two."""
@@ -32,9 +32,9 @@ def rgw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """One server for all tests of all processes; each takes keys or a bucket of its own."""
     given = os.environ.get(SCRIPT, "")
     script = Path(given) if given else OWN_SCRIPT
-    if not script.exists() or not (given or INSTALLED.exists()):
-        pytest.skip(HOW)
     packages = os.environ.get(PACKAGES)
+    if not script.exists() or not (given or packages or INSTALLED.exists()):
+        pytest.skip(HOW)
     if packages and not (Path(packages) / "ceph").exists():
         pytest.skip(f"the packages of Ceph are not in {packages}, or not yet")
     base = tmp_path_factory.getbasetemp()
