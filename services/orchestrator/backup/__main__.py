@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         if not settings.database_url:
             raise BadSetting("I2V_DATABASE_URL is needed; an embedded PostgreSQL is copied with its folder")
         return asyncio.run(_run(arguments[0], settings, BackupFolder(Path(arguments[1]))))
-    except (BadSetting, BadBackup, DumpFailed, ServiceError, OSError) as error:
+    except (BadSetting, BadBackup, DumpFailed, ServiceError, OSError, ValueError) as error:
         sys.stderr.write(f"backup: {error}\n")
         return 1
 
