@@ -192,11 +192,11 @@ def response(outputs: Arrays) -> service_pb2.ModelInferResponse:
 
 
 @asynccontextmanager
-async def serving(triton: ScriptedTriton) -> AsyncIterator[str]:
-    """Yields the address."""
+async def serving(triton: ScriptedTriton, address: str = "127.0.0.1:0") -> AsyncIterator[str]:
+    """Yields the address; with port 0 a free one is chosen."""
     server = grpc.aio.server()
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(triton, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(address)
     await server.start()
     try:
         yield f"127.0.0.1:{port}"

@@ -235,6 +235,19 @@ def test_rules_are_valid() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@needs_prometheus
+def test_the_alert_on_submissions_fires_within_two_minutes_of_an_outage(tmp_path: Path) -> None:
+    series = {
+        f'grpc_server_handled_total{{{SUBMIT}, grpc_code="OK"}}': "0+600x120 72000x10",
+        f'grpc_server_handled_total{{{SUBMIT}, grpc_code="Unavailable"}}': "0x120 600+600x10",
+    }
+    evaluated(tmp_path, series, "SubmitsFail", {120: False, 122: True})
+
+
+def test_a_page_waits_for_a_minute_at_most() -> None:
+    assert {rule.get("for", "0s") for rule in ALERTS if rule["labels"]["severity"] == "page"} <= {"0s", "1m"}
+
+
 def test_every_alert_has_a_case_and_every_case_an_alert() -> None:
     assert {rule["alert"] for rule in ALERTS} == {case.alert for case in CASES}
 
