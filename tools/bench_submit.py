@@ -28,7 +28,7 @@ from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.tenants import PostgresTenants
-from services.orchestrator.worker.dbos_queue import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
+from services.orchestrator.worker.queue_names import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
 from tools.bench_service import PLANS, Row
 from tools.stack import Orchestrator
 

@@ -25,7 +25,7 @@ from services.orchestrator.store.database import plain_url
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
-from services.orchestrator.worker.dbos_queue import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
+from services.orchestrator.worker.queue_names import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
 from tools import bench_submit
 from tools.bench_service import PLANS, Row
 from tools.stack import Orchestrator

@@ -1,4 +1,4 @@
-"""The role `api`: the services that answer callers, and the limits of their calls."""
+"""The role `api`: the services that answer callers."""
 
 import logging
 import os
@@ -25,7 +25,6 @@ from services.orchestrator.admission.preview import ExpectedTimes, Previewer
 from services.orchestrator.admission.queue_forecasts import QueueForecasts
 from services.orchestrator.admission.queue_gate import QueueGate
 from services.orchestrator.admission.quotes import Quotes
-from services.orchestrator.api.access_rules import RULES
 from services.orchestrator.api.asset_service import AssetService
 from services.orchestrator.api.authentication import Authentication, digest
 from services.orchestrator.api.catalog_service import CatalogService
@@ -57,24 +56,11 @@ from services.orchestrator.resources import Resources
 from services.orchestrator.settings import Settings
 from services.orchestrator.shares_app import open_shares
 from services.orchestrator.store.tenants import PostgresTenants
-from services.orchestrator.tokens.key_source import JwksFile, JwksUrl, jwks_client
-from services.rpc.concurrent_call_limits import CallLimits, Group
 from services.rpc.server import Registration
 
 log = logging.getLogger(__name__)
 
 TENANTS_LOGGED = 20
-WATCH = "/i2v.v1.JobService/WatchJob"
-UPLOAD = "/i2v.v1.AssetService/WriteAsset"
-VERIFY = "/i2v.v1.ProvenanceService/VerifyAsset"
-WATCH_USAGE = "/i2v.v1.UsageService/WatchUsage"
-READS = "AssetService/ReadAsset", "SignedAssetService/ReadSigned", "SharedService/ReadShared"
-DOWNLOADS = tuple(f"/i2v.v1.{method}" for method in READS)
-LIST = "/i2v.v1.JobService/ListJobs"
-STATEMENTS = ("/i2v.v1.UsageService/StreamStatement", "/i2v.v1.UsageService/QueryUsage")
-TENANT_STATEMENTS, ALL_STATEMENTS = 2, 4
-"""Of one tenant and of all tenants at a time, in one process: each keeps a connection to the database for long."""
-SERVICES = tuple(RULES)
 
 
 async def open_tokens(settings: Settings, stack: AsyncExitStack, meter: PrometheusMeter) -> Tokens | None:
@@ -82,7 +68,8 @@ async def open_tokens(settings: Settings, stack: AsyncExitStack, meter: Promethe
     issuer = settings.token_issuer()
     if issuer is None:
         return None
-    # Only here: most installations have no issuer, and cryptography takes a while to import.
+    # Only here: most installations have no issuer, and need neither HTTP nor cryptography for its keys.
+    from services.orchestrator.tokens.key_source import JwksFile, JwksUrl, jwks_client
     from services.orchestrator.tokens.signing_keys import SigningKeys
     from services.orchestrator.tokens.token_reader import TokenReader
 
@@ -196,28 +183,6 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
 
     operators = open_operators(settings, resources, callers, forecasts)
     return [register, operators, open_shares(settings, resources, callers)]
-
-
-def call_limits(settings: Settings) -> CallLimits:
-    """Returns the limits around every call."""
-    return CallLimits(
-        calls=settings.max_calls,
-        # One tenant leaves room for others with any settings.
-        tenant_calls=min(settings.tenant_calls, max(1, settings.max_calls * 3 // 4)),
-        groups=(
-            Group("WATCHES", (WATCH,), settings.tenant_watches, settings.max_calls),
-            Group("USAGE_WATCHES", (WATCH_USAGE,), settings.tenant_usage_watches, settings.max_usage_watches),
-            Group("UPLOADS", (UPLOAD, VERIFY), settings.tenant_uploads, settings.max_uploads),
-            Group("DOWNLOADS", DOWNLOADS, settings.tenant_downloads, settings.max_downloads),
-            Group("LISTS", (LIST,), settings.tenant_lists, settings.max_lists),  # the largest answers
-            Group("STATEMENTS", STATEMENTS, TENANT_STATEMENTS, ALL_STATEMENTS),
-        ),
-        open_calls=settings.open_calls,
-        connection_calls=settings.connection_calls,
-        first_message_s=settings.first_message_s,
-        next_message_s=settings.next_message_s,
-        taking_s=settings.taking_s,
-    )
 
 
 async def report_tenants_without_plan(tenants: PostgresTenants, config: LiveConfig) -> None:

@@ -14,17 +14,10 @@ from services.certificates.watch import watch as watch_certificates
 from services.live_secret import LiveSecret
 from services.orchestrator import health_check, usage_warnings
 from services.orchestrator.api import request_texts, revocation
+from services.orchestrator.api.access_rules import RULES
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.api.share_tokens import ShareTokens
-from services.orchestrator.api_app import (
-    SERVICES,
-    WATCH,
-    WATCH_USAGE,
-    call_limits,
-    open_api,
-    open_tokens,
-    report_tenants_without_plan,
-)
+from services.orchestrator.api_call_limits import WATCH, WATCH_USAGE, call_limits
 from services.orchestrator.assets.url_signatures import UrlSignatures
 from services.orchestrator.backend_connections import Backends
 from services.orchestrator.background_task import run_in_background
@@ -36,7 +29,6 @@ from services.orchestrator.resources import open_resources
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.worker.workflow import Worker
-from services.orchestrator.worker_app import open_worker
 from services.readiness import Readiness
 from services.rpc.server import Registration, RpcServer, serve
 
@@ -88,14 +80,20 @@ async def open_app(
         )
         config, store = resources.config, resources.store
         in_background = partial(run_in_background, stack, failed=resources.meter.background_failed)
-        tokens = None if role is Role.WORKER else await open_tokens(settings, stack, resources.meter)
+        answers_callers = role is not Role.WORKER
+        # A role imports what it needs and no more: an API has no DBOS and no numpy, a worker none of the services.
+        if answers_callers:
+            from services.orchestrator.api_app import open_api, open_tokens, report_tenants_without_plan
+        if runs_jobs:
+            from services.orchestrator.worker_app import open_worker
+        tokens = await open_tokens(settings, stack, resources.meter) if answers_callers else None
         signatures = UrlSignatures(store.service_secrets, resources.clock)
         operator_key = LiveSecret("I2V_OPERATOR_KEY_FILE", settings.operator_key_file).text
         shares = ShareTokens(store.shares.of_token, resources.clock, resources.meter)
         callers = Authentication(
             store.credentials, config.plans, resources.clock, operator_key, tokens, signatures, shares
         )
-        services = [] if role is Role.WORKER else await open_api(settings, resources, callers)
+        services = await open_api(settings, resources, callers) if answers_callers else []
         certificate = settings.server_certificate(resources.certificates)
         watch_certificates(stack, [certificate, *resources.tls, *settings.s3_authorities(resources.certificates)])
         server = await _serve(settings, callers, services, registry, certificate)
@@ -122,9 +120,9 @@ async def open_app(
         )
         in_background(checking, "health")
         in_background(partial(keep_showing, store.fleet.look, FleetMetrics(registry)), "fleet")
-        report_plans = no_report if role is Role.WORKER else partial(report_tenants_without_plan, store.tenants, config)
+        report_plans = partial(report_tenants_without_plan, store.tenants, config) if answers_callers else no_report
         in_background(partial(config.watch, settings.config_check_s, report_plans), "config")
-        if role is not Role.WORKER:
+        if answers_callers:
             reporting = partial(usage_warnings.report, resources.store.usage_warnings, resources.meter)
             in_background(reporting, "usage-warnings")
         ports = {"port": server.port, "metrics_port": resources.metrics_port}
@@ -144,7 +142,7 @@ async def _serve(
     return await serve(
         settings.listen,
         services,
-        services=SERVICES if services else (),
+        services=tuple(RULES) if services else (),
         registry=registry,
         verify=callers.verify,
         authorize=callers.authorize,

@@ -7,10 +7,8 @@ from typing import NamedTuple
 
 from services.certificates.certificate_files import CertificateFiles
 from services.live_secret import LiveSecret
-from services.orchestrator.backends.fake_backend import FakeBackend
 from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
-from services.orchestrator.backends.triton_backend import TritonBackend
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.ports.backend import Backend, Limits
@@ -43,11 +41,10 @@ def connect_backends(
 
     provider_key = _provider_key(settings)
     backends: dict[str, tuple[Backend, int | Limits]] = {}
-    for name, (address, slots) in settings.tritons().items():
-        if slots and local:
-            triton = TritonBackend(address, partial(cards_of, name), marked=settings.pixel_mark, tls=tls.triton)
-            stack.push_async_callback(triton.close)
-            backends[name] = (triton, slots)
+    if local:
+        from services.orchestrator.local_backends import connect_local_backends  # with numpy and FFmpeg: 30 MB
+
+        backends |= connect_local_backends(settings, cards_of, stack, tls.triton)
     for name, (address, limits) in settings.vendors().items():
         vendor = ProviderBackend(
             address,
@@ -58,9 +55,6 @@ def connect_backends(
         )
         stack.push_async_callback(vendor.close)
         backends[name] = (vendor, limits)
-    if settings.fake_slots and local:
-        fake = FakeBackend(pause_s=settings.fake_pause_s, marked=settings.pixel_mark)
-        backends["fake"] = (fake, settings.fake_slots)
     return backends
 
 

@@ -1,7 +1,7 @@
 """The resources that every role needs: the database, bytes, disks, metrics and backends."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,7 @@ from services.orchestrator.live_config import LiveConfig
 from services.orchestrator.media.content_credentials import ContentCredentials
 from services.orchestrator.media.rendition_maker import SandboxedRenditions
 from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.migration import check_all, migrate_all
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.bucket_configuration import BucketConfiguration
@@ -48,7 +49,6 @@ from services.orchestrator.retention.old_uploads import OldUploads
 from services.orchestrator.retention.retention import Retention
 from services.orchestrator.retention.unneeded_bytes import UnneededBytes
 from services.orchestrator.settings import Settings
-from services.orchestrator.store.database import check_schema, migrate
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.password_file import PasswordFile
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -56,15 +56,8 @@ from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.retention_lock import RetentionLock
 from services.orchestrator.store.startup_wait import StartupWait
 from services.orchestrator.worker.availability import VendorAvailability
-from services.orchestrator.worker.dbos_queue import (
-    APPLICATION_NAME,
-    APPLICATION_VERSION,
-    MAKE_VIDEO,
-    DbosEntries,
-    check_queue,
-    migrate_queue,
-)
 from services.orchestrator.worker.drained_backends import DrainedBackends
+from services.orchestrator.worker.queue_names import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
 from services.readiness import Readiness
 from services.rpc.server import listen_for_metrics
 from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
@@ -131,12 +124,7 @@ async def open_resources(
     embedded = None if settings.database_url else await _start_postgres(settings.data / "postgres", stack)
     url = embedded.url if embedded is not None else _database_url(settings, stack, meter)
     startup_wait = StartupWait(url, settings.database_patience_s, partial(readiness.report, "database"))
-    if settings.migrate:
-        await startup_wait.through(partial(asyncio.to_thread, migrate, url))
-        await startup_wait.through(partial(asyncio.to_thread, migrate_queue, url))
-    else:
-        await startup_wait.through(partial(asyncio.to_thread, check_schema, url))
-        await startup_wait.through(partial(asyncio.to_thread, check_queue, url))
+    await (migrate_all if settings.migrate else check_all)(url, startup_wait)
     clock = SystemClock()
     queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
     store = PostgresStore(url, clock=clock, queue=queue)
@@ -242,12 +230,18 @@ def _retention(
     def rules() -> Mapping[str, KeepRules]:
         return {plan.name: plan.keep for plan in config.plans.values()}
 
+    async def remove_entries(entries: Sequence[str]) -> None:
+        # Only here, as in `migration`: an API needs DBOS only if an operator has old entries removed.
+        from services.orchestrator.worker.dbos_queue import DbosEntries
+
+        await DbosEntries(url).remove(entries)
+
     history = JobHistory(store.old_jobs, blobs)
     return Retention(
         removals=(
             OldEvents(store.old_jobs, history),
             EndedJobs(store.old_jobs, history),
-            OldQueueEntries(store.old_entries, DbosEntries(url).remove),
+            OldQueueEntries(store.old_entries, remove_entries),
             OldUploads(store.uploads, UploadParts(store.uploads, blobs).discard),
             OldCheckpoints(store.old_jobs, blobs, store.assets),
             OldLibrary(store.old_trash, rules),

@@ -11,7 +11,6 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
 from services.certificates.certificate_files import CertificateFiles
@@ -129,6 +128,8 @@ async def serve(
     for register in registrations:
         register(server)
     if reflect:
+        from grpc_reflection.v1alpha import reflection  # only here: 3 MB
+
         names = (*services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
     running = RpcServer(server, _listen(server, listen, tls), services, health, calls)

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import psycopg
 import sqlalchemy as sa
-from alembic import command
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -53,7 +52,10 @@ def migrate(url: str) -> None:
 
     A schema of a newer release that serves this one too stays as it is. Raises Unavailable.
     """
-    with _connected(url) as connection:
+    # Only here: alembic takes 11 MB of memory, and the processes of a cluster do not migrate.
+    from alembic import command
+
+    with connected(url) as connection:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('i2v-migrations'))"))
         if schema_version.is_ahead(connection):
             return
@@ -65,12 +67,12 @@ def migrate(url: str) -> None:
 
 def check_schema(url: str) -> None:
     """Raises Unavailable if the programs of this release cannot use the schema (SCHEMA_MISMATCH), or the database."""
-    with _connected(url) as connection:
+    with connected(url) as connection:
         schema_version.check(connection)
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[sa.Connection]:
+def connected(url: str) -> Iterator[sa.Connection]:
     """Gives a connection in a transaction. Raises Unavailable."""
     try:
         with sa.create_engine(driver_url(url), poolclass=sa.NullPool).begin() as connection:

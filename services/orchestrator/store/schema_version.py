@@ -7,32 +7,47 @@ table names the oldest release whose programs it still serves, by that release's
 import re
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from services.errors import Unavailable
 from services.reasons import ServiceReason
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 OLDEST_PROGRAMS = "0022"
 """The newest migration of the oldest release whose programs can use this schema. One that contracts raises it."""
 COMMENT = re.compile(r"serves programs since (\w+)")
+MIGRATIONS = Path(__file__).parent / "migrations"
+REVISION = re.compile(r'^revision = "(\w+)"$', re.MULTILINE)
+BEFORE = re.compile(r'^down_revision: str \| None = (?:None|"(\w+)")$', re.MULTILINE)
 MIGRATE = "run `python -m services.orchestrator migrate`"
 
 
-def migrations() -> Config:
+def migrations() -> "Config":
     """Returns alembic's configuration for our migrations."""
+    from alembic.config import Config  # only here: see `store.database.migrate`
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     return config
 
 
 @cache
 def known() -> tuple[str, ...]:
-    """Returns the migrations of this release, the newest first."""
-    return tuple(each.revision for each in ScriptDirectory.from_config(migrations()).walk_revisions())
+    """Returns the migrations of this release, the newest first, by the text of their files."""
+    after: dict[str | None, str] = {}
+    for file in (MIGRATIONS / "versions").glob("m*.py"):
+        text = file.read_text()
+        revision, before = REVISION.search(text), BEFORE.search(text)
+        assert revision is not None and before is not None, file
+        after[before[1]] = revision[1]
+    chain: list[str] = []
+    while revision_after := after.get(chain[0] if chain else None):
+        chain.insert(0, revision_after)
+    return tuple(chain)
 
 
 def mark(connection: sa.Connection) -> None:
@@ -46,7 +61,7 @@ def is_ahead(connection: sa.Connection) -> bool:
 
     Raises Unavailable with SCHEMA_MISMATCH: it serves them no more.
     """
-    found = MigrationContext.configure(connection).get_current_revision()
+    found = _version(connection)
     if found is None or found in known():
         return False
     since = _serves_since(connection)
@@ -60,11 +75,19 @@ def check(connection: sa.Connection) -> None:
     """Raises Unavailable with SCHEMA_MISMATCH unless programs of this release can use the schema."""
     if is_ahead(connection):
         return
-    found, wanted = MigrationContext.configure(connection).get_current_revision(), known()[0]
+    found, wanted = _version(connection), known()[0]
     if found is None:
         raise _mismatch(f"it has no schema yet: {MIGRATE}")
     if found != wanted:
         raise _mismatch(f"its schema is at {found}, and this program needs {wanted}: {MIGRATE}")
+
+
+def _version(connection: sa.Connection) -> str | None:
+    """Returns the newest migration of a database; None: it has none."""
+    if connection.scalar(sa.text("SELECT to_regclass('alembic_version')")) is None:
+        return None
+    found: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def _serves_since(connection: sa.Connection) -> str:

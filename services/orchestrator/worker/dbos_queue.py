@@ -6,28 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import ClassVar
 
-import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig
-from dbos._migration import get_migration_versions
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.errors import Unavailable
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.ports.job_queue import RunJob
-from services.orchestrator.store.database import KEEPALIVE, driver_url
-from services.orchestrator.store.schema_version import MIGRATE
+from services.orchestrator.store.database import KEEPALIVE
 from services.orchestrator.worker.new_work_poller import Entries, NewWorkPoller, Paused
 from services.orchestrator.worker.queue_claimer import POLL_S, QueueClaimer
+from services.orchestrator.worker.queue_names import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
 from services.reasons import ServiceReason
 
-MAKE_VIDEO = "make_video"
-"""Name of the workflow."""
-APPLICATION_VERSION = "1"
-"""Set by hand: DBOS runs a workflow only under the version it was enqueued with."""
-APPLICATION_NAME = "i2v-orchestrator"
 UNLIMITED = 10_000
 """Jobs of one tenant at a time. Only with a limit, however high, does a queue have a partition for each tenant."""
-SCHEMA = "dbos"
 NOTIFIER_S = 0.2
 """Seconds between DBOS's polls for messages of workflows. Ours send none; the default is a hundred polls a second."""
 RECOVERIES = 1_000_000
@@ -37,15 +29,6 @@ RECOVERIES = 1_000_000
 def migrate_queue(url: str) -> None:
     """Brings DBOS's own tables, in the schema `dbos` of the same database, to the version of the library."""
     DBOS.migrate(url)
-
-
-def check_queue(url: str) -> None:
-    """Raises Unavailable with SCHEMA_MISMATCH if DBOS's tables are older than the library; it uses newer ones."""
-    engine = sa.create_engine(driver_url(url), poolclass=sa.NullPool)
-    found, wanted = get_migration_versions(engine, SCHEMA, True)
-    if found < wanted:
-        message = f"the schema of its queue is at {found}, and this program needs {wanted}: {MIGRATE}"
-        raise Unavailable(message, reason=ServiceReason.SCHEMA_MISMATCH)
 
 
 class DbosQueue:

@@ -18,7 +18,7 @@ from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.worker_name_lock import NameTaken
 from services.orchestrator.store.workers import PostgresWorkers
-from services.orchestrator.worker.dbos_queue import MAKE_VIDEO
+from services.orchestrator.worker.queue_names import MAKE_VIDEO
 from services.reasons import PromptReason
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, served, text_spec
