@@ -102,6 +102,12 @@ class TritonServer:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        """The process that supervises the server."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def dead_models(self) -> list[str]:
         """Names of the models whose process has ended while the server runs: Triton does not start it again."""
         return self._processes.dead_models()
