@@ -44,7 +44,7 @@ class UsageMeter:
         """Returns what was used until now."""
         row = self._connection.execute(
             "SELECT pg_current_wal_insert_lsn() - '0/0', sum(pg_total_relation_size(oid)) FROM pg_class"
-            " WHERE relkind = 'r' AND relnamespace IN ('public'::regnamespace, 'dbos'::regnamespace)"
+            " WHERE relkind = 'r' AND relnamespace::regnamespace::text IN ('public', 'dbos')"
         ).fetchone()
         assert row is not None
         return Usage(
