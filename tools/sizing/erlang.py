@@ -4,7 +4,7 @@ import math
 
 
 def waits(servers: int, load: float) -> float:
-    """Returns the probability that a job waits (Erlang C). `load`: arrivals a second times mean run; below `servers`."""
+    """Returns the probability that a job waits (Erlang C), for a load in slots: arrivals a second times mean run."""
     blocked = 1.0  # Erlang B, by its recursion over the servers
     for number in range(1, servers + 1):
         blocked = load * blocked / (number + load * blocked)

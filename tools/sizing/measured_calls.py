@@ -4,7 +4,7 @@ import asyncio
 import io
 import tempfile
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,7 @@ def measure() -> Costs:
         stack.callback(postgres.close)
         settings = {"I2V_DATABASE_URL": postgres.url, "I2V_PLANS_FILE": str(PLANS), "I2V_MAX_CALLS": "4000"}
         settings |= {"I2V_TENANT_CALLS": "3000", "I2V_TENANT_WATCHES": "3000"}
-        api = Orchestrator(
-            folder, "127.0.0.1:9", port=free_port(), metrics_port=free_port(), role="api", more=settings
-        )
+        api = Orchestrator(folder, "127.0.0.1:9", port=free_port(), metrics_port=free_port(), role="api", more=settings)
         stack.enter_context(api)
         connection = stack.enter_context(psycopg.connect(postgres.admin_url, autocommit=True))
         return asyncio.run(_costs(api, UsageMeter([api.pid], connection)))
@@ -80,8 +78,7 @@ async def _costs(api: Orchestrator, meter: UsageMeter) -> Costs:
 
         async def download() -> Any:
             return [
-                len(each.data)
-                async for each in assets.ReadAsset(asset_pb2.ReadAssetRequest(name=asset), metadata=who)
+                len(each.data) async for each in assets.ReadAsset(asset_pb2.ReadAssetRequest(name=asset), metadata=who)
             ]
 
         found |= await _cost("download", meter, download, CALLS // 5)
@@ -135,9 +132,7 @@ async def _stream_bytes(api: Orchestrator, job: str, who: Any) -> float:
     pids = tree(api.pid)
     before = private_bytes(pids)
     options = [("grpc.use_local_subchannel_pool", 1)]
-    channels = [
-        grpc.aio.insecure_channel(api.address, options=options) for _ in range(STREAMS // STREAMS_A_CONNECTION)
-    ]
+    channels = [grpc.aio.insecure_channel(api.address, options=options) for _ in range(STREAMS // STREAMS_A_CONNECTION)]
     request, form = job_pb2.WatchJobRequest(name=job), job_pb2.WatchJobRequest.SerializeToString
     calls: list[Any] = [
         channels[number % len(channels)].unary_stream(WATCH, request_serializer=form)(request, metadata=who)
@@ -151,9 +146,3 @@ async def _stream_bytes(api: Orchestrator, job: str, who: Any) -> float:
     for channel in channels:
         await channel.close()
     return used / STREAMS
-
-
-def lines(costs: Costs) -> Iterator[str]:
-    """Yields the costs as lines of TOML, with four digits."""
-    for name, value in costs.items():
-        yield f"{name} = {float(f'{value:.4g}'):g}" if value < 1000 else f"{name} = {value:.0f}"

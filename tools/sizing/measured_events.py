@@ -96,9 +96,7 @@ async def _costs(api: Orchestrator, meter: UsageMeter) -> Costs:
     return found
 
 
-async def _jobs(
-    api: Orchestrator, meter: UsageMeter, duration_s: int, count: int, watchers: int
-) -> tuple[Usage, int]:
+async def _jobs(api: Orchestrator, meter: UsageMeter, duration_s: int, count: int, watchers: int) -> tuple[Usage, int]:
     """Makes videos, with more watchers of the first one. Returns what that used, and the number of events."""
     who = (("authorization", f"Bearer {(api.key_file).read_text().strip()}"), ("i2v-user", "sizing"))
     async with grpc.aio.insecure_channel(api.address) as channel:

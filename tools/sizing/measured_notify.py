@@ -1,9 +1,11 @@
-"""What NOTIFY costs a PostgreSQL: commits a second with and without it, and processor time by the number of listeners."""
+"""What NOTIFY costs a PostgreSQL: commits a second with and without it, and processor time for each listener."""
 
+import select
 import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -33,24 +35,39 @@ def measure() -> Costs:
         found["commits_alone_per_s"], _ = _rate(postgres.admin_url, meter, QUIET, 1)
         costs = []
         for listeners in LISTENERS:
-            with ExitStack() as listening:
-                for _ in range(listeners):
-                    other = listening.enter_context(psycopg.connect(postgres.admin_url, autocommit=True))
-                    other.execute("LISTEN changes")
-                    threading.Thread(target=_drain, args=(other,), daemon=True).start()
+            with _listening(postgres.admin_url, listeners):
                 rate, cost = _rate(postgres.admin_url, meter, NOTIFYING, CLIENTS)
-                costs.append(cost)
+            costs.append(cost)
             found.setdefault("notifying_commits_per_s", rate)
         found["listener_postgres_s"] = max(0.0, (costs[1] - costs[0]) / (LISTENERS[1] - LISTENERS[0]))
         return found
 
 
-def _drain(connection: psycopg.Connection) -> None:
-    try:
-        for _ in connection.notifies():
-            pass
-    except psycopg.Error:
-        return  # the measurement has ended
+@contextmanager
+def _listening(url: str, count: int) -> Iterator[None]:
+    """Listens with so many connections, and reads what they get."""
+    over = threading.Event()
+    with ExitStack() as stack:
+        connections = [stack.enter_context(psycopg.connect(url, autocommit=True)).pgconn for _ in range(count)]
+        for each in connections:
+            each.exec_(b"LISTEN changes")
+
+        def read() -> None:
+            while not over.is_set():
+                ready, _, _ = select.select([each.socket for each in connections], [], [], 0.1)
+                for each in connections:
+                    if each.socket in ready:
+                        each.consume_input()
+                        while each.notifies():
+                            pass
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            yield
+        finally:
+            over.set()
+            reader.join()
 
 
 def _rate(url: str, meter: UsageMeter, statement: str, clients: int) -> tuple[float, float]:

@@ -58,9 +58,7 @@ def installation(folder: Path) -> Iterator[tuple[Orchestrator, UsageMeter]]:
 def measure() -> Costs:
     """Returns the costs of each kind, by names of costs.toml; two minutes."""
     with tempfile.TemporaryDirectory(prefix="i2v-sizing-") as name, installation(Path(name)) as (api, meter):
-        return {
-            kind: asyncio.run(_costs(api, meter, Path(name) / "blobs", *of)) for kind, of in MODELS.items()
-        }
+        return {kind: asyncio.run(_costs(api, meter, Path(name) / "blobs", *of)) for kind, of in MODELS.items()}
 
 
 async def _costs(api: Orchestrator, meter: UsageMeter, blobs: Path, model: str, duration_s: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""A seeded simulation of one backend's queue: tenants with weights, and slots that take their jobs by the turns of workers.
+"""A seeded simulation of one backend's queue: tenants with weights, and slots that take their jobs in turns.
 
 Turns are those of the service (`domain/turns.py`), so shares and waits are those of its queue.
 """
@@ -60,9 +60,25 @@ class Job:
 
 
 def simulate(load: Load, slots: int, seed: int = 1) -> list[Job]:
-    """Returns the jobs in the order of their submission; all begin, also after the last submission."""
-    chance, numbers, turns = random.Random(seed), count(), Turns()
-    jobs = _jobs(load, chance)
+    """Returns the jobs of a load in the order of their submission; all begin, also after the last submission."""
+    jobs = jobs_of(load, random.Random(seed))
+    play(jobs, slots, load.overhead_s)
+    return jobs
+
+
+def jobs_of(load: Load, chance: random.Random) -> list[Job]:
+    """Returns the jobs of a load in the order of their submission. None has begun."""
+    shares = [TenantShare(name, 0, weight) for name, (weight, _) in load.tenants.items()]
+    parts = [part for _, part in load.tenants.values()]
+    return [
+        Job(chance.choices(shares, parts)[0], at_s, load.run(chance))
+        for at_s in arrivals.moments(load.per_s, load.until_s, chance, load.shape)
+    ]
+
+
+def play(jobs: Sequence[Job], slots: int, overhead_s: float = 0.0) -> None:
+    """Lets jobs begin when there are slots for them. `overhead_s` passes between two jobs in a slot."""
+    numbers, turns = count(), Turns()
     events: list[tuple[float, int, Job]] = [(job.submit_s, next(numbers), job) for job in jobs]
     lines: dict[TenantShare, deque[Job]] = {}
     free = slots
@@ -82,20 +98,10 @@ def simulate(load: Load, slots: int, seed: int = 1) -> list[Job]:
                 del lines[turn.share]
             begun.turn, begun.start_s = turn, now_s
             free -= 1
-            heappush(events, (now_s + begun.run_s + load.overhead_s, next(numbers), begun))
-    return jobs
+            heappush(events, (now_s + begun.run_s + overhead_s, next(numbers), begun))
 
 
 def wait_of(jobs: Sequence[Job], share: float) -> float:
     """Returns the wait that this share of the jobs does not exceed, in seconds."""
     waits = sorted(job.wait_s for job in jobs)
     return waits[min(len(waits) - 1, math.ceil(share * len(waits)) - 1)] if waits else 0.0
-
-
-def _jobs(load: Load, chance: random.Random) -> list[Job]:
-    shares = [TenantShare(name, 0, weight) for name, (weight, _) in load.tenants.items()]
-    parts = [part for _, part in load.tenants.values()]
-    return [
-        Job(chance.choices(shares, parts)[0], at_s, load.run(chance))
-        for at_s in arrivals.moments(load.per_s, load.until_s, chance, load.shape)
-    ]

@@ -90,4 +90,4 @@ def _ticks(pid: int, *, ended: bool) -> int:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0
-    return sum(int(each) for each in fields[11:15 if ended else 13])
+    return sum(int(each) for each in fields[11 : 15 if ended else 13])
