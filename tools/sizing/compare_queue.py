@@ -6,6 +6,7 @@ simulation plays the same submissions and runs. On a busy machine the real waits
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import tempfile
@@ -55,6 +56,7 @@ class SleepingBackend:
     def __init__(self, runs_s: Mapping[str, float]) -> None:
         self._runs_s = runs_s
         self.begun_s: dict[str, float] = {}
+        self.ended_s: list[float] = []
         self.all_begun = asyncio.Event()
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
@@ -64,14 +66,15 @@ class SleepingBackend:
             self.all_begun.set()
         yield Stage("generate", 0.0)
         await asyncio.sleep(self._runs_s[attempt.job_id])
+        self.ended_s.append(time.monotonic())
         raise AttemptFailed(JobError(JobReason.ENGINE_REFUSED, "Enough.", retryable=False))
 
     async def check(self) -> None:
         """Does nothing: it is always ready."""
 
 
-async def real_waits(jobs: Sequence[Job]) -> list[float]:
-    """Returns the waits of the jobs in the service."""
+async def real_waits(jobs: Sequence[Job]) -> tuple[list[float], float]:
+    """Returns the waits of the jobs in the service, and the mean pause of a slot between two jobs."""
     ids = [f"{number:032x}" for number in range(len(jobs))]
     backend = SleepingBackend({name: job.run_s for name, job in zip(ids, jobs, strict=True)})
     with tempfile.TemporaryDirectory(prefix="i2v-sizing-") as folder:
@@ -91,7 +94,18 @@ async def real_waits(jobs: Sequence[Job]) -> list[float]:
                 await app.store.tenants.put(tenant, "standard", tenant)
             submitted_s = await _submit(app.store, ids, jobs)
             await backend.all_begun.wait()
-    return [max(0.0, backend.begun_s[name] - submitted_s[name]) for name in ids]
+    return [max(0.0, backend.begun_s[name] - submitted_s[name]) for name in ids], _turnover_s(backend, submitted_s)
+
+
+def _turnover_s(backend: SleepingBackend, submitted_s: Mapping[str, float]) -> float:
+    """Returns the mean pause of a slot while jobs wait."""
+    begun = sorted((at_s, name) for name, at_s in backend.begun_s.items())[SLOTS:]
+    pauses = [
+        begun_s - ended_s
+        for (begun_s, name), ended_s in zip(begun, sorted(backend.ended_s), strict=False)
+        if submitted_s[name] < ended_s
+    ]
+    return sum(pauses) / len(pauses) if pauses else 0.0
 
 
 async def _submit(store: PostgresStore, ids: Sequence[str], jobs: Sequence[Job]) -> dict[str, float]:
@@ -128,12 +142,15 @@ def main() -> int:
     parser.add_argument("--busy", type=float, default=0.9, help="share of the slots that is used on average")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    logging.getLogger("dbos").addHandler(logging.NullHandler())
+    logging.getLogger("dbos").setLevel(logging.ERROR)
     per_s = given.busy * SLOTS / (RUN_S + OVERHEAD_S)
     load = Load(per_s=per_s, run=around(RUN_S, SPREAD), tenants=TENANTS, until_s=given.seconds)
     jobs = jobs_of(load, random.Random(given.seed))
-    real_s = asyncio.run(real_waits(jobs))
-    play(jobs, SLOTS, OVERHEAD_S)
-    print(f"{len(jobs)} jobs of three tenants, {SLOTS} slots, {given.busy:.0%} of them busy\n")
+    real_s, pause_s = asyncio.run(real_waits(jobs))
+    play(jobs, SLOTS, pause_s)
+    print(f"{len(jobs)} jobs of three tenants, {SLOTS} slots, {given.busy:.0%} of them busy with runs and short pauses")
+    print(f"From the end of a job to the start of the next one: {pause_s * 1000:.0f} ms, also in the simulation\n")
     print("| wait | simulated | in the service |\n|---|---|---|")
     print(f"| mean | {sum(job.wait_s for job in jobs) / len(jobs):.2f} s | {sum(real_s) / len(real_s):.2f} s |")
     for share in SHARES:

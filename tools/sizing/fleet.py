@@ -7,7 +7,7 @@ from tools.sizing import erlang
 from tools.sizing.arrivals import SHAPES
 from tools.sizing.queue_simulation import Load, simulate, wait_of
 
-SIMULATED_JOBS = 20_000
+SIMULATED_JOBS = 8_000
 """About as many jobs are simulated, where a day has more: then an hour of the highest rate says the same."""
 BY_FORMULA = 300
 """Busy slots from which M/M/c is used: chance matters little then, and a simulation takes long."""

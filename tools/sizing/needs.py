@@ -11,8 +11,8 @@ from tools.sizing.queue_simulation import Load, around
 BUSY = 0.6
 """Share of a core that may be used on average: the rest is for busy minutes and for a replica that is away."""
 LEAST_REPLICAS = 2
-WORKER_JOBS = 8
-"""Jobs that a worker has at a time, at most."""
+WORKER_JOBS = 50
+"""Jobs that a worker has at a time, at most: a gigabyte of memory. An assumption."""
 OVERHEAD_S = 0.05
 """From the end of a job to the start of the next one in its slot."""
 CONNECTIONS = 16

@@ -33,10 +33,10 @@ def test_a_load_without_jobs_needs_the_least_replicas_and_nothing_else() -> None
 
 
 def test_a_vendors_jobs_need_workers_for_all_that_run_and_no_server() -> None:
-    remote = replace(COSTS.kinds["remote"], run_s=100.0)
+    remote = replace(COSTS.kinds["remote"], run_s=1000.0, worker_s=0.0)
     found = needs([Demand(remote, 1.0)], COSTS, TARGET)
     assert found.slots == {} and found.gpus == 0
-    assert found.workers == -(-100 // WORKER_JOBS)
+    assert found.workers == 1000 / WORKER_JOBS
 
 
 def test_processors_follow_the_busiest_time_and_volumes_the_mean() -> None:
