@@ -14,6 +14,7 @@ from pathlib import Path
 
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from tools import stack_vendors
+from tools.sizing.usage_meter import tree
 from tools.stack import Orchestrator, start_studio
 from tools.stack_process import StackProcess, free_port
 from tools.stack_vendors import without_keys
@@ -21,19 +22,9 @@ from tools.stack_vendors import without_keys
 ROLES = ("api", "api", "worker", "worker")
 SETTLED_S = 20.0
 """Time after the start: background tasks have run once, and children are there."""
-SIMULATORS = "simulator"
-"""Vendors and language models of the test; no part of an installation."""
+SIMULATOR = "simulator"
+"""What the names of simulated vendors and language models have in them; they are no part of an installation."""
 FIELDS = ("Pss", "Private_Clean", "Private_Dirty", "Pss_Anon")
-
-
-def processes_of(pid: int) -> list[int]:
-    """Returns a process and all that it has started, directly or not."""
-    found, new = [], [pid]
-    while new:
-        found.append(pid := new.pop())
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            new += map(int, task.read_text().split())
-    return found
 
 
 def memory_of(pid: int) -> Mapping[str, int]:
@@ -52,7 +43,7 @@ def memory_of(pid: int) -> Mapping[str, int]:
 
 def memory_with_children(program: StackProcess) -> Mapping[str, int]:
     """Returns the sum over a program and its children, without the supervisor of the stack."""
-    each = [memory_of(pid) for pid in processes_of(program.pid) if pid != program.pid]
+    each = [memory_of(pid) for pid in tree(program.pid) if pid != program.pid]
     return {field: sum(one[field] for one in each) for field in FIELDS}
 
 
@@ -67,7 +58,7 @@ def main() -> int:
         subprocess.run(migrate, env=without_keys() | database, check=True, stdout=subprocess.DEVNULL)
         vendors = stack_vendors.start(stack, folder, simulate=True)
         programs: list[tuple[str, StackProcess]] = [
-            (each.name, each) for each in vendors.programs if SIMULATORS not in each.name
+            (each.name, each) for each in vendors.programs if SIMULATOR not in each.name
         ]
         apis: list[Orchestrator] = []
         for number, role in enumerate(ROLES):
@@ -86,7 +77,7 @@ def main() -> int:
             used = memory_with_children(program)
             total = {field: total[field] + used[field] for field in FIELDS}
             print(f"| {what} | " + " | ".join(f"{used[field] / 1e6:.0f} MB" for field in FIELDS), end="")
-            print(f" | {len(processes_of(program.pid)) - 2} |")
+            print(f" | {len(tree(program.pid)) - 2} |")
         print("| all | " + " | ".join(f"{total[field] / 1e6:.0f} MB" for field in FIELDS) + " | |")
     return 0
 

@@ -72,11 +72,11 @@ def test_a_day_has_few_jobs_at_midnight_and_many_at_noon() -> None:
 
 @pytest.mark.parametrize("shape", ["constant", "day"])
 def test_one_slot_fewer_than_needed_misses_the_target(shape: str) -> None:
-    load, target = Load(per_s=0.1, run=around(30.0, 0.3), shape=shape, until_s=10_000), Target(0.95, 20.0)
-    slots, reached_s = slots_for(load, 30.0, target)
-    assert reached_s <= 20.0
+    load, target = Load(per_s=0.02, run=around(100.0, 0.3), shape=shape), Target(0.95, 60.0)
+    slots, reached_s = slots_for(load, 100.0, target)
+    assert reached_s <= 60.0
     assert wait_of(simulate(load, slots), 0.95) == pytest.approx(reached_s)
-    assert wait_of(simulate(load, slots - 1), 0.95) > 20.0
+    assert wait_of(simulate(load, slots - 1), 0.95) > 60.0
 
 
 def test_a_large_fleet_is_computed_by_the_formula() -> None:

@@ -1,0 +1,35 @@
+"""tools.sizing: what is counted of processes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tools.sizing.footprint import FIELDS, memory_of
+from tools.sizing.usage_meter import private_bytes, processor_s, tree
+
+BUSY = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end: pass\n"
+PARENT = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BUSY!r}])\nprint('done', flush=True)\ninput()"
+
+
+def test_the_time_of_children_that_have_ended_counts() -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None and parent.stdin is not None
+        assert parent.stdout.readline() == b"done\n"
+        assert processor_s(parent.pid) >= 0.2
+        assert tree(parent.pid) == [parent.pid]
+        parent.stdin.close()
+
+
+def test_a_process_that_has_ended_uses_nothing() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    assert processor_s(ended.pid) == 0
+    assert memory_of(ended.pid) == dict.fromkeys(FIELDS, 0)
+
+
+def test_memory_that_is_used_is_private() -> None:
+    before = private_bytes([os.getpid()])
+    kept = bytes(range(256)) * (80 * 1024)
+    assert private_bytes([os.getpid()]) - before == pytest.approx(len(kept), rel=0.2)
