@@ -1,8 +1,10 @@
-"""Costs of whole videos: of nano, with Triton on the CPU, and of a remote model, with a simulated vendor."""
+"""Costs of whole videos: of nano, with Triton on the CPU, and of a remote model, with a simulated vendor.
+
+What processes use while they wait for a video counts too, so the costs are higher on a busy machine.
+"""
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,14 +16,14 @@ from PIL import Image
 from services.client.client import Client, job_spec
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from tools import stack_vendors
-from tools.sizing.usage_meter import Usage, UsageMeter
+from tools.sizing.usage_meter import UsageMeter
 from tools.stack import PICTURE, PROMPT, Orchestrator
 from tools.stack_process import free_port
 from tools.tritonserver import TritonServer
 
 VIDEOS = 12
-IDLE_S, SETTLED_S = 10.0, 2.0
-"""The time that is measured without a job; time for what happens after the last one, such as posters."""
+SETTLED_S = 2.0
+"""Time for what happens after the last video, such as its poster."""
 MODELS = {"nano": ("nano", 5), "remote": ("wavespeed-wan-2.5", 5)}
 """By kind: the model, and the seconds of a video."""
 SIMULATOR = "simulator"
@@ -80,12 +82,10 @@ async def _costs(api: Orchestrator, meter: UsageMeter, blobs: Path, model: str, 
 
         await make()
         await asyncio.sleep(SETTLED_S)
-        idle = await _idle(meter)
-        before, stored, began_s = meter.read(), _stored(blobs), time.monotonic()
+        before, stored = meter.read(), _stored(blobs)
         made = [await make() for _ in range(VIDEOS)]
         await asyncio.sleep(SETTLED_S)
-        took_s = time.monotonic() - began_s
-        used = meter.read() - before - idle.times(took_s / IDLE_S)
+        used = meter.read() - before
     return {
         "run_s": sum(ran_s for ran_s, _ in made) / VIDEOS,
         "events": sum(events for _, events in made) / VIDEOS,
@@ -98,13 +98,6 @@ async def _costs(api: Orchestrator, meter: UsageMeter, blobs: Path, model: str, 
         "table_bytes": used.table_bytes / VIDEOS,
         "stored_bytes": (_stored(blobs) - stored) / VIDEOS,
     }
-
-
-async def _idle(meter: UsageMeter) -> Usage:
-    """Returns what is used in IDLE_S seconds without a job: the longer videos take, the more of it is in their time."""
-    before = meter.read()
-    await asyncio.sleep(IDLE_S)
-    return meter.read() - before
 
 
 def _large_picture(folder: Path) -> Path:

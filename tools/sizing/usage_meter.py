@@ -29,15 +29,6 @@ class Usage:
             self.table_bytes - other.table_bytes,
         )
 
-    def times(self, factor: float) -> "Usage":
-        """Returns so many times as much."""
-        return Usage(
-            tuple(factor * one for one in self.program_s),
-            factor * self.postgres_s,
-            round(factor * self.wal_bytes),
-            round(factor * self.table_bytes),
-        )
-
 
 class UsageMeter:
     """Reads what programs, each by the process that supervises it, and a PostgreSQL have used so far."""

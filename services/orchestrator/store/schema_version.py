@@ -21,8 +21,8 @@ OLDEST_PROGRAMS = "0022"
 """The newest migration of the oldest release whose programs can use this schema. One that contracts raises it."""
 COMMENT = re.compile(r"serves programs since (\w+)")
 MIGRATIONS = Path(__file__).parent / "migrations"
-REVISION = re.compile(r'^revision = "(\w+)"$', re.MULTILINE)
-BEFORE = re.compile(r'^down_revision: str \| None = (?:None|"(\w+)")$', re.MULTILINE)
+REVISION = re.compile(r'^revision(?:: str)? = "(\w+)"$', re.MULTILINE)
+BEFORE = re.compile(r'^down_revision(?:: str \| None)? = (?:None|"(\w+)")$', re.MULTILINE)
 MIGRATE = "run `python -m services.orchestrator migrate`"
 
 
