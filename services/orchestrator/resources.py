@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from services.certificates.metrics import CertificateMetrics
 from services.file_permissions import restrict_permissions
 from services.live_secret import LiveSecret
+from services.metrics.endpoint import serve_metrics
 from services.orchestrator.assets.blob_copy import BlobCopy
 from services.orchestrator.assets.counted_trash import CountedTrash
 from services.orchestrator.assets.read_counts import ReadCounts
@@ -59,7 +60,6 @@ from services.orchestrator.worker.availability import VendorAvailability
 from services.orchestrator.worker.drained_backends import DrainedBackends
 from services.orchestrator.worker.queue_names import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
 from services.readiness import Readiness
-from services.rpc.server import listen_for_metrics
 from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
 
 
@@ -140,7 +140,7 @@ async def open_resources(
     sweeps = _sweeps(scratch, settings.data / "spool", blobs)
     sweeping = partial(keep_sweeping, *sweeps, count=meter.leftovers_removed)
     run_in_background(stack, sweeping, "sweep", meter.background_failed)
-    metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
+    metrics_port, close_metrics = serve_metrics(settings.metrics_listen, registry)
     stack.callback(close_metrics)
     tls = BackendTls(settings.provider_certificates(certificates), settings.triton_certificates(certificates))
     if backends is None:

@@ -15,6 +15,7 @@ from services.certificates.metrics import CertificateMetrics
 from services.certificates.watch import watch as watch_certificates
 from services.file_permissions import restrict_permissions
 from services.live_secret import LiveSecret
+from services.metrics.endpoint import serve_metrics
 from services.outbound.destinations import Destinations
 from services.providers.account_status import AccountStatus
 from services.providers.circuit_breaker import CircuitBreaker
@@ -38,7 +39,7 @@ from services.providers.webhook_verification import Webhooks
 from services.readiness import Readiness
 from services.rpc import auth
 from services.rpc.concurrent_call_limits import CallLimits
-from services.rpc.server import CannotListenError, RpcServer, listen_for_metrics, serve
+from services.rpc.server import CannotListenError, RpcServer, serve
 from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ async def open_app(
             wakeups=wakeups,
         )
         service = ProviderService(parts)
-        metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
+        metrics_port, close_metrics = serve_metrics(settings.metrics_listen, registry)
         stack.callback(close_metrics)
         webhook_port = await _webhooks(vendor_api, settings, clock, wakeups, submissions, meter, schedule, stack)
         server = await serve(

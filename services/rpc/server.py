@@ -21,7 +21,7 @@ from services.rpc.concurrent_call_limits import CallLimits
 from services.rpc.health import HealthService
 from services.rpc.interceptor import CallInterceptor
 from services.rpc.server_credentials import server_credentials
-from services.rpc.telemetry import ServerMetrics, serve_metrics
+from services.rpc.telemetry import ServerMetrics
 
 LIVENESS = "liveness"
 """Health service that does not follow `set_serving`: a process that waits for its database must not be restarted."""
@@ -137,15 +137,6 @@ async def serve(
     await running.set_serving(serving)
     await server.start()
     return running
-
-
-def listen_for_metrics(address: str, registry: CollectorRegistry) -> tuple[int, Callable[[], None]]:
-    """Serves GET /metrics on `host:port`. Returns the port and a function that stops it. Raises CannotListenError."""
-    host, _, port = address.rpartition(":")
-    try:
-        return serve_metrics(int(port), registry, host)
-    except OSError as error:
-        raise CannotListenError(f"cannot listen on {address}: {error.strerror}") from error
 
 
 def _options(connection_calls: int, connection_age_s: float) -> list[tuple[str, Any]]:

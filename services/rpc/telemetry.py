@@ -3,13 +3,8 @@
 Per method, everything is looked up once, so that counting costs a call about two microseconds a metric.
 """
 
-import socket
-import threading
-from collections.abc import Callable
-from contextlib import suppress
-
 import grpc
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 KINDS = {
@@ -95,20 +90,3 @@ class ServerMetrics:
         """Returns the metrics of a method, `/package.Service/Method`."""
         service, _, name = method.lstrip("/").rpartition("/")
         return MethodMetrics(self, (kind, service, name))
-
-
-def serve_metrics(port: int, registry: CollectorRegistry, host: str = "127.0.0.1") -> tuple[int, Callable[[], None]]:
-    """Serves GET /metrics from a thread. Returns the port (a free one if 0 is given) and a function that stops it."""
-    server, thread = start_http_server(port, addr=host, registry=registry)
-
-    def close() -> None:
-        ending = threading.Thread(target=server.shutdown, name="metrics-end")
-        ending.start()
-        # The server looks for its end after each connection, and otherwise every half second.
-        with suppress(OSError):
-            socket.create_connection(server.socket.getsockname()[:2], timeout=1).close()
-        ending.join()
-        server.server_close()
-        thread.join()
-
-    return int(server.server_port), close

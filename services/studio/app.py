@@ -16,9 +16,10 @@ from starlette.routing import Route
 
 from services.certificates.metrics import CertificateMetrics
 from services.certificates.watch import watch as watch_certificates
+from services.metrics.endpoint import serve_metrics
 from services.readiness import Readiness
 from services.rpc.channel import open_channel
-from services.rpc.server import CannotListenError, listen_for_metrics
+from services.rpc.server import CannotListenError
 from services.studio.file_answer import FileAnswer
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
@@ -68,7 +69,7 @@ async def open_app(
     async with AsyncExitStack() as stack:
         metrics_port = 0
         if settings.metrics_listen:
-            metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
+            metrics_port, close_metrics = serve_metrics(settings.metrics_listen, registry)
             stack.callback(close_metrics)
         certificates = CertificateMetrics(registry)
         certificate, of_api = settings.server_certificate(certificates), settings.api_certificates(certificates)

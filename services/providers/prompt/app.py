@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from services.certificates.metrics import CertificateMetrics
 from services.certificates.watch import watch as watch_certificates
 from services.live_secret import LiveSecret
+from services.metrics.endpoint import serve_metrics
 from services.providers.prompt.llm import OpenAiLlm, Sleep
 from services.providers.prompt.prompt_cache import PromptCache
 from services.providers.prompt.prompt_service import PromptService
@@ -20,7 +21,7 @@ from services.providers.prompt.writer import Writer
 from services.readiness import Readiness
 from services.rpc import auth
 from services.rpc.concurrent_call_limits import CallLimits
-from services.rpc.server import RpcServer, listen_for_metrics, serve
+from services.rpc.server import RpcServer, serve
 
 SERVICE = "i2v.provider.v1.PromptWriter"
 
@@ -58,7 +59,7 @@ async def open_app(
             stack.push_async_callback(llm.close)
         metrics_port = 0
         if settings.metrics_listen:
-            metrics_port, close_metrics = listen_for_metrics(settings.metrics_listen, registry)
+            metrics_port, close_metrics = serve_metrics(settings.metrics_listen, registry)
             stack.callback(close_metrics)
         memory = PromptCache()
         stack.push_async_callback(memory.close)

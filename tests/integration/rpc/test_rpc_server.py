@@ -15,9 +15,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
 
+from services.metrics.endpoint import serve_metrics
 from services.rpc.server import CannotListenError, serve
 from services.rpc.status_codes import from_call
-from services.rpc.telemetry import serve_metrics
 from tests.support.certificate import a_certificate, server_files
 from tests.support.scripted_rpc_service import KEY, SERVICE, Rig, Start, starting
 
@@ -37,7 +37,7 @@ async def rig(start: Start) -> Rig:
 
 async def test_metrics_are_served_over_http(rig: Rig) -> None:
     await rig.say(b"a")
-    port, close = serve_metrics(0, rig.registry)
+    port, close = serve_metrics("127.0.0.1:0", rig.registry)
     try:
         answer = await asyncio.to_thread(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read())
     finally:
