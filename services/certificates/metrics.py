@@ -9,13 +9,15 @@ class CertificateMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.expiry = Gauge(
             "i2v_certificate_expiry_timestamp_seconds",
-            "When the certificate that expires first ends, in seconds since 1970.",
+            "When the certificate that ends first ends, in seconds since 1970: of `server`, `client` (what the "
+            "process shows to others), `ca` (authorities that it trusts) and `c2pa` (what signs videos; not the "
+            "development certificate).",
             ("certificate",),
             registry=registry,
         )
         self.failures = Counter(
             "i2v_certificate_reload_failures_total",
-            "New versions of certificates that could not be used.",
+            "New versions of the files that could not be used; the version before them stays.",
             ("certificate",),
             registry=registry,
         )

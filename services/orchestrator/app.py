@@ -23,6 +23,8 @@ from services.orchestrator.backend_connections import Backends
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.fleet_metrics import FleetMetrics, keep_showing
 from services.orchestrator.live_config import LiveConfig, no_report
+from services.orchestrator.meters.inventory_metrics import InventoryMetrics
+from services.orchestrator.meters.inventory_metrics import keep_showing as keep_inventory
 from services.orchestrator.pace import PACE, Pace
 from services.orchestrator.ports.content_credentials import FileSigner
 from services.orchestrator.resources import open_resources
@@ -121,6 +123,8 @@ async def open_app(
         in_background(checking, "health")
         in_background(partial(keep_showing, store.fleet.look, FleetMetrics(registry)), "fleet")
         report_plans = partial(report_tenants_without_plan, store.tenants, config) if answers_callers else no_report
+        if runs_jobs:
+            in_background(partial(keep_inventory, store.inventory.look, InventoryMetrics(registry)), "inventory")
         in_background(partial(config.watch, settings.config_check_s, report_plans), "config")
         if answers_callers:
             reporting = partial(usage_warnings.report, resources.store.usage_warnings, resources.meter)

@@ -11,6 +11,7 @@ from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
+from services.orchestrator.meters.connection_metrics import ConnectionMetrics
 from services.orchestrator.ports.backend import Backend, Limits
 from services.orchestrator.settings import Settings
 
@@ -26,7 +27,13 @@ class BackendTls(NamedTuple):
 
 
 def connect_backends(
-    settings: Settings, catalog: Callable[[], Catalog], stack: AsyncExitStack, tls: BackendTls, *, local: bool
+    settings: Settings,
+    catalog: Callable[[], Catalog],
+    stack: AsyncExitStack,
+    tls: BackendTls,
+    metrics: ConnectionMetrics,
+    *,
+    local: bool,
 ) -> Backends:
     """Returns the backends of the settings. Without `local`, only vendors, for their availability.
 
@@ -44,7 +51,7 @@ def connect_backends(
     if local:
         from services.orchestrator.local_backends import connect_local_backends  # with numpy and FFmpeg: 30 MB
 
-        backends |= connect_local_backends(settings, cards_of, stack, tls.triton)
+        backends |= connect_local_backends(settings, cards_of, stack, tls.triton, metrics)
     for name, (address, limits) in settings.vendors().items():
         vendor = ProviderBackend(
             address,
@@ -52,17 +59,20 @@ def connect_backends(
             vendor=name,
             models=partial(models_of, name),
             tls=tls.providers,
+            calls=metrics.calls,
         )
         stack.push_async_callback(vendor.close)
         backends[name] = (vendor, limits)
     return backends
 
 
-def connect_prompt_writer(settings: Settings, stack: AsyncExitStack, tls: BackendTls) -> RemotePromptWriter | None:
+def connect_prompt_writer(
+    settings: Settings, stack: AsyncExitStack, tls: BackendTls, metrics: ConnectionMetrics
+) -> RemotePromptWriter | None:
     """Returns the prompt writer of the settings, None without one."""
     if not settings.prompt_writer:
         return None
-    writer = RemotePromptWriter(settings.prompt_writer, _provider_key(settings), tls=tls.providers)
+    writer = RemotePromptWriter(settings.prompt_writer, _provider_key(settings), tls=tls.providers, calls=metrics.calls)
     stack.push_async_callback(writer.close)
     return writer
 

@@ -21,17 +21,31 @@ class FleetMetrics:
     """The gauges. One per registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._queued = Gauge("i2v_jobs_queued", "Jobs that wait, by backend.", ["backend"], registry=registry)
+        self._queued = Gauge(
+            "i2v_jobs_queued",
+            "Jobs in the state QUEUED. Every API and worker reports the same number: take the maximum, not the sum.",
+            ["backend"],
+            registry=registry,
+        )
         self._oldest = Gauge(
             "i2v_queue_oldest_timestamp_seconds",
-            "When the oldest waiting job of a backend was admitted; 0: none waits.",
+            "When the oldest of them was admitted; 0 if none waits. Every API and worker reports it.",
             ["backend"],
             registry=registry,
         )
         self._slots = Gauge(
-            "i2v_backend_slots", "Jobs at a time of the workers that are alive.", ["backend"], registry=registry
+            "i2v_backend_slots",
+            "Jobs at a time of the workers that are alive. Every API and worker reports it.",
+            ["backend"],
+            registry=registry,
         )
-        self._workers = Gauge("i2v_workers", "Workers that are alive or silent.", ["state"], registry=registry)
+        self._workers = Gauge(
+            "i2v_workers",
+            "Workers: `alive`, with a heartbeat in the last minute, or `silent`: ended without leaving, and not back "
+            "under their names. A silent one is counted for an hour. Every API and worker reports it.",
+            ["state"],
+            registry=registry,
+        )
         self._backends: set[str] = set()
 
     def show(self, fleet: Fleet) -> None:

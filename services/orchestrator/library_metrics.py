@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from services.orchestrator.assets.scrub import Fault
 from services.orchestrator.domain.rendition import SIGNED, Recipe, Variant
-from services.orchestrator.metrics import SECONDS
+from services.orchestrator.meters.job_metrics import SECONDS
 from services.orchestrator.ports.library_meter import Step
 
 
@@ -15,32 +15,54 @@ class LibraryMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._renditions = Counter(
-            "i2v_renditions_total", "Renditions that were made or failed.", ["variant", "result"], registry=registry
+            "i2v_renditions_total",
+            "Renditions that this process has `made`, or that `failed` because of their file.",
+            ["variant", "result"],
+            registry=registry,
         )
         self._unsigned = Counter(
             "i2v_renditions_unsigned_total",
-            "Renditions of generated videos that could not be signed.",
+            "Renditions of generated videos that could not be signed, and were stored unsigned; the log says why.",
             ["variant"],
             registry=registry,
         )
         self._rendered = Histogram(
             "i2v_rendition_seconds",
-            "From reading the asset to the stored renditions of a recipe.",
+            "From reading the asset to the stored renditions that are made together: `stills` are poster and "
+            "thumbnails.",
             ["recipe"],
             buckets=SECONDS,
             registry=registry,
         )
         self._deletions = Counter(
-            "i2v_library_deletions_total", "Entries deleted, restored, deleted for good.", ["step"], registry=registry
+            "i2v_library_deletions_total",
+            "Entries of the library that were `trashed`, `restored` or `purged`: deleted for good by a call or from "
+            "the trash by age. What a plan's rules move to the trash is in `i2v_retention_removed_total`, kind "
+            "`library`.",
+            ["step"],
+            registry=registry,
         )
         self._given_back = Counter(
-            "i2v_library_given_back_bytes_total", "Bytes of entries deleted for good.", registry=registry
+            "i2v_library_given_back_bytes_total",
+            "Bytes that these deletions for good gave back to the users' limits.",
+            registry=registry,
         )
         self._removed = Counter(
-            "i2v_collector_removed_bytes_total", "Bytes that the collector removed.", registry=registry
+            "i2v_collector_removed_bytes_total",
+            "Bytes of assets that the collector removed from the store, a day after the last asset that needed them.",
+            registry=registry,
         )
-        self._scrubbed = Counter("i2v_scrub_blobs_total", "Blobs that a scrub looked at.", registry=registry)
-        self._faults = Counter("i2v_scrub_faults_total", "Faults that a scrub found.", ["fault"], registry=registry)
+        self._scrubbed = Counter(
+            "i2v_scrub_blobs_total",
+            "Blobs that scrubs of this process looked at, those that were read and those that were listed.",
+            registry=registry,
+        )
+        self._faults = Counter(
+            "i2v_scrub_faults_total",
+            "What they found: `missing`, `altered` or `unreferenced`. A scrub that is repeated counts again.",
+            ["fault"],
+            registry=registry,
+        )
         # Prometheus sees no increase in a series that begins with 1.
         for fault in Fault:
             self._faults.labels(fault)

@@ -11,6 +11,7 @@ from services.certificates.certificate_files import CertificateFiles
 from services.orchestrator.backends.fake_backend import FakeBackend
 from services.orchestrator.backends.triton_backend import TritonBackend
 from services.orchestrator.domain.card import ModelCard
+from services.orchestrator.meters.connection_metrics import ConnectionMetrics
 from services.orchestrator.ports.backend import Backend, Limits
 from services.orchestrator.settings import Settings
 
@@ -20,6 +21,7 @@ def connect_local_backends(
     cards_of: Callable[[str], list[ModelCard]],
     stack: AsyncExitStack,
     certificates: CertificateFiles | None,
+    metrics: ConnectionMetrics,
 ) -> dict[str, tuple[Backend, int | Limits]]:
     """Returns the local backends of the settings, each with its slots in this process.
 
@@ -28,7 +30,14 @@ def connect_local_backends(
     backends: dict[str, tuple[Backend, int | Limits]] = {}
     for name, (address, slots) in settings.tritons().items():
         if slots:
-            triton = TritonBackend(address, partial(cards_of, name), marked=settings.pixel_mark, tls=certificates)
+            triton = TritonBackend(
+                address,
+                partial(cards_of, name),
+                marked=settings.pixel_mark,
+                tls=certificates,
+                meter=metrics.engines.of(name),
+                calls=metrics.calls,
+            )
             stack.push_async_callback(triton.close)
             backends[name] = (triton, slots)
     if settings.fake_slots:

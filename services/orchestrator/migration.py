@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -38,7 +38,7 @@ async def migrate_all(url: str, wait: StartupWait) -> None:
     await wait.through(partial(asyncio.to_thread, migrate_queue, url))
 
 
-async def check_all(url: str, wait: StartupWait) -> None:
-    """Waits until another process has migrated the database. Raises Unavailable."""
-    await wait.through(partial(asyncio.to_thread, check_schema, url))
+async def check_all(url: str, wait: StartupWait, show: Callable[[str], None]) -> None:
+    """Waits until another process has migrated the database. `show` gets the schema's state. Raises Unavailable."""
+    await wait.through(partial(asyncio.to_thread, check_schema, url, show))
     await wait.through(partial(asyncio.to_thread, check_queue, url))

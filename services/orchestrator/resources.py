@@ -1,7 +1,7 @@
 """The resources that every role needs: the database, bytes, disks, metrics and backends."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,6 @@ from services.orchestrator.assets.counted_trash import CountedTrash
 from services.orchestrator.assets.read_counts import ReadCounts
 from services.orchestrator.assets.rendition_signing import RenditionSigning
 from services.orchestrator.assets.renditions import OnDemandRenditions
-from services.orchestrator.assets.upload_parts import UploadParts
 from services.orchestrator.backend_connections import Backends, BackendTls, connect_backends
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.blob_stores import bucket_of, folders_in, open_blobs
@@ -28,33 +27,28 @@ from services.orchestrator.blobs.s3_configuration import S3Configuration
 from services.orchestrator.certificate_files import open_credentials
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.disk_space import DiskSpace
-from services.orchestrator.domain.keep_rules import KeepRules
 from services.orchestrator.library_metrics import LibraryMetrics
 from services.orchestrator.live_config import LiveConfig
 from services.orchestrator.media.content_credentials import ContentCredentials
 from services.orchestrator.media.rendition_maker import SandboxedRenditions
+from services.orchestrator.meters.connection_metrics import ConnectionMetrics
+from services.orchestrator.meters.database_metrics import DatabaseMetrics
+from services.orchestrator.meters.database_metrics import keep_showing as keep_showing_database
+from services.orchestrator.meters.sandbox_metrics import SandboxMetrics
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.migration import check_all, migrate_all
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.bucket_configuration import BucketConfiguration
 from services.orchestrator.ports.trash import Trash
-from services.orchestrator.retention.ended_jobs import EndedJobs
-from services.orchestrator.retention.job_history import JobHistory
-from services.orchestrator.retention.old_checkpoints import OldCheckpoints
-from services.orchestrator.retention.old_events import OldEvents
-from services.orchestrator.retention.old_library import OldLibrary
-from services.orchestrator.retention.old_queue_entries import OldQueueEntries
-from services.orchestrator.retention.old_trash import OldTrashItems
-from services.orchestrator.retention.old_uploads import OldUploads
 from services.orchestrator.retention.retention import Retention
 from services.orchestrator.retention.unneeded_bytes import UnneededBytes
+from services.orchestrator.retention_app import retention_of
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.password_file import PasswordFile
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
-from services.orchestrator.store.retention_lock import RetentionLock
 from services.orchestrator.store.startup_wait import StartupWait
 from services.orchestrator.worker.availability import VendorAvailability
 from services.orchestrator.worker.drained_backends import DrainedBackends
@@ -96,6 +90,8 @@ class Resources:
     library_meter: LibraryMetrics
     certificates: CertificateMetrics
     tls: BackendTls
+    connections: ConnectionMetrics
+    sandboxes: SandboxMetrics
 
     def available(self, backend: str) -> bool:
         """Whether a backend takes work now."""
@@ -117,19 +113,28 @@ async def open_resources(
     `runs_jobs`: the process needs local backends too. `backends` replace those of the settings. Raises BadSetting for
     files that cannot be used.
     """
-    meter, library_meter = PrometheusMeter(registry), LibraryMetrics(registry)
-    certificates = CertificateMetrics(registry)
+    meter, library_meter = PrometheusMeter(registry, settings.metrics_tenants), LibraryMetrics(registry)
+    certificates, connections = CertificateMetrics(registry), ConnectionMetrics(registry)
+    sandboxes, database_metrics = SandboxMetrics(registry), DatabaseMetrics(registry)
+    metrics_port, close_metrics = serve_metrics(settings.metrics_listen, registry)  # first: it shows why a start waits
+    stack.callback(close_metrics)
     config = LiveConfig(settings.catalog_files(), settings.plans(), meter)
     await asyncio.to_thread(restrict_permissions, settings.data, "blobs", "spool")
     embedded = None if settings.database_url else await _start_postgres(settings.data / "postgres", stack)
     url = embedded.url if embedded is not None else _database_url(settings, stack, meter)
     startup_wait = StartupWait(url, settings.database_patience_s, partial(readiness.report, "database"))
-    await (migrate_all if settings.migrate else check_all)(url, startup_wait)
+    if settings.migrate:
+        await migrate_all(url, startup_wait)
+    else:
+        await check_all(url, startup_wait, database_metrics.schema)
     clock = SystemClock()
     queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
     store = PostgresStore(url, clock=clock, queue=queue)
     await store.start()
     stack.push_async_callback(store.stop)
+    database_metrics.pool(store.database.connections_in_use, store.database.pool_size)
+    showing = partial(keep_showing_database, store.inventory.state, database_metrics)
+    run_in_background(stack, showing, "database-state", meter.background_failed)
     credentials = await startup_wait.through(partial(open_credentials, settings, store.service_secrets, certificates))
     blobs = open_blobs(settings)
     stack.push_async_callback(blobs.close)
@@ -140,11 +145,9 @@ async def open_resources(
     sweeps = _sweeps(scratch, settings.data / "spool", blobs)
     sweeping = partial(keep_sweeping, *sweeps, count=meter.leftovers_removed)
     run_in_background(stack, sweeping, "sweep", meter.background_failed)
-    metrics_port, close_metrics = serve_metrics(settings.metrics_listen, registry)
-    stack.callback(close_metrics)
     tls = BackendTls(settings.provider_certificates(certificates), settings.triton_certificates(certificates))
     if backends is None:
-        backends = connect_backends(settings, config.catalog, stack, tls, local=runs_jobs)
+        backends = connect_backends(settings, config.catalog, stack, tls, connections, local=runs_jobs)
     vendors = VendorAvailability({name: backend for name, (backend, _) in backends.items()}, every_s=pace.vendor_look_s)
     run_in_background(stack, vendors.watch, "vendors", meter.background_failed)
     drained = DrainedBackends(store.backend_drains, backends, meter)
@@ -192,7 +195,9 @@ async def open_resources(
         library_meter=library_meter,
         certificates=certificates,
         tls=tls,
-        retention=_retention(settings, url, store, blobs, clock, meter, config, pace, trash, unneeded),
+        connections=connections,
+        sandboxes=sandboxes,
+        retention=retention_of(settings, url, store, blobs, clock, meter, config, pace, trash, unneeded),
     )
 
 
@@ -213,47 +218,6 @@ def _bucket(settings: Settings, stack: AsyncExitStack) -> S3Configuration | None
     configuration = S3Configuration(bucket)
     stack.push_async_callback(configuration.close)
     return configuration
-
-
-def _retention(
-    settings: Settings,
-    url: str,
-    store: PostgresStore,
-    blobs: Blobs,
-    clock: SystemClock,
-    meter: PrometheusMeter,
-    config: LiveConfig,
-    pace: Pace,
-    trash: Trash,
-    unneeded: UnneededBytes,
-) -> Retention:
-    def rules() -> Mapping[str, KeepRules]:
-        return {plan.name: plan.keep for plan in config.plans.values()}
-
-    async def remove_entries(entries: Sequence[str]) -> None:
-        # Only here, as in `migration`: an API needs DBOS only if an operator has old entries removed.
-        from services.orchestrator.worker.dbos_queue import DbosEntries
-
-        await DbosEntries(url).remove(entries)
-
-    history = JobHistory(store.old_jobs, blobs)
-    return Retention(
-        removals=(
-            OldEvents(store.old_jobs, history),
-            EndedJobs(store.old_jobs, history),
-            OldQueueEntries(store.old_entries, remove_entries),
-            OldUploads(store.uploads, UploadParts(store.uploads, blobs).discard),
-            OldCheckpoints(store.old_jobs, blobs, store.assets),
-            OldLibrary(store.old_trash, rules),
-            OldTrashItems(store.old_trash, trash, rules, settings.trash_days),
-            unneeded,
-        ),
-        ages=settings.ages(),
-        only_one=RetentionLock(url).only_one,
-        clock=clock,
-        meter=meter,
-        every_s=pace.retention_every_s,
-    )
 
 
 def _database_url(settings: Settings, stack: AsyncExitStack, meter: PrometheusMeter) -> str:

@@ -47,7 +47,10 @@ class Settings(BackendTlsSettings):
     listen: ListenAddress = "127.0.0.1:50051"
     """`host:port` of the gRPC server. A worker answers health there."""
     metrics_listen: ListenAddress = "127.0.0.1:9464"
-    """`host:port` of `/metrics`."""
+    """`host:port` of `/metrics`. If it is taken, the process goes on without and tries again."""
+    metrics_tenants: Annotated[int, Field(ge=0, le=1000)] = 0
+    """How many tenants have metrics of their own, the first ones that come in each process; all others are `other`.
+    More than there are tenants, so that all processes name the same. 0: none; at most 1000."""
     disk_free_bytes: NonNegativeInt = 1_000_000_000
     """Bytes to keep free on the disks of the spool and of local blobs. With less, jobs and uploads are refused
     (`DISK_FULL`), attempts wait, and health says NOT_SERVING; see [operations.md](operations.md#shortages). 0: nothing

@@ -59,7 +59,7 @@ async def open_worker(
         keep_output=keep_output,
         signer=signer or resources.credentials,
         meter=meter,
-        writer=connect_prompt_writer(settings, stack, resources.tls),
+        writer=connect_prompt_writer(settings, stack, resources.tls, resources.connections),
         available=resources.available,
         workroot=resources.scratch,
         room=resources.disks.room,

@@ -13,35 +13,43 @@ class VendorMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
             "i2v_vendor_requests_total",
-            "Requests to a vendor by what they were for and what came back.",
+            "Requests to the vendor. `kind` is `submit`, `look`, `cancel`, `find`, `upload`, `webhook` or `output`; "
+            "`outcome` is `2xx` and so on, `lost` or `not-sent`.",
             ["vendor", "kind", "outcome"],
             registry=registry,
         )
         self.tasks = Counter(
             "i2v_vendor_tasks_total",
-            "Calls of Generate and Attach that ended with a video or with Failed.",
+            "Streams that reported the end of a task. `reason` is empty for a video; docs/providers.md has the others.",
             ["vendor", "model", "reason", "charge"],
             registry=registry,
         )
-        self.open = Gauge("i2v_vendor_tasks_open", "Tasks that are watched now.", ["vendor"], registry=registry)
+        self.open = Gauge(
+            "i2v_vendor_tasks_open", "Tasks that are polled or downloaded now.", ["vendor"], registry=registry
+        )
         self.seconds = Histogram(
             "i2v_vendor_work_seconds",
-            "From acceptance to the end of the vendor's work, as we saw it.",
+            "From the start of a stream to the end of the vendor's work.",
             ["vendor", "model"],
             buckets=SECONDS,
             registry=registry,
         )
         self.bytes = Counter(
-            "i2v_vendor_download_bytes_total", "Bytes of videos fetched.", ["vendor"], registry=registry
+            "i2v_vendor_download_bytes_total", "Bytes of videos that were fetched.", ["vendor"], registry=registry
         )
         self.mixed = Counter(
             "i2v_vendor_mixed_answers_total",
-            "Answers of a vendor for another task or model than requested, by kind of request.",
+            "Answers for another task, model or page than requested; each counts as no answer. `kind` is `submit`, "
+            "`look`, `cancel`, `find` or `webhook`.",
             ["vendor", "kind"],
             registry=registry,
         )
         self.broken = Gauge(
-            "i2v_vendor_breaker_open", "1 while the circuit breaker is open.", ["vendor"], registry=registry
+            "i2v_vendor_breaker_open",
+            "1 while nothing is submitted because the vendor failed too often; 0 again when the next task will be let "
+            "through.",
+            ["vendor"],
+            registry=registry,
         )
 
 

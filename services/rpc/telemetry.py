@@ -51,27 +51,26 @@ class ServerMetrics:
     """The metrics of a server. One per registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.started = Counter("grpc_server_started_total", "RPCs started on the server.", METHOD, registry=registry)
+        self.started = Counter("grpc_server_started_total", "Calls that began.", METHOD, registry=registry)
         self.handled = Counter(
             "grpc_server_handled_total",
-            "RPCs completed on the server, with any outcome.",
+            "Calls that ended, including cancelled ones.",
             (*METHOD, "grpc_code"),
             registry=registry,
         )
-        self.received = Counter(
-            "grpc_server_msg_received_total", "Messages received on the server.", METHOD, registry=registry
-        )
-        self.sent = Counter("grpc_server_msg_sent_total", "Messages sent by the server.", METHOD, registry=registry)
+        self.received = Counter("grpc_server_msg_received_total", "Messages received.", METHOD, registry=registry)
+        self.sent = Counter("grpc_server_msg_sent_total", "Messages sent.", METHOD, registry=registry)
         self.seconds = Histogram(
             "grpc_server_handling_seconds",
-            "From the start of an RPC on the server to its end.",
+            "From the start of a call to its end. A watch lasts as long as its job.",
             METHOD,
             buckets=SECONDS,
             registry=registry,
         )
         self.rejected = Counter(
             "i2v_calls_rejected_total",
-            "Calls that were refused before their method ran, or ended while it ran, by reason.",
+            "Calls that were refused before their method ran, or ended while it ran: no key, too many, too slow, "
+            "malformed. docs/operations.md has the reasons.",
             ("reason",),
             registry=registry,
         )

@@ -19,6 +19,7 @@ from services.certificates.watch import watch as watch_certificates
 from services.metrics.endpoint import serve_metrics
 from services.readiness import Readiness
 from services.rpc.channel import open_channel
+from services.rpc.client_metrics import ClientMetrics
 from services.rpc.server import CannotListenError
 from services.studio.file_answer import FileAnswer
 from services.studio.media import Media
@@ -74,7 +75,9 @@ async def open_app(
         certificates = CertificateMetrics(registry)
         certificate, of_api = settings.server_certificate(certificates), settings.api_certificates(certificates)
         watch_certificates(stack, [certificate, of_api])
-        channel = await stack.enter_async_context(open_channel(settings.api, tls=of_api))
+        channel = await stack.enter_async_context(
+            open_channel(settings.api, tls=of_api, metrics=ClientMetrics(registry))
+        )
         metrics = StudioMetrics(registry)
         files = FileAnswer(metrics, settings.stall_s)
         media = Media(SignedAssets(channel, settings.api_timeout_s), files)

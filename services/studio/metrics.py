@@ -13,7 +13,10 @@ class StudioMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
-            "i2v_studio_requests_total", "Requests that were answered.", ("method", "status"), registry=registry
+            "i2v_studio_requests_total",
+            "Requests that were answered. `method` is `GET`, `HEAD`, `POST` or `other`.",
+            ("method", "status"),
+            registry=registry,
         )
         self.seconds = Histogram(
             "i2v_studio_first_byte_seconds", "From a request to the head of its response.", registry=registry

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import assert_never
 
 from services.errors import Unavailable
@@ -95,7 +96,11 @@ class FinalEventRecorder:
             case Succeeded() | Failed() | Cancelled():
                 await state.checkpoints.discard()
                 self.meter.ended(job)
+                if state.stop is not None:
+                    self.meter.stopped(monotonic() - state.stop)
                 if isinstance(event, Succeeded):
+                    if state.job.attempt == 1:
+                        self.meter.made(job, monotonic() - state.begin)
                     self.finished(job)
                 if job.call is Call.CHARGED:
                     self._count_paid_call(state, "charged")

@@ -47,5 +47,8 @@ class FragmentStore:
         await self.blobs.put_file(asset.key, path, media_type=info.media_type)
         await self.event_recorder.record(state, ready, asset)
         state.fragments.add(ready)
+        early = state.playback.add(fragment.frames, asyncio.get_running_loop().time())
+        if early is not None:
+            self.meter.fragment(job, early=early)
         if ready.index == 0 and job.attempt == 1:
             self.meter.first_fragment(job, (self.clock.now() - job.create_time).total_seconds())

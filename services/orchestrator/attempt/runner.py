@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 
 from services.errors import Unavailable
 from services.orchestrator.attempt.checkpoints import Checkpoints
@@ -125,6 +126,7 @@ class AttemptRunner:
                 return Refused(JobError(VendorReason.TASK_GONE, message, retryable=True))
             state.external_ref = call.external_ref
         if job.state is State.CANCELLING:  # requested while another worker, since lost, had the job
+            state.stop = monotonic()
             return Stopped()
         async with self.job_events.stops(job.id) as signal:
             return await self._work(state, signal)
@@ -148,6 +150,8 @@ class AttemptRunner:
         try:
             left_s = (job.expire_time - self.clock.now()).total_seconds()
             await asyncio.wait({work, stop}, timeout=max(0.0, left_s), return_when=asyncio.FIRST_COMPLETED)
+            if stop.done():
+                state.stop = monotonic()
             if not work.done():
                 await _submission_answered(state)
                 work.cancel()

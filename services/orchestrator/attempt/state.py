@@ -2,8 +2,10 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from time import monotonic
 
 from services.orchestrator.attempt.checkpoints import Checkpoints
+from services.orchestrator.attempt.playback import Playback
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.fragments import Fragments
@@ -43,6 +45,13 @@ class AttemptState:
     """How the whole video was made, once it is stored."""
     submission_answered: asyncio.Event = field(default_factory=_set_event)
     """Cleared while a task is being submitted and the vendor has not answered."""
+
+    begin: float = field(default_factory=monotonic)
+    """When the attempt began. This and the next are in seconds of a clock that never jumps."""
+    stop: float | None = None
+    """When it learned of a request to stop."""
+    playback: Playback = field(default_factory=Playback)
+    """What a viewer has of the fragments of this attempt."""
 
     def partial_charge(self) -> int:
         """Returns the price of the announced frames, in micros."""

@@ -1,6 +1,7 @@
 """A clip: one video on its way through the decoder, which keeps its feature cache as long as the sequence lasts."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
@@ -38,8 +39,12 @@ class DecoderClip:
         self._requests = Requests()
         self._held: Array | None = None
         self._last: Array | None = None
+        self._waiting: deque[float] = deque()
+        """When each piece that has no frames yet was sent, in seconds of the loop's clock."""
         self.sent = 0
         """Latent frames so far."""
+        self.took_s = 0.0
+        """The decoder's time for the newest frames, without the wait for their latents."""
 
     def send(self, latents: Array) -> None:
         """Decodes the next (1, C, f, h, w) latents, in pieces that depend on nothing but the order of the calls.
@@ -57,6 +62,7 @@ class DecoderClip:
                 piece, self._held = np.concatenate((self._held, piece), axis=2), None
             start, self._last = self._last is None, piece
             end = self.sent == self._latents
+            self._waiting.append(asyncio.get_running_loop().time())
             self._requests.send(
                 request(
                     self._model, {"latents": piece}, sequence_id=self._number, sequence_start=start, sequence_end=end
@@ -68,8 +74,13 @@ class DecoderClip:
         stream = self._engine.stream(
             self._requests, stall_s=self._stall_s, probe=lambda: probe_request(self._model, self._number ^ 1 or 2)
         )
+        before = 0.0
         async with aclosing(stream) as answers:
             async for outputs, _ in answers:
+                now = asyncio.get_running_loop().time()
+                if self._waiting:
+                    self.took_s = now - max(before, self._waiting.popleft())
+                before = now
                 yield outputs["frames"]
 
     async def give_up(self) -> None:

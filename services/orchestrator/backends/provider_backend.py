@@ -36,6 +36,7 @@ from services.reasons import VendorReason, reason_of
 from services.resource_shortage import shortage
 from services.rpc import auth
 from services.rpc.channel import open_channel
+from services.rpc.client_metrics import ClientMetrics
 from services.rpc.status_codes import from_call
 
 SHORT_S = 10.0
@@ -85,6 +86,7 @@ class ProviderBackend:
         vendor: str = "",
         models: Callable[[], Collection[str]] = tuple,
         tls: CertificateFiles | None = None,
+        calls: ClientMetrics | None = None,
     ) -> None:
         """`key` returns the orchestrator's credential at the provider; empty: it needs none.
 
@@ -92,7 +94,7 @@ class ProviderBackend:
 
         `vendor` must be the provider's vendor; empty: any. `models` returns those that cards name.
         """
-        self._channel = open_channel(address, OPTIONS, tls=tls)
+        self._channel = open_channel(address, OPTIONS, tls=tls, metrics=calls)
         self._key = key
         self._vendor, self._models = vendor, models
         # The generated stubs are typed for the synchronous API.

@@ -18,6 +18,7 @@ from services.orchestrator.ports.prompt_writer import ModelDown
 from services.reasons import PromptReason
 from services.rpc import auth
 from services.rpc.channel import open_channel
+from services.rpc.client_metrics import ClientMetrics
 from services.rpc.status_codes import from_call
 
 WRITE_S = 90.0
@@ -39,9 +40,16 @@ log = logging.getLogger(__name__)
 class RemotePromptWriter:
     """The PromptWriter port over that process. Use `close` at the end."""
 
-    def __init__(self, address: str, key: Callable[[], str] = str, *, tls: CertificateFiles | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        key: Callable[[], str] = str,
+        *,
+        tls: CertificateFiles | None = None,
+        calls: ClientMetrics | None = None,
+    ) -> None:
         """`key` returns the orchestrator's credential at providers. Without `tls` the connection is plaintext."""
-        self._channel = open_channel(address, (("grpc.enable_retries", 0),), tls=tls)
+        self._channel = open_channel(address, (("grpc.enable_retries", 0),), tls=tls, metrics=calls)
         self._key = key
         self._stub: Any = prompt_pb2_grpc.PromptWriterStub(self._channel)
 

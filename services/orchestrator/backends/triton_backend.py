@@ -16,15 +16,14 @@ import hashlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from services.certificates.certificate_files import CertificateFiles
-from services.errors import Unavailable
 from services.orchestrator.backends import latent_checkpoints
 from services.orchestrator.backends.decoder_clip import STALL_S as CLIP_STALL_S
-from services.orchestrator.backends.decoder_clip import DecoderClip, probe_request
+from services.orchestrator.backends.decoder_clip import DecoderClip
+from services.orchestrator.backends.engine_check import check_models, transformer_probe
 from services.orchestrator.backends.input_encoders import InputEncoders, Inputs
 from services.orchestrator.backends.served_profile import BIDIRECTIONAL, GenerationPlan, ServedProfile
 from services.orchestrator.backends.triton_client import (
@@ -51,7 +50,9 @@ from services.orchestrator.ports.backend import (
     Output,
     Stage,
 )
+from services.orchestrator.ports.engine_meter import EngineMeter
 from services.reasons import JobReason
+from services.rpc.client_metrics import ClientMetrics
 
 ENCODED = 0.05
 """Share of the work that is done when the inputs are encoded, for the progress bar."""
@@ -59,6 +60,7 @@ DENOISED = 0.9
 """Share of the rest that is done when a bidirectional transformer has made its one block."""
 REPORT_S = 1.0
 """Seconds between two reports of the progress inside a block."""
+NO_METER = EngineMeter()
 STALL_S = 900.0
 """Longest silence of the transformer: a CPU's blocks and the wait for a slot are long. Dead processes are seen soon."""
 
@@ -77,11 +79,13 @@ class TritonBackend:
         clip_stall_s: float = CLIP_STALL_S,
         marked: bool = False,
         tls: CertificateFiles | None = None,
+        meter: EngineMeter = NO_METER,
+        calls: ClientMetrics | None = None,
     ) -> None:
         """`cards` returns the server's. `report_s` is between reports in a block. Silent streams are probed after
         `probe_after_s`, and end after `stall_s`, the decoder's after `clip_stall_s`. `marked` adds the pixel mark."""
         self._report_s, self._stall_s, self._clip_stall_s = report_s, stall_s, clip_stall_s
-        self._engine = TritonClient(address, probe_after_s=probe_after_s, tls=tls)
+        self._engine, self._meter = TritonClient(address, probe_after_s=probe_after_s, tls=tls, calls=calls), meter
         self._cards, self._encoders, self._marked = cards, InputEncoders(self._engine), marked
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
@@ -97,11 +101,7 @@ class TritonBackend:
         """Checks the server, its models and the cards' needs. Raises AttemptFailed, Unavailable."""
         try:
             profile = await self._profile()
-            for model in profile.models:
-                if not await self._engine.ready(model):
-                    raise Unavailable(f"The model {model} is not ready.", reason=JobReason.ENGINE_LOADING)
-            probes = [_probe(), *(probe_request(decoder) for decoder in profile.decoders.values())]
-            await asyncio.gather(*(self._engine.probe_model(each) for each in probes))
+            await check_models(self._engine, profile, self._meter)
         except EngineRefused as refusal:
             raise AttemptFailed(_error(refusal)) from refusal
         for card in self._cards():
@@ -177,6 +177,7 @@ class TritonBackend:
             if len(made) == len(plan.spans):
                 replay()
             before, reported = made[-1] if made else None, asyncio.get_running_loop().time()
+            since = reported
             spans = iter(list(enumerate(plan.spans))[len(made) :])
             if len(made) < len(plan.spans):
                 async with aclosing(self._blocks(attempt, plan, inputs, made)) as answers:
@@ -195,7 +196,8 @@ class TritonBackend:
                             raise EngineRefused(f"made a block of {block.shape[2]} latent frames, not {end - start}")
                         events.put_nowait(Checkpoint(index, latent_checkpoints.pack(plan, start, block, before)))
                         clip.send(block)
-                        before = block
+                        self._meter.block(attempt.card.id, now - since)
+                        before, since = block, now
             if clip.sent != plan.latents:
                 raise EngineRefused(f"made {clip.sent} latent frames, not {plan.latents}")
 
@@ -205,7 +207,10 @@ class TritonBackend:
                 async for frames in pieces:
                     if shown + len(frames) >= plan.frames:
                         events.put_nowait(Stage("finish", 1.0))
+                    self._meter.decoded(attempt.card.id, clip.took_s, len(frames))
+                    began = asyncio.get_running_loop().time()
                     data = await asyncio.to_thread(writer.add, frames)
+                    self._meter.encoded(attempt.card.id, asyncio.get_running_loop().time() - began, len(frames))
                     shown += len(frames)
                     events.put_nowait(Fragment(data, len(frames), _share(profile, plan, shown)))
                     if shown >= plan.frames:
@@ -254,7 +259,7 @@ class TritonBackend:
         tensors |= {name: array for name, array in optional.items() if array is not None}
         requests = Requests()
         requests.send(request("transformer", tensors, triton_enable_empty_final_response=True))
-        stream = self._engine.stream(requests, single=True, stall_s=self._stall_s, probe=_probe)
+        stream = self._engine.stream(requests, single=True, stall_s=self._stall_s, probe=transformer_probe)
         async with aclosing(stream) as answers:
             async for outputs, final in answers:
                 if outputs:
@@ -265,17 +270,6 @@ class TritonBackend:
 
 def _whole(attempt: GenerationRequest) -> Path:
     return attempt.workdir / "video.mp4"
-
-
-def _probe() -> Any:
-    """Returns a request that the transformer refuses before any work. See TritonClient.probe_model."""
-    tensors: dict[str, Array] = {
-        "prompt_embeddings": np.zeros((1, 1, 1), np.float32),
-        "latent_size": np.zeros(2, np.int32),
-        "latent_frames": np.zeros(1, np.int32),
-        "seed": np.zeros(1, np.int64),
-    }
-    return request("transformer", tensors, triton_enable_empty_final_response=True)
 
 
 def _share(profile: ServedProfile, plan: GenerationPlan, frames: int) -> float:

@@ -21,6 +21,7 @@ from services.certificates.certificate_files import CertificateFiles
 from services.errors import Unavailable
 from services.reasons import JobReason
 from services.rpc.channel import open_channel
+from services.rpc.client_metrics import ClientMetrics
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -71,6 +72,13 @@ class EngineOutOfMemory(EngineRefused):
     """A model had no memory for it; str() is its text."""
 
 
+class ModelDied(Unavailable):
+    """The process of a model has ended; the server itself answers."""
+
+    def __init__(self) -> None:
+        super().__init__("A model of the local engine has died.", reason=JobReason.ENGINE_UNREACHABLE)
+
+
 def request(model: str, inputs: Mapping[str, Array], **parameters: bool | int) -> Any:
     """Returns an inference request; parameters as Triton names them (`sequence_id`, `sequence_start`, …)."""
     message = service_pb2.ModelInferRequest(model_name=model)
@@ -106,7 +114,7 @@ def _refused(text: str, *, invalid: bool = False) -> Exception:
     if _says(text, NO_MEMORY):
         return EngineOutOfMemory(text)
     if _says(text, DEAD):
-        return Unavailable("A model of the local engine has died.", reason=JobReason.ENGINE_UNREACHABLE)
+        return ModelDied()
     if _says(text, BUSY + FORGOTTEN):
         return Unavailable("The local engine is busy or still loading.", reason=JobReason.ENGINE_BUSY)
     return EngineRefused(text.removeprefix(INVALID), invalid=invalid or text.startswith(INVALID))
@@ -133,11 +141,16 @@ class TritonClient:
     """One Triton server."""
 
     def __init__(
-        self, address: str, *, probe_after_s: float = PROBE_AFTER_S, tls: CertificateFiles | None = None
+        self,
+        address: str,
+        *,
+        probe_after_s: float = PROBE_AFTER_S,
+        tls: CertificateFiles | None = None,
+        calls: ClientMetrics | None = None,
     ) -> None:
         """`probe_after_s` is how long a stream is silent before its model is probed. Without `tls`: plaintext."""
         self._probe_after_s = probe_after_s
-        self._channel = open_channel(address, CONNECT, tls=tls)
+        self._channel = open_channel(address, CONNECT, tls=tls, metrics=calls)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._borrowers: Counter[str] = Counter()
         self._loading = asyncio.Lock()

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from services.errors import Unavailable
+from services.orchestrator.media import sandbox_failures
 from services.reasons import ServiceReason
 
 START_LIMIT_S = 60.0
@@ -201,6 +202,7 @@ class _Child:
             ready = False
         if not ready:
             self.end()
+            sandbox_failures.report(kind, "no-start")
             raise Unavailable(
                 f"The process that decodes {kind} does not start.", reason=ServiceReason.DECODER_UNAVAILABLE
             )
@@ -221,12 +223,15 @@ class _Child:
                 self._socket.send(request.answer(bytes.fromhex(asked["asks"])))
                 answer = self._receive(timeout_s, request.given_up)
         except TimeoutError as late:
+            sandbox_failures.report(self._kind, "starved")
             what = f"The process that decodes {self._kind} got too little processor time. Try again."
             raise Unavailable(what, reason=ServiceReason.DECODER_UNAVAILABLE) from late
         except OSError:
             answer = b""
         if not answer:
-            raise DecoderDied(max(0, -self._process.wait()))
+            died = DecoderDied(max(0, -self._process.wait()))
+            sandbox_failures.report(self._kind, str(died).replace(" ", "-"))
+            raise died
         return dict(json.loads(answer))
 
     def _receive(self, timeout_s: float, given_up: GivenUp | None) -> bytes:

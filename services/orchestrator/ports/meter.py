@@ -35,6 +35,15 @@ class Meter(Protocol):
     def first_fragment(self, job: Job, after_s: float) -> None:
         """A job's first piece was stored so long after its admission."""
 
+    def fragment(self, job: Job, *, early: bool) -> None:
+        """A fragment after the first was stored before a viewer needed it, or later."""
+
+    def made(self, job: Job, seconds: float) -> None:
+        """One attempt made the whole video of a job, in so long."""
+
+    def stopped(self, seconds: float) -> None:
+        """A job ended so long after its attempt learned of the request to stop."""
+
     def continued(self, job: Job) -> None:
         """An attempt continues from checkpoints."""
 

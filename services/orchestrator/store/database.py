@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
@@ -65,9 +65,13 @@ def migrate(url: str) -> None:
         schema_version.mark(connection)
 
 
-def check_schema(url: str) -> None:
-    """Raises Unavailable if the programs of this release cannot use the schema (SCHEMA_MISMATCH), or the database."""
+def check_schema(url: str, show: Callable[[str], None] = lambda state: None) -> None:
+    """Raises Unavailable if the programs of this release cannot use the schema (SCHEMA_MISMATCH), or the database.
+
+    `show` gets the state of the schema.
+    """
     with connected(url) as connection:
+        show(schema_version.standing(schema_version.version(connection)))
         schema_version.check(connection)
 
 
@@ -90,6 +94,7 @@ class Database:
     """The connections of one process."""
 
     def __init__(self, url: str, *, pool_size: int, still_s: float = STILL_S) -> None:
+        self.pool_size = pool_size
         self._engine = create_async_engine(
             driver_url(url),
             pool_size=pool_size,
@@ -171,6 +176,11 @@ class Database:
             finally:
                 if direct.closed:
                     await connection.invalidate()
+
+    def connections_in_use(self) -> int:
+        """Returns how many connections are lent now. Safe from any thread."""
+        pool = self._engine.pool
+        return pool.checkedout() if isinstance(pool, sa.QueuePool) else 0
 
     async def check(self) -> None:
         """Raises Unavailable if the database cannot be used."""

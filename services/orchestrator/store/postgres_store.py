@@ -15,6 +15,7 @@ from services.orchestrator.store.credentials import PostgresCredentials
 from services.orchestrator.store.credits import PostgresCredits
 from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.fleet import PostgresFleet
+from services.orchestrator.store.inventory import PostgresInventory
 from services.orchestrator.store.job_event_reader import PostgresJobEvents
 from services.orchestrator.store.job_records import PostgresJobRecords
 from services.orchestrator.store.jobs import PostgresJobs
@@ -80,6 +81,7 @@ class PostgresStore:
         self.backend_drains = PostgresBackendDrains(self.database, self._listener)
         self.queues = PostgresQueues(self.database, self._listener, clock)
         self.fleet = PostgresFleet(self.database, clock)
+        self.inventory = PostgresInventory(self.database, clock)
         self.paid_calls = PostgresPaidCalls(self.database, clock)
         self.old_jobs = PostgresOldJobs(self.database)
         self.trash = PostgresTrash(self.database)

@@ -61,7 +61,7 @@ def is_ahead(connection: sa.Connection) -> bool:
 
     Raises Unavailable with SCHEMA_MISMATCH: it serves them no more.
     """
-    found = _version(connection)
+    found = version(connection)
     if found is None or found in known():
         return False
     since = _serves_since(connection)
@@ -71,18 +71,25 @@ def is_ahead(connection: sa.Connection) -> bool:
     return True
 
 
+def standing(found: str | None) -> str:
+    """Returns how a database's version stands to this program: `current`, `behind` or `ahead`."""
+    if found == known()[0]:
+        return "current"
+    return "behind" if found is None or found in known() else "ahead"
+
+
 def check(connection: sa.Connection) -> None:
     """Raises Unavailable with SCHEMA_MISMATCH unless programs of this release can use the schema."""
     if is_ahead(connection):
         return
-    found, wanted = _version(connection), known()[0]
+    found, wanted = version(connection), known()[0]
     if found is None:
         raise _mismatch(f"it has no schema yet: {MIGRATE}")
     if found != wanted:
         raise _mismatch(f"its schema is at {found}, and this program needs {wanted}: {MIGRATE}")
 
 
-def _version(connection: sa.Connection) -> str | None:
+def version(connection: sa.Connection) -> str | None:
     """Returns the newest migration of a database; None: it has none."""
     if connection.scalar(sa.text("SELECT to_regclass('alembic_version')")) is None:
         return None

@@ -8,10 +8,17 @@ class ShareMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._shared = Counter(
-            "i2v_shared_reads_total", "Reads of shares, by what became of them.", ["outcome"], registry=registry
+            "i2v_shared_reads_total",
+            "Calls of readers of shares: a `page` or a `file` was shown; it was `locked` by a pass phrase; or it was "
+            "`absent`: unknown, ended or deleted.",
+            ["outcome"],
+            registry=registry,
         )
         self._phrases = Counter(
-            "i2v_share_pass_phrases_total", "Pass phrases that were tried at shares.", ["outcome"], registry=registry
+            "i2v_share_pass_phrases_total",
+            "Pass phrases that were tried at shares: `right`, `wrong`, or `refused` because of too many.",
+            ["outcome"],
+            registry=registry,
         )
 
     def shared_read(self, outcome: str) -> None:

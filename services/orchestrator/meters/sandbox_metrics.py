@@ -1,0 +1,24 @@
+"""The metrics of the processes that open files."""
+
+from prometheus_client import CollectorRegistry, Counter
+
+from services.orchestrator.media.sandbox_failures import count_with
+
+
+class SandboxMetrics:
+    """Counts the failures of all sandboxes of this process. One per registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._failures = Counter(
+            "i2v_sandbox_failures_total",
+            "Processes for files that failed. `kind` is what they are for, such as `pictures`; `failure` is `crashed`, "
+            "`killed`, `out-of-time` for a file that takes too much, `starved` of processor time by others, or "
+            "`no-start`.",
+            ["kind", "failure"],
+            registry=registry,
+        )
+        count_with(self)
+
+    def failed(self, kind: str, failure: str) -> None:
+        """Counts a failure."""
+        self._failures.labels(kind, failure).inc()
