@@ -4,6 +4,12 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from services.metrics.exemplar import exemplar
+from services.metrics.label_values import LabelValues
+
+MODELS, WORDS = 200, 200
+
+REQUEST_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 SECONDS = (1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
 
 
@@ -16,6 +22,14 @@ class VendorMetrics:
             "Requests to the vendor. `kind` is `submit`, `look`, `cancel`, `find`, `upload`, `webhook` or `output`; "
             "`outcome` is `2xx` and so on, `lost` or `not-sent`.",
             ["vendor", "kind", "outcome"],
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "i2v_vendor_request_seconds",
+            "From a request to the vendor to its answer, or to the moment at which none was expected any more. The "
+            "bytes of a video are not included.",
+            ["vendor", "kind"],
+            buckets=REQUEST_SECONDS,
             registry=registry,
         )
         self.tasks = Counter(
@@ -59,13 +73,16 @@ class VendorMeter:
     def __init__(self, metrics: VendorMetrics, vendor: str) -> None:
         self._metrics = metrics
         self._vendor = vendor
+        self._word, self._model = LabelValues(WORDS).of, LabelValues(MODELS).of
         self._open = metrics.open.labels(vendor)
         self._broken = metrics.broken.labels(vendor)
         self._bytes = metrics.bytes.labels(vendor)
 
-    def requested(self, kind: str, outcome: str) -> None:
-        """Counts a request: `2xx` and so on, `lost`, or `not-sent`."""
-        self._metrics.requests.labels(self._vendor, kind, outcome).inc()
+    def requested(self, kind: str, outcome: str, seconds: float) -> None:
+        """Counts a request: `2xx` and so on, `lost`, or `not-sent`; and its time."""
+        self._metrics.requests.labels(self._vendor, self._word(kind), self._word(outcome)).inc()
+        if seconds >= 0:
+            self._metrics.request_seconds.labels(self._vendor, self._word(kind)).observe(seconds, exemplar())
 
     def mixed_up(self, kind: str) -> None:
         """Counts an answer for another task: to a `submit`, `look`, `cancel` or `find`, or a `webhook`."""
@@ -81,11 +98,11 @@ class VendorMeter:
 
     def ended(self, model: str, reason: str = "", charge: str = "charged") -> None:
         """Counts an end; without a reason it is a video."""
-        self._metrics.tasks.labels(self._vendor, model, reason, charge).inc()
+        self._metrics.tasks.labels(self._vendor, self._model(model), self._word(reason), charge).inc()
 
     def worked(self, model: str, seconds: float) -> None:
         """Records how long the vendor worked on a task."""
-        self._metrics.seconds.labels(self._vendor, model).observe(seconds)
+        self._metrics.seconds.labels(self._vendor, self._model(model)).observe(seconds, exemplar())
 
     def fetched(self, size_bytes: int) -> None:
         """Counts bytes of a video."""

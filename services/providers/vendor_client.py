@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from time import monotonic
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -119,6 +120,7 @@ class VendorClient:
         Raises:
             Failed: it was certainly not sent, or that is unknown; `charge` has which.
         """
+        began = monotonic()
         timeout = httpx.Timeout(self._timeouts.submit_s, connect=self._timeouts.connect_s, pool=None)
         try:
             # The time between two bytes is limited by httpx, the whole of it by us: an answer may trickle.
@@ -126,7 +128,7 @@ class VendorClient:
                 answer = await self._send(self._paid, "POST", path, body, headers or {}, timeout)
         except (httpx.ConnectError, httpx.ConnectTimeout, Unreadable) as error:
             # A body ends with text after its inputs: without it the vendor has no complete request.
-            self._meter.requested("submit", "not-sent")
+            self._meter.requested("submit", "not-sent", monotonic() - began)
             if (lacking := shortage(error)) is not None:
                 raise task_failures.unsent(lacking) from error
             raise Failed(
@@ -136,13 +138,13 @@ class VendorClient:
                 retryable=True,
             ) from error
         except (httpx.HTTPError, TimeoutError) as error:
-            self._meter.requested("submit", "lost")
+            self._meter.requested("submit", "lost", monotonic() - began)
             raise Failed(
                 "The vendor was asked and its answer did not arrive.",
                 reason=VendorReason.ANSWER_LOST,
                 charge=Charge.UNKNOWN,
             ) from error
-        self._meter.requested("submit", f"{answer.status // 100}xx")
+        self._meter.requested("submit", f"{answer.status // 100}xx", monotonic() - began)
         return answer
 
     async def ask(
@@ -163,17 +165,19 @@ class VendorClient:
         Raises:
             VendorRequestFailed: no answer came. An answer of any status is returned.
         """
+        began = monotonic()
         timeout = httpx.Timeout(timeout_s or self._timeouts.look_s, connect=self._timeouts.connect_s, pool=None)
         try:
             # The wait for a turn is no failure of the vendor. And the pool of httpx compares each waiting request with
             # each of its connections again and again: a few hundred keep the event loop busy.
             async with self._turns, asyncio.timeout(TOTAL_FACTOR * (timeout_s or self._timeouts.look_s)):
+                began = monotonic()
                 answer = await self._send(self._free, method, path, body, {}, timeout, with_key=with_key)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError, Unreadable) as error:
             # A vendor may name the URL.
-            self._meter.requested(kind, "lost")
+            self._meter.requested(kind, "lost", monotonic() - began)
             raise VendorRequestFailed(f"no answer: {type(error).__name__}", down=shortage(error) is None) from error
-        self._meter.requested(kind, f"{answer.status // 100}xx")
+        self._meter.requested(kind, f"{answer.status // 100}xx", monotonic() - began)
         return answer
 
     def mixed_up(self, kind: str, ref: str, named: object) -> VendorRequestFailed:

@@ -13,6 +13,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from time import monotonic
 
 import httpx
 
@@ -236,8 +237,9 @@ class Download:
         url = httpx.URL(self._url)
         for _ in range(REDIRECTS + 1):
             request = self._client.build_request("GET", url, headers=headers)
+            began = monotonic()
             response = await self._client.send(request, stream=True)
-            self._meter.requested("output", f"{response.status_code // 100}xx")
+            self._meter.requested("output", f"{response.status_code // 100}xx", monotonic() - began)
             if not response.has_redirect_location:
                 break
             await response.aclose()

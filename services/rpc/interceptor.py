@@ -90,6 +90,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if known is None:
             handler = await continuation(handler_call_details)
             if handler is None:
+                self._metrics.unknown()
                 return None
             known = self._wrapped[method] = self._wrap(method, handler)
         return known
@@ -128,7 +129,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         streams = handler.response_streaming
         wrap = grpc.stream_stream_rpc_method_handler if streams else grpc.stream_unary_rpc_method_handler
-        return wrap(answer, None, _serializer(handler))
+        return wrap(answer, None, _serializer(handler, metrics.sent_bytes.inc))
 
     async def _answer(self, method: _Method, context: Context) -> Any:
         began = perf_counter()
@@ -196,7 +197,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             context,
             method.parse,
             check=None if method.is_open else self._check,
-            received=method.metrics.received.inc,
+            received=method.metrics.received,
             rejected=self._metrics.reject,
             first_message_s=self._limits.first_message_s,
             next_message_s=self._limits.next_message_s,
@@ -205,8 +206,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _record(self, method: _Method, code: str, took_s: float) -> None:
         """Counts an answered call, and logs it."""
         metrics = method.metrics
-        metrics.handled(code)
-        metrics.seconds.observe(took_s)
+        metrics.handled(code, took_s)
         if metrics.open is not None:
             metrics.open.dec()
         level = logging.DEBUG if method.is_open else logging.INFO
@@ -214,10 +214,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             log.log(level, "answered", extra={"method": method.name, "code": code, "ms": round(took_s * 1000, 2)})
 
 
-def _serializer(handler: Handler) -> Callable[[Any], bytes]:
-    """Returns a method's serializer. It does not change bytes, so that a message for many callers is encoded once."""
+def _serializer(handler: Handler, sent: Callable[[int], None]) -> Callable[[Any], bytes]:
+    """Returns a method's serializer. It does not change bytes, so that a message for many callers is encoded once.
+
+    `sent` gets the size of each message.
+    """
     serialize: Callable[[Any], bytes] = handler.response_serializer
-    return lambda response: response if isinstance(response, bytes) else serialize(response)
+
+    def serialized(response: Any) -> bytes:
+        data = response if isinstance(response, bytes) else serialize(response)
+        sent(len(data))
+        return data
+
+    return serialized
 
 
 def _request_id(metadata: Metadata) -> str:

@@ -32,7 +32,7 @@ class RequestMessages:
         parse: Callable[[bytes], Any] | None,
         *,
         check: Callable[[Any], None] | None,
-        received: Callable[[], None],
+        received: Callable[[int], None],
         rejected: Callable[[str], None],
         first_message_s: float,
         next_message_s: float,
@@ -75,7 +75,7 @@ class RequestMessages:
             raise self._refusal(self._late()) from None
         if data is grpc.aio.EOF:
             return data
-        self._received()
+        self._received(len(data))
         self._timeout_s, self._first = self._next_message_s, False
         try:
             message = data if self._parse is None else self._parse(data)

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import memory_check
 import numpy as np
 import triton_python_backend_utils as pb_utils
+
+SHARED_MEMORY = "/dev/shm"
 
 
 class TritonPythonModel:
@@ -30,15 +33,28 @@ class TritonPythonModel:
         profile = json.loads(file.read_text())["profile"]
         memory_check.check(profile["memory"], profile["name"], memory_check.present())
         profile["digest"] = with_code(profile["digest"], Path(args["model_repository"]).parent)
+        self.families = [
+            family("i2v_shared_memory_free_bytes", "Free bytes in Triton's /dev/shm, when a worker last asked."),
+            family("i2v_shared_memory_bytes", "The size of Triton's /dev/shm, when a worker last asked."),
+        ]
+        self.free, self.size = (each.Metric(labels={}) for each in self.families)
         self.profile = np.array([json.dumps(profile).encode()], dtype=np.object_)
 
     def execute(self, requests: list[Any]) -> list[Any]:
+        found = os.statvfs(SHARED_MEMORY)
+        self.free.set(found.f_bavail * found.f_frsize)
+        self.size.set(found.f_blocks * found.f_frsize)
         return [self.answer(request) for request in requests]
 
     def answer(self, request: Any) -> Any:
         probe = pb_utils.get_input_tensor_by_name(request, "probe").as_numpy()
         outputs = {"echo": 2 * probe, "profile": self.profile}
         return pb_utils.InferenceResponse([pb_utils.Tensor(*each) for each in outputs.items()])
+
+
+def family(name: str, description: str) -> Any:
+    """A gauge's family; it must live as long as the gauge."""
+    return pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.GAUGE)
 
 
 def with_code(digest: str, repository: Path) -> str:

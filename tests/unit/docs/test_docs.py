@@ -88,13 +88,17 @@ def test_every_metric_is_described_with_its_type_and_labels() -> None:
 def test_every_metric_has_a_query_or_an_alert() -> None:
     examples = "".join(re.findall(r"```promql\n(.*?)```", (DOCS / "metrics.md").read_text(), re.DOTALL))
     examples += "".join(file.read_text() for file in RULES)
-    used = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\b(?:i2v|grpc_server)_\w+", examples)}
+    used = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\b(?:i2v|grpc)_\w+", examples)}
+    used -= {"grpc_type", "grpc_service", "grpc_method", "grpc_code"}
     assert used == set(metrics_of_processes() | metrics_of_models())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_metric_is_named_that_does_not_exist(page: Path) -> None:
-    named = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bgrpc_server_\w+", page.read_text())}
+    named = {
+        re.sub(r"_(bucket|sum|count)$", "", name)
+        for name in re.findall(r"\bgrpc_(?:server|client)_\w+", page.read_text())
+    }
     named |= set(re.findall(r"`(i2v_\w+)", page.read_text()))
     assert named <= set(metrics_of_processes() | metrics_of_models())
 

@@ -55,6 +55,9 @@ CASES = (
     Case("WorkerSilent", gauge('i2v_workers{state="silent"}', "1", "0", 10), 5, 15),
     Case("BackgroundTaskFails", counter('i2v_background_failures_total{job="i2v-api", task="health"}', 10), 5, 60),
     Case("DiskFills", gauge('i2v_disk_free_bytes{place="spool", instance="a:1"}', "1e9", "9e9", 10), 8, 15),
+    Case("MigrationPending", gauge('i2v_schema_state{job="i2v-worker", state="behind"}', "1", "0", 10), 5, 15),
+    Case("OldProgramsRun", gauge('i2v_schema_state{job="i2v-api", state="ahead"}', "1", "0", 400), 390, 410),
+    Case("ClocksDiffer", gauge('i2v_clock_offset_seconds{instance="a:1"}', "-180", "0.01", 20), 15, 25),
     Case("ConfigurationRefused", gauge('i2v_config_usable{config="plans"}', "0", "1", 10), 5, 15),
     Case(
         "IssuerUnreachable",
@@ -154,6 +157,16 @@ CASES = (
         },
         15,
         40,
+    ),
+    Case("ModelDead", gauge('i2v_engine_model_ready{backend="triton", part="vae_decoder"}', "0", "1", 10), 3, 15),
+    Case(
+        "SharedMemoryFull",
+        {
+            'i2v_shared_memory_free_bytes{instance="t:1"}': "5e7x20 5e8x60",
+            'i2v_shared_memory_bytes{instance="t:1"}': "1e9x80",
+        },
+        10,
+        30,
     ),
     Case("DecoderFull", gauge('i2v_vae_decoder_sequences{model="vae_decoder", instance="t:1"}', "8", "3", 20), 10, 30),
     Case(

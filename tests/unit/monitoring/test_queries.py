@@ -26,7 +26,7 @@ def labels() -> dict[str, set[str]]:
     found = dict(OF_OTHERS)
     for name, (kind, names) in (metrics_of_processes() | metrics_of_models()).items():
         own = OF_EVERY_TARGET | (set(names.split(", ")) if names else set())
-        if kind == "histogram":
+        if kind in ("histogram", "summary"):
             found |= {f"{name}_count": own, f"{name}_sum": own, f"{name}_bucket": own | {"le"}}
         else:
             found[name] = own
