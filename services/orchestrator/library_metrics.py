@@ -6,8 +6,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from services.orchestrator.assets.scrub import Fault
 from services.orchestrator.domain.rendition import SIGNED, Recipe, Variant
-from services.orchestrator.meters.job_metrics import SECONDS
 from services.orchestrator.ports.library_meter import Step
+
+RENDITION_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
 
 
 class LibraryMetrics:
@@ -31,7 +32,7 @@ class LibraryMetrics:
             "From reading the asset to the stored renditions that are made together: `stills` are poster and "
             "thumbnails.",
             ["recipe"],
-            buckets=SECONDS,
+            buckets=RENDITION_SECONDS,
             registry=registry,
         )
         self._deletions = Counter(

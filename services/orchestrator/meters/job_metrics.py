@@ -3,11 +3,13 @@
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from services.metrics.exemplar import exemplar
-from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.job import Job, State
 from services.orchestrator.meters import duration
 from services.orchestrator.meters.label_names import LabelNames
 
-SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+WAIT_SECONDS = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+JOB_SECONDS = (1, 2.5, 5, 10, 30, 60, 120, 300, 1800)
+"""Few: each is a line of every scrape for each model."""
 
 
 class JobMetrics:
@@ -56,21 +58,21 @@ class JobMetrics:
             "i2v_job_wait_seconds",
             "From admission to the first attempt.",
             ["model"],
-            buckets=SECONDS,
+            buckets=WAIT_SECONDS,
             registry=registry,
         )
         self._first = Histogram(
             "i2v_job_first_fragment_seconds",
             "From admission to the first stored fragment of the first attempt.",
             ["model"],
-            buckets=SECONDS,
+            buckets=WAIT_SECONDS,
             registry=registry,
         )
         self._took = Histogram(
             "i2v_job_seconds",
-            "From admission to the end.",
+            "From admission to the end, of jobs that succeeded.",
             ["model", "state"],
-            buckets=SECONDS,
+            buckets=JOB_SECONDS,
             registry=registry,
         )
         self._continued = Counter(
@@ -123,6 +125,6 @@ class JobMetrics:
         reason = self._job_names.reason(job.error.reason) if job.error else ""
         self._ended.labels(model, state, reason).inc(1, exemplar())
         self._charged.labels(model).inc(job.charged_micros or 0)
-        if job.end_time is not None:
+        if job.end_time is not None and job.state is State.SUCCEEDED:
             took_s = (job.end_time - job.create_time).total_seconds()
             duration.observe(self._took.labels(model, state), took_s)

@@ -6,7 +6,7 @@ from services.orchestrator.domain.job import Job
 from services.orchestrator.meters import duration
 from services.orchestrator.meters.label_names import LabelNames
 
-FACTORS = (0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 4, 8)
+FACTORS = (0.1, 0.25, 0.5, 1, 1.5, 2, 4)
 STOP_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
