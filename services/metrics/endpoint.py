@@ -4,6 +4,7 @@ It answers from threads of its own. A client that is slow holds one for a limite
 place. If the address cannot be had, the process goes on without and tries again.
 """
 
+import gzip
 import logging
 import socket
 import threading
@@ -14,7 +15,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, disable_created_metrics, make_wsgi_app
+from prometheus_client import CollectorRegistry, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -26,6 +28,8 @@ CONNECTION_S = 10.0
 CONNECTIONS = 16
 """Connections at a time; another one ends the oldest."""
 LOOK_S = 0.5
+COMPRESSION = 1
+"""Of gzip, the fastest: 33 kB of 491, where the best makes 26."""
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +53,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         self._turn = threading.Lock()
         self._connection_s, self._most = connection_s, most
         super().__init__((str(address[0]), port), _Handler)
-        self.set_app(_logged(make_wsgi_app(registry)))
+        self.set_app(_application(registry))
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._turn:
@@ -80,14 +84,26 @@ def _cut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def _logged(app: Callable[..., Any]) -> Callable[..., Iterable[bytes]]:
+def _application(registry: CollectorRegistry) -> Callable[..., Iterable[bytes]]:
+    """Returns what answers a scrape, for WSGI."""
+
     def answer(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] != "GET":
+            start("405 Method Not Allowed", [("Allow", "GET"), ("Content-Type", "text/plain")])
+            return [b"use GET\n"]
+        encode, kind = choose_encoder(environ.get("HTTP_ACCEPT", ""))
         try:
-            return app(environ, start)  # type: ignore[no-any-return]
+            body = encode(registry)
         except Exception:
             log.exception("the metrics cannot be written")
             start("500 Internal Server Error", [("Content-Type", "text/plain")])
             return [b"the metrics cannot be written; the log says why\n"]
+        headers = [("Content-Type", kind)]
+        if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
+            body = gzip.compress(body, COMPRESSION)
+            headers.append(("Content-Encoding", "gzip"))
+        start("200 OK", headers)
+        return [body]
 
     return answer
 

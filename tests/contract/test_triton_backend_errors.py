@@ -7,10 +7,12 @@ from typing import Any
 
 import grpc
 import pytest
+from prometheus_client import CollectorRegistry
 
 from services.errors import Unavailable
 from services.orchestrator.backends.served_profile import ServedProfile
 from services.orchestrator.backends.triton_backend import TritonBackend
+from services.orchestrator.meters.engine_metrics import EngineMetrics
 from services.orchestrator.ports.backend import (
     AttemptFailed,
     Checkpoint,
@@ -105,7 +107,9 @@ async def test_a_dead_process_of_a_model_is_detected(
 ) -> None:
     triton.silent, triton.dead, triton.fail_after = {model}, True, after
     async with serving(triton) as address:
-        backend = TritonBackend(address, probe_after_s=0.1)
+        backend = TritonBackend(
+            address, probe_after_s=0.1, meter=EngineMetrics(registry := CollectorRegistry()).of("t")
+        )
         card = the_card(durations_ms=(2000,))
         with pytest.raises(Unavailable, match="has died") as caught:
             async with asyncio.timeout(90):
@@ -114,6 +118,11 @@ async def test_a_dead_process_of_a_model_is_detected(
             await backend.check()
         await backend.close()
     assert caught.value.reason == "ENGINE_UNREACHABLE"
+    parts = ("transformer", "vae_decoder", "vae_encoder")
+    ready = {
+        each: registry.get_sample_value("i2v_engine_model_ready", {"backend": "t", "part": each}) for each in parts
+    }
+    assert ready == {each: float(each != model) for each in parts}
 
 
 @pytest.mark.parametrize(("model", "limit"), [("transformer", "stall_s"), ("vae_decoder", "clip_stall_s")])

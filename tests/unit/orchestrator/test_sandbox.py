@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from services.errors import Unavailable
 from services.orchestrator.domain.media_info import PictureInfo
 from services.orchestrator.media.picture import normalise
 from services.orchestrator.media.sandbox import DecoderDied, Sandbox
+from services.orchestrator.meters.sandbox_metrics import SandboxMetrics
 from tests.support import pictures
 from tests.support.normalised_pictures import refused, taken
 
@@ -175,6 +177,7 @@ async def test_a_picture_whose_decoders_are_all_killed_is_not_refused(tmp_path: 
 
 
 def test_a_picture_that_takes_too_long_ends_its_child_and_no_more(tmp_path: Path) -> None:
+    counting = SandboxMetrics(registry := CollectorRegistry())
     sandbox = Sandbox("pictures", size=1, limit_s=0.4)
     (tmp_path / "slow").write_bytes(pictures.a_png(7071, 7071, bits=8, colour=6))
     (tmp_path / "quick").write_bytes(pictures.a_picture())
@@ -185,6 +188,9 @@ def test_a_picture_that_takes_too_long_ends_its_child_and_no_more(tmp_path: Path
         with (tmp_path / "quick").open("rb") as quick:
             assert sandbox.call(quick.fileno(), out.fileno())["width"] == 64
     sandbox.close()
+    failed = {"kind": "pictures", "failure": "out-of-time"}
+    assert registry.get_sample_value("i2v_sandbox_failures_total", failed) == 1
+    del counting
 
 
 async def test_many_concurrent_pictures_are_all_answered(tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ def test_a_page_without_marks_is_an_error(docs: Path) -> None:
 def test_a_row_has_the_variable_the_default_and_the_meaning() -> None:
     prefix, settings = settings_page.PAGES["settings.md"]
     rows = settings_page.table(prefix, settings).splitlines()
-    assert "| `I2V_LISTEN` | `127.0.0.1:50051` | `host:port` of the gRPC server. A worker answers health there. |" in rows
+    assert (
+        "| `I2V_LISTEN` | `127.0.0.1:50051` | `host:port` of the gRPC server. A worker answers health there. |" in rows
+    )
     assert "| `I2V_REFLECTION` | `true` | gRPC reflection. Switch it off for untrusted networks. |" in rows
     assert any(row.startswith("| `I2V_DATABASE_URL` | empty | ") for row in rows)
     assert any(
