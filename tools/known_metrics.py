@@ -18,6 +18,7 @@ from services.orchestrator.meters.inventory_metrics import InventoryMetrics
 from services.orchestrator.meters.sandbox_metrics import SandboxMetrics
 from services.orchestrator.metrics import PrometheusMeter
 from services.providers.metrics import VendorMetrics
+from services.providers.prompt.metrics import LlmMetrics
 from services.rpc.client_metrics import ClientMetrics
 from services.rpc.telemetry import ServerMetrics
 from services.studio.metrics import StudioMetrics
@@ -76,6 +77,7 @@ def of_processes() -> Mapping[str, Sequence[Metric]]:
         "gRPC server": _of(ServerMetrics),
         "gRPC client": _of(ClientMetrics),
         "Providers": _of(VendorMetrics),
+        "Prompt writer": _of(LlmMetrics),
         "HTTP process": _of(StudioMetrics),
         "Certificates": _of(CertificateMetrics),
     }

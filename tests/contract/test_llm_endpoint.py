@@ -74,6 +74,11 @@ async def test_a_call_that_may_still_succeed_is_repeated(rig: Rig, fault: str) -
     assert (answer.prompt, answer.source, answer.cost_micros) == (GOOD, Response.JSON, 8)
     assert len(rig.llm.calls) == RETRIES + 1
     assert rig.waits == ([1.0, 1.0] if fault == "busy" else [0.5, 1.0])
+    outcomes = {"busy": "busy", "down": "busy", "broken": "busy", "drop": "unreachable"}
+    counted = {"answered": 1, outcomes[fault]: RETRIES}
+    for outcome, requests in counted.items():
+        assert rig.registry.get_sample_value("i2v_llm_requests_total", {"outcome": outcome}) == requests
+    assert rig.registry.get_sample_value("i2v_llm_request_seconds_count") == RETRIES + 1
 
 
 @pytest.mark.parametrize("fault", ["busy", "down", "broken", "drop", "silence", "drip"])

@@ -29,6 +29,7 @@ class Rig:
     stub: Any
     waits: list[float]
     """Seconds that it would have waited between calls."""
+    registry: CollectorRegistry
 
     def next(self, *steps: Step) -> None:
         self.llm.script.extend(steps)
@@ -76,8 +77,10 @@ async def starting() -> AsyncIterator[Start]:
                 waits.append(seconds)
 
             settings = Settings(**values)
-            app = await stack.enter_async_context(open_app(settings, registry=CollectorRegistry(), sleep=sleep))
+            registry = CollectorRegistry()
+            app = await stack.enter_async_context(open_app(settings, registry=registry, sleep=sleep))
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{app.server.port}"))
-            return Rig(llm, prompt_pb2_grpc.PromptWriterStub(channel), waits)  # type: ignore[no-untyped-call, unused-ignore]
+            stub = prompt_pb2_grpc.PromptWriterStub(channel)  # type: ignore[no-untyped-call, unused-ignore]
+            return Rig(llm, stub, waits, registry)
 
         yield starts

@@ -14,6 +14,7 @@ from services.certificates.watch import watch as watch_certificates
 from services.live_secret import LiveSecret
 from services.metrics.endpoint import serve_metrics
 from services.providers.prompt.llm import OpenAiLlm, Sleep
+from services.providers.prompt.metrics import LlmMetrics
 from services.providers.prompt.prompt_cache import PromptCache
 from services.providers.prompt.prompt_service import PromptService
 from services.providers.prompt.settings import Settings
@@ -54,7 +55,7 @@ async def open_app(
     """
     async with AsyncExitStack() as stack:
         endpoint = settings.endpoint()
-        llm = OpenAiLlm(endpoint, sleep=sleep) if endpoint is not None else None
+        llm = OpenAiLlm(endpoint, LlmMetrics(registry), sleep=sleep) if endpoint is not None else None
         if llm is not None:
             stack.push_async_callback(llm.close)
         metrics_port = 0

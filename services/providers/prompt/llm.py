@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import httpx2
@@ -23,6 +24,7 @@ from services.providers.prompt.answer_parser import Unusable
 from services.providers.prompt.bounded_transport import BoundedTransport, TooLarge
 from services.providers.prompt.endpoint_fault import EndpointFault, fault_of
 from services.providers.prompt.instructions import SCHEMA, Form
+from services.providers.prompt.metrics import LlmMetrics
 from services.providers.prompt.token_cost import Usage
 from services.reasons import PromptReason
 
@@ -87,9 +89,9 @@ class Answer:
 class OpenAiLlm:
     """Asks for one completion at a time; any number of callers."""
 
-    def __init__(self, endpoint: Endpoint, *, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, endpoint: Endpoint, metrics: LlmMetrics, *, sleep: Sleep = asyncio.sleep) -> None:
         self.model = endpoint.model
-        self._endpoint = endpoint
+        self._endpoint, self._metrics = endpoint, metrics
         self._sleep = sleep
         # As many connections as callers: how many those are is the server's to limit.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
@@ -127,12 +129,15 @@ class OpenAiLlm:
         for repeat in range(self._endpoint.retries + 1):
             wait_s = min(WAIT_S * 2**repeat, LONGEST_WAIT_S)
             self._client.api_key = self._endpoint.key() or "none"
+            began, outcome = monotonic(), "given-up"
             try:
                 async with asyncio.timeout(self._endpoint.timeout_s):
                     raw = await self._client.chat.completions.with_raw_response.create(**sent)
+                outcome = "answered"
                 return self._read(raw.content, sent)
             except openai.APIStatusError as error:
                 fault = fault_of(error.status_code, error.body)
+                outcome = fault.name.lower()
                 self._log(f"HTTP {error.status_code}", fault.name)
                 requested_s = _retry_after_s(error.response.headers.get("retry-after", ""))
                 problem, wait_s = self._error_of(fault, error.status_code, requested_s), max(wait_s, requested_s or 0.0)
@@ -140,11 +145,15 @@ class OpenAiLlm:
                     raise problem from None
             except (openai.APIConnectionError, TimeoutError) as error:
                 if isinstance(error.__cause__, TooLarge):
+                    outcome = "too-large"
                     self._log("too large", "")
                     return self._answered(Unusable("is too large"), None, sent)
                 late = isinstance(error, TimeoutError | openai.APITimeoutError)
+                outcome = "late" if late else "unreachable"
                 self._log("timed out" if late else "not reached", "")
                 problem = _down(f"{self.model} did not answer in time" if late else f"{self.model} was not reached")
+            finally:
+                self._metrics.requested(outcome, monotonic() - began)
             if repeat == self._endpoint.retries:
                 raise problem from None
             await self._sleep(wait_s)
