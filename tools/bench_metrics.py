@@ -37,7 +37,7 @@ from tools.stack import Orchestrator
 from tools.stack_process import free_port
 
 TENANTS, MODELS, METHODS, REASONS_EACH = 200, 50, 44, 3
-ROUNDS, SUBMISSIONS, AT_A_TIME, WARM_UP = 30, 300, 16, 500
+ROUNDS, SUBMISSIONS, AT_A_TIME, WARM_UP = 120, 100, 16, 500
 SCRAPES = 15
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -80,7 +80,8 @@ async def submissions() -> Sequence[Row]:
                     return (_processor_s(pid) - before) / count * 1000
 
                 await many(WARM_UP)
-                with_them, without = [], []
+                with_them: list[float] = []
+                without: list[float] = []
                 for number in range(ROUNDS):
                     order = ((signal.SIGUSR1, without), (signal.SIGUSR2, with_them))
                     for switch, times in order if number % 2 else order[::-1]:

@@ -59,7 +59,7 @@ def _of(*makers: Callable[[CollectorRegistry], object]) -> Sequence[Metric]:
     return tuple(
         Metric(
             each._name + ("_total" if each._type == "counter" else ""),
-            each._type,
+            str(each._type),
             tuple(each._labelnames),
             each._documentation,
         )

@@ -121,7 +121,8 @@ class MetricsEndpoint:
         most: int = CONNECTIONS,
     ) -> None:
         """`address` is `host:port`; port 0: a free one."""
-        disable_created_metrics()  # they would be a tenth of each scrape, and no query of ours reads them
+        # The `_created` samples would be a tenth of each scrape, and no query of ours reads them.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._address, self._again_s = address, again_s
         host, _, port = address.rpartition(":")
         self._arguments = (host.strip("[]"), int(port), registry, connection_s, most)
