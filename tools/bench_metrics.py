@@ -37,7 +37,7 @@ from tools.stack import Orchestrator
 from tools.stack_process import free_port
 
 TENANTS, MODELS, METHODS, REASONS_EACH = 200, 50, 44, 3
-ROUNDS, SUBMISSIONS, AT_A_TIME, WARM_UP = 120, 100, 16, 500
+ROUNDS, SUBMISSIONS, AT_A_TIME, WARM_UP = 300, 60, 16, 500
 SCRAPES = 15
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
