@@ -11,11 +11,12 @@ from i2v.v1 import job_pb2
 from prometheus_client import CollectorRegistry
 
 from services.errors import Unavailable
-from services.orchestrator.backend_connections import BackendTls, ConnectionMetrics, connect_backends
+from services.orchestrator.backend_connections import BackendTls, connect_backends
 from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.spec import Scene
+from services.orchestrator.meters.connection_metrics import ConnectionMetrics
 from services.orchestrator.settings import Settings as OrchestratorSettings
 from services.providers.prompt.app import open_app
 from services.providers.prompt.settings import Settings

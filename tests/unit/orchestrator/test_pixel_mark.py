@@ -9,13 +9,14 @@ from PIL import Image
 from prometheus_client import CollectorRegistry
 
 from services.errors import InvalidUpload
-from services.orchestrator.backend_connections import BackendTls, ConnectionMetrics, connect_backends
+from services.orchestrator.backend_connections import BackendTls, connect_backends
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.spec import Size, Spec, TextToVideo
 from services.orchestrator.media.pixel_mark import Frames, mark
 from services.orchestrator.media.pixel_mark_detector import detect, detect_in
 from services.orchestrator.media.probe import find_mark
 from services.orchestrator.media.video_writer import VideoWriter
+from services.orchestrator.meters.connection_metrics import ConnectionMetrics
 from services.orchestrator.ports.backend import GenerationRequest, Output
 from services.orchestrator.settings import Settings
 from tests.support.builders import a_card
