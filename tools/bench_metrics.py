@@ -206,10 +206,11 @@ def _fill(registry: CollectorRegistry) -> None:
         for reason in reasons:
             error = JobError(reason, "", retryable=False)
             meter.ended(replace(job, state=State.FAILED, charged_micros=0, error=error))
+    engine = engines.of("triton", "10.0.0.1:8001")
     for model in names[:5]:  # local ones; the others are vendors'
-        engines.of("triton").block(model, 0.1)
-        engines.of("triton").decoded(model, 0.1, 12)
-        engines.of("triton").encoded(model, 0.1, 12)
+        engine.block(model, 0.1)
+        engine.decoded(model, 0.1, 12)
+        engine.encoded(model, 0.1, 12)
     for number, kind in product(range(METHODS // len(KINDS)), KINDS.values()):
         server.method(f"/i2v.v1.SomeService{number}/SomeMethod", kind).handled("OK", 0.01)
     for number in range(8):

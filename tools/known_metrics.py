@@ -16,6 +16,7 @@ from services.orchestrator.meters.database_metrics import DatabaseMetrics
 from services.orchestrator.meters.engine_metrics import EngineMetrics
 from services.orchestrator.meters.inventory_metrics import InventoryMetrics
 from services.orchestrator.meters.sandbox_metrics import SandboxMetrics
+from services.orchestrator.meters.triton_metrics import TritonMetrics
 from services.orchestrator.metrics import PrometheusMeter
 from services.providers.metrics import VendorMetrics
 from services.providers.prompt.metrics import LlmMetrics
@@ -71,7 +72,7 @@ def of_processes() -> Mapping[str, Sequence[Metric]]:
     """Returns the metrics of our processes, by the sections of the documentation."""
     return {
         "Orchestrator": _of(PrometheusMeter, FleetMetrics, LibraryMetrics),
-        "Engine, as workers see it": _of(EngineMetrics),
+        "Engine, as workers see it": _of(EngineMetrics, TritonMetrics),
         "Database and inventory": _of(DatabaseMetrics, InventoryMetrics),
         "Processes for files": _of(SandboxMetrics),
         "gRPC server": _of(ServerMetrics),

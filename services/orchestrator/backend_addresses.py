@@ -19,18 +19,20 @@ def is_address(text: str) -> bool:
     return found is not None and 1 <= int(found[2]) <= 65535
 
 
-def tritons(addresses: str, slots: str) -> dict[str, tuple[str, int]]:
-    """Returns address and slots of each Triton server, by the name of its backend. Raises BadSetting."""
+def tritons(addresses: str, slots: str) -> dict[str, tuple[tuple[str, ...], int]]:
+    """Returns addresses and slots of the Triton servers, by the name of their backend. Raises BadSetting."""
     by_name = _of_tritons("I2V_TRITON", addresses, is_address, "host:port")
     slots_by_name = _of_tritons("I2V_TRITON_SLOTS", slots, re.compile(r"[0-9]{1,4}").fullmatch, "number")
+    if twice := [name for name, found in slots_by_name.items() if len(found) > 1]:
+        raise BadSetting(f"I2V_TRITON_SLOTS is {slots!r}; it has several numbers for {twice[0] or 'all'!r}")
     if not by_name:
         return {}
     if "" in by_name:
         by_name = {"triton": by_name[""]}
     if unknown := set(slots_by_name) - set(by_name) - {""}:
         raise BadSetting(f"I2V_TRITON_SLOTS names {min(unknown)!r}, which I2V_TRITON does not")
-    default = slots_by_name.get("", "1")
-    return {name: (address, int(slots_by_name.get(name, default))) for name, address in by_name.items()}
+    [default] = slots_by_name.get("", ["1"])
+    return {name: (tuple(found), int(slots_by_name.get(name, [default])[0])) for name, found in by_name.items()}
 
 
 def providers(addresses: str, limits: str) -> dict[str, tuple[str, Limits]]:
@@ -57,17 +59,17 @@ def _of_providers(variable: str, text: str, valid: Callable[[str], object], exam
     return found
 
 
-def _of_tritons(variable: str, text: str, valid: Callable[[str], object], example: str) -> dict[str, str]:
-    """Reads `value`, which comes under the empty name, or `name=value,name=value`."""
+def _of_tritons(variable: str, text: str, valid: Callable[[str], object], example: str) -> dict[str, list[str]]:
+    """Reads `value,value`, which come under the empty name, or `name=value,name=value`, where names may repeat."""
     wrong = f"{variable} is {text!r}; it is `{example}`, or `triton-…={example},triton-…={example}`"
-    found: dict[str, str] = {}
-    for part in filter(None, text.split(",")) if "=" in text else filter(None, [text]):
+    found: dict[str, list[str]] = {}
+    for part in filter(None, text.split(",")):
         name, named, value = part.strip().rpartition("=")
         if not valid(value) or (named and not ENGINE.fullmatch(name)):
             raise BadSetting(wrong)
-        if named and name in found:
-            raise BadSetting(f"{wrong}; the name {name!r} comes twice")
-        found[name] = value
+        if value in found.setdefault(name, []):
+            raise BadSetting(f"{wrong}; {value!r} comes twice")
+        found[name].append(value)
     if "" in found and len(found) > 1:
         raise BadSetting(wrong)
     return found

@@ -13,10 +13,13 @@ from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.meters.connection_metrics import ConnectionMetrics
 from services.orchestrator.ports.backend import Backend, Limits
+from services.orchestrator.ports.slot_locks import SlotLocks
 from services.orchestrator.settings import Settings
+from services.orchestrator.store.slot_locks import PostgresSlotLocks
 
 Backends = Mapping[str, tuple[Backend, int | Limits]]
-"""Backends by name, each with its slots in this process or the limits of its account."""
+"""Backends by name, each with its slots in this process or the limits of its account. Of a SharedBackend, the slots are
+those at the start."""
 
 
 class BackendTls(NamedTuple):
@@ -26,16 +29,22 @@ class BackendTls(NamedTuple):
     triton: CertificateFiles | None
 
 
+def open_slot_locks(database_url: str, stack: AsyncExitStack) -> SlotLocks:
+    """Returns the slots of the servers that the workers of one database share."""
+    locks = PostgresSlotLocks(database_url)
+    stack.push_async_callback(locks.close)
+    return locks
+
+
 def connect_backends(
     settings: Settings,
     catalog: Callable[[], Catalog],
     stack: AsyncExitStack,
     tls: BackendTls,
     metrics: ConnectionMetrics,
-    *,
-    local: bool,
+    locks: SlotLocks | None,
 ) -> Backends:
-    """Returns the backends of the settings. Without `local`, only vendors, for their availability.
+    """Returns the backends of the settings. Without `locks`, only vendors, for their availability.
 
     `catalog` returns the one that holds now: a backend is checked against its cards.
     """
@@ -48,10 +57,10 @@ def connect_backends(
 
     provider_key = _provider_key(settings)
     backends: dict[str, tuple[Backend, int | Limits]] = {}
-    if local:
+    if locks is not None:
         from services.orchestrator.local_backends import connect_local_backends  # with numpy and FFmpeg: 30 MB
 
-        backends |= connect_local_backends(settings, cards_of, stack, tls.triton, metrics)
+        backends |= connect_local_backends(settings, cards_of, stack, tls.triton, metrics, locks)
     for name, (address, limits) in settings.vendors().items():
         vendor = ProviderBackend(
             address,

@@ -35,7 +35,8 @@ class FleetMetrics:
         )
         self._slots = Gauge(
             "i2v_backend_slots",
-            "Jobs at a time of the workers that are alive. Every API and worker reports it.",
+            "Jobs at a time of the workers that are alive, and of Tritons no more than those that are ready "
+            "have slots for. Every API and worker reports it.",
             ["backend"],
             registry=registry,
         )

@@ -18,7 +18,7 @@ from services.orchestrator.assets.counted_trash import CountedTrash
 from services.orchestrator.assets.read_counts import ReadCounts
 from services.orchestrator.assets.rendition_signing import RenditionSigning
 from services.orchestrator.assets.renditions import OnDemandRenditions
-from services.orchestrator.backend_connections import Backends, BackendTls, connect_backends
+from services.orchestrator.backend_connections import Backends, BackendTls, connect_backends, open_slot_locks
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.blob_stores import bucket_of, folders_in, open_blobs
 from services.orchestrator.blobs.kept import KeptBlobs
@@ -147,7 +147,8 @@ async def open_resources(
     run_in_background(stack, sweeping, "sweep", meter.background_failed)
     tls = BackendTls(settings.provider_certificates(certificates), settings.triton_certificates(certificates))
     if backends is None:
-        backends = connect_backends(settings, config.catalog, stack, tls, connections, local=runs_jobs)
+        locks = open_slot_locks(url, stack) if runs_jobs else None
+        backends = connect_backends(settings, config.catalog, stack, tls, connections, locks)
     vendors = VendorAvailability({name: backend for name, (backend, _) in backends.items()}, every_s=pace.vendor_look_s)
     run_in_background(stack, vendors.watch, "vendors", meter.background_failed)
     drained = DrainedBackends(store.backend_drains, backends, meter)

@@ -59,11 +59,14 @@ class Settings(BackendTlsSettings):
     """The same as a share of the disk, 0 to 1. The smaller of the two limits counts: the bytes on a large disk, the
     share on a small one."""
     triton: str = "127.0.0.1:8001"
-    """gRPC address of the Triton server, `host:port`; or several, `triton=host:port,triton-14b=host:port`, each under
-    the name that cards have as their `backend`: `triton` or `triton-…`. Empty: no local models."""
+    """gRPC addresses of the Triton servers, `host:port,…`; or of several profiles,
+    `triton=host:port,triton-14b=host:port`, each under the name that cards have as their `backend`: `triton` or
+    `triton-…`. A name may come several times, and a host may stand for several servers, like a headless Service: all
+    of them serve one profile; see [operations.md](operations.md#several-of-everything). Empty: no local models."""
     triton_slots: str = "1"
-    """Jobs that a worker runs on each Triton at a time; see [operations.md](operations.md#workers). Or
-    `triton=2,triton-14b=1`; a Triton that is not named has 1. 0: the worker does not use it."""
+    """Jobs that a worker runs for each Triton at a time; see [operations.md](operations.md#workers). Or
+    `triton=2,triton-14b=1`; a backend that is not named has 1. 0: the worker does not use it. All workers together run
+    at most as many on a Triton as its profile has slots."""
     providers: str = ""
     """Addresses of the providers, `name=host:port,…`, by the backends that cards name. A provider of another vendor
     than its name says gets no tasks."""
@@ -228,8 +231,8 @@ class Settings(BackendTlsSettings):
         self.tritons()
         self.vendors()
 
-    def tritons(self) -> dict[str, tuple[str, int]]:
-        """Returns address and slots of each Triton server, by the name of its backend. Raises BadSetting."""
+    def tritons(self) -> dict[str, tuple[tuple[str, ...], int]]:
+        """Returns addresses and slots of the Triton servers, by the name of their backend. Raises BadSetting."""
         return backend_addresses.tritons(self.triton, self.triton_slots)
 
     def vendors(self) -> dict[str, tuple[str, Limits]]:

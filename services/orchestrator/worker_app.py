@@ -14,6 +14,7 @@ from services.orchestrator.media.probe import keep_output, probe
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.ports.content_credentials import FileSigner
+from services.orchestrator.ports.shared_backend import SharedBackend
 from services.orchestrator.resources import Resources
 from services.orchestrator.retention.old_checkpoints import OldCheckpoints
 from services.orchestrator.retention.retention import SOON_S
@@ -104,6 +105,7 @@ async def open_worker(
         slots=slots,
         entries=store.queues.entries,
         paused=resources.drained.is_drained,
+        shared={name: backend for name, backend in backends.items() if isinstance(backend, SharedBackend)},
         migrates=settings.migrate,
     )
     worker = Worker(runner=runner, reaper=reaper, workers=workers, queue=queue, silent_s=settings.silent_s)

@@ -59,3 +59,18 @@ async def test_metrics_keep_a_backend_whose_queue_is_empty_again(store: Postgres
     metrics.show(await store.fleet.look())
     assert (shown("i2v_jobs_queued"), shown("i2v_queue_oldest_timestamp_seconds")) == (0, 0)
     assert registry.get_sample_value("i2v_workers", {"state": "silent"}) == 0
+
+
+async def test_workers_that_share_servers_have_no_more_slots_than_these(
+    store: PostgresStore, workers: list[PostgresWorkers]
+) -> None:
+    _, one, other = workers
+    for worker, servers in ((one, {"10.0.0.1:8001": 2, "10.0.0.2:8001": 1}), (other, {"10.0.0.1:8001": 2})):
+        await worker.beat()
+        await worker.report({"test": ""}, {"test": 4}, {"test": servers})
+    assert (await store.fleet.look()).slots == {"test": 3}
+    assert (await store.queues.snapshot("test")).slots == 3
+    await other.report({"test": ""}, {"test": 4}, {"test": {"10.0.0.9:8001": 4}})
+    assert (await store.fleet.look()).slots == {"test": 7}
+    await other.report({"test": "ENGINE_UNREACHABLE"}, {"test": 2}, {"test": {}})
+    assert (await store.queues.snapshot("test")).slots == 5

@@ -108,7 +108,7 @@ async def test_a_dead_process_of_a_model_is_detected(
     triton.silent, triton.dead, triton.fail_after = {model}, True, after
     async with serving(triton) as address:
         backend = TritonBackend(
-            address, probe_after_s=0.1, meter=EngineMetrics(registry := CollectorRegistry()).of("t")
+            address, probe_after_s=0.1, meter=EngineMetrics(registry := CollectorRegistry()).of("t", "a:1")
         )
         card = the_card(durations_ms=(2000,))
         with pytest.raises(Unavailable, match="has died") as caught:
@@ -116,13 +116,16 @@ async def test_a_dead_process_of_a_model_is_detected(
                 await TritonRig(backend, tmp_path).events(a_spec(card), card)
         with pytest.raises(Unavailable, match="has died"):
             await backend.check()
+        assert caught.value.reason == "ENGINE_UNREACHABLE"
+        parts = ("transformer", "vae_decoder", "vae_encoder")
+
+        def ready(part: str) -> float | None:
+            labels = {"backend": "t", "server": "a:1", "part": part}
+            return registry.get_sample_value("i2v_engine_model_ready", labels)
+
+        assert [ready(each) for each in parts] == [float(each != model) for each in parts]
         await backend.close()
-    assert caught.value.reason == "ENGINE_UNREACHABLE"
-    parts = ("transformer", "vae_decoder", "vae_encoder")
-    ready = {
-        each: registry.get_sample_value("i2v_engine_model_ready", {"backend": "t", "part": each}) for each in parts
-    }
-    assert ready == {each: float(each != model) for each in parts}
+    assert [ready(each) for each in parts] == [None] * 3, "it is not used any more"
 
 
 @pytest.mark.parametrize(("model", "limit"), [("transformer", "stall_s"), ("vae_decoder", "clip_stall_s")])

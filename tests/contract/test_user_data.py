@@ -61,7 +61,7 @@ HARMLESS = {
     "operators": "id sha256 name role",
     "service_secrets": "name secret",
     "backend_drains": "backend reason actor",
-    "executors": "id worker slots obstacles",
+    "executors": "id worker slots servers obstacles",
     "run_rates": "backend variant",
     "alembic_version": "version_num",
 }

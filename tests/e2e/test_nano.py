@@ -59,6 +59,21 @@ async def frames(i2v: Served, job: job_pb2.Job, tmp_path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)])
 
 
+async def test_of_two_tritons_the_one_that_is_there_makes_the_video_and_says_its_slots(
+    database: str, tmp_path: Path, triton: TritonServer
+) -> None:
+    def change(values: dict[str, object]) -> None:
+        nano(values)
+        values["triton"] = f"127.0.0.1:9,{triton.grpc_address}"
+
+    async with served(database, tmp_path, None, change=change) as i2v:
+        image = await i2v.upload(CAT)
+        job = await i2v.ended((await i2v.submit(a_spec(image.name))).name)
+        assert (job.state, job.attempt) == (job_pb2.Job.SUCCEEDED, 1)
+        labels = {"backend": "triton", "server": triton.grpc_address}
+        assert i2v.registry.get_sample_value("i2v_triton_slots", labels) == 2
+
+
 async def test_a_server_stays_however_often_it_is_looked_at(tmp_path: Path) -> None:
     """Workers look every few seconds, for months; what it once died of came one time in a hundred."""
     with TritonServer(REPOSITORY, state=tmp_path / "triton") as server:

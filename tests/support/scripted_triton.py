@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,11 +42,19 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     progress_messages: int = 0
     """Progress messages that a bidirectional transformer sends before its block."""
     silent: set[str] = field(default_factory=set)
-    """Models that never answer in a stream, from the request after `fail_after` blocks on for the transformer."""
+    """Models that never answer, from the request after `fail_after` blocks on for the transformer."""
     dead: bool = False
     """Whether a probe of those gets Triton's answer for a process that has died."""
     load_fails: tuple[grpc.StatusCode, str] | None = None
     load_hangs: bool = False
+    slots: str | None = None
+    """What the configuration of the transformer says; None: the server does not say it."""
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is not set, the transformer makes no block."""
+    videos: int = 0
+    """That the transformer makes now."""
+    videos_most: int = 0
+    """That it made at a time."""
     asked: list[tuple[str, Arrays]] = field(default_factory=list)
     not_ready: set[str] = field(default_factory=set)
     loaded: list[str] = field(default_factory=list)
@@ -54,12 +62,22 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     """Models that were probed."""
     _clips: dict[int, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.gate.set()
+
     def of(self, model: str) -> list[Arrays]:
         """The inputs that a model was given, request by request."""
         return [inputs for name, inputs in self.asked if name == model]
 
     async def ModelReady(self, request: Any, context: Any) -> Any:
         return service_pb2.ModelReadyResponse(ready=request.name not in self.not_ready)
+
+    async def ModelConfig(self, request: Any, context: Any) -> Any:
+        if self.slots is None:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "This protocol is restricted")
+        answer = service_pb2.ModelConfigResponse()
+        answer.config.parameters["slots"].string_value = self.slots
+        return answer
 
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:
         self.loaded.append(f"+{request.model_name}")
@@ -74,6 +92,8 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         return service_pb2.RepositoryModelUnloadResponse()
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:
+        if request.model_name in self.silent:
+            await asyncio.Event().wait()
         inputs = arrays_of(request.inputs, request.raw_input_contents)
         self.asked.append((request.model_name, inputs))
         await self._fail(request.model_name, context)
@@ -91,11 +111,12 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             if request.model_name in self.silent and not (request.model_name == "transformer" and self.fail_after):
                 await asyncio.Event().wait()
             if request.model_name == "transformer":
-                async for outputs in self._blocks(inputs, context):
-                    if outputs is None:
-                        yield refusal(self.fail["transformer"][1])
-                        return
-                    yield service_pb2.ModelStreamInferResponse(infer_response=response(outputs))
+                async with aclosing(self._video(inputs, context)) as blocks:
+                    async for outputs in blocks:
+                        if outputs is None:
+                            yield refusal(self.fail["transformer"][1])
+                            return
+                        yield service_pb2.ModelStreamInferResponse(infer_response=response(outputs))
                 last = response({})
                 last.parameters["triton_final_response"].bool_param = True
                 yield service_pb2.ModelStreamInferResponse(infer_response=last)
@@ -124,6 +145,15 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         height, width = (side // 8 for side in inputs["pixels"].shape[-2:])
         return {"latent": np.full((1, CHANNELS, frames, height, width), inputs["pixels"].mean(), np.float32)}
 
+    async def _video(self, inputs: Arrays, context: Any) -> AsyncGenerator[Arrays | None, None]:
+        self.videos += 1
+        self.videos_most = max(self.videos_most, self.videos)
+        try:
+            async for outputs in self._blocks(inputs, context):
+                yield outputs
+        finally:
+            self.videos -= 1
+
     async def _blocks(self, inputs: Arrays, context: Any) -> AsyncIterator[Arrays | None]:
         """Yields None where it fails."""
         height, width = inputs["latent_size"].tolist()
@@ -148,6 +178,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
                     if self.fail["transformer"][1] in BROKEN:
                         await self._fail("transformer", context)
                     yield None
+            await self.gate.wait()
             length = total if bidirectional else 1 if alone and at == 0 else self.profile["block_latents"]
             values = np.arange(at, at + length, dtype=np.float32)[:, None, None] / total + seed % 7 + before / 1e6
             block = np.broadcast_to(values, (1, CHANNELS, length, height, width)).astype(np.float32)

@@ -1,6 +1,7 @@
 """A clip: one video on its way through the decoder, which keeps its feature cache as long as the sequence lasts."""
 
 import asyncio
+import hashlib
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -9,13 +10,20 @@ from typing import Any
 import numpy as np
 
 from services.errors import Unavailable
-from services.orchestrator.backends.triton_client import Array, EngineRefused, Requests, TritonClient, request
+from services.orchestrator.backends.stream_requests import Requests
+from services.orchestrator.backends.triton_client import Array, EngineRefused, TritonClient, request
 
 PIECE = 3
 """Latent frames that are decoded at a time, at most: what is shown soon, and what fits into memory."""
 STALL_S = 300.0
 """Longest silence while pieces wait for their frames: minutes above what a piece takes, with other clips before it."""
 GIVE_UP_S, GIVE_UP_AGAIN_S = 3.0, 0.05
+
+
+def clip_number(job_id: str, attempt: int) -> int:
+    """Returns the number of an attempt's clip, which no other has."""
+    digest = hashlib.sha256(f"{job_id}:{attempt}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1 or 1  # Triton takes a positive signed number
 
 
 def probe_request(model: str, number: int = 1) -> Any:

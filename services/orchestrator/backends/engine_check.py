@@ -1,14 +1,12 @@
 """Whether each model of a Triton server answers."""
 
 import asyncio
-from typing import Any
-
-import numpy as np
 
 from services.errors import Unavailable
 from services.orchestrator.backends.decoder_clip import probe_request
 from services.orchestrator.backends.served_profile import ServedProfile
-from services.orchestrator.backends.triton_client import Array, ModelDied, TritonClient, request
+from services.orchestrator.backends.transformer_probe import transformer_probe
+from services.orchestrator.backends.triton_client import ModelDied, TritonClient
 from services.orchestrator.ports.engine_meter import EngineMeter
 from services.reasons import JobReason
 
@@ -30,14 +28,3 @@ async def check_models(engine: TritonClient, profile: ServedProfile, meter: Engi
     for error in found:
         if error is not None:
             raise error
-
-
-def transformer_probe() -> Any:
-    """Returns a request that the transformer refuses before any work. See TritonClient.probe_model."""
-    tensors: dict[str, Array] = {
-        "prompt_embeddings": np.zeros((1, 1, 1), np.float32),
-        "latent_size": np.zeros(2, np.int32),
-        "latent_frames": np.zeros(1, np.int32),
-        "seed": np.zeros(1, np.int64),
-    }
-    return request(TRANSFORMER, tensors, triton_enable_empty_final_response=True)

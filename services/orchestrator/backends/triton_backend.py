@@ -12,7 +12,6 @@ them through the decoder again, whose own cache they fill: the same frames come 
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -22,17 +21,18 @@ import numpy as np
 from services.certificates.certificate_files import CertificateFiles
 from services.orchestrator.backends import latent_checkpoints
 from services.orchestrator.backends.decoder_clip import STALL_S as CLIP_STALL_S
-from services.orchestrator.backends.decoder_clip import DecoderClip
-from services.orchestrator.backends.engine_check import check_models, transformer_probe
+from services.orchestrator.backends.decoder_clip import DecoderClip, clip_number
+from services.orchestrator.backends.engine_check import check_models
 from services.orchestrator.backends.input_encoders import InputEncoders, Inputs
 from services.orchestrator.backends.served_profile import BIDIRECTIONAL, GenerationPlan, ServedProfile
+from services.orchestrator.backends.stream_requests import Requests
+from services.orchestrator.backends.transformer_probe import transformer_probe
 from services.orchestrator.backends.triton_client import (
     PROBE_AFTER_S,
     Array,
     Arrays,
     EngineOutOfMemory,
     EngineRefused,
-    Requests,
     TritonClient,
     request,
 )
@@ -61,6 +61,8 @@ DENOISED = 0.9
 REPORT_S = 1.0
 """Seconds between two reports of the progress inside a block."""
 NO_METER = EngineMeter()
+SLOTS_MOST = 1000
+"""Videos at a time that a server may claim to make."""
 STALL_S = 900.0
 """Longest silence of the transformer: a CPU's blocks and the wait for a slot are long. Dead processes are seen soon."""
 
@@ -81,11 +83,14 @@ class TritonBackend:
         tls: CertificateFiles | None = None,
         meter: EngineMeter = NO_METER,
         calls: ClientMetrics | None = None,
+        target: str = "",
     ) -> None:
         """`cards` returns the server's. `report_s` is between reports in a block. Silent streams are probed after
-        `probe_after_s`, and end after `stall_s`, the decoder's after `clip_stall_s`. `marked` adds the pixel mark."""
+        `probe_after_s`, and end after `stall_s`, the decoder's after `clip_stall_s`. `marked` adds the pixel mark.
+        `target` is the `name:port` that the address was found by."""
         self._report_s, self._stall_s, self._clip_stall_s = report_s, stall_s, clip_stall_s
-        self._engine, self._meter = TritonClient(address, probe_after_s=probe_after_s, tls=tls, calls=calls), meter
+        self._engine = TritonClient(address, probe_after_s=probe_after_s, tls=tls, calls=calls, target=target)
+        self._meter = meter
         self._cards, self._encoders, self._marked = cards, InputEncoders(self._engine), marked
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
@@ -107,8 +112,14 @@ class TritonBackend:
         for card in self._cards():
             profile.check(card)
 
+    async def slots(self) -> int | None:
+        """Returns how many videos the transformer makes at a time; None if the server does not say so."""
+        found = await self._engine.parameter("transformer", "slots")
+        return int(found) if found.isascii() and found.isdecimal() and 0 < int(found) <= SLOTS_MOST else None
+
     async def close(self) -> None:
         """Gives back the connection."""
+        self._meter.closed()
         await self._engine.close()
 
     async def _generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
@@ -162,7 +173,13 @@ class TritonBackend:
         A block's checkpoint comes before its fragments, and does not wait for them. The last fragment is announced
         while the whole file is written, and stages while the models work.
         """
-        clip = DecoderClip(self._engine, plan.decoder, _clip_number(attempt), plan.latents, stall_s=self._clip_stall_s)
+        clip = DecoderClip(
+            self._engine,
+            plan.decoder,
+            clip_number(attempt.job_id, attempt.number),
+            plan.latents,
+            stall_s=self._clip_stall_s,
+        )
         events: asyncio.Queue[BackendEvent | None] = asyncio.Queue()
         events.put_nowait(Stage("generate", done))
         shown = 0
@@ -287,8 +304,3 @@ def _error(refusal: EngineRefused) -> JobError:
     if refusal.invalid:
         return JobError(JobReason.ENGINE_REFUSED, f"The local engine cannot make this: {refusal}", retryable=False)
     return JobError(JobReason.ENGINE_FAILED, f"The local engine: {refusal}", retryable=True)
-
-
-def _clip_number(attempt: GenerationRequest) -> int:
-    digest = hashlib.sha256(f"{attempt.job_id}:{attempt.number}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1 or 1  # Triton takes a positive signed number

@@ -19,6 +19,7 @@ from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 from services.certificates.certificate_files import CertificateFiles
 from services.errors import Unavailable
+from services.orchestrator.backends.stream_requests import Requests
 from services.reasons import JobReason
 from services.rpc.channel import open_channel
 from services.rpc.client_metrics import ClientMetrics
@@ -55,6 +56,8 @@ PROBE_AFTER_S = 10.0
 """Seconds of silence before the model's process is probed, and between two probes."""
 PROBE_S = 5.0
 """Longest wait for a probe. Triton reports an ended process within 1 s; a busy one may not answer."""
+CONFIG_S = 2.0
+"""Longest wait for a model's configuration."""
 LOAD_S = 300.0
 """Longest wait for a model to be loaded on demand."""
 
@@ -133,6 +136,13 @@ def _unreachable(error: grpc.aio.AioRpcError) -> Exception:
     )
 
 
+def _named(address: str, target: str, *, tls: bool) -> list[tuple[str, Any]]:
+    if target in ("", address):
+        return []
+    name = [("grpc.ssl_target_name_override", target.rpartition(":")[0])] if tls else []
+    return [("grpc.default_authority", target), *name]
+
+
 async def _next(answers: AsyncIterator[Any]) -> Any:
     return await anext(answers, None)
 
@@ -147,10 +157,15 @@ class TritonClient:
         probe_after_s: float = PROBE_AFTER_S,
         tls: CertificateFiles | None = None,
         calls: ClientMetrics | None = None,
+        target: str = "",
     ) -> None:
-        """`probe_after_s` is how long a stream is silent before its model is probed. Without `tls`: plaintext."""
+        """`probe_after_s` is how long a stream is silent before its model is probed. Without `tls`: plaintext.
+
+        `target` is the `name:port` that the address was found by, if any: certificates and meshes know the name.
+        """
         self._probe_after_s = probe_after_s
-        self._channel = open_channel(address, CONNECT, tls=tls, metrics=calls)
+        options = [*CONNECT, *_named(address, target, tls=tls is not None)]
+        self._channel = open_channel(address, options, tls=tls, metrics=calls)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._borrowers: Counter[str] = Counter()
         self._loading = asyncio.Lock()
@@ -164,7 +179,7 @@ class TritonClient:
 
     async def stream(
         self,
-        requests: "Requests",
+        requests: Requests,
         *,
         single: bool = False,
         stall_s: float = math.inf,
@@ -270,28 +285,14 @@ class TritonClient:
             raise Unavailable("The local engine cannot be reached.", reason=JobReason.ENGINE_UNREACHABLE) from error
         return bool(answer.ready)
 
+    async def parameter(self, model: str, name: str) -> str:
+        """Returns a parameter of a model's configuration; empty if there is none, or the server does not say so."""
+        try:
+            answer = await self._stub.ModelConfig(service_pb2.ModelConfigRequest(name=model), timeout=CONFIG_S)
+        except grpc.aio.AioRpcError:
+            return ""
+        return str(answer.config.parameters[name].string_value)
+
     async def close(self) -> None:
         """Gives back the connection."""
         await self._channel.close()
-
-
-class Requests:
-    """Requests of one stream: `send` adds one, `close` ends them."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[Any] = asyncio.Queue()
-        self.sent = 0
-        """Requests so far."""
-
-    def send(self, message: Any) -> None:
-        """Sends a request."""
-        self.sent += 1
-        self._queue.put_nowait(message)
-
-    def close(self) -> None:
-        """Sends no more."""
-        self._queue.put_nowait(None)
-
-    async def __aiter__(self) -> AsyncGenerator[Any, None]:
-        while (message := await self._queue.get()) is not None:
-            yield message

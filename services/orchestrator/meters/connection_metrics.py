@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry
 
 from services.orchestrator.meters.engine_metrics import EngineMetrics
+from services.orchestrator.meters.triton_metrics import TritonMetrics
 from services.rpc.client_metrics import ClientMetrics
 
 
@@ -11,3 +12,4 @@ class ConnectionMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.calls, self.engines = ClientMetrics(registry), EngineMetrics(registry)
+        self.tritons = TritonMetrics(registry)

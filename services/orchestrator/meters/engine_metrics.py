@@ -38,20 +38,21 @@ class EngineMetrics:
             "i2v_engine_model_ready",
             "1 if a model of the engine answered the worker's last check; 0 if its process is dead or it is not "
             "loaded. While the server itself cannot be reached, the value stays.",
-            ["backend", "part"],
+            ["backend", "server", "part"],
             registry=registry,
         )
 
-    def of(self, backend: str) -> EngineMeter:
-        """Returns the meter of one backend."""
-        return BackendEngineMeter(self, self.names.backend(backend))
+    def of(self, backend: str, server: str) -> EngineMeter:
+        """Returns the meter of one server of a backend."""
+        return ServerEngineMeter(self, self.names.backend(backend), server)
 
 
-class BackendEngineMeter(EngineMeter):
-    """The meter of one backend."""
+class ServerEngineMeter(EngineMeter):
+    """The meter of one server."""
 
-    def __init__(self, metrics: EngineMetrics, backend: str) -> None:
-        self._metrics, self._backend = metrics, backend
+    def __init__(self, metrics: EngineMetrics, backend: str, server: str) -> None:
+        self._metrics, self._backend, self._server = metrics, backend, server
+        self._parts: set[str] = set()
 
     def block(self, model: str, seconds: float) -> None:
         """Records the time of a block."""
@@ -67,7 +68,15 @@ class BackendEngineMeter(EngineMeter):
 
     def served(self, part: str, *, ready: bool) -> None:
         """Sets whether a model of the engine answers."""
-        self._metrics.served.labels(self._backend, self._metrics.names.word(part)).set(ready)
+        shown = self._metrics.names.word(part)
+        self._parts.add(shown)
+        self._metrics.served.labels(self._backend, self._server, shown).set(ready)
+
+    def closed(self) -> None:
+        """Removes what is shown of the server's models."""
+        for part in self._parts:
+            self._metrics.served.remove(self._backend, self._server, part)
+        self._parts.clear()
 
     def _step(self, step: str, summary: Summary, model: str, seconds: float, frames: int) -> None:
         shown = self._metrics.names.model(model)

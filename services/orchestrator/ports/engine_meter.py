@@ -2,7 +2,7 @@
 
 
 class EngineMeter:
-    """Measures the work of one backend's models. This one does nothing. Raises nothing."""
+    """Measures the work of one engine's models. This one does nothing. Raises nothing."""
 
     def block(self, model: str, seconds: float) -> None:
         """The transformer made a block of a video of this model, after the one before it or after the request."""
@@ -15,3 +15,6 @@ class EngineMeter:
 
     def served(self, part: str, *, ready: bool) -> None:
         """One of the models that the engine is made of answers, or its process is dead or not loaded."""
+
+    def closed(self) -> None:
+        """The engine is not used any more."""

@@ -28,10 +28,16 @@ class Workers(Protocol):
     async def beat(self) -> None:
         """Writes a heartbeat of this worker. Raises Unavailable."""
 
-    async def report(self, obstacles: Mapping[str, str]) -> None:
+    async def report(
+        self,
+        obstacles: Mapping[str, str],
+        slots: Mapping[str, int] | None = None,
+        servers: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
         """Stores for each backend why it could not take a job from this worker, as a reason; empty if it could.
 
-        Raises Unavailable.
+        Of shared backends it stores the `slots` of this worker as they are now, and the `servers`, each with its jobs
+        at a time of all workers. Raises Unavailable.
         """
 
     async def has(self, entry: str) -> bool:

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from services.orchestrator.domain.fleet import Backlog, Fleet
+from services.orchestrator.domain.fleet import Backlog, Fleet, WorkerReport, jobs_at_a_time
 from services.orchestrator.domain.job import State
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.store.database import Database
@@ -16,7 +16,8 @@ BACKLOGS = (
 )
 # A name has a row for each start; only its newest heartbeat counts.
 WORKERS = sa.text("""
-SELECT max(beat_time) > :since AS alive, (array_agg(slots ORDER BY beat_time DESC))[1] AS slots
+SELECT max(beat_time) > :since AS alive, (array_agg(slots ORDER BY beat_time DESC))[1] AS slots,
+    (array_agg(servers ORDER BY beat_time DESC))[1] AS servers
 FROM executors GROUP BY coalesce(worker, id)
 """)
 
@@ -33,10 +34,10 @@ class PostgresFleet:
         async with self._database.reading() as connection:
             waiting = (await connection.execute(BACKLOGS)).all()
             workers = (await connection.execute(WORKERS, {"since": self._clock.now() - SILENT})).all()
-        alive = [worker.slots or {} for worker in workers if worker.alive]
+        alive = [WorkerReport(worker.slots or {}, worker.servers or {}) for worker in workers if worker.alive]
         return Fleet(
             backlogs={row.backend: Backlog(row.waiting, row.oldest) for row in waiting},
-            slots={name: sum(slots.get(name, 0) for slots in alive) for slots in alive for name in slots},
+            slots={name: jobs_at_a_time(alive, name) for worker in alive for name in worker.slots},
             alive=len(alive),
             silent=len(workers) - len(alive),
         )

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.orchestrator.domain.fleet import WorkerReport, jobs_at_a_time
 from services.orchestrator.domain.queue_forecast import QueueSnapshot, RunningJob, WaitingLine
 from services.orchestrator.domain.turns import TenantShare
 from services.orchestrator.store import run_rates
@@ -41,8 +42,9 @@ RUNNING = sa.text(f"SELECT * FROM ({_UNFINISHED}) AS unfinished WHERE state <> '
 
 SLOTS = sa.text("""
 SELECT coalesce((
-    SELECT sum(CAST(slots->>:backend AS integer)) FROM executors WHERE beat_time > :since
-), 0) AS reported, concurrency AS total,
+    SELECT jsonb_agg(jsonb_build_array(coalesce(slots, '{}'), coalesce(servers, '{}')))
+    FROM executors WHERE beat_time > :since
+), '[]') AS reports, concurrency AS total,
 CASE WHEN rate_limit_period_sec = 60 THEN rate_limit_max END AS per_minute
 FROM (SELECT) AS one LEFT JOIN dbos.queues ON name = :backend
 """)
@@ -67,9 +69,10 @@ async def take(connection: AsyncConnection, backend: str, now: datetime) -> Queu
     running = (await connection.execute(RUNNING, given)).all()
     arrivals = (await connection.execute(ARRIVALS, given | {"recent_s": RECENT_S, "most": ARRIVALS_MOST})).all()
     slots = (await connection.execute(SLOTS, given | {"since": now - SILENT})).one()
+    reported = jobs_at_a_time([WorkerReport(*report) for report in slots.reports], backend)
     return QueueSnapshot(
         time=now,
-        slots=min(slots.reported, slots.reported if slots.total is None else slots.total),
+        slots=reported if slots.total is None else min(reported, slots.total),
         waiting=[WaitingLine(TenantShare.parse(row.share), row.ids, row.variants, row.durations) for row in lines],
         running=_running(running, now),
         rates=await run_rates.read(connection, backend),

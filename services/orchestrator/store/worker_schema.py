@@ -12,6 +12,11 @@ executors = sa.Table(
     sa.Column("worker", sa.Text, comment="Its name; null: from a version whose ids are the names."),
     sa.Column("beat_time", TIME, nullable=False),
     sa.Column("slots", JSONB, comment="Jobs at a time, by backend."),
+    sa.Column(
+        "servers",
+        JSONB,
+        comment="By backend: the servers that are ready, each with its jobs at a time of all workers.",
+    ),
     sa.Column("obstacles", JSONB, comment="By backend: why not ready; empty: ready."),
 )
 

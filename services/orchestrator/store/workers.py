@@ -100,11 +100,18 @@ class PostgresWorkers:
                 .on_conflict_do_update(index_elements=["id"], set_={"beat_time": now})
             )
 
-    async def report(self, obstacles: Mapping[str, str]) -> None:
-        """Stores for each backend why it could not take a job from this worker. Raises Unavailable."""
+    async def report(
+        self,
+        obstacles: Mapping[str, str],
+        slots: Mapping[str, int] | None = None,
+        servers: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
+        """Stores what is known of the backends of this worker; see the port. Raises Unavailable."""
+        self._slots |= slots or {}
+        found = {name: dict(each) for name, each in (servers or {}).items()}
         own = sa.update(executors).where(executors.c.id == self._executor)
         async with self._database.writing() as connection:
-            await connection.execute(own.values(obstacles=dict(obstacles)))
+            await connection.execute(own.values(obstacles=dict(obstacles), slots=self._slots, servers=found))
 
     async def has(self, entry: str) -> bool:
         """Whether a queue entry that this incarnation took is still its own. Raises Unavailable."""

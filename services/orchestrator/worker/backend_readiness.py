@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from services.errors import Unavailable
 from services.orchestrator.ports.backend import AttemptFailed, Backend
 from services.orchestrator.ports.meter import Meter
+from services.orchestrator.ports.shared_backend import SharedBackend
 from services.orchestrator.ports.workers import Workers
 from services.reasons import JobReason
 
@@ -36,7 +37,12 @@ class BackendReadiness:
             self.report(
                 "" if "" in found or not found else ", ".join(map(": ".join, zip(self.backends, found, strict=True)))
             )
-        await self.workers.report(dict(zip(self.backends, found, strict=True)))
+        shared = {name: backend for name, backend in self.backends.items() if isinstance(backend, SharedBackend)}
+        await self.workers.report(
+            dict(zip(self.backends, found, strict=True)),
+            {name: backend.slots for name, backend in shared.items()},
+            {name: backend.servers for name, backend in shared.items()},
+        )
 
     async def _check(self, name: str, backend: Backend) -> str:
         """Returns why a backend could not take a job now, as a reason; empty if it could."""

@@ -12,14 +12,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.errors import Unavailable
 from services.orchestrator.ports.backend import Limits
 from services.orchestrator.ports.job_queue import RunJob
+from services.orchestrator.ports.shared_backend import SharedBackend
 from services.orchestrator.store.database import KEEPALIVE
 from services.orchestrator.worker.new_work_poller import Entries, NewWorkPoller, Paused
-from services.orchestrator.worker.queue_claimer import POLL_S, QueueClaimer
+from services.orchestrator.worker.queue_claimer import PERIOD_S, POLL_S, UNLIMITED, QueueClaimer
 from services.orchestrator.worker.queue_names import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
+from services.orchestrator.worker.shared_room import SharedRoom
 from services.reasons import ServiceReason
 
-UNLIMITED = 10_000
-"""Jobs of one tenant at a time. Only with a limit, however high, does a queue have a partition for each tenant."""
 NOTIFIER_S = 0.2
 """Seconds between DBOS's polls for messages of workflows. Ours send none; the default is a hundred polls a second."""
 RECOVERIES = 1_000_000
@@ -45,15 +45,18 @@ class DbosQueue:
         slots: Mapping[str, Limits],
         entries: Entries,
         paused: Paused,
+        shared: Mapping[str, SharedBackend] | None = None,
         migrates: bool = True,
     ) -> None:
         """`executor` marks the entries that this worker takes; `slots` limits the jobs of each backend.
 
-        While a queue is `paused` no job of it is taken. `migrates`: whether the start may change DBOS's tables.
+        The slots of `shared` backends follow their servers. While a queue is `paused` no job of it is taken.
+        `migrates`: whether the start may change DBOS's tables.
         """
         self._url = url
         self._executor = executor
         self._slots = slots
+        self._shared = shared or {}
         self._migrates = migrates
         self._poller = NewWorkPoller(entries, paused)
         self._claimers: Mapping[str, QueueClaimer] = {}
@@ -99,7 +102,10 @@ class DbosQueue:
         DBOS.listen_queues([])  # the poller does
         DBOS.launch()
         # Only the queues of this worker's backends: the database may have queues of others.
-        self._claimers = {name: QueueClaimer(dbos, name, limits.per_worker) for name, limits in self._slots.items()}
+        rooms = {name: SharedRoom(backend) for name, backend in self._shared.items()}
+        self._claimers = {
+            name: QueueClaimer(dbos, name, limits, rooms.get(name)) for name, limits in self._slots.items()
+        }
         self._poller.start(self._claimers)
 
     def stop(self) -> None:
@@ -129,7 +135,7 @@ def _register_queues(url: str, slots: Mapping[str, Limits]) -> None:
                 backend,
                 worker_concurrency=limits.per_worker,
                 global_concurrency=limits.total,
-                limiter={"limit": limits.per_minute, "period": 60.0} if limits.per_minute else None,
+                limiter={"limit": limits.per_minute, "period": PERIOD_S} if limits.per_minute else None,
                 partition_concurrency=min(UNLIMITED, limits.total or UNLIMITED),
                 polling_interval_sec=POLL_S,
             )

@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
+from services.orchestrator.app import Role
 from services.orchestrator.domain.caller import Caller
 from tests.support.builders import a_plan, numbered
-from tests.support.served_orchestrator import Served
+from tests.support.served_orchestrator import Served, served
 from tests.support.worker_processes import api_alone, said, worker
 
 FIRST, STARTS = 20, 60
@@ -28,24 +29,28 @@ RUNNING = sa.text(
 )
 
 
-async def admitted(i2v: Served, first: int, count: int, tenant: str, weight: int = 1) -> list[str]:
+async def admitted(
+    i2v: Served, first: int, count: int, tenant: str, weight: int = 1, also: Served | None = None
+) -> list[str]:
+    """Admits jobs at an API, or in turn at two."""
     now = datetime.now(UTC)
     caller = Caller(tenant, "ann", replace(a_plan(), weight=weight))
     jobs = [
         numbered(number, tenant=tenant, create_time=now, expire_time=now + timedelta(hours=1))
         for number in range(first, first + count)
     ]
-    for job in jobs:
-        await i2v.app.store.admissions.admit(job, "fingerprint", caller, "fake")
+    for number, job in enumerate(jobs):
+        api = i2v if also is None or number % 2 else also
+        await api.app.store.admissions.admit(job, "fingerprint", caller, "fake")
     return [f"jobs/{job.id}" for job in jobs]
 
 
-async def test_two_workers_share_their_slots_by_weight_and_begin_a_first_job_soon(
+async def test_two_workers_of_two_apis_share_their_slots_by_weight_and_begin_a_first_job_soon(
     database: str, tmp_path: Path
 ) -> None:
-    async with api_alone(database, tmp_path) as i2v:
-        heavy = await admitted(i2v, 0, 100, "studio", weight=3)
-        await admitted(i2v, 100, 100, "story")
+    async with api_alone(database, tmp_path) as i2v, served(database, tmp_path / "2", {}, role=Role.API) as other:
+        heavy = await admitted(i2v, 0, 100, "studio", weight=3, also=other)
+        await admitted(i2v, 100, 100, "story", also=other)
         slots = {"I2V_FAKE_SLOTS": "2", "I2V_FAKE_PAUSE_S": "0.1"}
         with worker(database, tmp_path, "worker-0", **slots), worker(database, tmp_path, "worker-1", **slots):
             await i2v.until(heavy[STARTS // 2], "started")

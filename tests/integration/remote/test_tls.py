@@ -11,7 +11,7 @@ from i2v.v1 import job_pb2
 from prometheus_client import CollectorRegistry
 
 from services.errors import Unavailable
-from services.orchestrator.backend_connections import BackendTls, connect_backends
+from services.orchestrator.backend_connections import BackendTls, connect_backends, open_slot_locks
 from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.backends.remote_prompt_writer import RemotePromptWriter
 from services.orchestrator.domain.catalog import Catalog
@@ -111,9 +111,8 @@ async def test_a_worker_shows_its_certificate_to_triton(tmp_path: Path, shows: b
     settings = OrchestratorSettings(triton=f"localhost:{server.port}", triton_ca_file=str(ca), **shown)
     async with AsyncExitStack() as stack:
         tls = BackendTls(None, settings.triton_certificates())
-        backend, _ = connect_backends(
-            settings, lambda: Catalog({}), stack, tls, ConnectionMetrics(CollectorRegistry()), local=True
-        )["triton"]
+        metrics, locks = ConnectionMetrics(CollectorRegistry()), open_slot_locks("", stack)
+        backend, _ = connect_backends(settings, lambda: Catalog({}), stack, tls, metrics, locks)["triton"]
         with pytest.raises(Unavailable) as refused:  # the server with the certificate is no Triton, but it was reached
             await backend.check()
         assert refused.value.metadata["code"] == code

@@ -43,8 +43,8 @@ def metrics(*pages: str) -> Iterator[tuple[str, list[str]]]:
         server.server_close()
 
 
-def hook(url: str, seconds: str) -> int:
-    code = f"import runpy, sys; sys.exit(runpy.run_path({str(HOOK)!r})['main']([{seconds!r}], {url!r}))"
+def hook(url: str, seconds: str, quiet_s: float = 0.0) -> int:
+    code = f"import runpy, sys; sys.exit(runpy.run_path({str(HOOK)!r})['main']([{seconds!r}], {url!r}, {quiet_s!r}))"
     return subprocess.run([sys.executable, "-c", code], timeout=120).returncode
 
 
@@ -52,6 +52,12 @@ def hook(url: str, seconds: str) -> int:
 def test_a_busy_triton_is_waited_for_until_it_is_idle(busy: str) -> None:
     with metrics(busy, busy, IDLE) as (url, left):
         assert hook(url, "60") == 0
+        assert left == [IDLE]
+
+
+def test_a_video_that_begins_before_all_workers_know_of_the_stop_is_waited_for() -> None:
+    with metrics(IDLE, BUSY, IDLE) as (url, left):
+        assert hook(url, "60", quiet_s=0.5) == 0
         assert left == [IDLE]
 
 

@@ -150,7 +150,7 @@ def test_only_the_first_tenants_have_a_value_of_their_own() -> None:
 
 def test_an_engine_shows_its_steps_and_its_models() -> None:
     registry = CollectorRegistry()
-    engine = EngineMetrics(registry).of("triton")
+    engine = EngineMetrics(registry).of("triton", "a:1")
     engine.block("nano", 0.2)
     engine.decoded("nano", 0.1, 12)
     engine.encoded("nano", -0.1, 12)
@@ -163,7 +163,7 @@ def test_an_engine_shows_its_steps_and_its_models() -> None:
     assert of("i2v_decode_seconds_count", model="nano") == 1
     assert of("i2v_encode_seconds_count", model="nano") == 0
     assert of("i2v_engine_frames_total", model="nano", step="decode") == 12
-    assert of("i2v_engine_model_ready", part="vae_decoder") == 0
+    assert of("i2v_engine_model_ready", server="a:1", part="vae_decoder") == 0
 
 
 def test_a_fragment_is_early_until_the_viewer_has_played_all_before_it() -> None:

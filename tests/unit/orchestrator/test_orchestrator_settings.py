@@ -18,16 +18,20 @@ def settings(**variables: str) -> Settings:
 @pytest.mark.parametrize(
     ("triton", "slots", "found"),
     [
-        ("127.0.0.1:8001", "1", {"triton": ("127.0.0.1:8001", 1)}),
-        ("triton.i2v:8001", "triton=3", {"triton": ("triton.i2v:8001", 3)}),
+        ("127.0.0.1:8001", "1", {"triton": (("127.0.0.1:8001",), 1)}),
+        ("triton.i2v:8001", "triton=3", {"triton": (("triton.i2v:8001",), 3)}),
         ("", "1", {}),
-        ("triton=a:1, triton-14b=b:2", "2", {"triton": ("a:1", 2), "triton-14b": ("b:2", 2)}),
-        ("triton=a:1,triton-14b=b:2", "triton=2", {"triton": ("a:1", 2), "triton-14b": ("b:2", 1)}),
-        ("[::1]:8001", "1", {"triton": ("[::1]:8001", 1)}),
-        ("triton-14b=b:2", "triton-14b=0", {"triton-14b": ("b:2", 0)}),
+        ("triton=a:1, triton-14b=b:2", "2", {"triton": (("a:1",), 2), "triton-14b": (("b:2",), 2)}),
+        ("triton=a:1,triton-14b=b:2", "triton=2", {"triton": (("a:1",), 2), "triton-14b": (("b:2",), 1)}),
+        ("[::1]:8001", "1", {"triton": (("[::1]:8001",), 1)}),
+        ("triton-14b=b:2", "triton-14b=0", {"triton-14b": (("b:2",), 0)}),
+        ("a:1, b:2", "3", {"triton": (("a:1", "b:2"), 3)}),
+        ("triton=a:1,triton-14b=b:2,triton=c:3", "1", {"triton": (("a:1", "c:3"), 1), "triton-14b": (("b:2",), 1)}),
     ],
 )
-def test_one_triton_or_several_by_name(triton: str, slots: str, found: dict[str, tuple[str, int]]) -> None:
+def test_tritons_of_one_profile_or_of_several_by_name(
+    triton: str, slots: str, found: dict[str, tuple[tuple[str, ...], int]]
+) -> None:
     assert settings(TRITON=triton, TRITON_SLOTS=slots).tritons() == found
 
 
@@ -36,7 +40,6 @@ def test_one_triton_or_several_by_name(triton: str, slots: str, found: dict[str,
     [
         "a",
         "a:x",
-        "a:1,b:2",
         "triton=a:1,b:2",
         "nano=a:1",
         "Triton-b=a:1",
@@ -55,9 +58,9 @@ def test_addresses_of_tritons_that_cannot_be_read_are_named(triton: str) -> None
         settings(TRITON=triton)
 
 
-@pytest.mark.parametrize("triton", ["triton=h:1,triton=h:2", "triton=h:1,triton=h:1"])
+@pytest.mark.parametrize("triton", ["h:1,h:1", "triton=h:1,triton=h:2,triton=h:1"])
 def test_a_triton_that_is_named_twice_is_refused(triton: str) -> None:
-    with pytest.raises(BadSetting, match=r"I2V_TRITON is .*; the name 'triton' comes twice"):
+    with pytest.raises(BadSetting, match=r"I2V_TRITON is .*; 'h:1' comes twice"):
         settings(TRITON=triton)
 
 

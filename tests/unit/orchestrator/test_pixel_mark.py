@@ -9,7 +9,7 @@ from PIL import Image
 from prometheus_client import CollectorRegistry
 
 from services.errors import InvalidUpload
-from services.orchestrator.backend_connections import BackendTls, connect_backends
+from services.orchestrator.backend_connections import BackendTls, connect_backends, open_slot_locks
 from services.orchestrator.domain.catalog import Catalog
 from services.orchestrator.domain.spec import Size, Spec, TextToVideo
 from services.orchestrator.media.pixel_mark import Frames, mark
@@ -56,9 +56,8 @@ async def test_the_setting_says_whether_the_fake_backend_marks_its_videos(presen
     attempt = GenerationRequest("job", 1, spec, card, None, tmp_path)
     settings = Settings(triton="", fake_slots=1, pixel_mark=present)
     async with AsyncExitStack() as stack:
-        backend, _ = connect_backends(
-            settings, lambda: Catalog((card,)), stack, NO_TLS, ConnectionMetrics(CollectorRegistry()), local=True
-        )["fake"]
+        metrics, locks = ConnectionMetrics(CollectorRegistry()), open_slot_locks("", stack)
+        backend, _ = connect_backends(settings, lambda: Catalog((card,)), stack, NO_TLS, metrics, locks)["fake"]
         outputs = [each async for each in backend.generate(attempt) if isinstance(each, Output)]
     assert [find_mark(each.path) for each in outputs] == [present]
 
