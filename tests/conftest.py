@@ -44,6 +44,7 @@ pytest_plugins = [
     "tests.support.rgw_fixture",
     "tests.support.command_fixture",
     "tests.support.stack_fixture",
+    "tests.support.previous_release",
 ]
 
 CLOSING_S = 20.0

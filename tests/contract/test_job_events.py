@@ -6,11 +6,13 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from services.orchestrator.api import job_messages
 from services.orchestrator.domain import event as events
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.event import Cancelled, JobError, Progressed, Started
 from services.orchestrator.store.notification_listener import Signal
 from services.orchestrator.store.postgres_store import PostgresStore
+from services.orchestrator.store.schema import job_events
 from tests.support.builders import NOON, a_job, admit
 
 
@@ -92,3 +94,24 @@ async def test_waiters_survive_a_broken_connection(store: PostgresStore) -> None
         await asyncio.gather(*(store.database.check() for _ in range(10)), return_exceptions=True)
         await store.jobs.record(job.id, next_event.start)
         assert await changes.wait(10)
+
+
+async def test_what_a_newer_release_has_written_is_read_as_far_as_it_is_known(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    error = {"reason": "ENGINE_BUSY", "message": "busy", "retryable": True, "resumable": False, "later": 1}
+    for number, kind, body in (
+        (2, "Started", {"attempt": 1, "place": "elsewhere"}),
+        (3, "Paused", {"until": "noon"}),
+        (4, "Retrying", {"error": error, "retry_time": NOON.isoformat(), "requeued": True, "why": {"deep": []}}),
+    ):
+        row = {"job_id": job.id, "sequence": number, "time": NOON, "kind": kind, "body": body, "terminal": False}
+        async with store.database.writing() as connection:
+            await connection.execute(sa.insert(job_events).values(**row))
+    read = await store.job_events.read(job.id, after=1)
+    assert [event.body for event in read] == [
+        Started(1),
+        events.Unrecognized("Paused"),
+        events.Retrying(JobError("ENGINE_BUSY", "busy", retryable=True), NOON, requeued=True),
+    ]
+    shown = [job_messages.event(event) for event in read]
+    assert [(each.sequence, each.WhichOneof("event")) for each in shown] == [(2, "started"), (3, None), (4, "retrying")]

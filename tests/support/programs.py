@@ -1,111 +1,22 @@
-"""The programs of the service as processes of their own, on free ports of this machine, as operators run them."""
+"""Vendors, a language model and the programs that call them, as processes of their own, as operators run them."""
 
 import asyncio
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
+from tools.evictions.program import Program, fresh_port, program
 from tools.simulators.fal import FalSimulator
 from tools.simulators.llm import MODEL, LlmSimulator
 from tools.simulators.simulator import Simulator
 from tools.simulators.wavespeed import WaveSpeedSimulator
-from tools.stack_process import free_port
 
-READY_S = 120.0
+__all__ = ["OPERATORS", "Program", "World", "fresh_port", "program", "world"]
+
 ACCESS = "what-the-orchestrator-shows"
 OPERATORS = "what-operators-show"
-given: set[int] = set()
-"""Ports that programs were started on, or will be soon: no process may listen on them yet."""
-
-
-@dataclass
-class Program:
-    """One running process."""
-
-    address: str
-    process: asyncio.subprocess.Process
-    log: Path
-
-    async def kill(self) -> None:
-        """Kills it, as `kill -9` does."""
-        self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
-
-    async def stop(self) -> int:
-        """Requests its end, and returns its exit code."""
-        with suppress(ProcessLookupError):
-            self.process.terminate()
-        return await self.process.wait()
-
-
-def fresh_port() -> int:
-    """One that is free and that no other program was given."""
-    while (port := free_port()) in given:
-        pass
-    given.add(port)
-    return port
-
-
-@asynccontextmanager
-async def program(
-    name: str, *arguments: str, log: Path, prefix: str, address: str = "", **settings: str
-) -> AsyncIterator[Program]:
-    """Runs `python -m NAME ARGUMENTS`, with its settings as variables, until the block is left; serving in it.
-
-    `address` is where it listens; default: at a port of its own.
-    """
-    address = address or f"127.0.0.1:{fresh_port()}"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
-        f"{prefix}LISTEN": address,
-        f"{prefix}METRICS_LISTEN": f"127.0.0.1:{fresh_port()}",
-        **settings,
-    }
-    with log.open("ab") as file:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "ignore", "-m", name, *arguments),
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-        )
-    running = Program(address, process, log)
-    try:
-        await _serving(running)
-        yield running
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-async def _serving(running: Program) -> None:
-    """Waits until a process logs that it serves. Raises AssertionError when it ends before that."""
-
-    async def wait_for_ready_line() -> None:
-        request = health_pb2.HealthCheckRequest()
-        # A connection of its own: one that is shared may still be that of a server that was killed at this address.
-        options = (("grpc.max_reconnect_backoff_ms", 200), ("grpc.use_local_subchannel_pool", 1))
-        async with grpc.aio.insecure_channel(running.address, options) as channel:
-            watch: Any = health_pb2_grpc.HealthStub(channel).Watch
-            async for answer in watch(request, wait_for_ready=True, timeout=READY_S):
-                if answer.status == health_pb2.HealthCheckResponse.SERVING:
-                    return
-
-    serving, ended = asyncio.create_task(wait_for_ready_line()), asyncio.create_task(running.process.wait())
-    await asyncio.wait({serving, ended}, return_when=asyncio.FIRST_COMPLETED)
-    ended.cancel()
-    assert serving.done(), running.log.read_text()[-2000:]
-    serving.result()
 
 
 @dataclass

@@ -9,15 +9,10 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from services.orchestrator.app import Role
-from tests.support.served_orchestrator import GOLDEN, Served, served
+from tests.support.served_orchestrator import Served, served
+from tools.evictions.fake_models import fake_models
 
-
-def fake_models(folder: Path, fps: int = 8) -> Path:
-    """Writes `models.toml` with the golden cards, on the fake backend. Returns its path."""
-    models = folder / "models.toml"
-    text = (GOLDEN / "models.toml").read_text().replace('backend = "test"', 'backend = "fake"')
-    models.write_text(text.replace("fps = 8", f"fps = {fps}"))
-    return models
+__all__ = ["api_alone", "fake_models", "said", "worker"]
 
 
 @asynccontextmanager
@@ -35,12 +30,21 @@ async def api_alone(database: str, data: Path, fps: int = 8) -> AsyncIterator[Se
 
 @contextmanager
 def worker(
-    database: str, data: Path, name: str = "worker-0", role: str = "worker", **settings: str
+    database: str,
+    data: Path,
+    name: str = "worker-0",
+    role: str = "worker",
+    root: Path | None = None,
+    **settings: str,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker process, or one of another role, on the fake backend, which pauses after each fragment."""
+    """A worker process, or one of another role, on the fake backend, which pauses after each fragment.
+
+    `root` is the checkout whose code runs; default: the working folder.
+    """
+    root = root or Path.cwd()
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
+        "PYTHONPATH": f"{root}:{root / 'gen'}",
         "I2V_DATABASE_URL": database,
         "I2V_DATA": str(data),
         "I2V_MODELS_FILE": str(data / "models.toml"),
@@ -53,7 +57,7 @@ def worker(
     } | settings
     log = (data / f"{name}.log").open("ab")
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "services.orchestrator", role], env=environment, stderr=log
+        [sys.executable, "-W", "ignore", "-m", "services.orchestrator", role], cwd=root, env=environment, stderr=log
     )
     try:
         yield process

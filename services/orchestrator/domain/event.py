@@ -229,9 +229,16 @@ Body = (
 
 
 @dataclass(frozen=True, slots=True)
+class Unrecognized:
+    """What a process of a newer release has recorded, and this one has no word for. It is read, and never written."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened, with its place in the job's history."""
 
     sequence: int
     time: datetime
-    body: Body
+    body: Body | Unrecognized

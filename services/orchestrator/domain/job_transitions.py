@@ -41,6 +41,7 @@ from services.orchestrator.domain.event import (
     Started,
     Submitting,
     Succeeded,
+    Unrecognized,
     Warned,
 )
 from services.orchestrator.domain.job import Job, State
@@ -64,7 +65,7 @@ def apply(job: Job, event: Event) -> Job:
     return replace(_fold(job, event.body, event.time), last_sequence=event.sequence)
 
 
-def _fold(job: Job, body: Body, time: datetime) -> Job:
+def _fold(job: Job, body: Body | Unrecognized, time: datetime) -> Job:
     state, running = job.state, job.state in (State.RUNNING, State.CANCELLING)
     match body:
         case Admitted() if job.last_sequence == 0:

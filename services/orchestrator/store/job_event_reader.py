@@ -41,7 +41,7 @@ class PostgresJobEvents:
             .order_by(job_events.c.sequence)
         )
         async with self._database.reading() as connection:
-            return [FragmentReady(**body) for body in (await connection.execute(query)).scalars()]
+            return [row_mapping.stored(FragmentReady, body) for body in (await connection.execute(query)).scalars()]
 
     def changes(self, job_id: str) -> AbstractAsyncContextManager[Signal]:
         """Wakes on every event of a job."""

@@ -1,21 +1,30 @@
 """Row <-> object, in one place."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from sqlalchemy import Row
 
 from services.orchestrator.domain import spec
 from services.orchestrator.domain.asset import Asset
-from services.orchestrator.domain.event import Body, Event, JobError, PromptWritten, VideoOutput
+from services.orchestrator.domain.event import Body, Event, JobError, PromptWritten, Unrecognized, VideoOutput
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.ledger import Entry, Kind
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
 from services.orchestrator.domain.paid_call import Call, PaidCall
 from services.orchestrator.domain.spec import Size
 
+T = TypeVar("T")
+
 KINDS: dict[str, type[Body]] = {kind.__name__: kind for kind in get_args(Body)}
+
+
+def stored(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Returns an object of its stored fields. Those that a newer release has added are left out."""
+    names = {field.name for field in fields(cast("Any", kind))}
+    return kind(**{name: value for name, value in values.items() if name in names})
 
 
 def job(row: Row[Any]) -> Job:
@@ -35,7 +44,7 @@ def job(row: Row[Any]) -> Job:
         resumes=row.resumes or "",
         call=Call(row.call),
         tried=tuple(row.tried or ()),
-        written=PromptWritten(**row.written) if row.written else None,
+        written=stored(PromptWritten, row.written) if row.written else None,
         workflow=row.workflow,
         create_time=row.create_time,
         expire_time=row.expire_time,
@@ -48,7 +57,7 @@ def job(row: Row[Any]) -> Job:
         charged_micros=row.charged_micros,
         refunded_micros=row.refunded_micros,
         output=_output(row.output) if row.output else None,
-        error=JobError(**row.error) if row.error else None,
+        error=stored(JobError, row.error) if row.error else None,
         start_time=row.start_time,
         end_time=row.end_time,
     )
@@ -76,21 +85,23 @@ def changing(job: Job) -> dict[str, Any]:
 
 def event_of(row: Row[Any]) -> Event:
     """Returns the event of a `job_events` row."""
-    fields: dict[str, Any] = dict(row.body)
-    if "output" in fields:
-        fields["output"] = _output(fields["output"])
-    if "error" in fields:
-        fields["error"] = JobError(**fields["error"])
+    if row.kind not in KINDS:
+        return Event(row.sequence, row.time, Unrecognized(row.kind))
+    body: dict[str, Any] = dict(row.body)
+    if "output" in body:
+        body["output"] = _output(body["output"])
+    if "error" in body:
+        body["error"] = stored(JobError, body["error"])
     for name in ("retry_time", "expire_time"):
-        if name in fields:
-            fields[name] = datetime.fromisoformat(fields[name])
-    return Event(row.sequence, row.time, KINDS[row.kind](**fields))
+        if name in body:
+            body[name] = datetime.fromisoformat(body[name])
+    return Event(row.sequence, row.time, stored(KINDS[row.kind], body))
 
 
 def body_json(body: Body) -> dict[str, Any]:
     """Returns an event's body as plain JSON values."""
-    fields = asdict(body)
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
+    values = asdict(body)
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 def asset(row: Row[Any]) -> Asset:
@@ -165,5 +176,5 @@ def paid_call(row: Row[Any]) -> PaidCall:
     )
 
 
-def _output(stored: dict[str, Any]) -> VideoOutput:
-    return VideoOutput(**{**stored, "size": Size(**stored["size"])})
+def _output(values: dict[str, Any]) -> VideoOutput:
+    return stored(VideoOutput, {**values, "size": Size(**values["size"])})

@@ -22,6 +22,8 @@ from services.orchestrator.worker.reconcile_schedule import ReconcileSchedule
 
 HEARTBEAT_S = 5.0
 """Seconds between two rounds of a duty, at most."""
+ORPHANS_S = 2.0
+"""The same for orphaned and overdue jobs: so much later than `silent_s` others begin the jobs of a dead worker."""
 OVERDUE_GRACE_S = 30.0
 """Seconds after its expire_time that a job which has begun may still end by itself."""
 
@@ -56,12 +58,13 @@ class Reaper:
     async def reap(self) -> None:
         """Runs each duty periodically until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._repeat(self._workers.beat), name="heartbeat")
-            tasks.create_task(self._repeat(self._take_over, self._end_overdue), name="orphaned-and-overdue")
-            tasks.create_task(self._repeat(self._reconciling.run), name="reconcile")
-            tasks.create_task(self._repeat(self._readiness.check), name="readiness")
+            tasks.create_task(self._repeat(HEARTBEAT_S, self._workers.beat), name="heartbeat")
+            orphans = self._repeat(ORPHANS_S, self._take_over, self._end_overdue)
+            tasks.create_task(orphans, name="orphaned-and-overdue")
+            tasks.create_task(self._repeat(HEARTBEAT_S, self._reconciling.run), name="reconcile")
+            tasks.create_task(self._repeat(HEARTBEAT_S, self._readiness.check), name="readiness")
 
-    async def _repeat(self, *duties: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, every_s: float, *duties: Callable[[], Awaitable[None]]) -> None:
         while True:
             for duty in duties:
                 try:
@@ -70,7 +73,7 @@ class Reaper:
                     log.warning("the database is away; the reaper waits")
                 except Exception:  # the other duties must continue
                     log.exception("a duty of the reaper failed")
-            await asyncio.sleep(min(HEARTBEAT_S, self._silent_s / 3))
+            await asyncio.sleep(min(every_s, self._silent_s / 3))
 
     async def _take_over(self) -> None:
         """Requeues orphaned jobs: those of workers without a heartbeat."""

@@ -1,0 +1,1 @@
+"""Several APIs and workers as processes on one database, which are stopped, killed and started again under load."""
