@@ -86,13 +86,16 @@ class PermissionDenied(ServiceError):
 class NotFound(ServiceError):
     """There is no such thing, or it belongs to somebody else."""
 
-    def __init__(self, kind: str, name: str, *, field: str = "") -> None:
+    def __init__(self, kind: str, name: str, *, field: str = "", message: str = "") -> None:
+        """`message` is for a thing whose name must not be said; otherwise it names it."""
         self.kind = kind
         self.name = name
         metadata = {"kind": kind, "name": name} | ({"field": field} if field else {})
         where = f"{field}: " if field else ""
         super().__init__(
-            f"{where}There is no {kind} {name!r} for this caller.", reason=RequestReason.NOT_FOUND, metadata=metadata
+            message or f"{where}There is no {kind} {name!r} for this caller.",
+            reason=RequestReason.NOT_FOUND,
+            metadata=metadata,
         )
 
 

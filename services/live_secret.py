@@ -31,7 +31,7 @@ class LiveSecret:
         try:
             found = read_key(self._variable, self._file)
         except BadSetting as error:
-            log.warning("a new secret cannot be used; the one before it stays", extra={"why": str(error)})
+            log.error("a new secret cannot be used; the one before it stays", extra={"cause": str(error)})
             return
         if found != self._value:
             self._value = found

@@ -15,6 +15,7 @@ from services.health_port import HealthPort
 from services.readiness import Readiness
 from services.resource_shortage import shortage
 from services.rpc import logs
+from services.rpc.redaction import redact
 from services.rpc.server import CannotListenError
 from services.settings import BadSetting, ProcessSettings
 
@@ -61,12 +62,12 @@ def run_process(
         opening = open_app(settings, readiness=readiness)
         uvloop.run(_until_stopped(opening, settings.health_listen, readiness, ended, reload))
     except plain as error:
-        sys.stderr.write(f"{name}: {error}\n")
+        sys.stderr.write(redact(f"{name}: {error}\n"))
         return 1
     except Exception as error:
         if shortage(error) is None:
             raise
-        sys.stderr.write(f"{name}: this machine has too few resources for a start: {error}\n")
+        sys.stderr.write(f"{name}: this machine has too few resources for a start: {redact(str(error))}\n")
         return 1
     return 0
 

@@ -86,7 +86,7 @@ async def keep_sweeping(
             try:
                 count(await asyncio.to_thread(each))
             except (OSError, RuntimeError) as error:
-                log.warning("files of ended processes cannot be removed now", extra={"error": str(error)})
+                log.warning("files of ended processes cannot be removed now", extra={"cause": str(error)})
         await asyncio.sleep(every_s)
 
 

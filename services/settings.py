@@ -23,6 +23,7 @@ from services.certificates.certificate_files import (
     NamedFile,
     UnusableCertificate,
 )
+from services.known_secrets import remember, remember_password
 
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 KEY = re.compile(r"[!-~]{1,4096}")
@@ -158,6 +159,11 @@ class ProcessSettings(BaseSettings):
             settings = cls(**EnvironmentSource(cls, found, prefix)())
         except ValidationError as error:
             raise BadSetting(cls._message(prefix, error)) from None
+        for value in dict(settings).values():
+            if isinstance(value, SecretStr):
+                remember(value.get_secret_value())
+            elif isinstance(value, str):
+                remember_password(value)
         settings.check(prefix)
         return settings
 
@@ -241,6 +247,7 @@ def read_key(variable: str, file: str) -> str:
         raise BadSetting(f"{variable} names {file}, which is empty")
     if not KEY.fullmatch(secret):
         raise BadSetting(f"{variable} names {file}, which has {WRONG_KEY}")
+    remember(secret)
     return secret
 
 

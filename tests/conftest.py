@@ -121,7 +121,7 @@ def postgres() -> Iterator[str]:
             connection.execute(sa.text("ALTER SYSTEM SET fsync = off"))
             connection.execute(sa.text("SELECT pg_reload_conf()"))
             # Some tests end every connection to their database; one may belong to autovacuum.
-            connection.execute(sa.text(f"ALTER ROLE {ROLE} CREATEDB"))
+            connection.execute(sa.text(f"ALTER ROLE {ROLE} CREATEDB CREATEROLE"))
             connection.execute(sa.text(f"GRANT pg_signal_backend, pg_signal_autovacuum_worker TO {ROLE}"))
         yield server.url
         server.close()

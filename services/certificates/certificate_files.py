@@ -103,7 +103,7 @@ class CertificateFiles:
         try:
             found = self._read()
         except UnusableCertificate as error:
-            log.warning("a new certificate cannot be used", extra={"certificate": self._kind, "why": str(error)})
+            log.error("a new certificate cannot be used", extra={"certificate": self._kind, "cause": str(error)})
             if self._meter is not None:
                 self._meter.reload_failed(CA if error.of_authorities else self._kind)
             return

@@ -43,15 +43,17 @@ async def download_asset(
     write: Write,
     variant: str = "",
     begun: Begun | None = None,
+    *,
+    uncounted: bool = False,
 ) -> int:
     """Passes the bytes of an asset, or of a variant, to `write`, in order; returns their number. Raises I2VError.
 
-    Continues after what was begun.
+    Continues after what was begun. An `uncounted` one is no download in the library's counts.
     """
     begun = begun or Begun()
     retry, digest, size = RetryPolicy(channel.retry_for_s), begun.digest, begun.size
     while True:
-        request = asset_pb2.ReadAssetRequest(name=name, offset=size, variant=variant)
+        request = asset_pb2.ReadAssetRequest(name=name, offset=size, variant=variant, uncounted=uncounted)
         try:
             async with aclosing(channel.stream(assets.ReadAsset, request)) as responses:
                 async for response in responses:

@@ -155,8 +155,8 @@ class MetricsEndpoint:
             return _Server(*self._arguments)
         except OSError as error:
             if first:
-                why = {"address": self._address, "why": error.strerror or str(error), "again_s": self._again_s}
-                log.error("metrics cannot be served; the service goes on without, and tries again", extra=why)
+                fields = {"address": self._address, "cause": error.strerror or str(error), "again_s": self._again_s}
+                log.error("metrics cannot be served; the service goes on without, and tries again", extra=fields)
             return None
 
     def _serve(self) -> None:

@@ -39,6 +39,10 @@ async def lost(app: App) -> None:
         await app.worker.lost()
 
 
+QUIET = ("alembic", "dbos", "httpx", "httpcore", "sqlalchemy")
+"""Libraries of which only warnings are logged: httpx would log each URL."""
+
+
 def main(arguments: list[str]) -> int:
     """Returns the exit code: 0 after a drain, 1 when it cannot run, 2 at a wrong call."""
     if "--help" in arguments:
@@ -57,7 +61,7 @@ def main(arguments: list[str]) -> int:
             open_migration,
             ended=migrated,
             expected=(ServiceError,),
-            quiet=("alembic", "dbos"),
+            quiet=QUIET,
         )
     return run_process(
         "i2v",
@@ -66,7 +70,7 @@ def main(arguments: list[str]) -> int:
         ended=lost,
         reload=lambda app: app.config.reload(),
         expected=(ClusterError, NameTaken, ServiceError),
-        quiet=("alembic", "dbos"),
+        quiet=QUIET,
     )
 
 

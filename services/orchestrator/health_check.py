@@ -51,7 +51,9 @@ async def check(
             if obstacle is None:
                 log.exception("the health check failed")
             elif obstacle.reason != why:
-                log.warning("not serving", extra={"reason": obstacle.reason, **obstacle.metadata})
+                log.warning(
+                    "not serving", extra={"reason": obstacle.reason, "place": obstacle.metadata.get("place", "")}
+                )
             serving, why = False, obstacle.reason if obstacle is not None else ""
             report(obstacle.message if obstacle is not None else "the health check failed")
         else:
@@ -72,4 +74,4 @@ async def _revive(embedded: EmbeddedPostgres) -> None:
         if await asyncio.to_thread(embedded.revive):
             log.warning("the embedded PostgreSQL had ended and was started again")
     except Exception as error:
-        log.warning("the embedded PostgreSQL cannot be started again", extra={"why": str(error)})
+        log.error("the embedded PostgreSQL cannot be started again", extra={"cause": str(error)})

@@ -80,8 +80,10 @@ class LiveFiles(Generic[T]):
         except BadSetting as error:
             self._refused = digest
             self._meter.config_refused(self._name)
-            refused = "a new version of the configuration cannot be used; the old one stays"
-            log.error(refused, extra={"config": self._name, "problem": str(error)})
+            log.error(
+                "a new version of the configuration cannot be used; the old one stays",
+                extra={"config": self._name, "cause": str(error)},
+            )
             return False
         self.value, self._holds, self._refused = value, digest, ""
         self._meter.config_loaded(self._name, digest)
@@ -146,7 +148,7 @@ class LiveConfig:
 
     def _warn(self) -> None:
         for problem in unknown_names(self.plans, self.catalog()):
-            log.warning("a plan names what no card has", extra={"problem": problem.what})
+            log.warning("a plan names what no card has", extra={"cause": problem.what})
 
 
 async def no_report() -> None:

@@ -108,7 +108,7 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
                 except (OSError, MemoryError, RuntimeError) as error:
                     if not isinstance(error, OSError) and shortage(error) is None:
                         raise
-                    log.warning("a task's inputs cannot be kept", extra={"error": repr(error)})
+                    log.warning("a task's inputs cannot be kept", extra={"cause": repr(error)})
                     await drain(request_iterator)
                     message = "This provider cannot keep the task's inputs now."
                     raise Unavailable(message, reason=VendorReason.NOTHING_SUBMITTED) from error

@@ -160,7 +160,7 @@ class Submissions:
         if self._of_ref.get(ref, task.submission_id) == task.submission_id:
             return
         self._meter.mixed_up("submit")
-        named = {"submission_id": task.submission_id, "other": self._of_ref[ref], "external_ref": ref}
+        named = {"submission_id": task.submission_id, "other_submission_id": self._of_ref[ref], "external_ref": ref}
         log.error("the vendor answered with the id of another submission", extra=named)
         raise task_failures.no_answer(200)
 

@@ -51,10 +51,13 @@ class WebhookServer:
             if len(self._open) <= CONNECTIONS:
                 async with asyncio.timeout(REQUEST_S):
                     status = await self._status(reader)
+            if status >= 400:
+                host, port = writer.get_extra_info("peername", ("", 0))[:2]
+                log.info("refused", extra={"method": "webhook", "code": str(status), "peer": f"{host}:{port}"})
             writer.write(_answer(status))
             await writer.drain()
         except (TimeoutError, OSError):
-            log.info("webhook connection broke")
+            log.debug("webhook connection broke")
         finally:
             self._open.discard(task)
             writer.close()

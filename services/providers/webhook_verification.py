@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from services.known_secrets import remember
 from services.providers.metrics import VendorMeter
 from services.providers.submissions import Submissions
 from services.providers.system_clock import Clock
@@ -136,6 +137,7 @@ async def _requested_secret(vendor: Vendor, schedule: PollSchedule) -> str:
             log.warning("the vendor did not give the webhook secret; it is requested again", extra=fields)
             await asyncio.sleep(pause_after_s(schedule, failures, failed.retry_delay_s))
         else:
+            remember(secret)
             if failures:
                 log.info("the webhook secret is known")
             return secret

@@ -118,8 +118,8 @@ class LibraryReason(Reason):
     )
     SEARCH_TOO_LARGE = (
         "SEARCH_TOO_LARGE",
-        "A search, or statistics, took more than 5 seconds, because it reads too many assets. Narrow it, such as by "
-        "`type` or `create_time`, or choose another order than `relevance`.",
+        "A search, statistics, or a change by filter took more than 5 seconds, because it reads too many assets. "
+        "Nothing was changed. Narrow it, such as by `type` or `create_time`, or choose another order than `relevance`.",
         Code.FAILED_PRECONDITION,
     )
     CHANGE_MISSING = "CHANGE_MISSING", "Name at least one change: tags, `favorite`, `rating` or `source_module`."

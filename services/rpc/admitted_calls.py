@@ -117,7 +117,7 @@ class AdmittedCalls:
             caller = await auth.authenticate(by_key, verify)
         finally:
             self._arriving -= 1
-        logs.bind(tenant=caller.tenant, user=caller.user)
+        logs.bind(tenant=caller.tenant)
         return caller
 
 

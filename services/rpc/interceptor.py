@@ -21,12 +21,13 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from services.errors import DeadlineTooShort, ServiceError
+from services.reasons import ServiceReason
 from services.rpc import auth, logs
 from services.rpc.admitted_calls import AdmittedCalls, Metadata, OpenStream
 from services.rpc.concurrent_call_limits import CallLimits, Group
 from services.rpc.method_runner import Context, Handler, MethodRunner, method_runner
 from services.rpc.request_messages import RequestMessages
-from services.rpc.status_codes import to_status
+from services.rpc.status_codes import reason_in, to_status
 from services.rpc.telemetry import CODE_NAMES, KINDS, MethodMetrics, ServerMetrics
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,10 @@ log = logging.getLogger(__name__)
 REQUEST_ID = "x-request-id"
 REQUEST_ID_FORM = re.compile(r"[!-~]{1,128}")
 
+UNIMPLEMENTED = CODE_NAMES[grpc.StatusCode.UNIMPLEMENTED.value[0]]
 CANCELED = CODE_NAMES[grpc.StatusCode.CANCELLED.value[0]]
+FAULTS = frozenset({"Unknown", "Internal", "Unavailable", "DataLoss"})
+"""Codes of refusals that are no fault of the caller."""
 DEADLINE_EXCEEDED = CODE_NAMES[grpc.StatusCode.DEADLINE_EXCEEDED.value[0]]
 
 
@@ -89,8 +93,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         known = self._wrapped.get(method)
         if known is None:
             handler = await continuation(handler_call_details)
-            if handler is None:
+            if handler is None:  # gRPC answers
                 self._metrics.unknown()
+                request_id = _request_id(handler_call_details.invocation_metadata)
+                log.info("refused", extra={"method": method, "code": UNIMPLEMENTED, "request_id": request_id})
                 return None
             known = self._wrapped[method] = self._wrap(method, handler)
         return known
@@ -142,14 +148,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         request_id = _request_id(metadata)
         logs.bind(request_id=request_id)
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
-        code = CANCELED
+        code, refused = CANCELED, None
         try:
             await self._admit(method, context, task, metadata)
             response = await method.run(self._requests(method, context), context)
             code = _code(context)
             return response
         except grpc.aio.AbortError:
-            code = _code(context)
+            code, refused = _code(context), ""
             raise
         except asyncio.CancelledError as error:
             reason = self._admission.reason_of_end(task)
@@ -160,17 +166,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             if reason is not None:
                 self._metrics.reject(reason.reason)
             status = to_status(reason or error)
-            code = CODE_NAMES[status.code]
+            code, refused = CODE_NAMES[status.code], reason_in(status)
             await _abort(context, status, request_id)
         except Exception as error:
             if isinstance(error, grpc.aio.BaseError) and not isinstance(error, grpc.aio.UsageError):
                 raise  # The connection broke while we wrote.
             status = to_status(error)
-            code = CODE_NAMES[status.code]
+            code, refused = CODE_NAMES[status.code], reason_in(status)
             await _abort(context, status, request_id)
         finally:
             self._admission.release(task)
             self._record(method, code, perf_counter() - began)
+            _log(method, context, code, refused, perf_counter() - began)
 
     async def _admit(self, method: _Method, context: Context, task: asyncio.Task[Any], metadata: Metadata) -> None:
         """Raises ServiceError, and counts it, for a call that is not to be run."""
@@ -204,14 +211,24 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         )
 
     def _record(self, method: _Method, code: str, took_s: float) -> None:
-        """Counts an answered call, and logs it."""
+        """Counts an answered call."""
         metrics = method.metrics
         metrics.handled(code, took_s)
         if metrics.open is not None:
             metrics.open.dec()
-        level = logging.DEBUG if method.is_open else logging.INFO
-        if log.isEnabledFor(level):
-            log.log(level, "answered", extra={"method": method.name, "code": code, "ms": round(took_s * 1000, 2)})
+
+
+def _log(method: _Method, context: Context, code: str, refused: str | None, took_s: float) -> None:
+    """Logs a call that has ended. `refused` is why it was refused; None: it was answered, or its caller is gone."""
+    level = logging.DEBUG if method.is_open else logging.INFO
+    ms = round(took_s * 1000, 2)
+    if refused is None:
+        log.log(level, "answered", extra={"method": method.name, "code": code, "ms": ms})
+        return
+    if code in FAULTS and refused != ServiceReason.GOING_DOWN:
+        level = logging.WARNING
+    fields = {"method": method.name, "code": code, "reason": refused, "peer": context.peer(), "ms": ms}
+    log.log(level, "refused", extra=fields)
 
 
 def _serializer(handler: Handler, sent: Callable[[int], None]) -> Callable[[Any], bytes]:

@@ -4,6 +4,8 @@ Every line carries the fields that are bound in its context, so all lines of a r
 must not be logged; text that looks like one is redacted nevertheless.
 """
 
+import contextlib
+import copy
 import json as jsonlib
 import logging
 import re
@@ -16,35 +18,21 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, TextIO
 
-REDACTED = "[redacted]"
+from services.known_secrets import REDACTED
+from services.rpc import uncaught_errors
+from services.rpc.log_flood_limit import FloodLimit
+from services.rpc.redaction import SECRET_NAMES, redact
+
 GRPC_EVERY_S = 10.0
 """Seconds between two lines about the same kind of gRPC's own messages."""
 _NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 _context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=_NO_FIELDS)
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_SECRET_NAMES = re.compile(r"authorization|password|passwd|secret|token|api_?key|credential", re.IGNORECASE)
-_SECRETS = re.compile(
-    r"""(\bbearer\s+)[^\s"',;)\]}]+                                   # Bearer abc
-      | (\bauthorization['"]?\s*[:=,]\s*['"]?)(?!bearer\b)[^\s"',;)\]}]+  # authorization: abc
-      | (://[^\s:/@]*:)[^\s@/]+(?=@)                                  # scheme://user:password@host
-      | (\bi2v_[a-z0-9]{4,64}_)[A-Za-z0-9_-]{16,}                          # an API key of ours; its id stays
-      | (\b(?:password|secret|token|api_?key|x-amz-(?:signature|credential))['"]?\s*[:=]\s*['"]?)[^\s"',;)\]}&]+
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-
-
-_HINTS = ("bearer", "i2v_", "authorization", "://", "password", "secret", "token", "key", "x-amz-")
-"""A text without any of these holds no credential; this check first is ten times as fast."""
-
-
-def redact(text: str) -> str:
-    """Returns the text with everything that looks like a credential redacted."""
-    lowered = text.lower()
-    if not any(hint in lowered for hint in _HINTS):
-        return text
-    return _SECRETS.sub(lambda found: next(filter(None, found.groups()), "") + REDACTED, text)
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Ends a line, moves the cursor, or turns the direction of writing, in some terminal or reader of logs."""
+FIELD_CHARACTERS = 2000
+EXCEPTION_CHARACTERS = 16_000
 
 
 def bind(**fields: object) -> None:
@@ -62,6 +50,16 @@ def bound(**fields: object) -> Iterator[None]:
         _context.reset(token)
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Lines in the block are of no call."""
+    token = _context.set(_NO_FIELDS)
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
 def request_id() -> str:
     """Returns the id of the current call, or an empty text outside of a call."""
     return str(_context.get().get("request_id", ""))
@@ -69,14 +67,18 @@ def request_id() -> str:
 
 def setup(level: str | int = "INFO", *, json: bool = True) -> None:
     """Configures logging to stderr. A second call replaces the first."""
-    handler = _Stderr()
+    handler = StderrLines()
     handler.setFormatter(JsonLines() if json else TextLines())
-    logging.basicConfig(level=level.upper() if isinstance(level, str) else level, handlers=[handler], force=True)
+    least = logging.getLevelName(level.upper()) if isinstance(level, str) else level
+    # What libraries write for their own developers has rows of the database, URLs and headers.
+    logging.basicConfig(level=max(least, logging.INFO), handlers=[handler], force=True)
+    logging.getLogger("services").setLevel(least)
     logging.captureWarnings(True)
+    uncaught_errors.log_them()
 
 
-class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes records to stderr. Of gRPC's own records it writes only harmless parts, and limits their rate.
+class StderrLines(logging.StreamHandler[TextIO]):
+    """Writes records to stderr, at most so many like ones a second. Of gRPC's own it writes only harmless parts.
 
     gRPC logs what callers send, with a traceback, before authentication: each header, as often as they like. Faults of
     ours are not among these records, because the interceptor logs them.
@@ -86,13 +88,46 @@ class _Stderr(logging.StreamHandler[TextIO]):
         super().__init__(sys.stderr)
         self._written: dict[tuple[str, str, str], tuple[float, int]] = {}
         """Time of the last line of each kind, and the number omitted since; one kind for each log call of gRPC."""
+        self._flood = FloodLimit()
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Writes a record, a replacement for it, or nothing."""
         if record.name.partition(".")[0] == "grpc":
             plain = self._plain(record)
             return plain is not None and super().handle(plain)
+        assert self.lock is not None
+        tenant = str(_context.get().get("tenant", ""))
+        with self.lock, _alone():
+            omitted = self._flood.admit(record, tenant)
+            self._report_omitted()
+        if omitted is None:
+            return False
+        if omitted:
+            record = copy.copy(record)
+            record.__dict__["omitted"] = omitted
         return super().handle(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Python writes the record and its arguments, with what is in them; this writes where it came from."""
+        with contextlib.suppress(OSError, ValueError):  # stderr itself may be closed
+            kind = getattr(sys.exc_info()[0], "__name__", "")
+            where = {"file": f"{record.module}:{record.lineno}", "error": kind}
+            fields = {"name": __name__, "levelno": logging.ERROR, "levelname": "ERROR", **where}
+            lost = logging.makeLogRecord({**fields, "msg": "a line cannot be written"})
+            self.stream.write(self.format(lost) + self.terminator)
+
+    def close(self) -> None:
+        """Writes what was left out last."""
+        assert self.lock is not None
+        with self.lock, _alone():
+            self._report_omitted(all_of_them=True)
+        super().close()
+
+    def _report_omitted(self, *, all_of_them: bool = False) -> None:
+        for each in self._flood.due(all_of_them=all_of_them):
+            fields = {"name": each.logger, "levelno": each.level, "levelname": logging.getLevelName(each.level)}
+            more = {"what": each.message, "reason": each.reason, "tenant": each.tenant, "omitted": each.count}
+            self.emit(logging.makeLogRecord({**fields, "msg": "like lines were left out", **more}))
 
     def _plain(self, record: logging.LogRecord) -> logging.LogRecord | None:
         # A text without arguments may already contain data of the caller.
@@ -118,7 +153,7 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 @cache
 def _is_secret(name: str) -> bool:
-    return _SECRET_NAMES.search(name) is not None
+    return SECRET_NAMES.search(name) is not None
 
 
 def _safe(key: str, value: object) -> object:
@@ -126,7 +161,19 @@ def _safe(key: str, value: object) -> object:
         return REDACTED
     if value is None or isinstance(value, bool | int | float):
         return value
-    return redact(str(value))
+    return _short(redact(str(value)), FIELD_CHARACTERS)
+
+
+def _short(text: str, most: int) -> str:
+    """Returns the beginning and the end of a text that is longer than allowed; the end of a traceback says most."""
+    return text if len(text) <= most else f"{text[: most // 4]} … {text[-(most - most // 4) :]}"
+
+
+def _visible(text: str) -> str:
+    """Returns the text with every character escaped that could make a reader see other lines than were written."""
+    if text.isprintable():
+        return text
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class JsonLines(logging.Formatter):
@@ -138,25 +185,33 @@ class JsonLines(logging.Formatter):
             "time": _rfc3339(record.created),
             "level": record.levelname,
             "logger": record.name,
-            "message": redact(record.getMessage()),
+            "message": _short(redact(record.getMessage()), FIELD_CHARACTERS),
         }
         line |= {f"{key}_" if key in line else key: value for key, value in _fields(record).items()}
         if record.exc_info:
-            line["exception"] = redact(self.formatException(record.exc_info))
+            line["exception"] = _short(redact(self.formatException(record.exc_info)), EXCEPTION_CHARACTERS)
         if record.stack_info:
             line["stack"] = redact(record.stack_info)
-        return jsonlib.dumps(line, ensure_ascii=False, separators=(",", ":"))
+        return _visible(jsonlib.dumps(line, ensure_ascii=False, separators=(",", ":")))
 
 
 class TextLines(logging.Formatter):
-    """One line a record for people; exceptions follow on lines of their own."""
+    """One line a record for people; exceptions follow on lines of their own, which are indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line."""
-        fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
-        line = f"{_rfc3339(record.created)} {record.levelname:<7} {record.name}: {redact(record.getMessage())} {fields}"
+        fields = " ".join(f"{key}={_quoted(value)}" for key, value in _fields(record).items())
+        message = _short(redact(record.getMessage()), FIELD_CHARACTERS)
+        line = _visible(f"{_rfc3339(record.created)} {record.levelname:<7} {record.name}: {message} {fields}")
         exception = redact(self.formatException(record.exc_info)) if record.exc_info else ""
-        return "\n".join(filter(None, (line.rstrip(), exception)))
+        below = [f"    {_visible(each)}" for each in _short(exception, EXCEPTION_CHARACTERS).split("\n") if each]
+        return "\n".join((line.rstrip(), *below))
+
+
+def _quoted(value: object) -> str:
+    """Returns a value; one that a reader could take for several fields is quoted."""
+    text = str(value)
+    return jsonlib.dumps(text, ensure_ascii=False) if isinstance(value, str) and re.search(r"[\s=\"]", text) else text
 
 
 def _rfc3339(seconds: float) -> str:

@@ -63,12 +63,19 @@ def to_status(error: BaseException, *, now: Callable[[], datetime] = _now) -> st
     if not isinstance(error, errors.ServiceError):
         if (lacking := shortage(error)) is None:
             return _internal(error)
-        log.warning("a call lacked resources", extra={"reason": lacking.reason, "error": repr(error)})
+        log.warning("a call lacked resources", extra={"reason": lacking.reason, "cause": repr(error)})
         error = lacking
     code = next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), None)
     if code is None:
         return _internal(error)
     return _status(code, error.message, error.reason, error.metadata, _details(error, now))
+
+
+def reason_in(status: status_pb2.Status) -> str:
+    """Returns the reason in a status of `to_status`."""
+    info = error_details_pb2.ErrorInfo()
+    status.details[0].Unpack(info)
+    return str(info.reason)
 
 
 def _internal(error: BaseException) -> status_pb2.Status:

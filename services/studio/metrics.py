@@ -1,9 +1,12 @@
-"""The metrics of the HTTP process."""
+"""The metrics of the HTTP process, and a log line for each refused request."""
 
+import logging
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD", "POST")
 
@@ -26,7 +29,7 @@ class StudioMetrics:
 
 
 class Counted:
-    """Counts the requests of an application."""
+    """Counts the requests of an application, and logs those that it refuses: without the URL, a credential."""
 
     def __init__(self, app: ASGIApp, metrics: StudioMetrics) -> None:
         self._app = app
@@ -38,10 +41,20 @@ class Counted:
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._metrics.requests.labels(method, str(message["status"])).inc()
-                self._metrics.seconds.observe(perf_counter() - began)
+                status, took_s = int(message["status"]), perf_counter() - began
+                self._metrics.requests.labels(method, str(status)).inc()
+                self._metrics.seconds.observe(took_s)
+                if status >= 400:
+                    _log(method, status, scope, took_s)
             await send(message)
 
         began = perf_counter()
         with self._metrics.open.track_inprogress():
             await self._app(scope, receive, counted)
+
+
+def _log(method: str, status: int, scope: Scope, took_s: float) -> None:
+    level = logging.WARNING if status >= 500 else logging.INFO
+    host, port = scope.get("client") or ("", 0)
+    fields = {"method": method, "code": str(status), "peer": f"{host}:{port}", "ms": round(took_s * 1000, 2)}
+    log.log(level, "refused", extra=fields)

@@ -12,6 +12,7 @@ from services.orchestrator.domain.library_batch import BatchChange, BatchCount, 
 from services.orchestrator.domain.library_details import Details
 from services.orchestrator.domain.library_entry import LibraryEntry
 from services.orchestrator.domain.media_info import PictureInfo
+from services.orchestrator.store.library import PostgresLibrary
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.reasons import LibraryReason
 from tests.support.builders import NOON, a_caller
@@ -102,3 +103,33 @@ async def test_more_than_a_thousand_are_refused_and_a_thousand_are_changed(store
     thousand = replace(ALL, filter=library_filter.parse("favorite = false AND rating = 0 AND NOT tags:first"))
     await store.library.change(NAMES[0], {"tags": ("first",)}, tenant="studio", user="ann")
     assert await store.library.change_all(thousand, change) == BatchCount(1000, 1000)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_a_filter_that_reads_for_too_long_is_refused_and_changes_nothing(
+    store: PostgresStore, dry_run: bool
+) -> None:
+    await fill(store, ("a",), (), ())
+    library = PostgresLibrary(store.database, search_s=0.05)
+    change = BatchChange(add_tags=("b",), dry_run=dry_run)
+    async with store.database.writing() as connection:
+        await connection.execute(sa.text("LOCK TABLE library_entries IN ACCESS EXCLUSIVE MODE"))  # as slow as can be
+        for call in (library.change_all(ALL, change), library.selected(ALL)):
+            with pytest.raises(PreconditionFailed, match=r"more than 0\.05 s.*Nothing was changed") as refused:
+                await call
+            assert refused.value.reason is LibraryReason.SEARCH_TOO_LARGE
+    assert await tags(store) == [("a",), (), ()]
+    assert (await library.change_all(ALL, change)).selected == 3
+
+
+async def test_an_update_that_takes_too_long_is_refused_as_a_whole(store: PostgresStore) -> None:
+    await fill(store, ("a",), (), ())
+    library = PostgresLibrary(store.database, search_s=0.05)
+    async with store.database.writing() as connection:
+        await connection.execute(
+            sa.text("SELECT FROM library_entries WHERE sha256 = :one FOR UPDATE"), {"one": NAMES[2]}
+        )
+        with pytest.raises(PreconditionFailed) as refused:
+            await library.change_all(ALL, BatchChange(add_tags=("b",)))
+        assert refused.value.reason is LibraryReason.SEARCH_TOO_LARGE
+    assert await tags(store) == [("a",), (), ()]

@@ -162,8 +162,10 @@ async def test_a_legal_hold_refuses_a_deletion_and_stops_one_that_has_begun(rig:
     with pytest.raises(PreconditionFailed) as refused:
         await begin(rig)
     assert refused.value.reason is RetentionReason.LEGAL_HOLD
+    assert (await store.user_deletions.holdings("studio", USER)).legal_hold
     await store.legal_holds.clear("studio", ACT)
     deletion = await begin(rig)
+    assert not (await store.user_deletions.holdings("studio", USER)).legal_hold
     await store.legal_holds.set("studio", "a lawsuit", ACT)
     had = await store.user_deletions.holdings("studio", USER)
     await rig.erasure().round()

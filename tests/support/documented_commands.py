@@ -68,7 +68,8 @@ def commands() -> list[Command]:
 def mentioned() -> list[tuple[str, str]]:
     """Page and text of every command within a sentence, including placeholders."""
     programs = re.compile(r"(?:make|i2v|python -m|\.venv/bin/\w+) \S.*")
-    spans = ((page, span) for page in PAGES for span in re.findall(r"`([^`\n]+)`", _without_blocks(page.read_text())))
+    pages = [*PAGES, *sorted((ROOT / "docs/runbooks").glob("*.md"))]
+    spans = ((page, span) for page in pages for span in re.findall(r"`([^`\n]+)`", _without_blocks(page.read_text())))
     return [(page.name, span) for page, span in spans if programs.fullmatch(span)]
 
 

@@ -38,13 +38,15 @@ class Rig:
 
 
 @asynccontextmanager
-async def before_an_api(database: str, tmp_path: Path, **settings: Any) -> AsyncIterator[Rig]:
+async def before_an_api(
+    database: str, tmp_path: Path, backend: ScriptedBackend | None = None, **settings: Any
+) -> AsyncIterator[Rig]:
     port, metrics_port = free_port(), free_port()
 
     def change(values: dict[str, Any]) -> None:
         values.update(settings, studio_url=f"http://{HOST}:{port}")
 
-    async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}, change=change) as i2v:
+    async with served(database, tmp_path, {"test": (backend or ScriptedBackend(), 1)}, change=change) as i2v:
         studio = StackProcess(
             "studio",
             "services.studio",

@@ -39,7 +39,7 @@ def test_a_secret_that_cannot_be_used_is_said_once_and_the_one_before_it_stays(
     secret = LiveSecret("I2V_X_FILE", str(file))
     file.unlink() if broken is None else file.write_text(broken)
     assert [secret.text(), secret.text()] == ["first-key"] * 2
-    assert len(caplog.records) == 1 and "I2V_X_FILE names" in str(vars(caplog.records[0])["why"])
+    assert len(caplog.records) == 1 and "I2V_X_FILE names" in str(vars(caplog.records[0])["cause"])
     file.write_text("second-key")
     assert secret.text() == "second-key"
 

@@ -1,5 +1,6 @@
 """What a process does at its start and its end, each in a child of its own."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -95,10 +96,15 @@ def test_a_shortage_of_resources_is_one_line() -> None:
     assert errors.startswith("sample: this machine has too few resources for a start: ")
 
 
-def test_an_unexpected_error_has_its_traceback() -> None:
-    code, _, errors = run(start="raise RuntimeError('broken')")
-    assert (code, errors.splitlines()[0], errors.splitlines()[-1]) == (
-        1,
-        "Traceback (most recent call last):",
-        "RuntimeError: broken",
-    )
+def test_an_unexpected_error_is_one_line_with_its_traceback_and_without_secrets() -> None:
+    code, _, errors = run(start="raise RuntimeError('broken: postgresql://i2v:hunter2@db')")
+    line = json.loads(errors)
+    assert (code, line["level"]) == (1, "CRITICAL")
+    assert line["exception"].startswith("Traceback (most recent call last):")
+    assert line["exception"].endswith("RuntimeError: broken: postgresql://i2v:[redacted]@db")
+
+
+def test_an_unexpected_error_of_a_thread_is_one_line() -> None:
+    broken = "t = __import__('threading').Thread(target=int, args=['x']); t.start(); t.join(); stop()"
+    code, _, errors = run(lost=f"{broken}; await asyncio.sleep(60)")
+    assert (code, json.loads(errors)["message"]) == (0, "an unexpected failure ended a thread")

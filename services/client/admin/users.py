@@ -78,6 +78,8 @@ def rm(connection: Connection, tenant: str, user: str, reason: str, request_id: 
         answer = await client.call(_stub(client).DeleteUser, request)
         if dry_run:
             say(*([formatting.as_json(answer)] if connection.json else _holdings(answer.found)))
+            if answer.found.legal_hold:
+                say("The tenant is under a legal hold: the deletion would be refused until it is cleared.", err=True)
             say("Nothing was deleted.", err=True)
             return
         deletion = answer.deletion

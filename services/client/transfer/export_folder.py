@@ -136,7 +136,12 @@ async def _download(
 ) -> None:
     with _private(part, begun.size) as file:
         await download_asset(
-            streams, assets, name, lambda data: asyncio.to_thread(file.write, data), begun=replace(begun)
+            streams,
+            assets,
+            name,
+            lambda data: asyncio.to_thread(file.write, data),
+            begun=replace(begun),
+            uncounted=True,
         )
         await asyncio.to_thread(_sync, file)
 

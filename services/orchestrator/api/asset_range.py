@@ -13,7 +13,7 @@ from services.reasons import AssetReason
 
 async def read_range(
     blobs: Blobs,
-    counts: ReadCounts,
+    counts: ReadCounts | None,
     asset: Asset,
     rendition: Rendition | None,
     offset: int,
@@ -23,7 +23,7 @@ async def read_range(
 ) -> AsyncGenerator[bytes, None]:
     """Yields the bytes of an asset, or of one of its renditions, from an offset; a length of 0 means to the end.
 
-    A read of the asset itself is counted, for its share too. Raises InvalidInput.
+    A read of the asset itself is counted, for its share too; without `counts` it is not. Raises InvalidInput.
     """
     key, size = stored_as(asset, rendition)
     if not 0 <= offset <= size:
@@ -37,6 +37,6 @@ async def read_range(
             sent += len(chunk)
             yield chunk
     finally:
-        if sent and rendition is None:
+        if sent and rendition is None and counts is not None:
             entry = EntryKey(asset.tenant, asset.user, asset.sha256)
             counts.read(entry, complete=sent == size, share=share)

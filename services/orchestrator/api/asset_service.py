@@ -104,7 +104,8 @@ class AssetService(LibraryMethods, asset_pb2_grpc.AssetServiceServicer):
         """Streams the bytes of an asset, or of one of its variants."""
         asset = await self._asset(request.name)
         rendition = await self.renditions.get(asset, request.variant) if request.variant else None
-        read = read_range(self.blobs, self.counts, asset, rendition, request.offset, request.length)
+        counts = None if request.uncounted else self.counts
+        read = read_range(self.blobs, counts, asset, rendition, request.offset, request.length)
         async with aclosing(read) as chunks:
             async for chunk in chunks:
                 yield asset_pb2.ReadAssetResponse(data=chunk)

@@ -21,7 +21,8 @@ SECRET = "share-unlocks"
 
 def not_shared() -> NotFound:
     """Returns the refusal of every token that shows nothing: the same for every cause."""
-    return NotFound("share", "of this token")
+    what = "This link shows nothing: it has ended, what it showed was deleted, or it never was one."
+    return NotFound("share", "", message=what)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Checkpoints:
                 await self.blobs.put_file(key, path, media_type=MEDIA_TYPE)
             except (Unavailable, OSError) as error:
                 self.meter.checkpoint_failed(self.job)
-                log.warning("a checkpoint cannot be stored; the job continues without it", extra={"error": str(error)})
+                log.warning("a checkpoint cannot be stored; the job continues without it", extra={"cause": str(error)})
                 return
             self._end = max(self._end, self._unsaved.pop(0).index + 1)
 
@@ -80,5 +80,5 @@ class Checkpoints:
                 await self.blobs.delete(checkpoint_key(self.job.id, index))
         except Unavailable as error:
             log.warning(
-                "the checkpoints of an ended job stay behind", extra={"job_id": self.job.id, "error": str(error)}
+                "the checkpoints of an ended job stay behind", extra={"job_id": self.job.id, "cause": str(error)}
             )

@@ -41,7 +41,7 @@ def outcome_of_error(error: Exception) -> Outcome:
             resumable = not isinstance(error, InvalidInput)  # an invalid video stays invalid
             return Broke(JobError(error.reason, error.message, retryable=False, resumable=resumable))
     if (lacking := shortage(error)) is not None:
-        log.warning("the attempt lacked resources", extra={"reason": lacking.reason, "error": repr(error)})
+        log.warning("the attempt lacked resources", extra={"reason": lacking.reason, "cause": repr(error)})
         return _unavailable(lacking)
     # The boundary of the attempt: a fault of ours must not leave a job, or its reservation, without an end.
     log.error("the attempt broke", exc_info=error)

@@ -51,7 +51,8 @@ class PaidCallRecorder:
             await self._record(state, Accepted(provider), Acceptance(external_ref))
         except PreconditionFailed as refused:
             if refused.reason == next_event.TAKEN.reason:
-                found = {"provider": provider, "external_ref": external_ref, "other": refused.metadata.get("job", "")}
+                other = refused.metadata.get("job", "")
+                found = {"backend": provider, "external_ref": external_ref, "other_job_id": other}
                 log.error("the vendor answered with a task that another job has", extra=found)
                 self.meter.paid_call(provider, "taken")
             raise

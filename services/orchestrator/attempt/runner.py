@@ -46,6 +46,7 @@ from services.orchestrator.ports.paid_backend import PaidBackend
 from services.orchestrator.ports.paid_calls import PaidCalls
 from services.orchestrator.ports.signal import Signal
 from services.reasons import JobReason, VendorReason
+from services.rpc import logs
 
 ANSWER_WAIT_S = 20.0
 """Seconds that an attempt that must end waits for the answer to a submission; without it the outcome is unknown."""
@@ -86,6 +87,7 @@ class AttemptRunner:
         """
         recorded = await self.jobs.record(job_id, lambda job: next_event.start(job, queue_entry, self.clock.now()))
         job = recorded.after
+        logs.bind(job_id=job.id, tenant=job.tenant, attempt=job.attempt)
         state = AttemptState(job, self._checkpoints(job), self.catalog().cards.get(job.spec.model))
         if job.state.ended:
             if recorded.event is not None:  # by this start, which came too late

@@ -48,7 +48,7 @@ class SignedOutputs:
             await asyncio.to_thread(path.write_bytes, to_bytes([*noted, signed]))
             await self.blobs.put_file(note_key(job.id), path, media_type=MEDIA_TYPE)
         except (Unavailable, OSError) as error:
-            log.warning("a signed file cannot be noted", extra={"job_id": job.id, "error": str(error)})
+            log.warning("a signed file cannot be noted", extra={"job_id": job.id, "cause": str(error)})
 
     async def discard(self, job: Job) -> None:
         """Removes the note of an ended job, and the files in it that no asset names. Raises nothing."""
@@ -60,7 +60,7 @@ class SignedOutputs:
                     await self.blobs.delete(signed.key)
             await self.blobs.delete(note_key(job.id))
         except Unavailable as error:
-            log.warning("signed files of an ended job stay behind", extra={"job_id": job.id, "error": str(error)})
+            log.warning("signed files of an ended job stay behind", extra={"job_id": job.id, "cause": str(error)})
 
     async def _noted(self, job: Job) -> list[SignedOutput]:
         try:

@@ -29,5 +29,5 @@ def message_of(error: grpc.aio.AioRpcError, otherwise: str) -> str:
     failure = from_call(error)
     if failure.reason:
         return failure.message
-    log.warning("a call failed", extra={"code": failure.code.name, "details": failure.message})
+    log.warning("a call failed", extra={"code": failure.code.name, "cause": failure.message})
     return otherwise

@@ -45,7 +45,7 @@ def history(plan: GenerationPlan, checkpoints: Sequence[bytes]) -> list[Array]:
         try:
             blocks.append(_unpack(plan, start, end, data, blocks[-1] if blocks else None))
         except BadCheckpoint as why:
-            log.warning("a checkpoint is not used", extra={"block": index, "why": str(why)})
+            log.warning("a checkpoint is not used", extra={"block": index, "cause": str(why)})
             break
     return blocks
 

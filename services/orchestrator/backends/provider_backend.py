@@ -275,7 +275,7 @@ def _broken(error: grpc.aio.AioRpcError | None, accepted: bool) -> Exception:
     if accepted:
         return _away(error)
     if error is not None:
-        log.warning("an answer was lost", extra={"code": error.code().name, "details": error.details()})
+        log.warning("an answer was lost", extra={"code": error.code().name, "cause": error.details()})
     lost = JobError(
         VendorReason.ANSWER_LOST, "The provider's stream broke before the vendor's answer.", retryable=False
     )

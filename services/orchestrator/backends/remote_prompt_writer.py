@@ -73,7 +73,8 @@ class RemotePromptWriter:
             raise _failure(error) from error
         if answer.cost_micros and answer.currency_code != CURRENCY:
             # No exchange rate is known here, so the ledger would be wrong.
-            log.error("a prompt's cost is in another currency", extra=_cost(answer))
+            cost = {"cost_micros": answer.cost_micros, "currency": answer.currency_code[:8]}
+            log.error("a prompt's cost is in another currency", extra=cost)
             what = f"The prompt writer counts in another currency than {CURRENCY}. Tell the operators."
             raise AttemptFailed(JobError(PromptReason.PROMPT_CURRENCY, what, retryable=True))
         return PromptWritten(
@@ -105,10 +106,6 @@ def _failure(error: grpc.aio.AioRpcError) -> Exception:
     return AttemptFailed(
         JobError(PromptReason.PROMPT_WRITER_REFUSED, f"The prompt cannot be written: {why}", retryable=False)
     )
-
-
-def _cost(answer: prompt_pb2.WritePromptResponse) -> dict[str, object]:
-    return {"cost_micros": answer.cost_micros, "currency": answer.currency_code[:8]}
 
 
 def _spent(error: grpc.aio.AioRpcError) -> int:

@@ -73,7 +73,7 @@ class TritonServer:
             self._logged = self.obstacle is not None
             log.info(
                 "a Triton takes no work" if self._logged else "a Triton takes work again",
-                extra={"backend": backend, "server": self.address, "why": str(self.obstacle or "")},
+                extra={"backend": backend, "server": self.address, "cause": str(self.obstacle or "")},
             )
 
     async def generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:

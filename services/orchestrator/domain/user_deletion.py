@@ -47,6 +47,8 @@ class Holdings:
     """In parts, unfinished or finished less than a day ago."""
     bookings: int = 0
     """Entries of the ledger. They are kept, under the pseudonym."""
+    legal_hold: bool = False
+    """Whether a legal hold of the tenant refuses the deletion. False in what was deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,5 +86,5 @@ async def keep_showing(
         try:
             metrics.show(await look())
         except Unavailable as error:
-            log.debug("the inventory is unknown", extra={"why": error.message})
+            log.debug("the inventory is unknown", extra={"cause": error.message})
         await asyncio.sleep(every_s)

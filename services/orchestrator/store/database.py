@@ -131,7 +131,10 @@ class Database:
 
     @asynccontextmanager
     async def limited(self, statement_s: float) -> AsyncIterator[AsyncConnection]:
-        """Gives a connection for reading, whose statements may each take so long. Raises TooSlow, Unavailable."""
+        """Gives a connection in a transaction whose statements may each take so long, committed if the block ends well.
+
+        Raises TooSlow, Unavailable.
+        """
         async with _reachable(), self._engine.connect() as connection:
             await connection.execution_options(isolation_level="READ COMMITTED")
             await connection.execute(sa.text(f"SET LOCAL statement_timeout = {round(statement_s * 1000)}"))
@@ -141,6 +144,7 @@ class Database:
                 if getattr(error.orig, "sqlstate", None) == QUERY_CANCELED:
                     raise TooSlow from error
                 raise
+            await connection.commit()
 
     @asynccontextmanager
     async def snapshot(self, *, idle_s: float | None = None) -> AsyncIterator[AsyncConnection]:

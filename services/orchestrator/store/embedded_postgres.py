@@ -144,7 +144,8 @@ class EmbeddedPostgres:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                log.info("waiting for another process that starts or stops the PostgreSQL in %s", self._cluster.folder)
+                where = {"folder": str(self._cluster.folder)}
+                log.info("waiting for another process that starts or stops the PostgreSQL", extra=where)
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield lock
         finally:

@@ -93,7 +93,7 @@ class PostgresLibrary:
 
     async def change_all(self, which: Selection, change: BatchChange) -> BatchCount:
         """Changes several entries, or none of them."""
-        async with self._database.writing() as connection:
+        async with self._selecting(which) as connection:
             rows = (await connection.execute(library_batches.selected(which, change))).all()
             _check_number(len(rows))
             if missing := [name for name in which.names if name not in {row.sha256 for row in rows}]:
@@ -109,7 +109,7 @@ class PostgresLibrary:
 
     async def selected(self, which: Selection) -> Sequence[str]:
         """Returns the SHA-256 of the entries of a selection."""
-        async with self._database.reading() as connection:
+        async with self._selecting(which) as connection:
             found = (await connection.execute(library_batches.names(which))).scalars().all()
         _check_number(len(found))
         return found
@@ -129,6 +129,23 @@ class PostgresLibrary:
             what = (
                 f"The search takes more than {self._search_s:g} s, because it reads too many assets. Narrow it, such "
                 "as by type or create_time, or choose another order than relevance."
+            )
+            raise PreconditionFailed(what, reason=LibraryReason.SEARCH_TOO_LARGE) from error
+
+    @asynccontextmanager
+    async def _selecting(self, which: Selection) -> AsyncIterator[AsyncConnection]:
+        """Gives a connection in a transaction; a filter may read all entries. Raises PreconditionFailed."""
+        if which.filter is None:
+            async with self._database.writing() as connection:
+                yield connection
+            return
+        try:
+            async with self._database.limited(self._search_s) as connection:
+                yield connection
+        except TooSlow as error:
+            what = (
+                f"To select by this filter takes more than {self._search_s:g} s, because it reads too many assets or "
+                "others change them. Nothing was changed. Narrow it, such as by type or create_time, or give names."
             )
             raise PreconditionFailed(what, reason=LibraryReason.SEARCH_TOO_LARGE) from error
 

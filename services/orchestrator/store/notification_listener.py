@@ -97,7 +97,7 @@ class NotificationListener:
                         for signal in self._waiting.get((notification.channel, notification.payload), ()):
                             signal.raise_()
             except (psycopg.Error, RuntimeError) as error:  # or there is no thread to look up the server's name
-                log.warning("the listening connection broke; connecting again", extra={"error": str(error)})
+                log.warning("the listening connection broke; connecting again", extra={"cause": str(error)})
             except Exception:
                 log.exception("listening failed unexpectedly; connecting again")
             await asyncio.sleep(RECONNECT_S)

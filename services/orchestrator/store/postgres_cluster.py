@@ -119,7 +119,7 @@ class PostgresCluster:
             except ClusterError as error:
                 if LEFT not in str(error) or time.monotonic() > deadline:
                     raise
-                log.info("waiting for processes of a PostgreSQL in %s that was killed", self.folder)
+                log.info("waiting for processes of a PostgreSQL that was killed", extra={"folder": str(self.folder)})
                 time.sleep(AGAIN_S)
             else:
                 return

@@ -88,7 +88,7 @@ class StartupWait:
             self._said = (why, now)
             self._report(why)
             left_s = round(self._until - now, 1)
-            log.warning("waiting for the database", extra={"why": why, "at_most_s_more": left_s})
+            log.warning("waiting for the database", extra={"cause": why, "at_most_s_more": left_s})
         await asyncio.sleep(min(AGAIN_S, self._until - now))
 
     def _trouble(self) -> str:

@@ -29,7 +29,8 @@ SELECT (SELECT count(*) FROM library_entries {OF_USER}) AS entries,
     (SELECT count(*) FROM collections {OF_USER}) AS collections,
     (SELECT count(*) FROM shares {OF_USER}) AS shares,
     (SELECT count(*) FROM uploads {OF_USER}) AS uploads,
-    (SELECT count(*) FROM ledger_entries {OF_USER}) AS bookings
+    (SELECT count(*) FROM ledger_entries {OF_USER}) AS bookings,
+    legal_hold
 FROM tenants WHERE id = :tenant
 """)
 
@@ -108,7 +109,8 @@ class PostgresUserDeletions:
             row = (await connection.execute(HOLDINGS, {"tenant": tenant, "user": user})).one_or_none()
         if row is None:
             raise NotFound("tenant", f"tenants/{tenant}")
-        return Holdings(**{name: int(count) for name, count in row._mapping.items()})
+        counts = {name: int(count) for name, count in row._mapping.items() if name != "legal_hold"}
+        return Holdings(**counts, legal_hold=row.legal_hold)
 
     async def waits(self, deletion: UserDeletion, obstacle: Obstacle) -> None:
         """Records what a deletion waits for."""

@@ -114,7 +114,7 @@ class SigningKeys:
             await self.read()
         except KeysUnreadable as error:
             self._count("failed")
-            log.warning("the issuer's keys cannot be read", extra={"why": str(error), "kept": len(self._keys)})
+            log.warning("the issuer's keys cannot be read", extra={"cause": str(error), "kept": len(self._keys)})
             return False
         self._count("read")
         return True

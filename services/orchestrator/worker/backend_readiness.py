@@ -51,7 +51,7 @@ class BackendReadiness:
         if why != self._logged.get(name, ""):  # logged once, not at every check
             self._logged[name] = why
             if reason:
-                log.warning("a backend is not ready", extra={"backend": name, "reason": reason, "why": why})
+                log.warning("a backend is not ready", extra={"backend": name, "reason": reason, "cause": why})
             else:
                 log.info("a backend is ready", extra={"backend": name})
         return reason

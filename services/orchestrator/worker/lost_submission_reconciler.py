@@ -71,7 +71,7 @@ class Reconciler:
         window_s = found.refund_window_s
         if window_s is not None and search_time > call.submit_time + timedelta(seconds=max(window_s, refund_window_s)):
             # The vendor refunds failed tasks. If this one did not fail, its bill has a charge that no ledger has.
-            known = {"job_id": job.id, "provider": call.provider, "submission_id": call.submission_id}
+            known = {"job_id": job.id, "backend": call.provider, "submission_id": call.submission_id}
             log.error("a paid call is given up; the vendor's bill may have it", extra=known)
             return await self._release(job.id, call.provider, UNFOUND)
         return job
@@ -80,7 +80,7 @@ class Reconciler:
         """Reports once, on the job, in the log and in the metrics, that the found task belongs to another job."""
         if (await self.why(job)) == next_event.TAKEN:
             return job
-        known = {"job_id": job.id, "provider": call.provider, "external_ref": external_ref, "other": other}
+        known = {"job_id": job.id, "backend": call.provider, "external_ref": external_ref, "other_job_id": other}
         log.error("a lost submission was found as a task that another job has", extra=known)
         self.meter.paid_call(call.provider, "taken")
         return (await self.jobs.record(job.id, _while_unknown(Reconciling(next_event.TAKEN)))).after
@@ -132,8 +132,8 @@ class Reconciler:
         """
         refund = await self.paid_calls.refund(job_id)
         if refund.call.state != "released":
-            known = {"job_id": refund.job.id, "provider": refund.call.provider}
-            log.warning("a charge was given back", extra=known)
+            known = {"job_id": refund.job.id, "backend": refund.call.provider}
+            log.info("a charge was given back", extra=known)
             self.meter.paid_call(refund.call.provider, "refunded")
         return refund
 
@@ -143,7 +143,7 @@ class Reconciler:
         try:
             return await backend.find(call)
         except Unavailable:
-            log.warning("the vendor cannot be asked for a lost task", extra={"provider": call.provider})
+            log.warning("the vendor cannot be asked for a lost task", extra={"backend": call.provider})
             return Found(Finding.UNKNOWN)
 
     async def _release(self, job_id: str, provider: str, error: JobError) -> Job:

@@ -79,4 +79,4 @@ class ReconcileSchedule:
                 log.exception("a job cannot be reconciled", extra={"job_id": job.id})
                 return
         if after.state is not State.RECONCILING:
-            log.warning("a job was reconciled", extra={"job_id": job.id, "state": after.state.value})
+            log.info("a job was reconciled", extra={"job_id": job.id, "state": after.state.value})

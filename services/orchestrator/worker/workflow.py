@@ -17,6 +17,7 @@ from services.orchestrator.attempt.runner import AttemptRunner
 from services.orchestrator.ports.job_queue import JobQueue
 from services.orchestrator.ports.workers import Workers
 from services.orchestrator.worker.reaper import HEARTBEAT_S, Reaper
+from services.rpc import logs
 
 DATABASE_RETRY_S, FAULT_RETRY_S = 1.0, 15.0
 """Seconds before the next attempt, while the database is away and after an unexpected error."""
@@ -141,6 +142,7 @@ class Worker:
     async def _run_job(self, job_id: str, entry: str) -> None:
         task = asyncio.current_task()
         assert task is not None
+        logs.bind(job_id=job_id)
         self._running[task] = entry
         try:
             wait_s = 0.0

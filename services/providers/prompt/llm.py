@@ -218,7 +218,7 @@ class OpenAiLlm:
         return Answer(found, None, usage, most)
 
     def _log(self, outcome: str, fault: str) -> None:
-        log.warning("the language model did not answer", extra={"llm": self.model, "outcome": outcome, "fault": fault})
+        log.warning("the language model did not answer", extra={"llm": self.model, "outcome": outcome, "cause": fault})
 
 
 def _usage(reported: object) -> Usage | None:

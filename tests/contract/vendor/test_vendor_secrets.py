@@ -1,23 +1,21 @@
 """What never leaves a provider: keys, and addresses with signatures."""
 
-import logging
 from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
 
-from services.rpc.logs import JsonLines
+from tests.support.log_capture import captured
 from tests.support.provider_and_simulator import Provided, provided
 
 
 @pytest.mark.parametrize("how", ["", "bad-key", "garbage", "lost", "refused"])
-async def test_the_key_is_only_in_requests(rig: Provided, caplog: pytest.LogCaptureFixture, how: str) -> None:
-    caplog.set_level(logging.DEBUG)
+async def test_the_key_is_only_in_requests(rig: Provided, how: str) -> None:
     rig.play(submit=how, status=400, words=f"the key {rig.simulator.key} is bad, see https://vendor.example/task-1")
-    result = await rig.generate()
+    with captured() as lines:
+        result = await rig.generate()
     text = str(result.events) + generate_latest(rig.registry).decode()
-    records = [JsonLines().format(each) for each in caplog.records if each.name.startswith("services.")]
-    assert rig.simulator.key not in text + "".join(records)
+    assert rig.simulator.key not in "".join((text, *lines.json, *lines.text))
     assert "vendor.example" not in str(result.events)
     assert result.events[-1].WhichOneof("event") == "done" or result.failed.message
 

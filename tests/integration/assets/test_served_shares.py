@@ -22,7 +22,11 @@ from tests.support.shared_links import Links, bearer
 
 STUDIO = "https://studio.example/i2v/"
 PHRASE = "ünder the roof"
-NONE = (grpc.StatusCode.NOT_FOUND, "NOT_FOUND", "There is no share 'of this token' for this caller.")
+NONE = (
+    grpc.StatusCode.NOT_FOUND,
+    "NOT_FOUND",
+    "This link shows nothing: it has ended, what it showed was deleted, or it never was one.",
+)
 
 
 @pytest.fixture
@@ -256,6 +260,9 @@ async def test_reads_are_counted_and_only_complete_ones_as_downloads(links: Link
         await until(equal)
 
     await reached(1, 0)  # `a_cat` has read it
+    uncounted = asset_pb2.ReadAssetRequest(name=cat, uncounted=True)
+    copied = [each.data async for each in links.i2v.assets.ReadAsset(uncounted, metadata=caller())]
+    assert b"".join(copied) == stored
     share = await links.make(asset=cat)
     await links.i2v.download(cat, offset=1)
     await links.read(share.token, cat, length=5)

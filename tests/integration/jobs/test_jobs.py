@@ -327,7 +327,7 @@ async def test_a_backend_that_is_not_what_its_cards_say_is_told_of_once(
             await backend.looks.get()
     logged = [record for record in caplog.records if record.getMessage().startswith("a backend is ")]
     assert [record.getMessage() for record in logged] == ["a backend is not ready", "a backend is ready"]
-    assert (logged[0].__dict__["reason"], logged[0].__dict__["why"]) == ("PROFILE_MISMATCH", "this and that")
+    assert (logged[0].__dict__["reason"], logged[0].__dict__["cause"]) == ("PROFILE_MISMATCH", "this and that")
 
 
 async def test_the_metrics_tell_of_jobs_and_money(i2v: Served) -> None:

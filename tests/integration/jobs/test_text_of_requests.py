@@ -1,13 +1,12 @@
 """Harmful text in every string of every request of the public and admin services, found by the proto descriptors."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import Message
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from i2v.admin.v1 import (
     audit_pb2,
@@ -27,6 +26,7 @@ from i2v.v1 import asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_p
 from services.orchestrator.api.request_texts import TEXT_BYTES
 from services.rpc.status_codes import Failure, from_call
 from tests.support.builders import ScriptedBackend
+from tests.support.request_strings import filled, strings
 from tests.support.served_orchestrator import Served, caller, served, text_spec
 
 ADMIN = (
@@ -46,41 +46,6 @@ FILES = (asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, share_
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 MARK = "\ue000"
 """Three bytes of UTF-8, as half of a surrogate pair is."""
-Path = tuple[FieldDescriptor, ...]
-
-
-def is_map(field: FieldDescriptor) -> bool:
-    return field.message_type is not None and field.message_type.GetOptions().map_entry
-
-
-def strings(message: Descriptor, before: Path = ()) -> Iterator[Path]:
-    """The path to each string field; one within a map is that of the map's entry."""
-    for field in message.fields:
-        if field.type == FieldDescriptor.TYPE_STRING:
-            yield (*before, field)
-        elif field.message_type is not None and not field.message_type.full_name.startswith("google.protobuf."):
-            yield from strings(field.message_type, (*before, field))
-
-
-def filled(message: Message, path: Path, text: str) -> str:
-    """Sets the text at a path, and returns the path as a refusal names it."""
-    field, rest = path[0], path[1:]
-    if not rest:
-        if field.is_repeated:
-            getattr(message, field.name).append(text)
-            return f"{field.name}[0]"
-        setattr(message, field.name, text)
-        return field.name
-    inner = getattr(message, field.name)
-    if is_map(field):
-        is_key = rest[0].name == "key"
-        inner[text if is_key else "key"] = "value" if is_key else text
-        return field.name + "["
-    if field.is_repeated:
-        return f"{field.name}[0].{filled(inner.add(), rest, text)}"
-    inner.SetInParent()
-    return f"{field.name}.{filled(inner, rest, text)}"
-
 
 METHODS = [method for service in SERVICES for method in service.methods]
 CASES = [(method, path) for method in METHODS for path in strings(method.input_type)]

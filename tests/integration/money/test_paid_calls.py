@@ -224,7 +224,7 @@ async def test_the_addresses_of_providers_stay_in_the_log(
             "The provider cannot be reached: the call failed.",
         )
         assert "127.0.0.1" not in (await backend.availability()).reason
-        assert any("127.0.0.1:9" in getattr(record, "details", "") for record in caplog.records)
+        assert any("127.0.0.1:9" in getattr(record, "cause", "") for record in caplog.records)
         await i2v.cancel(job.name)
     await backend.close()
 

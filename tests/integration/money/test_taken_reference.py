@@ -49,7 +49,7 @@ async def test_a_task_of_another_job_is_reported_on_the_job_in_the_log_and_in_th
     listed = await operators(i2v).ListPaidCalls(reconcile_pb2.ListPaidCallsRequest(), metadata=OPERATOR)
     assert [(call.job, call.reason) for call in listed.paid_calls] == [(second.name, TAKEN)]
     records = [record for record in caplog.records if "task that another job has" in record.message]
-    assert {(each.provider, each.external_ref) for each in records} == {("vendor", "task-x")}  # type: ignore[attr-defined]
+    assert {(each.backend, each.external_ref) for each in records} == {("vendor", "task-x")}  # type: ignore[attr-defined]
     assert taken(i2v) == 1
     assert first.state == State.SUCCEEDED
     release = reconcile_pb2.ReleasePaidCallRequest(job=second.name)

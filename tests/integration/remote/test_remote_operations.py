@@ -237,7 +237,7 @@ async def test_the_words_of_grpc_stay_in_the_log(
     job = await animate(i2v)
     error = (await i2v.until(job.name, "retrying")).retrying.error
     assert error.reason == reason and details not in error.message and "10.0.0.7" not in error.message
-    assert details in [getattr(record, "details", "") for record in caplog.records]
+    assert details in [getattr(record, "cause", "") for record in caplog.records]
     await i2v.cancel(job.name)
 
 

@@ -148,7 +148,7 @@ async def test_a_certificate_that_cannot_be_used_is_counted_once_and_the_one_bef
         assert await rig.shown(client) == first
     assert (rig.failures("server"), rig.expiry("server")) == (1, until)
     warned = [each for each in caplog.records if each.getMessage() == "a new certificate cannot be used"]
-    assert len(warned) == 1 and str(rig.pair[0]) in str(vars(warned[0])["why"])
+    assert len(warned) == 1 and str(rig.pair[0]) in str(vars(warned[0])["cause"])
     end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=5)
     replace(rig.pair, rig.authority.issue(rig.folder / "good", end=end))
     assert await rig.shown(client) == rig.pair[0].read_text() != first

@@ -2,13 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable
 from pathlib import Path
 
+import grpc
+import pytest
+
+from services.rpc import auth
 from tests.support.programs import program
 from tests.support.raw_http2 import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame, headers
 
 METHOD = "/i2v.provider.v1.PromptWriter/WritePrompt"
 CALLS = 40
+FLOOD = 400
 
 
 async def call(address: str, **metadata: str) -> asyncio.StreamWriter:
@@ -37,7 +43,7 @@ async def test_metadata_and_tracebacks_of_callers_without_a_key_are_not_logged(t
             return [line for line in log.read_text().splitlines() if line]
 
         async with asyncio.timeout(60):
-            while sum('"answered"' in line for line in lines()) < CALLS:  # noqa: ASYNC110  the log has no news
+            while sum('"refused"' in line for line in lines()) < CALLS:  # noqa: ASYNC110  the log has no news
                 await asyncio.sleep(0.02)
         for writer in kept:
             writer.close()
@@ -46,3 +52,27 @@ async def test_metadata_and_tracebacks_of_callers_without_a_key_are_not_logged(t
     of_grpc = [line for line in records if line["logger"].startswith("grpc")]
     assert [line["message"] for line in of_grpc] == ["gRPC reported an unexpected event"]
     assert of_grpc[0]["what"] == "Invalid encoding on …"
+
+
+async def test_a_flood_of_refused_calls_is_counted_and_leaves_other_lines_alone(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("the-access-key\n")
+    log = tmp_path / "log"
+    settings = {"I2V_PROMPT_ACCESS_KEY_FILE": str(tmp_path / "key")}
+    async with program("services.providers.prompt", log=log, prefix="I2V_PROMPT_", **settings) as running:
+        async with grpc.aio.insecure_channel(running.address) as channel:
+            call = channel.unary_unary(METHOD)
+            wrong, right = (auth.bearer(key) for key in ("wrong", "the-access-key"))
+            await asyncio.gather(*(_refused(call(b"", metadata=wrong)) for _ in range(FLOOD)))
+            await _refused(call(b"\xff", metadata=right))
+        await running.stop()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    flood = [line for line in lines if "API_KEY_UNKNOWN" in (line.get("reason"), line.get("what"))]
+    assert sum(line["message"] == "refused" for line in flood) + sum(line.get("omitted", 0) for line in flood) == FLOOD
+    assert len(flood) < FLOOD
+    assert [line["code"] for line in lines if line["message"] == "refused" and line not in flood] == ["InvalidArgument"]
+    assert lines[-1]["message"] in ("stopping", "like lines were left out")
+
+
+async def _refused(call: Awaitable[bytes]) -> None:
+    with pytest.raises(grpc.aio.AioRpcError):
+        await call

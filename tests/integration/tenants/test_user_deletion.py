@@ -60,6 +60,11 @@ async def test_a_deleted_user_is_gone_for_every_reader_and_another_with_the_same
         counted = await command("admin", "users", "rm", "studio", USER, "--dry-run", key=FIRST_OPERATOR)
         assert (counted.code, "jobs              1, 0 of them" in counted.out) == (0, True), counted
         assert "Nothing was deleted." in counted.err and await listed(i2v, USER) == (1, 2)
+        held = ("admin", "legal-hold", "set", "studio", "--reason", "a lawsuit")
+        assert (await command(*held, key=FIRST_OPERATOR)).code == 0 and "legal hold" not in counted.err
+        counted = await command("admin", "users", "rm", "studio", USER, "--dry-run", key=FIRST_OPERATOR)
+        assert (counted.code, "under a legal hold: the deletion would be refused" in counted.err) == (0, True), counted
+        assert (await command("admin", "legal-hold", "clear", *held[3:], key=FIRST_OPERATOR)).code == 0
         refused = await command("admin", "users", "rm", "studio", USER, key=FIRST_OPERATOR)
         assert refused.code != 0 and "reason" in refused.err
         removed = await command("admin", "users", "rm", "studio", USER, "--wait", *WHY, key=FIRST_OPERATOR)

@@ -28,8 +28,8 @@ from services.orchestrator.domain.tenant import Tenant, TenantState
 from services.orchestrator.domain.token_claims import Claims
 from services.orchestrator.ports.credentials import TenantAccess
 from services.reasons import AccessReason, ServiceReason
-from services.rpc import logs
 from services.rpc.auth import Principal
+from services.rpc.redaction import redact
 from tests.support.builders import NOON, FakeClock, a_plan, amounts
 
 SUBMIT, GET, WRITE, READ = (
@@ -291,6 +291,6 @@ def test_keys_are_random_name_themselves_and_do_not_show_their_secret() -> None:
     prefix, key_id, secret = first.text.split("_", 2)
     assert (prefix, key_id, len(secret)) == ("i2v", first.id, 43)
     assert secret not in repr(first)
-    assert secret not in logs.redact(f"somebody wrote {first.text} into a message")
-    assert first.id in logs.redact(first.text)
+    assert secret not in redact(f"somebody wrote {first.text} into a message")
+    assert first.id in redact(first.text)
     assert replace(first, id="x") != first

@@ -89,8 +89,7 @@ def test_a_version_that_cannot_be_used_is_reported_once_and_the_old_one_stays(
     assert files.live_plans.value is before and files.versions == version
     [record] = caplog.records
     assert (
-        f"{files.plans} cannot be used: line 7: limit 3 of the plan 'test' has most = '-1'"
-        in record.__dict__["problem"]
+        f"{files.plans} cannot be used: line 7: limit 3 of the plan 'test' has most = '-1'" in record.__dict__["cause"]
     )
     assert files.metric("i2v_config_usable") == 0
     assert files.metric("i2v_config_reload_failures_total") == 1
@@ -213,7 +212,7 @@ async def test_names_without_a_card_cause_a_warning(files: Files, caplog: pytest
         await reports.get()
         files.config.reload()
         await reports.get()
-    problems = [record.__dict__["problem"] for record in caplog.records if record.levelno == logging.WARNING]
+    problems = [record.__dict__["cause"] for record in caplog.records if record.levelno == logging.WARNING]
     assert problems == ["the plan 'new' allows the model 'sora', which no card has"]
 
 

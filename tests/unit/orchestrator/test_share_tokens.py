@@ -59,7 +59,10 @@ async def test_unknown_revoked_and_expired_tokens_have_one_answer_without_the_to
     rig.shares = {token_digest(TOKEN): ended} if ended else {}
     with pytest.raises(NotFound) as caught:
         await rig.authentication.verify(TOKEN)
-    assert caught.value.message == "There is no share 'of this token' for this caller."
+    assert (
+        caught.value.message
+        == "This link shows nothing: it has ended, what it showed was deleted, or it never was one."
+    )
     assert "AAAA" not in f"{caught.value.metadata}"
 
 
