@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink, DatasourceVariable, Row
+from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink, DatasourceVariable, QueryVariable, Row
 from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.builders.timeseries import Panel
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.dashboard import DashboardLinkType, DataSourceRef
+from grafana_foundation_sdk.models.dashboard import DashboardLinkType, DataSourceRef, VariableRefresh, VariableSort
 
 SOURCE = Path(__file__).with_suffix(".yaml")
 FOLDER = Path(__file__).resolve().parents[1] / "deploy/monitoring/dashboards"
@@ -17,6 +17,7 @@ WIDTH, HEIGHT = 12, 8
 """Of a panel; Grafana's grid is 24 wide."""
 PROMETHEUS = DataSourceRef("prometheus", "${source}")
 """Every dashboard has a variable that chooses the Prometheus."""
+BY_NAME, ON_LOAD = VariableSort.ALPHABETICAL_ASC, VariableRefresh.ON_DASHBOARD_LOAD
 
 
 def dashboards() -> Mapping[str, Any]:
@@ -34,6 +35,10 @@ def text(name: str, given: Mapping[str, Any]) -> str:
     """Returns a dashboard as Grafana's JSON."""
     board = Dashboard(given["title"]).uid(f"i2v-{name}").tags(["i2v"]).refresh("30s").time("now-3h", "now")
     board = board.with_variable(DatasourceVariable("source").type("prometheus").label("Prometheus"))
+    for variable, query in given.get("variables", {}).items():
+        board = board.with_variable(
+            QueryVariable(variable).datasource(PROMETHEUS).query(query).sort(BY_NAME).refresh(ON_LOAD)
+        )
     for title, row in given["rows"].items():
         board = board.with_row(Row(title))
         for panel in row:

@@ -18,6 +18,7 @@ from services.orchestrator.meters.inventory_metrics import InventoryMetrics
 from services.orchestrator.meters.sandbox_metrics import SandboxMetrics
 from services.orchestrator.meters.triton_metrics import TritonMetrics
 from services.orchestrator.metrics import PrometheusMeter
+from services.orchestrator.rollup_metrics import RollupMetrics
 from services.providers.metrics import VendorMetrics
 from services.providers.prompt.metrics import LlmMetrics
 from services.rpc.client_metrics import ClientMetrics
@@ -72,6 +73,7 @@ def of_processes() -> Mapping[str, Sequence[Metric]]:
     """Returns the metrics of our processes, by the sections of the documentation."""
     return {
         "Orchestrator": _of(PrometheusMeter, FleetMetrics, LibraryMetrics),
+        "The running day": _of(RollupMetrics),
         "Engine, as workers see it": _of(EngineMetrics, TritonMetrics),
         "Database and inventory": _of(DatabaseMetrics, InventoryMetrics),
         "Processes for files": _of(SandboxMetrics),

@@ -80,6 +80,12 @@ class StackProcess:
         return self
 
     @property
+    def metrics_address(self) -> str:
+        """`host:port` of its metrics; empty: it has none."""
+        port = self._ports.get("metrics")
+        return f"{HOST}:{port}" if port else ""
+
+    @property
     def pid(self) -> int:
         """The process that supervises the program."""
         assert self._process is not None

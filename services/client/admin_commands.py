@@ -7,6 +7,7 @@ from services.client.admin import (
     blobs,
     credit,
     export,
+    invoice,
     jobs,
     keys,
     ledger,
@@ -18,6 +19,7 @@ from services.client.admin import (
     reconcile,
     retention,
     tenants,
+    usage,
     users,
 )
 from services.client.assets import edits, group, lists, stats, tags, transfers, trash, url
@@ -38,6 +40,7 @@ __all__ = [
     "export",
     "group",
     "i2v",
+    "invoice",
     "jobs",
     "keys",
     "ledger",
@@ -58,6 +61,7 @@ __all__ = [
     "transfers",
     "trash",
     "url",
+    "usage",
     "usage_commands",
     "users",
 ]

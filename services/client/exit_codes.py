@@ -13,7 +13,8 @@ Exit codes:
   4    the job ended without a video
   5    the server cannot be reached, or cannot do this now
   6    not found, or no valid key
-  7    verify: the file is not genuine; rerun: the video is not the same; assets check: the export is not whole
+  7    verify: the file is not genuine; rerun: the video is not the same; assets check: the export is not whole;
+       admin invoice compare: the invoice and our calls differ
   130  interrupted
 """
 

@@ -1,13 +1,13 @@
 """A statement as CSV of RFC 4180: amounts in units of the currency with six decimal places, times in UTC."""
 
-import csv
-import io
 from collections.abc import Iterable
 
 from i2v.v1 import usage_pb2
 
 from services.client import money_format
 from services.client.formatting import moment
+from services.client.spreadsheet_csv import lines as csv_lines
+from services.client.spreadsheet_csv import text
 
 HEAD = (
     "booked",
@@ -31,18 +31,16 @@ HEAD = (
     "reason",
     "actor",
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet would compute a cell from, if it begins with it."""
 
 
 def head() -> bytes:
     """Returns the first line."""
-    return _lines([HEAD])
+    return csv_lines([HEAD])
 
 
 def lines(entries: Iterable[usage_pb2.LedgerEntry]) -> bytes:
     """Returns one line an entry."""
-    return _lines(map(_cells, entries))
+    return csv_lines(map(_cells, entries))
 
 
 def _cells(entry: usage_pb2.LedgerEntry) -> tuple[str, ...]:
@@ -50,24 +48,13 @@ def _cells(entry: usage_pb2.LedgerEntry) -> tuple[str, ...]:
         moment(entry.create_time),
         moment(entry.period_time),
         usage_pb2.LedgerEntry.Kind.Name(entry.kind).lower(),
-        *map(_text, (entry.job, entry.reference, entry.user, entry.key)),
-        *map(_text, (entry.operation, entry.capability, entry.model)),
+        *map(text, (entry.job, entry.reference, entry.user, entry.key)),
+        *map(text, (entry.operation, entry.capability, entry.model)),
         money_format.decimal(entry.reserved),
         money_format.decimal(entry.spent),
         money_format.decimal(entry.credit),
         entry.spent.currency_code,
         str(entry.jobs),
         f"{entry.video.ToMilliseconds() / 1000:.3f}",
-        *map(_text, (entry.card_version, entry.quote_id, entry.reason, entry.actor)),
+        *map(text, (entry.card_version, entry.quote_id, entry.reason, entry.actor)),
     )
-
-
-def _text(cell: str) -> str:
-    """Returns a text that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
-
-
-def _lines(rows: Iterable[Iterable[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue().encode()

@@ -28,6 +28,7 @@ from services.orchestrator.meters.inventory_metrics import keep_showing as keep_
 from services.orchestrator.pace import PACE, Pace
 from services.orchestrator.ports.content_credentials import FileSigner
 from services.orchestrator.resources import open_resources
+from services.orchestrator.rollup_metrics import RollupMetrics, keep_computing
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.worker.workflow import Worker
@@ -121,6 +122,10 @@ async def open_app(
             partial(readiness.report, "service"),
         )
         in_background(checking, "health")
+        if runs_jobs:
+            metrics = RollupMetrics(registry, settings.metrics_tenants)
+            computing = partial(keep_computing, store.rollups, metrics, resources.clock, settings.rollup_s)
+            in_background(computing, "rollups")
         in_background(partial(keep_showing, store.fleet.look, FleetMetrics(registry)), "fleet")
         report_plans = partial(report_tenants_without_plan, store.tenants, config) if answers_callers else no_report
         if runs_jobs:

@@ -5,6 +5,7 @@ from i2v.admin.v1 import (
     audit_pb2_grpc,
     backend_pb2_grpc,
     blob_pb2_grpc,
+    cost_pb2_grpc,
     counter_audit_pb2_grpc,
     credit_pb2_grpc,
     key_pb2_grpc,
@@ -25,6 +26,7 @@ from services.orchestrator.api.audit_service import AuditService
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.api.backend_service import BackendService
 from services.orchestrator.api.blob_service import BlobService
+from services.orchestrator.api.cost_service import CostService
 from services.orchestrator.api.counter_audit_service import CounterAuditService
 from services.orchestrator.api.credit_service import CreditService
 from services.orchestrator.api.key_service import KeyService
@@ -61,6 +63,7 @@ def open_operators(
     folding = LedgerFolding(store.old_bookings, store.tenants, clock)
     retention = RetentionService(resources.retention, store.legal_holds, folding, acting)
     counter_audit = CounterAuditService(store.counter_audits)
+    costs = CostService(store.rollups, store.paid_calls, clock)
     backends = BackendService(store.backend_drains, catalog, forecasts.wait_s, acting, clock, settings.silent_s)
     scrub = Scrub(resources.blobs, store.blob_references, clock)
     blobs = BlobService(scrub, resources.blob_copy, resources.bucket, acting, resources.library_meter)
@@ -78,6 +81,7 @@ def open_operators(
         audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
         retention_pb2_grpc.add_RetentionServiceServicer_to_server(retention, server)
         counter_audit_pb2_grpc.add_CounterAuditServiceServicer_to_server(counter_audit, server)
+        cost_pb2_grpc.add_CostServiceServicer_to_server(costs, server)
         backend_pb2_grpc.add_BackendServiceServicer_to_server(backends, server)
         blob_pb2_grpc.add_BlobServiceServicer_to_server(blobs, server)
         user_pb2_grpc.add_UserServiceServicer_to_server(users, server)

@@ -147,6 +147,8 @@ class Settings(BackendTlsSettings):
     """Days that checkpoints are kept which could not be removed at the end of their job. 0: without a limit of time."""
     trash_days: NonNegativeInt = 30
     """Days that a deleted asset is kept in the trash, if its plan does not say otherwise. 0: without a limit."""
+    rollup_s: PositiveFloat = 300.0
+    """Seconds between two computations of the [daily rollups](business.md#daily-rollups) by the workers."""
     silent_s: float = 30.0
     """Seconds without a sign of life after which a worker counts as dead, and the others take over its jobs."""
     worker_name: str = ""

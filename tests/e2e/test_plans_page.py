@@ -1,4 +1,4 @@
-"""The four plans through the command line, with the commands of docs/plans.md as they are there, in order."""
+"""The plans, costs and invoices by the command, with the commands of both pages as they are there, in order."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.page_runs import page_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
-STEPS = steps((ROOT / "docs/plans.md").read_text())
+STEPS = [step for page in ("plans", "business") for step in steps((ROOT / f"docs/{page}.md").read_text())]
 
 
 @pytest.fixture(scope="module")

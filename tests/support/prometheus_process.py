@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 
-from tests.support.promtool import PROMETHEUS
+from tools.prometheus_server import RULES, command
 from tools.stack_process import free_port
 
-RULES = Path(__file__).resolve().parents[2] / "deploy/monitoring/rules"
 WAITS = {"1m": 1, "2m": 2, "5m": 4, "10m": 4, "15m": 6, "30m": 6, "1h": 8, "4h": 12, "6h": 16, "1d": 24, "3d": 32}
 """What the waits of the alerts become, in seconds."""
 WINDOWS = WAITS | {"15m": 24}
@@ -63,23 +61,14 @@ class Prometheus:
 @asynccontextmanager
 async def prometheus(folder: Path, targets: Mapping[str, Sequence[int]]) -> AsyncIterator[Prometheus]:
     """Starts a Prometheus that scrapes ports of this machine every second; `targets` are the ports by job."""
-    for file in RULES.iterdir():
-        (folder / file.name).write_text(shortened(file.read_text()))
-    jobs = [
-        {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in ports]}]}
-        for name, ports in targets.items()
-    ]
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(folder / file.name) for file in RULES.iterdir()],
-        "scrape_configs": jobs,
-    }
-    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    rules = [folder / file.name for file in RULES.iterdir()]
+    for file in rules:
+        file.write_text(shortened((RULES / file.name).read_text()))
     port = free_port()
-    options = (f"--config.file={folder / 'prometheus.yaml'}", f"--storage.tsdb.path={folder / 'series'}")
-    command = [str(PROMETHEUS), *options, f"--web.listen-address=127.0.0.1:{port}"]
+    scraped = {name: [f"127.0.0.1:{each}" for each in ports] for name, ports in targets.items()}
+    arguments = command(folder, rules, scraped, port)
     with (folder / "prometheus.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(*command, stderr=log)
+        process = await asyncio.create_subprocess_exec(*arguments, stderr=log)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
             await _ready(client, process)

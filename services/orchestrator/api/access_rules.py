@@ -114,6 +114,7 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "ChargePaidCall": _OPERATOR,
         "RefundPaidCall": _OPERATOR,
     },
+    "i2v.admin.v1.CostService": {"ListDailyRollups": _VIEWER, "StreamVendorCalls": _OPERATOR},
     "i2v.admin.v1.CounterAuditService": {"AuditCounters": _VIEWER},
     "i2v.admin.v1.PlanService": {"ListPlans": _VIEWER, "CheckPlans": _VIEWER},
     "i2v.admin.v1.TenantService": {

@@ -16,6 +16,7 @@ KINDS = {
     DifferenceKind.LEDGER: counter_audit_pb2.CounterDifference.LEDGER,
     DifferenceKind.JOB: counter_audit_pb2.CounterDifference.JOB,
     DifferenceKind.ASSETS: counter_audit_pb2.CounterDifference.ASSETS,
+    DifferenceKind.ROLLUP: counter_audit_pb2.CounterDifference.ROLLUP,
 }
 
 

@@ -16,6 +16,8 @@ class DifferenceKind(StrEnum):
     """A job, and its holds and ledger entries."""
     ASSETS = "assets"
     """A counter of stored bytes, and the assets."""
+    ROLLUP = "rollup"
+    """The daily rollups of a tenant's model, and the ledger."""
 
 
 @dataclass(frozen=True, slots=True)

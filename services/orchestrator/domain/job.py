@@ -90,6 +90,17 @@ class Job:
         return self.prompt_cost_micros + (self.price_micros if self.call.live else 0)
 
     @property
+    def vendor_micros(self) -> int:
+        """What vendors are paid for the ended job, as far as we know: the card's price of its task, and its prompt."""
+        task = self.price_micros if self.call is Call.CHARGED and not self.resumes else 0
+        return task + (self.written.cost_micros if self.written else 0)
+
+    @property
+    def local(self) -> bool:
+        """Whether its model runs on our own backends: those alone make exact sizes."""
+        return self.spec.size is not None
+
+    @property
     def start_by(self) -> datetime | None:
         """When the first attempt must have begun; None: no limit but the deadline, or it has begun.
 

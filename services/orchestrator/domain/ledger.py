@@ -54,6 +54,10 @@ class Entry:
     """Change of the number of jobs that brought a video or cost something."""
     video_ms: int = 0
     """Change of the length of videos, in milliseconds."""
+    vendor_micros: int = 0
+    """Change of what vendors are paid."""
+    slot_ms: int = 0
+    """Milliseconds in which attempts had slots of a local backend."""
     reason: str = ""
     actor: str = ""
     period_time: datetime
@@ -61,18 +65,20 @@ class Entry:
     time: datetime
 
 
-def settlement(job: Job, now: datetime) -> Entry:
+def settlement(job: Job, now: datetime, slot_ms: int = 0) -> Entry:
     """Returns the entry of a job that has ended: its charge takes the place of its quote."""
     jobs, video_ms = _counts(job)
     charged = job.charged_micros or 0
-    return _entry(job, Kind.SETTLE, now, -job.quote_micros, charged, jobs, video_ms)
+    entry = _entry(job, Kind.SETTLE, now, -job.quote_micros, charged, jobs, video_ms)
+    return replace(entry, vendor_micros=job.vendor_micros, slot_ms=slot_ms)
 
 
 def refund(job: Job, now: datetime) -> Entry:
     """Returns the entry that gives the price of an ended job back, and takes back what it counted for."""
     jobs, video_ms = _counts(job)
     jobs_left, video_ms_left = _counts(refunded(job))
-    return _entry(job, Kind.REFUND, now, 0, -job.price_micros, jobs_left - jobs, video_ms_left - video_ms)
+    entry = _entry(job, Kind.REFUND, now, 0, -job.price_micros, jobs_left - jobs, video_ms_left - video_ms)
+    return replace(entry, vendor_micros=-job.price_micros)
 
 
 def refunded(job: Job) -> Job:

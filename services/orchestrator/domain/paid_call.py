@@ -96,8 +96,18 @@ class PaidCall:
     state: str
     """`submitting`, `accepted`, `charged` or `released`."""
     external_ref: str | None
-    """The vendor's name of the task. Never leaves the journal and the provider."""
+    """The vendor's name of the task. Only operators see it, to compare invoices."""
     submit_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OwedCall:
+    """A paid call, as an invoice may have it."""
+
+    call: PaidCall
+    tenant: str
+    cost_micros: int
+    """What the vendor is to be paid for it."""
 
 
 def submission_id(job_id: str, attempt: int) -> str:

@@ -27,7 +27,7 @@ class OperationMetrics:
             "i2v_background_failures_total",
             "Background tasks of a process that failed unexpectedly; each is logged and started again. `task` is "
             "`revocation`, `key-uses`, `signing-keys`, `drains`, `vendors`, `retention`, `health`, `config`, "
-            "`usage-warnings`, `read-counts`, `finished-videos`, `fleet`, `inventory`, `database-state`, "
+            "`usage-warnings`, `rollups`, `read-counts`, `finished-videos`, `fleet`, `inventory`, `database-state`, "
             "`deletions of users`, `password` or `sweep`. Anything but 0 is a fault; for `revocation`, open streams "
             "may outlive their keys.",
             ["task"],

@@ -1,10 +1,11 @@
 """Paid calls: submissions to vendors, each with what is known of its money."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.paid_call import PaidCall
+from services.orchestrator.domain.paid_call import OwedCall, PaidCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class PaidCalls(Protocol):
 
     async def reconciling(self, *, after: str, limit: int) -> list[Job]:
         """Returns jobs whose paid call has an unknown outcome, with ids above `after`, the oldest first."""
+
+    async def of_provider(
+        self, provider: str, since: datetime, until: datetime, *, after: PaidCall | None, limit: int
+    ) -> list[OwedCall]:
+        """Returns calls that were submitted in a period, after one of them, the oldest first."""
 
     async def count_reconciling(self) -> int:
         """Returns how many jobs have a paid call with an unknown outcome."""

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from services.orchestrator.domain.counter_difference import Amounts, Difference, DifferenceKind, LastAudit
 from services.orchestrator.ports.clock_and_ids import Clock
-from services.orchestrator.store import all_counters, changed_counters
+from services.orchestrator.store import all_counters, changed_counters, rollup_statements, rollups
 from services.orchestrator.store.database import Database
 
 LAST = sa.text("SELECT time, differences FROM counter_audits")
@@ -57,6 +57,14 @@ class PostgresCounterAudits:
         """Computes every counter again, and returns the differences, at most so many."""
         found: list[Difference] = []
         async with self._database.snapshot() as connection:
+            trial = await connection.begin_nested()  # first, for it begins with a lock; an audit changes nothing
+            await rollups.compute(connection, self._clock.now())
+            wrong = (await connection.execute(rollup_statements.WRONG, {"limit": limit})).all()
+            await trial.rollback()
+            for row in wrong:
+                amounts = Amounts(used=int(row.used)), Amounts(used=int(row.expected_used))
+                measure = f"{row.measure}:model={row.model}"
+                found.append(Difference(DifferenceKind.ROLLUP, row.tenant, *amounts, measure=measure))
             for row in await connection.execute(all_counters.HOLDS, {"limit": limit}):
                 found.append(
                     Difference(

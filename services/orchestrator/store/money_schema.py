@@ -68,6 +68,8 @@ ledger_entries = sa.Table(
     sa.Column("actor", sa.Text, comment="Who gave the credit or the debit."),
     sa.Column("period_time", TIME, nullable=False, comment="Decides the period: when the job was admitted."),
     sa.Column("time", TIME, nullable=False),
+    sa.Column("vendor_micros", sa.BigInteger, nullable=False, server_default="0", comment="What vendors are paid."),
+    sa.Column("slot_ms", sa.BigInteger, nullable=False, server_default="0", comment="Of a local backend's slots."),
     sa.Index("ledger_entries_newest", "tenant", "user", "time"),
     sa.Index("ledger_entries_of_tenant", "tenant", "time"),
     sa.Index("ledger_entries_rare", "tenant", "time", postgresql_where=sa.text("kind NOT IN ('reserve', 'settle')")),
@@ -135,5 +137,31 @@ counter_audits = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("time", TIME, comment="NULL: there was none yet."),
     sa.Column("differences", sa.Integer, nullable=False, server_default="0"),
+    sa.CheckConstraint("id = 1", name="one_row"),
+)
+
+daily_rollups = sa.Table(
+    "daily_rollups",
+    metadata,
+    # Sums of the ledger. They have no user, and outlive the bookings that a fold replaces.
+    sa.Column("day", sa.Date, primary_key=True, comment="Of the admission, in UTC."),
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("operation", sa.Text, primary_key=True),
+    sa.Column("folded", sa.Boolean, primary_key=True, comment="Of bookings that were folded; false: computed again."),
+    sa.Column("admitted", sa.BigInteger, nullable=False),
+    sa.Column("jobs", sa.BigInteger, nullable=False),
+    sa.Column("video_ms", sa.BigInteger, nullable=False),
+    sa.Column("charged_micros", sa.BigInteger, nullable=False),
+    sa.Column("vendor_micros", sa.BigInteger, nullable=False),
+    sa.Column("slot_ms", sa.BigInteger, nullable=False),
+    sa.Index("daily_rollups_of_tenant", "tenant", "day"),
+)
+
+rollup_rounds = sa.Table(
+    "rollup_rounds",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("time", TIME, comment="NULL: everything is to be computed."),
     sa.CheckConstraint("id = 1", name="one_row"),
 )

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.errors import NotFound, PreconditionFailed
 from services.orchestrator.domain.limits.calendar import Period
 from services.orchestrator.ports.retention import FoldedMonth
+from services.orchestrator.store import rollup_statements, rollups
 from services.orchestrator.store.database import Database
 from services.reasons import RetentionReason
 
@@ -27,23 +28,27 @@ KEPT = sa.text(
     f"SELECT EXISTS (SELECT FROM ledger_entries JOIN holds ON holds.job_id = ledger_entries.reference WHERE {OF_MONTH})"
 )
 SUMS = sa.text(f"""
-SELECT "user", key, model, operation, sum(spent_micros), sum(jobs), sum(video_ms) FROM ledger_entries
+SELECT "user", key, model, operation, sum(spent_micros), sum(jobs), sum(video_ms), sum(vendor_micros), sum(slot_ms)
+FROM ledger_entries
 WHERE {OF_MONTH} GROUP BY "user", key, model, operation ORDER BY "user", key, model, operation
 """)
 COUNT = sa.text(
     f"SELECT count(*) AS entries, coalesce(sum(reserved_micros), 0) AS reserved FROM ledger_entries WHERE {OF_MONTH}"
 )
-# What was set aside is given back by now, though perhaps under another model: a job that was rerouted.
+# What was set aside is given back by now, though perhaps under another model: a job that was rerouted. The rollups of
+# the days keep what the balances of the month cannot say.
 FOLD = sa.text(f"""
 WITH folded AS (
     DELETE FROM ledger_entries WHERE {OF_MONTH} RETURNING *
+), kept AS (
+    {rollup_statements.KEEP_FOLDED}
 )
 INSERT INTO ledger_entries (reference, kind, tenant, "user", key, model, operation, capability, card_version, quote_id,
-    reserved_micros, spent_micros, jobs, video_ms, period_time, time)
+    reserved_micros, spent_micros, jobs, video_ms, vendor_micros, slot_ms, period_time, time)
 SELECT concat_ws(' ', 'balance', CAST(:tenant AS text), CAST(:month AS text),
         md5(concat_ws(E'\\n', "user", key, model, operation))),
     'balance', :tenant, "user", key, model, operation, '', '', '', 0, sum(spent_micros), sum(jobs), sum(video_ms),
-    :start, max(time)
+    sum(vendor_micros), sum(slot_ms), :start, max(time)
 FROM folded GROUP BY "user", key, model, operation
 """)
 
@@ -76,7 +81,9 @@ class PostgresOldBookings:
                 )
             sums = (await connection.execute(SUMS, given)).all()
             if not dry_run:
+                await connection.execute(rollup_statements.ONE_AT_A_TIME)
                 await connection.execute(FOLD, given | {"month": month.key})
+                await connection.execute(rollup_statements.REPLACE, rollups.days_of(tenant, month))
                 if (await connection.execute(SUMS, given)).all() != sums:
                     raise RuntimeError(f"the sums of {month.key} of {tenant} would change; nothing was folded")
             return FoldedMonth(month.key, counted.entries, len(sums))

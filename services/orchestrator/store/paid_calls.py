@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import NotFound, PreconditionFailed
 from services.orchestrator.domain.job import Job, State
-from services.orchestrator.domain.paid_call import Call, PaidCall
+from services.orchestrator.domain.paid_call import Call, OwedCall, PaidCall
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.paid_calls import Refund
 from services.orchestrator.store import paid_call_steps, row_mapping, settlement
@@ -46,6 +46,23 @@ class PostgresPaidCalls:
         query = sa.select(jobs).where(jobs.c.state == State.RECONCILING.value, jobs.c.id > after)
         async with self._database.reading() as connection:
             return [row_mapping.job(row) for row in await connection.execute(query.order_by(jobs.c.id).limit(limit))]
+
+    async def of_provider(
+        self, provider: str, since: datetime, until: datetime, *, after: PaidCall | None, limit: int
+    ) -> list[OwedCall]:
+        """Returns calls that were submitted in a period, after one of them, the oldest first."""
+        columns = paid_calls.c
+        query = sa.select(paid_calls, jobs.c.tenant, jobs.c.price_micros).join(jobs, jobs.c.id == columns.job_id)
+        query = query.where(columns.provider == provider, columns.submit_time >= since, columns.submit_time < until)
+        if after is not None:
+            place = sa.tuple_(sa.literal(after.submit_time), sa.literal(after.submission_id))
+            query = query.where(sa.tuple_(columns.submit_time, columns.submission_id) > place)
+        query = query.order_by(columns.submit_time, columns.submission_id).limit(limit)
+        async with self._database.reading() as connection:
+            return [
+                OwedCall(row_mapping.paid_call(row), row.tenant, 0 if row.state == "released" else row.price_micros)
+                for row in await connection.execute(query)
+            ]
 
     async def count_reconciling(self) -> int:
         """Returns how many jobs have a paid call with an unknown outcome."""

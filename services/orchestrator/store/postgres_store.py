@@ -36,6 +36,7 @@ from services.orchestrator.store.queue_notifier import QueueNotifier
 from services.orchestrator.store.queues import PostgresQueues
 from services.orchestrator.store.read_counts import PostgresReadCounters
 from services.orchestrator.store.renditions import PostgresRenditions
+from services.orchestrator.store.rollups import PostgresRollups
 from services.orchestrator.store.service_secrets import PostgresServiceSecrets
 from services.orchestrator.store.shares import PostgresShares
 from services.orchestrator.store.tenants import PostgresTenants
@@ -74,6 +75,7 @@ class PostgresStore:
         self.usage_warnings = PostgresUsageWarnings(self.database)
         self.counter_audits = PostgresCounterAudits(self.database, clock)
         self.ledger = PostgresLedger(self.database)
+        self.rollups = PostgresRollups(self.database, clock)
         self.admissions = PostgresAdmissions(self.database, self._notifier, self.counters, queue)
         self.jobs = PostgresJobs(self.database, self._notifier, clock, queue)
         self.job_records = PostgresJobRecords(self.database)

@@ -149,6 +149,8 @@ def entry(row: Row[Any]) -> Entry:
         credit_micros=row.credit_micros,
         jobs=row.jobs,
         video_ms=row.video_ms,
+        vendor_micros=row.vendor_micros,
+        slot_ms=row.slot_ms,
         reason=row.reason or "",
         actor=row.actor or "",
         period_time=row.period_time,

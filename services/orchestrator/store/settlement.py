@@ -1,6 +1,7 @@
 """The bookings after admission: what a job holds is released or used, and the ledger says so."""
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,16 +12,31 @@ from services.orchestrator.domain.ledger import Entry
 from services.orchestrator.domain.limits.measure import KINDS
 from services.orchestrator.store import row_mapping
 
-HOLDS = sa.text("SELECT measures, amounts FROM holds WHERE job_id = :id")
+# The time of an attempt is from its start to its end, or to the last event of one that was lost.
+SLOT_MS = """
+SELECT round(extract(epoch FROM sum(ran)) * 1000) FROM (
+    SELECT max(time) - min(time) AS ran FROM (
+        SELECT kind, time, count(*) FILTER (WHERE kind = 'Started') OVER (ORDER BY sequence) AS attempt,
+            count(*) FILTER (WHERE kind IN ('Retrying', 'Rerouted')) OVER (
+                ORDER BY sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS ended
+        FROM job_events WHERE job_id = holds.job_id
+    ) AS numbered GROUP BY attempt, ended HAVING bool_or(kind = 'Started')
+) AS attempts
+"""
+HOLDS = sa.text(f"""
+SELECT measures, amounts, CASE WHEN CAST(:local AS boolean) THEN coalesce(({SLOT_MS}), 0) ELSE 0 END AS slot_ms
+FROM holds WHERE job_id = :id
+""")
 
 # Sets what a job has used of each hold, the first time or again. Counters are locked in the order of their names, which
 # is the order of the arrays.
 SETTLE = sa.text("""
 WITH entered AS (
     INSERT INTO ledger_entries (reference, kind, tenant, "user", key, model, operation, capability, card_version,
-        quote_id, reserved_micros, spent_micros, jobs, video_ms, period_time, time)
+        quote_id, reserved_micros, spent_micros, jobs, video_ms, vendor_micros, slot_ms, period_time, time)
     VALUES (:id, :kind, :tenant, :user, :key, :model, :operation, :capability, :card_version, :quote_id,
-        :reserved_micros, :spent_micros, :jobs, :video_ms, :period_time, :time)
+        :reserved_micros, :spent_micros, :jobs, :video_ms, :vendor_micros, :slot_ms, :period_time, :time)
 ), to_audit AS (
     INSERT INTO unaudited_settlements (job_id, kind, before) SELECT :id, :kind, settled FROM holds WHERE job_id = :id
 ), locked AS (
@@ -65,17 +81,18 @@ async def start(connection: AsyncConnection, job_id: str) -> None:
 
 async def settle(connection: AsyncConnection, job: Job, now: datetime) -> None:
     """Books the charge of a job that ends in this transaction, and releases the rest of its holds."""
-    await _book(connection, job, ledger.settlement(job, now))
+    holds = (await connection.execute(HOLDS, {"id": job.id, "local": job.local})).one()
+    await _book(connection, job, holds, ledger.settlement(job, now, int(holds.slot_ms)))
 
 
 async def refund(connection: AsyncConnection, job: Job, now: datetime) -> None:
     """Gives the price of a job back. Raises IntegrityError if it was given back before."""
     await connection.execute(REFUNDED, {"id": job.id})
-    await _book(connection, ledger.refunded(job), ledger.refund(job, now))
+    holds = (await connection.execute(HOLDS, {"id": job.id, "local": False})).one()
+    await _book(connection, ledger.refunded(job), holds, ledger.refund(job, now))
 
 
-async def _book(connection: AsyncConnection, job: Job, entry: Entry) -> None:
-    holds = (await connection.execute(HOLDS, {"id": job.id})).one()
+async def _book(connection: AsyncConnection, job: Job, holds: sa.Row[Any], entry: Entry) -> None:
     used = ledger.used(holds.measures, holds.amounts, job)
     await connection.execute(
         SETTLE, row_mapping.entry_columns(entry) | {"id": job.id, "tenant": job.tenant, "used": used}

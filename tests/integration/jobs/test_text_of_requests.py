@@ -11,6 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 from i2v.admin.v1 import (
     audit_pb2,
     blob_pb2,
+    cost_pb2,
     counter_audit_pb2,
     credit_pb2,
     key_pb2,
@@ -32,6 +33,7 @@ from tests.support.served_orchestrator import Served, caller, served, text_spec
 ADMIN = (
     audit_pb2,
     blob_pb2,
+    cost_pb2,
     counter_audit_pb2,
     credit_pb2,
     key_pb2,

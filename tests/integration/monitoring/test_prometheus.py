@@ -38,8 +38,14 @@ SHOWN: Mapping[str, set[str]] = {
         "Time to the end, 95 %",
         "Wait until the first attempt, 95 %",
     },
-    "money": {"Quotes and charges an hour", "Differences that the audit found", "Age of the last audit"},
+    "money": {
+        "Quotes and charges an hour",
+        "Differences that the audit found",
+        "Age of the last audit",
+        *(panel["title"] for panel in dashboards.dashboards()["money"]["rows"]["The running day"]),
+    },
     "engine": {"Ready backends", "Slots"},
+    "tenant": {panel["title"] for panel in dashboards.panels(dashboards.dashboards()["tenant"])},
 }
 """Panels that must have data after jobs of a local backend, by dashboard."""
 CUT = """
@@ -58,6 +64,7 @@ async def test_the_expected_alerts_fire_and_no_others(store: PostgresStore, data
     of_api = {"I2V_LISTEN": address, "I2V_METRICS_LISTEN": f"127.0.0.1:{targets['i2v-api']}"}
     of_api["I2V_PLANS_FILE"] = str(GOLDEN / "plans.toml")
     of_worker = {"I2V_METRICS_LISTEN": f"127.0.0.1:{targets['i2v-worker']}", "I2V_FAKE_PAUSE_S": "0"}
+    of_worker |= {"I2V_METRICS_TENANTS": "5", "I2V_ROLLUP_S": "1"}
     async with AsyncExitStack() as stack:
         away = await stack.enter_async_context(postgres_proxy(database))
         stack.enter_context(worker(away.url, tmp_path, "api", role="api", **of_api))
@@ -120,7 +127,8 @@ async def panels_have_data(api: Caller, watching: Prometheus) -> None:
             for name, board in dashboards.dashboards().items():
                 for panel in dashboards.panels(board):
                     # A second scrape is needed for each rate; the panels' windows are those of a real installation.
-                    answers = [await watching.query(query) for query in panel["queries"].values()]
+                    queries = [query.replace("$tenant", "studio") for query in panel["queries"].values()]
+                    answers = [await watching.query(query) for query in queries]
                     if all(answers):
                         found.setdefault(name, set()).add(panel["title"])
             if all(titles <= found.get(name, set()) for name, titles in SHOWN.items()):
