@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from services.errors import PreconditionFailed, Unavailable
-from services.orchestrator.store import schema_version
+from services.orchestrator.store import concurrent_indexes, schema_version
 from services.reasons import RetentionReason, ServiceReason
 
 PASSING = ("08", "25006", "25P03", "40", "53", "57")
@@ -63,6 +63,8 @@ def migrate(url: str) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         schema_version.mark(connection)
+    with connected(url, isolation_level="AUTOCOMMIT") as connection:
+        concurrent_indexes.make(connection)
 
 
 def check_schema(url: str, show: Callable[[str], None] = lambda state: None) -> None:
@@ -76,10 +78,10 @@ def check_schema(url: str, show: Callable[[str], None] = lambda state: None) -> 
 
 
 @contextmanager
-def connected(url: str) -> Iterator[sa.Connection]:
-    """Gives a connection in a transaction. Raises Unavailable."""
+def connected(url: str, **options: Any) -> Iterator[sa.Connection]:
+    """Gives a connection in a transaction, unless the engine's options are others. Raises Unavailable."""
     try:
-        with sa.create_engine(driver_url(url), poolclass=sa.NullPool).begin() as connection:
+        with sa.create_engine(driver_url(url), poolclass=sa.NullPool, **options).begin() as connection:
             yield connection
     except (OperationalError, ArgumentError) as error:
         why = str(getattr(error, "orig", error)).splitlines()[0]

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.dialects.postgresql import ARRAY, array
 
 from services.orchestrator.domain.library_filter.tree import And, Condition, Node, Not, Or
 from services.orchestrator.store.schema import collection_members, collections, library_entries
@@ -50,13 +50,16 @@ def condition(node: Node, tenant: str, user: str) -> ColumnElement[bool]:
             member = _in_collection(str(node.value).removeprefix("collections/"), tenant, user)
             return sa.not_(member) if node.operator == "!=" else member
         case Condition():
-            return _compared(node)
+            return _compared(node, tenant, user)
 
 
-def _compared(node: Condition) -> ColumnElement[bool]:
+def _compared(node: Condition, tenant: str, user: str) -> ColumnElement[bool]:
     if node.field == "tags":
-        has = table.tags.contains(array([sa.cast(node.value, sa.Text)]))
-        return sa.not_(has) if node.operator == "!=" else has
+        tags = array([sa.cast(node.value, sa.Text)])
+        if node.operator == "!=":
+            return sa.not_(table.tags.contains(tags))
+        # As in the index, which has the owner in each tag: of tags alone the entries of all users would be read.
+        return _owned(table.tenant, table.user, table.tags).contains(_owned(sa.literal(tenant), sa.literal(user), tags))
     if node.field == "job":
         same = sa.func.coalesce(table.job_id == str(node.value).removeprefix("jobs/"), sa.false())
         return sa.not_(same) if node.operator == "!=" else same
@@ -73,3 +76,7 @@ def _in_collection(id: str, tenant: str, user: str) -> ColumnElement[bool]:
     member = sa.select(collection_members.c.entry).where(collection_members.c.collection == collections.c.number, *mine)
     # An array, which is read once: by a join a small collection would be searched in the whole library.
     return table.id == sa.any_(sa.func.array(member.scalar_subquery()))
+
+
+def _owned(tenant: ColumnElement[str], user: ColumnElement[str], tags: ColumnElement[Any]) -> ColumnElement[Any]:
+    return sa.func.owned_tags(tenant, user, tags, type_=ARRAY(sa.Text))

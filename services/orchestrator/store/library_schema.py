@@ -59,7 +59,14 @@ library_entries = sa.Table(
     sa.Index("library_entries_by_size", "tenant", "user", "size_bytes", "id"),
     sa.Index("library_entries_by_title", "tenant", "user", sa.text('lower("left"(title, 80))'), "id"),
     sa.Index("library_entries_of_words", "words", postgresql_using="gin"),
+    # For processes of the release before; the next one removes it.
     sa.Index("library_entries_of_tags", "tags", postgresql_using="gin"),
+    sa.Index(
+        "library_entries_of_owned_tags",
+        sa.text('owned_tags(tenant, "user", tags)'),
+        postgresql_using="gin",
+        postgresql_concurrently=True,
+    ),
     sa.CheckConstraint("kind IN ('image', 'video', 'audio')", name="kind_known"),
     sa.CheckConstraint("rating BETWEEN 0 AND 5", name="rating_stars"),
     sa.CheckConstraint("downloads >= 0 AND shares >= 0 AND cost_micros >= 0", name="counts_positive"),
