@@ -169,7 +169,8 @@ async def main() -> int:
         async with (
             opened(Path(folder), stack) as bench,
             grpc.aio.insecure_channel(bench.server.address) as channel,
-            await psycopg.AsyncConnection.connect(bench.url, row_factory=dict_row) as floor,
+            # Not prepared, as searches of the service: a prepared statement gets a plan for any values.
+            await psycopg.AsyncConnection.connect(bench.url, row_factory=dict_row, prepare_threshold=None) as floor,
         ):
             library = Library(bench, channel, floor)
             await library.fill(entries)
