@@ -18,6 +18,11 @@ class MemoryQueues:
     counts: int = 0
     snapshots: int = 0
     read_twice: asyncio.Event = field(default_factory=asyncio.Event)
+    countable: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is not set, a count takes as long."""
+
+    def __post_init__(self) -> None:
+        self.countable.set()
 
     async def length(self, backend: str) -> int:
         return sum(len(line.job_ids) for line in self.queue.waiting)
@@ -25,6 +30,9 @@ class MemoryQueues:
     async def lengths(self) -> Mapping[str, int]:
         self.counts += 1
         await asyncio.sleep(0)
+        await self.countable.wait()
+        if self.error is not None:
+            raise self.error
         return {"test": await self.length("test"), "other": self.others}
 
     async def backends(self, job_ids: Sequence[str]) -> Mapping[str, str]:

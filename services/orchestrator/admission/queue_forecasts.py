@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,10 @@ has to wait for the forecast of a long queue while jobs arrive.
 """
 LONG = 500
 """Waiting jobs from which on a forecast is computed in a thread."""
+TURN_S = 0.0005
+"""Seconds after which the thread lets other ones run. A call waits for the thread several times, each time that it has
+waited for something else; Python's own 5 ms make that 25 ms.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +72,9 @@ class QueueForecasts:
         self._recent_s = recent_s
         self._known: dict[str, _Known] = {}
         self._computing: dict[str, asyncio.Task[Forecast]] = {}
+        self._threads = 0
+        self._interval_s = 0.0
+        """Of the switches between threads, while none computes a forecast."""
 
     async def expected(self, job_ids: Sequence[str]) -> Mapping[str, Expectation]:
         """Returns what is expected of jobs; those that neither wait nor run are left out. Raises Unavailable."""
@@ -116,13 +124,22 @@ class QueueForecasts:
     async def _new(self, backend: str) -> Forecast:
         now = asyncio.get_running_loop().time
         begin_s = now()
-        found = await _forecast(await self._queues.snapshot(backend))
+        found = await self._forecast(await self._queues.snapshot(backend))
         self._known[backend] = _Known(found, begin_s, max(self._pause_s, (now() - begin_s) / self._share))
         if (wait_s := found.wait_s) is not None:
             self._meter.expected_wait(backend, wait_s)
         return found
 
-
-async def _forecast(snapshot: QueueSnapshot) -> Forecast:
-    long = sum(len(line.job_ids) for line in snapshot.waiting) > LONG
-    return await asyncio.to_thread(forecast, snapshot) if long else forecast(snapshot)
+    async def _forecast(self, snapshot: QueueSnapshot) -> Forecast:
+        if sum(len(line.job_ids) for line in snapshot.waiting) <= LONG:
+            return forecast(snapshot)
+        if not self._threads:
+            self._interval_s = sys.getswitchinterval()
+            sys.setswitchinterval(min(self._interval_s, TURN_S))
+        self._threads += 1
+        try:
+            return await asyncio.to_thread(forecast, snapshot)
+        finally:
+            self._threads -= 1
+            if not self._threads:
+                sys.setswitchinterval(self._interval_s)

@@ -1,11 +1,13 @@
 """The gate before the queues: refuses a job early if too many jobs wait, or if it cannot be made in its time."""
 
 import asyncio
+import logging
+import math
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from services.errors import LimitReached, PreconditionFailed
+from services.errors import LimitReached, PreconditionFailed, Unavailable
 from services.orchestrator.admission.queue_forecasts import QueueForecasts
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.job import Job
@@ -14,29 +16,47 @@ from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.queues import Queues
 from services.reasons import RequestReason
 
-COUNTED_S = 1.0
-"""Seconds for which a count of the waiting jobs is used. Jobs that this process admits meanwhile are added."""
+RENEWED_S = 1.0
+"""Age of a count of the waiting jobs, in seconds, from which it is renewed."""
+USED_S = 3.0
+"""Age up to which it is used meanwhile. Jobs that this process admits are added."""
 RETRY_LEAST_S, RETRY_MOST_S = 1.0, 60.0
 """Seconds after which a refused caller may try again."""
 OPTIMISM = 0.5
 """Share of the expected time that a job may need if all goes well: only a deadline before that is unreachable."""
+
+log = logging.getLogger(__name__)
 
 
 class QueueGate:
     """The limits of the queues' lengths, and of the jobs' deadlines. One a process."""
 
     def __init__(
-        self, queues: Queues, forecasts: QueueForecasts, meter: Meter, *, most_of_backend: int, most_of_all: int
+        self,
+        queues: Queues,
+        forecasts: QueueForecasts,
+        meter: Meter,
+        *,
+        most_of_backend: int,
+        most_of_all: int,
+        renewed_s: float = RENEWED_S,
     ) -> None:
-        """`most_of_backend` and `most_of_all` are the most jobs that may wait."""
+        """`most_of_backend` and `most_of_all` are the most jobs that may wait.
+
+        A count of them that is `renewed_s` old is renewed.
+        """
         self._queues = queues
         self._forecasts = forecasts
         self._meter = meter
         self._most_of_backend = most_of_backend
         self._most_of_all = most_of_all
+        self._renewed_s = renewed_s
         self._lengths: Counter[str] = Counter()
-        self._counted_s: float | None = None
-        self._counting = asyncio.Lock()
+        self._meanwhile: Counter[str] = Counter()
+        """Jobs admitted since the last count began."""
+        self._counted_s = -math.inf
+        """When the last count began, by the clock of the event loop."""
+        self._counting: asyncio.Task[None] | None = None
 
     async def check(self, job: Job, caller: Caller, backend: str, ahead: Mapping[str, int] | None = None) -> None:
         """Checks a job that is about to be admitted.
@@ -48,7 +68,7 @@ class QueueGate:
             PreconditionFailed: it cannot begin or end in time; says when it would.
             Unavailable: the database cannot be reached.
         """
-        lengths = await self._counted()
+        lengths = await self.waiting()
         if ahead:
             lengths = lengths + Counter(ahead)
         for name, length, most in (
@@ -69,6 +89,7 @@ class QueueGate:
     def admitted(self, backend: str) -> None:
         """Counts a job that was admitted."""
         self._lengths[backend] += 1
+        self._meanwhile[backend] += 1
 
     async def _refuse(self, job: Job, caller: Caller, backend: str, whose: str, most: int) -> None:
         expected = await self._forecasts.of_new(caller, job.spec, backend)
@@ -88,15 +109,33 @@ class QueueGate:
             metadata=metadata | _times(expected),
         )
 
-    async def _counted(self) -> "Counter[str]":
-        """Returns the number of waiting jobs by backend: counted at most a second ago, and those admitted since."""
-        now = asyncio.get_running_loop().time
-        if self._counted_s is None or now() >= self._counted_s + COUNTED_S:
-            async with self._counting:
-                if self._counted_s is None or now() >= self._counted_s + COUNTED_S:
-                    self._lengths = Counter(await self._queues.lengths())
-                    self._counted_s = now()
+    async def waiting(self) -> "Counter[str]":
+        """Returns the number of waiting jobs by backend: counted some seconds ago, and those admitted since.
+
+        Only if the last count is old, it waits for the next one. Raises Unavailable.
+        """
+        age_s = asyncio.get_running_loop().time() - self._counted_s
+        if age_s >= self._renewed_s:
+            if self._counting is None:
+                self._counting = asyncio.create_task(self._count(), name="queue-lengths")
+                self._counting.add_done_callback(self._done)
+            if age_s >= USED_S:
+                await asyncio.shield(self._counting)
         return self._lengths
+
+    async def _count(self) -> None:
+        begin_s = asyncio.get_running_loop().time()
+        self._meanwhile = Counter()
+        counted = Counter(await self._queues.lengths())
+        # Perhaps the count has some of them already: the next one corrects that.
+        self._lengths = counted + self._meanwhile
+        self._counted_s = begin_s
+
+    def _done(self, counting: "asyncio.Task[None]") -> None:
+        self._counting = None
+        error = None if counting.cancelled() else counting.exception()
+        if error is not None and not isinstance(error, Unavailable):
+            log.error("the waiting jobs could not be counted", exc_info=error)
 
 
 def _unreachable(job: Job, expected: Expectation) -> str | None:

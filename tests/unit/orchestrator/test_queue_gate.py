@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.errors import LimitReached, PreconditionFailed, Unavailable
-from services.orchestrator.admission.queue_forecasts import QueueForecasts
+from services.orchestrator.admission.queue_forecasts import LONG, QueueForecasts
 from services.orchestrator.admission.queue_gate import QueueGate
 from services.orchestrator.domain.queue_forecast import QueueSnapshot, RunningJob, WaitingLine
 from services.orchestrator.domain.run_rates import RunRates, variant
@@ -30,10 +32,15 @@ def a_snapshot(waiting: int, *, slots: int = 1, run_s: float | None = 10.0) -> Q
     return QueueSnapshot(NOON, slots, [line] if waiting else [], running, rates)
 
 
-def a_gate(queues: MemoryQueues, *, of_backend: int = 1000, of_all: int = 1000) -> QueueGate:
+def a_gate(queues: MemoryQueues, *, of_backend: int = 1000, of_all: int = 1000, renewed_s: float = 1.0) -> QueueGate:
     meter = PrometheusMeter(CollectorRegistry())
     forecasts = QueueForecasts(queues, meter)
-    return QueueGate(queues, forecasts, meter, most_of_backend=of_backend, most_of_all=of_all)
+    return QueueGate(queues, forecasts, meter, most_of_backend=of_backend, most_of_all=of_all, renewed_s=renewed_s)
+
+
+async def let_others_run() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def test_a_job_is_admitted_while_there_is_room_and_time() -> None:
@@ -68,6 +75,33 @@ async def test_jobs_are_counted_once_a_second_and_those_admitted_meanwhile_are_a
     with pytest.raises(LimitReached):
         await gate.check(JOB, CALLER, "test")
     assert (queues.counts, queues.snapshots) == (1, 1)
+
+
+async def test_no_job_waits_for_a_count_while_the_one_before_is_recent() -> None:
+    queues = MemoryQueues(a_snapshot(3))
+    gate = a_gate(queues, of_backend=5, renewed_s=0.0)
+    await gate.check(JOB, CALLER, "test")
+    queues.countable.clear()
+    async with asyncio.timeout(5):
+        await gate.check(JOB, CALLER, "test")
+    await let_others_run()
+    assert queues.counts == 2  # the next count is under way
+    gate.admitted("test")
+    queues.queue = a_snapshot(4)
+    queues.countable.set()
+    await let_others_run()
+    assert (await gate.waiting())["test"] == 5  # counted, and admitted meanwhile
+
+
+async def test_a_count_that_fails_is_made_again() -> None:
+    queues = MemoryQueues(a_snapshot(3), error=Unavailable(reason=ServiceReason.DATABASE_UNAVAILABLE))
+    gate = a_gate(queues)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await gate.check(JOB, CALLER, "test")
+    queues.error = None
+    await gate.check(JOB, CALLER, "test")
+    assert queues.counts == 3
 
 
 async def test_a_deadline_that_cannot_be_met_even_if_all_goes_well_is_refused() -> None:
@@ -129,3 +163,26 @@ async def test_a_forecast_that_takes_long_is_renewed_before_an_admission_has_to_
         while queues.snapshots < 2:
             assert (await forecasts.recent("test")).length == 3
             await asyncio.sleep(0.02)
+
+
+class Watched(list[str]):
+    """Ids of jobs, and the time after which threads switch while they are read."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        super().__init__(ids)
+        self.intervals_s: set[float] = set()
+
+    def __iter__(self) -> Iterator[str]:
+        self.intervals_s.add(sys.getswitchinterval())
+        return super().__iter__()
+
+
+async def test_calls_wait_for_the_thread_of_a_long_forecast_for_less_than_a_millisecond_at_a_time() -> None:
+    before, number = sys.getswitchinterval(), LONG + 1
+    ids = Watched(f"{n}" for n in range(number))
+    long = WaitingLine(TenantShare("studio"), ids, [KIND] * number, [1000] * number)
+    queues = MemoryQueues(replace(a_snapshot(0), waiting=[long]))
+    forecasts = QueueForecasts(queues, PrometheusMeter(CollectorRegistry()))
+    await asyncio.gather(*(forecasts.fresh(name) for name in ("test", "other")))
+    assert ids.intervals_s and max(ids.intervals_s) < 0.001
+    assert sys.getswitchinterval() == before
