@@ -39,6 +39,21 @@ async def test_a_snapshot_may_be_idle_for_as_long_as_it_says_and_only_this_one(d
     await still.close()
 
 
+async def test_a_search_is_planned_for_its_own_values_however_often_it_is_repeated(database: str) -> None:
+    connections = Database(database, pool_size=1)
+    search = sa.text("SELECT count(*) FROM pg_class WHERE relname = CAST(:name AS name)")
+    plans = sa.text(
+        "SELECT generic_plans, custom_plans > 5 FROM pg_prepared_statements WHERE statement LIKE '%relname%'"
+    )
+    for _ in range(20):
+        async with connections.limited(5) as connection:
+            await connection.execute(search, {"name": "jobs"})
+            await connection.commit()  # after a rollback the driver prepares again
+    async with connections.reading() as connection:
+        assert (await connection.execute(plans)).one() == (0, True)
+    await connections.close()
+
+
 async def test_a_server_that_is_gone_without_a_word_is_noticed_by_every_connection(database: str) -> None:
     """Without these settings of libpq a statement waits a quarter of an hour for such a server."""
     connections = Database(database, pool_size=1)

@@ -31,6 +31,9 @@ KEEPALIVE: dict[str, Any] = {
 """A lost server is noticed within about eleven seconds, and not after a quarter of an hour."""
 STILL_S = 15.0
 """Time that a transaction may be idle: a machine that froze or lost its network must not keep its rows locked."""
+CUSTOM = "force_custom_plan"
+"""The plan_cache_mode in which a search has a plan for its own values: for any values, one for a rare word would read
+the whole library."""
 QUERY_CANCELED = "57014"
 """The SQLSTATE of a statement that the server has ended."""
 STOP_LOOKS, STOP_LOOK_S = 100, 0.02
@@ -139,7 +142,8 @@ class Database:
         """
         async with _reachable(), self._engine.connect() as connection:
             await connection.execution_options(isolation_level="READ COMMITTED")
-            await connection.execute(sa.text(f"SET LOCAL statement_timeout = {round(statement_s * 1000)}"))
+            limits = f"SET LOCAL statement_timeout = {round(statement_s * 1000)}; SET LOCAL plan_cache_mode = {CUSTOM}"
+            await connection.execute(sa.text(limits))
             try:
                 yield connection
             except DBAPIError as error:

@@ -7,7 +7,7 @@ Revision: 0030. Old processes go on. Its index is made after the migrations, whi
 from alembic import op
 
 revision = "0030"
-down_revision: str | None = "0025"
+down_revision: str | None = "0033"
 
 
 def upgrade() -> None:
