@@ -4,8 +4,8 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from typing import Any, Protocol, TypeVar
 
 import uvloop
@@ -18,6 +18,7 @@ from services.rpc import logs
 from services.rpc.redaction import redact
 from services.rpc.server import CannotListenError
 from services.settings import BadSetting, ProcessSettings
+from services.tracing.settings import TracingSettings
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +41,15 @@ def run_process(
     read_settings: Callable[[], S],
     open_app: OpenApp[S, App],
     *,
+    service: str = "i2v",
     ended: Callable[[App], Coroutine[Any, Any, object]] | None = None,
     reload: Callable[[App], None] | None = None,
     expected: tuple[type[Exception], ...] = (),
     quiet: Sequence[str] = (),
 ) -> int:
     """Runs an app on uvloop until the process gets a stop signal. Returns the exit code: 0, or 1 if it cannot run.
+
+    `service` is the process's name in traces; empty: it makes none.
 
     An unusable setting, an address in use, a shortage of resources and the `expected` errors become one line on stderr.
     `ended` returns when the app can no longer run, or raises why. `reload` is called at SIGHUP, which without it ends
@@ -59,8 +63,9 @@ def run_process(
         for logger in quiet:
             logging.getLogger(logger).setLevel(logging.WARNING)
         readiness = Readiness()
-        opening = open_app(settings, readiness=readiness)
-        uvloop.run(_until_stopped(opening, settings.health_listen, readiness, ended, reload))
+        with traced(TracingSettings.from_environment(), service):
+            opening = open_app(settings, readiness=readiness)
+            uvloop.run(_until_stopped(opening, settings.health_listen, readiness, ended, reload))
     except plain as error:
         sys.stderr.write(redact(f"{name}: {error}\n"))
         return 1
@@ -70,6 +75,23 @@ def run_process(
         sys.stderr.write(f"{name}: this machine has too few resources for a start: {redact(str(error))}\n")
         return 1
     return 0
+
+
+@contextmanager
+def traced(settings: TracingSettings, service: str) -> Iterator[None]:
+    """Makes spans and sends them during the block, if the settings name an endpoint and the process has a name."""
+    if not settings.endpoint or not service:
+        yield
+        return
+    # Not before: the library takes time and memory.
+    from services.tracing.export import Export
+
+    export = Export(settings, service)
+    log.info("tracing", extra={"endpoint": settings.endpoint, "sampler": settings.traces_sampler})
+    try:
+        yield
+    finally:
+        export.stop()
 
 
 async def _listen_for_health(address: str, readiness: Readiness, stack: AsyncExitStack) -> None:

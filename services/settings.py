@@ -100,8 +100,8 @@ class EnvironmentSource(PydanticBaseSettingsSource):
         return {name: value for name, value in values.items() if value is not None}
 
 
-class ProcessSettings(BaseSettings):
-    """What the settings of every process have in common."""
+class EnvironmentSettings(BaseSettings):
+    """Settings that are read from variables with one prefix."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -110,21 +110,6 @@ class ProcessSettings(BaseSettings):
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
-
-    health_listen: Annotated[str, matching(r"(\S+:\d{1,5})?", "`host:port`, or empty")] = ""
-    """`host:port` where `/livez`, `/readyz` and `/startupz` are answered, in plaintext, for Kubernetes' probes; see
-    [kubernetes.md](kubernetes.md#probes). Empty: nowhere."""
-    tls_cert_file: str = ""
-    """Certificate chain of the gRPC server, PEM. Empty: plaintext. Goes with the key."""
-    tls_key_file: str = ""
-    """Key of the certificate, PEM."""
-    tls_client_ca_file: str = ""
-    """Certificate authorities of clients, PEM: each client must then show a certificate of theirs. Empty: clients show
-    none. Needs the server's certificate."""
-    log_level: LogLevel = "INFO"
-    """DEBUG, INFO, WARNING or ERROR."""
-    log_json: Switch = True
-    """JSON lines on stderr; otherwise plain text."""
 
     @classmethod
     def settings_customise_sources(
@@ -169,6 +154,49 @@ class ProcessSettings(BaseSettings):
 
     def check(self, prefix: str) -> None:
         """Raises BadSetting for values that do not go together."""
+
+    @classmethod
+    def _message(cls, prefix: str, error: ValidationError) -> str:
+        """Returns a line about the first error."""
+        found = error.errors(include_url=False)[0]
+        name = str(found["loc"][0])
+        field = cls.model_fields[name]
+        limits = [
+            f"{word} {getattr(each, bound)}"
+            for each in field.metadata
+            for bound, word in BOUNDS.items()
+            if hasattr(each, bound)
+        ]
+        if found["type"].startswith(("greater_than", "less_than")):
+            what = f"it is {' and '.join(limits)}"
+        elif found["type"] == "value_error":
+            what = str(found["ctx"]["error"])
+        else:
+            what = found["msg"].replace("Input", "it", 1)
+        value = "used" if field.annotation is SecretStr else repr(found["input"])
+        return f"{prefix}{name.upper()} cannot be {value}: {what}"
+
+
+class ProcessSettings(EnvironmentSettings):
+    """What the settings of every process have in common."""
+
+    health_listen: Annotated[str, matching(r"(\S+:\d{1,5})?", "`host:port`, or empty")] = ""
+    """`host:port` where `/livez`, `/readyz` and `/startupz` are answered, in plaintext, for Kubernetes' probes; see
+    [kubernetes.md](kubernetes.md#probes). Empty: nowhere."""
+    tls_cert_file: str = ""
+    """Certificate chain of the gRPC server, PEM. Empty: plaintext. Goes with the key."""
+    tls_key_file: str = ""
+    """Key of the certificate, PEM."""
+    tls_client_ca_file: str = ""
+    """Certificate authorities of clients, PEM: each client must then show a certificate of theirs. Empty: clients show
+    none. Needs the server's certificate."""
+    log_level: LogLevel = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+    log_json: Switch = True
+    """JSON lines on stderr; otherwise plain text."""
+
+    def check(self, prefix: str) -> None:
+        """Raises BadSetting for values that do not go together."""
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             raise BadSetting(f"{prefix}TLS_CERT_FILE and {prefix}TLS_KEY_FILE go together")
         if self.tls_client_ca_file and not self.tls_cert_file:
@@ -207,27 +235,6 @@ class ProcessSettings(BaseSettings):
             ca=NamedFile(f"{prefix}_CA_FILE", ca_file),
             meter=meter,
         )
-
-    @classmethod
-    def _message(cls, prefix: str, error: ValidationError) -> str:
-        """Returns a line about the first error."""
-        found = error.errors(include_url=False)[0]
-        name = str(found["loc"][0])
-        field = cls.model_fields[name]
-        limits = [
-            f"{word} {getattr(each, bound)}"
-            for each in field.metadata
-            for bound, word in BOUNDS.items()
-            if hasattr(each, bound)
-        ]
-        if found["type"].startswith(("greater_than", "less_than")):
-            what = f"it is {' and '.join(limits)}"
-        elif found["type"] == "value_error":
-            what = str(found["ctx"]["error"])
-        else:
-            what = found["msg"].replace("Input", "it", 1)
-        value = "used" if field.annotation is SecretStr else repr(found["input"])
-        return f"{prefix}{name.upper()} cannot be {value}: {what}"
 
 
 def is_of_kubernetes(prefix: str, name: str) -> bool:

@@ -4,10 +4,10 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-from services.settings import ProcessSettings
+from services.settings import EnvironmentSettings, ProcessSettings
 
 
-def described(settings: type[ProcessSettings]) -> Iterator[tuple[str, str, str]]:
+def described(settings: type[EnvironmentSettings]) -> Iterator[tuple[str, str, str]]:
     """Yields the name of each setting in capitals, its default as text, and its meaning in Markdown.
 
     The settings that every process has come last. A default is `empty`, `needed`, or the text that sets it.

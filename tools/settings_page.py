@@ -11,22 +11,24 @@ from pathlib import Path
 from services.orchestrator import settings as orchestrator
 from services.providers import settings as provider
 from services.providers.prompt import settings as prompt_writer
-from services.settings import ProcessSettings
+from services.settings import EnvironmentSettings
 from services.settings_help import described
 from services.studio import settings as studio
+from services.tracing import settings as tracing
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BEGIN, END = "<!-- These rows are written by python -m tools.settings_page. -->\n", "<!-- End of the rows. -->\n"
-PAGES: dict[str, tuple[str, type[ProcessSettings]]] = {
+PAGES: dict[str, tuple[str, type[EnvironmentSettings]]] = {
     "settings.md": (orchestrator.PREFIX, orchestrator.Settings),
     "providers.md": ("", provider.Settings),
     "prompt-writer.md": ("", prompt_writer.Settings),
     "studio.md": ("", studio.Settings),
+    "tracing.md": (tracing.PREFIX, tracing.TracingSettings),
 }
 """What the variables of each page begin with there, and their fields."""
 
 
-def table(prefix: str, settings: type[ProcessSettings]) -> str:
+def table(prefix: str, settings: type[EnvironmentSettings]) -> str:
     """Returns a table of settings in Markdown."""
     rows = "| variable | default | meaning |\n|---|---|---|\n"
     for name, default, meaning in described(settings):

@@ -15,6 +15,8 @@ from services.client.server_address import addresses, target
 from services.client.server_address import options as balancing
 from services.rpc.rotating_channel import RotatingChannel
 from services.rpc.status_codes import Failure
+from services.rpc.traced_channel import TracedChannel
+from services.tracing import of_caller
 
 PRINTABLE = re.compile(r"[ -~]+")
 USER_CHARACTERS = 128
@@ -79,11 +81,12 @@ class ServiceChannel:
             raise Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, why)) from error
         options = (*OPTIONS, *proxy.options(self._address), *balancing(self._addresses, tls=bool(self._tls)))
         if isinstance(self._tls, CertificateFiles):
-            self._channel: grpc.aio.Channel = RotatingChannel(where, options, self._tls)
+            channel: grpc.aio.Channel = RotatingChannel(where, options, self._tls)
         elif self._tls:
-            self._channel = grpc.aio.secure_channel(where, grpc.ssl_channel_credentials(), options)
+            channel = grpc.aio.secure_channel(where, grpc.ssl_channel_credentials(), options)
         else:
-            self._channel = grpc.aio.insecure_channel(where, options)
+            channel = grpc.aio.insecure_channel(where, options)
+        self._channel: grpc.aio.Channel = TracedChannel(channel, of_caller.begin, of_caller.current)
         return self._channel
 
     async def close(self) -> None:

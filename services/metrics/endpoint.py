@@ -35,7 +35,10 @@ log = logging.getLogger(__name__)
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = CONNECTION_S
+    def setup(self) -> None:
+        assert isinstance(self.server, _Server)
+        self.timeout = self.server.connection_s  # type: ignore[misc]  # typed as a constant of the class
+        super().setup()
 
     def log_message(self, format: str, *args: object) -> None:
         """Logs nothing for a scrape."""
@@ -51,7 +54,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         self._open: dict[socket.socket, float] = {}
         """The connections, the oldest first, and when each began."""
         self._turn = threading.Lock()
-        self._connection_s, self._most = connection_s, most
+        self.connection_s, self._most = connection_s, most
         super().__init__((str(address[0]), port), _Handler)
         self.set_app(_application(registry))
 
@@ -71,7 +74,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         """Ends the connections that take too long. Called twice a second."""
         with self._turn:
             for connection, began in self._open.items():
-                if monotonic() - began > self._connection_s:
+                if monotonic() - began > self.connection_s:
                     _cut(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:

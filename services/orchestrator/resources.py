@@ -24,6 +24,7 @@ from services.orchestrator.blob_stores import bucket_of, folders_in, open_blobs
 from services.orchestrator.blobs.kept import KeptBlobs
 from services.orchestrator.blobs.moving import MovingBlobs
 from services.orchestrator.blobs.s3_configuration import S3Configuration
+from services.orchestrator.blobs.traced import traced
 from services.orchestrator.certificate_files import open_credentials
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.disk_space import DiskSpace
@@ -158,7 +159,7 @@ async def open_resources(
         store.renditions,
         SandboxedRenditions(),
         store.assets,
-        blobs,
+        traced(blobs),
         clock,
         library_meter,
         scratch.path,
@@ -177,7 +178,7 @@ async def open_resources(
         startup_wait=startup_wait,
         queue=queue,
         store=store,
-        blobs=KeptBlobs(blobs, store.blob_removals, clock),
+        blobs=KeptBlobs(traced(blobs), store.blob_removals, clock),
         clock=clock,
         meter=meter,
         config=config,

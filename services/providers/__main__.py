@@ -29,6 +29,7 @@ def main(arguments: list[str]) -> int:
         "i2v",
         partial(Settings.from_environment, arguments[0]),
         partial(open_app, arguments[0]),
+        service=f"i2v-provider-{arguments[0]}",
         # At INFO they write every URL, and with it the vendor's ids.
         quiet=("httpx", "httpcore"),
     )

@@ -8,7 +8,6 @@ Answers are untrusted: read up to a limit, never decompressed, parsed without tr
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -19,9 +18,10 @@ from typing import Self, TypeVar
 
 import httpx
 
-from services import bounded_json
 from services.outbound.destinations import Destinations, GuardedTransport, guarded_client
+from services.outbound.http_span import http_span, note_status
 from services.providers import task_failures
+from services.providers.answer_json import parsed, plain
 from services.providers.metrics import VendorMeter
 from services.providers.request_body import RequestBody, Unreadable
 from services.providers.system_clock import Clock
@@ -125,7 +125,7 @@ class VendorClient:
         try:
             # The time between two bytes is limited by httpx, the whole of it by us: an answer may trickle.
             async with asyncio.timeout(TOTAL_FACTOR * self._timeouts.submit_s):
-                answer = await self._send(self._paid, "POST", path, body, headers or {}, timeout)
+                answer = await self._send(self._paid, "POST", path, body, headers or {}, timeout, template=path)
         except (httpx.ConnectError, httpx.ConnectTimeout, Unreadable) as error:
             # A body ends with text after its inputs: without it the vendor has no complete request.
             self._meter.requested("submit", "not-sent", monotonic() - began)
@@ -156,8 +156,9 @@ class VendorClient:
         body: RequestBody | None = None,
         timeout_s: float | None = None,
         with_key: bool = True,
+        template: str,
     ) -> Answer:
-        """Sends a request that costs nothing.
+        """Sends a request that costs nothing. `template` is the path for traces, with names in place of ids.
 
         `kind` is the label in the metrics: `look`, `cancel`, `find`, `upload` or `webhook`. A URL that the vendor has
         named is requested without our key.
@@ -172,7 +173,9 @@ class VendorClient:
             # each of its connections again and again: a few hundred keep the event loop busy.
             async with self._turns, asyncio.timeout(TOTAL_FACTOR * (timeout_s or self._timeouts.look_s)):
                 began = monotonic()
-                answer = await self._send(self._free, method, path, body, {}, timeout, with_key=with_key)
+                answer = await self._send(
+                    self._free, method, path, body, {}, timeout, with_key=with_key, template=template
+                )
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError, Unreadable) as error:
             # A vendor may name the URL.
             self._meter.requested(kind, "lost", monotonic() - began)
@@ -200,6 +203,7 @@ class VendorClient:
         timeout: httpx.Timeout,
         *,
         with_key: bool = True,
+        template: str,
     ) -> Answer:
         url = path if path.startswith(("https://", "http://")) else f"{self._base}{path}"
         key = self._key()
@@ -214,11 +218,13 @@ class VendorClient:
             content=body.pieces() if body is not None else None,
             timeout=timeout,
         )
-        response = await client.send(request, stream=True)
-        try:
-            return await self._read(response, key.encode())
-        finally:
-            await response.aclose()
+        with http_span(method, request.url, template) as span:
+            response = await client.send(request, stream=True)
+            note_status(span, response.status_code)
+            try:
+                return await self._read(response, key.encode())
+            finally:
+                await response.aclose()
 
     async def _read(self, response: httpx.Response, key: bytes) -> Answer:
         kept = {name: response.headers.get(name, "") for name in self._answer_headers}
@@ -270,25 +276,3 @@ async def _limited(response: httpx.Response) -> bytes:
         if len(found) > ANSWER_BYTES:
             return b""
     return bytes(found)
-
-
-def plain(text: bytes) -> bytes:
-    """Returns JSON without escapes, which could hide our key or half a character that protobuf refuses.
-
-    Only UTF-8 is read. json.loads by itself would guess UTF-16 or UTF-32, in which our key has other bytes.
-    """
-    unescaped = text.decode("utf-8-sig", errors="replace")
-    if "\\" in unescaped:
-        try:
-            unescaped = json.dumps(bounded_json.loads(unescaped), ensure_ascii=False)
-        except ValueError:
-            return b""
-    return unescaped.encode(errors="replace")
-
-
-def parsed(text: bytes) -> object:
-    """Returns the value of a JSON text, or None where it is no JSON, or too deep."""
-    try:
-        return bounded_json.loads(text.decode(errors="replace"))
-    except ValueError:
-        return None

@@ -18,6 +18,7 @@ from time import monotonic
 import httpx
 
 from services.outbound.destinations import Destinations, GuardedTransport, NotAllowed, guarded_client
+from services.outbound.http_span import http_span, note_status
 from services.providers.byte_chunks import chunk_bytes, joined_chunks
 from services.providers.metrics import VendorMeter
 from services.providers.vendor import Charge, Failed
@@ -238,7 +239,9 @@ class Download:
         for _ in range(REDIRECTS + 1):
             request = self._client.build_request("GET", url, headers=headers)
             began = monotonic()
-            response = await self._client.send(request, stream=True)
+            with http_span("GET", url, "/{video}") as span:
+                response = await self._client.send(request, stream=True)
+                note_status(span, response.status_code)
             self._meter.requested("output", f"{response.status_code // 100}xx", monotonic() - began)
             if not response.has_redirect_location:
                 break

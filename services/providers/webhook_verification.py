@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from services.known_secrets import remember
+from services.providers.answer_json import parsed
 from services.providers.metrics import VendorMeter
 from services.providers.submissions import Submissions
 from services.providers.system_clock import Clock
 from services.providers.task_polling import PollSchedule, pause_after_s
 from services.providers.task_wakeups import TaskWakeups
 from services.providers.vendor import REF, Vendor, VendorRequestFailed
-from services.providers.vendor_client import dig, parsed
+from services.providers.vendor_client import dig
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,8 @@ from services.certificates.certificate_files import CertificateFiles
 from services.rpc.client_metrics import ClientMetrics
 from services.rpc.counted_channel import CountedChannel
 from services.rpc.rotating_channel import RotatingChannel
+from services.rpc.traced_channel import TracedChannel
+from services.tracing import spans
 
 DIRECT = ("grpc.enable_http_proxy", 0)
 """Without it gRPC uses the proxy of `http_proxy` even for this machine."""
@@ -27,7 +29,10 @@ def open_channel(
     for networks that encrypt all traffic. `metrics` count its calls.
     """
     options = (*options, DIRECT)
-    channel = (
-        grpc.aio.insecure_channel(address, options=options) if tls is None else RotatingChannel(address, options, tls)
-    )
-    return channel if metrics is None else CountedChannel(channel, metrics)
+    if tls is None:
+        channel = grpc.aio.insecure_channel(address, options=options)
+    else:
+        channel = RotatingChannel(address, options, tls)
+    if metrics is not None:
+        channel = CountedChannel(channel, metrics)
+    return TracedChannel(channel) if spans.is_on() else channel

@@ -27,8 +27,11 @@ from services.rpc.admitted_calls import AdmittedCalls, Metadata, OpenStream
 from services.rpc.concurrent_call_limits import CallLimits, Group
 from services.rpc.method_runner import Context, Handler, MethodRunner, method_runner
 from services.rpc.request_messages import RequestMessages
+from services.rpc.server_spans import begin_call, end_call
 from services.rpc.status_codes import reason_in, to_status
 from services.rpc.telemetry import CODE_NAMES, KINDS, MethodMetrics, ServerMetrics
+from services.rpc.traced_channel import rpc_attributes
+from services.tracing.spans import NO_SPAN, Attributes
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,8 @@ class _Method:
     group: Group | None
     parse: Callable[[bytes], Any] | None
     run: MethodRunner
+    attributes: Attributes
+    """Of the span of a call."""
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -128,6 +133,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             run=method_runner(
                 handler, sent=metrics.sent.inc, rejected=self._metrics.reject, taking_s=self._limits.taking_s
             ),
+            attributes=rpc_attributes(name),
         )
 
         async def answer(_: Any, context: Context) -> Any:
@@ -148,9 +154,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         request_id = _request_id(metadata)
         logs.bind(request_id=request_id)
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
-        code, refused = CANCELED, None
+        code, refused, span = CANCELED, None, NO_SPAN
         try:
             await self._admit(method, context, task, metadata)
+            if not method.is_open:  # and not before: a caller without a key makes no spans
+                span = begin_call(method.name, method.attributes, metadata, began)
             response = await method.run(self._requests(method, context), context)
             code = _code(context)
             return response
@@ -177,6 +185,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         finally:
             self._admission.release(task)
             self._record(method, code, perf_counter() - began)
+            end_call(span, code)
             _log(method, context, code, refused, perf_counter() - began)
 
     async def _admit(self, method: _Method, context: Context, task: asyncio.Task[Any], metadata: Metadata) -> None:

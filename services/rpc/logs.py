@@ -22,6 +22,7 @@ from services.known_secrets import REDACTED
 from services.rpc import uncaught_errors
 from services.rpc.log_flood_limit import FloodLimit
 from services.rpc.redaction import SECRET_NAMES, redact
+from services.tracing import spans
 
 GRPC_EVERY_S = 10.0
 """Seconds between two lines about the same kind of gRPC's own messages."""
@@ -146,9 +147,11 @@ class StderrLines(logging.StreamHandler[TextIO]):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    """Returns the bound fields and those of the record's `extra`, without secrets."""
+    """Returns the bound fields, those of the record's `extra` and the ids of the current span, without secrets."""
     own = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-    return {key: _safe(key, value) for key, value in {**_context.get(), **own}.items()}
+    fields = {key: _safe(key, value) for key, value in {**_context.get(), **own}.items()}
+    span = spans.current()
+    return fields if span is None else {**fields, "trace_id": span.trace_id, "span_id": span.span_id}
 
 
 @cache

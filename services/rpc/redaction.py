@@ -13,7 +13,7 @@ _FORMS = re.compile(
     rf"""(\bbearer\s+)[^\s"',;)\]}}]+                                # Bearer abc
       | (\bauthorization['"]?\s*[:=,]\s*['"]?)(?:[\w-]+\s+)?[^\s"',;)\]}}]+   # authorization: Key abc
       | (://[^\s:/@]*:)[^\s@/]+(?=@)                                # scheme://user:password@host
-      | (\bi2v_[a-z0-9]{{4,64}}_)[A-Za-z0-9_-]{{16,}}                   # an API key of ours; its id stays
+      | ((?-i:\bi2v_[0-9a-f]{{4,64}}_))[A-Za-z0-9_-]{{16,}}                 # an API key of ours; its id stays
       | (?<![\w-])(e[yw])[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{4,}}\.[A-Za-z0-9_-]*     # a JWT
       | (?<![\w-])(signed\.)[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{8,}}            # a signed URL
       | (?<![\w-])(share\.)[A-Za-z0-9_-]{{20,}}                         # a share

@@ -24,7 +24,9 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(USAGE)
         return 2
     # Their access lines would hold the URLs, which are credentials.
-    return run_process("studio", Settings.from_environment, open_app, ended=ended, quiet=("uvicorn",))
+    return run_process(
+        "studio", Settings.from_environment, open_app, service="i2v-studio", ended=ended, quiet=("uvicorn",)
+    )
 
 
 if __name__ == "__main__":

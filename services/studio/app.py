@@ -29,6 +29,8 @@ from services.studio.share_pages import SharePages
 from services.studio.shared_assets import SharedAssets
 from services.studio.signed_assets import SignedAssets
 from services.studio.tls_context import server_context
+from services.studio.tracing import Traced
+from services.tracing import spans
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +85,11 @@ async def open_app(
         media = Media(SignedAssets(channel, settings.api_timeout_s), files)
         pages = SharePages(SharedAssets(channel, settings.api_timeout_s), files)
         app = Starlette(routes=[Route("/media/{token}", media.answer, methods=["GET"]), *pages.routes()])
+        counted = Counted(app, metrics)
         listener = stack.enter_context(_listener(settings.listen))
         server = _Server(
             uvicorn.Config(
-                Counted(app, metrics),
+                Traced(counted) if spans.is_on() else counted,
                 http="h11",
                 ws="none",
                 lifespan="off",

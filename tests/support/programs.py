@@ -1,7 +1,7 @@
 """Vendors, a language model and the programs that call them, as processes of their own, as operators run them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,8 +44,14 @@ class World:
 
 
 @asynccontextmanager
-async def world(database: str, data: Path, **provider_settings: str) -> AsyncIterator[World]:
-    """Starts everything but the orchestrators. `provider_settings` are both providers', without their prefix."""
+async def world(
+    database: str, data: Path, environment: Mapping[str, str] | None = None, **provider_settings: str
+) -> AsyncIterator[World]:
+    """Starts everything but the orchestrators. `provider_settings` are both providers', without their prefix.
+
+    `environment` is of every program.
+    """
+    every = environment or {}
     async with AsyncExitStack() as stack:
         wavespeed = WaveSpeedSimulator(fps=4)
         fal, llm = FalSimulator(fps=4), LlmSimulator(key="the-language-models-key")
@@ -57,11 +63,11 @@ async def world(database: str, data: Path, **provider_settings: str) -> AsyncIte
         async with asyncio.TaskGroup() as starting:  # each takes a second or two
             started = {
                 simulator.name: starting.create_task(
-                    stack.enter_async_context(_provider(simulator, data, provider_settings))
+                    stack.enter_async_context(_provider(simulator, data, provider_settings, every))
                 )
                 for simulator in (wavespeed, fal)
             }
-            writer = starting.create_task(stack.enter_async_context(_writer(llm, data)))
+            writer = starting.create_task(stack.enter_async_context(_writer(llm, data, every)))
         providers = {name: task.result() for name, task in started.items()}
         settings = {
             "I2V_DATABASE_URL": database,
@@ -75,11 +81,12 @@ async def world(database: str, data: Path, **provider_settings: str) -> AsyncIte
             "I2V_FIND_S": "0.2",
             "I2V_SILENT_S": "3",
             "I2V_DRAIN_S": "1",
+            **every,
         }
         yield World(database, data, wavespeed, fal, llm, settings, providers)
 
 
-def _provider(simulator: Simulator, data: Path, more: dict[str, str]) -> Any:
+def _provider(simulator: Simulator, data: Path, more: dict[str, str], every: Mapping[str, str]) -> Any:
     prefix = f"I2V_PROVIDER_{simulator.name.upper()}_"
     values = {
         "KEY": simulator.key,
@@ -92,12 +99,12 @@ def _provider(simulator: Simulator, data: Path, more: dict[str, str]) -> Any:
         "LOOK_EVERY_S": "0.1",
         **more,
     }
-    settings = {prefix + name: value for name, value in values.items()}
+    settings = {prefix + name: value for name, value in values.items()} | every
     log = data / f"{simulator.name}.log"
     return program("services.providers", simulator.name, log=log, prefix=prefix, **settings)
 
 
-def _writer(llm: LlmSimulator, data: Path) -> Any:
+def _writer(llm: LlmSimulator, data: Path, every: Mapping[str, str]) -> Any:
     settings = {
         "I2V_PROMPT_ACCESS_KEY_FILE": str(data / "access-key"),
         "I2V_PROMPT_LLM_URL": llm.url,
@@ -105,5 +112,6 @@ def _writer(llm: LlmSimulator, data: Path) -> Any:
         "I2V_PROMPT_LLM_KEY": llm.key,
         "I2V_PROMPT_INPUT_PRICE_MICROS": "1000000",
         "I2V_PROMPT_OUTPUT_PRICE_MICROS": "2000000",
+        **every,
     }
     return program("services.providers.prompt", log=data / "prompt.log", prefix="I2V_PROMPT_", **settings)

@@ -24,6 +24,7 @@ from services.orchestrator.ports.assets import Assets
 from services.orchestrator.ports.clock_and_ids import Clock, Ids
 from services.orchestrator.ports.disk_space import Room, any_room
 from services.orchestrator.ports.meter import Meter
+from services.tracing import spans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,12 @@ class Admitter:
             RequestIdReused: the same request_id came with a different spec.
             Unavailable: there is too little disk space for its files, or the model's backend is drained.
         """
+        with spans.begin("admit", kind=spans.Kind.PRODUCER) as span:
+            job = await self._admit(submission, caller)
+            span.set("i2v.job", job.id)
+            return job
+
+    async def _admit(self, submission: Submission, caller: Caller) -> Job:
         exhausted: frozenset[str] = frozenset()
         while True:
             new = await self.prepare(submission, caller, exhausted)
@@ -133,6 +140,7 @@ class Admitter:
                 capability=routing.capability,
                 card_version=routing.card_version,
                 quote_id=quote_id(submission.quote_token),
+                trace_context=spans.text_of_current(),
             )
             await self.gate.check(job, caller, routing.card.backend, ahead)
         except ServiceError:

@@ -21,6 +21,7 @@ from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.job import Job
 from services.orchestrator.ports.admissions import NewJob
 from services.reasons import RequestReason, ServiceReason
+from services.tracing import spans
 
 JOBS_MOST = 100
 
@@ -100,6 +101,11 @@ async def admit_all(items: Sequence[Item], caller: Caller, admitter: Admitter) -
 
     Raises: as `Admitter.admit`; the error names the index of the job, and each of its fields.
     """
+    with spans.begin("admit batch", {"messaging.batch.message_count": len(items)}, spans.Kind.PRODUCER):
+        return await _admit_together(items, caller, admitter)
+
+
+async def _admit_together(items: Sequence[Item], caller: Caller, admitter: Admitter) -> list[Job]:
     prepared: dict[int, NewJob | Job] = {}
     refused: dict[int, ServiceError] = {}
     ahead = Counter[str]()

@@ -16,6 +16,7 @@ from services.orchestrator.ports.jobs import Jobs
 from services.orchestrator.ports.meter import Meter
 from services.orchestrator.ports.paid_calls import PaidCalls
 from services.reasons import RequestReason
+from services.tracing import spans
 
 
 async def resume(
@@ -60,6 +61,7 @@ async def resume(
         resumes=root,
         call=Call.ACCEPTED,
         written=failed.written,
+        trace_context=spans.text_of_current(),
     )
     admitted = await admissions.admit(job, f"resume:{root}", caller, call.provider)
     if admitted.id == job.id:

@@ -7,6 +7,8 @@ from services.errors import ServiceError
 from services.orchestrator.assets.renditions import OnDemandRenditions
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.rendition import Variant
+from services.tracing import spans
+from services.tracing.trace_context import TraceContext
 
 WAITING_MOST = 100
 
@@ -30,9 +32,11 @@ class FinishedVideos:
         while True:
             job = await self._waiting.get()
             assert job.output is not None, "a job that has succeeded has an output"
+            admission = TraceContext.of_text(job.trace_context)
             try:
-                asset = await self._renditions.assets.get(job.output.asset, tenant=job.tenant, user=job.user)
-                await self._renditions.get(asset, Variant.POSTER)
+                with spans.entry("poster", spans.Kind.INTERNAL, {"i2v.job": job.id}, parent=admission):
+                    asset = await self._renditions.assets.get(job.output.asset, tenant=job.tenant, user=job.user)
+                    await self._renditions.get(asset, Variant.POSTER)
             except ServiceError as error:
                 log.info("a finished video has no poster yet", extra={"job_id": job.id, "cause": error.message})
             except Exception:

@@ -19,6 +19,7 @@ from services.orchestrator.ports.library_meter import LibraryMeter
 from services.orchestrator.ports.renditions import NotMade, RenditionMaker, Renditions, SignRenditions, unsigned
 from services.reasons import LibraryReason, ServiceReason
 from services.resource_shortage import shortage
+from services.tracing import spans
 
 WAIT_S = 60.0
 """So long a call waits for a rendition that another one is making."""
@@ -94,7 +95,8 @@ class OnDemandRenditions:
         began, variants = self.clock.now(), made_from(asset.info)[recipe]
         try:
             async with self._renewed(claim):
-                await self._store(asset, recipe, claim)
+                with spans.begin("rendition", {"i2v.recipe": recipe.value}):
+                    await self._store(asset, recipe, claim)
         except NotMade as why:
             log.info("a rendition cannot be made", extra={"recipe": recipe.value, "cause": str(why)})
             await self.renditions.fail(claim, str(why))

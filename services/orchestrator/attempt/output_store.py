@@ -21,6 +21,7 @@ from services.orchestrator.ports.blobs import Blobs
 from services.orchestrator.ports.media import Keep, NotMarked, Probe
 from services.orchestrator.ports.meter import Meter
 from services.reasons import JobReason, VendorReason
+from services.tracing import spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +61,24 @@ class OutputStore:
             Superseded, Unavailable
         """
         job = state.job
-        kept = await (self._kept(job, output) if card.remote is not None else self._probed(output))
+        with spans.begin("check video"):
+            kept = await (self._kept(job, output) if card.remote is not None else self._probed(output))
         info = kept.info
         size = Size(info.width, info.height)
         if card.remote is None and (size, info.frames) != (expected := (job.spec.size, card.frames(job.spec))):
             message = f"The backend made {info.frames} frames of {size}, not {expected[1]} of {expected[0]}."
             raise AttemptFailed(JobError(VendorReason.OUTPUT_WRONG, message, retryable=True))
-        video = await self.signing.finish(
-            job,
-            card,
-            info,
-            kept.path,
-            kept.sha256,
-            promised=output.promised,
-            made_with=output.made_with,
-            marked_by=kept.marked_by,
-        )
+        with spans.begin("sign video"):
+            video = await self.signing.finish(
+                job,
+                card,
+                info,
+                kept.path,
+                kept.sha256,
+                promised=output.promised,
+                made_with=output.made_with,
+                marked_by=kept.marked_by,
+            )
         asset = video.asset
         if video.path is not None:
             await self.blobs.put_file(asset.key, video.path, media_type=info.media_type)

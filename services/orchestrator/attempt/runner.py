@@ -12,6 +12,7 @@ from datetime import timedelta
 from time import monotonic
 
 from services.errors import Unavailable
+from services.orchestrator.attempt.attempt_span import attempt_span
 from services.orchestrator.attempt.checkpoints import Checkpoints
 from services.orchestrator.attempt.error_classification import internal_error, outcome_of_error
 from services.orchestrator.attempt.final_event_recorder import FinalEventRecorder
@@ -101,10 +102,12 @@ class AttemptRunner:
             return AwaitsReconciliation()
         if job.attempt == 1:
             self.meter.started(job, (self.clock.now() - job.create_time).total_seconds())
-        outcome = await self._outcome(state)
-        if isinstance(outcome, Stopped):
-            await self._stop_at_vendor(state)
-        return await self.final_events.record(state, outcome)
+        with attempt_span(job, state.card.backend if state.card is not None else "", self.clock.now()) as span:
+            outcome = await self._outcome(state)
+            if isinstance(outcome, Stopped):
+                await self._stop_at_vendor(state)
+            span.set("i2v.outcome", type(outcome).__name__)
+            return await self.final_events.record(state, outcome)
 
     async def discard_checkpoints(self, job: Job) -> None:
         """Removes what attempts left of a job that was ended elsewhere. Raises nothing."""

@@ -24,7 +24,7 @@ from services.orchestrator.backends.decoder_clip import STALL_S as CLIP_STALL_S
 from services.orchestrator.backends.decoder_clip import DecoderClip, clip_number
 from services.orchestrator.backends.engine_check import check_models
 from services.orchestrator.backends.input_encoders import InputEncoders, Inputs
-from services.orchestrator.backends.served_profile import BIDIRECTIONAL, GenerationPlan, ServedProfile
+from services.orchestrator.backends.served_profile import GenerationPlan, ServedProfile
 from services.orchestrator.backends.stream_requests import Requests
 from services.orchestrator.backends.transformer_probe import transformer_probe
 from services.orchestrator.backends.triton_client import (
@@ -36,6 +36,7 @@ from services.orchestrator.backends.triton_client import (
     TritonClient,
     request,
 )
+from services.orchestrator.backends.work_share import DENOISED, ENCODED, done_share
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.spec import Size
@@ -53,11 +54,8 @@ from services.orchestrator.ports.backend import (
 from services.orchestrator.ports.engine_meter import EngineMeter
 from services.reasons import JobReason
 from services.rpc.client_metrics import ClientMetrics
+from services.tracing.spans import during
 
-ENCODED = 0.05
-"""Share of the work that is done when the inputs are encoded, for the progress bar."""
-DENOISED = 0.9
-"""Share of the rest that is done when a bidirectional transformer has made its one block."""
 REPORT_S = 1.0
 """Seconds between two reports of the progress inside a block."""
 NO_METER = EngineMeter()
@@ -125,7 +123,7 @@ class TritonBackend:
     async def _generate(self, attempt: GenerationRequest) -> AsyncGenerator[BackendEvent, None]:
         size, card = attempt.spec.size, attempt.card
         assert size is not None
-        preparing = asyncio.create_task(self._prepare(attempt, size), name=f"prepare-{attempt.job_id}")
+        preparing = asyncio.create_task(during("encode", lambda: self._prepare(attempt, size)), name="prepare")
         try:
             yield Stage("encode-inputs", 0.0)  # reported while they are encoded
             profile, plan, made, inputs = await preparing
@@ -134,7 +132,7 @@ class TritonBackend:
             await asyncio.gather(preparing, return_exceptions=True)
         done = ENCODED
         if made:
-            done = _share(profile, plan, plan.frames_before(plan.spans[len(made) - 1][1]))
+            done = done_share(profile, plan, plan.frames_before(plan.spans[len(made) - 1][1]))
             yield Continues(len(made), done)
         writer = VideoWriter(size.width, size.height, card.fps, marked=self._marked)
         async with aclosing(self._make(attempt, profile, plan, inputs, made, writer, done)) as events:
@@ -229,14 +227,14 @@ class TritonBackend:
                     data = await asyncio.to_thread(writer.add, frames)
                     self._meter.encoded(attempt.card.id, asyncio.get_running_loop().time() - began, len(frames))
                     shown += len(frames)
-                    events.put_nowait(Fragment(data, len(frames), _share(profile, plan, shown)))
+                    events.put_nowait(Fragment(data, len(frames), done_share(profile, plan, shown)))
                     if shown >= plan.frames:
                         break
             if shown != plan.frames:
                 raise EngineRefused(f"made {shown} frames, not {plan.frames}")
-            await asyncio.to_thread(writer.finish, _whole(attempt))
+            await during("mux", lambda: asyncio.to_thread(writer.finish, _whole(attempt)))
 
-        tasks = [asyncio.create_task(each(), name=f"{each.__name__}-{attempt.job_id}") for each in (denoise, decode)]
+        tasks = [asyncio.create_task(during(each.__name__, each), name=each.__name__) for each in (denoise, decode)]
         for task in tasks:
             task.add_done_callback(lambda _: events.put_nowait(None))
         try:
@@ -287,14 +285,6 @@ class TritonBackend:
 
 def _whole(attempt: GenerationRequest) -> Path:
     return attempt.workdir / "video.mp4"
-
-
-def _share(profile: ServedProfile, plan: GenerationPlan, frames: int) -> float:
-    """Returns the share of the work that is done when so many frames are there."""
-    part = frames / plan.frames
-    if profile.pipeline == BIDIRECTIONAL:  # by then the long part is over
-        part = DENOISED + (1 - DENOISED) * part
-    return ENCODED + (1 - ENCODED) * part
 
 
 def _error(refusal: EngineRefused) -> JobError:

@@ -50,6 +50,8 @@ class Job:
     """Version of the price card of its quote."""
     quote_id: str = ""
     """Id of the quote token that it came with; empty: none."""
+    trace_context: str = ""
+    """Of the span of its admission; empty: it was not traced."""
     resumes: str = ""
     """The job whose paid work this one attaches to; empty: it does its own."""
     state: State = State.QUEUED

@@ -52,11 +52,11 @@ WITH asked AS (
     + """), admitted AS (
     INSERT INTO jobs (id, tenant, "user", key, request_id, fingerprint, backend, spec, quote_micros, price_micros,
                       capability, card_version, quote_id, resumes, call, written, state, stage, progress, attempt,
-                      last_sequence, create_time, expire_time)
+                      last_sequence, create_time, expire_time, trace_context)
     SELECT :id, :tenant, :user, :key, :request_id, :fingerprint, :backend, CAST(:spec AS jsonb),
            CASE WHEN (SELECT count(*) FROM taken) = (SELECT count(*) FROM asked) THEN CAST(:quote AS bigint) END,
            :price, :capability, :card_version, :quote_id, :resumes, :call, CAST(:written AS jsonb), 'queued',
-           'queued', 0, 0, 1, :now, :expire
+           'queued', 0, 0, 1, :now, :expire, :trace_context
     RETURNING id
 ), set_aside AS (
     INSERT INTO holds (job_id, counters, measures, amounts)
@@ -137,6 +137,7 @@ def values(
         "written": json.dumps(row_mapping.body_json(job.written)) if job.written else None,
         "now": job.create_time,
         "expire": job.expire_time,
+        "trace_context": job.trace_context or None,
         "holds": json.dumps([_hold_json(hold) for hold in holds]),
         "admitted": json.dumps(row_mapping.body_json(Admitted(job.quote_micros))),
     }

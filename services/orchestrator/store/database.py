@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from services.errors import PreconditionFailed, Unavailable
 from services.orchestrator.store import concurrent_indexes, schema_version
 from services.reasons import RetentionReason, ServiceReason
+from services.tracing import spans
 
 PASSING = ("08", "25006", "25P03", "40", "53", "57")
 """SQLSTATEs, or their classes, of temporary errors: no connection, read-only after a failover, idle for too long,
@@ -123,13 +124,13 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Gives a connection for single statements. Raises Unavailable."""
-        async with _reachable(), self._engine.connect() as connection:
+        async with _reachable("read"), self._engine.connect() as connection:
             yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Gives a connection in a transaction, committed when the block is left well. Raises Unavailable."""
-        async with _reachable(), self._engine.connect() as connection:
+        async with _reachable("write"), self._engine.connect() as connection:
             await connection.execution_options(isolation_level="READ COMMITTED")
             yield connection
             await connection.commit()
@@ -140,7 +141,7 @@ class Database:
 
         Raises TooSlow, Unavailable.
         """
-        async with _reachable(), self._engine.connect() as connection:
+        async with _reachable("list"), self._engine.connect() as connection:
             await connection.execution_options(isolation_level="READ COMMITTED")
             limits = f"SET LOCAL statement_timeout = {round(statement_s * 1000)}; SET LOCAL plan_cache_mode = {CUSTOM}"
             await connection.execute(sa.text(limits))
@@ -159,7 +160,7 @@ class Database:
         `idle_s`: the time that it may be idle between two statements. Default: as of every transaction. Raises
         Unavailable, also if another transaction has changed a row that this one writes.
         """
-        async with _reachable(), self._engine.connect() as connection:
+        async with _reachable("snapshot"), self._engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ")
             if idle_s is not None:
                 idle = f"SET LOCAL idle_in_transaction_session_timeout = {round(idle_s * 1000)}"
@@ -173,7 +174,7 @@ class Database:
 
         Each statement is a transaction of its own. Raises Unavailable, and the driver's errors.
         """
-        async with _reachable(), self._engine.connect() as connection:
+        async with _reachable("statement"), self._engine.connect() as connection:
             assert connection.sync_connection is not None
             # Without get_raw_connection, which would switch to another greenlet for what is already here.
             direct = cast("psycopg.AsyncConnection[Any]", connection.sync_connection.connection.driver_connection)
@@ -208,7 +209,12 @@ class Database:
 
 
 @asynccontextmanager
-async def _reachable() -> AsyncIterator[None]:
+async def _reachable(use: str) -> AsyncIterator[None]:
+    """Translates errors of a use of a connection, and makes it a span, from the wait for the connection to its return.
+
+    The span has no SQL, and no values.
+    """
+    span = spans.begin(f"postgresql {use}", {"db.system.name": "postgresql"}, spans.Kind.CLIENT)
     try:
         yield
     except (DBAPIError, psycopg.Error, PoolTimeout, OSError) as error:
@@ -224,6 +230,9 @@ async def _reachable() -> AsyncIterator[None]:
             or (getattr(driver, "sqlstate", None) or "").startswith(PASSING)
         ):
             raise  # the database answered and refused: a fault of this program, not of the connection
+        span.fail(ServiceReason.DATABASE_UNAVAILABLE)
         raise Unavailable(
             "The database cannot be reached. Try again.", reason=ServiceReason.DATABASE_UNAVAILABLE
         ) from error
+    finally:
+        span.end()

@@ -41,6 +41,7 @@ def job(row: Row[Any]) -> Job:
         spec=spec.from_json(row.spec),
         quote_micros=row.quote_micros,
         price_micros=row.price_micros,
+        trace_context=row.trace_context or "",
         resumes=row.resumes or "",
         call=Call(row.call),
         tried=tuple(row.tried or ()),

@@ -122,6 +122,7 @@ jobs = sa.Table(
         server_default="true",
         comment="False: retention has removed its events.",
     ),
+    sa.Column("trace_context", sa.Text, comment="Of its admission; NULL: it was not traced."),
     sa.UniqueConstraint("tenant", "user", "request_id"),
     sa.ForeignKeyConstraint(
         ["id", "ended"], ["holds.job_id", "holds.settled_all"], name="jobs_held", deferrable=True, initially="DEFERRED"

@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> int:
         "prompt writer",
         Settings.from_environment,
         open_app,
+        service="i2v-prompt-writer",
         # At DEBUG they log requests, including what is in them.
         quiet=("httpx2", "httpcore2", "openai"),
     )

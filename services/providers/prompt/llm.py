@@ -27,6 +27,7 @@ from services.providers.prompt.instructions import SCHEMA, Form
 from services.providers.prompt.metrics import LlmMetrics
 from services.providers.prompt.token_cost import Usage
 from services.reasons import PromptReason
+from services.tracing import spans
 
 ANSWER_BYTES = 1024 * 1024
 WAIT_S = 0.5
@@ -42,6 +43,9 @@ ENVELOPE_TOKENS = 64
 """What roles and marks around the messages add at most."""
 KEY_CHARACTERS = 16
 """A key with fewer is no secret."""
+
+CHAT: spans.Attributes = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"}
+"""Of a span, which has no word of the request or the answer."""
 
 log = logging.getLogger(__name__)
 
@@ -131,8 +135,10 @@ class OpenAiLlm:
             self._client.api_key = self._endpoint.key() or "none"
             began, outcome = monotonic(), "given-up"
             try:
-                async with asyncio.timeout(self._endpoint.timeout_s):
-                    raw = await self._client.chat.completions.with_raw_response.create(**sent)
+                attributes = {**CHAT, "gen_ai.request.model": self.model}
+                with spans.begin(f"chat {self.model}", attributes, spans.Kind.CLIENT):
+                    async with asyncio.timeout(self._endpoint.timeout_s):
+                        raw = await self._client.chat.completions.with_raw_response.create(**sent)
                 outcome = "answered"
                 return self._read(raw.content, sent)
             except openai.APIStatusError as error:

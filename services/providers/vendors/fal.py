@@ -54,6 +54,8 @@ HEADERS = {
     "x-app-fal-disable-fallback": "true",
 }
 ERROR_TYPE = "x-fal-error-type"
+TASK = "/{owner}/{app}/requests/{task}"
+"""The path of a task, for traces."""
 IN_URL = re.compile(r"/[^/]+/[^/]+/requests/[^/?#]+")
 CANCELLATIONS = ("request_cancelled", "request_canceled", "cancelled", "canceled", "client_cancelled")
 
@@ -105,7 +107,11 @@ class Fal:
         upload_request = json_body({"file_name": name, "content_type": given.media_type})
         try:
             ticket = await self._vendor_client.ask(
-                "POST", f"{storage}/storage/upload/initiate?storage_type=fal-cdn-v3", kind="upload", body=upload_request
+                "POST",
+                f"{storage}/storage/upload/initiate?storage_type=fal-cdn-v3",
+                kind="upload",
+                body=upload_request,
+                template="/storage/upload/initiate",
             )
             url, target = ticket.get("file_url", kind=str), ticket.get("upload_url", kind=str)
             if task_failures.is_refusal(ticket.status):
@@ -119,6 +125,7 @@ class Fal:
                 body=raw_body(given),
                 timeout_s=self._options.upload_s,
                 with_key=False,
+                template="/{upload}",
             )
         except VendorRequestFailed as failed:
             raise task_failures.not_uploaded(failed) from failed
@@ -128,7 +135,9 @@ class Fal:
 
     async def look(self, ref: str, model: str) -> Working | Finished:
         """Requests the status of a task, and the result of one that has ended."""
-        answer = await self._vendor_client.ask("GET", f"{_request(ref, model)}/status", kind="look")
+        answer = await self._vendor_client.ask(
+            "GET", f"{_request(ref, model)}/status", kind="look", template=f"{TASK}/status"
+        )
         status = answer.get("status", kind=str)
         self._check_own("look", answer, ref, model, nameless=status is None)
         if answer.status == 404:
@@ -151,7 +160,7 @@ class Fal:
         return await self._result(ref, model, answer)
 
     async def _result(self, ref: str, model: str, status: Answer) -> Finished:
-        answer = await self._vendor_client.ask("GET", _request(ref, model), kind="look")
+        answer = await self._vendor_client.ask("GET", _request(ref, model), kind="look", template=TASK)
         self._check_own("look", answer, ref, model)
         url = answer.get("video", "url", kind=str)
         if answer.status == 200 and url is not None:
@@ -173,7 +182,9 @@ class Fal:
 
     async def stop(self, ref: str, model: str) -> Stop:
         """Cancels a task. Only one that was removed from the queue certainly costs nothing."""
-        answer = await self._vendor_client.ask("PUT", f"{_request(ref, model)}/cancel", kind="cancel")
+        answer = await self._vendor_client.ask(
+            "PUT", f"{_request(ref, model)}/cancel", kind="cancel", template=f"{TASK}/cancel"
+        )
         self._check_own("cancel", answer, ref, model)
         status = answer.get("status", kind=str)
         if status == "ALREADY_COMPLETED":

@@ -117,6 +117,7 @@ class WaveSpeed:
                 kind="upload",
                 body=file_body(given, name),
                 timeout_s=self._options.upload_s,
+                template=f"{API}/media/upload/binary",
             )
         except VendorRequestFailed as failed:
             raise task_failures.not_uploaded(failed) from failed
@@ -129,7 +130,9 @@ class WaveSpeed:
 
     async def look(self, ref: str, model: str) -> Working | Finished:
         """Requests the result of a task."""
-        answer = await self._vendor_client.ask("GET", f"{API}/predictions/{ref}/result", kind="look")
+        answer = await self._vendor_client.ask(
+            "GET", f"{API}/predictions/{ref}/result", kind="look", template=f"{API}/predictions/{{task}}/result"
+        )
         status = answer.get("data", "status", kind=str)
         if answers.is_for_another(answer, ref, model) or (
             status is not None and answer.get("data", "id", kind=str) is None
@@ -192,7 +195,9 @@ class WaveSpeed:
     async def _listed(self, page: int) -> list[tuple[str | None, datetime | None]]:
         """Returns model and time of each task on a page of the vendor's list. Raises VendorRequestFailed."""
         body = json_body({"page": page, "page_size": PAGE})
-        answer = await self._vendor_client.ask("POST", f"{API}/predictions", kind="find", body=body)
+        answer = await self._vendor_client.ask(
+            "POST", f"{API}/predictions", kind="find", body=body, template=f"{API}/predictions"
+        )
         items = answer.get("data", "items", kind=list)
         if answer.status != 200 or items is None:
             raise VendorRequestFailed(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)
@@ -202,7 +207,9 @@ class WaveSpeed:
 
     async def webhook_secret(self) -> str:
         """Requests the secret."""
-        answer = await self._vendor_client.ask("GET", f"{API}/webhook/secret", kind="webhook")
+        answer = await self._vendor_client.ask(
+            "GET", f"{API}/webhook/secret", kind="webhook", template=f"{API}/webhook/secret"
+        )
         secret = (answer.get("data", "secret", kind=str) or answer.get("data", kind=str) or "").removeprefix("whsec_")
         if answer.status != 200 or not secret:
             raise VendorRequestFailed(f"HTTP {answer.status}", retry_delay_s=answer.retry_delay_s)

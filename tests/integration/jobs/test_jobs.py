@@ -152,9 +152,6 @@ async def test_a_running_job_is_stopped_and_charged_for_what_was_made(i2v: Serve
     assert (await i2v.cancel(job.name)).state == State.CANCELLING
     job = await i2v.ended(job.name)
     assert (job.state, job.charged.amount_micros, backend.closed) == (State.CANCELLED, 500, 1)
-    async with asyncio.timeout(10):  # the worker counts a moment after its caller sees the end
-        while i2v.registry.get_sample_value("i2v_job_stop_seconds_count") != 1:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
     await books_are_right(i2v, spent=500)
 
 
@@ -328,29 +325,3 @@ async def test_a_backend_that_is_not_what_its_cards_say_is_told_of_once(
     logged = [record for record in caplog.records if record.getMessage().startswith("a backend is ")]
     assert [record.getMessage() for record in logged] == ["a backend is not ready", "a backend is ready"]
     assert (logged[0].__dict__["reason"], logged[0].__dict__["cause"]) == ("PROFILE_MISMATCH", "this and that")
-
-
-async def test_the_metrics_tell_of_jobs_and_money(i2v: Served) -> None:
-    request_id = str(uuid.uuid4())
-    job = await i2v.ended((await i2v.submit(text_spec(), request_id)).name)
-    await i2v.submit(text_spec(), request_id)  # a repeat, and a cancel of what has ended, count as nothing
-    await i2v.cancel(job.name)
-
-    def value(name: str, **labels: str) -> float | None:
-        return i2v.registry.get_sample_value(name, labels)
-
-    async with asyncio.timeout(10):  # the worker counts a job after its end is stored, which its caller sees first
-        while value("i2v_jobs_ended_total", model="test-model", state="succeeded", reason="") is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    assert value("i2v_jobs_admitted_total", model="test-model") == 1
-    assert value("i2v_jobs_ended_total", model="test-model", state="succeeded", reason="") == 1
-    assert value("i2v_charged_micros_total", model="test-model") == 1000
-    assert value("i2v_job_first_fragment_seconds_count", model="test-model") == 1
-    assert value("i2v_settled_quote_micros_total", model="test-model") == 1000
-    assert value("i2v_video_seconds_total", model="test-model") == job.output.duration.ToMilliseconds() / 1000
-    assert value("i2v_video_realtime_factor_count", model="test-model") == 1
-    timings = [value("i2v_fragments_total", model="test-model", timing=timing) or 0 for timing in ("early", "late")]
-    assert sum(timings) == 1, "of two fragments, the second"
-    assert value("i2v_ledger_imbalance_accounts") == 0
-    handled = {"grpc_type": "unary", "grpc_service": "i2v.v1.JobService", "grpc_method": "SubmitJob"}
-    assert value("grpc_server_handled_total", grpc_code="OK", **handled) == 2

@@ -17,6 +17,7 @@ from services.providers.prompt import settings as prompt_settings
 from services.providers.vendors import VENDORS
 from services.reasons import DOMAINS, REASONS, Code
 from services.studio import settings as studio_settings
+from services.tracing import settings as tracing_settings
 from tests.support.known_metrics import metrics_of_models, metrics_of_processes
 from tools.reason_tables import TABLE, with_tables
 
@@ -58,7 +59,8 @@ def known_variables() -> set[str]:
     providers = {prefix + name.upper() for prefix in prefixes for name in fields}
     prompt = {prompt_settings.PREFIX + name.upper() for name in prompt_settings.Settings.model_fields}
     studio = {studio_settings.PREFIX + name.upper() for name in studio_settings.Settings.model_fields}
-    return settings | client_variables() | tests | providers | prompt | studio
+    tracing = {tracing_settings.PREFIX + name.upper() for name in tracing_settings.TracingSettings.model_fields}
+    return settings | client_variables() | tests | providers | prompt | studio | tracing
 
 
 def test_a_providers_variables_begin_as_the_page_says() -> None:
@@ -105,7 +107,10 @@ def test_no_metric_is_named_that_does_not_exist(page: Path) -> None:
 
 # --- reasons --------------------------------------------------------------------------------------------------------
 
-OF_OTHERS = {"CAP_DAC_OVERRIDE", "FAL_KEY", "GRPC_VERBOSITY", "NOT_ENOUGH_MEMORY", "WAVESPEED_API_KEY"}
+OF_OTHERS = {
+    *("CAP_DAC_OVERRIDE", "FAL_KEY", "GRPC_VERBOSITY", "NOT_ENOUGH_MEMORY", "WAVESPEED_API_KEY"),
+    *(f"OTEL_EXPORTER_OTLP_{name}" for name in ("HEADERS", "CERTIFICATE", "TIMEOUT", "COMPRESSION")),
+}
 """Words of the same form that are Linux's, gRPC's, Triton's log's, or name the vendors' own keys."""
 
 

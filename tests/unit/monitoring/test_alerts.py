@@ -94,7 +94,13 @@ CASES = (
     Case("BacklogOld", gauge('i2v_queue_oldest_timestamp_seconds{backend="nano"}', "1", "0", 30), 25, 40),
     Case("BacklogGrows", {'i2v_jobs_queued{backend="nano"}': "100+10x60 0x60"}, 50, 70),
     Case("BackendDown", gauge('i2v_backend_ready{backend="nano"}', "0", "1", 10), 5, 15),
-    Case("TritonOut", gauge('i2v_triton_ready{backend="nano", server="10.0.0.1:8001"}', "0", "1", 20), 10, 25),
+    Case(
+        "TritonOut",
+        gauge('i2v_triton_ready{backend="nano", server="10.0.0.1:8001"}', "0", "1", 20)
+        | {'i2v_backend_ready{backend="nano"}': "1x60"},
+        10,
+        25,
+    ),
     Case("BackendStaysDrained", gauge('i2v_backend_drained{backend="nano"}', "1", "0", 300), 290, 310),
     Case("CheckpointsFail", counter('i2v_checkpoint_failures_total{model="nano"}', 40), 35, 80),
     Case(

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from services.outbound.destinations import Destinations
 from services.providers import task_failures
+from services.providers.answer_json import parsed, plain
 from services.providers.byte_chunks import chunk_bytes, joined_chunks
 from services.providers.circuit_breaker import CircuitBreaker
 from services.providers.metrics import VendorMeter, VendorMetrics
@@ -21,7 +22,7 @@ from services.providers.task import Input
 from services.providers.task_polling import PollSchedule, _regular_pause_s, pause_after_s
 from services.providers.task_wakeups import TaskWakeups
 from services.providers.vendor import Failed, promises, quoted
-from services.providers.vendor_client import RequestTimeouts, VendorClient, dig, parsed, plain
+from services.providers.vendor_client import RequestTimeouts, VendorClient, dig
 from services.providers.vendors.wavespeed_answers import time_of
 
 
@@ -289,5 +290,5 @@ async def test_polls_that_wait_for_each_other_do_not_fail() -> None:
         at_a_time=2,
     )
     async with server, vendor_client:
-        answers = await asyncio.gather(*(vendor_client.ask("GET", "/x", kind="look") for _ in range(12)))
+        answers = await asyncio.gather(*(vendor_client.ask("GET", "/x", kind="look", template="/x") for _ in range(12)))
     assert [each.status for each in answers] == [200] * 12

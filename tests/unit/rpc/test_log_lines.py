@@ -75,6 +75,8 @@ def test_a_field_with_the_name_of_a_secret_is_not_written(name: str) -> None:
         "https://vendor.example/tasks/7 answered 503",
         "I2V_S3_SECRET_KEY_FILE names var/key, which is empty",
         "services/studio/share_pages.py, line 3",
+        "I2V_PROVIDER_FAL_TLS_CLIENT_CA_FILE names words, which holds no certificates",
+        "i2v_certificate_reload_failures_total has grown",
     ],
 )
 def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:

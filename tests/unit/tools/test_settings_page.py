@@ -22,7 +22,8 @@ def test_the_tables_of_the_documentation_are_current() -> None:
 @pytest.mark.parametrize("name", settings_page.PAGES)
 def test_a_stale_table_is_noticed_and_written(docs: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     current = (docs / name).read_text()
-    (docs / name).write_text(current.replace("JSON lines", "Lines of JSON"))
+    before, mark, rows = current.partition(settings_page.BEGIN)
+    (docs / name).write_text(before + mark + rows.replace("| empty |", "| void |", 1))
     assert settings_page.main(["--check"], docs) == 1
     assert f"{name} is not current" in capsys.readouterr().err
     assert settings_page.main([], docs) == 0
