@@ -29,3 +29,25 @@ def demand_depth(text: str) -> None:
         depth += 1 if bracket in "[{" else -1
         if depth > MOST_DEPTH:
             raise ValueError(f"the JSON is nested more than {MOST_DEPTH} deep")
+
+
+def strict(text: bytes) -> object:
+    """Returns the value of a JSON text of a caller: without NaN and infinity, and with each name of an object once.
+
+    Raises:
+        ValueError: it is none, or too deep.
+    """
+    decoded = text.decode("utf-8-sig")
+    demand_depth(decoded)
+    return json.loads(decoded, object_pairs_hook=_each_once, parse_constant=_refuse)
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has a name twice")
+    return found
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no number of JSON")

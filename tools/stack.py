@@ -186,7 +186,7 @@ def run(data: Path, port: int, metrics_port: int, studio_port: int, profile: str
             i2v += f" --server {orchestrator.address} --key-file {orchestrator.key_file}"
         say.print(
             f"\n  gRPC      {orchestrator.address}\n"
-            f"  HTTP      {studio.address} (for signed URLs)\n"
+            f"  HTTP      {studio.address} (signed URLs, /v1/videos)\n"
             f"  metrics   {orchestrator.metrics}\n"
             f"  key       in {orchestrator.key_file} (tenant `development`)\n"
             f"  operator  in {orchestrator.operator_key_file} (for `i2v admin`)\n"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from services.reasons.access import AccessReason
 from services.reasons.asset import AssetReason
 from services.reasons.call import CallReason
+from services.reasons.http import HttpReason
 from services.reasons.job import JobReason
 from services.reasons.library import LibraryReason
 from services.reasons.prompt import PromptReason
@@ -27,6 +28,7 @@ __all__ = [
     "AssetReason",
     "CallReason",
     "Code",
+    "HttpReason",
     "JobReason",
     "LibraryReason",
     "PromptReason",
@@ -41,6 +43,7 @@ __all__ = [
 
 DOMAINS: tuple[type[Reason], ...] = (
     CallReason,
+    HttpReason,
     AccessReason,
     RequestReason,
     RetentionReason,

@@ -30,6 +30,8 @@ from services.studio.shared_assets import SharedAssets
 from services.studio.signed_assets import SignedAssets
 from services.studio.tls_context import server_context
 from services.studio.tracing import Traced
+from services.studio.videos.api import Api
+from services.studio.videos.video_routes import VideoRoutes
 from services.tracing import spans
 
 log = logging.getLogger(__name__)
@@ -84,8 +86,9 @@ async def open_app(
         files = FileAnswer(metrics, settings.stall_s)
         media = Media(SignedAssets(channel, settings.api_timeout_s), files)
         pages = SharePages(SharedAssets(channel, settings.api_timeout_s), files)
-        app = Starlette(routes=[Route("/media/{token}", media.answer, methods=["GET"]), *pages.routes()])
-        counted = Counted(app, metrics)
+        videos = VideoRoutes(Api(channel, settings.api_timeout_s), files)
+        routes = [Route("/media/{token}", media.answer, methods=["GET"]), *pages.routes(), *videos.routes()]
+        counted = Counted(Starlette(routes=routes), metrics)
         listener = stack.enter_context(_listener(settings.listen))
         server = _Server(
             uvicorn.Config(

@@ -64,7 +64,7 @@ async def migrated(filled: str, clock: FakeClock) -> AsyncIterator[PostgresStore
 async def test_every_booking_is_there_after_the_migration_and_the_jobs_end_as_ever(migrated: PostgresStore) -> None:
     store = migrated
     assert await store.counter_audits.full(limit=9) == []
-    page = await store.jobs.page("studio", "ann", state=None, before=None, limit=100)
+    page = await store.jobs.page("studio", "ann", state=None, after=None, limit=100)
     assert {job.state for job in page} == set(State)
     for subject in ("tenant", "user"):
         spend = await limit_status(store, subject, "spend")

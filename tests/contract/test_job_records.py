@@ -50,7 +50,7 @@ async def test_a_user_sees_neither_another_users_nor_another_tenants_jobs(store:
     for tenant, user in (("studio", "bob"), ("story", "ann")):
         with pytest.raises(NotFound):
             await store.jobs.get(job.id, tenant=tenant, user=user)
-        assert await store.jobs.page(tenant, user, state=None, before=None, limit=10) == []
+        assert await store.jobs.page(tenant, user, state=None, after=None, limit=10) == []
     assert await store.jobs.get(job.id, tenant="studio", user="ann") == job
 
 
@@ -58,10 +58,12 @@ async def test_jobs_are_listed_newest_first_in_pages_and_by_state(store: Postgre
     for number in range(5):
         await admit(store, numbered(number))
     await store.jobs.record(f"{3:032x}", next_event.cancel)
-    page = await store.jobs.page("studio", "ann", state=None, before=None, limit=2)
+    page = await store.jobs.page("studio", "ann", state=None, after=None, limit=2)
     assert [job.id for job in page] == [f"{4:032x}", f"{3:032x}"]
-    rest = await store.jobs.page("studio", "ann", state=State.QUEUED, before=page[-1].id, limit=10)
+    rest = await store.jobs.page("studio", "ann", state=State.QUEUED, after=page[-1].id, limit=10)
     assert [job.id for job in rest] == [f"{2:032x}", f"{1:032x}", f"{0:032x}"]
+    oldest = await store.jobs.page("studio", "ann", state=None, after=f"{1:032x}", limit=2, oldest_first=True)
+    assert [job.id for job in oldest] == [f"{2:032x}", f"{3:032x}"]
 
 
 async def test_jobs_that_have_not_begun_by_their_start_timeout_are_found(store: PostgresStore) -> None:

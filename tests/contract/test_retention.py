@@ -139,7 +139,7 @@ async def scenario(
         assert await store.counter_audits.full(limit=9) == []
         for life, job in jobs:
             assert not (life.old and await sequences(store, job.id))
-            page = await store.jobs.page(life.tenant, life.user, state=None, before=None, limit=99)
+            page = await store.jobs.page(life.tenant, life.user, state=None, after=None, limit=99)
             assert (job.id in {each.id for each in page}) is not life.gone
             if life.old and life.state is State.SUCCEEDED:
                 await check_gone(store, stored, life, [other for other, _ in jobs], uploads)

@@ -1,4 +1,4 @@
-"""The library through the command line, with the commands of docs/library.md as they are there, in order."""
+"""The library through the command line, and videos over HTTP, with the commands of their pages as they are there."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +9,9 @@ from tests.support.documented_commands import ROOT
 from tests.support.documented_steps import Step, steps
 from tests.support.page_runs import page_run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(360)]
 
-STEPS = steps((ROOT / "docs/library.md").read_text())
+STEPS = [step for page in ("library", "http") for step in steps((ROOT / f"docs/{page}.md").read_text())]
 
 
 @pytest.fixture(scope="module")
@@ -30,4 +30,6 @@ def test_a_step_prints_what_the_page_says(folder: Path, number: int) -> None:
 
 def test_the_steps_leave_readable_pictures(folder: Path) -> None:
     assert (folder / "thumbnail.webp").read_bytes()[8:12] == b"WEBP"
+    assert (folder / "over-http.webp").read_bytes()[8:12] == b"WEBP"
+    assert (folder / "over-http.mp4").read_bytes()[4:8] == b"ftyp"
     assert (folder / "contact.png").read_bytes().startswith(b"\x89PNG")

@@ -13,7 +13,7 @@ from tests.support.stack_runs import Stack
 from tools.stack import DATA
 from tools.stack_process import HOST, free_port
 
-LIMIT_S = 150.0
+LIMIT_S = 240.0
 
 
 @contextmanager
@@ -27,12 +27,17 @@ def page_run(steps: Sequence[Step], *options: str) -> Iterator[Path]:
             if each.name not in (DATA.name, ".git"):
                 (checkout / each.name).symlink_to(each)
         data = checkout / DATA
-        ports = ("--port", str(port), "--metrics-port", str(free_port()), "--studio-port", str(free_port()))
+        studio_port = str(free_port())
+        ports = ("--port", str(port), "--metrics-port", str(free_port()), "--studio-port", studio_port)
         stack = Stack("run", *options, "--data", str(data), *ports)
         try:
             stack.read_until("Ctrl-C stops everything")
             inherited = {name: value for name, value in os.environ.items() if not name.startswith("I2V_")}
-            more = {"I2V_SERVER": f"{HOST}:{port}", "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+            more = {
+                "I2V_SERVER": f"{HOST}:{port}",
+                "STUDIO_URL": f"http://{HOST}:{studio_port}",
+                "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
+            }
             subprocess.run(
                 ["sh", "-c", script(list(steps))], cwd=checkout, env=inherited | more, timeout=LIMIT_S, check=True
             )

@@ -22,9 +22,11 @@ PICTURE = pictures.a_picture()
 class Rig:
     """An API, the HTTP process before it, and a client."""
 
-    def __init__(self, i2v: Served, http: httpx.AsyncClient, log: Path, metrics: str) -> None:
+    def __init__(self, i2v: Served, http: httpx.AsyncClient, address: str, log: Path, metrics: str) -> None:
         self.i2v = i2v
         self.http = http
+        self.address = address
+        """URL of the HTTP process."""
         self.log = log
         self.metrics = metrics
 
@@ -65,6 +67,6 @@ async def before_an_api(
         await asyncio.to_thread(studio.__enter__)
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-                yield Rig(i2v, http, studio.log, f"http://{HOST}:{metrics_port}/metrics")
+                yield Rig(i2v, http, f"http://{HOST}:{port}", studio.log, f"http://{HOST}:{metrics_port}/metrics")
         finally:
             await asyncio.to_thread(studio.__exit__)

@@ -36,3 +36,10 @@ def test_a_deeper_value_is_refused_before_it_is_parsed(text: str) -> None:
 def test_a_text_that_is_no_json_is_a_value_error(text: str | bytes) -> None:
     with pytest.raises(ValueError):
         bounded_json.loads(text)
+
+
+def test_json_of_callers_has_no_name_twice_and_no_number_that_is_none() -> None:
+    assert bounded_json.strict(b'{"a": [1, {"a": 2}]}') == {"a": [1, {"a": 2}]}
+    for text in (b'{"a": 1, "a": 2}', b"[NaN]", b"[-Infinity]", b"[" * 200, b"\xff", b"", b"[1" + b"0" * 5000 + b"]"):
+        with pytest.raises(ValueError):
+            bounded_json.strict(text)

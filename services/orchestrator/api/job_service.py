@@ -79,17 +79,19 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def ListJobs(
         self, request: job_pb2.ListJobsRequest, context: grpc.ServicerContext
     ) -> job_pb2.ListJobsResponse:
-        """Returns a page of the caller's jobs, the newest first."""
+        """Returns a page of the caller's jobs."""
         size = proto_values.page_size(request.page_size)
         if request.state and request.state not in STATE_OF:
             raise proto_values.refuse("state", f"is {request.state}, which is no state", RequestReason.STATE_UNKNOWN)
         state = STATE_OF[request.state] if request.state else None
         caller = self.callers.caller()
-        before = _before(request.page_token, state)
-        found = await self.jobs.page(caller.tenant, caller.user, state=state, before=before, limit=size + 1)
+        after, order = _after(request, state), request.oldest_first
+        found = await self.jobs.page(
+            caller.tenant, caller.user, state=state, after=after, oldest_first=order, limit=size + 1
+        )
         listed = [job_messages.job(job) for job in found[:size]]
         shown = proto_values.fitting(listed)
-        token = _token(found[shown - 1].id, state) if len(found) > shown else ""
+        token = _token(found[shown - 1].id, state, oldest_first=order) if len(found) > shown else ""
         return job_pb2.ListJobsResponse(jobs=listed[:shown], next_page_token=token)
 
     async def WatchJob(  # type: ignore[override]  # encoded once for all watchers; see services.rpc.interceptor
@@ -164,24 +166,28 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         return await self.jobs.get(job_id, tenant=caller.tenant, user=caller.user)
 
 
-def _token(before: str, state: State | None) -> str:
-    return base64.urlsafe_b64encode(json.dumps([before, state]).encode()).decode()
+def _token(after: str, state: State | None, *, oldest_first: bool) -> str:
+    place = [after, state, True] if oldest_first else [after, state]
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
 
 
-def _before(token: str, state: State | None) -> str | None:
-    """Returns where a page begins. Raises InvalidInput when the token is not one of this method's, for this filter."""
+def _after(request: job_pb2.ListJobsRequest, state: State | None) -> str | None:
+    """Returns the job before a page. Raises InvalidInput for a token that is not of this method and this filter."""
+    token = request.page_token
+    if token and request.after:
+        raise proto_values.refuse("after", "goes with the first page alone", RequestReason.PAGE_TOKEN_MALFORMED)
     if not token:
-        return None
+        return proto_values.resource_id(request.after, "jobs", field="after") if request.after else None
     try:
         if len(token) > TOKEN_MOST:
             raise ValueError
-        before, bound = json.loads(base64.urlsafe_b64decode(token.encode()))
-        if isinstance(before, str) and bound == state:
-            return proto_values.resource_id(f"jobs/{before}", "jobs")
+        after, *bound = json.loads(base64.urlsafe_b64decode(token.encode()))
+        if isinstance(after, str) and bound == ([state, True] if request.oldest_first else [state]):
+            return proto_values.resource_id(f"jobs/{after}", "jobs")
     except (ValueError, TypeError, binascii.Error):
         pass
     raise proto_values.refuse(
         "page_token",
-        "is not one that this method gave for the same `state`; begin again without",
+        "is not one that this method gave for the same `state` and order; begin again without",
         RequestReason.PAGE_TOKEN_MALFORMED,
     )

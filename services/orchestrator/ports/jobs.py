@@ -49,8 +49,10 @@ class Jobs(Protocol):
     async def get(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
         """Returns a job; with tenant and user, only if it is theirs. Raises NotFound."""
 
-    async def page(self, tenant: str, user: str, *, state: State | None, before: str | None, limit: int) -> list[Job]:
-        """Returns a user's jobs with ids below `before`, the newest first."""
+    async def page(
+        self, tenant: str, user: str, *, state: State | None, after: str | None, limit: int, oldest_first: bool = False
+    ) -> list[Job]:
+        """Returns a user's jobs that follow the job `after`, the newest first unless asked otherwise."""
 
     async def overdue(self, now: datetime, *, grace_s: float) -> list[str]:
         """Returns the ids of jobs whose expire_time has passed, of begun ones `grace_s` ago, or their start timeout."""

@@ -85,15 +85,18 @@ class PostgresJobs:
             raise NotFound("job", f"jobs/{job_id}")
         return row_mapping.job(row)
 
-    async def page(self, tenant: str, user: str, *, state: State | None, before: str | None, limit: int) -> list[Job]:
-        """Returns a user's jobs with ids below `before`, the newest first."""
+    async def page(
+        self, tenant: str, user: str, *, state: State | None, after: str | None, limit: int, oldest_first: bool = False
+    ) -> list[Job]:
+        """Returns a user's jobs that follow the job `after`, the newest first unless asked otherwise."""
         query = sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.user == user)
         if state is not None:
             query = query.where(jobs.c.state == state.value)
-        if before is not None:
-            query = query.where(jobs.c.id < before)
+        if after is not None:
+            query = query.where(jobs.c.id > after if oldest_first else jobs.c.id < after)
+        order = jobs.c.id.asc() if oldest_first else jobs.c.id.desc()
         async with self._database.reading() as connection:
-            result = await connection.execute(query.order_by(jobs.c.id.desc()).limit(limit))
+            result = await connection.execute(query.order_by(order).limit(limit))
             return [row_mapping.job(row) for row in result]
 
     async def overdue(self, now: datetime, *, grace_s: float) -> list[str]:

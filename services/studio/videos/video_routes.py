@@ -1,0 +1,182 @@
+"""`/v1/videos` and `/v1/models`: the requests, in the shape of OpenAI's Videos API."""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import grpc
+from i2v.v1 import catalog_pb2, job_pb2
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from services.reasons import HttpReason
+from services.studio.api_error import ApiError
+from services.studio.file_answer import File, FileAnswer
+from services.studio.videos import error_json, job_spec, request_body, video_request
+from services.studio.videos.api import Api
+from services.studio.videos.caller import Caller, caller
+from services.studio.videos.refused_request import RefusedRequest
+from services.studio.videos.video_json import REMIXED, job_name, video, video_id
+from services.studio.videos.video_request import VideoRequest
+
+VARIANTS = {"video": "", "thumbnail": "thumbnail-512", "spritesheet": "storyboard"}
+"""The API's variants by those of the shape."""
+OF_KEYS = uuid.UUID("5b1f6a3e-7d53-4d8e-9d0f-3f2f0c8c9a61")
+"""The namespace of request_ids that are made from idempotency keys."""
+LIST_MOST = 100
+PRIVATE = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRoutes:
+    """Answers the requests."""
+
+    api: Api
+    files: FileAnswer
+
+    def routes(self) -> list[Route]:
+        """Returns what is answered."""
+        found: list[tuple[str, str, Callable[[Request, Caller], Awaitable[Response]]]] = [
+            ("/v1/videos", "POST", self.create),
+            ("/v1/videos", "GET", self.list),
+            ("/v1/videos/{id}", "GET", self.retrieve),
+            ("/v1/videos/{id}", "DELETE", self.delete),
+            ("/v1/videos/{id}/content", "GET", self.content),
+            ("/v1/videos/{id}/remix", "POST", self.remix),
+            ("/v1/models", "GET", self.models),
+        ]
+        return [Route(path, partial(_answer, endpoint), methods=[method]) for path, method, endpoint in found]
+
+    async def create(self, request: Request, who: Caller) -> Response:
+        """Submits a job."""
+        request_id = _request_id(request)
+        wanted = video_request.read(*await request_body.fields(request))
+        model = await self._model(who, wanted)
+        picture = wanted.asset or (await self.api.upload(who, wanted.picture) if wanted.picture else "")
+        spec = job_spec.spec(wanted, model, picture)
+        job = await self.api.submit(who, job_pb2.SubmitJobRequest(request_id=request_id, spec=spec))
+        return _json(video(job))
+
+    async def remix(self, request: Request, who: Caller) -> Response:
+        """Submits the job of a video again with another prompt, and with a new seed."""
+        request_id = _request_id(request)
+        fields, _ = await request_body.fields(request)
+        prompt = video_request.read(fields).prompt
+        first = await self._job(request, who)
+        spec = job_pb2.JobSpec()
+        spec.CopyFrom(first.spec)
+        operation = getattr(spec, str(spec.WhichOneof("operation")))
+        if "prompt" not in operation.DESCRIPTOR.fields_by_name:
+            sentence = "The prompt of this video is written from its scene. Submit another scene."
+            raise RefusedRequest(sentence, reason=HttpReason.FIELD_MALFORMED, param="prompt")
+        operation.prompt = prompt
+        spec.ClearField("seed")
+        spec.details.title = ""
+        spec.details.custom_metadata[REMIXED] = video_id(first.name)
+        job = await self.api.submit(who, job_pb2.SubmitJobRequest(request_id=request_id, spec=spec))
+        return _json(video(job))
+
+    async def retrieve(self, request: Request, who: Caller) -> Response:
+        """Returns a video. A deleted one does not exist any more."""
+        job = await self._job(request, who)
+        if job.state == job_pb2.Job.SUCCEEDED:
+            await self.api.asset(who, job.output.asset)
+        return _json(video(job))
+
+    async def list(self, request: Request, who: Caller) -> Response:
+        """Returns a page of the caller's videos."""
+        limit, order = request.query_params.get("limit", "20"), request.query_params.get("order", "desc")
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:4]) <= LIST_MOST):
+            sentence = f"Give a whole number from 1 to {LIST_MOST}."
+            raise RefusedRequest(sentence, reason=HttpReason.FIELD_MALFORMED, param="limit")
+        if order not in ("asc", "desc"):
+            raise RefusedRequest("Give 'asc' or 'desc'.", reason=HttpReason.FIELD_MALFORMED, param="order")
+        page = job_pb2.ListJobsRequest(page_size=int(limit), oldest_first=order == "asc")
+        if after := request.query_params.get("after", ""):
+            page.after = job_name(after)
+        found = await self.api.jobs(who, page)
+        data = [video(job) for job in found.jobs]
+        ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
+        return _json({"object": "list", "data": data, **ends, "has_more": bool(found.next_page_token)})
+
+    async def delete(self, request: Request, who: Caller) -> Response:
+        """Stops a job that has not ended, and moves the video of one that has to the trash."""
+        job = await self._job(request, who)
+        if not job.HasField("end_time"):
+            await self.api.cancel(who, job.name)
+        elif job.state == job_pb2.Job.SUCCEEDED:
+            await self.api.delete(who, job.output.asset)
+        return _json({"id": video_id(job.name), "object": "video.deleted", "deleted": True})
+
+    async def content(self, request: Request, who: Caller) -> Response:
+        """Returns the file of a video, or a picture of it."""
+        asked = request.query_params.get("variant", "video")
+        if asked not in VARIANTS:
+            names = ", ".join(VARIANTS)
+            raise RefusedRequest(f"Give one of {names}.", reason=HttpReason.FIELD_MALFORMED, param="variant")
+        job, variant = await self._job(request, who), VARIANTS[asked]
+        if job.state != job_pb2.Job.SUCCEEDED:
+            sentence = f"The video is {video(job)['status']}, and has no content."
+            raise RefusedRequest(sentence, reason=HttpReason.VIDEO_UNFINISHED, status=409)
+        name = job.output.asset
+        found: Any
+        if variant:
+            found = await self.api.rendition(who, name, variant)
+        else:
+            found = await self.api.asset(who, name)
+        file = File(
+            digest=name.removeprefix("assets/"),
+            variant=variant,
+            size_bytes=found.size_bytes,
+            media_type=found.media_type,
+            download_name="",
+            headers={"Cache-Control": "private, no-cache"},
+        )
+        return await self.files.answer(request, file, partial(self.api.read, who, name, variant), error_json.of_failure)
+
+    async def models(self, request: Request, who: Caller) -> Response:
+        """Returns the models, in the shape of OpenAI's."""
+        data = [
+            {"id": model.name.removeprefix("models/"), "object": "model", "created": 0, "owned_by": "i2v"}
+            for model in await self.api.models(who)
+        ]
+        return _json({"object": "list", "data": data})
+
+    async def _job(self, request: Request, who: Caller) -> job_pb2.Job:
+        return await self.api.job(who, job_name(request.path_params["id"]))
+
+    async def _model(self, who: Caller, wanted: VideoRequest) -> catalog_pb2.Model | None:
+        """Returns the card of the model, if the spec depends on it."""
+        if not wanted.model:
+            with_picture = bool(wanted.picture or wanted.asset)
+            return job_spec.choose(await self.api.models(who), with_picture=with_picture)
+        return await self.api.model(who, wanted.model) if wanted.size else None
+
+
+async def _answer(endpoint: Callable[[Request, Caller], Awaitable[Response]], request: Request) -> Response:
+    """Answers a request, also one that is refused."""
+    try:
+        return await endpoint(request, caller(request))
+    except RefusedRequest as refused:
+        return error_json.of_refusal(refused)
+    except ApiError as error:
+        failure = error.failure
+        if failure.code is grpc.StatusCode.NOT_FOUND and "id" in request.path_params:
+            failure = replace(failure, message="There is no such video.")
+        return error_json.of_failure(failure)
+
+
+def _request_id(request: Request) -> str:
+    """Returns the request_id of a submission: the same for the same `Idempotency-Key`."""
+    if (key := request.headers.get("idempotency-key")) is None:
+        return str(uuid.uuid4())  # noqa: TID251  one that is used once
+    if not 1 <= len(key) <= 255:
+        raise RefusedRequest("An Idempotency-Key has 1 to 255 characters.", reason=HttpReason.FIELD_MALFORMED)
+    return str(uuid.uuid5(OF_KEYS, key))
+
+
+def _json(value: object) -> JSONResponse:
+    return JSONResponse(value, headers=PRIVATE)
