@@ -17,7 +17,7 @@ class StudioMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
             "i2v_studio_requests_total",
-            "Requests that were answered. `method` is `GET`, `HEAD`, `POST` or `other`.",
+            "Requests that were answered. `method` is `GET`, `HEAD`, `POST`, `DELETE` or `other`.",
             ("method", "status"),
             registry=registry,
         )
