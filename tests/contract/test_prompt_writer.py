@@ -13,6 +13,7 @@ import grpc
 import httpx2
 import pytest
 from i2v.provider.v1 import prompt_pb2, prompt_pb2_grpc
+from prometheus_client import CollectorRegistry
 
 from tests.support.prompt_writer_and_simulator import CALLER, KEY, Rig, Start, starting
 from tools.simulators.llm import FAULTS, MODEL, LlmSimulator, Step, writes
@@ -167,7 +168,8 @@ async def test_both_processes_start_answer_and_stop(tmp_path: Path) -> None:
         output += line
     port = json.loads(output.splitlines()[-1])["port"]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        rig = Rig(LlmSimulator(), prompt_pb2_grpc.PromptWriterStub(channel), [])  # type: ignore[no-untyped-call, unused-ignore]
+        stub: Any = prompt_pb2_grpc.PromptWriterStub(channel)  # type: ignore[no-untyped-call, unused-ignore]
+        rig = Rig(LlmSimulator(), stub, [], CollectorRegistry())
         answer = await rig.write()
     assert (answer.source, answer.cost_micros) == (Response.TEXT, 90)
     for running in (writer, simulator):

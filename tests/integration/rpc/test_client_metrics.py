@@ -5,17 +5,18 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
-from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from services.rpc.channel import open_channel
 from services.rpc.client_metrics import ClientMetrics
 from services.rpc.telemetry import ServerMetrics
+from services.tracing import spans
+from services.tracing.trace_context import TraceContext
+from tests.support.recorded_spans import recording
 from tests.support.scripted_rpc_service import KEY, SERVICE, Rig, Start, starting
 
-TRACE = 0xABC
+TRACE = "0af7651916cd43dd8448eb211c80319c"
 HOSTILE = ("/test.Parrot/Nothing", "/x/y", "/" + "z" * 5000 + "/M", '/a"} 1/b', "/%ff/\\n")
 
 
@@ -94,12 +95,12 @@ async def test_a_server_that_is_away_is_counted(registry: CollectorRegistry) -> 
 
 
 async def test_a_sampled_trace_is_the_exemplar_of_its_calls(counted: Rig, registry: CollectorRegistry) -> None:
-    sampled = SpanContext(TRACE, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-    with trace.use_span(NonRecordingSpan(sampled)):
+    parent = TraceContext(TRACE, "b7ad6b7169203331", True)
+    with recording(), spans.entry("call", spans.Kind.SERVER, parent=parent):
         await counted.say(b"a")
         ServerMetrics(server := CollectorRegistry()).method("/a.B/C", "unary").handled("OK", 0.01)
     for text in (generate_latest(registry).decode(), generate_latest(server).decode()):
-        assert f'# {{trace_id="{TRACE:032x}"}}' in text
+        assert f'# {{trace_id="{TRACE}"}}' in text
 
 
 async def test_methods_that_callers_make_up_are_one_unknown(rig: Rig) -> None:

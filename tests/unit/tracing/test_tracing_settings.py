@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.known_secrets import hidden
 from services.settings import BadSetting
 from services.tracing.settings import TracingSettings
 
@@ -22,7 +23,12 @@ def test_tracing_is_off_without_an_endpoint_or_where_it_is_disabled() -> None:
 
 def test_an_empty_variable_is_one_that_is_not_set_and_those_of_the_library_are_its_own() -> None:
     empty = {name.upper(): "" for name in TracingSettings.model_fields}
-    assert read(**empty) == read() == read(BSP_SCHEDULE_DELAY="100", EXPORTER_OTLP_HEADERS="authorization=secret")
+    assert read(**empty) == read() == read(BSP_SCHEDULE_DELAY="100", EXPORTER_OTLP_TIMEOUT="3")
+
+
+def test_what_the_collector_wants_as_a_key_is_hidden_in_every_text() -> None:
+    read(EXPORTER_OTLP_HEADERS="authorization=Bearer%20of-the-collector,x=1")
+    assert hidden("it said Bearer of-the-collector") == "it said [redacted]"
 
 
 def test_the_attributes_of_a_process_are_pairs_and_may_be_percent_encoded() -> None:
