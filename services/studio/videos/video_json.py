@@ -57,8 +57,8 @@ def prompt(job: job_pb2.Job) -> str:
 
 
 def _seconds(job: job_pb2.Job) -> str:
-    """Counts the video if it is there: it is what was made."""
-    length = job.output.duration if job.HasField("output") else job.spec.duration
+    """Returns what was asked for: a video may have one frame more. A talking avatar is as long as its sound."""
+    length = job.spec.duration if job.spec.HasField("duration") else job.output.duration
     seconds = length.ToMilliseconds() / 1000
     return str(int(seconds)) if seconds == int(seconds) else str(seconds)
 
