@@ -103,7 +103,7 @@ async def test_a_triton_with_another_profile_gets_nothing_and_alone_it_says_why(
 
 
 async def test_a_triton_that_dns_no_longer_lists_ends_its_videos_and_gets_no_new_ones(site: Site) -> None:
-    pool, registry = site.worker(), site.registry
+    registry, pool = site.registry, site.worker()
     close_gates(site)
     site.listed = site.addresses[:1]
     making = asyncio.create_task(events_of(pool, site.attempt()))
@@ -112,6 +112,8 @@ async def test_a_triton_that_dns_no_longer_lists_ends_its_videos_and_gets_no_new
     site.tritons[1].gate.set()
     await events_of(pool, site.attempt(job="other"))
     assert (len(site.tritons[0].of("transformer")), len(site.tritons[1].of("transformer"))) == (1, 1)
+    assert registry.get_sample_value("i2v_triton_ready", labels(site, 0)) is None
+    assert registry.get_sample_value("i2v_triton_ready", labels(site, 1)) == 1
     site.tritons[0].gate.set()
     assert isinstance((await making)[-1], Output)
     await pool.check()
@@ -125,6 +127,20 @@ async def test_a_triton_that_dns_no_longer_lists_ends_its_videos_and_gets_no_new
 
 def labels(site: Site, number: int) -> dict[str, str]:
     return {"backend": "triton", "server": site.addresses[number]}
+
+
+async def test_a_worker_without_room_takes_its_slots_again_when_its_connection_has_broken(site: Site) -> None:
+    pool, others = site.worker(), PostgresSlotLocks(site.database)
+    site.stack.push_async_callback(others.close)
+    close_gates(site)
+    making = [asyncio.create_task(events_of(pool, site.attempt(number))) for number in range(4)]
+    await until(lambda: sum(triton.videos for triton in site.tritons) == 4)
+    await end_connections(site.database)
+    await pool.check()
+    servers = {shared_name(address): 2 for address in site.addresses}
+    assert (await others.look(servers)).free == 0
+    open_gates(site)
+    await asyncio.gather(*making)
 
 
 async def test_a_dns_that_does_not_answer_changes_nothing(site: Site) -> None:
@@ -194,6 +210,15 @@ async def test_a_triton_that_does_not_say_its_slots_has_those_of_the_setting(dat
         assert list(pool.servers.values()) == [3, 3] and pool.slots == 6
 
 
+async def end_connections(database: str) -> None:
+    """Ends the connections that have slots."""
+    async with await psycopg.AsyncConnection.connect(database.replace("+psycopg", ""), autocommit=True) as admin:
+        held = f"FROM pg_locks WHERE locktype = 'advisory' AND classid = {SLOTS}"
+        await admin.execute(f"SELECT pg_terminate_backend(pid) {held}")
+        while await (await admin.execute(f"SELECT 1 {held}")).fetchone():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def test_the_slots_of_a_worker_that_died_are_free_and_one_that_lost_its_connection_has_them_again(
     database: str,
 ) -> None:
@@ -201,11 +226,7 @@ async def test_the_slots_of_a_worker_that_died_are_free_and_one_that_lost_its_co
     servers = {"a:1": 1, "b:1": 1}
     assert {(await mine.take(servers)).server, (await mine.take(servers)).server} == {"a:1", "b:1"}  # type: ignore[union-attr]
     assert await mine.take(servers) is None and await others.take(servers) is None
-    async with await psycopg.AsyncConnection.connect(database.replace("+psycopg", ""), autocommit=True) as admin:
-        held = f"FROM pg_locks WHERE locktype = 'advisory' AND classid = {SLOTS}"
-        await admin.execute(f"SELECT pg_terminate_backend(pid) {held}")
-        while await (await admin.execute(f"SELECT 1 {held}")).fetchone():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await end_connections(database)
     taken = await others.take({"a:1": 1})
     assert taken is not None
     with pytest.raises(Unavailable):
@@ -270,7 +291,6 @@ async def test_an_attempt_goes_on_elsewhere_when_its_triton_answers_nothing_at_a
     close_gates(site)
     making = asyncio.create_task(events_of(pool, site.attempt()))
     await until(lambda: site.tritons[0].videos)
-    await pool.check()
     site.tritons[0].silent.add("profile")
     with pytest.raises(Unavailable, match="said nothing"):
         await pool.check()

@@ -45,7 +45,7 @@ class Site:
     async def kill(self, number: int) -> None:
         await self.servers[number].aclose()
 
-    def worker(self, slots: int = 9, **options: Any) -> TritonPool:
+    def worker(self, slots: int = 9, locks: type[PostgresSlotLocks] = PostgresSlotLocks, **options: Any) -> TritonPool:
         """Returns the pool of a worker of its own, which looks up the addresses each time."""
 
         def connect(address: str, target: str) -> TritonBackend:
@@ -54,11 +54,11 @@ class Site:
         async def resolve(target: str) -> list[str] | None:
             return self.listed
 
-        locks, meter = PostgresSlotLocks(self.database), TritonMetrics(self.registry)
+        held, meter = locks(self.database), TritonMetrics(self.registry)
         options = {"resolve": resolve, "look_up_s": 0.0} | options
-        pool = TritonPool("triton", ["tritons:8001"], connect, locks, meter, slots=slots, **options)
+        pool = TritonPool("triton", ["tritons:8001"], connect, held, meter, slots=slots, **options)
         self.registry = CollectorRegistry()
-        self.stack.push_async_callback(locks.close)
+        self.stack.push_async_callback(held.close)
         self.stack.push_async_callback(pool.close)
         return pool
 

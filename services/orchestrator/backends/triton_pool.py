@@ -10,7 +10,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 
 from services.errors import Unavailable
 from services.orchestrator.backends.triton_addresses import resolve
@@ -130,7 +130,13 @@ class TritonPool:
         """Checks every server; one that takes work is enough. Raises AttemptFailed, Unavailable."""
         await self._look_up()
         servers = [server for server in self._servers.values() if server.listed]
-        await asyncio.gather(*(server.check(self._backend) for server in servers))
+        for server in servers:
+            server.checks += 1
+        try:
+            await asyncio.gather(self._keep_locks(), *(server.check(self._backend) for server in servers))
+        finally:
+            for server in servers:
+                server.checks -= 1
         for server in servers:
             self._show(server)
         obstacles = [server.obstacle for server in servers if server.obstacle is not None]
@@ -145,6 +151,10 @@ class TritonPool:
         async with AsyncExitStack() as stack:
             for server in self._servers.values():
                 stack.push_async_callback(server.backend.close)
+
+    async def _keep_locks(self) -> None:
+        with suppress(Unavailable):  # the next check tries again; the Tritons can do without the database
+            await self._locks.keep()
 
     async def _take(self) -> tuple[TritonServer, SlotLock]:
         """Waits for a free slot of a server that takes work. Raises Unavailable."""
@@ -171,7 +181,10 @@ class TritonPool:
                 return usable[lock.server], lock
             self._locks.release(lock)
         taken = await self._locks.take({name: server.slots for name, server in usable.items()})
-        return None if taken is None else (usable[taken.server], taken)
+        if taken is None or usable[taken.server].listed:
+            return None if taken is None else (usable[taken.server], taken)
+        self._locks.release(taken)  # meanwhile DNS has dropped it, and its connection may be closed
+        return None
 
     def _usable(self) -> list[TritonServer]:
         """Returns the servers that take work; if none does, all, because an attempt finds out why."""
@@ -196,9 +209,11 @@ class TritonPool:
             new = [self._add(address, target) for address, target in wanted.items() if address not in self._servers]
             for address, server in list(self._servers.items()):
                 server.listed = address in wanted
-                if not server.listed and not server.jobs:
+                if server.listed:
+                    continue
+                self._meter.server_gone(self._backend, address)
+                if not server.jobs and not server.checks:
                     del self._servers[address]
-                    self._meter.server_gone(self._backend, address)
                     await server.backend.close()
             await asyncio.gather(*(server.learn_slots() for server in new))
 
@@ -210,7 +225,7 @@ class TritonPool:
         return server
 
     def _show(self, server: TritonServer) -> None:
-        if server.address in self._servers:
+        if server.listed:
             self._meter.server(self._backend, server.address, ready=server.ready, slots=server.slots, jobs=server.jobs)
 
 

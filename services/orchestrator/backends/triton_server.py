@@ -33,6 +33,8 @@ class TritonServer:
     """Jobs at a time of all workers: as many as its transformer has, once that is known."""
     jobs: int = 0
     """Of this worker."""
+    checks: int = 0
+    """That are under way: they need the connection."""
     obstacle: Unavailable | AttemptFailed | None = None
     """Why it takes no work."""
     listed: bool = True
@@ -56,7 +58,7 @@ class TritonServer:
         return self.listed and self.obstacle is None
 
     async def check(self, backend: str) -> None:
-        """Finds out whether it takes work, and how many slots it has."""
+        """Finds out whether it takes work, and how many slots it has: once, and again after it took none."""
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self.check_s):
@@ -68,6 +70,7 @@ class TritonServer:
             self.obstacle = Unavailable(message, reason=JobReason.NO_ANSWER)
         except (Unavailable, AttemptFailed) as error:
             self.obstacle = error
+        self._slots_known = self._slots_known and self.obstacle is None  # it may come back with other ones
         self._end_lost(began)
         if self._logged != (self.obstacle is not None):
             self._logged = self.obstacle is not None
@@ -110,6 +113,6 @@ class TritonServer:
                     wait.reschedule(now)
 
     async def learn_slots(self) -> None:
-        """Asks the server once how many videos it makes at a time."""
+        """Asks the server how many videos it makes at a time, unless that is known."""
         if not self._slots_known and (slots := await self.backend.slots()) is not None:
             self.slots, self._slots_known = slots, True

@@ -40,5 +40,8 @@ class SlotLocks(Protocol):
     async def look(self, servers: Mapping[str, int]) -> Occupancy:
         """Returns how full the servers are."""
 
+    async def keep(self) -> None:
+        """Takes the slots of this process again if it has lost them with its connection. To be called periodically."""
+
     def waiting(self, servers: Mapping[str, int]) -> AbstractAsyncContextManager[None]:
         """Shows the other processes meanwhile that a job waits for a slot of these servers."""

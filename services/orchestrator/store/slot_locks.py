@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 class PostgresSlotLocks:
     """The locks of one process, on one connection, which opens with the first. Use `close` at the end.
 
-    If the connection breaks, others may take the slots, until this process has connected again: then it has those
-    again that are still free.
+    If the connection breaks, others may take the slots, until this process has connected again, at the latest by the
+    next `keep`: then it has those again that are still free.
     """
 
     def __init__(self, url: str) -> None:
@@ -74,6 +74,18 @@ class PostgresSlotLocks:
             return Occupancy(sum(map(len, free.values())), len(waiting - own))
 
         return await self._run(work)
+
+    async def keep(self) -> None:
+        """Connects again if the connection has broken, which takes the slots of this process again."""
+
+        async def work(connection: Connection) -> None:
+            await connection.execute("SELECT 1")
+
+        if self._held:
+            try:
+                await self._run(work)
+            except Unavailable:  # that was the broken one
+                await self._run(work)
 
     @asynccontextmanager
     async def waiting(self, servers: Mapping[str, int]) -> AsyncGenerator[None, None]:
