@@ -1,5 +1,6 @@
 """Daily rollups: exact sums of the ledger, however late a booking comes, and after the bookings are gone."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -13,13 +14,14 @@ from services.orchestrator.domain.event import (
     Failed,
     JobError,
     Progressed,
+    PromptWritten,
     Retrying,
     Submitting,
     Succeeded,
     VideoOutput,
 )
 from services.orchestrator.domain.job import Job
-from services.orchestrator.domain.paid_call import Acceptance, Submission
+from services.orchestrator.domain.paid_call import Acceptance, Call, Submission
 from services.orchestrator.domain.retention import Kind
 from services.orchestrator.domain.rollup import Rollup, RollupFilter, RollupKey, RollupPage, RollupSums
 from services.orchestrator.domain.spec import Size
@@ -124,6 +126,18 @@ async def test_a_refund_gives_the_charge_and_the_vendors_cost_back_on_the_same_d
     await store.paid_calls.refund(numbered(1).id)
     [found] = (await page(store)).rollups
     assert found.sums == RollupSums(admitted=1)
+
+
+async def test_a_job_that_resumes_paid_work_costs_neither_its_task_nor_its_prompt_again(
+    store: PostgresStore, clock: FakeClock
+) -> None:
+    written = PromptWritten("a wave at dusk", "", "json", "writer", cost_micros=40)
+    await pay(store, numbered(1, **REMOTE, written=written))
+    again = numbered(2, **REMOTE, written=written, resumes=numbered(1).id, call=Call.ACCEPTED)
+    await admit(store, replace(again, quote_micros=0, price_micros=0))
+    await store.jobs.record(again.id, next_event.start)
+    await store.jobs.record(again.id, lambda _: Succeeded(OUTPUT, 0))
+    assert (await page(store)).total.vendor_micros == 1040
 
 
 async def test_the_time_of_slots_is_that_of_attempts_without_the_pauses_between_them(

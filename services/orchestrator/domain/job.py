@@ -93,8 +93,13 @@ class Job:
 
     @property
     def vendor_micros(self) -> int:
-        """What vendors are paid for the ended job, as far as we know: the card's price of its task, and its prompt."""
-        task = self.price_micros if self.call is Call.CHARGED and not self.resumes else 0
+        """What vendors are paid for the ended job, as far as we know: the card's price of its task, and its prompt.
+
+        One that resumes another's work has the task and the prompt of that one.
+        """
+        if self.resumes:
+            return 0
+        task = self.price_micros if self.call is Call.CHARGED else 0
         return task + (self.written.cost_micros if self.written else 0)
 
     @property
