@@ -4,6 +4,8 @@ import re
 from decimal import Decimal
 
 MOST = Decimal(10) ** 12
+LENGTH_MOST = 100
+"""Characters of an amount with its currency."""
 SIGNS = str.maketrans({"−": "-", "\u2010": "-", "\u2011": "-"})
 FORM = re.compile(r"([+-]?)\s*(?:[A-Z]{3}|[$€£¥])?\s*([+-]?)(.*?)\s*(?:[A-Z]{3}|[$€£¥])?", re.DOTALL)
 """A sign before or after the currency, the number, and the currency if it comes last."""
@@ -18,6 +20,8 @@ def read_amount(text: str, decimal: str = "") -> Decimal:
     Raises ValueError with a sentence for the reader.
     """
     shown = text.strip()[:40]
+    if len(text.strip()) > LENGTH_MOST:
+        raise ValueError(f"{shown!r}… is no amount")
     body = text.strip().translate(SIGNS)
     if negative := body.startswith("(") and body.endswith(")"):
         body = body[1:-1].strip()

@@ -105,6 +105,7 @@ def test_an_amount_is_read_as_people_and_spreadsheets_write_it(text: str, decima
         "=1+1",
         ",",
         ".",
+        pytest.param("1" + " " * 100_000 + "2", id="long"),
     ],
 )
 def test_what_is_no_amount_or_can_be_read_in_two_ways_is_refused(text: str) -> None:
