@@ -15,6 +15,7 @@ from tests.support.builders import FakeClock, numbered
 from tests.support.migrations import migrated
 from tests.support.old_jobs import DAY_S, Bytes, retention, run_job
 
+INDEX = sa.text("SELECT to_regclass('paid_calls_of_provider')")
 BEFORE = str(m0033_rollups.down_revision)
 
 
@@ -29,9 +30,13 @@ async def test_what_vendors_were_paid_for_jobs_that_are_kept_is_known_after_the_
     assert before.total.vendor_micros == 1000
     migrated(database, command.downgrade, BEFORE)
     migrate(database)
+    await pay(store, numbered(4, **REMOTE))
+    async with store.database.writing() as connection:  # as a process of the version before has booked it
+        await connection.execute(sa.text("UPDATE ledger_entries SET vendor_micros = 0"))
+    await store.paid_calls.refund(numbered(4).id)
     after = await page(store)
     assert [each.sums.vendor_micros for each in after.rollups] == [1000, 0]
-    assert [each.sums.charged_micros for each in after.rollups] == [each.sums.charged_micros for each in before.rollups]
+    assert after.total.charged_micros == before.total.charged_micros
     async with store.database.reading() as connection:
         rows = await connection.execute(
             sa.text("SELECT reference, kind, vendor_micros FROM ledger_entries WHERE vendor_micros <> 0 ORDER BY 1, 2")
@@ -40,8 +45,20 @@ async def test_what_vendors_were_paid_for_jobs_that_are_kept_is_known_after_the_
             (numbered(1).id, "settle", 1000),
             (numbered(2).id, "refund", -1000),
             (numbered(2).id, "settle", 1000),
+            (numbered(4).id, "refund", -1000),
+            (numbered(4).id, "settle", 1000),
         ]
     assert await store.counter_audits.full(limit=9) == []
+
+
+async def test_the_index_of_paid_calls_is_made_while_others_write(store: PostgresStore, database: str) -> None:
+    migrated(database, command.downgrade, BEFORE)
+    migrated(database, command.upgrade, "head")
+    async with store.database.reading() as connection:
+        assert (await connection.execute(INDEX)).scalar_one() is None, "no migration locks the table for it"
+    migrate(database)
+    async with store.database.reading() as connection:
+        assert (await connection.execute(INDEX)).scalar_one() is not None
 
 
 async def test_a_month_that_was_folded_before_is_on_its_first_day(

@@ -25,6 +25,15 @@ ONE_AT_A_TIME = sa.text("LOCK TABLE rollup_rounds IN EXCLUSIVE MODE")
 LAST = sa.text("SELECT time FROM rollup_rounds")
 DONE = sa.text("UPDATE rollup_rounds SET time = :now")
 
+# What processes of a version without costs have booked of vendors' tasks, as far as their jobs are still there. What
+# their prompts cost is not known.
+COSTS = sa.text("""
+UPDATE ledger_entries SET vendor_micros = CASE kind WHEN 'settle' THEN price_micros ELSE -price_micros END
+FROM jobs JOIN paid_calls ON job_id = id
+WHERE reference = id AND jobs.call = 'charged' AND resumes IS NULL AND vendor_micros = 0 AND price_micros > 0
+    AND (kind = 'settle' AND (paid_calls.state = 'charged' OR refunded_micros > 0) OR kind = 'refund')
+""")
+
 # By tenant, because the ledger has an index of each tenant's times.
 CHANGED = sa.text(f"""
 SELECT DISTINCT tenants.id AS tenant, changed.day FROM tenants CROSS JOIN LATERAL (

@@ -74,6 +74,8 @@ async def compute(connection: AsyncConnection, now: datetime) -> None:
     """Computes the changed days, in a transaction that has done nothing yet."""
     await connection.execute(statements.ONE_AT_A_TIME)
     last = (await connection.execute(statements.LAST)).scalar_one()
+    if last is None:
+        await connection.execute(statements.COSTS)
     since = None if last is None else min(last, now) - OVERLAP
     changed = (await connection.execute(statements.CHANGED, {"since": since})).all()
     if changed:

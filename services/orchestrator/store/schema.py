@@ -246,7 +246,7 @@ paid_calls = sa.Table(
     sa.Column("settle_time", _time),
     sa.UniqueConstraint("job_id", "attempt"),
     sa.UniqueConstraint("provider", "external_ref"),
-    sa.Index("paid_calls_of_provider", "provider", "submit_time", "submission_id"),
+    sa.Index("paid_calls_of_provider", "provider", "submit_time", "submission_id", postgresql_concurrently=True),
     sa.Index("paid_calls_one_live", "job_id", unique=True, postgresql_where=sa.text("state <> 'released'")),
     sa.CheckConstraint("state IN ('submitting', 'accepted', 'charged', 'released')", name="state_known"),
     sa.CheckConstraint(
