@@ -23,8 +23,8 @@ class Restart:
 
     @property
     def slowest_s(self) -> float:
-        """The slowest job, in seconds after the worker went."""
-        return max(self.continued_s)
+        """The slowest job, in seconds after the worker went; 0: all ended before."""
+        return max(self.continued_s, default=0.0)
 
     @property
     def after_return_s(self) -> float:
