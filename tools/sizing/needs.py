@@ -15,8 +15,8 @@ WORKER_JOBS = 50
 """Jobs that a worker has at a time, at most: a gigabyte of memory. An assumption."""
 OVERHEAD_S = 0.05
 """From the end of a job to the start of the next one in its slot."""
-CONNECTIONS = 16
-"""Of one API or worker to PostgreSQL: its pool, its LISTEN, its name, and DBOS's pool."""
+CONNECTIONS = 17
+"""Of one worker to PostgreSQL: its pool, its LISTEN, its name, its slots of Tritons, DBOS's pool. An API has fewer."""
 DAY_S = 86_400.0
 READS = 2
 """GetJob calls for one job."""
