@@ -1,9 +1,11 @@
 """Daily rollups: exact sums of the ledger, however late a booking comes, and after the bookings are gone."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -26,6 +28,7 @@ from services.orchestrator.domain.retention import Kind
 from services.orchestrator.domain.rollup import Rollup, RollupFilter, RollupKey, RollupPage, RollupSums
 from services.orchestrator.domain.spec import Size
 from services.orchestrator.retention.ledger_folding import LedgerFolding
+from services.orchestrator.store.database import plain_url
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import NOON, FakeClock, a_spec, admit, numbered
 from tests.support.old_jobs import DAY_S, Bytes, retention, run_job
@@ -245,6 +248,19 @@ async def test_a_round_that_is_young_enough_is_not_repeated(store: PostgresStore
     clock.advance(31)
     await store.rollups.refresh(every_s=60)
     assert (await store.rollups.of_models(TODAY))["test-model"].admitted == 1
+
+
+async def test_callers_that_wait_for_a_long_round_leave_the_other_connections_to_others(
+    store: PostgresStore, database: str
+) -> None:
+    async with await psycopg.AsyncConnection.connect(plain_url(database)) as other:
+        await other.execute("LOCK TABLE rollup_rounds IN EXCLUSIVE MODE")
+        waiting = [asyncio.create_task(store.rollups.refresh()) for _ in range(store.database.pool_size + 2)]
+        while not store.database.connections_in_use():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await store.database.check()
+        assert store.database.connections_in_use() == 1
+    await asyncio.gather(*waiting)
 
 
 @pytest.mark.parametrize("booked_s", [0, -600, 600])

@@ -1,5 +1,6 @@
 """PostgresRollups: the daily rollups of one database."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -23,6 +24,8 @@ class PostgresRollups:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
+        """Of the rounds of this process: who waits for one must not have a connection meanwhile."""
 
     async def refresh(self, *, every_s: float = 0.0) -> None:
         """Computes the days again in which bookings have come or changed, unless a round is younger than `every_s`."""
@@ -32,7 +35,7 @@ class PostgresRollups:
                 last = (await connection.execute(statements.LAST)).scalar_one()
             if last is not None and abs(now - last) < timedelta(seconds=every_s):
                 return
-        async with self._database.snapshot() as connection:
+        async with self._one_at_a_time, self._database.snapshot() as connection:
             await compute(connection, now)
 
     async def page(self, which: RollupFilter, *, after: RollupKey | None, limit: int) -> RollupPage:
