@@ -65,3 +65,20 @@ async def test_a_triton_that_comes_back_with_other_slots_is_asked_again(site: Si
     first.not_ready.clear()
     await pool.check()
     assert pool.servers[shared_name(site.addresses[0])] == 3
+
+
+async def test_a_look_up_that_was_cancelled_is_repeated_by_the_next_job(site: Site) -> None:
+    asked = asyncio.Event()
+
+    async def resolve(target: str) -> list[str]:
+        if not asked.is_set():
+            asked.set()
+            await asyncio.Event().wait()
+        return site.addresses
+
+    pool = site.worker(resolve=resolve, look_up_s=3600.0)
+    first = asyncio.create_task(pool.reserve(0, 9))
+    await asked.wait()
+    first.cancel()
+    await asyncio.wait({first})
+    assert await pool.reserve(0, 9) == 4

@@ -197,8 +197,8 @@ class TritonPool:
             now = asyncio.get_running_loop().time()
             if now < self._looked_up + self._look_up_s:
                 return
-            self._looked_up = now
             answers = await asyncio.gather(*map(self._resolve, self._targets))
+            self._looked_up = now
             for target, answer in zip(self._targets, answers, strict=True):
                 if answer is not None:  # DNS that does not answer changes nothing
                     self._found[target] = answer
