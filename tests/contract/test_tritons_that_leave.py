@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from services.errors import Unavailable
 from services.orchestrator.backends.triton_addresses import shared_name
 from services.orchestrator.ports.backend import Output
 from services.orchestrator.ports.slot_locks import SlotLock
@@ -38,6 +40,20 @@ async def test_a_check_of_a_triton_that_dns_drops_meanwhile_ends_well(site: Site
     await pool.check()
     assert list(pool.servers) == [shared_name(site.addresses[1])]
     assert shown() is None
+
+
+async def test_an_attempt_goes_on_elsewhere_when_its_triton_is_lost_and_dns_has_dropped_it(site: Site) -> None:
+    pool, lost = site.worker(check_s=0.5, lost_s=0.2), site.tritons[0]
+    site.listed = site.addresses[:1]
+    lost.gate.clear()
+    making = asyncio.create_task(events_of(pool, site.attempt()))
+    await until(lambda: lost.videos)
+    lost.silent.add("profile")
+    site.listed = site.addresses[1:]
+    with suppress(Unavailable):  # of the other one, on a slow machine
+        await pool.check()
+    with pytest.raises(Unavailable, match="does not answer"):
+        await making
 
 
 async def test_a_slot_of_a_triton_that_dns_drops_meanwhile_is_not_used(site: Site) -> None:

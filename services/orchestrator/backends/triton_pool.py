@@ -127,9 +127,12 @@ class TritonPool:
             self._show(server)
 
     async def check(self) -> None:
-        """Checks every server; one that takes work is enough. Raises AttemptFailed, Unavailable."""
+        """Checks every server; one that takes work is enough. Raises AttemptFailed, Unavailable.
+
+        Those that DNS has dropped while they make a video are checked too: their machines may be lost.
+        """
         await self._look_up()
-        servers = [server for server in self._servers.values() if server.listed]
+        servers = [server for server in self._servers.values() if server.listed or server.jobs]
         for server in servers:
             server.checks += 1
         try:
@@ -139,10 +142,11 @@ class TritonPool:
                 server.checks -= 1
         for server in servers:
             self._show(server)
-        obstacles = [server.obstacle for server in servers if server.obstacle is not None]
-        if not servers:
+        listed = [server for server in servers if server.listed]
+        obstacles = [server.obstacle for server in listed if server.obstacle is not None]
+        if not listed:
             raise _no_address()
-        if len(obstacles) == len(servers):
+        if len(obstacles) == len(listed):
             raise obstacles[0]
 
     async def close(self) -> None:
