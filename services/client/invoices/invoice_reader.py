@@ -58,7 +58,7 @@ def read_invoice(file: BinaryIO, form: InvoiceFormat) -> Iterator[InvoiceLine]:
 def _line(row: list[str], places: dict[str, int], form: InvoiceFormat, number: int) -> InvoiceLine:
     cells = {name: row[place].strip() for name, place in places.items()}
     currency = cells.get("currency", form.currency_code)
-    if currency.upper() != form.currency_code:
+    if currency.upper() != form.currency_code.upper():
         raise InvoiceError(number, f"the currency is {currency[:40]!r}, not {form.currency_code}")
     try:
         amount = read_amount(cells["amount"], form.decimal)

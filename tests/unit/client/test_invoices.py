@@ -113,6 +113,11 @@ def test_what_is_no_amount_or_can_be_read_in_two_ways_is_refused(text: str) -> N
         read_amount(text)
 
 
+def test_the_code_of_a_currency_may_have_small_letters() -> None:
+    for form in (InvoiceFormat(currency_code="eur"), InvoiceFormat(currency_code="eur", currency="currency")):
+        assert [line.amount for line in read("reference,amount,currency\nt,0.5,EUR\n", form)] == [Decimal("0.5")]
+
+
 @given(st.integers(-(10**15), 10**15), st.sampled_from([".", ","]), st.booleans())
 def test_an_amount_that_is_written_with_a_known_mark_is_read_exactly(micros: int, mark: str, groups: bool) -> None:
     whole, part = divmod(abs(micros), 10**6)
