@@ -98,7 +98,14 @@ async def _compared(
         with file.open("rb") as opened:
             async with aclosing(_calls(client, request)) as calls:
                 lines = read_invoice(opened, form)
-                return await compare(lines, calls, since=start.timestamp(), until=end.timestamp(), tolerance=allowed)
+                return await compare(
+                    lines,
+                    calls,
+                    since=start.timestamp(),
+                    until=end.timestamp(),
+                    currency=form.currency_code,
+                    tolerance=allowed,
+                )
     except InvoiceError as error:
         raise InvoiceRefused(f"{file}, {error}.") from error
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from i2v.admin.v1 import cost_pb2
 
-from services.client.invoices.invoice_reader import InvoiceLine
+from services.client.invoices.invoice_reader import InvoiceError, InvoiceLine
 
 
 class Verdict(StrEnum):
@@ -113,16 +113,21 @@ async def compare(
     *,
     since: float,
     until: float,
+    currency: str,
     tolerance: Decimal = Decimal(),
 ) -> Comparison:
     """Compares an invoice with submissions.
 
     Submissions before `since` or not before `until`, in seconds since 1970, only explain lines of the invoice: vendors
-    may book a task on another day than we do. Raises InvoiceError, and what the streams raise.
+    may book a task on another day than we do. `currency` is that of the invoice. Raises InvoiceError, also if our
+    records have another currency, and what the streams raise.
     """
     tasks, others = billed(lines)
     result = Comparison(repeated=sum(each.lines > 1 for each in tasks.values()))
     async for call in calls:
+        ours = call.cost.currency_code
+        if ours != currency.upper():
+            raise InvoiceError(1, f"the invoice is in {currency.upper()}, and our records are in {ours}")
         name = next((each for each in (call.external_ref, call.submission_id) if each in tasks), "")
         found = tasks.pop(name) if name else None
         if found is None:

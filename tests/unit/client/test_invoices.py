@@ -47,13 +47,13 @@ def call(number: int, micros: int, *, time_s: int = 500, state: str = "charged")
     )
 
 
-async def compared(text: str, *calls: cost_pb2.VendorCall, tolerance: str = "0") -> Comparison:
+async def compared(text: str, *calls: cost_pb2.VendorCall, tolerance: str = "0", currency: str = "USD") -> Comparison:
     async def stream() -> AsyncIterator[cost_pb2.VendorCall]:
         for each in calls:
             yield each
 
     lines = read_invoice(io.BytesIO(text.encode()), InvoiceFormat())
-    return await compare(lines, stream(), since=100, until=1000, tolerance=Decimal(tolerance))
+    return await compare(lines, stream(), since=100, until=1000, currency=currency, tolerance=Decimal(tolerance))
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,11 @@ def test_an_amount_is_read_as_people_and_spreadsheets_write_it(text: str, decima
 def test_what_is_no_amount_or_can_be_read_in_two_ways_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"amount|two ways|large"):
         read_amount(text)
+
+
+async def test_amounts_of_another_currency_than_that_of_our_records_are_not_compared() -> None:
+    with pytest.raises(InvoiceError, match="the invoice is in EUR, and our records are in USD"):
+        await compared("reference,amount\ntask-1,0.25\n", call(1, 250_000), currency="EUR")
 
 
 def test_the_code_of_a_currency_may_have_small_letters() -> None:
