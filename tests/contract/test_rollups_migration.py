@@ -1,13 +1,15 @@
 """The migration to rollups, of a ledger with paid tasks, refunds and folded months."""
 
+import asyncio
 from pathlib import Path
 
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 
 from services.orchestrator.domain.retention import Kind
 from services.orchestrator.retention.ledger_folding import LedgerFolding
-from services.orchestrator.store.database import migrate
+from services.orchestrator.store.database import migrate, plain_url
 from services.orchestrator.store.migrations.versions import m0033_rollups
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.contract.test_rollups import REMOTE, page, pay, succeed
@@ -16,6 +18,7 @@ from tests.support.migrations import migrated
 from tests.support.old_jobs import DAY_S, Bytes, retention, run_job
 
 INDEX = sa.text("SELECT to_regclass('paid_calls_of_provider')")
+WAITS = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'jobs'::regclass"
 BEFORE = str(m0033_rollups.down_revision)
 
 
@@ -59,6 +62,21 @@ async def test_the_index_of_paid_calls_is_made_while_others_write(store: Postgre
     migrate(database)
     async with store.database.reading() as connection:
         assert (await connection.execute(INDEX)).scalar_one() is not None
+
+
+async def test_a_job_that_is_being_booked_and_the_migration_do_not_wait_for_one_another(database: str) -> None:
+    migrated(database, command.downgrade, BEFORE)
+    async with (
+        await psycopg.AsyncConnection.connect(plain_url(database)) as booking,
+        await psycopg.AsyncConnection.connect(plain_url(database), autocommit=True) as other,
+    ):
+        await booking.execute("LOCK TABLE jobs IN ROW EXCLUSIVE MODE")  # as of an event that ends a job
+        migrating = asyncio.create_task(asyncio.to_thread(migrate, database))
+        while not await (await other.execute(WAITS)).fetchone():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await booking.execute("LOCK TABLE ledger_entries IN ROW EXCLUSIVE MODE")
+        await booking.commit()
+        await migrating
 
 
 async def test_a_month_that_was_folded_before_is_on_its_first_day(

@@ -45,7 +45,9 @@ def upgrade() -> None:
     )
     op.execute("INSERT INTO rollup_rounds (id) VALUES (1)")
     op.execute(FOLDED)
-    # Last, because from here on until the end no one else reads or writes the ledger.
+    # Last, because from here on until the end no one else reads or writes the ledger. In the order of bookings, which
+    # have their job's row when they come to the ledger: a migration after this one changes `jobs`.
+    op.execute("LOCK TABLE jobs, ledger_entries IN ACCESS EXCLUSIVE MODE")
     for name, comment in (("vendor_micros", "What vendors are paid."), ("slot_ms", "Of a local backend's slots.")):
         column = sa.Column(name, sa.BigInteger(), server_default="0", nullable=False, comment=comment)
         op.add_column("ledger_entries", column)
