@@ -184,9 +184,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             await _abort(context, status, request_id)
         finally:
             self._admission.release(task)
-            self._record(method, code, perf_counter() - began)
+            took_s = perf_counter() - began
+            # Within the span: the exemplar and the line name its trace.
+            self._record(method, code, took_s)
+            _log(method, context, code, refused, took_s)
             end_call(span, code)
-            _log(method, context, code, refused, perf_counter() - began)
 
     async def _admit(self, method: _Method, context: Context, task: asyncio.Task[Any], metadata: Metadata) -> None:
         """Raises ServiceError, and counts it, for a call that is not to be run."""

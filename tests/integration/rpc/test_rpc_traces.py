@@ -1,6 +1,7 @@
 """The spans of calls, over real sockets: whose child they are, what they hold, and what callers cannot do to them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,7 @@ from services.rpc.channel import open_channel
 from services.tracing import spans
 from services.tracing.spans import Kind
 from services.tracing.trace_context import TraceContext
+from tests.support.log_capture import captured
 from tests.support.recorded_spans import recording
 from tests.support.scripted_rpc_service import KEY, SERVICE, Rig, Start, starting
 
@@ -51,6 +53,19 @@ async def test_a_call_is_a_child_of_its_callers_span(start: Start) -> None:
     assert span.context.trace_state.to_header() == "of=another"
     wanted = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Say", "rpc.grpc.status_code": 0}
     assert (dict(span.attributes or {}), span.status.status_code) == (wanted, StatusCode.UNSET)
+
+
+async def test_the_line_of_a_call_names_its_span(start: Start) -> None:
+    with recording() as kept, captured() as log:
+        rig = await start()
+        await rig.say(b"hello", (*KEY, ("traceparent", PARENT)))
+        (answered,) = await ended(kept)
+        await rig.fails(b"invalid", (*KEY, ("traceparent", PARENT)))
+        _, refused = await ended(kept, 2)
+    lines = {line["message"]: line for line in map(json.loads, log.json)}
+    for message, span in (("answered", answered), ("refused", refused)):
+        assert span.context is not None
+        assert (lines[message]["trace_id"], lines[message]["span_id"]) == (TRACE, f"{span.context.span_id:016x}")
 
 
 @pytest.mark.parametrize(
