@@ -3,13 +3,11 @@
 from time import perf_counter
 from typing import Any
 
-import grpc
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from services.metrics.exemplar import exemplar
+from services.rpc.ended_call import code_of
 from services.rpc.telemetry import CODE_NAMES, METHOD, SECONDS
-
-UNKNOWN = grpc.StatusCode.UNKNOWN
 
 
 class ClientMetrics:
@@ -56,19 +54,7 @@ class ClientMethod:
         self._started.inc()
 
         def ended(done: Any) -> None:
-            self._handled.labels(*self._labels, CODE_NAMES[_code(done).value[0]]).inc(1, trace)
+            self._handled.labels(*self._labels, CODE_NAMES[code_of(done).value[0]]).inc(1, trace)
             self._seconds.observe(perf_counter() - began, trace)
 
         call.add_done_callback(ended)
-
-
-def _code(call: Any) -> grpc.StatusCode:
-    """Returns the status of a call that has ended. grpc.aio has it only as a coroutine, which does not wait then."""
-    asking = call.code()
-    try:
-        asking.send(None)
-    except StopIteration as found:
-        return found.value if isinstance(found.value, grpc.StatusCode) else UNKNOWN
-    finally:
-        asking.close()
-    return UNKNOWN

@@ -5,6 +5,7 @@ are encoded and decoded.
 """
 
 from collections.abc import Callable
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,21 +35,24 @@ class CountedChannel(grpc.aio.Channel):
         response_deserializer: Callable[[bytes], Any] | None = None,
         **named: Any,
     ) -> Callable[..., Any]:
-        counted = ClientMethod(self._metrics, method, kind)
+        @cache
+        def counted() -> ClientMethod:
+            """Only a method that is called has series; a stub has many more."""
+            return ClientMethod(self._metrics, method, kind)
 
         def encode(message: Any) -> bytes:
-            counted.sent.inc()
+            counted().sent.inc()
             return message if request_serializer is None else request_serializer(message)
 
         def decode(data: bytes) -> Any:
-            counted.received.inc()
+            counted().received.inc()
             return data if response_deserializer is None else response_deserializer(data)
 
         inner = getattr(self._channel, METHODS[kind])(method, encode, decode, **named)
 
         def call(*given: Any, **options: Any) -> Any:
             made = inner(*given, **options)
-            counted.watch(made)
+            counted().watch(made)
             return made
 
         return call

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import grpc
 
+from services.rpc.ended_call import code_of
 from services.rpc.telemetry import CODE_NAMES
 from services.tracing import spans
 from services.tracing.spans import Attributes, Kind, Span
@@ -94,23 +95,10 @@ class TracedChannel(grpc.aio.Channel):
 
 
 def _end(span: Span, call: Any) -> None:
-    code = _code_of(call)
+    code = code_of(call)
     span.set("rpc.grpc.status_code", code.value[0])
     if code is grpc.StatusCode.CANCELLED:
         span.event("cancelled")
     elif code is not grpc.StatusCode.OK:
         span.fail(CODE_NAMES[code.value[0]])
     span.end()
-
-
-def _code_of(call: Any) -> grpc.StatusCode:
-    """Returns the status of a call that has ended. grpc.aio gives it by a coroutine, which then does not wait."""
-    reading = call.code()
-    try:
-        reading.send(None)
-    except StopIteration as answer:
-        code: grpc.StatusCode = answer.value
-        return code
-    finally:
-        reading.close()
-    return grpc.StatusCode.UNKNOWN

@@ -10,13 +10,13 @@ from prometheus_client.openmetrics.exposition import generate_latest
 
 from services.rpc.channel import open_channel
 from services.rpc.client_metrics import ClientMetrics
-from services.rpc.telemetry import ServerMetrics
 from services.tracing import spans
+from services.tracing.spans import Kind
 from services.tracing.trace_context import TraceContext
 from tests.support.recorded_spans import recording
 from tests.support.scripted_rpc_service import KEY, SERVICE, Rig, Start, starting
 
-TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 HOSTILE = ("/test.Parrot/Nothing", "/x/y", "/" + "z" * 5000 + "/M", '/a"} 1/b', "/%ff/\\n")
 
 
@@ -95,12 +95,31 @@ async def test_a_server_that_is_away_is_counted(registry: CollectorRegistry) -> 
 
 
 async def test_a_sampled_trace_is_the_exemplar_of_its_calls(counted: Rig, registry: CollectorRegistry) -> None:
-    parent = TraceContext(TRACE, "b7ad6b7169203331", True)
-    with recording(), spans.entry("call", spans.Kind.SERVER, parent=parent):
-        await counted.say(b"a")
-        ServerMetrics(server := CollectorRegistry()).method("/a.B/C", "unary").handled("OK", 0.01)
-    for text in (generate_latest(registry).decode(), generate_latest(server).decode()):
-        assert f'# {{trace_id="{TRACE}"}}' in text
+    with (
+        recording() as kept,
+        spans.entry("work", Kind.INTERNAL, parent=TraceContext(TRACE, SPAN, sampled=True)) as work,
+    ):
+        context = work.context()
+        assert context is not None
+        await counted.say(b"a", (*KEY, *context.headers))
+        async with asyncio.timeout(30):
+            while not kept:  # noqa: ASYNC110  The server's span ends after its answer, and sends no event.
+                await asyncio.sleep(0.001)
+    for side, text in (
+        ("client", generate_latest(registry).decode()),
+        ("server", generate_latest(counted.registry).decode()),
+    ):
+        for name in (f"grpc_{side}_handled_total", f"grpc_{side}_handling_seconds_bucket"):
+            assert any(line.startswith(name) and f'# {{trace_id="{TRACE}"}}' in line for line in text.splitlines()), (
+                name
+            )
+
+
+async def test_only_a_method_that_is_called_has_series(counted: Rig, registry: CollectorRegistry) -> None:
+    counted.channel.unary_unary(counted.method("Never"))
+    await counted.say(b"a")
+    assert value(registry, "grpc_client_started_total", "Say", "unary") == 1
+    assert value(registry, "grpc_client_started_total", "Never", "unary") is None
 
 
 async def test_methods_that_callers_make_up_are_one_unknown(rig: Rig) -> None:
