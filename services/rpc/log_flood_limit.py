@@ -9,7 +9,7 @@ MOST = 100
 """Lines of one kind in a second."""
 EVERY_S = 1.0
 KINDS = 2000
-"""Kinds that are told apart by tenant and reason."""
+"""Kinds that are distinguished by tenant and reason; beyond them, by their log call alone."""
 
 Kind = tuple[str, int, int, str, str]
 """Logger, line in its file, level, tenant and reason."""

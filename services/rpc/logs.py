@@ -53,11 +53,12 @@ def bound(**fields: object) -> Iterator[None]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Lines in the block are of no call."""
-    token = _context.set(_NO_FIELDS)
+    """Lines in the block are of no call, and of no span."""
+    token, span = _context.set(_NO_FIELDS), spans.make_current(spans.NO_SPAN)
     try:
         yield
     finally:
+        spans.restore(span)
         _context.reset(token)
 
 
