@@ -14,6 +14,9 @@ KEPT = 64
 
 _lock = threading.Lock()
 _known: dict[str, None] = {}
+"""The oldest first."""
+_longest_first: tuple[str, ...] = ()
+"""A secret may be the beginning of another one."""
 
 
 def remember(secret: str) -> None:
@@ -28,13 +31,14 @@ def remember_password(url: str) -> None:
 
 def hidden(text: str) -> str:
     """Returns the text without the secrets that are kept."""
-    for each in tuple(_known):
+    for each in _longest_first:
         if each in text:
             text = text.replace(each, REDACTED)
     return text
 
 
 def _keep(secrets: set[str]) -> None:
+    global _longest_first
     with _lock:
         for each in secrets:
             if len(each) >= LEAST_CHARACTERS:
@@ -42,6 +46,7 @@ def _keep(secrets: set[str]) -> None:
                 _known[each] = None
         while len(_known) > KEPT:
             _known.pop(next(iter(_known)))
+        _longest_first = tuple(sorted(_known, key=len, reverse=True))
 
 
 def _password(text: str) -> set[str]:

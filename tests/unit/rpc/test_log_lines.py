@@ -9,6 +9,8 @@ from services.known_secrets import hidden, remember, remember_password
 from services.rpc import logs
 from services.rpc.log_flood_limit import EVERY_S, KINDS, MOST, FloodLimit
 from services.rpc.redaction import redact
+from services.tracing import spans
+from tests.support.recorded_spans import recording
 
 SECRET = "Zq7-hunter2_Zq7hunter2Zq7"
 WORDS = ("hunter2", "correct horse")
@@ -81,6 +83,12 @@ def test_a_field_with_the_name_of_a_secret_is_not_written(name: str) -> None:
 )
 def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:
     assert redact(text) == text
+
+
+def test_of_a_secret_that_begins_as_another_one_nothing_stays() -> None:
+    remember("a-rotated-secret")
+    remember("a-rotated-secret-and-its-rest")
+    assert hidden("it was a-rotated-secret-and-its-rest") == "it was [redacted]"
 
 
 def test_a_secret_of_this_process_is_hidden_whatever_it_looks_like() -> None:
@@ -190,16 +198,17 @@ def test_the_end_of_the_process_says_what_was_left_out(capsys: pytest.CaptureFix
     logger, handler = logging.Logger("flooded"), logs.StderrLines()
     handler.setFormatter(logs.JsonLines())
     logger.addHandler(handler)
-    with logs.bound(tenant="acme", request_id="r-1"):
+    with recording(), spans.entry("work", spans.Kind.SERVER), logs.bound(tenant="acme", request_id="r-1"):
         for _ in range(MOST + 9):
             logger.info("refused", extra={"reason": "A"})
         logger.info("answered")
-    handler.close()
+        handler.close()
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["message"] for line in lines] == ["refused"] * MOST + ["answered", "like lines were left out"]
     last = lines[-1]
     assert (last["what"], last["omitted"], last["tenant"], last["reason"]) == ("refused", 9, "acme", "A")
-    assert "request_id" not in last
+    assert "trace_id" in lines[0]
+    assert not {"request_id", "trace_id", "span_id"} & last.keys(), "they are of one call among many"
 
 
 def test_a_line_that_cannot_be_made_is_replaced_by_one_that_quotes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
