@@ -6,6 +6,8 @@ from time import perf_counter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.metrics.exemplar import exemplar
+
 log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD", "POST", "DELETE")
@@ -42,8 +44,9 @@ class Counted:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 status, took_s = int(message["status"]), perf_counter() - began
-                self._metrics.requests.labels(method, str(status)).inc()
-                self._metrics.seconds.observe(took_s)
+                trace = exemplar()
+                self._metrics.requests.labels(method, str(status)).inc(1, trace)
+                self._metrics.seconds.observe(took_s, trace)
                 if status >= 400:
                     _log(method, status, scope, took_s)
             await send(message)

@@ -100,9 +100,10 @@ class AttemptRunner:
         if isinstance(recorded.event.body, Reconciling):
             log.warning("a submission was under way when its worker was lost")
             return AwaitsReconciliation()
-        if job.attempt == 1:
-            self.meter.started(job, (self.clock.now() - job.create_time).total_seconds())
-        with attempt_span(job, state.card.backend if state.card is not None else "", self.clock.now()) as span:
+        now = self.clock.now()
+        with attempt_span(job, state.card.backend if state.card is not None else "", now) as span:
+            if job.attempt == 1:
+                self.meter.started(job, (now - job.create_time).total_seconds())
             outcome = await self._outcome(state)
             if isinstance(outcome, Stopped):
                 await self._stop_at_vendor(state)

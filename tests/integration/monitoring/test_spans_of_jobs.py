@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from i2v.v1 import job_pb2
 from opentelemetry.sdk.trace import ReadableSpan
+from prometheus_client.openmetrics.exposition import generate_latest
 
 from services.errors import Unavailable
 from services.orchestrator.domain.event import JobError
@@ -76,6 +77,22 @@ async def test_each_attempt_is_in_the_trace_of_the_submission_and_linked_to_it(
     wait = named(kept, "wait in queue")
     assert wait.start_time is not None and wait.end_time is not None and wait.start_time <= wait.end_time
     assert await stored(i2v, job) == f"00-{TRACE}-{admission.context.span_id:016x}-01"
+
+
+async def test_the_trace_of_a_job_is_the_exemplar_of_its_durations(i2v: Served) -> None:
+    with recording() as kept:
+        await i2v.ended((await submitted(i2v, "01")).name)
+        await attempts(kept, 1)
+    lines = [
+        line for line in generate_latest(i2v.registry).decode().splitlines() if f'# {{trace_id="{TRACE}"}}' in line
+    ]
+    for name in (
+        "i2v_jobs_admitted_total",
+        "i2v_job_wait_seconds",
+        "i2v_job_first_fragment_seconds",
+        "i2v_job_seconds",
+    ):
+        assert any(line.startswith(name) for line in lines), name
 
 
 async def test_an_attempt_that_fails_says_why_by_its_outcome(i2v: Served, backend: ScriptedBackend) -> None:

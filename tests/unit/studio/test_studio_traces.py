@@ -3,11 +3,14 @@
 import httpx
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
+from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.exposition import generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from services.studio.metrics import Counted, StudioMetrics
 from services.studio.tracing import Traced
 from tests.support.recorded_spans import recording
 
@@ -44,6 +47,23 @@ async def test_a_wrong_traceparent_is_ignored(header: str) -> None:
             assert (await http.get("/media/x", headers=[(b"traceparent", header.encode("latin-1"))])).status_code == 200
     (span,) = kept
     assert not span.links
+
+
+async def test_what_is_counted_of_a_request_has_its_trace() -> None:
+    registry = CollectorRegistry()
+    counted = Counted(Starlette(routes=[Route("/media/{token}", answer)]), StudioMetrics(registry))
+    with recording() as kept:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(Traced(counted)), base_url="http://studio") as http:
+            await http.get("/media/x")
+    (span,) = kept
+    assert span.context is not None
+    lines = [
+        line for line in generate_latest(registry).decode().splitlines() if f"{span.context.trace_id:032x}" in line
+    ]
+    assert {line.partition("{")[0] for line in lines} == {
+        "i2v_studio_requests_total",
+        "i2v_studio_first_byte_seconds_bucket",
+    }
 
 
 async def test_a_fault_of_ours_is_an_error_and_an_unknown_path_has_no_route() -> None:
