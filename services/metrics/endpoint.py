@@ -61,7 +61,9 @@ class _Server(ThreadingMixIn, WSGIServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._turn:
             if len(self._open) >= self._most:
-                _cut(next(iter(self._open)))
+                oldest = next(iter(self._open))
+                del self._open[oldest]  # its thread may take a while to notice
+                _cut(oldest)
             self._open[request] = monotonic()
         super().process_request(request, client_address)
 

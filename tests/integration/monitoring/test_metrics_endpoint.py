@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from services.metrics.endpoint import MetricsEndpoint
 
@@ -98,6 +100,24 @@ def test_many_slow_clients_leave_a_place_for_another(start: Start) -> None:
         slow = [stack.enter_context(closing(connected(endpoint.port))) for _ in range(8)]
         assert scrape(endpoint.port)[0] == 200
         assert slow[0].recv(1) == b"", "the oldest made place"
+
+
+def test_connections_that_do_not_notice_their_end_leave_a_place_too(registry: CollectorRegistry) -> None:
+    class Slow(Collector):
+        gate = threading.Event()
+
+        def collect(self) -> Iterator[Metric]:
+            self.gate.wait(60)
+            yield from ()
+
+    registry.register(slow := Slow())
+    with closing(MetricsEndpoint("127.0.0.1:0", registry, connection_s=60.0, most=2)) as endpoint, ExitStack() as stack:
+        request = b"GET /metrics HTTP/1.1\r\n\r\n"
+        stack.callback(slow.gate.set)
+        for _ in range(2):
+            stack.enter_context(closing(connected(endpoint.port, request)))
+        silent = [stack.enter_context(closing(connected(endpoint.port))) for _ in range(4)]
+        assert silent[0].recv(1) == silent[1].recv(1) == b""
 
 
 def test_an_address_that_is_taken_is_reported_and_had_later(start: Start, caplog: pytest.LogCaptureFixture) -> None:
