@@ -19,6 +19,14 @@ class HttpReason(Reason):
     FIELD_UNKNOWN = "FIELD_UNKNOWN", "The message lists the fields that there are."
     FIELD_MALFORMED = "FIELD_MALFORMED", "The value of the field; the message says what is allowed."
     URL_UNSUPPORTED = "URL_UNSUPPORTED", "Nothing is fetched from other hosts. Send the picture, or a data URL."
+    PATH_UNKNOWN = "PATH_UNKNOWN", "There is nothing at this path; docs/http.md lists what there is.", Code.NOT_FOUND
+    METHOD_UNSUPPORTED = "METHOD_UNSUPPORTED", "The header `Allow` and the message list the methods of the path."
+    BODIES_FULL = (
+        "BODIES_FULL",
+        "Too many requests with pictures arrive at the same time. Repeat after `Retry-After`.",
+        Code.UNAVAILABLE,
+        Advice.RETRY,
+    )
     MODEL_REQUIRED = "MODEL_REQUIRED", "No model of this service makes such a video."
     VIDEO_UNFINISHED = (
         "VIDEO_UNFINISHED",

@@ -22,12 +22,12 @@ class Link:
     """What the API gave for the pass phrase; empty: nothing yet."""
 
 
-@dataclass(frozen=True, slots=True)
 class SharedAssets:
     """The calls of one channel. Each raises ApiError."""
 
-    channel: grpc.aio.Channel
-    timeout_s: float
+    def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
+        self._stub: Any = shared_pb2_grpc.SharedServiceStub(channel)
+        self._timeout_s = timeout_s
 
     async def unlock(self, link: Link, pass_phrase: str) -> shared_pb2.UnlockSharedResponse:
         """Returns what the other calls take as the link's `unlock`."""
@@ -49,15 +49,13 @@ class SharedAssets:
 
     def read(self, link: Link, digest: str, variant: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """Yields the bytes from an offset."""
-        stub: Any = shared_pb2_grpc.SharedServiceStub(self.channel)
         request = shared_pb2.ReadSharedRequest(
             unlock=link.unlock, asset=f"assets/{digest}", variant=variant, offset=offset, length=length
         )
-        return chunks(partial(stub.ReadShared, request, metadata=bearer(link.token)))
+        return chunks(partial(self._stub.ReadShared, request, metadata=bearer(link.token)))
 
     async def _call(self, link: Link, method: str, request: Any) -> Any:
-        stub: Any = shared_pb2_grpc.SharedServiceStub(self.channel)
         try:
-            return await getattr(stub, method)(request, metadata=bearer(link.token), timeout=self.timeout_s)
+            return await getattr(self._stub, method)(request, metadata=bearer(link.token), timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
             raise ApiError(from_call(error)) from error

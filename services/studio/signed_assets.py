@@ -1,7 +1,6 @@
 """SignedAssets: what signed URLs name, from the API. The token of a URL is the credential."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,20 +12,19 @@ from services.studio.api_error import ApiError, bearer
 from services.studio.api_stream import chunks
 
 
-@dataclass(frozen=True, slots=True)
 class SignedAssets:
     """The calls of one channel."""
 
-    channel: grpc.aio.Channel
-    timeout_s: float
+    def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
+        self._stub: Any = signed_asset_pb2_grpc.SignedAssetServiceStub(channel)
+        self._timeout_s = timeout_s
 
     async def find(self, token: str) -> signed_asset_pb2.SignedAsset:
         """Returns what a token names. Raises ApiError."""
-        stub: Any = signed_asset_pb2_grpc.SignedAssetServiceStub(self.channel)
         request = signed_asset_pb2.GetSignedRequest()
         try:
-            found: signed_asset_pb2.SignedAsset = await stub.GetSigned(
-                request, metadata=bearer(token), timeout=self.timeout_s
+            found: signed_asset_pb2.SignedAsset = await self._stub.GetSigned(
+                request, metadata=bearer(token), timeout=self._timeout_s
             )
         except grpc.aio.AioRpcError as error:
             raise ApiError(from_call(error)) from error
@@ -34,6 +32,5 @@ class SignedAssets:
 
     def read(self, token: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """Yields the bytes from an offset. Raises ApiError."""
-        stub: Any = signed_asset_pb2_grpc.SignedAssetServiceStub(self.channel)
         request = signed_asset_pb2.ReadSignedRequest(offset=offset, length=length)
-        return chunks(partial(stub.ReadSigned, request, metadata=bearer(token)))
+        return chunks(partial(self._stub.ReadSigned, request, metadata=bearer(token)))

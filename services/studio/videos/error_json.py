@@ -6,6 +6,7 @@ import grpc
 from starlette.responses import JSONResponse
 
 from services.rpc.status_codes import Failure
+from services.studio.refusal import BUSY
 from services.studio.videos.refused_request import RefusedRequest
 
 STATUSES = {
@@ -43,7 +44,9 @@ FIELDS = {
     "after": "after",
     "page_size": "limit",
 }
-"""Fields of the API by those of a request over HTTP."""
+"""Fields of a request over HTTP by those of the API."""
+AWAY = "The service is busy or away. Try again."
+UNEXPECTED = "The service did not answer as expected."
 
 
 def of_failure(failure: Failure) -> JSONResponse:
@@ -52,6 +55,8 @@ def of_failure(failure: Failure) -> JSONResponse:
     first = failure.violations[0] if failure.violations else None
     param = FIELDS.get(first.field, first.field) if first else ""
     message = f"{param}: {first.description}" if first else failure.message
+    if first is None and not failure.reason:  # gRPC's own words have addresses of ours
+        message = AWAY if failure.code in BUSY else UNEXPECTED
     code = (first.reason if first else "") or failure.reason or failure.code.name
     headers = {}
     if failure.retry_after_s is not None:
@@ -61,7 +66,8 @@ def of_failure(failure: Failure) -> JSONResponse:
 
 def of_refusal(refused: RefusedRequest) -> JSONResponse:
     """Returns the response for a request that is refused here."""
-    return answer(refused.status, refused.message, param=refused.param, code=refused.reason)
+    headers = {"Retry-After": "1"} if refused.status == 503 else {}
+    return answer(refused.status, refused.message, param=refused.param, code=refused.reason, headers=headers)
 
 
 def answer(

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from google.protobuf.duration_pb2 import Duration
 from i2v.v1 import catalog_pb2, job_pb2
 
 from services.reasons import HttpReason
@@ -42,7 +41,7 @@ def spec(wanted: VideoRequest, model: catalog_pb2.Model | None, picture: str) ->
     else:
         made.text_to_video.prompt = wanted.prompt
     if wanted.seconds is not None:
-        made.duration.CopyFrom(Duration(nanos=round(wanted.seconds * 1e9) % 10**9, seconds=int(wanted.seconds)))
+        made.duration.FromMilliseconds(round(wanted.seconds * 1000))
     if wanted.seed is not None:
         made.seed = wanted.seed
     if wanted.size and model and model.HasField("remote"):

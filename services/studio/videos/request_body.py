@@ -1,7 +1,8 @@
-"""The body of a request: JSON, or a form with a file. Both are bounded before they are read."""
+"""The bodies of requests: JSON, or a form with a file. Each is bounded while it is read, and so are all together."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from python_multipart.exceptions import MultipartParseError
 from starlette.datastructures import UploadFile
@@ -11,9 +12,12 @@ from starlette.requests import ClientDisconnect, Request
 from services import bounded_json
 from services.reasons import HttpReason
 from services.studio.videos.refused_request import RefusedRequest
+from services.studio.videos.video_request import HALF
 
 BYTES_MOST = 15 * 2**20
 """A picture of 10 MB in base64, and the fields around it."""
+BYTES_AT_A_TIME = 16 * BYTES_MOST
+"""Of all bodies that are held; what is made of one needs as much again, twice."""
 FIELDS_MOST = 20
 FIELD_BYTES = 100_000
 SECONDS_MOST = 60.0
@@ -21,15 +25,48 @@ SECONDS_MOST = 60.0
 FILE = "input_reference"
 
 
-async def fields(request: Request) -> tuple[Mapping[str, object], bytes | None]:
-    """Returns the fields, and the file of a form. Raises RefusedRequest."""
+Fields = tuple[Mapping[str, object], bytes | None]
+"""The fields, and the file of a form."""
+
+
+class Bodies:
+    """The bodies that are held now."""
+
+    def __init__(self, most: int = BYTES_AT_A_TIME) -> None:
+        self._most, self._held = most, 0
+
+    @asynccontextmanager
+    async def of(self, request: Request) -> AsyncIterator[Fields]:
+        """Reads the body of a request, and holds it during the block. Raises RefusedRequest."""
+        held = 0
+
+        async def chunks() -> AsyncGenerator[bytes, None]:
+            nonlocal held
+            async for chunk in request.stream():
+                held += len(chunk)
+                self._held += len(chunk)
+                if held > BYTES_MOST:
+                    sentence = f"The request has more than {BYTES_MOST} bytes."
+                    raise RefusedRequest(sentence, reason=HttpReason.BODY_TOO_LARGE, status=413)
+                if self._held > self._most:
+                    sentence = "Too many requests with pictures arrive now. Try again in a moment."
+                    raise RefusedRequest(sentence, reason=HttpReason.BODIES_FULL, status=503)
+                yield chunk
+
+        try:
+            yield await _fields(request, chunks())
+        finally:
+            self._held -= held
+
+
+async def _fields(request: Request, chunks: AsyncGenerator[bytes, None]) -> Fields:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         async with asyncio.timeout(SECONDS_MOST):
             if kind == "application/json":
-                return _of_json(b"".join([chunk async for chunk in _bounded(request)])), None
+                return _of_json(b"".join([chunk async for chunk in chunks])), None
             if kind == "multipart/form-data":
-                return await _of_form(request)
+                return await _of_form(request, chunks)
     except TimeoutError as error:
         sentence = f"The request took longer than {SECONDS_MOST:.0f} seconds to arrive."
         raise RefusedRequest(sentence, reason=HttpReason.BODY_SLOW, status=408) from error
@@ -37,17 +74,6 @@ async def fields(request: Request) -> tuple[Mapping[str, object], bytes | None]:
         raise RefusedRequest("The request broke off.", reason=HttpReason.BODY_MALFORMED) from error
     sentence = "Send application/json or multipart/form-data."
     raise RefusedRequest(sentence, reason=HttpReason.CONTENT_TYPE_UNSUPPORTED, status=415)
-
-
-async def _bounded(request: Request) -> AsyncGenerator[bytes, None]:
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > BYTES_MOST:
-            raise RefusedRequest(
-                f"The request has more than {BYTES_MOST} bytes.", reason=HttpReason.BODY_TOO_LARGE, status=413
-            )
-        yield chunk
 
 
 def _of_json(body: bytes) -> Mapping[str, object]:
@@ -62,10 +88,8 @@ def _of_json(body: bytes) -> Mapping[str, object]:
     return value
 
 
-async def _of_form(request: Request) -> tuple[Mapping[str, object], bytes | None]:
-    parser = MultiPartParser(
-        request.headers, _bounded(request), max_files=1, max_fields=FIELDS_MOST, max_part_size=FIELD_BYTES
-    )
+async def _of_form(request: Request, chunks: AsyncGenerator[bytes, None]) -> Fields:
+    parser = MultiPartParser(request.headers, chunks, max_files=1, max_fields=FIELDS_MOST, max_part_size=FIELD_BYTES)
     try:
         form = await parser.parse()
     except (MultiPartException, MultipartParseError, KeyError, UnicodeError) as error:
@@ -75,6 +99,8 @@ async def _of_form(request: Request) -> tuple[Mapping[str, object], bytes | None
     picture: bytes | None = None
     try:
         for name, value in form.multi_items():
+            if HALF.search(name):
+                raise RefusedRequest("A field has a name that is no Unicode.", reason=HttpReason.FORM_MALFORMED)
             if name in found or (isinstance(value, UploadFile) and picture is not None):
                 raise RefusedRequest(
                     "The form has this field twice.", reason=HttpReason.FIELD_DUPLICATE, param=name[:80]

@@ -14,6 +14,9 @@ DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]{1,40});base64,", re.IGNORECASE)
 DIGEST = re.compile(r"(?:assets/)?([0-9a-f]{64})")
 FIELDS = frozenset({"prompt", "model", "seconds", "size", "seed", "input_reference"})
 TEXT_MOST = 20_000
+HALF = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair, which has no encoding. JSON can name one, and so can some encodings of forms."""
+SECONDS_LEAST = 0.001
 SEED_MOST = 2**63 - 1
 
 
@@ -60,8 +63,8 @@ def _text(fields: Mapping[str, object], name: str, *, required: bool = False) ->
     value = fields.get(name)
     if value is None and not required:
         return ""
-    if not isinstance(value, str) or not value.strip() or len(value) > TEXT_MOST:
-        sentence = f"Give a text of 1 to {TEXT_MOST:,} characters."
+    if not isinstance(value, str) or not value.strip() or len(value) > TEXT_MOST or HALF.search(value):
+        sentence = f"Give a text of 1 to {TEXT_MOST:,} characters of Unicode."
         raise RefusedRequest(sentence, reason=HttpReason.FIELD_MALFORMED, param=name)
     return value
 
@@ -73,7 +76,7 @@ def _seconds(value: object) -> float | None:
         seconds = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):
         seconds = 0.0
-    if not 0 < seconds <= 86_400:
+    if not SECONDS_LEAST <= seconds <= 86_400:
         raise RefusedRequest(
             "Give a length in seconds, such as '5'.", reason=HttpReason.FIELD_MALFORMED, param="seconds"
         )

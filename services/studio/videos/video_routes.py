@@ -1,24 +1,23 @@
 """`/v1/videos` and `/v1/models`: the requests, in the shape of OpenAI's Videos API."""
 
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import grpc
 from i2v.v1 import catalog_pb2, job_pb2
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from services.reasons import HttpReason
-from services.studio.api_error import ApiError
 from services.studio.file_answer import File, FileAnswer
-from services.studio.videos import error_json, job_spec, request_body, video_request
+from services.studio.videos import error_json, job_spec, video_request
 from services.studio.videos.api import Api
-from services.studio.videos.caller import Caller, caller
+from services.studio.videos.caller import Caller
 from services.studio.videos.refused_request import RefusedRequest
+from services.studio.videos.request_body import Bodies
+from services.studio.videos.resource import KEY, Resource
 from services.studio.videos.video_json import REMIXED, job_name, video, video_id
 from services.studio.videos.video_request import VideoRequest
 
@@ -36,26 +35,27 @@ class VideoRoutes:
 
     api: Api
     files: FileAnswer
+    bodies: Bodies = field(default_factory=Bodies)
 
     def routes(self) -> list[Route]:
         """Returns what is answered."""
-        found: list[tuple[str, str, Callable[[Request, Caller], Awaitable[Response]]]] = [
-            ("/v1/videos", "POST", self.create),
-            ("/v1/videos", "GET", self.list),
-            ("/v1/videos/{id}", "GET", self.retrieve),
-            ("/v1/videos/{id}", "DELETE", self.delete),
-            ("/v1/videos/{id}/content", "GET", self.content),
-            ("/v1/videos/{id}/remix", "POST", self.remix),
-            ("/v1/models", "GET", self.models),
+        return [
+            Route("/v1/videos", Resource({"GET": self.list, "POST": self.create})),
+            Route("/v1/videos/{id}", Resource({"GET": self.retrieve, "DELETE": self.delete})),
+            Route("/v1/videos/{id}/content", Resource({"GET": self.content})),
+            Route("/v1/videos/{id}/remix", Resource({"POST": self.remix})),
+            Route("/v1/models", Resource({"GET": self.models})),
+            Route("/v1/{path:path}", Resource({})),
         ]
-        return [Route(path, partial(_answer, endpoint), methods=[method]) for path, method, endpoint in found]
 
     async def create(self, request: Request, who: Caller) -> Response:
         """Submits a job."""
         request_id = _request_id(request)
-        wanted = video_request.read(*await request_body.fields(request))
-        model = await self._model(who, wanted)
-        picture = wanted.asset or (await self.api.upload(who, wanted.picture) if wanted.picture else "")
+        await self.api.check(who)  # before the body is read
+        async with self.bodies.of(request) as (fields, file):
+            wanted = video_request.read(fields, file)
+            model = await self._model(who, wanted)
+            picture = wanted.asset or (await self.api.upload(who, wanted.picture) if wanted.picture else "")
         spec = job_spec.spec(wanted, model, picture)
         job = await self.api.submit(who, job_pb2.SubmitJobRequest(request_id=request_id, spec=spec))
         return _json(video(job))
@@ -63,9 +63,9 @@ class VideoRoutes:
     async def remix(self, request: Request, who: Caller) -> Response:
         """Submits the job of a video again with another prompt, and with a new seed."""
         request_id = _request_id(request)
-        fields, _ = await request_body.fields(request)
-        prompt = video_request.read(fields).prompt
         first = await self._job(request, who)
+        async with self.bodies.of(request) as (fields, _):
+            prompt = video_request.read(fields).prompt
         spec = job_pb2.JobSpec()
         spec.CopyFrom(first.spec)
         operation = getattr(spec, str(spec.WhichOneof("operation")))
@@ -89,7 +89,7 @@ class VideoRoutes:
     async def list(self, request: Request, who: Caller) -> Response:
         """Returns a page of the caller's videos."""
         limit, order = request.query_params.get("limit", "20"), request.query_params.get("order", "desc")
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:4]) <= LIST_MOST):
+        if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= LIST_MOST):
             sentence = f"Give a whole number from 1 to {LIST_MOST}."
             raise RefusedRequest(sentence, reason=HttpReason.FIELD_MALFORMED, param="limit")
         if order not in ("asc", "desc"):
@@ -156,22 +156,9 @@ class VideoRoutes:
         return await self.api.model(who, wanted.model) if wanted.size else None
 
 
-async def _answer(endpoint: Callable[[Request, Caller], Awaitable[Response]], request: Request) -> Response:
-    """Answers a request, also one that is refused."""
-    try:
-        return await endpoint(request, caller(request))
-    except RefusedRequest as refused:
-        return error_json.of_refusal(refused)
-    except ApiError as error:
-        failure = error.failure
-        if failure.code is grpc.StatusCode.NOT_FOUND and "id" in request.path_params:
-            failure = replace(failure, message="There is no such video.")
-        return error_json.of_failure(failure)
-
-
 def _request_id(request: Request) -> str:
     """Returns the request_id of a submission: the same for the same `Idempotency-Key`."""
-    if (key := request.headers.get("idempotency-key")) is None:
+    if (key := request.headers.get(KEY)) is None:
         return str(uuid.uuid4())  # noqa: TID251  one that is used once
     if not 1 <= len(key) <= 255:
         raise RefusedRequest("An Idempotency-Key has 1 to 255 characters.", reason=HttpReason.FIELD_MALFORMED)

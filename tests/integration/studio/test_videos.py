@@ -1,5 +1,6 @@
 """`/v1/videos` by the official client of OpenAI, unchanged, before a real API."""
 
+import asyncio
 import base64
 import io
 from collections.abc import AsyncIterator
@@ -182,3 +183,33 @@ async def test_bad_bodies_are_refused_and_charge_nothing(rig: Rig) -> None:
     for path in ("/v1/videos/../models/x", "/v1/videos/video_%2e%2e%2fx", "/v1/videos/%00"):
         answer = await rig.http.get(rig.address + path, headers=key)
         assert answer.status_code in (400, 404), (path, answer.text)
+
+
+async def test_a_query_that_is_no_number_or_no_order_is_refused(rig: Rig) -> None:
+    key = {"Authorization": "Bearer studio-key"}
+    for query in ("limit=0", "limit=101", "limit=00010000000000000000", "limit=-1", "limit=%D9%A1", "order=up"):
+        answer = await rig.http.get(f"{rig.address}/v1/videos?{query}", headers=key)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "FIELD_MALFORMED"), query
+
+
+async def test_a_form_in_an_encoding_that_makes_no_unicode_is_refused(rig: Rig) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x; charset=unicode_escape"}
+    for name, text in ((b"prompt", b"\\ud800"), (b"\\ud800", b"x")):
+        answer = await rig.http.post(
+            f"{rig.address}/v1/videos",
+            content=part % (name, text) + b"--x--\r\n",
+            headers={"Authorization": "Bearer studio-key"} | kind,
+        )
+        assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error"), answer.text
+
+
+async def test_a_caller_with_a_wrong_key_is_refused_before_the_body_is_read(rig: Rig) -> None:
+    host, _, port = rig.address.removeprefix("http://").rpartition(":")
+    for path in ("/v1/videos", "/v1/videos/video_x/remix"):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST {path} HTTP/1.1\r\nHost: studio\r\nAuthorization: Bearer wrong\r\nContent-Length: 9000000\r\n"
+        writer.write(f"{head}Content-Type: application/json\r\n\r\n".encode())
+        async with asyncio.timeout(30):
+            assert b"401" in await reader.readline()
+        writer.close()

@@ -45,6 +45,7 @@ def test_seconds_and_seeds_are_texts_or_numbers_as_clients_send_them() -> None:
         ("seconds", "1e999"),
         ("seconds", True),
         ("seconds", -1),
+        ("seconds", 1e-9),
         ("seed", -1),
         ("seed", 2**63),
         ("seed", 1.5),
@@ -53,6 +54,8 @@ def test_seconds_and_seeds_are_texts_or_numbers_as_clients_send_them() -> None:
         ("size", [1280, 720]),
         ("prompt", ""),
         ("prompt", "x" * 20_001),
+        ("prompt", "half a pair: \ud800"),
+        ("model", "\udfff"),
         ("model", 7),
         ("input_reference", "assets/abc"),
         ("input_reference", {"file_id": "../../etc/passwd"}),
@@ -101,6 +104,11 @@ def test_a_size_is_a_resolution_of_a_remote_model() -> None:
     assert local.image_to_video == job_pb2.ImageToVideo(image=ASSET, prompt="x")
     remote = job_spec.spec(wanted, a_model("m", remote=catalog_pb2.Model.Remote()), "")
     assert (remote.HasField("size"), remote.resolution, remote.text_to_video.prompt) == (False, "720p", "x")
+
+
+def test_a_length_is_rounded_to_milliseconds() -> None:
+    for seconds, length in ((0.9999999999, Duration(seconds=1)), (2.0004, Duration(seconds=2))):
+        assert job_spec.spec(VideoRequest("x", model="m", seconds=seconds), None, "").duration == length
 
 
 def test_states_become_those_of_the_shape_and_ids_name_the_job_alone() -> None:

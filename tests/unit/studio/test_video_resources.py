@@ -1,0 +1,129 @@
+"""How paths of `/v1` answer: in the form of OpenAI's API, without words of gRPC, and so that no job is made twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Message
+
+from services.reasons import ServiceReason
+from services.rpc.status_codes import Failure
+from services.studio.api_error import ApiError
+from services.studio.videos.caller import Caller
+from services.studio.videos.refused_request import RefusedRequest
+from services.studio.videos.request_body import BYTES_MOST, Bodies
+from services.studio.videos.resource import Resource
+
+KEY = {"Authorization": "Bearer key"}
+GRPC_WORDS = "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.3.9:50051: Connection refused"
+
+
+async def broken(request: Request, who: Caller) -> Response:
+    if "away" in request.query_params:
+        raise ApiError(Failure(grpc.StatusCode.UNAVAILABLE, GRPC_WORDS))
+    if "busy" in request.query_params:
+        raise ApiError(
+            Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many", ServiceReason.DISK_FULL, retry_after_s=2)
+        )
+    if "fault" in request.query_params:
+        raise ZeroDivisionError("with a secret")
+    return JSONResponse({})
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    routes = [Route("/v1/x", Resource({"GET": broken, "POST": broken})), Route("/v1/{path:path}", Resource({}))]
+    transport = httpx.ASGITransport(Starlette(routes=routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://studio", headers=KEY) as client:
+        yield client
+
+
+async def test_unknown_paths_and_methods_are_refused_in_the_clients_form(http: httpx.AsyncClient) -> None:
+    for method, path, status, reason in (
+        ("GET", "/v1/x/", 404, "PATH_UNKNOWN"),
+        ("POST", "/v1/completions", 404, "PATH_UNKNOWN"),
+        ("PUT", "/v1/x", 405, "METHOD_UNSUPPORTED"),
+        ("OPTIONS", "/v1/x", 405, "METHOD_UNSUPPORTED"),
+        ("PROPFIND", "/v1/x", 405, "METHOD_UNSUPPORTED"),
+    ):
+        answer = await http.request(method, path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, reason)
+        assert answer.headers.get("allow") == ("HEAD, GET, POST" if status == 405 else None)
+        assert "access-control-allow-origin" not in answer.headers
+    assert (await http.head("/v1/x")).status_code == 200
+
+
+async def test_what_grpc_says_of_our_addresses_reaches_no_caller(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/v1/x?away")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (503, "server_error")
+    assert "10.0.3.9" not in answer.text
+
+
+async def test_a_fault_is_an_error_in_the_same_form_and_says_nothing(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/v1/x?fault")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "INTERNAL")
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("trouble", ["away", "fault"])
+async def test_a_submission_of_unknown_outcome_is_sent_again_only_with_a_key(
+    http: httpx.AsyncClient, trouble: str
+) -> None:
+    url = f"/v1/x?{trouble}"
+    assert (await http.post(url)).headers["x-should-retry"] == "false"
+    assert "x-should-retry" not in (await http.post(url, headers={"Idempotency-Key": "1"})).headers
+    assert "x-should-retry" not in (await http.get(url)).headers
+
+
+async def test_a_refusal_by_a_limit_may_be_sent_again(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/v1/x?busy")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
+    assert "x-should-retry" not in answer.headers
+
+
+def request_of(*pieces: bytes, done: asyncio.Event | None = None) -> Request:
+    """A request whose body stays open until `done`."""
+    waiting = list(pieces)
+
+    async def receive() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(0), "more_body": True}
+        if done is not None:
+            await done.wait()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    headers = [(b"content-type", b"application/json")]
+    return Request({"type": "http", "method": "POST", "headers": headers, "query_string": b""}, receive)
+
+
+async def test_the_bodies_that_are_held_at_a_time_are_bounded_together() -> None:
+    bodies, done = Bodies(most=100), asyncio.Event()
+
+    async def hold() -> None:
+        async with bodies.of(request_of(b'{"prompt": "', b"a" * 60, b'"}', done=done)) as (fields, _):
+            assert fields == {"prompt": "a" * 60}
+
+    held = asyncio.create_task(hold())
+    await asyncio.sleep(0)
+    for _ in range(2):
+        with pytest.raises(RefusedRequest) as caught:
+            async with bodies.of(request_of(b'"' + b"b" * 60)):
+                pass
+        assert (caught.value.status, caught.value.reason) == (503, "BODIES_FULL")
+    done.set()
+    await held
+    async with bodies.of(request_of(b'{"prompt": "b"}')) as (fields, _):
+        assert fields == {"prompt": "b"}
+
+
+async def test_one_body_is_bounded() -> None:
+    with pytest.raises(RefusedRequest) as caught:
+        async with Bodies().of(request_of(b"a" * BYTES_MOST, b"a")):
+            pass
+    assert caught.value.status == 413
