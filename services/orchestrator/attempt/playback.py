@@ -7,7 +7,7 @@ FPS = 16
 
 @dataclass(slots=True)
 class Playback:
-    """Plays 16 frames a second from the first fragment on."""
+    """Begins with the first fragment, and plays 16 frames a second."""
 
     frames: int = 0
     """Those that are there."""

@@ -34,8 +34,8 @@ class RetentionMetrics:
         )
         self._due = Gauge(
             "i2v_retention_due",
-            "Things that this round has left although they are due: it stopped at its limit, or somebody may still "
-            "need them.",
+            "Things that this round has left although they are due: it stopped at its limit, or they may still be "
+            "needed.",
             ["kind"],
             registry=registry,
         )

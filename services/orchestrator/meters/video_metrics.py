@@ -25,7 +25,7 @@ class VideoMetrics:
         self._fragments = Counter(
             "i2v_fragments_total",
             "Stored fragments after the first one of their attempt, by whether they were there before a viewer who "
-            "plays 16 frames a second from the first fragment on needed them: `early` or `late`.",
+            "begins with the first fragment and plays 16 frames a second needed them: `early` or `late`.",
             ["model", "timing"],
             registry=registry,
         )
