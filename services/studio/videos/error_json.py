@@ -30,6 +30,7 @@ TYPES = {
 }
 """By the status; otherwise `invalid_request_error` below 500 and `server_error` from there."""
 FIELDS = {
+    "name": "model",
     "spec.model": "model",
     "spec.duration": "seconds",
     "spec.size": "size",

@@ -42,12 +42,13 @@ class Bodies:
 
         async def chunks() -> AsyncGenerator[bytes, None]:
             nonlocal held
+            if int(request.headers.get("content-length", "0")) > BYTES_MOST:
+                raise _too_large()
             async for chunk in request.stream():
                 held += len(chunk)
                 self._held += len(chunk)
                 if held > BYTES_MOST:
-                    sentence = f"The request has more than {BYTES_MOST} bytes."
-                    raise RefusedRequest(sentence, reason=HttpReason.BODY_TOO_LARGE, status=413)
+                    raise _too_large()
                 if self._held > self._most:
                     sentence = "Too many requests with pictures arrive now. Try again in a moment."
                     raise RefusedRequest(sentence, reason=HttpReason.BODIES_FULL, status=503)
@@ -57,6 +58,11 @@ class Bodies:
             yield await _fields(request, chunks())
         finally:
             self._held -= held
+
+
+def _too_large() -> RefusedRequest:
+    sentence = f"The request has more than {BYTES_MOST} bytes."
+    return RefusedRequest(sentence, reason=HttpReason.BODY_TOO_LARGE, status=413)
 
 
 async def _fields(request: Request, chunks: AsyncGenerator[bytes, None]) -> Fields:

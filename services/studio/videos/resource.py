@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import grpc
 from starlette.requests import Request
@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from services.reasons import HttpReason
+from services.rpc.status_codes import Failure
 from services.studio.api_error import ApiError
 from services.studio.videos import error_json
 from services.studio.videos.caller import Caller, caller
@@ -48,8 +49,11 @@ class Resource:
             return error_json.of_refusal(refused)
         except ApiError as error:
             failure = error.failure
-            if failure.code is grpc.StatusCode.NOT_FOUND and "id" in request.path_params:
-                failure = replace(failure, message="There is no such video.")
+            unknown = failure.code is grpc.StatusCode.NOT_FOUND or any(
+                each.field == "name" for each in failure.violations
+            )
+            if unknown and "id" in request.path_params:
+                failure = Failure(grpc.StatusCode.NOT_FOUND, "There is no such video.", failure.reason)
             response = error_json.of_failure(failure)
         except Exception:
             log.exception("a request over HTTP failed")

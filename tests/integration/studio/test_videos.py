@@ -182,7 +182,7 @@ async def test_bad_bodies_are_refused_and_charge_nothing(rig: Rig) -> None:
     assert (await rig.i2v.usage(user="default")).user.reserved.amount_micros == 0
     for path in ("/v1/videos/../models/x", "/v1/videos/video_%2e%2e%2fx", "/v1/videos/%00"):
         answer = await rig.http.get(rig.address + path, headers=key)
-        assert answer.status_code in (400, 404), (path, answer.text)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found_error"), (path, answer.text)
 
 
 async def test_a_query_that_is_no_number_or_no_order_is_refused(rig: Rig) -> None:
@@ -204,12 +204,16 @@ async def test_a_form_in_an_encoding_that_makes_no_unicode_is_refused(rig: Rig) 
         assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error"), answer.text
 
 
-async def test_a_caller_with_a_wrong_key_is_refused_before_the_body_is_read(rig: Rig) -> None:
+async def test_a_wrong_key_and_a_large_body_are_refused_before_the_body_is_read(rig: Rig) -> None:
     host, _, port = rig.address.removeprefix("http://").rpartition(":")
-    for path in ("/v1/videos", "/v1/videos/video_x/remix"):
+    for path, key, size, status in (
+        ("/v1/videos", "wrong", 9_000_000, b" 401 "),
+        ("/v1/videos/video_x/remix", "wrong", 9_000_000, b" 401 "),
+        ("/v1/videos", "studio-key", 16 * 2**20, b" 413 "),
+    ):
         reader, writer = await asyncio.open_connection(host, int(port))
-        head = f"POST {path} HTTP/1.1\r\nHost: studio\r\nAuthorization: Bearer wrong\r\nContent-Length: 9000000\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: studio\r\nAuthorization: Bearer {key}\r\nContent-Length: {size}\r\n"
         writer.write(f"{head}Content-Type: application/json\r\n\r\n".encode())
         async with asyncio.timeout(30):
-            assert b"401" in await reader.readline()
+            assert status in await reader.readline()
         writer.close()
