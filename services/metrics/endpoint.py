@@ -158,9 +158,10 @@ class MetricsEndpoint:
     def _listening(self, *, first: bool) -> _Server | None:
         try:
             return _Server(*self._arguments)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             if first:
-                fields = {"address": self._address, "cause": error.strerror or str(error), "again_s": self._again_s}
+                cause = getattr(error, "strerror", None) or str(error)
+                fields = {"address": self._address, "cause": cause, "again_s": self._again_s}
                 log.error("metrics cannot be served; the service goes on without, and tries again", extra=fields)
             return None
 

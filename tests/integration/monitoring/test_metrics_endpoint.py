@@ -135,8 +135,9 @@ def test_an_address_that_is_taken_is_reported_and_had_later(start: Start, caplog
     assert caplog.records[-1].message == "metrics are served"
 
 
-def test_an_address_of_another_machine_stops_nothing(start: Start) -> None:
-    assert start("192.0.2.1:9464", again_s=60.0).port == 0
+@pytest.mark.parametrize("address", ["192.0.2.1:9464", "127.0.0.1:99999"])
+def test_an_address_that_this_machine_does_not_have_stops_nothing(start: Start, address: str) -> None:
+    assert start(address, again_s=60.0).port == 0
 
 
 def test_an_endpoint_closes_while_a_client_hangs(registry: CollectorRegistry) -> None:
