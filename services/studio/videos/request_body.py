@@ -16,8 +16,8 @@ from services.studio.videos.video_request import HALF
 
 BYTES_MOST = 15 * 2**20
 """A picture of 10 MB in base64, and the fields around it."""
-BYTES_AT_A_TIME = 16 * BYTES_MOST
-"""Of all bodies that are held; what is made of one needs as much again, twice."""
+BYTES_AT_A_TIME = 8 * BYTES_MOST
+"""Of all bodies that are held. What is read from them needs twice as much: a quarter of a gigabyte."""
 FIELDS_MOST = 20
 FIELD_BYTES = 100_000
 SECONDS_MOST = 60.0
