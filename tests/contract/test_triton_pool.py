@@ -162,6 +162,7 @@ async def test_the_metrics_say_of_each_triton_whether_it_is_ready_and_what_it_do
     close_gates(site)
     making = asyncio.create_task(events_of(pool, site.attempt()))
     await until(lambda: site.tritons[0].videos)
+    assert registry.get_sample_value("i2v_triton_listed", {"backend": "triton"}) == 2
     names = ("i2v_triton_ready", "i2v_triton_slots", "i2v_triton_jobs")
     assert [registry.get_sample_value(name, labels(site, 0)) for name in names] == [1, 2, 1]
     assert [registry.get_sample_value(name, labels(site, 1)) for name in names] == [0, 2, 0]

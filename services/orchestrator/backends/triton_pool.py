@@ -210,6 +210,7 @@ class TritonPool:
             if len(targets) > SERVERS_MOST:
                 log.warning("a backend has too many Tritons", extra={"backend": self._backend, "servers": len(targets)})
             wanted = dict(list(targets.items())[:SERVERS_MOST])
+            self._meter.listed(self._backend, len(wanted))
             new = [self._add(address, target) for address, target in wanted.items() if address not in self._servers]
             for address, server in list(self._servers.items()):
                 server.listed = address in wanted

@@ -8,6 +8,12 @@ class TritonMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ["backend", "server"]
+        self._listed = Gauge(
+            "i2v_triton_listed",
+            "Tritons that the setting and DNS list for a backend; 0 while an autoscaler has stopped all.",
+            ["backend"],
+            registry=registry,
+        )
         self._ready = Gauge(
             "i2v_triton_ready",
             "1 while this worker gives jobs to this Triton; `server` is its address. One that DNS no "
@@ -23,6 +29,10 @@ class TritonMetrics:
             registry=registry,
         )
         self._jobs = Gauge("i2v_triton_jobs", "Jobs that this worker has on this Triton.", labels, registry=registry)
+
+    def listed(self, backend: str, servers: int) -> None:
+        """Sets how many servers a backend has."""
+        self._listed.labels(backend).set(servers)
 
     def server(self, backend: str, server: str, *, ready: bool, slots: int, jobs: int) -> None:
         """Sets the gauges of a server."""

@@ -274,6 +274,12 @@ def test_failures_of_callers_burn_no_budget(tmp_path: Path) -> None:
 
 
 @needs_prometheus
+def test_a_backend_whose_tritons_an_autoscaler_has_stopped_calls_no_one(tmp_path: Path) -> None:
+    series = {'i2v_backend_ready{backend="triton"}': "0x20", 'i2v_triton_listed{backend="triton"}': "0x10 1x10"}
+    evaluated(tmp_path, series, "BackendDown", {5: False, 15: True})
+
+
+@needs_prometheus
 def test_rules_are_valid() -> None:
     done = subprocess.run([str(PROMTOOL), "check", "rules", *RULES], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
