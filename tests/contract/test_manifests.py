@@ -189,7 +189,7 @@ def test_a_process_has_the_time_that_its_own_stop_takes(overlay: str) -> None:
                 assert grace_s >= seconds(container, "_DRAIN_DELAY_S", "_SETTLE_S") + 10
             case "triton":
                 command = container["lifecycle"]["preStop"]["exec"]["command"]
-                assert command[:2] == ["python3", "/etc/i2v/drain/wait_until_idle.py"]
+                assert command[:2] == ["python3", "/etc/i2v/hooks/wait_until_idle.py"]
                 ends_s = [int(each.partition("=")[2]) for each in container["command"] if "exit-timeout" in each]
                 assert grace_s >= int(command[2]) + sum(ends_s) + 30
 
@@ -269,5 +269,5 @@ def test_the_alerts_find_their_jobs_by_the_names_that_pods_get() -> None:
 def test_every_component_is_part_of_an_overlay_or_documented() -> None:
     used = "".join(file.read_text() for file in (K8S / "overlays").glob("*/kustomization.yaml"))
     page = (ROOT / "docs/kubernetes.md").read_text()
-    names = [folder.name for folder in (K8S / "components").iterdir() if folder.name != "triton-drain"]
+    names = [folder.name for folder in (K8S / "components").iterdir() if folder.name != "triton-hooks"]
     assert all(f"components/{name}\n" in used or f"components/{name}`" in page for name in names)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.overlays import K8S
 
-HOOK = K8S / "components/triton-drain/wait_until_idle.py"
+HOOK = K8S / "components/triton-hooks/wait_until_idle.py"
 BUSY = 'i2v_transformer_videos 1\ni2v_vae_decoder_sequences{model="vae_decoder"} 0\n'
 DECODES = 'i2v_transformer_videos 0\ni2v_vae_decoder_sequences{model="vae_decoder"} 1\n'
 IDLE = '# HELP i2v_transformer_videos Videos\ni2v_transformer_videos 0\ni2v_vae_decoder_sequences{model="a"} 0\n'

@@ -1,6 +1,7 @@
 """Waits until this pod's Triton has made no video for a while, at most as many seconds as its argument says.
 
-Workers hear from DNS that the pod stops, some seconds later: until then a new video may come. A pod's preStop hook: the server gets its stop signal only afterwards. It needs nothing but Python.
+Workers hear from DNS that the pod stops, some seconds later: until then a new video may come. A pod's preStop hook: the
+server gets its stop signal only afterwards. It needs nothing but Python.
 """
 
 import re
