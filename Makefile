@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= nano
 # More than cores: tests wait more than they compute.
-JOBS ?= 4
+JOBS ?= 5
 BIN := .venv/bin
 RUN := PYTHONPATH=.:gen $(BIN)/python
 # A file stays in one process, and files begin in the order of tests/durations.toml.
@@ -26,7 +26,7 @@ demo: runtime ## Starts the stack, makes one video, stops everything
 run: runtime $(if $(filter-out 0,$(SIMULATE)),.venv/.simulators) ## Starts the stack with PROFILE until Ctrl-C; SIMULATE=1: vendors too
 	@$(RUN) -m tools.stack run --profile $(PROFILE) $(if $(filter-out 0,$(SIMULATE)),--simulate)
 
-test: lint models ## Runs every check and every test, JOBS (default 4) files at a time; those that fail once more, alone
+test: lint models ## Runs every check and every test, JOBS (default 5) files at a time; those that fail once more, alone
 	@$(PYTEST) $(ARGS) || { test $$? -eq 1 && \
 		echo "Those that failed run again, alone. One that passes now depends on the load of the machine: find out why." && \
 		OMP_NUM_THREADS=1 $(BIN)/pytest -rpfE --last-failed --last-failed-no-failures=none --maxfail=1; }

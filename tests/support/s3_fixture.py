@@ -47,7 +47,7 @@ def running_s3(folder: Path, *, port: int = 0, certificate: tuple[Path, Path] | 
         _wait(process, port, own / "log")
         yield S3Server(endpoint, access_key, secret_key, process.pid)
     finally:
-        process.terminate()
+        process.kill()  # it has nothing to keep, and may wait for a connection that a client left open
         process.wait(10)
 
 
