@@ -8,8 +8,8 @@ from tools.containers.container_engine import ContainerEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE, SERVERS = Path("deploy/docker/Dockerfile"), Path("tools/containers/Dockerfile")
-IMAGES = ("orchestrator", "provider", "prompt-writer", "studio", "triton-cpu")
-"""Targets of the Dockerfile that the test builds. Others are `tools`, which has torch, and NVIDIA's `triton`."""
+IMAGES = ("orchestrator", "provider", "prompt-writer", "studio", "tools", "triton-cpu")
+"""Targets of the Dockerfile that the test builds: all but NVIDIA's `triton`."""
 TEST_SERVERS = ("postgres", "s3")
 STAND_INS = {"postgres": "library/postgres", "s3": "rclone/rclone"}
 """The images of others that they stand in for."""
