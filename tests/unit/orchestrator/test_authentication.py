@@ -291,6 +291,6 @@ def test_keys_are_random_name_themselves_and_do_not_show_their_secret() -> None:
     prefix, key_id, secret = first.text.split("_", 2)
     assert (prefix, key_id, len(secret)) == ("i2v", first.id, 43)
     assert secret not in repr(first)
-    assert secret not in redact(f"somebody wrote {first.text} into a message")
+    assert secret not in redact(f"a caller wrote {first.text} into a message")
     assert first.id in redact(first.text)
     assert replace(first, id="x") != first
