@@ -10,7 +10,7 @@ from i2v.v1 import asset_pb2, asset_pb2_grpc, catalog_pb2, catalog_pb2_grpc, job
 from services.rpc.status_codes import from_call
 from services.studio.api_error import ApiError
 from services.studio.api_stream import chunks
-from services.studio.videos.caller import Caller
+from services.studio.caller import Caller
 
 CHUNK = 512 * 1024
 

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 
 from services.rpc.status_codes import Failure
 from services.studio.refusal import BUSY
-from services.studio.videos.refused_request import RefusedRequest
+from services.studio.refused_request import RefusedRequest
 
 STATUSES = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,

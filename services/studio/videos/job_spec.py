@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from i2v.v1 import catalog_pb2, job_pb2
 
 from services.reasons import HttpReason
-from services.studio.videos.refused_request import RefusedRequest
+from services.studio.refused_request import RefusedRequest
 from services.studio.videos.video_request import VideoRequest
 
 

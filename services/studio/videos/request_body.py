@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from services import bounded_json
 from services.reasons import HttpReason
-from services.studio.videos.refused_request import RefusedRequest
+from services.studio.refused_request import RefusedRequest
 from services.studio.videos.video_request import HALF
 
 BYTES_MOST = 15 * 2**20

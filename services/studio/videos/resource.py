@@ -12,9 +12,9 @@ from starlette.types import Receive, Scope, Send
 from services.reasons import HttpReason
 from services.rpc.status_codes import Failure
 from services.studio.api_error import ApiError
+from services.studio.caller import Caller, caller
+from services.studio.refused_request import RefusedRequest
 from services.studio.videos import error_json
-from services.studio.videos.caller import Caller, caller
-from services.studio.videos.refused_request import RefusedRequest
 
 KEY = "idempotency-key"
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.reasons import HttpReason
-from services.studio.videos.refused_request import RefusedRequest
+from services.studio.refused_request import RefusedRequest
 
 SIZE = re.compile(r"([1-9]\d{1,4})x([1-9]\d{1,4})")
 DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]{1,40});base64,", re.IGNORECASE)

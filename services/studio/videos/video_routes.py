@@ -11,11 +11,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from services.reasons import HttpReason
+from services.studio.caller import Caller
 from services.studio.file_answer import File, FileAnswer
+from services.studio.refused_request import RefusedRequest
 from services.studio.videos import error_json, job_spec, video_request
 from services.studio.videos.api import Api
-from services.studio.videos.caller import Caller
-from services.studio.videos.refused_request import RefusedRequest
 from services.studio.videos.request_body import Bodies
 from services.studio.videos.resource import KEY, Resource
 from services.studio.videos.video_json import REMIXED, job_name, video, video_id

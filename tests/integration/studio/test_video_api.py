@@ -8,8 +8,8 @@ from i2v.v1 import job_pb2, job_pb2_grpc
 
 from services.rpc.channel import open_channel
 from services.studio.api_error import ApiError
+from services.studio.caller import Caller
 from services.studio.videos.api import Api
-from services.studio.videos.caller import Caller
 
 LOST, LATE, BROKEN = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from i2v.v1 import catalog_pb2, job_pb2
 
+from services.studio.refused_request import RefusedRequest
 from services.studio.videos import job_spec, video_request
-from services.studio.videos.refused_request import RefusedRequest
 from services.studio.videos.video_json import job_name, video, video_id
 from services.studio.videos.video_request import VideoRequest
 

@@ -15,8 +15,8 @@ from starlette.types import Message
 from services.reasons import ServiceReason
 from services.rpc.status_codes import Failure
 from services.studio.api_error import ApiError
-from services.studio.videos.caller import Caller
-from services.studio.videos.refused_request import RefusedRequest
+from services.studio.caller import Caller
+from services.studio.refused_request import RefusedRequest
 from services.studio.videos.request_body import BYTES_MOST, Bodies
 from services.studio.videos.resource import Resource
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from services.reasons import CallReason
-from services.studio.videos.refused_request import RefusedRequest
+from services.studio.refused_request import RefusedRequest
 
 BEARER = re.compile(r"Bearer +([\x21-\x7e]{1,8192})", re.IGNORECASE)
 USER = re.compile(r"[\x20-\x7e]{1,128}")
