@@ -51,7 +51,6 @@ async def before_an_api(
     database: str,
     tmp_path: Path,
     backend: ScriptedBackend | None = None,
-    *,
     studio: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Rig]:
