@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,51 +22,76 @@ PICTURE = pictures.a_picture()
 class Rig:
     """An API, the HTTP process before it, and a client."""
 
-    def __init__(self, i2v: Served, http: httpx.AsyncClient, address: str, log: Path, metrics: str) -> None:
+    def __init__(
+        self, i2v: Served, http: httpx.AsyncClient, address: str, log: Path, metrics: str, user: str = "ann"
+    ) -> None:
         self.i2v = i2v
         self.http = http
         self.address = address
         """URL of the HTTP process."""
         self.log = log
         self.metrics = metrics
+        self.user = user
+
+    def of(self, user: str) -> "Rig":
+        """Returns the same rig for another user."""
+        return Rig(self.i2v, self.http, self.address, self.log, self.metrics, user)
 
     async def url(self, name: str, seconds: int = 60, **fields: Any) -> str:
         request = asset_pb2.SignUrlRequest(name=name, expire_in=Duration(seconds=seconds), **fields)
-        return (await self.i2v.assets.SignUrl(request, metadata=caller())).url
+        return (await self.i2v.assets.SignUrl(request, metadata=caller(user=self.user))).url
 
     async def picture(self) -> tuple[asset_pb2.Asset, bytes]:
-        asset = await self.i2v.upload(PICTURE)
-        return asset, await self.i2v.download(asset.name)
+        asset = await self.i2v.upload(PICTURE, user=self.user)
+        return asset, await self.i2v.download(asset.name, user=self.user)
 
 
 @asynccontextmanager
 async def before_an_api(
-    database: str, tmp_path: Path, backend: ScriptedBackend | None = None, **settings: Any
+    database: str,
+    tmp_path: Path,
+    backend: ScriptedBackend | None = None,
+    studio: Mapping[str, str] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Rig]:
-    port, metrics_port = free_port(), free_port()
+    """`studio` are settings of the HTTP process, without the prefix; `settings` those of the API."""
+    port = free_port()
 
     def change(values: dict[str, Any]) -> None:
         values.update(settings, studio_url=f"http://{HOST}:{port}")
 
-    async with served(database, tmp_path, {"test": (backend or ScriptedBackend(), 1)}, change=change) as i2v:
-        studio = StackProcess(
-            "studio",
-            "services.studio",
-            log=tmp_path / "studio.log",
-            ports={"HTTP": port, "metrics": metrics_port},
-            environment=os.environ
-            | {
-                "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
-                "I2V_STUDIO_LISTEN": f"{HOST}:{port}",
-                "I2V_STUDIO_METRICS_LISTEN": f"{HOST}:{metrics_port}",
-                "I2V_STUDIO_API": i2v.address,
-                "I2V_STUDIO_DRAIN_S": "1",
-            },
-            speaks_grpc=False,
-        )
-        await asyncio.to_thread(studio.__enter__)
-        try:
-            async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-                yield Rig(i2v, http, f"http://{HOST}:{port}", studio.log, f"http://{HOST}:{metrics_port}/metrics")
-        finally:
-            await asyncio.to_thread(studio.__exit__)
+    async with (
+        served(database, tmp_path, {"test": (backend or ScriptedBackend(), 1)}, change=change) as i2v,
+        http_process(tmp_path, port, i2v.address, studio) as (process, metrics),
+        httpx.AsyncClient(trust_env=False, timeout=30) as http,
+    ):
+        yield Rig(i2v, http, f"http://{HOST}:{port}", process.log, metrics)
+
+
+@asynccontextmanager
+async def http_process(
+    tmp_path: Path, port: int, api: str, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[StackProcess, str]]:
+    """Yields a running HTTP process and the URL of its metrics."""
+    metrics_port = free_port()
+    given = {
+        "LISTEN": f"{HOST}:{port}",
+        "METRICS_LISTEN": f"{HOST}:{metrics_port}",
+        "API": api,
+        "DRAIN_S": "1",
+    } | dict(settings or {})
+    process = StackProcess(
+        "studio",
+        "services.studio",
+        log=tmp_path / "studio.log",
+        ports={"HTTP": port, "metrics": metrics_port},
+        environment=os.environ
+        | {"PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}"}
+        | {f"I2V_STUDIO_{name}": value for name, value in given.items()},
+        speaks_grpc=False,
+    )
+    await asyncio.to_thread(process.__enter__)
+    try:
+        yield process, f"http://{HOST}:{metrics_port}/metrics"
+    finally:
+        await asyncio.to_thread(process.__exit__)
