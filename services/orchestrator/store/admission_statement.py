@@ -20,7 +20,7 @@ from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.hold import Hold
 from services.orchestrator.domain.spec import to_json
 from services.orchestrator.domain.turns import TenantShare
-from services.orchestrator.store import row_mapping, usage_warnings
+from services.orchestrator.store import row_mapping, usage_warnings, webhook_outbox
 from services.orchestrator.store.queue_entries import Queue
 
 BOOK = (
@@ -49,6 +49,8 @@ WITH asked AS (
     RETURNING id, subject, measure, period, used + held AS counted, "limit" + credit AS most
 ), warned AS ("""
     + usage_warnings.RAISE
+    + """), warned_of AS ("""
+    + webhook_outbox.OF_WARNINGS
     + """), admitted AS (
     INSERT INTO jobs (id, tenant, "user", key, request_id, fingerprint, backend, spec, quote_micros, price_micros,
                       capability, card_version, quote_id, resumes, call, written, state, stage, progress, attempt,
@@ -66,7 +68,9 @@ WITH asked AS (
 ), event AS (
     INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
     SELECT id, 1, :now, 'Admitted', CAST(:admitted AS jsonb), false FROM admitted
-), entered AS (
+), outbox AS ("""
+    + webhook_outbox.OF_ADMISSION
+    + """), entered AS (
     INSERT INTO ledger_entries (reference, kind, tenant, "user", key, model, operation, capability, card_version,
                                 quote_id, reserved_micros, spent_micros, period_time, time)
     SELECT id, 'reserve', :tenant, :user, :key, :model, :operation, :capability, :card_version, :quote_id, :quote, 0,

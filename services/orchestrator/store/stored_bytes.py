@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.library_details import Details
 from services.orchestrator.domain.limits.hold import Hold
-from services.orchestrator.store import library_entries, row_mapping, usage_warnings
+from services.orchestrator.store import library_entries, row_mapping, usage_warnings, webhook_outbox
 
 COLUMNS = (
     'tenant, "user", sha256, size_bytes, media_type, width, height, frames, fps, duration_s, audio_s, sample_rate,'
@@ -27,7 +27,7 @@ SIZE_IF_ALL_TAKEN = (
     "CASE WHEN (SELECT count(*) FROM taken) = (SELECT count(*) FROM asked) THEN CAST(:size_bytes AS bigint) END"
 )
 STORED_BEFORE = ("assets_pkey", "library_entries_tenant_user_sha256_key")
-RAISED = 'RETURNING id, period, used + held AS counted, "limit" + credit AS most'
+RAISED = 'RETURNING id, subject, measure, period, used + held AS counted, "limit" + credit AS most'
 
 # An asset for which a counter has no room gets no size, which the schema forbids. One that is stored already violates
 # its key. Either way PostgreSQL undoes all of it.
@@ -51,10 +51,10 @@ WITH asked AS (
     WHERE excluded."limit" IS NULL
         OR counter.used + counter.held + excluded.used <= excluded."limit" + counter.credit
     {RAISED}
-), warned AS ({usage_warnings.RAISE}), stored AS (
+), warned AS ({usage_warnings.RAISE}), warned_of AS ({webhook_outbox.OF_WARNINGS}), stored AS (
     INSERT INTO assets ({COLUMNS}) SELECT {VALUES.format(size=SIZE_IF_ALL_TAKEN, kept="true")}
-)
-{library_entries.OF_UPLOAD}
+), entry AS ({library_entries.OF_UPLOAD})
+{webhook_outbox.of_asset("asset.created", "'cause', 'uploaded'")}
 """)
 
 # What a job makes never fails for its size. Where it passes the limit, the counter's own limit is raised with it; the
@@ -75,8 +75,8 @@ WITH stored AS (
         "limit" = CASE WHEN counter."limit" IS NOT NULL THEN
             greatest(counter."limit", counter.used + counter.held + excluded.used - counter.credit) END
     {RAISED}
-)
-{usage_warnings.RAISE}
+), warned AS ({usage_warnings.RAISE})
+{webhook_outbox.OF_WARNINGS}
 """)
 
 FORGET = sa.text("""
