@@ -6,7 +6,7 @@ delivery is its `webhook-id`: it stays the same over tries and replays.
 
 import base64
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -171,6 +171,11 @@ def event_types(names: tuple[str, ...], field: str = "event_types") -> tuple[Eve
         what = f"has {unknown[0][:80]!r}; it is one of {', '.join(known)}"
         raise InvalidInput([Violation(field, what, WebhookReason.EVENT_TYPE_UNKNOWN)])
     return tuple(each for each in EventType if each in names) or USUAL
+
+
+def switched(endpoint: Endpoint, state: EndpointState) -> Endpoint:
+    """Returns an endpoint in a state that its tenant has chosen: what it failed before does not count any more."""
+    return replace(endpoint, state=state, failing_since=None, failures=0, pause_reason=None, pause_time=None)
 
 
 def demand_description(text: str, field: str = "description") -> None:

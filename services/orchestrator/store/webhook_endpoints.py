@@ -44,11 +44,12 @@ UPDATE webhook_endpoints SET url = :url, event_types = CAST(:event_types AS text
 WHERE number = :number RETURNING *
 """)
 # Its salts go too: no secret of it can be made any more.
-DELETE = sa.text("""
+_DELETE = """
 UPDATE webhook_endpoints SET state = 'deleted', url = '', description = '', salt = gen_random_uuid(), old_salt = NULL,
     old_secret_expire_time = NULL, pause_reason = NULL, pause_time = NULL, update_time = :now, delete_time = :now
-WHERE number = :number
-""")
+"""
+DELETE = sa.text(f"{_DELETE} WHERE number = :number")
+DELETE_ALL = sa.text(f"{_DELETE} WHERE tenant = :tenant AND state <> 'deleted'")
 ROTATE = sa.text("""
 UPDATE webhook_endpoints SET salt = gen_random_uuid(), secret_time = :now, update_time = :now,
     old_salt = CASE WHEN :old_until > :now THEN salt END,
