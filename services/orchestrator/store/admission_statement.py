@@ -49,8 +49,6 @@ WITH asked AS (
     RETURNING id, subject, measure, period, used + held AS counted, "limit" + credit AS most
 ), warned AS ("""
     + usage_warnings.RAISE
-    + """), warned_of AS ("""
-    + webhook_outbox.OF_WARNINGS
     + """), admitted AS (
     INSERT INTO jobs (id, tenant, "user", key, request_id, fingerprint, backend, spec, quote_micros, price_micros,
                       capability, card_version, quote_id, resumes, call, written, state, stage, progress, attempt,
@@ -84,8 +82,9 @@ SELECT dbos.enqueue_workflow(
 """
 )
 
-# In the placeholder style of the driver.
-STATEMENT = re.sub(r"(?<!:):(\w+)", r"%(\1)s", BOOK)
+# In the placeholder style of the driver, without comments and indentation: the driver parses a statement of more than
+# 4,096 characters again at each call.
+STATEMENT = re.sub(r"\s+", " ", re.sub(r"--.*", "", re.sub(r"(?<!:):(\w+)", r"%(\1)s", BOOK)))
 
 
 async def book(

@@ -27,7 +27,7 @@ SIZE_IF_ALL_TAKEN = (
     "CASE WHEN (SELECT count(*) FROM taken) = (SELECT count(*) FROM asked) THEN CAST(:size_bytes AS bigint) END"
 )
 STORED_BEFORE = ("assets_pkey", "library_entries_tenant_user_sha256_key")
-RAISED = 'RETURNING id, subject, measure, period, used + held AS counted, "limit" + credit AS most'
+RAISED = 'RETURNING id, period, used + held AS counted, "limit" + credit AS most'
 
 # An asset for which a counter has no room gets no size, which the schema forbids. One that is stored already violates
 # its key. Either way PostgreSQL undoes all of it.
@@ -51,7 +51,7 @@ WITH asked AS (
     WHERE excluded."limit" IS NULL
         OR counter.used + counter.held + excluded.used <= excluded."limit" + counter.credit
     {RAISED}
-), warned AS ({usage_warnings.RAISE}), warned_of AS ({webhook_outbox.OF_WARNINGS}), stored AS (
+), warned AS ({usage_warnings.RAISE}), stored AS (
     INSERT INTO assets ({COLUMNS}) SELECT {VALUES.format(size=SIZE_IF_ALL_TAKEN, kept="true")}
 ), entry AS ({library_entries.OF_UPLOAD})
 {webhook_outbox.of_asset("asset.created", "'cause', 'uploaded'")}
@@ -75,8 +75,8 @@ WITH stored AS (
         "limit" = CASE WHEN counter."limit" IS NOT NULL THEN
             greatest(counter."limit", counter.used + counter.held + excluded.used - counter.credit) END
     {RAISED}
-), warned AS ({usage_warnings.RAISE})
-{webhook_outbox.OF_WARNINGS}
+)
+{usage_warnings.RAISE}
 """)
 
 FORGET = sa.text("""

@@ -20,7 +20,6 @@ RAISE = f"""
     WHERE most > 0 AND counted >= CAST(most AS double precision) * threshold / 100
     ON CONFLICT (counter, threshold) DO UPDATE SET time = excluded.time, again_time = excluded.again_time, taken = false
     WHERE warning.again_time <= excluded.time
-    RETURNING counter, threshold
 """
 
 # SKIP LOCKED: another process is taking those.

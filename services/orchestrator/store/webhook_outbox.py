@@ -1,7 +1,7 @@
 """The outbox: deliveries of an event, written by the statement that writes the event.
 
 A tenant without an endpoint costs one look into an index. What is written is the fact as the statement has it already;
-the payload is made from it when it is sent.
+the payload is made from it when it is sent. Warnings of limits are rare: a trigger of their table delivers them.
 """
 
 COLUMNS = 'endpoint, tenant, "user", event_type, subject, sequence, body, create_time, next_try_time'
@@ -22,18 +22,6 @@ OF_ADMISSION = f"""
     SELECT endpoint.number, endpoint.tenant, :user, 'job.submitted', 'jobs/' || admitted.id, 1,
         CAST(:admitted AS jsonb), CAST(:now AS timestamptz), CAST(:now AS timestamptz)
     FROM admitted, webhook_endpoints AS endpoint WHERE {WANTED.format(type="'job.submitted'")}
-"""
-
-# Warnings of limits: `warned` has the counter and the threshold of each, `taken` the counters.
-OF_WARNINGS = f"""
-    INSERT INTO webhook_deliveries ({COLUMNS})
-    SELECT endpoint.number, endpoint.tenant, CASE WHEN left(subject, 5) = 'user:' THEN substr(subject, 6) ELSE '' END,
-        'usage.warning', 'counters/' || taken.id, NULL,
-        jsonb_build_object('subject', subject, 'measure', measure, 'period', period, 'threshold', threshold,
-            'counted', counted, 'most', most),
-        CAST(:now AS timestamptz), CAST(:now AS timestamptz)
-    FROM warned JOIN taken ON taken.id = warned.counter, webhook_endpoints AS endpoint
-    WHERE {WANTED.format(type="'usage.warning'")} ORDER BY threshold
 """
 
 

@@ -19,10 +19,33 @@ INDEXES: dict[str, tuple[list[str], sa.TextClause | None]] = {
     "of_user": (["tenant", "user"], sa.text("\"user\" <> ''")),
     "old": (["create_time", "number"], None),
 }
+# Of those that old processes raise too. The counter has what the statement of the warning has made of it.
+DELIVER = """
+CREATE FUNCTION deliver_usage_warning() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO webhook_deliveries
+        (endpoint, tenant, "user", event_type, subject, body, create_time, next_try_time)
+    SELECT endpoint.number, counter.tenant,
+        CASE WHEN left(counter.subject, 5) = 'user:' THEN substr(counter.subject, 6) ELSE '' END,
+        'usage.warning', 'counters/' || counter.id,
+        jsonb_build_object('subject', counter.subject, 'measure', counter.measure, 'period', counter.period,
+            'threshold', NEW.threshold, 'counted', counter.used + counter.held,
+            'most', counter."limit" + counter.credit),
+        NEW.time, NEW.time
+    FROM counters AS counter JOIN webhook_endpoints AS endpoint ON endpoint.tenant = counter.tenant
+    WHERE counter.id = NEW.counter AND endpoint.state IN ('active', 'paused')
+        AND 'usage.warning' = ANY (endpoint.event_types);
+    RETURN NULL;
+END $$
+"""
+TRIGGER = """
+CREATE TRIGGER usage_warnings_delivered AFTER INSERT OR UPDATE OF time ON usage_warnings FOR EACH ROW
+EXECUTE FUNCTION deliver_usage_warning()
+"""
 
 
 def upgrade() -> None:
-    """Makes the tables."""
+    """Makes the tables, and the trigger of warnings."""
     op.create_table(
         "webhook_endpoints",
         sa.Column("number", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -105,9 +128,13 @@ def upgrade() -> None:
     )
     for name, (columns, where) in INDEXES.items():
         op.create_index(f"webhook_deliveries_{name}", "webhook_deliveries", columns, postgresql_where=where)
+    op.execute(DELIVER)
+    op.execute(TRIGGER)
 
 
 def downgrade() -> None:
-    """Removes the tables."""
+    """Removes the tables and the trigger."""
+    op.execute("DROP TRIGGER usage_warnings_delivered ON usage_warnings")
+    op.execute("DROP FUNCTION deliver_usage_warning()")
     op.drop_table("webhook_deliveries")
     op.drop_table("webhook_endpoints")
