@@ -152,7 +152,7 @@ class Settings(BackendTlsSettings):
     endpoint that is paused or disabled. 0: without a limit of time."""
     webhook_private_hosts: str = ""
     """Hosts, each `host` or `host:port`, `…,…`, to which webhooks may be sent over http and at private addresses. For
-    development and tests; see [webhooks.md](webhooks.md). Empty: https to public addresses alone."""
+    development and tests. Empty: https to public addresses alone."""
     rollup_s: PositiveFloat = 300.0
     """Seconds between two computations of the [daily rollups](business.md#daily-rollups) by the workers."""
     silent_s: float = 30.0

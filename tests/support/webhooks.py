@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.orchestrator.api.authentication import digest
+from services.orchestrator.domain.api_key import ApiKey, Scope
 from services.orchestrator.domain.audit import Act
 from services.orchestrator.domain.webhook import Delivery, Endpoint, EndpointKey, EventType, NewEndpoint
 from services.orchestrator.ports.webhooks import Claimed, Failure
@@ -18,6 +20,12 @@ REFUSED = Failure(500, "HTTP 500")
 
 def an_act(action: str = "CreateEndpoint", tenant: str = "studio", time: datetime = NOON) -> Act:
     return Act(time, f"tenants/{tenant}/keys/k", action, "webhooks/x", tenant)
+
+
+async def add_admin(store: PostgresStore, tenant: str) -> None:
+    """Adds the key `{tenant}-admin-key`, with every scope."""
+    key = ApiKey(f"admin{tenant}", tenant, "admin", frozenset(Scope), create_time=NOON)
+    await store.api_keys.create(key, digest(f"{tenant}-admin-key"), an_act("CreateKey", tenant))
 
 
 async def an_endpoint(

@@ -14,14 +14,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.admin.v1 import audit_pb2, audit_pb2_grpc
 from i2v.v1 import webhook_pb2, webhook_pb2_grpc
 
-from services.orchestrator.api.authentication import digest
-from services.orchestrator.domain.api_key import ApiKey, Scope
 from services.orchestrator.domain.webhook import EventType
 from services.rpc.status_codes import Failure, from_call
-from tests.support.builders import NOON, ScriptedBackend
+from tests.support.builders import ScriptedBackend
 from tests.support.client_command import Command
 from tests.support.served_orchestrator import Served, served, text_spec
-from tests.support.webhooks import an_act
+from tests.support.webhooks import add_admin
 
 URL = "https://hooks.example.com/i2v?token=of-the-receiver"
 
@@ -30,13 +28,8 @@ URL = "https://hooks.example.com/i2v?token=of-the-receiver"
 async def i2v(database: str, tmp_path: Path) -> AsyncIterator[Served]:
     async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}) as running:
         for tenant in ("studio", "story"):
-            await an_admin(running, tenant)
+            await add_admin(running.app.store, tenant)
         yield running
-
-
-async def an_admin(i2v: Served, tenant: str) -> None:
-    key = ApiKey(f"admin{tenant}", tenant, "admin", frozenset(Scope), create_time=NOON)
-    await i2v.app.store.api_keys.create(key, digest(f"{tenant}-admin-key"), an_act(tenant=tenant))
 
 
 async def call(i2v: Served, method: str, tenant: str = "studio", key: str = "", **fields: Any) -> Any:
