@@ -46,7 +46,6 @@ def changes(request: webhook_pb2.UpdateEndpointRequest, rules: UrlRules) -> Call
     values: dict[str, object] = {}
     if "url" in paths:
         rules.demand(given.url, "endpoint.url")
-        values["url"] = given.url
     if "event_types" in paths:
         values["event_types"] = webhook.event_types(tuple(given.event_types), "endpoint.event_types")
     if "description" in paths:
@@ -56,6 +55,8 @@ def changes(request: webhook_pb2.UpdateEndpointRequest, rules: UrlRules) -> Call
 
     def apply(before: Endpoint) -> Endpoint:
         after = replace(before, **values)  # type: ignore[arg-type]
+        if "url" in paths:
+            after = webhook.moved(after, given.url)
         return after if state is None else webhook.switched(after, state)
 
     return apply

@@ -178,6 +178,11 @@ def switched(endpoint: Endpoint, state: EndpointState) -> Endpoint:
     return replace(endpoint, state=state, failing_since=None, failures=0, pause_reason=None, pause_time=None)
 
 
+def moved(endpoint: Endpoint, url: str) -> Endpoint:
+    """Returns an endpoint with a URL: what another one failed does not count."""
+    return endpoint if url == endpoint.url else replace(endpoint, url=url, failing_since=None, failures=0)
+
+
 def demand_description(text: str, field: str = "description") -> None:
     """Raises InvalidInput if a description is too long or not printable."""
     if len(text) > DESCRIPTION_CHARACTERS or not text.isprintable():

@@ -10,6 +10,7 @@ from services.errors import InvalidInput
 from services.orchestrator.domain import webhook
 from services.orchestrator.domain.event import Body
 from services.orchestrator.domain.webhook import OF_KIND, USUAL, EventType
+from tests.support.builders import NOON
 
 
 def test_without_types_an_endpoint_gets_all_but_fragments() -> None:
@@ -50,3 +51,34 @@ def test_an_old_secret_signs_for_at_most_a_week(overlap: timedelta) -> None:
     webhook.demand_overlap(timedelta(days=7))
     with pytest.raises(InvalidInput):
         webhook.demand_overlap(overlap)
+
+
+FAILING = webhook.Endpoint(
+    key=webhook.EndpointKey("studio", "e"),
+    number=1,
+    url="https://old.example.com/",
+    event_types=USUAL,
+    description="",
+    state=webhook.EndpointState.PAUSED,
+    create_time=NOON,
+    update_time=NOON,
+    secret_time=NOON,
+    failing_since=NOON,
+    failures=7,
+    pause_reason=webhook.PauseReason.FAILING,
+    pause_time=NOON,
+)
+
+
+def test_failures_of_another_url_do_not_count_against_a_new_one() -> None:
+    moved = webhook.moved(FAILING, "https://new.example.com/")
+    assert (moved.url, moved.failing_since, moved.failures) == ("https://new.example.com/", None, 0)
+    assert moved.state is webhook.EndpointState.PAUSED, "its tenant says when it works"
+    assert webhook.moved(FAILING, FAILING.url) == FAILING
+
+
+@pytest.mark.parametrize("state", [webhook.EndpointState.ACTIVE, webhook.EndpointState.DISABLED])
+def test_an_endpoint_that_its_tenant_switches_is_not_paused_and_has_not_failed(state: webhook.EndpointState) -> None:
+    switched = webhook.switched(FAILING, state)
+    assert (switched.state, switched.pause_reason, switched.pause_time) == (state, None, None)
+    assert (switched.failing_since, switched.failures) == (None, 0)
