@@ -136,7 +136,7 @@ async def service(server: Orchestrator, callers: Sequence[Who]) -> AsyncIterator
 @asynccontextmanager
 async def psycopg_alone(url: str, tenants: Sequence[str]) -> AsyncIterator[Submit]:
     """Yields a function that writes only the rows of one job, as the service does, for the tenants in turn."""
-    values, users, whose = _values(), counted(), itertools.cycle(tenants)
+    values, users, whose = values_of_a_job(), counted(), itertools.cycle(tenants)
     idle: asyncio.Queue[psycopg.AsyncConnection[Any]] = asyncio.Queue()
     async with AsyncExitStack() as stack:
         for _ in range(CONNECTIONS):
@@ -168,7 +168,7 @@ async def _tenants(url: str) -> list[tuple[str, Who]]:
     return made
 
 
-def _values() -> dict[str, Any]:
+def values_of_a_job() -> dict[str, Any]:
     """Returns the values with which the service writes one job."""
     settings = Settings(plans_file=PLANS)
     card = settings.catalog_files().load().card("nano")

@@ -28,6 +28,8 @@ from services.client.collections import lists as collection_lists
 from services.client.commands import i2v
 from services.client.shares import create as share_create
 from services.client.shares import lists as share_lists
+from services.client.webhooks import edits as webhook_edits
+from services.client.webhooks import lists as webhook_lists
 
 __all__ = [
     "audit",
@@ -64,4 +66,6 @@ __all__ = [
     "usage",
     "usage_commands",
     "users",
+    "webhook_edits",
+    "webhook_lists",
 ]

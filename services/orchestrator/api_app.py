@@ -45,6 +45,7 @@ from services.orchestrator.assets.verify import Verifier
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.clock_and_ids import SystemIds
 from services.orchestrator.domain.caller import Caller
+from services.orchestrator.endpoints_app import open_webhooks
 from services.orchestrator.live_config import LiveConfig
 from services.orchestrator.media.file_checks import SandboxedChecks
 from services.orchestrator.media.probe import find_mark
@@ -182,7 +183,8 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         usage_pb2_grpc.add_UsageServiceServicer_to_server(usage, server)
 
     operators = open_operators(settings, resources, callers, forecasts)
-    return [register, operators, open_shares(settings, resources, callers)]
+    shares, webhooks = open_shares(settings, resources, callers), open_webhooks(settings, resources)
+    return [register, operators, shares, webhooks]
 
 
 async def report_tenants_without_plan(tenants: PostgresTenants, config: LiveConfig) -> None:

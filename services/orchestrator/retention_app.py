@@ -13,6 +13,7 @@ from services.orchestrator.ports.trash import Trash
 from services.orchestrator.retention.ended_jobs import EndedJobs
 from services.orchestrator.retention.job_history import JobHistory
 from services.orchestrator.retention.old_checkpoints import OldCheckpoints
+from services.orchestrator.retention.old_deliveries import OldWebhookDeliveries
 from services.orchestrator.retention.old_events import OldEvents
 from services.orchestrator.retention.old_library import OldLibrary
 from services.orchestrator.retention.old_queue_entries import OldQueueEntries
@@ -58,6 +59,7 @@ def retention_of(
             OldCheckpoints(store.old_jobs, blobs, store.assets),
             OldLibrary(store.old_trash, rules),
             OldTrashItems(store.old_trash, trash, rules, settings.trash_days),
+            OldWebhookDeliveries(store.old_deliveries),
             unneeded,
         ),
         ages=settings.ages(),

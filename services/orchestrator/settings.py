@@ -147,6 +147,12 @@ class Settings(BackendTlsSettings):
     """Days that checkpoints are kept which could not be removed at the end of their job. 0: without a limit of time."""
     trash_days: NonNegativeInt = 30
     """Days that a deleted asset is kept in the trash, if its plan does not say otherwise. 0: without a limit."""
+    keep_deliveries_days: NonNegativeInt = 30
+    """Days after its event that a delivery of a webhook is kept: a delivered or dead one, or one that waits for an
+    endpoint that is paused or disabled. 0: without a limit of time."""
+    webhook_private_hosts: str = ""
+    """Hosts, each `host` or `host:port`, `…,…`, to which webhooks may be sent over http and at private addresses. For
+    development and tests. Empty: https to public addresses alone."""
     rollup_s: PositiveFloat = 300.0
     """Seconds between two computations of the [daily rollups](business.md#daily-rollups) by the workers."""
     silent_s: float = 30.0
@@ -264,6 +270,7 @@ class Settings(BackendTlsSettings):
                 Kind.UPLOADS: KEPT_FOR.days,
                 Kind.LIBRARY: 0,
                 Kind.TRASH: self.trash_days,
+                Kind.DELIVERIES: self.keep_deliveries_days,
                 Kind.BYTES: UNNEEDED_DAYS,
             }
         )

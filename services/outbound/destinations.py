@@ -7,7 +7,6 @@ another look-up.
 """
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections import OrderedDict
@@ -18,36 +17,13 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from services.outbound import special_addresses
+from services.outbound.public_addresses import address_of, is_public_address
 
 REMEMBERED_S = 30.0
 """A thousand tasks poll one host; they need not resolve it a thousand times."""
 HOSTS = 64
 """Host names with kept connections and addresses, at most: a vendor may use a new host for each video."""
 TRIES = 3
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_UNICAST = ipaddress.ip_network("2000::/3")
-"""The part of IPv6 that is routed on the internet."""
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def is_public_address(text: str) -> bool:
-    """Whether an address is one of the internet, by IANA's registries."""
-    address = _address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped
-        if address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is None:
-            return address in _UNICAST and not any(address in block for block in special_addresses.IPV6)
-        address = inner
-    return address is not None and not any(address in block for block in special_addresses.IPV4)
 
 
 class NotAllowed(httpx.ConnectError):
@@ -67,19 +43,19 @@ class Destinations:
         host, named = url.host.lower().rstrip("."), self._names(url)
         if not named or url.userinfo:
             raise NotAllowed("the host is not on the list of allowed ones")
-        if url.scheme != "https" and not (url.scheme == "http" and _address(host) is not None):
+        if url.scheme != "https" and not (url.scheme == "http" and address_of(host) is not None):
             raise NotAllowed("only https is allowed, but for addresses that are listed")
 
     def _names(self, url: httpx.URL) -> bool:
         host, port = url.host.lower().rstrip("."), url.port
         labels = host.split(".")
-        suffixes = [] if _address(host) else ["*." + ".".join(labels[cut:]) for cut in range(1, len(labels))]
+        suffixes = [] if address_of(host) else ["*." + ".".join(labels[cut:]) for cut in range(1, len(labels))]
         return any({name, f"{name}:{port}"} & self._allowed for name in (host, *suffixes))
 
     async def addresses(self, url: httpx.URL) -> list[str]:
         """Returns the addresses that a URL's host may be reached at. Raises NotAllowed, or httpx.ConnectError."""
         host = url.host
-        if _address(host) is not None:
+        if address_of(host) is not None:
             return [host]  # It is on the list as such.
         try:
             found = await asyncio.get_running_loop().getaddrinfo(

@@ -19,6 +19,7 @@ from services.reasons.retention import RetentionReason
 from services.reasons.service import ServiceReason
 from services.reasons.spec import SpecReason
 from services.reasons.vendor import VendorReason
+from services.reasons.webhook import WebhookReason
 
 __all__ = [
     "DOMAINS",
@@ -38,6 +39,7 @@ __all__ = [
     "ServiceReason",
     "SpecReason",
     "VendorReason",
+    "WebhookReason",
     "reason_of",
 ]
 
@@ -50,6 +52,7 @@ DOMAINS: tuple[type[Reason], ...] = (
     SpecReason,
     AssetReason,
     LibraryReason,
+    WebhookReason,
     ServiceReason,
     JobReason,
     VendorReason,

@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from services.outbound import destinations
-from services.outbound.destinations import Destinations, GuardedTransport, NotAllowed, is_public_address
+from services.outbound.destinations import Destinations, GuardedTransport, NotAllowed
+from services.outbound.public_addresses import is_public_address
 from tools.made_certificates import a_certificate
 
 NAME, OTHER = "api.example", "other.example"

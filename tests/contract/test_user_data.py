@@ -21,6 +21,7 @@ DELETED = frozenset(
             "manifests",
         ),
         *("collections", "collection_members", "shares", "uploads", "limit_overrides", "blob_removals", "renditions"),
+        "webhook_deliveries",
         *("dbos.workflow_status", "dbos.workflow_input", "dbos.workflow_output", "dbos.operation_outputs"),
         *("dbos.notifications", "dbos.streams", "dbos.workflow_events", "dbos.workflow_events_history"),
     }
@@ -45,6 +46,7 @@ KEPT = {
     "rollup_rounds": set(),
     "executors": set(),
     "run_rates": set(),
+    "webhook_endpoints": set(),
     "alembic_version": set(),
     "dbos.application_versions": set(),
     "dbos.dbos_migrations": set(),
@@ -66,6 +68,7 @@ HARMLESS = {
     "daily_rollups": "tenant model operation",
     "executors": "id worker slots servers obstacles",
     "run_rates": "backend variant",
+    "webhook_endpoints": "tenant id url event_types description state salt old_salt pause_reason",
     "alembic_version": "version_num",
 }
 """Columns of kept tables that can hold text, and never hold a user or a user's words. Those of DBOS are its own."""

@@ -34,6 +34,7 @@ from services.orchestrator.worker.dbos_queue import DbosEntries
 from tests.support.builders import FakeClock, a_caller, admit, numbered
 from tests.support.old_jobs import alone, digest, run_job, video
 from tests.support.trash_rounds import TrashRig
+from tests.support.webhooks import an_endpoint
 
 KEY = b"k" * 32
 TABLES = sa.text(
@@ -84,6 +85,8 @@ class ErasureRig:
         """Gives a user something of everything; returns the job that made a video. `number`: of the first job."""
         store, clock = self.trash.store, self.trash.clock
         secret: dict[str, Any] = {"user": user, "spec": self._spec(prompt, number)}
+        if not await store.webhook_endpoints.page("studio", None, 1):
+            await an_endpoint(store)
         cat = await self.trash.upload("cat", user)
         made = await run_job(
             store,

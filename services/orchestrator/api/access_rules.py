@@ -37,6 +37,7 @@ _READ = _tenant(Scope.READ)
 _UPLOAD = _tenant(Scope.ASSETS, while_suspended=False)
 _DOWNLOAD = _tenant(Scope.ASSETS, Scope.READ)
 _USAGE = _tenant(Scope.USAGE)
+_WEBHOOK = _tenant(Scope.TENANT_ADMIN, while_suspended=False)
 _SIGNED_URL = AccessRule(signed_url=True)
 _SHARE = AccessRule(share=True)
 _CATALOG = AccessRule(frozenset(Scope), Role.VIEWER)
@@ -89,6 +90,17 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "GetShare": _DOWNLOAD,
         "ListShares": _DOWNLOAD,
         "RevokeShare": _tenant(Scope.ASSETS),
+    },
+    "i2v.v1.WebhookService": {
+        "CreateEndpoint": _WEBHOOK,
+        "GetEndpoint": _tenant(Scope.TENANT_ADMIN),
+        "ListEndpoints": _tenant(Scope.TENANT_ADMIN),
+        "UpdateEndpoint": _tenant(Scope.TENANT_ADMIN),
+        "DeleteEndpoint": _tenant(Scope.TENANT_ADMIN),
+        "RotateSecret": _tenant(Scope.TENANT_ADMIN),
+        "TestEndpoint": _WEBHOOK,
+        "ListDeliveries": _tenant(Scope.TENANT_ADMIN),
+        "ReplayDeliveries": _WEBHOOK,
     },
     "i2v.v1.SharedService": {
         "UnlockShared": _SHARE,

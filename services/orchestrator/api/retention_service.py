@@ -24,6 +24,7 @@ KINDS = {
     retention_pb2.RetentionState.LIBRARY: Kind.LIBRARY,
     retention_pb2.RetentionState.TRASH: Kind.TRASH,
     retention_pb2.RetentionState.BYTES: Kind.BYTES,
+    retention_pb2.RetentionState.DELIVERIES: Kind.DELIVERIES,
 }
 NUMBERS = {kind: number for number, kind in KINDS.items()}
 BATCHES = 20

@@ -24,7 +24,7 @@ class Scope(StrEnum):
     USAGE = "usage"
     """See limits, usage and the ledger."""
     TENANT_ADMIN = "tenant-admin"
-    """Make and revoke keys of the tenant, delete its users, and read its part of the audit log."""
+    """Make and revoke keys of the tenant, delete its users, make webhooks, and read its part of the audit log."""
 
 
 USUAL = frozenset(Scope) - {Scope.TENANT_ADMIN}

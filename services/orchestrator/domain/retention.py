@@ -23,6 +23,8 @@ class Kind(StrEnum):
     """Assets that a plan keeps for a number of days: they go to the trash."""
     TRASH = "trash"
     """Assets in the trash: they are deleted for good."""
+    DELIVERIES = "deliveries"
+    """Deliveries of webhooks, and deleted endpoints with all of theirs."""
     BYTES = "bytes"
     """Stored bytes that no asset of their tenant needs any more."""
 

@@ -14,8 +14,8 @@ class RetentionMetrics:
         self._removed = Counter(
             "i2v_retention_removed_total",
             "Old things that this process removed: `events` counts jobs whose events went, then `jobs`, "
-            "`queue-entries`, `checkpoints`, `uploads`, `library` for assets that went to the trash, `trash` and "
-            "`bytes`.",
+            "`queue-entries`, `checkpoints`, `uploads`, `library` for assets that went to the trash, `trash`, "
+            "`deliveries` and `bytes`.",
             ["kind"],
             registry=registry,
         )

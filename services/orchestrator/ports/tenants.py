@@ -27,7 +27,7 @@ class Tenants(Protocol):
         """Stores what `decide` returns for the locked tenant. Raises NotFound, and what `decide` raises."""
 
     async def delete(self, tenant: str, decide: Callable[[Tenant, int], Tenant], act: Act) -> Tenant:
-        """As `change`, with the number of unfinished jobs, and revokes the keys."""
+        """As `change`, with the number of unfinished jobs; revokes the keys, and deletes the endpoints of webhooks."""
 
     async def holdings(self, tenant: str) -> Holdings:
         """Returns what a tenant has. Raises NotFound."""

@@ -89,6 +89,9 @@ class UserData(Protocol):
         Returns 0 if a resume has begun meanwhile.
         """
 
+    async def delete_deliveries(self, deletion: UserDeletion, *, limit: int) -> int:
+        """Deletes deliveries of webhooks that are about the user, delivered or not. They are not counted."""
+
     async def rename_bookings(self, deletion: UserDeletion, *, limit: int) -> int:
         """Gives entries of the ledger the pseudonym."""
 

@@ -116,6 +116,7 @@ class UserErasure:
         running = await self._delete_jobs(deletion)
         if unfinished or running:
             return Obstacle.UNFINISHED_JOBS
+        await self._repeat(lambda: self.data.delete_deliveries(deletion, limit=BATCH))
         await self._repeat(lambda: self.data.rename_bookings(deletion, limit=BATCH))
         # Something is left: a job that the audit has not passed, or that ended after the assets were deleted.
         return Obstacle.NOTHING if await self.data.erase(deletion, self.clock.now()) else Obstacle.COUNTER_AUDIT

@@ -20,7 +20,7 @@ from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.hold import Hold
 from services.orchestrator.domain.spec import to_json
 from services.orchestrator.domain.turns import TenantShare
-from services.orchestrator.store import row_mapping, usage_warnings
+from services.orchestrator.store import row_mapping, usage_warnings, webhook_outbox
 from services.orchestrator.store.queue_entries import Queue
 
 BOOK = (
@@ -66,7 +66,9 @@ WITH asked AS (
 ), event AS (
     INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
     SELECT id, 1, :now, 'Admitted', CAST(:admitted AS jsonb), false FROM admitted
-), entered AS (
+), outbox AS ("""
+    + webhook_outbox.OF_ADMISSION
+    + """), entered AS (
     INSERT INTO ledger_entries (reference, kind, tenant, "user", key, model, operation, capability, card_version,
                                 quote_id, reserved_micros, spent_micros, period_time, time)
     SELECT id, 'reserve', :tenant, :user, :key, :model, :operation, :capability, :card_version, :quote_id, :quote, 0,
@@ -80,8 +82,9 @@ SELECT dbos.enqueue_workflow(
 """
 )
 
-# In the placeholder style of the driver.
-STATEMENT = re.sub(r"(?<!:):(\w+)", r"%(\1)s", BOOK)
+# In the placeholder style of the driver, without comments and indentation: the driver parses a statement of more than
+# 4,096 characters again at each call.
+STATEMENT = re.sub(r"\s+", " ", re.sub(r"--.*", "", re.sub(r"(?<!:):(\w+)", r"%(\1)s", BOOK)))
 
 
 async def book(

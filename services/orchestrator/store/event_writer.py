@@ -26,6 +26,7 @@ from services.orchestrator.domain.job_transitions import apply
 from services.orchestrator.domain.manifest import Manifest
 from services.orchestrator.domain.paid_call import Step
 from services.orchestrator.domain.spec import to_json
+from services.orchestrator.domain.webhook import OF_KIND
 from services.orchestrator.ports.jobs import Decide, Recorded
 from services.orchestrator.store import (
     library_entries,
@@ -34,6 +35,7 @@ from services.orchestrator.store import (
     row_mapping,
     settlement,
     stored_bytes,
+    webhook_outbox,
 )
 from services.orchestrator.store.notification_listener import CHANGES, STOPS
 from services.orchestrator.store.queue_entries import Queue, enqueue
@@ -42,8 +44,9 @@ from services.orchestrator.store.schema import jobs
 # Built once: building a statement, and finding its compiled form, takes as long as running it.
 FOUND = sa.select(jobs).where(jobs.c.id == sa.bindparam("job_id")).with_for_update()
 
-# One statement for the event, the job and the waking of those who wait: this runs for every fragment of every video.
-WRITE = sa.text("""
+# One statement for the event, the job, the deliveries and the waking of those who wait: this runs for every fragment
+# of every video.
+WRITE = sa.text(f"""
 WITH event AS (
     INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
     VALUES (:id, :last_sequence, :now, :kind, CAST(:body AS jsonb), :terminal)
@@ -53,6 +56,8 @@ WITH event AS (
         charged_micros = :charged_micros, output = CAST(:output AS jsonb), error = CAST(:error AS jsonb),
         start_time = :start_time, end_time = :end_time
     WHERE id = :id
+), outbox AS (
+    {webhook_outbox.OF_EVENT}
 )
 SELECT pg_notify(:changes, :id), CASE WHEN CAST(:stops AS text) IS NOT NULL THEN pg_notify(:stops, :id) END
 """)
@@ -96,6 +101,9 @@ async def record(
         {
             **columns,
             "id": job.id,
+            "tenant": job.tenant,
+            "user": job.user,
+            "event_type": OF_KIND.get(type(body)),
             "now": now,
             "kind": type(body).__name__,
             "body": json.dumps(row_mapping.body_json(body)),

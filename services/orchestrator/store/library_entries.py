@@ -11,6 +11,7 @@ from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.library_details import Details
 from services.orchestrator.domain.library_entry import EntryKey, details_of, origin_of
 from services.orchestrator.store import trash_statements
+from services.orchestrator.store.webhook_outbox import RETURNED, of_asset
 
 DETAILS = "title, description, tags, source_module, custom"
 GIVEN = ":title, :description, CAST(:tags AS text[]), :source_module, CAST(:custom AS jsonb)"
@@ -21,10 +22,12 @@ INSERT INTO library_entries (tenant, "user", sha256, kind, size_bytes, duration_
 SELECT :tenant, :user, :sha256, split_part(CAST(:media_type AS text), '/', 1), CAST(:size_bytes AS bigint),
     round(CAST(:duration_s AS double precision) * 1000), {GIVEN}, CAST(:phash AS bigint),
     CAST(:create_time AS timestamptz), CAST(:create_time AS timestamptz)
+{RETURNED}
 """
-"""The end of the statement that stores an upload."""
+"""Part of the statement that stores an upload."""
 
 OF_JOB = sa.text(f"""
+WITH entry AS (
 INSERT INTO library_entries (tenant, "user", sha256, kind, size_bytes, duration_ms, {DETAILS}, job_id, operation, model,
     seed, prompt, cost_micros, parents, create_time, update_time)
 SELECT tenant, "user", sha256, split_part(media_type, '/', 1), size_bytes, round(duration_s * 1000), {GIVEN}, :job_id,
@@ -32,13 +35,20 @@ SELECT tenant, "user", sha256, split_part(media_type, '/', 1), size_bytes, round
     CAST(:now AS timestamptz)
 FROM assets WHERE tenant = :tenant AND "user" = :user AND sha256 = :sha256
 ON CONFLICT (tenant, "user", sha256) DO NOTHING
+{RETURNED}
+)
+{of_asset("asset.created", "'cause', 'made'")}
 """)
 
-AGAIN = sa.text("""
+AGAIN = sa.text(f"""
+WITH entry AS (
 INSERT INTO library_entries (tenant, "user", sha256, kind, size_bytes, duration_ms, create_time, update_time)
 SELECT tenant, "user", sha256, split_part(media_type, '/', 1), size_bytes, round(duration_s * 1000), :now, :now
 FROM assets WHERE tenant = :tenant AND "user" = :user AND sha256 = :sha256
 ON CONFLICT (tenant, "user", sha256) DO NOTHING
+{RETURNED}
+)
+{of_asset("asset.created", "'cause', 'uploaded'")}
 """)
 """Makes the entry of an upload whose bytes were there already, as a fragment."""
 

@@ -26,6 +26,7 @@ from services.orchestrator.store.limit_overrides import PostgresLimitOverrides
 from services.orchestrator.store.manifests import PostgresManifests
 from services.orchestrator.store.notification_listener import NotificationListener
 from services.orchestrator.store.old_bookings import PostgresOldBookings
+from services.orchestrator.store.old_deliveries import PostgresOldDeliveries
 from services.orchestrator.store.old_jobs import PostgresOldJobs
 from services.orchestrator.store.old_queue_entries import PostgresOldEntries
 from services.orchestrator.store.old_trash import PostgresOldTrash
@@ -45,6 +46,8 @@ from services.orchestrator.store.uploads import PostgresUploads
 from services.orchestrator.store.usage_warnings import PostgresUsageWarnings
 from services.orchestrator.store.user_data import PostgresUserData
 from services.orchestrator.store.user_deletions import PostgresUserDeletions
+from services.orchestrator.store.webhook_deliveries import PostgresDeliveries
+from services.orchestrator.store.webhook_endpoints import PostgresEndpoints
 
 
 class PostgresStore:
@@ -94,6 +97,9 @@ class PostgresStore:
         self.user_deletions = PostgresUserDeletions(self.database)
         self.user_data = PostgresUserData(self.database)
         self.old_bookings = PostgresOldBookings(self.database)
+        self.webhook_endpoints = PostgresEndpoints(self.database, self.service_secrets)
+        self.webhook_deliveries = PostgresDeliveries(self.database, self.service_secrets)
+        self.old_deliveries = PostgresOldDeliveries(self.database)
 
     async def start(self) -> None:
         """Connects and begins to listen."""

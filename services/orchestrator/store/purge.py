@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.orchestrator.domain.library_entry import EntryKey
 from services.orchestrator.store import stored_bytes
 from services.orchestrator.store.trash_statements import FRAGMENTS, HAS_ENTRY, HIDE, KEY, OF_ANOTHER_JOB, OWN, values
+from services.orchestrator.store.webhook_outbox import RETURNED, of_asset
 
 # The inputs of a job that has not ended.
 IN_USE = """
@@ -19,7 +20,10 @@ EXISTS (
 )
 """
 USED = sa.text(f"SELECT {IN_USE.format(sha256=':sha256')}")
-DELETE_ENTRY = sa.text(f"DELETE FROM library_entries WHERE {KEY}")
+DELETE_ENTRY = sa.text(f"""
+WITH entry AS (DELETE FROM library_entries WHERE {KEY} {RETURNED})
+{of_asset("asset.deleted", "'permanent', true")}
+""")
 # A fragment that another job in the trash needs is deleted with the video of that one.
 DELETE_ASSETS = sa.text(f"""
 WITH {FRAGMENTS}, deleted AS (
@@ -51,7 +55,7 @@ async def purge(connection: AsyncConnection, key: EntryKey, now: datetime) -> in
 
     What another job or entry needs stays.
     """
-    await connection.execute(DELETE_ENTRY, values(key))
+    await connection.execute(DELETE_ENTRY, values(key) | {"now": now})
     await connection.execute(HIDE, values(key))  # what stays for an entry that is in the trash
     size_bytes = int((await connection.execute(DELETE_ASSETS, values(key) | {"now": now})).scalar_one())
     if size_bytes:

@@ -86,9 +86,14 @@ def changing(job: Job) -> dict[str, Any]:
 
 def event_of(row: Row[Any]) -> Event:
     """Returns the event of a `job_events` row."""
-    if row.kind not in KINDS:
-        return Event(row.sequence, row.time, Unrecognized(row.kind))
-    body: dict[str, Any] = dict(row.body)
+    return event(row.sequence, row.time, row.kind, row.body)
+
+
+def event(sequence: int, time: datetime, kind: str, stored_body: Mapping[str, Any]) -> Event:
+    """Returns the event whose body is stored as `body_json` gave it."""
+    if kind not in KINDS:
+        return Event(sequence, time, Unrecognized(kind))
+    body: dict[str, Any] = dict(stored_body)
     if "output" in body:
         body["output"] = _output(body["output"])
     if "error" in body:
@@ -96,7 +101,7 @@ def event_of(row: Row[Any]) -> Event:
     for name in ("retry_time", "expire_time"):
         if name in body:
             body[name] = datetime.fromisoformat(body[name])
-    return Event(row.sequence, row.time, stored(KINDS[row.kind], body))
+    return Event(sequence, time, stored(KINDS[kind], body))
 
 
 def body_json(body: Body) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from services.orchestrator.store.shares_schema import shares
 from services.orchestrator.store.table_metadata import TIME as _time
 from services.orchestrator.store.table_metadata import metadata
 from services.orchestrator.store.upload_schema import uploads
+from services.orchestrator.store.webhook_schema import webhook_deliveries, webhook_endpoints
 from services.orchestrator.store.worker_schema import backend_drains, executors, run_rates
 
 __all__ = [
@@ -64,6 +65,8 @@ __all__ = [
     "uploads",
     "usage_warnings",
     "user_deletions",
+    "webhook_deliveries",
+    "webhook_endpoints",
 ]
 
 ENDED = "('succeeded', 'failed', 'cancelled')"

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.library_details import Details
 from services.orchestrator.domain.limits.hold import Hold
-from services.orchestrator.store import library_entries, row_mapping, usage_warnings
+from services.orchestrator.store import library_entries, row_mapping, usage_warnings, webhook_outbox
 
 COLUMNS = (
     'tenant, "user", sha256, size_bytes, media_type, width, height, frames, fps, duration_s, audio_s, sample_rate,'
@@ -53,8 +53,8 @@ WITH asked AS (
     {RAISED}
 ), warned AS ({usage_warnings.RAISE}), stored AS (
     INSERT INTO assets ({COLUMNS}) SELECT {VALUES.format(size=SIZE_IF_ALL_TAKEN, kept="true")}
-)
-{library_entries.OF_UPLOAD}
+), entry AS ({library_entries.OF_UPLOAD})
+{webhook_outbox.of_asset("asset.created", "'cause', 'uploaded'")}
 """)
 
 # What a job makes never fails for its size. Where it passes the limit, the counter's own limit is raised with it; the

@@ -10,7 +10,7 @@ from services.errors import NotFound, PreconditionFailed
 from services.orchestrator.domain.api_key import USUAL, ApiKey
 from services.orchestrator.domain.audit import Act
 from services.orchestrator.domain.tenant import Holdings, Tenant, demand_id
-from services.orchestrator.store import access_rows, audit_log
+from services.orchestrator.store import access_rows, audit_log, webhook_endpoints
 from services.orchestrator.store.access_schema import api_keys, tenants
 from services.orchestrator.store.collection_schema import collections
 from services.orchestrator.store.database import Database
@@ -61,13 +61,14 @@ class PostgresTenants:
             return await self._store(connection, before, decide(before), act)
 
     async def delete(self, tenant: str, decide: Callable[[Tenant, int], Tenant], act: Act) -> Tenant:
-        """As `change`, with the number of unfinished jobs, and revokes the keys."""
+        """As `change`, with the number of unfinished jobs; revokes the keys, and deletes the endpoints of webhooks."""
         count = sa.select(sa.func.count()).where(jobs.c.tenant == tenant, UNFINISHED)
         async with self._database.writing() as connection:
             before = await locked(connection, tenant)
             after = decide(before, (await connection.execute(count)).scalar_one())
             ended = sa.update(api_keys).where(api_keys.c.tenant == tenant, api_keys.c.revoke_time.is_(None))
             await connection.execute(ended.values(revoke_time=act.time))
+            await connection.execute(webhook_endpoints.DELETE_ALL, {"tenant": tenant, "now": act.time})
             return await self._store(connection, before, after, act)
 
     async def holdings(self, tenant: str) -> Holdings:

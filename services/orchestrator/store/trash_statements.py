@@ -9,18 +9,25 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.library_entry import EntryKey
+from services.orchestrator.store.webhook_outbox import RETURNED, of_asset
 
 KEY = 'tenant = :tenant AND "user" = :user AND sha256 = :sha256'
 
 LOCK_ASSET = sa.text(f"SELECT FROM assets WHERE {KEY} FOR UPDATE")
 
 TRASH = sa.text(f"""
-UPDATE library_entries SET delete_time = :now, update_time = :now, revision = revision + 1
-WHERE {KEY} AND delete_time IS NULL
+WITH entry AS (
+    UPDATE library_entries SET delete_time = :now, update_time = :now, revision = revision + 1
+    WHERE {KEY} AND delete_time IS NULL {RETURNED}
+), outbox AS ({of_asset("asset.deleted", "'permanent', false")})
+SELECT 1 FROM entry
 """)
 RESTORE = sa.text(f"""
-UPDATE library_entries SET delete_time = NULL, update_time = :now, revision = revision + 1
-WHERE {KEY} AND delete_time IS NOT NULL
+WITH entry AS (
+    UPDATE library_entries SET delete_time = NULL, update_time = :now, revision = revision + 1
+    WHERE {KEY} AND delete_time IS NOT NULL {RETURNED}
+), outbox AS ({of_asset("asset.created", "'cause', 'restored'")})
+SELECT 1 FROM entry
 """)
 
 # The fragments of every job of the user that made this video.
@@ -68,7 +75,7 @@ async def lock(connection: AsyncConnection, key: EntryKey) -> None:
 
 async def trash(connection: AsyncConnection, key: EntryKey, now: datetime) -> bool:
     """Moves an entry to the trash, and hides its asset and fragments. Returns False if it was not live."""
-    if not (await connection.execute(TRASH, values(key) | {"now": now})).rowcount:
+    if (await connection.execute(TRASH, values(key) | {"now": now})).one_or_none() is None:
         return False
     await connection.execute(HIDE, values(key))
     return True
@@ -76,7 +83,7 @@ async def trash(connection: AsyncConnection, key: EntryKey, now: datetime) -> bo
 
 async def restore(connection: AsyncConnection, key: EntryKey, now: datetime) -> None:
     """Brings an entry back from the trash, if it is there, with its asset and fragments."""
-    if (await connection.execute(RESTORE, values(key) | {"now": now})).rowcount:
+    if (await connection.execute(RESTORE, values(key) | {"now": now})).one_or_none() is not None:
         await connection.execute(SHOW, values(key))
 
 

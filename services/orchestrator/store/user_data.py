@@ -94,6 +94,11 @@ class PostgresUserData:
             await _count(connection, deletion, jobs=deleted)
             return deleted
 
+    async def delete_deliveries(self, deletion: UserDeletion, *, limit: int) -> int:
+        """Deletes deliveries of webhooks that are about the user."""
+        async with self._deleting(deletion) as connection:
+            return (await connection.execute(statements.DELIVERIES, _values(deletion) | {"limit": limit})).rowcount
+
     async def rename_bookings(self, deletion: UserDeletion, *, limit: int) -> int:
         """Gives entries of the ledger the pseudonym."""
         given = _values(deletion) | {"limit": limit}

@@ -66,6 +66,12 @@ WHERE workflow_uuid IN (
 )
 """)
 
+DELIVERIES = sa.text(f"""
+DELETE FROM webhook_deliveries WHERE number IN (
+    SELECT number FROM webhook_deliveries WHERE {OF_USER} AND "user" <> '' LIMIT :limit
+)
+""")
+
 # A balance is named by what it sums up, the user too.
 BOOKINGS = sa.text(f"""
 UPDATE ledger_entries SET "user" = :pseudonym, reference = CASE
@@ -83,6 +89,7 @@ LEFT = sa.text(f"""
 SELECT EXISTS (SELECT FROM jobs WHERE {OF_USER}) OR EXISTS (SELECT FROM uploads WHERE {OF_USER})
     OR EXISTS (SELECT FROM collections WHERE {OF_USER}) OR EXISTS (SELECT FROM assets WHERE {OF_USER})
     OR EXISTS (SELECT FROM ledger_entries WHERE {OF_USER})
+    OR EXISTS (SELECT FROM webhook_deliveries WHERE {OF_USER} AND "user" <> '')
 """)
 COUNTERS = sa.text("""
 UPDATE counters SET subject = 'user:' || CAST(:pseudonym AS text)

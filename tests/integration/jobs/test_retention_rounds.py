@@ -98,7 +98,8 @@ async def test_operators_hold_a_tenant_see_what_is_due_and_remove_it_at_once(i2v
     shown = await run("admin", "retention", "show", key=KEY)
     assert "tenants/studio is under a legal hold: a lawsuit" in shown.out
     due = [line.split()[:4] for line in shown.out.splitlines()[1:]]
-    for kind, days in (("events", 30), ("jobs", 400), ("queue-entries", 7), ("checkpoints", 2), ("uploads", 1)):
+    kept = {"events": 30, "jobs": 400, "queue-entries": 7, "checkpoints": 2, "uploads": 1, "deliveries": 30}
+    for kind, days in kept.items():
         assert [kind, str(days), "days", "0"] in due, shown.out
     assert await counted(i2v, "job_events") == job.last_sequence
     cleared = await run("admin", "legal-hold", "clear", "studio", "--reason", "it was settled", key=KEY)

@@ -22,13 +22,14 @@ from i2v.admin.v1 import (
     tenant_pb2,
     user_pb2,
 )
-from i2v.v1 import asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, share_pb2, usage_pb2
+from i2v.v1 import asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, share_pb2, usage_pb2, webhook_pb2
 
 from services.orchestrator.api.request_texts import TEXT_BYTES
 from services.rpc.status_codes import Failure, from_call
 from tests.support.builders import ScriptedBackend
 from tests.support.request_strings import filled, strings
 from tests.support.served_orchestrator import Served, caller, served, text_spec
+from tests.support.webhooks import add_admin
 
 ADMIN = (
     audit_pb2,
@@ -44,8 +45,10 @@ ADMIN = (
     tenant_pb2,
     user_pb2,
 )
-FILES = (asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, share_pb2, usage_pb2, *ADMIN)
+FILES = (asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, share_pb2, usage_pb2, webhook_pb2, *ADMIN)
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
+ADMIN_KEY = "studio-admin-key"
+"""Of a tenant's admin."""
 MARK = "\ue000"
 """Three bytes of UTF-8, as half of a surrogate pair is."""
 
@@ -72,12 +75,15 @@ async def i2v(database: str, data: Any) -> AsyncIterator[Served]:
         values["operator_key_file"] = str(data / "operator-key")
 
     async with served(database, data, {"test": (ScriptedBackend(), 1)}, change=change) as running:
+        await add_admin(running.app.store, "studio")
         yield running
 
 
 async def refusal(i2v: Served, method: MethodDescriptor, request: bytes) -> Failure:
     name = f"/{method.containing_service.full_name}/{method.name}"
-    who = caller(key="the-operators-key" if method.containing_service.file.package == "i2v.admin.v1" else "")
+    service = method.containing_service
+    key = "the-operators-key" if service.file.package == "i2v.admin.v1" else ""
+    who = caller(key=ADMIN_KEY if service.name == "WebhookService" else key)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         if method.client_streaming:
             await i2v.channel.stream_unary(name)(iter([request]), metadata=who)

@@ -6,7 +6,8 @@ from random import Random
 import httpx
 import pytest
 
-from services.outbound.destinations import Destinations, NotAllowed, is_public_address
+from services.outbound.destinations import Destinations, NotAllowed
+from services.outbound.public_addresses import is_public_address
 
 LISTED = Destinations(["api.example", "*.cdn.example", "127.0.0.1:8601", "[::1]", "::1"])
 

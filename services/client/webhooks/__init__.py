@@ -1,0 +1,1 @@
+"""`i2v webhooks`: the commands of endpoints that get a tenant's events."""
