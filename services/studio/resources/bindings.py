@@ -7,7 +7,7 @@ their own (docs/studio.md). `tests/contract/test_http_bindings.py` compares the 
 from collections.abc import Mapping, Sequence
 
 from i2v.admin.v1 import audit_pb2, key_pb2, user_pb2
-from i2v.v1 import asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, share_pb2, usage_pb2
+from i2v.v1 import asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, share_pb2, usage_pb2, webhook_pb2
 
 from services.studio.resources.binding import WHOLE, Binding
 
@@ -22,15 +22,18 @@ PROTOS = (
     share_pb2,
     usage_pb2,
     user_pb2,
+    webhook_pb2,
 )
 """The files whose services are bound; importing them makes their descriptors known."""
 
 _JOBS, _ASSETS, _USAGE = "i2v.v1.JobService", "i2v.v1.AssetService", "i2v.v1.UsageService"
 _COLLECTIONS, _SHARES = "i2v.v1.CollectionService", "i2v.v1.ShareService"
+_WEBHOOKS = "i2v.v1.WebhookService"
 _KEYS, _USERS = "i2v.admin.v1.KeyService", "i2v.admin.v1.UserService"
 _JOB, _ASSET = {"name": "jobs/{job}"}, {"name": "assets/{asset}"}
 _COLLECTION, _SHARE = {"name": "collections/{collection}"}, {"name": "shares/{share}"}
 _KEY = {"name": "tenants/-/keys/{key}"}
+_WEBHOOK, _OF_WEBHOOK = {"name": "webhooks/{webhook}"}, {"parent": "webhooks/{webhook}"}
 _OWN_TENANT = frozenset({"tenant"})
 """Only operators name another tenant than their own."""
 _SLOW_S = 60.0
@@ -144,6 +147,33 @@ USAGE = (
     Binding("GET", "/v1/usage/entries", f"{_USAGE}.ListLedgerEntries"),
     Binding("GET", "/v1/usage/statement", f"{_USAGE}.StreamStatement", lines=True),
 )
+WEBHOOKS = (
+    Binding(
+        "POST",
+        "/v1/webhooks",
+        f"{_WEBHOOKS}.CreateEndpoint",
+        body=WHOLE,
+        status=201,
+        key="request_id",
+        location="/v1/webhooks/{endpoint.name}",
+    ),
+    Binding("GET", "/v1/webhooks", f"{_WEBHOOKS}.ListEndpoints"),
+    Binding("GET", "/v1/webhooks/{webhook}", f"{_WEBHOOKS}.GetEndpoint", _WEBHOOK),
+    Binding(
+        "PATCH",
+        "/v1/webhooks/{webhook}",
+        f"{_WEBHOOKS}.UpdateEndpoint",
+        {"endpoint.name": "webhooks/{webhook}"},
+        body="endpoint",
+    ),
+    Binding("DELETE", "/v1/webhooks/{webhook}", f"{_WEBHOOKS}.DeleteEndpoint", _WEBHOOK),
+    Binding(
+        "POST", "/v1/webhooks/{webhook}:rotateSecret", f"{_WEBHOOKS}.RotateSecret", _WEBHOOK, body=WHOLE, status=201
+    ),
+    Binding("POST", "/v1/webhooks/{webhook}:test", f"{_WEBHOOKS}.TestEndpoint", _WEBHOOK, body=WHOLE),
+    Binding("GET", "/v1/webhooks/{webhook}/deliveries", f"{_WEBHOOKS}.ListDeliveries", _OF_WEBHOOK),
+    Binding("POST", "/v1/webhooks/{webhook}:replay", f"{_WEBHOOKS}.ReplayDeliveries", _OF_WEBHOOK, body=WHOLE),
+)
 TENANT = (
     Binding("POST", "/v1/keys", f"{_KEYS}.CreateKey", body=WHOLE, status=201, hidden=_OWN_TENANT),
     Binding("GET", "/v1/keys", f"{_KEYS}.ListKeys", hidden=_OWN_TENANT),
@@ -169,7 +199,7 @@ TENANT = (
 )
 """For the admins of a tenant."""
 
-BINDINGS: Sequence[Binding] = (*JOBS, *ASSETS, *COLLECTIONS, *SHARES, *CATALOG, *USAGE, *TENANT)
+BINDINGS: Sequence[Binding] = (*JOBS, *ASSETS, *COLLECTIONS, *SHARES, *CATALOG, *USAGE, *WEBHOOKS, *TENANT)
 
 UNBOUND: Mapping[str, str] = {
     f"{_JOBS}.WatchJob": "`/v1/jobs/{job}/events` sends it as server-sent events.",

@@ -290,6 +290,26 @@ async def test_a_tenants_admin_manages_keys_and_users_and_an_operators_key_reach
     assert (named.status_code, named.json()["reason"]) == (400, "FIELD_UNKNOWN")
 
 
+async def test_webhooks_are_made_changed_tested_and_deleted(own: Rig) -> None:
+    text = (await Admin(own.i2v.channel).new_key(key_pb2.Key.TENANT_ADMIN)).key_text
+    admin = {"Authorization": f"Bearer {text}"}
+    body = {"url": "https://example.com/hook", "eventTypes": ["job.succeeded"]}
+    made = await call(own, "POST", "/v1/webhooks", json=body, headers=admin | {"Idempotency-Key": "hook"})
+    assert (made.status_code, made.json()["secret"][:6]) == (201, "whsec_"), made.text
+    path = made.headers["location"]
+    assert path == f"/v1/{made.json()['endpoint']['name']}"
+    changed = await call(own, "PATCH", path, json={"state": "DISABLED"}, headers=admin)
+    assert (changed.json()["state"], changed.json()["eventTypes"]) == ("DISABLED", ["job.succeeded"])
+    off = await call(own, "POST", f"{path}:test", headers=admin)
+    assert (off.status_code, off.json()["reason"]) == (422, "WEBHOOK_NOT_ACTIVE")
+    wrong = await call(own, "PATCH", path, json={"url": "http://127.0.0.1/"}, headers=admin)
+    assert (wrong.status_code, wrong.json()["violations"][0]["field"]) == (400, "url")
+    assert (await call(own, "GET", f"{path}/deliveries?state=DEAD", headers=admin)).json()["deliveries"] == []
+    assert (await call(own, "GET", path)).json()["reason"] == "SCOPE_MISSING"
+    assert (await call(own, "DELETE", path, headers=admin)).status_code == 200
+    assert (await call(own, "GET", path, headers=admin)).status_code == 404
+
+
 async def test_the_metrics_count_requests_by_the_template_of_their_path(own: Rig) -> None:
     await call(own, "GET", f"/v1/jobs/{uuid.uuid4()}")
     await call(own, "GET", "/v1/nothing/of/this")
