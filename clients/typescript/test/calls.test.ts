@@ -133,6 +133,22 @@ test("a refusal has its reason, its fields and when to try again, and is not rep
   assert.equal(calls, 1);
 });
 
+test("only what the server did not answer, or was too busy for, is repeated", () => {
+  const { Aborted, Canceled, DeadlineExceeded, FailedPrecondition, Internal, ResourceExhausted, Unavailable } = Code;
+  for (const code of [Aborted, Canceled, DeadlineExceeded, Internal, Unavailable]) {
+    assert.ok(new I2VError("", code).unreachable, Code[code]);
+  }
+  assert.ok(new I2VError("", ResourceExhausted, "STREAM_LIMIT_REACHED").unreachable);
+  for (const [code, reason] of [
+    [Aborted, "ETAG_OUTDATED"],
+    [Internal, "INTERNAL"],
+    [ResourceExhausted, "BUDGET_EXCEEDED"],
+    [FailedPrecondition, ""],
+  ] as const) {
+    assert.ok(!new I2VError("", code, reason).unreachable, reason);
+  }
+});
+
 test("without a server a call ends when its time for retries is over", async () => {
   const client = createClient({ ...nowhere, retryForMs: 200 });
   await assert.rejects(client.job("jobs/1"), (error) => error instanceof I2VError && error.unreachable);
