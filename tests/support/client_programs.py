@@ -1,4 +1,4 @@
-"""Runs the clients of other languages against a stack: what they need on this machine, and what tells them where it is."""
+"""Runs the clients of other languages against a stack."""
 
 import asyncio
 import os
@@ -44,3 +44,10 @@ async def run(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None
             await program.wait()
     assert program.returncode == 0, printed
     return printed
+
+
+async def generate(language: str, folder: Path, env: dict[str, str] | None = None) -> None:
+    """Writes the code of the protos for a language, by the template of its client, to a folder."""
+    template = CLIENTS / language / f"buf.gen.{language}.yaml"
+    protos = ("proto", "--path", "proto/i2v/v1")
+    await run("buf", "generate", "--template", template, "--output", folder, *protos, env=env)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.client_programs import CLIENTS, PICTURE, absent, environment, run
+from tests.support.client_programs import CLIENTS, PICTURE, absent, environment, generate, run
 from tests.support.studio_rig import Rig
 
 PACKAGES = Path("/usr/share/gocode")
@@ -24,8 +24,7 @@ async def test_it_submits_watches_and_downloads(rig: Rig, tmp_path: Path) -> Non
     program.mkdir(parents=True)
     shutil.copy(CLIENTS / "go/make_video.go", program)
     env = environment(rig) | {"GO111MODULE": "off", "GOPATH": f"{tmp_path}:{PACKAGES}"}
-    template = CLIENTS / "go/buf.gen.go.yaml"
-    await run("buf", "generate", "--template", template, "--output", program, "proto", "--path", "proto/i2v/v1", env=env)
+    await generate("go", program, env)
     await run("go", "build", "-o", tmp_path / "make-video", ".", cwd=program, env=env)
     video = tmp_path / "cat.mp4"
     printed = await run(tmp_path / "make-video", PICTURE, "it moves", video, env=env)
