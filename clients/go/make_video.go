@@ -54,7 +54,8 @@ func main() {
 }
 
 func run(picture, prompt, video string) error {
-	channel, err := grpc.Dial(or("I2V_SERVER", "127.0.0.1:50051"), grpc.WithInsecure(), grpc.WithDefaultServiceConfig(retries))
+	options := []grpc.DialOption{grpc.WithInsecure(), grpc.WithDefaultServiceConfig(retries)}
+	channel, err := grpc.Dial(or("I2V_SERVER", "127.0.0.1:50051"), options...)
 	if err != nil {
 		return err
 	}

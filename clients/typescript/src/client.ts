@@ -1,6 +1,6 @@
 /** The service for one user. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Client as Stub } from "@connectrpc/connect";
+import { Code, ConnectError, type Client as Stub } from "@connectrpc/connect";
 import { randomUUID } from "node:crypto";
 import { Connection, type Call, type Options } from "./connection.js";
 import { Downloads } from "./downloads.js";
@@ -17,7 +17,6 @@ import {
 } from "./gen/i2v/v1/job_pb.js";
 import { UsageService, type Usage } from "./gen/i2v/v1/usage_pb.js";
 import { upload, type UploadOptions } from "./upload.js";
-import { Code, ConnectError } from "@connectrpc/connect";
 
 const ENDED: ReadonlySet<Job_State> = new Set([Job_State.SUCCEEDED, Job_State.FAILED, Job_State.CANCELLED]);
 const TERMINAL: ReadonlySet<string | undefined> = new Set(["succeeded", "failed", "cancelled"]);
@@ -73,7 +72,7 @@ export class Client {
 
   /** Yields the user's jobs, the newest first. */
   async *list(state = Job_State.STATE_UNSPECIFIED, call: Call = {}): AsyncGenerator<Job, void, void> {
-    for (let pageToken = ""; ; ) {
+    for (let pageToken = ""; ;) {
       const request = { state, pageToken };
       const page = await this.connection.call((options) => this.jobs.listJobs(request, options), call);
       yield* page.jobs;
@@ -83,12 +82,17 @@ export class Client {
   }
 
   /** Yields the events of a job, each once, and ends after its last. A broken stream continues where it stopped. */
-  async *watch(name: string, { after = 0n, onHeartbeat, signal }: WatchOptions = {}): AsyncGenerator<JobEvent, void, void> {
+  async *watch(
+    name: string,
+    { after = 0n, onHeartbeat, signal }: WatchOptions = {},
+  ): AsyncGenerator<JobEvent, void, void> {
     const retries = this.connection.retries({ signal });
     for (;;) {
       const request = { name, afterSequence: after };
       try {
-        for await (const { response } of this.connection.stream((options) => this.jobs.watchJob(request, options), { signal })) {
+        for await (const { response } of this.connection.stream((options) => this.jobs.watchJob(request, options), {
+          signal,
+        })) {
           retries.contact();
           if (response.case === "heartbeat") onHeartbeat?.(response.value);
           if (response.case !== "event" || response.value.sequence <= after) continue;
@@ -131,7 +135,7 @@ export class Client {
   /** Returns every model. */
   async models(call: Call = {}): Promise<Model[]> {
     const found: Model[] = [];
-    for (let pageToken = ""; ; ) {
+    for (let pageToken = ""; ;) {
       const request = { pageToken };
       const catalog = this.connection.service(CatalogService);
       const page = await this.connection.call((options) => catalog.listModels(request, options), call);

@@ -41,13 +41,18 @@ export class Downloads {
     return size;
   }
 
-  private async *parts(name: string, { variant = "", signal }: DownloadOptions): AsyncGenerator<Uint8Array, void, void> {
+  private async *parts(
+    name: string,
+    { variant = "", signal }: DownloadOptions,
+  ): AsyncGenerator<Uint8Array, void, void> {
     const retries = this.connection.retries({ signal });
     const digest = createHash("sha256");
-    for (let size = 0, complete = false; !complete; ) {
+    for (let size = 0, complete = false; !complete;) {
       const request = { name, variant, offset: BigInt(size) };
       try {
-        for await (const { data } of this.connection.stream((options) => this.assets.readAsset(request, options), { signal })) {
+        for await (const { data } of this.connection.stream((options) => this.assets.readAsset(request, options), {
+          signal,
+        })) {
           retries.contact();
           digest.update(data);
           size += data.length;

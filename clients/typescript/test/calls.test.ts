@@ -71,7 +71,9 @@ test("a watch goes on when the connection is cut", async () => {
       service(JobService, {
         async *watchJob({ afterSequence }) {
           calls += 1;
-          yield { response: { case: "event", value: { sequence: afterSequence + 1n, event: { case: "started", value: {} } } } };
+          yield {
+            response: { case: "event", value: { sequence: afterSequence + 1n, event: { case: "started", value: {} } } },
+          };
           if (calls === 1) {
             cutIt();
             await new Promise(() => {});
@@ -107,7 +109,10 @@ test("a refusal has its reason, its fields and when to try again, and is not rep
   let calls = 0;
   const details = [
     { desc: ErrorInfoSchema, value: { reason: "DURATION_UNSUPPORTED", metadata: { limit: "5" } } },
-    { desc: BadRequestSchema, value: { fieldViolations: [{ field: "spec.duration", description: "Too long.", reason: "X" }] } },
+    {
+      desc: BadRequestSchema,
+      value: { fieldViolations: [{ field: "spec.duration", description: "Too long.", reason: "X" }] },
+    },
     { desc: RetryInfoSchema, value: { retryDelay: { seconds: 1n, nanos: 500_000_000 } } },
   ];
   await scripted(
@@ -169,6 +174,9 @@ test("what cannot be an address, a key or a user is refused at once", () => {
     assert.throws(() => createClient({ ...nowhere, ...wrong }), RangeError);
   }
   for (const address of ["", "host", "http://host:1", "host:1/path", "host:99999", "me@host:1"]) {
-    assert.throws(() => createClient({ ...nowhere, address }), (error) => error instanceof TypeError || error instanceof RangeError);
+    assert.throws(
+      () => createClient({ ...nowhere, address }),
+      (error) => error instanceof TypeError || error instanceof RangeError,
+    );
   }
 });

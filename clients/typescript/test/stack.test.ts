@@ -31,7 +31,11 @@ test("a picture becomes a video, watched to its end and downloaded", options, as
     sequences.push(sequence);
     kinds.push(event.case);
   }
-  assert.deepEqual(sequences, sequences.map((_, index) => BigInt(index + 1)), "each event once, in order");
+  assert.deepEqual(
+    sequences,
+    sequences.map((_, index) => BigInt(index + 1)),
+    "each event once, in order",
+  );
   assert.deepEqual([kinds[0], kinds.at(-1)], ["admitted", "succeeded"]);
 
   const job = await client.job(submitted.name);
@@ -60,8 +64,12 @@ test("a picture becomes a video, watched to its end and downloaded", options, as
 
 test("the same request id makes one job, and another spec under it is refused", options, async () => {
   const image = (await client.upload(stack.picture)).name;
-  const requestId = "6f6c3a6e-3c52-4f43-9d8b-" + createHash("md5").update(String(Date.now())).digest("hex").slice(0, 12);
-  const [first, again] = await Promise.all([client.submit(spec(image), { requestId }), client.submit(spec(image), { requestId })]);
+  const requestId =
+    "6f6c3a6e-3c52-4f43-9d8b-" + createHash("md5").update(String(Date.now())).digest("hex").slice(0, 12);
+  const [first, again] = await Promise.all([
+    client.submit(spec(image), { requestId }),
+    client.submit(spec(image), { requestId }),
+  ]);
   assert.equal(first.name, again.name);
   await assert.rejects(
     client.submit({ ...spec(image), seed: 7n }, { requestId }),
@@ -73,15 +81,26 @@ test("the same request id makes one job, and another spec under it is refused", 
 
 test("what the service refuses has its reason and its fields", options, async () => {
   const refused = async (call: Promise<unknown>): Promise<I2VError> => {
-    const error = await call.then(() => assert.fail("it was not refused"), (caught: unknown) => caught);
+    const error = await call.then(
+      () => assert.fail("it was not refused"),
+      (caught: unknown) => caught,
+    );
     assert.ok(error instanceof I2VError, String(error));
     return error;
   };
   const wrong = await refused(client.submit({ ...spec(`assets/${"0".repeat(64)}`), duration: { seconds: 77n } }));
-  assert.ok(wrong.violations.some(({ subject, reason }) => subject === "spec.duration" && reason === "DURATION_UNSUPPORTED"));
+  assert.ok(
+    wrong.violations.some(({ subject, reason }) => subject === "spec.duration" && reason === "DURATION_UNSUPPORTED"),
+  );
   assert.equal((await refused(client.job("jobs/none"))).code, Code.NotFound);
-  assert.equal((await refused(client.upload(Buffer.from("MZ no picture"), { mediaType: "image/*" }))).code, Code.InvalidArgument);
-  assert.equal((await refused(client.upload(Buffer.alloc(10_000_001, "x"), { mediaType: "image/*" }))).code, Code.InvalidArgument);
+  assert.equal(
+    (await refused(client.upload(Buffer.from("MZ no picture"), { mediaType: "image/*" }))).code,
+    Code.InvalidArgument,
+  );
+  assert.equal(
+    (await refused(client.upload(Buffer.alloc(10_000_001, "x"), { mediaType: "image/*" }))).code,
+    Code.InvalidArgument,
+  );
   assert.equal((await refused(client.upload(Buffer.alloc(0)))).code, Code.InvalidArgument);
   const stranger = createClient({ ...stack, key: "wrong" });
   assert.equal((await refused(stranger.usage())).code, Code.Unauthenticated);

@@ -38,7 +38,11 @@ test("a download that breaks continues where it stopped", async () => {
 test("bytes that are not those of the name are refused, and leave no file", async () => {
   await scripted(
     ({ service }) => {
-      service(AssetService, { async *readAsset() { yield { data: FILE }; } });
+      service(AssetService, {
+        async *readAsset() {
+          yield { data: FILE };
+        },
+      });
     },
     async ({ client }) => {
       const other = named(Buffer.from("other bytes"));
@@ -60,7 +64,10 @@ test("a small upload is sent from its first byte again, with its size and its di
         async writeAsset(requests) {
           let sent = "";
           for await (const { part } of requests) {
-            sent += part.case === "header" ? `${part.value.sizeBytes} assets/${part.value.sha256} ${part.value.mediaType} ` : part.value;
+            sent +=
+              part.case === "header"
+                ? `${part.value.sizeBytes} assets/${part.value.sha256} ${part.value.mediaType} `
+                : part.value;
           }
           tries.push(sent);
           if (tries.length === 1) throw new ConnectError("The server stops.", Code.Unavailable);
