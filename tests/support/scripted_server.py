@@ -23,9 +23,9 @@ from i2v.v1 import (
 )
 from prometheus_client import CollectorRegistry
 
+from i2v_client import AsyncClient
+from i2v_client.server_address import SERVICE
 from services.certificates.certificate_files import CertificateFiles
-from services.client.client import Client
-from services.client.server_address import SERVICE
 from services.errors import InvalidUpload, Unavailable, Violation
 from services.errors import NotFound as NoSuchThing
 from services.errors import Unauthenticated as NoKey
@@ -296,7 +296,7 @@ def kept(port: int) -> socket.socket:
 class Rig:
     script: Script
     server: RpcServer
-    client: Client
+    client: AsyncClient
 
     @property
     def address(self) -> str:
@@ -310,5 +310,5 @@ async def scripted() -> AsyncIterator[Rig]:
         script = Script()
         server = await serving(script)
         stack.push_async_callback(server.drain, 0)
-        client = await stack.enter_async_context(Client(f"127.0.0.1:{server.port}", KEY, "ann", retry_for_s=5))
+        client = await stack.enter_async_context(AsyncClient(f"127.0.0.1:{server.port}", KEY, "ann", retry_for_s=5))
         yield Rig(script, server, client)

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
-from services.client.errors import NotFound, Unreachable
-from services.client.retry import RetryPolicy
-from services.client.service_channel import ServiceChannel
-from services.client.upload_files import Upload
+from i2v_client.errors import NotFound, Unreachable
+from i2v_client.retry import RetryPolicy
+from i2v_client.service_channel import ServiceChannel
+from i2v_client.upload_files import Upload
 
 RESUMABLE_BYTES = 8 * 1024 * 1024
 """A smaller file is sent from its first byte again: that takes less time than to store its parts."""
