@@ -1,16 +1,25 @@
 """The Python client as a package: its wheel is whole, needs no server, and is typed for its users."""
 
+import asyncio
 import json
+import os
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
+from standardwebhooks.webhooks import Webhook
 
 from tests.support.client_wheel import CLIENT, ROOT, Installed, built, installed
+from tests.support.scripted_server import KEY, PICTURE, VIDEO, Rig
+from tools.stack_process import HOST, free_port
 
 DEPENDENCIES = {"google", "grpc", "grpc_status", "standardwebhooks", "typing_extensions"}
+LOADED_BY_GRPC = {"grpc_health", "grpc_reflection", "grpc_tools"}
+"""By gRPC itself, where they are installed."""
 PROGRAM = """
 from typing import assert_type
 
@@ -84,8 +93,8 @@ def test_it_loads_what_it_depends_on_and_nothing_of_the_server(environment: Inst
     done = subprocess.run([environment.python, "-I", "-c", program], capture_output=True, timeout=60, check=True)
     modules = json.loads(done.stdout)
     tops = {name.partition(".")[0] for name in modules} - sys.stdlib_module_names
-    tops -= {name for name in tops if name.startswith(("__", "_distutils", "distutils"))}
-    assert tops <= DEPENDENCIES | {"i2v", "i2v_client"}
+    tops = {name for name in tops if "cython" not in name and not name.startswith("__")}
+    assert tops - LOADED_BY_GRPC <= DEPENDENCIES | {"i2v", "i2v_client"}
     assert modules["i2v_client"].startswith(str(environment.folder))
     assert modules["i2v.v1.job_pb2"].startswith(str(environment.folder))
 
@@ -103,3 +112,42 @@ def test_a_users_program_is_checked_by_strict_mypy(environment: Installed, tmp_p
         timeout=200,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+async def test_an_example_makes_a_video_with_the_wheel_alone(environment: Installed, rig: Rig, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(PICTURE)
+    rig.script.break_watch_after = [2, 4]
+    started = await asyncio.create_subprocess_exec(
+        *(environment.python, "-I", CLIENT / "examples/one_video.py", "cat.png", "cat.mp4"),
+        cwd=tmp_path,
+        env={"I2V_SERVER": rig.address, "I2V_KEY": KEY},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    printed, _ = await asyncio.wait_for(started.communicate(), 60)
+    assert started.returncode == 0
+    assert [line.split()[0] for line in printed.decode().splitlines()] == ["1", "2", "3", "4", "5", "6", "cat.mp4:"]
+    assert (tmp_path / "cat.mp4").read_bytes() == VIDEO
+
+
+async def test_the_example_of_a_receiver_takes_each_event_once_and_refuses_strangers(environment: Installed) -> None:
+    secret, url = "whsec_c2VjcmV0LW9mLXRoZS1lbmRwb2ludA==", f"http://{HOST}:{(port := free_port())}/"
+    body, now = json.dumps({"type": "job.succeeded", "data": {"job": "jobs/7"}}), datetime.now(UTC)
+    signature = Webhook(secret).sign("evt_1", now, body)
+    headers = {"webhook-id": "evt_1", "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
+    receiver = await asyncio.create_subprocess_exec(
+        *(environment.python, "-I", CLIENT / "examples/webhook_receiver.py", str(port)),
+        env=os.environ | {"WEBHOOK_SECRETS": f"whsec_bmV3LXNlY3JldA== {secret}"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        transport = httpx.AsyncHTTPTransport(retries=9)  # until it listens
+        async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=30) as http:
+            answers = [await http.post(url, content=body, headers=headers) for _ in range(2)]
+            answers.append(await http.post(url, content=body + " ", headers=headers))
+            answers.append(await http.post(url, content=body))
+    finally:
+        receiver.terminate()
+    printed, _ = await receiver.communicate()
+    assert [each.status_code for each in answers] == [204, 204, 400, 400]
+    assert printed.decode() == "job.succeeded evt_1 {'job': 'jobs/7'}\n"

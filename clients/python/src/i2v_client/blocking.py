@@ -57,7 +57,7 @@ def blocking(
     """Returns a method that waits for the result of an asynchronous one."""
 
     @wraps(method)
-    def call(self: Blocking[Of], *given: Given.args, **named: Given.kwargs) -> Result:
+    def call(self: Blocking[Of], /, *given: Given.args, **named: Given.kwargs) -> Result:
         return self._loop.run(method(self._asynchronous, *given, **named))
 
     return call
@@ -69,7 +69,7 @@ def iterating(
     """Returns a method that yields what an asynchronous one yields."""
 
     @wraps(method)
-    def call(self: Blocking[Of], *given: Given.args, **named: Given.kwargs) -> Iterator[Result]:
+    def call(self: Blocking[Of], /, *given: Given.args, **named: Given.kwargs) -> Iterator[Result]:
         source = method(self._asynchronous, *given, **named)
         try:
             while (found := self._loop.run(_next(source))) is not END:
