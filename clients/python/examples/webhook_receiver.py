@@ -30,7 +30,7 @@ class Receiver(BaseHTTPRequestHandler):
             return
         if event.id not in seen:
             seen.add(event.id)
-            print(event.type, event.id, dict(event.data), flush=True)
+            print(event.type, event.job, event.id, flush=True)
         self.send_response(204)
         self.end_headers()
 

@@ -21,7 +21,8 @@ def main(picture: str, video: str) -> None:
         for entry in islice(i2v.library.assets(filter="type = video"), 3):
             print(entry.name, entry.details.title)
         for limit in i2v.usage().limits:
-            print(limit.subject, limit.measure, limit.used, "of", limit.limit)
+            most = limit.limit if limit.HasField("limit") else "no limit"
+            print(limit.subject, limit.measure, limit.used, "of", most)
 
 
 if __name__ == "__main__":

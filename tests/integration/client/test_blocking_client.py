@@ -57,7 +57,7 @@ async def test_events_come_once_each_over_streams_that_break(rig: Rig) -> None:
     assert await with_client(rig, lambda i2v: list(i2v.watch("jobs/7"))) == THE_EVENTS
 
 
-async def test_a_watch_that_is_left_ends_its_call(rig: Rig) -> None:
+async def test_after_a_watch_that_was_left_the_client_goes_on(rig: Rig) -> None:
     rig.script.endless = True
 
     def work(i2v: Client) -> int:

@@ -131,7 +131,8 @@ async def test_an_example_makes_a_video_with_the_wheel_alone(environment: Instal
 
 async def test_the_example_of_a_receiver_takes_each_event_once_and_refuses_strangers(environment: Installed) -> None:
     secret, url = "whsec_c2VjcmV0LW9mLXRoZS1lbmRwb2ludA==", f"http://{HOST}:{(port := free_port())}/"
-    body, now = json.dumps({"type": "job.succeeded", "data": {"job": "jobs/7"}}), datetime.now(UTC)
+    now = datetime.now(UTC)
+    body = json.dumps({"type": "job.succeeded", "timestamp": now.isoformat(), "data": {"job": "jobs/7"}})
     signature = Webhook(secret).sign("evt_1", now, body)
     headers = {"webhook-id": "evt_1", "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
     receiver = await asyncio.create_subprocess_exec(
@@ -150,4 +151,4 @@ async def test_the_example_of_a_receiver_takes_each_event_once_and_refuses_stran
         receiver.terminate()
     printed, _ = await receiver.communicate()
     assert [each.status_code for each in answers] == [204, 204, 400, 400]
-    assert printed.decode() == "job.succeeded evt_1 {'job': 'jobs/7'}\n"
+    assert printed.decode() == "job.succeeded jobs/7 evt_1\n"

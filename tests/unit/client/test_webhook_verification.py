@@ -4,12 +4,25 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from google.protobuf import json_format
+from i2v.v1 import job_pb2
 from standardwebhooks.webhooks import Webhook
 
 from i2v_client import InvalidWebhook, verify_webhook
 
 NEW, OLD = "whsec_bmV3LXNlY3JldC1vZi1hbi1lbmRwb2ludA==", "whsec_b2xkLXNlY3JldC1vZi1hbi1lbmRwb2ludA=="
-BODY = json.dumps({"type": "job.succeeded", "data": {"job": "jobs/7", "title": "ein Kätzchen"}}).encode()
+TIME = datetime(2026, 11, 30, 16, 0, 0, 123000, tzinfo=UTC)
+ENDED = job_pb2.JobEvent(
+    sequence=9, succeeded=job_pb2.Succeeded(output=job_pb2.VideoOutput(asset="assets/7", size_bytes=5_000_000_000))
+)
+JOB = {"job": "jobs/7", "user": "ann", "sequence": 9, "event": json_format.MessageToDict(ENDED)}
+
+
+def body_of(type_: str, data: object, time: str = "2026-11-30T16:00:00.123Z") -> bytes:
+    return json.dumps({"type": type_, "timestamp": time, "data": data}, ensure_ascii=False).encode()
+
+
+BODY = body_of("job.succeeded", JOB)
 
 
 def signed(body: bytes, *secrets: str, ago: timedelta = timedelta(), id_: str = "evt_1") -> dict[str, str]:
@@ -22,10 +35,24 @@ def signed(body: bytes, *secrets: str, ago: timedelta = timedelta(), id_: str = 
     }
 
 
-def test_a_message_of_the_service_is_an_event_with_its_id_type_time_and_data() -> None:
+def test_a_message_about_a_job_is_the_event_that_a_watch_yields() -> None:
     event = verify_webhook(BODY, signed(BODY, NEW), NEW)
-    assert (event.id, event.type, event.data["job"]) == ("evt_1", "job.succeeded", "jobs/7")
-    assert abs(datetime.now(UTC) - event.time) < timedelta(minutes=1)
+    assert (event.id, event.type, event.time) == ("evt_1", "job.succeeded", TIME)
+    assert (event.job, event.sequence, event.job_event) == ("jobs/7", 9, ENDED)
+    assert event.data == JOB
+
+
+def test_a_message_about_something_else_has_its_data_and_no_job() -> None:
+    body = body_of("asset.created", {"asset": "assets/7", "user": "ann", "title": "ein Kätzchen"})
+    event = verify_webhook(body, signed(body, NEW), NEW)
+    assert (event.job, event.sequence, event.job_event) == ("", 0, None)
+    assert event.data["title"] == "ein Kätzchen"
+
+
+def test_what_a_newer_server_adds_to_an_event_is_left_out() -> None:
+    body = body_of("job.new", JOB | {"event": {"sequence": "9", "newKind": {"x": 1}}, "more": 1})
+    event = verify_webhook(body, signed(body, NEW), NEW)
+    assert event.job_event == job_pb2.JobEvent(sequence=9)
 
 
 def test_during_a_rotation_either_secret_is_enough_on_both_sides() -> None:
@@ -78,7 +105,21 @@ def test_headers_that_are_none_of_the_form_are_refused_and_nothing_else_is_raise
         verify_webhook(BODY, signed(BODY, NEW) | changed, [NEW, OLD])
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b'{"type": "x"}', b'{"type": "x", "data": 7}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"7",
+        b'{"type": "x"}',
+        body_of("x", 7),
+        body_of("x", {}, "yesterday"),
+        body_of("x", {"event": {"sequence": "many"}}),
+        body_of("x", {"event": 7}),
+        body_of("x", {"sequence": []}),
+    ],
+)
 def test_a_signed_body_that_is_no_event_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidWebhook):
         verify_webhook(body, signed(body, NEW), NEW)

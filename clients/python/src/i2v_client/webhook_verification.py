@@ -5,9 +5,11 @@ The form is that of Standard Webhooks: the headers `webhook-id`, `webhook-timest
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from google.protobuf import json_format
+from i2v.v1 import job_pb2
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 
@@ -24,9 +26,15 @@ class WebhookEvent:
     type: str
     """Such as `job.succeeded`."""
     time: datetime
-    """When it was sent."""
+    """When it happened."""
     data: Mapping[str, Any]
     """What happened, in JSON."""
+    job: str = ""
+    """The job that it is about, `jobs/{id}`; empty: none."""
+    sequence: int = 0
+    """Number of the job's event; 0: none."""
+    job_event: job_pb2.JobEvent | None = None
+    """The job's event, as `watch` yields it."""
 
 
 def verify_webhook(payload: bytes | str, headers: Mapping[str, str], secrets: str | Sequence[str]) -> WebhookEvent:
@@ -50,7 +58,12 @@ def verify_webhook(payload: bytes | str, headers: Mapping[str, str], secrets: st
 
 def _event(body: Any, headers: Mapping[str, str]) -> WebhookEvent:
     try:
-        sent = datetime.fromtimestamp(float(headers["webhook-timestamp"]), UTC)
-        return WebhookEvent(headers["webhook-id"], str(body["type"]), sent, dict(body["data"]))
-    except (KeyError, TypeError, ValueError):
-        raise InvalidWebhook("the webhook is none of this service: it has no type and no data") from None
+        data = dict(body["data"])
+        time = datetime.fromisoformat(body["timestamp"])
+        job = None
+        if (said := data.get("event")) is not None:
+            job = json_format.ParseDict(said, job_pb2.JobEvent(), ignore_unknown_fields=True)
+        of_job = str(data.get("job", "")), int(data.get("sequence", 0))
+        return WebhookEvent(headers["webhook-id"], str(body["type"]), time, data, *of_job, job)
+    except (KeyError, TypeError, ValueError, json_format.ParseError) as error:
+        raise InvalidWebhook(f"the webhook is no event of this service: {error}") from None
