@@ -21,6 +21,7 @@ from i2v_client import (
     ledger,
     library,
     provenance,
+    webhooks,
 )
 from services.errors import InvalidSpec, Unavailable, Violation
 from services.reasons import ServiceReason, SpecReason
@@ -129,6 +130,7 @@ def test_every_call_of_the_asynchronous_client_has_a_method_that_waits() -> None
         (library.Library, client.Library),
         (ledger.Ledger, client.Ledger),
         (provenance.Provenance, client.Provenance),
+        (webhooks.Webhooks, client.Webhooks),
     ):
         wanted = {name for name in vars(asynchronous) if not name.startswith("_")}
         assert wanted == {name for name in vars(waiting) if not name.startswith("_")}

@@ -31,6 +31,7 @@ from i2v_client.service_channel import ServiceChannel
 from i2v_client.tls_files import TlsSource
 from i2v_client.upload_files import Upload
 from i2v_client.watches import OnHeartbeat, OnOutage
+from i2v_client.webhooks import Webhooks
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -72,6 +73,7 @@ class AsyncClient:
         self.library = Library(self._channel)
         self.ledger = Ledger(self._channel)
         self.provenance = Provenance(self._channel)
+        self.webhooks = Webhooks(self._channel)
         return self
 
     async def __aexit__(

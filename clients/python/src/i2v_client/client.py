@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from i2v_client import ledger, library, provenance
+from i2v_client import ledger, library, provenance, webhooks
 from i2v_client.async_client import AsyncClient
 from i2v_client.blocking import Blocking, LoopThread, blocking, iterating
 from i2v_client.tls_files import TlsSource
@@ -35,6 +35,20 @@ class Provenance(Blocking[provenance.Provenance]):
 
     manifest = blocking(provenance.Provenance.manifest)
     verify = blocking(provenance.Provenance.verify)
+
+
+class Webhooks(Blocking[webhooks.Webhooks]):
+    """See `i2v_client.webhooks`."""
+
+    create = blocking(webhooks.Webhooks.create)
+    get = blocking(webhooks.Webhooks.get)
+    endpoints = iterating(webhooks.Webhooks.endpoints)
+    update = blocking(webhooks.Webhooks.update)
+    delete = blocking(webhooks.Webhooks.delete)
+    rotate = blocking(webhooks.Webhooks.rotate)
+    test = blocking(webhooks.Webhooks.test)
+    deliveries = iterating(webhooks.Webhooks.deliveries)
+    replay = blocking(webhooks.Webhooks.replay)
 
 
 class Client(Blocking[AsyncClient]):
@@ -70,6 +84,7 @@ class Client(Blocking[AsyncClient]):
         self.library = Library(self._asynchronous.library, self._loop)
         self.ledger = Ledger(self._asynchronous.ledger, self._loop)
         self.provenance = Provenance(self._asynchronous.provenance, self._loop)
+        self.webhooks = Webhooks(self._asynchronous.webhooks, self._loop)
         return self
 
     def __exit__(
