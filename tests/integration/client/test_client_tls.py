@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from i2v_client import AsyncClient, TlsFiles, Unreachable
-from tests.support.certificate import Authority, replace, server_files
 from tests.support.scripted_server import KEY, Script, serving
+from tools.made_certificates import Authority, replace, server_files
 
 
 @dataclass
