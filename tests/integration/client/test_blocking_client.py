@@ -2,13 +2,16 @@
 
 import asyncio
 import io
+import os
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from i2v.v1 import job_pb2
+from i2v.v1 import job_pb2, job_pb2_grpc
 
 from i2v_client import (
     AsyncClient,
@@ -91,6 +94,17 @@ async def test_a_submission_is_repeated_with_one_request_id(rig: Rig) -> None:
     assert first.request_id == second.request_id != ""
 
 
+async def test_services_without_methods_are_called_by_their_stubs(rig: Rig) -> None:
+    def work(i2v: Client) -> None:
+        jobs = job_pb2_grpc.JobServiceStub(i2v.channel())
+        assert i2v.call(jobs.GetJob, job_pb2.GetJobRequest(name="jobs/7")).name == "jobs/7"
+        assert len(list(i2v.each(jobs.ListJobs, job_pb2.ListJobsRequest(), "jobs"))) == 6
+        watched = i2v.stream(jobs.WatchJob, job_pb2.WatchJobRequest(name="jobs/7", after_sequence=5))
+        assert [each.WhichOneof("response") for each in watched] == ["heartbeat", "event"]
+
+    await with_client(rig, work)
+
+
 async def test_threads_share_a_client_next_to_an_asynchronous_one(rig: Rig) -> None:
     def work(i2v: Client) -> list[str]:
         found: list[str] = []
@@ -123,8 +137,7 @@ async def test_a_server_that_is_not_there_is_said_and_the_thread_ends() -> None:
 
 
 def test_every_call_of_the_asynchronous_client_has_a_method_that_waits() -> None:
-    low_level = {"call", "channel", "each", "send", "stream"}
-    wanted = {name for name in vars(AsyncClient) if not name.startswith("_")} - low_level
+    wanted = {name for name in vars(AsyncClient) if not name.startswith("_")} - {"send"}
     assert wanted == {name for name in vars(Client) if not name.startswith("_")}
     for asynchronous, waiting in (
         (library.Library, client.Library),
@@ -134,3 +147,24 @@ def test_every_call_of_the_asynchronous_client_has_a_method_that_waits() -> None
     ):
         wanted = {name for name in vars(asynchronous) if not name.startswith("_")}
         assert wanted == {name for name in vars(waiting) if not name.startswith("_")}
+
+
+async def test_ctrl_c_ends_a_program_that_waits_for_an_event(rig: Rig) -> None:
+    rig.script.endless = True
+    program = (
+        "import sys; from i2v_client import Client\n"
+        f"with Client({rig.address!r}, {KEY!r}) as i2v:\n"
+        "    for event in i2v.watch('jobs/7'): print(event.sequence, flush=True)"
+    )
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program),
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert running.stdout is not None
+    while await running.stdout.readline() != b"4\n":
+        pass
+    running.send_signal(signal.SIGINT)
+    _, said = await asyncio.wait_for(running.communicate(), 60)
+    assert said.decode().splitlines()[-1] == "KeyboardInterrupt"

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 Of = TypeVar("Of")
@@ -70,7 +70,7 @@ def iterating(
 
     @wraps(method)
     def call(self: Blocking[Of], /, *given: Given.args, **named: Given.kwargs) -> Iterator[Result]:
-        source = method(self._asynchronous, *given, **named)
+        source = self._loop.run(_begun(partial(method, self._asynchronous, *given, **named)))
         try:
             while (found := self._loop.run(_next(source))) is not END:
                 yield found
@@ -78,6 +78,10 @@ def iterating(
             self._loop.run(source.aclose())
 
     return call
+
+
+async def _begun(begin: Callable[[], AsyncGenerator[Result, None]]) -> AsyncGenerator[Result, None]:
+    return begin()  # on the loop, which calls of gRPC belong to
 
 
 async def _next(source: AsyncGenerator[Result, None]) -> Result:

@@ -3,6 +3,8 @@
 from types import TracebackType
 from typing import Self
 
+import grpc
+
 from i2v_client import ledger, library, provenance, webhooks
 from i2v_client.async_client import AsyncClient
 from i2v_client.blocking import Blocking, LoopThread, blocking, iterating
@@ -109,3 +111,10 @@ class Client(Blocking[AsyncClient]):
     model = blocking(AsyncClient.model)
     usage = blocking(AsyncClient.usage)
     watch_usage = iterating(AsyncClient.watch_usage)
+    call = blocking(AsyncClient.call)
+    each = iterating(AsyncClient.each)
+    stream = iterating(AsyncClient.stream)
+
+    def channel(self) -> grpc.aio.Channel:
+        """Returns the channel, to make stubs for `call`, `each` and `stream`."""
+        return self._asynchronous.channel()

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import BinaryIO
 
 from i2v.v1 import provenance_pb2, provenance_pb2_grpc
 
 from i2v_client.service_channel import ServiceChannel
-from i2v_client.upload_files import Upload
+from i2v_client.upload_files import chunks, opened
 
 
 class Provenance:
@@ -23,12 +24,17 @@ class Provenance:
 
     async def verify(self, source: Path | str) -> provenance_pb2.Verification:
         """Checks a file, or the asset of a name. Raises OSError too."""
+        verify = self._provenance.VerifyAsset
+        if isinstance(source, str):
+            return await self._channel.upload(verify, lambda: _named(source))
+        with opened(source) as file:
+            return await self._channel.upload(verify, lambda: _bytes_of(file))
 
-        async def requests() -> AsyncGenerator[provenance_pb2.VerifyAssetRequest, None]:
-            if isinstance(source, str):
-                yield provenance_pb2.VerifyAssetRequest(name=source)
-                return
-            async for chunk in Upload(source, 0, "").chunks():
-                yield provenance_pb2.VerifyAssetRequest(data=chunk)
 
-        return await self._channel.upload(self._provenance.VerifyAsset, requests)
+async def _named(asset: str) -> AsyncGenerator[provenance_pb2.VerifyAssetRequest, None]:
+    yield provenance_pb2.VerifyAssetRequest(name=asset)
+
+
+async def _bytes_of(file: BinaryIO) -> AsyncGenerator[provenance_pb2.VerifyAssetRequest, None]:
+    async for chunk in chunks(file):
+        yield provenance_pb2.VerifyAssetRequest(data=chunk)

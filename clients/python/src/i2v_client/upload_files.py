@@ -36,7 +36,7 @@ class Upload:
         """Reads the whole file once. Raises OSError."""
         if isinstance(source, Upload):
             return source
-        with _opened(source) as file:
+        with opened(source) as file:
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it only reads
             return cls(source, file.seek(0, os.SEEK_END), sha256)
@@ -55,12 +55,12 @@ class Upload:
         name = os.path.basename(name) if isinstance(name, str) else ""  # an open file may have a number
         return "".join(sign for sign in name if sign.isprintable())[:TITLE_MOST]
 
-    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes]:
-        """Yields its bytes from an offset."""
-        with _opened(self.source) as file:
-            while chunk := await asyncio.to_thread(_read_at, file, offset):
-                offset += len(chunk)
-                yield chunk
+
+async def chunks(file: BinaryIO, offset: int = 0) -> AsyncIterator[bytes]:
+    """Yields the bytes of an open file from an offset."""
+    while chunk := await asyncio.to_thread(_read_at, file, offset):
+        offset += len(chunk)
+        yield chunk
 
 
 def _read_at(file: BinaryIO, offset: int) -> bytes:
@@ -70,7 +70,8 @@ def _read_at(file: BinaryIO, offset: int) -> bytes:
 
 
 @contextmanager
-def _opened(source: Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
+def opened(source: Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
+    """Opens what is to be uploaded, for all tries; a file that is open already stays so. Raises OSError."""
     if isinstance(source, bytes):
         yield io.BytesIO(source)
     elif isinstance(source, Path):
