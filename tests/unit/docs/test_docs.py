@@ -24,7 +24,7 @@ from tools.reason_tables import TABLE, with_tables
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
 RULES = sorted((ROOT / "deploy/monitoring/rules").glob("*.yaml"))
-TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "THIRD_PARTY.md")
+TOP = ("README.md", "clients/python/README.md", "CONTRIBUTING.md", "CHANGELOG.md", "THIRD_PARTY.md")
 PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in TOP)])
 WORD = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 CODE = re.compile(r"`([^`\n]+)`")
