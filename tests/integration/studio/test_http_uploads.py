@@ -3,30 +3,35 @@
 import asyncio
 import base64
 import hashlib
-import io
+import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from minio import Minio
 
 from tests.support import pictures, sounds
 from tests.support.event_source import counted
-from tests.support.s3_fixture import S3Server
 from tests.support.studio_rig import PICTURE, Rig, before_an_api
 
-KEY = {"Authorization": "Bearer studio-key", "I2V-User": "ann"}
 PICTURE_MOST = 10_000_000
-PARTIAL = KEY | {"Content-Type": "application/partial-upload"}
+PART = {"Content-Type": "application/partial-upload"}
 SOUND = sounds.a_sound("audio/wav", 60.0)
 
 
-@pytest.fixture
-async def rig(database: str, tmp_path: Path) -> AsyncIterator[Rig]:
-    async with before_an_api(database, tmp_path, None, {"STALL_S": "1"}) as made:
+@pytest.fixture(scope="module")
+async def before(shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with before_an_api(shared_database, tmp_path_factory.mktemp("studio"), None, {"STALL_S": "1"}) as made:
         yield made
+
+
+@pytest.fixture
+def rig(before: Rig) -> Rig:
+    return before.of(f"user-{uuid.uuid4().hex}")
+
+
+def key(rig: Rig) -> dict[str, str]:
+    return {"Authorization": "Bearer studio-key", "I2V-User": rig.user}
 
 
 def digest(data: bytes, algorithm: str = "sha-256") -> str:
@@ -41,22 +46,23 @@ async def slices(data: bytes, size: int = 100_000) -> AsyncIterator[bytes]:
 
 async def post(rig: Rig, content: Any, query: str = "", **headers: str) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await rig.http.post(f"{rig.address}/v1/uploads{query}", content=content, headers=KEY | named)
+    return await rig.http.post(f"{rig.address}/v1/uploads{query}", content=content, headers=key(rig) | named)
 
 
 async def test_a_file_becomes_an_asset_in_one_request(rig: Rig) -> None:
+    before = await counted(rig.http, rig.metrics, "i2v_studio_received_bytes_total")
     made = await post(rig, PICTURE, "?title=Cat&tags=a&tags=b", Content_Type="image/png", Repr_Digest=digest(PICTURE))
     assert made.status_code == 201, made.text
     asset = made.json()
     assert made.headers["location"] == f"/v1/{asset['name']}"
     assert (asset["mediaType"], asset["details"]["title"], asset["details"]["tags"]) == ("image/png", "Cat", ["a", "b"])
-    got = await rig.http.get(f"{rig.address}{made.headers['location']}", headers=KEY)
+    got = await rig.http.get(f"{rig.address}{made.headers['location']}", headers=key(rig))
     assert got.json()["details"] == asset["details"]
     # Without a length, without a type, and as curl's --data-binary says it.
     for kind in ("", "application/octet-stream", "application/x-www-form-urlencoded"):
         again = await post(rig, slices(PICTURE, 10), Content_Type=kind, Content_Digest=digest(PICTURE, "sha-512"))
         assert (again.status_code, again.json()["name"]) == (201, asset["name"]), again.text
-    assert await counted(rig.http, rig.metrics, "i2v_studio_received_bytes_total") == 4 * len(PICTURE)
+    assert await counted(rig.http, rig.metrics, "i2v_studio_received_bytes_total") == before + 4 * len(PICTURE)
 
 
 async def test_files_that_are_refused_leave_nothing(rig: Rig) -> None:
@@ -90,15 +96,15 @@ async def test_files_that_are_refused_leave_nothing(rig: Rig) -> None:
         assert answer.status_code == problem["status"] == status and reason in found, (reason, headers, answer.text)
     unknown = await post(rig, PICTURE, "?name=cat")
     assert (unknown.status_code, unknown.json()["reason"]) == (400, "FIELD_UNKNOWN")
-    library = await rig.http.get(f"{rig.address}/v1/assets", headers=KEY)
+    library = await rig.http.get(f"{rig.address}/v1/assets", headers=key(rig))
     assert library.json()["assets"] == []
 
 
 async def test_a_body_that_stalls_is_refused_and_one_in_parts_keeps_what_came(rig: Rig) -> None:
     begun = await post(rig, b"", Upload_Complete="?0", Upload_Length=str(len(SOUND)))
     upload = begun.headers["location"]
-    part = PARTIAL | {"Upload-Offset": "0", "Upload-Complete": "?0"}
-    for method, path, headers in (("POST", "/v1/uploads", KEY), ("PATCH", upload, part)):
+    part = key(rig) | PART | {"Upload-Offset": "0", "Upload-Complete": "?0"}
+    for method, path, headers in (("POST", "/v1/uploads", key(rig)), ("PATCH", upload, part)):
         reader, writer = await _send(rig, method, path, headers, SOUND[:1000], length=2000)
         async with asyncio.timeout(60):
             assert b" 408 " in await reader.readline()
@@ -128,11 +134,11 @@ async def test_a_file_comes_in_parts_and_goes_on_after_a_break(rig: Rig) -> None
 
     half = len(SOUND) // 2
     part = {"Upload-Offset": "0", "Upload-Complete": "?0", "Content-Digest": digest(SOUND[:half])}
-    first = await rig.http.patch(upload, content=SOUND[:half], headers=PARTIAL | part)
+    first = await rig.http.patch(upload, content=SOUND[:half], headers=key(rig) | PART | part)
     assert (first.status_code, first.headers["upload-offset"]) == (204, str(half))
     # A connection that breaks in the middle of the rest: what came of it is kept.
     sent = half + 300_000
-    headers = PARTIAL | {"Upload-Offset": str(half), "Upload-Complete": "?1"}
+    headers = key(rig) | PART | {"Upload-Offset": str(half), "Upload-Complete": "?1"}
     _, writer = await _send(
         rig, "PATCH", begun.headers["location"], headers, SOUND[half:sent], length=len(SOUND) - half
     )
@@ -145,20 +151,20 @@ async def test_a_file_comes_in_parts_and_goes_on_after_a_break(rig: Rig) -> None
     )
     # One that was there before.
     stale = await rig.http.patch(
-        upload, content=SOUND[half:], headers=PARTIAL | {"Upload-Offset": str(half), "Upload-Complete": "?1"}
+        upload, content=SOUND[half:], headers=key(rig) | PART | {"Upload-Offset": str(half), "Upload-Complete": "?1"}
     )
     assert (stale.status_code, stale.headers["upload-offset"]) == (409, str(sent))
     assert stale.json()["reason"] == "UPLOAD_OFFSET_WRONG"
     rest = {"Upload-Offset": str(sent), "Upload-Complete": "?1"}
-    made = await rig.http.patch(upload, content=slices(SOUND[sent:]), headers=PARTIAL | rest)
+    made = await rig.http.patch(upload, content=slices(SOUND[sent:]), headers=key(rig) | PART | rest)
     assert (made.status_code, made.headers["upload-complete"]) == (201, "?1"), made.text
     assert made.json()["name"] == f"assets/{hashlib.sha256(SOUND).hexdigest()}"
     # The answer was lost: the state says that it is complete, and an empty part brings the answer again.
-    assert (await rig.http.head(upload, headers=KEY)).headers["upload-complete"] == "?1"
+    assert (await rig.http.head(upload, headers=key(rig))).headers["upload-complete"] == "?1"
     end = {"Upload-Offset": str(len(SOUND)), "Upload-Complete": "?1"}
-    again = await rig.http.patch(upload, content=b"", headers=PARTIAL | end)
+    again = await rig.http.patch(upload, content=b"", headers=key(rig) | PART | end)
     assert (again.status_code, again.json()["name"]) == (201, made.json()["name"])
-    body = (await rig.http.get(upload, headers=KEY)).json()
+    body = (await rig.http.get(upload, headers=key(rig))).json()
     assert (body["receivedBytes"], body["asset"]) == (str(len(SOUND)), made.json()["name"])
 
 
@@ -166,15 +172,15 @@ async def _state(rig: Rig, upload: str, offset: int) -> httpx.Response:
     """Waits until as much has arrived."""
     async with asyncio.timeout(60):
         while True:
-            found = await rig.http.head(upload, headers=KEY)
+            found = await rig.http.head(upload, headers=key(rig))
             if found.headers["upload-offset"] == str(offset):
                 return found
 
 
 async def test_parts_that_do_not_fit_are_refused_and_change_nothing(rig: Rig) -> None:
     length = {"Upload-Complete": "?0", "Upload-Length": str(len(PICTURE)), "Idempotency-Key": "one"}
-    begun = await rig.http.post(f"{rig.address}/v1/uploads", headers=KEY | length)
-    again = await rig.http.post(f"{rig.address}/v1/uploads", headers=KEY | length)
+    begun = await rig.http.post(f"{rig.address}/v1/uploads", headers=key(rig) | length)
+    again = await rig.http.post(f"{rig.address}/v1/uploads", headers=key(rig) | length)
     assert begun.headers["location"] == again.headers["location"]
     upload = rig.address + begun.headers["location"]
     size, at = str(len(PICTURE)), {"Upload-Offset": "0", "Upload-Complete": "?1"}
@@ -195,44 +201,22 @@ async def test_parts_that_do_not_fit_are_refused_and_change_nothing(rig: Rig) ->
     ]
     for status, reason, method, content, headers in cases:
         where = upload if method == "PATCH" else f"{rig.address}/v1/uploads"
-        answer = await rig.http.request(method, where, content=content, headers=PARTIAL | headers)
+        answer = await rig.http.request(method, where, content=content, headers=key(rig) | PART | headers)
         problem = answer.json()
         found = {problem["reason"], *(each["reason"] for each in problem.get("violations", ()))}
         assert answer.status_code == status and (not reason or reason in found), (reason, headers, answer.text)
-    assert (await rig.http.head(upload, headers=KEY)).headers["upload-offset"] == "0"
-    nothing = await rig.http.get(f"{rig.address}/v1/uploads/no-uuid", headers=KEY)
+    assert (await rig.http.head(upload, headers=key(rig))).headers["upload-offset"] == "0"
+    nothing = await rig.http.get(f"{rig.address}/v1/uploads/no-uuid", headers=key(rig))
     assert (nothing.status_code, nothing.json()["violations"][0]["reason"]) == (400, "UPLOAD_ID_MALFORMED")
     # All of it, but no picture: more bytes would not help.
     wrong = {"Upload-Complete": "?0", "Upload-Length": size}
-    other = (await rig.http.post(f"{rig.address}/v1/uploads", headers=KEY | wrong)).headers["location"]
-    refused = await rig.http.patch(rig.address + other, content=bytes(len(PICTURE)), headers=PARTIAL | at)
+    other = (await rig.http.post(f"{rig.address}/v1/uploads", headers=key(rig) | wrong)).headers["location"]
+    refused = await rig.http.patch(rig.address + other, content=bytes(len(PICTURE)), headers=key(rig) | PART | at)
     assert (refused.status_code, refused.headers["upload-complete"]) == (415, "?1")
 
 
 async def test_the_form_for_the_store_is_refused_where_the_bytes_are_in_a_folder(rig: Rig) -> None:
-    answer = await rig.http.post(f"{rig.address}/v1/uploads:direct", json={"sizeBytes": 7}, headers=KEY)
+    answer = await rig.http.post(f"{rig.address}/v1/uploads:direct", json={"sizeBytes": 7}, headers=key(rig))
     assert (answer.status_code, answer.json()["reason"]) == (422, "DIRECT_UPLOAD_UNAVAILABLE")
     missing = "/v1/uploads/0191f0c0-0000-7000-8000-000000000000:finalize"
-    assert (await rig.http.post(rig.address + missing, headers=KEY)).status_code == 404
-
-
-async def test_a_file_goes_to_the_store_itself(database: str, tmp_path: Path, s3_server: S3Server) -> None:
-    settings = {"blobs": "s3", "s3_endpoint": s3_server.endpoint, "s3_secure": False, "s3_bucket": "direct-http"}
-    keys = {"s3_access_key": s3_server.access_key, "s3_secret_key": s3_server.secret_key}
-    async with before_an_api(database, tmp_path, **settings, **keys) as rig:
-        header = {"mediaType": "audio/wav", "sizeBytes": len(SOUND), "sha256": hashlib.sha256(SOUND).hexdigest()}
-        form = (await rig.http.post(f"{rig.address}/v1/uploads:direct", json=header, headers=KEY)).json()
-        assert form["url"] == f"http://{s3_server.endpoint}/direct-http/"
-        end = f"{rig.address}/v1/uploads/{form['uploadId']}:finalize"
-        early = await rig.http.post(end, headers=KEY)
-        assert (early.status_code, early.json()["reason"]) == (422, "DIRECT_UPLOAD_MISSING")
-        # The store of the tests takes no forms; other stores are tried in tests/contract/test_direct_uploads.py.
-        store = Minio(
-            s3_server.endpoint, access_key=s3_server.access_key, secret_key=s3_server.secret_key, secure=False
-        )
-        key = form["fields"]["key"]
-        await asyncio.to_thread(store.put_object, "direct-http", key, io.BytesIO(SOUND), len(SOUND))
-        made = await rig.http.post(end, headers=KEY)
-        assert (made.status_code, made.json()["name"]) == (201, f"assets/{header['sha256']}"), made.text
-        content = await rig.http.get(f"{rig.address}{made.headers['location']}/content", headers=KEY)
-        assert content.content == SOUND
+    assert (await rig.http.post(rig.address + missing, headers=key(rig))).status_code == 404
