@@ -48,6 +48,12 @@ class Settings(ProcessSettings):
     """Seconds that the orchestrator may take to say what a URL names."""
     stall_s: PositiveFloat = 60.0
     """Seconds that a reader may take nothing; then the connection is closed."""
+    event_streams: PositiveInt = 700
+    """Streams of events at a time; more are refused with 503. Keep it below the connections."""
+    caller_event_streams: PositiveInt = 100
+    """Streams of events of one user of one key at a time."""
+    api_away_s: PositiveFloat = 60.0
+    """Seconds for which the orchestrator may be away before open streams of events end with an error."""
     drain_s: Annotated[int, Field(ge=0, le=3600)] = 5
     """Seconds that running responses may continue after a stop signal."""
     drain_delay_s: NonNegativeFloat = 0.0
