@@ -22,6 +22,7 @@ from services.rpc.channel import open_channel
 from services.rpc.client_metrics import ClientMetrics
 from services.rpc.server import CannotListenError
 from services.studio.file_answer import FileAnswer
+from services.studio.live.assembly import live_routes
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
 from services.studio.settings import Settings
@@ -87,7 +88,10 @@ async def open_app(
         media = Media(SignedAssets(channel, settings.api_timeout_s), files)
         pages = SharePages(SharedAssets(channel, settings.api_timeout_s), files)
         videos = VideoRoutes(Api(channel, settings.api_timeout_s), files)
-        routes = [Route("/media/{token}", media.answer, methods=["GET"]), *pages.routes(), *videos.routes()]
+        live = live_routes(
+            channel, files, registry, timeout_s=settings.api_timeout_s, origins=settings.live_origins
+        )
+        routes = [Route("/media/{token}", media.answer, methods=["GET"]), *pages.routes(), *live, *videos.routes()]
         counted = Counted(Starlette(routes=routes), metrics)
         listener = stack.enter_context(_listener(settings.listen))
         server = _Server(
