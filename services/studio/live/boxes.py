@@ -31,15 +31,17 @@ class Box:
     end: int
 
 
-def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
+def boxes(data: bytes, start: int, end: int, *, top: bool = False) -> Iterator[Box]:
     """Yields the boxes from `start` to `end`, of which `data` may have only the first.
+
+    At the top of a file the last one may have no size.
 
     Raises UnplayableError where there is none, TooShortError where its header is not in `data`.
     """
     for _ in range(BOXES_MOST):
         if start == end:
             return
-        box = _box(data, start, end)
+        box = _box(data, start, end, top=top)
         yield box
         start = box.end
     raise UnplayableError(f"has more than {BOXES_MOST} boxes in one")
@@ -75,7 +77,7 @@ def content(data: bytes, box: Box) -> bytes:
     return data[box.body : box.end]
 
 
-def _box(data: bytes, start: int, end: int) -> Box:
+def _box(data: bytes, start: int, end: int, *, top: bool) -> Box:
     if start + 8 > end:
         raise UnplayableError("ends within the header of a box")
     header = 8
@@ -89,7 +91,7 @@ def _box(data: bytes, start: int, end: int) -> Box:
         if start + header > len(data):
             raise TooShortError(start + header)
         size = int.from_bytes(data[start + 8 : start + 16], "big")
-    elif size == 0:  # to the end
+    elif size == 0 and top:
         size = end - start
     if size < header or start + size > end:
         raise UnplayableError(f"has a box {_name(kind)} of {size} bytes, where {end - start} are left")

@@ -68,7 +68,7 @@ def read(data: bytes, size: int) -> FragmentHead:
 
     Raises TooShortError if `data` is too short, UnplayableError if this is no fragment that can be cut.
     """
-    top = boxes(data, 0, size)
+    top = boxes(data, 0, size, top=True)
     header = _next(top, data, b"ftyp")
     movie = _next(top, data, b"moov")
     part = _next(top, data, b"moof", skipped=(b"styp", b"sidx"))
