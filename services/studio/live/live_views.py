@@ -80,6 +80,9 @@ class LiveViews:
         """With the time at which the call of the API began."""
         self._lookups: dict[str, asyncio.Task[LiveView]] = {}
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     async def now(self, token: str) -> LiveView:
         """Returns a view that is at most a moment old. Raises ApiError."""
         at, known = asyncio.get_running_loop().time(), self._known.get(token)
