@@ -103,7 +103,7 @@ class AccessReason(Reason):
     )
     LIVE_URL_ONLY = (
         "LIVE_URL_ONLY",
-        "The token of a live URL reads the fragments of its job and does nothing else. A key does not open what it does.",
+        "The token of a live URL reads the fragments of its job and does nothing else. A key does not open them.",
         Code.PERMISSION_DENIED,
     )
     SHARE_ONLY = (

@@ -88,9 +88,7 @@ async def open_app(
         media = Media(SignedAssets(channel, settings.api_timeout_s), files)
         pages = SharePages(SharedAssets(channel, settings.api_timeout_s), files)
         videos = VideoRoutes(Api(channel, settings.api_timeout_s), files)
-        live = live_routes(
-            channel, files, registry, timeout_s=settings.api_timeout_s, origins=settings.live_origins
-        )
+        live = live_routes(channel, files, registry, timeout_s=settings.api_timeout_s, origins=settings.live_origins)
         routes = [Route("/media/{token}", media.answer, methods=["GET"]), *pages.routes(), *live, *videos.routes()]
         counted = Counted(Starlette(routes=routes), metrics)
         listener = stack.enter_context(_listener(settings.listen))

@@ -1,7 +1,7 @@
 """Tokens that name something and are signed, so that no row is needed.
 
-A token is its kind, the fields as JSON in URL-safe base64, a point, and an HMAC-SHA-256 of all before the point. Who has
-the token can read the fields: they hold no secret.
+A token is its kind, the fields as JSON in URL-safe base64, a point, and an HMAC-SHA-256 of all before the point. The
+fields can be read by anyone who has the token: they hold no secret.
 """
 
 import base64

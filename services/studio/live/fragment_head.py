@@ -1,7 +1,7 @@
 """FragmentHead: what comes before the pictures of a fragment, and where its times are. Pure.
 
-A fragment is an MP4 with its own header: `ftyp`, `moov`, `moof`, `mdat`. The first two are an initialization segment, the
-last two a media segment.
+A fragment is an MP4 with its own header: `ftyp`, `moov`, `moof`, `mdat`. The first two are an initialization segment,
+the last two a media segment.
 """
 
 from collections.abc import Iterator

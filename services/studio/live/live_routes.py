@@ -1,10 +1,10 @@
 """`/v1/videos/{id}/live.m3u8`, and what it names: playlists and segments for any player."""
 
 import re
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from email.utils import format_datetime
 from fractions import Fraction
 from functools import partial
 
@@ -128,8 +128,8 @@ class LiveRoutes:
         self, request: Request, view: LiveView, segment: Segment, variant: str, size: int, read: Read
     ) -> Response:
         # What a playlist has once said of a place stays, so what is there never changes.
-        left_s = max(0, int(view.expires_s - time.time()))
-        headers = {"Cache-Control": f"private, max-age={left_s}, immutable"}
+        until = format_datetime(view.expire_time, usegmt=True)
+        headers = {"Cache-Control": "private, immutable", "Expires": until}
         file = File(segment.fragment.sha256, variant, size, "video/mp4", "", headers)
         return await self.files.answer(request, file, read, failed)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fractions import Fraction
 
 from i2v.v1 import live_pb2
@@ -35,8 +36,8 @@ class LiveView:
     """Frames a second; 0 before the first fragment."""
     width: int
     height: int
-    expires_s: float
-    """When the token expires, in seconds since 1970."""
+    expire_time: datetime
+    """Of the token."""
     _texts: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -65,7 +66,7 @@ def view(token: str, live: live_pb2.Live) -> LiveView:
         Fraction(live.fps).limit_denominator(1001),
         live.size.width,
         live.size.height,
-        live.expire_time.ToMilliseconds() / 1000,
+        live.expire_time.ToDatetime(tzinfo=UTC),
     )
 
 

@@ -16,9 +16,7 @@ AHEAD = 2
 """Target duration by that of the first fragment: engines begin with a short one, and a target must not change."""
 
 
-def multivariant(
-    take: Take, number: int, *, token: str, rate: Fraction, codecs: str, width: int, height: int
-) -> str:
+def multivariant(take: Take, number: int, *, token: str, rate: Fraction, codecs: str, width: int, height: int) -> str:
     """Returns the playlist that names the media playlist of a take that has a segment."""
     rates = [each.fragment.size_bytes * 8 * rate / each.fragment.frames for each in take.segments]
     whole = sum(each.fragment.size_bytes for each in take.segments) * 8 * rate / take.frames
@@ -35,7 +33,9 @@ def media(take: Take, *, token: str, rate: Fraction, ended: bool) -> str:
     query = _query(token)
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{VERSION}", f"#EXT-X-TARGETDURATION:{target_s(take, rate)}"]
     lines += ["#EXT-X-MEDIA-SEQUENCE:0", "#EXT-X-PLAYLIST-TYPE:EVENT", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    lines += ["#EXT-X-START:TIME-OFFSET=0,PRECISE=YES"]  # players begin near the end of what grows unless they are asked
+    lines += [
+        "#EXT-X-START:TIME-OFFSET=0,PRECISE=YES"
+    ]  # players begin near the end of what grows unless they are asked
     for number, segment in enumerate(take.segments):
         if segment.init == number:
             lines += ["#EXT-X-DISCONTINUITY"] if number else []

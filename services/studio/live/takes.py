@@ -1,9 +1,9 @@
 """Takes: the media playlists of a job. Each only grows, as RFC 8216 demands of an EVENT playlist. Pure.
 
-A fragment can be replaced while a player shows it: an attempt after a lost worker made it otherwise. What a playlist has
-said then stays, and the replacement begins another playlist, the next take. Players that come later get the newest one.
-Players of an earlier one stay there: it goes on with the new fragments after the time that it has, behind a discontinuity.
-So nobody sees a part twice, and nothing is missing.
+A fragment can be replaced while a player shows it: an attempt after a lost worker made it otherwise. What a playlist
+has said then stays, and the replacement begins another playlist, the next take. Players that come later get the newest
+one. Players of an earlier one stay there: it goes on with the new fragments after the time that it has, behind a
+discontinuity. So no part is shown twice, and none is missing.
 """
 
 from collections.abc import Iterable

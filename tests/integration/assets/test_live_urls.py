@@ -115,7 +115,9 @@ async def test_an_altered_token_one_of_another_job_and_an_expired_one_are_refuse
 async def test_a_token_opens_nothing_else_and_a_key_does_not_open_what_a_token_does(i2v: Served) -> None:
     job = await made(i2v)
     token = (await sign(i2v, job.name)).token
-    assert await reason(i2v.jobs.GetJob(job_pb2.GetJobRequest(name=job.name), metadata=bearer(token))) == "LIVE_URL_ONLY"
+    assert (
+        await reason(i2v.jobs.GetJob(job_pb2.GetJobRequest(name=job.name), metadata=bearer(token))) == "LIVE_URL_ONLY"
+    )
     get_asset = asset_pb2.GetAssetRequest(name=job.output.asset)
     assert await reason(i2v.assets.GetAsset(get_asset, metadata=bearer(token))) == "LIVE_URL_ONLY"
     assert await reason(get(i2v, "studio-key")) == "LIVE_URL_ONLY"
@@ -147,7 +149,7 @@ async def test_a_deleted_video_has_no_live_url_until_it_is_restored(i2v: Served)
     assert await reason(get(i2v, token)) == "NOT_FOUND"
     assert await reason(read(i2v, token, first.asset)) == "NOT_FOUND"
     assert await reason(sign(i2v, job.name)) == "NOT_FOUND"
-    assert [each.asset for each in (await get(i2v, kept)).fragments][0] == first.asset
+    assert (await get(i2v, kept)).fragments[0].asset == first.asset
     await i2v.assets.RestoreAsset(asset_pb2.RestoreAssetRequest(name=job.output.asset), metadata=caller())
     assert len((await get(i2v, token)).fragments) == 2
 

@@ -64,7 +64,9 @@ BY_ITSELF = """(() => {
 async def page(database: str, tmp_path: Path) -> AsyncIterator[tuple[Rig, Steps, Tab]]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<body>")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<body>"
+        )
         await writer.drain()
         writer.close()
 
@@ -99,8 +101,7 @@ async def play_while_it_is_made(page: tuple[Rig, Steps, Tab], script: str, made:
     assert first[0] < 0.5  # the beginning, while the job waits
     gate.set()
     await rig.i2v.ended(job.name)
-    while not await tab.value("video.ended"):
-        await asyncio.sleep(0.1)
+    await tab.value("new Promise(done => video.ended ? done(1) : video.onended = () => done(1))")
     # A busy browser leaves pictures out.
     assert (await pictures(tab, 2))[-1] >= 1.5
     assert await tab.value("[video.duration, video.videoWidth, video.videoHeight]") == [2, 64, 32]

@@ -35,7 +35,16 @@ def error(answer: httpx.Response) -> tuple[int, str]:
     "name",
     [
         *("2.m4s", "00.m4s", "-1.m4s", "+1.m4s", "1e0.m4s", "٣.m4s", "99999.m4s", "1000000.m4s", "0.m4s.mp4", "0.M4S"),
-        *("init.mp4", "init-2.mp4", "init-0.m4s", "video.m3u8.", "VIDEO.m3u8", "..%2f..%2fetc%2fpasswd", "%2e%2e", "0.m4s%00"),
+        *(
+            "init.mp4",
+            "init-2.mp4",
+            "init-0.m4s",
+            "video.m3u8.",
+            "VIDEO.m3u8",
+            "..%2f..%2fetc%2fpasswd",
+            "%2e%2e",
+            "0.m4s%00",
+        ),
         *("%0a0.m4s", "0.m4s%0a", "a" * 5000),
     ],
 )
@@ -47,7 +56,15 @@ async def test_a_name_that_no_playlist_has_is_nothing(rig: LiveRig, name: str) -
 
 
 async def test_a_token_of_another_form_never_reaches_the_api(rig: LiveRig) -> None:
-    for wrong in ("", "i2v_0123_secret", "signed.abc.def", "live.abc", f"{TOKEN}%0a", f"{TOKEN}&token={TOKEN}", "live." + "a" * 9000):
+    for wrong in (
+        "",
+        "i2v_0123_secret",
+        "signed.abc.def",
+        "live.abc",
+        f"{TOKEN}%0a",
+        f"{TOKEN}&token={TOKEN}",
+        "live." + "a" * 9000,
+    ):
         for url in (LIVE, MEDIA, at("0.m4s")):
             assert error(await rig.http.get(url.replace(TOKEN, wrong))) == (403, "SIGNED_URL_WRONG")
     assert error(await rig.http.get(MEDIA.partition("?")[0])) == (403, "SIGNED_URL_WRONG")
@@ -85,7 +102,10 @@ async def test_pages_of_other_origins_may_play_what_they_have_the_url_of(rig: Li
     assert "access-control-allow-credentials" not in asked.headers
 
 
-@pytest.mark.parametrize(("origins", "allowed"), [("https://a.example, https://player.example", True), ("https://a.example", False), ("", False)])
+@pytest.mark.parametrize(
+    ("origins", "allowed"),
+    [("https://a.example, https://player.example", True), ("https://a.example", False), ("", False)],
+)
 async def test_the_settings_say_which_origins(origins: str, allowed: bool) -> None:
     async with scripted_lives(origins) as rig:
         rig.lives.add(*MADE)

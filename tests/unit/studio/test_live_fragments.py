@@ -125,7 +125,9 @@ def test_a_cut_off_beginning_asks_for_more_and_never_for_more_than_it_needs() ->
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 2**31, 2**32 - 1])
-@pytest.mark.parametrize("kind", [b"ftyp", b"moov", b"trak", b"mdia", b"stsd", b"avc1", b"avcC", b"moof", b"traf", b"tfdt"])
+@pytest.mark.parametrize(
+    "kind", [b"ftyp", b"moov", b"trak", b"mdia", b"stsd", b"avc1", b"avcC", b"moof", b"traf", b"tfdt"]
+)
 def test_a_box_of_a_wrong_size_is_refused(kind: bytes, size: int) -> None:
     with pytest.raises(UnplayableError):
         read(changed(kind, lambda _: struct.pack(">I", size)))
@@ -151,7 +153,16 @@ def test_nested_endless_and_foreign_boxes_are_refused() -> None:
     for _ in range(2000):
         nested = box("moov", nested)
     many = box("moov", box("free") * 2000)
-    for hostile in (nested, many, b"", b"\0" * 100, b"not a video", FIRST + FIRST, FIRST + b"mfra", box("mdat") + FIRST):
+    for hostile in (
+        nested,
+        many,
+        b"",
+        b"\0" * 100,
+        b"not a video",
+        FIRST + FIRST,
+        FIRST + b"mfra",
+        box("mdat") + FIRST,
+    ):
         with pytest.raises((UnplayableError, TooShortError)):
             read(hostile)
     with pytest.raises(UnplayableError, match="place in the file"):

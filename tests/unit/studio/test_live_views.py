@@ -20,11 +20,12 @@ class Api:
         self.calls = 0
         self.failure: Failure | None = None
         self.fragments = 0
-        self.held = asyncio.Event()
+        self.asked, self.held = asyncio.Event(), asyncio.Event()
         self.held.set()
 
     async def find(self, token: str) -> live_pb2.Live:
         self.calls += 1
+        self.asked.set()
         await self.held.wait()
         if self.failure is not None:
             raise ApiError(self.failure)
@@ -37,8 +38,7 @@ async def test_ten_thousand_polls_of_a_moment_are_one_call() -> None:
     api.held.clear()
     views = LiveViews(api.find)
     polls = [asyncio.create_task(views.now("a")) for _ in range(10_000)]
-    while not api.calls:
-        await asyncio.sleep(0)
+    await api.asked.wait()
     polls[0].cancel()  # the player that caused the call goes away
     api.held.set()
     found = await asyncio.gather(*polls[1:])
@@ -72,9 +72,9 @@ async def test_a_player_waits_for_the_first_fragment_and_not_without_end() -> No
     views = LiveViews(api.find, wait_s=0.3)
     assert not (await views.begun("a")).has_begun
     waiting = asyncio.create_task(LiveViews(api.find, wait_s=60).begun("a"))
-    calls = api.calls
-    while api.calls < calls + 2:
-        await asyncio.sleep(0.01)
+    for _ in range(2):
+        api.asked.clear()
+        await api.asked.wait()
     api.fragments = 1
     assert (await waiting).has_begun
 
