@@ -83,7 +83,7 @@ class LiveRig:
 
 
 @asynccontextmanager
-async def scripted_lives(origins: str = "*") -> AsyncIterator[LiveRig]:
+async def scripted_lives(origins: str = "*", wait_s: float = 0.3) -> AsyncIterator[LiveRig]:
     async with AsyncExitStack() as stack:
         lives, server, registry = Lives(), grpc.aio.server(), CollectorRegistry()
         live_pb2_grpc.add_LiveServiceServicer_to_server(lives, server)
@@ -91,7 +91,7 @@ async def scripted_lives(origins: str = "*") -> AsyncIterator[LiveRig]:
         await server.start()
         channel = await stack.enter_async_context(open_channel(f"127.0.0.1:{port}"))
         files = FileAnswer(StudioMetrics(registry), 10)
-        app = Starlette(routes=live_routes(channel, files, registry, timeout_s=10, origins=origins))
+        app = Starlette(routes=live_routes(channel, files, registry, timeout_s=10, origins=origins, wait_s=wait_s))
         transport = httpx.ASGITransport(app=app)
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://studio"))
         rig = LiveRig(lives, http, registry, port, server)

@@ -138,6 +138,13 @@ async def test_players_go_on_after_a_restart_of_the_api(rig: LiveRig) -> None:
     assert len(shown((await rig.http.get(at("init-0.mp4"))).content + b"".join(segments))) == 12
 
 
+async def test_a_job_that_makes_nothing_for_long_is_to_be_asked_again(rig: LiveRig) -> None:
+    rig.lives.live.ClearField("fragments")
+    answer = await rig.http.get(LIVE)
+    assert (error(answer), answer.headers["retry-after"]) == ((503, "LIVE_PENDING"), "1")
+    assert error(await rig.http.get(MEDIA)) == (404, "PATH_UNKNOWN")
+
+
 async def test_a_fragment_that_is_none_is_refused_and_the_others_play(rig: LiveRig) -> None:
     rig.lives.live.ClearField("fragments")
     rig.lives.add(MADE[0], b"\0\0\0\x00moov" * 5000, MADE[1][:300] + bytes(300), bytes(3_000_000), MADE[1])
