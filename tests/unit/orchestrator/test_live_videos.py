@@ -11,7 +11,7 @@ from services.orchestrator.domain.event import FragmentReady
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.domain.live_url import LiveUrl
 from services.reasons import AssetReason
-from tests.support.builders import NOON, FakeClock, a_card, a_catalog, an_admitted_job
+from tests.support.builders import NOON, FakeClock, a_card, a_catalog, a_job
 from tests.support.remote_cards import an_avatar_card
 
 
@@ -38,7 +38,7 @@ URL = LiveUrl("studio", "ann", "0" * 32, NOON)
 
 
 async def test_a_job_of_our_own_model_may_get_its_first_fragment() -> None:
-    assert (await videos(an_admitted_job(), a_card()).find(URL)).announced == []
+    assert (await videos(a_job(), a_card()).find(URL)).announced == []
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,5 @@ async def test_a_job_that_gets_no_fragments_is_refused_in_words_that_say_why(
     changes: dict[str, Any], card: Any, said: str
 ) -> None:
     with pytest.raises(PreconditionFailed, match=said) as caught:
-        await videos(an_admitted_job(**changes), card).find(URL)
+        await videos(a_job(**changes), card).find(URL)
     assert caught.value.reason == AssetReason.LIVE_UNAVAILABLE
