@@ -9,7 +9,7 @@ from services.certificates.certificate_files import CertificateFiles, Certificat
 from services.settings import ListenAddress, ProcessSettings, is_of_kubernetes, matching
 
 PREFIX = "I2V_STUDIO_"
-ORIGINS = r"\*|(https?://[^\s/,]+(,\s*https?://[^\s/,]+)*)?"
+_LIVE_ORIGINS = r"\*|(https?://[^\s/,]+(,\s*https?://[^\s/,]+)*)?"
 ORCHESTRATOR = {"I2V_STUDIO_URL"}
 """The orchestrator's setting about this process."""
 
@@ -42,7 +42,7 @@ class Settings(ProcessSettings):
     """Connections at a time; a request on one more is answered with 503."""
     api_timeout_s: PositiveFloat = 10.0
     """Seconds that the orchestrator may take to say what a URL names."""
-    live_origins: Annotated[str, matching(ORIGINS, "`*`, or `https://host`, separated by commas, or empty")] = "*"
+    live_origins: Annotated[str, matching(_LIVE_ORIGINS, "`*`, or `https://host`, separated by commas, or empty")] = "*"
     """Origins whose pages may play live URLs by script (CORS), separated by commas. `*`: any, since who has such a URL
     has its credential, and no cookie counts. Empty: none."""
     stall_s: PositiveFloat = 60.0
