@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,17 +83,25 @@ class LiveRig:
 
 
 @asynccontextmanager
-async def scripted_lives(origins: str = "*", wait_s: float = 0.3) -> AsyncIterator[LiveRig]:
-    async with AsyncExitStack() as stack:
-        lives, server, registry = Lives(), grpc.aio.server(), CollectorRegistry()
-        live_pb2_grpc.add_LiveServiceServicer_to_server(lives, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        channel = await stack.enter_async_context(open_channel(f"127.0.0.1:{port}"))
+async def live_client(
+    address: str, origins: str = "*", wait_s: float = 0.3
+) -> AsyncIterator[tuple[httpx.AsyncClient, CollectorRegistry]]:
+    """Yields a client of the routes of live playback before an API, and their metrics."""
+    async with open_channel(address) as channel:
+        registry = CollectorRegistry()
         files = FileAnswer(StudioMetrics(registry), 10)
         app = Starlette(routes=live_routes(channel, files, registry, timeout_s=10, origins=origins, wait_s=wait_s))
-        transport = httpx.ASGITransport(app=app)
-        http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://studio"))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://studio") as http:
+            yield http, registry
+
+
+@asynccontextmanager
+async def scripted_lives(origins: str = "*") -> AsyncIterator[LiveRig]:
+    lives, server = Lives(), grpc.aio.server()
+    live_pb2_grpc.add_LiveServiceServicer_to_server(lives, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with live_client(f"127.0.0.1:{port}", origins) as (http, registry):
         rig = LiveRig(lives, http, registry, port, server)
         try:
             yield rig

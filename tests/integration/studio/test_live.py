@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from i2v.v1 import asset_pb2
 
 from services.errors import Unavailable
 from services.reasons import ServiceReason
@@ -18,6 +19,7 @@ from tests.support import hls_rules
 from tests.support.blob_stores import until
 from tests.support.live_fragments import shown
 from tests.support.live_rig import Steps, media, noise, parts, played, ready, sign, stepped, submitted
+from tests.support.served_orchestrator import caller
 from tests.support.studio_rig import Rig, before_an_api
 
 TWO_SECONDS = [Fraction(number, 8) for number in range(16)]
@@ -201,3 +203,28 @@ async def test_the_log_has_no_token_and_the_metrics_count(steps: tuple[Rig, Step
     assert 'i2v_studio_live_answers_total{kind="media"} 1.0' in counted
     assert "i2v_studio_live_waiting 0.0" in counted
     assert token[:30] not in counted
+
+
+async def test_expired_deleted_and_other_peoples_videos_show_nothing(steps: tuple[Rig, Steps]) -> None:
+    rig, gate = steps
+    job, url = await submitted(rig)
+    gate.set()
+    ended = await rig.i2v.ended(job.name)
+    where, _ = await media(rig.http, url)
+    for who in ({"I2V-User": "ben"}, {"Authorization": "Bearer story-key"}, {"Authorization": "Bearer unknown"}):
+        headers = {"Authorization": "Bearer studio-key", "I2V-User": "ann"} | who
+        answer = await rig.http.get(url.partition("?")[0], headers=headers)
+        assert answer.status_code == (401 if "unknown" in headers["Authorization"] else 404)
+    short = (await sign(rig.i2v, job.name, seconds=1)).url
+
+    async def has_expired() -> bool:
+        return (await rig.http.get(short)).status_code == 410
+
+    await until(has_expired)
+    name = asset_pb2.DeleteAssetRequest(name=ended.output.asset)
+    await rig.i2v.assets.DeleteAsset(name, metadata=caller())
+
+    async def is_gone() -> bool:
+        return [(await rig.http.get(each)).status_code for each in (url, where)] == [404, 404]
+
+    await until(is_gone)
