@@ -23,6 +23,7 @@ from services.providers.metrics import VendorMetrics
 from services.providers.prompt.metrics import LlmMetrics
 from services.rpc.client_metrics import ClientMetrics
 from services.rpc.telemetry import ServerMetrics
+from services.studio.live.live_metrics import LiveMetrics
 from services.studio.metrics import StudioMetrics
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,7 +82,7 @@ def of_processes() -> Mapping[str, Sequence[Metric]]:
         "gRPC client": _of(ClientMetrics),
         "Providers": _of(VendorMetrics),
         "Prompt writer": _of(LlmMetrics),
-        "HTTP process": _of(StudioMetrics),
+        "HTTP process": _of(StudioMetrics, LiveMetrics),
         "Certificates": _of(CertificateMetrics),
     }
 

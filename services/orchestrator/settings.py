@@ -88,6 +88,8 @@ class Settings(BackendTlsSettings):
     signed_url_s: Annotated[int, Field(ge=1, le=604_800)] = 900
     """Seconds that a signed URL may hold, 1 to 604800 (a week). An asset's URL in S3 can be read so long even after the
     asset was deleted."""
+    live_url_s: Annotated[int, Field(ge=1, le=604_800)] = 86_400
+    """Seconds that a live URL may hold, 1 to 604800 (a week): from before its job begins until it has been watched."""
     share_days: PositiveInt = 7
     """Days for which a share can be read, if its maker says nothing else."""
     share_days_most: Annotated[int, Field(ge=1, le=3650)] = 90

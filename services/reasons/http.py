@@ -75,6 +75,18 @@ class HttpReason(Reason):
         Advice.OPERATORS,
     )
     MODEL_REQUIRED = "MODEL_REQUIRED", "No model of this service makes such a video."
+    LIVE_PENDING = (
+        "LIVE_PENDING",
+        "The job has no fragment yet. Repeat after `Retry-After`; the request waits ten seconds for the first one.",
+        Code.UNAVAILABLE,
+        Advice.RETRY,
+    )
+    FRAGMENT_UNPLAYABLE = (
+        "FRAGMENT_UNPLAYABLE",
+        "A fragment is no MP4 that can be cut into segments. Read the video when it is complete.",
+        Code.INTERNAL,
+        Advice.OPERATORS,
+    )
     VIDEO_UNFINISHED = (
         "VIDEO_UNFINISHED",
         "The video is not complete, or could not be made; its status says more.",

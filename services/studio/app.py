@@ -25,6 +25,7 @@ from services.studio.cors import CrossOrigin
 from services.studio.file_answer import FileAnswer
 from services.studio.framing import Framed
 from services.studio.http_connection import HttpConnection
+from services.studio.live.assembly import live_routes
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
 from services.studio.request_body import Bodies
@@ -114,9 +115,11 @@ async def open_app(
             UploadRoutes(stream_api, calls.check, metrics, stall_s),
             DownloadRoutes(stream_api, files),
         )
+        live = live_routes(channel, files, registry, timeout_s=settings.api_timeout_s, origins=settings.live_origins)
         routes = [
             Route("/media/{token}", media.answer, methods=["GET"]),
             *pages.routes(),
+            *live,
             *videos.routes(),
             *resource_routes(BINDINGS, calls, bodies, settings.stall_s),
             *streams.routes(),
