@@ -8,24 +8,49 @@ class HttpReason(Reason):
 
     BODY_MALFORMED = "BODY_MALFORMED", "The request broke off before its end."
     BODY_SLOW = "BODY_SLOW", "The request took longer than a minute to arrive.", Code.INVALID_ARGUMENT, Advice.RETRY
-    BODY_TOO_LARGE = "BODY_TOO_LARGE", "A request has at most 15 MiB: a picture in base64, and the fields."
-    CONTENT_TYPE_UNSUPPORTED = "CONTENT_TYPE_UNSUPPORTED", "Send `application/json` or `multipart/form-data`."
+    BODY_TOO_LARGE = (
+        "BODY_TOO_LARGE",
+        "A request for a video has at most 15 MiB, a picture in base64 and the fields; other JSON at most 2 MiB.",
+    )
+    BODY_UNEXPECTED = "BODY_UNEXPECTED", "The request has a body, and its method takes none. Send it without one."
+    CONTENT_TYPE_UNSUPPORTED = (
+        "CONTENT_TYPE_UNSUPPORTED",
+        "Send `application/json`, without a content encoding; for a video also `multipart/form-data`.",
+    )
     FORM_MALFORMED = "FORM_MALFORMED", "A form has at most 20 fields and one file, `input_reference`."
     JSON_MALFORMED = (
         "JSON_MALFORMED",
         "Send one JSON object without `NaN`, without a name twice, and at most 100 levels deep.",
     )
-    FIELD_DUPLICATE = "FIELD_DUPLICATE", "A form has each field once."
+    FIELD_DUPLICATE = "FIELD_DUPLICATE", "A form, a query and the headers have each field once."
     FIELD_UNKNOWN = "FIELD_UNKNOWN", "The message lists the fields that there are."
     FIELD_MALFORMED = "FIELD_MALFORMED", "The value of the field; the message says what is allowed."
     URL_UNSUPPORTED = "URL_UNSUPPORTED", "Nothing is fetched from other hosts. Send the picture, or a data URL."
     PATH_UNKNOWN = "PATH_UNKNOWN", "There is nothing at this path; docs/http.md lists what there is.", Code.NOT_FOUND
+    PATH_MALFORMED = (
+        "PATH_MALFORMED",
+        "A part of the path is no id: it has 1 to 128 letters, digits, `.`, `_`, `~` and `-`.",
+        Code.NOT_FOUND,
+    )
     METHOD_UNSUPPORTED = "METHOD_UNSUPPORTED", "The header `Allow` and the message list the methods of the path."
     BODIES_FULL = (
         "BODIES_FULL",
         "Too many requests with pictures arrive at the same time. Repeat after `Retry-After`.",
         Code.UNAVAILABLE,
         Advice.RETRY,
+    )
+    PRECONDITION_UNSUPPORTED = "PRECONDITION_UNSUPPORTED", "`If-Match` holds only where a resource has an `etag`."
+    API_UNAVAILABLE = (
+        "API_UNAVAILABLE",
+        "The gRPC API did not answer, or not in time. Repeat after `Retry-After`, with the same `Idempotency-Key`.",
+        (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED),
+        Advice.RETRY,
+    )
+    API_FAILED = (
+        "API_FAILED",
+        "The gRPC API, or the HTTP process itself, did not answer as expected; their logs say why.",
+        Code.INTERNAL,
+        Advice.OPERATORS,
     )
     MODEL_REQUIRED = "MODEL_REQUIRED", "No model of this service makes such a video."
     VIDEO_UNFINISHED = (

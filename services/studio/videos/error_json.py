@@ -1,27 +1,16 @@
 """Errors as clients of OpenAI's API expect them: `{"error": {"message", "type", "param", "code"}}`."""
 
-import math
+from collections.abc import Mapping
 
 import grpc
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from services.rpc.status_codes import Failure
-from services.studio.refusal import BUSY
+from services.studio.idempotency import KEY
 from services.studio.refused_request import RefusedRequest
+from services.studio.statuses import retry_after, sentence, status_of
 
-STATUSES = {
-    grpc.StatusCode.INVALID_ARGUMENT: 400,
-    grpc.StatusCode.UNAUTHENTICATED: 401,
-    grpc.StatusCode.PERMISSION_DENIED: 403,
-    grpc.StatusCode.NOT_FOUND: 404,
-    grpc.StatusCode.ALREADY_EXISTS: 409,
-    grpc.StatusCode.ABORTED: 409,
-    grpc.StatusCode.FAILED_PRECONDITION: 422,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
-    grpc.StatusCode.UNAVAILABLE: 503,
-    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
-}
-"""Any other code is a fault of the service: 500."""
 TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -46,35 +35,45 @@ FIELDS = {
     "page_size": "limit",
 }
 """Fields of a request over HTTP by those of the API."""
-AWAY = "The service is busy or away. Try again."
-UNEXPECTED = "The service did not answer as expected."
+
+
+def failed(request: Request, failure: Failure) -> JSONResponse:
+    """Answers a request whose call failed: without words of gRPC, and so that no job is made twice."""
+    unknown = failure.code is grpc.StatusCode.NOT_FOUND or any(each.field == "name" for each in failure.violations)
+    if unknown and "id" in request.path_params:
+        failure = Failure(grpc.StatusCode.NOT_FOUND, "There is no such video.", failure.reason)
+    response = of_failure(failure)
+    if response.status_code >= 500 and request.method == "POST" and KEY not in request.headers:
+        # The job may have been admitted. OpenAI's clients, which send again by themselves, would make another one.
+        response.headers["X-Should-Retry"] = "false"
+    return response
+
+
+def refused(request: Request, refusal: RefusedRequest) -> JSONResponse:
+    """Answers a request that is refused here."""
+    return of_refusal(refusal)
 
 
 def of_failure(failure: Failure) -> JSONResponse:
     """Returns the response for a call that the API refused."""
-    status = STATUSES.get(failure.code, 500)
+    status = status_of(failure)
     first = failure.violations[0] if failure.violations else None
     param = FIELDS.get(first.field, first.field) if first else ""
-    message = f"{param}: {first.description}" if first else failure.message
-    if first is None and not failure.reason:  # gRPC's own words have addresses of ours
-        message = AWAY if failure.code in BUSY else UNEXPECTED
+    message = f"{param}: {first.description}" if first else sentence(failure)
     code = (first.reason if first else "") or failure.reason or failure.code.name
-    headers = {}
-    if failure.retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(failure.retry_after_s)))
-    return answer(status, message, param=param, code=code, headers=headers)
+    return answer(status, message, param=param, code=code, headers=retry_after(failure))
 
 
 def of_refusal(refused: RefusedRequest) -> JSONResponse:
     """Returns the response for a request that is refused here."""
-    headers = {"Retry-After": "1"} if refused.status == 503 else {}
+    headers = ({"Retry-After": "1"} if refused.status == 503 else {}) | dict(refused.headers)
     return answer(refused.status, refused.message, param=refused.param, code=refused.reason, headers=headers)
 
 
 def answer(
-    status: int, message: str, *, param: str = "", code: str = "", headers: dict[str, str] | None = None
+    status: int, message: str, *, param: str = "", code: str = "", headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """Returns an error that no cache keeps."""
     kind = TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     error = {"message": message, "type": kind, "param": param or None, "code": code or None}
-    return JSONResponse({"error": error}, status, {"Cache-Control": "no-store"} | (headers or {}))
+    return JSONResponse({"error": error}, status, {"Cache-Control": "no-store"} | dict(headers or {}))

@@ -1,6 +1,6 @@
 """`/v1/videos` and `/v1/models`: the requests, in the shape of OpenAI's Videos API."""
 
-import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,18 +13,17 @@ from starlette.routing import Route
 from services.reasons import HttpReason
 from services.studio.caller import Caller
 from services.studio.file_answer import File, FileAnswer
+from services.studio.idempotency import key_of, request_id
 from services.studio.refused_request import RefusedRequest
-from services.studio.videos import error_json, job_spec, video_request
+from services.studio.request_body import Bodies
+from services.studio.resource import Endpoint, Resource
+from services.studio.videos import error_json, job_spec, video_body, video_request
 from services.studio.videos.api import Api
-from services.studio.videos.request_body import Bodies
-from services.studio.videos.resource import KEY, Resource
 from services.studio.videos.video_json import REMIXED, job_name, video, video_id
 from services.studio.videos.video_request import VideoRequest
 
 VARIANTS = {"video": "", "thumbnail": "thumbnail-512", "spritesheet": "storyboard"}
 """The API's variants by those of the shape."""
-OF_KEYS = uuid.UUID("5b1f6a3e-7d53-4d8e-9d0f-3f2f0c8c9a61")
-"""The namespace of request_ids that are made from idempotency keys."""
 LIST_MOST = 100
 PRIVATE = {"Cache-Control": "no-store"}
 
@@ -40,31 +39,31 @@ class VideoRoutes:
     def routes(self) -> list[Route]:
         """Returns what is answered."""
         return [
-            Route("/v1/videos", Resource({"GET": self.list, "POST": self.create})),
-            Route("/v1/videos/{id}", Resource({"GET": self.retrieve, "DELETE": self.delete})),
-            Route("/v1/videos/{id}/content", Resource({"GET": self.content})),
-            Route("/v1/videos/{id}/remix", Resource({"POST": self.remix})),
-            Route("/v1/models", Resource({"GET": self.models})),
-            Route("/v1/{path:path}", Resource({})),
+            Route("/v1/videos", _resource({"GET": self.list, "POST": self.create})),
+            Route("/v1/videos/{id}", _resource({"GET": self.retrieve, "DELETE": self.delete})),
+            Route("/v1/videos/{id}/content", _resource({"GET": self.content})),
+            Route("/v1/videos/{id}/remix", _resource({"POST": self.remix})),
+            Route("/v1/models", _resource({"GET": self.models})),
+            *(Route(f"/v1/{path}/{{rest:path}}", _resource({})) for path in ("videos", "models")),
         ]
 
     async def create(self, request: Request, who: Caller) -> Response:
         """Submits a job."""
-        request_id = _request_id(request)
+        once = request_id(key_of(request))
         await self.api.check(who)  # before the body is read
-        async with self.bodies.of(request) as (fields, file):
+        async with self.bodies.of(request, video_body.fields) as (fields, file):
             wanted = video_request.read(fields, file)
             model = await self._model(who, wanted)
             picture = wanted.asset or (await self.api.upload(who, wanted.picture) if wanted.picture else "")
         spec = job_spec.spec(wanted, model, picture)
-        job = await self.api.submit(who, job_pb2.SubmitJobRequest(request_id=request_id, spec=spec))
+        job = await self.api.submit(who, job_pb2.SubmitJobRequest(request_id=once, spec=spec))
         return _json(video(job))
 
     async def remix(self, request: Request, who: Caller) -> Response:
         """Submits the job of a video again with another prompt, and with a new seed."""
-        request_id = _request_id(request)
+        once = request_id(key_of(request))
         first = await self._job(request, who)
-        async with self.bodies.of(request) as (fields, _):
+        async with self.bodies.of(request, video_body.fields) as (fields, _):
             prompt = video_request.read(fields).prompt
         spec = job_pb2.JobSpec()
         spec.CopyFrom(first.spec)
@@ -76,7 +75,7 @@ class VideoRoutes:
         spec.ClearField("seed")
         spec.details.title = ""
         spec.details.custom_metadata[REMIXED] = video_id(first.name)
-        job = await self.api.submit(who, job_pb2.SubmitJobRequest(request_id=request_id, spec=spec))
+        job = await self.api.submit(who, job_pb2.SubmitJobRequest(request_id=once, spec=spec))
         return _json(video(job))
 
     async def retrieve(self, request: Request, who: Caller) -> Response:
@@ -156,13 +155,8 @@ class VideoRoutes:
         return await self.api.model(who, wanted.model) if wanted.size else None
 
 
-def _request_id(request: Request) -> str:
-    """Returns the request_id of a submission: the same for the same `Idempotency-Key`."""
-    if (key := request.headers.get(KEY)) is None:
-        return str(uuid.uuid4())  # noqa: TID251  one that is used once
-    if not 1 <= len(key) <= 255:
-        raise RefusedRequest("An Idempotency-Key has 1 to 255 characters.", reason=HttpReason.FIELD_MALFORMED)
-    return str(uuid.uuid5(OF_KEYS, key))
+def _resource(methods: Mapping[str, Endpoint]) -> Resource:
+    return Resource(methods, error_json, options=False)
 
 
 def _json(value: object) -> JSONResponse:

@@ -17,8 +17,10 @@ from services.rpc.status_codes import Failure
 from services.studio.api_error import ApiError
 from services.studio.caller import Caller
 from services.studio.refused_request import RefusedRequest
-from services.studio.videos.request_body import BYTES_MOST, Bodies
-from services.studio.videos.resource import Resource
+from services.studio.request_body import BYTES_MOST, Bodies
+from services.studio.resource import Endpoint, Resource
+from services.studio.videos import error_json
+from services.studio.videos.video_body import fields
 
 KEY = {"Authorization": "Bearer key"}
 GRPC_WORDS = "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.3.9:50051: Connection refused"
@@ -38,7 +40,10 @@ async def broken(request: Request, who: Caller) -> Response:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    routes = [Route("/v1/x", Resource({"GET": broken, "POST": broken})), Route("/v1/{path:path}", Resource({}))]
+    def resource(**methods: Endpoint) -> Resource:
+        return Resource(methods, error_json, options=False)
+
+    routes = [Route("/v1/x", resource(GET=broken, POST=broken)), Route("/v1/{path:path}", resource())]
     transport = httpx.ASGITransport(Starlette(routes=routes))
     async with httpx.AsyncClient(transport=transport, base_url="http://studio", headers=KEY) as client:
         yield client
@@ -106,24 +111,24 @@ async def test_the_bodies_that_are_held_at_a_time_are_bounded_together() -> None
     bodies, done = Bodies(most=100), asyncio.Event()
 
     async def hold() -> None:
-        async with bodies.of(request_of(b'{"prompt": "', b"a" * 60, b'"}', done=done)) as (fields, _):
-            assert fields == {"prompt": "a" * 60}
+        async with bodies.of(request_of(b'{"prompt": "', b"a" * 60, b'"}', done=done), fields) as (found, _):
+            assert found == {"prompt": "a" * 60}
 
     held = asyncio.create_task(hold())
     await asyncio.sleep(0)
     for _ in range(2):
         with pytest.raises(RefusedRequest) as caught:
-            async with bodies.of(request_of(b'"' + b"b" * 60)):
+            async with bodies.of(request_of(b'"' + b"b" * 60), fields):
                 pass
         assert (caught.value.status, caught.value.reason) == (503, "BODIES_FULL")
     done.set()
     await held
-    async with bodies.of(request_of(b'{"prompt": "b"}')) as (fields, _):
-        assert fields == {"prompt": "b"}
+    async with bodies.of(request_of(b'{"prompt": "b"}'), fields) as (found, _):
+        assert found == {"prompt": "b"}
 
 
 async def test_one_body_is_bounded() -> None:
     with pytest.raises(RefusedRequest) as caught:
-        async with Bodies().of(request_of(b"a" * BYTES_MOST, b"a")):
+        async with Bodies().of(request_of(b"a" * BYTES_MOST, b"a"), fields):
             pass
     assert caught.value.status == 413
