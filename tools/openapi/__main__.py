@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from services.studio.openapi.description_routes import DOCUMENT
+from tools.openapi import rpc_operations
 from tools.openapi.document import document
 from tools.openapi.message_schemas import MessageSchemas
 from tools.openapi.operations import PARTS
@@ -15,7 +16,10 @@ from tools.openapi.proto_files import proto_files
 
 def written() -> str:
     """Returns the document as a text."""
-    found = document(PARTS, MessageSchemas(proto_files()), version("i2v"))
+    protos = proto_files()
+    schemas = MessageSchemas(protos, rpc_operations.calls())
+    parts = [*rpc_operations.parts(protos, schemas), *PARTS]
+    found = document(parts, schemas, version("i2v"))
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -1,5 +1,6 @@
 """JSON schemas of messages, as protobuf's JSON writes and reads them."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,7 +8,11 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Type
 
 from tools.openapi.proto_files import Enum, Field, Message, ProtoFiles
 
-PACKAGE = "i2v.v1."
+PACKAGES = re.compile(r"\.?i2v\.(admin\.)?v1\.")
+GENERATED = "request_id"
+"""The field that `Idempotency-Key` fills, or the service."""
+OWN_NAMES = frozenset({"filter", "order_by"})
+"""Fields whose comments name what is inside their values: these names stay as they are."""
 Schema = dict[str, Any]
 
 
@@ -62,27 +67,43 @@ WELL_KNOWN: Mapping[str, Schema] = {
 
 def component(name: str) -> str:
     """Returns under which name a message or an enum is in the document: `Job.State` for `i2v.v1.Job.State`."""
-    return name.removeprefix(".").removeprefix(PACKAGE)
+    return PACKAGES.sub("", name, count=1)
 
 
 class MessageSchemas:
     """The schemas of the messages that operations use, and of all that is in them."""
 
-    def __init__(self, protos: ProtoFiles) -> None:
+    def __init__(self, protos: ProtoFiles, calls: Mapping[str, str] | None = None) -> None:
+        """`calls` has what stands for the names of RPCs in texts, such as `POST /v1/jobs`."""
         self._protos = protos
+        self._calls = calls or {}
+        self._json_names = {
+            field.proto.name: field.proto.json_name for message in protos.messages.values() for field in message.fields
+        }
+        self._names: dict[str, str] = {}
         self.components: dict[str, Schema] = {}
         """By their names in the document."""
 
+    def text(self, comment: str) -> str:
+        """Returns a comment with the names of fields as JSON has them, and those of RPCs as HTTP has them."""
+        text = re.sub(r"\b[a-z]+(?:_[a-z0-9]+)+\b", lambda name: self._json_names.get(name[0], name[0]), comment)
+        return re.sub(r"\b(?:[A-Z][a-z]+Service\.)?([A-Z]\w+)\b", lambda name: self._calls.get(name[1], name[0]), text)
+
     def reference(self, name: str) -> Schema:
-        """Returns the schema for a message or an enum, by full name, and adds it to the components."""
+        """Returns the schema for a message or an enum, by full name, and adds it to the components.
+
+        Raises ValueError if another one has its name there.
+        """
         name = name.removeprefix(".")
         if name in WELL_KNOWN:
             return dict(WELL_KNOWN[name])
         key = component(name)
+        if self._names.setdefault(key, name) != name:
+            raise ValueError(f"{name} and {self._names[key]} have one name in the document")
         if key not in self.components:
             self.components[key] = {}  # messages can hold themselves
             if name in self._protos.enums:
-                self.components[key] = _enum(self._protos.enums[name])
+                self.components[key] = self._enum(self._protos.enums[name])
             else:
                 self.components[key] = self.inline(name)
         return {"$ref": f"#/components/schemas/{key}"}
@@ -93,10 +114,10 @@ class MessageSchemas:
         fields = [each for each in message.fields if each.proto.name not in without]
         schema: Schema = {"type": "object"}
         if message.comment:
-            schema["description"] = message.comment
+            schema["description"] = self.text(message.comment)
         if fields:
             schema["properties"] = {each.proto.json_name: self.field(each) for each in fields}
-        if required := [each.proto.json_name for each in fields if each.is_required]:
+        if required := [each.proto.json_name for each in fields if _is_needed(each)]:
             schema["required"] = required
         choices = [
             choice
@@ -117,8 +138,14 @@ class MessageSchemas:
             else:
                 schema = {"type": "array", "items": schema}
         if field.comment:
-            schema["description"] = field.comment
+            schema["description"] = field.comment if field.proto.name in OWN_NAMES else self.text(field.comment)
         return schema
+
+    def _enum(self, enum: Enum) -> Schema:
+        names = [value.name for value in enum.proto.value]
+        lines = [f"* `{name}`: {' '.join(comment.split())}" for name, comment in zip(names, enum.values, strict=True)]
+        text = "\n".join([enum.comment, "", *lines]).strip()
+        return {"type": "string", "enum": names, "description": self.text(text)}
 
     def _entry(self, proto: Type) -> Message | None:
         """Returns the entry of a map."""
@@ -133,18 +160,19 @@ class MessageSchemas:
         return self.reference(proto.type_name)
 
 
-def _enum(enum: Enum) -> Schema:
-    names = [value.name for value in enum.proto.value]
-    lines = [f"* `{name}`: {' '.join(comment.split())}" for name, comment in zip(names, enum.values, strict=True)]
-    return {"type": "string", "enum": names, "description": "\n".join([enum.comment, "", *lines]).strip()}
+def _is_needed(field: Field) -> bool:
+    return field.is_required and field.proto.name != GENERATED
 
 
 def _choice(members: list[Field], comment: str) -> Schema:
-    """Returns that at most one of a oneof's fields is given; exactly one if its comment says that it is required."""
+    """Returns that at most one of a oneof's fields is given, or exactly one if its comment says so.
+
+    A required one may be absent too: a preview answers with the spec that it found wrong.
+    """
     if len(members) < 2:
         return {}
     each = [{"required": [member.proto.json_name]} for member in members]
-    if "Required." in comment or "Exactly one" in comment:
+    if "Exactly one" in comment:
         return {"oneOf": each, "description": comment}
     choice: Schema = {"oneOf": [*each, {"not": {"anyOf": each}}]}
     return choice | ({"description": comment} if comment else {})

@@ -1,5 +1,6 @@
 """The protos of the API with their comments, as protoc reads them."""
 
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ from google.protobuf.descriptor_pb2 import (
 from grpc_tools import protoc
 
 PROTO = Path(__file__).resolve().parents[2] / "proto"
+PACKAGES = ("i2v/v1", "i2v/admin/v1")
 MESSAGES, ENUMS, SERVICES = 4, 5, 6
 """Field numbers of FileDescriptorProto."""
 FIELDS, NESTED, NESTED_ENUMS, ONEOFS = 2, 3, 4, 8
 """Field numbers of DescriptorProto. Those of values of enums and methods of services are FIELDS too."""
 Place = tuple[int, ...]
+REQUIRED = re.compile(r"\bRequired(?:\.|,(?! unless))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Field:
     @property
     def is_required(self) -> bool:
         """Whether its comment says that there is no request without it."""
-        return self.comment.startswith("Required.") or " Required." in " ".join(self.comment.split())
+        return REQUIRED.search(" ".join(self.comment.split())) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,13 @@ class ProtoFiles:
 
 @cache
 def proto_files() -> ProtoFiles:
-    """Reads the protos of `i2v.v1`. Raises ValueError if they cannot be compiled."""
+    """Reads the protos of the API. Raises ValueError if they cannot be compiled."""
     messages: dict[str, Message] = {}
     enums: dict[str, Enum] = {}
     services: dict[str, str] = {}
     methods: dict[str, Method] = {}
-    for file in _compiled(sorted((PROTO / "i2v/v1").glob("*.proto"))).file:
+    sources = [path for package in PACKAGES for path in sorted((PROTO / package).glob("*.proto"))]
+    for file in _compiled(sources).file:
         comments = {tuple(each.path): _plain(each.leading_comments) for each in file.source_code_info.location}
         for name, place, message in _all_messages(file):
             messages[name] = _message(message, place, comments)

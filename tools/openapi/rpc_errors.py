@@ -1,8 +1,8 @@
 """The errors that the comment of an RPC lists, by their status of HTTP."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import grpc
 
@@ -47,7 +47,7 @@ def without_errors(comment: str) -> str:
 def listed(comment: str) -> list[Error]:
     """Returns the errors that a comment lists."""
     found: list[Error] = []
-    _, _, tail = comment.partition("\nErrors")
+    _, _, tail = f"\n{comment}".partition("\nErrors")
     items = re.split(r"\n(?=\* )", tail)
     for item in items[1:]:
         text = " ".join(item.partition("\n\n")[0].split())
@@ -64,12 +64,20 @@ def listed(comment: str) -> list[Error]:
     return found
 
 
-def answers(protos: ProtoFiles, method: str, more: Iterable[Error] = ()) -> dict[int, Answer]:
-    """Returns the answers to refused calls of a method: its own, those of every RPC, and `more`."""
-    errors = [*listed(protos.methods[method].comment), *listed(protos.services[OF_EVERY_RPC]), *more]
+def answers(
+    protos: ProtoFiles, method: str, text: Callable[[str], str], more: Iterable[Error] = ()
+) -> dict[int, Answer]:
+    """Returns the answers to refused calls of a method: its own, those of every RPC, and `more`.
+
+    `text` turns the words of comments into those of HTTP.
+    """
+    services = dict.fromkeys((method.rpartition(".")[0], OF_EVERY_RPC))
+    errors = listed(protos.methods[method].comment)
+    errors += [each for service in services for each in listed(protos.services[service])]
+    errors += more
     by_status: dict[int, list[Error]] = {}
     for each in errors:
-        by_status.setdefault(each.status, []).append(each)
+        by_status.setdefault(each.status, []).append(replace(each, text=text(each.text)))
     return {status: problem(status, found) for status, found in sorted(by_status.items())}
 
 

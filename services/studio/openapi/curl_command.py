@@ -6,6 +6,7 @@ from typing import Any
 
 GIVEN = "url=http://127.0.0.1:50080\nauth=\"Authorization: Bearer $(cat var/dev-key)\""
 """What the commands expect."""
+LINE = 60
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
@@ -46,5 +47,11 @@ def _body(body: dict[str, Any]) -> str:
         option = "--form" if kind == FORMS[0] else "--data-urlencode"
         return " ".join(f"{option} {shlex.quote(f'{name}={value}')}" for name, value in example.items())
     if kind.endswith("json"):
-        return f"--json {shlex.quote(json.dumps(example, ensure_ascii=False))}"
+        return f"--json {shlex.quote(_written(example))}"
     return f"--header 'Content-Type: {kind}' --data-binary {shlex.quote(str(example))}"
+
+
+def _written(example: Any) -> str:
+    """Returns JSON on one line if it is short."""
+    line = json.dumps(example, ensure_ascii=False)
+    return line if len(line) <= LINE else json.dumps(example, ensure_ascii=False, indent=2)

@@ -26,7 +26,7 @@ code { font: 0.9em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow
 .skip { position: absolute; left: -99rem; }
 .skip:focus { left: 1rem; top: 0.5rem; background: light-dark(#fff, #141418); padding: 0.5rem; }
 :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
-main { padding: 0 1rem 6rem; max-width: 60rem; min-width: 0; }
+main { padding: 0.75rem 1rem 6rem; max-width: 60rem; min-width: 0; }
 article { border-top: 1px solid var(--line); padding: 1.5rem 0; }
 .line { margin: 0.25rem 0 0.75rem; }
 .method { display: inline-block; min-width: 4rem; text-align: center; padding: 0.05rem 0.5rem; border-radius: 0.3rem;
@@ -68,7 +68,7 @@ nav a:hover { text-decoration: underline; }
   nav ul ul { display: block; font-size: 0.9rem; }
   nav li li a { color: var(--quiet); display: block; padding: 0.1rem 0; }
   nav .tag { font-weight: 600; color: inherit; }
-  main { padding: 0 2.5rem 6rem; }
+  main { padding: 0.75rem 2.5rem 6rem; }
 }
 @media print { nav { display: none; } }
 """
