@@ -21,9 +21,15 @@ from services.readiness import Readiness
 from services.rpc.channel import open_channel
 from services.rpc.client_metrics import ClientMetrics
 from services.rpc.server import CannotListenError
+from services.studio.cors import CrossOrigin
 from services.studio.file_answer import FileAnswer
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
+from services.studio.request_body import Bodies
+from services.studio.resource import Resource
+from services.studio.resources.bindings import BINDINGS
+from services.studio.resources.calls import Calls
+from services.studio.resources.routes import routes as resource_routes
 from services.studio.settings import Settings
 from services.studio.share_pages import SharePages
 from services.studio.shared_assets import SharedAssets
@@ -35,6 +41,9 @@ from services.studio.videos.video_routes import VideoRoutes
 from services.tracing import spans
 
 log = logging.getLogger(__name__)
+
+RECONNECT = (("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 2000))
+"""gRPC waits for up to two minutes: so long after its restart the API would still seem to be away."""
 
 
 class _Server(uvicorn.Server):
@@ -80,15 +89,26 @@ async def open_app(
         certificate, of_api = settings.server_certificate(certificates), settings.api_certificates(certificates)
         watch_certificates(stack, [certificate, of_api])
         channel = await stack.enter_async_context(
-            open_channel(settings.api, tls=of_api, metrics=ClientMetrics(registry))
+            open_channel(settings.api, RECONNECT, tls=of_api, metrics=ClientMetrics(registry))
         )
         metrics = StudioMetrics(registry)
         files = FileAnswer(metrics, settings.stall_s)
         media = Media(SignedAssets(channel, settings.api_timeout_s), files)
         pages = SharePages(SharedAssets(channel, settings.api_timeout_s), files)
-        videos = VideoRoutes(Api(channel, settings.api_timeout_s), files)
-        routes = [Route("/media/{token}", media.answer, methods=["GET"]), *pages.routes(), *videos.routes()]
-        counted = Counted(Starlette(routes=routes), metrics)
+        bodies = Bodies()
+        videos = VideoRoutes(Api(channel, settings.api_timeout_s), files, bodies)
+        calls = Calls(channel, BINDINGS, settings.api_timeout_s)
+        routes = [
+            Route("/media/{token}", media.answer, methods=["GET"]),
+            *pages.routes(),
+            *videos.routes(),
+            *resource_routes(BINDINGS, calls, bodies, settings.stall_s),
+            Route("/v1/{path:path}", Resource({})),
+        ]
+        app = Starlette(routes=routes)
+        app.router.redirect_slashes = False  # an address that it makes has the host that the client claims
+        origins = settings.origins()
+        counted = Counted(CrossOrigin(app, origins) if origins else app, metrics)
         listener = stack.enter_context(_listener(settings.listen))
         server = _Server(
             uvicorn.Config(

@@ -10,7 +10,7 @@ from services.metrics.exemplar import exemplar
 
 log = logging.getLogger(__name__)
 
-METHODS = ("GET", "HEAD", "POST", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class StudioMetrics:
@@ -19,8 +19,8 @@ class StudioMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
             "i2v_studio_requests_total",
-            "Requests that were answered. `method` is `GET`, `HEAD`, `POST`, `DELETE` or `other`.",
-            ("method", "status"),
+            "Requests that were answered. `method` is that of HTTP, or `other`; `route` the template of the path, or `none`.",
+            ("method", "route", "status"),
             registry=registry,
         )
         self.seconds = Histogram(
@@ -45,7 +45,9 @@ class Counted:
             if message["type"] == "http.response.start":
                 status, took_s = int(message["status"]), perf_counter() - began
                 trace = exemplar()
-                self._metrics.requests.labels(method, str(status)).inc(1, trace)
+                route = scope.get("route")
+                template = route.path if route is not None else "none"
+                self._metrics.requests.labels(method, template, str(status)).inc(1, trace)
                 self._metrics.seconds.observe(took_s, trace)
                 if status >= 400:
                     _log(method, status, scope, took_s)

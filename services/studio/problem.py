@@ -18,9 +18,9 @@ TYPES = "urn:i2v:reason:"
 """The type of a problem is this and its reason: the same in every installation."""
 
 
-def of_failure(failure: Failure) -> JSONResponse:
-    """Returns the response for a call that the API refused."""
-    status, reason = statuses.status_of(failure), failure.reason
+def of_failure(failure: Failure, *, status: int = 0) -> JSONResponse:
+    """Returns the response for a call that the API refused, with the usual status unless another one is given."""
+    status, reason = status or statuses.status_of(failure), failure.reason
     if not reason:
         reason = HttpReason.API_UNAVAILABLE if failure.code in BUSY else HttpReason.API_FAILED
     more: dict[str, Any] = {}

@@ -9,6 +9,8 @@ from services.certificates.certificate_files import CertificateFiles, Certificat
 from services.settings import ListenAddress, ProcessSettings, is_of_kubernetes, matching
 
 PREFIX = "I2V_STUDIO_"
+_ORIGIN = r"https?://[A-Za-z0-9.\-\[\]:]{1,253}"
+ORIGINS = rf"(\*|{_ORIGIN}(,{_ORIGIN})*)?"
 ORCHESTRATOR = {"I2V_STUDIO_URL"}
 """The orchestrator's setting about this process."""
 
@@ -37,6 +39,9 @@ class Settings(ProcessSettings):
     tls_client_ca_file: str = ""
     """Certificate authorities of clients, PEM: each client, such as the proxy in front, must then show a certificate of
     theirs. Empty: clients show none. Needs the server's certificate."""
+    cors_origins: Annotated[str, matching(ORIGINS, "`https://…` origins with commas between them, `*`, or empty")] = ""
+    """Origins whose pages may call `/v1`, such as `https://app.example.com,https://other.example.com`; `*`: any. Empty:
+    none. A page needs a key or token of its own: there are no cookies."""
     max_connections: PositiveInt = 1000
     """Connections at a time; a request on one more is answered with 503."""
     api_timeout_s: PositiveFloat = 10.0
@@ -52,6 +57,10 @@ class Settings(ProcessSettings):
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """Reads the settings. Raises BadSetting at an unknown I2V_STUDIO_ variable or a value that cannot be used."""
         return cls.read(PREFIX, environment, lambda name: name in ORCHESTRATOR or is_of_kubernetes(PREFIX, name))
+
+    def origins(self) -> list[str]:
+        """Returns the origins whose pages may call."""
+        return self.cors_origins.split(",") if self.cors_origins else []
 
     def check(self, prefix: str) -> None:
         """Raises BadSetting for values that do not go together, and for files that cannot be read."""

@@ -16,6 +16,8 @@ from services.rpc import logs
 from services.rpc.auth import principal
 
 TARGET_CHARACTERS = 200
+OWN = "tenants/-"
+"""The tenant of whoever calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def demand_reason_of_operator(reason: str) -> None:
 def tenant_of(name: str, *, field: str = "tenant", may_be_all: bool = False) -> str:
     """Returns the id of the tenant that a request is about: the named one, or that of a tenant's admin.
 
-    With `may_be_all` it is empty for an operator who names none. Raises InvalidInput, PermissionDenied.
+    A tenant's admin may also name it `tenants/-`. With `may_be_all` it is empty for an operator who names none. Raises
+    InvalidInput, PermissionDenied.
     """
     credential = principal().credential
     if isinstance(credential, OperatorCredential):
@@ -99,7 +102,7 @@ def tenant_of(name: str, *, field: str = "tenant", may_be_all: bool = False) -> 
         if not name:
             raise proto_values.refuse(field, "is missing; operators name the tenant", AccessReason.TENANT_MISSING)
         return proto_values.resource_id(name, "tenants", field=field)
-    named = proto_values.resource_id(name, "tenants", field=field) if name else credential.tenant
+    named = credential.tenant if name in ("", OWN) else proto_values.resource_id(name, "tenants", field=field)
     if named != credential.tenant:
         what = "A tenant's admin has access to this tenant alone."
         raise PermissionDenied(what, reason=AccessReason.OTHER_TENANT)

@@ -70,7 +70,8 @@ class KeyService(key_pb2_grpc.KeyServiceServicer):
         if request.HasField("overlap"):
             overlap = timedelta(milliseconds=proto_values.milliseconds(request.overlap, "overlap"))
 
-        async with self.acting.change("RotateKey", request.name, request.reason, tenant=named) as act:
+        target = f"tenants/{named}/keys/{key_id}"
+        async with self.acting.change("RotateKey", target, request.reason, tenant=named) as act:
 
             def decide(old: ApiKey) -> tuple[ApiKey, ApiKey]:
                 retired = api_key.retire(old, act.time, overlap)
@@ -85,7 +86,8 @@ class KeyService(key_pb2_grpc.KeyServiceServicer):
     async def RevokeKey(self, request: key_pb2.RevokeKeyRequest, context: grpc.ServicerContext) -> key_pb2.Key:
         """Ends a key."""
         named, key_id = _named(request.name)
-        async with self.acting.change("RevokeKey", request.name, request.reason, tenant=named) as act:
+        target = f"tenants/{named}/keys/{key_id}"
+        async with self.acting.change("RevokeKey", target, request.reason, tenant=named) as act:
             ended = await self.keys.change(named, key_id, lambda key: api_key.revoke(key, act.time), act)
         return admin_messages.key(ended)
 

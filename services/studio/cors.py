@@ -1,0 +1,55 @@
+"""Cross-origin requests (CORS) to `/v1`, from the pages of chosen origins.
+
+No request is authenticated by a cookie, so credentials are never allowed: a page must know a key or a token itself.
+"""
+
+from collections.abc import Sequence
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "I2V-User",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "Range",
+)
+RESPONSE_HEADERS = (
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Range",
+    "ETag",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+)
+SECONDS = 600
+"""For which a browser keeps the answer to a preflight."""
+
+
+class CrossOrigin:
+    """Answers preflights of `/v1`, and lets pages of the origins read its answers."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        """`*` among the origins is any."""
+        self._app = app
+        self._of_api = CORSMiddleware(
+            app,
+            allow_origins=origins,
+            allow_methods=METHODS,
+            allow_headers=REQUEST_HEADERS,
+            expose_headers=RESPONSE_HEADERS,
+            max_age=SECONDS,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
+        app = self._of_api if scope["path"].startswith("/v1/") else self._app
+        await app(scope, receive, send)
