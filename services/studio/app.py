@@ -25,6 +25,7 @@ from services.studio.cors import CrossOrigin
 from services.studio.file_answer import FileAnswer
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
+from services.studio.openapi.description_routes import Descriptions
 from services.studio.request_body import Bodies
 from services.studio.resource import Resource
 from services.studio.resources.bindings import BINDINGS
@@ -61,6 +62,8 @@ class App:
     metrics_port: int
     """0: there are none."""
     serving: asyncio.Task[None]
+    routes: tuple[Route, ...] = ()
+    """What it answers."""
 
 
 async def ended(app: App) -> None:
@@ -102,6 +105,7 @@ async def open_app(
             Route("/media/{token}", media.answer, methods=["GET"]),
             *pages.routes(),
             *videos.routes(),
+            *Descriptions().routes(),
             *resource_routes(BINDINGS, calls, bodies, settings.stall_s),
             Route("/v1/{path:path}", Resource({})),
         ]
@@ -136,7 +140,7 @@ async def open_app(
         stack.push_async_callback(asyncio.sleep, settings.drain_delay_s)
         port = int(listener.getsockname()[1])
         log.info("ready", extra={"port": port, "metrics_port": metrics_port})
-        yield App(port, metrics_port, serving)
+        yield App(port, metrics_port, serving, tuple(routes))
         log.info("stopping")
 
 

@@ -8,17 +8,18 @@ from tools.openapi.operation import Answer, Body, Operation, Parameter, Part, Sh
 from tools.openapi.problem_schema import PROBLEM
 
 ABOUT = """
-Pictures become videos, as durable, priced jobs. Everything here is also in the gRPC API: the same jobs, limits, events and assets.
+Pictures become videos, as durable, priced jobs. Everything here is also in the gRPC API: the same jobs, limits, events
+and assets.
 
-**Who calls.** `Authorization: Bearer` takes an API key or a token. It names the tenant. `I2V-User` names the end user for
-whom the tenant calls. What a key may do is its scopes.
+**Who calls.** `Authorization: Bearer` takes an API key or a token. It names the tenant. `I2V-User` names the end user
+for whom the tenant calls. What a key may do is its scopes.
 
-**JSON** is that of protobuf: names in lowerCamelCase, times as RFC 3339 (`2026-11-30T12:00:00Z`), lengths of time in seconds
-(`2.500s`), bytes in base64. A number of 64 bits is a text in answers, and a text or a number in requests. A reader ignores
-fields that it does not know; the service refuses them.
+**JSON** is that of protobuf: names in lowerCamelCase, times as RFC 3339 (`2026-11-30T12:00:00Z`), lengths of time in
+seconds (`2.500s`), bytes in base64. A number of 64 bits is a text in answers, and a text or a number in requests. A
+reader ignores fields that it does not know; the service refuses them.
 
-**Errors** are problem details (RFC 9457) with a `reason`, a stable word for programs. `/v1/videos` and `/v1/models` have
-errors in OpenAI's form instead. A refusal charges nothing and loses nothing.
+**Errors** are problem details (RFC 9457) with a `reason`, a stable word for programs. `/v1/videos` and `/v1/models`
+have errors in OpenAI's form instead. A refusal charges nothing and loses nothing.
 
 **Once.** A request that makes something takes an `Idempotency-Key`: the same request with the same key does it once.
 """

@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 
 
 def whole_number(bits: int, *, signed: bool) -> Schema:
-    """Returns a number of 64 bits: a text in answers, as a program may lose digits of it, a text or a number in requests."""
+    """Returns a whole number: a text in answers, so that no digits are lost; a text or a number in requests."""
     return {
         "type": ["string", "integer"],
         "format": f"{'' if signed else 'u'}int{bits}",

@@ -53,7 +53,9 @@ class Message:
 
     def members(self, oneof: int) -> tuple[Field, ...]:
         """Returns the fields of a oneof."""
-        return tuple(each for each in self.fields if each.proto.HasField("oneof_index") and each.proto.oneof_index == oneof)
+        return tuple(
+            each for each in self.fields if each.proto.HasField("oneof_index") and each.proto.oneof_index == oneof
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,7 @@ def _all_messages(file: FileDescriptorProto) -> Iterator[tuple[str, Place, Descr
 
 
 def _message(message: DescriptorProto, place: Place, comments: Mapping[Place, str]) -> Message:
-    fields = tuple(
-        Field(field, comments.get((*place, FIELDS, index), "")) for index, field in enumerate(message.field)
-    )
+    fields = tuple(Field(field, comments.get((*place, FIELDS, index), "")) for index, field in enumerate(message.field))
     optional = {field.oneof_index for field in message.field if field.proto3_optional}
     named = [index for index in range(len(message.oneof_decl)) if index not in optional]
     # The oneofs of optional fields come after all others.

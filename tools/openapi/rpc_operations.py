@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from services.reasons import LibraryReason
 from services.studio.resources.binding import WHOLE, Binding
 from services.studio.resources.bindings import BINDINGS, UNBOUND
-from tools.openapi import rpc_errors
+from services.studio.resources.operation import LINES
+from tools.openapi import problems, rpc_errors
 from tools.openapi.examples import EXAMPLES
 from tools.openapi.message_schemas import MessageSchemas, Schema
 from tools.openapi.operation import JSON, Answer, Body, Operation, Parameter, Part
+from tools.openapi.problems import Error
 from tools.openapi.proto_files import Field, ProtoFiles
-from tools.openapi.rpc_errors import Error
 
 TAGS: Mapping[str, tuple[str, str]] = {
     "jobs": ("Jobs", "i2v.v1.JobService"),
@@ -25,21 +28,10 @@ TAGS: Mapping[str, tuple[str, str]] = {
     "auditEntries": ("Audit log", "i2v.admin.v1.AuditService"),
 }
 """Heading, and the service whose comment describes it, by the first part of a path below `/v1`."""
-LINES = "application/jsonl"
-OF_HTTP = (
-    Error(400, ("FIELD_UNKNOWN", "FIELD_MALFORMED", "FIELD_DUPLICATE"), "A field of the request; the message names it."),
-    Error(401, ("API_KEY_MISSING",), "The header `Authorization` is missing."),
-    Error(500, ("API_FAILED",), "A fault of the service. The log has it."),
-    Error(503, ("API_UNAVAILABLE",), "The service is busy or away. Repeat after `Retry-After`."),
-    Error(504, (), "The service did not answer in time."),
-)
-"""What may refuse any request."""
-OF_BODIES = (
-    Error(400, ("JSON_MALFORMED", "BODY_MALFORMED"), "The body is no JSON object, or broke off."),
-    Error(408, ("BODY_SLOW",), "The body took longer than a minute to arrive."),
-    Error(413, ("BODY_TOO_LARGE",), "The body is too large."),
-    Error(415, ("CONTENT_TYPE_UNSUPPORTED",), "Send `application/json`."),
-)
+OF_OPERATORS = re.compile(r"\s*Role: \w+\.")
+"""What comments say of the roles of operators, who use gRPC."""
+OF_EVERY_RPC = "i2v.v1.JobService"
+"""The service whose comment has the errors of every RPC, in words of gRPC."""
 ETAG = {"ETag": "Changes with the answer."}
 _MOST = re.compile(r"\b(?:(\d+) to |[Aa]t most )([\d,]+)\b")
 _DEFAULT = re.compile(r"\bDefault (\d+)\b")
@@ -88,7 +80,7 @@ class _Described:
             path=binding.path,
             operation_id=self._id,
             summary=" ".join([words[0], *(each.lower() for each in words[1:])]).replace("url", "URL"),
-            description=self._schemas.text(comment),
+            description=OF_OPERATORS.sub("", self._schemas.text(comment)),
             parameters=(*self._of_path(), *self._of_query(), *self._of_headers()),
             body=self._body(),
             answers=self._answers(),
@@ -164,7 +156,9 @@ class _Described:
 
     def _answers(self) -> dict[int, Answer]:
         binding = self._binding
-        headers = dict(ETAG) if binding.method == "GET" and not binding.lines else {}
+        headers = dict(ETAG) if (binding.method == "GET" and not binding.lines) or binding.etag else {}
+        if binding.pages:
+            headers["Link"] = "The next page, with `rel=next`."
         if binding.location:
             headers["Location"] = "Where it is."
         text = self._protos.messages[binding.response.full_name].comment.splitlines()
@@ -173,14 +167,27 @@ class _Described:
             contents={LINES if binding.lines else JSON: binding.response.full_name},
             headers=headers,
         )
-        more = [*OF_HTTP, *(OF_BODIES if binding.body_type is not None else ())]
         answers = {binding.status: good}
         if binding.method == "GET" and not binding.lines:
             answers[304] = Answer(description="The client has this answer.", headers=ETAG)
+        return answers | problems.answers(self._errors())
+
+    def _errors(self) -> Iterable[Error]:
+        """Yields why it may be refused: what its comment says and that of its service, and what holds for all."""
+        binding, service = self._binding, self._binding.rpc.rpartition(".")[0]
+        comments = [self._protos.methods[binding.rpc].comment]
+        if service != OF_EVERY_RPC:
+            comments.append(self._protos.services[service])
+        for comment in comments:
+            for each in rpc_errors.listed(comment):
+                yield replace(each, text=self._schemas.text(each.text))
+        if binding.etag:
+            yield Error(412, "It was changed since the ETag of `If-Match`.", (LibraryReason.ETAG_OUTDATED,))
         if binding.variables:
-            more.append(Error(404, (), "There is no such thing for this user."))
-        refused = rpc_errors.answers(self._protos, binding.rpc, self._schemas.text, more)
-        return answers | refused
+            yield from problems.OF_PATHS
+        if binding.body_type is not None:
+            yield from problems.OF_BODIES
+        yield from problems.OF_ALL
 
 
 def _limits(field: Field) -> Schema:

@@ -4,7 +4,7 @@ import json
 import shlex
 from typing import Any
 
-GIVEN = "url=http://127.0.0.1:50080\nauth=\"Authorization: Bearer $(cat var/dev-key)\""
+GIVEN = 'url=http://127.0.0.1:50080\nauth="Authorization: Bearer $(cat var/dev-key)"'
 """What the commands expect."""
 LINE = 60
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")

@@ -61,8 +61,8 @@ nav a:hover { text-decoration: underline; }
 @media (min-width: 62rem) {
   body { display: grid; grid-template-columns: 17rem minmax(0, 1fr); }
   header { grid-column: 1 / -1; padding: 1rem 2rem; }
-  nav { position: sticky; top: 0; max-height: 100vh; overflow-y: auto; border-bottom: 0; padding: 1.25rem 1rem 3rem 2rem;
-    border-right: 1px solid var(--line); align-self: start; }
+  nav { position: sticky; top: 0; max-height: 100vh; overflow-y: auto; padding: 1.25rem 1rem 3rem 2rem;
+    border-bottom: 0; border-right: 1px solid var(--line); align-self: start; }
   nav > ul { display: block; }
   nav > ul > li { margin-bottom: 1rem; }
   nav ul ul { display: block; font-size: 0.9rem; }

@@ -9,6 +9,7 @@ KNOWN = Parameter(
     schema={"type": "string"},
 )
 SAME = {304: Answer(description="The client has it.", headers={"ETag": "Changes with the description."})}
+HTML = {"text/html": {"type": "string"}}
 TAG = {"ETag": "Changes with the description."}
 
 PART = Part(
@@ -30,7 +31,7 @@ PART = Part(
             operation_id="getDocs",
             summary="Read it as a page",
             parameters=(KNOWN,),
-            answers={200: Answer(description="The page.", contents={"text/html": {"type": "string"}}, headers=TAG)} | SAME,
+            answers={200: Answer(description="The page.", contents=HTML, headers=TAG)} | SAME,
             needs_key=False,
         ),
     ),

@@ -13,7 +13,7 @@ TEXTS = {
 
 PART = Part(
     tag="Signed URLs",
-    description="URLs that anyone can read until they expire. The URL is the credential; players and browsers need no key.",
+    description="URLs that anyone can read until they expire. The URL is the credential: players need no key.",
     operations=(
         Operation(
             method="get",

@@ -23,6 +23,7 @@ MODELS = {
         },
     },
 }
+ANSWER = Answer(description="The models.", contents={JSON: {"$ref": "#/components/schemas/ModelList"}})
 
 PART = Part(
     tag="Models",
@@ -34,8 +35,7 @@ PART = Part(
             path="/v1/models",
             operation_id="listModelIds",
             summary="List the ids of the models",
-            answers={200: Answer(description="The models.", contents={JSON: {"$ref": "#/components/schemas/ModelList"}})}
-            | errors(*READ),
+            answers={200: ANSWER} | errors(*READ),
         ),
     ),
 )

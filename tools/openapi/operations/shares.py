@@ -15,12 +15,8 @@ DIGEST = Parameter(
     description="The SHA-256 of the asset.",
     schema={"type": "string", "pattern": "^[0-9a-f]{64}$"},
 )
-VARIANT = Parameter(
-    name="variant", where="path", description="Such as `thumbnail-256`.", schema={"type": "string"}
-)
-SAVE = Parameter(
-    name="save", where="query", description="With it a browser saves the file.", schema={"type": "string"}
-)
+VARIANT = Parameter(name="variant", where="path", description="Such as `thumbnail-256`.", schema={"type": "string"})
+SAVE = Parameter(name="save", where="query", description="With it a browser saves the file.", schema={"type": "string"})
 PAGES = {
     400: Answer(description="The form cannot be read.", contents=HTML),
     403: Answer(description="A pass phrase is needed, or was wrong. The page asks for it.", contents=HTML),

@@ -110,11 +110,11 @@ CREATE: Schema = {
     "properties": FIELDS | {"input_reference": REFERENCE},
     "additionalProperties": False,
 }
+FILE: Schema = {"type": "string", "format": "binary", "description": "The first frame, a file of at most 10 MB."}
 CREATE_FORM: Schema = {
     "type": "object",
     "required": ["prompt"],
-    "properties": FIELDS
-    | {"input_reference": {"type": "string", "format": "binary", "description": "The first frame, a file of at most 10 MB."}},
+    "properties": FIELDS | {"input_reference": FILE},
     "additionalProperties": False,
 }
 REMIX: Schema = {
