@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -41,32 +41,51 @@ class Rig:
 
 @asynccontextmanager
 async def before_an_api(
-    database: str, tmp_path: Path, backend: ScriptedBackend | None = None, **settings: Any
+    database: str,
+    tmp_path: Path,
+    backend: ScriptedBackend | None = None,
+    *,
+    studio: Mapping[str, str] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Rig]:
-    port, metrics_port = free_port(), free_port()
+    """`studio` are settings of the HTTP process, without the prefix; `settings` those of the API."""
+    port = free_port()
 
     def change(values: dict[str, Any]) -> None:
         values.update(settings, studio_url=f"http://{HOST}:{port}")
 
-    async with served(database, tmp_path, {"test": (backend or ScriptedBackend(), 1)}, change=change) as i2v:
-        studio = StackProcess(
-            "studio",
-            "services.studio",
-            log=tmp_path / "studio.log",
-            ports={"HTTP": port, "metrics": metrics_port},
-            environment=os.environ
-            | {
-                "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
-                "I2V_STUDIO_LISTEN": f"{HOST}:{port}",
-                "I2V_STUDIO_METRICS_LISTEN": f"{HOST}:{metrics_port}",
-                "I2V_STUDIO_API": i2v.address,
-                "I2V_STUDIO_DRAIN_S": "1",
-            },
-            speaks_grpc=False,
-        )
-        await asyncio.to_thread(studio.__enter__)
-        try:
-            async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-                yield Rig(i2v, http, f"http://{HOST}:{port}", studio.log, f"http://{HOST}:{metrics_port}/metrics")
-        finally:
-            await asyncio.to_thread(studio.__exit__)
+    async with (
+        served(database, tmp_path, {"test": (backend or ScriptedBackend(), 1)}, change=change) as i2v,
+        http_process(tmp_path, port, i2v.address, studio) as (process, metrics),
+        httpx.AsyncClient(trust_env=False, timeout=30) as http,
+    ):
+        yield Rig(i2v, http, f"http://{HOST}:{port}", process.log, metrics)
+
+
+@asynccontextmanager
+async def http_process(
+    tmp_path: Path, port: int, api: str, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[StackProcess, str]]:
+    """Yields a running HTTP process and the URL of its metrics."""
+    metrics_port = free_port()
+    given = {
+        "LISTEN": f"{HOST}:{port}",
+        "METRICS_LISTEN": f"{HOST}:{metrics_port}",
+        "API": api,
+        "DRAIN_S": "1",
+    } | dict(settings or {})
+    process = StackProcess(
+        "studio",
+        "services.studio",
+        log=tmp_path / "studio.log",
+        ports={"HTTP": port, "metrics": metrics_port},
+        environment=os.environ
+        | {"PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}"}
+        | {f"I2V_STUDIO_{name}": value for name, value in given.items()},
+        speaks_grpc=False,
+    )
+    await asyncio.to_thread(process.__enter__)
+    try:
+        yield process, f"http://{HOST}:{metrics_port}/metrics"
+    finally:
+        await asyncio.to_thread(process.__exit__)

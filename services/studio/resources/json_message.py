@@ -19,6 +19,8 @@ TEXTS = {
     "google.protobuf.FieldMask": "names of fields such as 'title,description'",
 }
 """What messages are texts in JSON."""
+OBJECTS = {"google.protobuf.Struct"}
+"""What messages are any object in JSON."""
 _TYPES = {
     FieldDescriptor.CPPTYPE_INT32: "a whole number of 32 bits",
     FieldDescriptor.CPPTYPE_INT64: "a whole number of 64 bits, as a number or a text",
@@ -58,9 +60,16 @@ def read(message: Message, value: Mapping[str, object], known: Iterable[str], pa
             fields = (message.DESCRIPTOR.fields_by_name[each] for each in allowed)
             raise _unknown(_join(path, name), sorted(each.json_name for each in fields))
     try:
+        _demand_shape(message.DESCRIPTOR, value)
         json_format.ParseDict(value, message)
     except _FAULTS:
         raise _fault(message.DESCRIPTOR, value, path) from None
+
+
+def is_whole(field: FieldDescriptor) -> bool:
+    """Returns whether a field has no fields of its own that a path could name: a value, a list, a map, any object."""
+    kind = field.message_type
+    return kind is None or field.is_repeated or kind.full_name in TEXTS or kind.full_name in OBJECTS
 
 
 def field_named(message: Descriptor, name: str) -> FieldDescriptor | None:
@@ -80,6 +89,25 @@ def takes(field: FieldDescriptor) -> str:
 def _named(message: Descriptor, name: str) -> FieldDescriptor | None:
     found: FieldDescriptor | None = message.fields_by_camelcase_name.get(name) or message.fields_by_name.get(name)
     return found
+
+
+def _demand_shape(message: Descriptor, value: Mapping[str, object]) -> None:
+    """Raises ValueError if a message is no object: the parser takes what is empty, such as `[]`, for one."""
+    for name, item in value.items():
+        field = _named(message, name)
+        if field is None or is_whole(field) and not field.is_repeated or item is None:
+            continue
+        if not field.is_repeated:
+            _demand_object(field, item)
+        elif isinstance(item, list) and field.message_type is not None and field.message_type.full_name not in TEXTS:
+            for each in item:
+                _demand_object(field, each)
+
+
+def _demand_object(field: FieldDescriptor, item: object) -> None:
+    if not isinstance(item, dict):
+        raise ValueError(field.full_name)
+    _demand_shape(field.message_type, item)
 
 
 def _unknown(path: str, known: list[str]) -> RefusedRequest:
@@ -122,13 +150,15 @@ def _fault_of_field(message: Descriptor, field: FieldDescriptor, name: str, item
 
 
 def _fault_of_value(field: FieldDescriptor, item: object, path: str) -> RefusedRequest:
-    if isinstance(item, dict) and field.message_type is not None and field.message_type.full_name not in TEXTS:
-        return _fault(field.message_type, item, path)
+    kind = field.message_type
+    if isinstance(item, dict) and kind is not None and kind.full_name not in TEXTS and kind.full_name not in OBJECTS:
+        return _fault(kind, item, path)
     return _wrong(path, takes(field))
 
 
 def _parses(message: Descriptor, name: str, item: object) -> bool:
     try:
+        _demand_shape(message, {name: item})
         json_format.ParseDict({name: item}, _new(message))
     except _FAULTS:
         return False

@@ -97,12 +97,10 @@ def _paths(message: Descriptor, value: Mapping[str, object], prefix: str = "") -
     for name, item in value.items():
         field = json_message.field_named(message, name)
         assert field is not None, "the message was read from the object"
-        inner = field.message_type
-        whole = inner is None or inner.full_name in json_message.TEXTS or inner.GetOptions().map_entry
-        if whole or field.is_repeated or not isinstance(item, dict) or not item:
+        if json_message.is_whole(field) or not isinstance(item, dict) or not item:
             yield f"{prefix}{field.name}"
         else:
-            yield from _paths(inner, item, f"{prefix}{field.name}.")
+            yield from _paths(field.message_type, item, f"{prefix}{field.name}.")
 
 
 def _set(message: Any, path: str, value: str, *, header: str = "") -> None:
