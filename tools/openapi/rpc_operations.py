@@ -8,6 +8,7 @@ from services.reasons import LibraryReason
 from services.studio.resources.binding import WHOLE, Binding
 from services.studio.resources.bindings import BINDINGS, UNBOUND
 from services.studio.resources.operation import LINES
+from services.studio.resources.transcoding import PART
 from tools.openapi import problems, rpc_errors
 from tools.openapi.examples import EXAMPLES
 from tools.openapi.message_schemas import MessageSchemas, Schema
@@ -32,6 +33,7 @@ OF_OPERATORS = re.compile(r"\s*Role: \w+\.")
 """What comments say of the roles of operators, who use gRPC."""
 OF_EVERY_RPC = "i2v.v1.JobService"
 """The service whose comment has the errors of every RPC, in words of gRPC."""
+ID: Schema = {"type": "string", "pattern": f"^{PART.pattern}$"}
 ETAG = {"ETag": "Changes with the answer."}
 _MOST = re.compile(r"\b(?:(\d+) to |[Aa]t most )([\d,]+)\b")
 _DEFAULT = re.compile(r"\bDefault (\d+)\b")
@@ -90,7 +92,7 @@ class _Described:
         for name in self._binding.variables:
             whole = next(each for each in self._binding.fills.values() if f"{{{name}}}" in each)
             text = f"The last part of the name `{whole}`." if "/" in whole else "Such as `thumbnail-256`."
-            yield Parameter(name=name, where="path", description=text, schema={"type": "string"})
+            yield Parameter(name=name, where="path", description=text, schema=ID)
 
     def _of_query(self) -> Iterable[Parameter]:
         for each in self._request.fields:
