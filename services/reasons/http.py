@@ -6,7 +6,8 @@ from services.reasons.reason import Advice, Code, Reason
 class HttpReason(Reason):
     """Why a request over HTTP is refused."""
 
-    BODY_MALFORMED = "BODY_MALFORMED", "The request broke off before its end."
+    BODY_MALFORMED = "BODY_MALFORMED", "The request broke off before its end, or says its length in two ways."
+    HEAD_TOO_LARGE = "HEAD_TOO_LARGE", "A request has at most 200 headers, of 64 KiB together."
     BODY_SLOW = "BODY_SLOW", "The request took longer than a minute to arrive.", Code.INVALID_ARGUMENT, Advice.RETRY
     BODY_TOO_LARGE = (
         "BODY_TOO_LARGE",

@@ -23,6 +23,7 @@ from services.rpc.client_metrics import ClientMetrics
 from services.rpc.server import CannotListenError
 from services.studio.cors import CrossOrigin
 from services.studio.file_answer import FileAnswer
+from services.studio.framing import Framed
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
 from services.studio.openapi.description_routes import Descriptions
@@ -112,7 +113,7 @@ async def open_app(
         app = Starlette(routes=routes)
         app.router.redirect_slashes = False  # an address that it makes has the host that the client claims
         origins = settings.origins()
-        counted = Counted(CrossOrigin(app, origins) if origins else app, metrics)
+        counted = Counted(Framed(CrossOrigin(app, origins) if origins else app), metrics)
         listener = stack.enter_context(_listener(settings.listen))
         server = _Server(
             uvicorn.Config(

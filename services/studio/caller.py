@@ -23,7 +23,10 @@ class Caller:
 
 
 def caller(request: Request) -> Caller:
-    """Returns the caller of a request. Raises RefusedRequest without a credential."""
+    """Returns the caller of a request. Raises RefusedRequest without a credential, or with two."""
+    for name in ("authorization", "i2v-user"):
+        if len(request.headers.getlist(name)) > 1:
+            raise RefusedRequest(f"Send the header {name} once.", reason=CallReason.METADATA_REPEATED)
     found = BEARER.fullmatch(request.headers.get("authorization", ""))
     if not found:
         sentence = "Send your key as 'Authorization: Bearer <key>'."

@@ -19,7 +19,7 @@ class StudioMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
             "i2v_studio_requests_total",
-            "Requests that were answered. `method` is that of HTTP, or `other`; `route` the template of the path, or `none`.",
+            "Answered requests. `method` is that of HTTP, or `other`; `route` is the template of the path, or `none`.",
             ("method", "route", "status"),
             registry=registry,
         )

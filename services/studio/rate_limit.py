@@ -1,7 +1,7 @@
 """The headers `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) of a refusal by limits.
 
-A limit counts money, jobs, bytes or calls, in the unit of its measure. Answers that are no refusal have no such headers:
-the API says the state of all limits in one call (`/v1/usage`).
+A limit counts money, jobs, bytes or calls, in the unit of its measure. Answers that are no refusal have no such
+headers: the API says the state of all limits in one call (`/v1/usage`).
 """
 
 import math

@@ -25,8 +25,8 @@ Chunks = AsyncGenerator[bytes, None]
 class Bodies:
     """The bodies that are held now."""
 
-    def __init__(self, most: int = BYTES_AT_A_TIME) -> None:
-        self._most, self._held = most, 0
+    def __init__(self, most: int = BYTES_AT_A_TIME, seconds: float = SECONDS_MOST) -> None:
+        self._most, self._held, self._seconds = most, 0, seconds
 
     @asynccontextmanager
     async def of(
@@ -54,20 +54,20 @@ class Bodies:
                 yield chunk
 
         try:
-            yield await _in_time(read(request, chunks()))
+            yield await self._in_time(read(request, chunks()))
         finally:
             self._held -= held
 
-
-async def _in_time(reading: Awaitable[Read]) -> Read:
-    try:
-        async with asyncio.timeout(SECONDS_MOST):
-            return await reading
-    except TimeoutError as error:
-        sentence = f"The request took longer than {SECONDS_MOST:.0f} seconds to arrive."
-        raise RefusedRequest(sentence, reason=HttpReason.BODY_SLOW, status=408) from error
-    except ClientDisconnect as error:
-        raise RefusedRequest("The request broke off.", reason=HttpReason.BODY_MALFORMED) from error
+    async def _in_time(self, reading: Awaitable[Read]) -> Read:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await reading
+        except TimeoutError as error:
+            sentence = f"The request took longer than {self._seconds:.0f} seconds to arrive."
+            headers = {"Connection": "close"}
+            raise RefusedRequest(sentence, reason=HttpReason.BODY_SLOW, status=408, headers=headers) from error
+        except ClientDisconnect as error:
+            raise RefusedRequest("The request broke off.", reason=HttpReason.BODY_MALFORMED) from error
 
 
 def _too_large(most: int) -> RefusedRequest:

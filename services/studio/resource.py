@@ -1,6 +1,7 @@
 """Resource: a path of `/v1` and its methods. What is wrong is answered in the form of the path's clients."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +18,9 @@ from services.studio.caller import Caller, caller
 from services.studio.refused_request import RefusedRequest
 
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
+
+_ENCODED = re.compile(rb"%(?:2f|5c|00)", re.IGNORECASE)
+"""Signs that would end a part of a path, or a text: encoded, they only disguise where a request goes."""
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +73,7 @@ class Resource:
             return self.refusals.failed(request, problem.INTERNAL)
 
     def _endpoint(self, request: Request) -> Endpoint:
-        if not self.methods:
+        if not self.methods or _ENCODED.search(request.scope.get("raw_path") or b""):
             raise RefusedRequest("There is nothing at this path.", reason=HttpReason.PATH_UNKNOWN, status=404)
         endpoint = self.methods.get("GET" if request.method == "HEAD" else request.method)
         if endpoint is None:

@@ -29,7 +29,7 @@ class Binding:
     fills: Mapping[str, str] = field(default_factory=dict)
     """What the path says, by fields of the request: `{"name": "jobs/{job}"}`."""
     body: str = ""
-    """The field that is the body; `*`: the request itself; empty: there is no body. With `*` an absent body is empty."""
+    """The field that is the body; `*`: the request itself; empty: none. An absent body is an empty object."""
     status: int = 200
     """Of success."""
     key: str = ""
@@ -78,7 +78,7 @@ class Binding:
 
     @cached_property
     def mask(self) -> str:
-        """The field mask of an update, which is that of the fields of the body if it is absent; empty: there is none."""
+        """The field mask of an update: without one, the fields of the body are changed. Empty: there is none."""
         return "update_mask" if self.method == "PATCH" and "update_mask" in self.request.fields_by_name else ""
 
     @cached_property

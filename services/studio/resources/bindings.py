@@ -37,7 +37,9 @@ _SLOW_S = 60.0
 """For what reads or makes a file."""
 
 JOBS = (
-    Binding("POST", "/v1/jobs", f"{_JOBS}.SubmitJob", body=WHOLE, status=201, key="request_id", location="/v1/jobs/{name}"),
+    Binding(
+        "POST", "/v1/jobs", f"{_JOBS}.SubmitJob", body=WHOLE, status=201, key="request_id", location="/v1/jobs/{name}"
+    ),
     Binding("GET", "/v1/jobs", f"{_JOBS}.ListJobs"),
     Binding("POST", "/v1/jobs:batchSubmit", f"{_JOBS}.SubmitJobs", body=WHOLE, key="jobs.request_id", seconds=_SLOW_S),
     Binding("POST", "/v1/jobs:preview", f"{_JOBS}.PreviewJob", body=WHOLE),
@@ -114,7 +116,9 @@ COLLECTIONS = (
     ),
     Binding("DELETE", "/v1/collections/{collection}", f"{_COLLECTIONS}.DeleteCollection", _COLLECTION, etag="etag"),
     Binding("POST", "/v1/collections/{collection}:addAssets", f"{_COLLECTIONS}.AddAssets", _COLLECTION, body=WHOLE),
-    Binding("POST", "/v1/collections/{collection}:removeAssets", f"{_COLLECTIONS}.RemoveAssets", _COLLECTION, body=WHOLE),
+    Binding(
+        "POST", "/v1/collections/{collection}:removeAssets", f"{_COLLECTIONS}.RemoveAssets", _COLLECTION, body=WHOLE
+    ),
 )
 SHARES = (
     Binding(

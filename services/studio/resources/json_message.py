@@ -37,7 +37,7 @@ _FAULTS = (json_format.ParseError, ValueError, TypeError, OverflowError, Attribu
 
 
 def to_json(message: Message) -> bytes:
-    """Returns the JSON of a message: names in lowerCamelCase, and each field that has a default also where it has it."""
+    """Returns the JSON of a message: names in lowerCamelCase, also of fields without presence that are empty."""
     value = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
@@ -95,7 +95,7 @@ def _demand_shape(message: Descriptor, value: Mapping[str, object]) -> None:
     """Raises ValueError if a message is no object: the parser takes what is empty, such as `[]`, for one."""
     for name, item in value.items():
         field = _named(message, name)
-        if field is None or is_whole(field) and not field.is_repeated or item is None:
+        if field is None or (is_whole(field) and not field.is_repeated) or item is None:
             continue
         if not field.is_repeated:
             _demand_object(field, item)

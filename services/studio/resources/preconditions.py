@@ -14,7 +14,7 @@ _ONE = re.compile(r'"([\x21\x23-\x7e]{1,200})"')
 
 
 def tag(message: Message, body: bytes) -> str:
-    """Returns the tag of a response, with its quotes: its own `etag`, which an update takes, or a digest of the body."""
+    """Returns the tag of a response, with its quotes: its `etag`, which an update takes, or a digest of the body."""
     of_message: Any = message
     if "etag" in message.DESCRIPTOR.fields_by_name and of_message.etag:
         return f'"{of_message.etag}"'

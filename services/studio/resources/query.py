@@ -47,7 +47,7 @@ def read(message: Message, query: bytes, known: Iterable[str]) -> None:
 
 
 def is_scalar(field: FieldDescriptor) -> bool:
-    """Returns whether a field may be in a query: it is a text, a number, a truth, or a message that is a text in JSON."""
+    """Returns whether a field may be in a query: its JSON is a text, a number or a truth."""
     kind: Descriptor | None = field.message_type
     return kind is None or kind.full_name in json_message.TEXTS
 

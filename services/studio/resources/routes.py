@@ -12,7 +12,7 @@ from services.studio.resources.operation import Operation
 
 
 def routes(bindings: Sequence[Binding], calls: Calls, bodies: Bodies, stall_s: float) -> list[Route]:
-    """Returns the routes. Those with a verb, `/v1/jobs/{job}:cancel`, come before those without, which match them too."""
+    """Returns the routes. A path without a verb, `/v1/jobs/{job}`, also matches those with one, so it comes later."""
     paths = sorted({each.path for each in bindings}, key=lambda path: (":" not in path, path))
 
     def resource(path: str) -> Resource:

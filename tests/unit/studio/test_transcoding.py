@@ -29,7 +29,7 @@ def binding(method: str, path: str) -> Binding:
 def request(method: str, template: str, query: str = "", body: Any = None, **more: Any) -> Any:
     """The request of an operation, with `x` for each variable of its path."""
     found = binding(method, template)
-    path = transcoding.path_values(found, {name: "x" for name in found.variables})
+    path = transcoding.path_values(found, dict.fromkeys(found.variables, "x"))
     return transcoding.request(found, path=path, query_string=query.encode(), body=body, **more)
 
 
@@ -126,6 +126,8 @@ def test_what_the_path_says_is_not_taken_from_elsewhere() -> None:
         ({"spec": {"details": {"tags": ["a", 5]}}}, "FIELD_MALFORMED", "spec.details.tags[1]"),
         ({"spec": {"details": {"tags": "a"}}}, "FIELD_MALFORMED", "spec.details.tags"),
         ({"spec": {"details": {"title": "\ud800"}}}, "FIELD_MALFORMED", "spec.details.title"),
+        ({"spec": {"details": {"customMetadata": {"a": 10**400}}}}, "FIELD_MALFORMED", "spec.details.customMetadata"),
+        ({"spec": {"details": {"customMetadata": [1]}}}, "FIELD_MALFORMED", "spec.details.customMetadata"),
         ({"spec": {"textToVideo": {}, "imageToVideo": {}}}, "FIELD_DUPLICATE", "spec"),
         ({"spec": {"textToVideo": {}, "text_to_video": {}}}, "FIELD_DUPLICATE", "spec"),
     ],
@@ -135,9 +137,9 @@ def test_a_wrong_body_is_refused_by_its_field(body: Any, reason: str, field: str
 
 
 def test_a_refusal_says_what_the_field_takes() -> None:
-    with pytest.raises(RefusedRequest, match="Give one of CROP, PAD."):
+    with pytest.raises(RefusedRequest, match=r"Give one of CROP, PAD\."):
         request("POST", "/v1/jobs", body={"spec": {"imageToVideo": {"fit": "WIDE"}}})
-    with pytest.raises(RefusedRequest, match="There is no field 'mode'; there are quoteToken, requestId, spec."):
+    with pytest.raises(RefusedRequest, match=r"There is no field 'mode'; there are quoteToken, requestId, spec\."):
         request("POST", "/v1/jobs", body={"mode": "EACH"})
 
 

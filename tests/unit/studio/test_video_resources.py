@@ -132,3 +132,10 @@ async def test_one_body_is_bounded() -> None:
         async with Bodies().of(request_of(b"a" * BYTES_MOST, b"a"), fields):
             pass
     assert caught.value.status == 413
+
+
+async def test_a_body_that_takes_too_long_is_given_up() -> None:
+    with pytest.raises(RefusedRequest) as caught:
+        async with Bodies(seconds=0.01).of(request_of(b'{"prompt": "', done=asyncio.Event()), fields):
+            pass
+    assert (caught.value.status, caught.value.reason) == (408, "BODY_SLOW")
