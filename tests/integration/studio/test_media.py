@@ -115,8 +115,8 @@ async def test_the_log_has_no_url_and_the_metrics_count(rig: Rig) -> None:
     await rig.http.get(url[:-3])
     assert "signed." not in rig.log.read_text()
     counted = (await rig.http.get(rig.metrics)).text
-    assert 'i2v_studio_requests_total{method="GET",status="200"} 1.0' in counted
-    assert 'i2v_studio_requests_total{method="GET",status="403"} 1.0' in counted
+    assert 'i2v_studio_requests_total{method="GET",route="/media/{token}",status="200"} 1.0' in counted
+    assert 'i2v_studio_requests_total{method="GET",route="/media/{token}",status="403"} 1.0' in counted
     assert f"i2v_studio_sent_bytes_total {float(len(stored))}" in counted
 
 
