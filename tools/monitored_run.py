@@ -15,18 +15,22 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 from i2v.admin.v1 import limit_pb2, limit_pb2_grpc
 from i2v.v1 import job_pb2
 
 from services.client.client import Client
 from services.client.errors import I2VError
 from tools.draw_dashboards import draw_all
+from tools.made_certificates import a_certificate
 from tools.prometheus_server import prometheus
 from tools.stack import PICTURE, Orchestrator, start, start_studio, start_vendors
 from tools.stack_process import free_port
 
 LARGE = Path("tests/golden/cat-large.jpg")
 """Large enough for every vendor."""
+WRONG = {"queue_s": 1, "work_s": 3, "video_s": 2, "polls": ["other-task", "500"]}
+"""What simulated vendors do: one answer for another task, one failure, and videos that are too short."""
 SETTINGS = {"I2V_METRICS_TENANTS": "20", "I2V_ROLLUP_S": "5"}
 
 
@@ -37,7 +41,9 @@ def run(minutes: float, out: Path) -> None:
         remote = start_vendors(stack, data, simulate=True)
         remote.settings |= SETTINGS
         triton, orchestrator = start(stack, data, port=free_port(), metrics_port=free_port(), remote=remote)
-        studio = start_studio(stack, data, orchestrator.address, free_port())
+        certificate, key = a_certificate(data / "certificate")
+        tls = {"I2V_STUDIO_TLS_CERT_FILE": str(certificate), "I2V_STUDIO_TLS_KEY_FILE": str(key)}
+        studio = start_studio(stack, data, orchestrator.address, free_port(), tls)
         providers = [each for each in remote.programs if each.metrics_address and "provider" in each.name]
         targets = {
             # One process is API and worker; it is scraped as both, so that the rules of both see it.
@@ -47,6 +53,9 @@ def run(minutes: float, out: Path) -> None:
             "triton": [triton.metrics_address],
         }
         address = stack.enter_context(prometheus(data / "prometheus", targets))
+        for each in remote.programs:
+            if "simulator" in each.name and "model" not in each.name:
+                httpx.post(f"http://{each.address}/control/scenario", json=WRONG).raise_for_status()
         asyncio.run(load(orchestrator, minutes * 60))
         note = f"python -m tools.monitored_run, {os.cpu_count()} cores, simulated vendors."
         print(*(f"no data: {each}" for each in draw_all(address, out, minutes, note, {})), sep="\n")
@@ -81,7 +90,10 @@ async def load(orchestrator: Orchestrator, seconds: float) -> None:
         async def stop() -> None:
             spec = job_pb2.JobSpec(model="nano")
             spec.text_to_video.prompt = "a wave"
-            await client.cancel((await client.submit(spec)).name)
+            name = (await client.submit(spec)).name
+            async for event in client.watch(name):
+                if event.WhichOneof("event") == "started":
+                    await client.cancel(name)
 
         async def mistake() -> None:
             await client.get("jobs/" + "0" * 32)

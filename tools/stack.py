@@ -152,8 +152,10 @@ def start_vendors(stack: ExitStack, data: Path, *, simulate: bool) -> VendorProc
     return remote
 
 
-def start_studio(stack: ExitStack, data: Path, api: str, port: int) -> StackProcess:
-    """Starts the HTTP process. Raises StackError."""
+def start_studio(
+    stack: ExitStack, data: Path, api: str, port: int, more: Mapping[str, str] | None = None
+) -> StackProcess:
+    """Starts the HTTP process; `more` are further settings. Raises StackError."""
     metrics_port = free_port()
     studio = StackProcess(
         "the HTTP process",
@@ -165,6 +167,7 @@ def start_studio(stack: ExitStack, data: Path, api: str, port: int) -> StackProc
             "I2V_STUDIO_LISTEN": f"{HOST}:{port}",
             "I2V_STUDIO_METRICS_LISTEN": f"{HOST}:{metrics_port}",
             "I2V_STUDIO_API": api,
+            **(more or {}),
         },
         speaks_grpc=False,
     )

@@ -8,6 +8,7 @@ from services.metrics.exemplar import exemplar
 from services.metrics.label_values import LabelValues
 
 MODELS, WORDS = 200, 200
+MIXED_KINDS = ("submit", "look", "cancel", "find", "webhook")
 
 REQUEST_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 SECONDS = (1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
@@ -53,8 +54,8 @@ class VendorMetrics:
         )
         self.mixed = Counter(
             "i2v_vendor_mixed_answers_total",
-            "Answers for another task, model or page than requested; each counts as no answer. `kind` is `submit`, "
-            "`look`, `cancel`, `find` or `webhook`.",
+            "Answers for another task, model or page than requested; each counts as no answer. `kind` is one of "
+            f"{', '.join(f'`{kind}`' for kind in MIXED_KINDS)}.",
             ["vendor", "kind"],
             registry=registry,
         )
@@ -77,6 +78,8 @@ class VendorMeter:
         self._open = metrics.open.labels(vendor)
         self._broken = metrics.broken.labels(vendor)
         self._bytes = metrics.bytes.labels(vendor)
+        for kind in MIXED_KINDS:
+            metrics.mixed.labels(vendor, kind)  # it begins at 0, so that the first increase is seen
 
     def requested(self, kind: str, outcome: str, seconds: float) -> None:
         """Counts a request: `2xx` and so on, `lost`, or `not-sent`; and its time."""

@@ -17,7 +17,7 @@ import pytest
 
 from services.outbound import destinations
 from services.outbound.destinations import Destinations, GuardedTransport, NotAllowed, is_public_address
-from tests.support.certificate import a_certificate
+from tools.made_certificates import a_certificate
 
 NAME, OTHER = "api.example", "other.example"
 FIRST, SECOND, THIRD, FOURTH = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"

@@ -83,7 +83,7 @@ def test_an_etag_comes_from_if_match(binding: Binding) -> None:
 def test_a_path_is_answered_by_its_own_route(binding: Binding) -> None:
     path = re.sub(r"{\w+}", "x1", binding.path)
     scope = {"type": "http", "path": path, "method": binding.method, "headers": []}
-    made = routes(BINDINGS, calls=None, bodies=Bodies(), stall_s=1)  # type: ignore[arg-type]  no call is made
+    made = routes(BINDINGS, calls=None, bodies=Bodies(), stall_s=1)  # type: ignore[arg-type]
     first = next(each for each in made if each.matches(scope)[0] is not Match.NONE)
     assert first.path == binding.path
 

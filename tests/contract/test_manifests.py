@@ -17,7 +17,6 @@ from services.providers import settings as provider
 from services.providers.prompt import settings as prompt_writer
 from services.settings import ProcessSettings
 from services.studio import settings as studio
-from tests.support.certificate import a_certificate
 from tests.support.overlays import (
     K8S,
     OVERLAYS,
@@ -32,6 +31,7 @@ from tests.support.overlays import (
     resources,
     with_component,
 )
+from tools.made_certificates import a_certificate
 
 VERSION = "1.37"
 SECRETS = "/run/secrets/i2v/"

@@ -19,7 +19,6 @@ from services.studio.settings import Settings
 from tools.openapi.__main__ import main
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-EVERYTHING_ELSE = "/v1/{path:path}"
 FOUND: dict[str, Any] = json.loads(DOCUMENT.read_text())
 
 
@@ -55,11 +54,13 @@ def test_the_document_is_openapi() -> None:
 async def test_every_path_of_the_process_is_in_the_document_and_the_reverse() -> None:
     settings = Settings(listen="127.0.0.1:0", metrics_listen="", api="127.0.0.1:9")
     found: set[str] = set()
-    async with open_app(settings, registry=CollectorRegistry()) as app:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{app.port}", trust_env=False) as http:
-            for route in app.routes:
-                if route.path != EVERYTHING_ELSE:
-                    found |= await answered(http, route)
+    async with (
+        open_app(settings, registry=CollectorRegistry()) as app,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{app.port}", trust_env=False) as http,
+    ):
+        for route in app.routes:
+            if ":path}" not in route.path:  # it answers that there is nothing
+                found |= await answered(http, route)
     assert found == set(OPERATIONS)
 
 

@@ -12,8 +12,8 @@ import pytest
 from services.errors import Unavailable
 from services.orchestrator.blobs.s3_bucket import encryption
 from tests.support.blob_stores import MIB, a_file, content, minio
-from tests.support.certificate import a_certificate
 from tests.support.s3_fixture import S3Server, running_s3
+from tools.made_certificates import a_certificate
 
 KMS = {"x-amz-server-side-encryption": "aws:kms", "x-amz-server-side-encryption-aws-kms-key-id": "arn:key"}
 

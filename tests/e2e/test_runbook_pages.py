@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 from services.orchestrator.store.database import driver_url
 from tests.conftest import with_database
-from tests.support.certificate import a_certificate
 from tests.support.documented_commands import ROOT
 from tests.support.documented_steps import BLOCK, Step, script
 from tests.support.forked_commands import forked_commands
@@ -21,6 +20,7 @@ from tests.support.paid_work import VIDEO, remotely, spec
 from tests.support.scripted_provider import Failed, ScriptedProvider, a_failure
 from tests.support.served_orchestrator import GOLDEN, Served
 from tests.support.shared_links import Links
+from tools.made_certificates import a_certificate
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

@@ -15,10 +15,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from services.errors import Unavailable
 from services.orchestrator.media import sandbox_failures
+from services.orchestrator.media.sandbox_failures import Kind
 from services.reasons import ServiceReason
 
 START_LIMIT_S = 60.0
@@ -26,19 +27,6 @@ WALL_TIME_FACTOR = 30
 """Wall-clock limit of a child, as a multiple of its processor time: on a loaded machine it has to wait."""
 LOOK_S = 0.2
 """Seconds between two looks whether the caller has given up."""
-Kind = Literal[
-    "pictures",
-    "videos",
-    "outputs",
-    "repacks",
-    "sounds",
-    "credentials",
-    "signatures",
-    "renditions",
-    "marks",
-    "encodings",
-]
-"""What a child is for."""
 Answer = Callable[[bytes], bytes]
 """Answers what a child asks in the middle of its work."""
 GivenUp = Callable[[], bool]

@@ -3,8 +3,23 @@
 The sandboxes belong to the process and not to one application in it, so those who count register here.
 """
 
-from typing import Protocol
+from typing import Literal, Protocol
 from weakref import WeakSet
+
+Kind = Literal[
+    "pictures",
+    "videos",
+    "outputs",
+    "repacks",
+    "sounds",
+    "credentials",
+    "signatures",
+    "renditions",
+    "marks",
+    "encodings",
+]
+"""What a child is for."""
+FAILURES = ("crashed", "killed", "out-of-time", "starved", "no-start")
 
 
 class SandboxMeter(Protocol):

@@ -96,6 +96,7 @@ class JobMetrics:
         counters = self._admissions.get(model)
         if counters is None:
             counters = self._admissions[model] = self._admitted.labels(model), self._quoted.labels(model)
+            self._continued.labels(model)  # it begins at 0, so that the first increase is seen
         admitted, quoted = counters
         admitted.inc(1, exemplar())
         quoted.inc(job.quote_micros)

@@ -4,6 +4,28 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.orchestrator.meters.label_names import LabelNames
 
+TASKS = (
+    "revocation",
+    "key-uses",
+    "signing-keys",
+    "drains",
+    "vendors",
+    "retention",
+    "health",
+    "config",
+    "usage-warnings",
+    "rollups",
+    "read-counts",
+    "finished-videos",
+    "fleet",
+    "inventory",
+    "database-state",
+    "deletions of users",
+    "password",
+    "sweep",
+)
+"""The background tasks of all roles."""
+
 
 class OperationMetrics:
     """Counts what operators do and what a process needs."""
@@ -25,14 +47,14 @@ class OperationMetrics:
         )
         self._background = Counter(
             "i2v_background_failures_total",
-            "Background tasks of a process that failed unexpectedly; each is logged and started again. `task` is "
-            "`revocation`, `key-uses`, `signing-keys`, `drains`, `vendors`, `retention`, `health`, `config`, "
-            "`usage-warnings`, `rollups`, `read-counts`, `finished-videos`, `fleet`, `inventory`, `database-state`, "
-            "`deletions of users`, `password` or `sweep`. Anything but 0 is a fault; for `revocation`, open streams "
+            "Background tasks of a process that failed unexpectedly; each is logged and started again. `task` is one "
+            f"of {', '.join(f'`{task}`' for task in TASKS)}. Anything but 0 is a fault; for `revocation`, open streams "
             "may outlive their keys.",
             ["task"],
             registry=registry,
         )
+        for task in TASKS:
+            self._background.labels(task)  # it begins at 0, so that the first increase is seen
         self._free = Gauge(
             "i2v_disk_free_bytes",
             "Free bytes on the disks that this process writes to, measured every 2 seconds: `spool`, and `blobs` if "

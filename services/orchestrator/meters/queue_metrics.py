@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.orchestrator.meters.label_names import LabelNames
+from services.reasons import RequestReason
 
 
 class QueueMetrics:
@@ -39,7 +40,10 @@ class QueueMetrics:
 
     def expected_wait(self, backend: str, seconds: float) -> None:
         """Sets the expected wait of a job of a tenant that has none waiting."""
-        self._expected.labels(self._queue_names.backend(backend)).set(seconds)
+        name = self._queue_names.backend(backend)
+        self._expected.labels(name).set(seconds)
+        for reason in (RequestReason.QUEUE_LIMIT_REACHED, RequestReason.DEADLINE_UNREACHABLE):
+            self._refused.labels(name, reason)  # it begins at 0, so that the first increase is seen
 
     def queue_refused(self, backend: str, reason: str) -> None:
         """Counts a job that was refused because of the queue."""

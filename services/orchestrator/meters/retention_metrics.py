@@ -19,6 +19,8 @@ class RetentionMetrics:
             ["kind"],
             registry=registry,
         )
+        for kind in Kind:
+            self._removed.labels(kind)  # it begins at 0, so that the first increase is seen
         self._retained = Gauge(
             "i2v_retention_round_timestamp_seconds",
             "When this process finished its last round of retention. One process runs a round at a time, so take the "

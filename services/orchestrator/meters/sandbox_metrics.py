@@ -1,8 +1,10 @@
 """The metrics of the processes that open files."""
 
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Counter
 
-from services.orchestrator.media.sandbox_failures import count_with
+from services.orchestrator.media.sandbox_failures import FAILURES, Kind, count_with
 
 
 class SandboxMetrics:
@@ -17,6 +19,9 @@ class SandboxMetrics:
             ["kind", "failure"],
             registry=registry,
         )
+        for kind in get_args(Kind):
+            for failure in FAILURES:
+                self._failures.labels(kind, failure)  # it begins at 0, so that the first increase is seen
         count_with(self)
 
     def failed(self, kind: str, failure: str) -> None:

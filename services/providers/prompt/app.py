@@ -13,7 +13,7 @@ from services.certificates.metrics import CertificateMetrics
 from services.certificates.watch import watch as watch_certificates
 from services.live_secret import LiveSecret
 from services.metrics.endpoint import serve_metrics
-from services.providers.prompt.llm import OpenAiLlm, Sleep
+from services.providers.prompt.endpoint import Sleep
 from services.providers.prompt.metrics import LlmMetrics
 from services.providers.prompt.prompt_cache import PromptCache
 from services.providers.prompt.prompt_service import PromptService
@@ -55,8 +55,11 @@ async def open_app(
     """
     async with AsyncExitStack() as stack:
         endpoint = settings.endpoint()
-        llm = OpenAiLlm(endpoint, LlmMetrics(registry), sleep=sleep) if endpoint is not None else None
-        if llm is not None:
+        llm = None
+        if endpoint is not None:
+            from services.providers.prompt.llm import OpenAiLlm  # 17 MB that templates do not need
+
+            llm = OpenAiLlm(endpoint, LlmMetrics(registry), sleep=sleep)
             stack.push_async_callback(llm.close)
         metrics_port = 0
         if settings.metrics_listen:

@@ -10,7 +10,6 @@ The key is only in the client's header. Errors and log lines contain nothing of 
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -22,6 +21,7 @@ from services import bounded_json
 from services.errors import LimitViolation, PreconditionFailed, QuotaExceeded, Unavailable
 from services.providers.prompt.answer_parser import Unusable
 from services.providers.prompt.bounded_transport import BoundedTransport, TooLarge
+from services.providers.prompt.endpoint import RETRY_AFTER_S, Endpoint, Sleep
 from services.providers.prompt.endpoint_fault import EndpointFault, fault_of
 from services.providers.prompt.instructions import SCHEMA, Form
 from services.providers.prompt.metrics import LlmMetrics
@@ -34,8 +34,6 @@ WAIT_S = 0.5
 """Before the first repeat; twice as long before each further one."""
 LONGEST_WAIT_S = 5.0
 """An endpoint that requests a longer pause is not waited for: the caller retries."""
-RETRY_AFTER_S = 30.0
-"""When to come again, where the endpoint does not say."""
 LONGEST_RETRY_AFTER_S = 3600.0
 MOST_TOKENS = 10_000_000
 """A count beyond is no count."""
@@ -49,32 +47,7 @@ CHAT: spans.Attributes = {"gen_ai.operation.name": "chat", "gen_ai.provider.name
 
 log = logging.getLogger(__name__)
 
-Sleep = Callable[[float], Awaitable[None]]
 Sent = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """The address of a language model and how it is called."""
-
-    url: str
-    """Up to and with `/v1`, without a query."""
-    model: str
-    """Its name there."""
-    key: Callable[[], str]
-    """Returns the key that is used now; empty: none is needed."""
-    timeout_s: float
-    """For one call, from the first byte to the last."""
-    connect_timeout_s: float
-    """To be connected."""
-    retries: int
-    """Repeats of a call that may yet succeed."""
-    max_tokens: int
-    """Tokens that an answer may have, thoughts included."""
-    max_tokens_field: str
-    """`max_tokens`, or `max_completion_tokens` where the endpoint requires that."""
-    json_mode: str
-    """How JSON is requested: `object`, `schema`, or `off` for by the instructions alone."""
 
 
 @dataclass(frozen=True, slots=True)

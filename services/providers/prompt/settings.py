@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 
 from services.live_secret import LiveSecret
 from services.providers.listen_address import ADDRESS, LOOPBACK, is_own
-from services.providers.prompt.llm import Endpoint
+from services.providers.prompt.endpoint import Endpoint
 from services.providers.prompt.token_cost import Price
 from services.settings import BadSetting, Key, ProcessSettings, Switch, is_of_kubernetes, matching
 

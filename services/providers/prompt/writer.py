@@ -8,15 +8,19 @@ already paid for does an endpoint that then goes down lead to the template, so t
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from services.errors import PreconditionFailed, QuotaExceeded, Unavailable
 from services.providers.prompt.answer_parser import Draft, Unusable, read_answer
+from services.providers.prompt.endpoint import RETRY_AFTER_S
 from services.providers.prompt.instructions import Form, system_message, user_message
-from services.providers.prompt.llm import RETRY_AFTER_S, OpenAiLlm
 from services.providers.prompt.scene import Kind, Scene
 from services.providers.prompt.template_prompt import NEGATIVE_PROMPT, from_template
 from services.providers.prompt.token_cost import Bill, Price
 from services.reasons import PromptReason
+
+if TYPE_CHECKING:
+    from services.providers.prompt.llm import OpenAiLlm
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +42,7 @@ class Written:
 class Writer:
     """Writes prompts, any number at a time."""
 
-    def __init__(self, llm: OpenAiLlm | None, price: Price, *, timeout_s: float) -> None:
+    def __init__(self, llm: "OpenAiLlm | None", price: Price, *, timeout_s: float) -> None:
         """Without a language model every prompt is the template's. `timeout_s` is for everything together."""
         self._llm = llm
         self._price = price
@@ -93,7 +97,7 @@ class Writer:
         reason = f"The language model's answer {', then '.join(why)}"
         return self._from_template(kind, scene, bill, reason, self._llm.model)
 
-    async def _draft(self, llm: OpenAiLlm, kind: Kind, scene: Scene, form: Form, bill: Bill) -> Draft:
+    async def _draft(self, llm: "OpenAiLlm", kind: Kind, scene: Scene, form: Form, bill: Bill) -> Draft:
         instructions = system_message(kind, form, scene.max_characters)
         answer = await llm.ask(instructions, user_message(scene), form)
         bill.add(answer.usage, answer.most)

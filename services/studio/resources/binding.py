@@ -53,7 +53,7 @@ class Binding:
     @cached_property
     def descriptor(self) -> MethodDescriptor:
         """The RPC."""
-        found: MethodDescriptor = Default().FindMethodByName(self.rpc)  # type: ignore[no-untyped-call]
+        found: MethodDescriptor = Default().FindMethodByName(self.rpc)
         return found
 
     @cached_property
@@ -73,8 +73,7 @@ class Binding:
         """The message that is the body; None: there is no body."""
         if self.body in ("", WHOLE):
             return self.request if self.body else None
-        found: Descriptor = self.request.fields_by_name[self.body].message_type
-        return found
+        return self.request.fields_by_name[self.body].message_type
 
     @cached_property
     def mask(self) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -54,16 +54,21 @@ def read(message: Message, value: Mapping[str, object], known: Iterable[str], pa
     Raises:
         RefusedRequest: a field is not known, or has a wrong value.
     """
-    allowed = set(known)
+    allowed, kind = set(known), described(message)
     for name in value:
-        if (field := _named(message.DESCRIPTOR, name)) is None or field.name not in allowed:
-            fields = (message.DESCRIPTOR.fields_by_name[each] for each in allowed)
+        if (field := field_named(kind, name)) is None or field.name not in allowed:
+            fields = (kind.fields_by_name[each] for each in allowed)
             raise _unknown(_join(path, name), sorted(each.json_name for each in fields))
     try:
-        _demand_shape(message.DESCRIPTOR, value)
-        json_format.ParseDict(value, message)
+        _demand_shape(kind, value)
+        json_format.ParseDict(dict(value), message)
     except _FAULTS:
-        raise _fault(message.DESCRIPTOR, value, path) from None
+        raise _fault(kind, value, path) from None
+
+
+def described(message: Message) -> Descriptor:
+    """Returns the type of a message."""
+    return cast(Descriptor, message.DESCRIPTOR)
 
 
 def is_whole(field: FieldDescriptor) -> bool:
@@ -74,27 +79,23 @@ def is_whole(field: FieldDescriptor) -> bool:
 
 def field_named(message: Descriptor, name: str) -> FieldDescriptor | None:
     """Returns the field of a name in lowerCamelCase, or as in the proto."""
-    return _named(message, name)
+    found: FieldDescriptor | None = message.fields_by_camelcase_name.get(name) or message.fields_by_name.get(name)
+    return found
 
 
 def takes(field: FieldDescriptor) -> str:
     """Returns what one value of a field is, for a sentence: `a number`."""
-    if field.cpp_type == FieldDescriptor.CPPTYPE_ENUM:
+    if field.enum_type is not None:
         return "one of " + ", ".join(each.name for each in field.enum_type.values if each.number)
     if field.message_type is not None and field.message_type.full_name in TEXTS:
         return TEXTS[field.message_type.full_name]
     return "base64" if field.type == FieldDescriptor.TYPE_BYTES else _TYPES[field.cpp_type]
 
 
-def _named(message: Descriptor, name: str) -> FieldDescriptor | None:
-    found: FieldDescriptor | None = message.fields_by_camelcase_name.get(name) or message.fields_by_name.get(name)
-    return found
-
-
 def _demand_shape(message: Descriptor, value: Mapping[str, object]) -> None:
     """Raises ValueError if a message is no object: the parser takes what is empty, such as `[]`, for one."""
     for name, item in value.items():
-        field = _named(message, name)
+        field = field_named(message, name)
         if field is None or (is_whole(field) and not field.is_repeated) or item is None:
             continue
         if not field.is_repeated:
@@ -107,7 +108,8 @@ def _demand_shape(message: Descriptor, value: Mapping[str, object]) -> None:
 def _demand_object(field: FieldDescriptor, item: object) -> None:
     if not isinstance(item, dict):
         raise ValueError(field.full_name)
-    _demand_shape(field.message_type, item)
+    if field.message_type is not None:
+        _demand_shape(field.message_type, item)
 
 
 def _unknown(path: str, known: list[str]) -> RefusedRequest:
@@ -122,7 +124,7 @@ def _wrong(path: str, what: str) -> RefusedRequest:
 def _fault(message: Descriptor, value: Mapping[str, object], path: str) -> RefusedRequest:
     """Returns what is wrong with an object that the parser refuses: the first field that it refuses alone."""
     for name, item in value.items():
-        here, field = _join(path, name), _named(message, name)
+        here, field = _join(path, name), field_named(message, name)
         if field is None:
             return _unknown(here, sorted(each.json_name for each in message.fields))
         if not _parses(message, name, item):

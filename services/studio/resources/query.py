@@ -29,7 +29,7 @@ def read(message: Message, query: bytes, known: Iterable[str]) -> None:
     """
     value: dict[str, object] = {}
     for name, text in _pairs(query):
-        field = json_message.field_named(message.DESCRIPTOR, name)
+        field = json_message.field_named(json_message.described(message), name)
         if field is None:
             json_message.read(message, {name: None}, known)  # refuses it, with the fields that there are
             continue

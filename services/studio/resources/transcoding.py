@@ -52,7 +52,8 @@ def request(
     Raises:
         RefusedRequest: a field is unknown, or has a wrong value, or comes from two places.
     """
-    message: Any = GetMessageClass(binding.request)()
+    made = GetMessageClass(binding.request)()
+    message: Any = made
     if binding.body and body:
         part = message if binding.body == WHOLE else getattr(message, binding.body)
         json_message.read(part, body, binding.body_fields)
@@ -69,7 +70,7 @@ def request(
         _set(message, binding.etag, etag, header="If-Match")
     if binding.key:
         _set_keys(binding, message, key)
-    return message
+    return made
 
 
 def as_asked(binding: Binding, failure: Failure) -> Failure:
@@ -97,10 +98,11 @@ def _paths(message: Descriptor, value: Mapping[str, object], prefix: str = "") -
     for name, item in value.items():
         field = json_message.field_named(message, name)
         assert field is not None, "the message was read from the object"
-        if json_message.is_whole(field) or not isinstance(item, dict) or not item:
+        inner = None if json_message.is_whole(field) else field.message_type
+        if inner is None or not isinstance(item, dict) or not item:
             yield f"{prefix}{field.name}"
         else:
-            yield from _paths(field.message_type, item, f"{prefix}{field.name}.")
+            yield from _paths(inner, item, f"{prefix}{field.name}.")
 
 
 def _set(message: Any, path: str, value: str, *, header: str = "") -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.certificate import Authority, server_files
 from tests.support.client_command import Command, Ended
 from tests.support.scripted_server import Script, serving
+from tools.made_certificates import Authority, server_files
 
 
 @dataclass

@@ -21,11 +21,11 @@ from services.orchestrator.settings import Settings as OrchestratorSettings
 from services.providers.prompt.app import open_app
 from services.providers.prompt.settings import Settings
 from services.rpc.server import serve
-from tests.support.certificate import Authority, a_certificate, client_files, server_files
 from tests.support.pictures import a_picture
 from tests.support.plan_files import plan_table
 from tests.support.provider_and_simulator import ACCESS, provided
 from tests.support.served_orchestrator import served
+from tools.made_certificates import Authority, a_certificate, client_files, server_files
 
 
 @dataclass

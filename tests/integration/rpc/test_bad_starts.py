@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.certificate import a_certificate
+from tools.made_certificates import a_certificate
 
 PROGRAMS = {
     "I2V_": ("services.orchestrator", "api"),

@@ -19,7 +19,7 @@ from services.rpc.channel import open_channel
 from services.rpc.server import LIVENESS, RpcServer, serve
 from services.studio.app import open_app
 from services.studio.settings import Settings
-from tests.support.certificate import Authority, client_files, replace, server_files
+from tools.made_certificates import Authority, client_files, replace, server_files
 
 REQUEST = health_pb2.HealthCheckRequest(service=LIVENESS)
 

@@ -18,8 +18,8 @@ from prometheus_client import CollectorRegistry
 from services.metrics.endpoint import serve_metrics
 from services.rpc.server import CannotListenError, serve
 from services.rpc.status_codes import from_call
-from tests.support.certificate import a_certificate, server_files
 from tests.support.scripted_rpc_service import KEY, SERVICE, Rig, Start, starting
+from tools.made_certificates import a_certificate, server_files
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 

@@ -14,9 +14,9 @@ from services.rpc.channel import open_channel
 from services.studio.app import open_app
 from services.studio.settings import Settings
 from tests.support.builders import ScriptedBackend
-from tests.support.certificate import Authority, client_files
 from tests.support.pictures import a_picture
 from tests.support.served_orchestrator import Served, caller, served
+from tools.made_certificates import Authority, client_files
 
 
 def ends_of(registry: CollectorRegistry) -> set[str]:

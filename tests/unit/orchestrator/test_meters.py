@@ -1,7 +1,9 @@
 """What the meter shows of jobs: bounded labels, durations of other clocks, videos, tenants."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,10 +14,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.orchestrator.attempt.playback import FPS, Playback
 from services.orchestrator.domain.event import JobError, VideoOutput
 from services.orchestrator.domain.job import Job, State
+from services.orchestrator.domain.retention import Kind
 from services.orchestrator.domain.spec import Size
+from services.orchestrator.media.sandbox_failures import FAILURES
 from services.orchestrator.meters.engine_metrics import EngineMetrics
 from services.orchestrator.meters.label_names import MODELS
+from services.orchestrator.meters.operation_metrics import TASKS
+from services.orchestrator.meters.sandbox_metrics import SandboxMetrics
 from services.orchestrator.metrics import PrometheusMeter
+from services.reasons import RequestReason
 from tests.support.builders import a_job
 
 HOSTILE = ("\ud800", "a\n# HELP x\n", "x" * 5000, "\x00", "\u202e")
@@ -182,3 +189,25 @@ def test_a_viewer_whose_fragments_are_all_early_never_waits(fragments: list[tupl
         early = playback.add(count, now)
         assert early is (None if frames == 0 else now - playback.began <= frames / FPS)
         frames += count
+
+
+def test_counters_of_faults_begin_at_0_so_that_the_first_fault_is_an_increase(shown: Shown) -> None:
+    SandboxMetrics(shown.registry)
+    shown.meter.expected_wait("triton", 1.0)
+    shown.meter.admitted(named("nano"))
+    for task in TASKS:
+        assert shown("i2v_background_failures_total", task=task) == 0
+    for kind in Kind:
+        assert shown("i2v_retention_removed_total", kind=kind.value) == 0
+    for failure in FAILURES:
+        assert shown("i2v_sandbox_failures_total", kind="pictures", failure=failure) == 0
+    for reason in (RequestReason.QUEUE_LIMIT_REACHED, RequestReason.DEADLINE_UNREACHABLE):
+        assert shown("i2v_queue_refusals_total", backend="triton", reason=reason.value) == 0
+    assert shown("i2v_jobs_continued_total", model="nano") == 0
+
+
+def test_every_background_task_of_the_code_is_one_of_those_that_begin_at_0() -> None:
+    code = "\n".join(path.read_text() for path in Path("services/orchestrator").glob("*.py"))
+    started = re.findall(r'(?:run_in_background|in_background)\([^"]*?"([^"]+)"', code, re.DOTALL)
+    assert len(started) > 10
+    assert set(started) <= set(TASKS)

@@ -7,8 +7,8 @@ import pytest
 from services.orchestrator.blob_stores import open_blobs
 from services.orchestrator.settings import Settings
 from services.settings import BadSetting
-from tests.support.certificate import a_certificate
 from tests.support.served_orchestrator import GOLDEN
+from tools.made_certificates import a_certificate
 
 
 def settings(**variables: str) -> Settings:

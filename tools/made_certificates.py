@@ -1,4 +1,4 @@
-"""Certificates for a test: of their own authority, or self-signed."""
+"""Certificates for tests and runs on one machine: of their own authority, or self-signed."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
