@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tools.openapi.message_schemas import MessageSchemas, Schema
-from tools.openapi.operation import Answer, Body, Operation, Parameter, Part, Shape
+from tools.openapi.operation import JSON, Answer, Body, Events, Operation, Parameter, Part, Shape
 from tools.openapi.problem_schema import PROBLEM
 
 ABOUT = """
@@ -32,7 +32,8 @@ def document(parts: Iterable[Part], schemas: MessageSchemas, version: str) -> di
     components: dict[str, Schema] = {"Problem": PROBLEM}
     tags, ids = [], set()
     for part in parts:
-        tags.append({"name": part.tag, "description": part.description})
+        if part.tag not in {tag["name"] for tag in tags}:
+            tags.append({"name": part.tag, "description": part.description})
         components |= part.schemas
         for each in part.operations:
             methods = paths.setdefault(each.path, {})
@@ -117,4 +118,23 @@ def _answer(given: Answer, schemas: MessageSchemas) -> dict[str, Any]:
 
 
 def _shape(given: Shape, schemas: MessageSchemas) -> Mapping[str, Any]:
-    return schemas.reference(given) if isinstance(given, str) else given
+    if isinstance(given, str):
+        return schemas.reference(given)
+    if not isinstance(given, Events):
+        return given
+    data = {
+        "type": "string",
+        "description": "JSON.",
+        "contentMediaType": JSON,
+        "contentSchema": {"anyOf": [schemas.reference(each) for each in given.messages]},
+    }
+    return {
+        "type": "object",
+        "description": "Each event of the stream.",
+        "required": ["event", "data"],
+        "properties": {
+            "event": {"type": "string", "description": "The kind of the event."},
+            "id": {"type": "string", "description": "Its number, for `Last-Event-ID`."},
+            "data": data,
+        },
+    }

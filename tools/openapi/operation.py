@@ -6,8 +6,17 @@ from typing import Any, Literal
 
 from tools.openapi.message_schemas import Schema
 
-Shape = Schema | str
-"""A JSON schema, or the full name of a message, such as `i2v.v1.Job`."""
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Server-sent events, each with one of these messages as its data."""
+
+    messages: tuple[str, ...]
+    """Their full names."""
+
+
+Shape = Schema | str | Events
+"""A JSON schema, or the full name of a message, such as `i2v.v1.Job`. Of a stream it is that of each event or line."""
 JSON = "application/json"
 
 

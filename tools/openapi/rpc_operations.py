@@ -53,7 +53,9 @@ def parts(protos: ProtoFiles, schemas: MessageSchemas, bindings: Iterable[Bindin
     found: dict[tuple[str, str], list[Operation]] = {}
     for each in bindings:
         first = re.split("[/:]", each.path.removeprefix("/v1/"))[0]
-        found.setdefault(TAGS[first], []).append(_Described(each, protos, schemas).operation())
+        service = each.rpc.rpartition(".")[0]
+        of_service = service.rpartition(".")[2].removesuffix("Service"), service
+        found.setdefault(TAGS.get(first, of_service), []).append(_Described(each, protos, schemas).operation())
     return [
         Part(
             tag=tag,
@@ -163,10 +165,11 @@ class _Described:
             headers["Link"] = "The next page, with `rel=next`."
         if binding.location:
             headers["Location"] = "Where it is."
-        text = self._protos.messages[binding.response.full_name].comment.splitlines()
+        name = binding.response.full_name
+        text = self._protos.messages[name].comment.splitlines()
         good = Answer(
             description=self._schemas.text(" ".join(text)),
-            contents={LINES if binding.lines else JSON: binding.response.full_name},
+            contents={LINES if binding.lines else JSON: name},
             headers=headers,
         )
         answers = {binding.status: good}

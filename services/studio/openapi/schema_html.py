@@ -26,6 +26,8 @@ def kind(schema: Schema) -> str:
         return " | ".join(f"<code>{html.escape(str(each))}</code>" for each in schema["enum"])
     if choices := schema.get("oneOf") or schema.get("anyOf"):
         return " or ".join(kind(each) for each in choices)
+    if item := schema.get("contentSchema"):
+        return f"JSON: {kind(item)}"
     types = schema.get("type", "any value")
     if types == "array":
         return f"list of {kind(schema.get('items', {}))}"
