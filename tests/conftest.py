@@ -147,6 +147,16 @@ def template(postgres: str) -> str:
 @pytest.fixture
 def database(postgres: str, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """URL of an empty database of the test's own, with the schema."""
+    yield from _copy(postgres, template, request)
+
+
+@pytest.fixture(scope="module")
+def shared_database(postgres: str, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of a database for all tests of a file, at first empty, with the schema."""
+    yield from _copy(postgres, template, request)
+
+
+def _copy(postgres: str, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
     name = f"i2v_{abs(hash(request.node.nodeid)) % 10**12}"
     admin = sa.create_engine(driver_url(postgres), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with admin.connect() as connection:

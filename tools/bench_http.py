@@ -101,9 +101,10 @@ async def rows(api: str, port: int, key: str) -> Sequence[Row]:
             lambda: stub.GetJob(job_pb2.GetJobRequest(name=job), metadata=who),
             lambda: http[0].call("GET", f"/v1/{job}"),
         )
+        shape = await http[0].call("GET", f"/v1/{job}")
         by_http = await flat_out([lambda each=each: post(each) for each in http])  # type: ignore[misc]
         by_stub = await flat_out([submit] * AT_A_TIME)
-        bare_port = await stack.enter_async_context(bare(await http[0].call("GET", f"/v1/{job}")))
+        bare_port = await stack.enter_async_context(bare(shape))
         bare_http = [await stack.enter_async_context(connected(bare_port, key)) for _ in range(AT_A_TIME)]
         floor = await flat_out([lambda each=each: post(each) for each in bare_http])  # type: ignore[misc]
     return [

@@ -24,6 +24,7 @@ from services.rpc.server import CannotListenError
 from services.studio.cors import CrossOrigin
 from services.studio.file_answer import FileAnswer
 from services.studio.framing import Framed
+from services.studio.head_limit import HeadLimited
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
 from services.studio.openapi.description_routes import Descriptions
@@ -118,7 +119,7 @@ async def open_app(
         server = _Server(
             uvicorn.Config(
                 Traced(counted) if spans.is_on() else counted,
-                http="h11",
+                http=HeadLimited,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",

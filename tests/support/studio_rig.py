@@ -22,21 +22,28 @@ PICTURE = pictures.a_picture()
 class Rig:
     """An API, the HTTP process before it, and a client."""
 
-    def __init__(self, i2v: Served, http: httpx.AsyncClient, address: str, log: Path, metrics: str) -> None:
+    def __init__(
+        self, i2v: Served, http: httpx.AsyncClient, address: str, log: Path, metrics: str, user: str = "ann"
+    ) -> None:
         self.i2v = i2v
         self.http = http
         self.address = address
         """URL of the HTTP process."""
         self.log = log
         self.metrics = metrics
+        self.user = user
+
+    def of(self, user: str) -> "Rig":
+        """Returns the same rig for another user."""
+        return Rig(self.i2v, self.http, self.address, self.log, self.metrics, user)
 
     async def url(self, name: str, seconds: int = 60, **fields: Any) -> str:
         request = asset_pb2.SignUrlRequest(name=name, expire_in=Duration(seconds=seconds), **fields)
-        return (await self.i2v.assets.SignUrl(request, metadata=caller())).url
+        return (await self.i2v.assets.SignUrl(request, metadata=caller(user=self.user))).url
 
     async def picture(self) -> tuple[asset_pb2.Asset, bytes]:
-        asset = await self.i2v.upload(PICTURE)
-        return asset, await self.i2v.download(asset.name)
+        asset = await self.i2v.upload(PICTURE, user=self.user)
+        return asset, await self.i2v.download(asset.name, user=self.user)
 
 
 @asynccontextmanager
@@ -44,7 +51,6 @@ async def before_an_api(
     database: str,
     tmp_path: Path,
     backend: ScriptedBackend | None = None,
-    *,
     studio: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Rig]:

@@ -43,3 +43,9 @@ def test_json_of_callers_has_no_name_twice_and_no_number_that_is_none() -> None:
     for text in (b'{"a": 1, "a": 2}', b"[NaN]", b"[-Infinity]", b"[" * 200, b"\xff", b"", b"[1" + b"0" * 5000 + b"]"):
         with pytest.raises(ValueError):
             bounded_json.strict(text)
+
+
+def test_json_of_callers_has_a_bounded_number_of_values_and_any_commas_in_its_texts() -> None:
+    with pytest.raises(ValueError, match="values"):
+        bounded_json.strict(b"[" + b"0," * bounded_json.MOST_VALUES + b"0,0]")
+    assert bounded_json.strict(b'["' + b"," * 2 * bounded_json.MOST_VALUES + b'"]')

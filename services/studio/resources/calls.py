@@ -1,6 +1,6 @@
 """Calls: the RPCs of the bindings, with the credential of whoever calls."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -39,7 +39,7 @@ class Calls:
                 raise
             return await self._once(binding, caller, request)
 
-    async def answers(self, binding: Binding, caller: Caller, request: Message) -> AsyncIterator[Message]:
+    async def answers(self, binding: Binding, caller: Caller, request: Message) -> AsyncGenerator[Message, None]:
         """Yields the responses of a stream."""
         call = self._methods[binding.rpc](request, metadata=caller.metadata)
         try:

@@ -14,15 +14,15 @@ from i2v.admin.v1 import key_pb2
 from services.orchestrator.app import Role
 from tests.integration.tenants.conftest import FIRST_OPERATOR, Admin
 from tests.support.served_orchestrator import served
-from tests.support.studio_rig import Rig, before_an_api, http_process
+from tests.support.studio_rig import Rig, http_process
 from tools.stack_process import HOST, free_port
 
-KEY = {"Authorization": "Bearer studio-key", "I2V-User": "ann"}
+KEY = {"Authorization": "Bearer studio-key"}
 SPEC = {"model": "test-model", "textToVideo": {"prompt": "a wave"}, "duration": "1s"}
 
 
 async def call(rig: Rig, method: str, path: str, **options: Any) -> httpx.Response:
-    options["headers"] = KEY | options.get("headers", {})
+    options["headers"] = KEY | {"I2V-User": rig.user} | options.get("headers", {})
     return await rig.http.request(method, rig.address + path, **options)
 
 
@@ -31,38 +31,38 @@ async def ended(rig: Rig, job: str) -> dict[str, Any]:
         found = (await call(rig, "GET", f"/v1/{job}")).json()
         if "endTime" in found:
             return dict(found)
-        await rig.i2v.ended(job)
+        await rig.i2v.ended(job, user=rig.user)
     raise AssertionError(f"{job} does not end")
 
 
-async def test_a_job_is_previewed_submitted_read_listed_and_cancelled(rig: Rig) -> None:
-    preview = await call(rig, "POST", "/v1/jobs:preview", json={"spec": SPEC})
+async def test_a_job_is_previewed_submitted_read_listed_and_cancelled(own: Rig) -> None:
+    preview = await call(own, "POST", "/v1/jobs:preview", json={"spec": SPEC})
     assert (preview.status_code, preview.json()["admissible"]) == (200, True)
     body = {"spec": SPEC, "quoteToken": preview.json()["quoteToken"]}
-    made = await call(rig, "POST", "/v1/jobs", json=body, headers={"Idempotency-Key": "order 17"})
+    made = await call(own, "POST", "/v1/jobs", json=body, headers={"Idempotency-Key": "order 17"})
     job = made.json()
     assert (made.status_code, job["state"], job["spec"]["duration"]) == (201, "QUEUED", "1s")
     assert made.headers["location"] == f"/v1/{job['name']}"
     assert made.headers["cache-control"] == "no-store"
-    again = await call(rig, "POST", "/v1/jobs", json=body, headers={"Idempotency-Key": "order 17"})
+    again = await call(own, "POST", "/v1/jobs", json=body, headers={"Idempotency-Key": "order 17"})
     assert (again.status_code, again.json()["name"]) == (201, job["name"])
 
-    read = await rig.http.get(rig.address + made.headers["location"], headers=KEY)
+    read = await call(own, "GET", made.headers["location"])
     assert (read.status_code, read.json()["name"]) == (200, job["name"])
-    done = await ended(rig, job["name"])
+    done = await ended(own, job["name"])
     assert (done["state"], done["charged"]["amountMicros"]) == ("SUCCEEDED", "1000")
-    listed = await call(rig, "GET", "/v1/jobs?state=SUCCEEDED")
+    listed = await call(own, "GET", "/v1/jobs?state=SUCCEEDED")
     assert [each["name"] for each in listed.json()["jobs"]] == [job["name"]]
-    cancelled = await call(rig, "POST", f"/v1/{job['name']}:cancel")
+    cancelled = await call(own, "POST", f"/v1/{job['name']}:cancel")
     assert (cancelled.status_code, cancelled.json()["state"]) == (200, "SUCCEEDED")
-    resumed = await call(rig, "POST", f"/v1/{job['name']}:resume", json={})
+    resumed = await call(own, "POST", f"/v1/{job['name']}:resume", json={})
     assert (resumed.status_code, resumed.json()["reason"]) == (422, "NOT_RESUMABLE")
 
 
-async def test_requests_with_one_key_that_are_in_flight_together_make_one_job(rig: Rig) -> None:
+async def test_requests_with_one_key_that_are_in_flight_together_make_one_job(own: Rig) -> None:
     def submit(prompt: str = "a wave") -> Any:
         spec = SPEC | {"textToVideo": {"prompt": prompt}}
-        return call(rig, "POST", "/v1/jobs", json={"spec": spec}, headers={"Idempotency-Key": "k" * 255})
+        return call(own, "POST", "/v1/jobs", json={"spec": spec}, headers={"Idempotency-Key": "k" * 255})
 
     answers = await asyncio.gather(*(submit() for _ in range(8)))
     assert {answer.status_code for answer in answers} == {201}
@@ -70,27 +70,27 @@ async def test_requests_with_one_key_that_are_in_flight_together_make_one_job(ri
     other = await submit("a storm")
     assert (other.status_code, other.json()["reason"]) == (409, "REQUEST_ID_REUSED")
     for wrong in ("", "k" * 256):
-        answer = await call(rig, "POST", "/v1/jobs", json={"spec": SPEC}, headers={"Idempotency-Key": wrong})
+        answer = await call(own, "POST", "/v1/jobs", json={"spec": SPEC}, headers={"Idempotency-Key": wrong})
         assert (answer.status_code, answer.json()["reason"]) == (400, "FIELD_MALFORMED")
 
 
-async def test_a_batch_has_a_result_for_each_job(rig: Rig) -> None:
+async def test_a_batch_has_a_result_for_each_job(own: Rig) -> None:
     body = {"mode": "EACH", "jobs": [{"spec": SPEC}, {"spec": SPEC | {"model": "none"}}]}
     answers = [
-        await call(rig, "POST", "/v1/jobs:batchSubmit", json=body, headers={"Idempotency-Key": "b"}) for _ in "12"
+        await call(own, "POST", "/v1/jobs:batchSubmit", json=body, headers={"Idempotency-Key": "b"}) for _ in "12"
     ]
     first, second = (answer.json()["results"] for answer in answers)
     assert first[0]["job"]["name"] == second[0]["job"]["name"]
     assert first[1]["error"]["details"][0]["@type"] == "type.googleapis.com/google.rpc.ErrorInfo"
-    previews = await call(rig, "POST", "/v1/jobs:batchPreview", json={"specs": [SPEC, SPEC]})
+    previews = await call(own, "POST", "/v1/jobs:batchPreview", json={"specs": [SPEC, SPEC]})
     assert previews.json()["quote"] == {"amountMicros": "2000", "currencyCode": "USD"}
 
 
-async def test_pages_follow_each_other_by_their_links(rig: Rig) -> None:
-    made = [(await call(rig, "POST", "/v1/jobs", json={"spec": SPEC})).json()["name"] for _ in range(5)]
+async def test_pages_follow_each_other_by_their_links(own: Rig) -> None:
+    made = [(await call(own, "POST", "/v1/jobs", json={"spec": SPEC})).json()["name"] for _ in range(5)]
     path, found = "/v1/jobs?pageSize=2&oldestFirst=true", []
     while path:
-        page = await call(rig, "GET", path)
+        page = await call(own, "GET", path)
         found += [each["name"] for each in page.json()["jobs"]]
         link = re.fullmatch(r'<(/v1/jobs\?[^>]*)>; rel="next"', page.headers.get("link", ""))
         path = link[1] if link else ""
@@ -98,99 +98,99 @@ async def test_pages_follow_each_other_by_their_links(rig: Rig) -> None:
     assert found == made
 
 
-async def test_a_read_that_is_known_is_not_sent_again_and_an_outdated_update_changes_nothing(rig: Rig) -> None:
-    asset, _ = await rig.picture()
+async def test_a_read_that_is_known_is_not_sent_again_and_an_outdated_update_changes_nothing(own: Rig) -> None:
+    asset, _ = await own.picture()
     path = f"/v1/{asset.name}"
-    read = await call(rig, "GET", path)
+    read = await call(own, "GET", path)
     tag = read.headers["etag"]
     assert tag == f'"{read.json()["etag"]}"'
-    known = await call(rig, "GET", path, headers={"If-None-Match": tag})
+    known = await call(own, "GET", path, headers={"If-None-Match": tag})
     assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", tag)
-    head = await call(rig, "HEAD", path)
+    head = await call(own, "HEAD", path)
     assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag)
 
     changed = await call(
-        rig, "PATCH", path, json={"details": {"title": "A roof"}, "favorite": True}, headers={"If-Match": tag}
+        own, "PATCH", path, json={"details": {"title": "A roof"}, "favorite": True}, headers={"If-Match": tag}
     )
     assert (changed.status_code, changed.json()["details"]["title"]) == (200, "A roof")
     assert (changed.json()["favorite"], changed.json()["etag"]) == (True, changed.headers["etag"].strip('"'))
     for method, body in (("PATCH", {"rating": 5}), ("DELETE", None)):
-        outdated = await call(rig, method, path, json=body, headers={"If-Match": tag})
+        outdated = await call(own, method, path, json=body, headers={"If-Match": tag})
         assert (outdated.status_code, outdated.json()["reason"]) == (412, "ETAG_OUTDATED")
-    assert (await call(rig, "GET", path)).json()["rating"] == 0
-    gone = await call(rig, "DELETE", path, headers={"If-Match": changed.headers["etag"]})
+    assert (await call(own, "GET", path)).json()["rating"] == 0
+    gone = await call(own, "DELETE", path, headers={"If-Match": changed.headers["etag"]})
     assert (gone.status_code, "deleteTime" in gone.json()) == (200, True)
-    assert (await call(rig, "GET", path)).status_code == 404
-    assert (await call(rig, "POST", f"{path}:restore")).status_code == 200
-    assert (await call(rig, "GET", path)).status_code == 200
-    no_etag = await call(rig, "POST", f"{path}:restore", headers={"If-Match": tag})
+    assert (await call(own, "GET", path)).status_code == 404
+    assert (await call(own, "POST", f"{path}:restore")).status_code == 200
+    assert (await call(own, "GET", path)).status_code == 200
+    no_etag = await call(own, "POST", f"{path}:restore", headers={"If-Match": tag})
     assert (no_etag.status_code, no_etag.json()["reason"]) == (400, "PRECONDITION_UNSUPPORTED")
 
 
-async def test_lists_and_jobs_have_tags_of_what_they_say(rig: Rig) -> None:
-    empty = await call(rig, "GET", "/v1/collections")
+async def test_lists_and_jobs_have_tags_of_what_they_say(own: Rig) -> None:
+    empty = await call(own, "GET", "/v1/collections")
     assert (
-        await call(rig, "GET", "/v1/collections", headers={"If-None-Match": empty.headers["etag"]})
+        await call(own, "GET", "/v1/collections", headers={"If-None-Match": empty.headers["etag"]})
     ).status_code == 304
-    await call(rig, "POST", "/v1/collections", json={"title": "Roofs"})
+    await call(own, "POST", "/v1/collections", json={"title": "Roofs"})
     assert (
-        await call(rig, "GET", "/v1/collections", headers={"If-None-Match": empty.headers["etag"]})
+        await call(own, "GET", "/v1/collections", headers={"If-None-Match": empty.headers["etag"]})
     ).status_code == 200
 
 
-async def test_collections_and_shares_are_made_changed_and_ended(rig: Rig) -> None:
-    asset, _ = await rig.picture()
-    made = await call(rig, "POST", "/v1/collections", json={"title": "Roofs"}, headers={"Idempotency-Key": "c"})
+async def test_collections_and_shares_are_made_changed_and_ended(own: Rig) -> None:
+    asset, _ = await own.picture()
+    made = await call(own, "POST", "/v1/collections", json={"title": "Roofs"}, headers={"Idempotency-Key": "c"})
     path = f"/v1/{made.json()['name']}"
     assert (made.status_code, made.headers["location"]) == (201, path)
-    added = await call(rig, "POST", f"{path}:addAssets", json={"assets": [asset.name]})
+    added = await call(own, "POST", f"{path}:addAssets", json={"assets": [asset.name]})
     assert added.json() == {"added": 1, "left": []}
-    changed = await call(rig, "PATCH", path, json={"description": "of houses"})
+    changed = await call(own, "PATCH", path, json={"description": "of houses"})
     assert (changed.json()["description"], changed.json()["title"]) == ("of houses", "Roofs")
-    share = await call(rig, "POST", "/v1/shares", json={"collection": made.json()["name"], "expireIn": "3600s"})
+    share = await call(own, "POST", "/v1/shares", json={"collection": made.json()["name"], "expireIn": "3600s"})
     assert share.status_code == 201, share.text
-    assert (await rig.http.get(share.json()["url"])).status_code == 200
-    ended_share = await call(rig, "POST", f"/v1/{share.json()['name']}:revoke")
+    assert (await own.http.get(share.json()["url"])).status_code == 200
+    ended_share = await call(own, "POST", f"/v1/{share.json()['name']}:revoke")
     assert ended_share.json()["state"] == "REVOKED"
-    assert (await call(rig, "POST", f"{path}:removeAssets", json={"assets": [asset.name]})).json() == {"removed": 1}
-    assert (await call(rig, "DELETE", path)).status_code == 200
-    assert (await call(rig, "GET", path)).json()["reason"] == "NOT_FOUND"
+    assert (await call(own, "POST", f"{path}:removeAssets", json={"assets": [asset.name]})).json() == {"removed": 1}
+    assert (await call(own, "DELETE", path)).status_code == 200
+    assert (await call(own, "GET", path)).json()["reason"] == "NOT_FOUND"
 
 
-async def test_files_are_signed_verified_and_shown_as_renditions(rig: Rig) -> None:
-    asset, _ = await rig.picture()
-    signed = await call(rig, "POST", f"/v1/{asset.name}:signUrl", json={"expireIn": "60s", "variant": "thumbnail-128"})
-    assert (await rig.http.get(signed.json()["url"])).content[8:12] == b"WEBP"
-    verified = await call(rig, "POST", f"/v1/{asset.name}:verify")
+async def test_files_are_signed_verified_and_shown_as_renditions(own: Rig) -> None:
+    asset, _ = await own.picture()
+    signed = await call(own, "POST", f"/v1/{asset.name}:signUrl", json={"expireIn": "60s", "variant": "thumbnail-128"})
+    assert (await own.http.get(signed.json()["url"])).content[8:12] == b"WEBP"
+    verified = await call(own, "POST", f"/v1/{asset.name}:verify")
     assert (verified.status_code, verified.json()["verdict"]) == (200, "UNSIGNED")
-    rendition = await call(rig, "GET", f"/v1/{asset.name}/renditions/thumbnail-128")
+    rendition = await call(own, "GET", f"/v1/{asset.name}/renditions/thumbnail-128")
     assert (rendition.status_code, rendition.json()["mediaType"]) == (200, "image/webp")
-    unknown = await call(rig, "GET", f"/v1/{asset.name}/renditions/poster-9")
+    unknown = await call(own, "GET", f"/v1/{asset.name}/renditions/poster-9")
     assert (unknown.status_code, unknown.json()["violations"][0]["field"]) == (400, "variant")
-    found = await call(rig, "GET", "/v1/assets", params={"filter": "type = image", "pageSize": 10})
+    found = await call(own, "GET", "/v1/assets", params={"filter": "type = image", "pageSize": 10})
     assert [each["name"] for each in found.json()["assets"]] == [asset.name]
-    assert (await call(rig, "GET", "/v1/library/statistics")).json()["total"]["assets"] == "1"
+    assert (await call(own, "GET", "/v1/library/statistics")).json()["total"]["assets"] == "1"
 
 
-async def test_usage_is_read_summed_and_stated_line_by_line(rig: Rig) -> None:
-    job = (await call(rig, "POST", "/v1/jobs", json={"spec": SPEC})).json()["name"]
-    await ended(rig, job)
-    usage = (await call(rig, "GET", "/v1/usage")).json()
+async def test_usage_is_read_summed_and_stated_line_by_line(own: Rig) -> None:
+    job = (await call(own, "POST", "/v1/jobs", json={"spec": SPEC})).json()["name"]
+    await ended(own, job)
+    usage = (await call(own, "GET", "/v1/usage")).json()
     assert (usage["plan"], usage["user"]["spent"]["amountMicros"]) == ("test", "1000")
-    sums = await call(rig, "GET", "/v1/usage:query?groupBy=MODEL&groupBy=OPERATION&wholeTenant=true")
+    sums = await call(own, "GET", "/v1/usage:query?groupBy=MODEL&groupBy=OPERATION&wholeTenant=true")
     assert [group["values"] for group in sums.json()["groups"]] == [["test-model", "text-to-video"]]
-    entries = await call(rig, "GET", f"/v1/usage/entries?job={job}&kind=SETTLE")
+    entries = await call(own, "GET", f"/v1/usage/entries?job={job}&kind=SETTLE")
     assert [entry["kind"] for entry in entries.json()["entries"]] == ["SETTLE"]
-    statement = await call(rig, "GET", f"/v1/usage/statement?month={usage['period']}")
+    statement = await call(own, "GET", f"/v1/usage/statement?month={usage['period']}")
     assert statement.headers["content-type"] == "application/x-ndjson"
     lines = [json.loads(line) for line in statement.text.splitlines()]
     assert ("header" in lines[0], "trailer" in lines[-1]) == (True, True)
     assert lines[-1]["trailer"]["sums"]["spent"]["amountMicros"] == "1000"
-    wrong = await call(rig, "GET", "/v1/usage/statement?month=11")
+    wrong = await call(own, "GET", "/v1/usage/statement?month=11")
     assert (wrong.status_code, wrong.json()["violations"][0]["field"]) == (400, "month")
 
 
-async def test_what_the_api_refuses_has_its_reason_and_the_field_of_json(rig: Rig) -> None:
+async def test_what_the_api_refuses_has_its_reason_and_the_field_of_json(own: Rig) -> None:
     def spec(**fields: Any) -> dict[str, Any]:
         return {"spec": SPEC | fields}
 
@@ -202,23 +202,23 @@ async def test_what_the_api_refuses_has_its_reason_and_the_field_of_json(rig: Ri
         (spec(details={"sourceModule": "\n"}), 400, "spec.details.sourceModule"),
     ]
     for body, status, field in cases:
-        answer = await call(rig, "POST", "/v1/jobs", json=body)
+        answer = await call(own, "POST", "/v1/jobs", json=body)
         problem = answer.json()
         assert (answer.status_code, problem["violations"][0]["field"]) == (status, field), answer.text
         assert answer.headers["content-type"] == "application/problem+json"
         assert problem["type"] == f"urn:i2v:reason:{problem['reason']}"
         assert problem["status"] == status
-    assert (await rig.i2v.usage()).user.reserved.amount_micros == 0
-    unknown = await call(rig, "GET", f"/v1/jobs/{uuid.uuid4()}")
+    assert (await own.i2v.usage(user=own.user)).user.reserved.amount_micros == 0
+    unknown = await call(own, "GET", f"/v1/jobs/{uuid.uuid4()}")
     assert (unknown.status_code, unknown.json()["reason"]) == (404, "NOT_FOUND")
-    malformed = await call(rig, "GET", "/v1/jobs/x~y")
+    malformed = await call(own, "GET", "/v1/jobs/x~y")
     assert (malformed.status_code, malformed.json()["violations"][0]["field"]) == (400, "job")
 
 
-async def test_a_limit_of_the_plan_says_what_is_left_in_headers_and_in_the_problem(rig: Rig) -> None:
+async def test_a_limit_of_the_plan_says_what_is_left_in_headers_and_in_the_problem(own: Rig) -> None:
     poor = {"Authorization": "Bearer poor-key"}
     body = {"spec": SPEC | {"duration": "2s"}}
-    answer = await call(rig, "POST", "/v1/jobs", json=body, headers=poor)
+    answer = await call(own, "POST", "/v1/jobs", json=body, headers=poor)
     assert answer.status_code == 429, answer.text
     limit = answer.json()["limits"][0]
     assert (limit["subject"], limit["limit"], limit["asked"]) == ("user", "1500", "2000")
@@ -226,81 +226,76 @@ async def test_a_limit_of_the_plan_says_what_is_left_in_headers_and_in_the_probl
     assert '"user spend month";r=1500' in answer.headers["ratelimit"]
 
 
-async def test_users_and_tenants_see_only_their_own(rig: Rig) -> None:
-    job = (await call(rig, "POST", "/v1/jobs", json={"spec": SPEC})).json()["name"]
+async def test_users_and_tenants_see_only_their_own(own: Rig) -> None:
+    job = (await call(own, "POST", "/v1/jobs", json={"spec": SPEC})).json()["name"]
     for other in ({"Authorization": "Bearer story-key"}, {"I2V-User": "bob"}):
-        assert (await call(rig, "GET", "/v1/jobs", headers=other)).json()["jobs"] == []
+        assert (await call(own, "GET", "/v1/jobs", headers=other)).json()["jobs"] == []
         for method, path in (("GET", f"/v1/{job}"), ("POST", f"/v1/{job}:cancel")):
-            assert (await call(rig, method, path, headers=other)).status_code == 404
+            assert (await call(own, method, path, headers=other)).status_code == 404
 
 
-async def test_unknown_paths_and_methods_are_problems_and_options_says_what_there_is(rig: Rig) -> None:
+async def test_unknown_paths_and_methods_are_problems_and_options_says_what_there_is(own: Rig) -> None:
     for path in ("/v1/", "/v1/job", "/v1/jobs/", "/v1/jobs:nothing", "/v1/jobs/x:nothing", "/v1/tenants", "/v1/plans"):
-        answer = await call(rig, "GET", path)
+        answer = await call(own, "GET", path)
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), path
-    wrong = await call(rig, "PUT", "/v1/jobs")
+    wrong = await call(own, "PUT", "/v1/jobs")
     assert (wrong.status_code, wrong.json()["reason"]) == (405, "METHOD_UNSUPPORTED")
     assert set(wrong.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
-    options = await rig.http.options(rig.address + "/v1/jobs")
+    options = await own.http.options(own.address + "/v1/jobs")
     assert (options.status_code, set(options.headers["allow"].split(", "))) == (
         204,
         {"GET", "HEAD", "POST", "OPTIONS"},
     )
-    body = await call(rig, "GET", "/v1/jobs", json={})
+    body = await call(own, "GET", "/v1/jobs", json={})
     assert (body.status_code, body.json()["reason"]) == (400, "BODY_UNEXPECTED")
 
 
-async def test_a_tenants_admin_manages_keys_and_users_and_an_operators_key_reaches_nothing(
-    database: str, tmp_path: Path
-) -> None:
-    operator = tmp_path / "operator-key"
-    operator.write_text(FIRST_OPERATOR)
-    async with before_an_api(database, tmp_path, operator_key_file=str(operator)) as rig:
-        text = (await Admin(rig.i2v.channel).new_key(key_pb2.Key.TENANT_ADMIN)).key_text
-        own = {"Authorization": f"Bearer {text}"}
-        made = await call(rig, "POST", "/v1/keys", json={"displayName": "app", "scopes": ["READ"]}, headers=own)
-        assert made.status_code == 201, made.text
-        key = made.json()["key"]["name"].rpartition("/")[2]
-        read = {"Authorization": f"Bearer {made.json()['keyText']}"}
-        assert (await call(rig, "GET", "/v1/jobs", headers=read)).status_code == 200
-        denied = await call(rig, "POST", "/v1/jobs", json={"spec": SPEC}, headers=read)
-        assert (denied.status_code, denied.json()["reason"]) == (403, "SCOPE_MISSING")
-        listed = await call(rig, "GET", "/v1/keys", headers=own)
-        assert "app" in {each["displayName"] for each in listed.json()["keys"]}
-        rotated = await call(rig, "POST", f"/v1/keys/{key}:rotate", json={"overlap": "60s"}, headers=own)
-        assert rotated.status_code == 201, rotated.text
-        revoked = await call(rig, "POST", f"/v1/keys/{key}:revoke", headers=own)
-        assert (revoked.status_code, "revokeTime" in revoked.json()) == (200, True)
-        audit = await call(rig, "GET", "/v1/auditEntries?pageSize=2", headers=own)
-        targets = [each["target"] for each in audit.json()["entries"]]
-        assert targets == [f"tenants/studio/keys/{key}"] * 2
+async def test_a_tenants_admin_manages_keys_and_users_and_an_operators_key_reaches_nothing(own: Rig) -> None:
+    text = (await Admin(own.i2v.channel).new_key(key_pb2.Key.TENANT_ADMIN)).key_text
+    admin = {"Authorization": f"Bearer {text}"}
+    made = await call(own, "POST", "/v1/keys", json={"displayName": "app", "scopes": ["READ"]}, headers=admin)
+    assert made.status_code == 201, made.text
+    key = made.json()["key"]["name"].rpartition("/")[2]
+    read = {"Authorization": f"Bearer {made.json()['keyText']}"}
+    assert (await call(own, "GET", "/v1/jobs", headers=read)).status_code == 200
+    denied = await call(own, "POST", "/v1/jobs", json={"spec": SPEC}, headers=read)
+    assert (denied.status_code, denied.json()["reason"]) == (403, "SCOPE_MISSING")
+    listed = await call(own, "GET", "/v1/keys", headers=admin)
+    assert "app" in {each["displayName"] for each in listed.json()["keys"]}
+    rotated = await call(own, "POST", f"/v1/keys/{key}:rotate", json={"overlap": "60s"}, headers=admin)
+    assert rotated.status_code == 201, rotated.text
+    revoked = await call(own, "POST", f"/v1/keys/{key}:revoke", headers=admin)
+    assert (revoked.status_code, "revokeTime" in revoked.json()) == (200, True)
+    audit = await call(own, "GET", "/v1/auditEntries?pageSize=2", headers=admin)
+    targets = [each["target"] for each in audit.json()["entries"]]
+    assert targets == [f"tenants/studio/keys/{key}"] * 2
 
-        dry = await call(rig, "POST", "/v1/userDeletions", json={"user": "ann", "dryRun": True}, headers=own)
-        assert (dry.status_code, dry.json()["found"]["jobs"], "location" in dry.headers) == (200, "0", False)
-        begun = await call(rig, "POST", "/v1/userDeletions", json={"user": "ann"}, headers=own)
-        assert (await call(rig, "GET", begun.headers["location"], headers=own)).status_code == 200
-        assert len((await call(rig, "GET", "/v1/userDeletions", headers=own)).json()["deletions"]) == 1
+    dry = await call(own, "POST", "/v1/userDeletions", json={"user": "leaver", "dryRun": True}, headers=admin)
+    assert (dry.status_code, dry.json()["found"]["jobs"], "location" in dry.headers) == (200, "0", False)
+    begun = await call(own, "POST", "/v1/userDeletions", json={"user": "leaver"}, headers=admin)
+    assert (await call(own, "GET", begun.headers["location"], headers=admin)).status_code == 200
+    assert len((await call(own, "GET", "/v1/userDeletions", headers=admin)).json()["deletions"]) == 1
 
-        as_operator = {"Authorization": f"Bearer {FIRST_OPERATOR}"}
-        for method, path, body in (
-            ("GET", "/v1/keys", None),
-            ("POST", "/v1/keys", {"displayName": "x", "reason": "why"}),
-            ("POST", f"/v1/keys/{key}:revoke", {"reason": "why"}),
-            ("GET", "/v1/jobs", None),
-            ("POST", "/v1/userDeletions", {"user": "ann", "dryRun": True}),
-        ):
-            answer = await call(rig, method, path, json=body, headers=as_operator)
-            assert answer.status_code in (400, 403, 404), (method, path, answer.text)
-        named = await call(rig, "POST", "/v1/keys", json={"displayName": "x", "tenant": "tenants/story"}, headers=own)
-        assert (named.status_code, named.json()["reason"]) == (400, "FIELD_UNKNOWN")
+    as_operator = {"Authorization": f"Bearer {FIRST_OPERATOR}"}
+    for method, path, body in (
+        ("GET", "/v1/keys", None),
+        ("POST", "/v1/keys", {"displayName": "x", "reason": "why"}),
+        ("POST", f"/v1/keys/{key}:revoke", {"reason": "why"}),
+        ("GET", "/v1/jobs", None),
+        ("POST", "/v1/userDeletions", {"user": "leaver", "dryRun": True}),
+    ):
+        answer = await call(own, method, path, json=body, headers=as_operator)
+        assert answer.status_code in (400, 403, 404), (method, path, answer.text)
+    named = await call(own, "POST", "/v1/keys", json={"displayName": "x", "tenant": "tenants/story"}, headers=admin)
+    assert (named.status_code, named.json()["reason"]) == (400, "FIELD_UNKNOWN")
 
 
-async def test_the_metrics_count_requests_by_the_template_of_their_path(rig: Rig) -> None:
-    await call(rig, "GET", f"/v1/jobs/{uuid.uuid4()}")
-    await call(rig, "GET", "/v1/nothing/of/this")
-    counted = (await rig.http.get(rig.metrics)).text
-    assert 'i2v_studio_requests_total{method="GET",route="/v1/jobs/{job}",status="404"} 1.0' in counted
-    assert 'i2v_studio_requests_total{method="GET",route="/v1/{path:path}",status="404"} 1.0' in counted
+async def test_the_metrics_count_requests_by_the_template_of_their_path(own: Rig) -> None:
+    await call(own, "GET", f"/v1/jobs/{uuid.uuid4()}")
+    await call(own, "GET", "/v1/nothing/of/this")
+    counted = (await own.http.get(own.metrics)).text
+    assert 'i2v_studio_requests_total{method="GET",route="/v1/jobs/{job}",status="404"}' in counted
+    assert 'i2v_studio_requests_total{method="GET",route="/v1/{path:path}",status="404"}' in counted
 
 
 async def test_the_api_may_restart_in_the_middle(database: str, tmp_path: Path) -> None:
