@@ -11,6 +11,14 @@ from tools.openapi.proto_files import Enum, Field, Message, ProtoFiles
 PACKAGES = re.compile(r"\.?i2v\.(admin\.)?v1\.")
 GENERATED = "request_id"
 """The field that `Idempotency-Key` fills, or the service."""
+OF_HTTP = {
+    "google.rpc.RetryInfo": "`Retry-After`",
+    "google.rpc.QuotaFailure": "`limits`",
+    "google.rpc.BadRequest": "`violations`",
+    "The metadata of ErrorInfo has": "`metadata` has",
+    "The metadata have": "`metadata` has",
+}
+"""How the details of errors of gRPC come over HTTP."""
 OWN_NAMES = frozenset({"filter", "order_by"})
 """Fields whose comments name what is inside their values: these names stay as they are."""
 Schema = dict[str, Any]
@@ -86,6 +94,8 @@ class MessageSchemas:
 
     def text(self, comment: str) -> str:
         """Returns a comment with the names of fields as JSON has them, and those of RPCs as HTTP has them."""
+        for of_grpc, of_http in OF_HTTP.items():
+            comment = comment.replace(of_grpc, of_http)
         text = re.sub(r"\b[a-z]+(?:_[a-z0-9]+)+\b", lambda name: self._json_names.get(name[0], name[0]), comment)
         return re.sub(r"\b(?:[A-Z][a-z]+Service\.)?([A-Z]\w+)\b", lambda name: self._calls.get(name[1], name[0]), text)
 

@@ -71,7 +71,7 @@ def _operation(document: Document, method: str, path: str, operation: dict[str, 
         markdown_html.blocks(operation.get("description", "")),
         open_to_all,
         _parameters(document, operation),
-        _body(operation),
+        _body(document, operation),
         _answers(operation),
         _code(curl_command.command(method, path, operation)),
         "</article>",
@@ -102,14 +102,20 @@ def _resolved(document: Document, given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _body(operation: dict[str, Any]) -> str:
+def _body(document: Document, operation: dict[str, Any]) -> str:
     if (body := operation.get("requestBody")) is None:
         return ""
-    kinds = "".join(
-        f'<p><span class="quiet">{html.escape(kind)}</span></p>{schema_html.body(content["schema"])}'
-        for kind, content in body["content"].items()
-    )
+    kinds = "".join(_content(document, kind, content["schema"]) for kind, content in body["content"].items())
     return f"<h4>Body</h4>{markdown_html.blocks(body.get('description', ''))}{kinds}"
+
+
+def _content(document: Document, kind: str, schema: dict[str, Any]) -> str:
+    """Returns a body of one type: the name of its schema with a link, and its fields."""
+    link = f" {schema_html.kind(schema)}" if "$ref" in schema else ""
+    if reference := schema.get("$ref"):
+        schema = {**document["components"]["schemas"][reference.rpartition("/")[2]], "description": ""}
+    shown = schema_html.body(schema) if "properties" in schema else ""
+    return f'<p><span class="quiet">{html.escape(kind)}</span>{link}</p>{shown}'
 
 
 def _answers(operation: dict[str, Any]) -> str:

@@ -47,7 +47,7 @@ def _limits(schema: Schema) -> str:
         facts.append(f"at most {longest:,} characters")
     if "default" in schema:
         facts.append(f"default {schema['default']}")
-    return f' <span class="quiet">{html.escape(", ".join(facts))}</span>' if facts else ""
+    return f'<span class="quiet">, {html.escape(", ".join(facts))}</span>' if facts else ""
 
 
 def body(schema: Schema) -> str:
