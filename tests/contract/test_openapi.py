@@ -1,5 +1,6 @@
 """The OpenAPI document against its sources, its standard and what the process really answers."""
 
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -40,6 +41,15 @@ async def answered(http: httpx.AsyncClient, route: Route) -> set[str]:
     for method in METHODS:
         if (await http.request(method, path)).status_code != 405:
             found.add(f"{method} {template}")
+    return found
+
+
+def closed() -> dict[str, Any]:
+    """Returns the document with objects that have no other fields."""
+    found = copy.deepcopy(FOUND)
+    for schema in found["components"]["schemas"].values():
+        if "properties" in schema:
+            schema["additionalProperties"] = False
     return found
 
 
@@ -85,7 +95,7 @@ def test_the_example_of_a_body_fits_its_schema(name: str) -> None:
     content = next(iter(OPERATIONS[name]["requestBody"]["content"].values()))
     if content["schema"].get("type") == "string":
         return  # bytes
-    Draft202012Validator(FOUND | content["schema"]).validate(content["example"])
+    Draft202012Validator(closed() | content["schema"]).validate(content["example"])
 
 
 def test_the_reasons_of_errors_are_reasons() -> None:

@@ -30,7 +30,8 @@ def document(parts: Iterable[Part], schemas: MessageSchemas, version: str) -> di
     """Returns the document. Raises ValueError if two operations have one path and method, or one id."""
     paths: dict[str, dict[str, Any]] = {}
     components: dict[str, Schema] = {"Problem": PROBLEM}
-    tags, ids = [], set()
+    tags: list[dict[str, str]] = []
+    ids: set[str] = set()
     for part in parts:
         if part.tag not in {tag["name"] for tag in tags}:
             tags.append({"name": part.tag, "description": part.description})

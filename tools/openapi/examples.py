@@ -16,7 +16,7 @@ EXAMPLES: dict[str, Any] = {
     "batchDeleteAssets": {"names": [PICTURE]},
     "batchUpdateAssets": {"names": [PICTURE], "addTags": ["roof"]},
     "emptyTrash": {"dryRun": True},
-    "updateAsset": {"title": "The roof", "tags": ["roof"]},
+    "updateAsset": {"details": {"title": "The roof", "tags": ["roof"]}, "rating": 5},
     "favoriteAsset": {"favorite": True},
     "signUrl": {"expireIn": "900s"},
     "createCollection": {"title": "Roofs"},

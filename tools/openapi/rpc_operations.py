@@ -101,13 +101,13 @@ class _Described:
             if each.proto.name in self._binding.query_fields and each.proto.name != self._binding.key:
                 schema = self._schemas.field(each)
                 text = schema.pop("description", "")
-                needed = each.is_required
+                is_mask = each.proto.name == self._binding.mask
                 yield Parameter(
                     name=each.proto.json_name,
                     where="query",
-                    description=text,
+                    description=text.replace(" Required.", "") + " Default: those of the body." if is_mask else text,
                     schema=schema | _limits(each),
-                    required=needed,
+                    required=each.is_required and not is_mask,
                     example=EXAMPLES.get(f"{self._id}.{each.proto.json_name}"),
                 )
 
@@ -139,7 +139,8 @@ class _Described:
         if binding.body_type is None or not binding.body_fields:
             return None
         name = binding.body_type.full_name
-        without = frozenset(each.name for each in binding.body_type.fields) - binding.body_fields
+        fields = binding.body_fields & self._changed() if binding.mask else binding.body_fields
+        without = frozenset(each.name for each in binding.body_type.fields) - fields
         schema: Schema | str = name
         if without or binding.method == "PATCH":
             schema = self._schemas.inline(name, without)
@@ -157,6 +158,11 @@ class _Described:
             required=binding.body != WHOLE or bool(required),
             example=EXAMPLES.get(self._id),
         )
+
+    def _changed(self) -> frozenset[str]:
+        """Returns the fields that an update may change, as the comment of its mask lists them, and the etag."""
+        mask = next(each for each in self._request.fields if each.proto.name == self._binding.mask)
+        return frozenset(re.findall(r"`(\w+)", mask.comment)) | {"etag"}
 
     def _answers(self) -> dict[int, Answer]:
         binding = self._binding
