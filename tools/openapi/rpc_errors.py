@@ -8,6 +8,8 @@ from services.reasons import REASONS
 from services.studio.statuses import STATUSES
 from tools.openapi.problems import Error
 
+ADDED_TO = re.compile(r"^Errors, in addition to those of (\w+)\.", re.MULTILINE)
+"""How a comment names the RPC whose errors are its errors too."""
 _BULLET = re.compile(r"\* ([A-Z_]{4,}(?:, [A-Z_]{4,})*)(?: \(([^)]*)\))?: (.*)")
 _WORDS = re.compile(r"[A-Z][A-Z0-9_]+(?:, [A-Z][A-Z0-9_]+)*")
 

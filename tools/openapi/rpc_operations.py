@@ -187,6 +187,8 @@ class _Described:
         """Yields why it may be refused: what its comment says and that of its service, and what holds for all."""
         binding, service = self._binding, self._binding.rpc.rpartition(".")[0]
         comments = [self._protos.methods[binding.rpc].comment]
+        if other := rpc_errors.ADDED_TO.search(comments[0]):
+            comments.append(self._protos.methods[f"{service}.{other[1]}"].comment)
         if service != OF_EVERY_RPC:
             comments.append(self._protos.services[service])
         for comment in comments:

@@ -1,7 +1,10 @@
 """How the errors that the comments of RPCs list become answers of HTTP."""
 
+from tools.openapi.message_schemas import MessageSchemas
 from tools.openapi.problems import Error, answers
+from tools.openapi.proto_files import proto_files
 from tools.openapi.rpc_errors import listed, without_errors
+from tools.openapi.rpc_operations import parts
 
 COMMENT = """Admits one job. Returns it.
 
@@ -26,6 +29,14 @@ def test_a_comment_lists_errors_with_their_status_and_reasons() -> None:
         Error(422, "Preview it again.", ("QUOTE_EXPIRED", "QUOTE_STALE")),
         Error(503, "(a reason of another kind) wait."),
     ]
+
+
+def test_errors_of_another_rpc_that_a_comment_names_are_answers_too() -> None:
+    protos = proto_files()
+    jobs = next(part for part in parts(protos, MessageSchemas(protos)) if part.tag == "Jobs")
+    batch = next(each for each in jobs.operations if each.operation_id == "submitJobs")
+    assert "`QUOTE_STALE`" in batch.answers[422].description
+    assert "`BATCH_TOO_LARGE`" in batch.answers[400].description
 
 
 def test_what_comes_before_the_errors_is_the_description() -> None:

@@ -3,45 +3,22 @@
 import json
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pool, json_format, message_factory
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from i2v.admin.v1 import (  # noqa: F401  each registers its messages
-    audit_pb2,
-    backend_pb2,
-    blob_pb2,
-    cost_pb2,
-    counter_audit_pb2,
-    credit_pb2,
-    key_pb2,
-    limit_pb2,
-    operator_pb2,
-    plan_pb2,
-    reconcile_pb2,
-    retention_pb2,
-    tenant_pb2,
-    user_pb2,
-)
-from i2v.admin.v1 import job_pb2 as admin_job_pb2  # noqa: F401
-from i2v.v1 import (  # noqa: F401  each registers its messages
-    asset_pb2,
-    catalog_pb2,
-    collection_pb2,
-    job_pb2,
-    provenance_pb2,
-    share_pb2,
-    shared_pb2,
-    signed_asset_pb2,
-    usage_pb2,
-)
+from i2v.v1 import job_pb2
 from jsonschema import Draft202012Validator
 
 from tools.openapi.message_schemas import WELL_KNOWN, MessageSchemas, component
-from tools.openapi.proto_files import proto_files
+from tools.openapi.proto_files import PACKAGES, PROTO, proto_files
 
+for package in PACKAGES:
+    for file in (PROTO / package).glob("*.proto"):  # importing it registers its messages
+        import_module(f"{package.replace('/', '.')}.{file.stem}_pb2")
 SAMPLES: dict[int, Any] = {
     FieldDescriptor.TYPE_DOUBLE: 0.5,
     FieldDescriptor.TYPE_FLOAT: 0.5,
