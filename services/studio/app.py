@@ -28,6 +28,7 @@ from services.studio.http_connection import HttpConnection
 from services.studio.live.assembly import live_routes
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
+from services.studio.openapi.description_routes import Descriptions
 from services.studio.request_body import Bodies
 from services.studio.resource import Resource
 from services.studio.resources.bindings import BINDINGS
@@ -70,6 +71,8 @@ class App:
     metrics_port: int
     """0: there are none."""
     serving: asyncio.Task[None]
+    routes: tuple[Route, ...] = ()
+    """What it answers."""
 
 
 async def ended(app: App) -> None:
@@ -121,6 +124,7 @@ async def open_app(
             *pages.routes(),
             *live,
             *videos.routes(),
+            *Descriptions().routes(),
             *resource_routes(BINDINGS, calls, bodies, settings.stall_s),
             *streams.routes(),
             Route("/v1/{path:path}", Resource({})),
@@ -157,7 +161,7 @@ async def open_app(
         stack.push_async_callback(asyncio.sleep, settings.drain_delay_s)
         port = int(listener.getsockname()[1])
         log.info("ready", extra={"port": port, "metrics_port": metrics_port})
-        yield App(port, metrics_port, serving)
+        yield App(port, metrics_port, serving, tuple(routes))
         log.info("stopping")
 
 
