@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,9 @@ from services.studio.openapi import page
 from services.studio.openapi.page_style import HEADERS
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
+
+GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:,|$|;\s*q=(?!0(?:\.0*)?\s*(?:,|$)))", re.IGNORECASE)
+"""Of `Accept-Encoding`: gzip is named, and its weight is not 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Descriptions:
 
 def _answer(request: Request, found: tuple[Encoded, Encoded]) -> Response:
     plain, packed = found
-    sent = packed if "gzip" in request.headers.get("accept-encoding", "") else plain
+    sent = packed if GZIP.search(request.headers.get("accept-encoding", "")) else plain
     headers = HEADERS | {"ETag": sent.tag, "Vary": "Accept-Encoding"}
     if entity_tag.is_known(request.headers.get("if-none-match", ""), sent.tag):
         return Response(None, 304, headers)

@@ -38,6 +38,25 @@ async def test_it_comes_compressed_to_who_can_read_that(http: httpx.AsyncClient)
     assert len(raw) < len(DOCUMENT.read_bytes()) / 5
 
 
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("br, gzip, deflate", "gzip"),
+        ("GZIP;q=0.5", "gzip"),
+        ("gzip;q=0", None),
+        ("gzip; q=0.00, br", None),
+        ("x-gzip-like", None),
+        ("*;q=0", None),
+        ("", None),
+    ],
+)
+async def test_it_comes_compressed_only_to_who_asks_for_that(
+    http: httpx.AsyncClient, accepted: str, encoding: str | None
+) -> None:
+    answer = await http.head("/openapi.json", headers={"Accept-Encoding": accepted})
+    assert answer.headers.get("content-encoding") == encoding
+
+
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 async def test_who_has_it_gets_no_second_copy(http: httpx.AsyncClient, path: str, encoding: str) -> None:
