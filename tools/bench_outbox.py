@@ -171,7 +171,8 @@ async def rows(url: str, whose: str, calls: int) -> bool:
         met = met and percent <= MOST_PERCENT
         print(
             f"{what}, tenant {whose}: {percent:+.1f} % of {of_all:.0f} µs of processor time"
-            f" ({ours:.0f} µs of the server, {bare:.0f} µs without the outbox); it takes {took:.0f} µs, {took_bare:.0f} µs without"
+            f" ({ours:.0f} µs of the server, {bare:.0f} µs without the outbox);"
+            f" it takes {took:.0f} µs, {took_bare:.0f} µs without"
         )
     return met
 
