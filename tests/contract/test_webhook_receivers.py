@@ -15,8 +15,8 @@ from services.orchestrator.ports.webhook_receiver import Answer
 from services.orchestrator.webhook_receivers import HttpReceivers
 from services.outbound.public_destinations import PublicDestinations
 from services.reasons import DeliveryReason
-from tests.support.certificate import a_certificate
 from tests.support.webhook_receivers import NAME, Receiver, receiving
+from tools.made_certificates import a_certificate
 
 PUBLIC, PRIVATE = "127.0.0.2", "127.0.0.1"
 HEADERS = {"content-type": "application/json", "webhook-id": "evt_1"}
