@@ -176,8 +176,8 @@ class Deliveries(Protocol):
     ) -> bool:
         """Records the last failure of a delivery; the next of its subject is due. Returns False as `failed`."""
 
-    async def release(self, claimed: Claimed, now: datetime) -> None:
-        """Gives a delivery back that was not tried: it is due at once, and the try does not count."""
+    async def release(self, claimed: Claimed, time: datetime) -> None:
+        """Gives a delivery back that was not tried: it is due from that time on, and the try does not count."""
 
     async def pause(self, endpoint: int, reason: PauseReason, now: datetime) -> bool:
         """Pauses an active endpoint until its tenant activates it. Returns False if it is not active any more."""

@@ -129,7 +129,7 @@ WITH failed AS (
 SELECT 1 FROM failed
 """)
 RELEASE = sa.text(f"""
-UPDATE webhook_deliveries SET claimed = false, next_try_time = :now, tries = tries - 1 WHERE {OWN}
+UPDATE webhook_deliveries SET claimed = false, next_try_time = :time, tries = tries - 1 WHERE {OWN}
 """)
 PAUSE = sa.text("""
 UPDATE webhook_endpoints SET state = 'paused', pause_reason = :reason, pause_time = :now, update_time = :now
@@ -195,10 +195,10 @@ class PostgresDeliveries:
         given = {"state": "dead", "next_try": now, "hold_until": hold_until}
         return await self._done(FAILED, _own(claimed) | _said(failure) | given | {"now": now})
 
-    async def release(self, claimed: Claimed, now: datetime) -> None:
+    async def release(self, claimed: Claimed, time: datetime) -> None:
         """Gives a delivery back that was not tried."""
         async with self._database.reading() as connection:
-            await connection.execute(RELEASE, _own(claimed) | {"now": now})
+            await connection.execute(RELEASE, _own(claimed) | {"time": time})
 
     async def pause(self, endpoint: int, reason: PauseReason, now: datetime) -> bool:
         """Pauses an active endpoint until its tenant activates it."""

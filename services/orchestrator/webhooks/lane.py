@@ -7,6 +7,7 @@ own lane, one request each.
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -87,7 +88,8 @@ class LaneRunner:
         try:
             begun = self._begin(await asyncio.shield(claiming))
         except asyncio.CancelledError:
-            self._begin(await claiming)  # what is claimed is sent: others would wait until the claim runs out
+            with suppress(Unavailable):
+                self._begin(await claiming)  # what is claimed is sent: others would wait until the claim runs out
             raise
         except Unavailable as error:
             log.debug("no webhooks can be claimed", extra={"cause": error.message})
@@ -122,7 +124,7 @@ class LaneRunner:
         try:
             await self._sender.send(delivery)
         except Unavailable as error:
-            log.warning("a webhook is sent again when its claim runs out", extra=fields | {"cause": error.message})
+            log.warning("a webhook is sent again later", extra=fields | {"cause": error.message})
         except Exception:
             log.exception("a webhook could not be sent", extra=fields)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 
 from services.errors import Unavailable
 from services.orchestrator.ports.clock_and_ids import Clock
@@ -10,6 +11,9 @@ from services.orchestrator.ports.webhook_receiver import WebhookReceiver
 from services.orchestrator.ports.webhooks import Claimed, Deliveries, Failure
 from services.orchestrator.webhooks import signature
 from services.orchestrator.webhooks.verdict import Dead, Delivered, Failed, Verdict, verdict
+
+SHORTAGE = timedelta(seconds=5)
+"""To the next try if this machine lacks resources. It is no failure of the receiver."""
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +38,7 @@ class Sender:
         try:
             answer = await self._receiver.post(delivery.url, headers, delivery.payload)
         except Unavailable:
-            await self._deliveries.release(delivery, self._clock.now())
+            await self._deliveries.release(delivery, self._clock.now() + SHORTAGE)
             raise
         seconds = asyncio.get_running_loop().time() - began
         found = verdict(delivery, answer, self._clock.now())
