@@ -17,6 +17,8 @@ from services.orchestrator.meters.engine_metrics import EngineMetrics
 from services.orchestrator.meters.inventory_metrics import InventoryMetrics
 from services.orchestrator.meters.sandbox_metrics import SandboxMetrics
 from services.orchestrator.meters.triton_metrics import TritonMetrics
+from services.orchestrator.meters.webhook_backlog_metrics import WebhookBacklogMetrics
+from services.orchestrator.meters.webhook_metrics import WebhookMetrics
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.rollup_metrics import RollupMetrics
 from services.providers.metrics import VendorMetrics
@@ -77,6 +79,7 @@ def of_processes() -> Mapping[str, Sequence[Metric]]:
         "The running day": _of(RollupMetrics),
         "Engine, as workers see it": _of(EngineMetrics, TritonMetrics),
         "Database and inventory": _of(DatabaseMetrics, InventoryMetrics),
+        "Webhooks": _of(WebhookMetrics, WebhookBacklogMetrics),
         "Processes for files": _of(SandboxMetrics),
         "gRPC server": _of(ServerMetrics),
         "gRPC client": _of(ClientMetrics),
