@@ -76,7 +76,8 @@ class EventStream(EventSourceResponse):
             await super().__call__(scope, receive, watched)
         finally:
             self._timer.cancel()
-            self._first.cancel()
+            if not self._first.cancel() and not self._first.cancelled():
+                self._first.exception()  # a reader that went before may not have seen it; asyncio would report it
             self._watch.close()
             self._place.leave(self._end)
             log.info("an event stream ended", extra={"outcome": self._end, "sequence": self._watch.after})
