@@ -164,7 +164,9 @@ class Fuzz:
             return []
         key = self._json("POST", "/v1/keys", {"displayName": "fuzz", "scopes": ["READ"]})["key"]["name"]
         deletion = self._json("POST", "/v1/userDeletions", {"user": "gone"})["deletion"]["name"]
-        return [key, deletion.replace("userDeletions", "deletions")]
+        hook = {"url": "https://example.com/hook", "eventTypes": ["job.succeeded"]}
+        webhook = self._json("POST", "/v1/webhooks", hook)["endpoint"]["name"]
+        return [key, webhook, deletion.replace("userDeletions", "deletions")]
 
     def _json(self, method: str, path: str, body: Any = None) -> Any:
         answer = self._send(method, path, body)

@@ -19,6 +19,8 @@ from tools.openapi.proto_files import Field, ProtoFiles
 TAGS: Mapping[str, tuple[str, str]] = {
     "jobs": ("Jobs", "i2v.v1.JobService"),
     "assets": ("Assets", "i2v.v1.AssetService"),
+    "uploads": ("Files", "i2v.v1.AssetService"),
+    "webhooks": ("Webhooks", "i2v.v1.WebhookService"),
     "library": ("Assets", "i2v.v1.AssetService"),
     "collections": ("Collections", "i2v.v1.CollectionService"),
     "shares": ("Shares", "i2v.v1.ShareService"),

@@ -226,6 +226,7 @@ BINDINGS: Sequence[Binding] = (
 )
 
 UNBOUND: Mapping[str, str] = {
+    "i2v.v1.LiveService.SignLiveUrl": "`/v1/videos/{id}/live.m3u8` signs the URLs in it.",
     f"{_JOBS}.WatchJob": "`/v1/jobs/{job}/events` sends it as server-sent events.",
     f"{_USAGE}.WatchUsage": "`/v1/usage/events` sends it as server-sent events.",
     f"{_ASSETS}.ReadAsset": "`/v1/assets/{asset}/content` sends the bytes.",
