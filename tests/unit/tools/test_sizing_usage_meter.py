@@ -8,7 +8,7 @@ import pytest
 from tools.sizing.footprint import FIELDS, memory_of
 from tools.sizing.usage_meter import private_bytes, processor_s, tree
 
-BUSY = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end: pass\n"
+BUSY = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
 PARENT = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BUSY!r}])\nprint('done', flush=True)\ninput()"
 
 
