@@ -41,6 +41,7 @@ READY_MODELS_S = 600.0
 """Gigabytes of weights take their time."""
 STUDIO_PORT = 50080
 LOOK_S = 1.0
+LINK_S = 60.0
 
 say = Console(highlight=False, soft_wrap=True)
 
@@ -186,12 +187,14 @@ def run(data: Path, port: int, metrics_port: int, studio_port: int, profile: str
         remote.settings.setdefault("I2V_WEBHOOK_PRIVATE_HOSTS", os.environ.get("I2V_WEBHOOK_PRIVATE_HOSTS", HOST))
         triton, orchestrator = start(stack, data, port=port, metrics_port=metrics_port, profile=profile, remote=remote)
         studio = start_studio(stack, data, orchestrator.address, studio_port)
-        i2v = ".venv/bin/i2v"
+        i2v, page = ".venv/bin/i2v", f"http://{HOST}:{studio_port}/"
         if (data, port) != (DATA, PORT):
             i2v += f" --server {orchestrator.address} --key-file {orchestrator.key_file}"
         say.print(
             f"\n  gRPC      {orchestrator.address}\n"
-            f"  HTTP      {studio.address} (signed URLs, /v1/videos)\n"
+            f"  page      {page}\n"
+            f"  sign in   {sign_in_link(orchestrator) or page} (works once, for ten minutes; later: {i2v} open)\n"
+            f"  HTTP      {studio.address} (/v1, signed URLs)\n"
             f"  metrics   {orchestrator.metrics}\n"
             f"  key       in {orchestrator.key_file} (tenant `development`)\n"
             f"  operator  in {orchestrator.operator_key_file} (for `i2v admin`)\n"
@@ -219,6 +222,14 @@ def run(data: Path, port: int, metrics_port: int, studio_port: int, profile: str
                     raise StackError(f"{program.name} has died; everything is stopped\n{tail(program.log)}")
 
 
+def sign_in_link(orchestrator: Orchestrator) -> str:
+    """Returns a link that signs a person in to the page, as the tenant `development`; empty: there is none now."""
+    command = [sys.executable, "-m", "services.client.cli", "--server", orchestrator.address]
+    command += ["--key-file", str(orchestrator.key_file), "open"]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=LINK_S, check=False)
+    return made.stdout.strip() if made.returncode == 0 else ""
+
+
 def demo() -> int:
     """Turns a picture of the repository into a video, on free ports and with data of its own."""
     data = DATA / "demo"
@@ -236,7 +247,9 @@ def demo() -> int:
         client = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
         while True:
             try:
-                return client.wait()
+                if (code := client.wait()) == 0:
+                    say.print(f"\n  the page: `make run`, then http://{HOST}:{STUDIO_PORT}/")
+                return code
             except KeyboardInterrupt:
                 continue  # the client got it too: it cancels its job and says what that cost
 
