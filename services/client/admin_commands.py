@@ -51,6 +51,7 @@ __all__ = [
     "lists",
     "live",
     "log",
+    "open_page",
     "operators",
     "plans",
     "provenance_commands",

@@ -6,8 +6,8 @@ from typing import Any
 import click
 from i2v.v1 import session_pb2, session_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
-from services.client.client import Client
 from services.client.commands import command, i2v
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
@@ -25,7 +25,7 @@ def open_page(connection: Connection, browser: bool) -> None:
     It works once, for ten minutes, in any browser: keep it to yourself.
     """
 
-    async def work(client: Client) -> ExitCode | None:
+    async def work(client: AsyncClient) -> ExitCode | None:
         stub: Any = session_pb2_grpc.SessionServiceStub(client.channel())
         made: session_pb2.SignInLink = await client.call(stub.CreateSignInLink, session_pb2.CreateSignInLinkRequest())
         if connection.json:
