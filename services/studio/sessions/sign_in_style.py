@@ -23,7 +23,8 @@ main { width: 100%; max-width: 25rem; }
   letter-spacing: -0.01em; }
 .mark svg { width: 2rem; height: 2rem; flex: none; color: var(--accent); }
 h1 { margin: 0 0 0.5rem; font-size: 1.5rem; line-height: 1.25; letter-spacing: -0.02em; font-weight: 650; }
-p { margin: 0; }
+p { margin: 0; text-wrap: pretty; }
+.foot { text-wrap: balance; }
 .quiet { color: var(--quiet); }
 .lead { margin-bottom: 1.5rem; }
 .wrong { margin: 0 0 1.25rem; padding: 0.75rem 0.875rem; border-radius: 0.625rem; border-left: 4px solid var(--wrong);
