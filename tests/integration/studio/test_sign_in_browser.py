@@ -65,6 +65,7 @@ async def test_a_person_signs_in_and_out_by_keyboard_and_no_script_sees_the_cook
         page.on("console", lambda message: said.append(message.text))
         await page.goto(f"{own.address}/")
         assert page.url == f"{own.address}/sign-in"
+        await focused(page, "INPUT")
         await page.keyboard.type("a wrong key")
         await page.keyboard.press("Tab")
         await page.keyboard.type(own.user)
@@ -72,6 +73,7 @@ async def test_a_person_signs_in_and_out_by_keyboard_and_no_script_sees_the_cook
         await page.get_by_role("alert").wait_for()
         assert await page.get_by_label("API key").input_value() == ""
         assert await page.get_by_label("Name").input_value() == own.user
+        await focused(page, "INPUT")
         assert await page.evaluate("document.activeElement.id") == "key"
         await page.keyboard.type(KEY)
         await page.keyboard.press("Enter")
@@ -90,6 +92,7 @@ async def test_a_link_signs_in_after_a_press_of_enter(own: Rig) -> None:
     made = await sign_in_link(own)
     async with a_page(PHONE) as page:
         await page.goto(made.url)
+        await focused(page, "BUTTON")
         await page.keyboard.press("Enter")
         await page.wait_for_url(f"{own.address}/")
         await page.goto(made.url)
@@ -100,6 +103,7 @@ async def test_a_link_signs_in_after_a_press_of_enter(own: Rig) -> None:
 async def test_a_page_of_another_origin_reads_nothing_changes_nothing_and_frames_nothing(own: Rig) -> None:
     async with a_page() as page:
         await page.goto((await sign_in_link(own)).url)
+        await focused(page, "BUTTON")
         await page.keyboard.press("Enter")
         await page.wait_for_url(f"{own.address}/")
         evil = (
@@ -135,6 +139,11 @@ async def test_the_sign_in_pages_fit_a_phone_and_have_no_fault_that_axe_finds(
             await page.keyboard.press("Enter")
             await page.get_by_role("alert").wait_for()
             await checked(page, width["width"], tmp_path / "wrong.png")
+
+
+async def focused(page: Page, tag: str) -> None:
+    """Waits until the page has put the focus where a person begins."""
+    await page.wait_for_function("tag => document.activeElement.tagName == tag", arg=tag)
 
 
 async def checked(page: Page, width: int, picture: Path) -> None:
