@@ -9,12 +9,12 @@ from services.rpc.status_codes import Failure
 from services.studio import statuses
 from services.studio.refusal import BUSY
 
-WRONG_KEY = "This is not a key of this service. Copy it once more, completely, or ask whoever gave it to you."
+WRONG_KEY = "This is not a key of this service. Copy it once more, completely, or ask where you got it."
 SENTENCES: dict[str, str] = {
     AccessReason.API_KEY_REVOKED: "This key was revoked. Ask for another one.",
     AccessReason.API_KEY_EXPIRED: "This key has expired. Ask for another one.",
     AccessReason.TOKEN_EXPIRED: "This token has expired. Get another one from your company’s sign-in.",
-    AccessReason.TENANT_SUSPENDED: "Your organisation’s access is suspended. Ask whoever runs this service.",
+    AccessReason.TENANT_SUSPENDED: "Your organisation’s access is suspended. Ask the people who run this service.",
     CallReason.TENANTS_ONLY: "This is the key of an operator, who has no videos. Use the key of an organisation.",
     CallReason.OPERATORS_ONLY: "This key cannot sign in.",
 }
@@ -50,4 +50,4 @@ def refusal_of(failure: Failure) -> SignInRefusal:
         return SignInRefusal(sentence, statuses.status_of(failure), outcome="failed")
     if failure.code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND):
         return SignInRefusal(SENTENCES.get(failure.reason, WRONG_KEY), 401, "key")
-    return SignInRefusal("The service did not answer as expected. Ask whoever runs it.", 502, outcome="failed")
+    return SignInRefusal("The service did not answer as expected. Ask the people who run it.", 502, outcome="failed")
