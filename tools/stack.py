@@ -23,6 +23,7 @@ from services.file_permissions import restrict_permissions, restrict_umask
 from tools import stack_vendors
 from tools.export import build_record, repository_folder
 from tools.process_supervisor import die_with_parent
+from tools.sign_in_link import sign_in_link
 from tools.stack_folder import StackFolder
 from tools.stack_process import HOST, StackError, StackProcess, free_port, refuse_taken, tail
 from tools.stack_vendors import VendorProcesses, without_keys
@@ -41,7 +42,6 @@ READY_MODELS_S = 600.0
 """Gigabytes of weights take their time."""
 STUDIO_PORT = 50080
 LOOK_S = 1.0
-LINK_S = 60.0
 
 say = Console(highlight=False, soft_wrap=True)
 
@@ -193,7 +193,8 @@ def run(data: Path, port: int, metrics_port: int, studio_port: int, profile: str
         say.print(
             f"\n  gRPC      {orchestrator.address}\n"
             f"  page      {page}\n"
-            f"  sign in   {sign_in_link(orchestrator) or page} (works once, for ten minutes; later: {i2v} open)\n"
+            f"  sign in   {sign_in_link(orchestrator.address, orchestrator.key_file) or page}\n"
+            f"            (once, within ten minutes; another one: {i2v} open)\n"
             f"  HTTP      {studio.address} (/v1, signed URLs)\n"
             f"  metrics   {orchestrator.metrics}\n"
             f"  key       in {orchestrator.key_file} (tenant `development`)\n"
@@ -220,14 +221,6 @@ def run(data: Path, port: int, metrics_port: int, studio_port: int, profile: str
             for program in (orchestrator, studio, *remote.programs):
                 if not program.lives:
                     raise StackError(f"{program.name} has died; everything is stopped\n{tail(program.log)}")
-
-
-def sign_in_link(orchestrator: Orchestrator) -> str:
-    """Returns a link that signs a person in to the page, as the tenant `development`; empty: there is none now."""
-    command = [sys.executable, "-m", "services.client.cli", "--server", orchestrator.address]
-    command += ["--key-file", str(orchestrator.key_file), "open"]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=LINK_S, check=False)
-    return made.stdout.strip() if made.returncode == 0 else ""
 
 
 def demo() -> int:
