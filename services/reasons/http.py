@@ -74,6 +74,16 @@ class HttpReason(Reason):
         Code.INTERNAL,
         Advice.OPERATORS,
     )
+    COOKIE_REPEATED = (
+        "COOKIE_REPEATED",
+        "The cookie of a session came twice, so one of them is not ours. Delete the cookies of this site, and sign in.",
+    )
+    CROSS_SITE = (
+        "CROSS_SITE",
+        "A session's cookie counts only for requests of our own pages: `Sec-Fetch-Site` says so, and methods but GET "
+        "and HEAD need our `Origin` and `I2V-Page: 1`. Programs send a key as `Authorization: Bearer`.",
+        Code.PERMISSION_DENIED,
+    )
     MODEL_REQUIRED = "MODEL_REQUIRED", "No model of this service makes such a video."
     LIVE_PENDING = (
         "LIVE_PENDING",

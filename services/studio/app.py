@@ -29,11 +29,14 @@ from services.studio.live.assembly import live_routes
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
 from services.studio.openapi.description_routes import Descriptions
+from services.studio.pages.start_page import StartPage
 from services.studio.request_body import Bodies
 from services.studio.resource import Resource
 from services.studio.resources.bindings import BINDINGS
 from services.studio.resources.calls import Calls
 from services.studio.resources.routes import routes as resource_routes
+from services.studio.sessions.session_calls import SessionCalls
+from services.studio.sessions.sign_in_pages import SignInPages
 from services.studio.settings import Settings
 from services.studio.share_pages import SharePages
 from services.studio.shared_assets import SharedAssets
@@ -119,6 +122,7 @@ async def open_app(
             DownloadRoutes(stream_api, files),
         )
         live = live_routes(channel, files, registry, timeout_s=settings.api_timeout_s, origins=settings.live_origins)
+        sessions, cookie = SessionCalls(channel, settings.api_timeout_s), settings.session_cookie()
         routes = [
             Route("/media/{token}", media.answer, methods=["GET"]),
             *pages.routes(),
@@ -128,8 +132,11 @@ async def open_app(
             *resource_routes(BINDINGS, calls, bodies, settings.stall_s),
             *streams.routes(),
             Route("/v1/{path:path}", Resource({})),
+            *SignInPages(sessions, cookie, metrics).routes(),
+            *StartPage(sessions, cookie).routes(),
         ]
         app = Starlette(routes=routes)
+        app.state.session_cookie = cookie
         app.router.redirect_slashes = False  # an address that it makes has the host that the client claims
         origins = settings.origins()
         counted = Counted(Framed(CrossOrigin(app, origins) if origins else app), metrics)

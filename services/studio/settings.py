@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from services.certificates.certificate_files import CertificateFiles, CertificateMeter
 from services.settings import ListenAddress, ProcessSettings, is_of_kubernetes, matching
+from services.studio.sessions.session_cookie import SessionCookie
 
 PREFIX = "I2V_STUDIO_"
 _ORIGIN = r"https?://[A-Za-z0-9.\-\[\]:]{1,253}"
@@ -42,7 +43,10 @@ class Settings(ProcessSettings):
     theirs. Empty: clients show none. Needs the server's certificate."""
     cors_origins: Annotated[str, matching(ORIGINS, "`https://…` origins with commas between them, `*`, or empty")] = ""
     """Origins whose pages may call `/v1`, such as `https://app.example.com,https://other.example.com`; `*`: any. Empty:
-    none. A page needs a key or token of its own: there are no cookies."""
+    none. Such a page needs a key or token of its own: the cookie of our pages does not count for it."""
+    secure_cookies: bool = False
+    """Whether browsers come by HTTPS alone, through a proxy in front: then the cookie of a session is `Secure`, and no
+    other host of the domain can set it. Always so if this process speaks TLS itself."""
     max_connections: PositiveInt = 1000
     """Connections at a time; a request on one more is answered with 503."""
     api_timeout_s: PositiveFloat = 10.0
@@ -71,6 +75,10 @@ class Settings(ProcessSettings):
     def origins(self) -> list[str]:
         """Returns the origins whose pages may call."""
         return self.cors_origins.split(",") if self.cors_origins else []
+
+    def session_cookie(self) -> SessionCookie:
+        """Returns the cookie of people who are signed in."""
+        return SessionCookie(secure=self.secure_cookies or bool(self.tls_cert_file))
 
     def check(self, prefix: str) -> None:
         """Raises BadSetting for values that do not go together, and for files that cannot be read."""

@@ -7,7 +7,17 @@ their own (docs/studio.md). `tests/contract/test_http_bindings.py` compares the 
 from collections.abc import Mapping, Sequence
 
 from i2v.admin.v1 import audit_pb2, key_pb2, user_pb2
-from i2v.v1 import asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, share_pb2, usage_pb2, webhook_pb2
+from i2v.v1 import (
+    asset_pb2,
+    catalog_pb2,
+    collection_pb2,
+    job_pb2,
+    provenance_pb2,
+    session_pb2,
+    share_pb2,
+    usage_pb2,
+    webhook_pb2,
+)
 
 from services.studio.resources.binding import WHOLE, Binding
 
@@ -19,6 +29,7 @@ PROTOS = (
     job_pb2,
     key_pb2,
     provenance_pb2,
+    session_pb2,
     share_pb2,
     usage_pb2,
     user_pb2,
@@ -28,6 +39,7 @@ PROTOS = (
 
 _JOBS, _ASSETS, _USAGE = "i2v.v1.JobService", "i2v.v1.AssetService", "i2v.v1.UsageService"
 _COLLECTIONS, _SHARES = "i2v.v1.CollectionService", "i2v.v1.ShareService"
+_SESSIONS = "i2v.v1.SessionService"
 _WEBHOOKS = "i2v.v1.WebhookService"
 _KEYS, _USERS = "i2v.admin.v1.KeyService", "i2v.admin.v1.UserService"
 _JOB, _ASSET = {"name": "jobs/{job}"}, {"name": "assets/{asset}"}
@@ -161,6 +173,7 @@ USAGE = (
     Binding("GET", "/v1/usage/entries", f"{_USAGE}.ListLedgerEntries"),
     Binding("GET", "/v1/usage/statement", f"{_USAGE}.StreamStatement", lines=True),
 )
+SESSION = (Binding("GET", "/v1/session", f"{_SESSIONS}.GetSession"),)
 WEBHOOKS = (
     Binding(
         "POST",
@@ -221,6 +234,7 @@ BINDINGS: Sequence[Binding] = (
     *SHARES,
     *CATALOG,
     *USAGE,
+    *SESSION,
     *WEBHOOKS,
     *TENANT,
 )
@@ -232,5 +246,8 @@ UNBOUND: Mapping[str, str] = {
     f"{_ASSETS}.ReadAsset": "`/v1/assets/{asset}/content` sends the bytes.",
     f"{_ASSETS}.WriteAsset": "`/v1/uploads` takes the bytes.",
     f"{_ASSETS}.QueryWriteStatus": "`/v1/uploads/{upload}` says it.",
+    f"{_SESSIONS}.CreateSession": "`/sign-in` begins a session, and gives its token to no script.",
+    f"{_SESSIONS}.DeleteSession": "`/sign-out` ends a session.",
+    f"{_SESSIONS}.CreateSignInLink": "`i2v open` makes links; the page has no use for one.",
 }
 """What a tenant's credential may call, and is no binding: why not."""
