@@ -24,7 +24,7 @@ from services.rpc.server import CannotListenError
 from services.studio.cors import CrossOrigin
 from services.studio.file_answer import FileAnswer
 from services.studio.framing import Framed
-from services.studio.http_connection import HttpConnection
+from services.studio.http_connection import connections
 from services.studio.live.assembly import live_routes
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
@@ -137,7 +137,7 @@ async def open_app(
         server = _Server(
             uvicorn.Config(
                 Traced(counted) if spans.is_on() else counted,
-                http=HttpConnection,
+                http=connections(settings.stall_s),
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
