@@ -53,7 +53,8 @@ class Settings(ProcessSettings):
     stall_s: PositiveFloat = 60.0
     """Seconds that a reader may take nothing; then the connection is closed."""
     event_streams: PositiveInt = 700
-    """Streams of events at a time; more are refused with 503. Keep it below the connections."""
+    """Streams of events at a time, four fifths of them for one key; more are refused with 503. Keep it below the
+    connections."""
     caller_event_streams: PositiveInt = 100
     """Streams of events of one user of one key at a time."""
     api_away_s: PositiveFloat = 60.0
