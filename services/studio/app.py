@@ -118,7 +118,7 @@ async def open_app(
             UploadRoutes(stream_api, calls.check, metrics, stall_s),
             DownloadRoutes(stream_api, files),
         )
-        live = live_routes(channel, files, registry, timeout_s=settings.api_timeout_s, origins=settings.live_origins)
+        live = live_routes(channel, files, registry, timeout_s=settings.api_timeout_s)
         routes = [
             Route("/media/{token}", media.answer, methods=["GET"]),
             *pages.routes(),
@@ -131,8 +131,7 @@ async def open_app(
         ]
         app = Starlette(routes=routes)
         app.router.redirect_slashes = False  # an address that it makes has the host that the client claims
-        origins = settings.origins()
-        counted = Counted(Framed(CrossOrigin(app, origins) if origins else app), metrics)
+        counted = Counted(Framed(CrossOrigin(app, settings.origins())), metrics)
         listener = stack.enter_context(_listener(settings.listen))
         server = _Server(
             uvicorn.Config(

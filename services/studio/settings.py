@@ -11,7 +11,6 @@ from services.settings import ListenAddress, ProcessSettings, is_of_kubernetes, 
 PREFIX = "I2V_STUDIO_"
 _ORIGIN = r"https?://[A-Za-z0-9.\-\[\]:]{1,253}"
 ORIGINS = rf"(\*|{_ORIGIN}(,{_ORIGIN})*)?"
-_LIVE_ORIGINS = r"\*|(https?://[^\s/,]+(,\s*https?://[^\s/,]+)*)?"
 ORCHESTRATOR = {"I2V_STUDIO_URL"}
 """The orchestrator's setting about this process."""
 
@@ -42,14 +41,11 @@ class Settings(ProcessSettings):
     theirs. Empty: clients show none. Needs the server's certificate."""
     cors_origins: Annotated[str, matching(ORIGINS, "`https://…` origins with commas between them, `*`, or empty")] = ""
     """Origins whose pages may call `/v1`, such as `https://app.example.com,https://other.example.com`; `*`: any. Empty:
-    none. A page needs a key or token of its own: there are no cookies."""
+    none. A page needs a key or token of its own: there are no cookies. Live URLs are for pages of any origin."""
     max_connections: PositiveInt = 1000
     """Connections at a time; a request on one more is answered with 503."""
     api_timeout_s: PositiveFloat = 10.0
     """Seconds that the orchestrator may take to say what a URL names."""
-    live_origins: Annotated[str, matching(_LIVE_ORIGINS, "`*`, or `https://host`, separated by commas, or empty")] = "*"
-    """Origins whose pages may play live URLs by script (CORS), separated by commas. `*`: any, since who has such a URL
-    has its credential, and no cookie counts. Empty: none."""
     stall_s: PositiveFloat = 60.0
     """Seconds that a reader may take nothing; then the connection is closed."""
     event_streams: PositiveInt = 700

@@ -205,7 +205,8 @@ PART = Part(
             path="/v1/videos/{id}",
             operation_id="deleteVideo",
             summary="Stop or delete a video",
-            description="Stops a job that has not ended; moves the video of one that has to the trash. One that failed is 409.",
+            description="Stops a job that has not ended; moves the video of one that has to the trash. "
+            "A video that failed is 409.",
             parameters=(ID,),
             answers={200: Answer(description="Done.", contents={JSON: {"$ref": "#/components/schemas/VideoDeleted"}})}
             | errors(*READ, 409),
