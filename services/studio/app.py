@@ -21,6 +21,7 @@ from services.readiness import Readiness
 from services.rpc.channel import open_channel
 from services.rpc.client_metrics import ClientMetrics
 from services.rpc.server import CannotListenError
+from services.studio.connection_limit import ConnectionLimit
 from services.studio.cors import CrossOrigin
 from services.studio.file_answer import FileAnswer
 from services.studio.framing import Framed
@@ -131,7 +132,12 @@ async def open_app(
         ]
         app = Starlette(routes=routes)
         app.router.redirect_slashes = False  # an address that it makes has the host that the client claims
-        counted = Counted(Framed(CrossOrigin(app, settings.origins())), metrics)
+
+        def connected() -> int:
+            return len(server.server_state.connections)
+
+        framed = Framed(CrossOrigin(app, settings.origins()))
+        counted = Counted(ConnectionLimit(framed, settings.max_connections, connected), metrics)
         listener = stack.enter_context(_listener(settings.listen))
         server = _Server(
             uvicorn.Config(
@@ -144,7 +150,6 @@ async def open_app(
                 access_log=False,  # the URLs are credentials
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=settings.max_connections,
                 timeout_graceful_shutdown=settings.drain_s,
                 ssl_context_factory=partial(server_context, certificate) if certificate is not None else None,
             )

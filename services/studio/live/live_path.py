@@ -61,10 +61,7 @@ def failed(failure: Failure) -> Response:
         return error_json.answer(403, failure.message, code=failure.reason)
     if failure.code is grpc.StatusCode.NOT_FOUND or any(each.field == "name" for each in failure.violations):
         return error_json.answer(404, "There is no such video.", code=failure.reason)
-    response = error_json.of_failure(failure)
-    if response.status_code == 503:
-        response.headers.setdefault("Retry-After", "1")
-    return response
+    return error_json.of_failure(failure)
 
 
 def _token(request: Request) -> str:
