@@ -7,7 +7,17 @@ their own (docs/studio.md). `tests/contract/test_http_bindings.py` compares the 
 from collections.abc import Mapping, Sequence
 
 from i2v.admin.v1 import audit_pb2, key_pb2, user_pb2
-from i2v.v1 import asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, share_pb2, usage_pb2, webhook_pb2
+from i2v.v1 import (
+    asset_pb2,
+    catalog_pb2,
+    collection_pb2,
+    job_pb2,
+    live_pb2,
+    provenance_pb2,
+    share_pb2,
+    usage_pb2,
+    webhook_pb2,
+)
 
 from services.studio.resources.binding import WHOLE, Binding
 
@@ -18,6 +28,7 @@ PROTOS = (
     collection_pb2,
     job_pb2,
     key_pb2,
+    live_pb2,
     provenance_pb2,
     share_pb2,
     usage_pb2,
@@ -59,6 +70,7 @@ JOBS = (
         key="request_id",
         location="/v1/jobs/{name}",
     ),
+    Binding("POST", "/v1/jobs/{job}:signLiveUrl", "i2v.v1.LiveService.SignLiveUrl", _JOB, body=WHOLE),
 )
 ASSETS = (
     Binding("GET", "/v1/assets", f"{_ASSETS}.ListAssets"),
@@ -226,7 +238,6 @@ BINDINGS: Sequence[Binding] = (
 )
 
 UNBOUND: Mapping[str, str] = {
-    "i2v.v1.LiveService.SignLiveUrl": "`/v1/videos/{id}/live.m3u8` signs the URLs in it.",
     f"{_JOBS}.WatchJob": "`/v1/jobs/{job}/events` sends it as server-sent events.",
     f"{_USAGE}.WatchUsage": "`/v1/usage/events` sends it as server-sent events.",
     f"{_ASSETS}.ReadAsset": "`/v1/assets/{asset}/content` sends the bytes.",
