@@ -16,8 +16,8 @@ from services.studio.refused_request import RefusedRequest
 BYTES_MOST = 15 * 2**20
 """A picture of 10 MB in base64, and the fields around it."""
 BYTES_AT_A_TIME = 8 * BYTES_MOST
-"""Of all bodies that are held; those of one key have at most half. What is read from them needs twice as much: a quarter
-of a gigabyte."""
+"""Of all bodies that are held; those of one key have at most half. What is read from them needs twice as much: a
+quarter of a gigabyte."""
 SECONDS_MOST = 60.0
 """For a whole body."""
 

@@ -10,7 +10,6 @@ from services.studio.fair_share import FairShare
 from services.studio.metrics import StudioMetrics
 from services.studio.refused_request import RefusedRequest
 
-
 OF_KEY = 4
 """Streams of one key by those that are left for others: at most four fifths of all."""
 
