@@ -12,7 +12,7 @@ OF_OPENAI = ("/v1/videos", "/v1/models")
 
 def refuse(scope: Scope, refused: RefusedRequest) -> Response:
     """Returns the response; its connection is closed."""
-    form = error_json if scope["path"].startswith(OF_OPENAI) else problem
-    response = form.of_refusal(refused)
+    of_openai = scope["path"].startswith(OF_OPENAI)
+    response = error_json.of_refusal(refused) if of_openai else problem.of_refusal(refused)
     response.headers["Connection"] = "close"
     return response

@@ -9,7 +9,6 @@ from starlette.requests import ClientDisconnect, Request
 
 from services import bounded_json
 from services.reasons import HttpReason
-from services.studio.caller import Caller
 from services.studio.fair_share import FairShare
 from services.studio.refused_request import RefusedRequest
 
@@ -33,9 +32,9 @@ class Bodies:
 
     @asynccontextmanager
     async def of(
-        self, request: Request, who: Caller, read: Callable[[Request, Chunks], Awaitable[Read]], most: int = BYTES_MOST
+        self, request: Request, owner: str, read: Callable[[Request, Chunks], Awaitable[Read]], most: int = BYTES_MOST
     ) -> AsyncIterator[Read]:
-        """Reads the body of a request, of at most so many bytes, and holds it during the block.
+        """Reads the body of a request, of at most so many bytes, and holds it for an owner during the block.
 
         Raises:
             RefusedRequest: it is too large or too slow, breaks off, or `read` refuses it.
@@ -48,7 +47,7 @@ class Bodies:
                 raise _too_large(most)
             async for chunk in request.stream():
                 held += len(chunk)
-                fair = self._held.take(who.credential, len(chunk))
+                fair = self._held.take(owner, len(chunk))
                 if held > most:
                     raise _too_large(most)
                 if not fair:
@@ -59,7 +58,7 @@ class Bodies:
         try:
             yield await self._in_time(read(request, chunks()))
         finally:
-            self._held.give(who.credential, held)
+            self._held.give(owner, held)
 
     async def _in_time(self, reading: Awaitable[Read]) -> Read:
         try:

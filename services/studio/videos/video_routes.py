@@ -51,7 +51,7 @@ class VideoRoutes:
         """Submits a job."""
         once = request_id(key_of(request))
         await self.api.check(who)  # before the body is read
-        async with self.bodies.of(request, who, video_body.fields) as (fields, file):
+        async with self.bodies.of(request, who.credential, video_body.fields) as (fields, file):
             wanted = video_request.read(fields, file)
             model = await self._model(who, wanted)
             picture = wanted.asset or (await self.api.upload(who, wanted.picture) if wanted.picture else "")
@@ -63,7 +63,7 @@ class VideoRoutes:
         """Submits the job of a video again with another prompt, and with a new seed."""
         once = request_id(key_of(request))
         first = await self._video(request, who)
-        async with self.bodies.of(request, who, video_body.fields) as (fields, _):
+        async with self.bodies.of(request, who.credential, video_body.fields) as (fields, _):
             prompt = video_request.read(fields).prompt
         spec = job_pb2.JobSpec()
         spec.CopyFrom(first.spec)

@@ -22,7 +22,7 @@ from services.studio.resource import Endpoint, Resource
 from services.studio.videos import error_json
 from services.studio.videos.video_body import fields
 
-ANN, BOB = (Caller((("authorization", f"Bearer {name}"),)) for name in ("ann", "bob"))
+ANN, BOB = "Bearer ann", "Bearer bob"
 KEY = {"Authorization": "Bearer key"}
 GRPC_WORDS = "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.3.9:50051: Connection refused"
 
