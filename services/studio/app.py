@@ -128,7 +128,7 @@ async def open_app(
             *Descriptions().routes(),
             *resource_routes(BINDINGS, calls, bodies, settings.stall_s),
             *streams.routes(),
-            Route("/v1/{path:path}", Resource({})),
+            *(Route(path, Resource({})) for path in ("/v1", "/v1/{path:path}")),
         ]
         app = Starlette(routes=routes)
         app.router.redirect_slashes = False  # an address that it makes has the host that the client claims

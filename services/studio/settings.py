@@ -43,7 +43,8 @@ class Settings(ProcessSettings):
     """Origins whose pages may call `/v1`, such as `https://app.example.com,https://other.example.com`; `*`: any. Empty:
     none. A page needs a key or token of its own: there are no cookies. Live URLs are for pages of any origin."""
     max_connections: PositiveInt = 1000
-    """Connections at a time; a request on one more is answered with 503."""
+    """Connections at a time; a request on one more is answered with 503. Requests of one key take at most four fifths
+    of them."""
     api_timeout_s: PositiveFloat = 10.0
     """Seconds that the orchestrator may take to say what a URL names."""
     stall_s: PositiveFloat = 60.0

@@ -1,6 +1,7 @@
 """More connections than the HTTP process allows: requests are refused in the form of their clients, and counted."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,5 +33,26 @@ async def test_a_request_above_the_limit_is_refused_and_its_connection_closed(da
 
         async def served() -> bool:
             return (await asked("/v1/usage")).status_code == 200
+
+        await until(served)
+
+
+async def test_a_key_does_not_take_the_connections_of_others(database: str, tmp_path: Path) -> None:
+    async with before_an_api(database, tmp_path, None, {"MAX_CONNECTIONS": "10"}) as rig:
+        url, held = f"{rig.address}/v1/usage", []
+
+        async def status(key: str) -> int:
+            headers = {"Authorization": f"Bearer {key}", "Connection": "close"}
+            return (await rig.http.get(url, headers=headers)).status_code
+
+        key = {"Authorization": "Bearer studio-key"}
+        async with AsyncExitStack() as streams:
+            for _ in range(8):
+                stream = rig.http.stream("GET", f"{url}/events", headers=key)
+                held.append((await streams.enter_async_context(stream)).status_code)
+            assert (held, await status("studio-key"), await status("story-key")) == ([200] * 8, 503, 200)
+
+        async def served() -> bool:
+            return await status("studio-key") == 200
 
         await until(served)
