@@ -12,6 +12,7 @@ from i2v.v1 import (
     catalog_pb2,
     collection_pb2,
     job_pb2,
+    live_pb2,
     provenance_pb2,
     session_pb2,
     share_pb2,
@@ -28,6 +29,7 @@ PROTOS = (
     collection_pb2,
     job_pb2,
     key_pb2,
+    live_pb2,
     provenance_pb2,
     session_pb2,
     share_pb2,
@@ -71,6 +73,7 @@ JOBS = (
         key="request_id",
         location="/v1/jobs/{name}",
     ),
+    Binding("POST", "/v1/jobs/{job}:signLiveUrl", "i2v.v1.LiveService.SignLiveUrl", _JOB, body=WHOLE),
 )
 ASSETS = (
     Binding("GET", "/v1/assets", f"{_ASSETS}.ListAssets"),
@@ -240,7 +243,6 @@ BINDINGS: Sequence[Binding] = (
 )
 
 UNBOUND: Mapping[str, str] = {
-    "i2v.v1.LiveService.SignLiveUrl": "`/v1/videos/{id}/live.m3u8` signs the URLs in it.",
     f"{_JOBS}.WatchJob": "`/v1/jobs/{job}/events` sends it as server-sent events.",
     f"{_USAGE}.WatchUsage": "`/v1/usage/events` sends it as server-sent events.",
     f"{_ASSETS}.ReadAsset": "`/v1/assets/{asset}/content` sends the bytes.",
