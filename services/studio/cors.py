@@ -48,8 +48,8 @@ LIVE = re.compile(r"/v1/videos/[^/]+/live[./]")
 class CrossOrigin:
     """Answers preflights of `/v1`, and lets pages of the origins read its answers.
 
-    A live URL has its credential in itself: a page that has it may use it, whatever its origin, and one that has none
-    learns nothing. A request for live playback with a key is one like any other.
+    A live URL has its credential in itself: a page of any origin that has it may use it, and one that has none learns
+    nothing. A request for live playback with a key is one like any other.
     """
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
