@@ -1,5 +1,6 @@
 """PostgresDeliveries: which deliveries are sent next, by one process each, and how their tries ended."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +21,8 @@ COUNT_MOST = 100_000
 RECOVERED_MOST = 10_000
 """Deliveries that are due at once when their endpoint answers again, at most; the others have been left alone before
 their first try, and are due anyway."""
+
+log = logging.getLogger(__name__)
 
 # Of an endpoint: how many more it may have, and what is due. A later delivery of a subject waits for the earlier ones,
 # also while these are claimed: they wait too.
@@ -124,7 +127,7 @@ WITH failed AS (
     UPDATE webhook_endpoints AS endpoint SET failing_since = coalesce(failing_since, :now),
         failures = failures + CASE WHEN failures = :failures THEN 1 ELSE 0 END,
         hold_until = coalesce(CAST(:hold_until AS timestamptz), hold_until)
-    FROM failed WHERE endpoint.number = failed.endpoint
+    FROM failed WHERE endpoint.number = failed.endpoint AND endpoint.url = :url
 )
 SELECT 1 FROM failed
 """)
@@ -133,7 +136,7 @@ UPDATE webhook_deliveries SET claimed = false, next_try_time = :time, tries = tr
 """)
 PAUSE = sa.text("""
 UPDATE webhook_endpoints SET state = 'paused', pause_reason = :reason, pause_time = :now, update_time = :now
-WHERE number = :number AND state = 'active'
+WHERE number = :number AND state = 'active' AND url = :url
 """)
 BACKLOG = sa.text(f"""
 {WAITING} SELECT counted.waiting, oldest_time,
@@ -175,7 +178,7 @@ class PostgresDeliveries:
             if not endpoints:
                 return []
             rows = (await connection.execute(CLAIM, given | {"endpoints": endpoints})).all()
-        return [_claimed(row, key, now) for row in rows]
+        return [each for row in rows if (each := _claimed(row, key, now)) is not None]
 
     async def delivered(self, claimed: Claimed, now: datetime, status: int) -> bool:
         """Records a success."""
@@ -200,10 +203,10 @@ class PostgresDeliveries:
         async with self._database.reading() as connection:
             await connection.execute(RELEASE, _own(claimed) | {"time": time})
 
-    async def pause(self, endpoint: int, reason: PauseReason, now: datetime) -> bool:
-        """Pauses an active endpoint until its tenant activates it."""
+    async def pause(self, claimed: Claimed, reason: PauseReason, now: datetime) -> bool:
+        """Pauses the endpoint of a delivery until its tenant activates it."""
         async with self._database.reading() as connection:
-            given = {"number": endpoint, "reason": reason.value, "now": now}
+            given = {"number": claimed.endpoint, "url": claimed.url, "reason": reason.value, "now": now}
             return bool((await connection.execute(PAUSE, given)).rowcount)
 
     async def backlog(self, now: datetime) -> Backlog:
@@ -217,7 +220,14 @@ class PostgresDeliveries:
             return (await connection.execute(statement, given)).one_or_none() is not None
 
 
-def _claimed(row: sa.Row[Any], key: bytes, now: datetime) -> Claimed:
+def _claimed(row: sa.Row[Any], key: bytes, now: datetime) -> Claimed | None:
+    """Returns a delivery; None: it cannot be read, which must not keep the others from their receivers."""
+    try:
+        body = payload(row.event_type, row.create_time, webhook_rows.fact(row))
+    except Exception:
+        fields = {"tenant": row.tenant, "webhook": row.endpoint_id, "delivery": webhook_rows.delivery_id(row.id)}
+        log.exception("a webhook cannot be read; it is tried again when its claim has run out", extra=fields)
+        return None
     return Claimed(
         number=row.number,
         claim=row.claim,
@@ -228,7 +238,7 @@ def _claimed(row: sa.Row[Any], key: bytes, now: datetime) -> Claimed:
         url=row.url,
         secrets=webhook_rows.secrets_of(row, key, now),
         event_type=row.event_type,
-        payload=payload(row.event_type, row.create_time, webhook_rows.fact(row)),
+        payload=body,
         create_time=row.create_time,
         tries=row.tries,
         failing_since=row.failing_since,
@@ -237,7 +247,12 @@ def _claimed(row: sa.Row[Any], key: bytes, now: datetime) -> Claimed:
 
 
 def _own(claimed: Claimed) -> dict[str, Any]:
-    return {"number": claimed.number, "claim": claimed.claim, "failures": claimed.failures}
+    return {
+        "number": claimed.number,
+        "claim": claimed.claim,
+        "failures": claimed.failures,
+        "url": claimed.url,
+    }
 
 
 def _said(failure: Failure) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), server_default="active", nullable=False),
         sa.Column("salt", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),
         sa.Column("secret_time", sa.DateTime(timezone=True), nullable=False, comment="When the salt was made."),
+        sa.Column("rotation", sa.Text(), comment="The request_id that made the salt; NULL: it is the first one."),
         sa.Column("old_salt", sa.Uuid(), comment="Of the secret before the rotation."),
         sa.Column("old_secret_expire_time", sa.DateTime(timezone=True)),
         sa.Column("failing_since", sa.DateTime(timezone=True), comment="NULL: the last try succeeded."),
