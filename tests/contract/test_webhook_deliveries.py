@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.event import Progressed, Started
-from services.orchestrator.domain.webhook import DeliveryState, EndpointState, EventType, PauseReason
+from services.orchestrator.domain.webhook import AT_ONCE, DeliveryState, EndpointState, EventType, PauseReason
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import NOON, admit, numbered
 from tests.support.log_capture import captured
@@ -178,6 +178,17 @@ async def test_one_that_this_release_cannot_read_does_not_hold_up_the_others(sto
         [claimed] = await claim(store)
     assert claimed.event_type == "job.submitted"
     assert any("a webhook cannot be read" in line for line in log.json)
+
+
+async def test_one_receiver_with_much_to_take_does_not_count_as_late(store: PostgresStore) -> None:
+    await an_endpoint(store, EventType.JOB_SUBMITTED)
+    await jobs_that_end(store, *range(AT_ONCE + 2))
+    assert (await store.webhook_deliveries.backlog(LATER)).due_time == NOON  # no process has taken any
+    soon = LATER - LEASE / 2
+    [first, *_] = await claim(store, soon, most=AT_ONCE)
+    assert (await store.webhook_deliveries.backlog(LATER)).due_time is None  # it has as many as it may
+    await store.webhook_deliveries.delivered(first, LATER, 200)
+    assert (await store.webhook_deliveries.backlog(LATER)).due_time == soon
 
 
 async def test_what_waits_for_a_deleted_endpoint_is_not_sent_and_is_removed(store: PostgresStore) -> None:

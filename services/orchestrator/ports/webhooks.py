@@ -135,7 +135,7 @@ class Backlog:
     oldest_time: datetime | None
     """When the oldest of them happened."""
     due_time: datetime | None
-    """Since when the longest due of them is that may be sent now, to an endpoint that does not fail."""
+    """Since when an endpoint that does not fail, and may get more now, has been given none of what is due for it."""
     dead: int
     failing_endpoints: int
     """Active ones whose last try failed."""

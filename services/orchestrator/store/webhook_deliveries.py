@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.orchestrator.domain.webhook import ERROR_CHARACTERS, LEFT_ALONE, PauseReason
+from services.orchestrator.domain.webhook import AT_ONCE, ERROR_CHARACTERS, LEFT_ALONE, PauseReason
 from services.orchestrator.domain.webhook_payload import payload
 from services.orchestrator.ports.service_secrets import ServiceSecrets
 from services.orchestrator.ports.webhooks import Backlog, Claimed, Failure
@@ -83,6 +83,8 @@ WITH chosen AS (
     SET claimed = true, claim = claim + 1, tries = tries + 1, last_try_time = :now, next_try_time = :lease_end
     FROM chosen WHERE delivery.number = chosen.number AND delivery.state = 'waiting'
     RETURNING delivery.*
+), served AS (
+    UPDATE webhook_endpoints SET claim_time = :now WHERE number IN (SELECT endpoint FROM claimed)
 )
 SELECT claimed.*, endpoint.id AS endpoint_id, endpoint.url, endpoint.salt, endpoint.old_salt,
     endpoint.old_secret_expire_time, endpoint.failing_since, endpoint.failures
@@ -138,11 +140,13 @@ PAUSE = sa.text("""
 UPDATE webhook_endpoints SET state = 'paused', pause_reason = :reason, pause_time = :now, update_time = :now
 WHERE number = :number AND state = 'active' AND url = :url
 """)
+# A receiver that has much to take is served: its oldest one is due since it was last given some.
 BACKLOG = sa.text(f"""
 {WAITING} SELECT counted.waiting, oldest_time,
-    (SELECT min(due.next_try_time) FROM waiting JOIN webhook_endpoints AS endpoint
+    (SELECT min(greatest(due.next_try_time, endpoint.claim_time)) FROM waiting JOIN webhook_endpoints AS endpoint
             ON endpoint.number = waiting.endpoint CROSS JOIN LATERAL ({DUE} LIMIT 1) AS due
-        WHERE waiting.next_try_time <= :now AND {SENDS} AND endpoint.failing_since IS NULL) AS due_time,
+        WHERE waiting.next_try_time <= :now AND {SENDS} AND endpoint.failing_since IS NULL
+            AND {ROOM} > 0) AS due_time,
     (SELECT count(*) FROM webhook_endpoints WHERE state = 'active' AND failing_since IS NOT NULL) AS failing,
     (SELECT count(*) FROM (
         SELECT FROM webhook_endpoints AS endpoint JOIN webhook_deliveries AS delivery
@@ -212,7 +216,7 @@ class PostgresDeliveries:
     async def backlog(self, now: datetime) -> Backlog:
         """Returns what waits, for metrics."""
         async with self._database.reading() as connection:
-            row = (await connection.execute(BACKLOG, {"now": now})).one()
+            row = (await connection.execute(BACKLOG, {"now": now, "most": AT_ONCE})).one()
         return Backlog(row.waiting, row.oldest_time, row.due_time, row.dead, row.failing, row.paused)
 
     async def _done(self, statement: sa.TextClause, given: dict[str, Any]) -> bool:

@@ -26,6 +26,7 @@ webhook_endpoints = sa.Table(
     sa.Column("failing_since", TIME, comment="NULL: the last try succeeded."),
     sa.Column("failures", sa.Integer, nullable=False, server_default="0", comment="Since then."),
     sa.Column("hold_until", TIME, comment="Nothing is sent before."),
+    sa.Column("claim_time", TIME, comment="When a process last took some of its deliveries."),
     sa.Column("pause_reason", sa.Text),
     sa.Column("pause_time", TIME),
     sa.Column("create_time", TIME, nullable=False),

@@ -63,6 +63,7 @@ def upgrade() -> None:
         sa.Column("failing_since", sa.DateTime(timezone=True), comment="NULL: the last try succeeded."),
         sa.Column("failures", sa.Integer(), server_default="0", nullable=False, comment="Since then."),
         sa.Column("hold_until", sa.DateTime(timezone=True), comment="Nothing is sent before."),
+        sa.Column("claim_time", sa.DateTime(timezone=True), comment="When a process last took some of its deliveries."),
         sa.Column("pause_reason", sa.Text()),
         sa.Column("pause_time", sa.DateTime(timezone=True)),
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
