@@ -1,4 +1,4 @@
-"""How webhooks reach a receiver over time: in order, again after failures, and to the others whatever one does."""
+"""How webhooks reach a receiver over time: in order, again after failures, and to the others whichever one fails."""
 
 import asyncio
 import json
