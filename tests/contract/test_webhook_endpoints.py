@@ -68,7 +68,8 @@ async def test_the_database_has_no_secret_and_the_audit_log_no_path(store: Postg
     await store.webhook_endpoints.change(
         made.key, lambda each: replace(each, description="x"), an_act("UpdateEndpoint")
     )
-    await store.webhook_endpoints.delete(made.key, an_act("DeleteEndpoint"))
+    for _ in range(2):  # the answer to the first call was lost
+        await store.webhook_endpoints.delete(made.key, an_act("DeleteEndpoint"))
     entries = await store.audit_log.page(tenant="studio", before=None, limit=10)
     assert [entry.act.action for entry in entries] == ["DeleteEndpoint", "UpdateEndpoint", "CreateEndpoint"]
     assert entries[-1].after["url"] == "https://hooks.example.com"

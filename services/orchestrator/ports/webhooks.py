@@ -52,7 +52,10 @@ class Endpoints(Protocol):
         """
 
     async def delete(self, key: EndpointKey, act: Act) -> None:
-        """Deletes an endpoint: nothing more is recorded for it or sent to it. Raises NotFound."""
+        """Deletes an endpoint: nothing more is recorded for it or sent to it. A repeat changes nothing.
+
+        Raises NotFound.
+        """
 
     async def rotate(self, key: EndpointKey, request_id: str, overlap: timedelta, act: Act) -> tuple[Endpoint, str]:
         """Gives an endpoint another secret, and returns both. The one before signs too for the overlap.

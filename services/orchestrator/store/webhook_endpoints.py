@@ -147,7 +147,9 @@ class PostgresEndpoints:
     async def delete(self, key: EndpointKey, act: Act) -> None:
         """Deletes an endpoint: nothing more is recorded for it or sent to it. Raises NotFound."""
         async with self._database.writing() as connection:
-            before = await find(connection, key, lock=True)
+            before = webhook_rows.endpoint(await _found(connection, key, lock=True, deleted=True))
+            if before.state is EndpointState.DELETED:
+                return
             await connection.execute(DELETE, {"number": before.number, "now": act.time})
             await audit_log.write(connection, act, _logged(before), _logged(before) | {"state": "deleted"})
 
@@ -219,11 +221,11 @@ async def find(connection: AsyncConnection, key: EndpointKey, *, lock: bool = Fa
     return webhook_rows.endpoint(await _found(connection, key, lock=lock))
 
 
-async def _found(connection: AsyncConnection, key: EndpointKey, *, lock: bool) -> sa.Row[Any]:
+async def _found(connection: AsyncConnection, key: EndpointKey, *, lock: bool, deleted: bool = False) -> sa.Row[Any]:
     table = webhook_endpoints.c
-    query = sa.select(webhook_endpoints).where(
-        table.tenant == key.tenant, table.id == key.id, table.state != EndpointState.DELETED.value
-    )
+    query = sa.select(webhook_endpoints).where(table.tenant == key.tenant, table.id == key.id)
+    if not deleted:
+        query = query.where(table.state != EndpointState.DELETED.value)
     row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
         raise NotFound("webhook", f"webhooks/{key.id}")
