@@ -198,7 +198,13 @@ WEBHOOKS = (
     ),
     Binding("DELETE", "/v1/webhooks/{webhook}", f"{_WEBHOOKS}.DeleteEndpoint", _WEBHOOK),
     Binding(
-        "POST", "/v1/webhooks/{webhook}:rotateSecret", f"{_WEBHOOKS}.RotateSecret", _WEBHOOK, body=WHOLE, status=201
+        "POST",
+        "/v1/webhooks/{webhook}:rotateSecret",
+        f"{_WEBHOOKS}.RotateSecret",
+        _WEBHOOK,
+        body=WHOLE,
+        status=201,
+        key="request_id",
     ),
     Binding("POST", "/v1/webhooks/{webhook}:test", f"{_WEBHOOKS}.TestEndpoint", _WEBHOOK, body=WHOLE),
     Binding("GET", "/v1/webhooks/{webhook}/deliveries", f"{_WEBHOOKS}.ListDeliveries", _OF_WEBHOOK),
