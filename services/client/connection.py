@@ -12,10 +12,10 @@ from pathlib import Path
 
 import click
 
+from i2v_client import AsyncClient, proxy
+from i2v_client.errors import I2VError, Unreachable
 from services.certificates.certificate_files import CertificateFiles, NamedFile, UnusableCertificate
-from services.client import error_messages, proxy
-from services.client.client import Client
-from services.client.errors import I2VError, Unreachable
+from services.client import error_messages
 from services.client.exit_codes import ExitCode
 from services.client.terminal import say
 
@@ -53,13 +53,13 @@ class Connection:
     cert_key_file: Path | None
     json: bool = False
 
-    def client(self, *, user: str = "", key: str = "", retry_for_s: float | None = None) -> Client:
+    def client(self, *, user: str = "", key: str = "", retry_for_s: float | None = None) -> AsyncClient:
         """Returns a client, for another user or with another key if given. Raises NoKey, click.UsageError."""
         tls = self._certificates() or self.tls
         try:
             key, user = key or self.key(), user or self.user
             retry_for_s = self.retry_for_s if retry_for_s is None else retry_for_s
-            return Client(self.server, key, user, tls=tls, retry_for_s=retry_for_s)
+            return AsyncClient(self.server, key, user, tls=tls, retry_for_s=retry_for_s)
         except ValueError as error:
             raise NoKey(f"That cannot be a key: {error}.") from error
 
@@ -97,7 +97,7 @@ class Connection:
             return key
         raise NoKey(f"The key is empty: {file} has no content. Name another file with --key-file.")
 
-    def run(self, work: Callable[[Client], Awaitable[ExitCode | None]]) -> None:
+    def run(self, work: Callable[[AsyncClient], Awaitable[ExitCode | None]]) -> None:
         """Does the work and ends the process with its exit code; prints errors without a traceback."""
 
         async def connected() -> ExitCode | None:

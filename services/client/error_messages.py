@@ -5,10 +5,10 @@ import re
 from dataclasses import asdict
 from datetime import timedelta
 
-from services.client.errors import Busy, I2VError, QuotaExceeded, Unauthenticated, Unreachable
-from services.client.server_address import DEFAULT
+from i2v_client import Violation
+from i2v_client.errors import Busy, I2VError, QuotaExceeded, Unauthenticated, Unreachable
+from i2v_client.server_address import DEFAULT
 from services.client.shell_command import shell_command
-from services.errors import Violation
 from services.reasons import AccessReason
 
 OPTION_OF_FIELD = {

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from services.client.errors import I2VError, InvalidRequest, NotFound, QuotaExceeded, Unauthenticated, Unreachable
+from i2v_client.errors import I2VError, InvalidRequest, NotFound, QuotaExceeded, Unauthenticated, Unreachable
 
 HELP = """\b
 Exit codes:

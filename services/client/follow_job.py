@@ -9,13 +9,13 @@ from contextlib import aclosing, suppress
 
 from i2v.v1 import job_pb2
 
+from i2v_client import AsyncClient
+from i2v_client.errors import I2VError, Unreachable
+from i2v_client.output_file import OutputFile
 from services.client import error_messages, formatting, money_format
-from services.client.client import Client
-from services.client.errors import I2VError, Unreachable
 from services.client.event_descriptions import describe
 from services.client.exit_codes import ExitCode
 from services.client.interrupt import Interrupt
-from services.client.output_file import OutputFile
 from services.client.progress_display import Display, display
 from services.client.shell_command import shell_command
 from services.client.terminal import say
@@ -25,7 +25,7 @@ RETRY_FOR_S = 120.0
 
 
 async def make_video(
-    client: Client, spec: job_pb2.JobSpec, out: OutputFile, *, quote_token: str = "", json: bool
+    client: AsyncClient, spec: job_pb2.JobSpec, out: OutputFile, *, quote_token: str = "", json: bool
 ) -> ExitCode:
     """Submits a job, follows it and downloads the video. Ctrl-C cancels the job."""
     job: job_pb2.Job | None = None
@@ -57,7 +57,7 @@ async def make_video(
     return ExitCode.INTERRUPTED if interrupt.cancel_requested.is_set() else code
 
 
-async def fetch_video(client: Client, name: str, out: OutputFile, *, json: bool) -> ExitCode:
+async def fetch_video(client: AsyncClient, name: str, out: OutputFile, *, json: bool) -> ExitCode:
     """Resumes a job, follows the one that fetches the video, and downloads it. Ctrl-C leaves it running."""
     job = await client.resume(name)
     if not json:
@@ -71,7 +71,7 @@ async def fetch_video(client: Client, name: str, out: OutputFile, *, json: bool)
     return await _download(client, await client.get(job.name), out, shown, json=json)
 
 
-async def follow(client: Client, name: str, *, json: bool) -> job_pb2.Job:
+async def follow(client: AsyncClient, name: str, *, json: bool) -> job_pb2.Job:
     """Shows a job until it ends, and returns it. Ctrl-C leaves it running."""
     try:
         with display(json=json) as shown:
@@ -82,7 +82,7 @@ async def follow(client: Client, name: str, *, json: bool) -> job_pb2.Job:
     return await client.get(name)
 
 
-async def watch_job(client: Client, name: str, *, after: int, json: bool) -> ExitCode:
+async def watch_job(client: AsyncClient, name: str, *, after: int, json: bool) -> ExitCode:
     """Follows a job that was submitted before. Ctrl-C leaves it running."""
     try:
         with display(json=json) as shown:
@@ -100,7 +100,7 @@ async def watch_job(client: Client, name: str, *, after: int, json: bool) -> Exi
     return ExitCode.OK if succeeded else ExitCode.NO_VIDEO
 
 
-async def warnings(client: Client, job: job_pb2.Job) -> list[str]:
+async def warnings(client: AsyncClient, job: job_pb2.Job) -> list[str]:
     """Returns the warnings in a job's events so far."""
     found: list[str] = []
     if job.last_sequence:
@@ -114,7 +114,12 @@ async def warnings(client: Client, job: job_pb2.Job) -> list[str]:
 
 
 async def _show(
-    client: Client, name: str, shown: Display, after: int = 0, *, keys_to_detach: Callable[[], str] = lambda: "Ctrl-C"
+    client: AsyncClient,
+    name: str,
+    shown: Display,
+    after: int = 0,
+    *,
+    keys_to_detach: Callable[[], str] = lambda: "Ctrl-C",
 ) -> None:
     """Shows a job's events until it ends, and outages. `keys_to_detach` returns how to leave it running."""
 
@@ -128,7 +133,7 @@ async def _show(
         shown.event(event)
 
 
-async def _cancel(client: Client, name: str, interrupt: Interrupt, shown: Display) -> None:
+async def _cancel(client: AsyncClient, name: str, interrupt: Interrupt, shown: Display) -> None:
     """Cancels the job when the first Ctrl-C comes."""
     await interrupt.cancel_requested.wait()
     shown.say(f"Asking {name} to stop. Press Ctrl-C again to leave it alone.")
@@ -138,7 +143,7 @@ async def _cancel(client: Client, name: str, interrupt: Interrupt, shown: Displa
         shown.say(f"{name} could not be asked to stop: {error.message}")
 
 
-async def _download(client: Client, job: job_pb2.Job, out: OutputFile, shown: Display, *, json: bool) -> ExitCode:
+async def _download(client: AsyncClient, job: job_pb2.Job, out: OutputFile, shown: Display, *, json: bool) -> ExitCode:
     if job.state == job_pb2.Job.SUCCEEDED:
         try:
             if out.waits_for_a_reader:

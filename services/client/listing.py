@@ -1,12 +1,12 @@
 """Lists that come in pages, and how they are printed."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
 
+from i2v_client import AsyncClient
 from services.client import formatting
-from services.client.client import Client
 from services.client.connection import Connection
 from services.client.terminal import say
 
@@ -27,22 +27,11 @@ def show(
         say(*(formatting.columns([head, *map(row, found)]) if found else [nothing]), err=err)
 
 
-async def pages(client: Client, method: Any, request: Any, field: str, limit: int | None = None) -> list[Any]:
+async def pages(client: AsyncClient, method: Any, request: Any, field: str, limit: int | None = None) -> list[Any]:
     """Returns the messages of all pages, or the first ones."""
     found: list[Any] = []
-    async for message in each(client, method, request, field):
+    async for message in client.each(method, request, field):
         found.append(message)
         if len(found) == limit:
             break
     return found
-
-
-async def each(client: Client, method: Any, request: Any, field: str) -> AsyncGenerator[Any, None]:
-    """Yields the messages of all pages. It changes the request's page_token."""
-    while True:
-        page = await client.call(method, request)
-        for message in getattr(page, field):
-            yield message
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token

@@ -2,10 +2,9 @@
 
 from i2v.v1 import job_pb2
 
+from i2v_client import Violation
 from services.client import error_messages, limit_lines, money_format
 from services.client.formatting import columns, moment, seconds, size
-from services.errors import Violation
-from services.reasons import reason_of
 
 
 def lines(shown: job_pb2.PreviewJobResponse) -> list[str]:
@@ -54,5 +53,5 @@ def _price(shown: job_pb2.PreviewJobResponse) -> list[str]:
 
 def _refusals(shown: job_pb2.PreviewJobResponse) -> list[str]:
     """Returns everything that would refuse the job: problems by option, and limits."""
-    problems = [Violation(each.field, each.description, reason_of(each.reason)) for each in shown.problems]
+    problems = [Violation(each.field, each.description, each.reason) for each in shown.problems]
     return [*map(error_messages.of_field, problems), *(each.message for each in shown.limits if each.exceeded)]

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from i2v.v1 import job_pb2, provenance_pb2
 
-from services.client import follow_job, formatting, provenance_calls, rerun, verification_text
-from services.client.client import Client
+from i2v_client import AsyncClient
+from services.client import follow_job, formatting, rerun, verification_text
 from services.client.commands import command, named
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
@@ -23,8 +23,8 @@ ASSET = re.compile(r"assets/[0-9a-f]{64}")
 def manifest(connection: Connection, asset: str) -> None:
     """Shows how a video was made, as JSON."""
 
-    async def work(client: Client) -> None:
-        body = json.loads((await provenance_calls.manifest(client, asset)).json)
+    async def work(client: AsyncClient) -> None:
+        body = json.loads((await client.provenance.manifest(asset)).json)
         say(*json.dumps(body, ensure_ascii=False, indent=None if connection.json else 2).splitlines())
 
     connection.run(work)
@@ -41,8 +41,8 @@ def verify(connection: Connection, file: str) -> None:
     if isinstance(source, Path) and not source.is_file():
         raise click.BadParameter(f"there is no file {file!r}", param_hint="FILE")
 
-    async def work(client: Client) -> ExitCode:
-        found = await provenance_calls.verify(client, source)
+    async def work(client: AsyncClient) -> ExitCode:
+        found = await client.provenance.verify(source)
         say(*([formatting.as_json(found)] if connection.json else verification_text.lines(found)))
         genuine = found.verdict == provenance_pb2.Verification.GENUINE
         return ExitCode.OK if genuine else ExitCode.DIFFERENT
@@ -58,7 +58,7 @@ def rerun_job(connection: Connection, name: str) -> None:
     The exit code is 0 if all frames are the same, else 7. A prompt that was written from a scene is written again.
     """
 
-    async def work(client: Client) -> ExitCode:
+    async def work(client: AsyncClient) -> ExitCode:
         job = await client.get(name)
         if job.state != job_pb2.Job.SUCCEEDED:
             raise click.BadParameter(f"{name} has no video", param_hint="NAME")

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from i2v.v1 import job_pb2
 
-from services.client import provenance_calls
-from services.client.client import Client
-from services.client.errors import NotFound
+from i2v_client import AsyncClient
+from i2v_client.errors import NotFound
 from services.client.frames import first_difference, frame_digests
 
 
@@ -45,7 +44,7 @@ def spec_again(job: job_pb2.Job) -> job_pb2.JobSpec:
     return spec
 
 
-async def compare(client: Client, one: str, other: str) -> Comparison:
+async def compare(client: AsyncClient, one: str, other: str) -> Comparison:
     """Downloads two videos, decodes them and compares. Raises I2VError, OSError."""
     with tempfile.TemporaryDirectory(prefix="i2v-rerun-") as folder:
         files = [Path(folder) / "one.mp4", Path(folder) / "other.mp4"]
@@ -56,8 +55,8 @@ async def compare(client: Client, one: str, other: str) -> Comparison:
     return Comparison(len(first), first_difference(first, second), unsigned)
 
 
-async def _unsigned(client: Client, asset: str) -> str:
+async def _unsigned(client: AsyncClient, asset: str) -> str:
     try:
-        return (await provenance_calls.manifest(client, asset)).unsigned_sha256
+        return (await client.provenance.manifest(asset)).unsigned_sha256
     except NotFound:
         return ""  # of a job from before there were manifests

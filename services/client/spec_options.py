@@ -12,10 +12,10 @@ import click
 from google.protobuf.duration_pb2 import Duration
 from i2v.v1 import asset_pb2, job_pb2
 
+from i2v_client import AsyncClient
+from i2v_client.daemon_thread import in_daemon_thread
+from i2v_client.errors import InvalidRequest
 from services.blank_text import is_blank
-from services.client.client import Client
-from services.client.daemon_thread import in_daemon_thread
-from services.client.errors import InvalidRequest
 
 FITS = {"crop": job_pb2.ImageToVideo.CROP, "pad": job_pb2.ImageToVideo.PAD}
 QUALITIES = {"quality": job_pb2.JobSpec.QUALITY, "fast": job_pb2.JobSpec.FAST}
@@ -126,7 +126,7 @@ def with_spec_options(function: Command) -> Command:
     return function
 
 
-async def spec_from_options(client: Client, **given: Any) -> job_pb2.JobSpec:
+async def spec_from_options(client: AsyncClient, **given: Any) -> job_pb2.JobSpec:
     """Uploads the files and returns the spec. An option that the operation does not have is refused.
 
     `library` is a LibraryDetails message.
@@ -185,7 +185,7 @@ async def spec_from_options(client: Client, **given: Any) -> job_pb2.JobSpec:
     return spec
 
 
-async def upload(client: Client, file: Path, field: str, media_type: str = "") -> asset_pb2.Asset:
+async def upload(client: AsyncClient, file: Path, field: str, media_type: str = "") -> asset_pb2.Asset:
     """Uploads a file. Errors name `field`, for which the file was given."""
     try:
         return await client.upload(file if file.is_file() else await in_daemon_thread(_piped, file), media_type)

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from i2v_client import AsyncClient
+from i2v_client.errors import I2VError, Unauthenticated, Unreachable
 from services.client import formatting
-from services.client.client import Client
-from services.client.errors import I2VError, Unauthenticated, Unreachable
 from services.client.exit_codes import ExitCode
 from services.client.spec_options import upload
 from services.client.terminal import say
@@ -14,7 +14,7 @@ from services.client.terminal import say
 AT_ONCE = 4
 
 
-async def upload_files(client: Client, paths: Sequence[Path], *, json: bool) -> ExitCode:
+async def upload_files(client: AsyncClient, paths: Sequence[Path], *, json: bool) -> ExitCode:
     """Uploads files, and all files in folders; prints a line for each. Hidden files in folders are left out.
 
     Files that are refused, or cannot be read, are named, and do not keep the others from being uploaded. Returns the

@@ -5,13 +5,14 @@ from contextlib import aclosing
 import click
 from i2v.v1 import usage_pb2
 
-from services.client import formatting, statement_csv, usage_calls, usage_format, watch_usage
-from services.client.client import Client
+from i2v_client import AsyncClient
+from i2v_client.output_file import OutputFile, Write
+from services.client import formatting, statement_csv, usage_format, watch_usage
 from services.client.commands import command, named
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
-from services.client.output_file import OutputFile, Write
 from services.client.spec_options import utf8
+from services.client.statement import Statement
 from services.client.terminal import say
 
 Field, Kind = usage_pb2.QueryUsageRequest.Field, usage_pb2.LedgerEntry.Kind
@@ -41,20 +42,20 @@ def usage(
     if len(by) > 2 or len(set(by)) < len(by):
         raise click.BadParameter("at most two different ones", param_hint="--by")
 
-    async def show_limits(client: Client) -> None:
+    async def show_limits(client: AsyncClient) -> None:
         if watching:
             await watch_usage.show(client, json=connection.json)
         found = await client.usage()
         say(*([formatting.as_json(found)] if connection.json else usage_format.usage(found)))
 
-    async def show_sums(client: Client) -> None:
+    async def show_sums(client: AsyncClient) -> None:
         request = usage_pb2.QueryUsageRequest(
             group_by=[Field.Value(each.upper()) for each in by],
             since_day=f"{since:%Y-%m-%d}" if since else "",
             until_day=f"{until:%Y-%m-%d}" if until else "",
             whole_tenant=whole_tenant,
         )
-        found = await usage_calls.query(client, request)
+        found = await client.ledger.query(request)
         say(*([formatting.as_json(found)] if connection.json else usage_format.groups(by, found)))
 
     connection.run(show_sums if by else show_limits)
@@ -69,7 +70,7 @@ def usage(
 def ledger(connection: Connection, kind: str | None, job: str, user: str, whole_tenant: bool, limit: int) -> None:
     """Lists bookings, the newest first."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         request = usage_pb2.ListLedgerEntriesRequest(
             page_size=min(limit, 200),
             kind=Kind.Value(kind.upper()) if kind else Kind.KIND_UNSPECIFIED,
@@ -78,7 +79,7 @@ def ledger(connection: Connection, kind: str | None, job: str, user: str, whole_
             whole_tenant=whole_tenant or bool(user),
         )
         found: list[usage_pb2.LedgerEntry] = []
-        async with aclosing(usage_calls.entries(client, request)) as entries:
+        async with aclosing(client.ledger.entries(request)) as entries:
             async for entry in entries:
                 found.append(entry)
                 if len(found) == limit:
@@ -106,9 +107,9 @@ def statement(connection: Connection, month: str, csv_file: str | None, whole_te
         except OSError as error:
             raise click.BadParameter(f"{csv_file!r} cannot be written: {error.strerror}", param_hint="--csv") from error
 
-    async def work(client: Client) -> ExitCode:
+    async def work(client: AsyncClient) -> ExitCode:
         request = usage_pb2.StreamStatementRequest(month=month, whole_tenant=whole_tenant)
-        read = usage_calls.Statement(client, request)
+        read = Statement(client, request)
         if out is None:
             await _read(read, json=connection.json)
         else:
@@ -124,14 +125,14 @@ def statement(connection: Connection, month: str, csv_file: str | None, whole_te
     connection.run(work)
 
 
-async def _read(read: usage_calls.Statement, *, json: bool) -> None:
+async def _read(read: Statement, *, json: bool) -> None:
     async with aclosing(read.parts()) as parts:
         async for part in parts:
             if json:
                 say(formatting.as_json(part))
 
 
-async def _write_csv(read: usage_calls.Statement, write: Write) -> None:
+async def _write_csv(read: Statement, write: Write) -> None:
     await write(statement_csv.head())
     async with aclosing(read.parts()) as parts:
         async for part in parts:

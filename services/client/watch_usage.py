@@ -5,14 +5,14 @@ from datetime import datetime
 
 from i2v.v1 import usage_pb2
 
+from i2v_client import AsyncClient
+from i2v_client.errors import Unreachable
 from services.client import error_messages, formatting, limit_text
-from services.client.client import Client
-from services.client.errors import Unreachable
 from services.client.follow_job import RETRY_FOR_S
 from services.client.terminal import say
 
 
-async def show(client: Client, *, json: bool) -> None:
+async def show(client: AsyncClient, *, json: bool) -> None:
     """Shows them until Ctrl-C."""
 
     def report_outage(error: Unreachable) -> None:

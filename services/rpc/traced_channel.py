@@ -13,11 +13,7 @@ import grpc
 from services.rpc.ended_call import code_of
 from services.rpc.telemetry import CODE_NAMES
 from services.tracing import spans
-from services.tracing.spans import Attributes, Kind, Span
-from services.tracing.trace_context import TraceContext
-
-Begin = Callable[[str, Attributes, Kind], Span]
-Current = Callable[[], TraceContext | None]
+from services.tracing.spans import Kind, Span
 
 
 def rpc_attributes(method: str) -> dict[str, spans.Value]:
@@ -29,16 +25,15 @@ def rpc_attributes(method: str) -> dict[str, spans.Value]:
 class TracedChannel(grpc.aio.Channel):
     """Calls go over a channel, each in a span if there is a current one."""
 
-    def __init__(self, channel: grpc.aio.Channel, begin: Begin = spans.begin, current: Current = spans.current) -> None:
+    def __init__(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
-        self._begin, self._current = begin, current
 
     def _traced(self, method: str, call: Callable[..., Any]) -> Callable[..., Any]:
         name, attributes = method.lstrip("/"), rpc_attributes(method)
 
         def traced(*given: Any, metadata: Any = None, **options: Any) -> Any:
-            span = self._begin(name, attributes, Kind.CLIENT)
-            context = span.context() or self._current()
+            span = spans.begin(name, attributes, Kind.CLIENT)
+            context = span.context() or spans.current()
             if context is None:
                 return call(*given, metadata=metadata, **options)
             try:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from i2v.v1 import job_pb2
 
-from services.client.client import Client, job_spec
+from i2v_client import AsyncClient, job_spec
 from services.client.connection import RETRY_FOR_WITH_SEVERAL_S
 from tests.support.container_stack import APIS, WORKERS, ContainerStack, Report
 
@@ -20,8 +20,8 @@ SMALL = "test-model"
 IDLE_BYTES = 600_000_000
 
 
-def client(stack: ContainerStack) -> Client:
-    return Client(",".join(stack.addresses), stack.key, retry_for_s=RETRY_FOR_WITH_SEVERAL_S)
+def client(stack: ContainerStack) -> AsyncClient:
+    return AsyncClient(",".join(stack.addresses), stack.key, retry_for_s=RETRY_FOR_WITH_SEVERAL_S)
 
 
 def frames(file: Path) -> np.ndarray:
@@ -85,7 +85,7 @@ async def test_nothing_fails_while_apis_and_workers_are_rolled(stack: ContainerS
     made: list[str] = []
     progress = asyncio.Condition()
 
-    async def make(i2v: Client) -> None:
+    async def make(i2v: AsyncClient) -> None:
         while not over.is_set():
             job = await i2v.submit(job_spec("A wave.", model=SMALL))
             numbers = [event.sequence async for event in i2v.watch(job.name)]

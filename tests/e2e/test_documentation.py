@@ -41,7 +41,7 @@ class Checkout:
         text = command.text.replace(STACKS, address)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("I2V_")}
         settings = {"I2V_SERVER": address, "I2V_DATABASE_URL": database, "I2V_DATA": str(self.folder / "own")}
-        environment = inherited | settings | {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+        environment = inherited | settings | {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}:{ROOT / 'clients/python/src'}"}
         typed = ["sh", "-c", text]
         if command.language == "python":
             (self.folder / "example.py").write_text(text)

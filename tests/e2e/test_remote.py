@@ -8,8 +8,8 @@ import pytest
 from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
 from i2v.v1 import job_pb2
 
-from services.client.client import Client
-from services.client.errors import NotFound
+from i2v_client import AsyncClient
+from i2v_client.errors import NotFound
 from services.orchestrator.media.probe import probe_output
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.programs import OPERATORS, World, world
@@ -36,20 +36,22 @@ async def audited(store: PostgresStore) -> AsyncIterator[PostgresStore]:
     assert await store.counter_audits.full(limit=9) == []
 
 
-def client(remote: World, address: str) -> Client:
-    return Client(address, remote.key, "ann")
+def client(remote: World, address: str) -> AsyncClient:
+    return AsyncClient(address, remote.key, "ann")
 
 
-async def upload(i2v: Client, data: bytes) -> str:
+async def upload(i2v: AsyncClient, data: bytes) -> str:
     return (await i2v.upload(data)).name
 
 
-async def image_to_video(i2v: Client, model: str = "wavespeed-wan-2.5", resolution: str = "480p") -> job_pb2.JobSpec:
+async def image_to_video(
+    i2v: AsyncClient, model: str = "wavespeed-wan-2.5", resolution: str = "480p"
+) -> job_pb2.JobSpec:
     moves = job_pb2.ImageToVideo(image=await upload(i2v, PICTURE), prompt="the boat rocks gently")
     return job_pb2.JobSpec(model=model, resolution=resolution, image_to_video=moves)
 
 
-async def scene_animation(i2v: Client) -> job_pb2.JobSpec:
+async def scene_animation(i2v: AsyncClient) -> job_pb2.JobSpec:
     scene = job_pb2.SceneAnimation(
         image=await upload(i2v, PICTURE),
         scene="An old boat lies at the pier and moves with the swell",
@@ -59,20 +61,20 @@ async def scene_animation(i2v: Client) -> job_pb2.JobSpec:
     return job_pb2.JobSpec(model="wavespeed-kling-2.5-turbo-std", scene_animation=scene)
 
 
-async def talking_avatar(i2v: Client) -> job_pb2.JobSpec:
+async def talking_avatar(i2v: AsyncClient) -> job_pb2.JobSpec:
     talks = job_pb2.TalkingAvatar(
         image=await upload(i2v, PICTURE), audio=await upload(i2v, sound(6.5)), prompt="a fisherman tells of the sea"
     )
     return job_pb2.JobSpec(model="wavespeed-infinitetalk", resolution="480p", talking_avatar=talks)
 
 
-async def ended(i2v: Client, name: str) -> job_pb2.Job:
+async def ended(i2v: AsyncClient, name: str) -> job_pb2.Job:
     async for _ in i2v.watch(name):
         pass
     return await i2v.get(name)
 
 
-async def until(i2v: Client, name: str, kind: str, stage: str = "") -> job_pb2.JobEvent:
+async def until(i2v: AsyncClient, name: str, kind: str, stage: str = "") -> job_pb2.JobEvent:
     async for event in i2v.watch(name):
         if event.WhichOneof("event") == kind and stage in ("", event.progressed.stage):
             return event
@@ -169,7 +171,7 @@ async def test_a_worker_that_is_killed_while_nobody_knows_leaves_it_to_the_opera
         async with remote.orchestrator("worker") as worker:
             await until(i2v, job.name, "reconciling")
             await worker.kill()
-        async with remote.orchestrator("worker"), Client(api.address, OPERATORS) as operator:
+        async with remote.orchestrator("worker"), AsyncClient(api.address, OPERATORS) as operator:
             stub: Any = reconcile_pb2_grpc.ReconcileServiceStub(operator.channel())
             listed = await operator.call(stub.ListPaidCalls, reconcile_pb2.ListPaidCallsRequest())
             assert [each.job for each in listed.paid_calls] == [job.name]
@@ -188,7 +190,7 @@ async def test_a_job_that_timed_out_is_resumed_for_nothing_and_without_a_second_
         async with remote.orchestrator("all") as process, client(remote, process.address) as i2v:
             job = await ended(i2v, (await i2v.submit(await image_to_video(i2v))).name)
             assert (job.state, job.error.reason, job.error.resumable) == (State.FAILED, "TIMED_OUT", True)
-            async with Client(process.address, remote.key, "bob") as stranger:
+            async with AsyncClient(process.address, remote.key, "bob") as stranger:
                 with pytest.raises(NotFound):
                     await stranger.resume(job.name)
             remote.wavespeed.release()

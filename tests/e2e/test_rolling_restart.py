@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.client.client import Client, job_spec
+from i2v_client import AsyncClient, job_spec
 from services.client.connection import RETRY_FOR_WITH_SEVERAL_S
 from tests.support.client_command import Command
 from tests.support.pictures import a_picture
@@ -23,7 +23,7 @@ async def test_no_call_fails_while_one_of_two_replicas_runs(database: str, tmp_p
         for name in replicas.names:
             await replicas.start(name)
         i2v = await stack.enter_async_context(
-            Client(replicas.servers, replicas.key, retry_for_s=RETRY_FOR_WITH_SEVERAL_S)
+            AsyncClient(replicas.servers, replicas.key, retry_for_s=RETRY_FOR_WITH_SEVERAL_S)
         )
         (tmp_path / "folder").mkdir()
         command = Command(replicas.servers, tmp_path / "folder")

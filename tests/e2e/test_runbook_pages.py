@@ -58,7 +58,7 @@ class Shell:
         self.folder = folder
         self.variables = {
             "PATH": f"{commands}:{os.environ['PATH']}",
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}:{ROOT / 'clients/python/src'}",
             "HOME": str(folder),
             **environment,
         }

@@ -59,7 +59,7 @@ async def generate(started: VendorProcesses, data: Path, vendor: str, model: str
 async def test_every_model_of_every_vendor_makes_a_video_also_after_a_restart_with_new_ids(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", f"{Path.cwd()}:{Path.cwd() / 'gen'}")
+    monkeypatch.setenv("PYTHONPATH", f"{Path.cwd()}:{Path.cwd() / 'gen'}:{Path.cwd() / 'clients/python/src'}")
     asked = [(vendor, model) for vendor in VENDORS for model in MODELS[vendor]]
     refs: list[str] = []
     for _ in range(2):

@@ -97,7 +97,7 @@ async def test_the_commands_upgrade_an_installation_and_take_it_back(
                 starting.create_task(replicas.start(name, previous_release))
         environment = {
             "PATH": f"{folder}:{tmp_path / 'cluster'}:{programs()}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}:{ROOT / 'clients/python/src'}",
             "I2V_SERVER": replicas.servers,
             "I2V_KEY_FILE": str(tmp_path / "operator-key"),
             "I2V_DATABASE_URL": plain_url(database),

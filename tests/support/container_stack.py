@@ -51,7 +51,7 @@ class ContainerStack:
         """Runs `i2v` and returns what it printed."""
         environment = {
             "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}:{ROOT / 'clients/python/src'}",
             "I2V_SERVER": ",".join(self.addresses),
             "I2V_KEY": key or self.key,
         }

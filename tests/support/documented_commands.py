@@ -10,7 +10,12 @@ from pathlib import Path
 from tests.support.documented_steps import without_steps
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "clients/python/README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 LANGUAGES = {"": "shell", "sh": "shell", "shell": "shell", "bash": "shell", "console": "shell", "python": "python"}
 """How a block is run, by the language of its fence. A picture or a tree has the language `text`."""
 NOT_RUN = {

@@ -36,7 +36,7 @@ def page_run(steps: Sequence[Step], *options: str) -> Iterator[Path]:
             more = {
                 "I2V_SERVER": f"{HOST}:{port}",
                 "STUDIO_URL": f"http://{HOST}:{studio_port}",
-                "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
+                "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}:{ROOT / 'clients/python/src'}",
             }
             subprocess.run(
                 ["sh", "-c", script(list(steps))], cwd=checkout, env=inherited | more, timeout=LIMIT_S, check=True

@@ -23,9 +23,9 @@ from i2v.v1 import (
 )
 from prometheus_client import CollectorRegistry
 
+from i2v_client import AsyncClient
+from i2v_client.server_address import SERVICE
 from services.certificates.certificate_files import CertificateFiles
-from services.client.client import Client
-from services.client.server_address import SERVICE
 from services.errors import InvalidUpload, Unavailable, Violation
 from services.errors import NotFound as NoSuchThing
 from services.errors import Unauthenticated as NoKey
@@ -82,6 +82,9 @@ class Script(
     break_watch_after: list[int] = field(default_factory=list)
     end_watch_early: bool = False
     cut_download_at: list[int] = field(default_factory=list)
+    cut_upload_at: list[int] = field(default_factory=list)
+    received: dict[str, bytes] = field(default_factory=dict)
+    """What was kept of uploads that were cut, by their ids."""
     stubborn: bool = False
     """A cancelled job goes on all the same."""
     endless: bool = False
@@ -210,13 +213,27 @@ class Script(
     async def WriteAsset(
         self, requests: AsyncIterator[asset_pb2.WriteAssetRequest], context: Context
     ) -> asset_pb2.Asset:
-        parts = [each async for each in requests]
-        self.asked.append(parts[0].header)
-        data = b"".join(each.data for each in parts[1:])
+        header = (await anext(aiter(requests))).header
+        self.asked.append(header)
+        data = self.received.get(header.upload_id, b"")
+        assert header.offset == len(data)
+        async for part in requests:
+            data += part.data
+            if self.cut_upload_at and len(data) >= self.cut_upload_at[0]:
+                del self.cut_upload_at[0]
+                self.received[header.upload_id] = data[:-1000]
+                raise Unavailable(reason=ServiceReason.GOING_DOWN, retry_after_s=0.01)
         if data.startswith(b"GIF8"):
             raise InvalidUpload([Violation("data", "is a GIF picture", "PICTURE_FORMAT")], reason="PICTURE_FORMAT")
         self.uploads.append(data)
-        return asset_pb2.Asset(name=asset_name(data), media_type=parts[0].header.media_type, size_bytes=len(data))
+        return asset_pb2.Asset(name=asset_name(data), media_type=header.media_type, size_bytes=len(data))
+
+    async def QueryWriteStatus(
+        self, request: asset_pb2.QueryWriteStatusRequest, context: Context
+    ) -> asset_pb2.WriteStatus:
+        if request.upload_id not in self.received:
+            raise NoSuchThing("upload", request.upload_id)
+        return asset_pb2.WriteStatus(received_bytes=len(self.received[request.upload_id]))
 
     async def GetAsset(self, request: asset_pb2.GetAssetRequest, context: Context) -> asset_pb2.Asset:
         return asset_pb2.Asset(name=request.name)
@@ -296,7 +313,7 @@ def kept(port: int) -> socket.socket:
 class Rig:
     script: Script
     server: RpcServer
-    client: Client
+    client: AsyncClient
 
     @property
     def address(self) -> str:
@@ -310,5 +327,5 @@ async def scripted() -> AsyncIterator[Rig]:
         script = Script()
         server = await serving(script)
         stack.push_async_callback(server.drain, 0)
-        client = await stack.enter_async_context(Client(f"127.0.0.1:{server.port}", KEY, "ann", retry_for_s=5))
+        client = await stack.enter_async_context(AsyncClient(f"127.0.0.1:{server.port}", KEY, "ann", retry_for_s=5))
         yield Rig(script, server, client)

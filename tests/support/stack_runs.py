@@ -21,7 +21,9 @@ class Stack:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tools.stack", *arguments],
             # No program uses a proxy for any request to this machine.
-            env=os.environ | DEAD | {name: value, "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}"},
+            env=os.environ
+            | DEAD
+            | {name: value, "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}:{Path.cwd() / 'clients/python/src'}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from i2v.v1 import job_pb2
 
-from services.client.client import Client, job_spec
-from services.client.errors import I2VError
+from i2v_client import AsyncClient, job_spec
+from i2v_client.errors import I2VError
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class WrongAnswer(Exception):
 class Load:
     """The calls of one installation's callers."""
 
-    def __init__(self, client: Client, per_second: float, most_waiting: int = 0) -> None:
+    def __init__(self, client: AsyncClient, per_second: float, most_waiting: int = 0) -> None:
         """`per_second` jobs are submitted, and none while `most_waiting` have not ended; 0: without that limit."""
         self._client = client
         self._per_second = per_second

@@ -84,7 +84,11 @@ async def _process(
     name: str, *arguments: str, log: Path, root: Path | None, settings: Mapping[str, str]
 ) -> asyncio.subprocess.Process:
     root = root or Path.cwd()
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{root}:{root / 'gen'}", **settings}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{root}:{root / 'gen'}:{root / 'clients/python/src'}",
+        **settings,
+    }
     with log.open("ab") as file:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-W", "ignore", "-m", name, *arguments),

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.client.client import Client
+from i2v_client import AsyncClient
 from services.client.connection import RETRY_FOR_WITH_SEVERAL_S
 from tools.evictions.continuation import Continuations
 from tools.evictions.load import Load
@@ -62,7 +62,7 @@ async def session(
         async with asyncio.TaskGroup() as starting:
             for name in replicas.names[1:]:
                 starting.create_task(replicas.start(name))
-        client = Client(replicas.servers, replicas.key, retry_for_s=RETRY_FOR_WITH_SEVERAL_S)
+        client = AsyncClient(replicas.servers, replicas.key, retry_for_s=RETRY_FOR_WITH_SEVERAL_S)
         load, jobs = Load(await stack.enter_async_context(client), per_second, most_waiting), Continuations(url)
         stack.push_async_callback(jobs.close)
         made = Session(url, replicas, load, jobs)

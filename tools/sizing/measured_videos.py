@@ -13,7 +13,7 @@ import psycopg
 from i2v.v1 import job_pb2
 from PIL import Image
 
-from services.client.client import Client, job_spec
+from i2v_client import AsyncClient, job_spec
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from tools import stack_vendors
 from tools.sizing.usage_meter import UsageMeter
@@ -67,7 +67,7 @@ def measure() -> Costs:
 
 
 async def _costs(api: Orchestrator, meter: UsageMeter, blobs: Path, model: str, duration_s: int) -> dict[str, float]:
-    async with Client(api.address, api.key_file.read_text().strip()) as client:
+    async with AsyncClient(api.address, api.key_file.read_text().strip()) as client:
         picture = await client.upload(_large_picture(blobs.parent))
 
         async def make() -> tuple[float, int]:

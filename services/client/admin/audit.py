@@ -2,9 +2,9 @@
 
 from i2v.admin.v1 import counter_audit_pb2, counter_audit_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.admin.group import admin
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
@@ -20,7 +20,7 @@ def audit(connection: Connection) -> None:
     It ends with code 1 if there are differences.
     """
 
-    async def work(client: Client) -> ExitCode:
+    async def work(client: AsyncClient) -> ExitCode:
         stub = counter_audit_pb2_grpc.CounterAuditServiceStub(client.channel())
         found = await client.call(stub.AuditCounters, counter_audit_pb2.AuditCountersRequest())
         say(*([formatting.as_json(found)] if connection.json else lines(found)))

@@ -5,9 +5,9 @@ from typing import Any
 import click
 from i2v.admin.v1 import backend_pb2, backend_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.admin.group import admin
-from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
 from services.client.listing import show
@@ -39,7 +39,7 @@ def _worker(worker: backend_pb2.Backend.Worker) -> str:
 
 
 def _change(connection: Connection, method: str, request: Any) -> None:
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = backend_pb2_grpc.BackendServiceStub(client.channel())
         show(connection, [await client.call(getattr(stub, method), request)], HEAD, _row, "")
 
@@ -50,7 +50,7 @@ def _change(connection: Connection, method: str, request: Any) -> None:
 def backends(connection: Connection) -> None:
     """Shows each backend: whether it is drained, its jobs, and its workers with their last heartbeats."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = backend_pb2_grpc.BackendServiceStub(client.channel())
         found = await client.call(stub.ListBackends, backend_pb2.ListBackendsRequest())
         show(connection, found.backends, HEAD, _row, "There are no backends.")

@@ -6,13 +6,13 @@ from contextlib import aclosing
 import click
 from i2v.admin.v1 import blob_pb2, blob_pb2_grpc
 
+from i2v_client import AsyncClient
+from i2v_client.errors import Unreachable
+from i2v_client.retry import RetryPolicy
 from services.client import formatting
 from services.client.admin.group import admin
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
-from services.client.errors import Unreachable
-from services.client.retry import RetryPolicy
 from services.client.terminal import say
 
 MB = 1_000_000
@@ -40,7 +40,7 @@ def scrub(connection: Connection, mb_per_second: int) -> None:
     something is missing or altered.
     """
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = blob_pb2_grpc.BlobServiceStub(client.channel())
         request = blob_pb2.ScrubBlobsRequest(bytes_per_second=mb_per_second * MB)
         looked_at = bytes_read = broken = 0
@@ -83,7 +83,7 @@ def copy(connection: Connection, mb_per_second: int, dry_run: bool) -> None:
     something is missing, altered, or not copied yet.
     """
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         request = blob_pb2.CopyBlobsRequest(bytes_per_second=mb_per_second * MB, dry_run=dry_run)
         total = await copied(client, connection, request)
         if not connection.json:
@@ -95,7 +95,7 @@ def copy(connection: Connection, mb_per_second: int, dry_run: bool) -> None:
 
 
 async def copied(
-    client: Client, connection: Connection, request: blob_pb2.CopyBlobsRequest
+    client: AsyncClient, connection: Connection, request: blob_pb2.CopyBlobsRequest
 ) -> blob_pb2.CopyBlobsCounts:
     """Runs a copy to its end, and shows how far it is. Returns what became of the keys."""
     stub, retry = blob_pb2_grpc.BlobServiceStub(client.channel()), RetryPolicy(RETRY_FOR_S)
@@ -158,7 +158,7 @@ def configure(connection: Connection, origins: tuple[str, ...], dry_run: bool) -
     take the rules.
     """
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = blob_pb2_grpc.BlobServiceStub(client.channel())
         request = blob_pb2.ConfigureBlobsRequest(origins=origins, dry_run=dry_run)
         found = await client.call(stub.ConfigureBlobs, request)

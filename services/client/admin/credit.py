@@ -7,9 +7,9 @@ from typing import Any
 import click
 from i2v.admin.v1 import credit_pb2, credit_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting, money_format
 from services.client.admin.group import REASON, TENANT, admin
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.terminal import say
@@ -65,7 +65,7 @@ def _book(connection: Connection, tenant: str, micros: int, user: str, request_i
         request_id=request_id or str(uuid.uuid4()), tenant=tenant, user=user, amount_micros=micros, reason=reason
     )
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = credit_pb2_grpc.CreditServiceStub(client.channel())
         booked = await client.call(stub.BookCredit, request)
         if connection.json:

@@ -8,10 +8,9 @@ from typing import Any
 import click
 from i2v.admin.v1 import key_pb2, key_pb2_grpc, tenant_pb2, tenant_pb2_grpc
 
-from services.client import listing
+from i2v_client import AsyncClient
 from services.client.admin.group import REASON, admin, since_now
 from services.client.assets.transfers import EVENTS, FOLDER, print_exported
-from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
@@ -40,7 +39,7 @@ def export_(connection: Connection, tenant: str, of_user: str, folder: Path, eve
     """
     subject = Subject(tenant.removeprefix("tenants/"), of_user)
 
-    async def work(client: Client) -> ExitCode:
+    async def work(client: AsyncClient) -> ExitCode:
         keys: Any = key_pb2_grpc.KeyServiceStub(client.channel())
         request = key_pb2.CreateKeyRequest(
             tenant=tenant,
@@ -51,7 +50,7 @@ def export_(connection: Connection, tenant: str, of_user: str, folder: Path, eve
         )
         made = await client.call(keys.CreateKey, request)
 
-        def client_of(user: str) -> Client:
+        def client_of(user: str) -> AsyncClient:
             return connection.client(user=user, key=made.key_text, retry_for_s=RETRY_FOR_S)
 
         try:
@@ -65,11 +64,11 @@ def export_(connection: Connection, tenant: str, of_user: str, folder: Path, eve
     connection.run(work)
 
 
-async def _users(client: Client, tenant: str, of_user: str) -> AsyncIterator[str]:
+async def _users(client: AsyncClient, tenant: str, of_user: str) -> AsyncIterator[str]:
     if of_user:
         yield of_user
         return
     tenants: Any = tenant_pb2_grpc.TenantServiceStub(client.channel())
     request = tenant_pb2.ListTenantUsersRequest(tenant=tenant, page_size=200)
-    async for user in listing.each(client, tenants.ListTenantUsers, request, "users"):
+    async for user in client.each(tenants.ListTenantUsers, request, "users"):
         yield user

@@ -11,9 +11,9 @@ import click
 from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.admin.v1 import cost_pb2, cost_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client.admin.group import admin
 from services.client.admin.usage import output
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
@@ -73,7 +73,7 @@ def compare_(
     if end <= start:
         raise click.BadParameter("is before --since", param_hint="--until")
 
-    async def work(client: Client) -> ExitCode:
+    async def work(client: AsyncClient) -> ExitCode:
         found = await _compared(client, file, form, provider, start, end, allowed)
         if out is not None:
             async with out.writing() as write:
@@ -89,7 +89,13 @@ def compare_(
 
 
 async def _compared(
-    client: Client, file: Path, form: InvoiceFormat, provider: str, start: datetime, end: datetime, allowed: Decimal
+    client: AsyncClient,
+    file: Path,
+    form: InvoiceFormat,
+    provider: str,
+    start: datetime,
+    end: datetime,
+    allowed: Decimal,
 ) -> Comparison:
     request = cost_pb2.StreamVendorCallsRequest(
         provider=provider, since=_stamp(start - AROUND), until=_stamp(end + AROUND)
@@ -111,7 +117,7 @@ async def _compared(
 
 
 async def _calls(
-    client: Client, request: cost_pb2.StreamVendorCallsRequest
+    client: AsyncClient, request: cost_pb2.StreamVendorCallsRequest
 ) -> AsyncGenerator[cost_pb2.VendorCall, None]:
     stub: Any = cost_pb2_grpc.CostServiceStub(client.channel())
     async with aclosing(client.stream(stub.StreamVendorCalls, request)) as parts:

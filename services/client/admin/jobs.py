@@ -8,10 +8,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.admin.v1 import job_pb2, job_pb2_grpc
 from i2v.v1 import job_pb2 as jobs_pb2
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.admin.group import REASON, admin
 from services.client.admin.job_details import HEAD, lines, row
-from services.client.client import Client
 from services.client.commands import STATES, command, named
 from services.client.connection import Connection
 from services.client.listing import pages, show
@@ -76,7 +76,7 @@ def list_(
         page_size=min(limit, 200),
     )
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = job_pb2_grpc.AdminJobServiceStub(client.channel())
         found = await pages(client, stub.ListJobs, request, "jobs", limit)
         show(connection, found, HEAD, row, "There are no such jobs.")
@@ -89,7 +89,7 @@ def list_(
 def show_(connection: Connection, job: str) -> None:
     """Shows all that is stored about a job: its holds, bookings, paid calls, queue entry and worker."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = job_pb2_grpc.AdminJobServiceStub(client.channel())
         found = await client.call(stub.GetJob, job_pb2.GetJobRequest(name=job))
         say(*([formatting.as_json(found)] if connection.json else lines(found)))
@@ -103,7 +103,7 @@ def show_(connection: Connection, job: str) -> None:
 def cancel(connection: Connection, job: str, reason: str) -> None:
     """Cancels a job, as its owner could: a waiting one costs nothing, a running one what it has made."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = job_pb2_grpc.AdminJobServiceStub(client.channel())
         cancelled = await client.call(stub.CancelJob, job_pb2.CancelJobRequest(name=job, reason=reason))
         show(connection, [cancelled], HEAD, row, "")

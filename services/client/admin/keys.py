@@ -8,9 +8,9 @@ import click
 from google.protobuf.duration_pb2 import Duration
 from i2v.admin.v1 import key_pb2, key_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.admin.group import admin, since_now
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.listing import pages, show
@@ -69,7 +69,7 @@ def create(
         reason=reason,
     )
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = key_pb2_grpc.KeyServiceStub(client.channel())
         _show_key(connection, await client.call(stub.CreateKey, request))
 
@@ -81,7 +81,7 @@ def create(
 def list_(connection: Connection, tenant: str) -> None:
     """Lists the keys, ended ones too."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = key_pb2_grpc.KeyServiceStub(client.channel())
         request = key_pb2.ListKeysRequest(tenant=_tenant(tenant), page_size=200)
         show(connection, await pages(client, stub.ListKeys, request, "keys"), HEAD, _row, "There are no keys.")
@@ -97,7 +97,7 @@ def rotate(connection: Connection, key: str, overlap: timedelta, reason: str) ->
     """Makes a key like another one, which ends after the overlap. Stdout gets the new key alone."""
     request = key_pb2.RotateKeyRequest(name=key, overlap=Duration(seconds=int(overlap.total_seconds())), reason=reason)
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = key_pb2_grpc.KeyServiceStub(client.channel())
         made = await client.call(stub.RotateKey, request)
         _show_key(connection, made, made.replaced)
@@ -111,7 +111,7 @@ def rotate(connection: Connection, key: str, overlap: timedelta, reason: str) ->
 def revoke(connection: Connection, key: str, reason: str) -> None:
     """Ends a key, everywhere within 5 seconds."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = key_pb2_grpc.KeyServiceStub(client.channel())
         ended = await client.call(stub.RevokeKey, key_pb2.RevokeKeyRequest(name=key, reason=reason))
         show(connection, [ended], HEAD, _row, "")

@@ -3,9 +3,9 @@
 import click
 from i2v.admin.v1 import retention_pb2, retention_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.admin.group import admin
-from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
 from services.client.terminal import say
@@ -26,7 +26,7 @@ def fold(connection: Connection, tenant: str, before: str, yes: bool) -> None:
     All sums stay the same. The single bookings are lost.
     """
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = retention_pb2_grpc.RetentionServiceStub(client.channel())
         request = retention_pb2.FoldLedgerRequest(tenant=tenant, before=before, dry_run=not yes)
         done = await client.call(stub.FoldLedger, request)

@@ -5,9 +5,9 @@ from typing import Any
 import click
 from i2v.admin.v1 import limit_pb2, limit_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.admin.group import REASON, TENANT, admin
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.limit_lines import NONE, UNLIMITED
@@ -71,7 +71,7 @@ def set_(connection: Connection, tenant: str, limit: str, most: int | None, user
     """Sets a limit to an amount in its unit (micros, jobs, milliseconds, bytes), or to unlimited."""
     request = limit_pb2.SetLimitRequest(tenant=tenant, user=user, key=key, limit=limit, most=most, reason=reason)
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = limit_pb2_grpc.LimitServiceStub(client.channel())
         show(connection, [await client.call(stub.SetLimit, request)], HEAD, _row, "")
 
@@ -88,7 +88,7 @@ def unset(connection: Connection, tenant: str, limit: str, user: str, key: str, 
     """Removes an override: the plan's limit holds again."""
     request = limit_pb2.UnsetLimitRequest(tenant=tenant, user=user, key=key, limit=limit, reason=reason)
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = limit_pb2_grpc.LimitServiceStub(client.channel())
         done = await client.call(stub.UnsetLimit, request)
         say(formatting.as_json(done) if connection.json else "The plan's limit holds again.")
@@ -101,7 +101,7 @@ def unset(connection: Connection, tenant: str, limit: str, user: str, key: str, 
 def list_(connection: Connection, tenant: str) -> None:
     """Lists the overrides of a tenant."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = limit_pb2_grpc.LimitServiceStub(client.channel())
         found = await client.call(stub.ListLimits, limit_pb2.ListLimitsRequest(tenant=tenant))
         show(connection, found.limits, HEAD, _row, "All limits are those of the plan.")

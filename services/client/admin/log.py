@@ -3,9 +3,9 @@
 import click
 from i2v.admin.v1 import audit_pb2, audit_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.admin.group import admin
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.listing import pages, show
@@ -30,7 +30,7 @@ def log(connection: Connection, tenant: str, limit: int) -> None:
     name = f"tenants/{tenant}" if tenant and "/" not in tenant else tenant
     request = audit_pb2.ListAuditEntriesRequest(tenant=name, page_size=min(limit, 200))
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = audit_pb2_grpc.AuditServiceStub(client.channel())
         found = await pages(client, stub.ListAuditEntries, request, "entries", limit)
         show(connection, found, HEAD, _row, "The log has no entries.")

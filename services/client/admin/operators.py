@@ -6,10 +6,10 @@ from typing import Any
 import click
 from i2v.admin.v1 import operator_pb2, operator_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.admin.group import REASON, admin, since_now
 from services.client.admin.keys import ONCE
-from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
 from services.client.listing import show
@@ -42,7 +42,7 @@ def create(connection: Connection, name: str, role: str, expires_in: timedelta |
         display_name=name, role=ROLES[role], expire_time=since_now(expires_in), reason=reason
     )
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = operator_pb2_grpc.OperatorServiceStub(client.channel())
         made = await client.call(stub.CreateOperator, request)
         if connection.json:
@@ -59,7 +59,7 @@ def create(connection: Connection, name: str, role: str, expires_in: timedelta |
 def list_(connection: Connection) -> None:
     """Lists the operators, revoked ones too."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = operator_pb2_grpc.OperatorServiceStub(client.channel())
         found = await client.call(stub.ListOperators, operator_pb2.ListOperatorsRequest())
         show(connection, found.operators, HEAD, _row, "There is only the operator of the settings.")
@@ -73,7 +73,7 @@ def list_(connection: Connection) -> None:
 def revoke(connection: Connection, operator: str, reason: str) -> None:
     """Ends an operator's key, everywhere within 5 seconds."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = operator_pb2_grpc.OperatorServiceStub(client.channel())
         request = operator_pb2.RevokeOperatorRequest(name=operator, reason=reason)
         show(connection, [await client.call(stub.RevokeOperator, request)], HEAD, _row, "")

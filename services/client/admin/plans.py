@@ -6,9 +6,9 @@ from typing import Any
 import click
 from i2v.admin.v1 import plan_pb2, plan_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting, plan_table
 from services.client.admin.group import admin
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
@@ -25,7 +25,7 @@ def plans() -> None:
 def list_plans(connection: Connection) -> None:
     """Lists the plans that hold now."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = plan_pb2_grpc.PlanServiceStub(client.channel())
         found = await client.call(stub.ListPlans, plan_pb2.ListPlansRequest())
         say(*(map(formatting.as_json, found.plans) if connection.json else plan_table.plans(found.plans)))
@@ -45,7 +45,7 @@ def check_plans(connection: Connection, file: Path) -> None:
     except OSError as error:
         raise click.BadParameter(f"{str(file)!r} cannot be read: {error.strerror}", param_hint="FILE") from error
 
-    async def work(client: Client) -> ExitCode:
+    async def work(client: AsyncClient) -> ExitCode:
         stub: Any = plan_pb2_grpc.PlanServiceStub(client.channel())
         found = await client.call(stub.CheckPlans, plan_pb2.CheckPlansRequest(content=content))
         if connection.json:

@@ -7,9 +7,9 @@ import click
 from i2v.admin.v1 import reconcile_pb2, reconcile_pb2_grpc
 from i2v.v1 import job_pb2
 
+from i2v_client import AsyncClient
 from services.client import formatting, money_format
 from services.client.admin.group import admin
-from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
 from services.client.terminal import say
@@ -46,7 +46,7 @@ def _show(connection: Connection, found: Sequence[reconcile_pb2.PaidCall]) -> No
 
 
 def _call(connection: Connection, method: str, request: Any) -> None:
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = reconcile_pb2_grpc.ReconcileServiceStub(client.channel())
         _show(connection, [await client.call(getattr(stub, method), request)])
 
@@ -57,7 +57,7 @@ def _call(connection: Connection, method: str, request: Any) -> None:
 def list_(connection: Connection) -> None:
     """Lists the jobs, the oldest first."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = reconcile_pb2_grpc.ReconcileServiceStub(client.channel())
         found, request = [], reconcile_pb2.ListPaidCallsRequest()
         while True:

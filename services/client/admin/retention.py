@@ -5,9 +5,9 @@ from typing import Any
 import click
 from i2v.admin.v1 import retention_pb2, retention_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.admin.group import admin
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.terminal import say
@@ -21,7 +21,7 @@ def retention() -> None:
     """Removes what is older than the settings say. Workers do so by themselves, every hour."""
 
 
-def _stub(client: Client) -> Any:
+def _stub(client: AsyncClient) -> Any:
     return retention_pb2_grpc.RetentionServiceStub(client.channel())
 
 
@@ -35,7 +35,7 @@ def _kept_for(state: retention_pb2.RetentionState) -> str:
 def show(connection: Connection) -> None:
     """Shows what is due to be removed, and all legal holds. Removes nothing."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         found = await client.call(_stub(client).GetRetention, retention_pb2.GetRetentionRequest())
         if connection.json:
             say(formatting.as_json(found))
@@ -60,7 +60,7 @@ def show(connection: Connection) -> None:
 def run(connection: Connection, kind: str) -> None:
     """Removes everything of one kind that is due. You may interrupt it, and run it again."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         request = retention_pb2.RunRetentionRequest(kind=KINDS[kind])
         total = retention_pb2.RunRetentionResponse(more=True)
         while total.more:

@@ -7,9 +7,9 @@ import click
 from i2v.admin.v1 import tenant_pb2, tenant_pb2_grpc
 from i2v.v1 import job_pb2
 
+from i2v_client import AsyncClient
 from services.client import formatting, money_format
 from services.client.admin.group import REASON, TENANT, admin
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.listing import pages, show
@@ -38,7 +38,7 @@ def _row(tenant: tenant_pb2.Tenant) -> tuple[str, ...]:
 
 
 def _call(connection: Connection, method: str, request: Any, print_: Callable[[Any], None]) -> None:
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = tenant_pb2_grpc.TenantServiceStub(client.channel())
         print_(await client.call(getattr(stub, method), request))
 
@@ -93,7 +93,7 @@ def create(connection: Connection, tenant: str, plan: str, time_zone: str, anniv
 def list_(connection: Connection) -> None:
     """Lists the tenants, deleted ones too."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = tenant_pb2_grpc.TenantServiceStub(client.channel())
         request = tenant_pb2.ListTenantsRequest(page_size=200)
         found = await pages(client, stub.ListTenants, request, "tenants")

@@ -6,12 +6,12 @@ from typing import Any
 import click
 from i2v.admin.v1 import cost_pb2, cost_pb2_grpc
 
+from i2v_client import AsyncClient
+from i2v_client.output_file import OutputFile
 from services.client import formatting, money_format, spreadsheet_csv
 from services.client.admin.group import admin
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
-from services.client.output_file import OutputFile
 from services.client.terminal import say
 
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -57,7 +57,7 @@ def daily(
         page_size=200,
     )
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = cost_pb2_grpc.CostServiceStub(client.channel())
         found: list[cost_pb2.DailyRollup] = []
         while True:

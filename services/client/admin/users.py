@@ -7,9 +7,9 @@ from typing import Any
 import click
 from i2v.admin.v1 import user_pb2, user_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.admin.group import TENANT, admin
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.listing import pages, show
@@ -27,7 +27,7 @@ def users() -> None:
     """Deletes end users of a tenant. A tenant's admin may do so too."""
 
 
-def _stub(client: Client) -> Any:
+def _stub(client: AsyncClient) -> Any:
     return user_pb2_grpc.UserServiceStub(client.channel())
 
 
@@ -74,7 +74,7 @@ def rm(connection: Connection, tenant: str, user: str, reason: str, request_id: 
     if not dry_run:
         request.request_id = request_id or str(uuid.uuid4())
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         answer = await client.call(_stub(client).DeleteUser, request)
         if dry_run:
             say(*([formatting.as_json(answer)] if connection.json else _holdings(answer.found)))
@@ -90,7 +90,7 @@ def rm(connection: Connection, tenant: str, user: str, reason: str, request_id: 
     connection.run(work)
 
 
-async def _erased(client: Client, deletion: user_pb2.UserDeletion) -> user_pb2.UserDeletion:
+async def _erased(client: AsyncClient, deletion: user_pb2.UserDeletion) -> user_pb2.UserDeletion:
     """Waits until everything of the user is erased; says what it waits for."""
     said = user_pb2.UserDeletion.OBSTACLE_UNSPECIFIED
     while deletion.state == user_pb2.UserDeletion.DELETING:
@@ -108,7 +108,7 @@ async def _erased(client: Client, deletion: user_pb2.UserDeletion) -> user_pb2.U
 def deletions(connection: Connection, tenant: str) -> None:
     """Lists the deletions of a tenant's users, the newest first, and how far they are."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         request = user_pb2.ListUserDeletionsRequest(tenant=tenant, page_size=200)
         found = await pages(client, _stub(client).ListUserDeletions, request, "deletions")
         show(connection, found, HEAD, _row, "No user was deleted.")

@@ -3,9 +3,9 @@
 import click
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client.assets.group import assets
 from services.client.assets.lists import ASSET, print_asset
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.spec_options import utf8
@@ -22,7 +22,7 @@ def _text(context: click.Context, parameter: click.Parameter, value: str | None)
 def favorite(connection: Connection, name: str, not_one: bool) -> None:
     """Makes an asset a favourite."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = asset_pb2_grpc.AssetServiceStub(client.channel())
         request = asset_pb2.FavoriteAssetRequest(name=name, favorite=not not_one)
         print_asset(connection, await client.call(stub.FavoriteAsset, request))
@@ -61,7 +61,7 @@ def edit(
 
 
 def _update(connection: Connection, request: asset_pb2.UpdateAssetRequest) -> None:
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = asset_pb2_grpc.AssetServiceStub(client.channel())
         print_asset(connection, await client.call(stub.UpdateAsset, request))
 

@@ -3,9 +3,9 @@
 import click
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting, listing, money_format
 from services.client.assets.group import assets
-from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
 from services.client.spec_options import utf8
@@ -51,7 +51,7 @@ def search(connection: Connection, words: str, filter_: str, newest: bool, limit
 def show(connection: Connection, name: str) -> None:
     """Shows what the library says of an asset."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = asset_pb2_grpc.AssetServiceStub(client.channel())
         print_asset(connection, await client.call(stub.GetAsset, asset_pb2.GetAssetRequest(name=name)))
 
@@ -88,7 +88,7 @@ def print_asset(connection: Connection, asset: asset_pb2.Asset) -> None:
 
 
 def _list(connection: Connection, request: asset_pb2.ListAssetsRequest, limit: int) -> None:
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub = asset_pb2_grpc.AssetServiceStub(client.channel())
         found = await listing.pages(client, stub.ListAssets, request, "assets", limit)
         listing.show(connection, found, HEAD, _row, "Nothing was found.", err=not found)

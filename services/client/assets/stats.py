@@ -5,10 +5,10 @@ from typing import Any
 
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting, money_format
 from services.client.assets.group import assets
 from services.client.assets.lists import FILTER
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.terminal import say
@@ -21,7 +21,7 @@ HEAD = ("BY", "NAME", "ASSETS", "BYTES", "COST")
 def stats(connection: Connection, filter_: str) -> None:
     """Counts assets, bytes and cost by type, source module and month. What is in the trash is not counted."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = asset_pb2_grpc.AssetServiceStub(client.channel())
         answer = await client.call(stub.GetLibraryStatistics, asset_pb2.GetLibraryStatisticsRequest(filter=filter_))
         lines = [formatting.as_json(answer)] if connection.json else formatting.columns([HEAD, *_rows(answer)])

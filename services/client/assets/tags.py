@@ -5,10 +5,10 @@ from typing import Any
 import click
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.assets.group import assets
 from services.client.assets.lists import FILTER, print_asset
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.spec_options import utf8
@@ -59,7 +59,7 @@ def _request(
 
 
 def _change(connection: Connection, request: asset_pb2.BatchUpdateAssetsRequest) -> None:
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         stub: Any = asset_pb2_grpc.AssetServiceStub(client.channel())
         answer = await client.call(stub.BatchUpdateAssets, request)
         if request.names and not request.dry_run:

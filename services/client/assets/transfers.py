@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from i2v_client import AsyncClient
 from services.client.assets.group import assets
 from services.client.assets.lists import FILTER
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
@@ -47,7 +47,7 @@ def export_(connection: Connection, folder: Path, filter_: str, events: bool) ->
     async def only() -> AsyncIterator[OneUser]:
         yield OneUser(connection.user, connection.client(retry_for_s=RETRY_FOR_S))
 
-    async def work(client: Client) -> ExitCode:
+    async def work(client: AsyncClient) -> ExitCode:
         await client.models()  # a wrong address or key is reported at once
         done = await export(ExportFolder(folder, subject), only(), TransferBar("export"), with_events=events)
         return print_exported(connection, folder, done)
@@ -116,10 +116,10 @@ def import_(
     if of_user and all_users:
         raise click.UsageError("Give either --of-user or --all-users.")
 
-    def for_user(user: str) -> Client:
+    def for_user(user: str) -> AsyncClient:
         return connection.client(user=user if all_users else "", retry_for_s=RETRY_FOR_S)
 
-    async def work(client: Client) -> ExitCode:
+    async def work(client: AsyncClient) -> ExitCode:
         await client.models()  # a wrong address or key is reported at once
         with opened(source) as files:
             demand_whole(files)

@@ -5,10 +5,10 @@ from typing import Any
 import click
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.assets.group import assets
 from services.client.assets.lists import FILTER
-from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
@@ -18,7 +18,7 @@ NAMES_AT_ONCE = 1000
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Delete nothing; only count.")
 
 
-def _stub(client: Client) -> Any:
+def _stub(client: AsyncClient) -> Any:
     return asset_pb2_grpc.AssetServiceStub(client.channel())
 
 
@@ -35,7 +35,7 @@ def rm(connection: Connection, names: tuple[str, ...], filter_: str, permanent: 
     if bool(names) == bool(filter_):
         raise click.UsageError("Give either assets or --filter.")
 
-    async def work(client: Client) -> ExitCode:
+    async def work(client: AsyncClient) -> ExitCode:
         total = asset_pb2.BatchDeleteAssetsResponse()
         full = [name if "/" in name else f"assets/{name}" for name in names]
         for first in range(0, len(full) or 1, NAMES_AT_ONCE):
@@ -63,7 +63,7 @@ def rm(connection: Connection, names: tuple[str, ...], filter_: str, permanent: 
 def restore(connection: Connection, name: str) -> None:
     """Brings an asset back from the trash."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         asset = await client.call(_stub(client).RestoreAsset, asset_pb2.RestoreAssetRequest(name=name))
         say(formatting.as_json(asset) if connection.json else f"{asset.name} is back.")
 
@@ -75,7 +75,7 @@ def restore(connection: Connection, name: str) -> None:
 def empty_trash(connection: Connection, dry_run: bool) -> None:
     """Deletes for good what is in your trash. You may interrupt it, and run it again."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         total = asset_pb2.EmptyTrashResponse(more=True)
         while total.more:
             answer = await client.call(_stub(client).EmptyTrash, asset_pb2.EmptyTrashRequest(dry_run=dry_run))

@@ -6,9 +6,9 @@ from typing import Any
 import click
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.assets.group import assets
-from services.client.client import Client
 from services.client.commands import command, named
 from services.client.connection import Connection
 from services.client.period import PERIOD
@@ -24,7 +24,7 @@ from services.client.terminal import say
 def url(connection: Connection, name: str, expires: timedelta | None, saved_as: str, variant: str) -> None:
     """Prints a URL under which anyone reads an asset until it expires: keep it secret."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         request = asset_pb2.SignUrlRequest(name=name, download_name=saved_as, variant=variant)
         if expires is not None:
             request.expire_in.FromTimedelta(expires)

@@ -5,8 +5,8 @@ import uuid
 import click
 from i2v.v1 import collection_pb2
 
+from i2v_client import AsyncClient
 from services.client import formatting
-from services.client.client import Client
 from services.client.collections.group import COLLECTION, collections, print_collection, stub
 from services.client.commands import command, named
 from services.client.connection import Connection
@@ -36,7 +36,7 @@ ASSETS = click.argument("assets", nargs=-1, required=True, callback=_full)
 def create(connection: Connection, title: str, description: str) -> None:
     """Makes an empty collection."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         # A repeat of a call that was not answered has the same id, so it makes no second collection.
         request = collection_pb2.CreateCollectionRequest(request_id=str(uuid.uuid4()))
         request.collection.title, request.collection.description = title, description
@@ -78,7 +78,7 @@ def cover(connection: Connection, name: str, asset: str) -> None:
 def rm(connection: Connection, name: str, etag: str) -> None:
     """Deletes a collection, and no asset."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         request = collection_pb2.DeleteCollectionRequest(name=name, etag=etag)
         found = await client.call(stub(client).DeleteCollection, request)
         say(formatting.as_json(found) if connection.json else f"{found.name} is deleted.")
@@ -92,7 +92,7 @@ def rm(connection: Connection, name: str, etag: str) -> None:
 def add(connection: Connection, name: str, assets: tuple[str, ...]) -> None:
     """Adds assets to a collection."""
 
-    async def work(client: Client) -> ExitCode:
+    async def work(client: AsyncClient) -> ExitCode:
         total = collection_pb2.AddAssetsResponse()
         for first in range(0, len(assets), NAMES_AT_ONCE):
             request = collection_pb2.AddAssetsRequest(name=name, assets=assets[first : first + NAMES_AT_ONCE])
@@ -115,7 +115,7 @@ def add(connection: Connection, name: str, assets: tuple[str, ...]) -> None:
 def remove(connection: Connection, name: str, assets: tuple[str, ...]) -> None:
     """Removes assets from a collection. The library keeps them."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         total = collection_pb2.RemoveAssetsResponse()
         for first in range(0, len(assets), NAMES_AT_ONCE):
             request = collection_pb2.RemoveAssetsRequest(name=name, assets=assets[first : first + NAMES_AT_ONCE])
@@ -126,7 +126,7 @@ def remove(connection: Connection, name: str, assets: tuple[str, ...]) -> None:
 
 
 def _update(connection: Connection, request: collection_pb2.UpdateCollectionRequest) -> None:
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         print_collection(connection, await client.call(stub(client).UpdateCollection, request))
 
     connection.run(work)

@@ -5,8 +5,8 @@ from typing import Any
 import click
 from i2v.v1 import collection_pb2, collection_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
-from services.client.client import Client
 from services.client.commands import i2v, named
 from services.client.connection import Connection
 from services.client.terminal import say
@@ -19,7 +19,7 @@ def collections() -> None:
     """Collects assets in albums. What is in one: `i2v assets ls --filter 'collection = NAME'`."""
 
 
-def stub(client: Client) -> Any:
+def stub(client: AsyncClient) -> Any:
     """Returns the methods of CollectionService."""
     return collection_pb2_grpc.CollectionServiceStub(client.channel())
 

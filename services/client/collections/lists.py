@@ -3,8 +3,8 @@
 import click
 from i2v.v1 import collection_pb2
 
+from i2v_client import AsyncClient
 from services.client import formatting, listing
-from services.client.client import Client
 from services.client.collections.group import COLLECTION, collections, print_collection, stub
 from services.client.commands import command
 from services.client.connection import Connection
@@ -17,7 +17,7 @@ HEAD = ("NAME", "CREATED", "ASSETS", "TITLE")
 def ls(connection: Connection, limit: int) -> None:
     """Lists your collections, the newest first."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         request = collection_pb2.ListCollectionsRequest(page_size=min(limit, 200))
         found = await listing.pages(client, stub(client).ListCollections, request, "collections", limit)
         listing.show(connection, found, HEAD, _row, "There are no collections.", err=not found)
@@ -30,7 +30,7 @@ def ls(connection: Connection, limit: int) -> None:
 def show(connection: Connection, name: str) -> None:
     """Shows a collection."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         request = collection_pb2.GetCollectionRequest(name=name)
         print_collection(connection, await client.call(stub(client).GetCollection, request))
 

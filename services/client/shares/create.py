@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from i2v.v1 import share_pb2
 
+from i2v_client import AsyncClient
 from services.client import formatting
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.period import PERIOD
@@ -42,7 +42,7 @@ def create(
     if expires is not None:
         request.expire_in.FromTimedelta(expires)
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         made = await _create(client, request)
         if connection.json:
             say(formatting.as_json(made))
@@ -54,7 +54,7 @@ def create(
     connection.run(work)
 
 
-async def _create(client: Client, request: share_pb2.CreateShareRequest) -> share_pb2.Share:
+async def _create(client: AsyncClient, request: share_pb2.CreateShareRequest) -> share_pb2.Share:
     """Returns a new share with its link, which only the first answer to a request has."""
     while True:
         request.request_id = str(uuid.uuid4())

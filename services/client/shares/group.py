@@ -5,8 +5,8 @@ from typing import Any
 import click
 from i2v.v1 import share_pb2, share_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
-from services.client.client import Client
 from services.client.commands import i2v, named
 from services.client.connection import Connection
 from services.client.terminal import say
@@ -19,7 +19,7 @@ def share() -> None:
     """Shares assets and collections by links that expire, and that you can end at any time."""
 
 
-def stub(client: Client) -> Any:
+def stub(client: AsyncClient) -> Any:
     """Returns the methods of ShareService."""
     return share_pb2_grpc.ShareServiceStub(client.channel())
 

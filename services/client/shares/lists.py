@@ -3,8 +3,8 @@
 import click
 from i2v.v1 import share_pb2
 
+from i2v_client import AsyncClient
 from services.client import formatting, listing
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.shares.group import SHARE, print_share, share, state, stub
@@ -19,7 +19,7 @@ HEAD = ("NAME", "STATE", "EXPIRES", "VIEWS", "DOWNLOADS", "PASS PHRASE", "OF")
 def ls(connection: Connection, open_only: bool, limit: int) -> None:
     """Lists your shares, the newest first. Links are not shown again: a new share has a new one."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         request = share_pb2.ListSharesRequest(page_size=min(limit, 200), open_only=open_only)
         found = await listing.pages(client, stub(client).ListShares, request, "shares", limit)
         listing.show(connection, found, HEAD, _row, "There are no shares.", err=not found)
@@ -32,7 +32,7 @@ def ls(connection: Connection, open_only: bool, limit: int) -> None:
 def show(connection: Connection, name: str) -> None:
     """Shows a share, and how often it was used."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         print_share(connection, await client.call(stub(client).GetShare, share_pb2.GetShareRequest(name=name)))
 
     connection.run(work)
@@ -43,7 +43,7 @@ def show(connection: Connection, name: str) -> None:
 def revoke(connection: Connection, name: str) -> None:
     """Ends a share now. There is no way back; make another one."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         found = await client.call(stub(client).RevokeShare, share_pb2.RevokeShareRequest(name=name))
         say(formatting.as_json(found) if connection.json else f"{found.name} is {state(found)}.")
 

@@ -16,9 +16,8 @@ from i2v.v1 import (
     usage_pb2,
 )
 
-from services.client import listing, provenance_calls, usage_calls
-from services.client.client import ENDED, Client
-from services.client.errors import I2VError, NotFound, Unauthenticated, Unreachable
+from i2v_client import ENDED, AsyncClient
+from i2v_client.errors import I2VError, NotFound, Unauthenticated, Unreachable
 from services.client.transfer.entry_table import EntryTable
 from services.client.transfer.export_folder import ExportFolder
 from services.client.transfer.in_order import in_order
@@ -49,7 +48,7 @@ class OneUser:
     """A user whose things are exported, and a client for this user."""
 
     user: str
-    client: AbstractAsyncContextManager[Client]
+    client: AbstractAsyncContextManager[AsyncClient]
 
 
 @dataclass(slots=True)
@@ -77,7 +76,7 @@ class Exporting:
     done: Exported
     with_events: bool
 
-    async def of_user(self, client: Client, user: str) -> None:
+    async def of_user(self, client: AsyncClient, user: str) -> None:
         """Writes all that a user has. Raises I2VError, OSError."""
         await self._entries(client, user)
         await self._collections(client, user)
@@ -93,7 +92,7 @@ class Exporting:
                 self.bar.say(f"{what} are left out: {error}")
                 self.done.left_out.append(what)
 
-    async def _entries(self, client: Client, user: str) -> None:
+    async def _entries(self, client: AsyncClient, user: str) -> None:
         assets: Any = asset_pb2_grpc.AssetServiceStub(client.channel())
         counted = asset_pb2.GetLibraryStatisticsRequest(filter=self.folder.subject.filter)
         self.bar.expect((await client.call(assets.GetLibraryStatistics, counted)).total.assets)
@@ -119,9 +118,7 @@ class Exporting:
         request = asset_pb2.ListAssetsRequest(
             page_size=PAGE, show_deleted=True, filter=self.folder.subject.filter, order_by="create_time asc"
         )
-        async with aclosing(
-            in_order(listing.each(client, assets.ListAssets, request, "assets"), one, AT_ONCE)
-        ) as found:
+        async with aclosing(in_order(client.each(assets.ListAssets, request, "assets"), one, AT_ONCE)) as found:
             async for written in found:
                 if written is not None:
                     self._write(*written)
@@ -137,24 +134,24 @@ class Exporting:
         if entry.stored is Bytes.UNREADABLE:
             self.done.unreadable.append(asset.name)
 
-    async def _collections(self, client: Client, user: str) -> None:
+    async def _collections(self, client: AsyncClient, user: str) -> None:
         collections: Any = collection_pb2_grpc.CollectionServiceStub(client.channel())
         assets: Any = asset_pb2_grpc.AssetServiceStub(client.channel())
         all_of_them = collection_pb2.ListCollectionsRequest(page_size=200)
         only = self.folder.subject.filter
-        async for collection in listing.each(client, collections.ListCollections, all_of_them, "collections"):
+        async for collection in client.each(collections.ListCollections, all_of_them, "collections"):
             where = f"collection = {collection.name}" + (f" AND ({only})" if only else "")
             members = asset_pb2.ListAssetsRequest(page_size=PAGE, filter=where, order_by="create_time asc")
-            names = [asset.name async for asset in listing.each(client, assets.ListAssets, members, "assets")]
+            names = [asset.name async for asset in client.each(assets.ListAssets, members, "assets")]
             self.writers[COLLECTIONS.file].add(Record(user, collection, members=tuple(names)))
 
-    async def _shares(self, client: Client, user: str) -> None:
+    async def _shares(self, client: AsyncClient, user: str) -> None:
         shares: Any = share_pb2_grpc.ShareServiceStub(client.channel())
         request = share_pb2.ListSharesRequest(page_size=200)
-        async for share in listing.each(client, shares.ListShares, request, "shares"):
+        async for share in client.each(shares.ListShares, request, "shares"):
             self.writers[SHARES.file].add(Record(user, share))
 
-    async def _jobs(self, client: Client, user: str) -> None:
+    async def _jobs(self, client: AsyncClient, user: str) -> None:
         async def one(job: job_pb2.Job) -> tuple[job_pb2.Job, list[job_pb2.JobEvent]]:
             if job.state not in ENDED or not self.with_events:
                 return job, []
@@ -169,8 +166,8 @@ class Exporting:
                     record = Record(user, job, events=tuple(events[first : first + EVENTS_A_LINE]))
                     self.writers[JOBS.file].add(record)
 
-    async def _usage(self, client: Client, user: str) -> None:
-        async for booking in usage_calls.entries(client, usage_pb2.ListLedgerEntriesRequest(page_size=200)):
+    async def _usage(self, client: AsyncClient, user: str) -> None:
+        async for booking in client.ledger.entries(usage_pb2.ListLedgerEntriesRequest(page_size=200)):
             self.writers[USAGE.file].add(Record(user, booking))
 
 
@@ -194,8 +191,8 @@ async def export(
     return done
 
 
-async def _manifest(client: Client, name: str) -> Any:
+async def _manifest(client: AsyncClient, name: str) -> Any:
     try:
-        return await provenance_calls.manifest(client, name)
+        return await client.provenance.manifest(name)
     except NotFound:
         return None  # of a job from before there were manifests

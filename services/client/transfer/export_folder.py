@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
-from services.client.asset_download import Begun, Streams, download_asset
-from services.client.errors import I2VError
+from i2v_client.asset_download import Begun, Streams, download_asset
+from i2v_client.errors import I2VError
 from services.client.transfer import description, records
 from services.client.transfer.description import Description, IndexSummary, Subject
 from services.client.transfer.entry_table import EntryTable

@@ -5,9 +5,9 @@ from typing import Any
 
 import grpc
 
-from services.client.errors import InvalidRequest
+from i2v_client.errors import InvalidRequest
+from i2v_client.failure import Failure
 from services.reasons import Reason
-from services.rpc.status_codes import Failure
 
 
 @dataclass(frozen=True, slots=True)

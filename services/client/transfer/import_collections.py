@@ -6,8 +6,8 @@ from typing import Any
 
 from i2v.v1 import collection_pb2, collection_pb2_grpc
 
-from services.client.client import Client
-from services.client.errors import InvalidRequest, NotFound
+from i2v_client import AsyncClient
+from i2v_client.errors import InvalidRequest, NotFound
 from services.client.transfer.import_entries import Counts, Outcome
 from services.client.transfer.library_here import LibraryHere
 from services.client.transfer.records import Record
@@ -20,7 +20,7 @@ NAMES_AT_ONCE = 1000
 class CollectionImport:
     """The import of one user's collections."""
 
-    client: Client
+    client: AsyncClient
     here: LibraryHere
     bar: TransferBar
     counts: Counts

@@ -8,8 +8,9 @@ from typing import Any
 
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
-from services.client.client import Client
-from services.client.errors import I2VError, QuotaExceeded, Unauthenticated, Unreachable
+from i2v_client import AsyncClient
+from i2v_client.errors import I2VError, QuotaExceeded, Unauthenticated, Unreachable
+from i2v_client.upload_files import Upload
 from services.client.transfer import imported_facts
 from services.client.transfer.faults import BrokenExport
 from services.client.transfer.in_order import in_order
@@ -17,7 +18,6 @@ from services.client.transfer.library_here import LibraryHere
 from services.client.transfer.records import Bytes, Record
 from services.client.transfer.sources import Source, bytes_name
 from services.client.transfer.transfer_bar import TransferBar
-from services.client.upload_files import Upload
 from services.reasons import LibraryReason
 
 AT_ONCE = 4
@@ -50,7 +50,7 @@ class Counts:
 class EntryImport:
     """The import of one user's entries."""
 
-    client: Client
+    client: AsyncClient
     source: Source
     here: LibraryHere
     tenant: str

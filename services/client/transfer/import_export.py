@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from services.client.client import Client
+from i2v_client import AsyncClient
 from services.client.transfer import records
 from services.client.transfer.check import faults, read_description
 from services.client.transfer.faults import BrokenExport
@@ -44,7 +44,7 @@ def demand_whole(source: Source) -> None:
 
 async def import_export(
     source: Source,
-    client_for: Callable[[str], AbstractAsyncContextManager[Client]],
+    client_for: Callable[[str], AbstractAsyncContextManager[AsyncClient]],
     options: ImportOptions,
     bar: TransferBar,
 ) -> Imported:

@@ -4,8 +4,7 @@ from typing import Any
 
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
-from services.client import listing
-from services.client.client import Client
+from i2v_client import AsyncClient
 from services.client.transfer import imported_facts
 from services.client.transfer.disk_table import DiskTable
 
@@ -20,11 +19,11 @@ class LibraryHere(DiskTable):
         CREATE INDEX here_source ON here (source) WHERE source <> '';
     """
 
-    async def load(self, client: Client) -> None:
+    async def load(self, client: AsyncClient) -> None:
         """Reads the whole library, with its trash. Raises I2VError."""
         assets: Any = asset_pb2_grpc.AssetServiceStub(client.channel())
         request = asset_pb2.ListAssetsRequest(page_size=PAGE, show_deleted=True, order_by="create_time asc")
-        async for asset in listing.each(client, assets.ListAssets, request, "assets"):
+        async for asset in client.each(assets.ListAssets, request, "assets"):
             self.put(asset)
 
     def put(self, asset: asset_pb2.Asset) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from services.client.client import Client
+from i2v_client import AsyncClient
 
 RETRY_FOR_S = 60.0
 """Also for the other calls of an export or an import."""
@@ -14,7 +14,7 @@ RETRY_FOR_S = 60.0
 class LongReads:
     """The streams of a client."""
 
-    client: Client
+    client: AsyncClient
     retry_for_s: float = RETRY_FOR_S
 
     def stream(self, method: Any, request: Any) -> AsyncGenerator[Any, None]:

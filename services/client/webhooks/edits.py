@@ -1,14 +1,12 @@
 """`i2v webhooks create`, `update`, `rm` and `rotate`."""
 
-import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
 import click
-from google.protobuf.duration_pb2 import Duration
 from i2v.v1 import webhook_pb2
 
-from services.client.client import Client
+from i2v_client import AsyncClient
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.period import PERIOD
@@ -34,23 +32,11 @@ def _text(context: click.Context, parameter: click.Parameter, value: str | None)
 @click.option("--description", default="", callback=utf8, help="For people.")
 def create(connection: Connection, url: str, events: Sequence[str], description: str) -> None:
     """Makes an endpoint. Stdout gets its secret alone, which verifies the requests and is shown only once."""
-    request = webhook_pb2.CreateEndpointRequest(url=url, event_types=events, description=description)
 
-    async def work(client: Client) -> None:
-        print_secret(connection, await _create(client, request))
+    async def work(client: AsyncClient) -> None:
+        print_secret(connection, await client.webhooks.create(url, events, description=description))
 
     connection.run(work)
-
-
-async def _create(client: Client, request: webhook_pb2.CreateEndpointRequest) -> webhook_pb2.CreateEndpointResponse:
-    """Returns a new endpoint with its secret, which only the first answer to a request has."""
-    while True:
-        request.request_id = str(uuid.uuid4())
-        made: webhook_pb2.CreateEndpointResponse = await client.call(stub(client).CreateEndpoint, request)
-        if made.secret:
-            return made
-        # The first answer was lost on its way, and the secret with it.
-        await client.call(stub(client).DeleteEndpoint, webhook_pb2.DeleteEndpointRequest(name=made.endpoint.name))
 
 
 @command("update", webhooks)
@@ -86,7 +72,7 @@ def update(
     states = webhook_pb2.WebhookEndpoint
     request.endpoint.state = states.ACTIVE if activate else states.DISABLED if disable else states.STATE_UNSPECIFIED
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         print_endpoint(connection, await client.call(stub(client).UpdateEndpoint, request))
 
     connection.run(work)
@@ -97,8 +83,8 @@ def update(
 def rm(connection: Connection, name: str) -> None:
     """Deletes an endpoint. What waits for it is not sent."""
 
-    async def work(client: Client) -> None:
-        await client.call(stub(client).DeleteEndpoint, webhook_pb2.DeleteEndpointRequest(name=name))
+    async def work(client: AsyncClient) -> None:
+        await client.webhooks.delete(name)
         say(f"{name} is deleted.", err=connection.json)
 
     connection.run(work)
@@ -109,9 +95,8 @@ def rm(connection: Connection, name: str) -> None:
 @click.option("--overlap", type=PERIOD, default="24h", show_default=True, help="How long the old secret signs too.")
 def rotate(connection: Connection, name: str, overlap: timedelta) -> None:
     """Gives an endpoint another secret. Stdout gets the secret alone, which is shown only once."""
-    request = webhook_pb2.RotateSecretRequest(name=name, overlap=Duration(seconds=int(overlap.total_seconds())))
 
-    async def work(client: Client) -> None:
-        print_secret(connection, await client.call(stub(client).RotateSecret, request))
+    async def work(client: AsyncClient) -> None:
+        print_secret(connection, await client.webhooks.rotate(name, overlap))
 
     connection.run(work)

@@ -5,8 +5,8 @@ from typing import Any
 import click
 from i2v.v1 import webhook_pb2, webhook_pb2_grpc
 
+from i2v_client import AsyncClient
 from services.client import formatting
-from services.client.client import Client
 from services.client.commands import i2v, named
 from services.client.connection import Connection
 from services.client.spec_options import utf8
@@ -29,7 +29,7 @@ def each_text(context: click.Context, parameter: click.Parameter, values: tuple[
     return tuple(utf8(context, parameter, value) for value in values)
 
 
-def stub(client: Client) -> Any:
+def stub(client: AsyncClient) -> Any:
     """Returns the methods of WebhookService."""
     return webhook_pb2_grpc.WebhookServiceStub(client.channel())
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import click
 from i2v.v1 import webhook_pb2
 
+from i2v_client import AsyncClient
 from services.client import formatting, listing
-from services.client.client import Client
 from services.client.commands import command
 from services.client.connection import Connection
 from services.client.period import PERIOD
@@ -24,7 +24,7 @@ STATES = {name.lower(): number for name, number in webhook_pb2.WebhookDelivery.S
 def list_(connection: Connection, limit: int) -> None:
     """Lists the endpoints, the newest first."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         request = webhook_pb2.ListEndpointsRequest(page_size=min(limit, 200))
         found = await listing.pages(client, stub(client).ListEndpoints, request, "endpoints", limit)
         listing.show(connection, found, HEAD, _row, "There are no webhooks.", err=not found)
@@ -37,7 +37,7 @@ def list_(connection: Connection, limit: int) -> None:
 def show(connection: Connection, name: str) -> None:
     """Shows an endpoint, whether it works, and how much has not arrived."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         request = webhook_pb2.GetEndpointRequest(name=name)
         print_endpoint(connection, await client.call(stub(client).GetEndpoint, request))
 
@@ -49,7 +49,7 @@ def show(connection: Connection, name: str) -> None:
 def test(connection: Connection, name: str) -> None:
     """Sends a `webhook.test` to an endpoint. `i2v webhooks deliveries` shows how it went."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         made = await client.call(stub(client).TestEndpoint, webhook_pb2.TestEndpointRequest(name=name))
         say(formatting.as_json(made) if connection.json else f"{_id(made)} is on its way.")
 
@@ -63,7 +63,7 @@ def test(connection: Connection, name: str) -> None:
 def deliveries(connection: Connection, name: str, wanted: str | None, limit: int) -> None:
     """Lists deliveries of an endpoint, the newest first."""
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         which = STATES[wanted] if wanted else webhook_pb2.WebhookDelivery.STATE_UNSPECIFIED
         request = webhook_pb2.ListDeliveriesRequest(parent=name, state=which, page_size=min(limit, 200))
         found = await listing.pages(client, stub(client).ListDeliveries, request, "deliveries", limit)
@@ -85,7 +85,7 @@ def replay(connection: Connection, name: str, ids: Sequence[str], dead_since: ti
     if dead_since is not None:
         request.since.FromDatetime(datetime.now(UTC) - dead_since)
 
-    async def work(client: Client) -> None:
+    async def work(client: AsyncClient) -> None:
         done = await client.call(stub(client).ReplayDeliveries, request)
         say(formatting.as_json(done) if connection.json else f"{done.replayed} deliveries are sent again.")
 

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from i2v.v1 import asset_pb2, collection_pb2, collection_pb2_grpc, job_pb2, share_pb2
 
-from services.client.client import Client
+from i2v_client import AsyncClient
 from services.client.transfer.description import Subject
 from services.client.transfer.export import OneUser, export
 from services.client.transfer.export_folder import ExportFolder
@@ -139,7 +139,7 @@ async def test_a_library_goes_to_another_tenant_and_is_the_same_there(
     assert names[made["png"].name] == made["png"].name and names[made["video"].name] == made["video"].name
 
 
-class JobsGoMeanwhile(Client):
+class JobsGoMeanwhile(AsyncClient):
     """A client whose jobs are removed between their list and their events."""
 
     def watch(self, name: str, *given: Any, **named: Any) -> AsyncGenerator[job_pb2.JobEvent, None]:

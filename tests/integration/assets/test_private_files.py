@@ -5,7 +5,7 @@ from pathlib import Path
 import grpc
 from i2v.provider.v1 import provider_pb2_grpc
 
-from services.client.client import Client, job_spec
+from i2v_client import AsyncClient, job_spec
 from tests.support.pictures import a_picture
 from tests.support.programs import program
 from tests.support.provider_and_simulator import PICTURE, generate, until
@@ -40,7 +40,7 @@ async def test_an_orchestrator_writes_for_its_own_user_alone_and_closes_what_was
     }
     async with program("services.orchestrator", "all", log=tmp_path / "log", prefix="I2V_", **settings) as running:
         key = (data / "dev-key").read_text().strip()
-        async with Client(running.address, key, user="ann") as i2v:
+        async with AsyncClient(running.address, key, user="ann") as i2v:
             (tmp_path / "picture.png").write_bytes(a_picture(64, 64))
             picture = await i2v.upload(tmp_path / "picture.png")
             job = await i2v.submit(job_spec("it moves", image=picture.name, model="test-model"))

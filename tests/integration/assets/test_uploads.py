@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.client.client import Client
-from services.client.errors import InvalidRequest
+from i2v_client import AsyncClient
+from i2v_client.errors import InvalidRequest
 from tests.support import pictures, sounds
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, served
@@ -53,7 +53,7 @@ async def test_a_media_type_says_what_a_file_is_for_and_its_bytes_what_it_is(
 
 async def test_the_client_and_a_caller_of_the_api_get_the_same_asset(i2v: Served, tmp_path: Path) -> None:
     (tmp_path / "memo.m4a").write_bytes(sounds.branded(M4A, b"mp42"))
-    async with Client(i2v.address, "studio-key", "ann") as client:
+    async with AsyncClient(i2v.address, "studio-key", "ann") as client:
         by_client = await client.upload(tmp_path / "memo.m4a", "audio/*")
         assert await client.upload(tmp_path / "memo.m4a") == by_client
         with pytest.raises(InvalidRequest, match="is an MP4 video; send a PNG"):
@@ -63,7 +63,7 @@ async def test_the_client_and_a_caller_of_the_api_get_the_same_asset(i2v: Served
 
 
 async def test_a_sound_refused_as_a_picture_is_not_stored(i2v: Served, tmp_path: Path) -> None:
-    async with Client(i2v.address, "studio-key", "ann") as client:
+    async with AsyncClient(i2v.address, "studio-key", "ann") as client:
         for data, media_type in ((MP3, "image/*"), (PNG, "audio/*"), (PNG, "video/*"), (b"%PDF-1.7", "")):
             with pytest.raises(InvalidRequest):
                 await client.upload(data, media_type)

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from i2v.v1 import asset_pb2, job_pb2
 from PIL import Image
 
-from services.client.client import Client
-from services.client.errors import I2VError
+from i2v_client import AsyncClient
+from i2v_client.errors import I2VError
 from services.orchestrator.media.video_writer import VideoWriter
 from tests.support import pictures, sounds
 from tests.support.builders import ScriptedBackend
@@ -82,7 +82,7 @@ async def test_each_type_has_its_variants_and_refuses_others(
     asset = await i2v.upload(data, media_type)
     for variant in variants:
         assert await read(i2v, asset.name, variant)
-    async with Client(i2v.address, "studio-key", "ann") as client:
+    async with AsyncClient(i2v.address, "studio-key", "ann") as client:
         for unknown, reason in ((other, "RENDITION_UNSUPPORTED"), ("../poster", "RENDITION_UNKNOWN")):
             with pytest.raises(I2VError, match=variants[0]) as refused:
                 await client.download(asset.name, io.BytesIO(), variant=unknown)
@@ -107,7 +107,7 @@ async def test_a_rendition_that_fails_is_no_failure_of_its_asset_and_is_not_trie
     (blob,) = (file for file in (tmp_path / "data" / "blobs").rglob(sha256) if file.is_file())
     blob.unlink()
     blob.write_bytes(bytes(1000))
-    async with Client(i2v.address, "studio-key", "ann") as client:
+    async with AsyncClient(i2v.address, "studio-key", "ann") as client:
         for _ in range(3):
             with pytest.raises(I2VError, match="cannot be made: its data cannot be decoded") as refused:
                 await client.download(video.name, io.BytesIO(), variant="contact")

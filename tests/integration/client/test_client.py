@@ -10,9 +10,8 @@ import grpc
 import pytest
 from i2v.v1 import asset_pb2, job_pb2
 
-from services.client import errors
-from services.client.client import Client, job_spec
-from services.client.errors import (
+from i2v_client import AsyncClient, errors, job_spec
+from i2v_client.errors import (
     I2VError,
     InvalidRequest,
     NotFound,
@@ -21,12 +20,12 @@ from services.client.errors import (
     Unreachable,
     error_of,
 )
+from i2v_client.failure import Failure
 from services.errors import InvalidSpec, LimitReached, Unavailable, Violation
 from services.errors import NotFound as NoSuchThing
 from services.errors import QuotaExceeded as TooMuch
 from services.errors import Unauthenticated as NoKey
 from services.reasons import CallReason, ServiceReason
-from services.rpc.status_codes import Failure
 from tests.support.builders import a_violation
 from tests.support.scripted_server import KEY, OUTPUT, PICTURE, THE_EVENTS, VIDEO, Rig, asset_name, serving
 
@@ -196,7 +195,7 @@ def test_a_call_that_was_answered_while_it_was_sending_is_one_to_repeat() -> Non
 async def test_a_key_or_a_user_that_cannot_be_sent_is_refused_at_once() -> None:
     for key, user in (("", "ann"), ("a\nb", "ann"), (KEY, ""), (KEY, "ö"), (KEY, "x" * 129)):
         with pytest.raises(ValueError, match="printable ASCII"):
-            Client("127.0.0.1:1", key, user)
+            AsyncClient("127.0.0.1:1", key, user)
 
 
 async def test_every_page_of_jobs_comes(rig: Rig) -> None:

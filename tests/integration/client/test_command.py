@@ -8,7 +8,7 @@ import signal
 import pytest
 from i2v.v1 import job_pb2, library_pb2
 
-from services.client.client import job_spec
+from i2v_client import job_spec
 from tests.support.client_command import GENERATE, Command
 from tests.support.scripted_server import KEY, OUTPUT, PICTURE, THE_EVENTS, VIDEO, Rig, asset_name, usd
 

@@ -9,12 +9,12 @@ import grpc
 import pytest
 from i2v.v1 import job_pb2
 
+from i2v_client.errors import Unreachable
+from i2v_client.failure import Failure
 from services.client import error_messages
-from services.client.errors import Unreachable
 from services.errors import InvalidSpec, Unavailable, Violation
 from services.errors import QuotaExceeded as TooMuch
 from services.reasons import SpecReason
-from services.rpc.status_codes import Failure
 from tests.support.builders import a_violation
 from tests.support.client_command import GENERATE, Command
 from tests.support.scripted_server import KEY, Rig, usd

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services.client.asset_upload import RESUMABLE_BYTES
-from services.client.client import Client
+from i2v_client import AsyncClient
+from i2v_client.asset_upload import RESUMABLE_BYTES
 from tests.support import pictures, sounds
 from tests.support.builders import ScriptedBackend
 from tests.support.client_command import Command
@@ -54,7 +54,7 @@ async def test_a_large_file_is_sent_in_parts(i2v: Served, tmp_path: Path) -> Non
     sound = sounds.a_sound("audio/wav", 100.0)
     assert len(sound) > RESUMABLE_BYTES
     (tmp_path / "long.wav").write_bytes(sound)
-    async with Client(i2v.address, "studio-key", "ann") as client:
+    async with AsyncClient(i2v.address, "studio-key", "ann") as client:
         asset = await client.upload(tmp_path / "long.wav")
         assert asset.size_bytes == len(sound) and asset.details.title == "long.wav"
     async with i2v.app.store.database.reading() as connection:

@@ -15,7 +15,7 @@ import grpc
 import pytest
 from i2v.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc
 
-from services.client.client import Client
+from i2v_client import AsyncClient
 from services.orchestrator.app import Role
 from services.rpc.status_codes import from_call
 from tests.support import pictures
@@ -85,7 +85,7 @@ async def test_when_an_api_is_killed_the_others_serve_its_jobs_streams_pages_and
         assert await pages(stubs, 2) == names[::-1]
         first_page = await stubs[0].ListJobs(job_pb2.ListJobsRequest(page_size=4), metadata=caller())
 
-        client = await stack.enter_async_context(Client(",".join(site.addresses), "studio-key", user="ann"))
+        client = await stack.enter_async_context(AsyncClient(",".join(site.addresses), "studio-key", user="ann"))
 
         async def watch(name: str) -> list[int]:
             return [event.sequence async for event in client.watch(name)]

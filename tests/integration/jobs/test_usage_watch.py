@@ -10,8 +10,8 @@ import grpc
 import pytest
 from i2v.v1 import usage_pb2, usage_pb2_grpc
 
-from services.client.client import Client
-from services.client.errors import Busy
+from i2v_client import AsyncClient
+from i2v_client.errors import Busy
 from services.rpc.status_codes import from_call
 from tests.support.builders import ScriptedBackend
 from tests.support.client_command import Command
@@ -67,7 +67,7 @@ async def test_watches_of_usage_have_a_limit_of_their_own_and_end_with_the_serve
         await watch(i2v).read()
     failure = from_call(refused.value)
     assert (failure.reason, failure.metadata["limit"]) == ("TENANT_USAGE_WATCHES_LIMIT_REACHED", "2")
-    async with Client(i2v.address, "studio-key", "ann", retry_for_s=0.1) as client:
+    async with AsyncClient(i2v.address, "studio-key", "ann", retry_for_s=0.1) as client:
         with pytest.raises(Busy):
             await anext(client.watch_usage())
     assert (await watch(i2v, tenant="story").read()).HasField("state")

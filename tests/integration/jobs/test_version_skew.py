@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from i2v.v1 import asset_pb2, asset_pb2_grpc, job_pb2
 
-from services.client.client import Client, job_spec
+from i2v_client import AsyncClient, job_spec
 from services.client.connection import RETRY_FOR_WITH_SEVERAL_S
 from services.orchestrator.store.database import driver_url
 from tests.support.paid_work import VIDEO, life, spec
@@ -66,7 +66,7 @@ def contracted(before: dict[str, sa.Row[Any]], after: dict[str, sa.Row[Any]]) ->
 class Caller:
     """What a caller of the service does, and what it expects."""
 
-    def __init__(self, client: Client, folder: Path) -> None:
+    def __init__(self, client: AsyncClient, folder: Path) -> None:
         self.client = client
         self.jobs: list[job_pb2.Job] = []
         self._folder = folder
@@ -127,7 +127,7 @@ async def test_a_rolling_upgrade_and_a_roll_back_lose_nothing(
             for name in ("api-0", "worker-0"):
                 starting.create_task(replicas.start(name, previous_release))
         i2v = await stack.enter_async_context(
-            Client(replicas.servers, replicas.key, retry_for_s=RETRY_FOR_WITH_SEVERAL_S)
+            AsyncClient(replicas.servers, replicas.key, retry_for_s=RETRY_FOR_WITH_SEVERAL_S)
         )
         caller = Caller(i2v, tmp_path / "folder")
 

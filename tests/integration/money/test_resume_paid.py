@@ -115,7 +115,7 @@ async def a_lost_job(i2v: Served, vendor: ScriptedProvider) -> job_pb2.Job:
 async def command(i2v: Served, folder: Path, *arguments: str, key: str = "the-operators-key") -> tuple[int, str]:
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}",
+        "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'gen'}:{Path.cwd() / 'clients/python/src'}",
         "I2V_SERVER": i2v.address,
         "I2V_KEY": key,
     }

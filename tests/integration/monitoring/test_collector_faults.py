@@ -10,7 +10,7 @@ import grpc
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from services.client.client import Client
+from i2v_client import AsyncClient
 from services.tracing import spans
 from services.tracing.export import Export
 from services.tracing.settings import TracingSettings
@@ -159,7 +159,7 @@ async def test_a_process_with_a_slow_collector_serves_and_ends_as_ever(
     }
     log = tmp_path / "log"
     async with program("services.orchestrator", "api", log=log, prefix="I2V_", **settings) as api:
-        async with Client(api.address, (tmp_path / "dev-key").read_text().strip(), "ann") as i2v:
+        async with AsyncClient(api.address, (tmp_path / "dev-key").read_text().strip(), "ann") as i2v:
             for _ in range(20):
                 await i2v.usage()
         async with asyncio.timeout(30):

@@ -10,7 +10,7 @@ from pathlib import Path
 from i2v.v1 import job_pb2
 from opentelemetry.sdk.trace import TracerProvider
 
-from services.client.client import Client
+from i2v_client import AsyncClient
 from tests.support.programs import world
 from tests.support.provider_and_simulator import picture
 from tools.otlp_receiver import Received, receiving
@@ -67,7 +67,7 @@ async def test_a_job_is_one_trace_through_every_process(database: str, tmp_path:
         everything.orchestrator("api") as api,
         everything.orchestrator("worker") as worker,
     ):
-        async with Client(api.address, everything.key, USER) as i2v:
+        async with AsyncClient(api.address, everything.key, USER) as i2v:
             image = (await i2v.upload(picture(480, 360))).name
             scene = job_pb2.SceneAnimation(image=image, scene=SCENE)
             spec = job_pb2.JobSpec(model="wavespeed-kling-2.5-turbo-std", scene_animation=scene)

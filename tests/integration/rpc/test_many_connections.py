@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.client.client import Client
+from i2v_client import AsyncClient
 from tests.support.programs import program
 from tests.support.raw_http2 import RawCaller
 from tests.support.served_orchestrator import GOLDEN
@@ -41,6 +41,6 @@ async def test_an_api_answers_more_connections_than_the_usual_limit(
             for _ in range(CALLERS):
                 caller = RawCaller(int(running.address.rpartition(":")[2]))
                 stack.callback(caller.close)
-            async with Client(running.address, (tmp_path / "dev-key").read_text().strip()) as i2v:
+            async with AsyncClient(running.address, (tmp_path / "dev-key").read_text().strip()) as i2v:
                 assert await i2v.models()
         assert await running.stop() == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.client.client import Client
+from i2v_client import AsyncClient
 from services.orchestrator.backends.triton_client import TritonClient
 from services.rpc.channel import open_channel
 from tests.support.blob_stores import a_file, a_key, content, minio
@@ -72,7 +72,7 @@ def test_the_stack_checks_its_programs_directly(tmp_path: Path, proxies: None) -
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "dns:///localhost"])
 async def test_a_client_reaches_this_machine(rig: Rig, proxies: None, name: str) -> None:
-    async with Client(f"{name}:{rig.address.rpartition(':')[2]}", KEY, retry_for_s=30) as client:
+    async with AsyncClient(f"{name}:{rig.address.rpartition(':')[2]}", KEY, retry_for_s=30) as client:
         assert await client.models()
 
 

@@ -12,11 +12,11 @@ import pytest
 from i2v.v1 import job_pb2, job_pb2_grpc
 from prometheus_client import CollectorRegistry
 
+from i2v_client import AsyncClient
+from i2v_client.errors import Unreachable
+from i2v_client.server_address import CONFIG, SERVICE, addresses, options, target
 from services.client import error_messages
-from services.client.client import Client
 from services.client.connection import RETRY_FOR_WITH_SEVERAL_S
-from services.client.errors import Unreachable
-from services.client.server_address import CONFIG, SERVICE, addresses, options, target
 from services.rpc.concurrent_call_limits import CallLimits
 from services.rpc.server import serve
 from tests.support.client_command import Command
@@ -38,7 +38,7 @@ def asked(rig: Rig) -> int:
 
 
 async def test_calls_are_spread_over_the_servers(two: tuple[Rig, Rig]) -> None:
-    async with Client(both(two), KEY) as client:
+    async with AsyncClient(both(two), KEY) as client:
         while not all(map(asked, two)):  # the second may be connected a moment later
             await client.get("jobs/7")
         before = [asked(rig) for rig in two]
@@ -50,7 +50,7 @@ async def test_calls_are_spread_over_the_servers(two: tuple[Rig, Rig]) -> None:
 async def test_a_server_that_does_not_serve_is_not_called(two: tuple[Rig, Rig]) -> None:
     first, second = two
     await second.server.set_serving(False)
-    async with Client(both(two), KEY) as client:
+    async with AsyncClient(both(two), KEY) as client:
         for _ in range(10):
             await client.get("jobs/7")
     assert (asked(first), asked(second)) == (10, 0)
@@ -58,7 +58,7 @@ async def test_a_server_that_does_not_serve_is_not_called(two: tuple[Rig, Rig]) 
 
 async def test_a_worker_is_not_called_though_it_answers_there(two: tuple[Rig, Rig]) -> None:
     worker = await serve("127.0.0.1:0", [], services=[], registry=CollectorRegistry(), verify=None)
-    async with Client(f"{two[0].address},127.0.0.1:{worker.port}", KEY) as client:
+    async with AsyncClient(f"{two[0].address},127.0.0.1:{worker.port}", KEY) as client:
         for _ in range(10):
             await client.get("jobs/7")
     await worker.drain(0)
@@ -68,7 +68,7 @@ async def test_a_worker_is_not_called_though_it_answers_there(two: tuple[Rig, Ri
 async def test_a_watch_continues_at_the_other_server(two: tuple[Rig, Rig]) -> None:
     for rig in two:
         rig.script.endless = True
-    async with Client(both(two), KEY) as client:
+    async with AsyncClient(both(two), KEY) as client:
         events = client.watch("jobs/7")
         seen = [(await anext(events)).sequence for _ in range(4)]
         [left] = [rig for rig in two if rig.script.asked_for(job_pb2.WatchJobRequest)]
@@ -81,7 +81,7 @@ async def test_a_watch_continues_at_the_other_server(two: tuple[Rig, Rig]) -> No
 
 async def test_a_server_that_comes_back_is_called_again(two: tuple[Rig, Rig]) -> None:
     first, second = two
-    async with AsyncExitStack() as stack, Client(both(two), KEY) as client:
+    async with AsyncExitStack() as stack, AsyncClient(both(two), KEY) as client:
         await first.server.drain(0)
         await client.get("jobs/7")
         again = await serving(first.script, first.address)
@@ -133,7 +133,7 @@ async def test_a_call_to_a_server_that_hangs_is_answered_by_the_other(two: tuple
     first, second = two
     async with (
         Line(first.address) as line,
-        Client(f"{line.address},{second.address}", KEY, retry_for_s=RETRY_FOR_WITH_SEVERAL_S) as client,
+        AsyncClient(f"{line.address},{second.address}", KEY, retry_for_s=RETRY_FOR_WITH_SEVERAL_S) as client,
     ):
         while not all(map(asked, two)):
             await client.get("jobs/7")
@@ -176,7 +176,7 @@ async def test_more_clients_than_health_watches_do_not_disconnect_each_other() -
 async def test_servers_that_do_not_serve_are_reported(two: tuple[Rig, Rig]) -> None:
     for rig in two:
         await rig.server.set_serving(False)
-    async with Client(both(two), KEY, retry_for_s=0.5) as client:
+    async with AsyncClient(both(two), KEY, retry_for_s=0.5) as client:
         with pytest.raises(Unreachable) as caught:
             await client.get("jobs/7")
     assert "it reports that it does not serve now." in error_messages.lines(caught.value, "far:1")[0]
@@ -184,7 +184,7 @@ async def test_servers_that_do_not_serve_are_reported(two: tuple[Rig, Rig]) -> N
 
 async def test_unknown_host_names_are_unreachable() -> None:
     with pytest.raises(Unreachable):
-        async with Client("a.invalid:1,b.invalid:1", KEY):
+        async with AsyncClient("a.invalid:1,b.invalid:1", KEY):
             pass
 
 
@@ -210,7 +210,7 @@ def test_an_address_is_used_as_it_is_written(written: str, dialled: str) -> None
 @pytest.mark.parametrize("written", ["", "a", "a:b", ":1", "a:0", "a:65536", "http://a:1", "a:1,", "a:1 b:2", "::1:5"])
 def test_an_invalid_address_is_refused_with_the_format(written: str) -> None:
     with pytest.raises(ValueError, match=re.escape("host:port")):
-        Client(written, KEY)
+        AsyncClient(written, KEY)
 
 
 def test_addresses_of_two_kinds_cannot_be_mixed() -> None:

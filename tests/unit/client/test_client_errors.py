@@ -3,10 +3,10 @@
 import grpc
 import pytest
 
+from i2v_client.errors import I2VError, Unreachable, error_of
+from i2v_client.failure import Failure
+from i2v_client.server_address import DEFAULT
 from services.client import error_messages
-from services.client.errors import I2VError, Unreachable, error_of
-from services.client.server_address import DEFAULT
-from services.rpc.status_codes import Failure
 from tests.support.builders import a_violation
 
 INTERNAL = grpc.StatusCode.INTERNAL

@@ -6,11 +6,11 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from i2v.v1 import job_pb2
 
+from i2v_client.errors import InvalidRequest
+from i2v_client.failure import Failure
 from services.client import error_messages
 from services.client.commands import generate
-from services.client.errors import InvalidRequest
 from services.errors import Violation
-from services.rpc.status_codes import Failure
 
 OPERATIONS = job_pb2.JobSpec.DESCRIPTOR.oneofs_by_name["operation"].fields
 DETAILS = job_pb2.JobSpec.DESCRIPTOR.fields_by_name["details"]

@@ -4,9 +4,9 @@ import asyncio
 
 import grpc
 
-from services.client.errors import Unreachable
-from services.client.retry import RetryPolicy
-from services.rpc.status_codes import Failure
+from i2v_client.errors import Unreachable
+from i2v_client.failure import Failure
+from i2v_client.retry import RetryPolicy
 
 AWAY = Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, "Connection refused"))
 DOWN = Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, "The database is away.", "DATABASE_UNAVAILABLE"))

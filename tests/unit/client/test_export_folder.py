@@ -9,13 +9,13 @@ import grpc
 import pytest
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
-from services.client.errors import I2VError, Unreachable
+from i2v_client.errors import I2VError, Unreachable
+from i2v_client.failure import Failure
 from services.client.transfer.description import Subject
 from services.client.transfer.entry_table import EntryTable
 from services.client.transfer.export_folder import ExportFolder
 from services.client.transfer.faults import BrokenExport
 from services.client.transfer.sources import bytes_name
-from services.rpc.status_codes import Failure
 from tests.support.exports import CAT, DOG, an_asset, an_export, sha256
 
 

@@ -9,11 +9,12 @@ import sys
 import pytest
 from opentelemetry.trace import StatusCode
 
+from i2v_client import caller_span
 from services.errors import Unavailable
 from services.process import traced
 from services.reasons import ServiceReason
 from services.rpc.logs import JsonLines
-from services.tracing import of_caller, spans
+from services.tracing import spans
 from services.tracing.settings import TracingSettings
 from services.tracing.spans import NO_SPAN, Kind
 from services.tracing.trace_context import TraceContext
@@ -39,7 +40,7 @@ def test_off_there_is_one_span_that_does_nothing_and_logs_have_no_ids() -> None:
 
 
 def test_a_process_without_an_endpoint_loads_nothing_of_the_librarys_sdk() -> None:
-    programs = ("orchestrator.__main__", "providers.app", "providers.prompt.app", "studio.app", "client.client")
+    programs = ("orchestrator.__main__", "providers.app", "providers.prompt.app", "studio.app", "client.commands")
     loaded = ", ".join(f"services.{program}" for program in programs)
     sdk = ("opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.proto")
     look = f"import sys, {loaded}; sys.exit(any(name.startswith({sdk}) for name in sys.modules))"
@@ -120,9 +121,10 @@ def test_a_trace_that_is_not_recorded_has_no_inner_spans_but_is_known_elsewhere(
 
 
 def test_our_client_uses_the_tracer_of_its_program_and_needs_none() -> None:
-    assert of_caller.begin("call", {}, Kind.CLIENT) is NO_SPAN and of_caller.current() is None
+    assert caller_span.begin("/i2v.v1.JobService/GetJob") is None
     with recording(), spans.entry("a caller's work", Kind.INTERNAL) as work:
-        assert of_caller.current() == work.context()
+        call, context = caller_span.begin("/i2v.v1.JobService/GetJob"), work.context()
+        assert call is not None and TraceContext.of_headers(call.headers) == context
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,15 @@ from typing import Any, TypeVar
 
 import grpc
 
-from services.certificates.certificate_files import CertificateFiles
-from services.client import proxy
-from services.client.errors import Unreachable, error_of
-from services.client.retry import RetryPolicy, messages
-from services.client.server_address import addresses, target
-from services.client.server_address import options as balancing
-from services.rpc.rotating_channel import RotatingChannel
-from services.rpc.status_codes import Failure
-from services.rpc.traced_channel import TracedChannel
-from services.tracing import of_caller
+from i2v_client import proxy
+from i2v_client.caller_channel import CallerChannel
+from i2v_client.connections import Connections
+from i2v_client.errors import Unreachable, error_of
+from i2v_client.failure import Failure
+from i2v_client.retry import RetryPolicy, messages
+from i2v_client.server_address import addresses, target
+from i2v_client.server_address import options as balancing
+from i2v_client.tls_files import TlsSource
 
 PRINTABLE = re.compile(r"[ -~]+")
 USER_CHARACTERS = 128
@@ -50,7 +49,7 @@ class ServiceChannel:
         key: str,
         user: str,
         *,
-        tls: bool | CertificateFiles,
+        tls: bool | TlsSource,
         retry_for_s: float,
         timeout_s: float,
     ) -> None:
@@ -72,30 +71,23 @@ class ServiceChannel:
     def __repr__(self) -> str:
         return f"{self._address!r}, user={self._user!r}"
 
-    async def open(self) -> grpc.aio.Channel:
-        """Opens the channel. Raises Unreachable if the name of no server is known."""
+    async def open(self) -> None:
+        """Opens the channel, `grpc`. Raises Unreachable if the name of no server is known."""
         try:
             where = await asyncio.to_thread(target, self._addresses)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, why)) from error
         options = (*OPTIONS, *proxy.options(self._address), *balancing(self._addresses, tls=bool(self._tls)))
-        if isinstance(self._tls, CertificateFiles):
-            channel: grpc.aio.Channel = RotatingChannel(where, options, self._tls)
-        elif self._tls:
-            channel = grpc.aio.secure_channel(where, grpc.ssl_channel_credentials(), options)
-        else:
-            channel = grpc.aio.insecure_channel(where, options)
-        self._channel: grpc.aio.Channel = TracedChannel(channel, of_caller.begin, of_caller.current)
-        return self._channel
+        self.grpc: grpc.aio.Channel = CallerChannel(Connections(where, options, self._tls))
 
     async def close(self) -> None:
         """Closes the channel; calls that are open end."""
-        await self._channel.close()
+        await self.grpc.close()
 
     def is_connected(self) -> bool:
         """Returns whether there is a connection to a server now."""
-        return self._channel.get_state() is grpc.ChannelConnectivity.READY
+        return self.grpc.get_state() is grpc.ChannelConnectivity.READY
 
     async def call(self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request) -> Response:
         """Makes a call until it is answered. Raises I2VError."""

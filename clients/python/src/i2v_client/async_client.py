@@ -2,11 +2,10 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import aclosing, closing
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
 import grpc
 from i2v.v1 import (
@@ -20,29 +19,26 @@ from i2v.v1 import (
     usage_pb2_grpc,
 )
 
-from services.certificates.certificate_files import CertificateFiles
-from services.client.asset_download import download_asset
-from services.client.asset_upload import upload_asset
-from services.client.errors import Unreachable
-from services.client.job_spec import job_spec
-from services.client.output_file import OutputFile
-from services.client.retry import RetryPolicy
-from services.client.service_channel import ServiceChannel
-from services.client.upload_files import Upload
-from services.rpc.status_codes import Failure
-
-__all__ = ["Client", "job_spec"]
-
-ENDED = (job_pb2.Job.SUCCEEDED, job_pb2.Job.FAILED, job_pb2.Job.CANCELLED)
-TERMINAL = ("succeeded", "failed", "cancelled")
-"""The events that end a job."""
+from i2v_client import pages, watches
+from i2v_client.asset_download import download_asset
+from i2v_client.asset_upload import upload_asset
+from i2v_client.job_spec import job_spec
+from i2v_client.ledger import Ledger
+from i2v_client.library import Library
+from i2v_client.output_file import OutputFile
+from i2v_client.provenance import Provenance
+from i2v_client.service_channel import ServiceChannel
+from i2v_client.tls_files import TlsSource
+from i2v_client.upload_files import Upload
+from i2v_client.watches import OnHeartbeat, OnOutage
+from i2v_client.webhooks import Webhooks
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 Requests = Callable[[], AsyncGenerator[Request, None]]
 
 
-class Client:
+class AsyncClient:
     """The service for one user. To be used as `async with`; every method raises I2VError."""
 
     def __init__(
@@ -51,14 +47,14 @@ class Client:
         key: str,
         user: str = "default",
         *,
-        tls: bool | CertificateFiles = False,
+        tls: bool | TlsSource = False,
         retry_for_s: float = 30.0,
         timeout_s: float = 30.0,
     ) -> None:
         """`address` is `host:port`, or several, separated by commas; a name may also have several addresses.
 
         Calls go to every server that is connected and serves, in turn, so one may restart while another is up.
-        `tls` may be files with authorities to trust and a certificate to show. A call is repeated until there was no
+        `tls` may be `TlsFiles`: authorities to trust, and a certificate to show. A call is repeated until there was no
         contact for `retry_for_s`.
 
         Raises ValueError for an invalid address, key or user's name; the last two are printable ASCII characters.
@@ -66,14 +62,18 @@ class Client:
         self._channel = ServiceChannel(address, key, user, tls=tls, retry_for_s=retry_for_s, timeout_s=timeout_s)
 
     def __repr__(self) -> str:
-        return f"Client({self._channel!r})"
+        return f"AsyncClient({self._channel!r})"
 
     async def __aenter__(self) -> Self:
-        self._grpc_channel = await self._channel.open()
-        self._jobs = job_pb2_grpc.JobServiceStub(self._grpc_channel)
-        self._assets = asset_pb2_grpc.AssetServiceStub(self._grpc_channel)
-        self._catalog = catalog_pb2_grpc.CatalogServiceStub(self._grpc_channel)
-        self._usage = usage_pb2_grpc.UsageServiceStub(self._grpc_channel)
+        await self._channel.open()
+        self._jobs = job_pb2_grpc.JobServiceStub(self._channel.grpc)
+        self._assets = asset_pb2_grpc.AssetServiceStub(self._channel.grpc)
+        self._catalog = catalog_pb2_grpc.CatalogServiceStub(self._channel.grpc)
+        self._usage = usage_pb2_grpc.UsageServiceStub(self._channel.grpc)
+        self.library = Library(self._channel)
+        self.ledger = Ledger(self._channel)
+        self.provenance = Provenance(self._channel)
+        self.webhooks = Webhooks(self._channel)
         return self
 
     async def __aexit__(
@@ -110,27 +110,21 @@ class Client:
         """Returns a job as it is now."""
         return await self._channel.call(self._jobs.GetJob, job_pb2.GetJobRequest(name=name))
 
-    async def jobs(
+    def jobs(
         self, state: "job_pb2.Job.State.ValueType" = job_pb2.Job.STATE_UNSPECIFIED, *, page_size: int = 50
-    ) -> AsyncIterator[job_pb2.Job]:
+    ) -> AsyncGenerator[job_pb2.Job, None]:
         """Yields the user's jobs, the newest first."""
         request = job_pb2.ListJobsRequest(page_size=page_size, state=state)
-        while True:
-            page = await self._channel.call(self._jobs.ListJobs, request)
-            for job in page.jobs:
-                yield job
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
+        return pages.each(self._channel.call, self._jobs.ListJobs, request, "jobs")
 
-    async def watch(
+    def watch(
         self,
         name: str,
         after: int = 0,
         *,
         retry_for_s: float | None = None,
-        on_outage: Callable[[Unreachable], None] | None = None,
-        on_heartbeat: Callable[[job_pb2.Heartbeat], None] | None = None,
+        on_outage: OnOutage = None,
+        on_heartbeat: OnHeartbeat = None,
     ) -> AsyncGenerator[job_pb2.JobEvent, None]:
         """Yields a job's events after a sequence number, each once, and ends after the terminal one.
 
@@ -138,29 +132,7 @@ class Client:
         called once in each outage, about 2 s after it began, or when the next connection fails, with the latest error.
         `on_heartbeat` is called with each heartbeat, which has the place and the expected start of a waiting job.
         """
-        most_s = self._channel.retry_for_s if retry_for_s is None else retry_for_s
-        with closing(RetryPolicy(most_s, on_outage=on_outage, connected=self._channel.is_connected)) as retry:
-            while True:
-                request = job_pb2.WatchJobRequest(name=name, after_sequence=after)
-                try:
-                    async with aclosing(self._channel.stream(self._jobs.WatchJob, request)) as responses:
-                        async for response in responses:
-                            retry.contact()
-                            if on_heartbeat is not None and response.WhichOneof("response") == "heartbeat":
-                                on_heartbeat(response.heartbeat)
-                            if response.WhichOneof("response") == "event" and response.event.sequence > after:
-                                after = response.event.sequence
-                                yield response.event
-                                if response.event.WhichOneof("event") in TERMINAL:
-                                    return
-                except Unreachable as error:
-                    await retry.wait(error)
-                else:
-                    # No error and no terminal event: the job had ended before, or a proxy closed the stream.
-                    job = await self.get(name)
-                    if job.state in ENDED and job.last_sequence <= after:
-                        return
-                    await retry.wait(_stream_ended_early())
+        return watches.job_events(self._channel, self._jobs, name, after, retry_for_s, on_outage, on_heartbeat)
 
     async def cancel(self, name: str) -> job_pb2.Job:
         """Requests that a job stops. Returns it: CANCELLED, CANCELLING, or as it had ended before."""
@@ -181,7 +153,7 @@ class Client:
 
     async def generate(
         self,
-        image: Path | str | bytes | None,
+        image: Path | str | bytes | BinaryIO | None,
         prompt: str,
         model: str = "nano",
         duration_s: float | None = None,
@@ -207,9 +179,10 @@ class Client:
 
     # Assets.
 
-    async def upload(self, source: Path | str | bytes | Upload, media_type: str = "") -> asset_pb2.Asset:
-        """Uploads a file, or bytes. The asset's name is that of what was stored: pictures are written again.
+    async def upload(self, source: Path | str | bytes | BinaryIO | Upload, media_type: str = "") -> asset_pb2.Asset:
+        """Uploads a file of a path or an open one, or bytes. A large upload that breaks off continues.
 
+        The asset's name is that of what was stored: pictures are written again.
         `media_type` says what the file is for: `image/*`, `audio/*` or `video/*`. Without it the server decides.
         """
         upload = await asyncio.to_thread(Upload.of, Path(source) if isinstance(source, str) else source)
@@ -232,18 +205,12 @@ class Client:
         async with to.writing() as write:
             return await download_asset(self._channel, self._assets, name, write, variant)
 
-    # Catalogue and money. Sums, the ledger and statements are in usage_calls.
+    # Catalogue and money. `ledger` has sums, entries and statements.
 
     async def models(self) -> list[catalog_pb2.Model]:
         """Returns every model."""
-        request = catalog_pb2.ListModelsRequest()
-        found: list[catalog_pb2.Model] = []
-        while True:
-            page = await self._channel.call(self._catalog.ListModels, request)
-            found += page.models
-            if not page.next_page_token:
-                return found
-            request.page_token = page.next_page_token
+        listed = pages.each(self._channel.call, self._catalog.ListModels, catalog_pb2.ListModelsRequest(), "models")
+        return [model async for model in listed]
 
     async def model(self, name: str) -> catalog_pb2.Model:
         """Returns one model, `models/{id}`."""
@@ -253,31 +220,18 @@ class Client:
         """Returns the budgets and the newest ledger entries."""
         return await self._channel.call(self._usage.GetUsage, usage_pb2.GetUsageRequest())
 
-    async def watch_usage(
-        self, *, retry_for_s: float | None = None, on_outage: Callable[[Unreachable], None] | None = None
+    def watch_usage(
+        self, *, retry_for_s: float | None = None, on_outage: OnOutage = None
     ) -> AsyncGenerator[usage_pb2.WatchUsageResponse, None]:
         """Yields the state of the limits, then their changes and warnings, without end.
 
         It connects again as `watch` does; a new stream begins with the state.
         """
-        most_s = self._channel.retry_for_s if retry_for_s is None else retry_for_s
-        watch, request = self._usage.WatchUsage, usage_pb2.WatchUsageRequest()
-        with closing(RetryPolicy(most_s, on_outage=on_outage, connected=self._channel.is_connected)) as retry:
-            while True:
-                try:
-                    async with aclosing(self._channel.stream(watch, request)) as responses:
-                        async for response in responses:
-                            retry.contact()
-                            if response.WhichOneof("response") != "heartbeat":
-                                yield response
-                except Unreachable as error:
-                    await retry.wait(error)
-                else:
-                    await retry.wait(_stream_ended_early())
+        return watches.usage_changes(self._channel, self._usage, retry_for_s, on_outage)
 
     def channel(self) -> grpc.aio.Channel:
         """Returns the channel, for services that this class has no methods for; see `call`."""
-        return self._grpc_channel
+        return self._channel.grpc
 
     async def call(self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request) -> Response:
         """Makes a call of such a service, repeated until it is answered."""
@@ -289,12 +243,12 @@ class Client:
         """Makes a call of such a service with a stream of requests, from the first one each time, until answered."""
         return await self._channel.upload(method, requests)
 
+    def each(self, method: Any, request: Any, field: str) -> AsyncGenerator[Any, None]:
+        """Yields what is in a field of the answers of such a service, of all pages. Raises I2VError."""
+        return pages.each(self._channel.call, method, request, field)
+
     def stream(
         self, method: grpc.aio.UnaryStreamMultiCallable[Request, Response], request: Request
     ) -> AsyncGenerator[Response, None]:
         """Yields the responses of one call of such a service. It is not repeated. Raises I2VError."""
         return self._channel.stream(method, request)
-
-
-def _stream_ended_early() -> Unreachable:
-    return Unreachable(Failure(grpc.StatusCode.UNAVAILABLE, "The stream ended early."))

@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import AsyncGenerator
+from typing import BinaryIO
 
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
-from services.client.errors import NotFound, Unreachable
-from services.client.retry import RetryPolicy
-from services.client.service_channel import ServiceChannel
-from services.client.upload_files import Upload
+from i2v_client.errors import NotFound, Unreachable
+from i2v_client.retry import RetryPolicy
+from i2v_client.service_channel import ServiceChannel
+from i2v_client.upload_files import Upload, chunks, opened
 
 RESUMABLE_BYTES = 8 * 1024 * 1024
 """A smaller file is sent from its first byte again: that takes less time than to store its parts."""
@@ -19,13 +20,23 @@ async def upload_asset(
 ) -> asset_pb2.Asset:
     """Uploads a file and returns its asset. Raises I2VError, OSError."""
     header = upload.header(media_type)
-    if upload.size_bytes < RESUMABLE_BYTES:
-        return await channel.upload(assets.WriteAsset, lambda: _requests(upload, header))
+    with opened(upload.source) as file:
+        if upload.size_bytes < RESUMABLE_BYTES:
+            return await channel.upload(assets.WriteAsset, lambda: _requests(file, header))
+        return await _resumed(channel, assets, file, header)
+
+
+async def _resumed(
+    channel: ServiceChannel,
+    assets: "asset_pb2_grpc.AssetServiceAsyncStub",
+    file: BinaryIO,
+    header: asset_pb2.WriteAssetHeader,
+) -> asset_pb2.Asset:
     header.upload_id = str(uuid.uuid4())
     retry = RetryPolicy(channel.retry_for_s)
     while True:
         try:
-            return await channel.upload_once(assets.WriteAsset, _requests(upload, header))
+            return await channel.upload_once(assets.WriteAsset, _requests(file, header))
         except Unreachable as error:
             await retry.wait(error)
         try:
@@ -41,8 +52,8 @@ async def upload_asset(
 
 
 async def _requests(
-    upload: Upload, header: asset_pb2.WriteAssetHeader
+    file: BinaryIO, header: asset_pb2.WriteAssetHeader
 ) -> AsyncGenerator[asset_pb2.WriteAssetRequest, None]:
     yield asset_pb2.WriteAssetRequest(header=header)
-    async for chunk in upload.chunks(header.offset):
+    async for chunk in chunks(file, header.offset):
         yield asset_pb2.WriteAssetRequest(data=chunk)

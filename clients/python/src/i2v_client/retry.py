@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import grpc
 
-from services.client.errors import Unreachable, error_of
-from services.rpc.status_codes import Failure
+from i2v_client.errors import Unreachable, error_of
+from i2v_client.failure import Failure
 
 FIRST_S = 0.1
 MAX_S = 5.0

@@ -3,6 +3,7 @@
 I2VError
 ├── InvalidRequest      correct the named fields; do not send it again unchanged
 ├── QuotaExceeded       a limit of the plan; retry_after_s says when it resets, where it does
+├── Conflict            it was changed meanwhile: read it, and repeat the change
 ├── NotFound            no such thing for this user
 ├── Unauthenticated     the key is missing, unknown, or not one for this
 └── Unreachable         the server did not answer, or stopped answering; trying again is safe
@@ -15,8 +16,7 @@ from dataclasses import replace
 
 import grpc
 
-from services.errors import LimitViolation, Violation
-from services.rpc.status_codes import Failure, from_call
+from i2v_client.failure import Failure, LimitViolation, Violation, from_call
 
 CONNECTION_LOST = re.compile("RST_STREAM|^Internal error from Core$")
 """gRPC's messages for a connection that a proxy has closed, and for a call that was answered while it was sending."""
@@ -55,6 +55,10 @@ class QuotaExceeded(I2VError):
     """A limit of the plan is reached."""
 
 
+class Conflict(I2VError):
+    """The thing was changed meanwhile."""
+
+
 class NotFound(I2VError):
     """There is no such thing for this user."""
 
@@ -75,6 +79,7 @@ KINDS: Mapping[grpc.StatusCode, type[I2VError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
     grpc.StatusCode.ALREADY_EXISTS: InvalidRequest,
     grpc.StatusCode.FAILED_PRECONDITION: InvalidRequest,
+    grpc.StatusCode.ABORTED: Conflict,
     grpc.StatusCode.RESOURCE_EXHAUSTED: QuotaExceeded,
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from services.client.daemon_thread import in_daemon_thread
+from i2v_client.daemon_thread import in_daemon_thread
 
 STDOUT = 1
 Write = Callable[[bytes], Awaitable[Any]]

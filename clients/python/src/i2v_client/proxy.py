@@ -4,7 +4,6 @@ import ipaddress
 import os
 import re
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass
 
 NAMES = ("grpc_proxy", "https_proxy", "http_proxy")
 """The variables that gRPC reads, in its order. It ignores them in upper case."""
@@ -20,6 +19,9 @@ def options(server: str) -> tuple[tuple[str, int], ...]:
 
 def named_for(server: str) -> str:
     """Returns the proxy that gRPC uses for a server, with the variable that names it; empty if it uses none."""
+    # Here, because it loads HTTP, e-mail and more, and only the text of an error needs it.
+    from urllib.request import proxy_bypass
+
     excepted = _first(EXCEPTIONS)[1]
     if options(server) or all(proxy_bypass(host, {"no": excepted}) for host in _hosts(server)):
         return ""

@@ -9,11 +9,13 @@ from typing import Any, Protocol
 import grpc
 from i2v.v1 import asset_pb2, asset_pb2_grpc
 
-from services.client.errors import I2VError, Unreachable
-from services.client.output_file import Write
-from services.client.retry import RetryPolicy
-from services.reasons import AssetReason
-from services.rpc.status_codes import Failure
+from i2v_client.errors import I2VError, Unreachable
+from i2v_client.failure import Failure
+from i2v_client.output_file import Write
+from i2v_client.retry import RetryPolicy
+
+CHECKSUM_WRONG = "CHECKSUM_WRONG"
+"""The reason of a download that does not have the digest of its name."""
 
 
 class Streams(Protocol):
@@ -66,5 +68,5 @@ async def download_asset(
             await retry.wait(error)
     if not variant and digest.hexdigest() != name.removeprefix("assets/"):
         damaged = f"{name} arrived damaged: {size} bytes with another checksum. Download it again."
-        raise I2VError(Failure(grpc.StatusCode.DATA_LOSS, damaged, AssetReason.CHECKSUM_WRONG, {"name": name}))
+        raise I2VError(Failure(grpc.StatusCode.DATA_LOSS, damaged, CHECKSUM_WRONG, {"name": name}))
     return size

@@ -1,0 +1,88 @@
+"""Methods that wait, made of asynchronous ones: those run on an event loop in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from functools import partial, wraps
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+Of = TypeVar("Of")
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+END: Any = object()
+
+
+class LoopThread:
+    """An event loop in a daemon thread. Several threads may run work on it at the same time."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="i2v-client", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Waits for some work, and cancels it if the wait is interrupted. Raises what it raises.
+
+        Raises RuntimeError in a function that the client calls, such as `on_outage`: waiting there would never end.
+        """
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("a function that the client calls cannot wait for the same client")
+        done = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return done.result()
+        except BaseException:
+            done.cancel()
+            raise
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self.run(self._loop.shutdown_asyncgens())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Blocking(Generic[Of]):
+    """An asynchronous object for programs without an event loop."""
+
+    def __init__(self, asynchronous: Of, loop: LoopThread) -> None:
+        self._asynchronous = asynchronous
+        self._loop = loop
+
+
+def blocking(
+    method: Callable[Concatenate[Of, Given], Coroutine[Any, Any, Result]],
+) -> Callable[Concatenate[Blocking[Of], Given], Result]:
+    """Returns a method that waits for the result of an asynchronous one."""
+
+    @wraps(method)
+    def call(self: Blocking[Of], /, *given: Given.args, **named: Given.kwargs) -> Result:
+        return self._loop.run(method(self._asynchronous, *given, **named))
+
+    return call
+
+
+def iterating(
+    method: Callable[Concatenate[Of, Given], AsyncGenerator[Result, None]],
+) -> Callable[Concatenate[Blocking[Of], Given], Iterator[Result]]:
+    """Returns a method that yields what an asynchronous one yields."""
+
+    @wraps(method)
+    def call(self: Blocking[Of], /, *given: Given.args, **named: Given.kwargs) -> Iterator[Result]:
+        source = self._loop.run(_begun(partial(method, self._asynchronous, *given, **named)))
+        try:
+            while (found := self._loop.run(_next(source))) is not END:
+                yield found
+        finally:
+            self._loop.run(source.aclose())
+
+    return call
+
+
+async def _begun(begin: Callable[[], AsyncGenerator[Result, None]]) -> AsyncGenerator[Result, None]:
+    return begin()  # on the loop, which calls of gRPC belong to
+
+
+async def _next(source: AsyncGenerator[Result, None]) -> Result:
+    return await anext(source, END)
