@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -52,10 +53,10 @@ class BatchFolder:
         finally:
             os.close(descriptor)
 
-    def put(self, part: Path, name: str, size: int) -> None:
-        """Gives a whole download its name. Raises FileExistsError if another file has it already."""
+    def put(self, part: Path, name: str) -> None:
+        """Gives a whole download its name. Raises FileExistsError if something has it already, OSError."""
         to = self.root / name
-        if os.path.lexists(to) and self.size(name) != size:
+        if os.path.lexists(to):
             raise FileExistsError(errno.EEXIST, "another file has this name; move it away", str(to))
         part.replace(to)
 
@@ -63,6 +64,13 @@ class BatchFolder:
         """Returns the bytes of a video; None if it is not there as a plain file."""
         to = self.root / name
         return to.stat().st_size if to.is_file() and not to.is_symlink() else None
+
+    def holds(self, name: str, sha256: str) -> bool:
+        """Returns whether a video is there as it should be. Blocking."""
+        if self.size(name) is None:
+            return False
+        with (self.root / name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
     def has(self, name: str) -> bool:
         """Returns whether anything has this name."""

@@ -7,17 +7,16 @@ import errno
 import json
 import sqlite3
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Self, TypeVar
+from typing import Any, Self
 
 from services.client.batch.item import Again, Item, State
 from services.client.batch.row import BadInput, Crop
 from services.client.batch.schema import TABLES, VERSION
 
-Result = TypeVar("Result")
 ITEM = "id, row, sample, name, prompt, negative, seed, picture, crop, state, again, tries, request_id, spec, job"
 MISSING = "(state IN ('planned', 'intended', 'submitted', 'refused') OR (state = 'failed' AND again <> ''))"
 
@@ -126,7 +125,7 @@ class Journal:
     def totals(self) -> Totals:
         """Returns the sums."""
         states = self.database.execute("SELECT state, count(*) FROM items WHERE call = ? GROUP BY state", (self.call,))
-        charged = self.database.execute("SELECT currency, sum(charged) FROM items WHERE charged > 0 GROUP BY currency")
+        charged = self.database.execute("SELECT currency, sum(micros) FROM charges WHERE micros > 0 GROUP BY currency")
         faults = self.database.execute("SELECT count(*) FROM faults").fetchone()[0]
         return Totals({State(name): number for name, number in states}, dict(charged.fetchall()), faults)
 
@@ -173,11 +172,9 @@ class Journal:
         """Notes that the file is here."""
         self._set(item, state=State.DONE, size=size, message="")
 
-    def charge(self, item: Item, micros: int, currency: str) -> None:
-        """Adds what a job has cost, once for each job."""
-        self.database.execute(
-            "UPDATE items SET charged = charged + ?, currency = ? WHERE id = ?", (micros, currency, item.id)
-        )
+    def charge(self, job: str, micros: int, currency: str) -> None:
+        """Notes what a job has cost."""
+        self.database.execute("INSERT OR IGNORE INTO charges VALUES (?, ?, ?)", (job, micros, currency))
 
     def failed(self, item: Item, message: str, again: Again) -> None:
         """Notes that a job ended without a video."""

@@ -89,11 +89,14 @@ class _Plan:
         return self._changes
 
     def _row(self, number: int, row: Row, root: Path) -> None:
-        stat, file = "", None
+        stat, file, bad = "", None, None
         if row.picture:
-            file = picture_path(root, row.picture)
-            facts = file.stat()
-            stat = f"{facts.st_size} {facts.st_mtime_ns}"
+            try:
+                file = picture_path(root, row.picture)
+                facts = file.stat()
+                stat = f"{facts.st_size} {facts.st_mtime_ns}"
+            except BadRow as error:  # a video that was made no longer needs it
+                bad = error
         first = self._naming.seed if row.seed is None else row.seed
         for sample in range(self._naming.samples):
             seed = (first + sample) % (SEED_MOST + 1)
@@ -104,6 +107,8 @@ class _Plan:
             occurrence = self._sql(f"{counted} RETURNING number", (digest,)).fetchone()[0]
             key = f"{digest}/{occurrence}"
             if not self._known(key, number, sample, stat, file):
+                if bad is not None:
+                    raise bad
                 self._add(key, number, sample, row, seed, crop, stat)
 
     def _known(self, key: str, row: int, sample: int, stat: str, file: Path | None) -> bool:
