@@ -46,7 +46,9 @@ class BatchFolder:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise BadInput(f"another batch is at work in {self.root}; wait for it, or name another folder") from None
+                raise BadInput(
+                    f"another batch is at work in {self.root}; wait for it, or name another folder"
+                ) from None
             shutil.rmtree(self.parts, ignore_errors=True)
             self.parts.mkdir(mode=0o700, exist_ok=True)
             yield

@@ -1,4 +1,4 @@
-"""The journal for the many videos that are made at once: their changes share transactions, so that the disk keeps up."""
+"""The journal for many videos at once: their changes share transactions, so that the disk keeps up."""
 
 import asyncio
 from collections.abc import Callable

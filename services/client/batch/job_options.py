@@ -34,7 +34,7 @@ class JobOptions:
         return json.dumps([getattr(self, name) for name in self.__slots__])
 
     def with_model(self, card: catalog_pb2.Model) -> "JobOptions":
-        """Returns them with the duration that the latents are on this model. Raises BadInput if it does not make them."""
+        """Returns them with the duration of the latents on this model. Raises BadInput if it does not make them."""
         if self.latents is None:
             return self
         if not card.fps:

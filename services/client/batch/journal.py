@@ -44,7 +44,7 @@ class Journal:
         self._path = path
 
     def __enter__(self) -> Self:
-        with self._as_os_errors():
+        with self.as_os_errors():
             self.database = sqlite3.connect(self._path or "", isolation_level=None, check_same_thread=False, timeout=0)
             try:
                 self.database.executescript(
@@ -63,7 +63,7 @@ class Journal:
 
     def commit(self, changes: Sequence[Callable[[], Any]]) -> list[Any]:
         """Makes changes in one transaction and returns their results. Raises OSError; then none is made."""
-        with self._as_os_errors(), self.transaction():
+        with self.as_os_errors(), self.transaction():
             return [change() for change in changes]
 
     @contextmanager
@@ -79,7 +79,8 @@ class Journal:
             raise
 
     @contextmanager
-    def _as_os_errors(self) -> Iterator[None]:
+    def as_os_errors(self) -> Iterator[None]:
+        """Raises OSError for what SQLite raises."""
         try:
             yield
         except sqlite3.Error as error:

@@ -70,7 +70,9 @@ class Maker:
         try:
             job = await self._ended_job(name, began_before=item.state is State.SUBMITTED)
         except NotFound as error:
-            raise BadRow(f"the service no longer knows {name}; it is not made again, because it may be paid for") from error
+            raise BadRow(
+                f"the service no longer knows {name}; it is not made again, because it may be paid for"
+            ) from error
         return await self._ended(item, job)
 
     async def _ended_job(self, name: str, *, began_before: bool) -> job_pb2.Job:
@@ -176,7 +178,8 @@ class Maker:
 
 
 def _frees_itself(error: QuotaExceeded) -> bool:
-    """Returns whether only the number of jobs at a time refuses."""
+    """Returns whether only the number of jobs at a time refuses, and will not do so without other jobs."""
     return bool(error.limits) and all(
-        each.per == "at-a-time" and each.measure.partition(":")[0] in PLACES for each in error.limits
+        each.per == "at-a-time" and each.measure.partition(":")[0] in PLACES and each.asked <= each.limit
+        for each in error.limits
     )

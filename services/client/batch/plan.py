@@ -6,6 +6,7 @@ and moved, and nothing is made twice.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,20 +43,25 @@ class Changes:
 
 
 def read(
-    source: Source, journal: Journal, folder: BatchFolder, naming: Naming, *, accept_changes: bool = False
+    source: Source,
+    journal: Journal,
+    folder: BatchFolder,
+    naming: Naming,
+    *,
+    accept_changes: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Changes:
     """Reads all rows into the journal. Blocking.
 
     Raises BadInput, and changes nothing, if the input cannot be read, or if paid rows have gone and others have come:
-    that looks like changed rows, which would be paid for again. OSError.
+    that looks like changed rows, which would be paid for again. The same when `stopped` returns True. OSError.
     """
-    with journal.transaction():
-        plan = _Plan(source, journal, folder, naming)
-        changes = plan.all()
+    with journal.as_os_errors(), journal.transaction():
+        changes = _Plan(source, journal, folder, naming).all(stopped)
         if changes.new and changes.gone and not accept_changes:
             raise BadInput(
-                f"the input has changed since the call before: {changes.gone} submitted videos are of rows that are gone "
-                f"or differ now, and {changes.new} are new. --accept-changes makes and pays the new ones"
+                f"the input has changed: {changes.gone} submitted videos are of rows that are gone or "
+                f"differ now, and {changes.new} are new. --accept-changes makes and pays the new ones"
             )
     return changes
 
@@ -68,12 +74,14 @@ class _Plan:
         self._before = journal.call
         self._call = self._before + 1
 
-    def all(self) -> Changes:
+    def all(self, stopped: Callable[[], bool]) -> Changes:
         self._sql("DELETE FROM seen")
         self._sql("DELETE FROM faults")
         root = self._source.root
         for number, found in enumerate(self._source.rows()):
             self._changes.rows += 1
+            if stopped():
+                raise BadInput("the reading was stopped")
             try:
                 if isinstance(found, BadRow):
                     raise found
@@ -140,7 +148,8 @@ class _Plan:
             *(row.negative, seed, row.picture, stat, crop),
         )
         self._sql(
-            "INSERT INTO items (key, call, row, sample, name, folded, prompt, negative, seed, picture, picture_stat, crop)"
+            "INSERT INTO items"
+            " (key, call, row, sample, name, folded, prompt, negative, seed, picture, picture_stat, crop)"
             f" VALUES ({', '.join('?' * len(values))})",
             values,
         )

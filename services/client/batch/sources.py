@@ -37,13 +37,13 @@ class Source:
         if self.extended_prompts is None:
             yield from map(self._checked, self._rows())
             return
-        extended, number = text_rows.prompts(self.extended_prompts), 0
-        for number, found in enumerate(self._rows(), 1):
+        extended = text_rows.prompts(self.extended_prompts)
+        for found in self._rows():
             if (prompt := next(extended, None)) is None:
                 raise BadInput(f"{self.extended_prompts} has fewer lines than {self.path} has rows")
             yield self._checked(replace(found, extended_prompt=prompt) if isinstance(found, Row) else found)
         if next(extended, None) is not None:
-            raise BadInput(f"{self.extended_prompts} has more lines than {self.path} has rows ({number})")
+            raise BadInput(f"{self.extended_prompts} has more lines than {self.path} has rows")
 
     def _rows(self) -> Iterator[Found]:
         if (info := self._info()) is not None:
