@@ -69,7 +69,7 @@ async def prices(
     Raises I2VError, OSError.
     """
     found, after = Prices(), (-1, 0)
-    for row, why in list(journal.faults()):
+    for row, why in journal.faults():
         found.refused += 1
         refuse(row, why)
     while items := journal.missing(after, PAGE):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import chain
 from time import monotonic
 
 from i2v.v1 import job_pb2
@@ -54,7 +55,7 @@ class Batch:
             await self._read(journal)
             await demand_same_server(journal, client, self.server, self.user)
             options, at_once = await self._options(client), await self._places(client)
-            say(*summary.some([*journal.faults(), *journal.failures()]), err=True)
+            say(*summary.some(chain(journal.faults(), journal.failures())), err=True)
             commits = SharedCommits(journal)
             try:
                 async with self.patient() as patient:
