@@ -60,8 +60,8 @@ def read(
         changes = _Plan(source, journal, folder, naming).all(stopped)
         if changes.new and changes.gone and not accept_changes:
             raise BadInput(
-                f"the input has changed: {changes.gone} submitted videos are of rows that are gone or "
-                f"differ now, and {changes.new} are new. --accept-changes makes and pays the new ones"
+                f"the input or an option has changed: {changes.gone} submitted videos are no longer asked for, and "
+                f"{changes.new} new ones are. --accept-changes makes and pays for the new ones"
             )
     return changes
 

@@ -121,7 +121,7 @@ async def test_a_data_set_of_self_forcing_is_made_with_its_crops(service: Served
     assert {job.spec.seed for job in jobs} == {0, 1}
     picture = await service.download(jobs[0].spec.image_to_video.image, user="default")
     assert Image.open(io.BytesIO(picture)).size == (40, 32)
-    wrong = await batch(i2v, "--data_path", "set", "--num_output_frames", "21")
+    wrong = await batch(i2v, "--data_path", "set", "--num_output_frames", "21", "--output_folder", "other")
     assert wrong.code == 2 and "test-model makes 3, 5 latents, and not 21" in wrong.err
 
 

@@ -60,7 +60,7 @@ async def test_a_changed_row_is_paid_for_only_if_the_caller_says_so(batch: Batch
     else:
         (batch.source.root / "cat.png").write_bytes(b"another cat")
     for _ in range(2):
-        with pytest.raises(BadInput, match="the input has changed"):
+        with pytest.raises(BadInput, match="the input or an option has changed"):
             await batch.call()
     new = 1 if change == "prompt" else 2
     assert (await batch.call(accept_changes=True)).of(State.DONE) == 3
