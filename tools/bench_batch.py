@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from i2v.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc, usage_pb2, usage_pb2_grpc
+from google.protobuf.message import Message
+from i2v.v1 import asset_pb2, job_pb2, usage_pb2
 
 from i2v_client import AsyncClient, job_spec
 from services.client.batch.batch_folder import BatchFolder
@@ -33,24 +34,24 @@ OUTPUT = job_pb2.VideoOutput(asset=f"assets/{hashlib.sha256(VIDEO).hexdigest()}"
 MOST_PERCENT = 5.0
 
 
-class Server(job_pb2_grpc.JobServiceServicer, asset_pb2_grpc.AssetServiceServicer, usage_pb2_grpc.UsageServiceServicer):
+class Server:
     """Makes every video by waiting."""
 
     def __init__(self, job_seconds: float) -> None:
         self._job_seconds = job_seconds
 
-    async def SubmitJob(self, request: job_pb2.SubmitJobRequest, context: Any) -> job_pb2.Job:
+    async def submit(self, request: job_pb2.SubmitJobRequest, context: Any) -> job_pb2.Job:
         """Returns a job that has the request_id in its name."""
         return job_pb2.Job(name=f"jobs/{request.request_id}", request_id=request.request_id)
 
-    async def WatchJob(self, request: job_pb2.WatchJobRequest, context: Any) -> AsyncIterator[Any]:
+    async def watch(self, request: job_pb2.WatchJobRequest, context: Any) -> AsyncIterator[Any]:
         """Ends the job after its time."""
         if self._job_seconds:
             await asyncio.sleep(self._job_seconds)
         succeeded = job_pb2.JobEvent(sequence=1, succeeded=job_pb2.Succeeded(output=OUTPUT))
         yield job_pb2.WatchJobResponse(event=succeeded)
 
-    async def GetJob(self, request: job_pb2.GetJobRequest, context: Any) -> job_pb2.Job:
+    async def get(self, request: job_pb2.GetJobRequest, context: Any) -> job_pb2.Job:
         """Returns the ended job."""
         return job_pb2.Job(
             name=request.name,
@@ -60,21 +61,34 @@ class Server(job_pb2_grpc.JobServiceServicer, asset_pb2_grpc.AssetServiceService
             charged=job_pb2.Money(amount_micros=1000, currency_code="USD"),
         )
 
-    async def ReadAsset(self, request: asset_pb2.ReadAssetRequest, context: Any) -> AsyncIterator[Any]:
+    async def read(self, request: asset_pb2.ReadAssetRequest, context: Any) -> AsyncIterator[Any]:
         """Returns the video."""
         yield asset_pb2.ReadAssetResponse(data=VIDEO)
 
-    async def GetUsage(self, request: usage_pb2.GetUsageRequest, context: Any) -> usage_pb2.Usage:
+    async def usage(self, request: usage_pb2.GetUsageRequest, context: Any) -> usage_pb2.Usage:
         """Returns no limits."""
         return usage_pb2.Usage()
+
+
+def bytes_of(message: Message) -> bytes:
+    """Returns the wire form of a message."""
+    return message.SerializeToString()
 
 
 async def serve(job_seconds: float) -> None:
     """Serves until it is ended, and prints its port."""
     server, servicer = grpc.aio.server(), Server(job_seconds)
-    job_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
-    asset_pb2_grpc.add_AssetServiceServicer_to_server(servicer, server)
-    usage_pb2_grpc.add_UsageServiceServicer_to_server(servicer, server)
+    unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+    submit, get = job_pb2.SubmitJobRequest.FromString, job_pb2.GetJobRequest.FromString
+    jobs: dict[str, Any] = {
+        "SubmitJob": unary(servicer.submit, submit, bytes_of),
+        "GetJob": unary(servicer.get, get, bytes_of),
+        "WatchJob": stream(servicer.watch, job_pb2.WatchJobRequest.FromString, bytes_of),
+    }
+    assets: dict[str, Any] = {"ReadAsset": stream(servicer.read, asset_pb2.ReadAssetRequest.FromString, bytes_of)}
+    usage: dict[str, Any] = {"GetUsage": unary(servicer.usage, usage_pb2.GetUsageRequest.FromString, bytes_of)}
+    for name, methods in (("JobService", jobs), ("AssetService", assets), ("UsageService", usage)):
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(f"i2v.v1.{name}", methods),))
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     await server.start()
     await server.wait_for_termination()

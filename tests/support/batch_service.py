@@ -29,6 +29,7 @@ class BatchService:
     uploads: int = 0
     specs_seen: list[int] = field(default_factory=list)
     """The number of specs of each preview."""
+    bytes_seen: list[int] = field(default_factory=list)
     fails: dict[str, job_pb2.JobError] = field(default_factory=dict)
     """The next job with this prompt fails so."""
 
@@ -94,6 +95,7 @@ class BatchService:
     async def preview_jobs(self, specs: Iterable[job_pb2.JobSpec]) -> job_pb2.PreviewJobsResponse:
         found, listed = job_pb2.PreviewJobsResponse(admissible=True), list(specs)
         self.specs_seen.append(len(listed))
+        self.bytes_seen.append(sum(spec.ByteSize() for spec in listed))
         for spec in listed:
             price = job_pb2.Money(amount_micros=PRICE, currency_code="USD")
             found.jobs.append(job_pb2.PreviewJobResponse(spec=spec, quote=price, admissible=True))

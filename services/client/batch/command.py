@@ -1,10 +1,12 @@
 """`i2v batch`: the command and its options, with the names of Self-Forcing's `inference.py`."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+from i2v.v1 import job_pb2
 
 from i2v_client import AsyncClient
 from services.client.batch.batch_folder import BatchFolder
@@ -15,7 +17,7 @@ from services.client.batch.row import BadInput
 from services.client.batch.sources import Source
 from services.client.batch.table_rows import SEED_MOST
 from services.client.batch.work import Batch
-from services.client.commands import command
+from services.client.commands import Command, command
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
 from services.client.spec_options import FILE, FITS, OPTIONS, QUALITIES
@@ -27,15 +29,16 @@ SHARED = ("model", "capability", "price_max", "duration", "size", "resolution", 
 """The options of `generate` that hold for all videos."""
 
 
-def both(name: str, **more: Any) -> Any:
+def both(name: str, **more: Any) -> Callable[[Command], Command]:
     """Returns an option with the original's name, with underscores, and with dashes."""
     names = [f"--{name}", *([f"--{name.replace('_', '-')}"] if "_" in name else [])]
     return click.option(*names, name, **more)
 
 
-def _shared(function: Any) -> Any:
+def _shared(function: Command) -> Command:
+    probe: Any = lambda: None  # noqa: E731  what click notes an option on
     for option in reversed(OPTIONS):
-        parameter = option(lambda: None).__click_params__[0]
+        parameter = option(probe).__click_params__[-1]
         if parameter.name in SHARED:
             function = option(function)
     return function
@@ -101,7 +104,7 @@ def _options(given: dict[str, Any]) -> JobOptions:
         latents=given["num_output_frames"],
         size=given["size"],
         resolution=given["resolution"],
-        quality=QUALITIES[given["quality"]] if given["quality"] else 0,
+        quality=QUALITIES[given["quality"]] if given["quality"] else job_pb2.JobSpec.QUALITY_UNSPECIFIED,
         fit=FITS[given["fit"]],
         guidance=given["guidance"],
     )

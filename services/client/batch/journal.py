@@ -116,8 +116,9 @@ class Journal:
 
     def newest_job(self) -> tuple[str, str] | None:
         """Returns the name and the request_id of a job of this batch; None: it has none yet."""
-        row = self.database.execute("SELECT job, request_id FROM items WHERE job <> '' ORDER BY id DESC LIMIT 1")
-        return row.fetchone()
+        sql = "SELECT job, request_id FROM items WHERE job <> '' ORDER BY id DESC LIMIT 1"
+        row = self.database.execute(sql).fetchone()
+        return (str(row[0]), str(row[1])) if row else None
 
     def unanswered(self) -> int:
         """Returns how many submissions have no answer yet."""
@@ -191,7 +192,23 @@ class Journal:
 
 
 def _item(row: tuple[Any, ...]) -> Item:
-    *first, crop, state, again, tries, request_id, spec, job = row
+    number, place, sample, name, prompt, negative, seed, picture, crop, state, again, tries, request_id, spec, job = row
     box, origin = json.loads(crop) if crop else (None, None)
     found = Crop(tuple(box), tuple(origin) if origin else None) if box else None
-    return Item(*first, found, State(state), Again(again), tries, request_id, spec, job)
+    return Item(
+        id=number,
+        row=place,
+        sample=sample,
+        name=name,
+        prompt=prompt,
+        negative=negative,
+        seed=seed,
+        picture=picture,
+        crop=found,
+        state=State(state),
+        again=Again(again),
+        tries=tries,
+        request_id=request_id,
+        spec=spec,
+        job=job,
+    )

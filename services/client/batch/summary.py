@@ -79,7 +79,8 @@ def priced_json(found: Prices, totals: Totals) -> str:
 
 def some(problems: Iterable[tuple[int, str]]) -> list[str]:
     """Returns a line for each of the first problems, and how many more there are."""
-    lines, more = [], 0
+    lines: list[str] = []
+    more = 0
     for row, why in problems:
         if len(lines) < SHOWN:
             lines.append(problem(row, why))

@@ -9,17 +9,25 @@ import pytest
 from i2v.v1 import job_pb2
 from PIL import Image
 
+from services.orchestrator.domain.event import JobError
+from services.orchestrator.ports.backend import AttemptFailed
+from services.reasons import JobReason
 from tests.support import pictures
 from tests.support.builders import ScriptedBackend
-from tests.support.client_command import Command, Ended
+from tests.support.client_command import Command, Ended, Terminal
 from tests.support.served_orchestrator import Served, caller, served
 
 BATCH = ("--model", "test-model", "--output_folder", "videos")
 
 
 @pytest.fixture
-async def service(database: str, tmp_path: Path) -> AsyncIterator[Served]:
-    async with served(database, tmp_path / "data", {"test": (ScriptedBackend(), 4)}) as running:
+def backend() -> ScriptedBackend:
+    return ScriptedBackend()
+
+
+@pytest.fixture
+async def service(database: str, tmp_path: Path, backend: ScriptedBackend) -> AsyncIterator[Served]:
+    async with served(database, tmp_path / "data", {"test": (backend, 4)}) as running:
         yield running
 
 
@@ -134,3 +142,26 @@ async def test_the_journal_of_another_user_or_server_is_refused(service: Served,
     other = await i2v("batch", *BATCH, "--data_path", "in/rows.txt", key="story-key")
     assert other.code == 2 and "another server, key or user" in other.err
     assert (await batch(i2v, "--data_path", "in/rows.txt")).code == 0
+
+
+async def test_a_failed_job_is_named_and_ends_with_a_code_of_its_own(
+    service: Served, backend: ScriptedBackend, i2v: Command
+) -> None:
+    backend.troubles.append(AttemptFailed(JobError(JobReason.ENGINE_REFUSED, "Enough.", retryable=False)))
+    (i2v.folder / "in" / "rows.txt").write_text("a wave\nanother\n")
+    for _ in range(2):
+        ended = await batch(i2v, "--data_path", "in/rows.txt", "--at_once", "1")
+        assert ended.code == 4 and "1 of 2 videos are here" in ended.err
+        assert "row 1: jobs/" in ended.err and "Enough. (ENGINE_REFUSED)" in ended.err
+    assert len(backend.attempts) == 2
+
+
+async def test_a_bar_has_the_rate_and_the_time_left(service: Served, i2v: Command) -> None:
+    (i2v.folder / "in" / "rows.txt").write_text("a wave\nanother\n")
+    terminal = Terminal(120)
+    arguments = ("batch", *BATCH, "--data_path", "in/rows.txt")
+    process = await i2v.start(*arguments, key="studio-key", stderr=terminal.slave, TERM="xterm")
+    terminal.hand_over()
+    shown = await terminal.read()
+    assert await process.wait() == 0, shown
+    assert "2/2" in shown and "/min" in shown and "0:00:00" in shown

@@ -1,7 +1,8 @@
 """Calls of a batch one after another: nothing is made twice, and no change of the input is paid for unnoticed."""
 
 import os
-import tracemalloc
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from i2v.v1 import job_pb2
 
 from services.client.batch.item import State
 from services.client.batch.journal import Journal
-from services.client.batch.plan import read
 from services.client.batch.row import BadInput
 from tests.support.batch_rig import BatchRig
 from tests.support.batch_service import PRICE
@@ -171,12 +171,30 @@ async def test_an_input_that_breaks_off_changes_nothing(batch: BatchRig) -> None
         assert journal.call == 1
 
 
-def test_many_rows_are_read_in_bounded_memory(batch: BatchRig) -> None:
-    write(batch, *(f"prompt {row % 1000}," for row in range(10_000)))
-    with batch.folder.locked(), Journal(batch.folder.journal) as journal:
-        tracemalloc.start()
-        read(batch.source, journal, batch.folder, batch.naming)
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert journal.missing_number() == 10_000
-        assert most < 1_000_000
+READ = """
+import resource, sys
+from pathlib import Path
+from services.client.batch.batch_folder import BatchFolder
+from services.client.batch.journal import Journal
+from services.client.batch.plan import Naming, read
+from services.client.batch.sources import Source
+folder = BatchFolder(Path("videos"))
+for rows in (1_000, int(sys.argv[1])):
+    Path("in.csv").write_text("prompt")
+    with open("in.csv", "a") as file:
+        for row in range(rows):
+            print(file=file)
+            print("a prompt", row % 1000, file=file, end="")
+    with folder.locked(), Journal(folder.journal) as journal:
+        read(Source(Path("in.csv")), journal, folder, Naming(1, 0, False, ""))
+        print(journal.missing_number(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_many_rows_are_read_in_bounded_memory(tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    program = [sys.executable, "-c", READ, "30000"]
+    ended = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    (few, before_kb), (many, after_kb) = (map(int, line.split()) for line in ended.stdout.splitlines())
+    assert (few, many) == (1_000, 30_000)
+    assert after_kb - before_kb < 8_000
