@@ -11,6 +11,7 @@ from services.client.batch.row import BadInput, BadRow, Found, Row
 from services.client.batch.table_rows import csv_rows, json_rows
 
 TABLES = {".csv": csv_rows, ".tsv": csv_rows, ".jsonl": json_rows, ".ndjson": json_rows}
+TEXTS = (".txt", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Source:
     pictures_needed: bool = False
     """Whether every row must have a picture (`--i2v`)."""
     prompt: str = ""
-    """For pictures of a folder that have none of their own."""
+    """For rows that have none of their own."""
     extended_prompts: Path | None = None
     """A file with one prompt a row, which makes the video."""
 
@@ -50,9 +51,13 @@ class Source:
             return self_forcing_rows.self_forcing_rows(info)
         if self.path.is_dir():
             return folder_rows(self.path, self.prompt)
+        if not self.path.is_file():  # a pipe can be read only once
+            raise BadInput(f"{self.path} is no file; write it to one")
         if (table := TABLES.get(self.path.suffix.lower())) is not None:
             return table(self.path)
-        return text_rows.text_rows(self.path, pairs=self.pictures_needed)
+        if self.path.suffix.lower() in TEXTS:
+            return text_rows.text_rows(self.path, pairs=self.pictures_needed)
+        raise BadInput(f"{self.path} is of no kind that is taken: a folder, {', '.join([*TABLES, *TEXTS[:-1]])}")
 
     def _info(self) -> Path | None:
         if self.path.is_dir():
@@ -62,6 +67,8 @@ class Source:
     def _checked(self, found: Found) -> Found:
         if isinstance(found, BadRow):
             return found
+        if not found.prompt:
+            found = replace(found, prompt=self.prompt)
         if is_blank(found.extended_prompt or found.prompt):
             return BadRow("it has no prompt")
         if self.pictures_needed and not found.picture:

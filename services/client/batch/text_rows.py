@@ -1,5 +1,6 @@
 """Rows of text files: a prompt a line, or a picture and a prompt; and the file of extended prompts."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +16,15 @@ def text_rows(path: Path, *, pairs: bool) -> Iterator[Found]:
     A pair is a picture, a tab or `|`, and a prompt.
     """
     for line in prompts(path):
-        if not pairs:
-            yield Row(line)
-            continue
         at = next((line.index(sign) for sign in SEPARATORS if sign in line), None)
+        if not pairs:
+            is_pair = at is not None and os.path.isfile(path.parent / _unquoted(line[:at].strip()).replace("\0", ""))
+            yield (
+                BadRow("it begins with a picture; --i2v reads pairs of a picture and a prompt")
+                if is_pair
+                else Row(line)
+            )
+            continue
         if at is None:
             yield BadRow("it has no tab or | between a picture and a prompt")
         else:

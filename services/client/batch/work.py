@@ -51,7 +51,7 @@ class Batch:
 
     async def make(self, client: AsyncClient) -> ExitCode:
         """Makes what is missing. Raises BadInput, I2VError, OSError."""
-        with self.folder.locked(), Journal(self.folder.journal) as journal:
+        with self.folder.locked(), Journal(self.folder.journal) as journal, journal.as_os_errors():
             await self._read(journal)
             await demand_same_server(journal, client, self.server, self.user)
             options, at_once = await self._options(client), await self._places(client)
@@ -70,6 +70,7 @@ class Batch:
             if here:
                 opened.enter_context(self.folder.locked())
             journal = opened.enter_context(Journal(self.folder.journal if here else None))
+            opened.enter_context(journal.as_os_errors())
             await self._read(journal)
             if here:
                 await demand_same_server(journal, client, self.server, self.user)

@@ -97,6 +97,27 @@ def test_a_text_file_has_a_prompt_a_line_or_a_picture_too(tmp_path: Path) -> Non
     ]
 
 
+def test_a_pair_is_no_prompt(tmp_path: Path) -> None:
+    written(tmp_path, "cat.png", b"")
+    file = written(tmp_path, "pairs.txt", "cat.png | it moves\na cat | it moves\n")
+    assert rows(file) == [
+        "it begins with a picture; --i2v reads pairs of a picture and a prompt",
+        Row("a cat | it moves"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["rows.json", "cat.png", "rows.xlsx"])
+def test_a_file_of_another_kind_is_no_list_of_prompts(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInput, match="is of no kind that is taken: a folder"):
+        rows(written(tmp_path, name, '[\n{"prompt": "a"}\n]'))
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rows.csv")
+    with pytest.raises(BadInput, match="is no file"):
+        rows(tmp_path / "rows.csv")
+
+
 def test_a_folder_gives_each_picture_its_text_or_the_prompt_of_all(tmp_path: Path) -> None:
     for name in ("b.PNG", "a.jpg", "猫.webp", ".hidden.png", "notes.md"):
         written(tmp_path, name, b"")
@@ -159,4 +180,5 @@ def test_an_extended_prompt_makes_the_video_and_the_other_names_it(tmp_path: Pat
 def test_every_row_needs_a_picture_if_the_caller_says_so(tmp_path: Path) -> None:
     file = written(tmp_path, "in.csv", "prompt,image\na,\n")
     assert rows(file) == [Row("a")]
+    assert rows(written(tmp_path, "in.jsonl", '{"image": "a.png"}'), prompt="It waits.") == [Row("It waits.", "a.png")]
     assert rows(file, pictures_needed=True) == ["it has no picture, which --i2v needs"]
