@@ -88,16 +88,16 @@ async def _bytes(server: Orchestrator, place: str) -> list[Row]:
         async with grpc.aio.insecure_channel(server.address) as channel, grpc.aio.insecure_channel(bare) as plain:
             stub = asset_pb2_grpc.AssetServiceStub(channel)
             bare_stub = asset_pb2_grpc.AssetServiceStub(plain)
-            return await _transfers(stub, bare_stub, _large_video(Path(folder)), server, place)
+            return await _transfers(stub, bare_stub, large_video(Path(folder)), server, place)
 
 
 async def _transfers(stub: Any, bare: Any, file: Path, server: Orchestrator, place: str) -> list[Row]:
     memory, who = Memory(server.pid), _who(server)
     down, bare_down = [], []
-    asset = await _upload(stub, file, who)
+    asset = await upload(stub, file, who)
     before = memory.peak()
     for _ in range(3):  # in turn, so that a slow moment of the machine meets all of them
-        await _upload(stub, file, who)
+        await upload(stub, file, who)
         bare_down.append(await _timed(_download(bare, "", who)))
         down.append(await _timed(_download(stub, asset.name, who)))
     grown = (memory.peak() - before) / MIB
@@ -119,7 +119,7 @@ async def _transfers(stub: Any, bare: Any, file: Path, server: Orchestrator, pla
     ]
 
 
-def _large_video(folder: Path) -> Path:
+def large_video(folder: Path) -> Path:
     """Writes a real, short video with a large `free` box in it: an MP4 of any size that is quick to make."""
     import numpy as np
 
@@ -145,7 +145,9 @@ async def _timed(work: Awaitable[object]) -> float:
     return time.perf_counter() - began
 
 
-async def _upload(stub: Any, file: Path, who: Any) -> Any:
+async def upload(stub: Any, file: Path, who: Any) -> Any:
+    """Uploads a video of `FILE_BYTES`. Returns its asset."""
+
     async def parts() -> AsyncIterator[asset_pb2.WriteAssetRequest]:
         yield asset_pb2.WriteAssetRequest(
             header=asset_pb2.WriteAssetHeader(media_type="video/mp4", size_bytes=FILE_BYTES)

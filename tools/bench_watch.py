@@ -129,7 +129,7 @@ async def _round(address: str, key: str, watchers: int) -> Round:
     options = [("grpc.use_local_subchannel_pool", 1)]
     channels = [grpc.aio.insecure_channel(address, options=options) for _ in range(max(1, watchers // STREAMS))]
     stub: Any = job_pb2_grpc.JobServiceStub(channels[0])
-    jobs = [await stub.SubmitJob(_request(number), metadata=who) for number in range(JOBS)]
+    jobs = [await stub.SubmitJob(a_request(number), metadata=who) for number in range(JOBS)]
     await asyncio.gather(*(watch(channels[n % len(channels)], jobs[n % JOBS].name) for n in range(watchers)))
     ended = [await stub.GetJob(job_pb2.GetJobRequest(name=job.name), metadata=who) for job in jobs]
     for channel in channels:
@@ -141,7 +141,8 @@ async def _round(address: str, key: str, watchers: int) -> Round:
     return Round(p50, p99, statistics.median(took) / 1e9, len(late))
 
 
-def _request(number: int) -> job_pb2.SubmitJobRequest:
+def a_request(number: int) -> job_pb2.SubmitJobRequest:
+    """Returns a submission of a job with many events."""
     spec = job_pb2.JobSpec(model="watched", text_to_video=job_pb2.TextToVideo(prompt="a wave"), seed=number)
     return job_pb2.SubmitJobRequest(request_id=str(uuid.uuid4()), spec=spec)
 

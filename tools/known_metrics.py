@@ -17,12 +17,15 @@ from services.orchestrator.meters.engine_metrics import EngineMetrics
 from services.orchestrator.meters.inventory_metrics import InventoryMetrics
 from services.orchestrator.meters.sandbox_metrics import SandboxMetrics
 from services.orchestrator.meters.triton_metrics import TritonMetrics
+from services.orchestrator.meters.webhook_backlog_metrics import WebhookBacklogMetrics
+from services.orchestrator.meters.webhook_metrics import WebhookMetrics
 from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.rollup_metrics import RollupMetrics
 from services.providers.metrics import VendorMetrics
 from services.providers.prompt.metrics import LlmMetrics
 from services.rpc.client_metrics import ClientMetrics
 from services.rpc.telemetry import ServerMetrics
+from services.studio.live.live_metrics import LiveMetrics
 from services.studio.metrics import StudioMetrics
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,12 +79,13 @@ def of_processes() -> Mapping[str, Sequence[Metric]]:
         "The running day": _of(RollupMetrics),
         "Engine, as workers see it": _of(EngineMetrics, TritonMetrics),
         "Database and inventory": _of(DatabaseMetrics, InventoryMetrics),
+        "Webhooks": _of(WebhookMetrics, WebhookBacklogMetrics),
         "Processes for files": _of(SandboxMetrics),
         "gRPC server": _of(ServerMetrics),
         "gRPC client": _of(ClientMetrics),
         "Providers": _of(VendorMetrics),
         "Prompt writer": _of(LlmMetrics),
-        "HTTP process": _of(StudioMetrics),
+        "HTTP process": _of(StudioMetrics, LiveMetrics),
         "Certificates": _of(CertificateMetrics),
     }
 

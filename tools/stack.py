@@ -182,6 +182,8 @@ def run(data: Path, port: int, metrics_port: int, studio_port: int, profile: str
         folder = stack.enter_context(StackFolder(data, taken))
         remote = start_vendors(stack, data, simulate=simulate)
         remote.settings.setdefault("I2V_STUDIO_URL", f"http://{HOST}:{studio_port}")
+        # Webhooks may come to this machine: a developer's receiver runs here.
+        remote.settings.setdefault("I2V_WEBHOOK_PRIVATE_HOSTS", os.environ.get("I2V_WEBHOOK_PRIVATE_HOSTS", HOST))
         triton, orchestrator = start(stack, data, port=port, metrics_port=metrics_port, profile=profile, remote=remote)
         studio = start_studio(stack, data, orchestrator.address, studio_port)
         i2v = ".venv/bin/i2v"

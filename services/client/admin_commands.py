@@ -1,6 +1,6 @@
 """All commands of `i2v`: those of everybody, of `i2v assets` and of `i2v admin`."""
 
-from services.client import provenance_commands, usage_commands
+from services.client import live, provenance_commands, usage_commands
 from services.client.admin import (
     audit,
     backends,
@@ -51,6 +51,7 @@ __all__ = [
     "legal_hold",
     "limits",
     "lists",
+    "live",
     "log",
     "operators",
     "plans",

@@ -1,4 +1,4 @@
-"""`python -m services.orchestrator api|worker|all`: runs until SIGTERM or SIGINT, then drains.
+"""`python -m services.orchestrator api|worker|webhooks|all`: runs until SIGTERM or SIGINT, then drains.
 
 SIGHUP makes it look at the model cards and the plans at once. `migrate` brings the database to the schema and ends.
 """
@@ -19,12 +19,13 @@ from services.orchestrator.store.worker_name_lock import NameTaken
 from services.process import run_process
 from services.settings_help import help_text
 
-USAGE = """usage: python -m services.orchestrator api|worker|all|migrate
+USAGE = """usage: python -m services.orchestrator api|worker|webhooks|all|migrate
 
-api answers callers, worker runs jobs, all does both; migrate brings the database to this release's schema and ends.
+api answers callers, worker runs jobs, webhooks delivers webhooks, all does all three; migrate brings the database to
+this release's schema and ends.
 --help lists the settings; docs/settings.md says more.
 """
-MIGRATE = "migrate"
+MIGRATE, WEBHOOKS = "migrate", "webhooks"
 
 
 async def migrated(_: None) -> None:
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> int:
     if "--help" in arguments:
         sys.stdout.write(help_text(USAGE, PREFIX, Settings))
         return 0
-    if len(arguments) != 1 or arguments[0] not in [*Role, MIGRATE]:
+    if len(arguments) != 1 or arguments[0] not in [*Role, MIGRATE, WEBHOOKS]:
         sys.stderr.write(USAGE)
         return 2
     raise_open_file_limit()
@@ -61,6 +62,18 @@ def main(arguments: list[str]) -> int:
             open_migration,
             service="",
             ended=migrated,
+            expected=(ServiceError,),
+            quiet=QUIET,
+        )
+    if arguments[0] == WEBHOOKS:
+        # Only here: no other role has a client for HTTP.
+        from services.orchestrator.webhooks_app import open_webhooks
+
+        return run_process(
+            "i2v",
+            Settings.from_environment,
+            open_webhooks,
+            service="i2v-webhooks",
             expected=(ServiceError,),
             quiet=QUIET,
         )

@@ -14,6 +14,7 @@ from i2v.v1 import (
     catalog_pb2_grpc,
     collection_pb2_grpc,
     job_pb2_grpc,
+    live_pb2_grpc,
     provenance_pb2_grpc,
     signed_asset_pb2_grpc,
     usage_pb2_grpc,
@@ -31,12 +32,14 @@ from services.orchestrator.api.catalog_service import CatalogService
 from services.orchestrator.api.collection_service import CollectionService
 from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.api.job_service import JobService
+from services.orchestrator.api.live_service import LiveService
 from services.orchestrator.api.provenance_service import ProvenanceService
 from services.orchestrator.api.signed_asset_service import SignedAssetService
 from services.orchestrator.api.usage_feed_registry import UsageFeeds
 from services.orchestrator.api.usage_service import UsageService
 from services.orchestrator.assets.direct_uploads import DirectUploads
 from services.orchestrator.assets.ingest import Ingest
+from services.orchestrator.assets.live_videos import LiveVideos
 from services.orchestrator.assets.resumable_uploads import ResumableUploads
 from services.orchestrator.assets.signed_urls import SignedUrls
 from services.orchestrator.assets.upload_parts import UploadParts
@@ -170,6 +173,17 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
     )
     collections = CollectionService(store.collections, callers, clock)
     signed_assets = SignedAssetService(store.assets, resources.renditions, resources.blobs, resources.read_counts)
+    videos = LiveVideos(
+        store.jobs,
+        store.job_events,
+        store.assets,
+        catalog,
+        signatures,
+        clock,
+        settings.studio_url,
+        timedelta(seconds=settings.live_url_s),
+    )
+    live = LiveService(videos, resources.blobs, callers)
     models = CatalogService(catalog, vendors, drained)
     usage = UsageService(store.counters, store.ledger, callers, clock, UsageFeeds(store.counters))
 
@@ -179,6 +193,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
         collection_pb2_grpc.add_CollectionServiceServicer_to_server(collections, server)
         provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(provenance, server)
         signed_asset_pb2_grpc.add_SignedAssetServiceServicer_to_server(signed_assets, server)
+        live_pb2_grpc.add_LiveServiceServicer_to_server(live, server)
         catalog_pb2_grpc.add_CatalogServiceServicer_to_server(models, server)
         usage_pb2_grpc.add_UsageServiceServicer_to_server(usage, server)
 

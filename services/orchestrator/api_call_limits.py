@@ -7,7 +7,12 @@ WATCH = "/i2v.v1.JobService/WatchJob"
 UPLOAD = "/i2v.v1.AssetService/WriteAsset"
 VERIFY = "/i2v.v1.ProvenanceService/VerifyAsset"
 WATCH_USAGE = "/i2v.v1.UsageService/WatchUsage"
-READS = "AssetService/ReadAsset", "SignedAssetService/ReadSigned", "SharedService/ReadShared"
+READS = (
+    "AssetService/ReadAsset",
+    "SignedAssetService/ReadSigned",
+    "SharedService/ReadShared",
+    "LiveService/ReadFragment",
+)
 DOWNLOADS = tuple(f"/i2v.v1.{method}" for method in READS)
 LIST = "/i2v.v1.JobService/ListJobs"
 STATEMENTS = ("/i2v.v1.UsageService/StreamStatement", "/i2v.v1.UsageService/QueryUsage")

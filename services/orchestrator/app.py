@@ -25,6 +25,8 @@ from services.orchestrator.fleet_metrics import FleetMetrics, keep_showing
 from services.orchestrator.live_config import LiveConfig, no_report
 from services.orchestrator.meters.inventory_metrics import InventoryMetrics
 from services.orchestrator.meters.inventory_metrics import keep_showing as keep_inventory
+from services.orchestrator.meters.webhook_backlog_metrics import WebhookBacklogMetrics
+from services.orchestrator.meters.webhook_backlog_metrics import keep_showing as keep_webhook_backlog
 from services.orchestrator.pace import PACE, Pace
 from services.orchestrator.ports.content_credentials import FileSigner
 from services.orchestrator.resources import open_resources
@@ -130,7 +132,14 @@ async def open_app(
         report_plans = partial(report_tenants_without_plan, store.tenants, config) if answers_callers else no_report
         if runs_jobs:
             in_background(partial(keep_inventory, store.inventory.look, InventoryMetrics(registry)), "inventory")
+            waiting = WebhookBacklogMetrics(registry)
+            look = store.webhook_deliveries.backlog
+            in_background(partial(keep_webhook_backlog, look, resources.clock, waiting), "webhook-backlog")
         in_background(partial(config.watch, settings.config_check_s, report_plans), "config")
+        if role is Role.ALL:
+            from services.orchestrator.webhooks_app import open_senders
+
+            open_senders(settings, stack, store, resources.clock, registry, resources.meter.background_failed)
         if answers_callers:
             reporting = partial(usage_warnings.report, resources.store.usage_warnings, resources.meter)
             in_background(reporting, "usage-warnings")

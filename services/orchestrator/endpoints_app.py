@@ -16,8 +16,7 @@ def open_webhooks(settings: Settings, resources: Resources) -> Registration:
     """Returns the service for a server."""
     store = resources.store
     acting = Acting(resources.clock, store.audit_log, resources.meter)
-    hosts = [host.strip().lower() for host in settings.webhook_private_hosts.split(",") if host.strip()]
-    rules = UrlRules(is_public_address, hosts)
+    rules = UrlRules(is_public_address, settings.webhook_hosts())
     webhooks = WebhookService(store.webhook_endpoints, acting, rules)
 
     def register(server: grpc.aio.Server) -> None:

@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 
 from services.certificates.metrics import CertificateMetrics
 from services.file_permissions import restrict_permissions
-from services.live_secret import LiveSecret
 from services.metrics.endpoint import serve_metrics
 from services.orchestrator.assets.blob_copy import BlobCopy
 from services.orchestrator.assets.counted_trash import CountedTrash
@@ -27,6 +26,7 @@ from services.orchestrator.blobs.s3_configuration import S3Configuration
 from services.orchestrator.blobs.traced import traced
 from services.orchestrator.certificate_files import open_credentials
 from services.orchestrator.clock_and_ids import SystemClock
+from services.orchestrator.database_url import database_url
 from services.orchestrator.disk_space import DiskSpace
 from services.orchestrator.library_metrics import LibraryMetrics
 from services.orchestrator.live_config import LiveConfig
@@ -47,7 +47,6 @@ from services.orchestrator.retention.unneeded_bytes import UnneededBytes
 from services.orchestrator.retention_app import retention_of
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
-from services.orchestrator.store.password_file import PasswordFile
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.startup_wait import StartupWait
@@ -122,7 +121,7 @@ async def open_resources(
     config = LiveConfig(settings.catalog_files(), settings.plans(), meter)
     await asyncio.to_thread(restrict_permissions, settings.data, "blobs", "spool")
     embedded = None if settings.database_url else await _start_postgres(settings.data / "postgres", stack)
-    url = embedded.url if embedded is not None else _database_url(settings, stack, meter)
+    url = embedded.url if embedded is not None else database_url(settings, stack, meter.background_failed)
     startup_wait = StartupWait(url, settings.database_patience_s, partial(readiness.report, "database"))
     if settings.migrate:
         await migrate_all(url, startup_wait)
@@ -220,16 +219,6 @@ def _bucket(settings: Settings, stack: AsyncExitStack) -> S3Configuration | None
     configuration = S3Configuration(bucket)
     stack.push_async_callback(configuration.close)
     return configuration
-
-
-def _database_url(settings: Settings, stack: AsyncExitStack, meter: PrometheusMeter) -> str:
-    """Returns the URL of the operators' database. From a file, each new connection takes its newest password."""
-    if not settings.database_url_file:
-        return settings.database_url
-    passwords = PasswordFile(LiveSecret("I2V_DATABASE_URL_FILE", settings.database_url_file).text)
-    stack.callback(passwords.close)
-    run_in_background(stack, passwords.follow, "password", meter.background_failed)
-    return passwords.url
 
 
 async def _start_postgres(folder: Path, stack: AsyncExitStack) -> EmbeddedPostgres:

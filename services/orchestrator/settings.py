@@ -9,12 +9,12 @@ from typing import Annotated
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from services.orchestrator import backend_addresses
-from services.orchestrator.backend_tls_settings import BackendTlsSettings
 from services.orchestrator.catalog_files import CatalogFiles, PlansFile
 from services.orchestrator.domain.open_upload import KEPT_FOR
 from services.orchestrator.domain.retention import Ages, Kind
 from services.orchestrator.domain.token_claims import Issuer
 from services.orchestrator.ports.backend import Limits
+from services.orchestrator.webhook_settings import WebhookSettings
 from services.settings import BadSetting, ListenAddress, Switch, is_of_kubernetes, matching
 
 PREFIX = "I2V_"
@@ -28,7 +28,7 @@ UNNEEDED_DAYS = 1
 """Days that bytes are kept which no asset needs: an upload may be about to store the same. That takes minutes."""
 
 
-class Settings(BackendTlsSettings):
+class Settings(WebhookSettings):
     """Settings of an API or a worker."""
 
     data: Path = Path("var")
@@ -88,6 +88,8 @@ class Settings(BackendTlsSettings):
     signed_url_s: Annotated[int, Field(ge=1, le=604_800)] = 900
     """Seconds that a signed URL may hold, 1 to 604800 (a week). An asset's URL in S3 can be read so long even after the
     asset was deleted."""
+    live_url_s: Annotated[int, Field(ge=1, le=604_800)] = 86_400
+    """Seconds that a live URL may hold, 1 to 604800 (a week): from before its job begins until it has been watched."""
     share_days: PositiveInt = 7
     """Days for which a share can be read, if its maker says nothing else."""
     share_days_most: Annotated[int, Field(ge=1, le=3650)] = 90
@@ -150,9 +152,6 @@ class Settings(BackendTlsSettings):
     keep_deliveries_days: NonNegativeInt = 30
     """Days after its event that a delivery of a webhook is kept: a delivered or dead one, or one that waits for an
     endpoint that is paused or disabled. 0: without a limit of time."""
-    webhook_private_hosts: str = ""
-    """Hosts, each `host` or `host:port`, `…,…`, to which webhooks may be sent over http and at private addresses. For
-    development and tests. Empty: https to public addresses alone."""
     rollup_s: PositiveFloat = 300.0
     """Seconds between two computations of the [daily rollups](business.md#daily-rollups) by the workers."""
     silent_s: float = 30.0

@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -26,6 +26,16 @@ HOSTS = 64
 TRIES = 3
 
 
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""Looks up the addresses of a host name, for connections to a port. Raises OSError, or RuntimeError."""
+
+
+async def looked_up(host: str, port: int) -> list[str]:
+    """Looks up a name in one of the event loop's threads."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    return [str(each[4][0]) for each in found]
+
+
 class NotAllowed(httpx.ConnectError):
     """The destination is not on the list, or not public. Nothing was sent."""
 
@@ -33,38 +43,46 @@ class NotAllowed(httpx.ConnectError):
 class Destinations:
     """A list of `host`, `*.domain` (not the domain itself), or `address`, each for any port, or with `:port`."""
 
-    def __init__(self, allowed: Collection[str], *, is_public: Callable[[str], bool] = is_public_address) -> None:
-        """`is_public` decides whether an address is one of the internet."""
+    def __init__(
+        self,
+        allowed: Collection[str],
+        *,
+        is_public: Callable[[str], bool] = is_public_address,
+        resolve: Resolve = looked_up,
+    ) -> None:
+        """`is_public` decides whether an address is one of the internet; `resolve` looks up names."""
         self._allowed = frozenset(entry.lower() for entry in allowed)
         self._is_public = is_public
+        self._resolve = resolve
 
     def check(self, url: httpx.URL) -> None:
         """Raises NotAllowed unless the URL may be requested: by scheme, name, and port where the list has one."""
-        host, named = url.host.lower().rstrip("."), self._names(url)
+        host, named = url.host.lower().rstrip("."), self.names(url)
         if not named or url.userinfo:
             raise NotAllowed("the host is not on the list of allowed ones")
         if url.scheme != "https" and not (url.scheme == "http" and address_of(host) is not None):
             raise NotAllowed("only https is allowed, but for addresses that are listed")
 
-    def _names(self, url: httpx.URL) -> bool:
-        host, port = url.host.lower().rstrip("."), url.port
+    def names(self, url: httpx.URL) -> bool:
+        """Whether the list has the host of a URL."""
+        host, port = url.host.lower().rstrip("."), url.port or (80 if url.scheme == "http" else 443)
         labels = host.split(".")
         suffixes = [] if address_of(host) else ["*." + ".".join(labels[cut:]) for cut in range(1, len(labels))]
         return any({name, f"{name}:{port}"} & self._allowed for name in (host, *suffixes))
 
     async def addresses(self, url: httpx.URL) -> list[str]:
         """Returns the addresses that a URL's host may be reached at. Raises NotAllowed, or httpx.ConnectError."""
-        host = url.host
-        if address_of(host) is not None:
-            return [host]  # It is on the list as such.
+        if address_of(url.host) is not None:
+            return [url.host]  # It is on the list as such.
+        return await self._allowed_addresses(url, self._is_public)
+
+    async def _allowed_addresses(self, url: httpx.URL, is_allowed: Callable[[str], bool]) -> list[str]:
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                host, url.port or 443, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-            )
+            found = await self._resolve(url.host, url.port or 443)
         except (OSError, RuntimeError) as error:  # or no thread can be started
             raise httpx.ConnectError(f"the host cannot be resolved: {error}") from error
-        addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
-        if not addresses or not all(self._is_public(address) for address in addresses):
+        addresses = list(dict.fromkeys(found))
+        if not addresses or not all(is_allowed(address) for address in addresses):
             raise NotAllowed("the host leads to an address that is not public")
         return addresses
 
@@ -102,11 +120,21 @@ class _Body(httpx.AsyncByteStream):
 class GuardedTransport(httpx.AsyncBaseTransport):
     """Sends a request only to a destination that is allowed, and to the very address that was checked."""
 
-    def __init__(self, destinations: Destinations, limits: httpx.Limits, *, remembered_s: float = REMEMBERED_S) -> None:
-        """`remembered_s` is how long the addresses of a name are used without another look-up."""
+    def __init__(
+        self,
+        destinations: Destinations,
+        limits: httpx.Limits,
+        *,
+        remembered_s: float = REMEMBERED_S,
+        hosts: int = HOSTS,
+    ) -> None:
+        """`remembered_s` is how long the addresses of a name are used without another look-up; `hosts` is how many
+        host names have kept connections, at most.
+        """
         self._destinations = destinations
         self._limits = limits
         self._remembered_s = remembered_s
+        self._hosts = hosts
         # A pool for each name: in a pool for each address, a connection verified for one name would serve another.
         self._pools: OrderedDict[str, _Pool] = OrderedDict()
         """In the order of their last use."""
@@ -163,7 +191,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     async def _shorten(self) -> None:
         """Closes the least recently used pools, but none with a request in progress."""
-        while self.pools > HOSTS:
+        while self.pools > self._hosts:
             # Searched again each time: while one is being closed, pools are added, removed and used.
             idle = next((host for host, pool in self._pools.items() if not pool.under_way), None)
             if idle is None:

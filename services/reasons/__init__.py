@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from services.reasons.access import AccessReason
 from services.reasons.asset import AssetReason
 from services.reasons.call import CallReason
+from services.reasons.delivery import DeliveryReason
 from services.reasons.http import HttpReason
 from services.reasons.job import JobReason
 from services.reasons.library import LibraryReason
@@ -29,6 +30,7 @@ __all__ = [
     "AssetReason",
     "CallReason",
     "Code",
+    "DeliveryReason",
     "HttpReason",
     "JobReason",
     "LibraryReason",
@@ -57,6 +59,7 @@ DOMAINS: tuple[type[Reason], ...] = (
     JobReason,
     VendorReason,
     PromptReason,
+    DeliveryReason,
 )
 REASONS: Mapping[str, Reason] = {reason.value: reason for domain in DOMAINS for reason in domain}
 """Every reason by its word."""

@@ -101,6 +101,11 @@ class AccessReason(Reason):
         "The token of a signed URL reads its asset and does nothing else. A key does not open what a signed URL does.",
         Code.PERMISSION_DENIED,
     )
+    LIVE_URL_ONLY = (
+        "LIVE_URL_ONLY",
+        "The token of a live URL reads the fragments of its job and does nothing else. A key does not open them.",
+        Code.PERMISSION_DENIED,
+    )
     SHARE_ONLY = (
         "SHARE_ONLY",
         "The token of a share reads what is shared and does nothing else. A key does not open what a share does.",

@@ -59,11 +59,17 @@ class AssetReason(Reason):
     URL_METHOD_UNSUPPORTED = "URL_METHOD_UNSUPPORTED", "A signed URL is for GET."
     URL_EXPIRY_OUT_OF_RANGE = (
         "URL_EXPIRY_OUT_OF_RANGE",
-        "A signed URL holds for at least a second, and for at most 15 minutes unless the service allows more.",
+        "A URL holds for at least a second; the message says how long at most: 15 minutes, and a day for a live URL, "
+        "unless the settings say otherwise.",
     )
     SIGNED_URLS_UNAVAILABLE = (
         "SIGNED_URLS_UNAVAILABLE",
         "The bytes are in a folder, and the service has no address for HTTP clients. Use ReadAsset.",
+        Code.FAILED_PRECONDITION,
+    )
+    LIVE_UNAVAILABLE = (
+        "LIVE_UNAVAILABLE",
+        "The job has no fragments and gets none. Read its video when it is complete.",
         Code.FAILED_PRECONDITION,
     )
     PICTURE_FORMAT = "PICTURE_FORMAT", "Send PNG, JPEG, WebP, HEIC or AVIF; the message names what came."

@@ -40,6 +40,27 @@ class HttpReason(Reason):
         Code.UNAVAILABLE,
         Advice.RETRY,
     )
+    UPLOAD_LENGTH_REQUIRED = "UPLOAD_LENGTH_REQUIRED", "An upload in parts begins with `Upload-Length`, at least 1."
+    UPLOAD_LENGTH_INCONSISTENT = (
+        "UPLOAD_LENGTH_INCONSISTENT",
+        "`Content-Length`, `Upload-Offset` and `Upload-Length` do not go together, or fewer bytes came than were "
+        "announced as the last.",
+    )
+    RANGE_UNSATISFIABLE = "RANGE_UNSATISFIABLE", "The file has no byte in this range; `Content-Range` has its size."
+    EVENT_STREAMS_FULL = (
+        "EVENT_STREAMS_FULL",
+        "The process has as many event streams open as it allows. Repeat after `Retry-After`. Operators: raise "
+        "`I2V_STUDIO_EVENT_STREAMS`, or add replicas.",
+        Code.UNAVAILABLE,
+        Advice.RETRY,
+    )
+    CALLER_STREAMS_FULL = (
+        "CALLER_STREAMS_FULL",
+        "This user of this key has as many event streams open in the process as it may. Close some. Operators: raise "
+        "`I2V_STUDIO_CALLER_EVENT_STREAMS`.",
+        Code.RESOURCE_EXHAUSTED,
+        Advice.RETRY,
+    )
     PRECONDITION_UNSUPPORTED = "PRECONDITION_UNSUPPORTED", "`If-Match` holds only where a resource has an `etag`."
     API_UNAVAILABLE = (
         "API_UNAVAILABLE",
@@ -54,6 +75,18 @@ class HttpReason(Reason):
         Advice.OPERATORS,
     )
     MODEL_REQUIRED = "MODEL_REQUIRED", "No model of this service makes such a video."
+    LIVE_PENDING = (
+        "LIVE_PENDING",
+        "The job has no fragment yet. Repeat after `Retry-After`; the request waits ten seconds for the first one.",
+        Code.UNAVAILABLE,
+        Advice.RETRY,
+    )
+    FRAGMENT_UNPLAYABLE = (
+        "FRAGMENT_UNPLAYABLE",
+        "A fragment is no MP4 that can be cut into segments. Read the video when it is complete.",
+        Code.INTERNAL,
+        Advice.OPERATORS,
+    )
     VIDEO_UNFINISHED = (
         "VIDEO_UNFINISHED",
         "The video is not complete, or could not be made; its status says more.",

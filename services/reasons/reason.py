@@ -26,6 +26,8 @@ class Code(StrEnum):
     """`JobError` with `retryable` true, as the end of a job or in `Retrying` and `Rerouted`."""
     EVENT = "event"
     """An event that does not end the job: `Warned`, `Released` or `Reconciling`."""
+    DELIVERY = "delivery of a webhook"
+    """The last error of a delivery, or why an endpoint is paused."""
     LOG = "log"
     """A worker's log alone."""
 

@@ -16,6 +16,7 @@ _FORMS = re.compile(
       | ((?-i:\bi2v_[0-9a-f]{{4,64}}_))[A-Za-z0-9_-]{{16,}}                 # an API key of ours; its id stays
       | (?<![\w-])(e[yw])[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{4,}}\.[A-Za-z0-9_-]*     # a JWT
       | (?<![\w-])(signed\.)[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{8,}}            # a signed URL
+      | (?<![\w-])(live\.)[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{40,}}             # a live URL
       | (?<![\w-])(share\.)[A-Za-z0-9_-]{{20,}}                         # a share
       | (\bwhsec_)[A-Za-z0-9+/=_-]+                                 # the secret of webhooks
       | (-----BEGIN[ ]?[A-Z ]{{0,30}}PRIVATE[ ]KEY-----)(?:(?:[\r\n]|\\[rn])+[\w+/=-]+(?=[\r\n\\'"]|\Z))*
@@ -28,7 +29,7 @@ _FORMS = re.compile(
 )
 _HINTS = (
     *("bearer", "i2v_", "authorization", "://", "pass", "secret", "token", "key", "signature", "credential", "cookie"),
-    *("ey", "ew", "signed.", "share.", "whsec", "failing row", "json data"),
+    *("ey", "ew", "signed.", "live.", "share.", "whsec", "failing row", "json data"),
 )
 """A text without any of these holds no credential; this check first is faster."""
 

@@ -24,9 +24,11 @@ from services.rpc.server import CannotListenError
 from services.studio.cors import CrossOrigin
 from services.studio.file_answer import FileAnswer
 from services.studio.framing import Framed
-from services.studio.head_limit import HeadLimited
+from services.studio.http_connection import HttpConnection
+from services.studio.live.assembly import live_routes
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
+from services.studio.openapi.description_routes import Descriptions
 from services.studio.request_body import Bodies
 from services.studio.resource import Resource
 from services.studio.resources.bindings import BINDINGS
@@ -36,6 +38,12 @@ from services.studio.settings import Settings
 from services.studio.share_pages import SharePages
 from services.studio.shared_assets import SharedAssets
 from services.studio.signed_assets import SignedAssets
+from services.studio.streams.api import StreamApi
+from services.studio.streams.download_routes import DownloadRoutes
+from services.studio.streams.event_routes import EventRoutes
+from services.studio.streams.open_streams import OpenStreams
+from services.studio.streams.routes import StreamRoutes
+from services.studio.streams.upload_routes import UploadRoutes
 from services.studio.tls_context import server_context
 from services.studio.tracing import Traced
 from services.studio.videos.api import Api
@@ -63,6 +71,8 @@ class App:
     metrics_port: int
     """0: there are none."""
     serving: asyncio.Task[None]
+    routes: tuple[Route, ...] = ()
+    """What it answers."""
 
 
 async def ended(app: App) -> None:
@@ -100,11 +110,23 @@ async def open_app(
         bodies = Bodies()
         videos = VideoRoutes(Api(channel, settings.api_timeout_s), files, bodies)
         calls = Calls(channel, BINDINGS, settings.api_timeout_s)
+        open_streams = OpenStreams(settings.event_streams, settings.caller_event_streams, metrics)
+        stream_api, stall_s = StreamApi(channel, settings.api_timeout_s), settings.stall_s
+        resumed = metrics.streams_resumed.inc
+        streams = StreamRoutes(
+            EventRoutes(stream_api, open_streams, resumed, stall_s, settings.api_away_s),
+            UploadRoutes(stream_api, calls.check, metrics, stall_s),
+            DownloadRoutes(stream_api, files),
+        )
+        live = live_routes(channel, files, registry, timeout_s=settings.api_timeout_s, origins=settings.live_origins)
         routes = [
             Route("/media/{token}", media.answer, methods=["GET"]),
             *pages.routes(),
+            *live,
             *videos.routes(),
+            *Descriptions().routes(),
             *resource_routes(BINDINGS, calls, bodies, settings.stall_s),
+            *streams.routes(),
             Route("/v1/{path:path}", Resource({})),
         ]
         app = Starlette(routes=routes)
@@ -115,7 +137,7 @@ async def open_app(
         server = _Server(
             uvicorn.Config(
                 Traced(counted) if spans.is_on() else counted,
-                http=HeadLimited,
+                http=HttpConnection,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -131,6 +153,7 @@ async def open_app(
         serving = asyncio.create_task(server.serve([listener]), name="http")
 
         async def stop() -> None:
+            open_streams.stop()
             server.should_exit = True
             await asyncio.wait({serving})
 
@@ -138,7 +161,7 @@ async def open_app(
         stack.push_async_callback(asyncio.sleep, settings.drain_delay_s)
         port = int(listener.getsockname()[1])
         log.info("ready", extra={"port": port, "metrics_port": metrics_port})
-        yield App(port, metrics_port, serving)
+        yield App(port, metrics_port, serving, tuple(routes))
         log.info("stopping")
 
 

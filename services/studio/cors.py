@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 REQUEST_HEADERS = (
     "Authorization",
+    "Content-Digest",
     "Content-Type",
     "I2V-User",
     "Idempotency-Key",
@@ -18,6 +19,10 @@ REQUEST_HEADERS = (
     "If-None-Match",
     "Last-Event-ID",
     "Range",
+    "Repr-Digest",
+    "Upload-Complete",
+    "Upload-Length",
+    "Upload-Offset",
 )
 RESPONSE_HEADERS = (
     "Accept-Ranges",
@@ -29,6 +34,10 @@ RESPONSE_HEADERS = (
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "Upload-Complete",
+    "Upload-Length",
+    "Upload-Limit",
+    "Upload-Offset",
 )
 SECONDS = 600
 """For which a browser keeps the answer to a preflight."""

@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from services.studio.api_error import ApiError
+from services.studio.http_connection import abort
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,11 @@ class MediaBody(StreamingResponse):
         self._stall_s = stall_s
         self._sent = sent
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
+        self._scope = scope
+        await super().__call__(scope, receive, send)
+
     async def stream_response(self, send: Send) -> None:
         """Sends the headers and the bytes."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -46,6 +52,7 @@ class MediaBody(StreamingResponse):
             log.warning("a response broke off", extra={"reason": error.failure.reason, "code": error.failure.code.name})
         except TimeoutError:
             log.info("a reader took nothing")
+            abort(self._scope)
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -27,6 +27,24 @@ class StudioMetrics:
             "i2v_studio_first_byte_seconds", "From a request to the head of its response.", registry=registry
         )
         self.sent = Counter("i2v_studio_sent_bytes_total", "Bytes of assets that were sent.", registry=registry)
+        self.received = Counter(
+            "i2v_studio_received_bytes_total", "Bytes of uploads that were received.", registry=registry
+        )
+        self.streams_open = Gauge(
+            "i2v_studio_event_streams_open", "Streams of events that are open now.", registry=registry
+        )
+        self.streams_ended = Counter(
+            "i2v_studio_event_streams_total",
+            "Streams of events that have ended. `end` is `complete`, `left` (the reader went), `slow` (it took "
+            "nothing), `failed` (the API refused to go on, or was away for too long) or `stopped` (with this process).",
+            ("end",),
+            registry=registry,
+        )
+        self.streams_resumed = Counter(
+            "i2v_studio_event_stream_resumptions_total",
+            "Calls of the API that followed a broken one, for a stream of events that stayed open.",
+            registry=registry,
+        )
         self.open = Gauge("i2v_studio_requests_open", "Requests that are being answered now.", registry=registry)
 
 

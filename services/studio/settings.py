@@ -11,6 +11,7 @@ from services.settings import ListenAddress, ProcessSettings, is_of_kubernetes, 
 PREFIX = "I2V_STUDIO_"
 _ORIGIN = r"https?://[A-Za-z0-9.\-\[\]:]{1,253}"
 ORIGINS = rf"(\*|{_ORIGIN}(,{_ORIGIN})*)?"
+_LIVE_ORIGINS = r"\*|(https?://[^\s/,]+(,\s*https?://[^\s/,]+)*)?"
 ORCHESTRATOR = {"I2V_STUDIO_URL"}
 """The orchestrator's setting about this process."""
 
@@ -46,8 +47,17 @@ class Settings(ProcessSettings):
     """Connections at a time; a request on one more is answered with 503."""
     api_timeout_s: PositiveFloat = 10.0
     """Seconds that the orchestrator may take to say what a URL names."""
+    live_origins: Annotated[str, matching(_LIVE_ORIGINS, "`*`, or `https://host`, separated by commas, or empty")] = "*"
+    """Origins whose pages may play live URLs by script (CORS), separated by commas. `*`: any, since who has such a URL
+    has its credential, and no cookie counts. Empty: none."""
     stall_s: PositiveFloat = 60.0
     """Seconds that a reader may take nothing; then the connection is closed."""
+    event_streams: PositiveInt = 700
+    """Streams of events at a time; more are refused with 503. Keep it below the connections."""
+    caller_event_streams: PositiveInt = 100
+    """Streams of events of one user of one key at a time."""
+    api_away_s: PositiveFloat = 60.0
+    """Seconds for which the orchestrator may be away before open streams of events end with an error."""
     drain_s: Annotated[int, Field(ge=0, le=3600)] = 5
     """Seconds that running responses may continue after a stop signal."""
     drain_delay_s: NonNegativeFloat = 0.0

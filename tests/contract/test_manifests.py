@@ -183,6 +183,8 @@ def test_a_process_has_the_time_that_its_own_stop_takes(overlay: str) -> None:
         match component.split("-")[0]:
             case "api" | "prompt" | "studio":
                 assert grace_s >= seconds(container, "_DRAIN_DELAY_S", "_DRAIN_S") + 10
+            case "webhooks":
+                assert grace_s >= seconds(container, "_WEBHOOK_TIMEOUT_S") + 20
             case "worker":
                 assert grace_s >= seconds(container, "_DRAIN_DELAY_S", "_DRAIN_S") + 30
             case "provider":

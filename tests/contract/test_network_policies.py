@@ -10,7 +10,7 @@ from tests.support.overlays import OVERLAYS, WORKLOADS, environment, labels, nam
 
 ADDRESS = re.compile(r"(?:^|=|,|@)([a-z][a-z0-9-]*):(\d+)")
 """`host:port` in the value of a setting."""
-OUTSIDE = {"provider-wavespeed", "provider-fal", "prompt-writer"}
+OUTSIDE = {"provider-wavespeed", "provider-fal", "prompt-writer", "webhooks"}
 """What may reach the internet."""
 
 
@@ -76,7 +76,7 @@ def test_only_workers_reach_triton_and_only_its_grpc_port(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_only_providers_and_the_prompt_writer_reach_the_internet(overlay: str) -> None:
+def test_only_providers_the_prompt_writer_and_webhooks_reach_the_internet(overlay: str) -> None:
     reach = set()
     for workload in of_kind(overlay, *WORKLOADS):
         for policy in of_kind(overlay, "NetworkPolicy"):

@@ -8,7 +8,14 @@ import pytest
 from services.tracing.settings import TracingSettings
 from tests.support.overlays import OVERLAYS, WORKLOADS, labels, with_component
 
-OURS = {"i2v-orchestrator", "i2v-provider-wavespeed", "i2v-provider-fal", "i2v-prompt-writer", "i2v-studio"}
+OURS = {
+    "i2v-orchestrator",
+    "i2v-provider-wavespeed",
+    "i2v-provider-fal",
+    "i2v-prompt-writer",
+    "i2v-studio",
+    "i2v-webhooks",
+}
 HASH = re.compile(r"-[a-z0-9]{10}$")
 NOT_OURS = {"postgres", "s3", "triton", "migrate"}
 """What makes no spans, or ends before it would send them."""

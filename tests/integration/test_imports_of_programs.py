@@ -7,6 +7,7 @@ import pytest
 
 COMMON = "services.orchestrator.__main__"
 API, WORKER = "services.orchestrator.api_app", "services.orchestrator.worker_app"
+WEBHOOKS = "services.orchestrator.webhooks_app"
 IMPORTED = "import sys, {}; print(*[name for name in sys.argv[1:] if name in sys.modules])"
 
 
@@ -18,6 +19,10 @@ IMPORTED = "import sys, {}; print(*[name for name in sys.argv[1:] if name in sys
             ("alembic", "av", "dbos", "httpx", "numpy", "opentelemetry.sdk", "PIL", "tritonclient", WORKER),
         ),
         ([COMMON, WORKER], ("alembic", "httpx", "opentelemetry.sdk", API)),
+        (
+            [COMMON, WEBHOOKS],
+            ("alembic", "av", "dbos", "numpy", "opentelemetry.sdk", "PIL", "tritonclient", API, WORKER),
+        ),
         (["services.providers.prompt.app"], ("openai", "httpx2", "opentelemetry.sdk")),
     ],
 )

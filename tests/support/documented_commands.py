@@ -29,6 +29,8 @@ NOT_RUN = {
     r"make models PROFILE=\S+ OPTIONS=--random && make run PROFILE=\S+": "needs a GPU",
     r"python -m tools\.bench_transformer .*": "needs a GPU",
     r"make (train|judge)": "takes hours",
+    r"pip install aiperf|echo .* > prompts\.jsonl|aiperf profile .*": "needs a gigabyte of packages of another project",
+    r"python -m sglang\..*": "needs a gigabyte of packages of another project",
     r"kubectl .*|kind load .*": "needs a cluster; tests/contract/test_manifests.py renders what it applies",
     r"i2v --key-file .*|i2v admin .*": "needs the API of a cluster; test_admin_commands.py runs such commands",
     r"export I2V_DATABASE_URL=.*": "names a database of yours",

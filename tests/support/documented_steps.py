@@ -1,4 +1,4 @@
-"""The steps of a section of the documentation whose commands are run in order, in one shell, with what they print."""
+"""The steps of sections of the documentation whose commands are run in order, in one shell, with what they print."""
 
 import re
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Step:
 def steps(text: str) -> list[Step]:
     """Returns the steps of a page. A block of text belongs to the commands before it."""
     found: list[Step] = []
-    for language, block in BLOCK.findall(_section(text)):
+    for language, block in BLOCK.findall("".join(_sections(text))):
         if language == "sh":
             found.append(Step(block, ()))
         else:
@@ -45,15 +45,15 @@ def steps(text: str) -> list[Step]:
 
 
 def without_steps(text: str) -> str:
-    """Returns a page without its section of steps."""
-    return text.replace(_section(text), "")
+    """Returns a page without its sections of steps."""
+    for section in _sections(text):
+        text = text.replace(section, "")
+    return text
 
 
-def _section(text: str) -> str:
-    heading = HEADING.search(text)
-    if heading is None:
-        return ""
-    return heading[0] + re.split(r"^## ", text[heading.end() :], maxsplit=1, flags=re.MULTILINE)[0]
+def _sections(text: str) -> list[str]:
+    ends = re.compile(r"^## ", re.MULTILINE)
+    return [each[0] + ends.split(text[each.end() :], maxsplit=1)[0] for each in HEADING.finditer(text)]
 
 
 def script(found: list[Step]) -> str:

@@ -23,19 +23,20 @@ class Rig:
     """An API, the HTTP process before it, and a client."""
 
     def __init__(
-        self, i2v: Served, http: httpx.AsyncClient, address: str, log: Path, metrics: str, user: str = "ann"
+        self, i2v: Served, http: httpx.AsyncClient, address: str, process: StackProcess, metrics: str, user: str = "ann"
     ) -> None:
         self.i2v = i2v
         self.http = http
         self.address = address
         """URL of the HTTP process."""
-        self.log = log
+        self.process = process
+        self.log = process.log
         self.metrics = metrics
         self.user = user
 
     def of(self, user: str) -> "Rig":
         """Returns the same rig for another user."""
-        return Rig(self.i2v, self.http, self.address, self.log, self.metrics, user)
+        return Rig(self.i2v, self.http, self.address, self.process, self.metrics, user)
 
     async def url(self, name: str, seconds: int = 60, **fields: Any) -> str:
         request = asset_pb2.SignUrlRequest(name=name, expire_in=Duration(seconds=seconds), **fields)
@@ -65,7 +66,7 @@ async def before_an_api(
         http_process(tmp_path, port, i2v.address, studio) as (process, metrics),
         httpx.AsyncClient(trust_env=False, timeout=30) as http,
     ):
-        yield Rig(i2v, http, f"http://{HOST}:{port}", process.log, metrics)
+        yield Rig(i2v, http, f"http://{HOST}:{port}", process, metrics)
 
 
 @asynccontextmanager
@@ -74,13 +75,25 @@ async def http_process(
 ) -> AsyncIterator[tuple[StackProcess, str]]:
     """Yields a running HTTP process and the URL of its metrics."""
     metrics_port = free_port()
+    process = http_program(tmp_path, port, metrics_port, api, settings)
+    await asyncio.to_thread(process.__enter__)
+    try:
+        yield process, f"http://{HOST}:{metrics_port}/metrics"
+    finally:
+        await asyncio.to_thread(process.__exit__)
+
+
+def http_program(
+    tmp_path: Path, port: int, metrics_port: int, api: str, settings: Mapping[str, str] | None = None
+) -> StackProcess:
+    """Returns the HTTP process; as a context manager it runs."""
     given = {
         "LISTEN": f"{HOST}:{port}",
         "METRICS_LISTEN": f"{HOST}:{metrics_port}",
         "API": api,
         "DRAIN_S": "1",
     } | dict(settings or {})
-    process = StackProcess(
+    return StackProcess(
         "studio",
         "services.studio",
         log=tmp_path / "studio.log",
@@ -90,8 +103,3 @@ async def http_process(
         | {f"I2V_STUDIO_{name}": value for name, value in given.items()},
         speaks_grpc=False,
     )
-    await asyncio.to_thread(process.__enter__)
-    try:
-        yield process, f"http://{HOST}:{metrics_port}/metrics"
-    finally:
-        await asyncio.to_thread(process.__exit__)

@@ -76,9 +76,10 @@ def test_a_word_has_the_name_of_its_member_and_belongs_to_one_domain() -> None:
         assert len(set(reason.codes)) == len(reason.codes) > 0, word
 
 
-def test_a_code_is_a_status_of_our_failures_or_of_a_job() -> None:
+def test_a_code_is_a_status_of_our_failures_or_of_a_job_or_a_delivery() -> None:
     statuses = {code_pb2.Code.Name(code) for code in CODES.values()}
-    assert set(Code) == {Code(name) for name in statuses} | OF_A_JOB | {Code.INTERNAL, Code.DATA_LOSS}
+    others = {Code.INTERNAL, Code.DATA_LOSS, Code.DELIVERY}
+    assert set(Code) == {Code(name) for name in statuses} | OF_A_JOB | others
 
 
 def test_a_reason_of_another_version_is_passed_on_unchanged() -> None:

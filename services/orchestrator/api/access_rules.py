@@ -19,6 +19,8 @@ class AccessRule:
     """Whether a suspended tenant may call it."""
     signed_url: bool = False
     """Whether the token of a signed URL is needed, and no key or other token will do."""
+    live_url: bool = False
+    """Whether the token of a live URL is needed, and no key or other token will do."""
     share: bool = False
     """Whether the token of a share is needed, and no key or other token will do."""
 
@@ -39,6 +41,7 @@ _DOWNLOAD = _tenant(Scope.ASSETS, Scope.READ)
 _USAGE = _tenant(Scope.USAGE)
 _WEBHOOK = _tenant(Scope.TENANT_ADMIN, while_suspended=False)
 _SIGNED_URL = AccessRule(signed_url=True)
+_LIVE_URL = AccessRule(live_url=True)
 _SHARE = AccessRule(share=True)
 _CATALOG = AccessRule(frozenset(Scope), Role.VIEWER)
 _SEE_TENANT = AccessRule(frozenset({Scope.TENANT_ADMIN}), Role.VIEWER)
@@ -110,6 +113,7 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
     },
     "i2v.v1.ProvenanceService": {"GetManifest": _DOWNLOAD, "VerifyAsset": _DOWNLOAD},
     "i2v.v1.SignedAssetService": {"GetSigned": _SIGNED_URL, "ReadSigned": _SIGNED_URL},
+    "i2v.v1.LiveService": {"SignLiveUrl": _READ, "GetLive": _LIVE_URL, "ReadFragment": _LIVE_URL},
     "i2v.v1.CatalogService": {"ListModels": _CATALOG, "GetModel": _CATALOG},
     "i2v.v1.UsageService": {
         "GetUsage": _USAGE,

@@ -79,6 +79,8 @@ class AssetService(LibraryMethods, asset_pb2_grpc.AssetServiceServicer):
             size_bytes=found.size_bytes,
             asset=f"assets/{found.asset}" if found.asset else "",
             expire_time=proto_values.timestamp(found.expire_time),
+            media_type=found.media_type,
+            sha256=found.sha256,
         )
 
     async def CreateDirectUpload(
@@ -88,7 +90,7 @@ class AssetService(LibraryMethods, asset_pb2_grpc.AssetServiceServicer):
         caller = self.callers.caller()
         upload_id = _upload_id(request.header.upload_id, "header.upload_id", caller)
         form = await self.direct.create(upload_id, _upload(request.header), caller)
-        return asset_pb2.DirectUpload(url=form.url, fields=form.fields)
+        return asset_pb2.DirectUpload(url=form.url, fields=form.fields, upload_id=upload_id.id)
 
     async def FinalizeUpload(
         self, request: asset_pb2.FinalizeUploadRequest, context: grpc.ServicerContext

@@ -13,6 +13,7 @@ from services.errors import NotFound, PermissionDenied, PreconditionFailed, Serv
 from services.orchestrator.api.access_rules import BY_PATH, AccessRule
 from services.orchestrator.api.credential import (
     OPERATORS,
+    LiveUrlCredential,
     OperatorCredential,
     ShareCredential,
     SignedUrlCredential,
@@ -24,6 +25,8 @@ from services.orchestrator.assets.url_signatures import UrlSignatures
 from services.orchestrator.domain.api_key import ApiKey
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.limits.override import overridden
+from services.orchestrator.domain.live_url import PREFIX as LIVE
+from services.orchestrator.domain.live_url import LiveUrl
 from services.orchestrator.domain.operator import BOOTSTRAP, Operator, Role
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.share import PREFIX as SHARED
@@ -72,13 +75,17 @@ class Authentication:
         self._tenants: LookupCache[TenantAccess] = LookupCache(credentials.of_tenant, clock)
         self._uses: dict[str, datetime] = {}
 
-    async def verify(self, token: str) -> TenantCredential | OperatorCredential | SignedUrlCredential | ShareCredential:
+    async def verify(
+        self, token: str
+    ) -> TenantCredential | OperatorCredential | SignedUrlCredential | LiveUrlCredential | ShareCredential:
         """Returns what is known of a key or a token. Raises Unauthenticated, Unavailable, NotFound for a share's."""
         if self._shares is not None and token.startswith(SHARED):
             return await self._shares.read(token)
-        if self._signatures is not None and token.startswith(SIGNED):
+        if self._signatures is not None and token.startswith((SIGNED, LIVE)):
             url = await self._signatures.read(token)
             await self._demand_tenant(url.tenant)
+            if isinstance(url, LiveUrl):
+                return LiveUrlCredential(url.tenant, url.user, url=url)
             return SignedUrlCredential(url.tenant, url.user, url=url)
         if self._tokens is not None and token.startswith(JSON_BEGINS) and token.count(".") >= 2:
             return await self._of_token(self._tokens, token)
@@ -116,6 +123,9 @@ class Authentication:
         if rule.signed_url != isinstance(caller.credential, SignedUrlCredential):
             what = "A signed URL reads its asset, and does nothing else; only it does this."
             raise PermissionDenied(what, reason=AccessReason.SIGNED_URL_ONLY)
+        if rule.live_url != isinstance(caller.credential, LiveUrlCredential):
+            what = "A live URL reads the fragments of its job, and does nothing else; only it does this."
+            raise PermissionDenied(what, reason=AccessReason.LIVE_URL_ONLY)
         if rule.share != isinstance(caller.credential, ShareCredential):
             what = "The token of a share reads what is shared, and does nothing else; only it does this."
             raise PermissionDenied(what, reason=AccessReason.SHARE_ONLY)
@@ -133,7 +143,8 @@ class Authentication:
                     return None
                 case OperatorCredential(key_sha256=hashed) | TenantCredential(key_sha256=hashed) if hashed:
                     fresh: TenantCredential | OperatorCredential = await self._of_key(hashed)
-                case SignedUrlCredential(tenant=tenant):  # what it began to read before it expired, it reads to the end
+                case SignedUrlCredential(tenant=tenant) | LiveUrlCredential(tenant=tenant):
+                    # What it began to read before it expired, it reads to the end.
                     await self._demand_tenant(tenant)
                     return None
                 case ShareCredential() as shared if self._shares is not None:

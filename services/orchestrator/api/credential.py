@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.orchestrator.domain.api_key import Scope
+from services.orchestrator.domain.live_url import LiveUrl
 from services.orchestrator.domain.operator import Operator
 from services.orchestrator.domain.share import Share
 from services.orchestrator.domain.signed_url import SignedUrl
@@ -71,6 +72,18 @@ class SignedUrlCredential(Credential):
     def identity(self) -> str:
         """Equal for two calls that may do the same."""
         return f"{self.tenant} {self.user} {self.url.sha256} {self.url.variant}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveUrlCredential(Credential):
+    """The token of a live URL: it reads the fragments of one job."""
+
+    url: LiveUrl
+
+    @property
+    def identity(self) -> str:
+        """Equal for two calls that may do the same."""
+        return f"{self.tenant} {self.user} live {self.url.job_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,9 @@ TASKS = (
     "deletions of users",
     "password",
     "sweep",
+    "webhooks-living",
+    "webhooks-failing",
+    "webhook-backlog",
 )
 """The background tasks of all roles."""
 

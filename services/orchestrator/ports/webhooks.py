@@ -133,15 +133,23 @@ class Backlog:
     """For active endpoints."""
     oldest_time: datetime | None
     """When the oldest of them happened."""
+    due_time: datetime | None
+    """Since when the longest due of them is that may be sent now, to an endpoint that does not fail."""
     dead: int
+    failing_endpoints: int
+    """Active ones whose last try failed."""
     paused_endpoints: int
 
 
 class Deliveries(Protocol):
     """The deliveries of all tenants, for the processes that send them."""
 
-    async def claim(self, limit: int, now: datetime, lease: timedelta, *, most_per_endpoint: int) -> Sequence[Claimed]:
+    async def claim(
+        self, limit: int, now: datetime, lease: timedelta, *, most_per_endpoint: int, failing: bool | None = None
+    ) -> Sequence[Claimed]:
         """Takes deliveries that are due, at most so many, those first that have waited longest.
+
+        `failing`: only those of endpoints whose last try failed, or only of the others; None: of all.
 
         No other process gets them until the lease ends; then they count as not reported, and are due again. Over all
         processes an endpoint has at most `most_per_endpoint` at a time, and one at a time while it fails. A delivery is
@@ -149,14 +157,18 @@ class Deliveries(Protocol):
         """
 
     async def delivered(self, claimed: Claimed, now: datetime, status: int) -> bool:
-        """Records a success, which ends the failing of the endpoint. Returns False if the claim is not the newest."""
+        """Records a success, which ends the failing of the endpoint. Returns False if the claim is not the newest.
+
+        If the endpoint was left alone, what could not reach it is due now. What it refused keeps its time.
+        """
 
     async def failed(
         self, claimed: Claimed, failure: Failure, now: datetime, next_try: datetime, *, hold_until: datetime | None
     ) -> bool:
         """Records a failure, and when the delivery is tried again. Returns False if the claim is not the newest.
 
-        `hold_until`: nothing at all is sent to the endpoint before that; None: its other deliveries go on.
+        `hold_until`: nothing at all is sent to the endpoint before that; None: its other deliveries go on. Tries that
+        fail together, claimed in the same state of the endpoint, count as one failure of it.
         """
 
     async def dead(
@@ -164,13 +176,13 @@ class Deliveries(Protocol):
     ) -> bool:
         """Records the last failure of a delivery; the next of its subject is due. Returns False as `failed`."""
 
-    async def release(self, claimed: Claimed, now: datetime) -> None:
-        """Gives a delivery back that was not tried: it is due at once, and the try does not count."""
+    async def release(self, claimed: Claimed, time: datetime) -> None:
+        """Gives a delivery back that was not tried: it is due from that time on, and the try does not count."""
 
     async def pause(self, endpoint: int, reason: PauseReason, now: datetime) -> bool:
         """Pauses an active endpoint until its tenant activates it. Returns False if it is not active any more."""
 
-    async def backlog(self) -> Backlog:
+    async def backlog(self, now: datetime) -> Backlog:
         """Returns what waits, for metrics."""
 
 

@@ -46,7 +46,7 @@ FOUND = sa.select(jobs).where(jobs.c.id == sa.bindparam("job_id")).with_for_upda
 
 # One statement for the event, the job, the deliveries and the waking of those who wait: this runs for every fragment
 # of every video.
-WRITE = sa.text(f"""
+_CHANGE = """
 WITH event AS (
     INSERT INTO job_events (job_id, sequence, time, kind, body, terminal)
     VALUES (:id, :last_sequence, :now, :kind, CAST(:body AS jsonb), :terminal)
@@ -56,11 +56,13 @@ WITH event AS (
         charged_micros = :charged_micros, output = CAST(:output AS jsonb), error = CAST(:error AS jsonb),
         start_time = :start_time, end_time = :end_time
     WHERE id = :id
-), outbox AS (
-    {webhook_outbox.OF_EVENT}
-)
+)"""
+_WAKE = """
 SELECT pg_notify(:changes, :id), CASE WHEN CAST(:stops AS text) IS NOT NULL THEN pg_notify(:stops, :id) END
-""")
+"""
+WRITE = sa.text(f"{_CHANGE}, outbox AS ({webhook_outbox.OF_EVENT}){_WAKE}")
+WRITE_FOR_WATCHERS = sa.text(f"{_CHANGE}{_WAKE}")
+"""The same for events that no endpoint of webhooks can ask for, such as progress: most of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +98,15 @@ async def record(
     columns: dict[str, Any] = row_mapping.changing(after)
     columns["output"] = json.dumps(columns["output"]) if after.output else None
     columns["error"] = json.dumps(columns["error"]) if after.error else None
+    event_type = OF_KIND.get(type(body))
     await connection.execute(
-        WRITE,
+        WRITE if event_type else WRITE_FOR_WATCHERS,
         {
             **columns,
             "id": job.id,
             "tenant": job.tenant,
             "user": job.user,
-            "event_type": OF_KIND.get(type(body)),
+            "event_type": event_type,
             "now": now,
             "kind": type(body).__name__,
             "body": json.dumps(row_mapping.body_json(body)),

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.orchestrator.domain.webhook import ERROR_CHARACTERS, PauseReason
+from services.orchestrator.domain.webhook import ERROR_CHARACTERS, LEFT_ALONE, PauseReason
 from services.orchestrator.domain.webhook_payload import payload
 from services.orchestrator.ports.service_secrets import ServiceSecrets
 from services.orchestrator.ports.webhooks import Backlog, Claimed, Failure
@@ -17,6 +17,9 @@ SECRET = "webhooks"
 """Name of the secret of the service from which those of endpoints follow."""
 COUNT_MOST = 100_000
 """Deliveries that are counted, at most."""
+RECOVERED_MOST = 10_000
+"""Deliveries that are due at once when their endpoint answers again, at most; the others have been left alone before
+their first try, and are due anyway."""
 
 # Of an endpoint: how many more it may have, and what is due. A later delivery of a subject waits for the earlier ones,
 # also while these are claimed: they wait too.
@@ -38,9 +41,11 @@ ORDER BY delivery.next_try_time, delivery.number
 """
 SENDS = "endpoint.state = 'active' AND (endpoint.hold_until IS NULL OR endpoint.hold_until <= :now)"
 
-# Endpoints with something to send. Each step of `waiting` reads one row of an index, so an endpoint with a million
-# deliveries takes no longer than another. The locks make `:most` hold over all processes.
-LOCK = sa.text(f"""
+OF_LANE = "(CAST(:failing AS boolean) IS NULL OR :failing = (endpoint.failing_since IS NOT NULL))"
+
+# Endpoints with waiting deliveries. Each step reads one row of an index, so an endpoint with a million of them takes no
+# longer than another.
+WAITING = """
 WITH RECURSIVE waiting AS (
     (
         SELECT endpoint, next_try_time FROM webhook_deliveries WHERE state = 'waiting'
@@ -53,9 +58,12 @@ WITH RECURSIVE waiting AS (
         ORDER BY endpoint, next_try_time LIMIT 1
     ) AS following
 )
-SELECT endpoint.number FROM waiting JOIN webhook_endpoints AS endpoint ON endpoint.number = waiting.endpoint
+"""
+# The locks make `:most` hold over all processes.
+LOCK = sa.text(f"""
+{WAITING} SELECT endpoint.number FROM waiting JOIN webhook_endpoints AS endpoint ON endpoint.number = waiting.endpoint
     CROSS JOIN LATERAL ({DUE} LIMIT 1) AS due
-WHERE waiting.next_try_time <= :now AND {SENDS} AND {ROOM} > 0
+WHERE waiting.next_try_time <= :now AND {SENDS} AND {OF_LANE} AND {ROOM} > 0
 ORDER BY due.next_try_time LIMIT :limit
 FOR NO KEY UPDATE OF endpoint SKIP LOCKED
 """)
@@ -85,9 +93,20 @@ WITH done AS (
     UPDATE webhook_deliveries
     SET state = 'delivered', claimed = false, delivered_time = :now, last_status = :status, last_error = ''
     WHERE {OWN} RETURNING endpoint
+), left_alone AS (
+    SELECT endpoint.number FROM webhook_endpoints AS endpoint JOIN done ON done.endpoint = endpoint.number
+    WHERE endpoint.failures >= {LEFT_ALONE}
 ), well AS (
     UPDATE webhook_endpoints SET failing_since = NULL, failures = 0, hold_until = NULL FROM done
     WHERE number = done.endpoint AND (failing_since IS NOT NULL OR hold_until IS NOT NULL)
+), due AS (
+    UPDATE webhook_deliveries SET next_try_time = :now WHERE number IN (
+        SELECT delivery.number FROM webhook_deliveries AS delivery JOIN left_alone
+            ON left_alone.number = delivery.endpoint
+        WHERE delivery.state = 'waiting' AND NOT delivery.claimed AND delivery.next_try_time > :now
+            AND coalesce(delivery.last_status, 503) IN (429, 502, 503, 504)
+        LIMIT {RECOVERED_MOST}
+    )
 )
 SELECT 1 FROM done
 """)
@@ -102,21 +121,26 @@ WITH failed AS (
     WHERE delivery.endpoint = failed.endpoint AND delivery.subject = failed.subject AND delivery.state = 'waiting'
         AND delivery.number > failed.number AND NOT delivery.claimed
 ), ill AS (
-    UPDATE webhook_endpoints AS endpoint SET failing_since = coalesce(failing_since, :now), failures = failures + 1,
+    UPDATE webhook_endpoints AS endpoint SET failing_since = coalesce(failing_since, :now),
+        failures = failures + CASE WHEN failures = :failures THEN 1 ELSE 0 END,
         hold_until = coalesce(CAST(:hold_until AS timestamptz), hold_until)
     FROM failed WHERE endpoint.number = failed.endpoint
 )
 SELECT 1 FROM failed
 """)
 RELEASE = sa.text(f"""
-UPDATE webhook_deliveries SET claimed = false, next_try_time = :now, tries = tries - 1 WHERE {OWN}
+UPDATE webhook_deliveries SET claimed = false, next_try_time = :time, tries = tries - 1 WHERE {OWN}
 """)
 PAUSE = sa.text("""
 UPDATE webhook_endpoints SET state = 'paused', pause_reason = :reason, pause_time = :now, update_time = :now
 WHERE number = :number AND state = 'active'
 """)
 BACKLOG = sa.text(f"""
-SELECT waiting, oldest_time,
+{WAITING} SELECT counted.waiting, oldest_time,
+    (SELECT min(due.next_try_time) FROM waiting JOIN webhook_endpoints AS endpoint
+            ON endpoint.number = waiting.endpoint CROSS JOIN LATERAL ({DUE} LIMIT 1) AS due
+        WHERE waiting.next_try_time <= :now AND {SENDS} AND endpoint.failing_since IS NULL) AS due_time,
+    (SELECT count(*) FROM webhook_endpoints WHERE state = 'active' AND failing_since IS NOT NULL) AS failing,
     (SELECT count(*) FROM (
         SELECT FROM webhook_endpoints AS endpoint JOIN webhook_deliveries AS delivery
             ON delivery.endpoint = endpoint.number AND delivery.state = 'dead'
@@ -140,10 +164,12 @@ class PostgresDeliveries:
         self._database = database
         self._secrets = secrets
 
-    async def claim(self, limit: int, now: datetime, lease: timedelta, *, most_per_endpoint: int) -> Sequence[Claimed]:
+    async def claim(
+        self, limit: int, now: datetime, lease: timedelta, *, most_per_endpoint: int, failing: bool | None = None
+    ) -> Sequence[Claimed]:
         """Takes deliveries that are due, at most so many, those first that have waited longest."""
         key = await self._secrets.secret(SECRET)
-        given = {"limit": limit, "now": now, "lease_end": now + lease, "most": most_per_endpoint}
+        given = {"limit": limit, "now": now, "lease_end": now + lease, "most": most_per_endpoint, "failing": failing}
         async with self._database.writing() as connection:
             endpoints = list((await connection.execute(LOCK, given)).scalars())
             if not endpoints:
@@ -169,10 +195,10 @@ class PostgresDeliveries:
         given = {"state": "dead", "next_try": now, "hold_until": hold_until}
         return await self._done(FAILED, _own(claimed) | _said(failure) | given | {"now": now})
 
-    async def release(self, claimed: Claimed, now: datetime) -> None:
+    async def release(self, claimed: Claimed, time: datetime) -> None:
         """Gives a delivery back that was not tried."""
         async with self._database.reading() as connection:
-            await connection.execute(RELEASE, _own(claimed) | {"now": now})
+            await connection.execute(RELEASE, _own(claimed) | {"time": time})
 
     async def pause(self, endpoint: int, reason: PauseReason, now: datetime) -> bool:
         """Pauses an active endpoint until its tenant activates it."""
@@ -180,11 +206,11 @@ class PostgresDeliveries:
             given = {"number": endpoint, "reason": reason.value, "now": now}
             return bool((await connection.execute(PAUSE, given)).rowcount)
 
-    async def backlog(self) -> Backlog:
+    async def backlog(self, now: datetime) -> Backlog:
         """Returns what waits, for metrics."""
         async with self._database.reading() as connection:
-            row = (await connection.execute(BACKLOG)).one()
-        return Backlog(row.waiting, row.oldest_time, row.dead, row.paused)
+            row = (await connection.execute(BACKLOG, {"now": now})).one()
+        return Backlog(row.waiting, row.oldest_time, row.due_time, row.dead, row.failing, row.paused)
 
     async def _done(self, statement: sa.TextClause, given: dict[str, Any]) -> bool:
         async with self._database.reading() as connection:
@@ -211,7 +237,7 @@ def _claimed(row: sa.Row[Any], key: bytes, now: datetime) -> Claimed:
 
 
 def _own(claimed: Claimed) -> dict[str, Any]:
-    return {"number": claimed.number, "claim": claimed.claim}
+    return {"number": claimed.number, "claim": claimed.claim, "failures": claimed.failures}
 
 
 def _said(failure: Failure) -> dict[str, Any]:

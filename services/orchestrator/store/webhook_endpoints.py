@@ -43,6 +43,10 @@ UPDATE webhook_endpoints SET url = :url, event_types = CAST(:event_types AS text
     pause_reason = :pause_reason, pause_time = :pause_time
 WHERE number = :number RETURNING *
 """)
+DUE_NOW = sa.text("""
+UPDATE webhook_deliveries SET next_try_time = :now
+WHERE endpoint = :number AND state = 'waiting' AND NOT claimed AND next_try_time > :now
+""")
 # Its salts go too: no secret of it can be made any more.
 _DELETE = """
 UPDATE webhook_endpoints SET state = 'deleted', url = '', description = '', salt = gen_random_uuid(), old_salt = NULL,
@@ -134,6 +138,8 @@ class PostgresEndpoints:
                 "now": act.time,
             }
             stored = webhook_rows.endpoint((await connection.execute(CHANGE, given)).one())
+            if stored.state is EndpointState.ACTIVE and before.state is not EndpointState.ACTIVE:
+                await connection.execute(DUE_NOW, {"number": before.number, "now": act.time})
             await audit_log.write(connection, act, _logged(before), _logged(stored))
             return stored
 

@@ -7,13 +7,13 @@ the payload is made from it when it is sent. Warnings of limits are rare: a trig
 COLUMNS = 'endpoint, tenant, "user", event_type, subject, sequence, body, create_time, next_try_time'
 WANTED = "endpoint.tenant = :tenant AND endpoint.state IN ('active', 'paused') AND {type} = ANY (endpoint.event_types)"
 
-# An event of a job; `:event_type` is NULL for kinds that no endpoint can ask for.
+# An event of a job.
 OF_EVENT = f"""
     INSERT INTO webhook_deliveries ({COLUMNS})
     SELECT endpoint.number, endpoint.tenant, :user, :event_type, 'jobs/' || CAST(:id AS text), :last_sequence,
         CAST(:body AS jsonb), CAST(:now AS timestamptz), CAST(:now AS timestamptz)
     FROM webhook_endpoints AS endpoint
-    WHERE CAST(:event_type AS text) IS NOT NULL AND {WANTED.format(type="CAST(:event_type AS text)")}
+    WHERE {WANTED.format(type="CAST(:event_type AS text)")}
 """
 
 # The first event of a job, with `admitted` of the admission.

@@ -97,6 +97,20 @@ ASSETS = (
     ),
     Binding("GET", "/v1/library/statistics", f"{_ASSETS}.GetLibraryStatistics"),
 )
+UPLOADS = (
+    Binding("POST", "/v1/uploads:direct", f"{_ASSETS}.CreateDirectUpload", body="header", key="header.upload_id"),
+    Binding(
+        "POST",
+        "/v1/uploads/{upload}:finalize",
+        f"{_ASSETS}.FinalizeUpload",
+        {"upload_id": "{upload}"},
+        body=WHOLE,
+        status=201,
+        location="/v1/assets/{name}",
+        seconds=_SLOW_S,
+    ),
+)
+"""Of the bytes themselves, see `services/studio/streams`."""
 COLLECTIONS = (
     Binding(
         "POST",
@@ -199,15 +213,24 @@ TENANT = (
 )
 """For the admins of a tenant."""
 
-BINDINGS: Sequence[Binding] = (*JOBS, *ASSETS, *COLLECTIONS, *SHARES, *CATALOG, *USAGE, *WEBHOOKS, *TENANT)
+BINDINGS: Sequence[Binding] = (
+    *JOBS,
+    *ASSETS,
+    *UPLOADS,
+    *COLLECTIONS,
+    *SHARES,
+    *CATALOG,
+    *USAGE,
+    *WEBHOOKS,
+    *TENANT,
+)
 
 UNBOUND: Mapping[str, str] = {
+    "i2v.v1.LiveService.SignLiveUrl": "`/v1/videos/{id}/live.m3u8` signs the URLs in it.",
     f"{_JOBS}.WatchJob": "`/v1/jobs/{job}/events` sends it as server-sent events.",
     f"{_USAGE}.WatchUsage": "`/v1/usage/events` sends it as server-sent events.",
     f"{_ASSETS}.ReadAsset": "`/v1/assets/{asset}/content` sends the bytes.",
     f"{_ASSETS}.WriteAsset": "`/v1/uploads` takes the bytes.",
-    f"{_ASSETS}.QueryWriteStatus": "It is part of `/v1/uploads`.",
-    f"{_ASSETS}.CreateDirectUpload": "It is part of `/v1/uploads`.",
-    f"{_ASSETS}.FinalizeUpload": "It is part of `/v1/uploads`.",
+    f"{_ASSETS}.QueryWriteStatus": "`/v1/uploads/{upload}` says it.",
 }
 """What a tenant's credential may call, and is no binding: why not."""

@@ -116,11 +116,12 @@ def _set(message: Any, path: str, value: str, *, header: str = "") -> None:
 
 
 def _set_keys(binding: Binding, message: Any, key: str | None) -> None:
-    """Sets the request_id, or those of a list of requests, that the body does not give."""
+    """Sets the request_id, that of a part, or those of a list of requests, that the body does not give."""
     *parent, field = binding.key.split(".")
-    requests = getattr(message, parent[0]) if parent else [message]
-    for number, each in enumerate(requests):
+    found = getattr(message, parent[0]) if parent else message
+    is_list = not isinstance(found, Message)
+    for number, each in enumerate(found if is_list else [found]):
         if key is None and getattr(each, field):
             continue
-        of_part = key if key is None or not parent else f"{key}/{number}"
+        of_part = f"{key}/{number}" if key is not None and is_list else key
         _set(each, field, idempotency.request_id(of_part), header="Idempotency-Key")

@@ -12,7 +12,9 @@ from services.studio.refused_request import RefusedRequest
 SIZE = re.compile(r"([1-9]\d{1,4})x([1-9]\d{1,4})")
 DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]{1,40});base64,", re.IGNORECASE)
 DIGEST = re.compile(r"(?:assets/)?([0-9a-f]{64})")
-FIELDS = frozenset({"prompt", "model", "seconds", "size", "seed", "input_reference"})
+COUNT = "num_outputs_per_prompt"
+"""SGLang's benchmark always sends it. A request makes one video here."""
+FIELDS = frozenset({"prompt", "model", "seconds", "size", "seed", "input_reference", COUNT})
 TEXT_MOST = 20_000
 HALF = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair, which has no encoding. JSON can name one, and so can some encodings of forms."""
@@ -43,6 +45,8 @@ def read(fields: Mapping[str, object], picture: bytes | None = None) -> VideoReq
         raise RefusedRequest(
             f"There is no field {unknown[0][:80]!r}; there are {known}.", reason=HttpReason.FIELD_UNKNOWN
         )
+    if (count := fields.get(COUNT)) is not None and (isinstance(count, bool | float) or count not in (1, "1")):
+        raise RefusedRequest("A request makes 1 video.", reason=HttpReason.FIELD_MALFORMED, param=COUNT)
     reference, asset = picture or b"", ""
     if picture is not None and not picture:
         raise RefusedRequest("The picture is empty.", reason=HttpReason.FIELD_MALFORMED, param="input_reference")

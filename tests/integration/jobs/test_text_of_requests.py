@@ -22,7 +22,17 @@ from i2v.admin.v1 import (
     tenant_pb2,
     user_pb2,
 )
-from i2v.v1 import asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, share_pb2, usage_pb2, webhook_pb2
+from i2v.v1 import (
+    asset_pb2,
+    catalog_pb2,
+    collection_pb2,
+    job_pb2,
+    live_pb2,
+    provenance_pb2,
+    share_pb2,
+    usage_pb2,
+    webhook_pb2,
+)
 
 from services.orchestrator.api.request_texts import TEXT_BYTES
 from services.rpc.status_codes import Failure, from_call
@@ -45,14 +55,20 @@ ADMIN = (
     tenant_pb2,
     user_pb2,
 )
-FILES = (asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, share_pb2, usage_pb2, webhook_pb2, *ADMIN)
+FILES = (
+    *(asset_pb2, catalog_pb2, collection_pb2, job_pb2, live_pb2, provenance_pb2, share_pb2, usage_pb2, webhook_pb2),
+    *ADMIN,
+)
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 ADMIN_KEY = "studio-admin-key"
 """Of a tenant's admin."""
 MARK = "\ue000"
 """Three bytes of UTF-8, as half of a surrogate pair is."""
 
-METHODS = [method for service in SERVICES for method in service.methods]
+BY_TOKEN = ("GetLive", "ReadFragment")
+"""No key opens these."""
+
+METHODS = [method for service in SERVICES for method in service.methods if method.name not in BY_TOKEN]
 CASES = [(method, path) for method in METHODS for path in strings(method.input_type)]
 
 

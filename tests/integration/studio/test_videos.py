@@ -144,6 +144,22 @@ async def test_what_the_api_refuses_names_the_field_of_the_request(client: Any, 
     assert (await rig.i2v.usage()).user.reserved.amount_micros == 0
 
 
+async def test_the_requests_of_load_clients_are_taken_as_they_are(rig: Rig) -> None:
+    """Those of NVIDIA's AIPerf and of SGLang's benchmark for videos, with and without a picture."""
+    fields = {"prompt": "a wave", "model": "test-model"}
+    picture = {"input_reference": ("cat.png", PICTURE, "application/octet-stream")}
+    as_form: dict[str, Any] = {name: (None, value) for name, value in fields.items()}
+    for given in (
+        {"files": as_form | {"seconds": (None, "1")}},
+        {"files": as_form | picture | {"seconds": (None, "1")}},
+        {"files": as_form | picture | {"num_outputs_per_prompt": (None, "1"), "size": (None, "64x32")}},
+        {"json": fields | {"num_outputs_per_prompt": 1}},
+    ):
+        headers = {"Authorization": "Bearer studio-key"}
+        answer = await rig.http.post(f"{rig.address}/v1/videos", headers=headers, **given)
+        assert (answer.status_code, answer.json()["object"]) == (200, "video"), answer.text
+
+
 async def test_bad_bodies_are_refused_and_charge_nothing(rig: Rig) -> None:
     key = {"Authorization": "Bearer studio-key"}
     url = f"{rig.address}/v1/videos"

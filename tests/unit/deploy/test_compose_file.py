@@ -21,6 +21,7 @@ OURS = sorted(name for name, service in SERVICES.items() if service["image"].sta
 READ = {
     "api": Orchestrator.from_environment,
     "worker": Orchestrator.from_environment,
+    "webhooks": Orchestrator.from_environment,
     "prompt-writer": PromptWriter.from_environment,
     "studio": Studio.from_environment,
     "provider-wavespeed": lambda given: Provider.from_environment("wavespeed", given),
@@ -97,7 +98,7 @@ def test_ports_are_open_on_the_loopback_address_alone() -> None:
 def test_only_processes_that_call_others_have_a_way_outside() -> None:
     assert COMPOSE["networks"]["inside"]["internal"]
     outside = {name for name, service in SERVICES.items() if "outside" in service.get("networks", ())}
-    assert outside == {"api", "studio", "prompt-writer", "provider-wavespeed", "provider-fal"}
+    assert outside == {"api", "studio", "webhooks", "prompt-writer", "provider-wavespeed", "provider-fal"}
 
 
 def test_what_is_built_is_a_target_of_the_dockerfile() -> None:

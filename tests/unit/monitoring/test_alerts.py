@@ -118,6 +118,18 @@ CASES = (
     Case("RetentionBehind", gauge('i2v_retention_due{kind="jobs"}', "20000", "0", 400), 380, 410),
     Case("CollectorLate", gauge('i2v_retention_oldest_timestamp_seconds{kind="bytes"}', "1", "0", 2170), 2165, 2190),
     Case("StoreDamaged", {'i2v_scrub_faults_total{fault="missing"}': "0+1x3 3x1600"}, 2, 1500),
+    Case("WebhooksLate", gauge("i2v_webhooks_due_seconds", "300", "0", 10), 5, 15),
+    Case(
+        "WebhooksUndelivered",
+        {
+            'i2v_webhook_tries_total{result="failed", reason="RECEIVER_UNREACHABLE"}': "0+10x60 600x60",
+            'i2v_webhook_tries_total{result="delivered", reason=""}': "9x60 9+10x60",
+            'i2v_webhook_endpoints{state="failing"}': "5x120",
+        },
+        55,
+        80,
+    ),
+    Case("WebhookEndpointPaused", {'i2v_webhook_endpoints_paused_total{reason="gone"}': "0x1 1x200"}, 10, 100),
     Case("LedgerImbalance", gauge("i2v_ledger_imbalance_accounts", "1", "0", 10), 2, 15),
     Case("LedgerNotAudited", {"i2v_ledger_audit_timestamp_seconds": "0x30 1800+60x60"}, 20, 40),
     Case("PaidCallsUnknown", gauge("i2v_jobs_reconciling", "1", "0", 60), 50, 70),

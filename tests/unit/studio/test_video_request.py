@@ -38,9 +38,18 @@ def test_seconds_and_seeds_are_texts_or_numbers_as_clients_send_them() -> None:
         assert wanted == VideoRequest("x", seconds=4.0, seed=7, size=(1280, 720))
 
 
+def test_a_load_client_may_say_that_it_wants_one_video() -> None:
+    for one in (1, "1", None):
+        assert video_request.read({"prompt": "x", "num_outputs_per_prompt": one}) == VideoRequest("x")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("num_outputs_per_prompt", 2),
+        ("num_outputs_per_prompt", "0"),
+        ("num_outputs_per_prompt", True),
+        ("num_outputs_per_prompt", 1.0),
         ("seconds", "nan"),
         ("seconds", "1e999"),
         ("seconds", True),

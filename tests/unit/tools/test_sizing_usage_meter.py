@@ -1,6 +1,5 @@
 """tools.sizing: what is counted of processes."""
 
-import os
 import subprocess
 import sys
 
@@ -9,7 +8,7 @@ import pytest
 from tools.sizing.footprint import FIELDS, memory_of
 from tools.sizing.usage_meter import private_bytes, processor_s, tree
 
-BUSY = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end: pass\n"
+BUSY = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
 PARENT = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BUSY!r}])\nprint('done', flush=True)\ninput()"
 
 
@@ -30,6 +29,21 @@ def test_a_process_that_has_ended_uses_nothing() -> None:
 
 
 def test_memory_that_is_used_is_private() -> None:
-    before = private_bytes([os.getpid()])
-    kept = bytes(range(256)) * (80 * 1024)
-    assert private_bytes([os.getpid()]) - before == pytest.approx(len(kept), rel=0.2)
+    # A process of its own: one that has freed memory may use that.
+    steps = (
+        "print('ready', flush=True)",
+        "input()",
+        "kept = bytes(range(256)) * (80 * 1024)",
+        "print('done', flush=True)",
+        "input()",
+    )
+    code = "\n".join(steps)
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None and child.stdin is not None
+        child.stdout.readline()
+        before = private_bytes([child.pid])
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        child.stdout.readline()
+        assert private_bytes([child.pid]) - before == pytest.approx(80 * 1024 * 256, rel=0.2)
+        child.stdin.close()

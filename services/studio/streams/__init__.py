@@ -1,0 +1,1 @@
+"""Streams over HTTP: events as they happen, uploads and downloads."""
