@@ -54,6 +54,7 @@ class BatchRig:
             )
             try:
                 self.stopped_by = await run(maker, self.at_once, self.made.append)
+                await commits.make(journal.totals)
             finally:
                 await shared.close()
             return journal.totals()

@@ -87,7 +87,7 @@ class Maker:
     async def _resumed(self, item: Item) -> str:
         request_id = item.next_request_id(self._batch)
         job = await self._with_place(lambda: self.service.resume(item.job, request_id))
-        await self.commits.make(lambda: self.journal.submitted(item, job.name, request_id))
+        self.commits.soon(lambda: self.journal.submitted(item, job.name, request_id))
         return job.name
 
     async def _submitted(self, item: Item) -> str:
@@ -102,7 +102,7 @@ class Maker:
             await self.pictures.forget(picture)
             spec, request_id = await self._intended(item, await self.pictures.of(item))
             job = await self._with_place(lambda: self.service.submit(spec, request_id))
-        await self.commits.make(lambda: self.journal.submitted(item, job.name, request_id))
+        self.commits.soon(lambda: self.journal.submitted(item, job.name, request_id))
         return job.name
 
     async def _intended(self, item: Item, picture: Picture) -> tuple[job_pb2.JobSpec, str]:
@@ -138,7 +138,7 @@ class Maker:
             self.journal.charge(job.name, job.charged.amount_micros, job.charged.currency_code)
             self.journal.done(item, size)
 
-        await self.commits.make(note)
+        self.commits.soon(note)
         return Made(item, job)
 
     async def _downloaded(self, item: Item, job: job_pb2.Job) -> int:
@@ -169,7 +169,7 @@ class Maker:
             self.journal.charge(job.name, job.charged.amount_micros, job.charged.currency_code)
             self.journal.failed(item, why, again)
 
-        await self.commits.make(note)
+        self.commits.soon(note)
         return Made(item, job, why)
 
     @property

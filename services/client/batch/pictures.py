@@ -45,7 +45,7 @@ class Pictures:
         if asset := await self.commits.make(lambda: self.journal.upload_of(key)):
             return Picture(asset, sha256, key)
         asset = (await self.service.upload(upload, "image/*")).name
-        await self.commits.make(lambda: self.journal.keep_upload(key, asset))
+        self.commits.soon(lambda: self.journal.keep_upload(key, asset))
         return Picture(asset, sha256, key)
 
     async def forget(self, picture: Picture) -> None:
