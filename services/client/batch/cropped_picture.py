@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 from services.client.batch.row import BadRow, Crop
 
@@ -31,7 +32,7 @@ def cropped(file: Path, crop: Crop) -> bytes:
         raise BadRow(f"{file.name} cannot be read as a picture") from error
 
 
-def _written(picture: "Image.Image", form: str, **how: int) -> bytes:  # type: ignore[name-defined]  # noqa: F821
+def _written(picture: Any, form: str, **how: int) -> bytes:
     to = io.BytesIO()
     if form == "PNG" and picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
         picture = picture.convert("RGB")
