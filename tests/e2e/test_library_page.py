@@ -1,4 +1,4 @@
-"""The library and a batch through the command line, and videos over HTTP, with the commands of their pages as they are there."""
+"""The library and a batch through the command line, and videos over HTTP, by the commands of their pages."""
 
 from collections.abc import Iterator
 from pathlib import Path
