@@ -23,6 +23,7 @@ from services.file_permissions import restrict_permissions, restrict_umask
 from tools import stack_vendors
 from tools.export import build_record, repository_folder
 from tools.process_supervisor import die_with_parent
+from tools.sign_in_link import sign_in_link
 from tools.stack_folder import StackFolder
 from tools.stack_process import HOST, StackError, StackProcess, free_port, refuse_taken, tail
 from tools.stack_vendors import VendorProcesses, without_keys
@@ -186,12 +187,15 @@ def run(data: Path, port: int, metrics_port: int, studio_port: int, profile: str
         remote.settings.setdefault("I2V_WEBHOOK_PRIVATE_HOSTS", os.environ.get("I2V_WEBHOOK_PRIVATE_HOSTS", HOST))
         triton, orchestrator = start(stack, data, port=port, metrics_port=metrics_port, profile=profile, remote=remote)
         studio = start_studio(stack, data, orchestrator.address, studio_port)
-        i2v = ".venv/bin/i2v"
+        i2v, page = ".venv/bin/i2v", f"http://{HOST}:{studio_port}/"
         if (data, port) != (DATA, PORT):
             i2v += f" --server {orchestrator.address} --key-file {orchestrator.key_file}"
         say.print(
             f"\n  gRPC      {orchestrator.address}\n"
-            f"  HTTP      {studio.address} (signed URLs, /v1/videos)\n"
+            f"  page      {page}\n"
+            f"  sign in   {sign_in_link(orchestrator.address, orchestrator.key_file) or page}\n"
+            f"            (once, within ten minutes; another one: {i2v} open)\n"
+            f"  HTTP      {studio.address} (/v1, signed URLs)\n"
             f"  metrics   {orchestrator.metrics}\n"
             f"  key       in {orchestrator.key_file} (tenant `development`)\n"
             f"  operator  in {orchestrator.operator_key_file} (for `i2v admin`)\n"
@@ -236,7 +240,9 @@ def demo() -> int:
         client = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
         while True:
             try:
-                return client.wait()
+                if (code := client.wait()) == 0:
+                    say.print(f"\n  the page: `make run`, then http://{HOST}:{STUDIO_PORT}/")
+                return code
             except KeyboardInterrupt:
                 continue  # the client got it too: it cancels its job and says what that cost
 

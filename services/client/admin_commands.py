@@ -1,6 +1,6 @@
 """All commands of `i2v`: those of everybody, of `i2v assets` and of `i2v admin`."""
 
-from services.client import live, provenance_commands, usage_commands
+from services.client import live, open_page, provenance_commands, usage_commands
 from services.client.admin import (
     audit,
     backends,
@@ -53,6 +53,7 @@ __all__ = [
     "lists",
     "live",
     "log",
+    "open_page",
     "operators",
     "plans",
     "provenance_commands",

@@ -57,6 +57,7 @@ from services.orchestrator.metrics import PrometheusMeter
 from services.orchestrator.operators_app import open_operators
 from services.orchestrator.ports.tokens import Tokens
 from services.orchestrator.resources import Resources
+from services.orchestrator.sessions_app import open_sessions
 from services.orchestrator.settings import Settings
 from services.orchestrator.shares_app import open_shares
 from services.orchestrator.store.tenants import PostgresTenants
@@ -199,7 +200,7 @@ async def open_api(settings: Settings, resources: Resources, callers: Authentica
 
     operators = open_operators(settings, resources, callers, forecasts)
     shares, webhooks = open_shares(settings, resources, callers), open_webhooks(settings, resources)
-    return [register, operators, shares, webhooks]
+    return [register, operators, shares, webhooks, open_sessions(settings, resources, callers)]
 
 
 async def report_tenants_without_plan(tenants: PostgresTenants, config: LiveConfig) -> None:

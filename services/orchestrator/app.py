@@ -16,6 +16,7 @@ from services.orchestrator import health_check, usage_warnings
 from services.orchestrator.api import request_texts, revocation
 from services.orchestrator.api.access_rules import RULES
 from services.orchestrator.api.authentication import Authentication
+from services.orchestrator.api.session_tokens import SessionTokens
 from services.orchestrator.api.share_tokens import ShareTokens
 from services.orchestrator.api_call_limits import WATCH, WATCH_USAGE, call_limits
 from services.orchestrator.assets.url_signatures import UrlSignatures
@@ -95,8 +96,9 @@ async def open_app(
         signatures = UrlSignatures(store.service_secrets, resources.clock)
         operator_key = LiveSecret("I2V_OPERATOR_KEY_FILE", settings.operator_key_file).text
         shares = ShareTokens(store.shares.of_token, resources.clock, resources.meter)
+        sessions = SessionTokens(store.credentials.of_session, resources.clock)
         callers = Authentication(
-            store.credentials, config.plans, resources.clock, operator_key, tokens, signatures, shares
+            store.credentials, config.plans, resources.clock, operator_key, tokens, signatures, shares, sessions
         )
         services = await open_api(settings, resources, callers) if answers_callers else []
         certificate = settings.server_certificate(resources.certificates)
@@ -104,6 +106,7 @@ async def open_app(
         server = await _serve(settings, callers, services, registry, certificate)
         if services:
             in_background(partial(revocation.enforce, callers, store.credentials, server), "revocation")
+            in_background(partial(revocation.forget_ended_sessions, callers, store.credentials), "ended-sessions")
             in_background(partial(revocation.write_uses, callers, store.credentials), "key-uses")
         stack.push_async_callback(server.drain, settings.drain_s, settings.drain_delay_s)
         # An API that runs jobs too answers callers also while no backend takes work.

@@ -111,6 +111,31 @@ class AccessReason(Reason):
         "The token of a share reads what is shared and does nothing else. A key does not open what a share does.",
         Code.PERMISSION_DENIED,
     )
+    SESSION_ENDED = (
+        "SESSION_ENDED",
+        "The session was ended by its user, has expired, or was never begun. Sign in again. Open streams end too.",
+        Code.UNAUTHENTICATED,
+    )
+    SESSION_ONLY = (
+        "SESSION_ONLY",
+        "A session ends itself; a key is revoked by RevokeKey.",
+        Code.PERMISSION_DENIED,
+    )
+    SESSION_FROM_SESSION = (
+        "SESSION_FROM_SESSION",
+        "A session begins no other session, so that each ends in time. Call with the key or the JWT.",
+        Code.PERMISSION_DENIED,
+    )
+    TICKET_ENDED = (
+        "TICKET_ENDED",
+        "The sign-in link was used, is older than ten minutes, or was cut off. Get another one by CreateSignInLink.",
+        Code.UNAUTHENTICATED,
+    )
+    TICKET_ONLY = (
+        "TICKET_ONLY",
+        "The ticket of a sign-in link begins its session and does nothing else. A key does not do what a ticket does.",
+        Code.PERMISSION_DENIED,
+    )
     TENANT_ID_MALFORMED = "TENANT_ID_MALFORMED", "1 to 63 of a-z, 0-9 and -; the first is no -."
     TENANT_MISSING = "TENANT_MISSING", "Operators name the tenant."
     TENANT_EXISTS = "TENANT_EXISTS", "There is or was a tenant with this id. Use another.", Code.FAILED_PRECONDITION

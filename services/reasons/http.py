@@ -47,10 +47,17 @@ class HttpReason(Reason):
         "announced as the last.",
     )
     RANGE_UNSATISFIABLE = "RANGE_UNSATISFIABLE", "The file has no byte in this range; `Content-Range` has its size."
+    CONNECTIONS_FULL = (
+        "CONNECTIONS_FULL",
+        "The process has as many connections as it allows, or as many requests of this key. Repeat after "
+        "`Retry-After`. Operators: raise `I2V_STUDIO_MAX_CONNECTIONS`, or add replicas.",
+        Code.UNAVAILABLE,
+        Advice.RETRY,
+    )
     EVENT_STREAMS_FULL = (
         "EVENT_STREAMS_FULL",
-        "The process has as many event streams open as it allows. Repeat after `Retry-After`. Operators: raise "
-        "`I2V_STUDIO_EVENT_STREAMS`, or add replicas.",
+        "The process has as many event streams open as it allows, or as many of this key. Repeat after "
+        "`Retry-After`. Operators: raise `I2V_STUDIO_EVENT_STREAMS`, or add replicas.",
         Code.UNAVAILABLE,
         Advice.RETRY,
     )
@@ -73,6 +80,16 @@ class HttpReason(Reason):
         "The gRPC API, or the HTTP process itself, did not answer as expected; their logs say why.",
         Code.INTERNAL,
         Advice.OPERATORS,
+    )
+    COOKIE_REPEATED = (
+        "COOKIE_REPEATED",
+        "The cookie of a session came twice, so one of them is not ours. Delete the cookies of this site, and sign in.",
+    )
+    CROSS_SITE = (
+        "CROSS_SITE",
+        "A session's cookie counts only for requests of our own pages: `Sec-Fetch-Site` says so, and methods but GET "
+        "and HEAD need our `Origin` and `I2V-Page: 1`. Programs send a key as `Authorization: Bearer`.",
+        Code.PERMISSION_DENIED,
     )
     MODEL_REQUIRED = "MODEL_REQUIRED", "No model of this service makes such a video."
     LIVE_PENDING = (

@@ -18,6 +18,7 @@ _FORMS = re.compile(
       | (?<![\w-])(signed\.)[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{8,}}            # a signed URL
       | (?<![\w-])(live\.)[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{40,}}             # a live URL
       | (?<![\w-])(share\.)[A-Za-z0-9_-]{{20,}}                         # a share
+      | (?<![\w-])(i2v[st]_)[A-Za-z0-9_-]{{16,}}                         # a session, or the ticket of one
       | (\bwhsec_)[A-Za-z0-9+/=_-]+                                 # the secret of webhooks
       | (-----BEGIN[ ]?[A-Z ]{{0,30}}PRIVATE[ ]KEY-----)(?:(?:[\r\n]|\\[rn])+[\w+/=-]+(?=[\r\n\\'"]|\Z))*
       | ((?<![\w-])[\w-]*?{NAMES}['"]?\s*[:=]\s*)(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"',;)\]}}&]+)
@@ -28,7 +29,7 @@ _FORMS = re.compile(
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 _HINTS = (
-    *("bearer", "i2v_", "authorization", "://", "pass", "secret", "token", "key", "signature", "credential", "cookie"),
+    *("bearer", "i2v", "authorization", "://", "pass", "secret", "token", "key", "signature", "credential", "cookie"),
     *("ey", "ew", "signed.", "live.", "share.", "whsec", "failing row", "json data"),
 )
 """A text without any of these holds no credential; this check first is faster."""

@@ -13,8 +13,8 @@ class BadFormError(Exception):
     """What came is no small form."""
 
 
-async def fields(request: Request) -> dict[str, str]:
-    """Returns the fields of a form, the first of each name. Raises BadFormError."""
+async def fields(request: Request, *, most: int = BYTES_MOST) -> dict[str, str]:
+    """Returns the fields of a form, the first of each name. `most`: its bytes. Raises BadFormError."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != TYPE:
         raise BadFormError
     body = bytearray()
@@ -22,7 +22,7 @@ async def fields(request: Request) -> dict[str, str]:
         async with asyncio.timeout(SECONDS_MOST):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > BYTES_MOST:
+                if len(body) > most:
                     raise BadFormError
         found = parse_qs(
             body.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MOST, separator="&"

@@ -45,6 +45,12 @@ class StudioMetrics:
             "Calls of the API that followed a broken one, for a stream of events that stayed open.",
             registry=registry,
         )
+        self.sign_ins = Counter(
+            "i2v_studio_sign_ins_total",
+            "Sign-ins by the page. `outcome` is `signed-in`, `refused`, or `failed` while the API was away.",
+            ("outcome",),
+            registry=registry,
+        )
         self.open = Gauge("i2v_studio_requests_open", "Requests that are being answered now.", registry=registry)
 
 

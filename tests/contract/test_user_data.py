@@ -22,6 +22,7 @@ DELETED = frozenset(
         ),
         *("collections", "collection_members", "shares", "uploads", "limit_overrides", "blob_removals", "renditions"),
         "webhook_deliveries",
+        "sessions",
         *("dbos.workflow_status", "dbos.workflow_input", "dbos.workflow_output", "dbos.operation_outputs"),
         *("dbos.notifications", "dbos.streams", "dbos.workflow_events", "dbos.workflow_events_history"),
     }

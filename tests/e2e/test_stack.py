@@ -1,11 +1,13 @@
 """`make run` leaves nothing running, however it ends, and reports which process has ended."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from services.orchestrator.media.probe import probe
@@ -87,6 +89,20 @@ def test_a_second_run_is_refused_and_does_not_affect_the_first(kept: Kept) -> No
     first.read_until("stopping …")
     assert first.process.wait(90) == 0
     assert first.wait_until_gone() == {}
+
+
+def test_the_link_that_is_printed_signs_a_person_in_to_the_page_once(kept: Kept) -> None:
+    running = kept.start()
+    output = running.read_until("Ctrl-C stops everything")
+    [link] = re.findall(r"^  sign in +(\S+)$", output, re.MULTILINE)
+    [page] = re.findall(r"^  page +(\S+)$", output, re.MULTILINE)
+    with httpx.Client(trust_env=False, timeout=30, headers={"Origin": page.rstrip("/")}) as http:
+        answer = http.post(link)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/"), answer.text
+        assert http.get(page, headers={"Sec-Fetch-Site": "none"}).status_code == 200
+        assert http.post(link).status_code == 410
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(90) == 0
 
 
 def test_a_run_whose_folder_is_removed_stops(kept: Kept) -> None:

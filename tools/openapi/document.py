@@ -12,7 +12,8 @@ Pictures become videos, as durable, priced jobs. Everything here is also in the 
 and assets.
 
 **Who calls.** `Authorization: Bearer` takes an API key or a token. It names the tenant. `I2V-User` names the end user
-for whom the tenant calls. What a key may do is its scopes.
+for whom the tenant calls. What a key may do is its scopes. The page of this service uses the cookie of a session
+instead, which counts for requests of this page alone.
 
 **JSON** is that of protobuf: names in lowerCamelCase, times as RFC 3339 (`2026-11-30T12:00:00Z`), lengths of time in
 seconds (`2.500s`), bytes in base64. A number of 64 bits is a text in answers, and a text or a number in requests. A

@@ -25,6 +25,7 @@ TAGS: Mapping[str, tuple[str, str]] = {
     "collections": ("Collections", "i2v.v1.CollectionService"),
     "shares": ("Shares", "i2v.v1.ShareService"),
     "catalog": ("Catalog", "i2v.v1.CatalogService"),
+    "session": ("Session", "i2v.v1.SessionService"),
     "usage": ("Usage", "i2v.v1.UsageService"),
     "keys": ("Keys", "i2v.admin.v1.KeyService"),
     "userDeletions": ("Deletion of users", "i2v.admin.v1.UserService"),

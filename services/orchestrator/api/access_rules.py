@@ -23,6 +23,8 @@ class AccessRule:
     """Whether the token of a live URL is needed, and no key or other token will do."""
     share: bool = False
     """Whether the token of a share is needed, and no key or other token will do."""
+    ticket: bool = False
+    """Whether the ticket of a sign-in link is needed, and no key or other token will do."""
 
 
 def _tenant(*scopes: Scope, while_suspended: bool = True) -> AccessRule:
@@ -43,6 +45,8 @@ _WEBHOOK = _tenant(Scope.TENANT_ADMIN, while_suspended=False)
 _SIGNED_URL = AccessRule(signed_url=True)
 _LIVE_URL = AccessRule(live_url=True)
 _SHARE = AccessRule(share=True)
+_TICKET = AccessRule(ticket=True)
+_SIGN_IN = _tenant(*Scope, while_suspended=False)
 _CATALOG = AccessRule(frozenset(Scope), Role.VIEWER)
 _SEE_TENANT = AccessRule(frozenset({Scope.TENANT_ADMIN}), Role.VIEWER)
 _MANAGE_KEYS = AccessRule(frozenset({Scope.TENANT_ADMIN}), Role.OPERATOR)
@@ -104,6 +108,13 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "TestEndpoint": _WEBHOOK,
         "ListDeliveries": _tenant(Scope.TENANT_ADMIN),
         "ReplayDeliveries": _WEBHOOK,
+    },
+    "i2v.v1.SessionService": {
+        "CreateSession": _SIGN_IN,
+        "GetSession": _tenant(*Scope),
+        "DeleteSession": _tenant(*Scope),
+        "CreateSignInLink": _SIGN_IN,
+        "ExchangeTicket": _TICKET,
     },
     "i2v.v1.SharedService": {
         "UnlockShared": _SHARE,

@@ -18,20 +18,23 @@ from services.orchestrator.api.credential import (
     ShareCredential,
     SignedUrlCredential,
     TenantCredential,
+    TicketCredential,
 )
+from services.orchestrator.api.credential_checks import demand_not_deleted, demand_not_suspended, demand_working
 from services.orchestrator.api.lookup_cache import LookupCache
+from services.orchestrator.api.session_tokens import SessionTokens
 from services.orchestrator.api.share_tokens import ShareTokens
 from services.orchestrator.assets.url_signatures import UrlSignatures
-from services.orchestrator.domain.api_key import ApiKey
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.limits.override import overridden
 from services.orchestrator.domain.live_url import PREFIX as LIVE
 from services.orchestrator.domain.live_url import LiveUrl
 from services.orchestrator.domain.operator import BOOTSTRAP, Operator, Role
 from services.orchestrator.domain.plan import Plan
+from services.orchestrator.domain.session import PREFIX as SESSION
+from services.orchestrator.domain.session import TICKET_PREFIX as TICKET
 from services.orchestrator.domain.share import PREFIX as SHARED
 from services.orchestrator.domain.signed_url import PREFIX as SIGNED
-from services.orchestrator.domain.tenant import TenantState
 from services.orchestrator.ports.clock_and_ids import Clock
 from services.orchestrator.ports.credentials import Credentials, TenantAccess
 from services.orchestrator.ports.tokens import Tokens
@@ -60,10 +63,12 @@ class Authentication:
         tokens: Tokens | None = None,
         signatures: UrlSignatures | None = None,
         shares: ShareTokens | None = None,
+        sessions: SessionTokens | None = None,
     ) -> None:
         """`operator_key` returns the credential of the first operator as it is now; empty: there is none.
 
-        Without `tokens` no JWT works, without `signatures` no signed URL, without `shares` no share.
+        Without `tokens` no JWT works, without `signatures` no signed URL, without `shares` no share, without
+        `sessions` no session.
         """
         self._operator_key = operator_key
         self._plans = plans
@@ -71,16 +76,28 @@ class Authentication:
         self._tokens = tokens
         self._signatures = signatures
         self._shares = shares
+        self._sessions = sessions
         self._keys: LookupCache[TenantAccess | Operator] = LookupCache(credentials.of_key, clock)
         self._tenants: LookupCache[TenantAccess] = LookupCache(credentials.of_tenant, clock)
         self._uses: dict[str, datetime] = {}
 
     async def verify(
         self, token: str
-    ) -> TenantCredential | OperatorCredential | SignedUrlCredential | LiveUrlCredential | ShareCredential:
+    ) -> (
+        TenantCredential
+        | OperatorCredential
+        | SignedUrlCredential
+        | LiveUrlCredential
+        | ShareCredential
+        | TicketCredential
+    ):
         """Returns what is known of a key or a token. Raises Unauthenticated, Unavailable, NotFound for a share's."""
         if self._shares is not None and token.startswith(SHARED):
             return await self._shares.read(token)
+        if self._sessions is not None and token.startswith(SESSION):
+            return await self._of_session(self._sessions, digest(token))
+        if self._sessions is not None and token.startswith(TICKET):
+            return await self._sessions.read_ticket(digest(token))
         if self._signatures is not None and token.startswith((SIGNED, LIVE)):
             url = await self._signatures.read(token)
             await self._demand_tenant(url.tenant)
@@ -102,13 +119,19 @@ class Authentication:
             )
         key = found if isinstance(found, Operator) else found.key
         assert key is not None
-        _demand_working(key, now)
+        demand_working(key, now)
         self._uses[key.id] = now
         if isinstance(found, Operator):
             return OperatorCredential(OPERATORS, operator=found, key_sha256=hashed)
-        _demand_not_deleted(found)
+        demand_not_deleted(found)
         assert found.key is not None
         return TenantCredential(found.tenant.id, access=found, scopes=found.key.scopes, key_sha256=hashed)
+
+    async def _of_session(self, sessions: SessionTokens, hashed: str) -> TenantCredential:
+        found = await sessions.read(hashed)
+        if found.key_id:
+            self._uses[found.key_id] = self._clock.now()
+        return found
 
     async def _of_token(self, tokens: Tokens, token: str) -> TenantCredential:
         claims = tokens.read(token, self._clock.now())
@@ -129,7 +152,12 @@ class Authentication:
         if rule.share != isinstance(caller.credential, ShareCredential):
             what = "The token of a share reads what is shared, and does nothing else; only it does this."
             raise PermissionDenied(what, reason=AccessReason.SHARE_ONLY)
+        if rule.ticket != isinstance(caller.credential, TicketCredential):
+            what = "The ticket of a sign-in link begins its session, and does nothing else; only it does this."
+            raise PermissionDenied(what, reason=AccessReason.TICKET_ONLY)
         match caller.credential:
+            case TicketCredential(access=access):
+                demand_not_suspended(access)
             case OperatorCredential(operator=operator):
                 _demand_role(rule, operator)
             case TenantCredential() as credential:
@@ -143,6 +171,8 @@ class Authentication:
                     return None
                 case OperatorCredential(key_sha256=hashed) | TenantCredential(key_sha256=hashed) if hashed:
                     fresh: TenantCredential | OperatorCredential = await self._of_key(hashed)
+                case TenantCredential(session_sha256=hashed) if hashed and self._sessions is not None:
+                    fresh = await self._of_session(self._sessions, hashed)
                 case SignedUrlCredential(tenant=tenant) | LiveUrlCredential(tenant=tenant):
                     # What it began to read before it expired, it reads to the end.
                     await self._demand_tenant(tenant)
@@ -176,7 +206,7 @@ class Authentication:
         if access is None:
             what = "The token names no tenant of this service."
             raise Unauthenticated(what, reason=AccessReason.TOKEN_TENANT_UNKNOWN)
-        _demand_not_deleted(access)
+        demand_not_deleted(access)
         return access
 
     def forget(self) -> None:
@@ -185,6 +215,12 @@ class Authentication:
         self._tenants.forget()
         if self._shares is not None:
             self._shares.forget()
+        self.forget_sessions()
+
+    def forget_sessions(self) -> None:
+        """Makes every cached session old: one of them has ended."""
+        if self._sessions is not None:
+            self._sessions.forget()
 
     def take_uses(self) -> dict[str, datetime]:
         """Returns when each key was last used since the last call of this method."""
@@ -213,23 +249,6 @@ class Authentication:
         return Caller(access.tenant.id, user, plan, key, access.tenant.calendar)
 
 
-def _demand_working(key: ApiKey | Operator, now: datetime) -> None:
-    if key.revoke_time is not None:
-        raise Unauthenticated("This API key was revoked.", reason=AccessReason.API_KEY_REVOKED)
-    if key.expire_time is not None and key.expire_time <= now:
-        expired = key.expire_time.isoformat()
-        raise Unauthenticated(
-            f"This API key expired at {expired}.",
-            reason=AccessReason.API_KEY_EXPIRED,
-            metadata={"expire_time": expired},
-        )
-
-
-def _demand_not_deleted(access: TenantAccess) -> None:
-    if access.tenant.state is TenantState.DELETED:
-        raise Unauthenticated("This tenant was deleted.", reason=AccessReason.API_KEY_REVOKED)
-
-
 def _demand_role(rule: AccessRule, operator: Operator) -> None:
     if rule.role is None:
         what = "An operator's key is no tenant's: it has no jobs, assets or budgets."
@@ -249,6 +268,5 @@ def _demand_scope(rule: AccessRule, credential: TenantCredential) -> None:
         needed = " or ".join(sorted(rule.scopes))
         what = f"This key or token does not have the scope {needed}."
         raise PermissionDenied(what, reason=AccessReason.SCOPE_MISSING, metadata={"scope": needed})
-    if credential.access.tenant.state is TenantState.SUSPENDED and not rule.while_suspended:
-        what = "This tenant is suspended. It may read and download, but not submit or upload."
-        raise PermissionDenied(what, reason=AccessReason.TENANT_SUSPENDED)
+    if not rule.while_suspended:
+        demand_not_suspended(credential.access)

@@ -6,6 +6,7 @@ from datetime import datetime
 from services.orchestrator.domain.api_key import Scope
 from services.orchestrator.domain.live_url import LiveUrl
 from services.orchestrator.domain.operator import Operator
+from services.orchestrator.domain.session import Session
 from services.orchestrator.domain.share import Share
 from services.orchestrator.domain.signed_url import SignedUrl
 from services.orchestrator.ports.credentials import TenantAccess
@@ -25,11 +26,19 @@ class TenantCredential(Credential):
     """Of a token."""
     key_sha256: str = ""
     """Empty: a token."""
+    session: Session | None = None
+    """None: the key or the token itself."""
+    session_sha256: str = ""
+    """Of a session."""
 
     @property
     def identity(self) -> str:
         """Equal for two calls that may do the same."""
-        return self.key_sha256 or f"{self.tenant} {self.user} {self.expire_time} {' '.join(sorted(self.scopes))}"
+        return (
+            self.key_sha256
+            or self.session_sha256
+            or f"{self.tenant} {self.user} {self.expire_time} {' '.join(sorted(self.scopes))}"
+        )
 
     @property
     def key_id(self) -> str:
@@ -41,6 +50,14 @@ class TenantCredential(Credential):
         """Who it is, in the audit log."""
         whose = f"tenants/{self.tenant}"
         return f"{whose}/keys/{self.key_id}" if self.key_id else f"{whose}/users/{self.user}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketCredential(Credential):
+    """The ticket of a sign-in link: it begins one session."""
+
+    access: TenantAccess
+    ticket_sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

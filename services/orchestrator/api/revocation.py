@@ -35,6 +35,14 @@ async def enforce(authentication: Authentication, credentials: Credentials, serv
                 log.debug("the database is away; open streams go on until it is back")
 
 
+async def forget_ended_sessions(authentication: Authentication, credentials: Credentials) -> None:
+    """Forgets cached sessions when one may have ended. `enforce` ends their streams."""
+    async with credentials.ended_sessions() as signal:
+        while True:
+            if await signal.wait(LOOK_S):
+                authentication.forget_sessions()
+
+
 async def _end_refused(authentication: Authentication, server: RpcServer) -> None:
     """Ends the open streams whose callers may not go on. Raises Unavailable.
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from services.orchestrator.domain.api_key import ApiKey
 from services.orchestrator.domain.limits.override import Override
 from services.orchestrator.domain.operator import Operator
+from services.orchestrator.domain.session import Session
 from services.orchestrator.domain.tenant import Tenant
 from services.orchestrator.ports.signal import Signal
 
@@ -23,6 +24,14 @@ class TenantAccess:
     """None: it calls with a token."""
 
 
+@dataclass(frozen=True, slots=True)
+class SessionAccess:
+    """A session, or one that waits for its ticket, and its tenant with the key for which it stands."""
+
+    session: Session
+    access: TenantAccess
+
+
 class Credentials(Protocol):
     """The credentials. Every method raises services.errors.Unavailable if the database cannot be reached."""
 
@@ -32,8 +41,14 @@ class Credentials(Protocol):
     async def of_tenant(self, tenant: str) -> TenantAccess | None:
         """Returns a tenant without a key; None if there is no such tenant."""
 
+    async def of_session(self, sha256: str) -> SessionAccess | None:
+        """Returns the session of a token or a ticket, by its digest; expired ones too. None if there is none."""
+
     async def used(self, times: Mapping[str, datetime]) -> None:
         """Stores when keys, by their ids, were last used. An earlier time than the stored one changes nothing."""
 
     def changes(self) -> AbstractAsyncContextManager[Signal]:
         """Yields a signal that is raised when a tenant, a key, an operator or an override may have changed."""
+
+    def ended_sessions(self) -> AbstractAsyncContextManager[Signal]:
+        """Yields a signal that is raised when a session may have ended."""

@@ -18,10 +18,10 @@ CHANGES = "i2v_job_changes"
 STOPS = "i2v_job_stops"
 ENTRIES = "i2v_queue_entries"
 ACCESS = "i2v_access_changes"
-"""Of tenants, keys, operators and overrides; the payload is always `ALL`."""
+"""Of tenants, keys, operators and overrides: the payload is `ALL`. Of sessions that ended: `SESSIONS`."""
 DRAINS = "i2v_backend_drains"
 """The payload is always `ALL`."""
-ALL = "all"
+ALL, SESSIONS = "all", "sessions"
 RECONNECT_S = 0.5
 
 log = logging.getLogger(__name__)

@@ -39,6 +39,7 @@ from services.orchestrator.store.read_counts import PostgresReadCounters
 from services.orchestrator.store.renditions import PostgresRenditions
 from services.orchestrator.store.rollups import PostgresRollups
 from services.orchestrator.store.service_secrets import PostgresServiceSecrets
+from services.orchestrator.store.sessions import PostgresSessions
 from services.orchestrator.store.shares import PostgresShares
 from services.orchestrator.store.tenants import PostgresTenants
 from services.orchestrator.store.trash import PostgresTrash
@@ -65,6 +66,7 @@ class PostgresStore:
         self.audit_log = PostgresAuditLog(self.database)
         self.credits = PostgresCredits(self.database)
         self.credentials = PostgresCredentials(self.database, self._listener)
+        self.sessions = PostgresSessions(self.database)
         self.counters = PostgresCounters(self.database, clock)
         self.assets = PostgresAssets(self.database, self.counters)
         self.blob_references = PostgresBlobReferences(self.database)

@@ -31,6 +31,7 @@ from services.orchestrator.store.money_schema import (
     usage_warnings,
 )
 from services.orchestrator.store.provenance_schema import manifests
+from services.orchestrator.store.session_schema import sessions
 from services.orchestrator.store.shares_schema import shares
 from services.orchestrator.store.table_metadata import TIME as _time
 from services.orchestrator.store.table_metadata import metadata
@@ -59,6 +60,7 @@ __all__ = [
     "renditions",
     "rollup_rounds",
     "run_rates",
+    "sessions",
     "shares",
     "tenants",
     "unaudited_settlements",

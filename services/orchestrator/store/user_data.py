@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.orchestrator.domain.user_deletion import UserDeletion, redacted
 from services.orchestrator.ports.retention import OldJob, OnHold
 from services.orchestrator.ports.user_deletions import QueuedRun
-from services.orchestrator.store import access_rows, old_jobs, stored_bytes
+from services.orchestrator.store import access_rows, old_jobs, sessions, stored_bytes
 from services.orchestrator.store import user_data_statements as statements
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.user_deletions import COUNTED
@@ -120,6 +120,7 @@ class PostgresUserData:
                 return False
             await connection.execute(statements.COUNTERS, given)
             await connection.execute(statements.LIMITS, given)
+            await connection.execute(sessions.END_OF_USER, given)
             await _redact_log(connection, deletion)
             await connection.execute(statements.ERASED, given)
             await access_rows.notify(connection)

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from services.errors import NotFound, PreconditionFailed, RequestIdReused
 from services.orchestrator.domain.audit import Act
 from services.orchestrator.domain.user_deletion import Holdings, Obstacle, State, UserDeletion
-from services.orchestrator.store import audit_log
+from services.orchestrator.store import audit_log, sessions
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.schema import ENDED, tenants, user_deletions
 from services.reasons import RetentionReason
@@ -66,6 +66,8 @@ class PostgresUserDeletions:
                 raise PreconditionFailed(what, reason=RetentionReason.LEGAL_HOLD, metadata=metadata)
             columns = named | {"id": deletion.id, "pseudonym": deletion.pseudonym, "create_time": deletion.create_time}
             await connection.execute(sa.insert(user_deletions).values(columns))
+            await connection.execute(sessions.END_OF_USER, named)
+            await sessions.notify(connection)
             await audit_log.write(connection, act, {}, {"deletion": deletion.id})
         return deletion
 

@@ -7,7 +7,18 @@ their own (docs/studio.md). `tests/contract/test_http_bindings.py` compares the 
 from collections.abc import Mapping, Sequence
 
 from i2v.admin.v1 import audit_pb2, key_pb2, user_pb2
-from i2v.v1 import asset_pb2, catalog_pb2, collection_pb2, job_pb2, provenance_pb2, share_pb2, usage_pb2, webhook_pb2
+from i2v.v1 import (
+    asset_pb2,
+    catalog_pb2,
+    collection_pb2,
+    job_pb2,
+    live_pb2,
+    provenance_pb2,
+    session_pb2,
+    share_pb2,
+    usage_pb2,
+    webhook_pb2,
+)
 
 from services.studio.resources.binding import WHOLE, Binding
 
@@ -18,7 +29,9 @@ PROTOS = (
     collection_pb2,
     job_pb2,
     key_pb2,
+    live_pb2,
     provenance_pb2,
+    session_pb2,
     share_pb2,
     usage_pb2,
     user_pb2,
@@ -28,6 +41,7 @@ PROTOS = (
 
 _JOBS, _ASSETS, _USAGE = "i2v.v1.JobService", "i2v.v1.AssetService", "i2v.v1.UsageService"
 _COLLECTIONS, _SHARES = "i2v.v1.CollectionService", "i2v.v1.ShareService"
+_SESSIONS = "i2v.v1.SessionService"
 _WEBHOOKS = "i2v.v1.WebhookService"
 _KEYS, _USERS = "i2v.admin.v1.KeyService", "i2v.admin.v1.UserService"
 _JOB, _ASSET = {"name": "jobs/{job}"}, {"name": "assets/{asset}"}
@@ -59,6 +73,7 @@ JOBS = (
         key="request_id",
         location="/v1/jobs/{name}",
     ),
+    Binding("POST", "/v1/jobs/{job}:signLiveUrl", "i2v.v1.LiveService.SignLiveUrl", _JOB, body=WHOLE),
 )
 ASSETS = (
     Binding("GET", "/v1/assets", f"{_ASSETS}.ListAssets"),
@@ -161,6 +176,7 @@ USAGE = (
     Binding("GET", "/v1/usage/entries", f"{_USAGE}.ListLedgerEntries"),
     Binding("GET", "/v1/usage/statement", f"{_USAGE}.StreamStatement", lines=True),
 )
+SESSION = (Binding("GET", "/v1/session", f"{_SESSIONS}.GetSession"),)
 WEBHOOKS = (
     Binding(
         "POST",
@@ -221,16 +237,19 @@ BINDINGS: Sequence[Binding] = (
     *SHARES,
     *CATALOG,
     *USAGE,
+    *SESSION,
     *WEBHOOKS,
     *TENANT,
 )
 
 UNBOUND: Mapping[str, str] = {
-    "i2v.v1.LiveService.SignLiveUrl": "`/v1/videos/{id}/live.m3u8` signs the URLs in it.",
     f"{_JOBS}.WatchJob": "`/v1/jobs/{job}/events` sends it as server-sent events.",
     f"{_USAGE}.WatchUsage": "`/v1/usage/events` sends it as server-sent events.",
     f"{_ASSETS}.ReadAsset": "`/v1/assets/{asset}/content` sends the bytes.",
     f"{_ASSETS}.WriteAsset": "`/v1/uploads` takes the bytes.",
     f"{_ASSETS}.QueryWriteStatus": "`/v1/uploads/{upload}` says it.",
+    f"{_SESSIONS}.CreateSession": "`/sign-in` begins a session, and gives its token to no script.",
+    f"{_SESSIONS}.DeleteSession": "`/sign-out` ends a session.",
+    f"{_SESSIONS}.CreateSignInLink": "`i2v open` makes links; the page has no use for one.",
 }
 """What a tenant's credential may call, and is no binding: why not."""

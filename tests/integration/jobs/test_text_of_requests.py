@@ -29,6 +29,7 @@ from i2v.v1 import (
     job_pb2,
     live_pb2,
     provenance_pb2,
+    session_pb2,
     share_pb2,
     usage_pb2,
     webhook_pb2,
@@ -56,7 +57,18 @@ ADMIN = (
     user_pb2,
 )
 FILES = (
-    *(asset_pb2, catalog_pb2, collection_pb2, job_pb2, live_pb2, provenance_pb2, share_pb2, usage_pb2, webhook_pb2),
+    *(
+        asset_pb2,
+        catalog_pb2,
+        collection_pb2,
+        job_pb2,
+        live_pb2,
+        provenance_pb2,
+        session_pb2,
+        share_pb2,
+        usage_pb2,
+        webhook_pb2,
+    ),
     *ADMIN,
 )
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]

@@ -1,6 +1,8 @@
 """The HTTP process before an API that demands certificates: it shows its own, and without one it reaches nothing."""
 
 import ssl
+from http.cookiejar import DefaultCookiePolicy
+from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,3 +59,37 @@ async def test_media_come_by_mutual_tls_all_the_way(database: str, tmp_path: Pat
         assert await status(url, **own) == (200, data, {"server", "client", "ca"})
         assert (await status(url))[0] == 503
         assert ends_of(api.registry) == {"server", "ca"}
+
+
+async def test_by_tls_the_cookie_of_a_session_is_one_that_no_other_host_can_set(database: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue(tmp_path / "studio")
+    trusting = ssl.create_default_context(cafile=str(authority.file()))
+    async with served(database, tmp_path, {"test": (ScriptedBackend(), 1)}) as api:
+        settings = Settings(
+            listen="localhost:0",
+            metrics_listen="",
+            api=api.address,
+            tls_cert_file=str(certificate),
+            tls_key_file=str(key),
+        )
+        async with (
+            open_app(settings, registry=CollectorRegistry()) as app,
+            httpx.AsyncClient(verify=trusting, base_url=f"https://localhost:{app.port}", timeout=60) as http,
+        ):
+            http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
+            origin, given = {"Origin": f"https://localhost:{app.port}"}, {"key": "studio-key"}
+            assert (
+                await http.post("/sign-in", data=given, headers={"Origin": f"http://localhost:{app.port}"})
+            ).is_error
+            answer = await http.post("/sign-in", data=given, headers=origin)
+            [(name, morsel)] = SimpleCookie(answer.headers["set-cookie"]).items()
+            assert (answer.status_code, name, morsel["secure"], morsel["path"]) == (
+                303,
+                "__Host-i2v_session",
+                True,
+                "/",
+            )
+            for sent, status in ((name, 200), ("i2v_session", 401)):
+                headers = {"Cookie": f"{sent}={morsel.value}", "Sec-Fetch-Site": "same-origin"}
+                assert (await http.get("/v1/jobs", headers=headers)).status_code == status
