@@ -23,6 +23,7 @@ from services.client.admin import (
     users,
 )
 from services.client.assets import edits, group, lists, stats, tags, transfers, trash, url
+from services.client.batch import command as batch_command
 from services.client.collections import edits as collection_edits
 from services.client.collections import lists as collection_lists
 from services.client.commands import i2v
@@ -34,6 +35,7 @@ from services.client.webhooks import lists as webhook_lists
 __all__ = [
     "audit",
     "backends",
+    "batch_command",
     "blobs",
     "collection_edits",
     "collection_lists",
