@@ -1,6 +1,6 @@
 """All commands of `i2v`: those of everybody, of `i2v assets` and of `i2v admin`."""
 
-from services.client import live, provenance_commands, usage_commands
+from services.client import job_commands, live, provenance_commands, usage_commands
 from services.client.admin import (
     audit,
     backends,
@@ -26,6 +26,8 @@ from services.client.assets import edits, group, lists, stats, tags, transfers, 
 from services.client.collections import edits as collection_edits
 from services.client.collections import lists as collection_lists
 from services.client.commands import i2v
+from services.client.profiles import lists as profile_lists
+from services.client.profiles import login
 from services.client.shares import create as share_create
 from services.client.shares import lists as share_lists
 from services.client.webhooks import edits as webhook_edits
@@ -43,6 +45,7 @@ __all__ = [
     "group",
     "i2v",
     "invoice",
+    "job_commands",
     "jobs",
     "keys",
     "ledger",
@@ -51,8 +54,10 @@ __all__ = [
     "lists",
     "live",
     "log",
+    "login",
     "operators",
     "plans",
+    "profile_lists",
     "provenance_commands",
     "reconcile",
     "retention",
