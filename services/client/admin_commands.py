@@ -26,6 +26,7 @@ from services.client.assets import edits, group, lists, stats, tags, transfers, 
 from services.client.collections import edits as collection_edits
 from services.client.collections import lists as collection_lists
 from services.client.commands import i2v
+from services.client.completion import scripts
 from services.client.profiles import lists as profile_lists
 from services.client.profiles import login
 from services.client.shares import create as share_create
@@ -61,6 +62,7 @@ __all__ = [
     "provenance_commands",
     "reconcile",
     "retention",
+    "scripts",
     "share_create",
     "share_lists",
     "stats",

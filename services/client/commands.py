@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 from i2v.v1 import job_pb2
 
 from i2v_client.output_file import OutputFile
 from i2v_client.server_address import DEFAULT, addresses
 from services.client import exit_codes
-from services.client.connection import Connection
-from services.client.profiles.choice import Choice, choose
+from services.client.connection import Connection, connection_of
+from services.client.profiles.choice import Choice, choose, complete_profiles
 from services.client.spec_options import FILE, utf8
 
 STATES = [name for name in job_pb2.Job.State.keys() if name != "STATE_UNSPECIFIED"]  # noqa: SIM118  No dict.
@@ -82,6 +81,7 @@ VARIANT_HELP = (
     show_envvar=True,
     is_eager=True,
     callback=choose,
+    shell_complete=complete_profiles,
     help="Server, key and user under a name: see `i2v profiles`. Options and the environment win over it.",
 )
 @click.option(
@@ -136,15 +136,7 @@ def i2v(
     context.obj = connection_of(context)
 
 
-def connection_of(context: click.Context) -> Connection:
-    """Returns the connection that the options before the command describe."""
-    options = dict(context.find_root().params)
-    choice: Choice = options.pop("profile") or Choice()
-    own_file = context.find_root().get_parameter_source("key_file") is ParameterSource.DEFAULT_MAP
-    return Connection(**options, profile=choice, key_file_of_profile=own_file)
-
-
-def command(name: str, group: click.Group = i2v) -> Callable[[Command], click.Command]:
+def command(name: str, group: click.Group = i2v, **settings: Any) -> Callable[[Command], click.Command]:
     """Makes a command that takes --json and gets the connection."""
 
     def made(function: Command) -> click.Command:
@@ -154,6 +146,6 @@ def command(name: str, group: click.Group = i2v) -> Callable[[Command], click.Co
         as_json = click.option(
             "--json", is_flag=True, expose_value=False, callback=take, help="JSON, one object a line."
         )
-        return group.command(name)(as_json(click.pass_obj(function)))
+        return group.command(name, **settings)(as_json(click.pass_obj(function)))
 
     return made

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from i2v_client import AsyncClient, proxy
 from i2v_client.errors import I2VError, Unreachable
@@ -138,3 +139,11 @@ class Connection:
             say("Interrupted.", err=True)
             code = ExitCode.INTERRUPTED
         sys.exit(code)
+
+
+def connection_of(context: click.Context) -> Connection:
+    """Returns the connection that the options before the command describe."""
+    options = dict(context.find_root().params)
+    choice: Choice = options.pop("profile") or Choice()
+    own_file = context.find_root().get_parameter_source("key_file") is ParameterSource.DEFAULT_MAP
+    return Connection(**options, profile=choice, key_file_of_profile=own_file)

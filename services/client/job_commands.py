@@ -9,6 +9,7 @@ from i2v.v1 import job_pb2
 from i2v_client import AsyncClient
 from services.client import follow_job, formatting, preview_lines
 from services.client.commands import OUT_HELP, STATES, VARIANT_HELP, command, named, output
+from services.client.completion.names import completed
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
 from services.client.library_options import with_library_options
@@ -79,7 +80,7 @@ def jobs(connection: Connection, state: str | None, limit: int) -> None:
 
 
 @command("job")
-@click.argument("name", callback=named("jobs"))
+@click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
 def job(connection: Connection, name: str) -> None:
     """Shows a job and its warnings."""
 
@@ -95,7 +96,7 @@ def job(connection: Connection, name: str) -> None:
 
 
 @command("watch")
-@click.argument("name", callback=named("jobs"))
+@click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
 @click.option("--after", type=click.IntRange(0), default=0, help="Last sequence number already seen.")
 def watch(connection: Connection, name: str, after: int) -> None:
     """Shows a job's events until it ends. Ctrl-C leaves the job alone."""
@@ -103,7 +104,7 @@ def watch(connection: Connection, name: str, after: int) -> None:
 
 
 @command("cancel")
-@click.argument("name", callback=named("jobs"))
+@click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
 def cancel(connection: Connection, name: str) -> None:
     """Asks a job to stop. What was made by then is charged."""
 
@@ -115,7 +116,7 @@ def cancel(connection: Connection, name: str) -> None:
 
 
 @command("resume")
-@click.argument("name", callback=named("jobs"))
+@click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
 @click.option("--out", default="video.mp4", show_default=True, help=OUT_HELP)
 def resume(connection: Connection, name: str, out: str) -> None:
     """Fetches the video of a job that failed though a vendor was paid for it. Costs nothing again."""
@@ -154,7 +155,7 @@ def upload(connection: Connection, paths: tuple[Path, ...]) -> None:
 
 
 @command("download")
-@click.argument("asset", callback=named("assets"))
+@click.argument("asset", callback=named("assets"), shell_complete=completed("assets"))
 @click.option("--out", required=True, help=OUT_HELP)
 @click.option("--variant", default="", callback=utf8, metavar="NAME", help=VARIANT_HELP)
 def download(connection: Connection, asset: str, out: str, variant: str) -> None:

@@ -1,4 +1,7 @@
-"""Names for completion in a shell, from the server. A server that does not answer in time has none; no error is shown."""
+"""Names for completion in a shell, from the server.
+
+If the server does not answer in time there are none. No error is shown.
+"""
 
 import asyncio
 import re
@@ -12,7 +15,7 @@ from i2v.v1 import job_pb2
 
 from i2v_client import AsyncClient
 from i2v_client.errors import I2VError
-from services.client.commands import connection_of
+from services.client.connection import connection_of
 from services.client.terminal import visible
 
 WITHIN_S = 1.0
@@ -59,6 +62,9 @@ def completed(collection: str) -> Callable[[click.Context, click.Parameter, str]
 
 def names(context: click.Context, collection: str) -> Found:
     """Returns the names of a collection; none without a key or an answer in time."""
+    options = context.find_root().params
+    if not (options.get("server") and options.get("user")) or options["profile"].problem:
+        return []
     try:
         return asyncio.run(_asked(context, SOURCES[collection]))
     except (I2VError, TimeoutError, OSError, click.ClickException):

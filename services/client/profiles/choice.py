@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from services.client.profiles import configuration_file
 from services.client.profiles.configuration_file import UnusableConfiguration
@@ -57,3 +58,14 @@ def choose(context: click.Context, parameter: click.Parameter, named: str | None
     folder = (configuration_file.path() or Path()).parent
     context.default_map = {**(context.default_map or {}), **choice.profile.defaults(folder)}
     return choice
+
+
+def complete_profiles(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completes the name of a profile."""
+    try:
+        found = configuration_file.read().profiles
+    except UnusableConfiguration:
+        return []
+    return [
+        CompletionItem(name, help=each.server or None) for name, each in found.items() if name.startswith(incomplete)
+    ]

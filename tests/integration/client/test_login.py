@@ -138,4 +138,4 @@ async def test_a_broken_file_is_named_by_each_command_and_never_replaced(i2v: Co
         ended = await i2v(command)
         assert (ended.code, str(file) in ended.err, "\x1b" in ended.err) == (2, True, False), command
     assert file.read_text() == "[profiles.\x1b[2J"
-    assert True
+    assert (await i2v("completion", "bash")).code == 0

@@ -70,9 +70,7 @@ def test_a_missing_file_says_nothing(file: Path) -> None:
         (b"#" * 1_000_001, "more than 1000000 bytes"),
     ],
 )
-def test_a_file_that_is_wrong_is_refused_with_its_name_and_the_reason(
-    file: Path, text: str | bytes, said: str
-) -> None:
+def test_a_file_that_is_wrong_is_refused_with_its_name_and_the_reason(file: Path, text: str | bytes, said: str) -> None:
     written(file, text)
     assert said in refusal() and str(file) in refusal()
 
