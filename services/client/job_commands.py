@@ -7,12 +7,14 @@ import click
 from i2v.v1 import job_pb2
 
 from i2v_client import AsyncClient
-from services.client import follow_job, formatting, preview_lines
+from services.client import follow_job, formatting, player, preview_lines
 from services.client.commands import OUT_HELP, STATES, VARIANT_HELP, command, named, output
 from services.client.completion.names import completed
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
 from services.client.library_options import with_library_options
+from services.client.pictures import detection
+from services.client.pictures.graphics import Graphics
 from services.client.spec_options import spec_from_options, utf8, with_spec_options
 from services.client.spec_options import upload as upload_as
 from services.client.terminal import say, terminal_columns
@@ -98,9 +100,21 @@ def job(connection: Connection, name: str) -> None:
 @command("watch")
 @click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
 @click.option("--after", type=click.IntRange(0), default=0, help="Last sequence number already seen.")
-def watch(connection: Connection, name: str, after: int) -> None:
+@click.option("--preview", is_flag=True, help="Shows the frames in the terminal.")
+@click.option("--graphics", type=click.Choice(list(Graphics)), help="How. Default: what the terminal can.")
+@click.option("--play", is_flag=True, help="Plays the video while it is made, in ffplay, mpv or vlc.")
+def watch(connection: Connection, name: str, after: int, preview: bool, graphics: Graphics | None, play: bool) -> None:
     """Shows a job's events until it ends. Ctrl-C leaves the job alone."""
-    connection.run(lambda client: follow_job.watch_job(client, name, after=after, json=connection.json))
+    asked = preview or graphics is not None
+    style = detection.style(graphics) if asked and not connection.json else None
+    if asked and style is None:
+        say("stderr is no terminal that shows pictures, so there is no preview.", err=True)
+    with_player = player.found() if play else None
+    connection.run(
+        lambda client: follow_job.watch_job(
+            client, name, after=after, json=connection.json, style=style, play=with_player
+        )
+    )
 
 
 @command("cancel")
