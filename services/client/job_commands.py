@@ -101,12 +101,14 @@ def job(connection: Connection, name: str) -> None:
 @click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
 @click.option("--after", type=click.IntRange(0), default=0, help="Last sequence number already seen.")
 @click.option("--preview", is_flag=True, help="Shows the frames in the terminal.")
-@click.option("--graphics", type=click.Choice(list(Graphics)), help="How. Default: what the terminal can.")
+@click.option(
+    "--graphics", type=click.Choice([each.value for each in Graphics]), help="How. Default: what the terminal can."
+)
 @click.option("--play", is_flag=True, help="Plays the video while it is made, in ffplay, mpv or vlc.")
-def watch(connection: Connection, name: str, after: int, preview: bool, graphics: Graphics | None, play: bool) -> None:
+def watch(connection: Connection, name: str, after: int, preview: bool, graphics: str | None, play: bool) -> None:
     """Shows a job's events until it ends. Ctrl-C leaves the job alone."""
     asked = preview or graphics is not None
-    style = detection.style(graphics) if asked and not connection.json else None
+    style = detection.style(Graphics(graphics) if graphics else None) if asked and not connection.json else None
     if asked and style is None:
         say("stderr is no terminal that shows pictures, so there is no preview.", err=True)
     with_player = player.found() if play else None

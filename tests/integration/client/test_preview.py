@@ -75,9 +75,7 @@ async def watched(i2v: Command, *arguments: str, answers: str = "", columns: int
 ATTRIBUTES = "\x1b[?62;22c"
 
 
-async def test_a_terminal_without_graphics_gets_half_blocks_in_the_colours_of_the_frame(
-    made: Rig, i2v: Command
-) -> None:
+async def test_a_terminal_without_graphics_gets_half_blocks_in_the_frames_colours(made: Rig, i2v: Command) -> None:
     code, seen = await watched(i2v, "--preview", answers=ATTRIBUTES)
     colour = re.search(r"\x1b\[38;2;(\d+);(\d+);(\d+);48;2;\d+;\d+;\d+m▀", seen)
     assert code == 0 and colour is not None
@@ -124,7 +122,7 @@ async def test_a_terminal_that_never_answers_is_no_obstacle(made: Rig, i2v: Comm
 async def test_no_color_gets_characters(made: Rig, i2v: Command) -> None:
     code, seen = await watched(i2v, "--preview", answers=ATTRIBUTES, NO_COLOR="1")
     assert (code, "\x1b[38;" in seen, "▀" in seen) == (0, False, False)
-    assert "::::::::" in seen
+    assert "--------" in seen
 
 
 async def test_a_pipe_and_a_dumb_terminal_get_lines_and_a_sentence(made: Rig, i2v: Command) -> None:
@@ -155,7 +153,7 @@ async def test_another_size_is_drawn_in_at_once(made: Rig, i2v: Command) -> None
     process = await i2v.start(
         *("watch", "7", "--preview"), stderr=terminal.slave, TERM="xterm-256color", COLORTERM="truecolor"
     )
-    await terminal.until("▀" * 1 + "\x1b[0m")
+    await terminal.until("▀\x1b[0m")
     termios.tcsetwinsize(terminal.slave, (24, 20))
     await asyncio.sleep(2)
     process.send_signal(signal.SIGWINCH)
