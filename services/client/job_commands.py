@@ -1,5 +1,6 @@
 """The commands for jobs, models and files."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -176,10 +177,13 @@ def upload(connection: Connection, paths: tuple[Path, ...]) -> None:
 @click.option("--variant", default="", callback=utf8, metavar="NAME", help=VARIANT_HELP)
 def download(connection: Connection, asset: str, out: str, variant: str) -> None:
     """Downloads a video, a picture or a sound, whole and checked; or a variant, which is made if it is missing."""
-    to = output(out, json=False)
+    to = output(out, json=connection.json)
 
     async def work(client: AsyncClient) -> None:
         size = await client.download(asset, to, variant)
-        say(f"{out}: {size} bytes", err=connection.json or to.path is None)
+        if connection.json:
+            say(json.dumps({"asset": asset, "file": out, "size_bytes": size}))
+        else:
+            say(f"{out}: {size} bytes", err=to.path is None)
 
     connection.run(work)

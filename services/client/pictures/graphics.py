@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 PART = 4096
@@ -106,7 +107,7 @@ def _sixel(picture: Image.Image, columns: int, rows: int, style: Style) -> list[
     return _over(rows, "".join([*text[:-1], "\x1b\\"]))
 
 
-def _runs(codes: np.ndarray) -> str:
+def _runs(codes: NDArray[np.integer]) -> str:
     """Returns Sixel's characters of one band and colour, with repeats counted."""
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
     lengths = np.diff(starts, append=len(codes))

@@ -35,7 +35,7 @@ def pictures(data: bytes) -> list[Image.Image]:
 
     found: list[Image.Image] = []
     try:
-        with av.open(io.BytesIO(data)) as container:
+        with av.open(io.BytesIO(data), "r") as container:
             rate = container.streams.video[0].average_rate or 16
             step = max(1, round(rate / PICTURES_A_SECOND))
             for number, frame in enumerate(container.decode(video=0)):
