@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ def _sixel(picture: Image.Image, columns: int, rows: int, style: Style) -> list[
     return _over(rows, "".join([*text[:-1], "\x1b\\"]))
 
 
-def _runs(codes: NDArray[np.integer]) -> str:
+def _runs(codes: NDArray[np.integer[Any]]) -> str:
     """Returns Sixel's characters of one band and colour, with repeats counted."""
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
     lengths = np.diff(starts, append=len(codes))

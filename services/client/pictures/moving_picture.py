@@ -40,7 +40,7 @@ def pictures(data: bytes) -> list[Image.Image]:
             step = max(1, round(rate / PICTURES_A_SECOND))
             for number, frame in enumerate(container.decode(video=0)):
                 if number % step == 0:
-                    picture = frame.to_image()
+                    picture = frame.to_image()  # type: ignore[no-untyped-call]
                     picture.thumbnail(LARGEST)
                     found.append(picture)
     except (av.error.FFmpegError, IndexError, ValueError):
