@@ -20,7 +20,7 @@ from services.client.interrupt import Interrupt
 from services.client.pictures.graphics import Style
 from services.client.pictures.moving_picture import MovingPicture
 from services.client.pictures.panel import Panel
-from services.client.player import Command, Player
+from services.client.pictures.player import Command, Player
 from services.client.progress_display import Display, display
 from services.client.shell_command import shell_command
 from services.client.terminal import say

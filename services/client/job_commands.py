@@ -8,13 +8,13 @@ import click
 from i2v.v1 import job_pb2
 
 from i2v_client import AsyncClient
-from services.client import follow_job, formatting, player, preview_lines
+from services.client import follow_job, formatting, preview_lines
 from services.client.commands import OUT_HELP, STATES, VARIANT_HELP, command, named, output
 from services.client.completion.names import completed
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
 from services.client.library_options import with_library_options
-from services.client.pictures import detection
+from services.client.pictures import detection, player
 from services.client.pictures.graphics import Graphics
 from services.client.spec_options import spec_from_options, utf8, with_spec_options
 from services.client.spec_options import upload as upload_as
@@ -110,7 +110,7 @@ def watch(connection: Connection, name: str, after: int, preview: bool, graphics
     """Shows a job's events until it ends. Ctrl-C leaves the job alone."""
     asked = preview or graphics is not None
     style = detection.style(Graphics(graphics) if graphics else None) if asked and not connection.json else None
-    if asked and style is None:
+    if asked and style is None and not connection.json:
         say("stderr is no terminal that shows pictures, so there is no preview.", err=True)
     with_player = player.found() if play else None
     connection.run(

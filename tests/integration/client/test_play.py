@@ -12,7 +12,7 @@ import pytest
 from i2v.v1 import job_pb2
 
 from services.client.fragment_feed import FragmentFeed
-from services.client.player import Player
+from services.client.pictures.player import Player
 from tests.support.client_command import Command, Ended
 from tests.support.live_fragments import fragments
 from tests.support.scripted_server import OUTPUT, VIDEO, Rig, asset_name, usd

@@ -155,7 +155,6 @@ async def test_another_size_is_drawn_in_at_once(made: Rig, i2v: Command) -> None
     )
     await terminal.until("▀\x1b[0m")
     termios.tcsetwinsize(terminal.slave, (24, 20))
-    await asyncio.sleep(2)
     process.send_signal(signal.SIGWINCH)
     await terminal.until("\r\x1b[J")
     process.send_signal(signal.SIGINT)

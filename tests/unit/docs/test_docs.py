@@ -109,9 +109,11 @@ def test_no_metric_is_named_that_does_not_exist(page: Path) -> None:
 
 OF_OTHERS = {
     *("CAP_DAC_OVERRIDE", "FAL_KEY", "GRPC_VERBOSITY", "NOT_ENOUGH_MEMORY", "WAVESPEED_API_KEY"),
+    "NO_COLOR",
+    "XDG_CONFIG_HOME",
     *(f"OTEL_EXPORTER_OTLP_{name}" for name in ("HEADERS", "CERTIFICATE", "TIMEOUT", "COMPRESSION")),
 }
-"""Words of the same form that are Linux's, gRPC's, Triton's log's, or name the vendors' own keys."""
+"""Words of the same form that are Linux's, terminals', gRPC's, Triton's log's, or name the vendors' own keys."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
