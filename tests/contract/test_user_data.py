@@ -69,7 +69,7 @@ HARMLESS = {
     "daily_rollups": "tenant model operation",
     "executors": "id worker slots servers obstacles",
     "run_rates": "backend variant",
-    "webhook_endpoints": "tenant id url event_types description state salt old_salt pause_reason",
+    "webhook_endpoints": "tenant id url event_types description state salt rotation old_salt pause_reason",
     "alembic_version": "version_num",
 }
 """Columns of kept tables that can hold text, and never hold a user or a user's words. Those of DBOS are its own."""

@@ -21,6 +21,7 @@ TASKS = (
     "inventory",
     "database-state",
     "deletions of users",
+    "ended-sessions",
     "password",
     "sweep",
     "webhooks-living",
