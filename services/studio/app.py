@@ -41,6 +41,9 @@ from services.studio.settings import Settings
 from services.studio.share_pages import SharePages
 from services.studio.shared_assets import SharedAssets
 from services.studio.signed_assets import SignedAssets
+from services.studio.socket.assembly import socket_io
+from services.studio.socket.server import MESSAGE_BYTES_MOST
+from services.studio.socket.web_socket import WebSocket
 from services.studio.streams.api import StreamApi
 from services.studio.streams.download_routes import DownloadRoutes
 from services.studio.streams.event_routes import EventRoutes
@@ -140,12 +143,17 @@ async def open_app(
         app.router.redirect_slashes = False  # an address that it makes has the host that the client claims
         origins = settings.origins()
         counted = Counted(Framed(CrossOrigin(app, origins) if origins else app), metrics)
+        others = Traced(counted) if spans.is_on() else counted
+        endpoint, sockets = socket_io(channel, settings, bodies, registry, others)
         listener = stack.enter_context(_listener(settings.listen))
         server = _Server(
             uvicorn.Config(
-                Traced(counted) if spans.is_on() else counted,
+                endpoint,
                 http=HttpConnection,
-                ws="none",
+                ws=WebSocket,
+                ws_max_size=MESSAGE_BYTES_MOST,
+                ws_ping_interval=None,  # Socket.IO has its own
+                ws_per_message_deflate=False,  # a message may grow a thousand times
                 lifespan="off",
                 interface="asgi3",
                 log_config=None,
@@ -161,6 +169,7 @@ async def open_app(
 
         async def stop() -> None:
             open_streams.stop()
+            await sockets.close()
             server.should_exit = True
             await asyncio.wait({serving})
 

@@ -11,6 +11,8 @@ from starlette.types import Scope
 from services.studio.head_limit import HeadLimited
 
 ABORT = "abort"
+WEB_SOCKETS = "/socket.io/"
+"""The only path that has WebSockets."""
 
 
 class HttpConnection(HeadLimited):
@@ -20,6 +22,15 @@ class HttpConnection(HeadLimited):
         """Hands responses what breaks the connection off."""
         self.app_state = {**self.app_state, ABORT: partial(_abort, transport)}
         super().connection_made(transport)
+
+    def _should_upgrade(self) -> bool:
+        """Returns whether a request becomes a WebSocket; at other paths it stays a request."""
+        return self.scope["path"] == WEB_SOCKETS and super()._should_upgrade()
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """Ends the wait for requests."""
+        self._end_wait()
+        super().handle_websocket_upgrade(event)
 
 
 def _abort(transport: Any) -> None:
