@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import socketio
+from socketio.exceptions import ConnectionError
 
 from tests.support.studio_rig import Rig
 
 EVENTS = ("status", "progress", "frame_ready", "generation_complete", "error", "mode_changed", "image_uploaded")
 KEY = "studio-key"
+START = {"mode": "t2v", "prompt": "a wave", "seed": 7}
 
 
 class Page:
@@ -71,3 +74,13 @@ async def page(
         yield it
     finally:
         await it.client.disconnect()
+
+
+async def refused(rig: Rig, auth: Any) -> dict[str, Any]:
+    """Tries to connect, and returns why it was refused."""
+    client, why = socketio.AsyncClient(reconnection=False), []
+    client.on("connect_error", why.append)
+    with pytest.raises(ConnectionError):
+        await client.connect(rig.address, auth=auth, transports=["websocket"])
+    await client.disconnect()
+    return why[0]["data"]

@@ -94,6 +94,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         if eio_sid in self._unknown:
             self._unknown.pop(eio_sid)[0].cancel()
         self._binary_packet.pop(eio_sid, None)
+        connection = self.eio.sockets.get(eio_sid)
+        if connection is not None and not connection.upgraded:
+            connection.queue.put_nowait(None)  # answers a poll that waits
         sid = self.manager.sid_from_eio_sid(eio_sid, "/")
         await super()._handle_eio_disconnect(eio_sid, reason)
         if sid is not None:

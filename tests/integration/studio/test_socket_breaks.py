@@ -1,0 +1,51 @@
+"""Socket.IO while a job runs: it is stopped, the connection breaks, the API starts again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.live_rig import Steps, stepped
+from tests.support.socket_page import START, page
+from tests.support.studio_rig import Rig, before_an_api
+
+
+@pytest.fixture
+async def steps(database: str, tmp_path: Path) -> AsyncIterator[tuple[Rig, Steps]]:
+    backend, gate = stepped()
+    async with before_an_api(database, tmp_path, backend) as rig:
+        yield rig, gate
+        gate.set()
+
+
+async def test_a_job_is_stopped_by_the_page_that_started_it(steps: tuple[Rig, Steps]) -> None:
+    rig, gate = steps
+    async with page(rig) as it:
+        assert (await it.client.call("stop_generation"))["error"]["reason"] == "NOTHING_TO_STOP"
+        started = await it.client.call("start_generation", {**START, "seconds": 2})
+        await it.next("frame_ready")
+        assert await it.client.call("stop_generation") == {"job_id": started["job_id"]}
+        gate.set()
+        async with asyncio.timeout(60):
+            while (await it.next("status")).get("state") != "cancelled":
+                pass
+        assert it.all("generation_complete") == []
+        await rig.i2v.ended(f"jobs/{started['job_id']}")
+
+
+async def test_a_job_continues_at_the_frame_after_the_one_that_the_page_has(steps: tuple[Rig, Steps]) -> None:
+    rig, gate = steps
+    async with page(rig, tab="one") as first:
+        job_id = (await first.client.call("start_generation", {**START, "seconds": 2}))["job_id"]
+        await first.until("frame_ready", 4)
+    gate.set()
+    async with page(rig, tab="one") as second:
+        await second.next("generation_complete")
+        assert [each["frame_index"] for each in second.all("frame_ready")] == list(range(4, 16))
+    async with page(rig, jobs=[{"job_id": job_id, "frame_index": 13}]) as third:
+        await third.next("generation_complete")
+        assert [each["frame_index"] for each in third.all("frame_ready")] == [14, 15]
+        assert await third.client.call("resume", {"job_id": job_id, "frame_index": 14}) == {"job_id": job_id}
+        await third.next("generation_complete")
+        assert [each["frame_index"] for each in third.all("frame_ready")] == [14, 15, 15]
