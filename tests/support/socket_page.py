@@ -19,8 +19,8 @@ START = {"mode": "t2v", "prompt": "a wave", "seed": 7}
 class Page:
     """A connected client."""
 
-    def __init__(self) -> None:
-        self.client = socketio.AsyncClient(reconnection=False)
+    def __init__(self, *, reconnects: bool) -> None:
+        self.client = socketio.AsyncClient(reconnection=reconnects, reconnection_delay=0.1, reconnection_delay_max=0.5)
         self.got: list[tuple[str, Any]] = []
         self._taken: dict[str, int] = {}
         self._came = asyncio.Event()
@@ -52,6 +52,12 @@ class Page:
                 await self._came.wait()
         return self.all(name)
 
+    async def drop(self) -> None:
+        """Breaks the connection without a word."""
+        session = self.client.eio.http
+        await self.client.eio.ws.close()
+        await session.close()
+
     def _noting(self, name: str) -> Any:
         async def note(data: Any) -> None:
             self.got.append((name, data))
@@ -64,12 +70,26 @@ class Page:
 
 @asynccontextmanager
 async def page(
-    rig: Rig, auth: dict[str, Any] | None = None, transports: tuple[str, ...] = ("websocket",), **more: Any
+    rig: Rig,
+    auth: dict[str, Any] | None = None,
+    transports: tuple[str, ...] = ("websocket",),
+    *,
+    reconnects: bool = False,
+    **more: Any,
 ) -> AsyncIterator[Page]:
     """Yields a page that is connected as the rig's user."""
-    it = Page()
     auth = {"key": KEY, "user": rig.user} | more if auth is None else auth
-    await it.client.connect(rig.address, auth=auth, transports=list(transports))
+    async with page_at(rig.address, auth, transports, reconnects=reconnects) as it:
+        yield it
+
+
+@asynccontextmanager
+async def page_at(
+    address: str, auth: dict[str, Any], transports: tuple[str, ...] = ("websocket",), *, reconnects: bool = False
+) -> AsyncIterator[Page]:
+    """Yields a page that is connected to an address."""
+    it = Page(reconnects=reconnects)
+    await it.client.connect(address, auth=auth, transports=list(transports))
     try:
         yield it
     finally:

@@ -14,7 +14,7 @@ from services.studio.http_connection import WEB_SOCKETS
 from services.studio.refused_request import RefusedRequest
 from services.studio.request_body import Bodies, Chunks
 from services.studio.socket.meter import Meter
-from services.studio.socket.server import MESSAGE_BYTES_MOST, Server
+from services.studio.socket.server import MESSAGE_BYTES_MOST, TRANSPORT, Server
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ MESSAGES_A_SECOND, MESSAGES_MOST = 100.0, 400.0
 """Of a connection: events, acknowledgements, pings."""
 BYTES_A_SECOND, BYTES_MOST = 2.0 * 2**20, 48.0 * 2**20
 POLICY_VIOLATED = 1008
+PACKETS = tuple("123456")
 
 
 class Endpoint:
@@ -48,23 +49,22 @@ class Endpoint:
             await refused(scope, receive, send)
             return
         messages, sizes = _meters()
-        flood = False
 
         async def metered() -> Message:
-            nonlocal flood
             message = await receive()
             if message["type"] != "websocket.receive":
                 return message
-            size = len(message.get("bytes") or message.get("text") or "")
-            if flood or not (messages.take() and sizes.take(size)):
-                if not flood:
-                    flood = True
-                    log.info("a connection sends too much")
-                    await send({"type": "websocket.close", "code": POLICY_VIOLATED, "reason": "too many messages"})
-                return {"type": "websocket.disconnect", "code": POLICY_VIOLATED}
-            return message
+            data = message.get("bytes") or message.get("text") or ""
+            if messages.take() and sizes.take(len(data)) and _is_packet(data):
+                return message
+            log.info("a connection sends too much, or no packets")
+            await send({"type": "websocket.close", "code": POLICY_VIOLATED})
+            return {"type": "websocket.disconnect", "code": POLICY_VIOLATED}
 
-        await self._server.eio.handle_request(scope, metered, send)
+        try:
+            await self._server.eio.handle_request(scope, metered, send)
+        finally:
+            await self._server.end_transport(scope.get(TRANSPORT, ""))
 
     async def _poll(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = self._refusal(scope)
@@ -138,6 +138,11 @@ async def _whole(request: Request, chunks: Chunks) -> bytes:
 
 def _meters() -> tuple[Meter, Meter]:
     return Meter(MESSAGES_A_SECOND, MESSAGES_MOST), Meter(BYTES_A_SECOND, BYTES_MOST)
+
+
+def _is_packet(data: str | bytes) -> bool:
+    """Returns whether a message is a packet of Engine.IO: the library breaks off at others."""
+    return isinstance(data, bytes) or data[:1] in PACKETS
 
 
 def _query(scope: Scope, name: str) -> str:

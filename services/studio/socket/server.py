@@ -15,6 +15,8 @@ MESSAGE_BYTES_MOST = 15 * 2**20
 HANDSHAKE_S = 10.0
 """Seconds in which a connection must say who calls."""
 HANDSHAKES_MOST = 3
+TRANSPORT = "i2v.transport"
+"""Where the scope of a request has the id of the transport that it opened."""
 
 _quiet = logging.getLogger(f"{__name__}.library")
 _quiet.setLevel(logging.CRITICAL + 1)  # it logs what clients send, and a traceback for whatever cannot be read
@@ -71,6 +73,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
 
     async def _handle_eio_connect(self, eio_sid: str, environ: Any) -> None:
         await super()._handle_eio_connect(eio_sid, environ)
+        environ["asgi.scope"][TRANSPORT] = eio_sid
         self._wait(eio_sid, 0)
 
     async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
