@@ -28,6 +28,8 @@ from tools.stack_vendors import without_keys
 
 JOBS, SOCKETS_EACH = 50, 4
 WANTED_S = 0.2
+APART_S = 0.02
+"""Between the starts of two jobs, whose parts take a second each: so they come evenly."""
 CARD = """
 [models.live]
 display_name = "Live"
@@ -112,9 +114,12 @@ async def watches(channel: grpc.aio.Channel, key: str) -> list[float]:
     """Returns how late blocks come to bare watches, in seconds."""
     seen = Seen()
     users = [f"watch-{number}" for number in range(JOBS)]
-    jobs = await asyncio.gather(*(submit(channel, key, user, at) for at, user in enumerate(users)))
-    each = [(user, job) for user, job in zip(users, jobs, strict=True) for _ in range(SOCKETS_EACH)]
-    made = await asyncio.gather(*(watch(channel, key, user, job, seen) for user, job in each))
+    running = []
+    for seed, user in enumerate(users):
+        job = await submit(channel, key, user, seed)
+        running += [asyncio.create_task(watch(channel, key, user, job, seen)) for _ in range(SOCKETS_EACH)]
+        await asyncio.sleep(APART_S)
+    made = await asyncio.gather(*running)
     return late(seen, {block: at for one in made for block, at in one.items()})
 
 
@@ -122,7 +127,7 @@ async def sockets(channel: grpc.aio.Channel, url: str, key: str) -> tuple[list[f
     """Returns how late blocks come to sockets, in seconds, and what came."""
     seen, users = Seen(), [f"socket-{number}" for number in range(JOBS)]
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         opened = {user: [await connect(session, url, key, user) for _ in range(SOCKETS_EACH)] for user in users}
         jobs = {}
         readers = []
@@ -132,6 +137,7 @@ async def sockets(channel: grpc.aio.Channel, url: str, key: str) -> tuple[list[f
             wishes = {"prompt": "a wave", "model": "live", "seed": 1000 + seed}
             await opened[user][0].send_str("421" + json.dumps(["start_generation", wishes]))
             jobs[user] = f"jobs/{await ready}"
+            await asyncio.sleep(APART_S)
         made = await asyncio.gather(*(watch(channel, key, user, job, Seen()) for user, job in jobs.items()))
         await asyncio.gather(*readers)
     return late(seen, {block: at for one in made for block, at in one.items()}), seen
@@ -158,7 +164,11 @@ async def read(ws: aiohttp.ClientWebSocketResponse, seen: Seen, ready: "asyncio.
         number, bracket, rest = text[2:].partition("[")
         if not bracket or not text.startswith("42"):
             if text.startswith("431") and not ready.done():
-                ready.set_result(json.loads(text[3:])[0]["job_id"])
+                answer = json.loads(text[3:])[0]
+                if "job_id" in answer:
+                    ready.set_result(answer["job_id"])
+                else:
+                    ready.set_exception(RuntimeError(answer["error"]["message"]))
             continue
         at = time.time()
         event, said = json.loads(bracket + rest)

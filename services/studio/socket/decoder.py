@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 import av
+from PIL import Image
 
 SIDE_MOST = 1280
 """Pixels of a picture's longer side; larger ones are made smaller."""
@@ -51,7 +52,7 @@ def decode(part: bytes) -> Pictures:
     """Returns the pictures of an MP4. Blocks. Raises UnreadableError."""
     until, found, size = monotonic() + SECONDS_MOST, list[str](), 0
     try:
-        with av.open(io.BytesIO(part), format="mp4") as opened:
+        with av.open(io.BytesIO(part), mode="r", format="mp4") as opened:
             if not opened.streams.video:
                 raise UnreadableError("has no pictures")
             stream = opened.streams.video[0]
@@ -75,7 +76,7 @@ def _data_uri(frame: av.VideoFrame) -> str:
     if frame.width * frame.height > PIXELS_MOST:
         raise UnreadableError(f"has a frame of more than {PIXELS_MOST} pixels")
     scale = min(1.0, SIDE_MOST / max(frame.width, frame.height))
-    picture, file = frame.to_image(), io.BytesIO()
+    picture, file = Image.fromarray(frame.to_ndarray(format="rgb24")), io.BytesIO()
     if scale < 1:
         picture = picture.resize((max(1, round(frame.width * scale)), max(1, round(frame.height * scale))))
     picture.save(file, "JPEG", quality=QUALITY)

@@ -19,10 +19,12 @@ from services.studio.socket.server import MESSAGE_BYTES_MOST, TRANSPORT, Server
 log = logging.getLogger(__name__)
 
 MESSAGES_A_SECOND, MESSAGES_MOST = 100.0, 400.0
-"""Of a connection: events, acknowledgements, pings."""
+"""Of a connection: events and pings."""
 BYTES_A_SECOND, BYTES_MOST = 2.0 * 2**20, 48.0 * 2**20
 POLICY_VIOLATED = 1008
 PACKETS = tuple("123456")
+ACKNOWLEDGEMENT = 0.1
+"""What one counts, of a message."""
 
 
 class Endpoint:
@@ -55,7 +57,7 @@ class Endpoint:
             if message["type"] != "websocket.receive":
                 return message
             data = message.get("bytes") or message.get("text") or ""
-            if messages.take() and sizes.take(len(data)) and _is_packet(data):
+            if messages.take(_weight(data[:2])) and sizes.take(len(data)) and _is_packet(data):
                 return message
             log.info("a connection sends too much, or no packets")
             await send({"type": "websocket.close", "code": POLICY_VIOLATED})
@@ -91,8 +93,8 @@ class Endpoint:
             self._meters = {name: kept for name, kept in self._meters.items() if name in self._server.eio.sockets}
             self._meters[sid] = _meters()
         messages, sizes = self._meters[sid]
-        packets = 1 + body.count(b"\x1e")
-        if not (messages.take(packets) and sizes.take(len(body))):
+        weight = sum(_weight(each[:2]) for each in body.split(b"\x1e"))
+        if not (messages.take(weight) and sizes.take(len(body))):
             await self._server.end_transport(sid)
             sentence = "Messages come faster than they are taken. The connection is closed."
             raise RefusedRequest(sentence, reason=SocketReason.EVENTS_TOO_FAST, status=429)
@@ -140,6 +142,11 @@ def _meters() -> tuple[Meter, Meter]:
     return Meter(MESSAGES_A_SECOND, MESSAGES_MOST), Meter(BYTES_A_SECOND, BYTES_MOST)
 
 
+def _weight(head: str | bytes) -> float:
+    """Returns what a message counts: this process decides how many acknowledgements come."""
+    return ACKNOWLEDGEMENT if head in ("43", b"43") else 1.0
+
+
 def _is_packet(data: str | bytes) -> bool:
     """Returns whether a message is a packet of Engine.IO: the library breaks off at others."""
     return isinstance(data, bytes) or data[:1] in PACKETS
@@ -150,4 +157,4 @@ def _query(scope: Scope, name: str) -> str:
         found = parse_qs(scope["query_string"].decode(), max_num_fields=50)
     except (ValueError, UnicodeDecodeError):
         return ""
-    return found.get(name, [""])[0]
+    return str(found.get(name, [""])[0])

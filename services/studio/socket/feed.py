@@ -130,7 +130,7 @@ class Feed:
             self.parts = [Part(0, output.asset, output.frames)]
         ended = event.create_time.ToDatetime(tzinfo=UTC)
         took_s = (ended - (self._began or ended)).total_seconds()
-        data = {
+        data: dict[str, Any] = {
             "message": "Generation complete",
             "total_frames": sum(each.frames for each in self.parts),
             "generation_time": round(took_s, 3),
