@@ -65,7 +65,7 @@ class Settings(ProcessSettings):
     caller_sockets: PositiveInt = 20
     """Connections of Socket.IO of one user of one key at a time."""
     frame_threads: PositiveInt = 2
-    """Threads that make the pictures of `frame_ready`. They run when nothing else has to."""
+    """Threads that make the pictures of `frame_ready`."""
     api_away_s: PositiveFloat = 60.0
     """Seconds for which the orchestrator may be away before open streams of events end with an error."""
     drain_s: Annotated[int, Field(ge=0, le=3600)] = 5

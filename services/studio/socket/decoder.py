@@ -2,9 +2,6 @@
 
 import base64
 import io
-import os
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
@@ -20,8 +17,6 @@ PICTURES_BYTES_MOST = 64 * 2**20
 SECONDS_MOST = 30.0
 QUALITY = 85
 FPS_UNKNOWN = 16.0
-NICE = 10
-"""Less than the event loop, which has the progress of all."""
 
 
 class UnreadableError(Exception):
@@ -40,12 +35,6 @@ class Pictures:
     def size(self) -> int:
         """Returns the characters of all."""
         return sum(map(len, self.data))
-
-
-def give_way() -> None:
-    """Lets a thread run only when others have nothing to do."""
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def decode(part: bytes) -> Pictures:

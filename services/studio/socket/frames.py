@@ -24,7 +24,7 @@ class Frames:
 
     def __init__(self, api: StreamApi, threads: int, metrics: SocketMetrics) -> None:
         self._api, self._metrics = api, metrics
-        self._threads = ThreadPoolExecutor(threads, "frames", decoder.give_way)
+        self._threads = ThreadPoolExecutor(threads, "frames")
         self._reads = asyncio.Semaphore(READS_MOST)
         self._kept: OrderedDict[tuple[Caller, str], Pictures] = OrderedDict()
         self._size = 0
