@@ -75,32 +75,38 @@ async def page(
     transports: tuple[str, ...] = ("websocket",),
     *,
     reconnects: bool = False,
+    headers: dict[str, str] | None = None,
     **more: Any,
 ) -> AsyncIterator[Page]:
     """Yields a page that is connected as the rig's user."""
     auth = {"key": KEY, "user": rig.user} | more if auth is None else auth
-    async with page_at(rig.address, auth, transports, reconnects=reconnects) as it:
+    async with page_at(rig.address, auth, transports, reconnects=reconnects, headers=headers) as it:
         yield it
 
 
 @asynccontextmanager
 async def page_at(
-    address: str, auth: dict[str, Any], transports: tuple[str, ...] = ("websocket",), *, reconnects: bool = False
+    address: str,
+    auth: dict[str, Any],
+    transports: tuple[str, ...] = ("websocket",),
+    *,
+    reconnects: bool = False,
+    headers: dict[str, str] | None = None,
 ) -> AsyncIterator[Page]:
     """Yields a page that is connected to an address."""
     it = Page(reconnects=reconnects)
-    await it.client.connect(address, auth=auth, transports=list(transports))
+    await it.client.connect(address, headers=dict(headers or {}), auth=auth, transports=list(transports))
     try:
         yield it
     finally:
         await it.client.disconnect()
 
 
-async def refused(rig: Rig, auth: Any) -> dict[str, Any]:
-    """Tries to connect, and returns why it was refused."""
+async def refused(rig: Rig, auth: Any, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    """Tries to connect, and returns why it was refused; nothing, if before the handshake."""
     client, why = socketio.AsyncClient(reconnection=False), []
     client.on("connect_error", why.append)
     with pytest.raises(ConnectionError):
-        await client.connect(rig.address, auth=auth, transports=["websocket"])
+        await client.connect(rig.address, headers=dict(headers or {}), auth=auth, transports=["websocket"])
     await client.disconnect()
-    return why[0]["data"]
+    return why[0]["data"] if isinstance(why[0], dict) else {}

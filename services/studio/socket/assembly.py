@@ -25,6 +25,7 @@ def socket_io(
         Frames(stream_api, settings.frame_threads, metrics),
         metrics,
         origins=settings.origins(),
+        cookie=settings.session_cookie(),
         caller_sockets=settings.caller_sockets,
         away_s=settings.api_away_s,
     )

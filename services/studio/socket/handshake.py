@@ -1,7 +1,7 @@
 """Handshake: who connects, and what of an earlier connection goes on. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from services.reasons import CallReason, HttpReason
@@ -30,18 +30,18 @@ class Handshake:
     """Whether jobs that other connections of the caller start are followed too."""
 
 
-def read(auth: object) -> Handshake:
+def read(auth: object, session: Callable[[], str] = str) -> Handshake:
     """Reads `auth`. Raises RefusedRequest.
 
-    A cookie of a session belongs here too: as the credential of a page of ours that sends no key.
+    `session` returns the token of the page's session, which is the credential if there is no key; empty: there is none.
     """
     fields = auth if isinstance(auth, dict) else {}
     if unknown := sorted(map(str, set(fields) - set(FIELDS))):
         sentence = f"There is no field {unknown[0][:80]!r} in auth; there are {', '.join(FIELDS)}."
         raise RefusedRequest(sentence, reason=HttpReason.FIELD_UNKNOWN, param=f"auth.{unknown[0][:80]}")
-    key, user = fields.get("key"), fields.get("user") or ""
+    key, user = fields["key"] if "key" in fields else session(), fields.get("user") or ""
     if not isinstance(key, str) or not KEY.fullmatch(key):
-        sentence = "Send your key as auth {key, user}."
+        sentence = "Send your key as auth {key, user}, or sign in to the page."
         raise RefusedRequest(sentence, reason=CallReason.API_KEY_MISSING, param="auth.key", status=401)
     metadata = [("authorization", f"Bearer {key}")]
     if user:

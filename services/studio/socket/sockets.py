@@ -14,7 +14,8 @@ from services.studio.api_error import ApiError
 from services.studio.caller import Caller
 from services.studio.idempotency import request_id
 from services.studio.refused_request import RefusedRequest
-from services.studio.socket import generation, handshake, picture, refusal
+from services.studio.sessions.session_cookie import SessionCookie
+from services.studio.socket import generation, handshake, page_session, picture, refusal
 from services.studio.socket.connection import Connection, End
 from services.studio.socket.feed import job_id
 from services.studio.socket.frames import Frames
@@ -53,11 +54,12 @@ class Sockets:
         metrics: SocketMetrics,
         *,
         origins: list[str],
+        cookie: SessionCookie,
         caller_sockets: int,
         away_s: float,
     ) -> None:
         self._api, self.api, self.frames, self.metrics, self.away_s = api, stream_api, frames, metrics, away_s
-        self._caller_sockets = caller_sockets
+        self._cookie, self._caller_sockets = cookie, caller_sockets
         self.server = Server(origins, self._entered, self._left)
         self.server.on("connect", self._connect)
         self.server.on("*", self._event)
@@ -89,7 +91,7 @@ class Sockets:
 
     async def _connect(self, sid: str, environ: Any, auth: Any = None) -> None:
         try:
-            hello = handshake.read(auth)
+            hello = handshake.read(auth, lambda: page_session.token_of(environ["asgi.scope"], self._cookie))
             self._demand_place(hello.caller)
             await self._api.check(hello.caller)
             self._demand_place(hello.caller)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.support.served_orchestrator import text_spec
+from tests.support.signed_in import signed_in, writes
 from tests.support.socket_page import START, page, refused
 from tests.support.studio_rig import PICTURE, Rig
 
@@ -114,3 +115,15 @@ async def test_a_page_that_acknowledges_nothing_yet_gets_few_frames(own: Rig) ->
 async def test_a_handshake_without_a_valid_key_is_refused(own: Rig, auth: dict[str, Any], reason: str) -> None:
     said = await refused(own, auth)
     assert said["reason"] == reason and said["message"].endswith(".")
+
+
+async def test_the_session_of_a_page_of_ours_is_a_credential_and_ends_with_the_sign_out(own: Rig) -> None:
+    cookie = await signed_in(own)
+    ours = {**cookie, "Origin": own.address}
+    async with page(own, {}, headers=ours) as it:
+        assert await it.client.call("set_mode", {"mode": "i2v"}) == {"mode": "i2v"}
+        assert "job_id" in await it.client.call("start_generation", START)
+    assert (await refused(own, {}, cookie))["reason"] == "CROSS_SITE"
+    assert await refused(own, {}, {**cookie, "Origin": "https://evil.example"}) == {}
+    await own.http.post(f"{own.address}/sign-out", headers={**writes(own), **cookie})
+    assert (await refused(own, {}, ours))["reason"] == "SESSION_ENDED"
