@@ -120,8 +120,8 @@ class Feed:
 
     def _ending(self, event: job_pb2.JobEvent) -> Ending:
         if event.WhichOneof("event") == "cancelled":
-            data = {"message": "Generation stopped", "job_id": self.job_id, "state": "cancelled"}
-            return Ending("status", data, with_frames=False)
+            stopped = {"message": "Generation stopped", "job_id": self.job_id, "state": "cancelled"}
+            return Ending("status", stopped, with_frames=False)
         if event.WhichOneof("event") == "failed":
             error = event.failed.error
             return Ending("error", refusal.refusal(error.message, error.reason, "", self.job_id), with_frames=False)

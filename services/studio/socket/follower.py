@@ -128,7 +128,7 @@ class Follower:
                 said = refusal.of(error, self.feed.job_id)
             except UnreadableError as error:
                 self._metrics.unreadable.inc()
-                log.warning("a fragment cannot be shown", extra={"job": self.feed.name, "fault": str(error)})
+                log.warning("a fragment cannot be shown", extra={"job_id": self.feed.job_id, "cause": str(error)})
                 sentence = f"Block {part.block + 1} cannot be shown as pictures. The job goes on."
                 said = refusal.refusal(sentence, SocketReason.FRAMES_UNREADABLE, "", self.feed.job_id)
             await self._send("error", said, None)

@@ -15,7 +15,7 @@ from services.studio.caller import Caller
 from services.studio.idempotency import request_id
 from services.studio.refused_request import RefusedRequest
 from services.studio.sessions.session_cookie import SessionCookie
-from services.studio.socket import generation, handshake, page_session, picture, refusal
+from services.studio.socket import fields_of_event, generation, handshake, page_session, picture, refusal
 from services.studio.socket.connection import Connection, End
 from services.studio.socket.feed import job_id
 from services.studio.socket.frames import Frames
@@ -132,7 +132,7 @@ class Sockets:
         if sid not in self._connections:
             return None
         room, connection = self._connections[sid]
-        size = _size(arguments)
+        size = fields_of_event.size(arguments)
         try:
             self._demand_pace(connection, size)
         except RefusedRequest as error:
@@ -165,7 +165,7 @@ class Sockets:
         except (ApiError, RefusedRequest) as error:
             return await self._refuse(connection, name, error, fields)
         except Exception:
-            log.exception("an event failed", extra={"event": name})
+            log.exception("an event failed", extra={"what": name})
             said = refusal.of_failure(refusal.INTERNAL)
             self.metrics.events.labels(name, "failed").inc()
             await self.server.emit("error", said, to=connection.sid)
@@ -187,14 +187,14 @@ class Sockets:
         return {"error": said}
 
     async def _set_mode(self, room: Room, connection: Connection, fields: Mapping[str, Any]) -> dict[str, Any]:
-        _demand_only(fields, "mode")
+        fields_of_event.demand_only(fields, "mode")
         connection.tab.mode = generation.mode_of(fields.get("mode"))
         said = {"mode": connection.tab.mode}
         await self.server.emit("mode_changed", said, to=connection.sid)
         return said
 
     async def _upload_image(self, room: Room, connection: Connection, fields: Mapping[str, Any]) -> dict[str, Any]:
-        _demand_only(fields, picture.FIELD)
+        fields_of_event.demand_only(fields, picture.FIELD)
         data = await asyncio.to_thread(picture.read, fields.get(picture.FIELD))
         asset = await self._api.asset(room.who, await self._api.upload(room.who, data))
         connection.tab.picture = asset.name
@@ -229,7 +229,7 @@ class Sockets:
         return {"job_id": said["job_id"]}
 
     async def _stop_generation(self, room: Room, connection: Connection, fields: Mapping[str, Any]) -> dict[str, Any]:
-        _demand_only(fields, "job_id")
+        fields_of_event.demand_only(fields, "job_id")
         if fields.get("job_id") is not None:
             name = handshake.job_of(fields["job_id"])
         else:
@@ -241,7 +241,7 @@ class Sockets:
         return {"job_id": job_id(name)}
 
     async def _resume(self, room: Room, connection: Connection, fields: Mapping[str, Any]) -> dict[str, Any]:
-        _demand_only(fields, "job_id", "frame_index")
+        fields_of_event.demand_only(fields, "job_id", "frame_index")
         name, begin = handshake.job_of(fields.get("job_id")), handshake.next_frame(fields.get("frame_index"))
         if room.feed(name) is None and room.running >= JOBS_MOST:
             sentence = f"You follow {JOBS_MOST} running jobs, the most allowed. Wait until one ends."
@@ -297,16 +297,3 @@ class Sockets:
 def _runs(room: Room, name: str) -> bool:
     feed = room.feed(name)
     return feed is not None and feed.ending is None
-
-
-def _demand_only(fields: Mapping[str, Any], *names: str) -> None:
-    """Raises RefusedRequest for a field that an event does not have."""
-    if unknown := sorted(set(fields) - set(names)):
-        sentence = f"There is no field {unknown[0][:80]!r}; there are {', '.join(names)}."
-        raise RefusedRequest(sentence, reason=HttpReason.FIELD_UNKNOWN, param=unknown[0][:80])
-
-
-def _size(arguments: tuple[Any, ...]) -> int:
-    """Returns the bytes of an event, as far as they are many."""
-    fields = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
-    return sum(len(value) for value in fields.values() if isinstance(value, str | bytes))

@@ -14,7 +14,7 @@ PAGE = Path("docs/socket.md").read_text()
 
 async def test_the_program_of_the_page_makes_a_video(own: Rig) -> None:
     program = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
-    environment = os.environ | {"STUDIO_URL": own.address, "I2V_KEY": "studio-key", "I2V_MODEL": "test-model"}
+    environment = os.environ | {"STUDIO_URL": own.address, "I2V_KEY": "studio-key"}
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
