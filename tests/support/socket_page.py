@@ -99,7 +99,10 @@ async def page_at(
     try:
         yield it
     finally:
+        session = it.client.eio.http
         await it.client.disconnect()
+        if session is not None:
+            await session.close()
 
 
 async def refused(rig: Rig, auth: Any, headers: dict[str, str] | None = None) -> dict[str, Any]:

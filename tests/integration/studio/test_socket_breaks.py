@@ -46,7 +46,8 @@ async def test_a_job_continues_at_the_frame_after_the_one_that_the_page_has(step
     gate.set()
     async with page(rig, tab="one") as second:
         await second.next("generation_complete")
-        assert [each["frame_index"] for each in second.all("frame_ready")] == list(range(4, 16))
+        came = [each["frame_index"] for each in second.all("frame_ready")]
+        assert came == list(range(came[0], 16)) and came[0] in (3, 4)  # whether its acknowledgement came or was lost
     async with page(rig, jobs=[{"job_id": job_id, "frame_index": 13}]) as third:
         await third.next("generation_complete")
         assert [each["frame_index"] for each in third.all("frame_ready")] == [14, 15]
