@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 import socketio
 from socketio.exceptions import ConnectionError
@@ -19,8 +20,10 @@ START = {"mode": "t2v", "prompt": "a wave", "seed": 7}
 class Page:
     """A connected client."""
 
-    def __init__(self, *, reconnects: bool) -> None:
-        self.client = socketio.AsyncClient(reconnection=reconnects, reconnection_delay=0.1, reconnection_delay_max=0.5)
+    def __init__(self, session: aiohttp.ClientSession, *, reconnects: bool) -> None:
+        self.client = socketio.AsyncClient(
+            http_session=session, reconnection=reconnects, reconnection_delay=0.1, reconnection_delay_max=0.5
+        )
         self.got: list[tuple[str, Any]] = []
         self._taken: dict[str, int] = {}
         self._came = asyncio.Event()
@@ -54,9 +57,7 @@ class Page:
 
     async def drop(self) -> None:
         """Breaks the connection without a word."""
-        session = self.client.eio.http
         await self.client.eio.ws.close()
-        await session.close()
 
     def _noting(self, name: str) -> Any:
         async def note(data: Any) -> None:
@@ -94,15 +95,13 @@ async def page_at(
     headers: dict[str, str] | None = None,
 ) -> AsyncIterator[Page]:
     """Yields a page that is connected to an address."""
-    it = Page(reconnects=reconnects)
-    await it.client.connect(address, headers=dict(headers or {}), auth=auth, transports=list(transports))
-    try:
-        yield it
-    finally:
-        session = it.client.eio.http
-        await it.client.disconnect()
-        if session is not None:
-            await session.close()
+    async with aiohttp.ClientSession() as session:
+        it = Page(session, reconnects=reconnects)
+        await it.client.connect(address, headers=dict(headers or {}), auth=auth, transports=list(transports))
+        try:
+            yield it
+        finally:
+            await it.client.disconnect()
 
 
 async def refused(rig: Rig, auth: Any, headers: dict[str, str] | None = None) -> dict[str, Any]:
