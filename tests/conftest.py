@@ -34,6 +34,9 @@ for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     # gRPC, urllib and curl would use a proxy even for this machine. Tests of proxies use tests/support/dead_proxies.py.
     del os.environ[name]
 
+# A configuration file of the person who runs the tests would change what the `i2v` command does.
+os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
+
 # The time of an example depends on the machine, so it has no deadline.
 hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("any machine")

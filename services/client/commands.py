@@ -1,4 +1,4 @@
-"""The commands of `i2v`, for people and for scripts.
+"""The group of all commands of `i2v`, and what they have in common.
 
 Results go to stdout, everything else to stderr.
 """
@@ -12,20 +12,14 @@ from typing import Any, TypeVar
 import click
 from i2v.v1 import job_pb2
 
-from i2v_client import AsyncClient
 from i2v_client.output_file import OutputFile
 from i2v_client.server_address import DEFAULT, addresses
-from services.client import exit_codes, follow_job, formatting, preview_lines
-from services.client.connection import Connection
-from services.client.exit_codes import ExitCode
-from services.client.library_options import with_library_options
-from services.client.spec_options import FILE, spec_from_options, utf8, with_spec_options
-from services.client.spec_options import upload as upload_as
-from services.client.terminal import say, terminal_columns
-from services.client.upload_folder import upload_files
+from services.client import exit_codes
+from services.client.connection import Connection, connection_of
+from services.client.profiles.choice import Choice, choose, complete_profiles
+from services.client.spec_options import FILE, utf8
 
 STATES = [name for name in job_pb2.Job.State.keys() if name != "STATE_UNSPECIFIED"]  # noqa: SIM118  No dict.
-
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -54,7 +48,7 @@ def named(collection: str) -> Callable[[click.Context, click.Parameter, str], st
     return full_name
 
 
-def _output(typed: str, *, json: bool, **uploaded: Path | None) -> OutputFile:
+def output(typed: str, *, json: bool, **uploaded: Path | None) -> OutputFile:
     """Returns the output. Refuses one that cannot be written, before anything is paid, and one that is an input."""
     out = OutputFile.named(typed)
     if out.path is None and json:
@@ -82,6 +76,15 @@ VARIANT_HELP = (
 
 @click.group(epilog=exit_codes.HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
+    "--profile",
+    envvar="I2V_PROFILE",
+    show_envvar=True,
+    is_eager=True,
+    callback=choose,
+    shell_complete=complete_profiles,
+    help="Server, key and user under a name: see `i2v profiles`. Options and the environment win over it.",
+)
+@click.option(
     "--server",
     envvar="I2V_SERVER",
     default=DEFAULT,
@@ -96,7 +99,7 @@ VARIANT_HELP = (
     envvar="I2V_KEY_FILE",
     type=FILE,
     show_envvar=True,
-    help="File with the API key. Default: what I2V_KEY holds, else var/dev-key if it is there.",
+    help="File with the API key. Default: what I2V_KEY holds, else the profile's, else var/dev-key if it is there.",
 )
 @click.option("--tls", envvar="I2V_SERVER_TLS", is_flag=True, show_envvar=True, help="The server speaks TLS.")
 @click.option(
@@ -119,6 +122,7 @@ VARIANT_HELP = (
 @click.pass_context
 def i2v(
     context: click.Context,
+    profile: Choice,
     server: str,
     user: str,
     key_file: Path | None,
@@ -128,10 +132,11 @@ def i2v(
     cert_key_file: Path | None,
 ) -> None:
     """Makes videos out of pictures, with the service of the same name."""
-    context.obj = Connection(server, user, key_file, tls, ca_file, cert_file, cert_key_file)
+    profile.check(context.invoked_subcommand)
+    context.obj = connection_of(context)
 
 
-def command(name: str, group: click.Group = i2v) -> Callable[[Command], click.Command]:
+def command(name: str, group: click.Group = i2v, **settings: Any) -> Callable[[Command], click.Command]:
     """Makes a command that takes --json and gets the connection."""
 
     def made(function: Command) -> click.Command:
@@ -141,156 +146,6 @@ def command(name: str, group: click.Group = i2v) -> Callable[[Command], click.Co
         as_json = click.option(
             "--json", is_flag=True, expose_value=False, callback=take, help="JSON, one object a line."
         )
-        return group.command(name)(as_json(click.pass_obj(function)))
+        return group.command(name, **settings)(as_json(click.pass_obj(function)))
 
     return made
-
-
-@command("generate")
-@with_spec_options
-@with_library_options
-@click.option("--out", help=f"{OUT_HELP} Default: the picture's name in this folder.")
-@click.option("--detach", is_flag=True, help="Only submit; print the job's name.")
-@click.option("--quote", default="", callback=utf8, help="The quote that preview printed: only for its price.")
-def generate(
-    connection: Connection, image: Path | None, out: str | None, detach: bool, quote: str, **given: Any
-) -> None:
-    """Makes a video and downloads it. Ctrl-C cancels the job, a second one leaves it alone."""
-    typed = out if out is not None else f"{image.stem if image else 'video'}.mp4"
-    uploaded = {"image": image, "audio": given["audio"], "mask": given["mask"]}
-    to = None if detach else _output(typed, json=connection.json, **uploaded)
-
-    async def work(client: AsyncClient) -> ExitCode:
-        spec = await spec_from_options(client, image=image, **given)
-        if to is not None:
-            return await follow_job.make_video(client, spec, to, quote_token=quote, json=connection.json)
-        job = await client.submit(spec, quote_token=quote)
-        say(formatting.as_json(job) if connection.json else job.name)
-        return ExitCode.OK
-
-    connection.run(work)
-
-
-@command("preview")
-@with_spec_options
-@with_library_options
-def preview(connection: Connection, image: Path | None, **given: Any) -> None:
-    """Tells what generate would make and cost, what is left of each limit, and all that would refuse it.
-
-    Charges nothing. The exit code is 3 if generate would be refused.
-    """
-
-    async def work(client: AsyncClient) -> ExitCode:
-        found = await client.preview(await spec_from_options(client, image=image, **given))
-        say(*([formatting.as_json(found)] if connection.json else preview_lines.lines(found)))
-        return ExitCode.OK if found.admissible else ExitCode.REFUSED
-
-    connection.run(work)
-
-
-@command("jobs")
-@click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only jobs in this state.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
-def jobs(connection: Connection, state: str | None, limit: int) -> None:
-    """Lists jobs, the newest first."""
-
-    async def work(client: AsyncClient) -> None:
-        wanted = job_pb2.Job.State.Value(state or "STATE_UNSPECIFIED")
-        found: list[job_pb2.Job] = []
-        async for job in client.jobs(wanted, page_size=min(limit, 200)):
-            found.append(job)
-            if len(found) == limit:
-                break
-        say(*(map(formatting.as_json, found) if connection.json else formatting.jobs(found, terminal_columns())))
-
-    connection.run(work)
-
-
-@command("job")
-@click.argument("name", callback=named("jobs"))
-def job(connection: Connection, name: str) -> None:
-    """Shows a job and its warnings."""
-
-    async def work(client: AsyncClient) -> None:
-        found = await client.get(name)
-        if connection.json:
-            say(formatting.as_json(found))
-            return
-        say(*formatting.job(found))
-        say(*map(formatting.warning, await follow_job.warnings(client, found)))
-
-    connection.run(work)
-
-
-@command("watch")
-@click.argument("name", callback=named("jobs"))
-@click.option("--after", type=click.IntRange(0), default=0, help="Last sequence number already seen.")
-def watch(connection: Connection, name: str, after: int) -> None:
-    """Shows a job's events until it ends. Ctrl-C leaves the job alone."""
-    connection.run(lambda client: follow_job.watch_job(client, name, after=after, json=connection.json))
-
-
-@command("cancel")
-@click.argument("name", callback=named("jobs"))
-def cancel(connection: Connection, name: str) -> None:
-    """Asks a job to stop. What was made by then is charged."""
-
-    async def work(client: AsyncClient) -> None:
-        found = await client.cancel(name)
-        say(*([formatting.as_json(found)] if connection.json else formatting.job(found)))
-
-    connection.run(work)
-
-
-@command("resume")
-@click.argument("name", callback=named("jobs"))
-@click.option("--out", default="video.mp4", show_default=True, help=OUT_HELP)
-def resume(connection: Connection, name: str, out: str) -> None:
-    """Fetches the video of a job that failed though a vendor was paid for it. Costs nothing again."""
-    to = _output(out, json=connection.json)
-    connection.run(lambda client: follow_job.fetch_video(client, name, to, json=connection.json))
-
-
-@command("models")
-def models(connection: Connection) -> None:
-    """Lists the models, what they make and what it costs."""
-
-    async def work(client: AsyncClient) -> None:
-        found = await client.models()
-        say(*(map(formatting.as_json, found) if connection.json else formatting.models(found)))
-
-    connection.run(work)
-
-
-@command("upload")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-def upload(connection: Connection, paths: tuple[Path, ...]) -> None:
-    """Uploads pictures, sounds and videos and prints their assets' names. A folder: all files in it.
-
-    A file that is refused is named with the reason, the others are uploaded, and the exit code is that of the last
-    refusal.
-    """
-
-    async def one(client: AsyncClient) -> None:
-        found = await upload_as(client, paths[0], str(paths[0]))
-        say(formatting.as_json(found) if connection.json else found.name)
-
-    async def many(client: AsyncClient) -> ExitCode:
-        return await upload_files(client, paths, json=connection.json)
-
-    connection.run(one if len(paths) == 1 and not paths[0].is_dir() else many)
-
-
-@command("download")
-@click.argument("asset", callback=named("assets"))
-@click.option("--out", required=True, help=OUT_HELP)
-@click.option("--variant", default="", callback=utf8, metavar="NAME", help=VARIANT_HELP)
-def download(connection: Connection, asset: str, out: str, variant: str) -> None:
-    """Downloads a video, a picture or a sound, whole and checked; or a variant, which is made if it is missing."""
-    to = _output(out, json=False)
-
-    async def work(client: AsyncClient) -> None:
-        size = await client.download(asset, to, variant)
-        say(f"{out}: {size} bytes", err=connection.json or to.path is None)
-
-    connection.run(work)

@@ -7,16 +7,18 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from i2v_client import AsyncClient, proxy
 from i2v_client.errors import I2VError, Unreachable
 from services.certificates.certificate_files import CertificateFiles, NamedFile, UnusableCertificate
 from services.client import error_messages
 from services.client.exit_codes import ExitCode
+from services.client.profiles.choice import Choice
 from services.client.terminal import say
 
 DEVELOPMENT_KEY = Path("var/dev-key")
@@ -51,6 +53,9 @@ class Connection:
     ca_file: Path | None
     cert_file: Path | None
     cert_key_file: Path | None
+    profile: Choice = field(default_factory=Choice)
+    key_file_of_profile: bool = False
+    """Whether the profile names the key's file, and not the person who typed the command."""
     json: bool = False
 
     def client(self, *, user: str = "", key: str = "", retry_for_s: float | None = None) -> AsyncClient:
@@ -86,22 +91,32 @@ class Connection:
         return RETRY_FOR_WITH_SEVERAL_S if "," in self.server else RETRY_FOR_S
 
     def key(self) -> str:
-        """Returns the key: the file that was named, else I2V_KEY, else the development key."""
-        if self.key_file is None and (key := os.environ.get("I2V_KEY", "").strip()):
+        """Returns the key: the file that was named, else I2V_KEY, else the profile's, else the development key.
+
+        The key of a profile goes only to a server of the profile. Raises NoKey.
+        """
+        named = None if self.key_file_of_profile else self.key_file
+        if named is None and (key := os.environ.get("I2V_KEY", "").strip()):
             return key
-        file = self.key_file or DEVELOPMENT_KEY
-        if self.key_file is None and not file.is_file():
+        profile, trusted = self.profile.profile, self.profile.profile.trusts(self.server)
+        if named is None and trusted and profile.key:
+            return profile.key
+        file = named or (trusted and self.key_file) or DEVELOPMENT_KEY
+        if file == DEVELOPMENT_KEY and not file.is_file():
             usual = f"`make run` writes one to {DEVELOPMENT_KEY}; run this command in the folder that holds var."
-            raise NoKey(f"There is no API key. Set I2V_KEY, or name its file with --key-file. {usual}")
+            withheld = f" The key of the profile {self.profile.name} goes only to its own server."
+            other = withheld if not trusted and (profile.key or profile.key_file) else ""
+            ways = "Set I2V_KEY, name its file with --key-file, or store one with `i2v login`."
+            raise NoKey(f"There is no API key. {ways} {usual}{other}")
         if key := file.read_bytes().decode(errors="replace").strip():
             return key
         raise NoKey(f"The key is empty: {file} has no content. Name another file with --key-file.")
 
-    def run(self, work: Callable[[AsyncClient], Awaitable[ExitCode | None]]) -> None:
+    def run(self, work: Callable[[AsyncClient], Awaitable[ExitCode | None]], *, key: str = "") -> None:
         """Does the work and ends the process with its exit code; prints errors without a traceback."""
 
         async def connected() -> ExitCode | None:
-            async with self.client() as client:
+            async with self.client(key=key) as client:
                 return await work(client)
 
         try:
@@ -124,3 +139,11 @@ class Connection:
             say("Interrupted.", err=True)
             code = ExitCode.INTERRUPTED
         sys.exit(code)
+
+
+def connection_of(context: click.Context) -> Connection:
+    """Returns the connection that the options before the command describe."""
+    options = dict(context.find_root().params)
+    choice: Choice = options.pop("profile") or Choice()
+    own_file = context.find_root().get_parameter_source("key_file") is ParameterSource.DEFAULT_MAP
+    return Connection(**options, profile=choice, key_file_of_profile=own_file)

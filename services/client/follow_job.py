@@ -15,7 +15,12 @@ from i2v_client.output_file import OutputFile
 from services.client import error_messages, formatting, money_format
 from services.client.event_descriptions import describe
 from services.client.exit_codes import ExitCode
+from services.client.fragment_feed import FragmentFeed, Viewer
 from services.client.interrupt import Interrupt
+from services.client.pictures.graphics import Style
+from services.client.pictures.moving_picture import MovingPicture
+from services.client.pictures.panel import Panel
+from services.client.player import Command, Player
 from services.client.progress_display import Display, display
 from services.client.shell_command import shell_command
 from services.client.terminal import say
@@ -82,11 +87,16 @@ async def follow(client: AsyncClient, name: str, *, json: bool) -> job_pb2.Job:
     return await client.get(name)
 
 
-async def watch_job(client: AsyncClient, name: str, *, after: int, json: bool) -> ExitCode:
-    """Follows a job that was submitted before. Ctrl-C leaves it running."""
+async def watch_job(
+    client: AsyncClient, name: str, *, after: int, json: bool, style: Style | None = None, play: Command | None = None
+) -> ExitCode:
+    """Follows a job that was submitted before, also in a picture or a player. Ctrl-C leaves it running."""
     try:
-        with display(json=json) as shown:
-            await _show(client, name, shown, after)
+        with display(json=json) if style is None else Panel(style) as shown:
+            viewers: list[Viewer] = [MovingPicture(shown.show)] if isinstance(shown, Panel) else []
+            viewers += [Player(play, report=shown.say)] if play else []
+            async with FragmentFeed(client, viewers, report=shown.say) as feed:
+                await _show(client, name, shown, after, feed=feed)
     except asyncio.CancelledError:
         _say(_still_running(name))
         raise
@@ -120,6 +130,7 @@ async def _show(
     after: int = 0,
     *,
     keys_to_detach: Callable[[], str] = lambda: "Ctrl-C",
+    feed: FragmentFeed | None = None,
 ) -> None:
     """Shows a job's events until it ends, and outages. `keys_to_detach` returns how to leave it running."""
 
@@ -131,6 +142,8 @@ async def _show(
         name, after, retry_for_s=RETRY_FOR_S, on_outage=report_outage, on_heartbeat=shown.heartbeat
     ):
         shown.event(event)
+        if feed is not None:
+            feed.event(event)
 
 
 async def _cancel(client: AsyncClient, name: str, interrupt: Interrupt, shown: Display) -> None:

@@ -9,6 +9,7 @@ from i2v.v1 import live_pb2, live_pb2_grpc
 from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.commands import command, named
+from services.client.completion.names import completed
 from services.client.connection import Connection
 from services.client.period import PERIOD
 from services.client.terminal import say
@@ -21,7 +22,7 @@ WHERE = "The service does not know the address of its HTTP process (I2V_STUDIO_U
 
 
 @command("live")
-@click.argument("job", callback=named("jobs"))
+@click.argument("job", callback=named("jobs"), shell_complete=completed("jobs"))
 @click.option("--expires", type=PERIOD, help="Such as 30m or 4h. Default: 1h.")
 def live(connection: Connection, job: str, expires: timedelta | None) -> None:
     """Prints a URL under which any player shows the video of a job while it is made: keep it secret."""

@@ -10,6 +10,7 @@ from i2v.v1 import job_pb2, provenance_pb2
 from i2v_client import AsyncClient
 from services.client import follow_job, formatting, rerun, verification_text
 from services.client.commands import command, named
+from services.client.completion.names import completed
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
 from services.client.spec_options import utf8
@@ -19,7 +20,7 @@ ASSET = re.compile(r"assets/[0-9a-f]{64}")
 
 
 @command("manifest")
-@click.argument("asset", callback=named("assets"))
+@click.argument("asset", callback=named("assets"), shell_complete=completed("assets"))
 def manifest(connection: Connection, asset: str) -> None:
     """Shows how a video was made, as JSON."""
 
@@ -51,7 +52,7 @@ def verify(connection: Connection, file: str) -> None:
 
 
 @command("rerun")
-@click.argument("name", callback=named("jobs"))
+@click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
 def rerun_job(connection: Connection, name: str) -> None:
     """Makes the video of a job again, with the same spec and seed, and compares both. Costs what the job costs now.
 

@@ -16,6 +16,7 @@ from i2v_client import AsyncClient
 from i2v_client.daemon_thread import in_daemon_thread
 from i2v_client.errors import InvalidRequest
 from services.blank_text import is_blank
+from services.client.completion.names import completed
 
 FITS = {"crop": job_pb2.ImageToVideo.CROP, "pad": job_pb2.ImageToVideo.PAD}
 QUALITIES = {"quality": job_pb2.JobSpec.QUALITY, "fast": job_pb2.JobSpec.FAST}
@@ -88,7 +89,12 @@ def _details(context: click.Context, parameter: click.Parameter, values: Sequenc
 OPTIONS = (
     click.option("--image", type=FILE, help="The picture that moves. Without one the text alone makes the video."),
     click.option("--prompt", default="", callback=_visible, help="What happens in the video."),
-    click.option("--model", callback=_utf8_or_none, help="Default: nano, without --capability."),
+    click.option(
+        "--model",
+        shell_complete=completed("models"),
+        callback=_utf8_or_none,
+        help="Default: nano, without --capability.",
+    ),
     click.option("--capability", default="", callback=utf8, help="Instead of a model: the cheapest that can do this."),
     click.option("--price-max", metavar="USD", callback=_micros, help="What a capability may cost at most."),
     click.option(

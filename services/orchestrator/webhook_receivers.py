@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class HttpReceivers:
-    """The receivers, over connections of one process. A 2xx status is an answer, whatever follows it."""
+    """The receivers, over connections of one process. A 2xx status is an answer, even if its body breaks off."""
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from services.metrics.endpoint import serve_metrics
 from services.orchestrator.background_task import run_in_background
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.database_url import database_url
+from services.orchestrator.domain.webhook import AT_ONCE
 from services.orchestrator.meters.database_metrics import DatabaseMetrics
 from services.orchestrator.meters.database_metrics import keep_showing as keep_showing_database
 from services.orchestrator.meters.label_names import LabelNames
@@ -38,8 +39,6 @@ from services.settings import BadSetting
 
 LEASE_MORE_S = 20.0
 """A claim holds this much longer than a try may take: for the database, and for a process that pauses."""
-LIVING_EACH, FAILING_EACH = 8, 1
-"""Requests to one endpoint at a time."""
 LOOK_UPS = 256
 """Names that are looked up at a time: a dead name keeps its thread until the system gives up."""
 CHECK_S = 2.0
@@ -82,8 +81,8 @@ def open_senders(
 
 def lanes(sends: int) -> tuple[Lane, Lane]:
     """Returns the lane of the endpoints that answer, with `sends` slots, and that of the failing ones."""
-    living = Lane("living", failing=False, slots=sends, per_endpoint=LIVING_EACH)
-    return living, Lane("failing", failing=True, slots=max(1, sends // 2), per_endpoint=FAILING_EACH)
+    living = Lane("living", failing=False, slots=sends, per_endpoint=AT_ONCE)
+    return living, Lane("failing", failing=True, slots=max(1, sends // 2), per_endpoint=1)
 
 
 @asynccontextmanager

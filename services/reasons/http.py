@@ -47,10 +47,17 @@ class HttpReason(Reason):
         "announced as the last.",
     )
     RANGE_UNSATISFIABLE = "RANGE_UNSATISFIABLE", "The file has no byte in this range; `Content-Range` has its size."
+    CONNECTIONS_FULL = (
+        "CONNECTIONS_FULL",
+        "The process has as many connections as it allows, or as many requests of this key. Repeat after "
+        "`Retry-After`. Operators: raise `I2V_STUDIO_MAX_CONNECTIONS`, or add replicas.",
+        Code.UNAVAILABLE,
+        Advice.RETRY,
+    )
     EVENT_STREAMS_FULL = (
         "EVENT_STREAMS_FULL",
-        "The process has as many event streams open as it allows. Repeat after `Retry-After`. Operators: raise "
-        "`I2V_STUDIO_EVENT_STREAMS`, or add replicas.",
+        "The process has as many event streams open as it allows, or as many of this key. Repeat after "
+        "`Retry-After`. Operators: raise `I2V_STUDIO_EVENT_STREAMS`, or add replicas.",
         Code.UNAVAILABLE,
         Advice.RETRY,
     )

@@ -10,8 +10,8 @@ from services.studio.settings import PREFIX, Settings
 
 USAGE = """usage: python -m services.studio
 
-Answers HTTP clients: it serves what signed URLs name, and the pages of shares. --help lists the settings;
-docs/settings.md says more.
+Answers HTTP clients: the HTTP API, live playback, what signed URLs name, and the pages of shares. --help lists the
+settings; docs/settings.md says more.
 """
 
 

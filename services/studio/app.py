@@ -21,10 +21,11 @@ from services.readiness import Readiness
 from services.rpc.channel import open_channel
 from services.rpc.client_metrics import ClientMetrics
 from services.rpc.server import CannotListenError
+from services.studio.connection_limit import ConnectionLimit
 from services.studio.cors import CrossOrigin
 from services.studio.file_answer import FileAnswer
 from services.studio.framing import Framed
-from services.studio.http_connection import HttpConnection
+from services.studio.http_connection import connections
 from services.studio.live.assembly import live_routes
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
@@ -124,7 +125,7 @@ async def open_app(
             UploadRoutes(stream_api, calls.check, metrics, stall_s),
             DownloadRoutes(stream_api, files),
         )
-        live = live_routes(channel, files, registry, timeout_s=settings.api_timeout_s, origins=settings.live_origins)
+        live = live_routes(channel, files, registry, timeout_s=settings.api_timeout_s)
         sessions, cookie = SessionCalls(channel, settings.api_timeout_s), settings.session_cookie()
         routes = [
             Route("/media/{token}", media.answer, methods=["GET"]),
@@ -134,22 +135,26 @@ async def open_app(
             *Descriptions().routes(),
             *resource_routes(BINDINGS, calls, bodies, settings.stall_s),
             *streams.routes(),
-            Route("/v1/{path:path}", Resource({})),
+            *(Route(path, Resource({})) for path in ("/v1", "/v1/{path:path}")),
             *SignInPages(sessions, cookie, metrics).routes(),
             *StartPage(sessions, cookie).routes(),
         ]
         app = Starlette(routes=routes)
         app.state.session_cookie = cookie
         app.router.redirect_slashes = False  # an address that it makes has the host that the client claims
-        origins = settings.origins()
-        counted = Counted(Framed(CrossOrigin(app, origins) if origins else app), metrics)
+
+        def connected() -> int:
+            return len(server.server_state.connections)
+
+        framed = Framed(CrossOrigin(app, settings.origins()))
+        counted = Counted(ConnectionLimit(framed, settings.max_connections, connected), metrics)
         others = Traced(counted) if spans.is_on() else counted
         endpoint, sockets = socket_io(channel, settings, bodies, registry, others)
         listener = stack.enter_context(_listener(settings.listen))
         server = _Server(
             uvicorn.Config(
                 endpoint,
-                http=HttpConnection,
+                http=connections(settings.stall_s),
                 ws=WebSocket,
                 ws_max_size=MESSAGE_BYTES_MOST,
                 ws_ping_interval=None,  # Socket.IO has its own
@@ -160,7 +165,6 @@ async def open_app(
                 access_log=False,  # the URLs are credentials
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=settings.max_connections,
                 timeout_graceful_shutdown=settings.drain_s,
                 ssl_context_factory=partial(server_context, certificate) if certificate is not None else None,
             )

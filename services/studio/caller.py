@@ -16,9 +16,14 @@ USER = re.compile(r"[\x20-\x7e]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The metadata of a caller's calls."""
+    """The metadata of a caller's calls, the credential first."""
 
     metadata: tuple[tuple[str, str], ...]
+
+    @property
+    def credential(self) -> str:
+        """The key or token, the same for all users of it."""
+        return self.metadata[0][1]
 
     def __repr__(self) -> str:
         return "<Caller>"

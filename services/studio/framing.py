@@ -7,7 +7,8 @@ client. h11 refuses the other cases: lengths that differ or are no numbers, and 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.reasons import HttpReason
-from services.studio import problem
+from services.studio.early_refusal import refuse
+from services.studio.refused_request import RefusedRequest
 
 HEAD_BYTES_MOST, HEADERS_MOST = 64 * 1024, 200
 """h11 bounds only a head that does not arrive at once."""
@@ -21,12 +22,11 @@ class Framed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
-        fields, headers = scope["headers"], {"Connection": "close"}
-        app = self._app
+        fields, app = scope["headers"], self._app
         if len(fields) > HEADERS_MOST or sum(len(name) + len(text) for name, text in fields) > HEAD_BYTES_MOST:
             sentence = f"The request has more than {HEADERS_MOST} headers, or {HEAD_BYTES_MOST} bytes of them."
-            app = problem.answer(431, sentence, reason=HttpReason.HEAD_TOO_LARGE, headers=headers)
+            app = refuse(scope, RefusedRequest(sentence, reason=HttpReason.HEAD_TOO_LARGE, status=431))
         elif sum(name in (b"content-length", b"transfer-encoding") for name, _ in fields) > 1:
             sentence = "Send either Content-Length or Transfer-Encoding, once."
-            app = problem.answer(400, sentence, reason=HttpReason.BODY_MALFORMED, headers=headers)
+            app = refuse(scope, RefusedRequest(sentence, reason=HttpReason.BODY_MALFORMED))
         await app(scope, receive, send)

@@ -48,8 +48,6 @@ def of_failure(failure: Failure, *, status: int = 0) -> JSONResponse:
         more["metadata"] = dict(failure.metadata)
     detail = "; ".join(f"{each['field']}: {each['description']}" for each in violations) or statuses.sentence(failure)
     headers = statuses.retry_after(failure) | rate_limit.headers(failure)
-    if status == 503:
-        headers.setdefault("Retry-After", "1")
     return answer(status, detail, reason=reason, violations=violations, headers=headers, more=more)
 
 
@@ -58,8 +56,9 @@ def of_refusal(refused: RefusedRequest) -> JSONResponse:
     violations = []
     if refused.param:
         violations = [{"field": refused.param, "reason": str(refused.reason), "description": refused.message}]
-    headers = ({"Retry-After": "1"} if refused.status == 503 else {}) | dict(refused.headers)
-    return answer(refused.status, refused.message, reason=refused.reason, violations=violations, headers=headers)
+    return answer(
+        refused.status, refused.message, reason=refused.reason, violations=violations, headers=refused.headers
+    )
 
 
 def answer(
@@ -84,6 +83,8 @@ def answer(
     kept = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} | dict(headers or {})
     if status == 401:
         kept["WWW-Authenticate"] = "Bearer"
+    if status == 503:
+        kept.setdefault("Retry-After", "1")
     return JSONResponse(found | dict(more or {}), status, kept, MEDIA_TYPE)
 
 

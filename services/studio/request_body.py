@@ -9,12 +9,14 @@ from starlette.requests import ClientDisconnect, Request
 
 from services import bounded_json
 from services.reasons import HttpReason
+from services.studio.fair_share import FairShare
 from services.studio.refused_request import RefusedRequest
 
 BYTES_MOST = 15 * 2**20
 """A picture of 10 MB in base64, and the fields around it."""
 BYTES_AT_A_TIME = 8 * BYTES_MOST
-"""Of all bodies that are held. What is read from them needs twice as much: a quarter of a gigabyte."""
+"""Of all bodies that are held; those of one key have at most half. What is read from them needs twice as much: a
+quarter of a gigabyte."""
 SECONDS_MOST = 60.0
 """For a whole body."""
 
@@ -26,13 +28,13 @@ class Bodies:
     """The bodies that are held now."""
 
     def __init__(self, most: int = BYTES_AT_A_TIME, seconds: float = SECONDS_MOST) -> None:
-        self._most, self._held, self._seconds = most, 0, seconds
+        self._held, self._seconds = FairShare(most), seconds
 
     @asynccontextmanager
     async def of(
-        self, request: Request, read: Callable[[Request, Chunks], Awaitable[Read]], *, most: int = BYTES_MOST
+        self, request: Request, owner: str, read: Callable[[Request, Chunks], Awaitable[Read]], most: int = BYTES_MOST
     ) -> AsyncIterator[Read]:
-        """Reads the body of a request, of at most so many bytes, and holds it during the block.
+        """Reads the body of a request, of at most so many bytes, and holds it for an owner during the block.
 
         Raises:
             RefusedRequest: it is too large or too slow, breaks off, or `read` refuses it.
@@ -45,10 +47,10 @@ class Bodies:
                 raise _too_large(most)
             async for chunk in request.stream():
                 held += len(chunk)
-                self._held += len(chunk)
+                fair = self._held.take(owner, len(chunk))
                 if held > most:
                     raise _too_large(most)
-                if self._held > self._most:
+                if not fair:
                     sentence = "Too many requests with pictures arrive now. Try again in a moment."
                     raise RefusedRequest(sentence, reason=HttpReason.BODIES_FULL, status=503)
                 yield chunk
@@ -56,7 +58,7 @@ class Bodies:
         try:
             yield await self._in_time(read(request, chunks()))
         finally:
-            self._held -= held
+            self._held.give(owner, held)
 
     async def _in_time(self, reading: Awaitable[Read]) -> Read:
         try:

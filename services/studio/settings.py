@@ -12,7 +12,6 @@ from services.studio.sessions.session_cookie import SessionCookie
 PREFIX = "I2V_STUDIO_"
 _ORIGIN = r"https?://[A-Za-z0-9.\-\[\]:]{1,253}"
 ORIGINS = rf"(\*|{_ORIGIN}(,{_ORIGIN})*)?"
-_LIVE_ORIGINS = r"\*|(https?://[^\s/,]+(,\s*https?://[^\s/,]+)*)?"
 ORCHESTRATOR = {"I2V_STUDIO_URL"}
 """The orchestrator's setting about this process."""
 
@@ -43,21 +42,21 @@ class Settings(ProcessSettings):
     theirs. Empty: clients show none. Needs the server's certificate."""
     cors_origins: Annotated[str, matching(ORIGINS, "`https://…` origins with commas between them, `*`, or empty")] = ""
     """Origins whose pages may call `/v1`, such as `https://app.example.com,https://other.example.com`; `*`: any. Empty:
-    none. Such a page needs a key or token of its own: the cookie of our pages does not count for it."""
+    none. Such a page needs a key or token of its own: the cookie of our pages does not count for it. Live URLs are for
+    pages of any origin."""
     secure_cookies: bool = False
     """Whether browsers come by HTTPS alone, through a proxy in front: then the cookie of a session is `Secure`, and no
     other host of the domain can set it. Always so if this process speaks TLS itself."""
     max_connections: PositiveInt = 1000
-    """Connections at a time; a request on one more is answered with 503."""
+    """Connections at a time; a request on one more is answered with 503. Requests of one key take at most four fifths
+    of them."""
     api_timeout_s: PositiveFloat = 10.0
     """Seconds that the orchestrator may take to say what a URL names."""
-    live_origins: Annotated[str, matching(_LIVE_ORIGINS, "`*`, or `https://host`, separated by commas, or empty")] = "*"
-    """Origins whose pages may play live URLs by script (CORS), separated by commas. `*`: any, since who has such a URL
-    has its credential, and no cookie counts. Empty: none."""
     stall_s: PositiveFloat = 60.0
     """Seconds that a reader may take nothing; then the connection is closed."""
     event_streams: PositiveInt = 700
-    """Streams of events at a time; more are refused with 503. Keep it below the connections."""
+    """Streams of events at a time, four fifths of them for one key; more are refused with 503. Keep it below the
+    connections."""
     caller_event_streams: PositiveInt = 100
     """Streams of events of one user of one key at a time."""
     sockets: PositiveInt = 400

@@ -8,8 +8,8 @@ from typing import Any
 import grpc
 from i2v.v1 import shared_pb2, shared_pb2_grpc
 
-from services.rpc.status_codes import from_call
-from services.studio.api_error import ApiError, bearer
+from services.studio import api_call
+from services.studio.api_error import bearer
 from services.studio.api_stream import chunks
 
 
@@ -55,7 +55,4 @@ class SharedAssets:
         return chunks(partial(self._stub.ReadShared, request, metadata=bearer(link.token)))
 
     async def _call(self, link: Link, method: str, request: Any) -> Any:
-        try:
-            return await getattr(self._stub, method)(request, metadata=bearer(link.token), timeout=self._timeout_s)
-        except grpc.aio.AioRpcError as error:
-            raise ApiError(from_call(error)) from error
+        return await api_call.answer(getattr(self._stub, method), request, bearer(link.token), self._timeout_s)

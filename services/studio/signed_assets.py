@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 from i2v.v1 import signed_asset_pb2, signed_asset_pb2_grpc
 
-from services.rpc.status_codes import from_call
-from services.studio.api_error import ApiError, bearer
+from services.studio import api_call
+from services.studio.api_error import bearer
 from services.studio.api_stream import chunks
 
 
@@ -22,12 +22,9 @@ class SignedAssets:
     async def find(self, token: str) -> signed_asset_pb2.SignedAsset:
         """Returns what a token names. Raises ApiError."""
         request = signed_asset_pb2.GetSignedRequest()
-        try:
-            found: signed_asset_pb2.SignedAsset = await self._stub.GetSigned(
-                request, metadata=bearer(token), timeout=self._timeout_s
-            )
-        except grpc.aio.AioRpcError as error:
-            raise ApiError(from_call(error)) from error
+        found: signed_asset_pb2.SignedAsset = await api_call.answer(
+            self._stub.GetSigned, request, bearer(token), self._timeout_s
+        )
         return found
 
     def read(self, token: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:

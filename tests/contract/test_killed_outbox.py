@@ -28,7 +28,7 @@ WITH wanted AS (
 (SELECT 'lost' AS what, * FROM (SELECT * FROM wanted EXCEPT ALL SELECT * FROM written) AS lost)
 UNION ALL (SELECT 'made up', * FROM (SELECT * FROM written EXCEPT ALL SELECT * FROM wanted) AS more)
 """)
-# The first endpoint wants all: what it is told last of an asset is where it is now, and what it is told alternates.
+# The first endpoint wants all: the last event of an asset says where it is now, and its events alternate.
 ASSETS = sa.text("""
 WITH said AS (
     SELECT number, subject, event_type FROM webhook_deliveries

@@ -69,7 +69,7 @@ async def test_every_path_of_the_process_is_in_the_document_and_the_reverse() ->
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{app.port}", trust_env=False) as http,
     ):
         for route in app.routes:
-            if ":path}" not in route.path:  # it answers that there is nothing
+            if ":path}" not in route.path and route.path != "/v1":  # they answer that there is nothing
                 found |= await answered(http, route)
     assert found == set(OPERATIONS)
 

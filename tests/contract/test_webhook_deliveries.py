@@ -5,11 +5,14 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
+import sqlalchemy as sa
+
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.event import Progressed, Started
-from services.orchestrator.domain.webhook import DeliveryState, EndpointState, EventType, PauseReason
+from services.orchestrator.domain.webhook import AT_ONCE, DeliveryState, EndpointState, EventType, PauseReason
 from services.orchestrator.store.postgres_store import PostgresStore
 from tests.support.builders import NOON, admit, numbered
+from tests.support.log_capture import captured
 from tests.support.webhooks import (
     LEASE,
     REFUSED,
@@ -129,9 +132,12 @@ async def test_what_is_released_is_due_at_once_and_was_not_tried(store: Postgres
 
 async def test_a_paused_endpoint_keeps_its_events_and_gets_them_when_it_is_active_again(store: PostgresStore) -> None:
     endpoint = await an_endpoint(store, EventType.JOB_SUBMITTED)
-    assert await store.webhook_deliveries.pause(endpoint.number, PauseReason.FAILING, NOON)
-    assert not await store.webhook_deliveries.pause(endpoint.number, PauseReason.GONE, NOON)
-    await jobs_that_end(store, 1, 2)
+    await jobs_that_end(store, 1)
+    [claimed] = await claim(store)
+    await store.webhook_deliveries.release(claimed, NOON)
+    assert await store.webhook_deliveries.pause(claimed, PauseReason.FAILING, NOON)
+    assert not await store.webhook_deliveries.pause(claimed, PauseReason.GONE, NOON)
+    await jobs_that_end(store, 2)
     assert await claim(store) == []
     backlog = await store.webhook_deliveries.backlog(NOON)
     assert (backlog.waiting, backlog.dead, backlog.paused_endpoints) == (0, 0, 1)
@@ -143,6 +149,46 @@ async def test_a_paused_endpoint_keeps_its_events_and_gets_them_when_it_is_activ
     backlog = await store.webhook_deliveries.backlog(NOON)
     assert (backlog.waiting, backlog.oldest_time, backlog.paused_endpoints) == (2, NOON, 0)
     assert len(await deliver_all(store)) == 2
+
+
+async def test_what_the_url_before_answers_does_not_count_against_the_new_one(store: PostgresStore) -> None:
+    endpoint = await an_endpoint(store, EventType.JOB_SUBMITTED)
+    await jobs_that_end(store, 1)
+    [claimed] = await claim(store)
+    moved = await store.webhook_endpoints.change(
+        endpoint.key, lambda before: replace(before, url="https://new.example.com/"), an_act("UpdateEndpoint")
+    )
+    assert await store.webhook_deliveries.failed(claimed, REFUSED, NOON, NOON, hold_until=LATER)
+    assert not await store.webhook_deliveries.pause(claimed, PauseReason.GONE, NOON)
+    assert await store.webhook_endpoints.get(endpoint.key) == moved
+    assert [each.url for each in await claim(store)] == ["https://new.example.com/"]
+
+
+async def test_one_that_this_release_cannot_read_does_not_hold_up_the_others(store: PostgresStore) -> None:
+    await an_endpoint(store, EventType.JOB_SUBMITTED)
+    await jobs_that_end(store, 1, 2)
+    async with store.database.writing() as connection:
+        await connection.execute(
+            sa.text(
+                "UPDATE webhook_deliveries SET event_type = 'asset.created' WHERE number IN "
+                "(SELECT min(number) FROM webhook_deliveries)"
+            )
+        )
+    with captured() as log:
+        [claimed] = await claim(store)
+    assert claimed.event_type == "job.submitted"
+    assert any("a webhook cannot be read" in line for line in log.json)
+
+
+async def test_one_receiver_with_much_to_take_does_not_count_as_late(store: PostgresStore) -> None:
+    await an_endpoint(store, EventType.JOB_SUBMITTED)
+    await jobs_that_end(store, *range(AT_ONCE + 2))
+    assert (await store.webhook_deliveries.backlog(LATER)).due_time == NOON  # no process has taken any
+    soon = LATER - LEASE / 2
+    [first, *_] = await claim(store, soon, most=AT_ONCE)
+    assert (await store.webhook_deliveries.backlog(LATER)).due_time is None  # it has as many as it may
+    await store.webhook_deliveries.delivered(first, LATER, 200)
+    assert (await store.webhook_deliveries.backlog(LATER)).due_time == soon
 
 
 async def test_what_waits_for_a_deleted_endpoint_is_not_sent_and_is_removed(store: PostgresStore) -> None:

@@ -1,8 +1,10 @@
 """What the store keeps of endpoints: their secrets, their limits, and what is sent again."""
 
 import asyncio
+import uuid
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -12,11 +14,13 @@ from services.orchestrator.domain import next_event
 from services.orchestrator.domain.webhook import (
     ENDPOINTS_MOST,
     DeliveryState,
+    Endpoint,
     EndpointKey,
     EndpointState,
     EventType,
     NewEndpoint,
     PauseReason,
+    moved,
     switched,
 )
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -31,6 +35,13 @@ def new(number: int = 1, tenant: str = "studio", url: str = "https://hooks.examp
     return NewEndpoint(key=key, url=url, event_types=(EventType.JOB_SUBMITTED,), description="")
 
 
+async def rotate(
+    store: PostgresStore, endpoint: Endpoint, overlap: timedelta, request_id: str = "", time: datetime = NOON
+) -> tuple[Endpoint, str]:
+    act = an_act("RotateSecret", time=time)
+    return await store.webhook_endpoints.rotate(endpoint.key, request_id or str(uuid.uuid4()), overlap, act)
+
+
 async def test_a_secret_signs_from_its_rotation_on_and_the_one_before_until_the_overlap_ends(
     store: PostgresStore,
 ) -> None:
@@ -39,14 +50,14 @@ async def test_a_secret_signs_from_its_rotation_on_and_the_one_before_until_the_
     [claimed] = await claim(store)
     assert claimed.secrets == (first,)
     assert first not in repr(claimed) and claimed.payload not in repr(claimed)
-    _, second = await store.webhook_endpoints.rotate(made.key, timedelta(hours=1), an_act("RotateSecret"))
+    _, second = await rotate(store, made, timedelta(hours=1))
     await admit(store, numbered(2))
     [claimed] = await claim(store)
     assert claimed.secrets == (second, first)
     await admit(store, numbered(3))
     [*_, claimed] = await claim(store, LATER)
     assert claimed.secrets == (second,)
-    await store.webhook_endpoints.rotate(made.key, timedelta(), an_act("RotateSecret"))
+    await rotate(store, made, timedelta())
     await admit(store, numbered(4))
     [*_, claimed] = await claim(store, LATER + timedelta(hours=1))
     assert len(claimed.secrets) == 1 and claimed.secrets[0] not in (first, second)
@@ -57,7 +68,8 @@ async def test_the_database_has_no_secret_and_the_audit_log_no_path(store: Postg
     await store.webhook_endpoints.change(
         made.key, lambda each: replace(each, description="x"), an_act("UpdateEndpoint")
     )
-    await store.webhook_endpoints.delete(made.key, an_act("DeleteEndpoint"))
+    for _ in range(2):  # the answer to the first call was lost
+        await store.webhook_endpoints.delete(made.key, an_act("DeleteEndpoint"))
     entries = await store.audit_log.page(tenant="studio", before=None, limit=10)
     assert [entry.act.action for entry in entries] == ["DeleteEndpoint", "UpdateEndpoint", "CreateEndpoint"]
     assert entries[-1].after["url"] == "https://hooks.example.com"
@@ -79,6 +91,35 @@ async def test_a_repeat_returns_the_same_endpoint_without_its_secret(store: Post
         await store.webhook_endpoints.create(new(), an_act())
     with pytest.raises(NotFound):
         await store.webhook_endpoints.get(made.key)
+
+
+async def test_a_repeated_rotation_returns_the_same_secret_and_the_one_before_goes_on_to_sign(
+    store: PostgresStore,
+) -> None:
+    made, first = await store.webhook_endpoints.create(new(), an_act())
+    rotated = await rotate(store, made, timedelta(hours=2), "one")
+    assert await rotate(store, made, timedelta(hours=2), "one", LATER) == rotated
+    await admit(store, numbered(1))
+    [claimed] = await claim(store, LATER)
+    assert claimed.secrets == (rotated[1], first)
+    assert [entry.act.action for entry in await store.audit_log.page(tenant="studio", before=None, limit=10)] == [
+        "RotateSecret",
+        "CreateEndpoint",
+    ]
+    _, third = await rotate(store, made, timedelta(), "two")
+    assert third not in (first, rotated[1])
+
+
+async def test_a_test_that_failed_is_tried_at_once_when_it_is_asked_for_again(store: PostgresStore) -> None:
+    endpoint = await an_endpoint(store)
+    await store.webhook_endpoints.test(endpoint.key, an_act("TestEndpoint"))
+    [claimed] = await claim(store)
+    assert (await store.webhook_endpoints.test(endpoint.key, an_act("TestEndpoint"))).id == claimed.id
+    assert await claim(store) == []  # one that is on its way is not sent twice
+    await store.webhook_deliveries.failed(claimed, REFUSED, NOON, LATER, hold_until=LATER)
+    waiting = await store.webhook_endpoints.test(endpoint.key, an_act("TestEndpoint"))
+    assert (waiting.id, waiting.next_try_time) == (claimed.id, NOON)
+    assert [each.id for each in await claim(store)] == [claimed.id]
 
 
 async def test_many_at_the_same_time_make_no_more_than_the_limit(store: PostgresStore) -> None:
@@ -129,7 +170,7 @@ async def test_an_endpoint_that_is_activated_begins_as_if_it_had_not_failed(stor
     await admit(store, numbered(1))
     [claimed] = await claim(store)
     await store.webhook_deliveries.failed(claimed, REFUSED, NOON, NOON, hold_until=LATER)
-    await store.webhook_deliveries.pause(endpoint.number, PauseReason.FAILING, NOON)
+    await store.webhook_deliveries.pause(claimed, PauseReason.FAILING, NOON)
     paused = await store.webhook_endpoints.get(endpoint.key)
     assert (paused.state, paused.pause_reason, paused.pause_time) == (EndpointState.PAUSED, PauseReason.FAILING, NOON)
     with pytest.raises(PreconditionFailed):
@@ -143,6 +184,25 @@ async def test_an_endpoint_that_is_activated_begins_as_if_it_had_not_failed(stor
         0,
         None,
     )
+    [again] = await claim(store)
+    assert (again.id, again.tries) == (claimed.id, 1)
+
+
+@pytest.mark.parametrize(
+    "repair", [lambda each: switched(each, EndpointState.ACTIVE), lambda each: moved(each, "https://new.example.com/")]
+)
+async def test_what_waits_is_sent_at_once_when_a_failing_endpoint_is_repaired(
+    store: PostgresStore, repair: Callable[[Endpoint], Endpoint]
+) -> None:
+    endpoint = await an_endpoint(store, EventType.JOB_SUBMITTED)
+    await admit(store, numbered(1))
+    [claimed] = await claim(store)
+    await store.webhook_deliveries.failed(claimed, REFUSED, NOON, LATER, hold_until=LATER)
+    await store.webhook_endpoints.change(
+        endpoint.key, lambda each: replace(each, description="x"), an_act("UpdateEndpoint")
+    )
+    assert await claim(store) == []
+    await store.webhook_endpoints.change(endpoint.key, repair, an_act("UpdateEndpoint"))
     assert [each.id for each in await claim(store)] == [claimed.id]
 
 

@@ -1,4 +1,4 @@
-"""The library through the command line, and videos over HTTP, with the commands of their pages as they are there."""
+"""The library and a batch through the command line, and videos over HTTP, by the commands of their pages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support.page_runs import page_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(360)]
 
-STEPS = [step for page in ("library", "http") for step in steps((ROOT / f"docs/{page}.md").read_text())]
+STEPS = [step for page in ("library", "http", "batch") for step in steps((ROOT / f"docs/{page}.md").read_text())]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.support.scripted_server import KEY
 
 GENERATE = ("generate", "--image", "cat.png", "--prompt", "It moves.")
+CONTROLLED = ("setsid", "--ctty")
+"""Makes stdin the terminal that controls the process: prompts open that one, and Ctrl-C is a signal."""
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Command:
     def __init__(self, address: str, folder: Path) -> None:
         self.address = address
         self.folder = folder
+        self.environment: dict[str, str] = {}
         self.program: tuple[str, ...] = (sys.executable, "-m", "services.client.cli")
 
     def script(self) -> str:
@@ -42,6 +45,7 @@ class Command:
         self,
         *arguments: str,
         key: str | None = KEY,
+        stdin: int = asyncio.subprocess.DEVNULL,
         stdout: int = asyncio.subprocess.PIPE,
         stderr: int = asyncio.subprocess.PIPE,
         **more: str,
@@ -51,13 +55,15 @@ class Command:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join(sys.path),
             "I2V_SERVER": self.address,
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
+            **self.environment,
             **more,
         }
         if key is not None:
             environment["I2V_KEY"] = key
         return await asyncio.create_subprocess_exec(
-            *(*self.program, *arguments),
-            stdin=asyncio.subprocess.DEVNULL,
+            *(*(CONTROLLED if stdin >= 0 and os.isatty(stdin) else ()), *self.program, *arguments),
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             cwd=self.folder,

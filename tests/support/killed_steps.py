@@ -17,10 +17,11 @@ class Steps:
 
     async def take(self, step: Any) -> Any:
         self.kill_at -= 1
-        if self.kill_at == 0 and not self.after:
+        last = self.kill_at == 0  # other steps may begin before this one ends
+        if last and not self.after:
             step.close()
             raise Killed
         result = await step
-        if self.kill_at == 0:
+        if last:
             raise Killed
         return result

@@ -14,6 +14,7 @@ from tools.stack import DATA
 from tools.stack_process import HOST, free_port
 
 LIMIT_S = 240.0
+"""Of all commands, in the shell that most users have: dash would hide what bash does with background jobs."""
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def page_run(steps: Sequence[Step], *options: str) -> Iterator[Path]:
                 "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}:{ROOT / 'clients/python/src'}",
             }
             subprocess.run(
-                ["sh", "-c", script(list(steps))], cwd=checkout, env=inherited | more, timeout=LIMIT_S, check=True
+                ["bash", "-c", script(list(steps))], cwd=checkout, env=inherited | more, timeout=LIMIT_S, check=True
             )
             yield checkout
         finally:

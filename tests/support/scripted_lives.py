@@ -1,7 +1,7 @@
 """A LiveService whose answers a test writes, and the routes of live playback before it, in this process."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from services.rpc.channel import open_channel
+from services.studio.cors import CrossOrigin
 from services.studio.file_answer import FileAnswer
 from services.studio.live.assembly import live_routes
 from services.studio.metrics import StudioMetrics
@@ -84,19 +85,20 @@ class LiveRig:
 
 @asynccontextmanager
 async def live_client(
-    address: str, origins: str = "*", wait_s: float = 0.3
+    address: str, origins: Sequence[str] = (), wait_s: float = 0.3
 ) -> AsyncIterator[tuple[httpx.AsyncClient, CollectorRegistry]]:
     """Yields a client of the routes of live playback before an API, and their metrics."""
     async with open_channel(address) as channel:
         registry = CollectorRegistry()
         files = FileAnswer(StudioMetrics(registry), 10)
-        app = Starlette(routes=live_routes(channel, files, registry, timeout_s=10, origins=origins, wait_s=wait_s))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://studio") as http:
+        app = Starlette(routes=live_routes(channel, files, registry, timeout_s=10, wait_s=wait_s))
+        transport = httpx.ASGITransport(CrossOrigin(app, origins))
+        async with httpx.AsyncClient(transport=transport, base_url="http://studio") as http:
             yield http, registry
 
 
 @asynccontextmanager
-async def scripted_lives(origins: str = "*") -> AsyncIterator[LiveRig]:
+async def scripted_lives(origins: Sequence[str] = ()) -> AsyncIterator[LiveRig]:
     lives, server = Lives(), grpc.aio.server()
     live_pb2_grpc.add_LiveServiceServicer_to_server(lives, server)
     port = server.add_insecure_port("127.0.0.1:0")

@@ -95,6 +95,8 @@ class Script(
     """What every WatchJob raises."""
     listed: list[job_pb2.Job] = field(default_factory=list)
     """What ListJobs answers, instead of three pages."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """What ReadAsset answers by name, instead of the video."""
     names: str = ""
     """The prefix of every name of a model and a plan."""
     asked: list[Any] = field(default_factory=list)
@@ -242,11 +244,12 @@ class Script(
         self, request: asset_pb2.ReadAssetRequest, context: Context
     ) -> AsyncIterator[asset_pb2.ReadAssetResponse]:
         self.asked.append(request)
-        for at in range(request.offset, len(VIDEO), 10_000):
+        data = self.files.get(request.name, VIDEO)
+        for at in range(request.offset, len(data), 10_000):
             if self.cut_download_at and at >= self.cut_download_at[0]:
                 del self.cut_download_at[0]
                 raise Unavailable(reason=ServiceReason.GOING_DOWN, retry_after_s=0.01)
-            yield asset_pb2.ReadAssetResponse(data=VIDEO[at : at + 10_000])
+            yield asset_pb2.ReadAssetResponse(data=data[at : at + 10_000])
 
     async def ListModels(
         self, request: catalog_pb2.ListModelsRequest, context: Context

@@ -31,6 +31,7 @@ EXAMPLES: dict[str, Any] = {
     "createShare": {"asset": PICTURE, "expireIn": "86400s"},
     "createKey": {"displayName": "backend of the shop", "scopes": ["SUBMIT", "READ", "ASSETS"]},
     "resumeJob": {},
+    "signLiveUrl": {"expireIn": "3600s"},
     "rotateKey": {"overlap": "3600s"},
     "revokeKey": {"reason": "It was in a log."},
     "deleteUser": {"user": "ann", "dryRun": True},

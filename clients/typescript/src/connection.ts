@@ -43,7 +43,9 @@ export class Connection {
       throw new RangeError(`the user's name is 1 to ${USER_CHARACTERS} printable ASCII characters`);
     }
     const url = new URL(`${tls ? "https" : "http"}://${address}`);
-    if (`${url.host}/` !== `${address.toLowerCase()}/` || !url.port) throw new RangeError("the address is host:port");
+    // URL leaves out the usual port of its protocol.
+    const whole = url.port ? url.host : `${url.host}:${tls ? 443 : 80}`;
+    if (whole !== address.toLowerCase()) throw new RangeError("the address is host:port");
     this.retryForMs = retryForMs;
     this.timeoutMs = timeoutMs;
     // The server allows a ping every 10 s.

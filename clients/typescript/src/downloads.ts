@@ -1,6 +1,6 @@
 /** Downloads of assets. A broken one continues where it stopped; an asset's own bytes are checked against its name. */
 import { Code, type Client } from "@connectrpc/connect";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import type { Call, Connection } from "./connection.js";
 import type { AssetService } from "./gen/i2v/v1/asset_pb.js";
@@ -24,12 +24,15 @@ export class Downloads {
   }
 
   async file(path: string, name: string, options: DownloadOptions): Promise<number> {
-    const unfinished = `${path}.${process.pid}.part`;
+    const unfinished = `${path}.${randomUUID()}.part`;
     const file = await open(unfinished, "wx", 0o600);
     let size = 0;
     try {
       try {
-        for await (const part of this.parts(name, options)) size += (await file.write(part)).bytesWritten;
+        for await (const part of this.parts(name, options)) {
+          await file.appendFile(part);
+          size += part.length;
+        }
       } finally {
         await file.close();
       }

@@ -169,6 +169,11 @@ test("a signal ends the retries of a call", async () => {
   client.close();
 });
 
+test("an address may have the usual port of its protocol", () => {
+  createClient({ ...nowhere, address: "i2v.example.com:443", tls: true }).close();
+  createClient({ ...nowhere, address: "[::1]:80" }).close();
+});
+
 test("what cannot be an address, a key or a user is refused at once", () => {
   for (const wrong of [{ key: "" }, { key: "a\nb" }, { user: "" }, { user: "é" }, { user: "x".repeat(129) }]) {
     assert.throws(() => createClient({ ...nowhere, ...wrong }), RangeError);

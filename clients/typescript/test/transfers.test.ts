@@ -35,6 +35,25 @@ test("a download that breaks continues where it stopped", async () => {
   assert.deepEqual(offsets, [0n, 8n, 16n]);
 });
 
+test("what a download left that was killed does not stop the next one", async () => {
+  await scripted(
+    ({ service }) => {
+      service(AssetService, {
+        async *readAsset() {
+          yield { data: FILE };
+        },
+      });
+    },
+    async ({ client }) => {
+      const path = join(await folder(), "video.mp4");
+      await writeFile(`${path}.${process.pid}.part`, "of a process with the same number, as in each container");
+      const both = [client.downloadTo(path, named(FILE)), client.downloadTo(path, named(FILE))];
+      assert.deepEqual(await Promise.all(both), [FILE.length, FILE.length]);
+      assert.deepEqual(await readFile(path), FILE);
+    },
+  );
+});
+
 test("bytes that are not those of the name are refused, and leave no file", async () => {
   await scripted(
     ({ service }) => {

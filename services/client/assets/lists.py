@@ -7,12 +7,13 @@ from i2v_client import AsyncClient
 from services.client import formatting, listing, money_format
 from services.client.assets.group import assets
 from services.client.commands import command, named
+from services.client.completion.names import completed
 from services.client.connection import Connection
 from services.client.spec_options import utf8
 from services.client.terminal import say
 
 HEAD = ("NAME", "TYPE", "CREATED", "STARS", "DOWNLOADS", "TITLE", "TAGS")
-ASSET = click.argument("name", callback=named("assets"))
+ASSET = click.argument("name", callback=named("assets"), shell_complete=completed("assets"))
 FILTER = click.option("--filter", "filter_", default="", callback=utf8, help="Such as 'type = video AND tags:cat'.")
 LIMIT = click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 

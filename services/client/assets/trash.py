@@ -10,6 +10,7 @@ from services.client import formatting
 from services.client.assets.group import assets
 from services.client.assets.lists import FILTER
 from services.client.commands import command, named
+from services.client.completion.names import completed
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
 from services.client.terminal import say
@@ -59,7 +60,7 @@ def rm(connection: Connection, names: tuple[str, ...], filter_: str, permanent: 
 
 
 @command("restore", assets)
-@click.argument("name", callback=named("assets"))
+@click.argument("name", callback=named("assets"), shell_complete=completed("assets"))
 def restore(connection: Connection, name: str) -> None:
     """Brings an asset back from the trash."""
 

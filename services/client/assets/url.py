@@ -10,6 +10,7 @@ from i2v_client import AsyncClient
 from services.client import formatting
 from services.client.assets.group import assets
 from services.client.commands import command, named
+from services.client.completion.names import completed
 from services.client.connection import Connection
 from services.client.period import PERIOD
 from services.client.spec_options import utf8
@@ -17,7 +18,7 @@ from services.client.terminal import say
 
 
 @command("url", assets)
-@click.argument("name", metavar="ASSET", callback=named("assets"))
+@click.argument("name", metavar="ASSET", callback=named("assets"), shell_complete=completed("assets"))
 @click.option("--expires", type=PERIOD, help="Such as 90s or 10m. Default: 15m.")
 @click.option("--name", "saved_as", default="", callback=utf8, help="A browser saves the file under this name.")
 @click.option("--variant", default="", callback=utf8, help="A variant, such as thumbnail-256 or poster.")

@@ -1,5 +1,6 @@
 """`i2v webhooks create`, `update`, `rm` and `rotate`."""
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -85,7 +86,7 @@ def rm(connection: Connection, name: str) -> None:
 
     async def work(client: AsyncClient) -> None:
         await client.webhooks.delete(name)
-        say(f"{name} is deleted.", err=connection.json)
+        say(json.dumps({"name": name, "deleted": True}) if connection.json else f"{name} is deleted.")
 
     connection.run(work)
 

@@ -87,7 +87,13 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         caller = self.callers.caller()
         after, order = _after(request, state), request.oldest_first
         found = await self.jobs.page(
-            caller.tenant, caller.user, state=state, after=after, oldest_first=order, limit=size + 1
+            caller.tenant,
+            caller.user,
+            state=state,
+            after=after,
+            oldest_first=order,
+            omit_deleted=request.omit_deleted,
+            limit=size + 1,
         )
         listed = [job_messages.job(job) for job in found[:size]]
         shown = proto_values.fitting(listed)

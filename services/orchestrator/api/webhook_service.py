@@ -82,7 +82,8 @@ class WebhookService(webhook_pb2_grpc.WebhookServiceServicer):
         """Gives an endpoint another secret."""
         key = _key(request.name)
         async with self.acting.change("RotateSecret", request.name, "", tenant=key.tenant) as act:
-            after, secret = await self.endpoints.rotate(key, webhook_requests.overlap(request), act)
+            request_id, overlap = proto_values.request_id(request.request_id), webhook_requests.overlap(request)
+            after, secret = await self.endpoints.rotate(key, request_id, overlap, act)
         return webhook_pb2.RotateSecretResponse(endpoint=webhook_messages.endpoint(after), secret=secret)
 
     async def TestEndpoint(

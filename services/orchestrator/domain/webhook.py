@@ -22,6 +22,8 @@ OVERLAP, OVERLAP_MOST = timedelta(hours=24), timedelta(days=7)
 """How long the secret before a rotation signs too: as a rule, and at most."""
 LEFT_ALONE = 3
 """Failures in a row from which nothing is sent to an endpoint for a while."""
+AT_ONCE = 8
+"""Requests to one endpoint at a time, over all processes."""
 ID_PREFIX = "evt_"
 ERROR_CHARACTERS = 500
 

@@ -43,7 +43,7 @@ class UsageFact:
 
 @dataclass(frozen=True, slots=True)
 class TestFact:
-    """Somebody tests the endpoint."""
+    """An admin tests the endpoint."""
 
     __test__ = False  # not a test of pytest
 

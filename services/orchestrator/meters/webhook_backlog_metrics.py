@@ -29,8 +29,8 @@ class WebhookBacklogMetrics:
         )
         self._due = Gauge(
             "i2v_webhooks_due_seconds",
-            "For how long the oldest webhook is due that may be sent now, to an endpoint that answered last; 0 if none "
-            f"is. More than a second or two means that no process sends, or too few. {ALL}",
+            "For how long an endpoint that answered last, and may get more now, has got none of its due webhooks; 0 if "
+            f"there is none. More than a second or two means that no process sends, or too few. {ALL}",
             registry=registry,
         )
         self._dead = Gauge("i2v_webhooks_dead", f"Webhooks that were given up and are kept. {ALL}", registry=registry)

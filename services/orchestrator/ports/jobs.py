@@ -50,9 +50,20 @@ class Jobs(Protocol):
         """Returns a job; with tenant and user, only if it is theirs. Raises NotFound."""
 
     async def page(
-        self, tenant: str, user: str, *, state: State | None, after: str | None, limit: int, oldest_first: bool = False
+        self,
+        tenant: str,
+        user: str,
+        *,
+        state: State | None,
+        after: str | None,
+        limit: int,
+        oldest_first: bool = False,
+        omit_deleted: bool = False,
     ) -> list[Job]:
-        """Returns a user's jobs that follow the job `after`, the newest first unless asked otherwise."""
+        """Returns a user's jobs that follow the job `after`, the newest first unless asked otherwise.
+
+        `omit_deleted` leaves out those that were asked to stop, and those whose video is in the trash or deleted.
+        """
 
     async def overdue(self, now: datetime, *, grace_s: float) -> list[str]:
         """Returns the ids of jobs whose expire_time has passed, of begun ones `grace_s` ago, or their start timeout."""

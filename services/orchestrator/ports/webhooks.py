@@ -46,21 +46,25 @@ class Endpoints(Protocol):
     async def change(self, key: EndpointKey, decide: Callable[[Endpoint], Endpoint], act: Act) -> Endpoint:
         """Stores what `decide` returns for the locked endpoint. Raises NotFound, and what `decide` raises.
 
-        One that becomes active is tried at once. Of one that becomes disabled, what waits stays, and is sent when it is
+        One that becomes active, does not fail any more, or has another URL, is tried at once, and its deliveries begin
+        as if they had not been tried. Of one that becomes disabled, what waits stays, and is sent when it is
         active again.
         """
 
     async def delete(self, key: EndpointKey, act: Act) -> None:
-        """Deletes an endpoint: nothing more is recorded for it or sent to it. Raises NotFound."""
-
-    async def rotate(self, key: EndpointKey, overlap: timedelta, act: Act) -> tuple[Endpoint, str]:
-        """Gives an endpoint another secret, and returns both. The one before signs too for the overlap.
+        """Deletes an endpoint: nothing more is recorded for it or sent to it. A repeat changes nothing.
 
         Raises NotFound.
         """
 
+    async def rotate(self, key: EndpointKey, request_id: str, overlap: timedelta, act: Act) -> tuple[Endpoint, str]:
+        """Gives an endpoint another secret, and returns both. The one before signs too for the overlap.
+
+        The request of the last rotation changes nothing, and gets the same secret. Raises NotFound.
+        """
+
     async def test(self, key: EndpointKey, act: Act) -> Delivery:
-        """Makes a delivery of a test, and has the endpoint tried at once; a test that waits already is returned.
+        """Makes a delivery of a test, and has it tried at once; one that waits already is returned.
 
         Raises NotFound, and PreconditionFailed if the endpoint is not active.
         """
@@ -108,7 +112,7 @@ class Claimed:
     create_time: datetime
     """When it happened."""
     tries: int
-    """This one too, since the beginning or the last replay."""
+    """This one too, since the beginning, the last replay, or the end of a pause."""
     failing_since: datetime | None
     """Of the endpoint, before this try; None: the last one has succeeded."""
     failures: int
@@ -134,7 +138,7 @@ class Backlog:
     oldest_time: datetime | None
     """When the oldest of them happened."""
     due_time: datetime | None
-    """Since when the longest due of them is that may be sent now, to an endpoint that does not fail."""
+    """Since when an endpoint that does not fail, and may get more now, has been given none of what is due for it."""
     dead: int
     failing_endpoints: int
     """Active ones whose last try failed."""
@@ -150,6 +154,8 @@ class Deliveries(Protocol):
         """Takes deliveries that are due, at most so many, those first that have waited longest.
 
         `failing`: only those of endpoints whose last try failed, or only of the others; None: of all.
+
+        One that cannot be read is logged and left out.
 
         No other process gets them until the lease ends; then they count as not reported, and are due again. Over all
         processes an endpoint has at most `most_per_endpoint` at a time, and one at a time while it fails. A delivery is
@@ -168,7 +174,8 @@ class Deliveries(Protocol):
         """Records a failure, and when the delivery is tried again. Returns False if the claim is not the newest.
 
         `hold_until`: nothing at all is sent to the endpoint before that; None: its other deliveries go on. Tries that
-        fail together, claimed in the same state of the endpoint, count as one failure of it.
+        fail together, claimed in the same state of the endpoint, count as one failure of it; one at a URL
+        that the endpoint has no more counts for nothing.
         """
 
     async def dead(
@@ -179,8 +186,11 @@ class Deliveries(Protocol):
     async def release(self, claimed: Claimed, time: datetime) -> None:
         """Gives a delivery back that was not tried: it is due from that time on, and the try does not count."""
 
-    async def pause(self, endpoint: int, reason: PauseReason, now: datetime) -> bool:
-        """Pauses an active endpoint until its tenant activates it. Returns False if it is not active any more."""
+    async def pause(self, claimed: Claimed, reason: PauseReason, now: datetime) -> bool:
+        """Pauses the endpoint of a delivery until its tenant activates it.
+
+        Returns False if it is not active any more, or has another URL by now.
+        """
 
     async def backlog(self, now: datetime) -> Backlog:
         """Returns what waits, for metrics."""

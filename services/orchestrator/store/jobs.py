@@ -19,12 +19,21 @@ from services.orchestrator.store import event_writer, paid_call_steps, row_mappi
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.store.queue_notifier import QueueNotifier
-from services.orchestrator.store.schema import jobs
+from services.orchestrator.store.schema import assets, jobs
 from services.reasons import RequestReason
 
 OVERDUE = 500
 """Overdue jobs that are returned at once, at most."""
 START_TIMEOUT = jobs.c.spec["start_timeout_ms"].astext.cast(sa.BigInteger) * sa.text("interval '1 millisecond'")
+
+STOPPED = (State.CANCELLING.value, State.CANCELLED.value)
+SHOWN = sa.exists().where(
+    assets.c.tenant == jobs.c.tenant,
+    assets.c.user == jobs.c.user,
+    assets.c.sha256 == jobs.c.output["asset"].astext,
+    ~assets.c.hidden,
+)
+"""Whether there is the video of a job."""
 
 log = logging.getLogger(__name__)
 
@@ -86,14 +95,27 @@ class PostgresJobs:
         return row_mapping.job(row)
 
     async def page(
-        self, tenant: str, user: str, *, state: State | None, after: str | None, limit: int, oldest_first: bool = False
+        self,
+        tenant: str,
+        user: str,
+        *,
+        state: State | None,
+        after: str | None,
+        limit: int,
+        oldest_first: bool = False,
+        omit_deleted: bool = False,
     ) -> list[Job]:
-        """Returns a user's jobs that follow the job `after`, the newest first unless asked otherwise."""
+        """Returns a user's jobs that follow the job `after`, the newest first unless asked otherwise.
+
+        `omit_deleted` leaves out those that were asked to stop, and those whose video is in the trash or deleted.
+        """
         query = sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.user == user)
         if state is not None:
             query = query.where(jobs.c.state == state.value)
         if after is not None:
             query = query.where(jobs.c.id > after if oldest_first else jobs.c.id < after)
+        if omit_deleted:
+            query = query.where(jobs.c.state.not_in(STOPPED), jobs.c.output.is_(None) | SHOWN)
         order = jobs.c.id.asc() if oldest_first else jobs.c.id.desc()
         async with self._database.reading() as connection:
             result = await connection.execute(query.order_by(order).limit(limit))

@@ -1,12 +1,13 @@
 """PostgresDeliveries: which deliveries are sent next, by one process each, and how their tries ended."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from services.orchestrator.domain.webhook import ERROR_CHARACTERS, LEFT_ALONE, PauseReason
+from services.orchestrator.domain.webhook import AT_ONCE, ERROR_CHARACTERS, LEFT_ALONE, PauseReason
 from services.orchestrator.domain.webhook_payload import payload
 from services.orchestrator.ports.service_secrets import ServiceSecrets
 from services.orchestrator.ports.webhooks import Backlog, Claimed, Failure
@@ -20,6 +21,8 @@ COUNT_MOST = 100_000
 RECOVERED_MOST = 10_000
 """Deliveries that are due at once when their endpoint answers again, at most; the others have been left alone before
 their first try, and are due anyway."""
+
+log = logging.getLogger(__name__)
 
 # Of an endpoint: how many more it may have, and what is due. A later delivery of a subject waits for the earlier ones,
 # also while these are claimed: they wait too.
@@ -80,6 +83,8 @@ WITH chosen AS (
     SET claimed = true, claim = claim + 1, tries = tries + 1, last_try_time = :now, next_try_time = :lease_end
     FROM chosen WHERE delivery.number = chosen.number AND delivery.state = 'waiting'
     RETURNING delivery.*
+), served AS (
+    UPDATE webhook_endpoints SET claim_time = :now WHERE number IN (SELECT endpoint FROM claimed)
 )
 SELECT claimed.*, endpoint.id AS endpoint_id, endpoint.url, endpoint.salt, endpoint.old_salt,
     endpoint.old_secret_expire_time, endpoint.failing_since, endpoint.failures
@@ -124,7 +129,7 @@ WITH failed AS (
     UPDATE webhook_endpoints AS endpoint SET failing_since = coalesce(failing_since, :now),
         failures = failures + CASE WHEN failures = :failures THEN 1 ELSE 0 END,
         hold_until = coalesce(CAST(:hold_until AS timestamptz), hold_until)
-    FROM failed WHERE endpoint.number = failed.endpoint
+    FROM failed WHERE endpoint.number = failed.endpoint AND endpoint.url = :url
 )
 SELECT 1 FROM failed
 """)
@@ -133,13 +138,15 @@ UPDATE webhook_deliveries SET claimed = false, next_try_time = :time, tries = tr
 """)
 PAUSE = sa.text("""
 UPDATE webhook_endpoints SET state = 'paused', pause_reason = :reason, pause_time = :now, update_time = :now
-WHERE number = :number AND state = 'active'
+WHERE number = :number AND state = 'active' AND url = :url
 """)
+# A receiver that has much to take is served: its oldest one is due since it was last given some.
 BACKLOG = sa.text(f"""
 {WAITING} SELECT counted.waiting, oldest_time,
-    (SELECT min(due.next_try_time) FROM waiting JOIN webhook_endpoints AS endpoint
+    (SELECT min(greatest(due.next_try_time, endpoint.claim_time)) FROM waiting JOIN webhook_endpoints AS endpoint
             ON endpoint.number = waiting.endpoint CROSS JOIN LATERAL ({DUE} LIMIT 1) AS due
-        WHERE waiting.next_try_time <= :now AND {SENDS} AND endpoint.failing_since IS NULL) AS due_time,
+        WHERE waiting.next_try_time <= :now AND {SENDS} AND endpoint.failing_since IS NULL
+            AND {ROOM} > 0) AS due_time,
     (SELECT count(*) FROM webhook_endpoints WHERE state = 'active' AND failing_since IS NOT NULL) AS failing,
     (SELECT count(*) FROM (
         SELECT FROM webhook_endpoints AS endpoint JOIN webhook_deliveries AS delivery
@@ -175,7 +182,7 @@ class PostgresDeliveries:
             if not endpoints:
                 return []
             rows = (await connection.execute(CLAIM, given | {"endpoints": endpoints})).all()
-        return [_claimed(row, key, now) for row in rows]
+        return [each for row in rows if (each := _claimed(row, key, now)) is not None]
 
     async def delivered(self, claimed: Claimed, now: datetime, status: int) -> bool:
         """Records a success."""
@@ -200,16 +207,16 @@ class PostgresDeliveries:
         async with self._database.reading() as connection:
             await connection.execute(RELEASE, _own(claimed) | {"time": time})
 
-    async def pause(self, endpoint: int, reason: PauseReason, now: datetime) -> bool:
-        """Pauses an active endpoint until its tenant activates it."""
+    async def pause(self, claimed: Claimed, reason: PauseReason, now: datetime) -> bool:
+        """Pauses the endpoint of a delivery until its tenant activates it."""
         async with self._database.reading() as connection:
-            given = {"number": endpoint, "reason": reason.value, "now": now}
+            given = {"number": claimed.endpoint, "url": claimed.url, "reason": reason.value, "now": now}
             return bool((await connection.execute(PAUSE, given)).rowcount)
 
     async def backlog(self, now: datetime) -> Backlog:
         """Returns what waits, for metrics."""
         async with self._database.reading() as connection:
-            row = (await connection.execute(BACKLOG, {"now": now})).one()
+            row = (await connection.execute(BACKLOG, {"now": now, "most": AT_ONCE})).one()
         return Backlog(row.waiting, row.oldest_time, row.due_time, row.dead, row.failing, row.paused)
 
     async def _done(self, statement: sa.TextClause, given: dict[str, Any]) -> bool:
@@ -217,7 +224,14 @@ class PostgresDeliveries:
             return (await connection.execute(statement, given)).one_or_none() is not None
 
 
-def _claimed(row: sa.Row[Any], key: bytes, now: datetime) -> Claimed:
+def _claimed(row: sa.Row[Any], key: bytes, now: datetime) -> Claimed | None:
+    """Returns a delivery; None: it cannot be read, which must not keep the others from their receivers."""
+    try:
+        body = payload(row.event_type, row.create_time, webhook_rows.fact(row))
+    except Exception:
+        fields = {"tenant": row.tenant, "webhook": row.endpoint_id, "delivery": webhook_rows.delivery_id(row.id)}
+        log.exception("a webhook cannot be read; it is tried again when its claim has run out", extra=fields)
+        return None
     return Claimed(
         number=row.number,
         claim=row.claim,
@@ -228,7 +242,7 @@ def _claimed(row: sa.Row[Any], key: bytes, now: datetime) -> Claimed:
         url=row.url,
         secrets=webhook_rows.secrets_of(row, key, now),
         event_type=row.event_type,
-        payload=payload(row.event_type, row.create_time, webhook_rows.fact(row)),
+        payload=body,
         create_time=row.create_time,
         tries=row.tries,
         failing_since=row.failing_since,
@@ -237,7 +251,12 @@ def _claimed(row: sa.Row[Any], key: bytes, now: datetime) -> Claimed:
 
 
 def _own(claimed: Claimed) -> dict[str, Any]:
-    return {"number": claimed.number, "claim": claimed.claim, "failures": claimed.failures}
+    return {
+        "number": claimed.number,
+        "claim": claimed.claim,
+        "failures": claimed.failures,
+        "url": claimed.url,
+    }
 
 
 def _said(failure: Failure) -> dict[str, Any]:

@@ -39,13 +39,14 @@ VALUES (:tenant, :id, :url, CAST(:event_types AS text[]), :description, :now, :n
 # One that was paused begins as if it had never failed.
 CHANGE = sa.text("""
 UPDATE webhook_endpoints SET url = :url, event_types = CAST(:event_types AS text[]), description = :description,
-    state = :state, update_time = :now, failing_since = :failing_since, failures = :failures, hold_until = NULL,
+    state = :state, update_time = :now, failing_since = :failing_since, failures = :failures,
+    hold_until = CASE WHEN CAST(:failing_since AS timestamptz) IS NOT NULL THEN hold_until END,
     pause_reason = :pause_reason, pause_time = :pause_time
 WHERE number = :number RETURNING *
 """)
 DUE_NOW = sa.text("""
-UPDATE webhook_deliveries SET next_try_time = :now
-WHERE endpoint = :number AND state = 'waiting' AND NOT claimed AND next_try_time > :now
+UPDATE webhook_deliveries SET next_try_time = least(next_try_time, :now), tries = 0
+WHERE endpoint = :number AND state = 'waiting' AND NOT claimed AND (next_try_time > :now OR tries > 0)
 """)
 # Its salts go too: no secret of it can be made any more.
 _DELETE = """
@@ -55,7 +56,7 @@ UPDATE webhook_endpoints SET state = 'deleted', url = '', description = '', salt
 DELETE = sa.text(f"{_DELETE} WHERE number = :number")
 DELETE_ALL = sa.text(f"{_DELETE} WHERE tenant = :tenant AND state <> 'deleted'")
 ROTATE = sa.text("""
-UPDATE webhook_endpoints SET salt = gen_random_uuid(), secret_time = :now, update_time = :now,
+UPDATE webhook_endpoints SET salt = gen_random_uuid(), rotation = :request_id, secret_time = :now, update_time = :now,
     old_salt = CASE WHEN :old_until > :now THEN salt END,
     old_secret_expire_time = CASE WHEN :old_until > :now THEN CAST(:old_until AS timestamptz) END
 WHERE number = :number RETURNING *
@@ -138,7 +139,7 @@ class PostgresEndpoints:
                 "now": act.time,
             }
             stored = webhook_rows.endpoint((await connection.execute(CHANGE, given)).one())
-            if stored.state is EndpointState.ACTIVE and before.state is not EndpointState.ACTIVE:
+            if stored.state is EndpointState.ACTIVE and _repaired(before, stored):
                 await connection.execute(DUE_NOW, {"number": before.number, "now": act.time})
             await audit_log.write(connection, act, _logged(before), _logged(stored))
             return stored
@@ -146,19 +147,23 @@ class PostgresEndpoints:
     async def delete(self, key: EndpointKey, act: Act) -> None:
         """Deletes an endpoint: nothing more is recorded for it or sent to it. Raises NotFound."""
         async with self._database.writing() as connection:
-            before = await find(connection, key, lock=True)
+            before = webhook_rows.endpoint(await _found(connection, key, lock=True, deleted=True))
+            if before.state is EndpointState.DELETED:
+                return
             await connection.execute(DELETE, {"number": before.number, "now": act.time})
             await audit_log.write(connection, act, _logged(before), _logged(before) | {"state": "deleted"})
 
-    async def rotate(self, key: EndpointKey, overlap: timedelta, act: Act) -> tuple[Endpoint, str]:
+    async def rotate(self, key: EndpointKey, request_id: str, overlap: timedelta, act: Act) -> tuple[Endpoint, str]:
         """Gives an endpoint another secret, and returns both. The one before signs too for the overlap."""
         secret_key = await self._secrets.secret(SECRET)
         async with self._database.writing() as connection:
-            before = await find(connection, key, lock=True)
-            given = {"number": before.number, "now": act.time, "old_until": act.time + overlap}
-            row = (await connection.execute(ROTATE, given)).one()
-            after = webhook_rows.endpoint(row)
-            await audit_log.write(connection, act, _logged(before), _logged(after))
+            row = await _found(connection, key, lock=True)
+            before = after = webhook_rows.endpoint(row)
+            if row.rotation != request_id:
+                given = {"number": before.number, "now": act.time, "old_until": act.time + overlap}
+                row = (await connection.execute(ROTATE, given | {"request_id": request_id})).one()
+                after = webhook_rows.endpoint(row)
+                await audit_log.write(connection, act, _logged(before), _logged(after))
             return after, secret(secret_key, after.number, str(row.salt))
 
     async def test(self, key: EndpointKey, act: Act) -> Delivery:
@@ -213,14 +218,24 @@ class PostgresEndpoints:
 
 async def find(connection: AsyncConnection, key: EndpointKey, *, lock: bool = False) -> Endpoint:
     """Returns an endpoint, locked until the transaction ends if asked. Raises NotFound."""
+    return webhook_rows.endpoint(await _found(connection, key, lock=lock))
+
+
+async def _found(connection: AsyncConnection, key: EndpointKey, *, lock: bool, deleted: bool = False) -> sa.Row[Any]:
     table = webhook_endpoints.c
-    query = sa.select(webhook_endpoints).where(
-        table.tenant == key.tenant, table.id == key.id, table.state != EndpointState.DELETED.value
-    )
+    query = sa.select(webhook_endpoints).where(table.tenant == key.tenant, table.id == key.id)
+    if not deleted:
+        query = query.where(table.state != EndpointState.DELETED.value)
     row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
         raise NotFound("webhook", f"webhooks/{key.id}")
-    return webhook_rows.endpoint(row)
+    return row
+
+
+def _repaired(before: Endpoint, after: Endpoint) -> bool:
+    """Whether what failed before a change says nothing about the tries after it."""
+    of_tries = before.state, before.url, before.failing_since
+    return of_tries != (after.state, after.url, after.failing_since)
 
 
 def _repeated(there: Endpoint, new: NewEndpoint) -> Endpoint:

@@ -25,8 +25,10 @@ DEAD = sa.text(f"""
     WHERE endpoint = :endpoint AND state = 'dead' AND create_time >= :since ORDER BY number LIMIT :limit
 )
 """)
+# One that is under way keeps the time at which its claim ends.
 OPEN_TEST = sa.text("""
-SELECT * FROM webhook_deliveries WHERE endpoint = :endpoint AND subject = :subject AND state = 'waiting' LIMIT 1
+UPDATE webhook_deliveries SET next_try_time = CASE WHEN claimed THEN next_try_time ELSE least(next_try_time, :now) END
+WHERE endpoint = :endpoint AND subject = :subject AND state = 'waiting' RETURNING *
 """)
 NEW_TEST = sa.text("""
 INSERT INTO webhook_deliveries (endpoint, tenant, event_type, subject, body, create_time, next_try_time)
@@ -36,11 +38,11 @@ TRY_NOW = sa.text("UPDATE webhook_endpoints SET hold_until = NULL WHERE number =
 
 
 async def test(connection: AsyncConnection, endpoint: Endpoint, act: Act) -> Delivery:
-    """Makes a delivery of a test, unless one waits, and has the endpoint tried at once."""
-    given = {"endpoint": endpoint.number, "subject": f"webhooks/{endpoint.key.id}"}
-    row = (await connection.execute(OPEN_TEST, given)).one_or_none()
+    """Makes a delivery of a test, unless one waits, and has it tried at once."""
+    given = {"endpoint": endpoint.number, "subject": f"webhooks/{endpoint.key.id}", "now": act.time}
+    row = (await connection.execute(OPEN_TEST, given)).first()
     if row is None:
-        new = given | {"tenant": endpoint.key.tenant, "event_type": TEST, "now": act.time}
+        new = given | {"tenant": endpoint.key.tenant, "event_type": TEST}
         row = (await connection.execute(NEW_TEST, new)).one()
     await connection.execute(TRY_NOW, given)
     made = webhook_rows.delivery(row)

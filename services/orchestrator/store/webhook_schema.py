@@ -20,11 +20,13 @@ webhook_endpoints = sa.Table(
     # A secret follows from its salt and from a secret of the service, so neither of the two signs alone.
     sa.Column("salt", sa.Uuid, nullable=False, server_default=sa.text("gen_random_uuid()")),
     sa.Column("secret_time", TIME, nullable=False, comment="When the salt was made."),
+    sa.Column("rotation", sa.Text, comment="The request_id that made the salt; NULL: it is the first one."),
     sa.Column("old_salt", sa.Uuid, comment="Of the secret before the rotation."),
     sa.Column("old_secret_expire_time", TIME),
     sa.Column("failing_since", TIME, comment="NULL: the last try succeeded."),
     sa.Column("failures", sa.Integer, nullable=False, server_default="0", comment="Since then."),
     sa.Column("hold_until", TIME, comment="Nothing is sent before."),
+    sa.Column("claim_time", TIME, comment="When a process last took some of its deliveries."),
     sa.Column("pause_reason", sa.Text),
     sa.Column("pause_time", TIME),
     sa.Column("create_time", TIME, nullable=False),

@@ -16,12 +16,15 @@ HOLD_S, HOLD_MOST_S = 5.0, 300.0
 time that a receiver is back."""
 
 
-def pause(delivery: str, tries: int) -> timedelta | None:
-    """Returns the time to the next try after this many failed ones; None: the delivery is given up."""
-    if tries > len(PAUSES_S):
+def pause(delivery: str, tries: int, age: timedelta) -> timedelta | None:
+    """Returns the time to the next try after this many failed ones; None: the delivery is given up.
+
+    `age` is the time since the event: a receiver that comes and goes causes many tries in a short time.
+    """
+    if tries > len(PAUSES_S) and age >= TRIED_FOR:
         return None
     share = crc32(f"{delivery} {tries}".encode()) / 2**32
-    return timedelta(seconds=PAUSES_S[tries - 1] * (1 + SPREAD * share))
+    return timedelta(seconds=PAUSES_S[min(tries, len(PAUSES_S)) - 1] * (1 + SPREAD * share))
 
 
 def hold(failures: int) -> timedelta | None:

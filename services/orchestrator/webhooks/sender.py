@@ -63,7 +63,7 @@ class Sender:
     async def _pause(self, delivery: Claimed, found: Verdict) -> None:
         if not isinstance(found, Failed) or found.pause is None:
             return
-        if await self._deliveries.pause(delivery.endpoint, found.pause, self._clock.now()):
+        if await self._deliveries.pause(delivery, found.pause, self._clock.now()):
             self._meter.endpoint_paused(found.pause)
             log.warning(
                 "a webhook endpoint was paused",

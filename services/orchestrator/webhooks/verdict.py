@@ -51,7 +51,7 @@ def verdict(delivery: Claimed, answer: Answer, now: datetime) -> Verdict:
         return Delivered(answer.status)
     reason = _reason(answer)
     dead_endpoint = _paused_for(delivery, reason, now)
-    next_pause = pause(delivery.id, delivery.tries)
+    next_pause = pause(delivery.id, delivery.tries, now - delivery.create_time)
     asked = timedelta(seconds=min(answer.retry_after_s or 0.0, RETRY_AFTER_MOST_S))
     held = max(hold(delivery.failures + 1) or timedelta(), asked)
     hold_until = now + held if held else None

@@ -6,7 +6,6 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
 from services.studio.file_answer import FileAnswer
-from services.studio.live.cross_origin import CrossOrigin
 from services.studio.live.fragment_heads import FragmentHeads
 from services.studio.live.live_calls import LiveCalls
 from services.studio.live.live_metrics import LiveMetrics
@@ -20,16 +19,13 @@ def live_routes(
     registry: CollectorRegistry,
     *,
     timeout_s: float,
-    origins: str,
     wait_s: float = WAIT_S,
 ) -> list[Route]:
-    """Returns what is answered. `origins` are those of the settings; players wait `wait_s` for a first fragment."""
+    """Returns what is answered. Players wait `wait_s` for a first fragment."""
     calls, metrics = LiveCalls(channel, timeout_s), LiveMetrics(registry)
 
     async def find(token: str) -> live_pb2.Live:
         metrics.lookups.inc()
         return await calls.find(token)
 
-    return LiveRoutes(
-        calls, LiveViews(find, wait_s=wait_s), FragmentHeads(), files, metrics, CrossOrigin(origins)
-    ).routes()
+    return LiveRoutes(calls, LiveViews(find, wait_s=wait_s), FragmentHeads(), files, metrics).routes()

@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 from i2v.v1 import live_pb2, live_pb2_grpc
 
-from services.rpc.status_codes import from_call
-from services.studio.api_error import ApiError, bearer
+from services.studio import api_call
+from services.studio.api_error import bearer
 from services.studio.api_stream import chunks
 from services.studio.caller import Caller
 
@@ -40,7 +40,4 @@ class LiveCalls:
         return chunks(partial(self._stub.ReadFragment, request, metadata=bearer(token)))
 
     async def _call(self, method: Any, metadata: Any, request: Any) -> Any:
-        try:
-            return await method(request, metadata=metadata, timeout=self._timeout_s)
-        except grpc.aio.AioRpcError as error:
-            raise ApiError(from_call(error)) from error
+        return await api_call.answer(method, request, metadata, self._timeout_s)

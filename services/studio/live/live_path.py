@@ -1,4 +1,4 @@
-"""LivePath: a path of live playback. What all of them share: the token, the form of errors, other origins."""
+"""LivePath: a path of live playback. What all of them share: the token and the form of errors."""
 
 import logging
 import re
@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 from services.reasons import AccessReason, HttpReason
 from services.rpc.status_codes import Failure
 from services.studio.api_error import ApiError
-from services.studio.live.cross_origin import CrossOrigin
 from services.studio.refusal import WRONG
 from services.studio.refused_request import RefusedRequest
 from services.studio.videos import error_json
@@ -32,18 +31,11 @@ class LivePath:
     """Answers requests by an endpoint, and what is wrong with them in the form of the paths around it."""
 
     endpoint: Endpoint
-    origins: CrossOrigin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
         request = Request(scope, receive)
-        origin = request.headers.get("origin", "")
-        if request.method == "OPTIONS":
-            response = Response(None, 204, dict(self.origins.preflight(origin)))
-        else:
-            response = await self._answer(request)
-            if "token" in request.query_params:
-                response.headers.update(self.origins.headers(origin))
+        response = await self._answer(request)
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
@@ -69,10 +61,7 @@ def failed(failure: Failure) -> Response:
         return error_json.answer(403, failure.message, code=failure.reason)
     if failure.code is grpc.StatusCode.NOT_FOUND or any(each.field == "name" for each in failure.violations):
         return error_json.answer(404, "There is no such video.", code=failure.reason)
-    response = error_json.of_failure(failure)
-    if response.status_code == 503:
-        response.headers.setdefault("Retry-After", "1")
-    return response
+    return error_json.of_failure(failure)
 
 
 def _token(request: Request) -> str:

@@ -16,7 +16,6 @@ from services.reasons import AccessReason, HttpReason
 from services.studio.caller import caller
 from services.studio.file_answer import File, FileAnswer
 from services.studio.live import playlists, retiming
-from services.studio.live.cross_origin import CrossOrigin
 from services.studio.live.fragment_head import FragmentHead
 from services.studio.live.fragment_heads import FragmentHeads
 from services.studio.live.live_calls import LiveCalls
@@ -44,13 +43,12 @@ class LiveRoutes:
     heads: FragmentHeads
     files: FileAnswer
     metrics: LiveMetrics
-    origins: CrossOrigin
 
     def routes(self) -> list[Route]:
         """Returns what is answered."""
         return [
-            Route("/v1/videos/{id}/live.m3u8", LivePath(self.playlist, self.origins)),
-            Route("/v1/videos/{id}/live/{take}/{name}", LivePath(self.part, self.origins)),
+            Route("/v1/videos/{id}/live.m3u8", LivePath(self.playlist)),
+            Route("/v1/videos/{id}/live/{take}/{name}", LivePath(self.part)),
         ]
 
     async def playlist(self, request: Request, token: str) -> Response:

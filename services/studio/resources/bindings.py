@@ -12,6 +12,7 @@ from i2v.v1 import (
     catalog_pb2,
     collection_pb2,
     job_pb2,
+    live_pb2,
     provenance_pb2,
     session_pb2,
     share_pb2,
@@ -28,6 +29,7 @@ PROTOS = (
     collection_pb2,
     job_pb2,
     key_pb2,
+    live_pb2,
     provenance_pb2,
     session_pb2,
     share_pb2,
@@ -71,6 +73,7 @@ JOBS = (
         key="request_id",
         location="/v1/jobs/{name}",
     ),
+    Binding("POST", "/v1/jobs/{job}:signLiveUrl", "i2v.v1.LiveService.SignLiveUrl", _JOB, body=WHOLE),
 )
 ASSETS = (
     Binding("GET", "/v1/assets", f"{_ASSETS}.ListAssets"),
@@ -195,7 +198,13 @@ WEBHOOKS = (
     ),
     Binding("DELETE", "/v1/webhooks/{webhook}", f"{_WEBHOOKS}.DeleteEndpoint", _WEBHOOK),
     Binding(
-        "POST", "/v1/webhooks/{webhook}:rotateSecret", f"{_WEBHOOKS}.RotateSecret", _WEBHOOK, body=WHOLE, status=201
+        "POST",
+        "/v1/webhooks/{webhook}:rotateSecret",
+        f"{_WEBHOOKS}.RotateSecret",
+        _WEBHOOK,
+        body=WHOLE,
+        status=201,
+        key="request_id",
     ),
     Binding("POST", "/v1/webhooks/{webhook}:test", f"{_WEBHOOKS}.TestEndpoint", _WEBHOOK, body=WHOLE),
     Binding("GET", "/v1/webhooks/{webhook}/deliveries", f"{_WEBHOOKS}.ListDeliveries", _OF_WEBHOOK),
@@ -240,7 +249,6 @@ BINDINGS: Sequence[Binding] = (
 )
 
 UNBOUND: Mapping[str, str] = {
-    "i2v.v1.LiveService.SignLiveUrl": "`/v1/videos/{id}/live.m3u8` signs the URLs in it.",
     f"{_JOBS}.WatchJob": "`/v1/jobs/{job}/events` sends it as server-sent events.",
     f"{_USAGE}.WatchUsage": "`/v1/usage/events` sends it as server-sent events.",
     f"{_ASSETS}.ReadAsset": "`/v1/assets/{asset}/content` sends the bytes.",

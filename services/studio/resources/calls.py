@@ -9,6 +9,7 @@ from google.protobuf.message_factory import GetMessageClass
 from i2v.v1 import catalog_pb2, catalog_pb2_grpc
 
 from services.rpc.status_codes import Failure, from_call
+from services.studio import api_call
 from services.studio.api_error import ApiError
 from services.studio.caller import Caller
 from services.studio.resources.binding import Binding
@@ -25,10 +26,7 @@ class Calls:
     async def check(self, caller: Caller) -> None:
         """Returns if the credential is one: the cheapest call that any may make."""
         request = catalog_pb2.ListModelsRequest(page_size=1)
-        try:
-            await self._catalog.ListModels(request, metadata=caller.metadata, timeout=self._timeout_s)
-        except grpc.aio.AioRpcError as error:
-            raise ApiError(from_call(error)) from error
+        await api_call.answer(self._catalog.ListModels, request, caller.metadata, self._timeout_s)
 
     async def answer(self, binding: Binding, caller: Caller, request: Message) -> Message:
         """Returns the response of an RPC. One that may be repeated is asked once more when its answer is lost."""
@@ -53,10 +51,7 @@ class Calls:
     async def _once(self, binding: Binding, caller: Caller, request: Message) -> Message:
         method, timeout_s = self._methods[binding.rpc], binding.seconds or self._timeout_s
         given: Any = iter([request]) if binding.descriptor.client_streaming else request
-        try:
-            response: Message = await method(given, metadata=caller.metadata, timeout=timeout_s)
-        except grpc.aio.AioRpcError as error:
-            raise ApiError(from_call(error)) from error
+        response: Message = await api_call.answer(method, given, caller.metadata, timeout_s)
         return response
 
 

@@ -53,7 +53,7 @@ class Operation:
                 _demand_json(request, binding)
                 if not _is_small(request):
                     await self.calls.check(who)
-                body = await stack.enter_async_context(self.bodies.of(request, _json, most=BYTES_MOST))
+                body = await stack.enter_async_context(self.bodies.of(request, who.credential, _json, BYTES_MOST))
             message = transcoding.request(
                 binding, path=path, query_string=request.scope["query_string"], body=body, key=key, etag=etag
             )

@@ -34,7 +34,7 @@ def form(wrong: str = "", *, field: str = "", user: str = "") -> str:
         '<p class="quiet hint" id="user-hint">Keeps your videos apart from others’ who have the same key.</p></div>'
         "<button>Sign in</button></form>"
     )
-    return _page("Sign in", body, foot="You stay signed in for 12 hours, in this browser alone.")
+    return _page("Sign in", body, foot="You stay signed in for 12&nbsp;hours, in this browser alone.")
 
 
 def link() -> str:

@@ -78,7 +78,7 @@ class Endpoint:
             return
         try:
             request = Request(scope, receive)
-            async with self._bodies.of(request, _whole, most=MESSAGE_BYTES_MOST) as body:
+            async with self._bodies.of(request, _query(scope, "sid"), _whole, MESSAGE_BYTES_MOST) as body:
                 await self._take(scope, body)
                 await self._server.eio.handle_request(scope, _replayed(body), _hardened(send))
         except RefusedRequest as error:

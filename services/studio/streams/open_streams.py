@@ -6,8 +6,12 @@ from enum import StrEnum
 
 from services.reasons import HttpReason
 from services.studio.caller import Caller
+from services.studio.fair_share import FairShare
 from services.studio.metrics import StudioMetrics
 from services.studio.refused_request import RefusedRequest
+
+OF_KEY = 4
+"""Streams of one key by those that are left for others: at most four fifths of all."""
 
 
 class End(StrEnum):
@@ -42,19 +46,21 @@ class OpenStreams:
     """Counts streams, of all callers and of each."""
 
     def __init__(self, most: int, most_of_caller: int, metrics: StudioMetrics) -> None:
-        self._most, self._most_of_caller, self._metrics = most, most_of_caller, metrics
+        self._most_of_caller, self._metrics = most_of_caller, metrics
+        self._share = FairShare(most, OF_KEY)
         self._of_caller: Counter[Caller] = Counter()
         self._places: set[Place] = set()
 
     def enter(self, who: Caller) -> Place:
         """Admits a stream; `leave` of its place must follow. Raises RefusedRequest."""
-        if len(self._places) >= self._most:
-            sentence = f"This server has {self._most} event streams open, the most allowed. Try again later."
-            raise RefusedRequest(sentence, reason=HttpReason.EVENT_STREAMS_FULL, status=503)
         if self._of_caller[who] >= self._most_of_caller:
             sentence = f"You have {self._most_of_caller} event streams open here, the most allowed. Close some of them."
             headers = {"Retry-After": "1"}
             raise RefusedRequest(sentence, reason=HttpReason.CALLER_STREAMS_FULL, status=429, headers=headers)
+        if not self._share.take(who.credential, 1):
+            self._share.give(who.credential, 1)
+            sentence = "This server has too many event streams open, or too many of your key. Try again later."
+            raise RefusedRequest(sentence, reason=HttpReason.EVENT_STREAMS_FULL, status=503)
         place = Place(self, who)
         self._places.add(place)
         self._of_caller[who] += 1
@@ -64,6 +70,7 @@ class OpenStreams:
     def leave(self, place: Place, who: Caller, end: End) -> None:
         """A stream has ended."""
         self._places.discard(place)
+        self._share.give(who.credential, 1)
         self._of_caller[who] -= 1
         if not self._of_caller[who]:
             del self._of_caller[who]

@@ -27,7 +27,11 @@ KEPT_S = 24 * 3600
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 DETAILS = ("title", "description", "sourceModule", "tags")
 """What the library says of the file, in the query."""
-STATUSES: Mapping[str, int] = {AssetReason.UPLOAD_TOO_LARGE: 413, AssetReason.MEDIA_TYPE_UNSUPPORTED: 415}
+STATUSES: Mapping[str, int] = {
+    AssetReason.UPLOAD_ID_REUSED: 409,
+    AssetReason.UPLOAD_TOO_LARGE: 413,
+    AssetReason.MEDIA_TYPE_UNSUPPORTED: 415,
+}
 """Of refusals for which HTTP has a status of its own."""
 OUT_OF_STEP = (AssetReason.UPLOAD_INCOMPLETE, AssetReason.UPLOAD_OFFSET_WRONG)
 
@@ -131,8 +135,10 @@ class UploadRoutes:
         received = int(failure.metadata.get("received_bytes", "0"))
         if body.broken is not None:
             raise body.broken
+        where = {} if request.method == "PATCH" else {"Location": f"/v1/uploads/{header.upload_id}"}
         if failure.reason == AssetReason.UPLOAD_OFFSET_WRONG and body.size_bytes:
-            return _out_of_step(header.offset, received, header.size_bytes)
+            # A beginning that is repeated, since its answer was lost, still learns where to go on.
+            return _out_of_step(header.offset, received, header.size_bytes, where)
         if said.complete:
             sentence = f"{received} of {header.size_bytes} bytes have arrived, and no more were announced."
             raise RefusedRequest(
@@ -141,9 +147,7 @@ class UploadRoutes:
                 headers=_progress(received, header.size_bytes, complete=False),
             )
         headers = _progress(received, header.size_bytes, complete=False)
-        if request.method == "PATCH":
-            return Response(None, 204, headers)
-        return Response(None, 201, headers | {"Location": f"/v1/uploads/{header.upload_id}"})
+        return Response(None, 201 if where else 204, headers | where)
 
 
 def _made(asset: asset_pb2.Asset) -> Response:
@@ -164,13 +168,13 @@ def _progress(received: int, size: int, *, complete: bool) -> dict[str, str]:
     }
 
 
-def _out_of_step(offset: int, received: int, size: int) -> Response:
+def _out_of_step(offset: int, received: int, size: int, where: Mapping[str, str] | None = None) -> Response:
     refused = RefusedRequest(
         f"Byte {received} comes next, not byte {offset}.",
         reason=AssetReason.UPLOAD_OFFSET_WRONG,
         param=OFFSET,
         status=409,
-        headers=_progress(received, size, complete=False),
+        headers={**_progress(received, size, complete=False), **(where or {})},
     )
     return problem.of_refusal(refused)
 

@@ -1,28 +1,27 @@
 """Api: the calls that videos over HTTP need, with the credential of whoever calls."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-from i2v.v1 import asset_pb2, asset_pb2_grpc, catalog_pb2, catalog_pb2_grpc, job_pb2, job_pb2_grpc
+from i2v.v1 import asset_pb2, catalog_pb2, catalog_pb2_grpc, job_pb2, job_pb2_grpc
 
-from services.rpc.status_codes import from_call
+from services.studio import api_call
 from services.studio.api_error import ApiError
-from services.studio.api_stream import chunks
+from services.studio.asset_files import AssetFiles
 from services.studio.caller import Caller
 
 CHUNK = 512 * 1024
 
 
-class Api:
+class Api(AssetFiles):
     """The calls of one channel. Each raises ApiError."""
 
     def __init__(self, channel: grpc.aio.Channel, timeout_s: float, upload_timeout_s: float = 60.0) -> None:
-        self._timeout_s, self._upload_timeout_s = timeout_s, upload_timeout_s
+        super().__init__(channel, timeout_s)
+        self._upload_timeout_s = upload_timeout_s
         self._jobs: Any = job_pb2_grpc.JobServiceStub(channel)
         self._catalog: Any = catalog_pb2_grpc.CatalogServiceStub(channel)
-        self._assets: Any = asset_pb2_grpc.AssetServiceStub(channel)
 
     async def submit(self, caller: Caller, request: job_pb2.SubmitJobRequest) -> job_pb2.Job:
         """Admits a job; asks once more when the answer is lost, which admits no second one."""
@@ -82,30 +81,9 @@ class Api:
         stored = await self._call(self._assets.WriteAsset, caller, parts(), self._upload_timeout_s)
         return str(stored.name)
 
-    async def asset(self, caller: Caller, name: str) -> asset_pb2.Asset:
-        """Returns the properties of an asset."""
-        found: asset_pb2.Asset = await self._call(self._assets.GetAsset, caller, asset_pb2.GetAssetRequest(name=name))
-        return found
-
     async def delete(self, caller: Caller, name: str) -> None:
         """Moves an asset to the trash."""
         await self._call(self._assets.DeleteAsset, caller, asset_pb2.DeleteAssetRequest(name=name))
 
-    async def rendition(self, caller: Caller, name: str, variant: str) -> asset_pb2.Rendition:
-        """Returns the properties of a variant of an asset; makes it first if it is missing."""
-        request = asset_pb2.GetRenditionRequest(name=name, variant=variant)
-        found: asset_pb2.Rendition = await self._call(
-            self._assets.GetRendition, caller, request, self._upload_timeout_s
-        )
-        return found
-
-    def read(self, caller: Caller, name: str, variant: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
-        """Yields the bytes of an asset, or of a variant, from an offset."""
-        request = asset_pb2.ReadAssetRequest(name=name, variant=variant, offset=offset, length=length)
-        return chunks(partial(self._assets.ReadAsset, request, metadata=caller.metadata))
-
     async def _call(self, method: Any, caller: Caller, request: Any, timeout_s: float = 0.0) -> Any:
-        try:
-            return await method(request, metadata=caller.metadata, timeout=timeout_s or self._timeout_s)
-        except grpc.aio.AioRpcError as error:
-            raise ApiError(from_call(error)) from error
+        return await api_call.answer(method, request, caller.metadata, timeout_s or self._timeout_s)

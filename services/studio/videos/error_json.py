@@ -66,8 +66,7 @@ def of_failure(failure: Failure) -> JSONResponse:
 
 def of_refusal(refused: RefusedRequest) -> JSONResponse:
     """Returns the response for a request that is refused here."""
-    headers = ({"Retry-After": "1"} if refused.status == 503 else {}) | dict(refused.headers)
-    return answer(refused.status, refused.message, param=refused.param, code=refused.reason, headers=headers)
+    return answer(refused.status, refused.message, param=refused.param, code=refused.reason, headers=refused.headers)
 
 
 def answer(
@@ -75,5 +74,10 @@ def answer(
 ) -> JSONResponse:
     """Returns an error that no cache keeps."""
     kind = TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    kept = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} | dict(headers or {})
+    if status == 401:
+        kept["WWW-Authenticate"] = "Bearer"
+    if status == 503:
+        kept.setdefault("Retry-After", "1")
     error = {"message": message, "type": kind, "param": param or None, "code": code or None}
-    return JSONResponse({"error": error}, status, {"Cache-Control": "no-store"} | dict(headers or {}))
+    return JSONResponse({"error": error}, status, kept)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.reasons import HttpReason
+from services.reasons import HttpReason, RequestReason
 from services.studio.caller import Caller
 from services.studio.file_answer import File, FileAnswer
 from services.studio.idempotency import key_of, request_id
@@ -51,7 +51,7 @@ class VideoRoutes:
         """Submits a job."""
         once = request_id(key_of(request))
         await self.api.check(who)  # before the body is read
-        async with self.bodies.of(request, video_body.fields) as (fields, file):
+        async with self.bodies.of(request, who.credential, video_body.fields) as (fields, file):
             wanted = video_request.read(fields, file)
             model = await self._model(who, wanted)
             picture = wanted.asset or (await self.api.upload(who, wanted.picture) if wanted.picture else "")
@@ -62,8 +62,8 @@ class VideoRoutes:
     async def remix(self, request: Request, who: Caller) -> Response:
         """Submits the job of a video again with another prompt, and with a new seed."""
         once = request_id(key_of(request))
-        first = await self._job(request, who)
-        async with self.bodies.of(request, video_body.fields) as (fields, _):
+        first = await self._video(request, who)
+        async with self.bodies.of(request, who.credential, video_body.fields) as (fields, _):
             prompt = video_request.read(fields).prompt
         spec = job_pb2.JobSpec()
         spec.CopyFrom(first.spec)
@@ -79,21 +79,18 @@ class VideoRoutes:
         return _json(video(job))
 
     async def retrieve(self, request: Request, who: Caller) -> Response:
-        """Returns a video. A deleted one does not exist any more."""
-        job = await self._job(request, who)
-        if job.state == job_pb2.Job.SUCCEEDED:
-            await self.api.asset(who, job.output.asset)
-        return _json(video(job))
+        """Returns a video."""
+        return _json(video(await self._video(request, who)))
 
     async def list(self, request: Request, who: Caller) -> Response:
-        """Returns a page of the caller's videos."""
+        """Returns a page of the caller's videos, without deleted ones."""
         limit, order = request.query_params.get("limit", "20"), request.query_params.get("order", "desc")
         if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= LIST_MOST):
             sentence = f"Give a whole number from 1 to {LIST_MOST}."
             raise RefusedRequest(sentence, reason=HttpReason.FIELD_MALFORMED, param="limit")
         if order not in ("asc", "desc"):
             raise RefusedRequest("Give 'asc' or 'desc'.", reason=HttpReason.FIELD_MALFORMED, param="order")
-        page = job_pb2.ListJobsRequest(page_size=int(limit), oldest_first=order == "asc")
+        page = job_pb2.ListJobsRequest(page_size=int(limit), oldest_first=order == "asc", omit_deleted=True)
         if after := request.query_params.get("after", ""):
             page.after = job_name(after)
         found = await self.api.jobs(who, page)
@@ -102,12 +99,18 @@ class VideoRoutes:
         return _json({"object": "list", "data": data, **ends, "has_more": bool(found.next_page_token)})
 
     async def delete(self, request: Request, who: Caller) -> Response:
-        """Stops a job that has not ended, and moves the video of one that has to the trash."""
-        job = await self._job(request, who)
-        if not job.HasField("end_time"):
-            await self.api.cancel(who, job.name)
-        elif job.state == job_pb2.Job.SUCCEEDED:
+        """Stops a job that has not ended, and moves the video of one that has to the trash.
+
+        A failed one cannot be deleted: it says why, and what it cost.
+        """
+        job = await self._video(request, who)
+        if job.state == job_pb2.Job.FAILED:
+            sentence = "The video could not be made: there is nothing to delete. Its error and its cost stay."
+            raise RefusedRequest(sentence, reason=HttpReason.VIDEO_UNFINISHED, status=409)
+        if job.state == job_pb2.Job.SUCCEEDED:
             await self.api.delete(who, job.output.asset)
+        else:
+            await self.api.cancel(who, job.name)
         return _json({"id": video_id(job.name), "object": "video.deleted", "deleted": True})
 
     async def content(self, request: Request, who: Caller) -> Response:
@@ -116,7 +119,7 @@ class VideoRoutes:
         if asked not in VARIANTS:
             names = ", ".join(VARIANTS)
             raise RefusedRequest(f"Give one of {names}.", reason=HttpReason.FIELD_MALFORMED, param="variant")
-        job, variant = await self._job(request, who), VARIANTS[asked]
+        job, variant = await self._unstopped(request, who), VARIANTS[asked]
         if job.state != job_pb2.Job.SUCCEEDED:
             sentence = f"The video is {video(job)['status']}, and has no content."
             raise RefusedRequest(sentence, reason=HttpReason.VIDEO_UNFINISHED, status=409)
@@ -144,8 +147,19 @@ class VideoRoutes:
         ]
         return _json({"object": "list", "data": data})
 
-    async def _job(self, request: Request, who: Caller) -> job_pb2.Job:
-        return await self.api.job(who, job_name(request.path_params["id"]))
+    async def _video(self, request: Request, who: Caller) -> job_pb2.Job:
+        """Returns the job of a video. Raises ApiError, RefusedRequest if the video was deleted."""
+        job = await self._unstopped(request, who)
+        if job.state == job_pb2.Job.SUCCEEDED:
+            await self.api.asset(who, job.output.asset)
+        return job
+
+    async def _unstopped(self, request: Request, who: Caller) -> job_pb2.Job:
+        """Returns the job of a video, whether or not its file was deleted. To stop a job is to delete its video."""
+        job = await self.api.job(who, job_name(request.path_params["id"]))
+        if job.state in (job_pb2.Job.CANCELLING, job_pb2.Job.CANCELLED):
+            raise RefusedRequest("There is no such video.", reason=RequestReason.NOT_FOUND, status=404)
+        return job
 
     async def _model(self, who: Caller, wanted: VideoRequest) -> catalog_pb2.Model | None:
         """Returns the card of the model, if the spec depends on it."""

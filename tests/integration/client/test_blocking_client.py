@@ -1,6 +1,7 @@
 """The client for programs without an event loop, against the scripted server."""
 
 import asyncio
+import concurrent.futures
 import io
 import os
 import signal
@@ -134,6 +135,24 @@ async def test_a_server_that_is_not_there_is_said_and_the_thread_ends() -> None:
 
     await asyncio.to_thread(work)
     assert not [each for each in threading.enumerate() if each.name == "i2v-client"]
+
+
+async def test_a_thread_that_still_waits_ends_when_the_client_is_closed() -> None:
+    def work() -> None:
+        with Client("127.0.0.1:1", KEY, retry_for_s=600) as i2v:
+            waiting = threading.Thread(target=wait, args=[i2v], daemon=True)
+            waiting.start()
+            begun.wait()
+        waiting.join(60)
+        assert not waiting.is_alive()
+
+    def wait(i2v: Client) -> None:
+        with pytest.raises(concurrent.futures.CancelledError):
+            for _ in i2v.watch("jobs/7", on_outage=lambda _: begun.set()):
+                pass
+
+    begun = threading.Event()
+    await asyncio.to_thread(work)
 
 
 def test_every_call_of_the_asynchronous_client_has_a_method_that_waits() -> None:

@@ -143,6 +143,7 @@ async def test_paths_that_disguise_where_they_go_name_nothing(own: Rig) -> None:
         b"/v1/assets/%ff%fe",
         b"/v1/assets/" + digest + b";a=b",
         b"/v1/jobs/%3Acancel",
+        b"/v1",
         b"/V1/assets/" + digest,
         b"/v1/assets/" + b"a" * 129,
     ):

@@ -188,7 +188,7 @@ async def test_parts_that_do_not_fit_are_refused_and_change_nothing(rig: Rig) ->
         (400, "UPLOAD_LENGTH_REQUIRED", "POST", b"", {"Upload-Complete": "?0"}),
         (400, "UPLOAD_LENGTH_REQUIRED", "POST", b"", {"Upload-Complete": "?0", "Upload-Length": "-1"}),
         (400, "CHECKSUM_MALFORMED", "POST", b"", length | {"Repr-Digest": digest(b"x", "sha-512")}),
-        (400, "UPLOAD_ID_REUSED", "POST", b"", length | {"Upload-Length": "7"}),
+        (409, "UPLOAD_ID_REUSED", "POST", b"", length | {"Upload-Length": "7"}),
         (415, "CONTENT_TYPE_UNSUPPORTED", "PATCH", PICTURE, at | {"Content-Type": "image/png"}),
         (400, "FIELD_MALFORMED", "PATCH", PICTURE, {"Upload-Complete": "?1"}),
         (400, "FIELD_MALFORMED", "PATCH", PICTURE, {"Upload-Offset": "0", "Upload-Complete": "true"}),
@@ -213,6 +213,16 @@ async def test_parts_that_do_not_fit_are_refused_and_change_nothing(rig: Rig) ->
     other = (await rig.http.post(f"{rig.address}/v1/uploads", headers=key(rig) | wrong)).headers["location"]
     refused = await rig.http.patch(rig.address + other, content=bytes(len(PICTURE)), headers=key(rig) | PART | at)
     assert (refused.status_code, refused.headers["upload-complete"]) == (415, "?1")
+
+
+async def test_a_beginning_that_is_repeated_says_where_to_go_on(rig: Rig) -> None:
+    headers = key(rig) | {"Upload-Complete": "?0", "Upload-Length": str(len(PICTURE)), "Idempotency-Key": "lost"}
+    first, again = [
+        await rig.http.post(f"{rig.address}/v1/uploads", content=PICTURE[:10], headers=headers) for _ in range(2)
+    ]
+    assert (first.status_code, again.status_code) == (201, 409)
+    assert again.headers["location"] == first.headers["location"]
+    assert again.headers["upload-offset"] == first.headers["upload-offset"] == "10"
 
 
 async def test_the_form_for_the_store_is_refused_where_the_bytes_are_in_a_folder(rig: Rig) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import openai
 import pytest
+from i2v.v1 import job_pb2
 
 from tests.support.studio_rig import PICTURE, Rig
 
@@ -61,6 +62,35 @@ async def test_a_picture_becomes_a_video_that_is_listed_read_and_deleted(client:
     for gone in (client.videos.retrieve(video.id), client.videos.download_content(video.id)):
         with pytest.raises(openai.NotFoundError, match="There is no such video"):
             await gone
+    await all_is_gone(client, video.id)
+
+
+async def all_is_gone(client: Any, video: str) -> None:
+    """A deleted video is not listed, and nothing can be done with it."""
+    assert video not in [each.id for each in (await client.videos.list()).data]
+    for call in (client.videos.delete(video), client.videos.remix(video, prompt="a storm")):
+        with pytest.raises(openai.NotFoundError, match="There is no such video"):
+            await call
+
+
+async def test_pages_have_no_gaps_where_videos_were_deleted(client: Any) -> None:
+    ids = [(await made(client, extra_body={"seed": number})).id for number in range(4)]
+    for each in ids[1:3]:
+        await client.videos.delete(each)
+    page = await client.videos.list(limit=1)
+    assert ([each.id for each in page.data], page.has_more) == ([ids[3]], True)
+    page = await client.videos.list(limit=1, after=ids[3])
+    assert ([each.id for each in page.data], page.has_more) == ([ids[0]], False)
+
+
+async def test_a_video_that_is_deleted_while_it_is_made_is_stopped_and_gone(client: Any, rig: Rig) -> None:
+    video = await client.videos.create(prompt="a wave", model="test-model", seconds="1")
+    assert (await client.videos.delete(video.id)).deleted
+    job = await rig.i2v.job(video.id.replace("video_", "jobs/"))
+    assert job.state in (job_pb2.Job.CANCELLING, job_pb2.Job.CANCELLED, job_pb2.Job.SUCCEEDED)
+    with pytest.raises(openai.NotFoundError):
+        await client.videos.retrieve(video.id)
+    await all_is_gone(client, video.id)
 
 
 async def test_json_names_a_picture_by_a_data_url_or_by_its_asset(client: Any, rig: Rig) -> None:

@@ -79,7 +79,11 @@ async def test_a_secret_is_shown_once_and_another_one_by_a_rotation(
     again = await made(i2v, request_id=request_id)
     assert first.secret.startswith("whsec_") and len(first.secret) == 50
     assert (again.endpoint, again.secret) == (first.endpoint, "")
-    rotated = await call(i2v, "RotateSecret", name=first.endpoint.name, overlap=Duration(seconds=60))
+    rotation = {"name": first.endpoint.name, "overlap": Duration(seconds=60), "request_id": str(uuid.uuid4())}
+    rotated = await call(i2v, "RotateSecret", **rotation)
+    assert await call(i2v, "RotateSecret", **rotation) == rotated
+    without = await refused(i2v, "RotateSecret", name=first.endpoint.name)
+    assert [each.field for each in without.violations] == ["request_id"]
     assert rotated.secret.startswith("whsec_") and rotated.secret != first.secret
     lasts = rotated.endpoint.old_secret_expire_time.seconds - rotated.endpoint.secret_create_time.seconds
     assert lasts == 60
@@ -111,7 +115,7 @@ async def test_only_an_admin_of_the_tenant_sees_and_changes_its_endpoints(i2v: S
         ("GetEndpoint", {"name": endpoint.name}),
         ("UpdateEndpoint", {"endpoint": endpoint, "update_mask": {"paths": ["url"]}}),
         ("DeleteEndpoint", {"name": endpoint.name}),
-        ("RotateSecret", {"name": endpoint.name}),
+        ("RotateSecret", {"name": endpoint.name, "request_id": str(uuid.uuid4())}),
         ("TestEndpoint", {"name": endpoint.name}),
         ("ListDeliveries", {"parent": endpoint.name}),
         ("ReplayDeliveries", {"parent": endpoint.name, "deliveries": [delivery]}),

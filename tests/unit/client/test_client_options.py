@@ -9,7 +9,7 @@ from i2v.v1 import job_pb2
 from i2v_client.errors import InvalidRequest
 from i2v_client.failure import Failure
 from services.client import error_messages
-from services.client.commands import generate
+from services.client.job_commands import generate
 from services.errors import Violation
 
 OPERATIONS = job_pb2.JobSpec.DESCRIPTOR.oneofs_by_name["operation"].fields

@@ -14,11 +14,17 @@ BODY = '{"type":"job.succeeded","data":{"prompt":"über"}}'
 def test_pauses_grow_from_seconds_to_hours_and_end_after_about_a_day() -> None:
     assert sorted(PAUSES_S) == list(PAUSES_S)
     assert timedelta(hours=23) < TRIED_FOR < timedelta(days=1)
-    assert pause("evt_1", len(PAUSES_S) + 1) is None
+    assert pause("evt_1", len(PAUSES_S) + 1, TRIED_FOR) is None
+
+
+def test_a_delivery_is_not_given_up_before_a_day_even_if_it_was_tried_more_often() -> None:
+    shortly = timedelta(minutes=10)
+    last = pause("evt_1", len(PAUSES_S) + 5, shortly)
+    assert last is not None and last >= timedelta(seconds=PAUSES_S[-1])
 
 
 def test_what_failed_together_comes_again_at_different_times() -> None:
-    pauses = {pause(f"evt_{number}", 5) for number in range(100)}
+    pauses = {pause(f"evt_{number}", 5, timedelta(0)) for number in range(100)}
     assert len(pauses) > 90
     low, high = timedelta(seconds=PAUSES_S[4]), timedelta(seconds=PAUSES_S[4] * (1 + SPREAD))
     assert all(each is not None and low <= each <= high for each in pauses)

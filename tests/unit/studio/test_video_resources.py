@@ -22,6 +22,7 @@ from services.studio.resource import Endpoint, Resource
 from services.studio.videos import error_json
 from services.studio.videos.video_body import fields
 
+ANN, BOB = "Bearer ann", "Bearer bob"
 KEY = {"Authorization": "Bearer key"}
 GRPC_WORDS = "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.3.9:50051: Connection refused"
 
@@ -111,31 +112,33 @@ async def test_the_bodies_that_are_held_at_a_time_are_bounded_together() -> None
     bodies, done = Bodies(most=100), asyncio.Event()
 
     async def hold() -> None:
-        async with bodies.of(request_of(b'{"prompt": "', b"a" * 60, b'"}', done=done), fields) as (found, _):
-            assert found == {"prompt": "a" * 60}
+        async with bodies.of(request_of(b'{"prompt": "', b"a" * 30, b'"}', done=done), ANN, fields) as (found, _):
+            assert found == {"prompt": "a" * 30}
 
     held = asyncio.create_task(hold())
     await asyncio.sleep(0)
-    for _ in range(2):
+    for who, size in ((ANN, 10), (ANN, 10), (BOB, 40)):
         with pytest.raises(RefusedRequest) as caught:
-            async with bodies.of(request_of(b'"' + b"b" * 60), fields):
+            async with bodies.of(request_of(b'"' + b"b" * size), who, fields):
                 pass
         assert (caught.value.status, caught.value.reason) == (503, "BODIES_FULL")
+    async with bodies.of(request_of(b'{"prompt": "b"}'), BOB, fields) as (found, _):
+        assert found == {"prompt": "b"}, "one caller does not take what others need"
     done.set()
     await held
-    async with bodies.of(request_of(b'{"prompt": "b"}'), fields) as (found, _):
+    async with bodies.of(request_of(b'{"prompt": "b"}'), ANN, fields) as (found, _):
         assert found == {"prompt": "b"}
 
 
 async def test_one_body_is_bounded() -> None:
     with pytest.raises(RefusedRequest) as caught:
-        async with Bodies().of(request_of(b"a" * BYTES_MOST, b"a"), fields):
+        async with Bodies().of(request_of(b"a" * BYTES_MOST, b"a"), ANN, fields):
             pass
     assert caught.value.status == 413
 
 
 async def test_a_body_that_takes_too_long_is_given_up() -> None:
     with pytest.raises(RefusedRequest) as caught:
-        async with Bodies(seconds=0.01).of(request_of(b'{"prompt": "', done=asyncio.Event()), fields):
+        async with Bodies(seconds=0.01).of(request_of(b'{"prompt": "', done=asyncio.Event()), ANN, fields):
             pass
     assert (caught.value.status, caught.value.reason) == (408, "BODY_SLOW")

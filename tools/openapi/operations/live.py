@@ -18,7 +18,7 @@ OF_TOKENS = {
     ),
 }
 PLAYLIST = {MEDIA_TYPE: {"type": "string"}}
-TOKEN = "From the URLs of the playlist, or of SignLiveUrl of LiveService. It is the credential: players need no header."
+TOKEN = "From the URLs of the playlist, or of `signLiveUrl` of a job. It is the credential: players need no header."
 
 PART = Part(
     tag="Live playback",

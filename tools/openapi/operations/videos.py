@@ -20,7 +20,7 @@ VIDEO: Schema = {
         "status": {
             "type": "string",
             "enum": ["queued", "in_progress", "completed", "failed"],
-            "description": "A stopped video is `failed` with the error `cancelled`.",
+            "description": "A video that was stopped or deleted is 404.",
         },
         "progress": {"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent."},
         "prompt": {"type": "string"},
@@ -168,6 +168,7 @@ PART = Part(
             path="/v1/videos",
             operation_id="listVideos",
             summary="List videos",
+            description="Without those that were stopped or deleted.",
             parameters=(
                 Parameter(
                     name="limit",
@@ -204,7 +205,8 @@ PART = Part(
             path="/v1/videos/{id}",
             operation_id="deleteVideo",
             summary="Stop or delete a video",
-            description="Stops a job that has not ended; moves the video of one that has to the trash.",
+            description="Stops a job that has not ended; moves the video of one that has to the trash. "
+            "A video that failed is 409.",
             parameters=(ID,),
             answers={200: Answer(description="Done.", contents={JSON: {"$ref": "#/components/schemas/VideoDeleted"}})}
             | errors(*READ, 409),

@@ -36,11 +36,19 @@ class LoopThread:
             raise
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Ends the thread. Work that other threads still wait for is cancelled."""
+        self.run(_end_all())
         self.run(self._loop.shutdown_asyncgens())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _end_all() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in others:
+        each.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class Blocking(Generic[Of]):

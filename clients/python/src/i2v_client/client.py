@@ -56,8 +56,9 @@ class Webhooks(Blocking[webhooks.Webhooks]):
 class Client(Blocking[AsyncClient]):
     """The service for one user. To be used as `with`; every method raises I2VError.
 
-    Threads may share it. Functions that are given to it, such as `on_outage`, run in a thread of the client. A child of
-    `os.fork` needs a client of its own.
+    Threads may share it; those that still wait when the block ends get concurrent.futures.CancelledError. Functions
+    that are given to it, such as `on_outage`, run in a thread of the client. A child of `os.fork` needs a client of its
+    own.
     """
 
     def __init__(

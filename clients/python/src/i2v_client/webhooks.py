@@ -55,7 +55,7 @@ class Webhooks:
 
         The secret before signs too for the overlap, by default a day.
         """
-        request = webhook_pb2.RotateSecretRequest(name=name)
+        request = webhook_pb2.RotateSecretRequest(name=name, request_id=str(uuid.uuid4()))
         if overlap is not None:
             request.overlap.FromTimedelta(overlap)
         return await self._channel.call(self._webhooks.RotateSecret, request)

@@ -1,0 +1,1 @@
+"""Completion in shells, with names from the server."""

@@ -1,0 +1,189 @@
+"""The commands for jobs, models and files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from i2v.v1 import job_pb2
+
+from i2v_client import AsyncClient
+from services.client import follow_job, formatting, player, preview_lines
+from services.client.commands import OUT_HELP, STATES, VARIANT_HELP, command, named, output
+from services.client.completion.names import completed
+from services.client.connection import Connection
+from services.client.exit_codes import ExitCode
+from services.client.library_options import with_library_options
+from services.client.pictures import detection
+from services.client.pictures.graphics import Graphics
+from services.client.spec_options import spec_from_options, utf8, with_spec_options
+from services.client.spec_options import upload as upload_as
+from services.client.terminal import say, terminal_columns
+from services.client.upload_folder import upload_files
+
+
+@command("generate")
+@with_spec_options
+@with_library_options
+@click.option("--out", help=f"{OUT_HELP} Default: the picture's name in this folder.")
+@click.option("--detach", is_flag=True, help="Only submit; print the job's name.")
+@click.option("--quote", default="", callback=utf8, help="The quote that preview printed: only for its price.")
+def generate(
+    connection: Connection, image: Path | None, out: str | None, detach: bool, quote: str, **given: Any
+) -> None:
+    """Makes a video and downloads it. Ctrl-C cancels the job, a second one leaves it alone."""
+    typed = out if out is not None else f"{image.stem if image else 'video'}.mp4"
+    uploaded = {"image": image, "audio": given["audio"], "mask": given["mask"]}
+    to = None if detach else output(typed, json=connection.json, **uploaded)
+
+    async def work(client: AsyncClient) -> ExitCode:
+        spec = await spec_from_options(client, image=image, **given)
+        if to is not None:
+            return await follow_job.make_video(client, spec, to, quote_token=quote, json=connection.json)
+        job = await client.submit(spec, quote_token=quote)
+        say(formatting.as_json(job) if connection.json else job.name)
+        return ExitCode.OK
+
+    connection.run(work)
+
+
+@command("preview")
+@with_spec_options
+@with_library_options
+def preview(connection: Connection, image: Path | None, **given: Any) -> None:
+    """Tells what generate would make and cost, what is left of each limit, and all that would refuse it.
+
+    Charges nothing. The exit code is 3 if generate would be refused.
+    """
+
+    async def work(client: AsyncClient) -> ExitCode:
+        found = await client.preview(await spec_from_options(client, image=image, **given))
+        say(*([formatting.as_json(found)] if connection.json else preview_lines.lines(found)))
+        return ExitCode.OK if found.admissible else ExitCode.REFUSED
+
+    connection.run(work)
+
+
+@command("jobs")
+@click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only jobs in this state.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+def jobs(connection: Connection, state: str | None, limit: int) -> None:
+    """Lists jobs, the newest first."""
+
+    async def work(client: AsyncClient) -> None:
+        wanted = job_pb2.Job.State.Value(state or "STATE_UNSPECIFIED")
+        found: list[job_pb2.Job] = []
+        async for job in client.jobs(wanted, page_size=min(limit, 200)):
+            found.append(job)
+            if len(found) == limit:
+                break
+        say(*(map(formatting.as_json, found) if connection.json else formatting.jobs(found, terminal_columns())))
+
+    connection.run(work)
+
+
+@command("job")
+@click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
+def job(connection: Connection, name: str) -> None:
+    """Shows a job and its warnings."""
+
+    async def work(client: AsyncClient) -> None:
+        found = await client.get(name)
+        if connection.json:
+            say(formatting.as_json(found))
+            return
+        say(*formatting.job(found))
+        say(*map(formatting.warning, await follow_job.warnings(client, found)))
+
+    connection.run(work)
+
+
+@command("watch")
+@click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
+@click.option("--after", type=click.IntRange(0), default=0, help="Last sequence number already seen.")
+@click.option("--preview", is_flag=True, help="Shows the frames in the terminal.")
+@click.option(
+    "--graphics", type=click.Choice([each.value for each in Graphics]), help="How. Default: what the terminal can."
+)
+@click.option("--play", is_flag=True, help="Plays the video while it is made, in ffplay, mpv or vlc.")
+def watch(connection: Connection, name: str, after: int, preview: bool, graphics: str | None, play: bool) -> None:
+    """Shows a job's events until it ends. Ctrl-C leaves the job alone."""
+    asked = preview or graphics is not None
+    style = detection.style(Graphics(graphics) if graphics else None) if asked and not connection.json else None
+    if asked and style is None:
+        say("stderr is no terminal that shows pictures, so there is no preview.", err=True)
+    with_player = player.found() if play else None
+    connection.run(
+        lambda client: follow_job.watch_job(
+            client, name, after=after, json=connection.json, style=style, play=with_player
+        )
+    )
+
+
+@command("cancel")
+@click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
+def cancel(connection: Connection, name: str) -> None:
+    """Asks a job to stop. What was made by then is charged."""
+
+    async def work(client: AsyncClient) -> None:
+        found = await client.cancel(name)
+        say(*([formatting.as_json(found)] if connection.json else formatting.job(found)))
+
+    connection.run(work)
+
+
+@command("resume")
+@click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
+@click.option("--out", default="video.mp4", show_default=True, help=OUT_HELP)
+def resume(connection: Connection, name: str, out: str) -> None:
+    """Fetches the video of a job that failed though a vendor was paid for it. Costs nothing again."""
+    to = output(out, json=connection.json)
+    connection.run(lambda client: follow_job.fetch_video(client, name, to, json=connection.json))
+
+
+@command("models")
+def models(connection: Connection) -> None:
+    """Lists the models, what they make and what it costs."""
+
+    async def work(client: AsyncClient) -> None:
+        found = await client.models()
+        say(*(map(formatting.as_json, found) if connection.json else formatting.models(found)))
+
+    connection.run(work)
+
+
+@command("upload")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def upload(connection: Connection, paths: tuple[Path, ...]) -> None:
+    """Uploads pictures, sounds and videos and prints their assets' names. A folder: all files in it.
+
+    A file that is refused is named with the reason, the others are uploaded, and the exit code is that of the last
+    refusal.
+    """
+
+    async def one(client: AsyncClient) -> None:
+        found = await upload_as(client, paths[0], str(paths[0]))
+        say(formatting.as_json(found) if connection.json else found.name)
+
+    async def many(client: AsyncClient) -> ExitCode:
+        return await upload_files(client, paths, json=connection.json)
+
+    connection.run(one if len(paths) == 1 and not paths[0].is_dir() else many)
+
+
+@command("download")
+@click.argument("asset", callback=named("assets"), shell_complete=completed("assets"))
+@click.option("--out", required=True, help=OUT_HELP)
+@click.option("--variant", default="", callback=utf8, metavar="NAME", help=VARIANT_HELP)
+def download(connection: Connection, asset: str, out: str, variant: str) -> None:
+    """Downloads a video, a picture or a sound, whole and checked; or a variant, which is made if it is missing."""
+    to = output(out, json=connection.json)
+
+    async def work(client: AsyncClient) -> None:
+        size = await client.download(asset, to, variant)
+        if connection.json:
+            say(json.dumps({"asset": asset, "file": out, "size_bytes": size}))
+        else:
+            say(f"{out}: {size} bytes", err=to.path is None)
+
+    connection.run(work)
