@@ -27,6 +27,7 @@ from services.rpc.client_metrics import ClientMetrics
 from services.rpc.telemetry import ServerMetrics
 from services.studio.live.live_metrics import LiveMetrics
 from services.studio.metrics import StudioMetrics
+from services.studio.socket.socket_metrics import SocketMetrics
 
 ROOT = Path(__file__).resolve().parents[1]
 SUFFIXES = ("_bucket", "_sum", "_count")
@@ -85,7 +86,7 @@ def of_processes() -> Mapping[str, Sequence[Metric]]:
         "gRPC client": _of(ClientMetrics),
         "Providers": _of(VendorMetrics),
         "Prompt writer": _of(LlmMetrics),
-        "HTTP process": _of(StudioMetrics, LiveMetrics),
+        "HTTP process": _of(StudioMetrics, LiveMetrics, SocketMetrics),
         "Certificates": _of(CertificateMetrics),
     }
 

@@ -18,6 +18,7 @@ from services.reasons.reason import Advice, Code, Reason
 from services.reasons.request import RequestReason
 from services.reasons.retention import RetentionReason
 from services.reasons.service import ServiceReason
+from services.reasons.socket import SocketReason
 from services.reasons.spec import SpecReason
 from services.reasons.vendor import VendorReason
 from services.reasons.webhook import WebhookReason
@@ -39,6 +40,7 @@ __all__ = [
     "RequestReason",
     "RetentionReason",
     "ServiceReason",
+    "SocketReason",
     "SpecReason",
     "VendorReason",
     "WebhookReason",
@@ -48,6 +50,7 @@ __all__ = [
 DOMAINS: tuple[type[Reason], ...] = (
     CallReason,
     HttpReason,
+    SocketReason,
     AccessReason,
     RequestReason,
     RetentionReason,

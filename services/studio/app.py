@@ -42,6 +42,9 @@ from services.studio.settings import Settings
 from services.studio.share_pages import SharePages
 from services.studio.shared_assets import SharedAssets
 from services.studio.signed_assets import SignedAssets
+from services.studio.socket.assembly import socket_io
+from services.studio.socket.server import MESSAGE_BYTES_MOST
+from services.studio.socket.web_socket import WebSocket
 from services.studio.streams.api import StreamApi
 from services.studio.streams.download_routes import DownloadRoutes
 from services.studio.streams.event_routes import EventRoutes
@@ -145,12 +148,17 @@ async def open_app(
 
         framed = Framed(CrossOrigin(app, settings.origins()))
         counted = Counted(ConnectionLimit(framed, settings.max_connections, connected), metrics)
+        others = Traced(counted) if spans.is_on() else counted
+        endpoint, sockets = socket_io(channel, settings, bodies, registry, others)
         listener = stack.enter_context(_listener(settings.listen))
         server = _Server(
             uvicorn.Config(
-                Traced(counted) if spans.is_on() else counted,
+                endpoint,
                 http=connections(settings.stall_s),
-                ws="none",
+                ws=WebSocket,
+                ws_max_size=MESSAGE_BYTES_MOST,
+                ws_ping_interval=None,  # Socket.IO has its own
+                ws_per_message_deflate=False,  # a message may grow a thousand times
                 lifespan="off",
                 interface="asgi3",
                 log_config=None,
@@ -165,6 +173,7 @@ async def open_app(
 
         async def stop() -> None:
             open_streams.stop()
+            await sockets.close()
             server.should_exit = True
             await asyncio.wait({serving})
 

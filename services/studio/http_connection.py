@@ -14,6 +14,8 @@ from starlette.types import Scope
 from services.studio.head_limit import HeadLimited
 
 ABORT = "abort"
+WEB_SOCKETS = "/socket.io/"
+"""The only path that has WebSockets."""
 
 
 class HttpConnection(HeadLimited):
@@ -43,6 +45,17 @@ class HttpConnection(HeadLimited):
         if self._look_timer is not None:
             self._look_timer.cancel()
         super().connection_lost(exc)
+
+    def _should_upgrade(self) -> bool:
+        """Returns whether a request becomes a WebSocket; at other paths it stays a request."""
+        return self.scope["path"] == WEB_SOCKETS and super()._should_upgrade()
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """Ends the wait for requests, and the looks."""
+        self._end_wait()
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+        super().handle_websocket_upgrade(event)
 
     def pause_writing(self) -> None:
         """Counts the pauses."""

@@ -59,6 +59,12 @@ class Settings(ProcessSettings):
     connections."""
     caller_event_streams: PositiveInt = 100
     """Streams of events of one user of one key at a time."""
+    sockets: PositiveInt = 400
+    """Connections of Socket.IO at a time; more are refused with 503. Keep it below the connections."""
+    caller_sockets: PositiveInt = 20
+    """Connections of Socket.IO of one user of one key at a time."""
+    frame_threads: PositiveInt = 2
+    """Threads that make the pictures of `frame_ready`."""
     api_away_s: PositiveFloat = 60.0
     """Seconds for which the orchestrator may be away before open streams of events end with an error."""
     drain_s: Annotated[int, Field(ge=0, le=3600)] = 5

@@ -1,0 +1,1 @@
+"""Socket.IO: videos by events, for pages that keep a connection open."""

@@ -1,0 +1,72 @@
+"""Decoder: the pictures of a part of a video as JPEG. Runs in threads; memory and time are bounded."""
+
+import base64
+import io
+from dataclasses import dataclass
+from time import monotonic
+
+import av
+from PIL import Image
+
+SIDE_MOST = 1280
+"""Pixels of a picture's longer side; larger ones are made smaller."""
+PIXELS_MOST = 4096 * 4096
+FRAMES_MOST = 1000
+"""In a part: a minute at 16 frames a second."""
+PICTURES_BYTES_MOST = 64 * 2**20
+SECONDS_MOST = 30.0
+QUALITY = 85
+FPS_UNKNOWN = 16.0
+
+
+class UnreadableError(Exception):
+    """The bytes are no video that is shown here; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The frames of a part of a video."""
+
+    data: list[str]
+    """Each a data URI."""
+    fps: float
+
+    @property
+    def size(self) -> int:
+        """Returns the characters of all."""
+        return sum(map(len, self.data))
+
+
+def decode(part: bytes) -> Pictures:
+    """Returns the pictures of an MP4. Blocks. Raises UnreadableError."""
+    until, found, size = monotonic() + SECONDS_MOST, list[str](), 0
+    try:
+        with av.open(io.BytesIO(part), mode="r", format="mp4") as opened:
+            if not opened.streams.video:
+                raise UnreadableError("has no pictures")
+            stream = opened.streams.video[0]
+            stream.codec_context.thread_count = 1
+            if stream.codec_context.width * stream.codec_context.height > PIXELS_MOST:
+                raise UnreadableError(f"has more than {PIXELS_MOST} pixels")
+            fps = float(stream.average_rate or FPS_UNKNOWN)
+            for frame in opened.decode(stream):
+                found.append(_data_uri(frame))
+                size += len(found[-1])
+                if len(found) > FRAMES_MOST or size > PICTURES_BYTES_MOST or monotonic() > until:
+                    raise UnreadableError(f"is more than {FRAMES_MOST} frames, or than is shown in time")
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise UnreadableError(f"cannot be decoded: {type(error).__name__}") from error
+    if not found:
+        raise UnreadableError("has no pictures")
+    return Pictures(found, fps)
+
+
+def _data_uri(frame: av.VideoFrame) -> str:
+    if frame.width * frame.height > PIXELS_MOST:
+        raise UnreadableError(f"has a frame of more than {PIXELS_MOST} pixels")
+    scale = min(1.0, SIDE_MOST / max(frame.width, frame.height))
+    picture, file = Image.fromarray(frame.to_ndarray(format="rgb24")), io.BytesIO()
+    if scale < 1:
+        picture = picture.resize((max(1, round(frame.width * scale)), max(1, round(frame.height * scale))))
+    picture.save(file, "JPEG", quality=QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getbuffer()).decode()}"

@@ -1,0 +1,59 @@
+"""WebSocket: a connection of the WebSocket protocol. What all of them hold of unfinished messages is bounded."""
+
+from typing import Any
+
+from uvicorn.protocols.websockets import wsproto_impl
+from wsproto import events
+
+BYTES_AT_A_TIME = 128 * 2**20
+
+
+class Held:
+    """Bytes of messages, from their first one until the application asks for the next message."""
+
+    def __init__(self, most: int = BYTES_AT_A_TIME) -> None:
+        self.most, self.bytes = most, 0
+
+
+class _Buffer(wsproto_impl.WebsocketBuffer):
+    def __init__(self, max_length: int, held: Held) -> None:
+        super().__init__(max_length)
+        self._held, self._own, self._whole = held, 0, 0
+
+    def extend(self, event: events.TextMessage | events.BytesMessage) -> None:
+        before = self.length
+        super().extend(event)
+        self._own += self.length - before
+        self._held.bytes += self.length - before
+        if self._held.bytes > self._held.most:
+            raise wsproto_impl.FrameTooLargeError
+
+    def clear(self) -> None:
+        self._whole += self.length
+        super().clear()
+
+    def release(self, *, everything: bool = False) -> None:
+        """Gives back the messages that were taken, or everything."""
+        given = self._own if everything else self._whole
+        self._held.bytes -= given
+        self._own, self._whole = self._own - given, 0
+
+
+class WebSocket(wsproto_impl.WSProtocol):
+    """A connection."""
+
+    held = Held()
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.buffer: _Buffer = _Buffer(self.config.ws_max_size, self.held)
+
+    async def receive(self) -> Any:
+        """Returns the next message; the one before was handled."""
+        self.buffer.release()
+        return await super().receive()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the connection."""
+        self.buffer.release(everything=True)
+        super().connection_lost(exc)
