@@ -52,7 +52,14 @@ class Person:
 
     async def ready(self) -> None:
         """Waits until the page can be used."""
-        await self.page.wait_for_function("document.documentElement.dataset.ready === ''")
+        await self.page.locator("html[data-ready]").wait_for(state="attached")
+
+    async def until(self, expression: str) -> Any:
+        """Waits until a script's value is true, and returns it. The page's policy forbids what waits in the page."""
+        async with asyncio.timeout(30):
+            while not (value := await self.page.evaluate(expression)):
+                await asyncio.sleep(0.05)
+        return value
 
     async def go(self, place: str) -> None:
         """Opens a place by its link."""

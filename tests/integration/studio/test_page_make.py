@@ -48,5 +48,5 @@ async def test_a_dropped_picture_becomes_a_video_that_plays(person: Person, tmp_
     await page.get_by_role("button", name="Make the video").click()
     await expect(page.locator(".stage .state")).to_have_text("Ready")
     await expect(page.get_by_role("link", name="Download")).to_be_visible()
-    await page.wait_for_function("document.querySelector('video').currentTime > 0")
+    await person.until("document.querySelector('video').currentTime > 0")
     assert await person.faults() == []

@@ -65,6 +65,10 @@ function counts() {
 }
 
 async function begin() {
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById("main").focus();
+  });
   themes();
   connections();
   const session = await get("/v1/session");

@@ -123,12 +123,12 @@ export function jobStage(root, name, { reuse }) {
       const name = `${titleOf(job).slice(0, 60).replaceAll(/[\\/:*?"<>|\s]+/g, " ").trim() || "video"}.mp4`;
       if (!live) screen.load(contentOf(asset), renditionOf(asset, "poster"));
       else screen.video.addEventListener("ended", () => !left && screen.load(contentOf(asset), renditionOf(asset, "poster")), { once: true });
-      works.push(el("a", { class: "button main", href: contentOf(asset, name), download: name }, "Download"),
-        el("a", { class: "button", href: renditionOf(asset, "poster"), download: "poster.jpg" }, "Poster"));
+      works.push(el("a", { class: "button main small", href: contentOf(asset, name), download: name }, "Download"),
+        el("a", { class: "button small", href: renditionOf(asset, "poster"), download: "poster.jpg" }, "Poster"));
       get(`/v1/${asset}`).then((found) => found.audioDuration && screen.hasSound(), () => {});
     }
-    works.push(button("Again with another seed", () => reuse(job, true), { symbol: "again" }), button("Reuse settings", () => reuse(job, false), { symbol: "reuse" }));
-    if (job.output) works.push(el("a", { class: "button", href: `#/compare/${idOf(job.name)}` }, "Compare"));
+    works.push(button("Again with another seed", () => reuse(job, true), { kind: "small", symbol: "again" }), button("Reuse settings", () => reuse(job, false), { kind: "small", symbol: "reuse" }));
+    if (job.output) works.push(el("a", { class: "button small", href: `#/compare/${idOf(job.name)}` }, "Compare"));
     actions.replaceChildren(...works);
     if (job.state === "FAILED") {
       const paths = [];
@@ -136,7 +136,8 @@ export function jobStage(root, name, { reuse }) {
       const step = job.error.resumable ? "It is paid for: fetch it, at no further charge." : job.error.retryable ? "Try it again: the same settings may work." : "Change the settings, then try again.";
       trouble.replaceChildren(notice("The video could not be made", `${job.error.message} ${step}`, { actions: paths }));
     } else if (job.state === "CANCELLED") trouble.replaceChildren(notice("Stopped", frames ? "What was made until then can be played." : "", { kind: "warn", alert: false }));
-    details.replaceChildren(factsOf(job));
+    const cost = job.charged ? ` · ${money(job.charged)}` : "";
+    details.replaceChildren(el("details", { class: "about", open: matchMedia("(min-width: 70rem)").matches }, el("summary", { text: `Details${cost}` }), factsOf(job)));
   }
 
   function factsOf(job) {
@@ -145,7 +146,7 @@ export function jobStage(root, name, { reuse }) {
     const facts = [
       ["Cost", job.refunded ? `${money(job.charged)}, of which ${money(job.refunded)} was refunded` : money(job.charged)],
       ["Prompt", job.prompt || input.prompt], ["Scene", input.scene], ["Negative prompt", input.negativePrompt], ["Seed", spec.seed],
-      ["Model", spec.model], ["Quality", spec.quality && spec.quality !== "QUALITY_UNSPECIFIED" ? words(spec.quality) : ""],
+      ["Model", spec.model], ["Quality", spec.quality && spec.quality !== "QUALITY_UNSPECIFIED" ? (spec.quality === "FAST" ? "Faster" : "Best") : ""],
       ["Video", output && `${output.size.width} × ${output.size.height} · ${seconds(secondsOf(output.duration))} · ${output.frames} frames`],
       ["Made", job.startTime ? `${time(job.startTime)}, in ${span(elapsed(job))}` : time(job.createTime)],
     ].filter(([, value]) => value);

@@ -45,6 +45,6 @@ export function route(places, context) {
     if (!first) { main.focus({ preventScroll: true }); scrollTo(0, 0); }
   }
 
-  addEventListener("hashchange", () => location.hash !== "#main" && show(false));
+  addEventListener("hashchange", () => show(false));
   return show(true);
 }

@@ -88,6 +88,7 @@ export function mount(root, context, jobId = "") {
       tried = false;
       if (!draft.seedLocked) { draft.seed = randomSeed(); fields.seed(draft.seed); }
       show(job.name);
+      slot("stage").scrollIntoView({ block: "nearest" });
       changed();
       history.replaceState(null, "", `#/make/${idOf(job.name)}`);
     } catch (problem) {
