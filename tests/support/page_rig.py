@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support.browser import CHROMIUM
+from tests.support.live_rig import Steps
+from tests.support.studio_rig import Rig
 
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -80,7 +83,7 @@ class Person:
 async def a_person(browser: Browser, address: str, **options: Any) -> AsyncIterator[Person]:
     """Opens a page in a context of its own. `options` are those of Playwright's contexts."""
     context = await browser.new_context(**{"viewport": WIDE, "reduced_motion": "no-preference"} | options)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(15_000)
     try:
         yield Person(await context.new_page(), address)
     finally:
@@ -92,3 +95,12 @@ async def picture_file(folder: Path, data: bytes, name: str = "cat.png") -> Path
     path = folder / name
     await asyncio.to_thread(path.write_bytes, data)
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A running service whose fragments a test lets through, and a browser before it."""
+
+    rig: Rig
+    gate: Steps
+    browser: Browser

@@ -6,6 +6,7 @@ import { say } from "../live_region.js";
 import { notice, problemNotice } from "../notice.js";
 
 const SUBJECTS = { tenant: "Company", user: "You", key: "Your key" };
+const KINDS = { RESERVE: "Reserved", SETTLE: "Charged", REFUND: "Refunded", CREDIT: "Credited", DEBIT: "Taken", BALANCE: "Older bookings" };
 const PERIODS = { day: "a day", month: "a month", "anniversary-month": "a month", "at-a-time": "at a time" };
 
 export function mount(root) {
@@ -84,7 +85,7 @@ export function mount(root) {
   function drawEntries(entries) {
     if (!entries.length) { slot("entries").replaceChildren(el("p", { class: "hint", text: "There are no bookings yet." })); return; }
     slot("entries").replaceChildren(el("table", { class: "table" }, el("thead", {}, el("tr", {}, ["When", "What", "Model"].map((text) => el("th", { scope: "col", text })), ["Reserved", "Spent"].map((text) => el("th", { scope: "col", class: "number", text })))),
-      el("tbody", {}, entries.map((each) => el("tr", {}, el("td", { text: time(each.createTime) }), el("td", {}, each.job ? el("a", { href: `#/make/${idOf(each.job)}`, text: words(each.kind) }) : words(each.kind)), el("td", { text: each.model || "–" }), el("td", { class: "number", text: money(each.reserved) }), el("td", { class: "number", text: money(each.spent) }))))));
+      el("tbody", {}, entries.map((each) => el("tr", {}, el("td", { text: time(each.createTime) }), el("td", {}, each.job ? el("a", { href: `#/make/${idOf(each.job)}`, text: KINDS[each.kind] || each.kind }) : KINDS[each.kind] || each.kind), el("td", { text: each.model || "–" }), el("td", { class: "number", text: money(each.reserved) }), el("td", { class: "number", text: money(each.spent) }))))));
   }
 
   begin();
