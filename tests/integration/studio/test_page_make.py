@@ -45,7 +45,7 @@ async def test_a_picture_and_a_prompt_become_a_video_at_the_price_that_was_shown
         await page.get_by_role("link", name="Download").click()
     assert (await coming.value).suggested_filename == "The character turns their head and smiles.mp4"
     await page.get_by_role("button", name="Check the signature").click()
-    await expect(page.get_by_text("Unchanged since it was made here")).to_be_visible()
+    await expect(page.get_by_text("Genuine: made here, and unchanged since")).to_be_visible()
 
 
 async def test_a_dropped_picture_is_taken_and_a_pasted_one_replaces_it(person: Person) -> None:
@@ -160,6 +160,6 @@ async def test_again_makes_another_seed_and_two_videos_play_in_step(person: Pers
 async def test_a_phone_shows_every_place_without_scrolling_sideways(stage: Stage) -> None:
     async with a_person(stage.browser, stage.rig.address, viewport=PHONE, has_touch=True, is_mobile=True) as person:
         await person.sign_in("studio-key", "on-a-phone")
-        for place in ("make", "history", "compare", "usage"):
+        for place in ("make", "history", "compare", "library", "usage"):
             await person.go(place)
             assert await person.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], place

@@ -51,6 +51,7 @@ function connections() {
   connection.addEventListener("offline", offline);
   connection.addEventListener("online", online);
   addEventListener("offline", offline);
+  addEventListener("online", refresh);
 }
 
 function counts() {

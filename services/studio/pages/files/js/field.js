@@ -29,13 +29,21 @@ export function list(options, value, chosen) {
     options.map(([each, text]) => el("option", { value: each, text, selected: each === value })));
 }
 
+/** Lets a control be described by its hint, and by what is wrong with it. */
+function describe(control, wrong) {
+  const hint = document.getElementById(`${control.id}-hint`);
+  const ids = [hint?.id, wrong].filter(Boolean).join(" ");
+  if (ids) control.setAttribute("aria-describedby", ids);
+  else control.removeAttribute("aria-describedby");
+}
+
 /** Shows what is wrong with the fields of a form, and removes what was shown before. Returns what no field is for. */
 export function showWrong(root, problems) {
   for (const each of root.querySelectorAll(".wrong")) {
     each.hidden = true;
     const of = each.closest("[data-field]").querySelector("[aria-invalid]");
     of?.removeAttribute("aria-invalid");
-    of?.removeAttribute("aria-errormessage");
+    if (of) describe(of, "");
   }
   const others = [];
   for (const [name, sentence] of problems) {
@@ -46,7 +54,7 @@ export function showWrong(root, problems) {
     wrong.hidden = false;
     const control = at.querySelector("textarea, input:not([type='file']), select, [data-control]");
     control?.setAttribute("aria-invalid", "true");
-    control?.setAttribute("aria-errormessage", wrong.id);
+    if (control) describe(control, wrong.id);
   }
   return others;
 }

@@ -202,6 +202,6 @@ export function jobStage(root, name, { reuse }) {
 }
 
 function verdict(found) {
-  const verdicts = { UNCHANGED: "Unchanged since it was made here", CHANGED: "Changed since it was made here", UNKNOWN: "No signature was found" };
-  return el("span", { text: verdicts[found.verdict] || words(found.verdict || found.state || "Checked") });
+  const verdicts = { GENUINE: "Genuine: made here, and unchanged since", ALTERED: "Altered after it was made", FOREIGN: "Signed by someone else", UNSIGNED: "It carries no signature" };
+  return el("span", { text: verdicts[found.verdict] || words(found.verdict) });
 }

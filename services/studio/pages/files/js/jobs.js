@@ -70,7 +70,6 @@ export function announce() {
 
 tabs?.addEventListener("message", refresh);
 document.addEventListener("visibilitychange", () => !document.hidden && refresh());
-addEventListener("online", refresh);
 
 /** Returns a job's input: its operation's name in the spec, and the fields of it. */
 export function inputOf(spec) {

@@ -36,7 +36,8 @@ export function pictureInput(first, changed) {
     wrong.textContent = sentence;
     wrong.hidden = !sentence;
     choose.setAttribute("aria-invalid", String(Boolean(sentence)));
-    choose.setAttribute("aria-errormessage", wrong.id);
+    if (sentence) choose.setAttribute("aria-describedby", wrong.id);
+    else choose.removeAttribute("aria-describedby");
   }
 
   async function take(given) {
