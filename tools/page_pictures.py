@@ -58,7 +58,7 @@ async def _make(page: Page) -> None:
         if prompt.endswith("left"):
             began = time.monotonic()
             while not await page.evaluate("document.querySelector('.stage video').currentTime > 0.3"):
-                await asyncio.sleep(0.05)
+                await page.wait_for_timeout(50)
             print(f"a moving picture {time.monotonic() - began:.2f} s after the first frames were counted")
             await page.evaluate("scrollTo(0, 0)")
             await _write(page, "make-live")
@@ -82,6 +82,7 @@ async def _signed_in(browser: Browser, url: str, key: str, scheme: str, size: di
     await page.get_by_label("API key").fill(key)
     await page.get_by_role("button", name="Sign in").click()
     await page.locator("form[data-ready]").wait_for()
+    await page.locator(".price-lines p").first.wait_for()
     return page
 
 

@@ -61,7 +61,7 @@ class Person:
         """Waits until a script's value is true, and returns it. The page's policy forbids what waits in the page."""
         async with asyncio.timeout(30):
             while not (value := await self.page.evaluate(expression)):
-                await asyncio.sleep(0.05)
+                await self.page.wait_for_timeout(50)
         return value
 
     async def go(self, place: str) -> None:

@@ -1,4 +1,4 @@
-"""PageFiles: the page and what it loads, as files of the package. No build makes them, and nothing is from other hosts."""
+"""PageFiles: the page and what it loads, as files of the package. No build makes them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -39,7 +39,9 @@ class PageFiles:
         """Returns a file."""
         found = self.files.get(request.path_params["path"])
         if found is None:
-            return PlainTextResponse("There is nothing at this address.\n", 404, HEADERS | {"Cache-Control": "no-store"})
+            return PlainTextResponse(
+                "There is nothing at this address.\n", 404, HEADERS | {"Cache-Control": "no-store"}
+            )
         current = request.path_params["version"] == self.version
         return encoded.answer(request, found, HEADERS | {"Cache-Control": KEPT if current else OTHER})
 
@@ -57,7 +59,9 @@ def page_files() -> PageFiles:
         digest.update(f"{name}\0{len(each.body)}\0".encode() + each.body)
     digest.update(views.encode())
     version = digest.hexdigest()[:16]
-    return PageFiles({name: (each, each.packed()) for name, each in plain.items()}, version, _page(plain, views, version))
+    return PageFiles(
+        {name: (each, each.packed()) for name, each in plain.items()}, version, _page(plain, views, version)
+    )
 
 
 def _page(files: Mapping[str, Encoded], views: str, version: str) -> str:

@@ -93,9 +93,9 @@ export function mount(root) {
         const title = prompt("Title of the new collection");
         if (!title?.trim()) return;
         to = (await make("/v1/collections", { title: title.trim() })).name;
-        await readCollections();
       }
       if (to) await post(`/v1/${to}:addAssets`, { assets: names });
+      await readCollections();
     }, "Added."));
     const update = (change) => act(() => post("/v1/assets:batchUpdate", { names, ...change }), "Changed.");
     const count = el("strong", { text: `${names.length} chosen` });
