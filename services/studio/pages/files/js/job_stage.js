@@ -40,6 +40,12 @@ export function jobStage(root, name, { reuse }) {
     post(`/v1/${name}:cancel`).then((job) => { learn(job); announce(); draw(); }, (problem) => { stop.disabled = false; trouble.replaceChildren(problemNotice(problem, cancel)); });
   }
 
+  /** Says something over the picture; `low`: below what can be seen. */
+  function cover(text, low = false) {
+    over.textContent = text;
+    over.classList.toggle("low", low);
+  }
+
   const fragments = new Map();
   function heard(kind, data) {
     if (kind === "progressed") change(name, { progress: data.progress, stage: data.stage, state: jobOf(name)?.state === "QUEUED" ? "RUNNING" : jobOf(name)?.state });
@@ -110,7 +116,7 @@ export function jobStage(root, name, { reuse }) {
     stop.querySelector("span").textContent = job.state === "CANCELLING" ? "Stopping …" : "Stop";
     showProgress();
     const waits = !ended && !frames && !screen.video.currentSrc;
-    over.textContent = waits ? (job.state === "QUEUED" ? "It waits for its turn" : "The first frames are being made") : (ended && !job.output && !frames ? "There is no video" : "");
+    if (waits || ended || !frames) cover(waits ? (job.state === "QUEUED" ? "It waits for its turn" : "The first frames are being made") : (ended && !job.output && !frames ? "There is no video" : ""));
     const size = job.output?.size || job.spec.size;
     if (size?.width) screen.element.querySelector(".frame").style.aspectRatio = `${size.width} / ${size.height}`;
     if (ended && shown !== job.state) { shown = job.state; drawEnd(job); }
@@ -178,7 +184,7 @@ export function jobStage(root, name, { reuse }) {
       if (ENDED.has(job.state)) return;
       live = new LivePlayer(screen.video, id, (heardState) => {
         if (left) return;
-        if (heardState === "playing") over.textContent = "";
+        if (heardState === "playing") cover("");
         if (heardState === "none") { live = null; const now = jobOf(name); if (now?.output) screen.load(contentOf(now.output.asset), renditionOf(now.output.asset, "poster")); }
       });
       live.run();
@@ -187,8 +193,8 @@ export function jobStage(root, name, { reuse }) {
       if (!left) trouble.replaceChildren(problemNotice(problem, begin));
     }
   }
-  screen.video.addEventListener("waiting", () => { if (live && !live.complete && frames) over.textContent = "Waiting for the next frames"; });
-  screen.video.addEventListener("playing", () => { over.textContent = ""; });
+  screen.video.addEventListener("waiting", () => { if (live && !live.complete && frames) cover("Waiting for the next frames", true); });
+  screen.video.addEventListener("playing", () => cover(""));
   begin();
 
   return () => {
