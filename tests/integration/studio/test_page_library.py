@@ -46,7 +46,9 @@ async def test_an_upload_is_tagged_found_collected_shared_deleted_and_restored(p
     assert await person.faults() == []
     await page.get_by_role("textbox", name="Title").fill("A tabby")
     await page.get_by_role("button", name="Save").click()
+    await expect(page.locator("dialog")).to_have_count(0)
     await page.get_by_label("Words").fill("tabby")
+    await expect(page.locator(".tile")).to_contain_text("A tabby")
     await page.locator(".tile .asset").click()
     await page.get_by_role("button", name="Share").click()
     await page.get_by_role("button", name="Make the link").click()
