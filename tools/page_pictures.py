@@ -57,14 +57,19 @@ async def _make(page: Page) -> None:
         await page.get_by_text("frames ·").first.wait_for(timeout=READY_MS)
         if prompt.endswith("left"):
             began = time.monotonic()
-            while not await page.evaluate("document.querySelector('.stage video').currentTime > 0.3"):
-                await page.wait_for_timeout(50)
+            await _played(page, 0.02)
             print(f"a moving picture {time.monotonic() - began:.2f} s after the first frames were counted")
+            await _played(page, 0.3)
             await page.evaluate("scrollTo(0, 0)")
             await _write(page, "make-live")
         await expect(page.locator(".stage .state")).to_have_text("Ready", timeout=READY_MS)
     await page.evaluate("scrollTo(0, 0)")
     await _write(page, "make")
+
+
+async def _played(page: Page, seconds: float) -> None:
+    while not await page.evaluate(f"document.querySelector('.stage video').currentTime > {seconds}"):
+        await page.wait_for_timeout(20)
 
 
 async def _shown(page: Page, place: str) -> None:
