@@ -30,6 +30,7 @@ from services.studio.live.assembly import live_routes
 from services.studio.media import Media
 from services.studio.metrics import Counted, StudioMetrics
 from services.studio.openapi.description_routes import Descriptions
+from services.studio.pages.page_files import page_files
 from services.studio.pages.start_page import StartPage
 from services.studio.request_body import Bodies
 from services.studio.resource import Resource
@@ -127,6 +128,7 @@ async def open_app(
         )
         live = live_routes(channel, files, registry, timeout_s=settings.api_timeout_s)
         sessions, cookie = SessionCalls(channel, settings.api_timeout_s), settings.session_cookie()
+        page = page_files()
         routes = [
             Route("/media/{token}", media.answer, methods=["GET"]),
             *pages.routes(),
@@ -137,7 +139,8 @@ async def open_app(
             *streams.routes(),
             *(Route(path, Resource({})) for path in ("/v1", "/v1/{path:path}")),
             *SignInPages(sessions, cookie, metrics).routes(),
-            *StartPage(sessions, cookie).routes(),
+            *page.routes(),
+            *StartPage(sessions, cookie, page.page).routes(),
         ]
         app = Starlette(routes=routes)
         app.state.session_cookie = cookie

@@ -39,6 +39,10 @@ class Steps(asyncio.Event):
         super().set()
         self.step(1000)
 
+    def clear(self) -> None:
+        super().clear()
+        self._steps = asyncio.Semaphore(0)
+
     def step(self, count: int = 1) -> None:
         for _ in range(count):
             self._steps.release()

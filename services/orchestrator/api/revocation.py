@@ -6,6 +6,7 @@ import logging
 from services.errors import ServiceError, Unavailable
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.api.credential import (
+    LiveUrlCredential,
     OperatorCredential,
     ShareCredential,
     SignedUrlCredential,
@@ -69,7 +70,9 @@ async def _refusal(
 ) -> ServiceError | None:
     """Returns why a stream must end; `known` has the answers for streams of the same caller. Raises Unavailable."""
     credential = stream.caller.credential
-    assert isinstance(credential, TenantCredential | OperatorCredential | SignedUrlCredential | ShareCredential)
+    assert isinstance(
+        credential, TenantCredential | OperatorCredential | SignedUrlCredential | LiveUrlCredential | ShareCredential
+    )
     asked = stream.method, credential.identity
     if asked not in known:
         known[asked] = await authentication.refusal(stream.method, stream.caller)

@@ -1,10 +1,6 @@
 """`/openapi.json` and `/docs`: what there is, for programs and for people. The same for everyone, without a key."""
 
-import gzip
-import hashlib
 import json
-import re
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -12,32 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.studio import entity_tag
+from services.studio import encoded
+from services.studio.encoded import Encoded
 from services.studio.openapi import page
 from services.studio.openapi.page_style import HEADERS
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
-
-GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:,|$|;\s*q=(?!0(?:\.0*)?\s*(?:,|$)))", re.IGNORECASE)
-"""Of `Accept-Encoding`: gzip is named, and its weight is not 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A text in one encoding."""
-
-    body: bytes
-    media_type: str
-    encoding: str = ""
-
-    @property
-    def tag(self) -> str:
-        """Its entity tag, with the quotes."""
-        return f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
-
-    def packed(self) -> "Encoded":
-        """Returns it by gzip."""
-        return Encoded(gzip.compress(self.body, mtime=0), self.media_type, "gzip")
 
 
 class Descriptions:
@@ -52,11 +28,11 @@ class Descriptions:
 
     async def openapi(self, request: Request) -> Response:
         """Returns the document."""
-        return _answer(request, self._document)
+        return encoded.answer(request, self._document, HEADERS)
 
     async def docs(self, request: Request) -> Response:
         """Returns the page."""
-        return _answer(request, self._page)
+        return encoded.answer(request, self._page, HEADERS)
 
     @cached_property
     def _document(self) -> tuple[Encoded, Encoded]:
@@ -68,14 +44,3 @@ class Descriptions:
         document = json.loads(self._document[0].body)
         plain = Encoded(page.html_of(document).encode(), "text/html; charset=utf-8")
         return plain, plain.packed()
-
-
-def _answer(request: Request, found: tuple[Encoded, Encoded]) -> Response:
-    plain, packed = found
-    sent = packed if GZIP.search(request.headers.get("accept-encoding", "")) else plain
-    headers = HEADERS | {"ETag": sent.tag, "Vary": "Accept-Encoding"}
-    if entity_tag.is_known(request.headers.get("if-none-match", ""), sent.tag):
-        return Response(None, 304, headers)
-    if sent.encoding:
-        headers |= {"Content-Encoding": sent.encoding}
-    return Response(sent.body, 200, headers, sent.media_type)

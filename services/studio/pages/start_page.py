@@ -1,7 +1,6 @@
 """StartPage: `/` is the page of a person who is signed in, and sends everyone else to the sign-in page."""
 
-from dataclasses import dataclass, field
-from importlib import resources
+from dataclasses import dataclass
 
 import grpc
 from starlette.requests import Request
@@ -19,17 +18,14 @@ from services.studio.sessions.sign_in_style import HEADERS
 SIGN_IN = "/sign-in"
 
 
-def _page() -> str:
-    return resources.files(__package__).joinpath("page.html").read_text()
-
-
 @dataclass(frozen=True, slots=True)
 class StartPage:
     """Answers the requests for `/`."""
 
     sessions: SessionCalls
     cookie: SessionCookie
-    page: str = field(default_factory=_page)
+    page: str
+    """The HTML for everyone who is signed in."""
 
     def routes(self) -> list[Route]:
         """Returns what is answered."""

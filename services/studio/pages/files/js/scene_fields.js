@@ -1,0 +1,31 @@
+// The scene and its story, from which a prompt is written.
+import { button, el } from "./dom.js";
+import { field } from "./field.js";
+
+/** Returns the fields. `required`: there is no prompt of one's own instead. */
+export function sceneFields(draft, required, changed) {
+  const area = (name, rows, placeholder, most) => {
+    const control = el("textarea", { value: draft[name], rows, placeholder, maxlength: most, oninput: () => { draft[name] = control.value; changed(); } });
+    return control;
+  };
+  const list = el("div", { class: "stack" });
+  const add = button("Add a detail", () => { draft.details.push(["", ""]); draw(); list.querySelector(".detail:last-child input").focus(); }, { kind: "small", symbol: "plus" });
+
+  function draw() {
+    list.replaceChildren(...draft.details.map((pair, at) => {
+      const input = (index, label, placeholder, most) => {
+        const control = el("input", { type: "text", value: pair[index], "aria-label": `${label} ${at + 1}`, placeholder, maxlength: most, oninput: () => { pair[index] = control.value; changed(); } });
+        return control;
+      };
+      return el("div", { class: "row tight detail" }, input(0, "Name of detail", "Mara", "64"), input(1, "Detail", "red coat, grey hair", "512"),
+        button(`Remove detail ${at + 1}`, () => { draft.details.splice(at, 1); draw(); changed(); add.focus(); }, { kind: "quiet", symbol: "close", only: true }));
+    }));
+    add.hidden = draft.details.length >= 16;
+  }
+
+  draw();
+  const details = el("div", { class: "field", "data-field": "details", role: "group", "aria-label": "Details" }, el("span", { class: "label" }, "Details", el("span", { class: "quiet-text", text: " (optional)" })), list, add, el("p", { class: "wrong", hidden: true }));
+  return el("div", { class: "stack" },
+    field("scene", "Scene", area("scene", "4", "What is visible, and what happens", "4000"), { optional: !required, hint: required ? "The prompt is written from it." : "Without a prompt of your own, one is written from the scene." }),
+    field("story", "Story", area("story", "3", "What happened before", "8000"), { optional: true }), details);
+}
