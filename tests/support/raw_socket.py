@@ -1,4 +1,4 @@
-"""A connection of Socket.IO that sends whatever a test writes."""
+"""A connection of Socket.IO that sends what a test writes."""
 
 import asyncio
 import json

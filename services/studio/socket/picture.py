@@ -16,7 +16,7 @@ MAGIC = {
     "image/jpeg": (b"\xff\xd8\xff",),
     "image/webp": (b"RIFF",),
 }
-"""How files begin, of types that browsers write into data URIs. The API looks at the whole file, whatever its type."""
+"""How files begin, of types that browsers write into data URIs. The API looks at the whole file of any type."""
 
 
 def read(value: object) -> bytes:

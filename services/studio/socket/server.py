@@ -19,7 +19,7 @@ TRANSPORT = "i2v.transport"
 """Where the scope of a request has the id of the transport that it opened."""
 
 _quiet = logging.getLogger(f"{__name__}.library")
-_quiet.setLevel(logging.CRITICAL + 1)  # it logs what clients send, and a traceback for whatever cannot be read
+_quiet.setLevel(logging.CRITICAL + 1)  # it logs what clients send, and a traceback for what cannot be read
 
 
 class Server(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types

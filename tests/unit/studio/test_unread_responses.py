@@ -1,4 +1,4 @@
-"""Responses that their readers do not take: the connection is broken off, whatever made the response."""
+"""Responses that their readers do not take: the connection is broken off for each kind of response."""
 
 import asyncio
 import socket
