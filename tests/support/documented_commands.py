@@ -31,6 +31,7 @@ NOT_RUN = {
     r"make (train|judge)": "takes hours",
     r"pip install aiperf|echo .* > prompts\.jsonl|aiperf profile .*": "needs a gigabyte of packages of another project",
     r"python -m sglang\..*": "needs a gigabyte of packages of another project",
+    r"import asyncio, os, socketio.*": "needs the HTTP process; test_socket_page.py runs it",
     r"kubectl .*|kind load .*": "needs a cluster; tests/contract/test_manifests.py renders what it applies",
     r"i2v --key-file .*|i2v admin .*": "needs the API of a cluster; test_admin_commands.py runs such commands",
     r"export I2V_DATABASE_URL=.*": "names a database of yours",

@@ -83,7 +83,8 @@ class Person:
 async def a_person(browser: Browser, address: str, **options: Any) -> AsyncIterator[Person]:
     """Opens a page in a context of its own. `options` are those of Playwright's contexts."""
     context = await browser.new_context(**{"viewport": WIDE, "reduced_motion": "no-preference"} | options)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
     try:
         yield Person(await context.new_page(), address)
     finally:

@@ -145,7 +145,7 @@ async def test_stdout_gets_only_the_video(i2v: Command, command: tuple[str, ...]
         assert (process.returncode, written) == (0, VIDEO), errors
     piped = await i2v.start(*command, "--out", "-", "--json")
     _, errors = await piped.communicate()
-    assert piped.returncode == (0 if command is DOWNLOAD else 2), errors
+    assert piped.returncode == 2, errors
 
 
 async def test_a_file_that_is_also_stdout_is_written_once(i2v: Command) -> None:

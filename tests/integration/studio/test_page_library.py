@@ -79,6 +79,7 @@ async def test_an_admin_makes_a_webhook_and_a_key(stage: Stage) -> None:
         await page.get_by_role("button", name="Add the address").click()
         await expect(page.locator(".secret")).to_contain_text("whsec_")
         await page.get_by_role("button", name="Test").click()
+        await expect(page.locator("#live")).to_contain_text("A test is on its way.")
         await page.get_by_role("button", name="Deliveries").click()
         await expect(page.get_by_role("cell", name="webhook.test")).to_be_visible()
         assert await person.faults() == []

@@ -6,7 +6,6 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from services.orchestrator.webhooks import signature
 from services.orchestrator.webhooks.schedule import HOLD_MOST_S, PAUSES_S, SPREAD, TRIED_FOR, hold, pause
 
-NOW = datetime.now(UTC)
 SECRET, OLDER = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_b2xkZXIgc2VjcmV0IG9mIHRoZSB0ZXN0cw=="
 BODY = '{"type":"job.succeeded","data":{"prompt":"über"}}'
 
@@ -38,7 +37,7 @@ def test_an_endpoint_that_fails_again_and_again_is_left_alone_for_minutes_at_mos
 
 
 def test_the_library_of_receivers_takes_our_signature() -> None:
-    headers = signature.headers("evt_1", NOW, [SECRET], BODY)
+    headers = signature.headers("evt_1", datetime.now(UTC), [SECRET], BODY)
     assert Webhook(SECRET).verify(BODY, headers)["type"] == "job.succeeded"
     with pytest.raises(WebhookVerificationError):
         Webhook(SECRET).verify(BODY.replace("succeeded", "failed"), headers)
@@ -47,7 +46,7 @@ def test_the_library_of_receivers_takes_our_signature() -> None:
 
 
 def test_during_a_rotation_a_receiver_may_have_either_secret() -> None:
-    headers = signature.headers("evt_1", NOW, [SECRET, OLDER], BODY)
+    headers = signature.headers("evt_1", datetime.now(UTC), [SECRET, OLDER], BODY)
     for secret in (SECRET, OLDER):
         Webhook(secret).verify(BODY, headers)
     with pytest.raises(WebhookVerificationError):
@@ -55,8 +54,8 @@ def test_during_a_rotation_a_receiver_may_have_either_secret() -> None:
 
 
 def test_an_old_webhook_cannot_be_sent_again_by_another() -> None:
-    headers = signature.headers("evt_1", NOW - timedelta(minutes=6), [SECRET], BODY)
+    headers = signature.headers("evt_1", datetime.now(UTC) - timedelta(minutes=6), [SECRET], BODY)
     with pytest.raises(WebhookVerificationError, match="too old"):
         Webhook(SECRET).verify(BODY, headers)
     with pytest.raises(WebhookVerificationError):
-        Webhook(SECRET).verify(BODY, headers | {"webhook-timestamp": str(int(NOW.timestamp()))})
+        Webhook(SECRET).verify(BODY, headers | {"webhook-timestamp": str(int(datetime.now(UTC).timestamp()))})

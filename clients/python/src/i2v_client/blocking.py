@@ -1,8 +1,10 @@
 """Methods that wait, made of asynchronous ones: those run on an event loop in a thread of its own."""
 
 import asyncio
+import concurrent.futures
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import suppress
 from functools import partial, wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -17,28 +19,46 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._lock = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._loop.run_forever, name="i2v-client", daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Waits for some work, and cancels it if the wait is interrupted. Raises what it raises.
 
-        Raises RuntimeError in a function that the client calls, such as `on_outage`: waiting there would never end.
+        Raises RuntimeError after the end, and in a function that the client calls, such as `on_outage`: waiting there
+        would never end.
         """
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("a function that the client calls cannot wait for the same client")
-        done = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._lock:  # what begins before the end is cancelled by it
+            if self._closed:
+                work.close()
+                raise RuntimeError("the client is closed")
+            done = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return done.result()
         except BaseException:
             done.cancel()
             raise
 
+    def leave(self, source: AsyncGenerator[Any, None]) -> None:
+        """Closes a source of values, unless the end of the loop does."""
+        with self._lock:
+            if self._closed:
+                return
+            done = asyncio.run_coroutine_threadsafe(_ended(source), self._loop)
+        with suppress(concurrent.futures.CancelledError):  # by the end of the loop
+            done.result()
+
     def close(self) -> None:
         """Ends the thread. Work that other threads still wait for is cancelled."""
-        self.run(_end_all())
-        self.run(self._loop.shutdown_asyncgens())
+        with self._lock:
+            self._closed = True
+        for end in (_end_all(), self._loop.shutdown_asyncgens()):
+            asyncio.run_coroutine_threadsafe(end, self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -83,13 +103,19 @@ def iterating(
             while (found := self._loop.run(_next(source))) is not END:
                 yield found
         finally:
-            self._loop.run(source.aclose())
+            self._loop.leave(source)
 
     return call
 
 
 async def _begun(begin: Callable[[], AsyncGenerator[Result, None]]) -> AsyncGenerator[Result, None]:
     return begin()  # on the loop, which calls of gRPC belong to
+
+
+async def _ended(source: AsyncGenerator[Any, None]) -> None:
+    while source.ag_running:  # noqa: ASYNC110  what waits for the next value is being cancelled, and nothing tells its end
+        await asyncio.sleep(0.001)
+    await source.aclose()
 
 
 async def _next(source: AsyncGenerator[Result, None]) -> Result:
