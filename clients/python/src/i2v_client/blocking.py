@@ -44,12 +44,12 @@ class LoopThread:
             done.cancel()
             raise
 
-    def leave(self, source: AsyncGenerator[Any, None]) -> None:
+    def leave(self, source: "_Source[Any]") -> None:
         """Closes a source of values, unless the end of the loop does."""
         with self._lock:
             if self._closed:
                 return
-            done = asyncio.run_coroutine_threadsafe(_ended(source), self._loop)
+            done = asyncio.run_coroutine_threadsafe(source.close(), self._loop)
         with suppress(concurrent.futures.CancelledError):  # by the end of the loop
             done.result()
 
@@ -100,7 +100,7 @@ def iterating(
     def call(self: Blocking[Of], /, *given: Given.args, **named: Given.kwargs) -> Iterator[Result]:
         source = self._loop.run(_begun(partial(method, self._asynchronous, *given, **named)))
         try:
-            while (found := self._loop.run(_next(source))) is not END:
+            while (found := self._loop.run(source.next())) is not END:
                 yield found
         finally:
             self._loop.leave(source)
@@ -108,15 +108,24 @@ def iterating(
     return call
 
 
-async def _begun(begin: Callable[[], AsyncGenerator[Result, None]]) -> AsyncGenerator[Result, None]:
-    return begin()  # on the loop, which calls of gRPC belong to
+class _Source(Generic[Result]):
+    """An asynchronous generator, and the task that waits for its next value."""
+
+    def __init__(self, values: AsyncGenerator[Result, None]) -> None:
+        self._values = values
+        self._waiting: asyncio.Task[Any] | None = None
+
+    async def next(self) -> Result:
+        self._waiting = asyncio.current_task()
+        return await anext(self._values, END)
+
+    async def close(self) -> None:
+        # An interrupt may come before the thread that waits could cancel this.
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.cancel()
+            await asyncio.wait({self._waiting})
+        await self._values.aclose()
 
 
-async def _ended(source: AsyncGenerator[Any, None]) -> None:
-    while source.ag_running:  # noqa: ASYNC110  what waits for the next value is being cancelled, and nothing tells its end
-        await asyncio.sleep(0.001)
-    await source.aclose()
-
-
-async def _next(source: AsyncGenerator[Result, None]) -> Result:
-    return await anext(source, END)
+async def _begun(begin: Callable[[], AsyncGenerator[Result, None]]) -> _Source[Result]:
+    return _Source(begin())  # on the loop, which calls of gRPC belong to
