@@ -5,12 +5,12 @@ const POLL_MS = 350;
 const reduced = matchMedia("(prefers-reduced-motion: reduce)");
 const Source = window.ManagedMediaSource || window.MediaSource;
 
-/** Feeds a video element with a job's fragments. `told(state)`: `waiting`, `playing`, `complete` or `none`. */
+/** Feeds a video element with a job's fragments. `onState(state)` is called with `waiting`, `playing`, `complete` or `none`. */
 export class LivePlayer {
-  constructor(video, id, told) {
+  constructor(video, id, onState) {
     this.video = video;
     this.address = new URL(`/v1/videos/video_${id}/live.m3u8`, location.href);
-    this.told = told;
+    this.onState = onState;
     this.stopped = new AbortController();
     this.next = 0;
     this.fragment = 1;
@@ -39,10 +39,10 @@ export class LivePlayer {
       }
       if (source.readyState === "open") source.endOfStream();
       this.pace();
-      this.told("complete");
+      this.onState("complete");
     } catch (error) {
       if (error.name === "AbortError") return;
-      this.told("none", error);
+      this.onState("none", error);
     }
   }
 
@@ -112,7 +112,7 @@ export class LivePlayer {
   }
 
   start() {
-    this.told("playing");
+    this.onState("playing");
     if (reduced.matches) return;
     this.timer = setTimeout(() => this.video.play().catch(() => {}), START_S * 1000);
   }
