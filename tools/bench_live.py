@@ -45,7 +45,7 @@ display_name = "Live"
 description = "For the benchmark."
 backend = "fake"
 operations = ["text-to-video"]
-sizes = ["640x352"]
+sizes = ["{size}"]
 durations_s = [4]
 fps = 16
 prompt_max_characters = 100
@@ -93,7 +93,7 @@ class Service:
 def service(folder: Path) -> Iterator[Service]:
     """Starts an orchestrator and the HTTP process."""
     cards, port, metrics = folder / "models.toml", free_port(), free_port()
-    cards.write_text(CARD)
+    cards.write_text(CARD.format(size="640x352"))
     more = {"I2V_STUDIO_URL": f"http://{HOST}:{port}", "I2V_FAKE_SLOTS": "2", "I2V_FAKE_PAUSE_S": "0.4"}
     listen = {"I2V_STUDIO_LISTEN": f"{HOST}:{port}", "I2V_STUDIO_METRICS_LISTEN": f"{HOST}:{metrics}"}
     with ExitStack() as stack:

@@ -22,6 +22,7 @@ import aiohttp
 import grpc
 from i2v.v1 import job_pb2, job_pb2_grpc
 
+from tools.bench_live import CARD
 from tools.stack import Orchestrator
 from tools.stack_process import HOST, StackProcess, free_port
 from tools.stack_vendors import without_keys
@@ -30,19 +31,6 @@ JOBS, SOCKETS_EACH = 50, 4
 WANTED_S = 0.2
 APART_S = 0.02
 """Between the starts of two jobs, whose parts take a second each: so they come evenly."""
-CARD = """
-[models.live]
-display_name = "Live"
-description = "For the benchmark."
-backend = "fake"
-operations = ["text-to-video"]
-sizes = ["160x96"]
-durations_s = [4]
-fps = 16
-prompt_max_characters = 100
-price_per_second_micros = 1
-default_timeout_s = 300
-"""
 
 
 @dataclass
@@ -62,7 +50,7 @@ class Seen:
 async def service(folder: Path) -> AsyncIterator[tuple[grpc.aio.Channel, str, str]]:
     """Yields a channel to an orchestrator, the URL of the HTTP process, and a key."""
     cards, port, metrics = folder / "models.toml", free_port(), free_port()
-    cards.write_text(CARD)
+    cards.write_text(CARD.format(size="160x96"))
     more = {
         "I2V_STUDIO_URL": f"http://{HOST}:{port}",
         "I2V_FAKE_SLOTS": str(JOBS),

@@ -1,17 +1,15 @@
-"""The library and a batch through the command line, and videos over HTTP, by the commands of their pages."""
+"""The library, a batch and the command line, and videos over HTTP, by the commands of their pages."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.documented_commands import ROOT
-from tests.support.documented_steps import Step, steps
-from tests.support.page_runs import page_run
+from tests.support.page_runs import demand_said, page_run, steps_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(360)]
 
-STEPS = [step for page in ("library", "http", "batch") for step in steps((ROOT / f"docs/{page}.md").read_text())]
+STEPS = steps_of("library", "http", "batch", "usage")
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +21,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.parametrize("number", range(len(STEPS)), ids=lambda number: STEPS[number].commands.splitlines()[-1])
 def test_a_step_prints_what_the_page_says(folder: Path, number: int) -> None:
-    step: Step = STEPS[number]
-    output, code = (folder / f"{number}.out").read_text(), int((folder / f"{number}.code").read_text())
-    assert (step.missing(output), code) == ("", step.code), output
+    demand_said(STEPS[number], folder, number)
 
 
 def test_the_steps_leave_readable_pictures(folder: Path) -> None:

@@ -6,13 +6,11 @@ from pathlib import Path
 import pytest
 
 from services.orchestrator.media.probe import probe_output
-from tests.support.documented_commands import ROOT
-from tests.support.documented_steps import Step, steps
-from tests.support.page_runs import page_run
+from tests.support.page_runs import demand_said, page_run, steps_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
-STEPS = [step for page in ("plans", "business") for step in steps((ROOT / f"docs/{page}.md").read_text())]
+STEPS = steps_of("plans", "business")
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +22,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.parametrize("number", range(len(STEPS)), ids=lambda number: STEPS[number].commands.splitlines()[-1])
 def test_a_step_prints_what_the_page_says(folder: Path, number: int) -> None:
-    step: Step = STEPS[number]
-    output, code = (folder / f"{number}.out").read_text(), int((folder / f"{number}.code").read_text())
-    assert (step.missing(output), code) == ("", step.code), output
+    demand_said(STEPS[number], folder, number)
 
 
 def test_the_steps_leave_a_video_and_a_statement(folder: Path) -> None:

@@ -8,13 +8,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.documented_commands import ROOT
-from tests.support.documented_steps import Step, script
+from tests.support.documented_steps import Step, script, steps
 from tests.support.stack_runs import Stack
 from tools.stack import DATA
 from tools.stack_process import HOST, free_port
 
 LIMIT_S = 240.0
 """Of all commands, in the shell that most users have: dash would hide what bash does with background jobs."""
+
+
+def steps_of(*pages: str) -> list[Step]:
+    """Returns the steps of pages of the documentation, in order."""
+    return [step for page in pages for step in steps((ROOT / f"docs/{page}.md").read_text())]
+
+
+def demand_said(step: Step, folder: Path, number: int) -> None:
+    """Fails unless a step of a run printed what its page says, with the exit code there."""
+    output, code = (folder / f"{number}.out").read_text(), int((folder / f"{number}.code").read_text())
+    assert (step.missing(output), code) == ("", step.code), output
 
 
 @contextmanager

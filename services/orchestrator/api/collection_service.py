@@ -110,12 +110,7 @@ def _assets(names: Sequence[str]) -> list[str]:
 
 def _changes(request: collection_pb2.UpdateCollectionRequest) -> CollectionChanges:
     """Returns the new values of the fields that the mask names. Raises InvalidInput."""
-    paths, given = list(request.update_mask.paths), request.collection
-    unknown = [path for path in paths if path not in FIELDS]
-    if not paths or unknown:
-        what = f"names {unknown[0][:80]!r}" if unknown else "is empty"
-        what += f"; it can name {', '.join(FIELDS)}"
-        raise proto_values.refuse("update_mask", what, LibraryReason.FIELD_MASK_MALFORMED)
+    paths, given = proto_values.masked(request.update_mask, FIELDS), request.collection
     cover = given.cover and proto_values.resource_id(given.cover, "assets", field="collection.cover")
     changes = CollectionChanges(
         title=given.title if "title" in paths else None,

@@ -109,12 +109,7 @@ def _is_value(text: str, key: OrderKey) -> bool:
 
 def changes(request: asset_pb2.UpdateAssetRequest) -> dict[str, Any]:
     """Returns the new values of the fields that the mask names. Raises InvalidInput."""
-    paths = list(request.update_mask.paths)
-    unknown = [path for path in paths if path not in (*FIELDS, "details")]
-    if not paths or unknown:
-        what = f"names {unknown[0][:80]!r}" if unknown else "is empty"
-        what += f"; it can name details, {', '.join(FIELDS)}"
-        raise proto_values.refuse("update_mask", what, LibraryReason.FIELD_MASK_MALFORMED)
+    paths = proto_values.masked(request.update_mask, ("details", *FIELDS))
     given = library_messages.details(request.asset.details)
     names = {DETAILS[path] for path in paths if path in DETAILS} | (
         set(DETAILS.values()) if "details" in paths else set()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.v1 import asset_pb2, job_pb2
@@ -15,7 +16,7 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.media_info import AudioInfo, PictureInfo, VideoInfo
 from services.orchestrator.domain.price import CURRENCY
 from services.orchestrator.domain.spec import Size
-from services.reasons import Reason, RequestReason, SpecReason
+from services.reasons import LibraryReason, Reason, RequestReason, SpecReason
 
 PAGE_DEFAULT = 50
 PAGE_MOST = 200
@@ -26,6 +27,17 @@ PAGE_BYTES = 3 * 1024 * 1024
 def refuse(field: str, description: str, reason: Reason) -> InvalidInput:
     """Returns the refusal of one field."""
     return InvalidInput([Violation(field, description, reason)], reason=reason)
+
+
+def masked(mask: FieldMask, fields: Sequence[str]) -> list[str]:
+    """Returns what the mask of an update names. Raises InvalidInput unless that is one or more of the fields."""
+    paths = list(mask.paths)
+    unknown = [path for path in paths if path not in fields]
+    if not paths or unknown:
+        what = f"names {unknown[0][:80]!r}" if unknown else "is empty"
+        what += f"; it can name {', '.join(fields)}"
+        raise refuse("update_mask", what, LibraryReason.FIELD_MASK_MALFORMED)
+    return paths
 
 
 def resource_id(name: str, collection: str, *, field: str = "name") -> str:

@@ -11,7 +11,7 @@ from services.orchestrator.api import page_tokens, proto_values
 from services.orchestrator.domain import webhook
 from services.orchestrator.domain.webhook import Endpoint, EndpointState
 from services.orchestrator.domain.webhook_url import demand_url
-from services.reasons import LibraryReason, RequestReason, WebhookReason
+from services.reasons import RequestReason, WebhookReason
 
 FIELDS = ("url", "event_types", "description", "state")
 NAMES_MOST = 100
@@ -37,12 +37,7 @@ class UrlRules:
 
 def changes(request: webhook_pb2.UpdateEndpointRequest, rules: UrlRules) -> Callable[[Endpoint], Endpoint]:
     """Returns what applies the fields that the mask names. Raises InvalidInput."""
-    paths, given = list(request.update_mask.paths), request.endpoint
-    unknown = [path for path in paths if path not in FIELDS]
-    if not paths or unknown:
-        what = f"names {unknown[0][:80]!r}" if unknown else "is empty"
-        what += f"; it can name {', '.join(FIELDS)}"
-        raise proto_values.refuse("update_mask", what, LibraryReason.FIELD_MASK_MALFORMED)
+    paths, given = proto_values.masked(request.update_mask, FIELDS), request.endpoint
     values: dict[str, object] = {}
     if "url" in paths:
         rules.demand(given.url, "endpoint.url")

@@ -1,4 +1,4 @@
-"""The documentation and the comments of the protos use plain, current English."""
+"""The documentation, the protos, the page and the clients use plain, current English."""
 
 import re
 from pathlib import Path
@@ -6,8 +6,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
+CODE = [
+    path
+    for folder in ("services/studio/pages", "clients/typescript", "clients/go", "clients/java", "clients/python")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in {".js", ".ts", ".html", ".css", ".go", ".java", ".md", ".py"}
+    and not {"node_modules", "gen", "dist", "build"} & set(path.relative_to(ROOT).parts)
+]
 TEXTS = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "proto").rglob("*.proto")]
+    [
+        *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "proto").rglob("*.proto"),
+        *CODE,
+    ]
 )
 REPLACEMENTS = {
     "anew": "again",
