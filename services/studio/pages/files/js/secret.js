@@ -11,3 +11,10 @@ export function secretNotice(title, secret) {
   const made = notice(title, "Keep it now: it is shown once.", { kind: "good", actions: [el("code", { class: "secret", text: secret }), copy] });
   return made;
 }
+
+/** Shows a notice, or none. A secret stays until another one takes its place, because it is shown once. */
+export function showNotice(place, made) {
+  const shown = place.querySelector(".notice:has(.secret)");
+  const kept = made?.querySelector(".secret") ? null : shown;
+  place.replaceChildren(...[kept, made].filter(Boolean));
+}

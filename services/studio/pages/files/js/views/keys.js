@@ -5,13 +5,13 @@ import { field, showWrong } from "../field.js";
 import { time, words } from "../format.js";
 import { say } from "../live_region.js";
 import { problemNotice } from "../notice.js";
-import { secretNotice } from "../secret.js";
+import { secretNotice, showNotice } from "../secret.js";
 
 const SCOPES = { SUBMIT: "Make videos", READ: "See and download", ASSETS: "Library", USAGE: "Usage", TENANT_ADMIN: "Admin" };
 
 export function mount(root) {
   const slot = (name) => root.querySelector(`[data-slot="${name}"]`);
-  const tell = (made) => slot("message").replaceChildren(...(made ? [made] : []));
+  const tell = (made) => showNotice(slot("message"), made);
   const name = el("input", { type: "text", maxlength: "128", autocomplete: "off", placeholder: "web shop" });
   const boxes = Object.entries(SCOPES).map(([scope, label]) => el("label", { class: "tick" }, el("input", { type: "checkbox", value: scope, checked: scope !== "TENANT_ADMIN" }), label));
   const add = el("button", { class: "button main" }, icon("plus"), el("span", { text: "Make the key" }));

@@ -5,13 +5,14 @@ import { field, showWrong } from "../field.js";
 import { fromNow, time, words } from "../format.js";
 import { say } from "../live_region.js";
 import { problemNotice } from "../notice.js";
-import { secretNotice } from "../secret.js";
+import { secretNotice, showNotice } from "../secret.js";
 
 const KINDS = { ACTIVE: "good", PAUSED: "warn", DISABLED: "" };
 
 export function mount(root) {
+  const open = new Set(); // the endpoints whose deliveries are shown, also after the list was read again
   const slot = (name) => root.querySelector(`[data-slot="${name}"]`);
-  const tell = (made) => slot("message").replaceChildren(...(made ? [made] : []));
+  const tell = (made) => showNotice(slot("message"), made);
   const url = el("input", { type: "url", placeholder: "https://example.com/hook", autocomplete: "off" });
   const add = el("button", { class: "button main" }, icon("plus"), el("span", { text: "Add the address" }));
   slot("new").append(field("url", "Address", url), add);
@@ -52,14 +53,15 @@ export function mount(root) {
   function row(hook) {
     const active = hook.state === "ACTIVE";
     const deliveries = el("div");
+    if (open.has(hook.name)) list(hook, deliveries);
     return el("li", { class: "card stack" },
       el("div", { class: "row" }, el("h2", { text: hook.url }), el("span", { class: `state ${KINDS[hook.state] || ""}`, text: words(hook.state) })),
       el("p", { class: "hint", text: [hook.description, hook.eventTypes.join(", "), hook.waiting ? `${hook.waiting} wait` : "", hook.dead ? `${hook.dead} could not be delivered` : "", hook.failingSince ? `failing since ${time(hook.failingSince)}` : ""].filter(Boolean).join(" · ") }),
       el("div", { class: "row" },
         button("Test", () => act(() => post(`/v1/${hook.name}:test`), "A test is on its way."), { kind: "small", disabled: !active }),
         button(active ? "Disable" : "Enable", () => act(() => patch(`/v1/${hook.name}`, { state: active ? "DISABLED" : "ACTIVE" }), active ? "Disabled." : "Enabled."), { kind: "small" }),
-        button("New secret", async () => { const made = await act(() => post(`/v1/${hook.name}:rotateSecret`), "There is a new secret."); if (made) tell(secretNotice("The new secret; the old one works for a day", made.secret)); }, { kind: "small" }),
-        button("Deliveries", () => list(hook, deliveries), { kind: "small", symbol: "more" }),
+        button("New secret", async () => { const made = await act(() => make(`/v1/${hook.name}:rotateSecret`, {}), "There is a new secret."); if (made) tell(secretNotice("The new secret; the old one works for a day", made.secret)); }, { kind: "small" }),
+        button("Deliveries", () => toggle(hook, deliveries), { kind: "small", symbol: "more" }),
         hook.dead ? button("Send the failed ones again", () => act(() => again(hook), "They are sent again."), { kind: "small", symbol: "again" }) : null,
         button("Delete", () => confirm(`Delete ${hook.url}? What waits is not delivered.`) && act(() => remove(`/v1/${hook.name}`), "Deleted."), { kind: "small danger", symbol: "trash" })), deliveries);
   }
@@ -69,8 +71,12 @@ export function mount(root) {
     return post(`/v1/${hook.name}:replay`, { deliveries: dead.deliveries.map((each) => each.name) });
   }
 
+  function toggle(hook, into) {
+    if (open.delete(hook.name)) into.replaceChildren();
+    else { open.add(hook.name); list(hook, into); }
+  }
+
   async function list(hook, into) {
-    if (into.children.length) { into.replaceChildren(); return; }
     try {
       const found = await get(`/v1/${hook.name}/deliveries`, { pageSize: 20 });
       into.replaceChildren(found.deliveries.length ? el("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": `Deliveries to ${hook.url}` }, el("table", { class: "table" },
