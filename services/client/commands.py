@@ -16,6 +16,7 @@ from i2v_client.output_file import OutputFile
 from i2v_client.server_address import DEFAULT, addresses
 from services.client import exit_codes
 from services.client.connection import Connection, connection_of
+from services.client.json_errors import GroupWithJsonErrors
 from services.client.profiles.choice import Choice, choose, complete_profiles
 from services.client.spec_options import FILE, utf8
 
@@ -74,7 +75,7 @@ VARIANT_HELP = (
 )
 
 
-@click.group(epilog=exit_codes.HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=GroupWithJsonErrors, epilog=exit_codes.HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--profile",
     envvar="I2V_PROFILE",
@@ -93,7 +94,15 @@ VARIANT_HELP = (
     callback=_server,
     help="host:port, or several, separated by commas: each call goes to one that serves.",
 )
-@click.option("--user", envvar="I2V_USER", default="default", show_default=True, show_envvar=True, callback=_user)
+@click.option(
+    "--user",
+    envvar="I2V_USER",
+    default="default",
+    show_default=True,
+    show_envvar=True,
+    callback=_user,
+    help="Whose jobs and library: each user of a key has their own.",
+)
 @click.option(
     "--key-file",
     envvar="I2V_KEY_FILE",
@@ -119,6 +128,8 @@ VARIANT_HELP = (
 @click.option(
     "--cert-key-file", envvar="I2V_SERVER_CERT_KEY_FILE", type=FILE, show_envvar=True, help="Key of that certificate."
 )
+@click.option("--json", is_flag=True, help="JSON, one object a line, errors too. Also after a command.")
+@click.version_option(package_name="i2v", message="%(prog)s %(version)s")
 @click.pass_context
 def i2v(
     context: click.Context,
@@ -130,8 +141,16 @@ def i2v(
     ca_file: Path | None,
     cert_file: Path | None,
     cert_key_file: Path | None,
+    json: bool,
 ) -> None:
-    """Makes videos out of pictures, with the service of the same name."""
+    """Makes videos out of pictures, with the service of the same name.
+
+    \b
+    Examples:
+      i2v login
+      i2v generate --image cat.png --prompt "the camera pans left" --preview
+      i2v jobs --state running
+    """
     profile.check(context.invoked_subcommand)
     context.obj = connection_of(context)
 
@@ -141,7 +160,7 @@ def command(name: str, group: click.Group = i2v, **settings: Any) -> Callable[[C
 
     def made(function: Command) -> click.Command:
         def take(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-            context.find_object(Connection).json = value  # type: ignore[union-attr]
+            context.find_object(Connection).json |= value  # type: ignore[union-attr]
 
         as_json = click.option(
             "--json", is_flag=True, expose_value=False, callback=take, help="JSON, one object a line."

@@ -133,12 +133,16 @@ class Connection:
             raise  # `i2v jobs | head`: click handles it.
         except OSError as error:
             why = error.strerror or str(error)
-            say(f"{error.filename}: {why}" if error.filename else why, err=True)
             code = ExitCode.USAGE
+            self.say_error(code, f"{error.filename}: {why}" if error.filename else why)
         except KeyboardInterrupt:
-            say("Interrupted.", err=True)
             code = ExitCode.INTERRUPTED
+            self.say_error(code, "Interrupted.")
         sys.exit(code)
+
+    def say_error(self, code: ExitCode, message: str) -> None:
+        """Writes an error of the command itself to stderr."""
+        say(error_messages.own_as_json(code, message) if self.json else message, err=True)
 
 
 def connection_of(context: click.Context) -> Connection:

@@ -4,10 +4,12 @@ import json
 import re
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 from i2v_client import Violation
 from i2v_client.errors import Busy, I2VError, QuotaExceeded, Unauthenticated, Unreachable
 from i2v_client.server_address import DEFAULT
+from services.client.exit_codes import ExitCode
 from services.client.shell_command import shell_command
 from services.reasons import AccessReason
 
@@ -45,6 +47,8 @@ OPTION_OF_FIELD = {
 """The option for a field of a spec, or of one of its operations."""
 FIELD = re.compile(r"\bspec(?:\.\w+)?\.(\w+)|\bi2v-user\b")
 """The path of a field of a spec; or the header with the user."""
+OWN_CODES = {ExitCode.UNKNOWN: "UNAUTHENTICATED", ExitCode.INTERRUPTED: "CANCELLED"}
+"""The names of errors that a server could have answered with: there is no key; Ctrl-C."""
 COMMAND_OF_METHOD = {"ListModels": "models", "PreviewJob": "preview"}
 """The command for a method that the text of an error mentions."""
 METHOD = re.compile(rf"\b({'|'.join(COMMAND_OF_METHOD)})\b")
@@ -68,7 +72,7 @@ def lines(failed: I2VError, server: str) -> list[str]:
     if isinstance(failed, Unreachable):
         return _unreachable(failed, server)
     if isinstance(failed, Unauthenticated) and failed.reason != AccessReason.TENANT_SUSPENDED:
-        hint = "The key is taken from I2V_KEY, or from the file that --key-file or I2V_KEY_FILE names."
+        hint = "The key is that of --key-file or I2V_KEY_FILE, else of I2V_KEY, else of the profile."
         return [failed.message, hint]
     if isinstance(failed, QuotaExceeded):
         return _quota(failed)
@@ -128,18 +132,27 @@ def _span(length_s: float) -> str:
 
 def as_json(failed: I2VError) -> str:
     """Returns what went wrong, for a program."""
-    found = {
-        "code": failed.code.name,
-        "reason": failed.reason,
-        "message": failed.message,
-        "violations": [
+    return _json(
+        failed.code.name,
+        failed.message,
+        reason=failed.reason,
+        violations=[
             {"field": each.field, "description": each.description, "reason": each.reason} for each in failed.violations
         ],
-        "limits": [
+        limits=[
             asdict(each) | {"resets_at": each.resets_at.isoformat() if each.resets_at else None}
             for each in failed.limits
         ],
-        "metadata": dict(failed.metadata),
-        "retry_after_s": failed.retry_after_s,
-    }
-    return json.dumps({"error": found})
+        metadata=dict(failed.metadata),
+        retry_after_s=failed.retry_after_s,
+    )
+
+
+def own_as_json(code: ExitCode, message: str) -> str:
+    """Returns an error of the command itself, which has no status of a call, in the same form."""
+    return _json(OWN_CODES.get(code, code.name), message)
+
+
+def _json(code: str, message: str, **more: Any) -> str:
+    empty: dict[str, Any] = {"reason": "", "violations": [], "limits": [], "metadata": {}, "retry_after_s": None}
+    return json.dumps({"error": {"code": code, "message": message} | empty | more})

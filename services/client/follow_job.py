@@ -15,51 +15,49 @@ from i2v_client.output_file import OutputFile
 from services.client import error_messages, formatting, money_format
 from services.client.event_descriptions import describe
 from services.client.exit_codes import ExitCode
-from services.client.fragment_feed import FragmentFeed, Viewer
+from services.client.fragment_feed import FragmentFeed
 from services.client.interrupt import Interrupt
-from services.client.pictures.graphics import Style
-from services.client.pictures.moving_picture import MovingPicture
-from services.client.pictures.panel import Panel
-from services.client.pictures.player import Command, Player
 from services.client.progress_display import Display, display
 from services.client.shell_command import shell_command
 from services.client.terminal import say
+from services.client.view import View
 
 RETRY_FOR_S = 120.0
 """Seconds. A running job is worth the wait for a server that restarts."""
 
 
 async def make_video(
-    client: AsyncClient, spec: job_pb2.JobSpec, out: OutputFile, *, quote_token: str = "", json: bool
+    client: AsyncClient, spec: job_pb2.JobSpec, out: OutputFile, *, quote_token: str = "", view: View
 ) -> ExitCode:
     """Submits a job, follows it and downloads the video. Ctrl-C cancels the job."""
-    job: job_pb2.Job | None = None
-    interrupt = Interrupt()
+    interrupt, ended = Interrupt(), False
     try:
         with interrupt:
             job = await client.submit(spec, quote_token=quote_token)
-            if not json:
-                _say(f"{job.name} is admitted for {money_format.text(job.quote)}.")
-            with display(json=json) as shown:
-                cancelling = asyncio.create_task(_cancel(client, job.name, interrupt, shown))
-                try:
-                    await _show(client, job.name, shown, keys_to_detach=lambda: interrupt.keys_to_detach)
-                finally:
-                    cancelling.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await cancelling
-            job = await client.get(job.name)
     except asyncio.CancelledError:
         if not interrupt.detached:
             raise
-        _say(_still_running(job.name) if job else f"The job may have been submitted; {shell_command('jobs')} tells.")
+        _say(f"The job may have been submitted; {shell_command('jobs')} tells.")
         return ExitCode.INTERRUPTED
-    except I2VError:
-        if job:
+    if not view.json:
+        _say(f"{job.name} is admitted for {money_format.text(job.quote)}.")
+    try:
+        async with view.opened(client) as (shown, feed):
+            with interrupt:
+                job = await _made(client, job, interrupt, shown, feed)
+            ended = True
+            await _save(client, job, out, shown.say)  # before the end of a player, which may be far
+            if interrupt.cancel_requested.is_set():
+                feed.stop()
+    except (asyncio.CancelledError, I2VError):
+        if not ended:
             _say(_still_running(job.name))
+        if interrupt.detached:
+            return ExitCode.INTERRUPTED
         raise
-    code = await _download(client, job, out, shown, json=json)
-    return ExitCode.INTERRUPTED if interrupt.cancel_requested.is_set() else code
+    _result(job, out, json=view.json)
+    shown.say_warnings()
+    return ExitCode.INTERRUPTED if interrupt.cancel_requested.is_set() else _code(job)
 
 
 async def fetch_video(client: AsyncClient, name: str, out: OutputFile, *, json: bool) -> ExitCode:
@@ -73,7 +71,11 @@ async def fetch_video(client: AsyncClient, name: str, out: OutputFile, *, json: 
     except asyncio.CancelledError:
         _say(_still_running(job.name))
         raise
-    return await _download(client, await client.get(job.name), out, shown, json=json)
+    job = await client.get(job.name)
+    await _save(client, job, out, _say)
+    _result(job, out, json=json)
+    shown.say_warnings()
+    return _code(job)
 
 
 async def follow(client: AsyncClient, name: str, *, json: bool) -> job_pb2.Job:
@@ -87,27 +89,21 @@ async def follow(client: AsyncClient, name: str, *, json: bool) -> job_pb2.Job:
     return await client.get(name)
 
 
-async def watch_job(
-    client: AsyncClient, name: str, *, after: int, json: bool, style: Style | None = None, play: Command | None = None
-) -> ExitCode:
-    """Follows a job that was submitted before, also in a picture or a player. Ctrl-C leaves it running."""
+async def watch_job(client: AsyncClient, name: str, *, after: int, view: View) -> ExitCode:
+    """Follows a job that was submitted before. Ctrl-C leaves it running."""
     try:
-        with display(json=json) if style is None else Panel(style) as shown:
-            viewers: list[Viewer] = [MovingPicture(shown.show)] if isinstance(shown, Panel) else []
-            viewers += [Player(play, report=shown.say)] if play else []
-            async with FragmentFeed(client, viewers, report=shown.say) as feed:
-                await _show(client, name, shown, after, feed=feed)
+        async with view.opened(client) as (shown, feed):
+            await _show(client, name, shown, after, feed=feed)
     except asyncio.CancelledError:
         _say(_still_running(name))
         raise
     job = await client.get(name)
-    succeeded = job.state == job_pb2.Job.SUCCEEDED
-    if json:
+    if view.json:
         say(formatting.as_json(job))
     else:
-        say(*(formatting.job(job) if succeeded else formatting.failure(job)))
+        say(*(formatting.job(job) if job.state == job_pb2.Job.SUCCEEDED else formatting.failure(job)))
     shown.say_warnings()
-    return ExitCode.OK if succeeded else ExitCode.NO_VIDEO
+    return _code(job)
 
 
 async def warnings(client: AsyncClient, job: job_pb2.Job) -> list[str]:
@@ -146,6 +142,20 @@ async def _show(
             feed.event(event)
 
 
+async def _made(
+    client: AsyncClient, job: job_pb2.Job, interrupt: Interrupt, shown: Display, feed: FragmentFeed
+) -> job_pb2.Job:
+    """Shows a job until it ends, and returns it. The first Ctrl-C cancels it."""
+    cancelling = asyncio.create_task(_cancel(client, job.name, interrupt, shown))
+    try:
+        await _show(client, job.name, shown, keys_to_detach=lambda: interrupt.keys_to_detach, feed=feed)
+    finally:
+        cancelling.cancel()
+        with suppress(asyncio.CancelledError):
+            await cancelling
+    return await client.get(job.name)
+
+
 async def _cancel(client: AsyncClient, name: str, interrupt: Interrupt, shown: Display) -> None:
     """Cancels the job when the first Ctrl-C comes."""
     await interrupt.cancel_requested.wait()
@@ -156,23 +166,30 @@ async def _cancel(client: AsyncClient, name: str, interrupt: Interrupt, shown: D
         shown.say(f"{name} could not be asked to stop: {error.message}")
 
 
-async def _download(client: AsyncClient, job: job_pb2.Job, out: OutputFile, shown: Display, *, json: bool) -> ExitCode:
-    if job.state == job_pb2.Job.SUCCEEDED:
-        try:
-            if out.waits_for_a_reader:
-                _say(f"The video is written to the pipe {out} as soon as a program reads it.")
-            await client.download(job.output.asset, out)
-        except (asyncio.CancelledError, I2VError, OSError):
-            again = shell_command("download", job.output.asset, "--out", str(out))
-            _say(f"The video was made but could not be saved here. {again} fetches it.")
-            raise
+async def _save(client: AsyncClient, job: job_pb2.Job, out: OutputFile, report: Callable[[str], None]) -> None:
+    """Downloads the video, if there is one."""
+    if job.state != job_pb2.Job.SUCCEEDED:
+        return
+    try:
+        if out.waits_for_a_reader:
+            report(f"The video is written to the pipe {out} as soon as a program reads it.")
+        await client.download(job.output.asset, out)
+    except (asyncio.CancelledError, I2VError, OSError):
+        again = shell_command("download", job.output.asset, "--out", str(out))
+        report(f"The video was made but could not be saved here. {again} fetches it.")
+        raise
+
+
+def _result(job: job_pb2.Job, out: OutputFile, *, json: bool) -> None:
     if json:
         say(formatting.as_json(job))
     elif job.state == job_pb2.Job.SUCCEEDED:
         say(*formatting.video(job, str(out)), err=out.path is None)
     else:
         _say(*formatting.failure(job))
-    shown.say_warnings()
+
+
+def _code(job: job_pb2.Job) -> ExitCode:
     return ExitCode.OK if job.state == job_pb2.Job.SUCCEEDED else ExitCode.NO_VIDEO
 
 

@@ -40,6 +40,7 @@ class FragmentFeed:
             (each, asyncio.Queue()) for each in viewers
         ]
         self._any = False
+        self._stopped = False
 
     def event(self, event: job_pb2.JobEvent) -> None:
         """Takes note of a fragment."""
@@ -50,6 +51,10 @@ class FragmentFeed:
         elif kind == "succeeded" and not self._any and event.succeeded.output.size_bytes <= LARGEST_BYTES:
             self._announced.put_nowait((0, event.succeeded.output.asset))
 
+    def stop(self) -> None:
+        """Leaves the rest of the video unseen."""
+        self._stopped = True
+
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._show(viewer, queue)) for viewer, queue in self._queues]
         self._download = asyncio.create_task(self._fetch())
@@ -58,7 +63,7 @@ class FragmentFeed:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        watched = kind is None and await self._finished()
+        watched = kind is None and not self._stopped and await self._finished()
         for task in (self._download, *self._tasks):
             task.cancel()
         await asyncio.gather(self._download, *self._tasks, return_exceptions=True)

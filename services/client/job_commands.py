@@ -14,12 +14,11 @@ from services.client.completion.names import completed
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
 from services.client.library_options import with_library_options
-from services.client.pictures import detection, player
-from services.client.pictures.graphics import Graphics
 from services.client.spec_options import spec_from_options, utf8, with_spec_options
 from services.client.spec_options import upload as upload_as
 from services.client.terminal import say, terminal_columns
 from services.client.upload_folder import upload_files
+from services.client.view import view, with_view_options
 
 
 @command("generate")
@@ -28,18 +27,38 @@ from services.client.upload_folder import upload_files
 @click.option("--out", help=f"{OUT_HELP} Default: the picture's name in this folder.")
 @click.option("--detach", is_flag=True, help="Only submit; print the job's name.")
 @click.option("--quote", default="", callback=utf8, help="The quote that preview printed: only for its price.")
+@with_view_options
 def generate(
-    connection: Connection, image: Path | None, out: str | None, detach: bool, quote: str, **given: Any
+    connection: Connection,
+    image: Path | None,
+    out: str | None,
+    detach: bool,
+    quote: str,
+    preview: bool,
+    graphics: str | None,
+    play: bool,
+    **given: Any,
 ) -> None:
-    """Makes a video and downloads it. Ctrl-C cancels the job, a second one leaves it alone."""
+    """Makes a video and downloads it. Ctrl-C cancels the job, a second one leaves it alone.
+
+    \b
+    Examples:
+      i2v generate --image cat.png --prompt "the camera pans left" --out cat.mp4
+      i2v generate --prompt "a wave" --duration 2 --seed 7 --out - | ffplay -
+    """
     typed = out if out is not None else f"{image.stem if image else 'video'}.mp4"
     uploaded = {"image": image, "audio": given["audio"], "mask": given["mask"]}
+    if detach and (out or preview or graphics or play):
+        raise click.UsageError(
+            "--detach does not wait for the video: leave out --out, --preview, --graphics and --play."
+        )
     to = None if detach else output(typed, json=connection.json, **uploaded)
+    shown = view(preview=preview, graphics=graphics, play=play, json=connection.json)
 
     async def work(client: AsyncClient) -> ExitCode:
         spec = await spec_from_options(client, image=image, **given)
         if to is not None:
-            return await follow_job.make_video(client, spec, to, quote_token=quote, json=connection.json)
+            return await follow_job.make_video(client, spec, to, quote_token=quote, view=shown)
         job = await client.submit(spec, quote_token=quote)
         say(formatting.as_json(job) if connection.json else job.name)
         return ExitCode.OK
@@ -101,23 +120,11 @@ def job(connection: Connection, name: str) -> None:
 @command("watch")
 @click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
 @click.option("--after", type=click.IntRange(0), default=0, help="Last sequence number already seen.")
-@click.option("--preview", is_flag=True, help="Shows the frames in the terminal.")
-@click.option(
-    "--graphics", type=click.Choice([each.value for each in Graphics]), help="How. Default: what the terminal can."
-)
-@click.option("--play", is_flag=True, help="Plays the video while it is made, in ffplay, mpv or vlc.")
+@with_view_options
 def watch(connection: Connection, name: str, after: int, preview: bool, graphics: str | None, play: bool) -> None:
     """Shows a job's events until it ends. Ctrl-C leaves the job alone."""
-    asked = preview or graphics is not None
-    style = detection.style(Graphics(graphics) if graphics else None) if asked and not connection.json else None
-    if asked and style is None and not connection.json:
-        say("stderr is no terminal that shows pictures, so there is no preview.", err=True)
-    with_player = player.found() if play else None
-    connection.run(
-        lambda client: follow_job.watch_job(
-            client, name, after=after, json=connection.json, style=style, play=with_player
-        )
-    )
+    shown = view(preview=preview, graphics=graphics, play=play, json=connection.json)
+    connection.run(lambda client: follow_job.watch_job(client, name, after=after, view=shown))
 
 
 @command("cancel")

@@ -1,6 +1,9 @@
 """`i2v open`: a link that signs a person in to the page, without the key."""
 
+import html
+import tempfile
 import webbrowser
+from pathlib import Path
 from typing import Any
 
 import click
@@ -34,8 +37,19 @@ def open_page(connection: Connection, browser: bool) -> None:
             say(made.url or made.ticket)
         if not made.url:
             say(NO_ADDRESS, err=True)
-        elif browser and not webbrowser.open(made.url):
+        elif browser and not webbrowser.open(_page_to(made.url).as_uri()):
             say(NO_BROWSER, err=True)
         return None
 
     connection.run(work)
+
+
+def _page_to(url: str) -> Path:
+    """Writes a page that leads to a URL, for its owner's eyes: every user of the machine reads a browser's arguments.
+
+    It stays, because nothing says when the browser has read it. The link in it works once, for ten minutes.
+    """
+    page = Path(tempfile.mkdtemp(prefix="i2v-open-")) / "open.html"  # for this user alone
+    to = html.escape(url, quote=True)
+    page.write_text(f'<!doctype html><title>i2v</title><meta http-equiv="refresh" content="0; url={to}">')
+    return page

@@ -68,7 +68,8 @@ def rerun_job(connection: Connection, name: str) -> None:
             say(f"{again.name} makes the video of {name} again.", err=True)
         again = await follow_job.follow(client, again.name, json=connection.json)
         if again.state != job_pb2.Job.SUCCEEDED:
-            say(*([formatting.as_json(again)] if connection.json else formatting.failure(again)), err=True)
+            job_lines = [formatting.as_json(again)] if connection.json else formatting.failure(again)
+            say(*job_lines, err=not connection.json)
             return ExitCode.NO_VIDEO
         found = await rerun.compare(client, job.output.asset, again.output.asset)
         say(_as_json(job, again, found) if connection.json else _sentence(job, again, found))

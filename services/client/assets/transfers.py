@@ -87,7 +87,7 @@ def check(connection: Connection, source: Path) -> None:
         found += 1
         say(json.dumps(error.fault.as_dict(), ensure_ascii=False) if connection.json else str(error))
     except OSError as error:
-        say(f"{error.filename or source}: {error.strerror or error}", err=True)
+        connection.say_error(ExitCode.USAGE, f"{error.filename or source}: {error.strerror or error}")
         raise SystemExit(ExitCode.USAGE) from error
     raise SystemExit(ExitCode.DIFFERENT if found else ExitCode.OK)
 

@@ -21,7 +21,6 @@ from services.client.commands import Command, command
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
 from services.client.spec_options import FILE, FITS, OPTIONS, QUALITIES
-from services.client.terminal import say
 
 AT_ONCE, AT_ONCE_MOST = 8, 256
 SAMPLES_MOST = 1000
@@ -29,10 +28,28 @@ SHARED = ("model", "capability", "price_max", "duration", "size", "resolution", 
 """The options of `generate` that hold for all videos."""
 
 
+class UnusableInput(click.ClickException):
+    """The input cannot be read as a whole, or the folder cannot be used for it."""
+
+    exit_code = ExitCode.USAGE
+
+
 def both(name: str, **more: Any) -> Callable[[Command], Command]:
     """Returns an option with the original's name, with underscores, and with dashes."""
     names = [f"--{name}", *([f"--{name.replace('_', '-')}"] if "_" in name else [])]
     return click.option(*names, name, **more)
+
+
+def _refuse(context: click.Context, parameter: click.Parameter, given: Any) -> None:
+    if given not in (None, False):
+        raise click.BadParameter("the service has its own models; leave it out, and choose one with --model")
+
+
+def _of_the_original(function: Command) -> Command:
+    """Adds the original's options that mean nothing here, so that its command line gets an answer to each."""
+    for name, flag in (("config_path", False), ("checkpoint_path", False), ("use_ema", True)):
+        function = both(name, is_flag=flag, hidden=True, expose_value=False, callback=_refuse)(function)
+    return function
 
 
 def _shared(function: Command) -> Command:
@@ -63,10 +80,16 @@ def _shared(function: Command) -> Command:
 @both("accept_changes", is_flag=True, help="Makes changed rows although their earlier videos are paid for.")
 @both("at_once", type=click.IntRange(1, AT_ONCE_MOST), default=AT_ONCE, show_default=True, help="Jobs, at most.")
 @_shared
+@_of_the_original
 def batch(connection: Connection, /, **given: Any) -> None:
     """Makes a video of each row of an input. A second call makes only what is missing.
 
     The journal in the folder .i2v-batch of the output folder knows what was submitted, so nothing is paid for twice.
+
+    \b
+    Examples:
+      i2v batch --data_path cats.csv --output_folder made --dry-run
+      i2v batch --data_path pairs.txt --output_folder made --i2v --num_output_frames 21
     """
     if given["num_output_frames"] and (given["duration"] or given["capability"]):
         raise click.UsageError("--num_output_frames goes with a --model of our own, and without --duration.")
@@ -88,8 +111,7 @@ def batch(connection: Connection, /, **given: Any) -> None:
         try:
             return await (work.price(client) if given["dry_run"] else work.make(client))
         except BadInput as error:
-            say(f"{error}.", err=True)
-            return ExitCode.USAGE
+            raise UnusableInput(f"{error}.") from error
 
     connection.run(run)
 

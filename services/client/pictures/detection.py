@@ -18,8 +18,10 @@ from services.client.pictures.graphics import Cell, Colours, Graphics, Style
 
 ANSWER_WITHIN_S = 0.5
 """Every terminal answers the last question; one that does not in this time is asked no more."""
-QUESTIONS = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[16t\x1b[c"
-"""Do you have Kitty's graphics, how large is a character, and what else do you have?"""
+KITTY_QUESTION = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
+"""Do you have Kitty's graphics? tmux and screen take it for a title, and show it."""
+QUESTIONS = b"\x1b[16t\x1b[c"
+"""How large is a character, and what else do you have?"""
 ATTRIBUTES = re.compile(rb"\x1b\[\?([\d;]*)c")
 CELL = re.compile(rb"\x1b\[6;(\d+);(\d+)t")
 LARGEST_CELL = 64
@@ -31,7 +33,8 @@ def style(wanted: Graphics | None = None) -> Style | None:
     environment = os.environ
     if sys.stderr is None or not sys.stderr.isatty() or environment.get("TERM", "dumb") in ("", "dumb"):
         return None
-    answers = _answers(sys.stderr.fileno())
+    questions = QUESTIONS if _within_another(environment) else KITTY_QUESTION + QUESTIONS
+    answers = _answers(sys.stderr.fileno(), questions)
     graphics = wanted or by_environment(environment) or by_answers(answers)
     return Style(graphics, colours(environment), _cell(sys.stderr.fileno(), answers))
 
@@ -39,7 +42,7 @@ def style(wanted: Graphics | None = None) -> Style | None:
 def by_environment(environment: Mapping[str, str]) -> Graphics | None:
     """Returns what a known terminal shows; None: it has to be asked."""
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
-    if "TMUX" in environment or term.startswith(("tmux", "screen")):
+    if _within_another(environment):
         return None
     if "KITTY_WINDOW_ID" in environment or term == "xterm-kitty" or program == "ghostty":
         return Graphics.KITTY
@@ -65,7 +68,12 @@ def colours(environment: Mapping[str, str]) -> Colours:
     return Colours.INDEXED if "256" in environment.get("TERM", "") else Colours.NONE
 
 
-def _answers(terminal: int) -> bytes:
+def _within_another(environment: Mapping[str, str]) -> bool:
+    """Returns whether tmux or screen draw the terminal within another one."""
+    return "TMUX" in environment or "STY" in environment or environment.get("TERM", "").startswith(("tmux", "screen"))
+
+
+def _answers(terminal: int, questions: bytes) -> bytes:
     """Asks the terminal and returns what it answers in time, without echo; nothing where it cannot be asked."""
     try:
         own = os.open(os.ttyname(terminal), os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
@@ -77,7 +85,7 @@ def _answers(terminal: int) -> bytes:
         before = termios.tcgetattr(own)
         try:
             tty.setcbreak(own, termios.TCSANOW)
-            os.write(own, QUESTIONS)
+            os.write(own, questions)
             return _read(own)
         finally:
             termios.tcsetattr(own, termios.TCSAFLUSH, before)  # drops the rest of an answer

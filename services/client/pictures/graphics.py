@@ -2,13 +2,12 @@
 
 import base64
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 PART = 4096
@@ -16,7 +15,10 @@ PART = 4096
 KITTY_ID = 720_132
 """The picture of this command; a new one replaces it."""
 SHADES = " .:-=+*#%@"
-SIXEL_COLOURS = 128
+SIXEL_COLOURS = 64
+SIXEL_LARGEST = (640, 480)
+"""Pixels. Each is sent, several times a second."""
+SIXEL_RUN = re.compile(rb"(.)\1{3,}", re.DOTALL)
 
 
 class Graphics(StrEnum):
@@ -53,8 +55,11 @@ class Style:
     cell: Cell = Cell()
 
 
-def fitted(picture: Image.Image, columns: int, rows: int, cell: Cell) -> tuple[int, int]:
+def fitted(picture: Image.Image, columns: int, rows: int, style: Style) -> tuple[int, int]:
     """Returns columns and rows of a picture in its own shape, at most those given and at least 1."""
+    cell = style.cell
+    if style.graphics is Graphics.SIXEL:
+        columns, rows = min(columns, SIXEL_LARGEST[0] // cell.width), min(rows, SIXEL_LARGEST[1] // cell.height)
     shape = picture.width * cell.height / (picture.height * cell.width)
     wide = min(columns, max(1, round(rows * shape)))
     return wide, min(rows, max(1, round(wide / shape)))
@@ -77,7 +82,7 @@ def _over(rows: int, escape: str) -> list[str]:
 
 
 def _kitty(picture: Image.Image, columns: int, rows: int, style: Style) -> list[str]:
-    data = base64.standard_b64encode(_png(_scaled(picture, columns, rows, style.cell))).decode()
+    data = base64.standard_b64encode(_written(_not_larger(picture, columns, rows, style.cell), "PNG")).decode()
     parts = [data[at : at + PART] for at in range(0, len(data), PART)]
     head = f"a=T,f=100,i={KITTY_ID},p=1,q=2,C=1,c={columns},r={rows},"
     last = len(parts) - 1
@@ -86,7 +91,7 @@ def _kitty(picture: Image.Image, columns: int, rows: int, style: Style) -> list[
 
 
 def _iterm(picture: Image.Image, columns: int, rows: int, style: Style) -> list[str]:
-    data = _png(_scaled(picture, columns, rows, style.cell))
+    data = _written(_not_larger(picture, columns, rows, style.cell), "JPEG")
     facts = f"inline=1;size={len(data)};width={columns};height={rows};preserveAspectRatio=0;doNotMoveCursor=1"
     return _over(rows, f"\x1b]1337;File={facts}:{base64.standard_b64encode(data).decode()}\x07")
 
@@ -94,28 +99,27 @@ def _iterm(picture: Image.Image, columns: int, rows: int, style: Style) -> list[
 def _sixel(picture: Image.Image, columns: int, rows: int, style: Style) -> list[str]:
     scaled = _scaled(picture, columns, rows, style.cell)
     height = scaled.height - scaled.height % 6 or scaled.height  # a part of a band would leave the rows
-    reduced = scaled.crop((0, 0, scaled.width, height)).quantize(SIXEL_COLOURS)
-    palette = (np.array(reduced.getpalette()).reshape(-1, 3) * 100 + 127) // 255
-    pixels = np.asarray(reduced)
-    text = [f'\x1bP0;1q"1;1;{reduced.width};{reduced.height}']
-    text += [f"#{n};2;{r};{g};{b}" for n, (r, g, b) in enumerate(palette)]
+    scaled = scaled.crop((0, 0, scaled.width, height))
+    small = scaled.resize((-(-scaled.width // 4), -(-height // 4))).quantize(SIXEL_COLOURS)  # costs a tenth, for that
+    reduced = scaled.quantize(palette=small, dither=Image.Dither.NONE)
+    palette = (np.array(small.getpalette()).reshape(-1, 3) * 100 + 127) // 255
+    pixels, across = np.asarray(reduced), np.arange(reduced.width)
+    parts = [b'\x1bP0;1q"1;1;%d;%d' % reduced.size]
+    parts += [b"#%d;2;%d;%d;%d" % (n, *colour) for n, colour in enumerate(palette)]
     for top in range(0, height, 6):
         band = pixels[top : top + 6]
-        weights = (1 << np.arange(len(band)))[:, None]
+        codes = np.full((len(palette), reduced.width), ord("?"), np.uint8)
+        for row, colours in enumerate(band):
+            codes[colours, across] += 1 << row
         for colour in np.unique(band):
-            text.append(f"#{colour}{_runs(((band == colour) * weights).sum(axis=0) + 63)}$")
-        text.append("-")
-    return _over(rows, "".join([*text[:-1], "\x1b\\"]))
+            parts.append(b"#%d%b$" % (colour, SIXEL_RUN.sub(_counted, codes[colour].tobytes().rstrip(b"?"))))
+        parts.append(b"-")
+    return _over(rows, b"".join([*parts[:-1], b"\x1b\\"]).decode())
 
 
-def _runs(codes: NDArray[np.integer[Any]]) -> str:
-    """Returns Sixel's characters of one band and colour, with repeats counted."""
-    starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    lengths = np.diff(starts, append=len(codes))
-    return "".join(
-        f"!{length}{chr(codes[at])}" if length > 3 else chr(codes[at]) * length
-        for at, length in zip(starts, lengths, strict=True)
-    )
+def _counted(run: re.Match[bytes]) -> bytes:
+    """Returns Sixel's form of a repeated character."""
+    return b"!%d%b" % (len(run[0]), run[1])
 
 
 def _blocks(picture: Image.Image, columns: int, rows: int, style: Style) -> list[str]:
@@ -148,7 +152,12 @@ def _scaled(picture: Image.Image, columns: int, rows: int, cell: Cell) -> Image.
     return picture.resize((columns * cell.width, rows * cell.height), Image.Resampling.BILINEAR)
 
 
-def _png(picture: Image.Image) -> bytes:
+def _not_larger(picture: Image.Image, columns: int, rows: int, cell: Cell) -> Image.Image:
+    """Returns the picture for a terminal that scales it: no larger than it is, because each pixel is sent."""
+    return _scaled(picture, columns, rows, cell) if picture.width > columns * cell.width else picture
+
+
+def _written(picture: Image.Image, form: str) -> bytes:
     to = io.BytesIO()
-    picture.save(to, "PNG", compress_level=1)
+    picture.save(to, form, **({"compress_level": 1} if form == "PNG" else {"quality": 85}))
     return to.getvalue()

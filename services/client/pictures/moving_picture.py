@@ -3,13 +3,14 @@
 import asyncio
 import io
 from collections.abc import Callable
+from time import monotonic
 
 from PIL import Image
 
 from i2v_client.daemon_thread import in_daemon_thread
 
 PICTURES_A_SECOND = 8
-LARGEST = (960, 960)
+LARGEST = (640, 640)
 """Pixels of a picture that is kept."""
 
 
@@ -21,9 +22,13 @@ class MovingPicture:
 
     async def fragment(self, index: int, data: bytes) -> None:
         """Shows the frames of a fragment."""
-        for picture in await in_daemon_thread(lambda: pictures(data)):
-            self._show(picture)
-            await asyncio.sleep(1 / PICTURES_A_SECOND)
+        found = await in_daemon_thread(lambda: pictures(data))
+        ends = monotonic()
+        for number, picture in enumerate(found, start=1):
+            ends += 1 / PICTURES_A_SECOND
+            if monotonic() < ends or number == len(found):  # a terminal that is slow gets fewer
+                self._show(picture)
+                await asyncio.sleep(max(0.0, ends - monotonic()))
 
     async def end(self, *, watched: bool) -> None:
         """Leaves the last frame."""

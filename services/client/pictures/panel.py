@@ -85,7 +85,7 @@ class Panel(Lines):
         lines: list[str] = []
         if self._picture is not None and size.columns >= LEAST_COLUMNS and size.lines >= LEAST_ROWS:
             most = min(size.columns - 1, MOST_COLUMNS), min(size.lines - 2, MOST_ROWS)
-            columns, rows = fitted(self._picture, *most, self._style.cell)
+            columns, rows = fitted(self._picture, *most, self._style)
             lines = drawn(self._picture, columns, rows, self._style)
         # The rows are made first, because a picture at the last row would scroll away from its place.
         made = "\r\n" * len(lines) + (f"\x1b[{len(lines)}A" if lines else "")

@@ -16,7 +16,7 @@ from services.client.exit_codes import ExitCode
 Command = tuple[str, ...]
 PLAYERS: Mapping[str, Command] = {
     "ffplay": ("-hide_banner", "-loglevel", "error", "-autoexit", "-i", "pipe:0"),
-    "mpv": ("--no-terminal", "--force-window=immediate", "-"),
+    "mpv": ("--no-terminal", "-"),
     "vlc": ("--quiet", "--play-and-exit", "-"),
 }
 """The players that are looked for, in this order, with their arguments."""

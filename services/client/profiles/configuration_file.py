@@ -12,7 +12,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -63,10 +63,11 @@ def change(name: str, to: Callable[[Profile], Profile]) -> Path:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(file.parent / ".config.lock"):
             before = _text(file)
-            old = _parse(file, before).profiles.get(name, Profile())
-            new = to(old)
+            old = _parse(file, before)
+            new = to(old.profiles.get(name, Profile()))
             after = replaced(before, ("profiles", name), new.as_table())
-            if _parse(file, after).profiles.get(name) != new:
+            # All of it: a text of several lines may hold what looks like a table.
+            if _parse(file, after) != replace(old, profiles={**old.profiles, name: new}):
                 raise UnusableConfiguration(f"{file}: profiles.{name} is written in a way that cannot be changed here.")
             _replace(file, after)
     except UnicodeEncodeError as error:

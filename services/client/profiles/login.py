@@ -29,6 +29,10 @@ def login(context: click.Context, connection: Connection) -> None:
     """Asks for an API key, checks it at the server, and stores it with the server and the user in a profile.
 
     The key is not shown. Without a terminal it is read from stdin. With --key-file the profile names that file.
+
+    \b
+    Example:
+      i2v --server i2v.example.com:443 --tls --profile studio --user ann login
     """
     source = context.find_root().get_parameter_source("key_file")
     named = connection.key_file if source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT) else None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -89,3 +90,33 @@ def test_a_command_with_json_prints_nothing_else(name: str, command: click.Comma
         assert (result.exit_code, "" if name == "open" else result.stderr) == (0, "")  # it says who knows the address
         is_list = name in NO_LINES or name.split()[-1] in ("list", "ls", "search", "deliveries", "deletions")
         assert bool(result.stdout) is not is_list
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()), ids=[name for name, _ in commands()])
+def test_a_wrong_call_with_json_is_one_error_on_stderr(name: str, command: click.Command, tmp_path: Path) -> None:
+    for words in (["--json", *name.split()], [*name.split(), "--json"]):
+        result = CliRunner(env={"XDG_CONFIG_HOME": str(tmp_path)}).invoke(i2v, [*words, "--no-such-option"])
+        assert (result.exit_code, result.stdout) == (2, "")
+        error = json.loads(result.stderr)["error"]
+        assert error["code"] == "USAGE" and "--no-such-option" in error["message"]
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert CliRunner().invoke(i2v, ["--version"], prog_name="i2v").output == f"i2v {version('i2v')}\n"
+
+
+def test_an_error_before_the_call_has_the_form_of_one_of_the_service(tmp_path: Path) -> None:
+    def error(*words: str) -> tuple[int, dict[str, object]]:
+        environment = {"XDG_CONFIG_HOME": str(tmp_path), "I2V_KEY": "", "I2V_SERVER": "127.0.0.1:1"}
+        result = CliRunner(env=environment).invoke(i2v, [*words])
+        assert result.stdout == ""
+        return result.exit_code, json.loads(result.stderr)["error"]
+
+    code, refused = error("jobs", "--json")
+    key = tmp_path / "key"
+    key.write_text("a-key")
+    lost_code, lost = error("--json", "--key-file", str(key), "jobs")
+    assert (code, refused["code"], refused.keys()) == (6, "UNAUTHENTICATED", lost.keys())
+    assert (lost_code, lost["code"]) == (5, "UNAVAILABLE")
+    assert error("--profile", "none", "jobs", "--json")[1]["code"] == "USAGE"
+    assert error("assets", "check", str(tmp_path / "none"), "--json")[1]["code"] == "USAGE"

@@ -1,4 +1,4 @@
-"""`i2v watch --preview`: frames in the terminal, and in nothing else."""
+"""`--preview` of `i2v watch` and `i2v generate`: frames in the terminal, and in nothing else."""
 
 import asyncio
 import base64
@@ -17,7 +17,7 @@ from i2v.v1 import job_pb2
 from PIL import Image
 
 from tests.support.client_command import Command, Terminal
-from tests.support.scripted_server import OUTPUT, Rig, asset_name, usd
+from tests.support.scripted_server import OUTPUT, VIDEO, Rig, asset_name, usd
 
 Event = job_pb2.JobEvent
 RED = (220, 20, 20)
@@ -55,13 +55,16 @@ def made(rig: Rig) -> Rig:
     return rig
 
 
-async def watched(i2v: Command, *arguments: str, answers: str = "", columns: int = 80, **more: str) -> tuple[int, str]:
+async def watched(i2v: Command, *arguments: str, answers: str = "", **more: str) -> tuple[int, str]:
     """Watches in a terminal that answers a question so; returns the exit code and what the terminal received."""
-    terminal = Terminal(columns)
+    return await called(i2v, "watch", "7", *arguments, answers=answers, **more)
+
+
+async def called(i2v: Command, *words: str, answers: str = "", **more: str) -> tuple[int, str]:
+    """Calls the command in such a terminal."""
+    terminal = Terminal()
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor", **more}
-    process = await i2v.start(
-        "watch", "7", *arguments, stdin=terminal.slave, stdout=terminal.slave, stderr=terminal.slave, **environment
-    )
+    process = await i2v.start(*words, stdin=terminal.slave, stdout=terminal.slave, stderr=terminal.slave, **environment)
     terminal.hand_over()
     seen = ""
     if answers:
@@ -84,6 +87,21 @@ async def test_a_terminal_without_graphics_gets_half_blocks_in_the_frames_colour
     assert max(line.count("▀") for line in seen.splitlines()) < 80
 
 
+async def test_generate_shows_its_frames_and_saves_the_video(made: Rig, i2v: Command) -> None:
+    code, seen = await called(i2v, "generate", "--prompt", "It moves.", "--preview", answers=ATTRIBUTES)
+    assert (code, "▀" in seen, "video  video.mp4" in seen) == (0, True, True)
+    assert (i2v.folder / "video.mp4").read_bytes() == VIDEO
+    ended = await i2v("generate", "--prompt", "It moves.", "--preview", TERM="xterm-kitty")
+    assert (ended.code, "\x1b" in ended.out + ended.err, "no preview" in ended.err) == (0, False, True)
+
+
+async def test_what_is_only_submitted_is_not_shown(made: Rig, i2v: Command) -> None:
+    for option in ("--preview", "--play", "--graphics=sixel", "--out=x.mp4"):
+        ended = await i2v("generate", "--prompt", "It moves.", "--detach", option)
+        assert (ended.code, "--detach does not wait" in ended.err) == (2, True)
+    assert made.script.asked == []
+
+
 async def test_kitty_gets_one_picture_that_is_replaced(made: Rig, i2v: Command) -> None:
     for environment, answers in (({"KITTY_WINDOW_ID": "1"}, ATTRIBUTES), ({}, f"\x1b_Gi=31;OK\x1b\\{ATTRIBUTES}")):
         code, seen = await watched(i2v, "--preview", answers=answers, **environment)
@@ -94,7 +112,7 @@ async def test_kitty_gets_one_picture_that_is_replaced(made: Rig, i2v: Command) 
         assert "▀" not in seen
 
 
-async def test_iterm_gets_a_png(made: Rig, i2v: Command) -> None:
+async def test_iterm_gets_a_picture_in_its_documented_form(made: Rig, i2v: Command) -> None:
     code, seen = await watched(i2v, "--preview", answers=ATTRIBUTES, TERM_PROGRAM="iTerm.app")
     found = re.search(r"\x1b\]1337;File=inline=1;[^:]*:([A-Za-z0-9+/=]+)\x07", seen)
     assert code == 0 and found is not None
@@ -112,6 +130,7 @@ async def test_a_terminal_that_answers_with_sixel_gets_sixel_of_its_cells(made: 
 async def test_within_tmux_the_environment_of_the_outer_terminal_is_not_believed(made: Rig, i2v: Command) -> None:
     _, seen = await watched(i2v, "--preview", answers=ATTRIBUTES, KITTY_WINDOW_ID="1", TMUX="/tmp/tmux,1,0")
     assert "▀" in seen and "a=T" not in seen
+    assert "\x1b_G" not in seen  # tmux would show the question as the title
 
 
 async def test_a_terminal_that_never_answers_is_no_obstacle(made: Rig, i2v: Command) -> None:

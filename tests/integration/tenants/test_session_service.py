@@ -141,10 +141,14 @@ async def test_open_prints_a_link_and_opens_it_in_the_browser_that_is_named(i2v:
     browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path / "opened"}\n')
     browser.chmod(0o755)
     for arguments in (("open",), ("open", "--browser"), ("open", "--json")):
-        ended = await command(*arguments, key="studio-key", BROWSER=f"{browser} %s")
+        ended = await command(*arguments, key="studio-key", BROWSER=f"{browser} %s", TMPDIR=str(tmp_path))
         assert ended.code == 0, ended.err
         assert "https://studio.example/sign-in/i2vt_" in ended.out and "studio-key" not in ended.out + ended.err
-    assert (tmp_path / "opened").read_text().startswith("https://studio.example/sign-in/i2vt_")
+    opened = (tmp_path / "opened").read_text().strip()  # others can read a process's arguments
+    assert opened.startswith("file://") and "i2vt_" not in opened
+    page = Path(opened.removeprefix("file://"))
+    assert 'content="0; url=https://studio.example/sign-in/i2vt_' in page.read_text()
+    assert page.parent.stat().st_mode & 0o077 == 0
     token = (await begin(i2v)).token
     refused = await command("open", key=token)
     assert refused.code != 0 and "Call with the key" in refused.err and token not in refused.err

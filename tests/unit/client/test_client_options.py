@@ -15,7 +15,7 @@ from services.errors import Violation
 OPERATIONS = job_pb2.JobSpec.DESCRIPTOR.oneofs_by_name["operation"].fields
 DETAILS = job_pb2.JobSpec.DESCRIPTOR.fields_by_name["details"]
 WITHOUT_OPTION = {"spec.timeout", "spec.details.custom_metadata"}
-NOT_IN_SPEC = {"--out", "--detach", "--json", "--operation", "--quote"}
+NOT_IN_SPEC = {"--out", "--detach", "--json", "--operation", "--quote", "--preview", "--graphics", "--play"}
 OPTIONS = {option for each in generate.params if isinstance(each, click.Option) for option in each.opts}
 
 

@@ -162,3 +162,11 @@ def test_without_a_writable_place_a_change_says_so(
     assert configuration_file.read().profiles == {}
     with pytest.raises(UnusableConfiguration, match=said):
         configuration_file.change("default", lambda before: Profile(key="k"))
+
+
+def test_a_text_that_looks_like_a_table_is_not_changed(file: Path) -> None:
+    text = "[profiles.trap]\nuser = '''\n[profiles.home]\n# '''\nserver = \"kept:1\"\n[profiles.home]\nkey = \"k\"\n"
+    written(file, text)
+    with pytest.raises(UnusableConfiguration, match="cannot be changed here"):
+        configuration_file.change("home", lambda before: Profile(key="k"))
+    assert file.read_text() == text
