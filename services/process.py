@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import uvloop
 
+from services import collector_pause
 from services.file_permissions import restrict_umask
 from services.health_port import HealthPort
 from services.readiness import Readiness
@@ -140,6 +141,7 @@ async def _until_stopped(
         if starting.cancelled():
             return
         app = starting.result()
+        collector_pause.end()
         readiness.start()
         stack.callback(readiness.stop)  # before the app begins to drain
         opened.append(app)
