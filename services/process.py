@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import uvloop
 
+from services import collector_pause
 from services.file_permissions import restrict_umask
 from services.health_port import HealthPort
 from services.readiness import Readiness
@@ -116,9 +117,18 @@ async def _until_stopped(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    opened: list[App] = []
     early = asyncio.Event()
-    if reload is not None:  # a start that is under way may have read the files already
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, early.set)
+
+    def hang_up() -> None:
+        assert reload is not None
+        if opened:
+            reload(opened[0])
+        else:  # a start that is under way may have read the files already
+            early.set()
+
+    if reload is not None:  # one handler for good: a call of it may be under way when the start ends
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)
     ends: set[asyncio.Task[object]] = {asyncio.create_task(stop.wait())}
     async with AsyncExitStack() as stack:
         if health_listen:
@@ -131,12 +141,12 @@ async def _until_stopped(
         if starting.cancelled():
             return
         app = starting.result()
+        collector_pause.end()
         readiness.start()
         stack.callback(readiness.stop)  # before the app begins to drain
-        if reload is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload, app)
-            if early.is_set():
-                reload(app)
+        opened.append(app)
+        if reload is not None and early.is_set():
+            reload(app)
         if ended is not None:
             ends.add(asyncio.create_task(ended(app)))
         first, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

@@ -2,11 +2,12 @@
 
 import asyncio
 import functools
+import gc
 import inspect
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from services.orchestrator.store.queue_entries import Queue
 from services.orchestrator.worker.dbos_queue import migrate_queue
 from tests.support.builders import FakeClock
 from tests.support.durations import is_slow, longest_first, mark_slow, measured
+
+# The collector would go through all modules and tests again and again while they are made, and they stay.
+gc.disable()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job is born deaf to Ctrl-C, and so would be every process that a test sends one to.
@@ -68,6 +72,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     longest_first(items, seconds)
     mark_slow(items, seconds)
     cancel_in_time(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Lets the garbage collector work after it, on what the tests make."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def cancel_in_time(items: list[pytest.Item]) -> None:

@@ -8,7 +8,7 @@ import logging
 import sys
 from functools import partial
 
-from services import grpc_verbosity  # noqa: F401  before anything that imports gRPC
+from services import collector_pause, grpc_verbosity  # noqa: F401  before all imports that take time, and gRPC
 from services.errors import ServiceError
 from services.open_file_limit import raise_open_file_limit
 from services.orchestrator.app import App, Role, open_app

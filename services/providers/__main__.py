@@ -3,7 +3,7 @@
 import sys
 from functools import partial
 
-from services import grpc_verbosity  # noqa: F401  before anything that imports gRPC
+from services import collector_pause, grpc_verbosity  # noqa: F401  before all imports that take time, and gRPC
 from services.process import run_process
 from services.providers.app import open_app
 from services.providers.settings import Settings, prefix_of

@@ -2,7 +2,7 @@
 
 import sys
 
-from services import grpc_verbosity  # noqa: F401  before anything that imports gRPC
+from services import collector_pause, grpc_verbosity  # noqa: F401  before all imports that take time, and gRPC
 from services.process import run_process
 from services.settings_help import help_text
 from services.studio.app import ended, open_app

@@ -1,7 +1,7 @@
 """The rendered overlays: valid for Kubernetes, and true to what our programs read and do."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,10 @@ def settings_of(container: dict[str, Any]) -> Callable[[dict[str, str]], Process
             return None
 
 
-OURS = [
-    pytest.param(overlay, workload, container, id=f"{overlay}-{workload['metadata']['name']}-{container['name']}")
-    for overlay in OVERLAYS
-    for workload in of_kind(overlay, *WORKLOADS)
-    for container in containers(workload)
-    if settings_of(container) is not None
-]
+def ours(overlay: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each workload with a container that runs one of our programs. Only in tests: to render takes half a second."""
+    for workload in of_kind(overlay, *WORKLOADS):
+        yield from ((workload, each) for each in containers(workload) if settings_of(each) is not None)
 
 
 def check(resource: dict[str, Any]) -> None:
@@ -105,27 +102,34 @@ def test_no_two_resources_of_an_overlay_have_the_same_name(overlay: str) -> None
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize(("overlay", "workload", "container"), OURS)
-def test_our_programs_accept_every_variable_of_the_manifests(
-    overlay: str, workload: dict[str, Any], container: dict[str, Any], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_our_programs_accept_every_variable_of_the_manifests(overlay: str, tmp_path: Path) -> None:
     cert, key = a_certificate(tmp_path)
     files = {"tls.crt": cert.read_text(), "ca.crt": cert.read_text(), "tls.key": key.read_text()}
-    found = environment(overlay, container)
-    for name, value in found.items():
-        if value.startswith(SECRETS):
-            file = tmp_path / value.removeprefix(SECRETS)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(files.get(file.name, "postgresql://i2v@postgres/i2v"))
-            found[name] = str(file)
-    read = settings_of(container)
-    assert read is not None
-    read(found)
+    read = []
+    for number, (workload, container) in enumerate(ours(overlay)):
+        found = environment(overlay, container)
+        for name, value in found.items():
+            if value.startswith(SECRETS):
+                file = tmp_path / str(number) / value.removeprefix(SECRETS)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(files.get(file.name, "postgresql://i2v@postgres/i2v"))
+                found[name] = str(file)
+        program = settings_of(container)
+        assert program is not None
+        program(found)
+        read.append(workload)
+    assert read
 
 
-@pytest.mark.parametrize(("overlay", "workload", "container"), OURS)
-def test_every_file_of_a_setting_is_mounted(overlay: str, workload: dict[str, Any], container: dict[str, Any]) -> None:
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_file_of_a_setting_is_mounted(overlay: str) -> None:
     """Also that a volume has the file: by its items, its Secret, or the custom resource that makes the Secret."""
+    for workload, container in ours(overlay):
+        demand_mounts(overlay, workload, container)
+
+
+def demand_mounts(overlay: str, workload: dict[str, Any], container: dict[str, Any]) -> None:
     mounts = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
     volumes = {each["name"]: each for each in pod(workload)["volumes"]}
     only = "I2V_S3_" if "services.orchestrator.models" in container["command"] else ""
@@ -196,12 +200,14 @@ def test_a_process_has_the_time_that_its_own_stop_takes(overlay: str) -> None:
                 assert grace_s >= int(command[2]) + sum(ends_s) + 30
 
 
-@pytest.mark.parametrize(("overlay", "workload", "container"), OURS)
-def test_probes_ask_the_health_port_and_mean_three_things(
-    overlay: str, workload: dict[str, Any], container: dict[str, Any]
-) -> None:
-    if workload["kind"] == "Job" or container not in pod(workload)["containers"]:
-        return
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_probes_ask_the_health_port_and_mean_three_things(overlay: str) -> None:
+    for workload, container in ours(overlay):
+        if workload["kind"] != "Job" and container in pod(workload)["containers"]:
+            demand_probes(overlay, container)
+
+
+def demand_probes(overlay: str, container: dict[str, Any]) -> None:
     listens = [value for name, value in environment(overlay, container).items() if name.endswith("HEALTH_LISTEN")]
     assert listens == ["0.0.0.0:8081"]
     for probe, path in (("startupProbe", "/startupz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/livez")):

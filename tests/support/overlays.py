@@ -29,13 +29,17 @@ def with_component(overlay: str, component: str, folder: Path) -> list[dict[str,
     text = yaml.safe_dump({key: [os.path.relpath(each, folder) for each in paths] for key, paths in own.items()})
     (folder / "kustomization.yaml").write_text(text)
     done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True, check=True, timeout=60)
-    return list(yaml.safe_load_all(done.stdout))
+    return _read(done.stdout)
 
 
 @cache
 def resources(overlay: str) -> list[dict[str, Any]]:
     """All resources."""
-    return list(yaml.safe_load_all(rendered(overlay)))
+    return _read(rendered(overlay))
+
+
+def _read(text: str) -> list[dict[str, Any]]:
+    return list(yaml.load_all(text, Loader=yaml.CSafeLoader))  # a tenth of the time of yaml.safe_load_all
 
 
 def of_kind(overlay: str, *kinds: str) -> list[dict[str, Any]]:

@@ -83,11 +83,15 @@ async def until_endpoint(store: PostgresStore, endpoint: Endpoint, holds: Callab
 
 
 async def until_states(store: PostgresStore, endpoint: Endpoint, *wanted: tuple[str, int]) -> None:
-    """Waits until the deliveries of an endpoint have these states and numbers of tries."""
+    """Waits until the deliveries of an endpoint have these states and numbers of tries.
+
+    A try counts from its begin: of one that waits for another try, at least one has ended.
+    """
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            found = [(each.state.value, each.tries) for each in await deliveries(store, endpoint)]
-            if found == list(wanted):
+            found = await deliveries(store, endpoint)
+            ended = all(each.last_error for each in found if each.state == DeliveryState.WAITING and each.tries)
+            if ended and [(each.state.value, each.tries) for each in found] == list(wanted):
                 return
             await asyncio.sleep(LOOK_S)
 

@@ -74,6 +74,11 @@ def test_at_sighup_a_process_reloads_and_a_running_start_continues() -> None:
     assert ended == (0, "uvloop opened\napp reloads\napp reloads\nclosed\n", "")
 
 
+def test_a_sighup_at_the_moment_when_the_start_ends_is_not_lost() -> None:
+    soon = f"asyncio.get_running_loop().call_soon(lambda: {HANG_UP})"
+    assert run(start=soon, reload="reload") == (0, "uvloop opened\napp reloads\nclosed\n", "")
+
+
 def test_sighup_ends_a_process_that_cannot_reload() -> None:
     assert run(lost=f"{HANG_UP}; await asyncio.sleep(60)")[0] == -signal.SIGHUP
 

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,6 @@ from services.rpc.concurrent_call_limits import Group
 from services.rpc.status_codes import CODES
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = {
-    str(file.relative_to(ROOT)): ast.parse(file.read_text())
-    for file in sorted((ROOT / "services").rglob("*.py"))
-    if not {"reasons", "migrations"} & set(file.relative_to(ROOT).parts)
-}
 WORD = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 KINDS: dict[str, type[errors.ServiceError]] = {
     name: kind
@@ -31,6 +27,13 @@ MAKERS |= {"refuse", "_refuse", "invalid", "_failing", "_status", "release", "de
 OF_A_JOB = {Code.JOB, Code.JOB_RETRYABLE, Code.EVENT, Code.LOG}
 
 
+@cache
+def sources() -> dict[str, ast.Module]:
+    files = [file.relative_to(ROOT) for file in sorted((ROOT / "services").rglob("*.py"))]
+    read = [file for file in files if not {"reasons", "migrations"} & set(file.parts)]
+    return {str(file): ast.parse((ROOT / file).read_text()) for file in read}
+
+
 def is_something_else(file: str, word: str) -> bool:
     """Whether a literal that equals a reason is none: a setting's name, or the state of a vendor's task."""
     return (word == "LLM_KEY" and "settings" in file) or (word == "CANCELLED" and "/vendors/" in file)
@@ -41,7 +44,7 @@ def name_of(call: ast.Call) -> str:
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
-    for file, tree in SOURCES.items():
+    for file, tree in sources().items():
         yield from ((file, node) for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
@@ -91,7 +94,7 @@ def test_a_reason_of_another_version_is_passed_on_unchanged() -> None:
 
 
 def test_no_reason_is_written_as_text() -> None:
-    assert [each for file, tree in SOURCES.items() for each in bare_words(file, tree)] == []
+    assert [each for file, tree in sources().items() for each in bare_words(file, tree)] == []
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,7 @@ def test_text_in_the_place_of_a_reason_is_noticed(source: str) -> None:
 
 
 def test_every_reason_is_used() -> None:
-    used = {reason_at(node) for tree in SOURCES.values() for node in ast.walk(tree)}
+    used = {reason_at(node) for tree in sources().values() for node in ast.walk(tree)}
     groups = [
         Group(call.args[0].value, (), 1, 1)
         for _, call in calls()

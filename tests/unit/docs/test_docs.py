@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import click
@@ -51,6 +52,7 @@ def client_variables() -> set[str]:
     return {str(name) for name in options} | set(read)
 
 
+@cache
 def known_variables() -> set[str]:
     settings = {PREFIX + name.upper() for name in Settings.model_fields}
     tests = set().union(*(re.findall(r"I2V_TEST_\w+", file.read_text()) for file in (ROOT / "tests").rglob("*.py")))
@@ -82,6 +84,11 @@ def test_no_variable_is_named_that_does_not_exist(page: Path) -> None:
 # --- metrics --------------------------------------------------------------------------------------------------------
 
 
+@cache
+def known_metrics() -> set[str]:
+    return set(metrics_of_processes() | metrics_of_models())
+
+
 def test_every_metric_is_described_with_its_type_and_labels() -> None:
     described = {cells[0].strip("`"): (cells[1], cells[2]) for cells in rows((DOCS / "metrics.md").read_text())}
     assert described == metrics_of_processes() | metrics_of_models()
@@ -102,7 +109,7 @@ def test_no_metric_is_named_that_does_not_exist(page: Path) -> None:
         for name in re.findall(r"\bgrpc_(?:server|client)_\w+", page.read_text())
     }
     named |= set(re.findall(r"`(i2v_(?!client\b)\w+)", page.read_text()))
-    assert named <= set(metrics_of_processes() | metrics_of_models())
+    assert named <= known_metrics()
 
 
 # --- reasons --------------------------------------------------------------------------------------------------------
@@ -126,11 +133,15 @@ def test_every_reason_is_in_one_table_of_the_docs() -> None:
     assert sorted(tables) == sorted(domain.__name__ for domain in DOMAINS)
 
 
+@cache
+def known_words() -> set[str]:
+    values = set(WORD.findall("".join(file.read_text() for file in (ROOT / "proto").rglob("*.proto"))))
+    return set(REASONS) | set(Code) | values | OF_OTHERS
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name_of)
 def test_no_reason_is_named_that_does_not_exist(page: Path) -> None:
-    values = set(WORD.findall("".join(file.read_text() for file in (ROOT / "proto").rglob("*.proto"))))
-    known = set(REASONS) | set(Code) | values | OF_OTHERS
-    named = {code for code in CODE.findall(page.read_text()) if WORD.fullmatch(code)} - known
+    named = {code for code in CODE.findall(page.read_text()) if WORD.fullmatch(code)} - known_words()
     settings = known_variables()
     assert {word for word in named if not any(f"_{each}".endswith(f"_{word}") for each in settings)} == set()
 
@@ -153,16 +164,21 @@ def test_links_have_an_existing_target(page: Path) -> None:
         assert not anchor or anchor in anchors(file), anchor
 
 
+@cache
+def known_tests() -> set[str]:
+    text = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    return set(re.findall(r"def (test_\w+)", text))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_paths_tests_and_constraints_that_are_named_exist(page: Path) -> None:
-    tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
     tables = schema.metadata.tables
     named = {str(each.name) for table in tables.values() for each in (*table.constraints, *table.indexes)} | set(tables)
     for code in CODE.findall(page.read_text()):
         if re.fullmatch(r"(services|tests|tools|proto|docs|deploy|model_repository)/[\w./-]*", code):
             assert (ROOT / code).exists(), code
         elif re.fullmatch(r"test_\w+", code):
-            assert re.search(rf"def {code}\b", tests), code
+            assert code in known_tests(), code
         elif re.fullmatch(r"(counters|holds|jobs|job_events|ledger_entries)(_[a-z_]+)?", code):
             assert code in named, code
 

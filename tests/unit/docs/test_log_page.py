@@ -4,34 +4,38 @@ import re
 
 import pytest
 
-from tools.log_events import PAGE, UnreadableLogCall, events, events_of, with_table
+from tools.log_events import PAGE, LogEvent, UnreadableLogCall, events, events_of, with_table
 
 PAGE_TEXT = PAGE.read_text()
-EVENTS = events()
 FIELDS = dict(re.findall(r"^\| `(\w+)` \| (text|number|true or false) \|", PAGE_TEXT, re.MULTILINE))
 
 
-def test_the_table_of_messages_is_that_of_the_source() -> None:
+@pytest.fixture(scope="module")
+def all_events() -> list[LogEvent]:
+    return events()
+
+
+def test_the_table_of_messages_is_that_of_the_source(all_events: list[LogEvent]) -> None:
     assert with_table(PAGE_TEXT) == PAGE_TEXT, "python -m tools.log_events writes it"
-    assert len(EVENTS) > 100
+    assert len(all_events) > 100
 
 
-def test_every_field_is_described_and_each_described_one_is_used() -> None:
-    used = {field for event in EVENTS for field in event.fields}
+def test_every_field_is_described_and_each_described_one_is_used(all_events: list[LogEvent]) -> None:
+    used = {field for event in all_events for field in event.fields}
     messages = PAGE_TEXT.partition("Fields of messages:")[2].partition("## Calls")[0]
     assert used - FIELDS.keys() == set()
     assert set(re.findall(r"^\| `(\w+)`", messages, re.MULTILINE)) - used == set()
 
 
-def test_every_error_says_what_to_do() -> None:
+def test_every_error_says_what_to_do(all_events: list[LogEvent]) -> None:
     section = PAGE_TEXT.partition("## Errors")[2].partition("## Messages")[0]
     described = re.findall(r"^\| `(.+?)` \| \S", section, re.MULTILINE)
-    assert described == sorted({each.message for each in EVENTS if each.level == "ERROR" and not each.traceback})
+    assert described == sorted({each.message for each in all_events if each.level == "ERROR" and not each.traceback})
 
 
-def test_one_message_has_one_level() -> None:
+def test_one_message_has_one_level(all_events: list[LogEvent]) -> None:
     levels: dict[str, set[str]] = {}
-    for each in EVENTS:
+    for each in all_events:
         levels.setdefault(each.message, set()).add(each.level)
     several = {message for message, found in levels.items() if len(found) > 1}
     # Without an unexpected error it is a vendor's file that cannot be marked, and no fault of the program.

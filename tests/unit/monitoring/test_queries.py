@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ OF_OTHERS = {
 """Prometheus' own, and Triton's."""
 
 
+@cache
 def labels() -> dict[str, set[str]]:
     """The labels of every series that can be selected."""
     found = dict(OF_OTHERS)
