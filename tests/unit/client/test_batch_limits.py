@@ -1,6 +1,8 @@
 """What stops a batch, what it waits for, and to whom a journal belongs."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,3 +142,14 @@ async def test_prices_are_asked_for_in_pages_that_the_service_takes(batch: Batch
     assert batch.service.specs_seen[:2] == [100, 100]
     assert max(batch.service.bytes_seen) < 1_000_000 and sum(batch.service.specs_seen) == 350
     assert batch.service.paid == 0
+
+
+def test_the_journal_of_another_version_is_named_so(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    with closing(sqlite3.connect(path)) as other:
+        other.executescript(
+            "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);"
+            "INSERT INTO meta VALUES ('version', '2'); CREATE TABLE items (id INTEGER PRIMARY KEY, run INTEGER)"
+        )
+    with pytest.raises(BadInput, match="another version of this program"), Journal(path):
+        pass

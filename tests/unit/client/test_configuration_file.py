@@ -162,3 +162,8 @@ def test_without_a_writable_place_a_change_says_so(
     assert configuration_file.read().profiles == {}
     with pytest.raises(UnusableConfiguration, match=said):
         configuration_file.change("default", lambda before: Profile(key="k"))
+
+
+def test_a_path_in_the_home_of_no_one_is_a_file_that_is_not_there(tmp_path: Path) -> None:
+    named = Profile(key_file="~no-such-user/key").defaults(tmp_path)["key_file"]
+    assert isinstance(named, str) and not Path(named).exists()
