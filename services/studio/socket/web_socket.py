@@ -9,6 +9,10 @@ from services.studio.http_connection import LOOK_S
 from services.studio.unread import Unread
 
 BYTES_AT_A_TIME = 128 * 2**20
+HELLO_BYTES_MOST = 64 * 1024
+"""Of a message before the connection's caller is known: a token, and the jobs that go on."""
+TRUST = "trust"
+"""Where the state of a connection has what lets it send messages of any allowed size."""
 
 
 class Held:
@@ -50,7 +54,11 @@ class WebSocket(wsproto_impl.WSProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.buffer: _Buffer = _Buffer(self.config.ws_max_size, self.held)
+        self.buffer: _Buffer = _Buffer(min(HELLO_BYTES_MOST, self.config.ws_max_size), self.held)
+        self.app_state = {**self.app_state, TRUST: self._trust}
+
+    def _trust(self) -> None:
+        self.buffer.max_length = self.config.ws_max_size
 
     def connection_made(self, transport: Any) -> None:
         """Begins to look at what the reader takes."""
