@@ -150,7 +150,7 @@ async def open_app(
             return len(server.server_state.connections)
 
         framed = Framed(CrossOrigin(app, settings.origins()))
-        counted = Counted(ConnectionLimit(framed, settings.max_connections, connected), metrics)
+        counted = Counted(ConnectionLimit(framed, settings.max_connections, connected, cookie), metrics)
         others = Traced(counted) if spans.is_on() else counted
         endpoint, sockets = socket_io(channel, settings, bodies, registry, others)
         listener = stack.enter_context(_listener(settings.listen))

@@ -1,6 +1,7 @@
 """Cross-origin requests (CORS) to `/v1`, from the pages of chosen origins.
 
-No request is authenticated by a cookie, so credentials are never allowed: a page must know a key or a token itself.
+The cookie of a session counts for our own pages alone, so credentials are never allowed: another page must have a key
+or a token itself.
 """
 
 import re

@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.errors import PreconditionFailed
 from services.orchestrator.api.authentication import digest
 from services.orchestrator.domain.api_key import ApiKey, Scope
-from services.orchestrator.domain.session import LASTS, MOST, TICKET_LASTS, Session, expire_time
+from services.orchestrator.domain.session import LASTS, MOST, MOST_OF_TENANT, TICKET_LASTS, Session, expire_time
 from services.orchestrator.domain.user_deletion import UserDeletion
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.schema import sessions
+from services.orchestrator.store.table_metadata import TIME
 from services.reasons import RetentionReason
 from tests.support.builders import NOON
 from tests.support.webhooks import an_act
@@ -96,6 +98,32 @@ async def test_of_more_than_the_most_the_oldest_of_the_user_end(store: PostgresS
         await put(store, f"token {number}")
     assert [await found(store, f"token {number}") is None for number in range(4)] == [True, True, False, False]
     assert await found(store, "of ben") is not None
+
+
+async def test_of_more_than_the_most_the_oldest_of_the_tenant_end(store: PostgresStore) -> None:
+    await put(store, "oldest")
+    await put(store, "of another tenant", replace(SESSION, tenant="story"))
+    columns = sessions.c.tenant, sessions.c.user, sessions.c.sha256, sessions.c.scopes
+    user = sa.func.concat("user-", sa.column("number").cast(sa.Text))
+    others = sa.select(
+        sa.literal("studio"),
+        user,
+        sa.func.encode(sa.func.sha256(user.cast(sa.LargeBinary)), "hex"),
+        sa.cast([], ARRAY(sa.Text)),
+        *(sa.literal(time, TIME) for time in (NOON, NOON + LASTS)),
+    ).select_from(sa.func.generate_series(1, MOST_OF_TENANT).alias("number"))
+    async with store.database.writing() as connection:
+        into = [*columns, sessions.c.create_time, sessions.c.expire_time]
+        await connection.execute(sa.insert(sessions).from_select(into, others))
+    await put(store, "newest", replace(SESSION, user="eve"))
+    assert [await found(store, token) is None for token in ("oldest", "of another tenant", "newest")] == [
+        True,
+        False,
+        False,
+    ]
+    async with store.database.reading() as connection:
+        of_tenant = sa.select(sa.func.count()).where(sessions.c.tenant == "studio")
+        assert await connection.scalar(of_tenant) == MOST_OF_TENANT
 
 
 async def test_new_sessions_take_the_expired_ones_away(store: PostgresStore) -> None:

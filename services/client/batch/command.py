@@ -20,7 +20,7 @@ from services.client.batch.work import Batch
 from services.client.commands import Command, command
 from services.client.connection import Connection
 from services.client.exit_codes import ExitCode
-from services.client.spec_options import FILE, FITS, OPTIONS, QUALITIES
+from services.client.spec_options import FILE, FITS, OPTIONS, QUALITIES, utf8
 
 AT_ONCE, AT_ONCE_MOST = 8, 256
 SAMPLES_MOST = 1000
@@ -75,7 +75,7 @@ def _shared(function: Command) -> Command:
 @both("num_samples", type=click.IntRange(1, SAMPLES_MOST), default=1, show_default=True, help="Videos of each row.")
 @both("extended_prompt_path", type=FILE, help="A line for each row: the prompt that makes its video.")
 @both("save_with_index", is_flag=True, help="Names files by the row's number, from 0, and not by the prompt.")
-@both("prompt", default="", help="For rows without one, such as pictures of a folder.")
+@both("prompt", default="", callback=utf8, help="For rows without one, such as pictures of a folder.")
 @both("dry_run", is_flag=True, help="Only the price of what is missing, and all that would be refused.")
 @both("accept_changes", is_flag=True, help="Makes changed rows although their earlier videos are paid for.")
 @both("at_once", type=click.IntRange(1, AT_ONCE_MOST), default=AT_ONCE, show_default=True, help="Jobs, at most.")

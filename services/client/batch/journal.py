@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from services.client.batch.item import Again, Item, State
 from services.client.batch.row import BadInput, Crop
-from services.client.batch.schema import TABLES, VERSION
+from services.client.batch.schema import META, TABLES, VERSION
 
 ITEM = "id, row, sample, name, prompt, negative, seed, picture, crop, state, again, tries, request_id, spec, job"
 MISSING = "(state IN ('planned', 'intended', 'submitted', 'refused') OR (state = 'failed' AND again <> ''))"
@@ -48,10 +48,11 @@ class Journal:
             self.database = sqlite3.connect(self._path or "", isolation_level=None, check_same_thread=False, timeout=0)
             try:
                 self.database.executescript(
-                    f"PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {TABLES}"
+                    f"PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {META}"
                 )
                 if self.meta("version", VERSION) != VERSION:
                     raise BadInput(f"{self._path} is the journal of another version of this program")
+                self.database.executescript(TABLES)
                 self.batch = uuid.UUID(self.meta("batch", str(uuid.uuid4())))
             except BaseException:
                 self.database.close()

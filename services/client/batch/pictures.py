@@ -1,6 +1,7 @@
 """The pictures of a batch's jobs: each is uploaded once, also over several calls."""
 
 import asyncio
+import errno
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,11 @@ from services.client.batch.cropped_picture import cropped
 from services.client.batch.item import Item
 from services.client.batch.journal import Journal
 from services.client.batch.picture_path import picture_path
+from services.client.batch.row import BadRow
 from services.client.batch.service import Service
+
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of this machine, and not of one picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,15 @@ class Pictures:
 
     def _read(self, item: Item) -> tuple[Upload, str]:
         file = picture_path(self.root, item.picture)
+        try:
+            return self._opened(item, file)
+        except OSError as error:
+            if error.errno in SHORTAGES:
+                raise
+            why = error.strerror or "it is cut off, or broken"
+            raise BadRow(f"the picture {item.picture} cannot be read: {why}") from error
+
+    def _opened(self, item: Item, file: Path) -> tuple[Upload, str]:
         if item.crop is None:
             upload = Upload.of(file)
             return upload, upload.sha256

@@ -126,7 +126,7 @@ class _Plan:
         if found is None:
             return False
         number, state, name, size, stat_before, sha256, paid = found
-        if paid and stat != stat_before and sha256 and file is not None and _sha256(file) != sha256:
+        if paid and stat != stat_before and sha256 and file is not None and _sha256(file) not in ("", sha256):
             self._sql("UPDATE items SET key = ?, call = 0 WHERE id = ?", (f"{key}/{number}", number))
             self._changes.gone += 1
             return False
@@ -167,5 +167,9 @@ class _Plan:
 
 
 def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    """Returns the digest; empty if the file cannot be read, as if it were not there."""
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -56,10 +56,16 @@ class Profile:
         """Returns the defaults of the options. A relative path begins at the folder of the file."""
         table = self.as_table()
         table.pop("key", None)
-        return {
-            key: str(folder / Path(str(value)).expanduser()) if key in FILES else value for key, value in table.items()
-        }
+        return {key: str(folder / _expanded(str(value))) if key in FILES else value for key, value in table.items()}
 
     def trusts(self, server: str) -> bool:
         """Returns whether the key may go to a server: it is one of the profile's own."""
         return set(addresses(server)) <= set(addresses(self.server or DEFAULT))
+
+
+def _expanded(path: str) -> Path:
+    """Returns a path with the home that it begins with. In that of no one it stays as it is, and is not there."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)

@@ -8,8 +8,8 @@ from services.orchestrator.domain.api_key import Scope
 PREFIX, TICKET_PREFIX = "i2vs_", "i2vt_"
 """Of the tokens and the tickets: no API key, no JWT and no other token begins so."""
 LASTS, TICKET_LASTS = timedelta(hours=12), timedelta(minutes=10)
-MOST = 100
-"""Sessions and tickets of a user: of more, the oldest end."""
+MOST, MOST_OF_TENANT = 100, 10_000
+"""Sessions and tickets of a user, and of all users of a tenant: of more, the oldest end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

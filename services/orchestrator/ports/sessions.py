@@ -12,7 +12,8 @@ class Sessions(Protocol):
     async def create(self, session: Session, sha256: str) -> None:
         """Stores a session, or one that waits for its ticket, with the digest of its token or ticket.
 
-        Ends the oldest of the user if there are too many. Raises PreconditionFailed while the user is being deleted.
+        Ends the oldest of the user, or of the tenant, if there are too many. Raises PreconditionFailed while the user
+        is being deleted.
         """
 
     async def begin(self, ticket_sha256: str, sha256: str, now: datetime) -> Session | None:

@@ -8,7 +8,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.api_key import Scope
-from services.orchestrator.domain.session import MOST, Session
+from services.orchestrator.domain.session import MOST, MOST_OF_TENANT, Session
 from services.orchestrator.store.access_rows import NOTIFY
 from services.orchestrator.store.database import Database
 from services.orchestrator.store.notification_listener import ACCESS, SESSIONS
@@ -21,9 +21,14 @@ DELETE FROM sessions WHERE number IN (
     ORDER BY LEAST(expire_time, ticket_expire_time) LIMIT 100 FOR UPDATE SKIP LOCKED
 )
 """)
+# Sign-ins at the same time have the same oldest ones: none waits for another one's rows.
 END_OLDEST = sa.text("""
 DELETE FROM sessions WHERE number IN (
-    SELECT number FROM sessions WHERE tenant = :tenant AND "user" = :user ORDER BY number DESC OFFSET :most
+    SELECT number FROM sessions WHERE number IN (
+        (SELECT number FROM sessions WHERE tenant = :tenant AND "user" = :user ORDER BY number DESC OFFSET :most)
+        UNION
+        (SELECT number FROM sessions WHERE tenant = :tenant ORDER BY number DESC OFFSET :most_of_tenant)
+    ) FOR UPDATE SKIP LOCKED
 )
 """)
 END_OF_USER = sa.text('DELETE FROM sessions WHERE tenant = :tenant AND "user" = :user')
@@ -47,11 +52,11 @@ class PostgresSessions:
             "expire_time": session.expire_time,
             "ticket_expire_time": session.ticket_expire_time,
         }
-        of_user = {"tenant": session.tenant, "user": session.user}
+        most = {"tenant": session.tenant, "user": session.user, "most": MOST, "most_of_tenant": MOST_OF_TENANT}
         async with self._database.writing() as connection:
             await connection.execute(sa.insert(sessions).values(columns))
             await connection.execute(FORGET, {"now": session.create_time})
-            if (await connection.execute(END_OLDEST, of_user | {"most": MOST})).rowcount:
+            if (await connection.execute(END_OLDEST, most)).rowcount:
                 await notify(connection)
 
     async def begin(self, ticket_sha256: str, sha256: str, now: datetime) -> Session | None:

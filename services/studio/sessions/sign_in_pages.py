@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC
 
+import grpc
 from i2v.v1 import session_pb2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -110,7 +111,7 @@ class SignInPages:
             try:
                 await self.sessions.end(token)
             except ApiError as error:
-                if error.failure.reason not in (AccessReason.SESSION_ENDED, AccessReason.API_KEY_REVOKED):
+                if error.failure.code is not grpc.StatusCode.UNAUTHENTICATED:  # else it has ended before
                     return _html(503, sign_in_html.still_signed_in(), **statuses.retry_after(error.failure))
         there = RedirectResponse("/sign-in", 303, HEADERS)
         self.cookie.remove(there)

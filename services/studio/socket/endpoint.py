@@ -15,6 +15,7 @@ from services.studio.refused_request import RefusedRequest
 from services.studio.request_body import Bodies, Chunks
 from services.studio.socket.meter import Meter
 from services.studio.socket.server import MESSAGE_BYTES_MOST, TRANSPORT, Server
+from services.studio.socket.web_socket import HELLO_BYTES_MOST
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ MESSAGES_A_SECOND, MESSAGES_MOST = 100.0, 400.0
 """Of a connection: events and pings."""
 BYTES_A_SECOND, BYTES_MOST = 2.0 * 2**20, 48.0 * 2**20
 POLICY_VIOLATED = 1008
+FIELDS_MOST = 50
+"""Of a query."""
 PACKETS = tuple("123456")
 ACKNOWLEDGEMENT = 0.1
 """What one counts, of a message."""
@@ -50,6 +53,8 @@ class Endpoint:
         if refused is not None:
             await refused(scope, receive, send)
             return
+        if (sid := _sid(scope)) in self._server.eio.sockets:
+            self._server.note_web_socket(sid, scope)
         messages, sizes = _meters()
 
         async def metered() -> Message:
@@ -77,18 +82,19 @@ class Endpoint:
             await self._server.eio.handle_request(scope, receive, _hardened(send))
             return
         try:
-            request = Request(scope, receive)
-            async with self._bodies.of(request, _query(scope, "sid"), _whole, MESSAGE_BYTES_MOST) as body:
-                await self._take(scope, body)
+            request, sid = Request(scope, receive), _sid(scope)
+            if sid not in self._server.eio.sockets:
+                await self._server.eio.handle_request(scope, _replayed(b""), _hardened(send))
+                return
+            most = MESSAGE_BYTES_MOST if self._server.knows(sid) else HELLO_BYTES_MOST
+            async with self._bodies.of(request, sid, _whole, most) as body:
+                await self._take(sid, body)
                 await self._server.eio.handle_request(scope, _replayed(body), _hardened(send))
         except RefusedRequest as error:
             await problem.of_refusal(error)(scope, receive, send)
 
-    async def _take(self, scope: Scope, body: bytes) -> None:
+    async def _take(self, sid: str, body: bytes) -> None:
         """Raises RefusedRequest, and closes the connection, if it sends too much."""
-        sid = _query(scope, "sid")
-        if sid not in self._server.eio.sockets:
-            return
         if sid not in self._meters:
             self._meters = {name: kept for name, kept in self._meters.items() if name in self._server.eio.sockets}
             self._meters[sid] = _meters()
@@ -101,10 +107,11 @@ class Endpoint:
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Returns why a request is refused; None: it is not."""
-        if _query(scope, "j"):
+        fields = _fields(scope)
+        if fields is None or "j" in fields:
             sentence = "Answers are no scripts here. Poll without JSONP."
             return problem.answer(400, sentence, reason=HttpReason.FIELD_UNKNOWN)
-        if not _query(scope, "sid") and self._server.connections >= self._most:
+        if "sid" not in fields and self._server.connections >= self._most:
             sentence = f"This server has {self._most} connections open, the most allowed. Connect again later."
             headers = {"Retry-After": "1"}
             return problem.answer(503, sentence, reason=SocketReason.SOCKETS_FULL, headers=headers)
@@ -152,9 +159,14 @@ def _is_packet(data: str | bytes) -> bool:
     return isinstance(data, bytes) or data[:1] in PACKETS
 
 
-def _query(scope: Scope, name: str) -> str:
+def _sid(scope: Scope) -> str:
+    """Returns the id of a transport that a request names; empty: it names none."""
+    return str((_fields(scope) or {}).get("sid", [""])[0])
+
+
+def _fields(scope: Scope) -> dict[str, list[str]] | None:
+    """Returns the fields of the query, as the library reads them; None: there are too many."""
     try:
-        found = parse_qs(scope["query_string"].decode(), max_num_fields=50)
-    except (ValueError, UnicodeDecodeError):
-        return ""
-    return str(found.get(name, [""])[0])
+        return parse_qs(scope["query_string"].decode(), max_num_fields=FIELDS_MOST)
+    except ValueError:
+        return None

@@ -14,7 +14,10 @@ def demand_only(fields: Mapping[str, Any], *names: str) -> None:
         raise RefusedRequest(sentence, reason=HttpReason.FIELD_UNKNOWN, param=unknown[0][:80])
 
 
-def size(arguments: tuple[Any, ...]) -> int:
-    """Returns the bytes of an event, as far as they are many."""
-    fields = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
-    return sum(len(value) for value in fields.values() if isinstance(value, str | bytes))
+def size(value: object) -> int:
+    """Returns the bytes of an event, or of a part of it: those of all its texts, which may be many."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(size(name) + size(each) for name, each in value.items())
+    return sum(map(size, value)) if isinstance(value, list | tuple) else 0

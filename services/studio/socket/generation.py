@@ -77,7 +77,7 @@ def _asset(value: object) -> str:
 def _key(value: object) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str) or not 1 <= len(value) <= 255:
+    if not isinstance(value, str) or not 1 <= len(value) <= 255 or video_request.HALF.search(value):
         sentence = "Give a text of 1 to 255 characters, or leave it out."
         raise RefusedRequest(sentence, reason=HttpReason.FIELD_MALFORMED, param="request_id")
     return value

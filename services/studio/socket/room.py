@@ -7,8 +7,10 @@ from typing import Any, Protocol
 
 from i2v.v1 import job_pb2
 
+from services.reasons import SocketReason
 from services.studio.api_error import ApiError
 from services.studio.caller import Caller
+from services.studio.refused_request import RefusedRequest
 from services.studio.socket import refusal
 from services.studio.socket.connection import Connection, End, Tab
 from services.studio.socket.feed import Feed, frame_of, job_id
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 KEPT_S = 120.0
 """Seconds for which jobs and tabs wait for a connection that comes back."""
 TABS_MOST = 100
+JOBS_MOST = 50
+"""Running jobs that a caller follows."""
 QUEUED_MOST = 500
 """Packets that wait for a connection; one with more takes nothing, and is closed."""
 
@@ -54,6 +58,12 @@ class Room:
         """Returns how many followed jobs have not ended."""
         return sum(feed.ending is None for feed in self._feeds.values())
 
+    def demand_place(self) -> None:
+        """Raises RefusedRequest if no other job can be followed now."""
+        if self.running >= JOBS_MOST:
+            sentence = f"You follow {JOBS_MOST} running jobs, the most allowed. Wait until one ends."
+            raise RefusedRequest(sentence, reason=SocketReason.SOCKET_JOBS_FULL)
+
     def feed(self, name: str) -> Feed | None:
         """Returns the feed of a job, if it is followed."""
         return self._feeds.get(name)
@@ -81,7 +91,7 @@ class Room:
             try:
                 await self.follow(connection, name, begin)
                 self._parts.metrics.resumed.inc()
-            except ApiError as error:
+            except (ApiError, RefusedRequest) as error:
                 await self._send(connection.sid, "error", refusal.of(error, job_id(name)), None)
         if connection.follows_all:
             for feed in [each for each in self._feeds.values() if each.ending is None]:
@@ -97,9 +107,10 @@ class Room:
         connection.followers = {}
 
     async def follow(self, connection: Connection, name: str, begin: int) -> None:
-        """Lets a connection follow a job of the caller from a frame. Raises ApiError."""
+        """Lets a connection follow a job of the caller from a frame. Raises ApiError, RefusedRequest."""
         feed = self._feeds.get(name)
         if feed is None:
+            self.demand_place()
             feed = self.add(await self._parts.api.job(self.who, name))
         await self._follow(connection, feed, begin)
 

@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import socketio
+from starlette.types import Scope
 
 from services.studio.socket.packet import BoundedJson, Packet
+from services.studio.socket.web_socket import TRUST
 
 MESSAGE_BYTES_MOST = 15 * 2**20
 """A picture of 10 MB in base64, and the fields around it."""
@@ -49,6 +51,10 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         self._entered, self._left = entered, left
         self._unknown: dict[str, tuple[asyncio.TimerHandle, int]] = {}
         """Connections without a caller, with the end of their patience and their failed attempts."""
+        self._known: set[str] = set()
+        """Transports of known callers."""
+        self._trust: dict[str, Callable[[], None]] = {}
+        """What lets the WebSocket of a transport send large messages, from when its caller is known."""
 
     async def end(self, sid: str) -> None:
         """Closes a connection: its client connects again."""
@@ -60,6 +66,18 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         if connection is not None:
             await connection.close(wait=False, reason=self.reason.SERVER_DISCONNECT)
             self.eio.sockets.pop(eio_sid, None)
+
+    def knows(self, eio_sid: str) -> bool:
+        """Returns whether it is known who calls by a transport."""
+        return eio_sid in self._known
+
+    def note_web_socket(self, eio_sid: str, scope: Scope) -> None:
+        """Lets the WebSocket of a transport send large messages as soon as its caller is known."""
+        trust = scope.get("state", {}).get(TRUST)
+        if trust is not None:
+            self._trust[eio_sid] = trust
+            if eio_sid in self._known:
+                trust()
 
     def waiting(self, sid: str) -> int:
         """Returns how many packets wait until a client takes them."""
@@ -74,6 +92,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
     async def _handle_eio_connect(self, eio_sid: str, environ: Any) -> None:
         await super()._handle_eio_connect(eio_sid, environ)
         environ["asgi.scope"][TRANSPORT] = eio_sid
+        self.note_web_socket(eio_sid, environ["asgi.scope"])
         self._wait(eio_sid, 0)
 
     async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
@@ -87,6 +106,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
             return
         sid = self.manager.sid_from_eio_sid(eio_sid, "/")
         if sid is not None and self.manager.is_connected(sid, "/"):
+            self._known.add(eio_sid)
+            if (trust := self._trust.get(eio_sid)) is not None:
+                trust()
             await self._entered(sid)
         elif attempts + 1 >= HANDSHAKES_MOST:
             await self.end_transport(eio_sid)
@@ -97,6 +119,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         if eio_sid in self._unknown:
             self._unknown.pop(eio_sid)[0].cancel()
         self._binary_packet.pop(eio_sid, None)
+        self._known.discard(eio_sid)
+        self._trust.pop(eio_sid, None)
         connection = self.eio.sockets.get(eio_sid)
         if connection is not None and not connection.upgraded:
             connection.queue.put_nowait(None)  # answers a poll that waits

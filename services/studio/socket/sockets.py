@@ -34,8 +34,6 @@ WAITING_MOST = 50
 """Events of a connection that wait for their turn."""
 HELD_BYTES_MOST = 120 * 2**20
 """Of all pictures that wait for theirs."""
-JOBS_MOST = 50
-"""Running jobs that a caller follows."""
 CHECK_S = 30.0
 """Seconds between two looks at whether a caller's key still holds."""
 SIGNED_OUT = (401, 403)
@@ -132,7 +130,7 @@ class Sockets:
         if sid not in self._connections:
             return None
         room, connection = self._connections[sid]
-        size = fields_of_event.size(arguments)
+        size = fields_of_event.size((name, *arguments))
         try:
             self._demand_pace(connection, size)
         except RefusedRequest as error:
@@ -209,9 +207,7 @@ class Sockets:
 
     async def _start_generation(self, room: Room, connection: Connection, fields: Mapping[str, Any]) -> dict[str, Any]:
         asked = generation.read(fields, connection.tab.mode, connection.tab.picture)
-        if room.running >= JOBS_MOST:
-            sentence = f"You follow {JOBS_MOST} running jobs, the most allowed. Wait until one ends."
-            raise RefusedRequest(sentence, reason=SocketReason.SOCKET_JOBS_FULL)
+        room.demand_place()
         wanted, model = asked.wanted, None
         if not wanted.model:
             model = job_spec.choose(await self._api.models(room.who), with_picture=bool(wanted.asset))
@@ -243,9 +239,6 @@ class Sockets:
     async def _resume(self, room: Room, connection: Connection, fields: Mapping[str, Any]) -> dict[str, Any]:
         fields_of_event.demand_only(fields, "job_id", "frame_index")
         name, begin = handshake.job_of(fields.get("job_id")), handshake.next_frame(fields.get("frame_index"))
-        if room.feed(name) is None and room.running >= JOBS_MOST:
-            sentence = f"You follow {JOBS_MOST} running jobs, the most allowed. Wait until one ends."
-            raise RefusedRequest(sentence, reason=SocketReason.SOCKET_JOBS_FULL)
         await room.follow(connection, name, begin)
         self.metrics.resumed.inc()
         return {"job_id": job_id(name)}

@@ -122,6 +122,8 @@ async def test_a_text_that_is_not_utf8_is_refused_before_anything_is_sent(rig: R
     assert (ended.code, rig.script.asked) == (2, [])
     assert "'--prompt': this is not UTF-8" in ended.err
     assert (await i2v("job", os.fsdecode(b"\xff"))).code == 2
+    batch = await i2v("batch", "--data_path", ".", "--output_folder", "out", "--prompt", os.fsdecode(b"\xff"))
+    assert (batch.code, "'--prompt': this is not UTF-8" in batch.err) == (2, True)
 
 
 async def test_the_picture_is_not_overwritten(rig: Rig, i2v: Command) -> None:

@@ -1,6 +1,7 @@
 """More connections than the HTTP process allows: requests are refused in the form of their clients, and counted."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ import httpx
 
 from tests.support.blob_stores import until
 from tests.support.event_source import counted
+from tests.support.signed_in import READS, signed_in
 from tests.support.studio_rig import before_an_api
 
 
@@ -37,22 +39,31 @@ async def test_a_request_above_the_limit_is_refused_and_its_connection_closed(da
         await until(served)
 
 
-async def test_a_key_does_not_take_the_connections_of_others(database: str, tmp_path: Path) -> None:
+async def test_a_key_or_a_session_does_not_take_the_connections_of_others(database: str, tmp_path: Path) -> None:
     async with before_an_api(database, tmp_path, None, {"MAX_CONNECTIONS": "10"}) as rig:
-        url, held = f"{rig.address}/v1/usage", []
+        url = f"{rig.address}/v1/usage"
+        key, of_ann, of_eve = (
+            {"Authorization": "Bearer studio-key"},
+            await signed_in(rig),
+            await signed_in(rig.of("eve")),
+        )
 
-        async def status(key: str) -> int:
-            headers = {"Authorization": f"Bearer {key}", "Connection": "close"}
-            return (await rig.http.get(url, headers=headers)).status_code
+        async def status(who: Mapping[str, str]) -> int:
+            return (await rig.http.get(url, headers={**READS, **who, "Connection": "close"})).status_code
 
-        key = {"Authorization": "Bearer studio-key"}
-        async with AsyncExitStack() as streams:
-            for _ in range(8):
-                stream = rig.http.stream("GET", f"{url}/events", headers=key)
-                held.append((await streams.enter_async_context(stream)).status_code)
-            assert (held, await status("studio-key"), await status("story-key")) == ([200] * 8, 503, 200)
+        for one, same, other in (
+            (key, {"Authorization": "bearer  studio-key"}, {"Authorization": "Bearer story-key"}),
+            (of_ann, {"Cookie": f"theme=dark; {of_ann['Cookie']}"}, of_eve),
+        ):
+            held = []
+            async with AsyncExitStack() as streams:
+                for _ in range(8):
+                    stream = rig.http.stream("GET", f"{url}/events", headers={**READS, **one})
+                    held.append((await streams.enter_async_context(stream)).status_code)
+                found = held, await status(one), await status(same), await status(other)
+                assert found == ([200] * 8, 503, 503, 200)
 
-        async def served() -> bool:
-            return await status("studio-key") == 200
+            async def served(who: Mapping[str, str] = one) -> bool:
+                return await status(who) == 200
 
-        await until(served)
+            await until(served)

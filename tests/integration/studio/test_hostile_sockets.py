@@ -11,7 +11,7 @@ import aiohttp
 import httpx
 import pytest
 
-from tests.support.raw_socket import PATH, raw_socket
+from tests.support.raw_socket import PATH, RawSocket, raw_socket
 from tests.support.socket_page import START, page, refused
 from tests.support.studio_rig import PICTURE, Rig, before_an_api
 
@@ -85,6 +85,7 @@ async def test_a_picture_that_is_none_is_refused_with_its_field(rig: Rig, data: 
         '42["start_generation",{"prompt":""}]',
         '42["start_generation",{"mode":"i2v","prompt":"a"}]',
         '42["start_generation",{"mode":"i2v","prompt":"a","image":"assets/../x"}]',
+        '42["start_generation",{"prompt":"a","request_id":"\\ud800"}]',
         '42["resume",{"job_id":"../../etc"}]',
         '42["resume",{"job_id":"x","frame_index":-9}]',
     ],
@@ -164,13 +165,44 @@ async def test_only_pages_of_known_origins_connect(rig: Rig, origin: str, status
 
 async def test_polls_are_no_scripts_and_large_bodies_are_refused(rig: Rig) -> None:
     async with httpx.AsyncClient(trust_env=False, base_url=rig.address) as http:
-        assert (await http.get(f"{PATH}polling&j=1")).status_code == 400
+        for more in ("", "&a=1" * 60):
+            answer = await http.get(f"{PATH}polling&j=1{more}")
+            assert (answer.status_code, answer.json()["reason"]) == (400, "FIELD_UNKNOWN")
         sid = json.loads((await http.get(f"{PATH}polling")).text[1:])["sid"]
         large = await http.post(f"{PATH}polling&sid={sid}", content=b"4" * (16 * 2**20))
         assert (large.status_code, large.json()["reason"]) == (413, "BODY_TOO_LARGE")
         flood = b"\x1e".join([b'42["set_mode"]'] * 1000)
         assert (await http.post(f"{PATH}polling&sid={sid}", content=flood)).status_code == 429
         assert (await http.post(f"{PATH}polling&sid={sid}", content=b"3")).status_code == 400
+
+
+async def test_a_connection_sends_little_before_its_caller_is_known(rig: Rig) -> None:
+    large = "4" + "A" * 1_000_000
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{rig.address}{PATH}websocket", max_msg_size=0) as ws,
+    ):
+        await ws.send_str(large)
+        assert await RawSocket(ws).closed()
+    async with httpx.AsyncClient(trust_env=False, base_url=rig.address) as http:
+        sid = json.loads((await http.get(f"{PATH}polling")).text[1:])["sid"]
+        answer = await http.post(f"{PATH}polling&sid={sid}", content=large)
+        assert (answer.status_code, answer.json()["reason"]) == (413, "BODY_TOO_LARGE")
+        said = "40" + json.dumps({"key": "studio-key", "user": rig.user})
+        assert (await http.post(f"{PATH}polling&sid={sid}", content=said)).status_code == 200
+        while not (packets := (await http.get(f"{PATH}polling&sid={sid}")).text).startswith("40"):
+            assert packets[:2] in ("2", "0{")
+        assert (await http.post(f"{PATH}polling&sid={sid}", content=large)).status_code == 200
+
+
+async def test_a_body_of_no_connection_is_not_read(rig: Rig) -> None:
+    host, _, port = rig.address.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST {PATH}polling&sid=unknown HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 9000000\r\n\r\n"
+    writer.write(head.encode())
+    async with asyncio.timeout(30):
+        assert b" 400 " in await reader.readline()
+    writer.close()
 
 
 async def test_other_paths_have_no_web_sockets(rig: Rig) -> None:

@@ -111,6 +111,71 @@ async def test_a_person_whose_session_ended_is_led_to_the_sign_in(person: Person
     await person.page.wait_for_url("**/sign-in")
 
 
+async def test_a_job_is_watched_no_longer_when_its_session_has_ended(person: Person) -> None:
+    page = person.page
+    await text_to_video(person, "a wave")
+    await expect(page.locator(".price .amount")).not_to_be_empty()
+    await page.clock.install()
+    await page.route("**/events*", lambda route: route.fulfill(status=401, json={"reason": "SESSION_ENDED"}))
+    async with page.expect_response("**/events") as watch:
+        await page.get_by_role("button", name="Make the video").click()
+    job = (await watch.value).url
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.context.clear_cookies()
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(page.locator("#banner")).to_contain_text("You are signed out")
+    asked.clear()
+    await page.clock.run_for(10_000)
+    assert not [url for url in asked if url.startswith(job)]
+
+
+async def test_an_address_leads_to_no_other_operation(person: Person) -> None:
+    page, asked = person.page, list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    for address in ("#/make/..%2Fkeys%2Fkey-1:revoke%3F", "#/make/%", "#/make/..", "#/compare/%2E%2E/x"):
+        await page.goto("about:blank")
+        await page.goto(f"{person.address}/{address}")
+        await person.ready()
+        assert await page.get_by_role("button", name="Stop").count() == 0
+    assert not [url for url in asked if "keys" in url or url.endswith(("/v1/", "/v1/jobs/"))]
+
+
+async def test_a_repeat_after_lost_answers_makes_one_video(person: Person) -> None:
+    page, sent = person.page, list[str]()
+
+    async def lose(route: Route) -> None:
+        if route.request.method != "POST":
+            await route.fallback()
+            return
+        sent.append(str(route.request.headers["idempotency-key"]))
+        answer = await route.fetch()
+        await (route.abort() if len(sent) < 4 else route.fulfill(response=answer))
+
+    await text_to_video(person, "a wave")
+    await expect(page.locator(".price .amount")).not_to_be_empty()
+    await page.route("**/v1/jobs", lose)
+    await page.get_by_role("button", name="Make the video").click()
+    await expect(page.locator(".pay .notice")).to_be_visible()
+    await page.get_by_role("button", name="Make the video").click()
+    await expect(page.locator(".stage .state")).to_have_text("Ready")
+    assert len(sent) == 4 and len(set(sent)) == 1
+    await expect(page.locator(".strip li")).to_have_count(1)
+
+
+async def test_a_picture_that_was_removed_while_it_arrives_stays_away(person: Person, tmp_path: Path) -> None:
+    page, held = person.page, list[Route]()
+    await page.route("**/v1/uploads*", lambda route: held.append(route))
+    async with page.expect_request("**/v1/uploads*"):
+        await page.locator('.picture input[type="file"]').set_input_files(await picture_file(tmp_path, PICTURE))
+    await page.get_by_role("button", name="Remove the picture").click()
+    async with page.expect_response("**/v1/uploads*"):
+        await held[0].continue_()
+    await page.get_by_label("Prompt").fill("a wave")
+    await expect(page.locator(".drop")).to_be_visible()
+    assert json.loads(await page.evaluate("sessionStorage[Object.keys(sessionStorage)[0]]"))["picture"] is None
+
+
 async def test_no_place_has_faults_of_accessibility_in_any_colours(stage: Stage) -> None:
     for scheme in ("light", "dark"):
         async with a_person(stage.browser, stage.rig.address, color_scheme=scheme, reduced_motion="reduce") as person:

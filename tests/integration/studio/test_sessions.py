@@ -8,7 +8,7 @@ from http.cookies import SimpleCookie
 import sqlalchemy as sa
 from i2v.admin.v1 import key_pb2, tenant_pb2
 
-from services.orchestrator.store.schema import sessions
+from services.orchestrator.store.schema import api_keys, sessions
 from tests.integration.tenants.conftest import Admin
 from tests.support.event_source import counted, events
 from tests.support.served_orchestrator import text_spec
@@ -134,6 +134,18 @@ async def test_a_session_ends_with_its_key_also_in_the_middle_of_a_stream(own: R
     assert (last.kind, last.data["status"], last.data["reason"]) == ("error", 401, "API_KEY_REVOKED")
     await becomes_ended(own, cookie, "API_KEY_REVOKED")
     assert (await sign_in(own, made.key_text)).status_code == 401
+
+
+async def test_a_person_whose_key_has_expired_is_signed_out(own: Rig) -> None:
+    made = await Admin(own.i2v.channel).new_key()
+    cookie = await signed_in(own, made.key_text)
+    async with own.i2v.app.store.database.reading() as connection:
+        past = sa.update(api_keys).where(api_keys.c.id == made.key.name.rpartition("/")[2])
+        await connection.execute(past.values(expire_time=datetime.now(UTC)))
+    await becomes_ended(own, cookie, "API_KEY_EXPIRED")
+    out = await own.http.post(f"{own.address}/sign-out", headers={**READS, "Origin": own.address, **cookie})
+    assert (out.status_code, out.headers.get("location")) == (303, "/sign-in")
+    assert "set-cookie" in out.headers
 
 
 async def test_a_stream_ends_when_its_session_expires_or_is_ended(own: Rig) -> None:

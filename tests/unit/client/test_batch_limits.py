@@ -1,6 +1,9 @@
 """What stops a batch, what it waits for, and to whom a journal belongs."""
 
 import asyncio
+import json
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from services.client.batch.row import BadInput
 from services.client.batch.same_server import demand_same_server
 from tests.support.batch_rig import OPTIONS, BatchRig
 from tests.support.batch_service import PRICE, BatchService
+from tests.support.pictures import a_picture
 
 Code = grpc.StatusCode
 
@@ -140,3 +144,32 @@ async def test_prices_are_asked_for_in_pages_that_the_service_takes(batch: Batch
     assert batch.service.specs_seen[:2] == [100, 100]
     assert max(batch.service.bytes_seen) < 1_000_000 and sum(batch.service.specs_seen) == 350
     assert batch.service.paid == 0
+
+
+def test_the_journal_of_another_version_is_named_so(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    with closing(sqlite3.connect(path)) as other:
+        other.executescript(
+            "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);"
+            "INSERT INTO meta VALUES ('version', '2'); CREATE TABLE items (id INTEGER PRIMARY KEY, run INTEGER)"
+        )
+    with pytest.raises(BadInput, match="another version of this program"), Journal(path):
+        pass
+
+
+async def test_a_picture_that_is_cut_off_stops_no_other_row(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    whole = a_picture(512, 512, form="JPEG")
+    (tmp_path / "set" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "set" / "whole.jpg").write_bytes(whole)
+    info = tmp_path / "target_crop_info_set.json"
+    rows = [
+        {"file_name": name, "caption": name, "target_crop": {"target_bbox": [0, 0, 512, 512]}}
+        for name in ("cut.jpg", "whole.jpg")
+    ]
+    info.write_text(json.dumps(rows))
+    batch = BatchRig.at(tmp_path, info)
+    totals = await batch.call()
+    assert (batch.stopped_by, totals.of(State.DONE)) == (None, 1)
+    why = "the picture cut.jpg cannot be read: it is cut off, or broken"
+    assert sorted(each.problem for each in batch.made) == ["", why]

@@ -170,3 +170,8 @@ def test_a_text_that_looks_like_a_table_is_not_changed(file: Path) -> None:
     with pytest.raises(UnusableConfiguration, match="cannot be changed here"):
         configuration_file.change("home", lambda before: Profile(key="k"))
     assert file.read_text() == text
+
+
+def test_a_path_in_the_home_of_no_one_is_a_file_that_is_not_there(tmp_path: Path) -> None:
+    named = Profile(key_file="~no-such-user/key").defaults(tmp_path)["key_file"]
+    assert isinstance(named, str) and not Path(named).exists()

@@ -71,13 +71,23 @@ export const post = (path, body = {}, options = {}) => call("POST", path, { body
 export const patch = (path, body, options = {}) => call("PATCH", path, { body, ...options });
 export const remove = (path, options = {}) => call("DELETE", path, options);
 
-/** Makes something once: a lost answer is asked for again with the same key. Throws Problem. */
-export async function make(path, body) {
-  const key = uuid();
+const unanswered = new Map(); // the key and the body of what may have been made
+
+/**
+ * Makes something once: a lost answer is asked for again with the same key, also when a person repeats it later.
+ * `what`: the part of the body that says what is made. Throws Problem.
+ */
+export async function make(path, body, what = body) {
+  const id = `${path} ${JSON.stringify(what)}`;
+  const [key, sent] = unanswered.get(id) || [uuid(), body];
   for (let tries = 1; ; tries += 1) {
     try {
-      return await post(path, body, { key });
+      const made = await post(path, sent, { key });
+      unanswered.delete(id);
+      return made;
     } catch (problem) {
+      if (problem.status === 0 || problem.status >= 500) unanswered.set(id, [key, sent]);
+      else unanswered.delete(id);
       if (!problem.mayPass || tries === 3) throw problem;
       await new Promise((done) => setTimeout(done, 1000 * Math.max(tries, Math.min(problem.retryAfter, 5))));
     }

@@ -2,13 +2,14 @@
 import { el, icon, template } from "./dom.js";
 import { problemNotice } from "./notice.js";
 
-/** `#/compare/a/b` is the place `compare` with the arguments a and b. */
+// An id of the service. Anything else in an address, such as `..%2Fkeys`, would lead calls to other operations.
+const ID = /^[\w~-][\w.~-]{0,127}$/;
+
+/** `#/compare/a/b` is the place `compare` with the ids a and b. What is no id is empty. */
 export function here() {
   const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
-  return { name: name || "make", rest: rest.map(decodeURIComponent) };
+  return { name: name || "make", rest: rest.map((each) => (ID.test(each) ? each : "")) };
 }
-
-export const go = (...parts) => { location.hash = `#/${parts.map(encodeURIComponent).join("/")}`; };
 
 /** Shows the place of the address, and each later one. `places`: name to {label, icon, when}. */
 export function route(places, context) {

@@ -81,7 +81,7 @@ export function mount(root, context, jobId = "") {
     const spec = specOf(draft, card(), draft.operation);
     const bound = price.latest?.quoteToken && JSON.stringify(price.asked) === JSON.stringify(spec) ? price.latest.quoteToken : "";
     try {
-      const job = await make("/v1/jobs", { spec, ...(bound ? { quoteToken: bound } : {}) });
+      const job = await make("/v1/jobs", { spec, ...(bound ? { quoteToken: bound } : {}) }, spec);
       learn(job);
       announce();
       say("The video was ordered.");
