@@ -125,8 +125,8 @@ class RequestReason(Reason):
     )
     JOB_UNFINISHED = (
         "JOB_UNFINISHED",
-        "Only a job that has ended is deleted; the metadata have its `state`. Cancel it or wait, or use `stop`. One whose "
-        "paid call has an unknown outcome cannot be stopped: wait for its end.",
+        "Only a job that has ended is deleted; the metadata have its `state`. Cancel it or wait, or use `stop`. One "
+        "whose paid call has an unknown outcome cannot be stopped: wait for its end.",
         Code.FAILED_PRECONDITION,
     )
     NOT_RESUMABLE = (

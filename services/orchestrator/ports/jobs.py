@@ -62,7 +62,7 @@ class Jobs(Protocol):
     ) -> list[Job]:
         """Returns a user's jobs that follow the job `after`, the newest first unless asked otherwise.
 
-        Those that the user has deleted are left out; by `omit_deleted` also those whose video is in the trash or deleted.
+        Those that the user has deleted are left out; by `omit_deleted` also those whose video is in the trash or gone.
         """
 
     async def delete(self, job_id: str, *, tenant: str, user: str, stopping: bool = False) -> Job:

@@ -109,7 +109,7 @@ class PostgresJobs:
     ) -> list[Job]:
         """Returns a user's jobs that follow the job `after`, the newest first unless asked otherwise.
 
-        Those that the user has deleted are left out; by `omit_deleted` also those whose video is in the trash or deleted.
+        Those that the user has deleted are left out; by `omit_deleted` also those whose video is in the trash or gone.
         """
         query = sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.user == user, SEEN)
         if state is not None:

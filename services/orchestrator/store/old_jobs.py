@@ -24,8 +24,8 @@ WITH_EVENTS = f"""
 SELECT id, tenant, "user", end_time FROM jobs
 WHERE events_kept AND end_time < :before AND tenant NOT IN {HELD}
 """
-# A job that resumes another goes with that one. A job that was paid for and has no video yet can still be resumed, unless
-# its user has deleted it.
+# A job that resumes another goes with that one. A job that was paid for and has no video yet can still be resumed,
+# unless its user has deleted it.
 DUE_JOBS = f"""
 SELECT id, tenant, "user", end_time FROM jobs
 WHERE resumes IS NULL AND end_time < :before AND tenant NOT IN {HELD}

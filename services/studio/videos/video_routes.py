@@ -99,7 +99,7 @@ class VideoRoutes:
         return _json({"object": "list", "data": data, **ends, "has_more": bool(found.next_page_token)})
 
     async def delete(self, request: Request, who: Caller) -> Response:
-        """Moves a video that is complete to the trash. Of any other the job is deleted, and stopped before if it runs."""
+        """Moves a complete video to the trash. Of any other the job is deleted, and stopped before if it runs."""
         job = await self._video(request, who)
         if job.state != job_pb2.Job.SUCCEEDED:
             job = await self.api.delete_job(who, job.name)

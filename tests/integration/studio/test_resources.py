@@ -13,8 +13,7 @@ from i2v.admin.v1 import key_pb2
 
 from services.orchestrator.app import Role
 from tests.integration.tenants.conftest import FIRST_OPERATOR, Admin
-from tests.support.served_orchestrator import served
-from tests.support.served_orchestrator import text_spec
+from tests.support.served_orchestrator import served, text_spec
 from tests.support.studio_rig import Rig, http_process
 from tools.stack_process import HOST, free_port
 

@@ -38,7 +38,6 @@ class Api:
         made = [live_pb2.LiveFragment(index=at, asset=f"assets/{n:064x}", frames=4) for n, at in enumerate(indices)]
         return live_pb2.Live(job="jobs/a", fps=8, fragments=made)
 
-
     async def header(self, token: str, fragment: Fragment) -> bytes:
         self.read.append(int(fragment.sha256, 16))
         return self.headers.get(self.read[-1], b"usual")

@@ -20,7 +20,7 @@ VIDEO: Schema = {
         "status": {
             "type": "string",
             "enum": ["queued", "in_progress", "completed", "failed"],
-            "description": "A video that was stopped by other means than its deletion is failed, with the error cancelled.",
+            "description": "A video whose job was stopped but not deleted is failed, with the error cancelled.",
         },
         "progress": {"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent."},
         "prompt": {"type": "string"},
