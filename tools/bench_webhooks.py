@@ -21,6 +21,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import psycopg
 import sqlalchemy as sa
 import uvloop
 
@@ -36,6 +37,7 @@ from services.orchestrator.store.webhook_outbox import OF_EVENT
 from tools import webhook_hour
 from tools.bench_service import Row
 from tools.process_supervisor import die_with_parent
+from tools.sizing.usage_meter import UsageMeter
 from tools.stack_process import HOST, free_port
 from tools.webhook_receivers import CERTIFICATE, RECEIVERS, address, is_dead
 
@@ -131,8 +133,8 @@ async def floor(receivers: Receivers, rounds: int, folder: Path) -> list[float]:
     return [late_s for _, _, late_s in receivers.since()]
 
 
-def sender(url: str, folder: Path, stack: ExitStack) -> None:
-    """Starts a process of the role `webhooks`."""
+def sender(url: str, folder: Path, stack: ExitStack) -> int:
+    """Starts a process of the role `webhooks`. Returns its number."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
@@ -146,6 +148,7 @@ def sender(url: str, folder: Path, stack: ExitStack) -> None:
     command = [sys.executable, "-m", "services.orchestrator", "webhooks"]
     process = stack.enter_context(subprocess.Popen(command, env=environment, preexec_fn=die_with_parent))
     stack.callback(process.terminate)
+    return process.pid
 
 
 async def many(rounds: int) -> AsyncIterator[Row]:
@@ -163,12 +166,14 @@ async def many(rounds: int) -> AsyncIterator[Row]:
         async with AsyncExitStack() as opening:
             store = await opening.enter_async_context(opened(server.url))
             await make_endpoints(store, receivers)
-            sender(server.url, folder, stack)
+            programs = [sender(server.url, folder, stack)]
+            meter = UsageMeter(programs, stack.enter_context(psycopg.connect(server.admin_url, autocommit=True)))
             arrivals: list[Arrival] = []
             await happen(store, 0)  # when it has arrived, the process runs
             while len(_of_living(arrivals)) < len(LIVING):
                 await asyncio.sleep(0.1)
                 arrivals += receivers.since()
+            before = meter.read()
             for sequence in range(1, rounds + 1):
                 began = time.monotonic()
                 await happen(store, sequence)
@@ -178,9 +183,14 @@ async def many(rounds: int) -> AsyncIterator[Row]:
             while len(late := _of_living(arrivals)) < wanted and time.monotonic() < until:
                 await asyncio.sleep(0.1)
                 arrivals += receivers.since()
+            used = meter.read() - before
     what = f"Webhooks to {RECEIVERS} endpoints, a tenth dead: from the event to the {len(LIVING)} living"
     arrived = f"{len(late)} of {wanted}; "
     yield Row(what, arrived + _times(late), f"all ≤ {WANTED_S:g} s", len(late) == wanted and max(late) <= WANTED_S)
+    each = f"{1e3 * used.program_s[0] / wanted:.2f} ms of the process"
+    each += f", {1e3 * used.postgres_s / wanted:.2f} ms of PostgreSQL"
+    each += f", {used.wal_bytes / wanted:.0f} bytes of WAL, {used.table_bytes / wanted:.0f} bytes of tables"
+    yield Row("What a delivery to the living costs, with its event and the tries of the dead", each, "-", True)
 
 
 def _of_living(arrivals: list[Arrival]) -> list[float]:

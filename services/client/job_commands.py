@@ -139,6 +139,23 @@ def cancel(connection: Connection, name: str) -> None:
     connection.run(work)
 
 
+@command("delete")
+@click.argument("names", metavar="JOB...", nargs=-1, required=True, shell_complete=completed("jobs"))
+@click.option("--stop", is_flag=True, help="Stop a job that has not ended, and delete it. What was made is charged.")
+def delete(connection: Connection, names: tuple[str, ...], stop: bool) -> None:
+    """Deletes ended jobs from your lists. There is no way back.
+
+    Their charges stay, and their videos stay in the library: `i2v assets rm` deletes those.
+    """
+
+    async def work(client: AsyncClient) -> None:
+        for name in names:
+            found = await client.delete_job(name if "/" in name else f"jobs/{name}", stop=stop)
+            say(formatting.as_json(found) if connection.json else f"{found.name} was deleted.")
+
+    connection.run(work)
+
+
 @command("resume")
 @click.argument("name", callback=named("jobs"), shell_complete=completed("jobs"))
 @click.option("--out", default="video.mp4", show_default=True, help=OUT_HELP)

@@ -123,6 +123,12 @@ class RequestReason(Reason):
         Code.UNAVAILABLE,
         Advice.RETRY,
     )
+    JOB_UNFINISHED = (
+        "JOB_UNFINISHED",
+        "Only a job that has ended is deleted; the metadata have its `state`. Cancel it or wait, or use `stop`. One "
+        "whose paid call has an unknown outcome cannot be stopped: wait for its end.",
+        Code.FAILED_PRECONDITION,
+    )
     NOT_RESUMABLE = (
         "NOT_RESUMABLE",
         "Nothing was paid for the job that could still bring its video. Submit a new job.",

@@ -127,6 +127,21 @@ async def test_a_paid_job_stays_while_it_can_be_resumed_and_goes_when_its_price_
     assert await store.counter_audits.full(limit=9) == []
 
 
+async def test_a_paid_job_that_its_user_has_deleted_goes_like_any_other(
+    store: PostgresStore, clock: FakeClock, stored: Bytes
+) -> None:
+    root = await paid(store, 1)
+    await store.jobs.delete(root.id, tenant=root.tenant, user=root.user)
+    clock.advance(400 * DAY_S)
+    assert await remove(store, stored, clock) == 0
+    clock.advance(1)
+    await store.legal_holds.set(root.tenant, "a lawsuit", ACT)
+    assert await remove(store, stored, clock) == 0
+    await store.legal_holds.clear(root.tenant, ACT)
+    assert await remove(store, stored, clock) == 1
+    assert await store.counter_audits.full(limit=9) == []
+
+
 async def test_a_resume_that_begins_after_the_jobs_were_listed_keeps_its_job(
     store: PostgresStore, clock: FakeClock, stored: Bytes
 ) -> None:

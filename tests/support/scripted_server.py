@@ -159,6 +159,10 @@ class Script(
             self.cancelled.set()
         return Job(name="jobs/7", state=Job.CANCELLING, prompt=self.job.prompt)
 
+    async def DeleteJob(self, request: job_pb2.DeleteJobRequest, context: Context) -> Job:
+        self.asked.append(request)
+        return Job(name=request.name, state=Job.CANCELLING if request.stop else Job.FAILED)
+
     async def ResumeJob(self, request: job_pb2.ResumeJobRequest, context: Context) -> Job:
         self.asked.append(request)
         return Job(name="jobs/7", state=Job.QUEUED, resumes=request.name)

@@ -78,6 +78,9 @@ class Served:
     async def cancel(self, name: str, **who: str) -> job_pb2.Job:
         return await self.jobs.CancelJob(job_pb2.CancelJobRequest(name=name), metadata=caller(**who))
 
+    async def delete_job(self, name: str, *, stop: bool = False, **who: str) -> job_pb2.Job:
+        return await self.jobs.DeleteJob(job_pb2.DeleteJobRequest(name=name, stop=stop), metadata=caller(**who))
+
     async def watch(self, name: str, after: int = 0, **who: str) -> AsyncIterator[job_pb2.JobEvent]:
         request = job_pb2.WatchJobRequest(name=name, after_sequence=after)
         async for answer in self.jobs.WatchJob(request, metadata=caller(**who)):

@@ -70,6 +70,11 @@ export class Client {
     return this.connection.call((options) => this.jobs.cancelJob({ name }, options), call);
   }
 
+  /** Deletes an ended job from the user's lists, and returns it. Its charge stays, and its video in the library. */
+  deleteJob(name: string, { stop = false, signal }: Call & { stop?: boolean | undefined } = {}): Promise<Job> {
+    return this.connection.call((options) => this.jobs.deleteJob({ name, stop }, options), { signal });
+  }
+
   /** Yields the user's jobs, the newest first. */
   async *list(state = Job_State.STATE_UNSPECIFIED, call: Call = {}): AsyncGenerator<Job, void, void> {
     for (let pageToken = ""; ;) {

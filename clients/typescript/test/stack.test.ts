@@ -77,6 +77,8 @@ test("the same request id makes one job, and another spec under it is refused", 
   );
   await client.cancel(first.name);
   assert.ok([JobState.CANCELLED, JobState.SUCCEEDED].includes((await client.ended(first.name)).state));
+  assert.ok((await client.deleteJob(first.name)).deleteTime);
+  await assert.rejects(client.job(first.name), (error) => error instanceof I2VError && error.code === Code.NotFound);
 });
 
 test("what the service refuses has its reason and its fields", options, async () => {

@@ -37,6 +37,7 @@ def lines(found: job_pb2.JobDetails) -> list[str]:
         ("waits until", formatting.moment(entry.delay_time)),
         ("worker", entry.worker),
         ("heartbeat", formatting.moment(entry.beat_time)),
+        ("deleted", formatting.moment(found.job.delete_time)),
     ]
     if not found.HasField("queue_entry"):
         rows[4:] = [("queue entry", "removed")]

@@ -59,6 +59,7 @@ RULES: Mapping[str, Mapping[str, AccessRule]] = {
         "ListJobs": _READ,
         "WatchJob": _READ,
         "CancelJob": _PREVIEW,
+        "DeleteJob": _PREVIEW,
         "ResumeJob": _SUBMIT,
         "PreviewJob": _PREVIEW,
         "PreviewJobs": _PREVIEW,

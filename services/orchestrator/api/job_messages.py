@@ -50,6 +50,8 @@ def job(given: Job, expected: Expectation | None = None) -> job_pb2.Job:
         result.start_time.CopyFrom(timestamp(given.start_time))
     if given.end_time is not None:
         result.end_time.CopyFrom(timestamp(given.end_time))
+    if given.delete_time is not None:
+        result.delete_time.CopyFrom(timestamp(given.delete_time))
     if expected is not None:
         expect(result, given.state, expected)
     return result

@@ -1,4 +1,4 @@
-"""JobService: admission, queries, watch, cancel and resume."""
+"""JobService: admission, queries, watch, cancel, delete and resume."""
 
 import base64
 import binascii
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import grpc
 from i2v.v1 import job_pb2, job_pb2_grpc
 
+from services.errors import NotFound
 from services.orchestrator.admission import batch, resume
 from services.orchestrator.admission.admit import Admitter, Submission
 from services.orchestrator.admission.preview import Preview, Previewer
@@ -18,6 +19,7 @@ from services.orchestrator.api import batch_messages, job_messages, preview_mess
 from services.orchestrator.api.authentication import Authentication
 from services.orchestrator.api.event_feed_registry import EventFeeds
 from services.orchestrator.domain import next_event
+from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.job import Job, State
 from services.orchestrator.ports.admissions import Admissions
 from services.orchestrator.ports.clock_and_ids import Clock, Ids
@@ -120,10 +122,16 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def CancelJob(self, request: job_pb2.CancelJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """Ends a waiting job, or requests that a running one stops."""
         job = await self._job(request.name)
-        recorded = await self.jobs.record(job.id, next_event.cancel)
-        if recorded.event is not None and recorded.after.state.ended:
-            self.meter.ended(recorded.after)
-        return job_messages.job(recorded.after)
+        return job_messages.job(await self._stop(job.id))
+
+    async def DeleteJob(self, request: job_pb2.DeleteJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
+        """Takes an ended job out of what its user reads."""
+        caller, job_id = self.callers.caller(), proto_values.resource_id(request.name, "jobs")
+        logs.bind(job_id=job_id)
+        if request.stop:
+            await self._stop_unless_deleted(job_id, caller)
+        job = await self.jobs.delete(job_id, tenant=caller.tenant, user=caller.user, stopping=request.stop)
+        return job_messages.job(job)
 
     async def ResumeJob(self, request: job_pb2.ResumeJobRequest, context: grpc.ServicerContext) -> job_pb2.Job:
         """Admits a job that fetches the paid video of a failed one."""
@@ -164,6 +172,19 @@ class JobService(job_pb2_grpc.JobServiceServicer):
         backends = [each.quoted.routing.card.backend if each.quoted else "" for each in previews]
         lengths = {backend: await self.queues.length(backend) for backend in set(backends) if backend}
         return [lengths.get(backend, 0) for backend in backends]
+
+    async def _stop(self, job_id: str) -> Job:
+        recorded = await self.jobs.record(job_id, next_event.cancel)
+        if recorded.event is not None and recorded.after.state.ended:
+            self.meter.ended(recorded.after)
+        return recorded.after
+
+    async def _stop_unless_deleted(self, job_id: str, caller: Caller) -> None:
+        try:
+            await self.jobs.get(job_id, tenant=caller.tenant, user=caller.user)
+        except NotFound:
+            return  # or it is none of this user: the deletion finds out
+        await self._stop(job_id)
 
     async def _job(self, name: str) -> Job:
         caller = self.callers.caller()

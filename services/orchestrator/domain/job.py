@@ -75,6 +75,8 @@ class Job:
     error: JobError | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
+    delete_time: datetime | None = None
+    """When its user deleted it; they see it no more. No event records it."""
 
     @property
     def prompt(self) -> str:

@@ -47,7 +47,7 @@ class Jobs(Protocol):
         """
 
     async def get(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
-        """Returns a job; with tenant and user, only if it is theirs. Raises NotFound."""
+        """Returns a job; with tenant and user, only if it is theirs and they have not deleted it. Raises NotFound."""
 
     async def page(
         self,
@@ -62,7 +62,15 @@ class Jobs(Protocol):
     ) -> list[Job]:
         """Returns a user's jobs that follow the job `after`, the newest first unless asked otherwise.
 
-        `omit_deleted` leaves out those that were asked to stop, and those whose video is in the trash or deleted.
+        Those that the user has deleted are left out; by `omit_deleted` also those whose video is in the trash or gone.
+        """
+
+    async def delete(self, job_id: str, *, tenant: str, user: str, stopping: bool = False) -> Job:
+        """Deletes an ended job of a user: they see it no more. Returns it; a repeat returns the same.
+
+        `stopping` also deletes one that was asked to stop, before it has ended.
+
+        Raises: NotFound; PreconditionFailed, JOB_UNFINISHED.
         """
 
     async def overdue(self, now: datetime, *, grace_s: float) -> list[str]:

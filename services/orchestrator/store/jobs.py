@@ -26,7 +26,9 @@ OVERDUE = 500
 """Overdue jobs that are returned at once, at most."""
 START_TIMEOUT = jobs.c.spec["start_timeout_ms"].astext.cast(sa.BigInteger) * sa.text("interval '1 millisecond'")
 
-STOPPED = (State.CANCELLING.value, State.CANCELLED.value)
+SEEN = jobs.c.delete_time.is_(None)
+"""Whether its user has not deleted a job."""
+STOPPING = (jobs.c.state == State.CANCELLING.value) | (jobs.c.state == State.RECONCILING.value) & jobs.c.stopping
 SHOWN = sa.exists().where(
     assets.c.tenant == jobs.c.tenant,
     assets.c.user == jobs.c.user,
@@ -84,10 +86,10 @@ class PostgresJobs:
             log.warning("the run of a job could not be measured", extra={"job_id": job_id}, exc_info=True)
 
     async def get(self, job_id: str, *, tenant: str | None = None, user: str | None = None) -> Job:
-        """Returns a job; with tenant and user, only if it is theirs. Raises NotFound."""
+        """Returns a job; with tenant and user, only if it is theirs and they have not deleted it. Raises NotFound."""
         query = sa.select(jobs).where(jobs.c.id == job_id)
         if tenant is not None:
-            query = query.where(jobs.c.tenant == tenant, jobs.c.user == user)
+            query = query.where(jobs.c.tenant == tenant, jobs.c.user == user, SEEN)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
@@ -107,19 +109,35 @@ class PostgresJobs:
     ) -> list[Job]:
         """Returns a user's jobs that follow the job `after`, the newest first unless asked otherwise.
 
-        `omit_deleted` leaves out those that were asked to stop, and those whose video is in the trash or deleted.
+        Those that the user has deleted are left out; by `omit_deleted` also those whose video is in the trash or gone.
         """
-        query = sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.user == user)
+        query = sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.user == user, SEEN)
         if state is not None:
             query = query.where(jobs.c.state == state.value)
         if after is not None:
             query = query.where(jobs.c.id > after if oldest_first else jobs.c.id < after)
         if omit_deleted:
-            query = query.where(jobs.c.state.not_in(STOPPED), jobs.c.output.is_(None) | SHOWN)
+            query = query.where(jobs.c.output.is_(None) | SHOWN)
         order = jobs.c.id.asc() if oldest_first else jobs.c.id.desc()
         async with self._database.reading() as connection:
             result = await connection.execute(query.order_by(order).limit(limit))
             return [row_mapping.job(row) for row in result]
+
+    async def delete(self, job_id: str, *, tenant: str, user: str, stopping: bool = False) -> Job:
+        """Deletes an ended job of a user. Returns it. Raises NotFound, PreconditionFailed."""
+        which = (jobs.c.id == job_id, jobs.c.tenant == tenant, jobs.c.user == user)
+        first = sa.func.coalesce(jobs.c.delete_time, self._clock.now())
+        deleted = sa.update(jobs).where(*which, jobs.c.ended | STOPPING if stopping else jobs.c.ended)
+        async with self._database.writing() as connection:
+            row = (await connection.execute(deleted.values(delete_time=first).returning(jobs))).one_or_none()
+            if row is not None:
+                return row_mapping.job(row)
+            found = (await connection.execute(sa.select(jobs.c.state).where(*which))).scalar_one_or_none()
+        if found is None:
+            raise NotFound("job", f"jobs/{job_id}")
+        what = "The job has not ended. Wait until it has, or stop it."
+        metadata = {"job": f"jobs/{job_id}", "state": str(found)}
+        raise PreconditionFailed(what, reason=RequestReason.JOB_UNFINISHED, metadata=metadata)
 
     async def overdue(self, now: datetime, *, grace_s: float) -> list[str]:
         """Returns the ids of jobs whose expire_time has passed, of begun ones `grace_s` ago, or their start timeout."""

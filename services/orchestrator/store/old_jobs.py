@@ -24,7 +24,8 @@ WITH_EVENTS = f"""
 SELECT id, tenant, "user", end_time FROM jobs
 WHERE events_kept AND end_time < :before AND tenant NOT IN {HELD}
 """
-# A job that resumes another goes with that one. A job that was paid for and has no video yet can still be resumed.
+# A job that resumes another goes with that one. A job that was paid for and has no video yet can still be resumed,
+# unless its user has deleted it.
 DUE_JOBS = f"""
 SELECT id, tenant, "user", end_time FROM jobs
 WHERE resumes IS NULL AND end_time < :before AND tenant NOT IN {HELD}
@@ -34,6 +35,7 @@ WHERE resumes IS NULL AND end_time < :before AND tenant NOT IN {HELD}
     )
     AND (
         call = 'charged' AND state = 'failed' AND refunded_micros = 0 AND error ->> 'resumable' = 'true'
+        AND delete_time IS NULL
         AND NOT EXISTS (SELECT FROM jobs AS fetched WHERE fetched.resumes = jobs.id AND fetched.state = 'succeeded')
     ) IS NOT TRUE
 """

@@ -61,6 +61,7 @@ def job(row: Row[Any]) -> Job:
         error=stored(JobError, row.error) if row.error else None,
         start_time=row.start_time,
         end_time=row.end_time,
+        delete_time=row.delete_time,
     )
 
 

@@ -128,6 +128,7 @@ jobs = sa.Table(
         comment="False: retention has removed its events.",
     ),
     sa.Column("trace_context", sa.Text, comment="Of its admission; NULL: it was not traced."),
+    sa.Column("delete_time", _time, comment="When its user deleted it: they see it no more. NULL: they see it."),
     sa.UniqueConstraint("tenant", "user", "request_id"),
     sa.ForeignKeyConstraint(
         ["id", "ended"], ["holds.job_id", "holds.settled_all"], name="jobs_held", deferrable=True, initially="DEFERRED"
@@ -171,6 +172,7 @@ jobs = sa.Table(
     sa.CheckConstraint("refunded_micros BETWEEN 0 AND coalesce(charged_micros, 0)", name="refunded_within_charged"),
     sa.CheckConstraint("(state = 'succeeded') = (output IS NOT NULL)", name="output_when_succeeded"),
     sa.CheckConstraint("(state = 'failed') = (error IS NOT NULL)", name="error_when_failed"),
+    sa.CheckConstraint("delete_time IS NULL OR state NOT IN ('queued', 'running')", name="deleted_when_stopped"),
 )
 
 job_events = sa.Table(

@@ -1,16 +1,20 @@
 """Live playback out of its parts."""
 
+from functools import partial
+
 import grpc
 from i2v.v1 import live_pb2
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
 from services.studio.file_answer import FileAnswer
+from services.studio.live.boxes import UnplayableError
 from services.studio.live.fragment_heads import FragmentHeads
 from services.studio.live.live_calls import LiveCalls
 from services.studio.live.live_metrics import LiveMetrics
 from services.studio.live.live_routes import LiveRoutes
 from services.studio.live.live_views import WAIT_S, LiveViews
+from services.studio.live.takes import Fragment
 
 
 def live_routes(
@@ -28,4 +32,12 @@ def live_routes(
         metrics.lookups.inc()
         return await calls.find(token)
 
-    return LiveRoutes(calls, LiveViews(find, wait_s=wait_s), FragmentHeads(), files, metrics).routes()
+    heads = FragmentHeads()
+
+    async def header(token: str, fragment: Fragment) -> bytes:
+        try:
+            return (await heads.of(fragment, partial(calls.begin, token))).init
+        except UnplayableError:
+            return b""  # counted and said when a player asks for it
+
+    return LiveRoutes(calls, LiveViews(find, header, wait_s=wait_s), heads, files, metrics).routes()

@@ -11,7 +11,7 @@ from i2v.v1 import live_pb2
 
 from services.studio.api_error import ApiError
 from services.studio.live import playlists
-from services.studio.live.takes import Fragment, Take, takes
+from services.studio.live.takes import Alike, Fragment, Take, takes
 from services.studio.refusal import BUSY
 
 FRESH_S, FRESH_ENDED_S = 0.25, 2.0
@@ -21,6 +21,8 @@ AWAY_S = 10.0
 WAIT_S = 10.0
 """Seconds that a player may wait for the first fragment: less than its own patience."""
 KEPT = 256
+Header = Callable[[str, Fragment], Awaitable[bytes]]
+"""Returns the initialization segment of a fragment, for players with this token; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +54,21 @@ class LiveView:
         return self._texts[take]
 
 
-def view(token: str, live: live_pb2.Live) -> LiveView:
-    """Returns what the API said."""
-    announced = [
+def fragments(live: live_pb2.Live) -> list[Fragment]:
+    """Returns all fragments that were announced, in order."""
+    return [
         Fragment(each.index, each.asset.removeprefix("assets/"), each.frames, each.size_bytes)
         for each in live.fragments
     ]
+
+
+def view(token: str, live: live_pb2.Live, found: list[Take]) -> LiveView:
+    """Returns what the API said."""
     return LiveView(
         token,
         live.job,
         live.ended,
-        takes(announced),
+        found,
         Fraction(live.fps).limit_denominator(1001),
         live.size.width,
         live.size.height,
@@ -73,9 +79,12 @@ def view(token: str, live: live_pb2.Live) -> LiveView:
 class LiveViews:
     """The views of the tokens that were used last."""
 
-    def __init__(self, find: Callable[[str], Awaitable[live_pb2.Live]], *, wait_s: float = WAIT_S) -> None:
-        """`find` asks the API; it raises ApiError."""
+    def __init__(
+        self, find: Callable[[str], Awaitable[live_pb2.Live]], header: Header, *, wait_s: float = WAIT_S
+    ) -> None:
+        """`find` and `header` ask the API; they raise ApiError."""
         self._find = find
+        self._header = header
         self._wait_s = wait_s
         self._known: OrderedDict[str, tuple[float, LiveView]] = OrderedDict()
         """With the time at which the call of the API began."""
@@ -113,7 +122,9 @@ class LiveViews:
 
     async def _look_up(self, token: str, at: float) -> LiveView:
         try:
-            found = view(token, await self._find(token))
+            live = await self._find(token)
+            announced = fragments(live)
+            found = view(token, live, takes(announced, await self._alike(token, announced)))
         except ApiError as error:
             if error.failure.code not in BUSY:
                 self._known.pop(token, None)
@@ -123,6 +134,18 @@ class LiveViews:
         if len(self._known) > KEPT:
             self._known.popitem(last=False)
         return found
+
+    async def _alike(self, token: str, announced: list[Fragment]) -> Alike:
+        """Returns which replacements go on with the initialization segment of what they follow. Raises ApiError."""
+        asked = dict[Fragment, None]()
+
+        def note(before: Fragment, after: Fragment) -> bool:
+            asked.update({before: None, after: None})
+            return False
+
+        takes(announced, note)
+        headers = {each: await self._header(token, each) for each in asked}
+        return lambda before, after: headers[before] == headers[after] != b""
 
     def _end(self, token: str, task: asyncio.Task[LiveView]) -> None:
         del self._lookups[token]

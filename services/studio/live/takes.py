@@ -2,11 +2,12 @@
 
 A fragment can be replaced while a player shows it: an attempt after a lost worker made it otherwise. What a playlist
 has said then stays, and the replacement begins another playlist, the next take. Players that come later get the newest
-one. Players of an earlier one stay there: it goes on with the new fragments after the time that it has, behind a
-discontinuity. So no part is shown twice, and none is missing.
+one. Players of an earlier one stay there: it goes on with the new fragments after the time that it has. So no part is
+shown twice, and none is missing. If the new fragments need another initialization segment, they follow behind a
+discontinuity. If not, there is none: to a decoder they are the next segments like any other, and VLC 3 stops at one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 
@@ -31,6 +32,10 @@ class Segment:
     """The segment, by its number in the playlist, from whose fragment its initialization segment is."""
 
 
+Alike = Callable[[Fragment, Fragment], bool]
+"""Whether two fragments have the same initialization segment."""
+
+
 @dataclass(slots=True)
 class Take:
     """A playlist."""
@@ -42,6 +47,11 @@ class Take:
         """Frames in it."""
         return self.segments[-1].begins + self.segments[-1].fragment.frames if self.segments else 0
 
+    @property
+    def header(self) -> Fragment:
+        """The fragment whose initialization segment the last one uses. There must be one."""
+        return self.segments[self.segments[-1].init].fragment
+
     def add(self, fragment: Fragment, *, continues: bool) -> None:
         """Adds a fragment at the end; one that does not continue the last segment begins a discontinuity."""
         number = len(self.segments)
@@ -49,8 +59,11 @@ class Take:
         self.segments.append(Segment(fragment, self.frames, init))
 
 
-def takes(announced: Iterable[Fragment]) -> list[Take]:
-    """Returns the playlists after these announcements, the newest last. There is at least one."""
+def takes(announced: Iterable[Fragment], alike: Alike) -> list[Take]:
+    """Returns the playlists after these announcements, the newest last. There is at least one.
+
+    `alike` is asked of each replacement that an earlier playlist goes on with.
+    """
     found, current = [Take()], list[Fragment]()
     follows: list[bool] = []
     """Whether the last segment of an earlier take is of the current fragments."""
@@ -67,6 +80,6 @@ def takes(announced: Iterable[Fragment]) -> list[Take]:
         ends = sum(each.frames for each in current)
         for number, earlier in enumerate(found[:-1]):
             if ends > earlier.frames:
-                earlier.add(fragment, continues=follows[number])
+                earlier.add(fragment, continues=follows[number] or alike(earlier.header, fragment))
                 follows[number] = True
     return found

@@ -62,6 +62,7 @@ JOBS = (
     Binding("POST", "/v1/jobs:preview", f"{_JOBS}.PreviewJob", body=WHOLE),
     Binding("POST", "/v1/jobs:batchPreview", f"{_JOBS}.PreviewJobs", body=WHOLE, seconds=_SLOW_S),
     Binding("GET", "/v1/jobs/{job}", f"{_JOBS}.GetJob", _JOB),
+    Binding("DELETE", "/v1/jobs/{job}", f"{_JOBS}.DeleteJob", _JOB),
     Binding("POST", "/v1/jobs/{job}:cancel", f"{_JOBS}.CancelJob", _JOB, body=WHOLE),
     Binding(
         "POST",

@@ -43,9 +43,10 @@ class Api(AssetFiles):
         found: job_pb2.ListJobsResponse = await self._call(self._jobs.ListJobs, caller, request)
         return found
 
-    async def cancel(self, caller: Caller, name: str) -> job_pb2.Job:
-        """Stops a job."""
-        found: job_pb2.Job = await self._call(self._jobs.CancelJob, caller, job_pb2.CancelJobRequest(name=name))
+    async def delete_job(self, caller: Caller, name: str) -> job_pb2.Job:
+        """Deletes a job, and stops it if it has not ended."""
+        request = job_pb2.DeleteJobRequest(name=name, stop=True)
+        found: job_pb2.Job = await self._call(self._jobs.DeleteJob, caller, request)
         return found
 
     async def check(self, caller: Caller) -> None:

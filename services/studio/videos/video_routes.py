@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.reasons import HttpReason, RequestReason
+from services.reasons import HttpReason
 from services.studio.caller import Caller
 from services.studio.file_answer import File, FileAnswer
 from services.studio.idempotency import key_of, request_id
@@ -99,18 +99,12 @@ class VideoRoutes:
         return _json({"object": "list", "data": data, **ends, "has_more": bool(found.next_page_token)})
 
     async def delete(self, request: Request, who: Caller) -> Response:
-        """Stops a job that has not ended, and moves the video of one that has to the trash.
-
-        A failed one cannot be deleted: it says why, and what it cost.
-        """
+        """Moves a complete video to the trash. Of any other the job is deleted, and stopped before if it runs."""
         job = await self._video(request, who)
-        if job.state == job_pb2.Job.FAILED:
-            sentence = "The video could not be made: there is nothing to delete. Its error and its cost stay."
-            raise RefusedRequest(sentence, reason=HttpReason.VIDEO_UNFINISHED, status=409)
-        if job.state == job_pb2.Job.SUCCEEDED:
+        if job.state != job_pb2.Job.SUCCEEDED:
+            job = await self.api.delete_job(who, job.name)
+        if job.state == job_pb2.Job.SUCCEEDED:  # perhaps since the read
             await self.api.delete(who, job.output.asset)
-        else:
-            await self.api.cancel(who, job.name)
         return _json({"id": video_id(job.name), "object": "video.deleted", "deleted": True})
 
     async def content(self, request: Request, who: Caller) -> Response:
@@ -119,7 +113,7 @@ class VideoRoutes:
         if asked not in VARIANTS:
             names = ", ".join(VARIANTS)
             raise RefusedRequest(f"Give one of {names}.", reason=HttpReason.FIELD_MALFORMED, param="variant")
-        job, variant = await self._unstopped(request, who), VARIANTS[asked]
+        job, variant = await self._job(request, who), VARIANTS[asked]
         if job.state != job_pb2.Job.SUCCEEDED:
             sentence = f"The video is {video(job)['status']}, and has no content."
             raise RefusedRequest(sentence, reason=HttpReason.VIDEO_UNFINISHED, status=409)
@@ -149,17 +143,14 @@ class VideoRoutes:
 
     async def _video(self, request: Request, who: Caller) -> job_pb2.Job:
         """Returns the job of a video. Raises ApiError, RefusedRequest if the video was deleted."""
-        job = await self._unstopped(request, who)
+        job = await self._job(request, who)
         if job.state == job_pb2.Job.SUCCEEDED:
             await self.api.asset(who, job.output.asset)
         return job
 
-    async def _unstopped(self, request: Request, who: Caller) -> job_pb2.Job:
-        """Returns the job of a video, whether or not its file was deleted. To stop a job is to delete its video."""
-        job = await self.api.job(who, job_name(request.path_params["id"]))
-        if job.state in (job_pb2.Job.CANCELLING, job_pb2.Job.CANCELLED):
-            raise RefusedRequest("There is no such video.", reason=RequestReason.NOT_FOUND, status=404)
-        return job
+    async def _job(self, request: Request, who: Caller) -> job_pb2.Job:
+        """Returns the job of a video, whether or not its file was deleted."""
+        return await self.api.job(who, job_name(request.path_params["id"]))
 
     async def _model(self, who: Caller, wanted: VideoRequest) -> catalog_pb2.Model | None:
         """Returns the card of the model, if the spec depends on it."""

@@ -94,6 +94,7 @@ async def test_a_program_gets_one_json_object_a_line(i2v: Command) -> None:
             ],
         ),
         (("cancel", "7"), ["CANCELLING"]),
+        (("delete", "7", "jobs/8", "--stop"), ["jobs/7 was deleted.", "jobs/8 was deleted."]),
         (("upload", "cat.png"), [asset_name(PICTURE)]),
         (("download", OUTPUT.asset, "--out", "a.mp4"), [f"a.mp4: {len(VIDEO)} bytes"]),
     ],

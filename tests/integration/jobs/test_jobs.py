@@ -4,12 +4,13 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import av
 import grpc
 import pytest
 import sqlalchemy as sa
-from i2v.v1 import catalog_pb2, job_pb2
+from i2v.v1 import catalog_pb2, job_pb2, live_pb2, live_pb2_grpc
 
 from services.errors import Unavailable
 from services.orchestrator.attempt.stop_request import STOP_CHECK_S
@@ -177,6 +178,54 @@ async def test_a_stop_is_heard_within_seconds_though_the_listening_connection_wa
 async def test_cancelling_a_job_that_has_ended_changes_nothing(i2v: Served) -> None:
     job = await i2v.ended((await i2v.submit(text_spec())).name)
     assert await i2v.cancel(job.name) == job
+
+
+async def test_a_deleted_job_is_gone_for_its_user_and_its_video_and_its_cost_stay(i2v: Served) -> None:
+    request_id = str(uuid.uuid4())
+    job = await i2v.ended((await i2v.submit(text_spec(), request_id)).name)
+    deleted = await i2v.delete_job(job.name)
+    assert deleted.HasField("delete_time")
+    assert await i2v.delete_job(job.name) == await i2v.delete_job(job.name, stop=True) == deleted
+    deleted.ClearField("delete_time")
+    assert deleted == job
+    assert (await i2v.submit(text_spec(), request_id)).name == job.name, "nothing is made twice"
+    live: Any = live_pb2_grpc.LiveServiceStub(i2v.channel)
+    for call in (
+        i2v.job(job.name),
+        i2v.cancel(job.name),
+        i2v.jobs.ResumeJob(job_pb2.ResumeJobRequest(name=job.name, request_id=request_id), metadata=caller()),
+        live.SignLiveUrl(live_pb2.SignLiveUrlRequest(name=job.name), metadata=caller()),
+        anext(aiter(i2v.watch(job.name))),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    assert len(await i2v.download(job.output.asset)) == job.output.size_bytes
+    await books_are_right(i2v, spent=1000)
+
+
+async def test_a_job_that_has_not_ended_is_deleted_only_if_it_may_be_stopped(
+    i2v: Served, backend: ScriptedBackend
+) -> None:
+    backend.gate.clear()
+    job = await i2v.submit(text_spec())
+    await i2v.until(job.name, "fragment_ready")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await i2v.delete_job(job.name)
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    events = [event async for event in stopped_by(i2v, job.name)]
+    assert events[-1].WhichOneof("event") == "cancelled", "whoever watched it already sees its end"
+    with pytest.raises(grpc.aio.AioRpcError):
+        await i2v.job(job.name)
+    await books_are_right(i2v, spent=500)
+
+
+async def stopped_by(i2v: Served, name: str) -> AsyncIterator[job_pb2.JobEvent]:
+    """Watches a job, and deletes it once it runs."""
+    async for event in i2v.watch(name):
+        if event.WhichOneof("event") == "fragment_ready":
+            assert (await i2v.delete_job(name, stop=True)).state == State.CANCELLING
+        yield event
 
 
 async def test_a_backend_that_is_away_is_tried_again(i2v: Served, backend: ScriptedBackend) -> None:

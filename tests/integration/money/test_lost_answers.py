@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.support.paid_work import State, impatient, journal, kinds, money, remotely, spec
@@ -16,6 +17,9 @@ async def test_a_lost_task_is_found_and_never_submitted_again(i2v: Served, vendo
     assert (await i2v.job(job.name)).state == State.RECONCILING
     assert await money(i2v) == (5000, 0), "the reservation stays"
     assert (await i2v.cancel(job.name)).state == State.RECONCILING
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await i2v.delete_job(job.name, stop=True)
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION, "what may be paid for is not hidden"
     vendor.finding, vendor.found_ref = Found.FOUND, "task-1"
     ended = await i2v.ended(job.name)
     assert (ended.state, ended.attempt, ended.charged.amount_micros) == (State.SUCCEEDED, 2, 5000)

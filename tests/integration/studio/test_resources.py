@@ -13,7 +13,7 @@ from i2v.admin.v1 import key_pb2
 
 from services.orchestrator.app import Role
 from tests.integration.tenants.conftest import FIRST_OPERATOR, Admin
-from tests.support.served_orchestrator import served
+from tests.support.served_orchestrator import served, text_spec
 from tests.support.studio_rig import Rig, http_process
 from tools.stack_process import HOST, free_port
 
@@ -125,6 +125,21 @@ async def test_a_read_that_is_known_is_not_sent_again_and_an_outdated_update_cha
     assert (await call(own, "GET", path)).status_code == 200
     no_etag = await call(own, "POST", f"{path}:restore", headers={"If-Match": tag})
     assert (no_etag.status_code, no_etag.json()["reason"]) == (400, "PRECONDITION_UNSUPPORTED")
+
+
+async def test_an_ended_job_is_deleted_and_its_video_stays(own: Rig) -> None:
+    job = await own.i2v.submit(text_spec(), user=own.user)
+    path = f"/v1/{job.name}"
+    await own.i2v.ended(job.name, user=own.user)
+    deleted = await call(own, "DELETE", path)
+    assert (deleted.status_code, "deleteTime" in deleted.json()) == (200, True), deleted.text
+    assert (await call(own, "DELETE", f"{path}?stop=true")).json() == deleted.json(), "a repeat changes nothing"
+    for gone in (path, f"{path}/events", f"/v1/videos/video_{job.name.removeprefix('jobs/')}"):
+        assert (await call(own, "GET", gone)).status_code == 404, gone
+    assert (await call(own, "GET", "/v1/jobs")).json()["jobs"] == []
+    assert (await call(own, "GET", "/v1/videos")).json()["data"] == []
+    kept = (await call(own, "GET", "/v1/assets")).json()["assets"]
+    assert [each["name"] for each in kept] == [deleted.json()["output"]["asset"]]
 
 
 async def test_lists_and_jobs_have_tags_of_what_they_say(own: Rig) -> None:

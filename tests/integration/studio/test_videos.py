@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import av
+import grpc
 import openai
 import pytest
-from i2v.v1 import job_pb2
 
+from services.orchestrator.domain import next_event
+from services.orchestrator.domain.event import JobError
+from services.reasons import JobReason
 from tests.support.studio_rig import PICTURE, Rig
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -86,11 +89,38 @@ async def test_pages_have_no_gaps_where_videos_were_deleted(client: Any) -> None
 async def test_a_video_that_is_deleted_while_it_is_made_is_stopped_and_gone(client: Any, rig: Rig) -> None:
     video = await client.videos.create(prompt="a wave", model="test-model", seconds="1")
     assert (await client.videos.delete(video.id)).deleted
-    job = await rig.i2v.job(video.id.replace("video_", "jobs/"))
-    assert job.state in (job_pb2.Job.CANCELLING, job_pb2.Job.CANCELLED, job_pb2.Job.SUCCEEDED)
+    with pytest.raises(grpc.aio.AioRpcError, match="NOT_FOUND"):
+        await rig.i2v.job(video.id.replace("video_", "jobs/"))
     with pytest.raises(openai.NotFoundError):
         await client.videos.retrieve(video.id)
     await all_is_gone(client, video.id)
+
+
+async def test_a_job_that_was_stopped_elsewhere_is_a_failed_video_until_it_is_deleted(client: Any, rig: Rig) -> None:
+    video = (await client.videos.create(prompt="a wave", model="test-model", seconds="1")).id
+    await rig.i2v.cancel(video.replace("video_", "jobs/"))
+    found = await client.videos.poll(video, poll_interval_ms=50)
+    assert (found.status, found.error.code) == ("failed", "cancelled")
+    assert [each.status for each in (await client.videos.list()).data] == ["failed"]
+    with pytest.raises(openai.ConflictError) as caught:
+        await client.videos.download_content(video)
+    assert caught.value.code == "VIDEO_UNFINISHED"
+    assert (await client.videos.remix(video, prompt="a storm")).prompt == "a storm"
+    assert (await client.videos.delete(video)).deleted
+    await all_is_gone(client, video)
+
+
+async def test_a_video_that_failed_says_why_until_it_is_deleted(client: Any, rig: Rig) -> None:
+    video = (await client.videos.create(prompt="a wave", model="test-model", seconds="1")).id
+    broken = JobError(JobReason.ENGINE_FAILED, "The engine broke.", retryable=True)
+    job = video.removeprefix("video_")
+    await rig.i2v.app.store.jobs.record(job, lambda found: next_event.fail(found, broken))
+    found = await client.videos.retrieve(video)
+    assert (found.status, found.error.code) == ("failed", "ENGINE_FAILED")
+    assert (await client.videos.delete(video)).deleted
+    await all_is_gone(client, video)
+    with pytest.raises(grpc.aio.AioRpcError, match="NOT_FOUND"):
+        await rig.i2v.job(f"jobs/{job}")
 
 
 async def test_json_names_a_picture_by_a_data_url_or_by_its_asset(client: Any, rig: Rig) -> None:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.studio.live import playlists
-from services.studio.live.takes import Fragment, Take, takes
+from services.studio.live.takes import Alike, Fragment, Take
+from services.studio.live.takes import takes as takes_of
 from tests.support import hls_rules
 
 TOKEN = "live.WyJzdHVkaW8iXQ.tag"
@@ -14,6 +15,11 @@ TOKEN = "live.WyJzdHVkaW8iXQ.tag"
 
 def some(*announced: tuple[int, str, int]) -> list[Fragment]:
     return [Fragment(index, name * 64, frames, 1000 * frames) for index, name, frames in announced]
+
+
+def takes(announced: list[Fragment], alike: Alike = lambda before, after: False) -> list[Take]:
+    """Unless a test says otherwise, each replacement has another header."""
+    return takes_of(announced, alike)
 
 
 def names(take: Take) -> str:
@@ -42,6 +48,23 @@ def test_a_replaced_fragment_begins_a_playlist_and_the_one_before_goes_on_after_
     assert [each.init[:6] for each in found.segments] == ["init-0", "init-0", "init-0", "init-3", "init-3"]
     assert before.frames == now.frames == 20
     assert not any(each.discontinuity for each in hls_rules.media(text(now)).segments)
+
+
+def test_a_replacement_with_the_header_of_what_it_follows_needs_no_discontinuity() -> None:
+    announced = some((0, "a", 4), (1, "b", 4), (0, "A", 4), (1, "B", 4), (2, "C", 4), (2, "X", 4), (3, "Y", 4))
+    asked: list[str] = []
+
+    def alike(before: Fragment, after: Fragment) -> bool:
+        asked.append(before.sha256[0] + after.sha256[0])
+        return "Y" not in asked[-1]
+
+    first, second, third = takes(announced, alike)
+    assert (names(first), names(second), names(third)) == ("abCY", "ABCY", "ABXY")
+    inits = [[each.init for each in take.segments] for take in (first, second, third)]
+    assert inits == [[0, 0, 0, 3], [0, 0, 0, 3], [0, 0, 0, 0]]
+    assert asked == ["aC", "aY", "AY"], "each against the header in use"
+    breaks = [[each.discontinuity for each in hls_rules.media(text(take)).segments] for take in (first, second)]
+    assert breaks == [[False, False, False, True]] * 2
 
 
 def test_an_attempt_that_ends_before_what_it_replaces_takes_nothing_from_players() -> None:

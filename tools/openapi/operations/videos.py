@@ -20,7 +20,7 @@ VIDEO: Schema = {
         "status": {
             "type": "string",
             "enum": ["queued", "in_progress", "completed", "failed"],
-            "description": "A video that was stopped or deleted is 404.",
+            "description": "A video whose job was stopped but not deleted is failed, with the error cancelled.",
         },
         "progress": {"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent."},
         "prompt": {"type": "string"},
@@ -168,7 +168,7 @@ PART = Part(
             path="/v1/videos",
             operation_id="listVideos",
             summary="List videos",
-            description="Without those that were stopped or deleted.",
+            description="Without those that were deleted.",
             parameters=(
                 Parameter(
                     name="limit",
@@ -204,12 +204,12 @@ PART = Part(
             method="delete",
             path="/v1/videos/{id}",
             operation_id="deleteVideo",
-            summary="Stop or delete a video",
-            description="Stops a job that has not ended; moves the video of one that has to the trash. "
-            "A video that failed is 409.",
+            summary="Delete a video",
+            description="Moves a completed video to the trash. Deletes the job of any other; one that has not ended is "
+            "stopped first. 422: the outcome of a vendor's paid call is unknown, so that the job cannot be stopped.",
             parameters=(ID,),
             answers={200: Answer(description="Done.", contents={JSON: {"$ref": "#/components/schemas/VideoDeleted"}})}
-            | errors(*READ, 409),
+            | errors(*READ, 422),
         ),
         Operation(
             method="get",

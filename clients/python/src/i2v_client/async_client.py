@@ -138,6 +138,13 @@ class AsyncClient:
         """Requests that a job stops. Returns it: CANCELLED, CANCELLING, or as it had ended before."""
         return await self._channel.call(self._jobs.CancelJob, job_pb2.CancelJobRequest(name=name))
 
+    async def delete_job(self, name: str, *, stop: bool = False) -> job_pb2.Job:
+        """Deletes an ended job from the user's lists. Returns it. `stop`: stops one that has not ended, and deletes it.
+
+        Its charge stays, and its video stays in the library.
+        """
+        return await self._channel.call(self._jobs.DeleteJob, job_pb2.DeleteJobRequest(name=name, stop=stop))
+
     async def resume(self, name: str, request_id: str = "") -> job_pb2.Job:
         """Fetches the video of a job that failed though it was paid for. Returns the new job, which costs nothing."""
         request = job_pb2.ResumeJobRequest(request_id=request_id or str(uuid.uuid4()), name=name)

@@ -102,6 +102,7 @@ class Client(Blocking[AsyncClient]):
     jobs = iterating(AsyncClient.jobs)
     watch = iterating(AsyncClient.watch)
     cancel = blocking(AsyncClient.cancel)
+    delete_job = blocking(AsyncClient.delete_job)
     resume = blocking(AsyncClient.resume)
     preview = blocking(AsyncClient.preview)
     preview_jobs = blocking(AsyncClient.preview_jobs)
