@@ -73,11 +73,11 @@ async def test_few_frames_are_put_into_packets_at_a_time_for_all_connections_tog
     part, sending, most, sent, all_sent = fragments([4])[0], 0, 0, 0, asyncio.Event()
     ready = job_pb2.JobEvent(sequence=1, fragment_ready=job_pb2.FragmentReady(asset="assets/a", frames=4))
 
-    class Call:
-        messages = [job_pb2.WatchJobResponse(event=ready).SerializeToString()]
+    messages = [job_pb2.WatchJobResponse(event=ready).SerializeToString()]
 
+    class Call:
         async def read(self) -> bytes:
-            return self.messages.pop() if self.messages else await asyncio.Future()
+            return messages.pop() if messages else await asyncio.Future()
 
         def cancel(self) -> None:
             """Ends."""
