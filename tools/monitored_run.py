@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from i2v.admin.v1 import limit_pb2, limit_pb2_grpc
+from i2v.admin.v1 import key_pb2, key_pb2_grpc, limit_pb2, limit_pb2_grpc
 from i2v.v1 import job_pb2
 
 from i2v_client import AsyncClient
@@ -32,6 +32,7 @@ LARGE = Path("tests/golden/cat-large.jpg")
 """Large enough for every vendor."""
 WRONG = {"queue_s": 1, "work_s": 3, "video_s": 2, "polls": ["other-task", "500"]}
 """What simulated vendors do: one answer for another task, one failure, and videos that are too short."""
+TENANT, REASON = "tenants/development", "a run for pictures"
 SETTINGS = {"I2V_METRICS_TENANTS": "20", "I2V_ROLLUP_S": "5", "I2V_WEBHOOK_PRIVATE_HOSTS": HOST}
 
 
@@ -69,7 +70,8 @@ async def load(orchestrator: Orchestrator, pages: Pages, seconds: float) -> None
     until = time.monotonic() + seconds
     async with (
         AsyncClient(orchestrator.address, orchestrator.key_file.read_text().strip(), USER) as client,
-        receivers(client),
+        AsyncClient(orchestrator.address, await admin_key(orchestrator)) as admin,
+        receivers(admin),
     ):
         picture, large = (await client.upload(PICTURE)).name, (await client.upload(LARGE)).name
         chance = random.Random(7)
@@ -133,12 +135,20 @@ async def load(orchestrator: Orchestrator, pages: Pages, seconds: float) -> None
         await asyncio.gather(*(repeat(pause_s, work) for pause_s, work in works))
 
 
+async def admin_key(orchestrator: Orchestrator) -> str:
+    """Lets an operator make a key for an admin of the tenant, and returns it."""
+    async with AsyncClient(orchestrator.address, orchestrator.operator_key_file.read_text().strip(), "eve") as operator:
+        request = key_pb2.CreateKeyRequest(
+            tenant=TENANT, display_name="admin", scopes=[key_pb2.Key.TENANT_ADMIN], reason=REASON
+        )
+        stub: Any = key_pb2_grpc.KeyServiceStub(operator.channel())
+        return str((await operator.call(stub.CreateKey, request)).key_text)
+
+
 async def limit(orchestrator: Orchestrator) -> None:
     """Lets an operator give a user a limit that will soon be reached."""
     async with AsyncClient(orchestrator.address, orchestrator.operator_key_file.read_text().strip(), "eve") as operator:
-        request = limit_pb2.SetLimitRequest(
-            tenant="tenants/development", user="bob", limit="user jobs day", most=5, reason="a run for pictures"
-        )
+        request = limit_pb2.SetLimitRequest(tenant=TENANT, user="bob", limit="user jobs day", most=5, reason=REASON)
         stub: Any = limit_pb2_grpc.LimitServiceStub(operator.channel())
         await operator.call(stub.SetLimit, request)
 
