@@ -183,3 +183,25 @@ async def test_a_fragment_that_cannot_be_counted_is_not_recorded(store: Postgres
         await store.jobs.record(job.id, lambda _: ready, assets=[numbered(1, -60)])
     assert (await store.jobs.get(job.id)).progress == 0.0
     assert await used(store) == (0, 0)
+
+
+async def test_a_fragment_whose_attempt_is_stopped_in_between_is_recorded_or_not(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    await store.jobs.record(job.id, next_event.start)
+    took_s = 0.0
+    for number in range(40):
+        began, video = asyncio.get_running_loop().time(), numbered(number, 1)
+        ready = FragmentReady(number, video.sha256, 16, 1, 0.5)
+        recording = asyncio.create_task(store.jobs.record(job.id, lambda _, ready=ready: ready, assets=[video]))
+        if number < 2:  # they are recorded, and the second one says how long that takes
+            await recording
+            took_s = asyncio.get_running_loop().time() - began
+        await asyncio.sleep(took_s * number / 30)
+        recording.cancel()
+        await asyncio.wait({recording})
+    announced = [each.asset for each in await store.job_events.fragments(job.id)]
+    stored = {number for number in range(40) if await store.assets.is_stored(f"{number:064x}", tenant="studio")}
+    assert {f"{number:064x}" for number in stored} == set(announced)
+    assert {0, 1} <= stored
+    assert await used(store) == (len(stored), len(stored))
+    assert await store.counter_audits.full(limit=9) == []
