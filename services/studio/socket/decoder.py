@@ -69,7 +69,7 @@ def _data_uri(frame: av.VideoFrame, reformatter: VideoReformatter) -> str:
     scale = min(1.0, SIDE_MOST / max(frame.width, frame.height))
     rgb, file = reformatter.reformat(frame, format="rgb24"), io.BytesIO()
     plane = rgb.planes[0]
-    picture = Image.frombuffer("RGB", (rgb.width, rgb.height), plane, "raw", "RGB", plane.line_size, 1)
+    picture = Image.frombytes("RGB", (rgb.width, rgb.height), bytes(plane), "raw", "RGB", plane.line_size, 1)
     if scale < 1:
         picture = picture.resize((max(1, round(frame.width * scale)), max(1, round(frame.height * scale))))
     picture.save(file, "JPEG", quality=QUALITY)
