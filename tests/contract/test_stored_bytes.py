@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -10,14 +11,15 @@ from services.errors import NotFound, QuotaExceeded
 from services.orchestrator.domain import next_event
 from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.caller import Caller
-from services.orchestrator.domain.event import Progressed
+from services.orchestrator.domain.event import FragmentReady, Progressed
 from services.orchestrator.domain.limits.calendar import Per
 from services.orchestrator.domain.limits.limit import Limit, Subject
 from services.orchestrator.domain.limits.measure import StoredBytes
 from services.orchestrator.domain.media_info import PictureInfo
 from services.orchestrator.domain.plan import Plan
-from services.orchestrator.store import stored_bytes
+from services.orchestrator.store import event_writer, stored_bytes
 from services.orchestrator.store.postgres_store import PostgresStore
+from services.orchestrator.store.queue_entries import Queue
 from tests.support.builders import NOON, a_caller, a_job, admit
 
 
@@ -152,3 +154,54 @@ async def test_the_audit_counts_bytes_that_no_asset_has(store: PostgresStore) ->
     async with store.database.writing() as connection:
         await connection.execute(sa.text("UPDATE counters SET used = 11 WHERE measure = 'bytes' AND subject = ''"))
     assert len(await store.counter_audits.full(limit=9)) == 1
+
+
+async def test_a_fragment_does_not_lock_its_tenants_counter_until_the_worker_answers(store: PostgresStore) -> None:
+    await store.assets.put(numbered(9), a_caller())  # so that there are counters
+    job = await admit(store, a_job())
+    await store.jobs.record(job.id, next_event.start)
+    video = numbered(1, 60)
+    ready = FragmentReady(0, video.sha256, 16, video.size_bytes, 0.5)
+    queue = Queue("make_video", "i2v-test", "1")
+    async with store.database.writing() as connection:
+        written = await event_writer.record(connection, queue, job.id, lambda _: ready, [video], None, NOON)
+        async with store.database.writing() as other:
+            await other.execute(sa.text("SELECT id FROM counters WHERE measure = 'bytes' FOR UPDATE NOWAIT"))
+    assert written.recorded.event is not None and written.recorded.event.body == ready
+    assert (await store.jobs.get(job.id)).progress == 0.5
+    assert await used(store) == (70, 70)
+    await store.jobs.record(job.id, lambda _: ready, assets=[video])  # it counts once
+    assert await used(store) == (70, 70)
+    assert await store.counter_audits.full(limit=9) == []
+
+
+async def test_a_fragment_that_cannot_be_counted_is_not_recorded(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    await store.jobs.record(job.id, next_event.start)
+    ready = FragmentReady(0, "x", 16, 60, 0.5)
+    with pytest.raises(psycopg.errors.CheckViolation):
+        await store.jobs.record(job.id, lambda _: ready, assets=[numbered(1, -60)])
+    assert (await store.jobs.get(job.id)).progress == 0.0
+    assert await used(store) == (0, 0)
+
+
+async def test_a_fragment_whose_attempt_is_stopped_in_between_is_recorded_or_not(store: PostgresStore) -> None:
+    job = await admit(store, a_job())
+    await store.jobs.record(job.id, next_event.start)
+    took_s = 0.0
+    for number in range(40):
+        began, video = asyncio.get_running_loop().time(), numbered(number, 1)
+        ready = FragmentReady(number, video.sha256, 16, 1, 0.5)
+        recording = asyncio.create_task(store.jobs.record(job.id, lambda _, ready=ready: ready, assets=[video]))
+        if number < 2:  # they are recorded, and the second one says how long that takes
+            await recording
+            took_s = asyncio.get_running_loop().time() - began
+        await asyncio.sleep(took_s * number / 30)
+        recording.cancel()
+        await asyncio.wait({recording})
+    announced = [each.asset for each in await store.job_events.fragments(job.id)]
+    stored = {number for number in range(40) if await store.assets.is_stored(f"{number:064x}", tenant="studio")}
+    assert {f"{number:064x}" for number in stored} == set(announced)
+    assert {0, 1} <= stored
+    assert await used(store) == (len(stored), len(stored))
+    assert await store.counter_audits.full(limit=9) == []

@@ -14,6 +14,7 @@ from services.orchestrator.domain.asset import Asset
 from services.orchestrator.domain.event import (
     CancelRequested,
     Event,
+    FragmentReady,
     PromptWritten,
     Rerouted,
     Resumed,
@@ -84,7 +85,10 @@ async def record(
     now: datetime,
     manifest: Manifest | None = None,
 ) -> Written:
-    """Writes what `decide` chooses; the caller commits. Raises NotFound, and what `decide` raises."""
+    """Writes what `decide` chooses; the caller commits, if that was not done with the last statement.
+
+    Raises NotFound, and what `decide` raises.
+    """
     found = (await connection.execute(FOUND, {"job_id": job_id})).one_or_none()
     if found is None:
         raise NotFound("job", f"jobs/{job_id}")
@@ -144,6 +148,9 @@ async def record(
     await paid_call_steps.write(connection, job, body, step, now)
     if isinstance(body, Started) and body.attempt == 1:
         await settlement.start(connection, job.id)
+    if isinstance(body, FragmentReady) and len(assets) == 1 and manifest is None:
+        await stored_bytes.note_and_commit(connection, assets[0])
+        return Written(Recorded(job, event, after))
     for asset in assets:  # late: the counters of stored bytes stay locked until the commit
         await stored_bytes.note(connection, asset)
     if manifest is not None:

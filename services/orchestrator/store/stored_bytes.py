@@ -1,7 +1,8 @@
 """Stored bytes: each asset is counted once, for its tenant and for its user, in the statement that stores it."""
 
 import json
-from typing import Any
+import re
+from typing import Any, cast
 
 import psycopg
 import sqlalchemy as sa
@@ -79,6 +80,8 @@ WITH stored AS (
 {usage_warnings.RAISE}
 """)
 
+NOTE_OF_DRIVER = re.sub(r"(?<!:):(\w+)", r"%(\1)s", NOTE.text).encode()
+
 FORGET = sa.text("""
 WITH locked AS (
     SELECT id FROM counters
@@ -109,6 +112,23 @@ async def upload(connection: AsyncConnection, asset: Asset, details: Details, ho
 async def note(connection: AsyncConnection, asset: Asset) -> None:
     """Stores and counts what a job made, unless it was stored before, in the job's transaction."""
     await connection.execute(NOTE, _values(asset))
+
+
+async def note_and_commit(connection: AsyncConnection, asset: Asset) -> None:
+    """Does what `note` does, as the last statement of the transaction, and commits in the same round trip.
+
+    The counter of the tenant is then locked only while the database works. If it were locked over a way to this
+    process and back, all fragments of a busy tenant would wait for each other. Raises the driver's errors.
+    """
+    assert connection.sync_connection is not None
+    driver = cast("psycopg.AsyncConnection[Any]", connection.sync_connection.connection.driver_connection)
+    try:
+        async with driver.pipeline():
+            await driver.execute(NOTE_OF_DRIVER, _values(asset))
+            await driver.commit()
+    finally:
+        if driver.closed:
+            await connection.invalidate()
 
 
 async def forget(connection: AsyncConnection, tenant: str, user: str, size_bytes: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 import av
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 SIDE_MOST = 1280
@@ -49,8 +50,9 @@ def decode(part: bytes) -> Pictures:
             if stream.codec_context.width * stream.codec_context.height > PIXELS_MOST:
                 raise UnreadableError(f"has more than {PIXELS_MOST} pixels")
             fps = float(stream.average_rate or FPS_UNKNOWN)
+            reformatter = VideoReformatter()  # one for all: to set one up takes as long as to encode a small picture
             for frame in opened.decode(stream):
-                found.append(_data_uri(frame))
+                found.append(_data_uri(frame, reformatter))
                 size += len(found[-1])
                 if len(found) > FRAMES_MOST or size > PICTURES_BYTES_MOST or monotonic() > until:
                     raise UnreadableError(f"is more than {FRAMES_MOST} frames, or than is shown in time")
@@ -61,11 +63,13 @@ def decode(part: bytes) -> Pictures:
     return Pictures(found, fps)
 
 
-def _data_uri(frame: av.VideoFrame) -> str:
+def _data_uri(frame: av.VideoFrame, reformatter: VideoReformatter) -> str:
     if frame.width * frame.height > PIXELS_MOST:
         raise UnreadableError(f"has a frame of more than {PIXELS_MOST} pixels")
     scale = min(1.0, SIDE_MOST / max(frame.width, frame.height))
-    picture, file = Image.fromarray(frame.to_ndarray(format="rgb24")), io.BytesIO()
+    rgb, file = reformatter.reformat(frame, format="rgb24"), io.BytesIO()
+    plane = rgb.planes[0]
+    picture = Image.frombytes("RGB", (rgb.width, rgb.height), bytes(plane), "raw", "RGB", plane.line_size, 1)
     if scale < 1:
         picture = picture.resize((max(1, round(frame.width * scale)), max(1, round(frame.height * scale))))
     picture.save(file, "JPEG", quality=QUALITY)

@@ -100,7 +100,8 @@ class Follower:
             }
             if acknowledged:
                 self._unacknowledged.add(index)
-            await self._send("frame_ready", frame, self._noted(index) if acknowledged else None)
+            async with self._frames.sends:
+                await self._send("frame_ready", frame, self._noted(index) if acknowledged else None)
             self._next = index + 1
             self._metrics.frames.inc()
         self._next = max(self._next, first + part.frames)

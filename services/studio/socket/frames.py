@@ -17,6 +17,8 @@ KEPT_CHARACTERS = 96 * 2**20
 READS_MOST = 3
 """Parts that are read or decoded at a time."""
 READ_S = 60.0
+SENDS_MOST = 4
+"""Frames that are put into packets at a time, of all connections: what else is to be done comes between them."""
 
 
 class Frames:
@@ -26,6 +28,8 @@ class Frames:
         self._api, self._metrics = api, metrics
         self._threads = ThreadPoolExecutor(threads, "frames")
         self._reads = asyncio.Semaphore(READS_MOST)
+        self.sends = asyncio.Semaphore(SENDS_MOST)
+        """Whoever sends a frame holds it meanwhile, so that progress never waits for the frames of all connections."""
         self._kept: OrderedDict[tuple[Caller, str], Pictures] = OrderedDict()
         self._size = 0
         self._making: dict[tuple[Caller, str], asyncio.Task[Pictures]] = {}

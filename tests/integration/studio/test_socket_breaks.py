@@ -83,11 +83,16 @@ async def test_a_page_goes_on_over_a_restart_of_the_api(database: str, tmp_path:
             # Not by a thread: the process ends with it, and the API ends its threads.
             stack.enter_context(http_program(tmp_path, studio_port, free_port(), f"{HOST}:{port}"))
             address = f"http://{HOST}:{studio_port}"
-            it = await stack.enter_async_context(page_at(address, {"key": KEY, "user": "ann"}))
+            auth = {"key": KEY, "user": "ann"}
+            it = await stack.enter_async_context(page_at(address, auth))
+            polls = await stack.enter_async_context(page_at(address, auth, ("polling",)))
             await it.client.call("start_generation", {**START, "seconds": 2})
-            await it.until("frame_ready", 4)
+            for each in (it, polls):
+                await each.until("frame_ready", 4)
         gate.set()
         async with served(database, tmp_path, {"test": (second, 1)}, change=change):
-            await it.next("generation_complete")
-    assert [each["frame_index"] for each in it.all("frame_ready")] == list(range(16))
-    assert it.all("error") == []
+            for each in (it, polls):
+                await each.next("generation_complete")
+    for each in (it, polls):
+        assert [frame["frame_index"] for frame in each.all("frame_ready")] == list(range(16))
+        assert each.all("error") == []

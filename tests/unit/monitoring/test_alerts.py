@@ -93,6 +93,17 @@ CASES = (
         60,
     ),
     Case("FragmentsUnplayable", {"i2v_studio_live_unplayable_total": "0x10 5x200"}, 15, 60),
+    Case(
+        "SocketEventsFail",
+        shares(
+            'i2v_studio_socket_events_total{event="resume", outcome="failed"}',
+            'i2v_studio_socket_events_total{event="resume", outcome="done"}',
+            30,
+        ),
+        25,
+        60,
+    ),
+    Case("SocketEventsFail", counter("i2v_studio_socket_unreadable_total", 30), 25, 60),
     Case("BacklogOld", gauge('i2v_queue_oldest_timestamp_seconds{backend="nano"}', "1", "0", 30), 25, 40),
     Case("BacklogGrows", {'i2v_jobs_queued{backend="nano"}': "100+10x60 0x60"}, 50, 70),
     Case("BackendDown", gauge('i2v_backend_ready{backend="nano"}', "0", "1", 10), 5, 15),

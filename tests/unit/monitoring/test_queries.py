@@ -63,6 +63,11 @@ def test_a_query_selects_what_exists(place: str, query: str) -> None:
         assert kept <= set.union(*(known[name] for name in names)), place
 
 
+def test_a_call_that_we_cancel_is_no_failure_of_another() -> None:
+    of_clients = [query for _, query in queries() if "grpc_client_handled_total{" in query]
+    assert of_clients and all('grpc_code!~"OK|Canceled"' in query for query in of_clients)
+
+
 @pytest.mark.parametrize("name", dashboards.dashboards())
 def test_a_dashboard_is_the_one_of_the_source(name: str) -> None:
     written = (dashboards.FOLDER / f"{name}.json").read_text()

@@ -3,14 +3,25 @@
 import asyncio
 import base64
 import io
+from collections.abc import AsyncGenerator, Callable
+from typing import cast
 
 import pytest
+from i2v.v1 import job_pb2
 from PIL import Image
+from prometheus_client import CollectorRegistry
 
 from services.orchestrator.domain.spec import Size
+from services.studio.caller import Caller
 from services.studio.socket import decoder
 from services.studio.socket.decoder import UnreadableError
+from services.studio.socket.feed import Feed, frame_of
+from services.studio.socket.follower import Follower
+from services.studio.socket.frames import SENDS_MOST, Frames
 from services.studio.socket.pace import PENDING_MOST, Pace
+from services.studio.socket.socket_metrics import SocketMetrics
+from services.studio.streams.api import StreamApi
+from services.studio.streams.resumed_watch import ResumedWatch
 from tests.support.live_fragments import fragments
 
 
@@ -56,3 +67,47 @@ async def test_a_client_that_acknowledges_nothing_gets_what_its_connection_takes
     queued = 10
     pace.acknowledge()  # a late one
     assert await pace.turn(1000)
+
+
+async def test_few_frames_are_put_into_packets_at_a_time_for_all_connections_together() -> None:
+    part, sending, most, sent, all_sent = fragments([4])[0], 0, 0, 0, asyncio.Event()
+    ready = job_pb2.JobEvent(sequence=1, fragment_ready=job_pb2.FragmentReady(asset="assets/a", frames=4))
+
+    messages = [job_pb2.WatchJobResponse(event=ready).SerializeToString()]
+
+    class Call:
+        async def read(self) -> bytes:
+            return messages.pop() if messages else await asyncio.Future()
+
+        def cancel(self) -> None:
+            """Ends."""
+
+    class Files:
+        async def read(self, *asked: object) -> AsyncGenerator[bytes, None]:
+            yield part
+
+    async def say(event: str, data: object, room: str) -> None:
+        """No one is in the room."""
+
+    async def send(event: str, data: object, noted: Callable[[], None] | None) -> None:
+        nonlocal sending, most, sent
+        sending += 1
+        most = max(most, sending)
+        await asyncio.sleep(0)
+        sending, sent = sending - 1, sent + 1
+        if noted is not None:
+            noted()
+        if sent == 80:
+            all_sent.set()
+
+    who, metrics = Caller((("authorization", "Bearer k"),)), SocketMetrics(CollectorRegistry())
+    frames = Frames(cast("StreamApi", Files()), 1, metrics)
+    feed = Feed(who, job_pb2.Job(name="jobs/a"), ResumedWatch(lambda _: Call(), frame_of, 0, 1, lambda: None), say)
+    followers = [
+        Follower(feed, 0, send, Pace(lambda: 0), frames, metrics, away_s=1, ended=lambda: None) for _ in range(20)
+    ]
+    async with asyncio.timeout(60):
+        await all_sent.wait()
+    assert most == SENDS_MOST
+    for each in (*followers, feed, frames):
+        each.close()
