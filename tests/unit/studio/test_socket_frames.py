@@ -9,8 +9,8 @@ from PIL import Image
 
 from services.orchestrator.domain.spec import Size
 from services.studio.socket import decoder
-from services.studio.socket.decoder import UnreadableError
 from services.studio.socket.pace import PENDING_MOST, Pace
+from services.studio.socket.pictures import UnreadableError
 from tests.support.live_fragments import fragments
 
 
