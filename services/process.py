@@ -11,13 +11,13 @@ from typing import Any, Protocol, TypeVar
 import uvloop
 
 from services import collector_pause
+from services.cannot_listen import CannotListenError
 from services.file_permissions import restrict_umask
 from services.health_port import HealthPort
 from services.readiness import Readiness
 from services.resource_shortage import shortage
 from services.rpc import logs
 from services.rpc.redaction import redact
-from services.rpc.server import CannotListenError
 from services.settings import BadSetting, ProcessSettings
 from services.tracing.settings import TracingSettings
 

@@ -13,7 +13,8 @@ from prometheus_client import Counter, Gauge, Histogram, Summary
 from prometheus_client.metrics import MetricWrapperBase
 
 from services import grpc_verbosity  # noqa: F401  before anything that imports gRPC
-from services.orchestrator.app import Role, open_app
+from services.orchestrator.app import open_app
+from services.orchestrator.role import Role
 from services.orchestrator.settings import Settings
 from services.process import run_process
 

@@ -5,9 +5,10 @@ from functools import partial
 from pathlib import Path
 
 from services import grpc_verbosity  # noqa: F401  before anything that imports gRPC
-from services.orchestrator.app import Role, open_app
+from services.orchestrator.app import open_app
 from services.orchestrator.domain.content_credentials import Claim, Identity
 from services.orchestrator.ports.content_credentials import CannotSign
+from services.orchestrator.role import Role
 from services.orchestrator.settings import Settings
 from services.process import run_process
 

@@ -7,17 +7,21 @@ import asyncio
 import logging
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 from services import collector_pause, grpc_verbosity  # noqa: F401  before all imports that take time, and gRPC
 from services.errors import ServiceError
 from services.open_file_limit import raise_open_file_limit
-from services.orchestrator.app import App, Role, open_app
 from services.orchestrator.migration import open_migration
+from services.orchestrator.role import Role
 from services.orchestrator.settings import PREFIX, Settings
 from services.orchestrator.store.postgres_cluster import ClusterError
 from services.orchestrator.store.worker_name_lock import NameTaken
 from services.process import run_process
 from services.settings_help import help_text
+
+if TYPE_CHECKING:
+    from services.orchestrator.app import App
 
 USAGE = """usage: python -m services.orchestrator api|worker|webhooks|all|migrate
 
@@ -32,7 +36,7 @@ async def migrated(_: None) -> None:
     """Returns at once: when the migration is open, it is done."""
 
 
-async def lost(app: App) -> None:
+async def lost(app: "App") -> None:
     """Returns when the app's worker has lost its name; never in a process without a worker."""
     if app.worker is None:
         await asyncio.Event().wait()
@@ -66,7 +70,7 @@ def main(arguments: list[str]) -> int:
             quiet=QUIET,
         )
     if arguments[0] == WEBHOOKS:
-        # Only here: no other role has a client for HTTP.
+        # Only here: no other role has a client for HTTP, and this one has no gRPC, no blobs and no backends.
         from services.orchestrator.webhooks_app import open_webhooks
 
         return run_process(
@@ -77,6 +81,8 @@ def main(arguments: list[str]) -> int:
             expected=(ServiceError,),
             quiet=QUIET,
         )
+    from services.orchestrator.app import open_app
+
     return run_process(
         "i2v",
         Settings.from_environment,

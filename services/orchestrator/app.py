@@ -4,7 +4,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -31,6 +30,7 @@ from services.orchestrator.meters.webhook_backlog_metrics import keep_showing as
 from services.orchestrator.pace import PACE, Pace
 from services.orchestrator.ports.content_credentials import FileSigner
 from services.orchestrator.resources import open_resources
+from services.orchestrator.role import Role
 from services.orchestrator.rollup_metrics import RollupMetrics, keep_computing
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.postgres_store import PostgresStore
@@ -41,14 +41,6 @@ from services.rpc.server import Registration, RpcServer, serve
 NOT_CHECKED = "not checked yet"
 
 log = logging.getLogger(__name__)
-
-
-class Role(StrEnum):
-    """What this process does."""
-
-    API = "api"
-    WORKER = "worker"
-    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +134,8 @@ async def open_app(
         if role is Role.ALL:
             from services.orchestrator.webhooks_app import open_senders
 
-            open_senders(settings, stack, store, resources.clock, registry, resources.meter.background_failed)
+            deliveries, failed = store.webhook_deliveries, resources.meter.background_failed
+            open_senders(settings, stack, deliveries, resources.clock, registry, failed)
         if answers_callers:
             reporting = partial(usage_warnings.report, resources.store.usage_warnings, resources.meter)
             in_background(reporting, "usage-warnings")

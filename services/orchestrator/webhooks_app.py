@@ -23,15 +23,14 @@ from services.orchestrator.meters.webhook_backlog_metrics import WebhookBacklogM
 from services.orchestrator.meters.webhook_metrics import WebhookMetrics
 from services.orchestrator.migration import check_all, migrate_all
 from services.orchestrator.ports.clock_and_ids import Clock
+from services.orchestrator.ports.webhooks import Deliveries
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.database import Database
-from services.orchestrator.store.postgres_store import PostgresStore
-from services.orchestrator.store.queue_entries import Queue
+from services.orchestrator.store.sender_store import SenderStore
 from services.orchestrator.store.startup_wait import StartupWait
 from services.orchestrator.webhook_receivers import HttpReceivers
 from services.orchestrator.webhooks.lane import Lane, LaneRunner
 from services.orchestrator.webhooks.sender import Sender
-from services.orchestrator.worker.queue_names import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
 from services.outbound.public_destinations import PublicDestinations
 from services.outbound.threaded_resolver import ThreadedResolver
 from services.readiness import Readiness
@@ -50,14 +49,14 @@ log = logging.getLogger(__name__)
 class WebhooksApp:
     """A running sender of webhooks."""
 
-    store: PostgresStore
+    store: SenderStore
     metrics_port: int
 
 
 def open_senders(
     settings: Settings,
     stack: AsyncExitStack,
-    store: PostgresStore,
+    deliveries: Deliveries,
     clock: Clock,
     registry: CollectorRegistry,
     failed: Callable[[str], None],
@@ -69,11 +68,10 @@ def open_senders(
     destinations = PublicDestinations(settings.webhook_hosts(), resolve=resolver.resolve)
     receivers = HttpReceivers(destinations, clock, timeout_s=settings.webhook_timeout_s)
     stack.push_async_callback(receivers.close)
-    sender = Sender(store.webhook_deliveries, receivers, clock, metrics)
+    sender = Sender(deliveries, receivers, clock, metrics)
     lease_s = settings.webhook_timeout_s + LEASE_MORE_S
     living, failing = (
-        LaneRunner(lane, store.webhook_deliveries, sender, clock, metrics, lease_s=lease_s)
-        for lane in lanes(settings.webhook_sends)
+        LaneRunner(lane, deliveries, sender, clock, metrics, lease_s=lease_s) for lane in lanes(settings.webhook_sends)
     )
     run_in_background(stack, living.run, "webhooks-living", failed)
     run_in_background(stack, failing.run, "webhooks-failing", failed)
@@ -105,8 +103,7 @@ async def open_webhooks(
         else:
             await check_all(url, wait, shown.schema)
         clock = SystemClock()
-        store = PostgresStore(url, clock=clock, queue=Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION))
-        await store.start()
+        store = SenderStore(url, clock=clock)
         stack.push_async_callback(store.stop)
         shown.pool(store.database.connections_in_use, store.database.pool_size)
         showing = partial(keep_showing_database, store.inventory.state, shown)
@@ -115,7 +112,7 @@ async def open_webhooks(
         run_in_background(stack, checking, "health", failed)
         looking = partial(keep_showing, store.webhook_deliveries.backlog, clock, WebhookBacklogMetrics(registry))
         run_in_background(stack, looking, "webhook-backlog", failed)
-        open_senders(settings, stack, store, clock, registry, failed)
+        open_senders(settings, stack, store.webhook_deliveries, clock, registry, failed)
         log.info("ready", extra={"role": "webhooks", "metrics_port": metrics_port})
         yield WebhooksApp(store, metrics_port)
         log.info("stopping", extra={"role": "webhooks"})

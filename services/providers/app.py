@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from i2v.provider.v1 import provider_pb2_grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from services.cannot_listen import CannotListenError
 from services.certificates.metrics import CertificateMetrics
 from services.certificates.watch import watch as watch_certificates
 from services.file_permissions import restrict_permissions
@@ -39,7 +40,7 @@ from services.providers.webhook_verification import Webhooks
 from services.readiness import Readiness
 from services.rpc import auth
 from services.rpc.concurrent_call_limits import CallLimits
-from services.rpc.server import CannotListenError, RpcServer, serve
+from services.rpc.server import RpcServer, serve
 from services.scratch_folder import Scratch, keep_sweeping, sweep_unlocked
 
 log = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry
 
+from services.cannot_listen import CannotListenError
 from services.certificates.certificate_files import CertificateFiles
 from services.errors import ServiceError
 from services.rpc import auth
@@ -41,10 +42,6 @@ HANDSHAKE_MS = 20_000
 
 Registration = Callable[[grpc.aio.Server], None]
 """Adds a servicer: `lambda server: add_XServicer_to_server(servicer, server)`."""
-
-
-class CannotListenError(Exception):
-    """The address cannot be listened on."""
 
 
 class RpcServer:

@@ -14,13 +14,13 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from services.cannot_listen import CannotListenError
 from services.certificates.metrics import CertificateMetrics
 from services.certificates.watch import watch as watch_certificates
 from services.metrics.endpoint import serve_metrics
 from services.readiness import Readiness
 from services.rpc.channel import open_channel
 from services.rpc.client_metrics import ClientMetrics
-from services.rpc.server import CannotListenError
 from services.studio.connection_limit import ConnectionLimit
 from services.studio.cors import CrossOrigin
 from services.studio.file_answer import FileAnswer

@@ -11,9 +11,9 @@ import pytest
 from i2v.v1 import job_pb2
 
 from services.errors import Unavailable
-from services.orchestrator.app import Role
 from services.orchestrator.backends.triton_backend import TritonBackend
 from services.orchestrator.pace import Pace
+from services.orchestrator.role import Role
 from tests.support.served_orchestrator import Served, image_spec, served
 from tests.support.triton_wire import metrics
 from tests.support.worker_processes import worker

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-COMMON = "services.orchestrator.__main__"
+COMMON, APP = "services.orchestrator.__main__", "services.orchestrator.app"
 API, WORKER = "services.orchestrator.api_app", "services.orchestrator.worker_app"
-WEBHOOKS = "services.orchestrator.webhooks_app"
+BACKENDS, WEBHOOKS = "services.orchestrator.local_backends", "services.orchestrator.webhooks_app"
+STORE = "services.orchestrator.store.postgres_store"
 IMPORTED = "import sys, {}; print(*[name for name in sys.argv[1:] if name in sys.modules])"
 
 
@@ -15,14 +16,18 @@ IMPORTED = "import sys, {}; print(*[name for name in sys.argv[1:] if name in sys
     ("program", "without"),
     [
         (
-            [COMMON, API],
+            [COMMON, APP, API],
             ("alembic", "av", "dbos", "httpx", "numpy", "opentelemetry.sdk", "PIL", "tritonclient", WORKER),
         ),
-        ([COMMON, WORKER], ("alembic", "httpx", "opentelemetry.sdk", API)),
+        # Idle. FFmpeg and Pillow come with the first video of a backend of our own; numpy checks that backend.
+        ([COMMON, APP, WORKER, BACKENDS], ("alembic", "av", "httpx", "opentelemetry.sdk", "PIL", API)),
         (
             [COMMON, WEBHOOKS],
-            ("alembic", "av", "dbos", "numpy", "opentelemetry.sdk", "PIL", "tritonclient", API, WORKER),
+            ("alembic", "av", "Crypto", "dbos", "grpc", "minio", "numpy", "opentelemetry.sdk", "PIL", APP, STORE),
         ),
+        # It decodes where a page asks for pictures.
+        (["services.studio.__main__"], ("av", "numpy", "opentelemetry.sdk", "PIL", "sqlalchemy")),
+        (["services.providers.__main__"], ("av", "numpy", "opentelemetry.sdk", "PIL", "sqlalchemy", "starlette")),
         (["services.providers.prompt.app"], ("openai", "httpx2", "opentelemetry.sdk")),
     ],
 )

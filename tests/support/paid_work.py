@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
-from services.orchestrator.app import Role
 from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.ports.backend import Limits
+from services.orchestrator.role import Role
 from tests.support.scripted_provider import ScriptedProvider, a_video, providing
 from tests.support.served_orchestrator import GOLDEN, Served, caller, served, text_spec
 

@@ -23,8 +23,9 @@ from i2v.v1 import (
 from prometheus_client import CollectorRegistry
 
 from services.orchestrator.api.authentication import digest
-from services.orchestrator.app import App, Role, open_app
+from services.orchestrator.app import App, open_app
 from services.orchestrator.ports.backend import Backend, Limits
+from services.orchestrator.role import Role
 from services.orchestrator.settings import Settings
 
 GOLDEN = Path(__file__).parents[1] / "golden"

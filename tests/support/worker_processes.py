@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from services.orchestrator.app import Role
+from services.orchestrator.role import Role
 from tests.support.served_orchestrator import Served, served
 from tools.evictions.fake_models import fake_models
 

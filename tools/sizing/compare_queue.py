@@ -17,13 +17,14 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from services.orchestrator.app import Role, open_app
+from services.orchestrator.app import open_app
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.job import Job as RealJob
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.spec import Size, Spec, TextToVideo
 from services.orchestrator.ports.backend import AttemptFailed, BackendEvent, GenerationRequest, Stage
+from services.orchestrator.role import Role
 from services.orchestrator.settings import Settings
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.reasons import JobReason

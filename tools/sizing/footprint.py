@@ -1,7 +1,8 @@
 """`python -m tools.sizing.footprint`: the memory of an idle installation, process by process.
 
-Two APIs, two workers, the providers, the prompt writer and the HTTP process, as the manifests start them, without
-PostgreSQL, S3 and Triton. Pages that processes share are divided between them (Pss), as in `make containers`.
+Two APIs, two workers, the sender of webhooks, the providers, the prompt writer and the HTTP process, as the manifests
+start them, without PostgreSQL, S3 and Triton. Pages that processes share are divided between them (Pss), as in
+`make containers`.
 """
 
 import subprocess
@@ -16,7 +17,7 @@ from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from tools import stack_vendors
 from tools.sizing.usage_meter import tree
 from tools.stack import Orchestrator, start_studio
-from tools.stack_process import StackProcess, free_port
+from tools.stack_process import HOST, StackProcess, free_port
 from tools.stack_vendors import without_keys
 
 ROLES = ("api", "api", "worker", "worker")
@@ -69,6 +70,17 @@ def main() -> int:
             stack.enter_context(started)
             programs.append((role, started))
             apis.append(started)
+        settings = without_keys() | database | {"I2V_METRICS_LISTEN": f"{HOST}:{(port := free_port())}"}
+        sender = StackProcess(
+            "the sender of webhooks",
+            "services.orchestrator",
+            "webhooks",
+            log=folder / "webhooks.log",
+            ports={"metrics": port},
+            environment=settings,
+            speaks_grpc=False,
+        )
+        programs.append((sender.name, stack.enter_context(sender)))
         programs.append(("studio", start_studio(stack, folder, apis[0].address, free_port())))
         time.sleep(SETTLED_S)
         print("| process | " + " | ".join(FIELDS) + " | children |\n|---|" + "---|" * (len(FIELDS) + 1))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from services.orchestrator.domain.spec import ImageToVideo
 from services.orchestrator.media.fit import fit
-from services.orchestrator.media.video_writer import VideoWriter
+from services.orchestrator.media.open_video_writer import open_video_writer
 from services.orchestrator.ports.backend import BackendEvent, Fragment, GenerationRequest, Output, Stage
 
 FRAMES_A_FRAGMENT = 16
@@ -36,7 +36,7 @@ class FakeBackend:
             coarse = np.random.default_rng(attempt.spec.seed).integers(0, 256, (8, 8, 3), np.uint8)
             picture = np.kron(coarse, np.ones((size.height // 8 + 1, size.width // 8 + 1, 1), np.uint8))
             picture = picture[: size.height, : size.width]
-        writer = VideoWriter(size.width, size.height, attempt.card.fps, marked=self._marked)
+        writer = await open_video_writer(size.width, size.height, attempt.card.fps, marked=self._marked)
         for first in range(0, total, FRAMES_A_FRAGMENT):
             count = min(FRAMES_A_FRAGMENT, total - first)
             frames = np.stack([_zoomed(picture, ZOOM * (first + i) / total) for i in range(count)])

@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -40,7 +41,7 @@ from services.orchestrator.backends.work_share import DENOISED, ENCODED, done_sh
 from services.orchestrator.domain.card import ModelCard
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.domain.spec import Size
-from services.orchestrator.media.video_writer import VideoWriter
+from services.orchestrator.media.open_video_writer import open_video_writer
 from services.orchestrator.ports.backend import (
     AttemptFailed,
     BackendEvent,
@@ -55,6 +56,9 @@ from services.orchestrator.ports.engine_meter import EngineMeter
 from services.reasons import JobReason
 from services.rpc.client_metrics import ClientMetrics
 from services.tracing.spans import during
+
+if TYPE_CHECKING:
+    from services.orchestrator.media.video_writer import VideoWriter
 
 REPORT_S = 1.0
 """Seconds between two reports of the progress inside a block."""
@@ -134,7 +138,7 @@ class TritonBackend:
         if made:
             done = done_share(profile, plan, plan.frames_before(plan.spans[len(made) - 1][1]))
             yield Continues(len(made), done)
-        writer = VideoWriter(size.width, size.height, card.fps, marked=self._marked)
+        writer = await open_video_writer(size.width, size.height, card.fps, marked=self._marked)
         async with aclosing(self._make(attempt, profile, plan, inputs, made, writer, done)) as events:
             async for event in events:
                 yield event
@@ -163,7 +167,7 @@ class TritonBackend:
         plan: GenerationPlan,
         inputs: Inputs,
         made: Sequence[Array],
-        writer: VideoWriter,
+        writer: "VideoWriter",
         done: float,
     ) -> AsyncGenerator[BackendEvent, None]:
         """Yields checkpoints and fragments as they come, from the blocks that are made already and those that are not.

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
 
 Rgb = npt.NDArray[np.uint8]
 """(H, W, 3)"""
@@ -18,6 +17,9 @@ Tensor = npt.NDArray[np.float32]
 
 def fit(picture: bytes, width: int, height: int, policy: Literal["crop", "pad"]) -> Rgb:
     """Returns the picture at exactly this size: `crop` fills it and cuts the rest, `pad` shows all of it on black."""
+    # Only here: an idle worker does without.
+    from PIL import Image, ImageOps
+
     with Image.open(io.BytesIO(picture), formats=("PNG", "JPEG")) as image:
         # A JPEG can be decoded at a half or a quarter of its size; twice the target is kept for the filter to work on.
         image.draft("RGB", (2 * width, 2 * height))

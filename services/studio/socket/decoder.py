@@ -2,12 +2,13 @@
 
 import base64
 import io
-from dataclasses import dataclass
 from time import monotonic
 
 import av
 from av.video.reformatter import VideoReformatter
 from PIL import Image
+
+from services.studio.socket.pictures import Pictures, UnreadableError
 
 SIDE_MOST = 1280
 """Pixels of a picture's longer side; larger ones are made smaller."""
@@ -18,24 +19,6 @@ PICTURES_BYTES_MOST = 64 * 2**20
 SECONDS_MOST = 30.0
 QUALITY = 85
 FPS_UNKNOWN = 16.0
-
-
-class UnreadableError(Exception):
-    """The bytes are no video that is shown here; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """The frames of a part of a video."""
-
-    data: list[str]
-    """Each a data URI."""
-    fps: float
-
-    @property
-    def size(self) -> int:
-        """Returns the characters of all."""
-        return sum(map(len, self.data))
 
 
 def decode(part: bytes) -> Pictures:

@@ -10,10 +10,10 @@ from services.reasons import SocketReason
 from services.studio.api_error import ApiError
 from services.studio.refusal import BUSY
 from services.studio.socket import refusal
-from services.studio.socket.decoder import Pictures, UnreadableError
 from services.studio.socket.feed import Feed, Part
 from services.studio.socket.frames import Frames
 from services.studio.socket.pace import Pace
+from services.studio.socket.pictures import Pictures, UnreadableError
 from services.studio.socket.socket_metrics import SocketMetrics
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,7 @@ from contextlib import aclosing
 from time import perf_counter
 
 from services.studio.caller import Caller
-from services.studio.socket import decoder
-from services.studio.socket.decoder import Pictures, UnreadableError
+from services.studio.socket.pictures import Pictures, UnreadableError
 from services.studio.socket.socket_metrics import SocketMetrics
 from services.studio.streams.api import StreamApi
 
@@ -57,7 +56,7 @@ class Frames:
         async with self._reads:
             part = await self._read(who, asset)
             began = perf_counter()
-            made = await asyncio.get_running_loop().run_in_executor(self._threads, decoder.decode, part)
+            made = await asyncio.get_running_loop().run_in_executor(self._threads, _decode, part)
             self._metrics.decoded.observe(perf_counter() - began)
             return made
 
@@ -81,3 +80,11 @@ class Frames:
         self._size += task.result().size
         while self._size > KEPT_CHARACTERS and len(self._kept) > 1:
             self._size -= self._kept.popitem(last=False)[1].size
+
+
+def _decode(part: bytes) -> Pictures:
+    """Returns the pictures of an MP4. Blocks. Raises UnreadableError."""
+    # Only here: FFmpeg takes 15 MB, and most installations never ask for pictures.
+    from services.studio.socket import decoder
+
+    return decoder.decode(part)

@@ -10,7 +10,7 @@ import pytest
 from google.rpc import error_details_pb2
 from i2v.v1 import job_pb2
 
-from services.orchestrator.app import Role
+from services.orchestrator.role import Role
 from tests.integration.jobs.test_refusals import Code, details, field_of, refused
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, caller, served, text_spec

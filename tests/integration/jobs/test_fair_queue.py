@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from google.protobuf.duration_pb2 import Duration
 from i2v.v1 import job_pb2
 
-from services.orchestrator.app import Role
 from services.orchestrator.domain.caller import Caller
+from services.orchestrator.role import Role
 from services.reasons import JobReason, RequestReason
 from services.rpc.status_codes import from_call
 from tests.support.builders import ScriptedBackend, a_plan, numbered

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
-from services.orchestrator.app import Role
 from services.orchestrator.domain.caller import Caller
+from services.orchestrator.role import Role
 from tests.support.builders import a_plan, numbered
 from tests.support.served_orchestrator import Served, served
 from tests.support.worker_processes import api_alone, said, worker

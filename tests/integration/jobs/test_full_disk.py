@@ -14,9 +14,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from i2v.v1 import asset_pb2, asset_pb2_grpc, job_pb2
 
-from services.orchestrator.app import Role
 from services.orchestrator.backends.provider_backend import ProviderBackend
 from services.orchestrator.ports.backend import BackendEvent, GenerationRequest
+from services.orchestrator.role import Role
 from services.rpc.status_codes import from_call
 from tests.support import paid_work
 from tests.support.builders import ScriptedBackend

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from i2v.v1 import catalog_pb2, job_pb2
 
-from services.orchestrator.app import Role
 from services.orchestrator.domain.event import Failed, JobError, PromptWritten, Started
 from services.orchestrator.domain.spec import Scene, SceneAnimation, Spec
+from services.orchestrator.role import Role
 from tests.support.builders import a_job, admit
 from tests.support.served_orchestrator import GOLDEN, Served, caller, served
 

@@ -13,7 +13,7 @@ from i2v.admin.v1 import plan_pb2, plan_pb2_grpc
 from i2v.v1 import catalog_pb2, job_pb2
 
 from services.orchestrator.api.authentication import digest
-from services.orchestrator.app import Role
+from services.orchestrator.role import Role
 from tests.support.builders import ScriptedBackend
 from tests.support.client_command import Command
 from tests.support.plan_files import plan_table

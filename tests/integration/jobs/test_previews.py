@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from i2v.v1 import job_pb2
 
-from services.orchestrator.app import Role
+from services.orchestrator.role import Role
 from tests.integration.jobs.test_refusals import Code, details, refused
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, caller, image_spec, served, text_spec

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
 from services.errors import Unavailable
-from services.orchestrator.app import Role
 from services.orchestrator.domain.event import JobError
 from services.orchestrator.ports.backend import AttemptFailed
+from services.orchestrator.role import Role
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, served, text_spec
 

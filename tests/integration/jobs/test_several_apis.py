@@ -16,7 +16,7 @@ import pytest
 from i2v.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc
 
 from i2v_client import AsyncClient
-from services.orchestrator.app import Role
+from services.orchestrator.role import Role
 from services.rpc.status_codes import from_call
 from tests.support import pictures
 from tests.support.served_orchestrator import GOLDEN, Served, caller, parts, served, text_spec

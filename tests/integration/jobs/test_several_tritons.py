@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
-from services.orchestrator.app import Role
+from services.orchestrator.role import Role
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.served_orchestrator import GOLDEN, served, text_spec
 from tests.support.triton_pools import Site, a_site, until

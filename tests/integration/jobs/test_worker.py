@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from dbos._dbos import _get_dbos_instance
 from i2v.v1 import job_pb2
 
-from services.orchestrator.app import Role
 from services.orchestrator.clock_and_ids import SystemClock
 from services.orchestrator.pace import Pace
 from services.orchestrator.ports.prompt_writer import ModelDown
+from services.orchestrator.role import Role
 from services.orchestrator.store.database import KEEPALIVE
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue

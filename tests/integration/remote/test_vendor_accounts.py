@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from i2v.v1 import job_pb2
 
-from services.orchestrator.app import Role
 from services.orchestrator.ports.backend import Limits
+from services.orchestrator.role import Role
 from tests.support.paid_work import remote, remotely
 from tests.support.scripted_provider import Failed, ScriptedProvider, a_failure, a_video, providing
 from tests.support.served_orchestrator import GOLDEN, Served, caller, served, text_spec

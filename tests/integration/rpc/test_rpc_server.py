@@ -15,8 +15,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
 
+from services.cannot_listen import CannotListenError
 from services.metrics.endpoint import serve_metrics
-from services.rpc.server import CannotListenError, serve
+from services.rpc.server import serve
 from services.rpc.status_codes import from_call
 from tests.support.scripted_rpc_service import KEY, SERVICE, Rig, Start, starting
 from tools.made_certificates import a_certificate, server_files

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from i2v.admin.v1 import key_pb2
 
-from services.orchestrator.app import Role
+from services.orchestrator.role import Role
 from tests.integration.tenants.conftest import FIRST_OPERATOR, Admin
 from tests.support.served_orchestrator import served, text_spec
 from tests.support.studio_rig import Rig, http_process

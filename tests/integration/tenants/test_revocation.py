@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from i2v.admin.v1 import key_pb2, tenant_pb2
 from i2v.v1 import asset_pb2, job_pb2
 
-from services.orchestrator.app import Role
+from services.orchestrator.role import Role
 from services.rpc.status_codes import from_call
 from tests.integration.tenants.conftest import WITHIN_S, Admin, becomes, refusal
 from tests.support.builders import ScriptedBackend

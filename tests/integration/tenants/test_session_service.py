@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from i2v.admin.v1 import user_pb2, user_pb2_grpc
 from i2v.v1 import job_pb2, session_pb2, session_pb2_grpc
 
-from services.orchestrator.app import Role
+from services.orchestrator.role import Role
 from services.orchestrator.store.schema import jobs
 from services.rpc.redaction import redact
 from tests.integration.tenants.conftest import FIRST_OPERATOR, Admin, becomes, refusal

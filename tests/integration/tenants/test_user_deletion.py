@@ -10,7 +10,7 @@ import pytest
 from i2v.admin.v1 import key_pb2, user_pb2, user_pb2_grpc
 from i2v.v1 import asset_pb2, job_pb2
 
-from services.orchestrator.app import Role
+from services.orchestrator.role import Role
 from tests.integration.tenants.conftest import FIRST_OPERATOR, Admin, refusal
 from tests.support.blob_stores import until
 from tests.support.builders import ScriptedBackend

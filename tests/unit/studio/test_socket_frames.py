@@ -14,11 +14,11 @@ from prometheus_client import CollectorRegistry
 from services.orchestrator.domain.spec import Size
 from services.studio.caller import Caller
 from services.studio.socket import decoder
-from services.studio.socket.decoder import UnreadableError
 from services.studio.socket.feed import Feed, frame_of
 from services.studio.socket.follower import Follower
 from services.studio.socket.frames import SENDS_MOST, Frames
 from services.studio.socket.pace import PENDING_MOST, Pace
+from services.studio.socket.pictures import UnreadableError
 from services.studio.socket.socket_metrics import SocketMetrics
 from services.studio.streams.api import StreamApi
 from services.studio.streams.resumed_watch import ResumedWatch
