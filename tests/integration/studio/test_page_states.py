@@ -25,7 +25,8 @@ async def text_to_video(person: Person, prompt: str) -> None:
     [
         ("cat.png", b"MZ\x90\x00 this program cannot be run in DOS mode", "This file is no JPG, PNG, WebP"),
         ("cat.jpg", b"<svg onload='alert(1)'>", "This file is no JPG, PNG, WebP"),
-        ("cat.png", PICTURE + bytes(10_000_001), "may have 10 MB"),
+        ("cat.png", PICTURE.ljust(10_000_001, b"\0"), "may have 10 MB"),
+        ("cat.webp", b"<!doctype html><script>alert(1)</script>", "This file is no JPG, PNG, WebP"),
         ("cat.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "picture"),
         ("cat.png", b"", "The file is empty"),
     ],

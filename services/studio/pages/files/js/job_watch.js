@@ -30,12 +30,23 @@ export function watchJob(id, heard) {
     });
   }
 
+  /** A device that slept has a connection that looks open and is dead. */
+  function again() {
+    clearTimeout(timer);
+    source?.close();
+    open();
+  }
+
   function stop() {
     stopped = true;
+    document.removeEventListener("resume", again);
+    removeEventListener("online", again);
     clearTimeout(timer);
     source?.close();
   }
 
+  document.addEventListener("resume", again);
+  addEventListener("online", again);
   open();
   return stop;
 }

@@ -2,8 +2,13 @@
 import { START_S, rateOf } from "./playout.js";
 
 const POLL_MS = 350;
+/** Milliseconds for an answer: a device that slept has connections that are dead. */
+const PATIENCE_MS = 15_000;
 const reduced = matchMedia("(prefers-reduced-motion: reduce)");
 const Source = window.ManagedMediaSource || window.MediaSource;
+
+/** Returns whether a refusal may pass: too many requests, or a service that is away. */
+const passes = (status) => status === 429 || status >= 500;
 
 /** Feeds a video element with a job's fragments. `onState(state)` is called with `waiting`, `playing`, `complete` or `none`. */
 export class LivePlayer {
@@ -46,31 +51,36 @@ export class LivePlayer {
     }
   }
 
+  /** Returns the answer of an address, or null if there is none. Throws AbortError once the player is stopped. */
+  async asked(url, cache = "default") {
+    const signal = AbortSignal.any([this.stopped.signal, AbortSignal.timeout(PATIENCE_MS)]);
+    try {
+      return await fetch(url, { signal, cache });
+    } catch (error) {
+      if (this.stopped.signal.aborted) throw error;
+      return null;
+    }
+  }
+
   /** Waits for the first fragment. */
   async begun() {
     for (;;) {
-      const answer = await fetch(this.address, { signal: this.stopped.signal }).catch((error) => {
-        if (error.name === "AbortError") throw error;
-        return null;
-      });
+      const answer = await this.asked(this.address);
       if (answer?.ok) {
         const text = await answer.text();
         const uri = text.split("\n").find((line) => line && !line.startsWith("#"));
         return { codecs: /CODECS="([^"]+)"/.exec(text)?.[1] ?? "avc1.42E01E", media: new URL(uri, this.address) };
       }
-      if (answer && answer.status !== 503 && answer.status !== 504) throw new Error(`there is nothing to play live: ${answer.status}`);
+      if (answer && !passes(answer.status)) throw new Error(`there is nothing to play live: ${answer.status}`);
       await this.pause(1000);
     }
   }
 
   /** Appends what the playlist has more than before. */
   async read(media) {
-    const answer = await fetch(media, { signal: this.stopped.signal, cache: "no-store" }).catch((error) => {
-      if (error.name === "AbortError") throw error;
-      return null;
-    });
+    const answer = await this.asked(media, "no-store");
     if (!answer?.ok) {
-      if (answer && answer.status < 500) throw new Error(`the playlist ended: ${answer.status}`);
+      if (answer && !passes(answer.status)) throw new Error(`the playlist ended: ${answer.status}`);
       return;
     }
     let number = 0;
@@ -82,7 +92,7 @@ export class LivePlayer {
       if (line.startsWith("#EXTINF:")) length = parseFloat(line.slice(8));
       if (!line || line.startsWith("#")) continue;
       if (number === this.next) {
-        if (init !== this.init) await this.append(new URL(init, media));
+        if (init !== this.init && !(await this.append(new URL(init, media)))) return;
         this.init = init;
         if (!(await this.append(new URL(line, media)))) return;
         this.next += 1;
@@ -96,12 +106,8 @@ export class LivePlayer {
 
   /** Reads a segment into the buffer. Returns whether it was there. */
   async append(url) {
-    const answer = await fetch(url, { signal: this.stopped.signal }).catch((error) => {
-      if (error.name === "AbortError") throw error;
-      return null;
-    });
-    if (!answer?.ok) return false;
-    const data = await answer.arrayBuffer();
+    const data = await this.asked(url).then((answer) => (answer?.ok ? answer.arrayBuffer() : null)).catch(() => null);
+    if (!data) return false;
     await new Promise((done, failed) => {
       this.buffer.addEventListener("updateend", done, { once: true });
       this.buffer.addEventListener("error", () => failed(new Error("a fragment cannot be played")), { once: true });

@@ -35,6 +35,7 @@ export function pictureInput(first, changed) {
   function refuse(sentence) {
     wrong.textContent = sentence;
     wrong.hidden = !sentence;
+    if (sentence) say(sentence);
     choose.setAttribute("aria-invalid", String(Boolean(sentence)));
     if (sentence) choose.setAttribute("aria-describedby", wrong.id);
     else choose.removeAttribute("aria-describedby");
@@ -74,9 +75,11 @@ export function pictureInput(first, changed) {
   }
 
   function show(next) {
+    const focused = next && [choose, fromLibrary].includes(document.activeElement);
     choose.hidden = Boolean(next);
     preview.hidden = !next;
     fromLibrary.hidden = Boolean(next);
+    if (focused) again.focus();
     if (!next) return;
     const address = local || renditionOf(next.asset, "thumbnail-512");
     if (shown.getAttribute("src") !== address) shown.src = address;
