@@ -124,7 +124,7 @@ export function jobStage(root, name, { reuse, cardOf }) {
     stop.disabled = job.state === "CANCELLING";
     stop.querySelector("span").textContent = job.state === "CANCELLING" ? "Stopping …" : "Stop";
     showProgress();
-    const waits = !ended && !frames && !screen.video.currentSrc;
+    const waits = !ended && !frames && !live?.next;
     if (waits || ended || !frames) cover(waits ? waiting(job) : (ended && !job.output && !frames ? "There is no video" : ""));
     const size = job.output?.size || job.spec.size;
     if (size?.width) screen.element.querySelector(".frame").style.aspectRatio = `${size.width} / ${size.height}`;

@@ -1,5 +1,5 @@
 // Plays a video while it is made: the fragments of the live playlist, by Media Source Extensions.
-import { START_S, rateOf } from "./playout.js";
+import { rateOf, waitOf } from "./playout.js";
 
 const POLL_MS = 350;
 /** Milliseconds for an answer: a device that slept has connections that are dead. */
@@ -20,6 +20,7 @@ export class LivePlayer {
     this.next = 0;
     this.fragment = 1;
     this.complete = false;
+    this.announced = null;
     this.wake = () => {};
   }
 
@@ -27,15 +28,15 @@ export class LivePlayer {
   async run() {
     try {
       if (!Source) throw new Error("this browser has no Media Source Extensions");
-      const { codecs, media } = await this.begun();
-      const type = `video/mp4; codecs="${codecs}"`;
-      if (!Source.isTypeSupported(type)) throw new Error(`this browser does not play ${type}`);
+      // It opens before the first fragment is there: that takes as long as a request.
       const source = new Source();
       const opened = new Promise((done) => source.addEventListener("sourceopen", done, { once: true }));
       this.video.disableRemotePlayback = true;
       this.url = URL.createObjectURL(source);
       this.video.src = this.url;
-      await opened;
+      const [{ codecs, media }] = await Promise.all([this.begun(), opened]);
+      const type = `video/mp4; codecs="${codecs}"`;
+      if (!Source.isTypeSupported(type)) throw new Error(`this browser does not play ${type}`);
       this.buffer = source.addSourceBuffer(type);
       this.video.addEventListener("timeupdate", () => this.pace());
       while (!this.complete) {
@@ -92,9 +93,12 @@ export class LivePlayer {
       if (line.startsWith("#EXTINF:")) length = parseFloat(line.slice(8));
       if (!line || line.startsWith("#")) continue;
       if (number === this.next) {
-        if (init !== this.init && !(await this.append(new URL(init, media)))) return;
+        const fresh = init !== this.init;
+        const [head, data] = await Promise.all([fresh ? this.bytes(new URL(init, media)) : null, this.bytes(new URL(line, media))]);
+        if ((fresh && !head) || !data) return;
+        if (fresh) await this.append(head);
         this.init = init;
-        if (!(await this.append(new URL(line, media)))) return;
+        await this.append(data);
         this.next += 1;
         this.fragment = length;
         if (this.next === 1) this.start();
@@ -104,23 +108,25 @@ export class LivePlayer {
     this.complete = text.includes("#EXT-X-ENDLIST") && this.next === number;
   }
 
-  /** Reads a segment into the buffer. Returns whether it was there. */
-  async append(url) {
-    const data = await this.asked(url).then((answer) => (answer?.ok ? answer.arrayBuffer() : null)).catch(() => null);
-    if (!data) return false;
+  /** Returns what is at an address; null: nothing, now. */
+  bytes(url) {
+    return this.asked(url).then((answer) => (answer?.ok ? answer.arrayBuffer() : null)).catch(() => null);
+  }
+
+  async append(data) {
     await new Promise((done, failed) => {
       this.buffer.addEventListener("updateend", done, { once: true });
       this.buffer.addEventListener("error", () => failed(new Error("a fragment cannot be played")), { once: true });
       this.buffer.appendBuffer(data);
     });
     this.pace();
-    return true;
   }
 
   start() {
     this.onState("playing");
     if (reduced.matches) return;
-    this.timer = setTimeout(() => this.video.play().catch(() => {}), START_S * 1000);
+    const now = performance.now() / 1000;
+    this.timer = setTimeout(() => this.video.play().catch(() => {}), waitOf(now, this.announced ?? now) * 1000);
   }
 
   pace() {
@@ -139,6 +145,7 @@ export class LivePlayer {
 
   /** A fragment was announced: looks at once. */
   poke() {
+    this.announced ??= performance.now() / 1000;
     this.wake();
   }
 

@@ -81,14 +81,19 @@ export function pictureInput(first, changed) {
     fromLibrary.hidden = Boolean(next);
     if (focused) again.focus();
     if (!next) return;
-    const address = local || renditionOf(next.asset, "thumbnail-512");
-    if (shown.getAttribute("src") !== address) shown.src = address;
+    const address = local || (next.asset && renditionOf(next.asset, "thumbnail-512"));
+    shown.hidden = !address;
+    if (address && shown.getAttribute("src") !== address) shown.src = address;
     facts.textContent = [next.name, next.width && `${next.width} × ${next.height}`, next.bytes && bytes(next.bytes)].filter(Boolean).join(" · ");
     shown.alt = `Your picture: ${next.name}`;
   }
-  // A browser shows no HEIC: the service's own copy does.
+  // A browser shows no HEIC: the service's own copy does, as soon as it is there.
   shown.addEventListener("error", () => {
-    if (local && picture?.asset) { local = ""; show(picture); }
+    if (!local) return;
+    URL.revokeObjectURL(local);
+    local = "";
+    shown.hidden = true;
+    if (picture?.asset) show(picture);
   });
 
   function onPaste(event) {
