@@ -33,7 +33,7 @@ export function deliveriesOf(hook) {
   }
 
   function draw(deliveries) {
-    const rows = deliveries.map((each) => [each.eventType, words(each.state), String(each.tries), String(each.lastError || each.lastStatus || "–"), fromNow(each.createTime)]);
+    const rows = deliveries.map((each) => [each.eventType, words(each.state), String(each.tries), each.lastError ? words(each.lastError) : String(each.lastStatus || "–"), fromNow(each.createTime)]);
     const key = JSON.stringify(rows);
     if (key === drawn) return;
     drawn = key;

@@ -17,8 +17,8 @@ export const USUAL = ALL.filter((each) => each !== "job.fragment_ready");
 /** Says which types these are. */
 export function summaryOf(types) {
   const lacks = ALL.filter((each) => !types.includes(each));
-  if (!lacks.length) return "All events";
-  return lacks.length < 4 ? `All events but ${lacks.join(", ")}` : types.join(", ");
+  if (!lacks.length) return "all events";
+  return lacks.length < 4 ? `all events but ${lacks.join(", ")}` : types.join(", ");
 }
 
 /** Shows the dialog. Returns the chosen types, or null if nothing is changed. Types of a newer release are kept. */

@@ -20,7 +20,7 @@ export function mount(root) {
   const url = el("input", { type: "url", placeholder: "https://example.com/hook", autocomplete: "off" });
   const add = el("button", { class: "button main" }, icon("plus"), el("span", { text: "Add the address" }));
   const choose = button("", async () => { types = (await chooseEventTypes(types)) || types; describe(); }, { kind: "quiet small" });
-  const describe = () => { choose.querySelector("span").textContent = `Gets: ${summaryOf(types)} …`; };
+  const describe = () => { choose.querySelector("span").textContent = `Gets ${summaryOf(types)} …`; };
   describe();
   slot("new").append(field("url", "Address", url), add, choose);
   slot("new").firstChild.classList.add("grows");
@@ -66,7 +66,7 @@ export function mount(root) {
     const shows = button("Deliveries", () => toggle(hook, deliveries, shows), { kind: "small", symbol: "more", "aria-expanded": String(open.has(hook.name)) });
     return el("li", { class: "card stack", "data-row": hook.name },
       el("div", { class: "row" }, el("h2", { text: hook.url }), el("span", { class: `state ${KINDS[hook.state] || ""}`, text: words(hook.state) })),
-      el("p", { class: "hint", text: [hook.description, summaryOf(hook.eventTypes), hook.waiting ? `${hook.waiting} wait` : "", hook.dead ? `${hook.dead} could not be delivered` : "", hook.failingSince ? `failing since ${time(hook.failingSince)}` : ""].filter(Boolean).join(" · ") }),
+      el("p", { class: "hint", text: [hook.description, `gets ${summaryOf(hook.eventTypes)}`, hook.waiting ? `${hook.waiting} wait` : "", hook.dead ? `${hook.dead} could not be delivered` : "", hook.failingSince ? `failing since ${time(hook.failingSince)}` : ""].filter(Boolean).join(" · ") }),
       el("div", { class: "row" },
         button("Test", () => act(() => post(`/v1/${hook.name}:test`), "A test is on its way."), { kind: "small", disabled: !active }),
         button(active ? "Disable" : "Enable", () => act(() => patch(`/v1/${hook.name}`, { state: active ? "DISABLED" : "ACTIVE" }), active ? "Disabled." : "Enabled."), { kind: "small" }),
