@@ -89,6 +89,7 @@ async def test_what_cannot_be_undone_is_asked_first_and_the_focus_stays_where_it
     await expect(tile).to_be_focused()
     await tile.press("Enter")
     await page.get_by_role("button", name="To the trash").press("Enter")
+    await expect(page.locator("dialog")).to_have_count(0)
     await page.get_by_role("button", name="Trash", exact=True).press("Enter")
     question = page.get_by_role("alertdialog", name="Empty the trash?")
     for answer, left in (("Cancel", 1), ("Empty the trash", 0)):
