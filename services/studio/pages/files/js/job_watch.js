@@ -23,7 +23,7 @@ export function watchJob(id, heard) {
       });
     }
     source.addEventListener("error", () => {
-      // A browser connects again by itself, unless it was refused. Refusals pass, or end with the session.
+      // A browser connects again by itself, unless it was refused. Refusals pass; a session that has ended does not come back.
       if (stopped || source.readyState !== EventSource.CLOSED) return;
       clearTimeout(timer);
       timer = setTimeout(open, 2000);
@@ -39,12 +39,14 @@ export function watchJob(id, heard) {
 
   function stop() {
     stopped = true;
+    connection.removeEventListener("signed-out", stop);
     document.removeEventListener("resume", again);
     removeEventListener("online", again);
     clearTimeout(timer);
     source?.close();
   }
 
+  connection.addEventListener("signed-out", stop);
   document.addEventListener("resume", again);
   addEventListener("online", again);
   open();

@@ -21,12 +21,12 @@ export function pictureInput(first, changed) {
   const facts = el("p", { class: "hint" });
   const bar = el("div", { class: "bar", hidden: true }, el("span"));
   const again = button("Another picture", () => file.click(), { kind: "small" });
-  const drop = button("Remove the picture", () => { set(null); choose.focus(); }, { kind: "small quiet", symbol: "close", only: true });
+  const drop = button("Remove the picture", () => { replace(null); choose.focus(); }, { kind: "small quiet", symbol: "close", only: true });
   const preview = el("div", { class: "picture-shown", hidden: true }, frame, el("div", { class: "row" }, facts, again, drop));
   const wrong = el("p", { class: "wrong", id: "picture-wrong", hidden: true });
   const fromLibrary = button("From the library", async () => {
     const asset = await chooseAsset("image", "Choose a picture");
-    if (asset) { local = ""; set(described(asset)); }
+    if (asset) replace(described(asset));
   }, { kind: "small", symbol: "library" });
   const element = el("div", { class: "field picture", "data-field": "picture", role: "group", "aria-label": "Picture" }, file, choose, preview, bar, el("div", { class: "row" }, fromLibrary), wrong);
 
@@ -48,7 +48,7 @@ export function pictureInput(first, changed) {
     const mine = turn;
     refuse(await wrongPicture(given));
     if (!wrong.hidden || mine !== turn) return;
-    if (local) URL.revokeObjectURL(local);
+    forget();
     local = URL.createObjectURL(given);
     show({ asset: "", name: given.name });
     bar.hidden = false;
@@ -59,12 +59,25 @@ export function pictureInput(first, changed) {
       say("The picture is ready.");
     } catch (problem) {
       if (mine !== turn) return;
-      set(null);
+      replace(null);
       const { detail, step } = adviceOn(problem);
       refuse(step ? `${detail} ${step}` : detail);
     } finally {
       if (mine === turn) bar.hidden = true;
     }
+  }
+
+  /** Takes another picture, or none: an upload that still runs no longer counts. */
+  function replace(next) {
+    turn += 1;
+    bar.hidden = true;
+    forget();
+    set(next);
+  }
+
+  function forget() {
+    if (local) URL.revokeObjectURL(local);
+    local = "";
   }
 
   function set(next) {
@@ -90,8 +103,7 @@ export function pictureInput(first, changed) {
   // A browser shows no HEIC: the service's own copy does, as soon as it is there.
   shown.addEventListener("error", () => {
     if (!local) return;
-    URL.revokeObjectURL(local);
-    local = "";
+    forget();
     shown.hidden = true;
     if (picture?.asset) show(picture);
   });
@@ -111,8 +123,9 @@ export function pictureInput(first, changed) {
   return {
     element,
     leave() {
+      turn += 1;
       document.removeEventListener("paste", onPaste);
-      if (local) URL.revokeObjectURL(local);
+      forget();
     },
     /** Shows what a video of a size has of the picture. `fit`: CROP or PAD; no size: the vendor decides. */
     frameFor(size, fit) {

@@ -83,7 +83,7 @@ export function mount(root, context, jobId = "") {
     try {
       const bound = await bind(spec);
       if (bound === null) return;
-      const job = await make("/v1/jobs", { spec, ...(bound ? { quoteToken: bound } : {}) });
+      const job = await make("/v1/jobs", { spec, ...(bound ? { quoteToken: bound } : {}) }, spec);
       learn(job);
       announce();
       say("The video was ordered.");
