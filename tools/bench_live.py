@@ -62,6 +62,8 @@ class Service:
     who: tuple[tuple[str, str], ...]
     metrics: str
     """URL of the metrics of the HTTP process."""
+    address: str
+    """URL of the HTTP process."""
 
     def submit(self, seed: int) -> str:
         """Submits a video, and returns its job."""
@@ -109,7 +111,7 @@ def service(folder: Path) -> Iterator[Service]:
         )
         channel = stack.enter_context(grpc.insecure_channel(server.address))
         who = (("authorization", f"Bearer {server.key_file.read_text().strip()}"), ("i2v-user", "viewer"))
-        yield Service(channel, who, f"http://{HOST}:{metrics}/metrics")
+        yield Service(channel, who, f"http://{HOST}:{metrics}/metrics", f"http://{HOST}:{port}")
 
 
 def first_picture(source: str) -> float:

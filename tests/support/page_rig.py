@@ -12,9 +12,12 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support.browser import CHROMIUM
 from tests.support.live_rig import Steps
+from tests.support.simulated_vendors import SimulatedVendors
 from tests.support.studio_rig import Rig
 
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+MICROPHONE = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+"""A microphone that beeps, and a person who allows it."""
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
@@ -23,7 +26,7 @@ async def a_browser() -> AsyncIterator[Browser]:
     """Starts Chromium, and ends it."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--no-proxy-server", "--use-fake-ui-for-media-stream"]
+            executable_path=CHROMIUM, args=["--no-sandbox", "--no-proxy-server", *MICROPHONE]
         )
         try:
             yield browser
@@ -105,3 +108,4 @@ class Stage:
     rig: Rig
     gate: Steps
     browser: Browser
+    vendors: SimulatedVendors | None = None

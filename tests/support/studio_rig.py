@@ -11,6 +11,7 @@ import httpx
 from google.protobuf.duration_pb2 import Duration
 from i2v.v1 import asset_pb2
 
+from services.orchestrator.ports.backend import Backend
 from tests.support import pictures
 from tests.support.builders import ScriptedBackend
 from tests.support.served_orchestrator import Served, caller, served
@@ -53,16 +54,21 @@ async def before_an_api(
     tmp_path: Path,
     backend: ScriptedBackend | None = None,
     studio: Mapping[str, str] | None = None,
+    vendors: Mapping[str, tuple[Backend, int]] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Rig]:
-    """`studio` are settings of the HTTP process, without the prefix; `settings` those of the API."""
+    """`studio` are settings of the HTTP process, without the prefix; `settings` those of the API.
+
+    `vendors` are backends in addition to `backend`.
+    """
     port = free_port()
 
     def change(values: dict[str, Any]) -> None:
         values.update(settings, studio_url=f"http://{HOST}:{port}")
 
+    backends: Mapping[str, tuple[Backend, int]] = {"test": (backend or ScriptedBackend(), 1), **(vendors or {})}
     async with (
-        served(database, tmp_path, {"test": (backend or ScriptedBackend(), 1)}, change=change) as i2v,
+        served(database, tmp_path, backends, change=change) as i2v,
         http_process(tmp_path, port, i2v.address, studio) as (process, metrics),
         httpx.AsyncClient(trust_env=False, timeout=30) as http,
     ):

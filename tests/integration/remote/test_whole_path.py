@@ -1,24 +1,18 @@
 """From a scene to a video through every process of ours, with simulators in the place of vendor and language model."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from i2v.v1 import asset_pb2, job_pb2
-from prometheus_client import CollectorRegistry
 
-from services.orchestrator.backends.provider_backend import ProviderBackend
-from services.providers.prompt.app import open_app
-from services.providers.prompt.settings import Settings
 from tests.support import sounds
 from tests.support.pictures import a_picture
-from tests.support.plan_files import plan_table
-from tests.support.provider_and_simulator import ACCESS, Provided, provided
+from tests.support.provider_and_simulator import Provided
 from tests.support.served_orchestrator import Served, caller, served
-from tools.simulators.llm import FAULTS, MODEL, LlmSimulator
+from tests.support.simulated_vendors import simulated_vendors
+from tools.simulators.llm import FAULTS, LlmSimulator
 
 State = job_pb2.Job
 
@@ -42,35 +36,11 @@ class Whole:
 
 @pytest.fixture
 async def whole(database: str, tmp_path: Path) -> AsyncIterator[Whole]:
-    (tmp_path / "plans").write_text("".join(plan_table(name, 9_000_000, 9) for name in ("test", "poor")))
-    (tmp_path / "key").write_text(ACCESS)
-    async with AsyncExitStack() as stack:
-        vendor = await stack.enter_async_context(provided("wavespeed", tmp_path / "provider"))
-        llm = await stack.enter_async_context(LlmSimulator().serving())
-        settings = Settings(
-            listen="127.0.0.1:0",
-            metrics_listen="",
-            access_key=ACCESS,
-            llm_url=llm.url,
-            llm_model=MODEL,
-            input_price_micros=150_000,
-            output_price_micros=600_000,
-            drain_s=0.0,
-        )
-        writer = await stack.enter_async_context(open_app(settings, registry=CollectorRegistry()))
-        backend = ProviderBackend(f"127.0.0.1:{vendor.app.server.port}", lambda: ACCESS)
-        stack.push_async_callback(backend.close)
-
-        def change(values: dict[str, Any]) -> None:
-            values |= {
-                "providers": f"wavespeed=127.0.0.1:{vendor.app.server.port}",
-                "provider_key_file": str(tmp_path / "key"),
-                "prompt_writer": f"127.0.0.1:{writer.server.port}",
-                "plans_file": tmp_path / "plans",
-            }
-
-        i2v = await stack.enter_async_context(served(database, tmp_path, {"wavespeed": (backend, 2)}, change=change))
-        yield Whole(i2v, vendor, llm)
+    async with (
+        simulated_vendors(tmp_path, ["wavespeed"]) as vendors,
+        served(database, tmp_path, vendors.backends, change=lambda values: values.update(vendors.settings)) as i2v,
+    ):
+        yield Whole(i2v, vendors.providers["wavespeed"], vendors.llm)
         assert await i2v.app.store.counter_audits.full(limit=9) == []
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from i2v.admin.v1.key_pb2 import Key
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.integration.tenants.conftest import Admin
 from tests.support.browser import CHROMIUM, NO_BROWSER
@@ -27,9 +27,15 @@ async def test_an_upload_is_tagged_found_collected_shared_deleted_and_restored(p
     await page.get_by_label("Tag for what is chosen").fill("pets")
     await page.get_by_role("button", name="Add the tag").click()
     await expect(page.locator(".tile .hint")).to_contain_text("pets")
-    page.once("dialog", lambda dialog: dialog.accept("Animals"))
     await page.get_by_role("checkbox", name="Choose").check()
-    await page.get_by_label("Collection for what is chosen").select_option("new")
+    album = page.get_by_label("Collection for what is chosen")
+    await album.select_option("new")
+    await page.keyboard.press("Escape")
+    await expect(album).to_have_value("")
+    await album.select_option("new")
+    await page.get_by_label("Title").fill("Animals")
+    assert await person.faults() == []
+    await page.keyboard.press("Enter")
     await expect(page.get_by_label("Collection", exact=True)).to_contain_text("Animals (1)")
     await expect(page.locator("#live")).to_contain_text("Added.")
     star = page.get_by_role("button", name="Favourite: a cat <b>.png")
@@ -63,6 +69,38 @@ async def test_an_upload_is_tagged_found_collected_shared_deleted_and_restored(p
     await page.locator(".tile .asset").click()
     await page.get_by_role("button", name="Restore").click()
     await expect(page.get_by_text("The trash is empty.")).to_be_visible()
+    await page.get_by_label("Collection", exact=True).select_option(label="Animals (1)")
+    await page.get_by_role("button", name="Delete the collection").click()
+    await page.get_by_role("alertdialog").get_by_role("button", name="Delete the collection").click()
+    await expect(page.get_by_label("Collection", exact=True)).not_to_contain_text("Animals")
+
+
+async def test_what_cannot_be_undone_is_asked_first_and_the_focus_stays_where_it_was(
+    person: Person, tmp_path: Path
+) -> None:
+    page = person.page
+    await person.go("library")
+    await page.locator('[data-slot="uploads"] input').set_input_files(await picture_file(tmp_path, PICTURE))
+    tile = page.locator(".tile .asset")
+    await tile.press("Enter")
+    await page.get_by_role("textbox", name="Title").fill("A tabby")
+    await page.get_by_role("button", name="Save").press("Enter")
+    await expect(page.locator(".tile")).to_contain_text("A tabby")
+    await expect(tile).to_be_focused()
+    await tile.press("Enter")
+    await page.get_by_role("button", name="To the trash").press("Enter")
+    await expect(page.locator("dialog")).to_have_count(0)
+    await page.get_by_role("button", name="Trash", exact=True).press("Enter")
+    question = page.get_by_role("alertdialog", name="Empty the trash?")
+    for answer, left in (("Cancel", 1), ("Empty the trash", 0)):
+        await page.get_by_role("button", name="Empty the trash").press("Enter")
+        await expect(question.get_by_role("button", name="Cancel")).to_be_focused()
+        assert await person.faults() == []
+        await question.get_by_role("button", name=answer).press("Enter")
+        await expect(question).to_have_count(0)
+        await expect(page.get_by_role("button", name="Empty the trash")).to_be_focused()
+        await expect(page.locator(".tile")).to_have_count(left)
+    await expect(page.get_by_text("1 deleted")).to_be_visible()
 
 
 async def test_an_admin_makes_a_webhook_and_a_key(stage: Stage) -> None:
@@ -78,10 +116,24 @@ async def test_an_admin_makes_a_webhook_and_a_key(stage: Stage) -> None:
         await page.get_by_label("Address").fill("https://example.com/hook")
         await page.get_by_role("button", name="Add the address").click()
         await expect(page.locator(".secret")).to_contain_text("whsec_")
-        await page.get_by_role("button", name="Deliveries").click()
-        await expect(page.get_by_text("Nothing was sent yet.")).to_be_visible()
-        await page.get_by_role("button", name="Test").click()
-        await expect(page.get_by_role("cell", name="webhook.test")).to_be_visible()
+        await expect(page.locator(".rows")).to_contain_text("gets all events but job.fragment_ready")
+        events = page.get_by_role("button", name="Events", exact=True)
+        await events.press("Enter")
+        assert await person.faults() == []
+        await page.get_by_role("button", name="None").press("Enter")
+        await page.get_by_role("button", name="Use these").press("Enter")
+        await expect(page.get_by_text("Choose at least one.")).to_be_visible()
+        for event in ("job.failed", "usage.warning"):
+            await page.get_by_role("checkbox", name=event).press("Space")
+        await page.get_by_role("button", name="Use these").press("Enter")
+        await expect(page.get_by_text("gets job.failed, usage.warning")).to_be_visible()
+        await expect(events).to_be_focused()
+        await page.get_by_role("button", name="Test").press("Enter")
+        await page.get_by_role("button", name="Deliveries").press("Enter")
+        test = page.get_by_role("row", name="webhook.test")
+        await expect(test).to_be_visible()
+        await expect(page.get_by_role("button", name="Deliveries")).to_have_attribute("aria-expanded", "true")
+        await expect(test.get_by_role("cell").nth(2)).to_have_text("1")  # its first try, without a click
         first = await page.locator(".secret").text_content()
         await page.get_by_role("button", name="New secret").click()
         await expect(page.locator(".secret")).not_to_have_text(first or "")
@@ -91,8 +143,20 @@ async def test_an_admin_makes_a_webhook_and_a_key(stage: Stage) -> None:
         await page.get_by_label("Name").fill("web shop")
         await page.get_by_role("button", name="Make the key").click()
         await expect(page.locator(".secret")).to_contain_text("i2v_")
-        page.once("dialog", lambda dialog: dialog.accept())
-        await page.get_by_role("button", name="Revoke web shop").click()
-        await expect(page.locator(".card.stack", has_text="web shop")).to_contain_text("Ended")
+        rows = page.locator(".card.stack", has_text="web shop")
+        await page.route("**/v1/keys/*:rotate", lost, times=1)
+        await page.get_by_role("button", name="Replace web shop").press("Enter")
+        await expect(page.get_by_text("The new key; the old one works for a day")).to_be_visible()
+        await expect(rows).to_have_count(3)
+        await expect(rows.get_by_text("Ended")).to_have_count(1)  # that whose text was lost
+        await page.get_by_role("button", name="Revoke web shop").first.click()
+        await page.get_by_role("alertdialog").get_by_role("button", name="Revoke").click()
+        await expect(rows.get_by_text("Ended")).to_have_count(2)
         assert await person.faults() == []
         assert person.complaints == []
+
+
+async def lost(route: Route) -> None:
+    """Lets a request through, and loses its answer."""
+    await route.fetch()
+    await route.abort()

@@ -1,13 +1,16 @@
 """What the page shows when something is wrong, and that what others wrote is never a script."""
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
+from i2v.admin.v1.key_pb2 import Key
 from playwright.async_api import Route, expect
 
+from tests.integration.tenants.conftest import Admin
 from tests.support.browser import CHROMIUM, NO_BROWSER
-from tests.support.page_rig import Person, Stage, a_person, picture_file
+from tests.support.page_rig import PHONE, WIDE, Person, Stage, a_person, picture_file
 from tests.support.studio_rig import PICTURE
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_BROWSER)
@@ -25,7 +28,8 @@ async def text_to_video(person: Person, prompt: str) -> None:
     [
         ("cat.png", b"MZ\x90\x00 this program cannot be run in DOS mode", "This file is no JPG, PNG, WebP"),
         ("cat.jpg", b"<svg onload='alert(1)'>", "This file is no JPG, PNG, WebP"),
-        ("cat.png", PICTURE + bytes(10_000_001), "may have 10 MB"),
+        ("cat.png", PICTURE.ljust(10_000_001, b"\0"), "may have 10 MB"),
+        ("cat.webp", b"<!doctype html><script>alert(1)</script>", "This file is no JPG, PNG, WebP"),
         ("cat.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "picture"),
         ("cat.png", b"", "The file is empty"),
     ],
@@ -176,19 +180,37 @@ async def test_a_picture_that_was_removed_while_it_arrives_stays_away(person: Pe
     assert json.loads(await page.evaluate("sessionStorage[Object.keys(sessionStorage)[0]]"))["picture"] is None
 
 
-async def test_no_place_has_faults_of_accessibility_in_any_colours(stage: Stage) -> None:
-    for scheme in ("light", "dark"):
-        async with a_person(stage.browser, stage.rig.address, color_scheme=scheme, reduced_motion="reduce") as person:
-            await person.sign_in("studio-key", "of-axe")
-            if scheme == "light":
-                await text_to_video(person, "for axe")
-                await person.page.get_by_role("button", name="Make the video").click()
-            await expect(person.page.locator(".stage .state")).to_have_text("Ready")
-            for place in PLACES:
+async def test_no_place_and_no_dialog_has_faults_of_accessibility_in_any_colours_and_size(
+    stage: Stage,
+) -> None:
+    key = (await Admin(stage.rig.i2v.channel).new_key(*Key.Scope.values()[1:])).key_text
+    async with a_person(stage.browser, stage.rig.address, reduced_motion="reduce") as person:
+        page = person.page
+        await person.sign_in(key, "of-axe")
+        await text_to_video(person, "for axe")
+        await page.get_by_role("button", name="Make the video").click()
+        await expect(page.locator(".stage .state")).to_have_text("Ready")
+        for scheme, size in itertools.product(("light", "dark"), (WIDE, PHONE)):
+            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await page.set_viewport_size(size)  # type: ignore[arg-type]
+            for place in (*PLACES, "webhooks", "keys"):
                 await person.go(place)
-                await person.page.wait_for_load_state("networkidle")
-                assert await person.faults() == [], (scheme, place)
-            assert person.complaints == []
+                await page.wait_for_load_state("networkidle")
+                assert await person.faults() == [], (scheme, size, place)
+        await person.go("library")
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await page.locator(".tile .asset").first.click()
+            assert await person.faults() == [], scheme
+            await page.get_by_role("button", name="Share").click()
+            assert await person.faults() == [], scheme
+            await page.keyboard.press("Escape")
+            await expect(page.locator("dialog")).to_have_count(0)
+        await person.go("make")
+        await page.get_by_role("radio", name="Image to video").check()
+        await page.get_by_role("button", name="From the library").click()
+        assert await person.faults() == []
+        assert person.complaints == []
 
 
 async def test_the_page_is_small_and_loads_nothing_from_elsewhere(person: Person, stage: Stage) -> None:
@@ -208,8 +230,8 @@ async def test_fragments_that_come_in_time_never_stop_the_video(person: Person) 
           let seed = 7, stops = 0;
           const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
           for (let run = 0; run < 1000; run += 1) {
-            // Each fragment is made before its turn; to read it takes up to 200 ms.
-            const arrivals = [0];
+            // Each fragment is made before its turn; to read it, the first one too, takes up to 200 ms.
+            const arrivals = [random() * 0.2];
             for (let index = 1; index < 7; index += 1)
               arrivals.push(Math.max(arrivals.at(-1), (index - 1 + random()) * 0.75 + random() * 0.2));
             stops += underruns(arrivals, 0.75);

@@ -8,13 +8,15 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from services.orchestrator.domain.webhook import EventType
 from services.studio.pages.page_files import FOLDER, KEPT, PageFiles, page_files
 
 FORBIDDEN = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|createContextualFragment|"
-    r"localStorage\.setItem\((?!\"i2v-theme\")|https?://(?!www\.w3\.org/|example\.com)"
+    r"localStorage\.setItem\((?!\"i2v-theme\")|"
+    r"(?<![\w.])(?:alert|confirm|prompt)\(|https?://(?!www\.w3\.org/|example\.com)"
 )
-"""`https://…` other than names of namespaces and examples in fields."""
+"""What makes HTML of texts or runs them, browsers' own dialogs, and `https://…` other than namespaces and examples."""
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +73,8 @@ def test_a_file_is_kept_under_its_version_and_under_no_other(files: PageFiles, c
     assert (other.status_code, other.headers["cache-control"], other.text) == (200, "no-store", answer.text)
     for path in ("js/none.js", "../page_files.py", "%2e%2e/page_files.py", "js"):
         assert client.get(f"/page/{files.version}/{path}").status_code == 404
+
+
+def test_every_event_type_can_be_chosen_for_a_webhook(files: PageFiles) -> None:
+    named = re.findall(r'"(\w+\.\w+)":', texts(files)["js/event_types.js"])
+    assert sorted(named) == sorted(EventType)

@@ -13,18 +13,25 @@ export class Problem extends Error {
     this.retryAfter = retryAfter;
   }
 
+  /** Whether the service itself is not there: a proxy answers in its place, or the HTTP process for the API. */
+  get isAway() {
+    return this.reason === "API_UNAVAILABLE" || ([502, 503, 504].includes(this.status) && this.reason === "UNKNOWN");
+  }
+
   /** Whether the same call may do later. */
   get mayPass() {
-    return this.status === 0 || this.status === 503 || this.status === 504;
+    return this.status === 0 || [502, 503, 504].includes(this.status);
   }
 }
 
-/** Says `signed-out`, `offline` and `online` to the page. */
+/** Says `signed-out`, `offline`, `away` and `online` to the page. */
 export const connection = new EventTarget();
+/** Milliseconds until a call without an answer is given up: a device that slept has connections that are dead. */
+const PATIENCE_MS = 60_000;
 
 function noted(problem) {
-  if (problem.status === 401) connection.dispatchEvent(new Event("signed-out"));
-  else connection.dispatchEvent(new Event(problem.status === 0 ? "offline" : "online"));
+  const kind = { 0: "offline", 401: "signed-out" }[problem.status] || (problem.isAway ? "away" : "online");
+  connection.dispatchEvent(new Event(kind));
   return problem;
 }
 
@@ -47,7 +54,8 @@ export async function call(method, path, { body, key, signal, etag } = {}) {
   if (etag) headers["If-Match"] = etag;
   let response;
   try {
-    response = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
+    const patience = AbortSignal.timeout(PATIENCE_MS);
+    response = await fetch(path, { method, headers, signal: signal ? AbortSignal.any([signal, patience]) : patience, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw unreachable();

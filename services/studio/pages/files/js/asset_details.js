@@ -6,6 +6,7 @@ import { bytes, money, seconds, secondsOf, time } from "./format.js";
 import { say } from "./live_region.js";
 import { notice, problemNotice } from "./notice.js";
 import { player } from "./player.js";
+import { sure } from "./question.js";
 import { shareDialog } from "./share_dialog.js";
 
 /** Shows the dialog. `changed` is called when the library is not as before. */
@@ -34,7 +35,7 @@ export function assetDialog(asset, { changed }) {
   const deleted = Boolean(asset.deleteTime);
   const works = deleted
     ? [button("Restore", act(() => post(`/v1/${asset.name}:restore`), "Restored."), { kind: "main" }),
-      button("Delete for good", () => confirm("Delete it for good? This cannot be undone.") && act(() => remove(`/v1/${asset.name}?permanent=true`), "Deleted for good.")(), { kind: "danger", symbol: "trash" })]
+      button("Delete for good", async () => { if (await sure("Delete it for good?", "This cannot be undone.", "Delete for good")) act(() => remove(`/v1/${asset.name}?permanent=true`), "Deleted for good.")(); }, { kind: "danger", symbol: "trash" })]
     : [button("Save", save, { kind: "main" }), el("a", { class: "button", href: contentOf(asset.name, `${title.value || idOf(asset.name).slice(0, 12)}`), download: "" }, "Download"),
       origin?.job ? el("a", { class: "button", href: `#/make/${idOf(origin.job)}`, onclick: () => dialog.close() }, "Its job") : null,
       button("Share", () => { dialog.close(); shareDialog({ asset: asset.name }); }, { symbol: "link" }),

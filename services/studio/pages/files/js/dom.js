@@ -44,6 +44,20 @@ export function template(name) {
   return document.getElementById(`view-${name}`).content.cloneNode(true);
 }
 
+const named = (element) => element.getAttribute("aria-label") || element.textContent;
+
+/** Replaces what a list has. The control that had the focus has it again: that of the same name or look, in the row of the same `data-row`. */
+export function redraw(list, rows) {
+  const held = list.contains(document.activeElement) ? document.activeElement : null;
+  list.replaceChildren(...rows);
+  if (!held || held === document.activeElement) return;
+  if (held.isConnected) { held.focus(); return; }
+  const row = rows.find((each) => each.dataset.row && each.dataset.row === held.closest("[data-row]")?.dataset.row);
+  const alike = row ? [...row.querySelectorAll(held.tagName)] : [];
+  const same = alike.find((each) => named(each) === named(held)) || alike.find((each) => each.className === held.className);
+  (same || document.getElementById("main")).focus({ preventScroll: true });
+}
+
 let numbers = 0;
 
 /** Returns an id that no other element has. */

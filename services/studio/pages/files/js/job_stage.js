@@ -2,7 +2,7 @@
 import { call, contentOf, get, idOf, make, post, renditionOf } from "./api.js";
 import { button, el } from "./dom.js";
 import { fromNow, money, seconds, secondsOf, span, time, words } from "./format.js";
-import { ENDED, announce, change, inputOf, jobOf, learn, reread, titleOf } from "./jobs.js";
+import { ENDED, announce, change, follow, inputOf, jobOf, learn, reread, titleOf } from "./jobs.js";
 import { LAST, watchJob } from "./job_watch.js";
 import { LivePlayer } from "./live_player.js";
 import { say } from "./live_region.js";
@@ -10,8 +10,8 @@ import { notice, problemNotice } from "./notice.js";
 import { player } from "./player.js";
 import { STATES } from "./job_state.js";
 
-/** Shows a job. `reuse(job, again)`: takes its settings; `again`: with another seed, at once. Returns what leaves it. */
-export function jobStage(root, name, { reuse }) {
+/** Shows a job. `reuse(job, again)`: takes its settings; `again`: with another seed, at once. `cardOf(id)`: a model. Returns what leaves it. */
+export function jobStage(root, name, { reuse, cardOf }) {
   const id = idOf(name);
   const screen = player("The video", { fps: 16 });
   const over = el("div", { class: "over" });
@@ -32,6 +32,8 @@ export function jobStage(root, name, { reuse }) {
   let said = -1;
   let shown = "";
   let left = false;
+  let ending = false;
+  let again = 0;
   let unwatch = () => {};
   const clock = setInterval(() => showProgress(), 1000);
 
@@ -65,10 +67,17 @@ export function jobStage(root, name, { reuse }) {
     }
     if (LAST.has(kind)) {
       live?.poke();
-      reread(name).then((job) => { if (!left) { draw(); say(spoken(job)); announce(); } }, () => setTimeout(begin, 2000));
+      conclude();
       return;
     }
     draw();
+  }
+
+  /** Shows the end, once. */
+  function conclude() {
+    if (ending || left) return;
+    ending = true;
+    reread(name).then((job) => { if (!left) { draw(); say(spoken(job)); announce(); } }, () => { ending = false; setTimeout(conclude, 2000); });
   }
 
   function spoken(job) {
@@ -115,11 +124,16 @@ export function jobStage(root, name, { reuse }) {
     stop.disabled = job.state === "CANCELLING";
     stop.querySelector("span").textContent = job.state === "CANCELLING" ? "Stopping …" : "Stop";
     showProgress();
-    const waits = !ended && !frames && !screen.video.currentSrc;
-    if (waits || ended || !frames) cover(waits ? (job.state === "QUEUED" ? "It waits for its turn" : "The first frames are being made") : (ended && !job.output && !frames ? "There is no video" : ""));
+    const waits = !ended && !frames && !live?.next;
+    if (waits || ended || !frames) cover(waits ? waiting(job) : (ended && !job.output && !frames ? "There is no video" : ""));
     const size = job.output?.size || job.spec.size;
     if (size?.width) screen.element.querySelector(".frame").style.aspectRatio = `${size.width} / ${size.height}`;
     if (ended && shown !== job.state) { shown = job.state; drawEnd(job); }
+  }
+
+  function waiting(job) {
+    if (job.state === "QUEUED") return "It waits for its turn";
+    return cardOf(job.spec.model)?.remote ? "The vendor is making it, and sends it when it is complete" : "The first frames are being made";
   }
 
   function drawEnd(job) {
@@ -133,7 +147,8 @@ export function jobStage(root, name, { reuse }) {
         el("a", { class: "button small", href: renditionOf(asset, "poster"), download: "poster.jpg" }, "Poster"));
       get(`/v1/${asset}`).then((found) => found.audioDuration && screen.hasSound(), () => {});
     }
-    works.push(button("Again with another seed", () => reuse(job, true), { kind: "small", symbol: "again" }), button("Reuse settings", () => reuse(job, false), { kind: "small", symbol: "reuse" }));
+    const seeded = job.spec.seed !== undefined;
+    works.push(button(seeded ? "Again with another seed" : "Again", () => reuse(job, true), { kind: "small", symbol: "again" }), button("Reuse settings", () => reuse(job, false), { kind: "small", symbol: "reuse" }));
     if (job.output) works.push(el("a", { class: "button small", href: `#/compare/${idOf(job.name)}` }, "Compare"));
     actions.replaceChildren(...works);
     if (job.state === "FAILED") {
@@ -149,10 +164,12 @@ export function jobStage(root, name, { reuse }) {
   function factsOf(job) {
     const [, input] = inputOf(job.spec);
     const { output, spec } = job;
+    const card = cardOf(spec.model);
+    const quality = !card || card.qualities.length > 1 ? { FAST: "Faster", QUALITY: "Best" }[spec.quality] : "";
     const facts = [
       ["Cost", job.refunded ? `${money(job.charged)}, of which ${money(job.refunded)} was refunded` : money(job.charged)],
-      ["Prompt", job.prompt || input.prompt], ["Scene", input.scene], ["Negative prompt", input.negativePrompt], ["Seed", spec.seed],
-      ["Model", spec.model], ["Quality", spec.quality && spec.quality !== "QUALITY_UNSPECIFIED" ? (spec.quality === "FAST" ? "Faster" : "Best") : ""],
+      ["Prompt", job.prompt || input.prompt], ["Scene", input.scene], ["Story", input.story], ["Negative prompt", input.negativePrompt], ["Guidance", input.guidanceScale], ["Seed", spec.seed],
+      ["Model", card ? `${card.displayName} (${spec.model})` : spec.model], ["Resolution", spec.resolution], ["Quality", quality],
       ["Video", output && `${output.size.width} × ${output.size.height} · ${seconds(secondsOf(output.duration))} · ${output.frames} frames`],
       ["Made", job.startTime ? `${time(job.startTime)}, in ${span(elapsed(job))}` : time(job.createTime)],
     ].filter(([, value]) => value);
@@ -178,8 +195,10 @@ export function jobStage(root, name, { reuse }) {
 
   async function begin() {
     try {
+      clearTimeout(again);
       const job = await reread(name);
       if (left) return;
+      trouble.replaceChildren();
       draw();
       if (ENDED.has(job.state)) return;
       live = new LivePlayer(screen.video, id, (heardState) => {
@@ -190,16 +209,25 @@ export function jobStage(root, name, { reuse }) {
       live.run();
       unwatch = watchJob(id, heard);
     } catch (problem) {
-      if (!left) trouble.replaceChildren(problemNotice(problem, begin));
+      if (left) return;
+      trouble.replaceChildren(problemNotice(problem, begin));
+      if (problem.mayPass) again = setTimeout(begin, 2000);
     }
   }
   screen.video.addEventListener("waiting", () => { if (live && !live.complete && frames) cover("Waiting for the next frames", true); });
   screen.video.addEventListener("playing", () => cover(""));
   begin();
+  // The list of jobs says it too, if the stream of events is broken without a word.
+  const unfollow = follow(() => {
+    const job = jobOf(name);
+    if (job && live && ENDED.has(job.state) && shown !== job.state) { unwatch(); live.poke(); conclude(); }
+  });
 
   return () => {
     left = true;
+    unfollow();
     clearInterval(clock);
+    clearTimeout(again);
     unwatch();
     live?.release();
     screen.video.removeAttribute("src");

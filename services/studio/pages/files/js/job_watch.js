@@ -30,14 +30,25 @@ export function watchJob(id, heard) {
     });
   }
 
+  /** A device that slept has a connection that looks open and is dead. */
+  function again() {
+    clearTimeout(timer);
+    source?.close();
+    open();
+  }
+
   function stop() {
     stopped = true;
     connection.removeEventListener("signed-out", stop);
+    document.removeEventListener("resume", again);
+    removeEventListener("online", again);
     clearTimeout(timer);
     source?.close();
   }
 
   connection.addEventListener("signed-out", stop);
+  document.addEventListener("resume", again);
+  addEventListener("online", again);
   open();
   return stop;
 }

@@ -70,6 +70,7 @@ export function announce() {
 
 tabs?.addEventListener("message", refresh);
 document.addEventListener("visibilitychange", () => !document.hidden && refresh());
+document.addEventListener("resume", refresh);
 
 /** Returns a job's input: its operation's name in the spec, and the fields of it. */
 export function inputOf(spec) {

@@ -1,9 +1,14 @@
 // Plays a video while it is made: the fragments of the live playlist, by Media Source Extensions.
-import { START_S, rateOf } from "./playout.js";
+import { rateOf, waitOf } from "./playout.js";
 
 const POLL_MS = 350;
+/** Milliseconds for an answer: a device that slept has connections that are dead. */
+const PATIENCE_MS = 15_000;
 const reduced = matchMedia("(prefers-reduced-motion: reduce)");
 const Source = window.ManagedMediaSource || window.MediaSource;
+
+/** Returns whether a refusal may pass: too many requests, or a service that is away. */
+const passes = (status) => status === 429 || status >= 500;
 
 /** Feeds a video element with a job's fragments. `onState(state)` is called with `waiting`, `playing`, `complete` or `none`. */
 export class LivePlayer {
@@ -15,6 +20,7 @@ export class LivePlayer {
     this.next = 0;
     this.fragment = 1;
     this.complete = false;
+    this.announced = null;
     this.wake = () => {};
   }
 
@@ -22,15 +28,15 @@ export class LivePlayer {
   async run() {
     try {
       if (!Source) throw new Error("this browser has no Media Source Extensions");
-      const { codecs, media } = await this.begun();
-      const type = `video/mp4; codecs="${codecs}"`;
-      if (!Source.isTypeSupported(type)) throw new Error(`this browser does not play ${type}`);
+      // It opens before the first fragment is there: that takes as long as a request.
       const source = new Source();
       const opened = new Promise((done) => source.addEventListener("sourceopen", done, { once: true }));
       this.video.disableRemotePlayback = true;
       this.url = URL.createObjectURL(source);
       this.video.src = this.url;
-      await opened;
+      const [{ codecs, media }] = await Promise.all([this.begun(), opened]);
+      const type = `video/mp4; codecs="${codecs}"`;
+      if (!Source.isTypeSupported(type)) throw new Error(`this browser does not play ${type}`);
       this.buffer = source.addSourceBuffer(type);
       this.video.addEventListener("timeupdate", () => this.pace());
       while (!this.complete) {
@@ -46,31 +52,36 @@ export class LivePlayer {
     }
   }
 
+  /** Returns the answer of an address, or null if there is none. Throws AbortError once the player is stopped. */
+  async asked(url, cache = "default") {
+    const signal = AbortSignal.any([this.stopped.signal, AbortSignal.timeout(PATIENCE_MS)]);
+    try {
+      return await fetch(url, { signal, cache });
+    } catch (error) {
+      if (this.stopped.signal.aborted) throw error;
+      return null;
+    }
+  }
+
   /** Waits for the first fragment. */
   async begun() {
     for (;;) {
-      const answer = await fetch(this.address, { signal: this.stopped.signal }).catch((error) => {
-        if (error.name === "AbortError") throw error;
-        return null;
-      });
+      const answer = await this.asked(this.address);
       if (answer?.ok) {
         const text = await answer.text();
         const uri = text.split("\n").find((line) => line && !line.startsWith("#"));
         return { codecs: /CODECS="([^"]+)"/.exec(text)?.[1] ?? "avc1.42E01E", media: new URL(uri, this.address) };
       }
-      if (answer && answer.status !== 503 && answer.status !== 504) throw new Error(`there is nothing to play live: ${answer.status}`);
+      if (answer && !passes(answer.status)) throw new Error(`there is nothing to play live: ${answer.status}`);
       await this.pause(1000);
     }
   }
 
   /** Appends what the playlist has more than before. */
   async read(media) {
-    const answer = await fetch(media, { signal: this.stopped.signal, cache: "no-store" }).catch((error) => {
-      if (error.name === "AbortError") throw error;
-      return null;
-    });
+    const answer = await this.asked(media, "no-store");
     if (!answer?.ok) {
-      if (answer && answer.status < 500) throw new Error(`the playlist ended: ${answer.status}`);
+      if (answer && !passes(answer.status)) throw new Error(`the playlist ended: ${answer.status}`);
       return;
     }
     let number = 0;
@@ -82,9 +93,12 @@ export class LivePlayer {
       if (line.startsWith("#EXTINF:")) length = parseFloat(line.slice(8));
       if (!line || line.startsWith("#")) continue;
       if (number === this.next) {
-        if (init !== this.init) await this.append(new URL(init, media));
+        const fresh = init !== this.init;
+        const [head, data] = await Promise.all([fresh ? this.bytes(new URL(init, media)) : null, this.bytes(new URL(line, media))]);
+        if ((fresh && !head) || !data) return;
+        if (fresh) await this.append(head);
         this.init = init;
-        if (!(await this.append(new URL(line, media)))) return;
+        await this.append(data);
         this.next += 1;
         this.fragment = length;
         if (this.next === 1) this.start();
@@ -94,27 +108,25 @@ export class LivePlayer {
     this.complete = text.includes("#EXT-X-ENDLIST") && this.next === number;
   }
 
-  /** Reads a segment into the buffer. Returns whether it was there. */
-  async append(url) {
-    const answer = await fetch(url, { signal: this.stopped.signal }).catch((error) => {
-      if (error.name === "AbortError") throw error;
-      return null;
-    });
-    if (!answer?.ok) return false;
-    const data = await answer.arrayBuffer();
+  /** Returns what is at an address; null: nothing, now. */
+  bytes(url) {
+    return this.asked(url).then((answer) => (answer?.ok ? answer.arrayBuffer() : null)).catch(() => null);
+  }
+
+  async append(data) {
     await new Promise((done, failed) => {
       this.buffer.addEventListener("updateend", done, { once: true });
       this.buffer.addEventListener("error", () => failed(new Error("a fragment cannot be played")), { once: true });
       this.buffer.appendBuffer(data);
     });
     this.pace();
-    return true;
   }
 
   start() {
     this.onState("playing");
     if (reduced.matches) return;
-    this.timer = setTimeout(() => this.video.play().catch(() => {}), START_S * 1000);
+    const now = performance.now() / 1000;
+    this.timer = setTimeout(() => this.video.play().catch(() => {}), waitOf(now, this.announced ?? now) * 1000);
   }
 
   pace() {
@@ -133,6 +145,7 @@ export class LivePlayer {
 
   /** A fragment was announced: looks at once. */
   poke() {
+    this.announced ??= performance.now() / 1000;
     this.wake();
   }
 

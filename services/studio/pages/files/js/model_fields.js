@@ -2,8 +2,8 @@
 import { button, el, setIcon } from "./dom.js";
 import { randomSeed } from "./draft.js";
 import { choices, field, list } from "./field.js";
-import { micros, seconds, secondsOf } from "./format.js";
-import { drawMask } from "./mask_input.js";
+import { micros, seconds, secondsOf, words } from "./format.js";
+import { maskField } from "./mask_field.js";
 import { pictureInput } from "./picture_input.js";
 import { soundInput } from "./sound_input.js";
 import { sceneFields } from "./scene_fields.js";
@@ -17,6 +17,7 @@ export function modelFields(draft, models, card, changed, another) {
   const elements = [];
   let picture = null;
   let sound = null;
+  let mask = null;
   let size = null;
   const set = (name) => (value) => { draft[name] = value; changed(); refit(); };
 
@@ -26,15 +27,16 @@ export function modelFields(draft, models, card, changed, another) {
   }
 
   if (offer.picture) {
-    picture = pictureInput(draft.picture, (value) => { draft.picture = value; draft.mask = null; changed(); refit(); });
+    picture = pictureInput(draft.picture, (value) => { draft.picture = value; draft.mask = null; mask?.show(); changed(); refit(); });
     elements.push(picture.element);
   }
   if (offer.audio) {
-    sound = soundInput(draft.audio, offer.audioRequired, set("audio"));
+    sound = soundInput(draft.audio, offer, set("audio"));
     elements.push(sound.element);
   }
-  if (offer.prompt) elements.push(promptField(draft, offer, changed));
-  if (offer.scene) elements.push(sceneFields(draft, !offer.prompt, changed));
+  const scene = offer.scene ? sceneFields(draft, !offer.prompt, changed) : null;
+  if (offer.prompt) elements.push(promptField(draft, offer, () => { scene?.show(); changed(); }));
+  if (scene) elements.push(scene.element);
 
   const model = list(models.map((each) => [each.name, named(each)]), card.name, (value) => { draft.model = value; another(); });
   elements.push(field("model", "Model", model, { hint: card.description }), ...notes(card));
@@ -54,7 +56,10 @@ export function modelFields(draft, models, card, changed, another) {
   if (offer.fit) grid.append(choices("fit", "Picture", [["CROP", "Fill, and crop"], ["PAD", "All of it, with bars"]], draft.fit, set("fit")));
   if (offer.expansion) grid.append(choices("promptExpansion", "Longer prompt", [["", "As usual"], ["yes", "Yes"], ["no", "No"]], draft.promptExpansion, set("promptExpansion")));
   if (offer.guidance) grid.append(guidance(draft, set("guidanceScale")));
-  if (offer.mask) grid.append(mask(draft, changed));
+  if (offer.mask) {
+    mask = maskField(draft, changed);
+    grid.append(mask.element);
+  }
   if (offer.negative) grid.append(negative(draft, offer, changed));
   const seed = offer.seed ? seedField(draft, changed) : null;
   if (seed) grid.append(seed.element);
@@ -68,9 +73,18 @@ export function modelFields(draft, models, card, changed, another) {
   };
 }
 
+/** Returns the name of a model with what tells it from others: who makes the video, and what it costs at least. */
 function named(model) {
-  const price = model.pricePerSecond ? ` · ${micros(model.pricePerSecond.amountMicros, model.pricePerSecond.currencyCode)} a second` : "";
-  return `${model.displayName}${price}${model.drained ? " · in maintenance" : ""}`;
+  const vendor = model.remote && words(model.remote.provider);
+  return [model.displayName, vendor, costOf(model), model.drained && "in maintenance"].filter(Boolean).join(" · ");
+}
+
+function costOf(model) {
+  const prices = model.remote ? model.remote.prices : [{ perSecond: model.pricePerSecond }];
+  const amounts = prices.map(({ perSecond, perRun }) => (Number(perSecond?.amountMicros) ? [perSecond, " / s"] : [perRun, ""])).filter(([amount]) => amount);
+  if (!amounts.length) return "";
+  const [least, per] = amounts.reduce((one, other) => (Number(other[0].amountMicros) < Number(one[0].amountMicros) ? other : one));
+  return `${amounts.length > 1 ? "from " : ""}${micros(least.amountMicros, least.currencyCode)}${per}`;
 }
 
 function notes(card) {
@@ -111,20 +125,17 @@ function negative(draft, offer, changed) {
 }
 
 function guidance(draft, set) {
-  const shown = el("output", { class: "hint figures", text: draft.guidanceScale === "" ? "The vendor’s" : draft.guidanceScale });
-  const control = el("input", { type: "range", min: "0", max: "1", step: "0.05", value: draft.guidanceScale === "" ? "0.5" : draft.guidanceScale, oninput: () => { shown.textContent = control.value; set(control.value); } });
-  return field("guidanceScale", "Guidance", control, { top: shown, hint: "To the right it follows the prompt more closely." });
-}
-
-function mask(draft, changed) {
-  const draw = button(draft.mask ? "Change the mask" : "Draw a mask", async () => {
-    if (!draft.picture?.width) { wrong.hidden = false; wrong.textContent = "Add the picture first."; return; }
-    wrong.hidden = true;
-    const made = await drawMask(draft.picture);
-    if (made !== undefined) { draft.mask = made; draw.querySelector("span").textContent = made ? "Change the mask" : "Draw a mask"; changed(); }
-  }, { kind: "small", symbol: "brush", "data-control": true });
-  const wrong = el("p", { class: "wrong", hidden: true });
-  return el("div", { class: "field", "data-field": "mask" }, el("span", { class: "label" }, "Mask", el("span", { class: "quiet-text", text: " (optional)" })), draw, wrong);
+  const shown = el("output", { class: "hint figures" });
+  const control = el("input", { type: "range", min: "0", max: "1", step: "0.05", oninput: () => { show(control.value); set(control.value); } });
+  const usual = button("As usual", () => { show(""); set(""); control.focus(); }, { kind: "small quiet" });
+  function show(value) {
+    control.value = value === "" ? "0.5" : value;
+    shown.textContent = value === "" ? "As the model has it" : value;
+    control.setAttribute("aria-valuetext", shown.textContent);
+    usual.hidden = value === "";
+  }
+  show(draft.guidanceScale);
+  return field("guidanceScale", "Guidance", control, { top: el("div", { class: "row tight" }, shown, usual), hint: "To the right it follows the prompt more closely." });
 }
 
 function seedField(draft, changed) {

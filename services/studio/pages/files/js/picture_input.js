@@ -35,6 +35,7 @@ export function pictureInput(first, changed) {
   function refuse(sentence) {
     wrong.textContent = sentence;
     wrong.hidden = !sentence;
+    if (sentence) say(sentence);
     choose.setAttribute("aria-invalid", String(Boolean(sentence)));
     if (sentence) choose.setAttribute("aria-describedby", wrong.id);
     else choose.removeAttribute("aria-describedby");
@@ -87,18 +88,24 @@ export function pictureInput(first, changed) {
   }
 
   function show(next) {
+    const focused = next && [choose, fromLibrary].includes(document.activeElement);
     choose.hidden = Boolean(next);
     preview.hidden = !next;
     fromLibrary.hidden = Boolean(next);
+    if (focused) again.focus();
     if (!next) return;
-    const address = local || renditionOf(next.asset, "thumbnail-512");
-    if (shown.getAttribute("src") !== address) shown.src = address;
+    const address = local || (next.asset && renditionOf(next.asset, "thumbnail-512"));
+    shown.hidden = !address;
+    if (address && shown.getAttribute("src") !== address) shown.src = address;
     facts.textContent = [next.name, next.width && `${next.width} × ${next.height}`, next.bytes && bytes(next.bytes)].filter(Boolean).join(" · ");
     shown.alt = `Your picture: ${next.name}`;
   }
-  // A browser shows no HEIC: the service's own copy does.
+  // A browser shows no HEIC: the service's own copy does, as soon as it is there.
   shown.addEventListener("error", () => {
-    if (local && picture?.asset) { forget(); show(picture); }
+    if (!local) return;
+    forget();
+    shown.hidden = true;
+    if (picture?.asset) show(picture);
   });
 
   function onPaste(event) {

@@ -9,7 +9,7 @@ export function player(name, { fps = 16, controls = true } = {}) {
   const seek = el("input", { type: "range", min: "0", max: "0", step: "any", value: "0", "aria-label": "Place in the video" });
   const time = el("span", { class: "figures small-text", "aria-hidden": "true" });
   const loop = button("Loop", () => setLoop(!video.loop), { kind: "quiet", symbol: "loop", only: true, "aria-pressed": "false" });
-  const sound = button("Sound off", () => setMuted(!video.muted), { kind: "quiet", symbol: "muted", only: true, hidden: true });
+  const sound = button("Sound on", () => setMuted(!video.muted), { kind: "quiet", symbol: "muted", only: true, hidden: true });
   const full = button("Full screen", () => (document.fullscreenElement ? document.exitFullscreen() : frame.requestFullscreen()), { kind: "quiet", symbol: "full", only: true });
   const bar = el("div", { class: "controls", role: "group", "aria-label": "Playback" }, play, seek, time, loop, sound, full);
   const frame = el("div", { class: "player" }, el("div", { class: "frame" }, video), controls ? bar : null);

@@ -6,19 +6,28 @@ import { problemNotice } from "./notice.js";
 
 const PARTS = { VIDEO_SECONDS: "Video", MINIMUM_SECONDS: "Least that is billed", VIDEO: "Each video", PROMPT: "Writing the prompt, at most", FALLBACK_MODEL: "Reserve for another model" };
 
-/** Returns {element, ask, wait, asked, latest}: the last spec, and the answer for it. `answered(preview)` is called with each answer. */
+/** Returns {element, ask, wait, stale, of, failed, shown}. `answered(preview)` is called with each answer. */
 export function priceBox(answered) {
   const amount = el("p", { class: "amount figures" });
   const lines = el("div", { class: "price-lines hint" });
   const wrong = el("div");
   const element = el("section", { class: "price", "aria-label": "Price" }, amount, lines, wrong);
   let turn = 0;
-  const box = { element, latest: null, asked: null, ask, wait };
+  let latest = null;
+  let failed = false;
+  let asked = null;
+
+  /** Returns the answer for a spec; null: there is none. */
+  const of = (spec) => (latest && JSON.stringify(asked) === JSON.stringify(spec) ? latest : null);
+
+  /** The draft has changed: what is shown may hold no more. */
+  const stale = () => element.setAttribute("aria-busy", "true");
 
   /** Says what is missing before there is a price. */
   function wait(sentence) {
     turn += 1;
-    box.latest = null;
+    latest = null;
+    element.removeAttribute("aria-busy");
     amount.textContent = "";
     wrong.replaceChildren();
     lines.replaceChildren(el("p", { text: sentence }));
@@ -27,17 +36,20 @@ export function priceBox(answered) {
   async function ask(spec) {
     turn += 1;
     const mine = turn;
-    element.setAttribute("aria-busy", "true");
-    box.latest = null;
-    box.asked = spec;
+    stale();
+    latest = null;
+    failed = false;
+    asked = spec;
     try {
       const preview = await post("/v1/jobs:preview", { spec });
       if (mine !== turn) return;
-      box.latest = preview;
+      latest = preview;
+      failed = false;
       show(preview);
       answered(preview);
     } catch (problem) {
       if (mine !== turn) return;
+      failed = problem.status === 0 || Boolean(problem.isAway);
       amount.textContent = "";
       lines.replaceChildren();
       wrong.replaceChildren(problemNotice(problem, () => ask(spec)));
@@ -64,7 +76,13 @@ export function priceBox(answered) {
     wrong.replaceChildren(...exceeded.map((each) => el("p", { class: "wrong", text: each.resetTime ? `${each.message} It begins again ${fromNow(each.resetTime)}.` : each.message })));
   }
 
-  return box;
+  return {
+    element, ask, wait, stale, of,
+    /** Whether there is no price because there was no connection, or no service. */
+    get failed() { return failed; },
+    /** The amount that a person sees; empty: none. */
+    get shown() { return amount.firstChild?.textContent || ""; },
+  };
 }
 
 function when(preview) {

@@ -2,7 +2,7 @@
 import { button, el } from "./dom.js";
 import { field } from "./field.js";
 
-/** Returns the fields. `required`: there is no prompt of one's own instead. */
+/** Returns {element, show}. `required`: there is no prompt of one's own instead. `show`: the prompt has changed. */
 export function sceneFields(draft, required, changed) {
   const area = (name, rows, placeholder, most) => {
     const control = el("textarea", { value: draft[name], rows, placeholder, maxlength: most, oninput: () => { draft[name] = control.value; changed(); } });
@@ -25,7 +25,12 @@ export function sceneFields(draft, required, changed) {
 
   draw();
   const details = el("div", { class: "field", "data-field": "details", role: "group", "aria-label": "Details" }, el("span", { class: "label" }, "Details", el("span", { class: "quiet-text", text: " (optional)" })), list, add, el("p", { class: "wrong", hidden: true }));
-  return el("div", { class: "stack" },
+  const unused = el("p", { class: "hint note", text: "Your own prompt is used, and the scene is not." });
+  const element = el("div", { class: "stack" }, unused,
     field("scene", "Scene", area("scene", "4", "What is visible, and what happens", "4000"), { optional: !required, hint: required ? "The prompt is written from it." : "Without a prompt of your own, one is written from the scene." }),
     field("story", "Story", area("story", "3", "What happened before", "8000"), { optional: true }), details);
+  const show = () => { unused.hidden = required || !draft.prompt.trim() || !draft.scene.trim(); };
+  element.addEventListener("input", show);
+  show();
+  return { element, show };
 }

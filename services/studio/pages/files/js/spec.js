@@ -1,5 +1,6 @@
 // What a model's card offers, and the spec of a job out of what was chosen. Nothing that the card does not have is sent.
 import { idOf } from "./api.js";
+import { secondsOf } from "./format.js";
 
 export const OPERATIONS = {
   IMAGE_TO_VIDEO: { label: "Image to video", field: "imageToVideo" },
@@ -30,6 +31,8 @@ export function offerOf(card, operation) {
     expansion: operation === "IMAGE_TO_VIDEO" && takes.has("prompt-expansion"),
     audio: avatar || (operation === "IMAGE_TO_VIDEO" && takes.has("audio")),
     audioRequired: avatar,
+    audioMin: secondsOf(card.remote?.audioMin),
+    audioMax: secondsOf(card.remote?.audioMax),
     mask: avatar && takes.has("mask"),
     seed: takes.has("seed"),
   };
@@ -41,7 +44,9 @@ export function missing(draft, offer) {
   if (offer.picture && !draft.picture) found.push(["picture", "Add a picture: drop one here, paste it, or choose a file."]);
   if (offer.audioRequired && !draft.audio) found.push(["audio", "Add the spoken sound: record it, or choose a file."]);
   if (offer.prompt && !offer.scene && !draft.prompt.trim()) found.push(["prompt", offer.picture ? "Describe how the picture moves." : "Describe the video."]);
-  if (offer.scene && !offer.prompt && !draft.scene.trim()) found.push(["scene", "Describe what is visible and what happens."]);
+  const told = draft.story.trim() || draft.details.some(([name, value]) => name.trim() && value.trim());
+  const wanted = offer.scene && (!offer.prompt || (told && !draft.prompt.trim()));
+  if (wanted && !draft.scene.trim()) found.push(["scene", "Describe what is visible and what happens."]);
   return found;
 }
 

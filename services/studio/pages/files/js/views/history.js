@@ -1,6 +1,6 @@
 // History: every job of the person with its state, filtered by state and words.
 import { get, idOf, post, renditionOf } from "../api.js";
-import { button, el, icon, later } from "../dom.js";
+import { button, el, icon, later, redraw } from "../dom.js";
 import { choices } from "../field.js";
 import { money, time } from "../format.js";
 import { ENDED, announce, follow, inputOf, jobOf, learn, titleOf } from "../jobs.js";
@@ -44,7 +44,7 @@ export function mount(root) {
 
   function draw() {
     const shown = names.map(jobOf).filter((job) => job && fits(job));
-    slot("jobs").replaceChildren(...shown.map((job) => {
+    redraw(slot("jobs"), shown.map((job) => {
       const key = `${job.state} ${job.stage} ${job.progress} ${job.lastSequence}`;
       const kept = rows.get(job.name);
       if (kept?.dataset.key === key) return kept;
@@ -64,7 +64,7 @@ export function mount(root) {
     const stop = button("Stop", () => { stop.disabled = true; post(`/v1/${job.name}:cancel`).then((now) => { learn(now); announce(); }, (problem) => { stop.replaceWith(problemNotice(problem)); }); }, { kind: "small danger", symbol: "stop", "aria-label": `Stop ${titleOf(job)}`, disabled: job.state === "CANCELLING" });
     const bar = ended ? null : el("span", { class: "bar", role: "progressbar", "aria-label": `Progress of ${titleOf(job)}`, "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": String(Math.round((job.progress || 0) * 100)) }, el("span"));
     if (bar) bar.firstChild.style.width = `${Math.round((job.progress || 0) * 100)}%`;
-    return el("li", { class: "job card", "data-key": key }, picture,
+    return el("li", { class: "job card", "data-key": key, "data-row": job.name }, picture,
       el("div", { class: "job-text" }, el("a", { class: "job-link", href: `#/make/${idOf(job.name)}`, text: titleOf(job) }),
         el("p", { class: "hint" }, el("span", { class: `state ${kind}`, text: label }), ` ${job.spec.model} · ${cost} · ${time(job.createTime)}`),
         job.error ? el("p", { class: "wrong", text: job.error.message }) : null, bar),

@@ -1,12 +1,13 @@
 // The library: what was uploaded and made, with search, tags, favourites, collections, bulk actions and the trash.
 import { get, make, post, remove, upload } from "../api.js";
 import { assetDialog } from "../asset_details.js";
-import { button, el, icon, later, setIcon } from "../dom.js";
+import { button, el, icon, later, redraw, setIcon } from "../dom.js";
 import { choices } from "../field.js";
 import { bytes, time } from "../format.js";
 import { say } from "../live_region.js";
 import { notice, problemNotice } from "../notice.js";
 import { pictureOf } from "../asset_picture.js";
+import { sure, textOf } from "../question.js";
 import { shareDialog } from "../share_dialog.js";
 
 const TYPES = [["", "All"], ["video", "Videos"], ["image", "Pictures"], ["audio", "Sounds"]];
@@ -42,10 +43,9 @@ export function mount(root) {
       if (fresh) token = "";
       const page = await get("/v1/assets", { query: words.value.trim(), filter: filter(), showDeleted: asked.trash ? "true" : "", pageSize: 60, pageToken: token });
       if (mine !== turn) return;
-      if (fresh) { slot("assets").replaceChildren(); shown = 0; choose(); }
-      token = page.nextPageToken;
       const found = page.assets.filter((asset) => !asked.trash || asset.deleteTime);
-      slot("assets").append(...found.map(tile));
+      if (fresh) { redraw(slot("assets"), found.map(tile)); shown = 0; choose(); } else slot("assets").append(...found.map(tile));
+      token = page.nextPageToken;
       shown += found.length;
       if (token) slot("more").replaceChildren(more);
       if (!shown && !token) slot("assets").append(el("li", { class: "empty whole" }, icon(asked.trash ? "trash" : "library"), el("p", { text: asked.trash ? "The trash is empty." : filter() || words.value ? "Nothing fits. Change the search." : "There is nothing yet. What you upload or make is kept here." })));
@@ -68,7 +68,7 @@ export function mount(root) {
     }, { kind: "small quiet", symbol: asset.favorite ? "starred" : "star", only: true, "aria-pressed": String(asset.favorite), "aria-label": `Favourite: ${title}` });
     const open = el("button", { type: "button", class: "asset", onclick: () => assetDialog(asset, { changed: () => read(true), collections }) }, pictureOf(asset), el("span", { text: title }),
       el("span", { class: "hint", text: [asset.deleteTime ? `deleted ${time(asset.deleteTime)}` : bytes(asset.sizeBytes), ...(asset.details?.tags || []).slice(0, 3)].join(" · ") }));
-    return el("li", { class: "tile" }, open, el("div", { class: "tile-tools" }, tick, asked.trash ? null : star));
+    return el("li", { class: "tile", "data-row": asset.name }, open, el("div", { class: "tile-tools" }, tick, asked.trash ? null : star));
   }
 
   /** Shows what may be done with what is chosen. */
@@ -79,10 +79,12 @@ export function mount(root) {
     const names = [...chosen.keys()];
     const act = (work, sentence) => async () => {
       try {
-        await work();
+        if ((await work()) === false) return;
         say(sentence);
         tell(null);
+        const focused = slot("bulk").contains(document.activeElement);
         await read(true);
+        if (focused) document.getElementById("main").focus({ preventScroll: true });
       } catch (problem) { tell(problemNotice(problem)); }
     };
     const tagged = el("input", { type: "text", "aria-label": "Tag for what is chosen", placeholder: "Tag", class: "short" });
@@ -90,9 +92,9 @@ export function mount(root) {
     album.addEventListener("change", act(async () => {
       let to = album.value;
       if (to === "new") {
-        const title = prompt("Title of the new collection");
-        if (!title?.trim()) return;
-        to = (await make("/v1/collections", { title: title.trim() })).name;
+        const title = await textOf("A new collection", "Title", "Make it");
+        if (!title) { album.value = ""; return false; }
+        to = (await make("/v1/collections", { title })).name;
       }
       if (to) await post(`/v1/${to}:addAssets`, { assets: names });
       await readCollections();
@@ -101,7 +103,7 @@ export function mount(root) {
     const count = el("strong", { text: `${names.length} chosen` });
     const parts = asked.trash
       ? [button("Restore", act(() => Promise.all(names.map((name) => post(`/v1/${name}:restore`))), "Restored."), { kind: "small" }),
-        button("Delete for good", () => sure(`Delete ${names.length} for good? This cannot be undone.`) && act(() => post("/v1/assets:batchDelete", { names, permanent: true }), "Deleted for good.")(), { kind: "small danger", symbol: "trash" })]
+        button("Delete for good", act(async () => await sure(`Delete ${names.length} for good?`, "This cannot be undone.", "Delete for good") && post("/v1/assets:batchDelete", { names, permanent: true }), "Deleted for good."), { kind: "small danger", symbol: "trash" })]
       : [tagged, button("Add the tag", () => tagged.value.trim() && update({ addTags: [tagged.value.trim()] })(), { kind: "small", symbol: "tag" }),
         button("Remove the tag", () => tagged.value.trim() && update({ removeTags: [tagged.value.trim()] })(), { kind: "small" }),
         button("Favourite", update({ favorite: true }), { kind: "small", symbol: "star" }), album,
@@ -109,8 +111,6 @@ export function mount(root) {
         button("To the trash", act(() => post("/v1/assets:batchDelete", { names }), "Moved to the trash."), { kind: "small danger", symbol: "trash" })];
     slot("bulk").replaceChildren(count, ...parts.filter(Boolean), button("None", () => { for (const tick of slot("assets").querySelectorAll(":checked")) tick.checked = false; choose(); }, { kind: "small quiet" }));
   }
-
-  const sure = (sentence) => confirm(sentence);
 
   async function readCollections() {
     try {
@@ -132,7 +132,7 @@ export function mount(root) {
   }
 
   const empty = button("Empty the trash", async () => {
-    if (!sure("Delete everything in the trash for good? This cannot be undone.")) return;
+    if (!(await sure("Empty the trash?", "Everything in it is deleted for good. This cannot be undone.", "Empty the trash"))) return;
     try {
       const done = await post("/v1/assets:emptyTrash");
       tell(notice(`${done.deleted} deleted`, done.inUse ? `${done.inUse} wait for a video that uses them.` : "", { kind: "good" }));
@@ -140,7 +140,7 @@ export function mount(root) {
     } catch (problem) { tell(problemNotice(problem)); }
   }, { kind: "danger", symbol: "trash", hidden: true });
   const drop = button("Delete the collection", async () => {
-    if (!collection.value || !sure("Delete the collection? What is in it stays in the library.")) return;
+    if (!collection.value || !(await sure("Delete the collection?", "What is in it stays in the library.", "Delete the collection"))) return;
     try { await remove(`/v1/${collection.value}`); collection.value = ""; await readCollections(); read(true); } catch (problem) { tell(problemNotice(problem)); }
   }, { kind: "small quiet", hidden: true });
   const share = button("Share the collection", () => shareDialog({ collection: collection.value }), { kind: "small", symbol: "link", hidden: true });

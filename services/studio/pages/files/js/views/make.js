@@ -1,12 +1,12 @@
 // The make view: the settings of a video from a model's card, its price, and the stage on which it plays.
-import { get, idOf, make } from "../api.js";
+import { connection, get, idOf, make } from "../api.js";
 import { el, icon, later } from "../dom.js";
 import { draftOf, randomSeed, reuse } from "../draft.js";
 import { choices, focusWrong, showWrong } from "../field.js";
 import { announce, follow, learn, newest } from "../jobs.js";
 import { jobStage } from "../job_stage.js";
 import { say } from "../live_region.js";
-import { problemNotice } from "../notice.js";
+import { notice, problemNotice } from "../notice.js";
 import { priceBox } from "../price.js";
 import { OPERATIONS, fieldOf, missing, offerOf, specOf } from "../spec.js";
 import { modelFields } from "../model_fields.js";
@@ -25,6 +25,7 @@ export function mount(root, context, jobId = "") {
   let leaveStage = () => {};
   let busy = false;
   let tried = false;
+  let left = false;
 
   const price = priceBox((preview) => {
     fields?.previewed(preview);
@@ -36,7 +37,7 @@ export function mount(root, context, jobId = "") {
 
   const card = () => models.find((each) => each.name === draft.model);
   const ask = later(250, () => {
-    if (!card()) return;
+    if (!card() || busy) return;
     const offer = offerOf(card(), draft.operation);
     const lacks = missing(draft, offer);
     if (tried) showWrong(form, lacks);
@@ -47,7 +48,7 @@ export function mount(root, context, jobId = "") {
     if (lacks.some(([name]) => name === "scene")) stand.scene = "…";
     price.ask(specOf(stand, card(), draft.operation));
   });
-  const changed = () => { keep(); ask(); };
+  const changed = () => { keep(); price.stale(); ask(); };
 
   function drawOperations() {
     const offered = Object.keys(OPERATIONS).filter((each) => models.some((model) => model.operations.includes(each)));
@@ -79,8 +80,9 @@ export function mount(root, context, jobId = "") {
     start.setAttribute("aria-disabled", "true");
     wrong.replaceChildren();
     const spec = specOf(draft, card(), draft.operation);
-    const bound = price.latest?.quoteToken && JSON.stringify(price.asked) === JSON.stringify(spec) ? price.latest.quoteToken : "";
     try {
+      const bound = await bind(spec);
+      if (bound === null) return;
       const job = await make("/v1/jobs", { spec, ...(bound ? { quoteToken: bound } : {}) }, spec);
       learn(job);
       announce();
@@ -100,14 +102,29 @@ export function mount(root, context, jobId = "") {
     } finally {
       busy = false;
       start.removeAttribute("aria-disabled");
+      if (price.element.hasAttribute("aria-busy")) ask(); // it changed while the order was on its way
     }
+  }
+
+  /** Returns the token of the price of a spec; null: there is none that the person has seen. */
+  async function bind(spec) {
+    if (!price.of(spec)) {
+      const seen = price.shown;
+      await price.ask(spec);
+      if (price.of(spec)?.quote && seen && seen !== price.shown) {
+        wrong.replaceChildren(notice("The price has changed", `It is ${price.shown} now, and was ${seen}. Start again, if that is right. Nothing was charged.`, { kind: "warn" }));
+        return null;
+      }
+    }
+    if (!price.of(spec)?.quote) { focusWrong(form); return null; }
+    return price.of(spec).quoteToken;
   }
 
   function show(name) {
     if (name === onStage) return;
     leaveStage();
     onStage = name;
-    leaveStage = jobStage(slot("stage"), name, { reuse: again });
+    leaveStage = jobStage(slot("stage"), name, { reuse: again, cardOf: (id) => models.find((each) => idOf(each.name) === id) });
   }
 
   /** Takes the settings of a job; `now`: another seed, and starts. */
@@ -134,9 +151,12 @@ export function mount(root, context, jobId = "") {
       form.dataset.ready = "";
     } catch (problem) {
       slot("fields").replaceChildren(problemNotice(problem, begin));
+      if (problem.mayPass) setTimeout(() => !left && !fields && begin(), 2000);
     }
   }
 
+  const onOnline = () => { if (price.failed) ask(); };
+  connection.addEventListener("online", onOnline);
   form.addEventListener("submit", submit);
   empty();
   begin();
@@ -147,6 +167,8 @@ export function mount(root, context, jobId = "") {
   });
 
   return () => {
+    left = true;
+    connection.removeEventListener("online", onOnline);
     unfollow();
     fields?.leave();
     leaveStage();
