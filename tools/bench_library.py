@@ -48,6 +48,7 @@ FILL = (
         'a common word' || CASE WHEN number % 9973 < 11 THEN ' seldom' ELSE '' END,
         now() - number * interval '1 second', now()
     FROM generate_series(1::bigint, :rows) AS number JOIN assets ON assets.sha256 = {SHA256}""",
+    """INSERT INTO library_tags SELECT tenant, "user", unnest(tags), create_time, id FROM library_entries""",
 )
 DIALECT = psycopg_dialect.dialect()  # type: ignore[no-untyped-call]
 LISTS: dict[str, dict[str, Any]] = {
@@ -81,7 +82,7 @@ class Library:
             await connection.execute("SET session_replication_role = replica")
             for statement in FILL:
                 await connection.execute(statement.replace(":rows", str(entries * (OTHERS + 1))).encode())
-            await connection.execute("VACUUM ANALYZE assets, library_entries")
+            await connection.execute("VACUUM ANALYZE assets, library_entries, library_tags")
             found = await connection.execute("SELECT tenant FROM assets LIMIT 1")
             self.tenant = (await found.fetchone() or ("",))[0]
 

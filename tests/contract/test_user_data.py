@@ -18,6 +18,7 @@ DELETED = frozenset(
             "unaudited_settlements",
             "assets",
             "library_entries",
+            "library_tags",
             "manifests",
         ),
         *("collections", "collection_members", "shares", "uploads", "limit_overrides", "blob_removals", "renditions"),

@@ -1,28 +1,54 @@
 """Statements for the pages of the library: each reads from an index, however far into the list its page is."""
 
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Select
 from sqlalchemy.dialects.postgresql import TSQUERY
 
+from services.orchestrator.domain.library_filter.tree import And, Condition, Node
 from services.orchestrator.domain.library_list import TITLE_SORTED, LibraryList, OrderKey, Place
 from services.orchestrator.store.library_conditions import condition
-from services.orchestrator.store.schema import library_entries
+from services.orchestrator.store.schema import library_entries, library_tags
 
 table = library_entries.c
+tagged = library_tags.c
 
 
 def page(which: LibraryList, after: Place | None, limit: int) -> Select[Any]:
     """Returns the statement for the next entries, each with the `place` of the page after it."""
-    key = _key(which)
-    query = sa.select(library_entries, sa.cast(key, sa.Text).label("place")).where(*conditions(which))
+    tag, rest = _tag_apart(which.filter) if which.order.key is OrderKey.CREATE_TIME else (None, which.filter)
+    key, id = _key(which), table.id
+    query = sa.select(library_entries, sa.cast(key, sa.Text).label("place")).where(
+        *conditions(replace(which, filter=rest))
+    )
+    if tag is not None:
+        # Its list has the order of the page. Without it all entries with the tag are sorted, or the whole library is
+        # searched for them.
+        key, id = tagged.create_time, tagged.entry
+        query = query.where(
+            tagged.tenant == which.tenant, tagged.user == which.user, tagged.tag == tag, tagged.entry == table.id
+        )
     if after is not None:
         here = sa.tuple_(sa.cast(sa.literal(after.value, sa.Text), key.type), sa.literal(after.id, sa.BigInteger))
-        place = sa.tuple_(key, table.id)
+        place = sa.tuple_(key, id)
         query = query.where(place < here if which.order.descending else place > here)
-    order = (key.desc(), table.id.desc()) if which.order.descending else (key, table.id)
+    order = (key.desc(), id.desc()) if which.order.descending else (key, id)
     return query.order_by(*order).limit(limit)
+
+
+def _tag_apart(node: Node | None) -> tuple[str | None, Node | None]:
+    """Returns a tag that all entries of a filter have, None without one, and the rest of the filter."""
+    match node:
+        case Condition(field="tags", operator=":" | "="):
+            return str(node.value), None
+        case And(parts):
+            for index, part in enumerate(parts):
+                tag, rest = _tag_apart(part)
+                if tag is not None:
+                    return tag, And((*parts[:index], *((rest,) if rest else ()), *parts[index + 1 :]))
+    return None, node
 
 
 def conditions(which: LibraryList) -> list[ColumnElement[bool]]:

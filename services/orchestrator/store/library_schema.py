@@ -72,6 +72,17 @@ library_entries = sa.Table(
     sa.CheckConstraint("downloads >= 0 AND shares >= 0 AND cost_micros >= 0", name="counts_positive"),
 )
 
+# The tags of `library_entries` again, each in the order of the library. Triggers keep it.
+library_tags = sa.Table(
+    "library_tags",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("user", sa.Text, primary_key=True),
+    sa.Column("tag", sa.Text, primary_key=True),
+    sa.Column("create_time", TIME, primary_key=True),
+    sa.Column("entry", sa.BigInteger, primary_key=True, autoincrement=False),
+)
+
 renditions = sa.Table(
     "renditions",
     metadata,

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from services.orchestrator.store.access_schema import api_keys, audit_log, limit_overrides, operators, tenants
 from services.orchestrator.store.collection_schema import collection_members, collections
 from services.orchestrator.store.deletion_schema import user_deletions
-from services.orchestrator.store.library_schema import library_entries, renditions
+from services.orchestrator.store.library_schema import library_entries, library_tags, renditions
 from services.orchestrator.store.money_schema import (
     audited_counters,
     counter_audits,
@@ -53,6 +53,7 @@ __all__ = [
     "holds",
     "ledger_entries",
     "library_entries",
+    "library_tags",
     "limit_overrides",
     "manifests",
     "metadata",
