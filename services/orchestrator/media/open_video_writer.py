@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 async def open_video_writer(width: int, height: int, fps: float, *, marked: bool) -> "VideoWriter":
     """Returns a writer for a video of so many pixels and frames a second; `marked`: with the invisible mark.
 
-    The first call takes 0.1 s longer, in a thread.
+    The first call imports FFmpeg, which takes about 0.1 s of processor time, in a thread.
     """
     return await asyncio.to_thread(_open, width, height, fps, marked)
 
