@@ -43,6 +43,11 @@ class Api(AssetFiles):
         found: job_pb2.ListJobsResponse = await self._call(self._jobs.ListJobs, caller, request)
         return found
 
+    async def cancel(self, caller: Caller, name: str) -> job_pb2.Job:
+        """Stops a job. One that has ended stays as it is."""
+        found: job_pb2.Job = await self._call(self._jobs.CancelJob, caller, job_pb2.CancelJobRequest(name=name))
+        return found
+
     async def delete_job(self, caller: Caller, name: str) -> job_pb2.Job:
         """Deletes a job, and stops it if it has not ended."""
         request = job_pb2.DeleteJobRequest(name=name, stop=True)

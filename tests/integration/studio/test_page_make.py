@@ -83,7 +83,7 @@ async def test_a_video_plays_while_it_is_made_and_stops_on_request(person: Perso
         stage.gate.set()
 
 
-async def test_a_reload_and_another_tab_show_jobs_that_go_on(person: Person, stage: Stage) -> None:
+async def test_a_reload_and_another_tab_show_jobs_until_they_are_removed(person: Person, stage: Stage) -> None:
     stage.gate.clear()
     try:
         await order(person, "the first one")
@@ -101,6 +101,11 @@ async def test_a_reload_and_another_tab_show_jobs_that_go_on(person: Person, sta
         stage.gate.set()
         await state(person, "Ready")
         await expect(other.page.locator(".job .state")).to_have_text("Ready")
+        await other.page.get_by_role("button", name="Remove the first one from the history").click()
+        await other.page.get_by_role("button", name="Remove", exact=True).click()
+        await expect(other.page.locator(".job")).to_have_count(0)
+        await other.page.reload()
+        await expect(other.page.get_by_text("There is no video yet.")).to_be_visible()
         assert other.complaints == []
     finally:
         stage.gate.set()

@@ -40,6 +40,12 @@ export function change(name, fields) {
   changed();
 }
 
+/** Forgets a job that is no more. */
+export function forget(name) {
+  known.delete(name);
+  changed();
+}
+
 /** Reads a job again. */
 export async function reread(name) {
   const job = await get(`/v1/${name}`);
