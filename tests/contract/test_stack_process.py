@@ -39,7 +39,8 @@ def test_no_two_processes_choose_the_same_port_while_their_servers_start() -> No
     )
     assert first.stdout is not None
     theirs = set(map(int, first.stdout.readline().split()))
-    second = subprocess.run([sys.executable, "-c", chosen], capture_output=True, text=True, check=True)
+    second = subprocess.run([sys.executable, "-W", "error", "-c", chosen], capture_output=True, text=True, check=True)
+    assert second.stderr == ""  # at its end it closes what it reserved
     first.communicate("\n")
     assert len(mine) == len(theirs) == 50
     assert not theirs & set(map(int, second.stdout.split()))

@@ -3,16 +3,25 @@
 import asyncio
 import contextlib
 import os
+import subprocess
 import sys
 import termios
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from tests.support.forked_programs import ForkedProgram
 from tests.support.scripted_server import KEY
 
 GENERATE = ("generate", "--image", "cat.png", "--prompt", "It moves.")
 CONTROLLED = ("setsid", "--ctty")
 """Makes stdin the terminal that controls the process: prompts open that one, and Ctrl-C is a signal."""
+
+
+BY_NAME = (sys.executable, "-m", "services.client.cli")
+OF_PYTHON = ("PYTHON", "LANG", "LC_", "TZ")
+PIPES: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
 
 @dataclass
@@ -31,7 +40,7 @@ class Command:
         self.address = address
         self.folder = folder
         self.environment: dict[str, str] = {}
-        self.program: tuple[str, ...] = (sys.executable, "-m", "services.client.cli")
+        self.program: tuple[str, ...] = BY_NAME
 
     def script(self) -> str:
         """Makes bin/i2v in the folder, as an installation does, and returns it as a user types it."""
@@ -51,7 +60,31 @@ class Command:
         **more: str,
     ) -> asyncio.subprocess.Process:
         """Starts it, with `more` in its environment."""
-        environment = {
+        return await asyncio.create_subprocess_exec(
+            *(*(CONTROLLED if stdin >= 0 and os.isatty(stdin) else ()), *self.program, *arguments),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=self.folder,
+            env=self._variables(key, more),
+        )
+
+    async def __call__(self, *arguments: str, key: str | None = KEY, **more: str) -> Ended:
+        """Runs it to its end: forked, unless the environment is one that Python itself reads at its start."""
+        variables = self._variables(key, more)
+        if self.program != BY_NAME or any(name.startswith(OF_PYTHON) for name in {**self.environment, **more}):
+            return await self.end(await self.start(*arguments, key=key, **more))
+        process = await asyncio.to_thread(
+            partial(ForkedProgram, BY_NAME[-1], *arguments, cwd=self.folder, env=variables, **PIPES)
+        )
+        try:
+            out, err = await asyncio.to_thread(process.communicate)
+        finally:
+            process.kill()
+        return _ended(process.returncode, out, err)
+
+    def _variables(self, key: str | None, more: dict[str, str]) -> dict[str, str]:
+        variables = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join(sys.path),
             "I2V_SERVER": self.address,
@@ -59,29 +92,23 @@ class Command:
             **self.environment,
             **more,
         }
-        if key is not None:
-            environment["I2V_KEY"] = key
-        return await asyncio.create_subprocess_exec(
-            *(*(CONTROLLED if stdin >= 0 and os.isatty(stdin) else ()), *self.program, *arguments),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=self.folder,
-            env=environment,
-        )
-
-    async def __call__(self, *arguments: str, key: str | None = KEY, **more: str) -> Ended:
-        return await self.end(await self.start(*arguments, key=key, **more))
+        return variables if key is None else {**variables, "I2V_KEY": key}
 
     async def end(self, process: asyncio.subprocess.Process) -> Ended:
+        """Waits for the end of one that was started."""
         try:
             out, err = await process.communicate()
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-        assert b"Traceback" not in (err or b""), err.decode()
-        return Ended(process.returncode or 0, (out or b"").decode(), (err or b"").decode())
+        return _ended(process.returncode, out, err)
+
+
+def _ended(code: int | None, out: bytes | None, err: bytes | None) -> Ended:
+    said = (err or b"").decode()
+    assert "Traceback" not in said, said
+    return Ended(code or 0, (out or b"").decode(), said)
 
 
 class Terminal:

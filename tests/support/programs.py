@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tools.evictions.program import Program, fresh_port, program
+from tests.support.forked_programs import forked
+from tools.evictions import program as programs
+from tools.evictions.program import Program, fresh_port
 from tools.simulators.fal import FalSimulator
 from tools.simulators.llm import MODEL, LlmSimulator
 from tools.simulators.simulator import Simulator
@@ -17,6 +20,7 @@ __all__ = ["OPERATORS", "Program", "World", "fresh_port", "program", "world"]
 
 ACCESS = "what-the-orchestrator-shows"
 OPERATORS = "what-operators-show"
+program = partial(programs.program, begin=forked)
 
 
 @dataclass

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 from google.protobuf.duration_pb2 import Duration
@@ -14,10 +15,19 @@ from i2v.v1 import asset_pb2
 from services.orchestrator.ports.backend import Backend
 from tests.support import pictures
 from tests.support.builders import ScriptedBackend
+from tests.support.forked_programs import ForkedProgram
 from tests.support.served_orchestrator import Served, caller, served
 from tools.stack_process import HOST, StackProcess, free_port
 
 PICTURE = pictures.a_picture()
+
+
+class HttpProcess(StackProcess):
+    """One that is forked, and that nothing supervises."""
+
+    def _begin(self, log: BinaryIO) -> ForkedProgram:
+        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        return ForkedProgram(self._module, *self._arguments, env=self._environment, **streams)
 
 
 class Rig:
@@ -99,7 +109,7 @@ def http_program(
         "API": api,
         "DRAIN_S": "1",
     } | dict(settings or {})
-    return StackProcess(
+    return HttpProcess(
         "studio",
         "services.studio",
         log=tmp_path / "studio.log",

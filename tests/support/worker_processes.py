@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from services.orchestrator.role import Role
+from tests.support.forked_programs import ForkedProgram
 from tests.support.served_orchestrator import Served, served
 from tools.evictions.fake_models import fake_models
 
@@ -56,9 +57,12 @@ def worker(
         "I2V_WORKER_NAME": name,
     } | settings
     log = (data / f"{name}.log").open("ab")
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "services.orchestrator", role], cwd=root, env=environment, stderr=log
-    )
+    process: subprocess.Popen[bytes]
+    if root == Path.cwd():
+        process = ForkedProgram("services.orchestrator", role, env=environment, stderr=log)
+    else:
+        command = [sys.executable, "-W", "ignore", "-m", "services.orchestrator", role]
+        process = subprocess.Popen(command, cwd=root, env=environment, stderr=log)
     try:
         yield process
     finally:

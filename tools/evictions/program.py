@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -20,12 +20,44 @@ given: set[int] = set()
 """Ports that programs were started on, or will be soon: no process may listen on them yet."""
 
 
+class Process(Protocol):
+    """What a program needs of its process."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code; None while it runs."""
+        ...
+
+    def send_signal(self, signal: int) -> None:
+        """Sends a signal. Raises ProcessLookupError."""
+        ...
+
+    async def wait(self) -> int:
+        """Waits for its end, and returns its exit code."""
+        ...
+
+
+class Begin(Protocol):
+    """Starts `python -m NAME ARGUMENTS` with the settings as its environment, and its output in a file."""
+
+    async def __call__(
+        self, name: str, *arguments: str, log: Path, root: Path | None, settings: Mapping[str, str]
+    ) -> Process:
+        """Returns when the process exists."""
+        ...
+
+
 @dataclass
 class Program:
     """One running process."""
 
     address: str
-    process: asyncio.subprocess.Process
+    process: Process
     log: Path
 
     async def kill(self) -> None:
@@ -37,7 +69,7 @@ class Program:
     async def stop(self) -> int:
         """Requests its end, and returns its exit code."""
         with suppress(ProcessLookupError):
-            self.process.terminate()
+            self.process.send_signal(signal.SIGTERM)
         return await self.process.wait()
 
 
@@ -50,16 +82,23 @@ def fresh_port() -> int:
 
 
 async def start(
-    name: str, *arguments: str, log: Path, prefix: str, address: str = "", root: Path | None = None, **settings: str
+    name: str,
+    *arguments: str,
+    log: Path,
+    prefix: str,
+    address: str = "",
+    root: Path | None = None,
+    begin: Begin | None = None,
+    **settings: str,
 ) -> Program:
     """Starts `python -m NAME ARGUMENTS`, with its settings as variables, and waits until it serves.
 
     `address` is where it listens; default: at a port of its own. `root` is the checkout whose code runs; default: the
-    working folder. Raises StackError if it ends before it serves.
+    working folder. `begin` starts it; default: by its name. Raises StackError if it ends before it serves.
     """
     address = address or f"127.0.0.1:{fresh_port()}"
     listens = {f"{prefix}LISTEN": address, f"{prefix}METRICS_LISTEN": f"127.0.0.1:{fresh_port()}"}
-    process = await _process(name, *arguments, log=log, root=root, settings=listens | settings)
+    process = await (begin or _process)(name, *arguments, log=log, root=root, settings=listens | settings)
     running = Program(address, process, log)
     try:
         await _serving(running)
@@ -102,10 +141,17 @@ async def _process(
 
 @asynccontextmanager
 async def program(
-    name: str, *arguments: str, log: Path, prefix: str, address: str = "", root: Path | None = None, **settings: str
+    name: str,
+    *arguments: str,
+    log: Path,
+    prefix: str,
+    address: str = "",
+    root: Path | None = None,
+    begin: Begin | None = None,
+    **settings: str,
 ) -> AsyncIterator[Program]:
     """Runs a program until the block is left; serving in it. The arguments are those of `start`."""
-    running = await start(name, *arguments, log=log, prefix=prefix, address=address, root=root, **settings)
+    running = await start(name, *arguments, log=log, prefix=prefix, address=address, root=root, begin=begin, **settings)
     try:
         yield running
     finally:
