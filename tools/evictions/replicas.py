@@ -89,6 +89,7 @@ class Replicas:
             prefix="I2V_",
             address=self.addresses.get(name, ""),
             root=root,
+            begin=None,
             **more,
         )
 
