@@ -44,8 +44,8 @@ export function missing(draft, offer) {
   if (offer.picture && !draft.picture) found.push(["picture", "Add a picture: drop one here, paste it, or choose a file."]);
   if (offer.audioRequired && !draft.audio) found.push(["audio", "Add the spoken sound: record it, or choose a file."]);
   if (offer.prompt && !offer.scene && !draft.prompt.trim()) found.push(["prompt", offer.picture ? "Describe how the picture moves." : "Describe the video."]);
-  const told = draft.story.trim() || draft.details.some(([name, value]) => name.trim() && value.trim());
-  const wanted = offer.scene && (!offer.prompt || (told && !draft.prompt.trim()));
+  const hasStory = draft.story.trim() || draft.details.some(([name, value]) => name.trim() && value.trim());
+  const wanted = offer.scene && (!offer.prompt || (hasStory && !draft.prompt.trim()));
   if (wanted && !draft.scene.trim()) found.push(["scene", "Describe what is visible and what happens."]);
   return found;
 }
