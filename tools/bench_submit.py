@@ -22,8 +22,10 @@ from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.hold import holds_of
 from services.orchestrator.domain.spec import Spec, TextToVideo
 from services.orchestrator.domain.turns import TenantShare
+from services.orchestrator.ports.admissions import NewJob
 from services.orchestrator.settings import Settings
 from services.orchestrator.store import admission_statement
+from services.orchestrator.store.admission_statement import Booking
 from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.embedded_postgres import EmbeddedPostgres
 from services.orchestrator.store.queue_entries import Queue
@@ -145,11 +147,10 @@ async def psycopg_alone(url: str, tenants: Sequence[str]) -> AsyncIterator[Submi
 
         async def write() -> None:
             user = users()
-            holds = values["holds"].replace('"user:"', f'"user:{user}"')
-            own = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": user, "holds": holds}
+            own = named(values, next(whose), user)
             connection = await idle.get()
             try:
-                await connection.execute(admission_statement.STATEMENT, values | own | {"tenant": next(whose)})
+                await connection.execute(admission_statement.STATEMENT, own)
             finally:
                 idle.put_nowait(connection)
 
@@ -183,8 +184,16 @@ def values_of_a_job() -> dict[str, Any]:
     plan = settings.plans().load()[TENANT]
     queue = Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
     caller = Caller(TENANT, "", plan, key="floor")
-    holds, share = holds_of(job, caller), TenantShare.of(TENANT, plan)
-    return admission_statement.values(queue, job, "fingerprint", holds, card.backend, share)
+    booking = Booking(NewJob(job, "fingerprint", card.backend), holds_of(job, caller), TenantShare.of(TENANT, plan))
+    return admission_statement.values(queue, [booking])
+
+
+def named(values: dict[str, Any], tenant: str, user: str) -> dict[str, Any]:
+    """Returns the values of a new job of this tenant and user."""
+    jobs = values["jobs"].replace('"id": ""', f'"id": "{uuid.uuid4().hex}"').replace('"user": ""', f'"user": "{user}"')
+    jobs = jobs.replace('"request_id": ""', f'"request_id": "{uuid.uuid4()}"')
+    both = [text.replace(f'"tenant": "{TENANT}"', f'"tenant": "{tenant}"') for text in (jobs, values["counters"])]
+    return values | {"jobs": both[0], "counters": both[1].replace('"user:"', f'"user:{user}"')}
 
 
 def counted() -> Callable[[], str]:
