@@ -39,7 +39,7 @@ from services.orchestrator.store.tenants import PostgresTenants
 from services.orchestrator.store.webhook_endpoints import PostgresEndpoints
 from services.orchestrator.worker.dbos_queue import migrate_queue
 from services.orchestrator.worker.queue_names import APPLICATION_NAME, APPLICATION_VERSION, MAKE_VIDEO
-from tools.bench_submit import TENANT, named, values_of_a_job
+from tools.bench_submit import QUEUE, TENANT, a_booking
 
 CALLS, WARM_UP, BLOCK = 4000, 200, 50
 MOST_PERCENT = 3.0
@@ -85,12 +85,18 @@ def for_driver(statement: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"--.*", "", re.sub(r"(?<!:):(\w+)", r"%(\1)s", statement)))
 
 
+def named(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the values of a new job of `ann`."""
+    names = {"id": uuid.uuid4().hex, "request_id": str(uuid.uuid4()), "user": "ann"}
+    return values | {"jobs": json.dumps([each | names for each in json.loads(values["jobs"])])}
+
+
 async def submission(connection: psycopg.AsyncConnection[Any], statement: str) -> Side:
     """Returns a function that admits a job."""
-    values, text = values_of_a_job(), for_driver(statement)
+    values, text = admission_statement.values(QUEUE, [a_booking()]), for_driver(statement)
 
     async def submit() -> None:
-        await connection.execute(text, named(values, TENANT, "ann"))
+        await connection.execute(text, named(values))
 
     return submit
 
@@ -98,7 +104,7 @@ async def submission(connection: psycopg.AsyncConnection[Any], statement: str) -
 async def fragment(connection: psycopg.AsyncConnection[Any], statement: str) -> Side:
     """Returns a function that records a fragment of a job, in a transaction that locks the job first."""
     now, text = datetime.now(UTC), for_driver(statement)
-    job = named(values_of_a_job(), TENANT, "ann")
+    job = named(admission_statement.values(QUEUE, [a_booking()]))
     await connection.execute(for_driver(without_outbox(admission_statement.BOOK)), job)
     job_id = json.loads(job["jobs"])[0]["id"]
     times = {"now": now, "start_time": now, "expire_time": now}
@@ -181,7 +187,7 @@ async def recorded(url: str, calls: int) -> float:
     """Returns the processor time of recording an event through the store, of the server and of this process, in us."""
     clock, queue = SystemClock(), Queue(MAKE_VIDEO, APPLICATION_NAME, APPLICATION_VERSION)
     store = PostgresStore(url, clock=clock, queue=queue, pool_size=1)
-    job = named(values_of_a_job(), TENANT, "ann")
+    job = named(admission_statement.values(QUEUE, [a_booking()]))
     job_id = json.loads(job["jobs"])[0]["id"]
     async with await psycopg.AsyncConnection.connect(plain_url(url), autocommit=True) as connection:
         await connection.execute(for_driver(admission_statement.BOOK), job)

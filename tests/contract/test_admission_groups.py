@@ -13,7 +13,11 @@ import sqlalchemy as sa
 from services.errors import NotFound, QuotaExceeded, RequestIdReused, Unavailable
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.limits.hold import holds_of
+from services.orchestrator.domain.turns import TenantShare
+from services.orchestrator.ports.admissions import NewJob
 from services.orchestrator.store import batch_admission
+from services.orchestrator.store.admission_groups import AdmissionGroups
+from services.orchestrator.store.admission_statement import Booking
 from services.orchestrator.store.database import Database, plain_url
 from services.orchestrator.store.postgres_store import PostgresStore
 from services.orchestrator.store.queue_entries import Queue
@@ -42,6 +46,11 @@ async def with_all_its_rows(store: PostgresStore) -> int:
     )
     async with store.database.reading() as connection:
         return (await connection.execute(rows)).scalar_one()
+
+
+def a_booking(job: Job) -> Booking:
+    caller = replace(a_caller(job.user), tenant=job.tenant)
+    return Booking(NewJob(job, "fingerprint", "test"), holds_of(job, caller), TenantShare.of(job.tenant, caller.plan))
 
 
 async def together(store: PostgresStore, jobs: list[Job], **plan: int) -> list[Job | BaseException]:
@@ -145,6 +154,24 @@ async def test_tenants_whose_counters_are_locked_delay_no_other(store: PostgresS
         assert {job.id for job in jobs} == await stored(store)
         assert not any(each.done() for each in stuck)
     assert [type(await each) for each in stuck] == [Job] * 9
+
+
+async def test_jobs_behind_a_locked_counter_wait_no_longer_than_for_a_connection(
+    store: PostgresStore, database: str
+) -> None:
+    queue = Queue("make_video", "i2v-test", "1")
+    groups, names = AdmissionGroups(store.database, queue, wait_s=0.5), ("a", "b", "c", "c", "c")
+    for tenant in "abc":
+        await store.tenants.put(tenant, "test", f"{tenant * 64}")
+    async with locked(database, *"abc"):
+        # Those of `a` and `b` go at once. When they give way, those of `c` are a group, and then go one by one.
+        calls = [asyncio.create_task(groups.book(a_booking(numbered(n, tenant=names[n])))) for n in range(5)]
+        ended, _ = await asyncio.wait(calls[3:], timeout=30)
+        assert {type(call.exception()) for call in ended} == {Unavailable}
+        assert len(ended) == 2
+    results = await asyncio.gather(*calls[:3], return_exceptions=True)
+    assert results[:2] == [True, True]
+    await groups.stop()
 
 
 async def test_a_connection_that_is_cut_leaves_each_call_with_an_answer_that_can_be_repeated(

@@ -31,7 +31,7 @@ PATIENCE_MS = 100
 """Milliseconds that a group waits for a counter which another transaction has locked. Then its jobs go each by itself:
 so only that counter's tenant waits longer."""
 WAIT_S = 10.0
-"""Seconds that a job waits for its turn, as for a connection of the pool."""
+"""Seconds that a job waits for other statements, as for a connection of the pool."""
 STOP_S = 2.0
 """Seconds that the end of a process waits for groups that are under way."""
 
@@ -40,6 +40,10 @@ STOP_S = 2.0
 class _Waiting:
     booking: Booking
     answer: asyncio.Future[bool]
+    sent: bool = False
+    """Whether a statement with it is under way, or was the last one for it."""
+    late: bool = False
+    """Whether it has waited too long for another statement."""
 
     @property
     def tenant(self) -> str:
@@ -49,9 +53,10 @@ class _Waiting:
 class AdmissionGroups:
     """The groups of one process. Not safe from several threads."""
 
-    def __init__(self, database: Database, queue: Queue) -> None:
+    def __init__(self, database: Database, queue: Queue, *, wait_s: float = WAIT_S) -> None:
         self._database = database
         self._queue = queue
+        self._wait_s = wait_s
         self._groups = FairGroups[_Waiting](JOBS_MOST)
         self._under_way = 0
         self._tasks = set[asyncio.Task[None]]()
@@ -70,13 +75,14 @@ class AdmissionGroups:
         waiting = _Waiting(booking, loop.create_future())
         self._groups.add(tenant, waiting)
         self._start()
-        late = loop.call_later(WAIT_S, self._give_up, waiting)
+        late = loop.call_later(self._wait_s, self._give_up, waiting)
         with spans.begin("postgresql statement", {"db.system.name": "postgresql"}, spans.Kind.CLIENT):
             try:
                 return await waiting.answer
             finally:
                 late.cancel()
-                self._groups.remove(tenant, waiting)
+                if not waiting.sent:
+                    self._groups.remove(tenant, waiting)
 
     async def stop(self) -> None:
         """Waits for what is under way, and ends it if that takes too long."""
@@ -117,16 +123,19 @@ class AdmissionGroups:
         self._start()
 
     def _give_up(self, waiting: _Waiting) -> None:
-        if self._groups.remove(waiting.tenant, waiting):
+        waiting.late = True
+        if not waiting.sent:
+            self._groups.remove(waiting.tenant, waiting)
             _fail(waiting)
 
     async def _book_group(self, group: Sequence[_Waiting]) -> None:
         """Books the jobs of a group together; if that is not possible, each by itself, and in no group meanwhile."""
         tenants, booked = {each.tenant for each in group}, False
+        group = [each for each in group if not each.answer.done()]  # a call may have ended just now
         try:
-            booked = await self._book_together(group)
-            if (lanes := _unanswered(group)) and not booked:
-                for tenant, lane in lanes.items():
+            booked = not group or await self._book_together(group)
+            if not booked:
+                for tenant, lane in _unanswered(group).items():
                     tenants.remove(tenant)
                     self._run(self._book_each(lane))
         finally:
@@ -135,6 +144,8 @@ class AdmissionGroups:
 
     async def _book_together(self, group: Sequence[_Waiting]) -> bool:
         """Returns whether the jobs of a group are booked. Answers each, unless each has to go by itself."""
+        for each in group:
+            each.sent = True
         try:
             booked = await self._statement([each.booking for each in group], PATIENCE_MS)
         except Unavailable:  # the answer may be lost, so this process tries none of them again
@@ -160,8 +171,11 @@ class AdmissionGroups:
         refused = False
         try:
             for each in lane:
+                if each.late:
+                    _fail(each)
                 if each.answer.done():  # its call has ended
                     continue
+                each.sent = True
                 try:
                     booked = bool(await self._statement([each.booking]))
                 except Exception as error:
@@ -193,10 +207,11 @@ class AdmissionGroups:
 
 
 def _unanswered(group: Sequence[_Waiting]) -> dict[str, list[_Waiting]]:
-    """Returns those that have no answer, by tenant."""
+    """Returns those that have no answer, by tenant. They wait again."""
     lanes = defaultdict[str, list[_Waiting]](list)
     for each in group:
         if not each.answer.done():
+            each.sent = False
             lanes[each.tenant].append(each)
     return lanes
 
